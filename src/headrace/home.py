@@ -1,0 +1,101 @@
+"""Where state lives: the folders under `HEADRACE_HOME`, and the version of their format."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.errors import StateError
+from headrace.files import write_json
+
+FORMAT = 1
+# {from version: what brings the folder to the next one}; run in order, each idempotent.
+MIGRATIONS: dict[int, Callable[[Path], None]] = {}
+
+
+@dataclass(frozen=True)
+class Home:
+    """All paths of one installation's state. Creating it makes the folder and checks its format."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, root: Path | str | None = None) -> "Home":
+        """`root`, else `HEADRACE_HOME`, else `.headrace` beside the nearest pyproject.toml."""
+        chosen = root or os.environ.get("HEADRACE_HOME") or project_root() / ".headrace"
+        return cls(Path(chosen).absolute())
+
+    def __post_init__(self) -> None:
+        marker = self.root / "format.json"
+        if not marker.exists():
+            write_json(marker, {"format": FORMAT})
+            return
+        found = int(json.loads(marker.read_text())["format"])
+        if found > FORMAT:
+            raise StateError(
+                f"this state has format {found}, this Headrace reads up to {FORMAT}",
+                where=str(self.root),
+                fix="upgrade headrace, or point HEADRACE_HOME at another folder",
+            )
+        for version in range(found, FORMAT):
+            MIGRATIONS[version](self.root)
+            write_json(marker, {"format": version + 1})
+
+    @property
+    def deliveries(self) -> Path:
+        """What the reference sources deliver: not state, a stand-in for the world outside."""
+        return self.root / "deliveries"
+
+    @property
+    def ledger(self) -> Path:
+        """SQLite: ingest ledger, verdicts, decisions."""
+        return self.root / "ledger.sqlite"
+
+    @property
+    def landing(self) -> Path:
+        """Delivered bytes as they came, by content hash."""
+        return self.root / "landing"
+
+    @property
+    def staged(self) -> Path:
+        return self.root / "staged"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.root / "quarantine"
+
+    @property
+    def warehouse(self) -> Path:
+        """Iceberg tables and their catalog."""
+        return self.root / "warehouse"
+
+    @property
+    def store(self) -> Path:
+        """Dataset releases; `HEADRACE_STORE` moves it."""
+        return Path(os.environ.get("HEADRACE_STORE") or self.root / "store").absolute()
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def profiles(self) -> Path:
+        return self.root / "profiles"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def dagster(self) -> Path:
+        return self.root / "dagster"
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The nearest folder upwards with a pyproject.toml; the current folder if there is none."""
+    here = (start or Path.cwd()).absolute()
+    for folder in (here, *here.parents):
+        if (folder / "pyproject.toml").exists():
+            return folder
+    return here
