@@ -1,0 +1,65 @@
+"""What a source hands over: a `Delivery`, and the protocol that every reader follows."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol
+
+from headrace.files import sha256
+
+Format = Literal["csv", "ndjson", "pages"]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One delivery of one source for one slot, with its bytes as they came.
+
+    Attributes:
+        source: name of the source; part of the batch id.
+        slot: what it is a delivery for, such as an ISO day; part of the batch id.
+        payload: the bytes. "csv": the file. "ndjson": one JSON object a line.
+            "pages": one API page a line, each a JSON object with a list "records".
+        format: how `headrace.sources.parse.read_rows` reads the payload.
+        origin: path or address it was read from, for people; not part of the batch id.
+        arrived_at: microseconds since the epoch, UTC; not part of the batch id.
+        producer: who answers for the content.
+        sequence: place among the deliveries now visible for the slot, oldest first.
+    """
+
+    source: str
+    slot: str
+    payload: bytes
+    format: Format
+    origin: str
+    arrived_at: int
+    producer: str
+    sequence: int = 0
+
+    @cached_property
+    def content_sha(self) -> str:
+        """sha256 of the payload alone."""
+        return sha256(self.payload)
+
+    @cached_property
+    def batch_id(self) -> str:
+        """sha256 of source, slot and payload: the same bytes delivered twice are one batch."""
+        hasher = hashlib.sha256(f"{self.source}\0{self.slot}\0".encode())
+        hasher.update(self.payload)
+        return hasher.hexdigest()
+
+
+class Source(Protocol):
+    """Something that can be asked for a slot's deliveries, any number of times."""
+
+    @property
+    def name(self) -> str:
+        """Stable name; renaming it makes new batches of all its deliveries."""
+        ...
+
+    def deliveries(self, slot: str) -> list[Delivery]:
+        """All deliveries now visible for `slot`, in order of arrival; none is an empty list.
+
+        Raises:
+            SourceError: the source could not be read; nothing was recorded.
+        """
+        ...

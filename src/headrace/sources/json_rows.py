@@ -1,0 +1,135 @@
+"""API pages and NDJSON as rows of text; numbers keep the text they were sent as."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.sources.rows import Malformed, RawRows, shortened
+
+_BOM = b"\xef\xbb\xbf"
+
+Record = dict[str, object]
+Shape = tuple[str, ...]
+Faults = dict[int, str]  # index of a record -> why it is not a row
+
+
+@dataclass(frozen=True)
+class _Unreadable:
+    """Stands where a page, a record or a value should be."""
+
+    text: str
+    why: str
+
+
+def page_rows(payload: bytes) -> RawRows:
+    """Rows of API pages, one page a line: the members of each page's list "records"."""
+    return _rows([record for line in _lines(payload) for record in _page(_read(line))])
+
+
+def ndjson_rows(payload: bytes) -> RawRows:
+    """Rows of NDJSON: one object a line; blank lines do not count."""
+    return _rows([_read(line) for line in _lines(payload)])
+
+
+def _lines(payload: bytes) -> Iterator[bytes]:
+    return (line for line in payload.removeprefix(_BOM).split(b"\n") if line.strip())
+
+
+def _object(pairs: list[tuple[str, object]]) -> Record | _Unreadable:
+    """A JSON object, unless a field is repeated: the last one would win silently."""
+    record = dict(pairs)
+    if len(record) == len(pairs):
+        return record
+    text = ", ".join(f"{json.dumps(name)}: {_text(value)}" for name, value in pairs)
+    return _Unreadable(f"{{{text}}}", "a field appears twice")
+
+
+_decode = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=str, parse_float=str, parse_constant=str
+).decode
+
+
+def _read(line: bytes) -> object:
+    try:
+        return _decode(line.decode())
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested without end
+        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        return _Unreadable(line.decode(errors="replace"), f"not JSON: {why}")
+
+
+def _page(page: object) -> Sequence[object]:
+    """The records of a page, or the one thing that stands for a page that has none to give."""
+    if isinstance(page, _Unreadable):
+        return [page]
+    records = page.get("records") if isinstance(page, dict) else None
+    if isinstance(records, list):
+        return records
+    return [_Unreadable(_text(page), 'expected a page: an object with a list "records"')]
+
+
+def _rows(records: list[object]) -> RawRows:
+    good = {n: record for n, record in enumerate(records) if isinstance(record, dict) and record}
+    shapes = dict.fromkeys(map(tuple, good.values()))
+    faults: Faults = {n: _fault(record) for n, record in enumerate(records) if n not in good}
+    unnameable = {shape for shape in shapes if not all(map(_is_text, shape))}
+    if unnameable:
+        faults |= {n: "a field name is not Unicode" for n in good if tuple(good[n]) in unnameable}
+        good = {n: record for n, record in good.items() if n not in faults}
+    columns, values = _transposed(list(good.values()), [s for s in shapes if s not in unnameable])
+    at = np.fromiter(good, np.int64, len(good))
+    table = pa.table([_strings(column, at, faults) for column in values], names=columns)
+    kept = ~np.isin(at, list(faults))
+    malformed = tuple(
+        Malformed(n + 1, shortened(_text(records[n])), why) for n, why in sorted(faults.items())
+    )
+    table = table if kept.all() else table.filter(pa.array(kept))
+    return RawRows(table, at[kept] + 1, columns, malformed, len(records))
+
+
+def _fault(record: object) -> str:
+    return record.why if isinstance(record, _Unreadable) else "expected an object with fields"
+
+
+def _transposed(records: list[Record], shapes: list[Shape]) -> tuple[Shape, list[Sequence[object]]]:
+    """Columns in order of first appearance, and their values; None where a field is absent."""
+    columns = tuple(dict.fromkeys(name for shape in shapes for name in shape))
+    if len(shapes) == 1:
+        return columns, list(zip(*(record.values() for record in records), strict=True))
+    return columns, [[record.get(name) for record in records] for name in columns]
+
+
+def _strings(values: Sequence[object], at: npt.NDArray[np.int64], faults: Faults) -> pa.Array:
+    """One column as text; the records whose value is nested or not Unicode go to `faults`."""
+    try:
+        return pa.array(values, pa.string())
+    except (pa.ArrowTypeError, pa.ArrowInvalid, UnicodeEncodeError):
+        texts: list[str | None] = []
+    for n, value in enumerate(values):
+        if isinstance(value, bool):
+            texts.append("true" if value else "false")
+        elif value is None or (isinstance(value, str) and _is_text(value)):
+            texts.append(value)
+        else:
+            texts.append(None)
+            nested = "a value is nested: expected text, number, true, false or null"
+            faults[int(at[n])] = "a value is not Unicode" if isinstance(value, str) else nested
+    return pa.array(texts, pa.string())
+
+
+def _is_text(value: str) -> bool:
+    """Whether `value` can be written as UTF-8: JSON can escape half a surrogate pair."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _text(value: object) -> str:
+    """A decoded value for people: as JSON again, its numbers as text."""
+    if isinstance(value, _Unreadable):
+        return value.text
+    try:
+        return json.dumps(value, default=_text)
+    except RecursionError:
+        return "(nested too deeply to show)"
