@@ -1,0 +1,50 @@
+"""Where the rows of a batch are: the one rule of counting, for slots and for whole tables."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass
+
+from headrace.lake.ledger import Batch, JudgementRow
+from headrace.lake.plans import LiveFile
+from headrace.lake.slots import PUBLISHABLE
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where the rows of one batch are; delivered = published + quarantined + pending + rejected."""
+
+    delivered: int = 0
+    published: int = 0
+    quarantined: int = 0
+    pending: int = 0
+    rejected: int = 0
+    repeated: int = 0
+    superseded: int = 0
+
+
+def account(batch: Batch, judged: JudgementRow, file: LiveFile | None) -> Account:
+    """Count one batch. `file` is its published file, `judged` the verdict that file came from."""
+    if batch.state == "superseded":
+        return Account(superseded=judged.delivered + judged.repeated)
+    whole = {"delivered": judged.delivered, "repeated": judged.repeated}
+    if batch.state == "rejected":
+        return Account(**whole, rejected=judged.delivered)
+    empty = judged.verdict in PUBLISHABLE and judged.passing == 0 and batch.state == "published"
+    if file is None and not empty:
+        return Account(**whole, pending=judged.delivered)
+    return Account(**whole, published=file.rows if file else 0, quarantined=judged.quarantined)
+
+
+def current_verdicts(
+    judgements: Mapping[tuple[str, str], JudgementRow], live: Mapping[str, str]
+) -> dict[str, JudgementRow]:
+    """For each batch the verdict its live file came from, else the latest one."""
+    found: dict[str, JudgementRow] = {}
+    for (batch_id, _), judged in judgements.items():
+        kept = found.get(batch_id)
+        if kept is None or not kept.staged_path or live.get(batch_id) != kept.staged_path:
+            found[batch_id] = judged
+    return found
+
+
+def total(accounts: Iterable[Account]) -> Account:
+    return Account(*(sum(column) for column in zip(*map(astuple, accounts), strict=True)))

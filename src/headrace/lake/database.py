@@ -1,0 +1,71 @@
+"""SQLite as a ledger: write-ahead log, full sync, a schema version that only moves forward."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from headrace.errors import StateError
+
+# Two processes may write the same ledger; the second waits this long for the first.
+_BUSY_MS = 60_000
+
+
+def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
+    """Open `path` at the newest schema; `migrations[n]` brings version n to n + 1.
+
+    Returns a connection in autocommit mode: group writes with `transaction`.
+
+    Raises:
+        StateError: the file was written by a newer Headrace.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        _migrate(connection, path, migrations)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All statements inside, or none of them; takes the write lock at once."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    if _version(connection) == len(migrations):
+        return
+    # Another process may migrate at the same moment, so the version is read again under the lock.
+    with transaction(connection):
+        found = _version(connection)
+        if found > len(migrations):
+            raise StateError(
+                f"this ledger has schema {found}, this Headrace knows up to {len(migrations)}",
+                where=str(path),
+                fix="upgrade headrace, or point HEADRACE_HOME at another folder",
+            )
+        for script in migrations[found:]:
+            for statement in _statements(script):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def _statements(script: str) -> list[str]:
+    """One by one, because `executescript` would commit the transaction it runs in."""
+    return [statement for part in script.split(";") if (statement := part.strip())]

@@ -1,0 +1,63 @@
+"""Ask a source for slots ahead of their turn, and keep what it delivers."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from headrace.errors import SourceError
+from headrace.home import Home
+from headrace.lake.landing import land
+from headrace.sources.base import Delivery, Source
+
+# Slots fetched before the first of them is judged: sources wait for networks, judging does not.
+AHEAD = 24
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A delivery whose bytes are safe under `raw_path`."""
+
+    delivery: Delivery
+    raw_path: str
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """One slot's deliveries, or the reason why its source could not be read."""
+
+    slot: str
+    landed: tuple[Landed, ...] = ()
+    error: SourceError | None = None
+
+
+def fetch_slots(source: Source, slots: Sequence[str], home: Home) -> Iterator[Fetched]:
+    """The slots in their order. One thread asks the source, so a source need not be thread-safe."""
+    waiting: deque[Future[Fetched]] = deque()
+    remaining = iter(slots)
+    with ThreadPoolExecutor(1, thread_name_prefix="headrace-fetch") as worker:
+
+        def start_next() -> None:
+            for slot in remaining:
+                waiting.append(worker.submit(_fetch, source, slot, home))
+                return
+
+        for _ in range(AHEAD):
+            start_next()
+        try:
+            while waiting:
+                fetched = waiting.popleft().result()
+                start_next()
+                yield fetched
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _fetch(source: Source, slot: str, home: Home) -> Fetched:
+    try:
+        deliveries = source.deliveries(slot)
+    except SourceError as error:
+        return Fetched(slot, error=error)
+    # The bytes are kept before the ledger knows them: a row there always has its file.
+    return Fetched(slot, tuple(Landed(d, land(home, d)) for d in deliveries))

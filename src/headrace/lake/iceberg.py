@@ -1,0 +1,264 @@
+"""The only module that speaks pyiceberg: catalog, table creation, data files, one commit.
+
+Imported lazily, because pyiceberg takes seconds to load.
+"""
+
+import contextlib
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NamespaceAlreadyExistsError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
+from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.io.pyarrow import (
+    compute_statistics_plan,
+    data_file_statistics_from_parquet_metadata,
+    pyarrow_to_schema,
+)
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table, Transaction
+from pyiceberg.table.metadata import TableMetadataV2
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
+from pyiceberg.table.update import AddSchemaUpdate, SetCurrentSchemaUpdate
+from pyiceberg.table.update.snapshot import ExpireSnapshots
+from pyiceberg.typedef import Record
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+
+from headrace.errors import StateError
+
+T = TypeVar("T")
+NAMESPACE = "headrace"
+BATCH_FIELD = 1
+KEEP_SNAPSHOTS = 50
+
+PROPERTIES = {
+    # Our own loop decides again which batches are live; a blind retry could add them twice.
+    "commit.retry.num-retries": "0",
+    "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "20",
+    "write.metadata.previous-versions-max": "50",
+    "write.metadata.delete-after-commit.enabled": "true",
+    # The table says what is published, so the batch must be whole in the statistics.
+    "write.metadata.metrics.default": "counts",
+    "write.metadata.metrics.column._batch": "full",
+    "write.metadata.metrics.column.event_time": "full",
+    "write.metadata.metrics.column.known_at": "full",
+}
+
+
+def open_catalog(uri: str, warehouse: str) -> SqlCatalog:
+    """The catalog, with its namespace; creating it is safe when several processes start at once."""
+    options = {
+        "uri": uri,
+        "warehouse": warehouse,
+        "py-io-impl": "headrace.lake.fileio.SyncedFileIO",
+    }
+    try:
+        catalog = SqlCatalog("headrace", **options)
+    except (OperationalError, ProgrammingError, IntegrityError):
+        # Another process created the catalog's tables between the library's look and its own.
+        catalog = SqlCatalog("headrace", **options)
+    with contextlib.suppress(NamespaceAlreadyExistsError, IntegrityError):
+        catalog.create_namespace(NAMESPACE)
+    return catalog
+
+
+def load(catalog: SqlCatalog, name: str) -> Table | None:
+    try:
+        return catalog.load_table((NAMESPACE, name))
+    except NoSuchTableError:
+        return None
+
+
+def load_or_create(catalog: SqlCatalog, name: str, arrow: pa.Schema, warehouse: str) -> Table:
+    """The table, created with the contract's own field ids.
+
+    `create_table` of the library would number the fields anew, so the first metadata file is
+    written here and registered.
+    """
+    found = load(catalog, name)
+    if found is not None:
+        return found
+    location = f"{warehouse}/{NAMESPACE}/{name}"
+    schema = pyarrow_to_schema(arrow)
+    metadata = TableMetadataV2(
+        location=location,
+        table_uuid=uuid.uuid4(),
+        schemas=[schema],
+        current_schema_id=schema.schema_id,
+        last_column_id=schema.highest_field_id,
+        partition_specs=[UNPARTITIONED_PARTITION_SPEC],
+        default_spec_id=UNPARTITIONED_PARTITION_SPEC.spec_id,
+        last_partition_id=UNPARTITIONED_PARTITION_SPEC.last_assigned_field_id,
+        sort_orders=[UNSORTED_SORT_ORDER],
+        default_sort_order_id=UNSORTED_SORT_ORDER.order_id,
+        properties=dict(PROPERTIES),
+    )
+    path = f"{location}/metadata/00000-{uuid.uuid4()}.metadata.json"
+    catalog._write_metadata(metadata, catalog._load_file_io(location=path), path)  # noqa: SLF001
+    try:
+        return catalog.register_table((NAMESPACE, name), path)
+    except (TableAlreadyExistsError, IntegrityError):
+        return catalog.load_table((NAMESPACE, name))
+
+
+def grown_schema(table: Table, arrow: pa.Schema) -> Schema | None:
+    """The schema after new fields and renames of the contract; None if nothing changed.
+
+    A field the contract dropped stays, empty in new files, unless its name is taken.
+
+    Raises:
+        StateError: a field changed its type, which old files cannot follow.
+    """
+    current, wanted = table.schema(), pyarrow_to_schema(arrow)
+    before = {field.field_id: field for field in current.fields}
+    for field in wanted.fields:
+        old = before.get(field.field_id)
+        if old is not None and old.field_type != field.field_type:
+            raise StateError(
+                f"field {field.name} (id {field.field_id}) is now {field.field_type},"
+                f" it was {old.field_type}",
+                where=f"table {table.name()[-1]}",
+                fix="give the changed column a new field id in the contract",
+            )
+    names = {field.name for field in wanted.fields}
+    ids = {field.field_id for field in wanted.fields}
+    kept = [f for f in current.fields if f.field_id not in ids and f.name not in names]
+    merged = [*wanted.fields, *kept]
+    if {(f.field_id, f.name) for f in merged} == {(f.field_id, f.name) for f in current.fields}:
+        return None
+    return Schema(*merged, schema_id=max(s.schema_id for s in table.metadata.schemas) + 1)
+
+
+def data_files(table: Table, schema: Schema, paths: Iterable[Path]) -> list[DataFile]:
+    """Manifest entries from Parquet footers; `add_files` refuses files that have field ids."""
+    plan = compute_statistics_plan(schema, table.metadata.properties)
+    ids = {field.name: field.field_id for field in schema.fields}
+    files = []
+    for path in paths:
+        statistics = data_file_statistics_from_parquet_metadata(pq.read_metadata(path), plan, ids)
+        files.append(
+            DataFile.from_args(
+                content=DataFileContent.DATA,
+                file_path=str(path),
+                file_format=FileFormat.PARQUET,
+                partition=Record(),
+                file_size_in_bytes=path.stat().st_size,
+                sort_order_id=None,
+                spec_id=table.metadata.default_spec_id,
+                equality_ids=None,
+                key_metadata=None,
+                **statistics.to_serialized_dict(),
+            )
+        )
+    return files
+
+
+def commit(
+    table: Table,
+    arrow: pa.Schema,
+    add: Iterable[Path],
+    remove: Iterable[str],
+    summary: Mapping[str, str],
+) -> int:
+    """One snapshot that adds and removes these files, on top of the state `table` was loaded at.
+
+    Returns the snapshot id.
+
+    Raises:
+        CommitFailedException: somebody else committed meanwhile; nothing was changed.
+    """
+    gone = set(remove)
+    deleted = [file for file, _ in manifest_entries(table, None) if file.file_path in gone]
+    transaction = table.transaction()
+    schema = grown_schema(table, arrow)
+    if schema is not None:
+        transaction._apply((AddSchemaUpdate(schema=schema), SetCurrentSchemaUpdate(schema_id=-1)))  # noqa: SLF001
+    update = transaction.update_snapshot(snapshot_properties=dict(summary))
+    producer = update.overwrite() if gone else update.merge_append()
+    if gone:
+        # Without a predicate no manifest of an unpartitioned table is looked into. It only selects
+        # manifests; what is removed are exactly the files named below.
+        producer.delete_by_predicate(AlwaysTrue())
+    for file in deleted:
+        producer.delete_data_file(file)
+    for file in data_files(table, schema or table.schema(), add):
+        producer.append_data_file(file)
+    producer.commit()
+    _expire(table, transaction)
+    transaction.commit_transaction()
+    return int(producer.snapshot_id)
+
+
+def _expire(table: Table, transaction: Transaction) -> None:
+    """Forget all but the newest and the tagged snapshots; deleting files is maintenance."""
+    newest_first = sorted(table.metadata.snapshots, key=lambda s: s.sequence_number, reverse=True)
+    tagged = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    old = [s.snapshot_id for s in newest_first[KEEP_SNAPSHOTS - 1 :] if s.snapshot_id not in tagged]
+    if old:
+        ExpireSnapshots(transaction).by_ids(old).commit()
+
+
+def tag(table: Table, snapshot_id: int, name: str) -> None:
+    table.manage_snapshots().create_tag(snapshot_id, name).commit()
+
+
+def untag(table: Table, name: str) -> None:
+    table.manage_snapshots().remove_tag(name).commit()
+
+
+def manifest_entries(table: Table, snapshot_id: int | None) -> list[tuple[DataFile, int]]:
+    """Live files of a snapshot (default: the current one) with the snapshot that added each."""
+    snapshot = (
+        table.current_snapshot() if snapshot_id is None else table.snapshot_by_id(snapshot_id)
+    )
+    if snapshot is None:
+        return []
+    return [
+        (entry.data_file, int(entry.snapshot_id))
+        for manifest in snapshot.manifests(table.io)
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+    ]
+
+
+def batch_of(file: DataFile) -> str:
+    """The batch a file holds, read from its statistics.
+
+    Raises:
+        StateError: the statistics do not name exactly one batch.
+    """
+    low, high = file.lower_bounds.get(BATCH_FIELD), file.upper_bounds.get(BATCH_FIELD)
+    if low is None or low != high:
+        raise StateError(
+            "a published file does not hold exactly one batch",
+            where=file.file_path,
+            fix="remove the file from the table and ingest its slot again",
+        )
+    return str(low.decode())
+
+
+def retrying(attempt: Callable[[], T], what: str) -> T:
+    """Run `attempt` until no other commit came in between; it must load the table itself."""
+    for turn in range(200):
+        try:
+            return attempt()
+        except CommitFailedException:
+            time.sleep(random.uniform(0, 0.02 * min(turn + 1, 10)))  # noqa: S311
+    raise StateError(
+        f"{what} met another commit 200 times in a row",
+        where="the Iceberg catalog",
+        fix="run it again when fewer writers are at work; nothing was lost",
+    )

@@ -1,0 +1,301 @@
+"""The write-audit-publish protocol over many slots: deliver, land, judge, stage, commit once, mark.
+
+Every step may be repeated: after a crash at any moment, the same call ends in the same state.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from headrace.clock import now_us
+from headrace.errors import SourceError
+from headrace.home import Home
+from headrace.lake.account import account, current_verdicts, total
+from headrace.lake.fetch import Fetched, fetch_slots
+from headrace.lake.judging import judge_delivery, table_rule
+from headrace.lake.landing import landed_delivery
+from headrace.lake.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.plans import LiveFile
+from headrace.lake.reconcile import reconcile
+from headrace.lake.slots import (
+    BLOCKED,
+    SEVERITY,
+    Pick,
+    SlotProgress,
+    SlotResult,
+    State,
+    is_settled,
+    pick,
+    shown,
+)
+from headrace.lake.staging import StagedFile
+from headrace.lake.table import Table
+from headrace.lake.tables import Lake
+from headrace.sources.base import Delivery
+
+# Slots whose ledger rows share a transaction: a year costs few syncs, a crash repeats few slots.
+_CHUNK = 16
+
+
+@dataclass
+class _Run:
+    """One ingest of one table: what it works with, and what it knows so far."""
+
+    table: Table
+    home: Home
+    ledger: Ledger
+    lake: Lake
+    rule: str
+    total: int
+    on_slot: Callable[[SlotProgress], None] | None
+    errors: dict[str, SourceError] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+    batches: dict[str, list[Batch]] = field(default_factory=dict)
+    judged: dict[str, JudgementRow] = field(default_factory=dict)
+    origins: dict[str, set[str]] = field(default_factory=dict)
+    done: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    def reload(self) -> None:
+        """Read the ledger again: another run may have written meanwhile."""
+        self.batches = {}
+        for batch in self.ledger.batches(self.name).values():
+            self.batches.setdefault(batch.slot, []).append(batch)
+        rows = self.ledger.judgements(self.name, self.rule)
+        self.judged = {batch_id: row for (batch_id, _), row in rows.items()}
+
+    def known(self, slot: str) -> dict[str, Batch]:
+        return {batch.batch_id: batch for batch in self.batches.get(slot, [])}
+
+
+def ingest(
+    table: Table,
+    slots: Sequence[str],
+    home: Home,
+    *,
+    on_slot: Callable[[SlotProgress], None] | None = None,
+) -> list[SlotResult]:
+    """Bring `slots` up to date: what their source shows now is judged, and published if it may be.
+
+    One snapshot at most is committed. A slot whose source fails, or whose batch is blocked, does
+    not hold up the others. Running it again changes nothing.
+
+    Args:
+        table: source, contract and gate.
+        slots: ISO days, or "snapshot"; results come in this order.
+        home: where the state lives.
+        on_slot: called when a slot was judged, before the commit.
+
+    Raises:
+        StateError: the table's schema cannot follow the contract, or stored state is damaged.
+    """
+    with Ledger(home) as ledger:
+        lake = Lake(home)
+        run = _Run(table, home, ledger, lake, table_rule(table), len(slots), on_slot)
+        live = reconcile(ledger, lake, table.name)
+        run.origins = ledger.origins(table.name)
+        run.reload()
+        _judge_all(run, slots)
+        run.reload()
+        snapshot_id = _publish(run, slots, live)
+        run.reload()
+        return _results(run, slots, snapshot_id)
+
+
+def outstanding(table: Table, slots: Sequence[str], home: Home) -> list[str]:
+    """Slots with a delivery that is not settled under the present rules; reads and hashes only.
+
+    A slot whose source cannot be read counts as outstanding: ingesting it will say why.
+    """
+    with Ledger(home) as ledger:
+        run = _Run(table, home, ledger, Lake(home), table_rule(table), len(slots), None)
+        run.origins = ledger.origins(table.name)
+        run.reload()
+        return [slot for slot in slots if not _is_done(run, slot)]
+
+
+def _is_done(run: _Run, slot: str) -> bool:
+    try:
+        deliveries = run.table.source.deliveries(slot)
+    except SourceError:
+        return False
+    known = run.known(slot)
+    return all(d.origin in run.origins.get(d.batch_id, ()) for d in deliveries) and all(
+        is_settled(batch, run.judged.get(batch_id)) for batch_id, batch in known.items()
+    )
+
+
+# Steps 1 to 3: deliver, judge, record
+
+
+def _judge_all(run: _Run, slots: Sequence[str]) -> None:
+    stream = fetch_slots(run.table.source, slots, run.home)
+    while chunk := list(islice(stream, _CHUNK)):
+        _deliver(run, chunk)
+        rows = [row for fetched in chunk for row in _judge_slot(run, fetched)]
+        with run.ledger.transaction():
+            for row in rows:
+                run.ledger.judge(run.name, row)
+
+
+def _deliver(run: _Run, chunk: Iterable[Fetched]) -> None:
+    new = [
+        (fetched.slot, landed)
+        for fetched in chunk
+        for landed in fetched.landed
+        if landed.delivery.origin not in run.origins.get(landed.delivery.batch_id, ())
+    ]
+    if not new:
+        return
+    with run.ledger.transaction():
+        for slot, landed in new:
+            delivery = landed.delivery
+            run.ledger.deliver(run.name, run.table.contract.owner, delivery, landed.raw_path)
+            run.origins.setdefault(delivery.batch_id, set()).add(delivery.origin)
+            run.changed.add(slot)
+
+
+def _judge_slot(run: _Run, fetched: Fetched) -> list[JudgementRow]:
+    if fetched.error is not None:
+        run.errors[fetched.slot] = fetched.error
+    rows = [
+        judge_delivery(run.table, delivery, run.rule, run.home)
+        for delivery in _unjudged(run, fetched)
+    ]
+    for row in rows:
+        before = run.judged.get(row.batch_id)
+        if before is None or before.verdict != row.verdict:
+            run.changed.add(fetched.slot)
+    _report(run, fetched, rows)
+    return rows
+
+
+def _unjudged(run: _Run, fetched: Fetched) -> list[Delivery]:
+    """Deliveries without a verdict under these rules, also those the source no longer shows."""
+    known = run.known(fetched.slot)
+    visible = {landed.delivery.batch_id: landed.delivery for landed in fetched.landed}
+    todo = [d for key, d in visible.items() if key not in known]
+    for batch_id, batch in known.items():
+        judged = run.judged.get(batch_id)
+        if judged is not None and judged.verdict != "ERROR":
+            continue
+        if not is_settled(batch, judged):
+            todo.append(visible.get(batch_id) or landed_delivery(run.home, batch))
+    return todo
+
+
+def _report(run: _Run, fetched: Fetched, rows: Iterable[JudgementRow]) -> None:
+    run.done += 1
+    if run.on_slot is None:
+        return
+    old = [run.judged[key].verdict for key in run.known(fetched.slot) if key in run.judged]
+    verdicts = [row.verdict for row in rows] or old
+    gravest = max(verdicts, key=SEVERITY.__getitem__, default="MISSING")
+    run.on_slot(SlotProgress(run.name, fetched.slot, gravest, run.done, run.total))
+
+
+# Steps 4 to 8: pick, commit once, mark
+
+
+def _publish(run: _Run, slots: Sequence[str], live: dict[str, str]) -> int | None:
+    picks = {slot: pick(run.batches.get(slot, []), run.judged, live) for slot in slots}
+    run.changed.update(slot for slot, p in picks.items() if p != Pick())
+    add = [_file(run, row) for p in picks.values() for row in p.add if row.staged_path]
+    replace = [_file(run, row) for p in picks.values() for row in p.replace]
+    if add or replace:
+        run.lake.publish(run.table.contract, add, replace)
+        reconcile(run.ledger, run.lake, run.name)
+    snapshot_id = run.lake.snapshot_id(run.name)
+    # A batch of which every row was quarantined has no file that could tell when it was published.
+    empty = [
+        (row.batch_id, "", now_us(), snapshot_id or 0)
+        for p in picks.values()
+        for row in (*p.add, *p.replace)
+        if not row.staged_path
+    ]
+    superseded = [pair for p in picks.values() for pair in p.superseded]
+    if empty or superseded:
+        with run.ledger.transaction():
+            run.ledger.mark_published(run.name, empty)
+            run.ledger.mark_superseded(run.name, superseded)
+    return snapshot_id
+
+
+def _file(run: _Run, row: JudgementRow) -> StagedFile:
+    return StagedFile(Path(row.staged_path), row.batch_id, row.passing, run.name)
+
+
+# What to say
+
+
+def _results(run: _Run, slots: Sequence[str], snapshot_id: int | None) -> list[SlotResult]:
+    files = {file.batch_id: file for file in run.lake.files(run.name, snapshot_id)}
+    live = {key: file.path for key, file in files.items()}
+    counted = current_verdicts(run.ledger.judgements(run.name), live)
+    return [_result(run, slot, snapshot_id, counted, files) for slot in slots]
+
+
+def _result(
+    run: _Run,
+    slot: str,
+    snapshot_id: int | None,
+    counted: Mapping[str, JudgementRow],
+    files: Mapping[str, LiveFile],
+) -> SlotResult:
+    batches = run.batches.get(slot, [])
+    rows = total(
+        account(b, counted[b.batch_id], files.get(b.batch_id))
+        for b in batches
+        if b.batch_id in counted
+    )
+    state, verdict, reasons, judgement = _verdict(run, slot, batches, files)
+    return SlotResult(
+        table=run.name,
+        slot=slot,
+        state=state,
+        verdict=verdict,
+        delivered=rows.delivered - rows.rejected,
+        published=rows.published,
+        quarantined=rows.quarantined,
+        pending=rows.pending,
+        repeated=rows.repeated,
+        batches=tuple(b.batch_id for b in batches),
+        reasons=reasons,
+        judgement=judgement,
+        changed=slot in run.changed,
+        snapshot_id=snapshot_id,
+    )
+
+
+def _verdict(
+    run: _Run, slot: str, batches: Sequence[Batch], files: Mapping[str, LiveFile]
+) -> tuple[State, str, tuple[str, ...], dict[str, Any] | None]:
+    """State, verdict, reasons and report of a slot."""
+    top = shown(batches, run.judged)
+    if slot in run.errors:
+        return "failed", "ERROR", (str(run.errors[slot]),), None
+    if top is None and batches:
+        return "missing", "MISSING", ("every delivery of this slot was rejected",), None
+    if top is None and run.table.expects(slot):
+        return "missing", "MISSING", ("expected, and no delivery has come",), None
+    if top is None:
+        return "not_expected", "MISSING", (), None
+    state: State = "pending" if top[1].verdict in BLOCKED else "published"
+    judgement = json.loads(run.ledger.report(run.name, top[0].batch_id, run.rule))
+    return state, top[1].verdict, tuple(_reasons(run, batches, files)), judgement
+
+
+def _reasons(run: _Run, batches: Sequence[Batch], files: Mapping[str, LiveFile]) -> Iterator[str]:
+    for batch in batches:
+        row = run.judged.get(batch.batch_id)
+        if row is None or row.verdict == "PASS" or batch.state in ("superseded", "rejected"):
+            continue
+        yield row.summary
+        if row.verdict in BLOCKED and batch.batch_id in files:
+            yield "It was published under earlier rules; its last good file keeps serving."

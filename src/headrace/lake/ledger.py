@@ -1,0 +1,309 @@
+"""The ingest ledger: what arrived, how it was judged, what became of it; writes are idempotent."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from headrace.clock import now_us
+from headrace.errors import StateError
+from headrace.home import Home
+from headrace.lake.database import open_database, transaction
+from headrace.sources.base import Delivery
+
+# A batch is `received` until judged; `judged` when it may be published and is not yet; `pending`
+# when the gate blocked it; `superseded` when a later delivery of its slot passed in its stead.
+STATES = ("received", "judged", "pending", "published", "rejected", "superseded")
+
+MIGRATIONS = (
+    """
+    CREATE TABLE batches (
+        batch_id TEXT NOT NULL, tbl TEXT NOT NULL, slot TEXT NOT NULL, source TEXT NOT NULL,
+        origin TEXT NOT NULL, producer TEXT NOT NULL, owner TEXT NOT NULL, format TEXT NOT NULL,
+        sha256 TEXT NOT NULL, bytes INTEGER NOT NULL, arrived_at INTEGER NOT NULL,
+        received_at INTEGER NOT NULL, sequence INTEGER NOT NULL, raw_path TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'received', published_at INTEGER, snapshot_id INTEGER,
+        note TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (batch_id, tbl)) WITHOUT ROWID;
+    CREATE INDEX batches_by_slot ON batches (tbl, slot);
+    CREATE TABLE deliveries (
+        batch_id TEXT NOT NULL, tbl TEXT NOT NULL, origin TEXT NOT NULL,
+        arrived_at INTEGER NOT NULL, received_at INTEGER NOT NULL,
+        PRIMARY KEY (batch_id, tbl, origin)) WITHOUT ROWID;
+    CREATE TABLE judgements (
+        batch_id TEXT NOT NULL, tbl TEXT NOT NULL, rule_hash TEXT NOT NULL, verdict TEXT NOT NULL,
+        delivered INTEGER NOT NULL, passing INTEGER NOT NULL, quarantined INTEGER NOT NULL,
+        repeated INTEGER NOT NULL, staged_path TEXT NOT NULL, quarantine_path TEXT NOT NULL,
+        judged_at INTEGER NOT NULL, summary TEXT NOT NULL, judgement TEXT NOT NULL,
+        published_at INTEGER, snapshot_id INTEGER,
+        PRIMARY KEY (batch_id, tbl, rule_hash));
+    CREATE INDEX judgements_by_table ON judgements (tbl, rule_hash)
+    """,
+)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One delivery's bytes. Times are int64 microseconds UTC."""
+
+    batch_id: str
+    slot: str
+    source: str
+    origin: str
+    producer: str
+    owner: str
+    format: str
+    sha256: str
+    bytes: int
+    arrived_at: int
+    received_at: int
+    sequence: int
+    raw_path: str
+    state: str
+    published_at: int | None
+    snapshot_id: int | None
+    note: str
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Order of arrival; the id breaks ties, so that it is the same everywhere."""
+        return (self.arrived_at, self.sequence, self.batch_id)
+
+
+@dataclass(frozen=True)
+class JudgementRow:
+    """A verdict on one batch under one set of rules, and the files it staged.
+
+    Attributes:
+        delivered: rows of the delivery, exact repeats left out; those are in `repeated`.
+        passing, quarantined: rows by the verdict's split; together `delivered` unless blocked.
+        staged_path, quarantine_path: empty when there was no row to keep.
+        summary: sentences for people, one a line.
+        judgement: the whole report as JSON; empty where it was not asked for.
+        published_at: commit time of `staged_path`, microseconds UTC.
+    """
+
+    batch_id: str
+    rule_hash: str
+    verdict: str
+    delivered: int
+    passing: int
+    quarantined: int
+    repeated: int
+    staged_path: str
+    quarantine_path: str
+    judged_at: int
+    summary: str
+    judgement: str
+    published_at: int | None = None
+    snapshot_id: int | None = None
+
+
+_BATCH = tuple(Batch.__dataclass_fields__)
+_JUDGEMENT = tuple(JudgementRow.__dataclass_fields__)
+# The verdict's report may be long; what only counts does not read it.
+_LIGHT = ", ".join("''" if name == "judgement" else name for name in _JUDGEMENT)
+
+
+class Ledger:
+    """The ledger under `home`. Close it, or use it as a context manager."""
+
+    def __init__(self, home: Home) -> None:
+        self.path = home.ledger
+        self._connection = open_database(home.ledger, MIGRATIONS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Group writes: a year of slots costs a few syncs, not thousands."""
+        with transaction(self._connection):
+            yield
+
+    # What arrived
+
+    def deliver(self, table: str, owner: str, delivery: Delivery, raw_path: str) -> None:
+        """Record a delivery. Seen bytes under a new origin count as a redelivery; else a no-op."""
+        now = now_us()
+        self._connection.execute(
+            "INSERT OR IGNORE INTO batches (batch_id, tbl, slot, source, origin, producer, owner,"
+            " format, sha256, bytes, arrived_at, received_at, sequence, raw_path)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                delivery.batch_id, table, delivery.slot, delivery.source, delivery.origin,
+                delivery.producer, owner, delivery.format, delivery.content_sha,
+                len(delivery.payload), delivery.arrived_at, now, delivery.sequence, raw_path,
+            ),
+        )  # fmt: skip
+        self._connection.execute(
+            "INSERT OR IGNORE INTO deliveries VALUES (?,?,?,?,?)",
+            (delivery.batch_id, table, delivery.origin, delivery.arrived_at, now),
+        )
+
+    def batches(self, table: str) -> dict[str, Batch]:
+        """Every batch of `table` by id, in order of arrival."""
+        rows = self._connection.execute(
+            f"SELECT {', '.join(_BATCH)} FROM batches WHERE tbl = ?"  # noqa: S608
+            " ORDER BY arrived_at, sequence, batch_id",
+            (table,),
+        )
+        return {row[0]: Batch(*row) for row in rows}
+
+    def find(self, batch_id: str) -> tuple[str, Batch]:
+        """The table and the batch of this id.
+
+        Raises:
+            StateError: the ledger does not know it.
+        """
+        row = self._connection.execute(
+            f"SELECT tbl, {', '.join(_BATCH)} FROM batches WHERE batch_id = ?",  # noqa: S608
+            (batch_id,),
+        ).fetchone()
+        if row is None:
+            raise StateError(
+                f"no batch {batch_id}",
+                where=str(self.path),
+                fix="see `headrace gate ls` for batch ids",
+            )
+        return row[0], Batch(*row[1:])
+
+    def origins(self, table: str) -> dict[str, set[str]]:
+        """The origins under which each batch was delivered."""
+        found: dict[str, set[str]] = {}
+        for batch_id, origin in self._connection.execute(
+            "SELECT batch_id, origin FROM deliveries WHERE tbl = ?", (table,)
+        ):
+            found.setdefault(batch_id, set()).add(origin)
+        return found
+
+    # How it was judged
+
+    def judge(self, table: str, row: JudgementRow) -> None:
+        """Record a verdict; the first one stays, unless its check had crashed.
+
+        A batch that the table already shows stays `published`: its last good file keeps serving.
+        """
+        columns = _JUDGEMENT[:12]
+        values = [getattr(row, name) for name in columns]
+        self._connection.execute(
+            f"INSERT INTO judgements (tbl, {', '.join(columns)})"  # noqa: S608
+            f" VALUES (?{',?' * len(columns)})"
+            " ON CONFLICT (batch_id, tbl, rule_hash) DO UPDATE SET "
+            + ", ".join(f"{name} = excluded.{name}" for name in columns[2:])
+            + " WHERE judgements.verdict = 'ERROR'",
+            (table, *values),
+        )
+        state = "pending" if row.verdict in ("BLOCK", "ERROR") else "judged"
+        self._connection.execute(
+            "UPDATE batches SET state = ? WHERE tbl = ? AND batch_id = ?"
+            " AND state IN ('received', 'pending', 'judged')",
+            (state, table, row.batch_id),
+        )
+
+    def judgements(
+        self, table: str, rule_hash: str | None = None
+    ) -> dict[tuple[str, str], JudgementRow]:
+        """Verdicts by (batch, rule hash), oldest first, without their reports."""
+        where, values = ("tbl = ?", [table])
+        if rule_hash is not None:
+            where, values = ("tbl = ? AND rule_hash = ?", [table, rule_hash])
+        rows = self._connection.execute(
+            f"SELECT {_LIGHT} FROM judgements WHERE {where}"  # noqa: S608
+            " ORDER BY judged_at, rowid",
+            values,
+        )
+        return {(row[0], row[1]): JudgementRow(*row) for row in rows}
+
+    def report(self, table: str, batch_id: str, rule_hash: str) -> str:
+        """The JSON report on a batch judged under these rules.
+
+        Raises:
+            StateError: it was not judged under them.
+        """
+        row = self._connection.execute(
+            "SELECT judgement FROM judgements WHERE tbl = ? AND batch_id = ? AND rule_hash = ?",
+            (table, batch_id, rule_hash),
+        ).fetchone()
+        if row is None:
+            raise StateError(
+                f"batch {batch_id} of {table} was not judged under rules {rule_hash}",
+                where=str(self.path),
+                fix="ingest its slot again",
+            )
+        return str(row[0])
+
+    def commit_times(self, table: str) -> dict[str, int]:
+        """Commit time of each published path, int64 microseconds UTC."""
+        return dict(
+            self._connection.execute(
+                "SELECT staged_path, published_at FROM judgements"
+                " WHERE tbl = ? AND published_at IS NOT NULL AND staged_path <> ''",
+                (table,),
+            ).fetchall()
+        )
+
+    # What became of it
+
+    def mark_published(self, table: str, rows: Iterable[tuple[str, str, int, int]]) -> None:
+        """Each row: batch, staged path, commit time in microseconds, snapshot id."""
+        for batch_id, path, committed_at, snapshot_id in rows:
+            self._connection.execute(
+                "UPDATE judgements SET published_at = ?, snapshot_id = ?"
+                " WHERE tbl = ? AND batch_id = ? AND staged_path = ? AND published_at IS NULL",
+                (committed_at, snapshot_id, table, batch_id, path),
+            )
+            self._connection.execute(
+                "UPDATE batches SET state = 'published', published_at = ?, snapshot_id = ?"
+                " WHERE tbl = ? AND batch_id = ?",
+                (committed_at, snapshot_id, table, batch_id),
+            )
+
+    def mark_unpublished(self, table: str, batch_ids: Iterable[str]) -> None:
+        """The table does not show them (rolled back, or lost): they wait for a commit again."""
+        for batch_id in batch_ids:
+            self._set_state(table, batch_id, "judged", "")
+            self._connection.execute(
+                "UPDATE judgements SET published_at = NULL, snapshot_id = NULL"
+                " WHERE tbl = ? AND batch_id = ?",
+                (table, batch_id),
+            )
+
+    def mark_superseded(self, table: str, pairs: Iterable[tuple[str, str]]) -> None:
+        """Each pair: a batch that was never published, and the later one that passed."""
+        for batch_id, successor in pairs:
+            self._connection.execute(
+                "UPDATE batches SET state = 'superseded', note = ?"
+                " WHERE tbl = ? AND batch_id = ? AND state = 'pending'",
+                (f"superseded by {successor}", table, batch_id),
+            )
+
+    def reject(self, table: str, batch_id: str, reason: str) -> None:
+        """Set a pending batch aside for good: its rows count as rejected."""
+        batch = self.batches(table).get(batch_id)
+        if batch is None or batch.state not in ("pending", "rejected"):
+            raise StateError(
+                f"batch {batch_id} of {table} is {batch.state if batch else 'unknown'}, not"
+                " pending",
+                where=str(self.path),
+                fix="only a pending batch can be rejected; see `headrace gate ls`",
+            )
+        self._set_state(table, batch_id, "rejected", reason)
+
+    def _set_state(self, table: str, batch_id: str, state: str, note: str) -> None:
+        self._connection.execute(
+            "UPDATE batches SET state = ?, note = ? WHERE tbl = ? AND batch_id = ?",
+            (state, note, table, batch_id),
+        )

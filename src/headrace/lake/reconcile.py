@@ -1,0 +1,31 @@
+"""Bring the ledger in line with the table: the table says what is published."""
+
+from headrace.clock import now_us
+from headrace.lake.ledger import Ledger
+from headrace.lake.tables import Lake
+
+
+def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
+    """Mark what a crashed run had committed, unmark what the table lost; returns the live paths.
+
+    Batches of which every row was quarantined have no file, so the ledger alone knows them.
+    """
+    plan = lake.plan(table)
+    files = plan.files if plan else ()
+    times = plan.committed_at if plan else {}
+    judged = ledger.judgements(table).values()
+    by_path = {row.staged_path: row for row in judged if row.staged_path}
+    unmarked = [
+        (f.batch_id, f.path, times.get(f.snapshot_id, now_us()), f.snapshot_id)
+        for f in files
+        if (row := by_path.get(f.path)) is not None and row.published_at is None
+    ]
+    live = {file.batch_id: file.path for file in files}
+    # Oldest verdict first, so that the newest published one of each batch remains.
+    shown = {row.batch_id: row for row in judged if row.published_at is not None}
+    lost = [key for key, row in shown.items() if row.passing and key not in live]
+    if unmarked or lost:
+        with ledger.transaction():
+            ledger.mark_published(table, unmarked)
+            ledger.mark_unpublished(table, lost)
+    return live

@@ -1,0 +1,123 @@
+"""What each slot shows: a pure decision over its batches and their verdicts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from headrace.lake.ledger import Batch, JudgementRow
+
+State = Literal["published", "pending", "missing", "failed", "not_expected"]
+PUBLISHABLE = ("PASS", "WARN", "QUARANTINE")
+BLOCKED = ("BLOCK", "ERROR")
+SEVERITY = {"PASS": 0, "WARN": 1, "QUARANTINE": 2, "BLOCK": 3, "ERROR": 4}
+_SETTLED_STATES = ("superseded", "rejected")
+
+
+@dataclass(frozen=True)
+class SlotResult:
+    """What a slot shows after a run.
+
+    Attributes:
+        table: name of the table.
+        slot: the slot, such as an ISO day.
+        state: "published"; "pending" (a delivery is blocked, what was published before stays);
+            "missing" (expected, not delivered); "failed" (the source could not be read);
+            "not_expected" (neither expected nor delivered).
+        verdict: the gravest of the shown batches: PASS, WARN, QUARANTINE, BLOCK, ERROR, or MISSING.
+        delivered: rows, = published + quarantined + pending; superseded and rejected left out.
+        published, quarantined, pending: rows.
+        repeated: exact repeats inside a delivery, not in `delivered`.
+        batches: ids of the slot's batches, in order of arrival.
+        reasons: sentences for people.
+        judgement: the gate's report on the batch that gave the verdict.
+        changed: whether this run changed anything.
+        snapshot_id: the table's snapshot after the run.
+    """
+
+    table: str
+    slot: str
+    state: State
+    verdict: str
+    delivered: int = 0
+    published: int = 0
+    quarantined: int = 0
+    pending: int = 0
+    repeated: int = 0
+    batches: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    judgement: dict[str, Any] | None = None
+    changed: bool = False
+    snapshot_id: int | None = None
+
+
+@dataclass(frozen=True)
+class SlotProgress:
+    """A slot was judged; its commit is still to come. `done` of `total` slots."""
+
+    table: str
+    slot: str
+    verdict: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Pick:
+    """What should happen to the batches of a slot.
+
+    Attributes:
+        add: verdicts whose rows should become visible.
+        replace: verdicts whose file takes the place of their batch's present one.
+        superseded: (batch never published, the later batch that passed).
+    """
+
+    add: tuple[JudgementRow, ...] = ()
+    replace: tuple[JudgementRow, ...] = ()
+    superseded: tuple[tuple[str, str], ...] = ()
+
+
+def is_settled(batch: Batch, judged: JudgementRow | None) -> bool:
+    """Whether nothing is left to do for a batch under the present rules."""
+    if batch.state in _SETTLED_STATES:
+        return True
+    if judged is None or judged.verdict == "ERROR":
+        return False
+    return judged.verdict not in PUBLISHABLE or judged.published_at is not None
+
+
+def pick(
+    batches: Sequence[Batch], judged: Mapping[str, JudgementRow], live: Mapping[str, str]
+) -> Pick:
+    """Decide over one slot's batches, given in order of arrival.
+
+    Every batch that passed is live: a correction adds rows with their own known-at. A blocked one
+    is superseded by a later batch that passed, unless it was published before.
+    """
+    open_ones = [b for b in batches if b.state not in _SETTLED_STATES and b.batch_id in judged]
+    passed = [b for b in open_ones if judged[b.batch_id].verdict in PUBLISHABLE]
+    blocked = [
+        b for b in open_ones if judged[b.batch_id].verdict in BLOCKED and b.batch_id not in live
+    ]
+    todo = [judged[b.batch_id] for b in passed if judged[b.batch_id].published_at is None]
+    superseded = [
+        (b.batch_id, passed[-1].batch_id) for b in blocked if passed and b.order < passed[-1].order
+    ]
+    return Pick(
+        add=tuple(j for j in todo if j.batch_id not in live),
+        replace=tuple(j for j in todo if j.batch_id in live),
+        superseded=tuple(superseded),
+    )
+
+
+def shown(
+    batches: Sequence[Batch], judged: Mapping[str, JudgementRow]
+) -> tuple[Batch, JudgementRow] | None:
+    """The batch that gives the slot its verdict: the gravest, of equals the latest."""
+    candidates = [
+        (b, judged[b.batch_id])
+        for b in batches
+        if b.state not in _SETTLED_STATES and b.batch_id in judged
+    ]
+    if not candidates:
+        return None
+    return max(candidates, key=lambda pair: (SEVERITY[pair[1].verdict], pair[0].order))

@@ -1,0 +1,76 @@
+"""Staged and quarantined rows: one Parquet file per batch and rule hash, complete or absent."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.files import digest, move_into_place, temporary_beside
+from headrace.home import Home
+
+if TYPE_CHECKING:
+    from headrace.contracts import Contract
+    from headrace.gates import Suite
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """A Parquet file that may be published: all rows of one batch that passed its gate."""
+
+    path: Path
+    batch_id: str
+    rows: int
+    table: str
+
+
+def rule_hash(contract: "Contract", suite: "Suite", parser: int | str) -> str:
+    """What a verdict depends on besides the bytes; when it changes, batches are judged again."""
+    return digest([contract.hash, suite.hash, str(parser)])[:16]
+
+
+def staged_path(home: Home, table: str, batch_id: str, rule: str) -> Path:
+    return home.staged / table / f"{batch_id}-{rule}.parquet"
+
+
+def quarantine_path(home: Home, table: str, batch_id: str, rule: str) -> Path:
+    return home.quarantine / table / f"{batch_id}-{rule}.parquet"
+
+
+def stage(home: Home, contract: "Contract", batch_id: str, rule: str, rows: pa.Table) -> StagedFile:
+    """Write the passing rows in the contract's types and field ids; idempotent.
+
+    Args:
+        home: where the state lives.
+        contract: gives the table's name, columns, dtypes and field ids.
+        batch_id: constant `_batch` of every row.
+        rule: the rule hash the rows were judged under.
+        rows: at least the contract's and the reserved columns.
+    """
+    path = staged_path(home, contract.table, batch_id, rule)
+    schema = contract.arrow_schema()
+    ordered = rows.select(schema.names)
+    _write(
+        path,
+        ordered if ordered.schema.equals(schema, check_metadata=True) else ordered.cast(schema),
+    )
+    return StagedFile(path, batch_id, rows.num_rows, contract.table)
+
+
+def quarantine(home: Home, table: str, batch_id: str, rule: str, rows: pa.Table) -> Path:
+    """Keep the failing rows with the reasons they failed for (`_reasons`, list of strings)."""
+    path = quarantine_path(home, table, batch_id, rule)
+    _write(path, rows)
+    return path
+
+
+def _write(path: Path, rows: pa.Table) -> None:
+    # A file with its final name is complete. If another run wrote it meanwhile it may be published
+    # already, so a file with as many rows is left alone: same bytes, same rules, same content.
+    if path.exists() and pq.read_metadata(path).num_rows == rows.num_rows:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(path)
+    pq.write_table(rows, temporary, compression="zstd", store_schema=False)
+    move_into_place(temporary, path)

@@ -1,0 +1,78 @@
+"""Conservation: every row of every delivery, counted from the table and the ledger."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.clock import from_us, now_us
+from headrace.home import Home
+from headrace.lake.account import account, current_verdicts
+from headrace.lake.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.plans import LiveFile
+from headrace.lake.table import Table
+from headrace.lake.tables import Lake
+
+
+@dataclass
+class _Tally:
+    rows: Counter[str] = field(default_factory=Counter)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    superseded: int = 0
+    redelivered: int = 0
+    redelivered_rows: int = 0
+    unjudged: int = 0
+
+
+def table_status(home: Home, table: Table) -> dict[str, Any]:
+    """Rows by fate, batches by verdict, and the slots that are missing.
+
+    Published rows are counted from the table's live files, not from what the ledger believes.
+    Raw rows of all deliveries = delivered + repeated + redelivered + superseded rows.
+    """
+    files = {file.batch_id: file for file in Lake(home).files(table.name)}
+    with Ledger(home) as ledger:
+        batches = ledger.batches(table.name)
+        origins = ledger.origins(table.name)
+        verdicts = current_verdicts(
+            ledger.judgements(table.name), {key: file.path for key, file in files.items()}
+        )
+    tally = _Tally()
+    for batch in batches.values():
+        _count(tally, batch, verdicts.get(batch.batch_id), files, origins)
+    return _report(table, tally, {batch.slot for batch in batches.values()})
+
+
+def _count(
+    tally: _Tally,
+    batch: Batch,
+    judged: JudgementRow | None,
+    files: Mapping[str, LiveFile],
+    origins: Mapping[str, set[str]],
+) -> None:
+    if judged is None:
+        tally.unjudged += 1
+        return
+    tally.rows.update(vars(account(batch, judged, files.get(batch.batch_id))))
+    again = len(origins[batch.batch_id]) - 1
+    tally.redelivered += again
+    tally.redelivered_rows += again * (judged.delivered + judged.repeated)
+    if batch.state == "superseded":
+        tally.superseded += 1
+    else:
+        tally.verdicts[judged.verdict] += 1
+
+
+def _report(table: Table, tally: _Tally, delivered_slots: set[str]) -> dict[str, Any]:
+    today = from_us(now_us()).date().isoformat()
+    fates = ("delivered", "published", "quarantined", "pending", "rejected", "repeated")
+    missing = [slot for slot in table.expected_slots(today) if slot not in delivered_slots]
+    return {
+        "table": table.name,
+        **{fate: tally.rows[fate] for fate in fates},
+        "redelivered": {"batches": tally.redelivered, "rows": tally.redelivered_rows},
+        "superseded": {"batches": tally.superseded, "rows": tally.rows["superseded"]},
+        "missing": missing,
+        "batches": dict(sorted(tally.verdicts.items())),
+        "unjudged": tally.unjudged,
+    }

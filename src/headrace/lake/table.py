@@ -1,0 +1,48 @@
+"""What a pipeline declares about one table: where it comes from, its contract, its gate."""
+
+from dataclasses import dataclass
+
+from headrace.clock import days
+from headrace.contracts import Contract
+from headrace.gates import Suite
+from headrace.sources.base import Source
+
+SNAPSHOT_SLOT = "snapshot"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A published table.
+
+    Attributes:
+        name: as in the contract and the suite.
+        source: asked for the deliveries of each slot.
+        contract: types, keys, times, coverage.
+        suite: the gate.
+        partitioned: slots are ISO days; else there is the single slot "snapshot".
+    """
+
+    name: str
+    source: Source
+    contract: Contract
+    suite: Suite
+    partitioned: bool = True
+
+    def expects(self, slot: str) -> bool:
+        """Whether the contract promises a delivery for this slot."""
+        if not self.partitioned:
+            return slot == SNAPSHOT_SLOT
+        if self.contract.coverage is None:
+            return False
+        first, last = self.contract.coverage
+        return first <= slot <= last
+
+    def expected_slots(self, until: str | None = None) -> list[str]:
+        """The promised slots in order, up to and including the ISO day `until`."""
+        if not self.partitioned:
+            return [SNAPSHOT_SLOT]
+        if self.contract.coverage is None:
+            return []
+        first, last = self.contract.coverage
+        last = min(last, until) if until else last
+        return days(first, last) if first <= last else []

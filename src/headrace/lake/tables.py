@@ -1,0 +1,331 @@
+"""The table port: publish files in one transaction, and read what is published.
+
+Iceberg is the transaction layer, DuckDB reads the files. Nothing else in the lake knows either.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from headrace.errors import StateError
+from headrace.home import Home
+from headrace.lake.plans import (
+    Column,
+    LiveFile,
+    Plan,
+    catalog_uri,
+    load_plan,
+    metadata_without_iceberg,
+    save_plan,
+    warehouse_root,
+)
+from headrace.lake.staging import StagedFile
+from headrace.sql import ident, literal
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog.sql import SqlCatalog
+    from pyiceberg.table import Table as IcebergTable
+
+    from headrace.contracts import Contract
+
+_NAMESPACE = "headrace"
+_DUCKDB_TYPES = {
+    "string": "VARCHAR",
+    "long": "BIGINT",
+    "int": "INTEGER",
+    "double": "DOUBLE",
+    "float": "FLOAT",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
+    "timestamptz": "TIMESTAMPTZ",
+    "binary": "BLOB",
+}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A state of a table after a publish.
+
+    Attributes:
+        snapshot_id: of the commit, or of the state that held everything already.
+        committed_at: its commit time, int64 microseconds UTC.
+        added: batches that this publish made visible.
+        replaced: batches whose file this publish exchanged.
+    """
+
+    snapshot_id: int | None
+    committed_at: int | None
+    added: tuple[str, ...]
+    replaced: tuple[str, ...]
+
+
+class Lake:
+    """The published tables under `home`; `HEADRACE_CATALOG` and `HEADRACE_WAREHOUSE` move them."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._opened: SqlCatalog | None = None
+        self._plans: dict[tuple[str, int], Plan] = {}
+
+    # Writing
+
+    def publish(
+        self, contract: "Contract", add: Sequence[StagedFile], replace: Sequence[StagedFile] = ()
+    ) -> Snapshot:
+        """Make the files visible in exactly one snapshot; whatever is live already is left out.
+
+        Args:
+            contract: the table's name and schema; new fields are added in the same commit.
+            add: files of batches that should be live.
+            replace: files that take the place of their batch's present file; one without rows only
+                removes it.
+
+        Raises:
+            StateError: a field changed its type, or commits kept colliding.
+        """
+        from headrace.lake import iceberg
+
+        return iceberg.retrying(
+            lambda: self._attempt(contract, add, replace), f"publishing to {contract.table}"
+        )
+
+    def _attempt(
+        self, contract: "Contract", add: Sequence[StagedFile], replace: Sequence[StagedFile]
+    ) -> Snapshot:
+        from headrace.lake import iceberg
+
+        arrow = contract.arrow_schema()
+        table = iceberg.load_or_create(
+            self._catalog(), contract.table, arrow, warehouse_root(self.home)
+        )
+        live = {file.batch_id: file.path for file in self._files_of(table)}
+        exchanged = [f for f in replace if live.get(f.batch_id, str(f.path)) != str(f.path)]
+        new = [f for f in (*add, *replace) if f.rows and f.batch_id not in live]
+        staged = {f.batch_id: f for f in (*new, *exchanged)}
+        if not staged:
+            current = table.current_snapshot()
+            moment = current.timestamp_ms * 1000 if current else None
+            return Snapshot(current.snapshot_id if current else None, moment, (), ())
+        snapshot_id = iceberg.commit(
+            table,
+            arrow,
+            [f.path for f in staged.values() if f.rows],
+            [live[f.batch_id] for f in exchanged],
+            {"headrace.contract": contract.hash, "headrace.batches": str(len(staged))},
+        )
+        committed = table.snapshot_by_id(snapshot_id).timestamp_ms * 1000
+        return Snapshot(
+            snapshot_id,
+            committed,
+            tuple(f.batch_id for f in new),
+            tuple(f.batch_id for f in exchanged),
+        )
+
+    def pin(self, table: str, snapshot_id: int, tag: str) -> None:
+        """Keep a snapshot for as long as the tag is there; pinning it again is a no-op.
+
+        Raises:
+            StateError: the snapshot is gone, or the tag names another one.
+        """
+        from headrace.lake import iceberg
+
+        def attempt() -> None:
+            loaded = self._loaded(table)
+            if loaded.snapshot_by_id(snapshot_id) is None:
+                raise _no_snapshot(table, snapshot_id)
+            ref = loaded.metadata.refs.get(tag)
+            if ref is not None and ref.snapshot_id != snapshot_id:
+                raise StateError(
+                    f"tag {tag} of {table} pins snapshot {ref.snapshot_id}, not {snapshot_id}",
+                    where=f"table {table}",
+                    fix="use another tag; a pin never moves",
+                )
+            if ref is None:
+                iceberg.tag(loaded, snapshot_id, tag)
+
+        iceberg.retrying(attempt, f"pinning {table}")
+
+    def unpin(self, table: str, tag: str) -> None:
+        """Let the snapshot of a retired release go; an unknown tag is a no-op."""
+        from headrace.lake import iceberg
+
+        def attempt() -> None:
+            loaded = self._loaded(table)
+            if tag in loaded.metadata.refs:
+                iceberg.untag(loaded, tag)
+
+        iceberg.retrying(attempt, f"unpinning {table}")
+
+    # Reading
+
+    def snapshot_id(self, table: str) -> int | None:
+        """The current snapshot; None if nothing was ever published."""
+        metadata = metadata_without_iceberg(self.home, _NAMESPACE, table)
+        if metadata is not None:
+            found = metadata.get("current-snapshot-id")
+            return int(found) if found not in (None, -1) else None
+        loaded = self._load(table)
+        current = loaded.current_snapshot() if loaded is not None else None
+        return int(current.snapshot_id) if current else None
+
+    def plan(self, table: str, snapshot_id: int | None = None) -> Plan | None:
+        """Files and columns of a snapshot (default: the current one); None for an empty table.
+
+        Raises:
+            StateError: that snapshot is unknown or expired.
+        """
+        wanted = self.snapshot_id(table) if snapshot_id is None else snapshot_id
+        if wanted is None:
+            return None
+        key = (table, wanted)
+        if key not in self._plans:
+            self._plans[key] = load_plan(self.home, table, wanted) or self._make_plan(table, wanted)
+        return self._plans[key]
+
+    def files(self, table: str, snapshot_id: int | None = None) -> tuple[LiveFile, ...]:
+        """The published files of a snapshot, in order of batch id."""
+        plan = self.plan(table, snapshot_id)
+        return plan.files if plan else ()
+
+    def live(self, table: str, snapshot_id: int | None = None) -> dict[str, str]:
+        """Path of each published batch: what the table says, whatever any ledger says."""
+        return {file.batch_id: file.path for file in self.files(table, snapshot_id)}
+
+    def schema(self, table: str, snapshot_id: int | None = None) -> tuple[Column, ...]:
+        """Columns of the table with field ids and DuckDB types."""
+        return self._required_plan(table, snapshot_id).columns
+
+    def relation(
+        self, table: str, columns: Sequence[str] | None = None, snapshot_id: int | None = None
+    ) -> str:
+        """A parenthesised SELECT over the published files, for DuckDB to read out of core.
+
+        Columns are matched by field id, so a rename or an added column reads old files as well.
+        """
+        plan = self._required_plan(table, snapshot_id)
+        chosen = _choose(plan, columns)
+        if not plan.files:
+            empty = ", ".join(f"NULL::{c.type} AS {ident(c.name)}" for c in chosen)
+            return f"(SELECT {empty} WHERE false)"
+        names = ", ".join(ident(column.name) for column in chosen)
+        paths = ", ".join(literal(file.path) for file in plan.files)
+        fields = ", ".join(
+            f"{c.field_id}: {{'name': {literal(c.name)}, 'type': {literal(c.type)},"
+            " 'default_value': NULL}"
+            for c in plan.columns
+        )
+        return f"(SELECT {names} FROM read_parquet([{paths}], schema = MAP {{{fields}}}))"  # noqa: S608
+
+    def scan(
+        self, table: str, columns: Sequence[str] | None = None, snapshot_id: int | None = None
+    ) -> pa.Table:
+        """The published rows, as the contract types them (int64, float64, string, timestamp, bool).
+
+        Rows come in order of batch id, then of the delivery's lines.
+
+        Raises:
+            StateError: nothing was published, or the snapshot or a column is unknown.
+        """
+        import duckdb
+
+        connection = duckdb.connect()
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection.sql(
+                f"SELECT * FROM {self.relation(table, columns, snapshot_id)}"  # noqa: S608
+            ).to_arrow_table()
+        finally:
+            connection.close()
+
+    # Inside
+
+    def _catalog(self) -> "SqlCatalog":
+        if self._opened is None:
+            from headrace.lake import iceberg
+
+            self.home.warehouse.mkdir(parents=True, exist_ok=True)
+            self._opened = iceberg.open_catalog(catalog_uri(self.home), warehouse_root(self.home))
+        return self._opened
+
+    def _load(self, table: str) -> "IcebergTable | None":
+        from headrace.lake import iceberg
+
+        return iceberg.load(self._catalog(), table)
+
+    def _loaded(self, table: str) -> "IcebergTable":
+        loaded = self._load(table)
+        if loaded is None:
+            raise _nothing_published(table)
+        return loaded
+
+    def _files_of(self, loaded: "IcebergTable", snapshot_id: int | None = None) -> list[LiveFile]:
+        from headrace.lake import iceberg
+
+        files = [
+            LiveFile(
+                path=file.file_path,
+                batch_id=iceberg.batch_of(file),
+                rows=int(file.record_count),
+                bytes=int(file.file_size_in_bytes),
+                snapshot_id=added_by,
+            )
+            for file, added_by in iceberg.manifest_entries(loaded, snapshot_id)
+        ]
+        return sorted(files, key=lambda file: file.batch_id)
+
+    def _make_plan(self, table: str, snapshot_id: int) -> Plan:
+        loaded = self._loaded(table)
+        snapshot = loaded.snapshot_by_id(snapshot_id)
+        if snapshot is None:
+            raise _no_snapshot(table, snapshot_id)
+        schema = loaded.schemas()[snapshot.schema_id]
+        plan = Plan(
+            table=table,
+            snapshot_id=snapshot_id,
+            columns=tuple(
+                Column(f.field_id, f.name, _DUCKDB_TYPES[str(f.field_type)]) for f in schema.fields
+            ),
+            files=tuple(self._files_of(loaded, snapshot_id)),
+            committed_at={s.snapshot_id: s.timestamp_ms * 1000 for s in loaded.snapshots()},
+        )
+        save_plan(self.home, plan)
+        return plan
+
+    def _required_plan(self, table: str, snapshot_id: int | None) -> Plan:
+        plan = self.plan(table, snapshot_id)
+        if plan is None:
+            raise _nothing_published(table)
+        return plan
+
+
+def _choose(plan: Plan, columns: Sequence[str] | None) -> list[Column]:
+    if columns is None:
+        return list(plan.columns)
+    by_name = {column.name: column for column in plan.columns}
+    unknown = [name for name in columns if name not in by_name]
+    if unknown:
+        raise StateError(
+            f"table {plan.table} has no column {', '.join(unknown)}",
+            where=f"snapshot {plan.snapshot_id}",
+            fix=f"it has: {', '.join(by_name)}",
+        )
+    return [by_name[name] for name in columns]
+
+
+def _nothing_published(table: str) -> StateError:
+    return StateError(
+        f"nothing was published to table {table} yet",
+        where="the lake",
+        fix="ingest its slots first: `headrace run`",
+    )
+
+
+def _no_snapshot(table: str, snapshot_id: int) -> StateError:
+    return StateError(
+        f"table {table} has no snapshot {snapshot_id}",
+        where="the Iceberg catalog",
+        fix="it expired before it was pinned; use the current one",
+    )
