@@ -1,0 +1,28 @@
+"""Headrace: gated data pipelines, from raw deliveries to training data that models can trust."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from headrace.datasets.reader import Dataset
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "open"]
+
+
+def open(  # noqa: A001 - `headrace.open` is what users type
+    ref: str,
+    store: Path | str | None = None,
+    *,
+    split: str | None = None,
+    columns: Sequence[str] | None = None,
+) -> "Dataset":
+    """Open a dataset release: `headrace.open("flights_delay@1.0.0").df`.
+
+    See `headrace.datasets.reader.open_release`. Imported here on call, so that `import headrace`
+    costs nothing.
+    """
+    from headrace.datasets.reader import open_release
+
+    return open_release(ref, store, split=split, columns=columns)

@@ -1,0 +1,178 @@
+"""Making a release: split, fix the shape, store the objects, number it, publish the manifest."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.datasets.content_hash import ContentSum, content_sum
+from headrace.datasets.governance import check_allowed, licences
+from headrace.datasets.manifest import Column, InputTable, Manifest, SplitEntry
+from headrace.datasets.shape import columns_of, shaped, statistics
+from headrace.datasets.spec import SPLITS, DatasetSpec
+from headrace.datasets.splits import OUTSIDE, assign, check_keys
+from headrace.datasets.store import Store
+from headrace.datasets.version import FIRST, next_version
+from headrace.errors import DeclarationError
+
+_ROW_GROUP = 65_536
+
+
+@dataclass(frozen=True)
+class _Split:
+    """A split ready to be stored."""
+
+    table: pa.Table
+    content: ContentSum
+    left_out: dict[str, int]
+
+
+def release(
+    spec: DatasetSpec,
+    frame: pa.Table,
+    *,
+    inputs: Mapping[str, InputTable],
+    definitions: Mapping[str, str],
+    mode: str,
+    code_revision: str,
+    cutoff: int | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    fits: Mapping[str, str] | None = None,
+    store: Path | str | None = None,
+) -> Manifest:
+    """Release `frame` and return its manifest; the latest one, if nothing changed since.
+
+    `frame` has `t` (int64 microseconds UTC or timestamp), the key columns, features, the label's
+    columns and `label_reason` (string, null where there is a label), labels read as `label_cuts`
+    says. Features are the columns `<view>__<name>`, or `<view>`, of a view in `definitions`
+    (view -> definition hash). `inputs` says what was read, table by table; `cutoff` (microseconds
+    UTC) defaults to the spec's. Raises DeclarationError when the sources forbid it, a key leaks
+    between splits, or rows lack a label for an undeclared reason.
+    """
+    check_allowed(spec.name, spec.purpose, inputs)
+    end = spec.cutoff_us if cutoff is None else cutoff
+    columns = columns_of(spec, frame.schema, definitions)
+    splits, outside = _split(spec, frame, columns, end)
+    content = _total(splits.values())
+    target = Store.find(store)
+    draft = Manifest(
+        name=spec.name,
+        version=FIRST,
+        change="FIRST",
+        reasons=(),
+        previous=None,
+        content_hash=content.hash,
+        rows=content.rows,
+        columns=columns,
+        label=spec.label_form(),
+        split_rule=spec.split_form(),
+        cutoff_us=end,
+        mode=mode,
+        splits={},
+        left_out=outside,
+        inputs={table: _sorted(given) for table, given in inputs.items()},
+        definitions=dict(sorted(definitions.items())),
+        fits=dict(fits or {}),
+        parameters={**spec.parameters, **(parameters or {})},
+        code_revision=code_revision,
+        purpose=spec.purpose,
+        description=spec.description,
+        licences=licences(inputs),
+    )
+    latest = target.latest(spec.name)
+    step = next_version(latest, draft)
+    if latest is not None and step.change == "NONE":
+        return latest
+    manifest = replace(
+        draft,
+        version=step.version,
+        change=step.change,
+        reasons=step.reasons,
+        previous=latest.id if latest else None,
+        splits={name: _stored(target, split) for name, split in splits.items()},
+        inputs={table: _listed(target, given) for table, given in draft.inputs.items()},
+    )
+    target.publish(manifest)
+    return manifest
+
+
+def _split(
+    spec: DatasetSpec, frame: pa.Table, columns: tuple[Column, ...], end: int
+) -> tuple[dict[str, _Split], dict[str, int]]:
+    moments = frame.column("t").cast(pa.int64()).to_numpy()
+    given = assign(spec, moments, frame.column("label_reason"), end)
+    names = pa.array(np.array([*SPLITS, None], dtype=object)[given.split], pa.string())
+    columned = frame.select([c.name for c in columns if c.name not in {"t", "split"}])
+    columned = columned.append_column("t", pa.array(moments, pa.timestamp("us", "UTC")))
+    columned = columned.append_column("split", names)
+    kept = columned.filter(pa.array(given.split >= 0))
+    check_keys(spec, kept)
+    _check_labelled(spec, kept)
+    ordered = shaped(kept, columns, ["t", *spec.key])
+    return (
+        {name: _one(ordered, name, given.left_out.get(name, {})) for name in SPLITS},
+        given.left_out.get(OUTSIDE, {}),
+    )
+
+
+def _one(ordered: pa.Table, name: str, left_out: dict[str, int]) -> _Split:
+    # Splits follow each other in time and the table is in order of time: each is one slice.
+    codes = ordered.column("split").to_numpy()
+    places = np.flatnonzero(codes == name)
+    first = int(places[0]) if len(places) else 0
+    table = ordered.slice(first, len(places))
+    return _Split(table, content_sum(table), left_out)
+
+
+def _check_labelled(spec: DatasetSpec, kept: pa.Table) -> None:
+    nulls = kept.column(spec.target).null_count
+    if nulls:
+        raise DeclarationError(
+            f"{nulls} rows have neither a label nor a reason for lacking it",
+            where=f"dataset {spec.name}, column {spec.target}",
+            fix="the frame's label_reason must say why a label is null",
+        )
+
+
+def _total(splits: Iterable[_Split]) -> ContentSum:
+    first, *rest = (split.content for split in splits)
+    for content in rest:
+        first = first + content
+    return first
+
+
+def _stored(store: Store, split: _Split) -> SplitEntry:
+    temporary = store.temporary(f"{split.content.hash}.parquet")
+    text = [field.name for field in split.table.schema if field.type == pa.string()]
+    pq.write_table(
+        split.table,
+        temporary,
+        row_group_size=_ROW_GROUP,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=text,
+    )
+    size = temporary.stat().st_size
+    return SplitEntry(
+        object=store.adopt(temporary, "parquet"),
+        bytes=size,
+        rows=split.table.num_rows,
+        row_sum=f"{split.content.total:064x}",
+        left_out=split.left_out,
+        statistics=statistics(split.table),
+    )
+
+
+def _sorted(given: InputTable) -> InputTable:
+    return replace(
+        given, purposes=tuple(sorted(given.purposes)), overrides=tuple(sorted(given.overrides))
+    )
+
+
+def _listed(store: Store, given: InputTable) -> InputTable:
+    batches = sorted(given.batches)
+    return replace(given, batches=(), batch_count=len(batches), batch_list=store.put_json(batches))

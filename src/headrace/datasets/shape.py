@@ -1,0 +1,99 @@
+"""The fixed shape of a released table: roles, column order, dtypes, row order, statistics."""
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.datasets.content_hash import canonical_type
+from headrace.datasets.manifest import Column
+from headrace.datasets.spec import DatasetSpec
+from headrace.errors import DeclarationError
+
+_TYPES = {
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "string": pa.string(),
+    "local_timestamp": pa.timestamp("us"),
+    "date": pa.date32(),
+    "binary": pa.binary(),
+}
+_ORDER = ("key", "time", "spine", "feature", "label", "split")
+_NUMERIC = ("int64", "float64", "bool")
+
+
+def columns_of(spec: DatasetSpec, schema: pa.Schema, views: Collection[str]) -> tuple[Column, ...]:
+    """Columns of a release in their fixed order: key, t, spine, features, label, split.
+
+    Inside spine, features and labels the order is by name, so that it does not hang on the frame's.
+    """
+    needed = {*spec.key, "t", *spec.label.columns, "label_reason"}
+    if missing := sorted(needed - set(schema.names)):
+        raise DeclarationError(
+            f"the frame lacks {missing}",
+            where=f"dataset {spec.name}",
+            fix=f"it has {', '.join(schema.names)}",
+        )
+    found = [
+        Column(field.name, canonical_type(field.type, field.name), _role(spec, field.name, views))
+        for field in schema
+        if field.name not in {"label_reason", "split", "t"}
+    ]
+    found += [Column("t", "timestamp", "time"), Column("split", "string", "split")]
+    return tuple(sorted(found, key=lambda column: _position(spec, column)))
+
+
+def _position(spec: DatasetSpec, column: Column) -> tuple[int, int, str]:
+    place = spec.key.index(column.name) if column.role == "key" else 0
+    return _ORDER.index(column.role), place, column.name
+
+
+def _role(spec: DatasetSpec, name: str, views: Collection[str]) -> str:
+    if name in spec.key:
+        return "key"
+    if name in spec.label.columns:
+        return "label"
+    return "feature" if name.split("__", maxsplit=1)[0] in views else "spine"
+
+
+def shaped(table: pa.Table, columns: tuple[Column, ...], order: list[str]) -> pa.Table:
+    """`table` with exactly these columns and dtypes, rows sorted by `order`, in one chunk."""
+    cast = {column.name: table.column(column.name).cast(_TYPES[column.type]) for column in columns}
+    fixed = pa.table(cast)
+    ordered = fixed.take(pc.sort_indices(fixed, [(name, "ascending") for name in order]))
+    return ordered.combine_chunks().replace_schema_metadata(None)
+
+
+def statistics(table: pa.Table) -> dict[str, dict[str, Any]]:
+    """Rows, nulls, min, max and mean per column; what a column has no such number for is null."""
+    return {name: _column_statistics(table.column(name)) for name in table.column_names}
+
+
+def _column_statistics(column: pa.ChunkedArray) -> dict[str, Any]:
+    numeric = canonical_type(column.type) in _NUMERIC
+    bounds = {"min": None, "max": None} if column.type == pa.binary() else _bounds(column)
+    mean = pc.mean(column).as_py() if numeric else None
+    found = {**bounds, "mean": None if mean is None else float(f"{mean:.12g}")}
+    return {
+        "rows": len(column),
+        "nulls": column.null_count,
+        **{name: _plain(value) for name, value in found.items()},
+    }
+
+
+def _bounds(column: pa.ChunkedArray) -> dict[str, Any]:
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64())
+    found: dict[str, Any] = pc.min_max(column).as_py()
+    return found
+
+
+def _plain(value: object) -> object:
+    """JSON has no NaN or infinity; a reader sees them as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, (int, float, str, bool, type(None))) else str(value)

@@ -1,0 +1,158 @@
+"""Which version a release gets, and why: a pure function of two manifests."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.datasets.manifest import Manifest
+
+FIRST = "1.0.0"
+_ROLLING = ("train_until_us", "valid_until_us", "test_until_us")
+
+
+@dataclass(frozen=True)
+class Step:
+    """The next version: `change` is FIRST, MAJOR, MINOR, PATCH, or NONE when nothing changed."""
+
+    version: str
+    change: str
+    reasons: tuple[str, ...]
+
+
+def next_version(previous: Manifest | None, candidate: Manifest) -> Step:
+    """MAJOR: the meaning changed. MINOR: rows or columns came or went. PATCH: new metadata only.
+
+    Snapshot ids, batch lists, cutoff and code revision alone make no version: the same content from
+    the same definitions is the same release.
+    """
+    if previous is None:
+        return Step(FIRST, "FIRST", ("first release",))
+    for change, rules in (("MAJOR", _MAJOR), ("MINOR", _MINOR), ("PATCH", _PATCH)):
+        reasons = tuple(reason for rule in rules for reason in rule(previous, candidate))
+        if reasons:
+            return Step(bumped(previous.version, change), change, reasons)
+    return Step(previous.version, "NONE", ("content, definitions and metadata are the same",))
+
+
+def parse_version(text: str) -> tuple[int, int, int]:
+    major, minor, patch = (int(part) for part in text.split("."))
+    return major, minor, patch
+
+
+def bumped(version: str, change: str) -> str:
+    major, minor, patch = parse_version(version)
+    if change == "MAJOR":
+        return f"{major + 1}.0.0"
+    return f"{major}.{minor + 1}.0" if change == "MINOR" else f"{major}.{minor}.{patch + 1}"
+
+
+Rule = Callable[[Manifest, Manifest], Iterator[str]]
+
+
+def _changed(
+    before: Mapping[str, Any], after: Mapping[str, Any], what: str, *, gone: str = "gone"
+) -> Iterator[str]:
+    for name in sorted(before):
+        if name not in after:
+            yield f"{what} {name}: {gone}"
+        elif before[name] != after[name]:
+            yield f"{what} {name}: changed"
+
+
+def _definitions(before: Manifest, after: Manifest) -> Iterator[str]:
+    yield from _changed(before.definitions, after.definitions, "definition of")
+
+
+def _columns(before: Manifest, after: Manifest) -> Iterator[str]:
+    old = {column.name: (column.type, column.role) for column in before.columns}
+    new = {column.name: (column.type, column.role) for column in after.columns}
+    yield from _changed(old, new, "column")
+
+
+def _label(before: Manifest, after: Manifest) -> Iterator[str]:
+    if before.label["hash"] != after.label["hash"]:
+        yield f"label {after.label['name']}: changed"
+
+
+def _split_rule(before: Manifest, after: Manifest) -> Iterator[str]:
+    kept = {name: value for name, value in before.split_rule.items() if name not in _ROLLING}
+    yield from _changed(kept, after.split_rule, "split rule")
+
+
+def _mode(before: Manifest, after: Manifest) -> Iterator[str]:
+    if before.mode != after.mode:
+        yield f"availability mode: {before.mode} became {after.mode}"
+
+
+def _contract_meaning(before: Manifest, after: Manifest) -> Iterator[str]:
+    """A new major, or other bytes under the same version, which nobody classified."""
+    for table, old in sorted(before.inputs.items()):
+        new = after.inputs.get(table)
+        if new is None:
+            yield f"table {table}: no longer an input"
+        elif parse_version(old.contract_version)[0] != parse_version(new.contract_version)[0]:
+            yield f"contract of {table}: {old.contract_version} became {new.contract_version}"
+        elif old.contract_version == new.contract_version and (
+            old.contract_hash != new.contract_hash
+        ):
+            yield f"contract of {table}: changed without a new version"
+
+
+def _parameters(before: Manifest, after: Manifest) -> Iterator[str]:
+    """What a parameter means is unknown here; one that moved the content may have moved meaning."""
+    if before.content_hash != after.content_hash and before.parameters != after.parameters:
+        yield "parameters: changed, and the content with them"
+
+
+def _rolled(before: Manifest, after: Manifest) -> Iterator[str]:
+    for name in _ROLLING:
+        if before.split_rule[name] != after.split_rule[name]:
+            yield f"split bound {name.removesuffix('_us')}: rolled"
+
+
+def _added(before: Manifest, after: Manifest) -> Iterator[str]:
+    yield from _new(before.definitions, after.definitions, "definition of")
+    yield from _new(before.inputs, after.inputs, "table")
+    old, new = ({column.name: 0 for column in one.columns} for one in (before, after))
+    yield from _new(old, new, "column")
+
+
+def _new(before: Mapping[str, Any], after: Mapping[str, Any], what: str) -> Iterator[str]:
+    for name in sorted(set(after) - set(before)):
+        yield f"{what} {name}: new"
+
+
+def _contract_minor(before: Manifest, after: Manifest) -> Iterator[str]:
+    for table, old in sorted(before.inputs.items()):
+        new = after.inputs.get(table)
+        if new and parse_version(old.contract_version)[1] != parse_version(new.contract_version)[1]:
+            yield f"contract of {table}: {old.contract_version} became {new.contract_version}"
+
+
+def _content(before: Manifest, after: Manifest) -> Iterator[str]:
+    if before.content_hash != after.content_hash:
+        yield f"content: {before.rows} rows became {after.rows}, or cells among them changed"
+
+
+def _metadata(before: Manifest, after: Manifest) -> Iterator[str]:
+    for name in ("purpose", "description", "licences", "parameters", "fits"):
+        if getattr(before, name) != getattr(after, name):
+            yield f"{name}: changed"
+    for table, old in sorted(before.inputs.items()):
+        new = after.inputs[table]
+        for name in ("contract_version", "owner", "purposes", "overrides"):
+            if getattr(old, name) != getattr(new, name):
+                yield f"{name} of {table}: changed"
+
+
+_MAJOR: tuple[Rule, ...] = (
+    _contract_meaning,
+    _definitions,
+    _columns,
+    _label,
+    _split_rule,
+    _mode,
+    _parameters,
+)
+_MINOR: tuple[Rule, ...] = (_rolled, _added, _contract_minor, _content)
+_PATCH: tuple[Rule, ...] = (_metadata,)

@@ -1,0 +1,228 @@
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+import headrace
+from headrace.datasets import content_hash, label_cuts, list_releases, release
+from headrace.datasets.store import Store
+from headrace.errors import DeclarationError, StateError
+from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
+
+GIVEN = {
+    "inputs": INPUTS,
+    "definitions": DEFINITIONS,
+    "mode": "declared",
+    "code_revision": "r1",
+}
+ROWS = frame()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
+
+
+def made(store, rows=ROWS, spec=SPEC, **changes):
+    return release(spec, rows, store=store, **{**GIVEN, **changes})
+
+
+def tree(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_first_release_opens_as_what_was_put_in(store):
+    manifest = made(store)
+    opened = headrace.open("delays@1.0.0", store)
+    table = opened.arrow
+    assert manifest.ref == opened.ref == "delays@1.0.0"
+    assert opened.columns == tuple(table.column_names) == tuple(opened.schema.names)
+    assert opened.columns == (
+        *("flight", "origin", "t", "distance"),
+        *("calendar__carrier", "calendar__hour", "carrier_1d__delay_mean", "weather__wind"),
+        *("late", "split"),
+    )
+    assert manifest.features == opened.columns[4:8]
+    assert content_hash(table) == manifest.content_hash
+    assert table.num_rows == len(opened) == manifest.rows
+    by_key = {row["flight"]: row for row in ROWS.to_pylist()}
+    for row in table.slice(0, 50).to_pylist():
+        source = by_key[row["flight"]]
+        assert {name: row[name] for name in source if name in row and name != "t"} == {
+            name: source[name] for name in source if name in row and name != "t"
+        }
+
+
+def test_every_row_of_the_frame_is_accounted_for(store):
+    manifest = made(store)
+    counts = [dict(split.left_out) for split in manifest.splits.values()]
+    left = sum(sum(count.values()) for count in (*counts, manifest.left_out))
+    assert manifest.rows + left == ROWS.num_rows
+    assert set(counts[0]) == {"cancelled", "embargo"}
+    assert set(counts[2]) == {"cancelled", "immature"}
+    assert set(manifest.left_out) == {"outside"}
+
+
+def test_rows_are_ordered_and_labels_mature(store):
+    made(store)
+    for name in ("train", "valid", "test"):
+        part = headrace.open("delays", store, split=name).arrow
+        t = part.column("t").cast(pa.int64())
+        assert part.num_rows
+        assert t.equals(t.take(pc.sort_indices(t)))
+        assert (t.to_numpy() + SPEC.label.matures_after <= label_cuts(SPEC, t.to_numpy())).all()
+
+
+def test_manifest_and_objects_do_not_depend_on_the_frames_order(store, tmp_path):
+    order = pc.sort_indices(ROWS, [("weather__wind", "ascending")])
+    shuffled = ROWS.take(order).select(sorted(ROWS.column_names, reverse=True))
+    one, other = made(store), made(tmp_path / "other", shuffled)
+    assert one == other
+    assert one.id == other.id
+    left, right = tree(store), tree(tmp_path / "other")
+    moving = "datasets/delays/1.0.0/created.json"
+    assert left.pop(moving)
+    assert right.pop(moving)
+    assert left == right
+
+
+def test_a_second_release_of_the_same_changes_nothing(store):
+    first = made(store)
+    before = tree(store)
+    assert made(store, code_revision="r2") == first
+    assert tree(store) == before
+
+
+def test_versions_follow_each_other_and_say_why(store):
+    made(store)
+    made(store, ROWS.slice(100))
+    made(store, ROWS.slice(100), spec=replace(SPEC, description="better said"))
+    third = made(store, definitions={**DEFINITIONS, "weather": "0" * 64})
+    lines = list_releases(store)
+    assert [line.ref for line in lines] == [
+        "delays@1.0.0",
+        "delays@1.1.0",
+        "delays@1.1.1",
+        "delays@2.0.0",
+    ]
+    assert lines[1].content_hash == lines[2].content_hash != lines[0].content_hash
+    assert third.previous == lines[2].manifest_id
+    assert third.reasons == ("definition of weather: changed",)
+    for line in lines:
+        assert headrace.open(line.ref, store).verify().ok
+
+
+def test_equal_splits_share_their_object(store):
+    first = made(store)
+    second = made(store, spec=replace(SPEC, splits=replace(SPEC.splits, test_until="2013-05-09")))
+    assert second.version == "1.1.0"
+    assert first.splits["train"].object == second.splits["train"].object
+
+
+def test_batches_are_listed_in_an_object(store):
+    manifest = made(store)
+    given = manifest.inputs["outcomes"]
+    assert given.batch_count == 3
+    assert Store(store).get_json(given.batch_list) == ["b1", "b2", "b3"]
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        ({"purposes": ("monitoring",)}, "weather: it allows monitoring only"),
+        ({"purposes": ()}, "weather: it allows no purpose only"),
+        ({"licence": ""}, "weather: it states no licence"),
+        ({"licence": "CC-BY-ND-4.0"}, "weather: its licence CC-BY-ND-4.0 forbids derived works"),
+    ],
+)
+def test_a_source_may_forbid_the_release(store, changes, says):
+    inputs = {**INPUTS, "weather": replace(INPUTS["weather"], **changes)}
+    with pytest.raises(DeclarationError, match=says):
+        made(store, inputs=inputs)
+    assert not store.exists()
+
+
+def test_a_key_in_two_splits_is_a_leak(store):
+    doubled = put(ROWS, "flight", pa.array([f"F{n % 2000}" for n in range(ROWS.num_rows)]))
+    with pytest.raises(DeclarationError, match="across splits"):
+        made(store, doubled)
+
+
+def test_a_missing_column_and_a_missing_label_are_named(store):
+    with pytest.raises(DeclarationError, match=r"lacks \['late'\]"):
+        made(store, ROWS.drop_columns(["late"]))
+    with pytest.raises(DeclarationError, match="neither a label nor a reason"):
+        made(store, put(ROWS, "label_reason", pa.nulls(ROWS.num_rows, pa.string())))
+
+
+def test_statistics_are_of_the_split(store):
+    manifest = made(store)
+    found = manifest.splits["train"].statistics["carrier_1d__delay_mean"]
+    part = headrace.open("delays", store, split="train").arrow.column("carrier_1d__delay_mean")
+    assert found["rows"] == len(part)
+    assert found["nulls"] == part.null_count > 0
+    assert found["mean"] == pytest.approx(pc.mean(part).as_py())
+    assert found["max"] == pc.max(part).as_py()
+
+
+def test_an_existing_version_is_never_overwritten(store):
+    manifest = made(store)
+    before = tree(store)
+    with pytest.raises(StateError, match="never overwritten"):
+        Store(store).publish(replace(manifest, rows=0))
+    assert tree(store) == before
+
+
+DIE = """
+    import os, sys
+    from pathlib import Path
+    sys.path.insert(0, os.getcwd())
+    from headrace.datasets import store
+    from tests.datasets.test_release import made, ROWS
+
+    left = int(sys.argv[2])
+    def dying(real):
+        def step(*given, **named):
+            global left
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), 9)
+            return real(*given, **named)
+        return step
+    # Every step that a power cut may come between.
+    store.move_into_place = dying(store.move_into_place)
+    store.write_json = dying(store.write_json)
+    Path.rename = dying(Path.rename)
+    print(made(Path(sys.argv[1]), ROWS.take(list(range(0, 4000, 2)))).ref)
+"""
+
+
+def test_killed_between_any_two_steps_the_last_good_state_stands(store):
+    made(store)
+    done, steps = False, 0
+    while not done:
+        run = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(DIE), str(store), str(steps)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": "src"},
+            check=False,
+        )
+        done = run.returncode == 0
+        assert done or run.returncode == -9, run.stderr
+        refs = [line.ref for line in list_releases(store)]
+        assert refs == ["delays@1.0.0", "delays@1.1.0"][: 1 + done]
+        assert all(headrace.open(ref, store).verify().ok for ref in refs)
+        steps += 1
+    assert steps > 5
+    assert json.loads((store / "datasets/delays/1.1.0/manifest.json").read_text())["rows"]

@@ -1,0 +1,172 @@
+"""The table of versions: what changed, what number follows, and what is said about it."""
+
+from dataclasses import replace
+
+import pytest
+
+from headrace.datasets.manifest import Column, Manifest, SplitEntry
+from headrace.datasets.version import next_version
+from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC
+
+BASE = Manifest(
+    name="delays",
+    version="1.2.3",
+    change="FIRST",
+    reasons=("first release",),
+    previous=None,
+    content_hash="0" * 64,
+    rows=10,
+    columns=(Column("flight", "string", "key"), Column("weather__wind", "float64", "feature")),
+    label=SPEC.label_form(),
+    split_rule=SPEC.split_form(),
+    cutoff_us=SPEC.cutoff_us,
+    mode="declared",
+    splits={},
+    left_out={},
+    inputs=INPUTS,
+    definitions=DEFINITIONS,
+    fits={},
+    parameters={"rate": 1},
+    code_revision="r1",
+    purpose="training",
+    description="made up",
+    licences=("CC0-1.0",),
+)
+OTHER = "1" * 64
+
+
+def with_input(**changes):
+    return {**INPUTS, "weather": replace(INPUTS["weather"], **changes)}
+
+
+def without(mapping, name):
+    return {key: value for key, value in mapping.items() if key != name}
+
+
+TABLE = [
+    ({}, "NONE", "1.2.3", "content, definitions and metadata are the same"),
+    ({"code_revision": "r2"}, "NONE", "1.2.3", "content, definitions and metadata are the same"),
+    ({"cutoff_us": 5}, "NONE", "1.2.3", "content, definitions and metadata are the same"),
+    (
+        {"inputs": with_input(snapshot_id=99, batches=("w1", "w2"))},
+        "NONE",
+        "1.2.3",
+        "content, definitions and metadata are the same",
+    ),
+    ({"description": "new"}, "PATCH", "1.2.4", "description: changed"),
+    ({"parameters": {"rate": 2}}, "PATCH", "1.2.4", "parameters: changed"),
+    ({"licences": ("CC-BY-4.0",)}, "PATCH", "1.2.4", "licences: changed"),
+    ({"inputs": with_input(overrides=("o1",))}, "PATCH", "1.2.4", "overrides of weather: changed"),
+    (
+        {"inputs": with_input(contract_version="1.0.1", contract_hash=OTHER)},
+        "PATCH",
+        "1.2.4",
+        "contract_version of weather: changed",
+    ),
+    (
+        {"content_hash": OTHER, "rows": 11},
+        "MINOR",
+        "1.3.0",
+        "content: 10 rows became 11, or cells among them changed",
+    ),
+    (
+        {"split_rule": {**BASE.split_rule, "test_until_us": 7}},
+        "MINOR",
+        "1.3.0",
+        "split bound test_until: rolled",
+    ),
+    (
+        {"definitions": {**DEFINITIONS, "route": OTHER}},
+        "MINOR",
+        "1.3.0",
+        "definition of route: new",
+    ),
+    (
+        {"columns": (*BASE.columns, Column("weather__rain", "int64", "feature"))},
+        "MINOR",
+        "1.3.0",
+        "column weather__rain: new",
+    ),
+    (
+        {"inputs": with_input(contract_version="1.1.0", contract_hash=OTHER)},
+        "MINOR",
+        "1.3.0",
+        "contract of weather: 1.0.0 became 1.1.0",
+    ),
+    (
+        {"inputs": with_input(contract_version="2.0.0", contract_hash=OTHER)},
+        "MAJOR",
+        "2.0.0",
+        "contract of weather: 1.0.0 became 2.0.0",
+    ),
+    (
+        {"inputs": with_input(contract_hash=OTHER)},
+        "MAJOR",
+        "2.0.0",
+        "contract of weather: changed without a new version",
+    ),
+    (
+        {"inputs": without(INPUTS, "weather")},
+        "MAJOR",
+        "2.0.0",
+        "table weather: no longer an input",
+    ),
+    (
+        {"definitions": {**DEFINITIONS, "weather": OTHER}},
+        "MAJOR",
+        "2.0.0",
+        "definition of weather: changed",
+    ),
+    (
+        {"definitions": without(DEFINITIONS, "weather")},
+        "MAJOR",
+        "2.0.0",
+        "definition of weather: gone",
+    ),
+    ({"columns": BASE.columns[:1]}, "MAJOR", "2.0.0", "column weather__wind: gone"),
+    (
+        {"columns": (BASE.columns[0], Column("weather__wind", "int64", "feature"))},
+        "MAJOR",
+        "2.0.0",
+        "column weather__wind: changed",
+    ),
+    ({"label": {**BASE.label, "hash": OTHER}}, "MAJOR", "2.0.0", "label late: changed"),
+    (
+        {"split_rule": {**BASE.split_rule, "embargo_us": 9}},
+        "MAJOR",
+        "2.0.0",
+        "split rule embargo_us: changed",
+    ),
+    ({"mode": "recorded"}, "MAJOR", "2.0.0", "availability mode: declared became recorded"),
+    (
+        {"content_hash": OTHER, "parameters": {"rate": 2}},
+        "MAJOR",
+        "2.0.0",
+        "parameters: changed, and the content with them",
+    ),
+]
+
+
+@pytest.mark.parametrize("changes, change, version, reason", TABLE)
+def test_version_table(changes, change, version, reason):
+    step = next_version(BASE, replace(BASE, **changes))
+    assert (step.change, step.version, step.reasons) == (change, version, (reason,))
+
+
+def test_the_first_is_1_0_0():
+    assert next_version(None, BASE).version == "1.0.0"
+
+
+def test_the_greatest_change_wins_and_says_only_its_reasons():
+    step = next_version(BASE, replace(BASE, mode="recorded", content_hash=OTHER, description="x"))
+    assert (step.version, step.reasons) == ("2.0.0", (TABLE[-2][3],))
+
+
+def test_a_manifest_reads_back_as_itself():
+    entry = SplitEntry(object=OTHER, bytes=1, rows=1, row_sum=OTHER, left_out={"embargo": 2})
+    given = replace(
+        INPUTS["weather"], purposes=("a", "b"), batches=(), batch_count=1, batch_list=OTHER
+    )
+    splits = dict.fromkeys(("train", "valid", "test"), entry)
+    stored = replace(BASE, inputs={"weather": given}, splits=splits)
+    assert Manifest.from_json(stored.to_json()) == stored
