@@ -1,0 +1,33 @@
+"""Monitoring: daily profiles, evidence of drift and faults, decisions on an append-only ledger."""
+
+from headrace.monitoring.decide import Action, Decision, State, advance, decide
+from headrace.monitoring.evidence import Evidence, Window
+from headrace.monitoring.ledger import DecisionLedger, Entry
+from headrace.monitoring.policy import Detection, Policy, load_policy
+from headrace.monitoring.profiles import Profile, Profiles, merge, profile, profile_days
+from headrace.monitoring.run import monitor
+from headrace.monitoring.spec import MonitorRun, MonitorSpec, WindowResult
+
+__all__ = [
+    "Action",
+    "Decision",
+    "DecisionLedger",
+    "Detection",
+    "Entry",
+    "Evidence",
+    "MonitorRun",
+    "MonitorSpec",
+    "Policy",
+    "Profile",
+    "Profiles",
+    "State",
+    "Window",
+    "WindowResult",
+    "advance",
+    "decide",
+    "load_policy",
+    "merge",
+    "monitor",
+    "profile",
+    "profile_days",
+]

@@ -1,0 +1,115 @@
+"""What was noticed, about what, in which window, and why it counts: the input of every decision."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal, get_args
+
+from headrace.clock import DAY
+from headrace.files import digest
+
+Kind = Literal[
+    "data_fault",
+    "population",
+    "concept",
+    "performance",
+    "schedule",
+    "volume",
+    "staleness",
+    "contract",
+]
+KINDS: tuple[str, ...] = get_args(Kind)
+# A notice is on record; only an alarm moves a decision.
+Severity = Literal["notice", "alarm"]
+DIGITS = 6  # statistics are kept at six significant digits, so that a last bit is not new evidence
+
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """The days `first <= day < end`, as epoch days of the monitor's own calendar."""
+
+    first: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        return f"{day_text(self.first)} to {day_text(self.end - 1)}"
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The ISO days of the window."""
+        return tuple(day_text(day) for day in range(self.first, self.end))
+
+
+def day_text(day: int) -> str:
+    return (_EPOCH + timedelta(day)).isoformat()
+
+
+def day_number(text: str) -> int:
+    return (date.fromisoformat(text) - _EPOCH).days
+
+
+def windows(anchor: int, days: int, first: int, last: int, closed_by: int) -> list[Window]:
+    """Windows of `days` days laid from `anchor`, from the one holding `first` on.
+
+    Only whole windows that end on or before day `closed_by`, and none that starts after day `last`.
+    """
+    start = anchor + (first - anchor) // days * days
+    stops = range(start, min(last + 1, closed_by - days + 1), days)
+    return [Window(begin, begin + days) for begin in stops]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One finding. `statistic` beyond `threshold` is why it exists; `sentence` says it in words."""
+
+    kind: Kind
+    window: Window
+    subject: str
+    statistic: float
+    threshold: float
+    severity: Severity
+    sentence: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "window": [self.window.first, self.window.end],
+            "subject": self.subject,
+            "statistic": significant(self.statistic),
+            "threshold": significant(self.threshold),
+            "severity": self.severity,
+            "sentence": self.sentence,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Evidence":
+        return cls(**{**value, "window": Window(*value["window"])})
+
+
+def alarms(evidence: Iterable[Evidence]) -> list[Evidence]:
+    return [one for one in evidence if one.severity == "alarm"]
+
+
+def evidence_hash(evidence: Sequence[Evidence]) -> str:
+    """sha256 over the findings; their order, wording and last bits do not matter."""
+    facts = [{k: v for k, v in one.to_json().items() if k != "sentence"} for one in evidence]
+    return digest(sorted(facts, key=digest))
+
+
+def significant(value: float) -> float:
+    """`value` at six significant digits; infinities, which JSON lacks, become huge numbers."""
+    if not math.isfinite(value):
+        return math.copysign(1e300, value) if not math.isnan(value) else 0.0
+    return float(f"{value:.{DIGITS}g}")
+
+
+def day_of(us: int) -> int:
+    return us // DAY
+
+
+def moment_text(us: int) -> str:
+    return datetime.fromtimestamp(us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%MZ")

@@ -1,0 +1,137 @@
+"""The policy: every number that detection and decision use, in one reviewed file."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from headrace.clock import duration
+from headrace.errors import DeclarationError
+from headrace.files import digest
+
+
+@dataclass(frozen=True)
+class Detection:
+    """When a finding is evidence. Limits come from a subject's own past; these bound them."""
+
+    warmup_days: int = 28
+    """Days with values that a column's bins are frozen from."""
+    min_history: int = 6
+    """Earlier clean windows needed before own limits hold; before that the `cold_*` limits do."""
+    reference_windows: int = 4
+    """A window is compared with so many clean windows before it, together."""
+    spread: float = 3.0
+    """How many robust standard deviations above the median of earlier windows a limit lies."""
+    least_spread: float = 0.15
+    """The smallest standard deviation believed, in log units (0.15 is about 15 percent)."""
+    distance_floor: float = 0.15
+    """Jensen-Shannon distances (0 to 1) below this are never evidence."""
+    cold_distance: float = 0.75
+    gross: float = 1.5
+    """A distance of so many times its limit is an alarm alone; less is a notice: see quorum."""
+    null_floor: float = 0.05
+    """Smallest rise of a column's share of nulls that is a fault."""
+    novel_floor: float = 0.5
+    """Smallest share of values where no earlier window had any that is a fault."""
+    unseen_floor: float = 0.05
+    """Smallest share of levels that were unknown when the bins were frozen that is a fault."""
+    quarantined_floor: float = 0.01
+    volume_floor: float = 0.3
+    """Smallest relative change of a window's rows that is evidence."""
+    min_labelled: int = 500
+    """Scored rows with a mature label that a window needs to be judged on performance."""
+    min_scored_windows: int = 4
+    loss_floor: float = 0.15
+    """Smallest rise of log loss, relative to that of the window's own rate, that is evidence."""
+    ranking_floor: float = 0.12
+    """Smallest fall of the area under the curve that is evidence."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When evidence becomes action. Durations are microseconds here, text ("28d") in the file."""
+
+    quorum: int = 3
+    """Columns that must have shifted in one window before it counts as a population shift."""
+    hysteresis: int = 2
+    """Windows in a row, faulty ones apart, that must show it."""
+    retrain_on: tuple[str, ...] = ("concept", "performance", "schedule")
+    """Kinds that may retrain. A shift alone is watched: nothing says a new model is better."""
+    cool_down: int = duration("28d")
+    budget: int = 6
+    """Retrainings in any `budget_period`."""
+    budget_period: int = duration("365d")
+    max_age: int | None = None
+    """Age of the model from which it is retrained without other evidence."""
+    detection: Detection = field(default_factory=Detection)
+
+    def __post_init__(self) -> None:
+        unknown = set(self.retrain_on) - {"concept", "performance", "schedule", "population"}
+        if unknown:
+            raise DeclarationError(
+                f"retraining on {', '.join(sorted(unknown))} is not possible",
+                where="retrain_on",
+                fix="choose from concept, performance, schedule and population",
+            )
+        if min(self.quorum, self.hysteresis) < 1 or min(self.budget, self.cool_down) < 0:
+            raise DeclarationError(
+                "quorum and hysteresis start at 1, budget and cool_down at 0", where="policy"
+            )
+
+    @property
+    def hash(self) -> str:
+        return digest(asdict(self))
+
+
+_DURATIONS = {"cool_down", "budget_period", "max_age"}
+
+
+def load_policy(path: Path) -> Policy:
+    """The policy in the YAML file at `path`; every key must be known and of its type."""
+    value = yaml.safe_load(path.read_text())
+    if not isinstance(value, dict) or value.get("version") != 1:
+        raise DeclarationError(
+            "not a monitoring policy", where=str(path), fix="start the file with 'version: 1'"
+        )
+    body = {name: part for name, part in value.items() if name != "version"}
+    detection = _checked(Detection, body.pop("detection", {}), f"{path}: detection")
+    return Policy(**_checked(Policy, body, str(path)), detection=Detection(**detection))
+
+
+def _checked(kind: type[Any], value: object, where: str) -> dict[str, Any]:
+    """`value` as keyword arguments of `kind`; durations read, anything unknown refused."""
+    if not isinstance(value, Mapping):
+        raise DeclarationError(f"expected keys and values, got {value!r}", where=where)
+    known = {f.name: f.type for f in fields(kind) if f.name != "detection"}
+    unknown = set(value) - set(known)
+    if unknown:
+        raise DeclarationError(
+            f"unknown key {', '.join(map(repr, sorted(unknown, key=str)))}",
+            where=where,
+            fix=f"the keys are {', '.join(known)}",
+        )
+    return {key: _read(key, one, known[key], where) for key, one in value.items()}
+
+
+def _read(
+    key: str, value: object, kind: object, where: str
+) -> int | float | tuple[str, ...] | None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if key in _DURATIONS and isinstance(value, str):
+        return duration(value)
+    if key in _DURATIONS and value is None and key == "max_age":
+        return None
+    if kind is int and isinstance(value, int) and number and key not in _DURATIONS:
+        return value
+    if kind is float and number:
+        return float(value)  # type: ignore[arg-type]
+    if (
+        key == "retrain_on"
+        and isinstance(value, list)
+        and all(isinstance(one, str) for one in value)
+    ):
+        return tuple(value)
+    expected = "a duration such as '28d'" if key in _DURATIONS else getattr(kind, "__name__", kind)
+    raise DeclarationError(f"{key} is {value!r}, expected {expected}", where=where)

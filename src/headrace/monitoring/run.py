@@ -1,0 +1,117 @@
+"""Run a pipeline's monitor: profiles, evidence and decisions of closed windows, on record."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.clock import DAY, duration
+from headrace.errors import DeclarationError
+from headrace.home import Home
+from headrace.monitoring.evidence import Window, day_number, windows
+from headrace.monitoring.fold import decide_all, gather
+from headrace.monitoring.ledger import DecisionLedger, Entry
+from headrace.monitoring.outcomes import Scored, scored_windows
+from headrace.monitoring.policy import Policy
+from headrace.monitoring.profiles import Ints, Profiles
+from headrace.monitoring.slots import Slot, read_slots
+from headrace.monitoring.spec import MonitorRun, MonitorSpec
+from headrace.monitoring.store import frozen_bins, profiles_of
+
+
+def monitor(
+    spec: MonitorSpec,
+    frame: pa.Table,
+    *,
+    home: Home,
+    now: int,
+    scores: pa.Table | None = None,
+    slots: Sequence[Mapping[str, Any]] = (),
+    policy: Policy | None = None,
+    content: str | None = None,
+    trained_at: int | None = None,
+) -> MonitorRun:
+    """Judge every window closed by `now` (us) and record the decisions.
+
+    Args:
+        spec: what to watch.
+        frame: `t` (int64 us, prediction times) and the watched columns, whole history, any order.
+        home: where profiles and the ledger live.
+        now: windows that end later are left for a later run.
+        scores: `t`, `score`, `label` (0, 1, null) of out-of-sample predictions, or None.
+        slots: what the gates said, see `read_slots`.
+        policy: instead of the one in the spec's file.
+        content: names the rows of `frame` (a content hash), so that they are profiled once only.
+        trained_at: training cut (us) of the model that serves.
+
+    Raises:
+        DeclarationError: a watched column is absent or of a type that has no profile.
+    """
+    policy = policy or spec.policy()
+    offset = duration(spec.offset)
+    day = _days(frame, offset)
+    started = time.perf_counter()
+    profiles, notes = _profiles(
+        spec, frame, day, home, content=content, warmup=policy.detection.warmup_days
+    )
+    profile_s = time.perf_counter() - started
+    parsed = read_slots(slots)
+    laid = _windows(spec, day, parsed, (now + offset) // DAY)
+    scored: dict[Window, Scored] = {}
+    if scores is not None:
+        maturity = duration(spec.maturity)
+        scored = scored_windows(scores, laid, maturity, offset, policy.detection)
+    seen = gather(spec, laid, profiles, slots=parsed, scored=scored, policy=policy)
+    ledger = DecisionLedger(home)
+    results = decide_all(spec, seen, ledger.entries(spec.name), policy, trained_at)
+    entries = [
+        Entry(spec.name, one.window, one.decision, one.evidence, policy.hash, now)
+        for one in results
+    ]
+    return MonitorRun(spec.name, tuple(results), tuple(notes), ledger.append(entries), profile_s)
+
+
+def _days(frame: pa.Table, offset: int) -> Ints:
+    t = frame["t"]
+    values = (
+        t.to_numpy()
+        if t.type == pa.int64()
+        else t.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy()
+    )
+    result: Ints = (values + offset) // DAY
+    return result
+
+
+def _columns(spec: MonitorSpec, frame: pa.Table) -> list[str]:
+    if spec.columns is None:
+        return [c for c in frame.column_names if c != "t" and c not in spec.exclude]
+    absent = sorted(set(spec.columns) - set(frame.column_names))
+    if absent:
+        raise DeclarationError(
+            f"watched columns are not in the frame: {', '.join(absent)}",
+            where=f"monitor {spec.name}",
+            fix="correct the columns of the MonitorSpec",
+        )
+    return list(spec.columns)
+
+
+def _profiles(
+    spec: MonitorSpec, frame: pa.Table, day: Ints, home: Home, *, content: str | None, warmup: int
+) -> tuple[Profiles, list[str]]:
+    columns = _columns(spec, frame)
+    bins, notes = frozen_bins(home, spec.name, frame, day, columns, warmup=warmup)
+    return profiles_of(home, spec.name, frame, day, bins, content=content), notes
+
+
+def _windows(
+    spec: MonitorSpec,
+    day: Ints,
+    slots: Sequence[Slot],
+    closed_by: int,
+) -> list[Window]:
+    """From the first row on, up to the last row or expected slot: a dead source still counts."""
+    if len(day) == 0:
+        return []
+    last = max([int(day.max()), *(slot.day for slot in slots if slot.day is not None)])
+    return windows(day_number(spec.anchor), spec.window_days, int(day.min()), last, closed_by)

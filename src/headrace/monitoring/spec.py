@@ -1,0 +1,83 @@
+"""What a monitor watches, and what a run of it saw."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headrace.clock import DAY, duration
+from headrace.monitoring.decide import Decision
+from headrace.monitoring.evidence import Evidence, Window
+from headrace.monitoring.outcomes import Scored
+from headrace.monitoring.policy import Policy, load_policy
+
+
+@dataclass(frozen=True)
+class MonitorSpec:
+    """What a pipeline watches. Durations are text.
+
+    `anchor`: ISO day from which windows of `window_days` are laid. `offset`: added to `t` before it
+    is cut into days ("-5h" for days that begin at five UTC). `columns` of the frame, all but
+    `exclude` if None. `maturity`: after how long a label is known. `max_age` of tables.
+    """
+
+    name: str
+    policy_path: Path
+    anchor: str
+    window_days: int = 7
+    offset: str = "0s"
+    columns: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    maturity: str = "48h"
+    max_age: Mapping[str, str] = field(default_factory=dict)
+
+    def policy(self) -> Policy:
+        return load_policy(self.policy_path)
+
+    def closes(self, window: Window) -> int:
+        """The moment (us) at which the last day of `window` is over."""
+        return window.end * DAY - duration(self.offset)
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """One window as judged in this run. `heat` is {column: distance / its limit}."""
+
+    window: Window
+    evidence: tuple[Evidence, ...]
+    decision: Decision
+    rows: int
+    heat: dict[str, float]
+    scored: Scored | None
+
+
+@dataclass(frozen=True)
+class MonitorRun:
+    """What a run saw. `recorded` entries were new in the ledger; profiling took `profile_s`."""
+
+    name: str
+    results: tuple[WindowResult, ...]
+    notes: tuple[str, ...]
+    recorded: int
+    profile_s: float
+
+    @property
+    def alarming(self) -> int:
+        """Windows in which something is to be watched or done."""
+        return sum(one.decision.action != "none" for one in self.results)
+
+    def counts(self) -> dict[str, int]:
+        actions = [one.decision.action for one in self.results]
+        return {name: actions.count(name) for name in ("none", "watch", "investigate", "retrain")}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "monitor": self.name,
+            "windows": len(self.results),
+            "alarming": self.alarming,
+            "actions": self.counts(),
+            "recorded": self.recorded,
+            "profile_s": round(self.profile_s, 3),
+            "notes": list(self.notes),
+            "latest": self.results[-1].decision.to_json() if self.results else None,
+        }
