@@ -144,6 +144,8 @@ def _parse(
     empty = pa.table({name: pa.array([], pa.string()) for name in columns})
     if not body:
         return empty, faults
+    if body.startswith(_BOM):  # a value of the first row: the parser drops one mark, not two
+        body = _BOM + body
     try:
         table = pacsv.read_csv(
             pa.BufferReader(body),

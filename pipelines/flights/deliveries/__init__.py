@@ -1,0 +1,10 @@
+"""The outside world of the flights pipeline: its deliveries, and the feed that hands some out.
+
+It plays the part of the airport, so the pipeline reads what it makes and shares no code with it.
+"""
+
+from pipelines.flights.deliveries.make import Summary, make_deliveries
+from pipelines.flights.deliveries.recount import count_raw
+from pipelines.flights.deliveries.server import FeedServer
+
+__all__ = ["FeedServer", "Summary", "count_raw", "make_deliveries"]
