@@ -1,5 +1,15 @@
-"""Features: declared once, computed by one kernel, equal to the last bit on every host."""
+"""Features: declared once, computed by one kernel, equal to the last bit on every host.
 
+Loading this package loads declarations only; numpy work starts with `training_frame`.
+"""
+
+from headrace.features.calendar import calendar
+from headrace.features.canonical import Change, canonical, definition_hash, diff
+from headrace.features.frame import training_frame, vector
+from headrace.features.labels import attach_label
+from headrace.features.leaks import LeakReport, leaks
+from headrace.features.resolve import History
+from headrace.features.shapes import Column, TableShape, shape_of
 from headrace.features.spec import (
     SEMANTICS_VERSION,
     Count,
@@ -11,6 +21,7 @@ from headrace.features.spec import (
     Max,
     Mean,
     Min,
+    Mode,
     Rows,
     RowTransform,
     Spine,
@@ -21,25 +32,44 @@ from headrace.features.spec import (
     Window,
     output_columns,
 )
+from headrace.features.spines import build_spine
+from headrace.features.validate import validate
 
 __all__ = [
     "SEMANTICS_VERSION",
+    "Change",
+    "Column",
     "Count",
     "FeatureView",
     "First",
+    "History",
     "Label",
     "Last",
+    "LeakReport",
     "Lookup",
     "Max",
     "Mean",
     "Min",
+    "Mode",
     "RowTransform",
     "Rows",
     "Spine",
     "Std",
     "Sum",
+    "TableShape",
     "View",
     "Where",
     "Window",
+    "attach_label",
+    "build_spine",
+    "calendar",
+    "canonical",
+    "definition_hash",
+    "diff",
+    "leaks",
     "output_columns",
+    "shape_of",
+    "training_frame",
+    "validate",
+    "vector",
 ]

@@ -103,7 +103,7 @@ class Where:
             raise DeclarationError(
                 f"{self.op!r} with {self.value!r} is not a filter",
                 where=f"Where({self.column!r}, ...)",
-                fix=f"use one of {', '.join(_OPS)}; `in` and `not in` take a tuple, others one value",
+                fix=f"use one of {', '.join(_OPS)}; `in` and `not in` take a tuple",
             )
         if many and not self.value:
             raise DeclarationError(
@@ -230,7 +230,7 @@ EntityMap: TypeAlias = Mapping[str, str]
 
 def _spine_names(entity: tuple[str, ...], entity_map: EntityMap, where: str) -> tuple[str, ...]:
     unknown = sorted(set(entity_map) - set(entity))
-    if not entity or isinstance(entity, str) or unknown:
+    if not isinstance(entity, tuple) or not entity or unknown:
         raise DeclarationError(
             f"entity {entity!r} and its map {dict(entity_map)!r} do not fit",
             where=where,

@@ -1,0 +1,190 @@
+"""Arrow columns as numpy arrays, and keys as integers that keep their order."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from headrace.errors import HeadraceError
+
+Ints: TypeAlias = NDArray[np.int64]
+Bools: TypeAlias = NDArray[np.bool_]
+Numbers: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
+
+# Times lie well inside int64, so that adding a window cannot wrap. The calendar ends far earlier.
+FURTHEST = 2**62
+NEVER = np.iinfo(np.int64).max
+_WIDE = 2**62
+_LOOK_UP_TABLE = 2**22
+
+
+@dataclass(frozen=True)
+class Values:
+    """One column: numbers (int64 or float64) with 0 where null; `valid` is None if none is null."""
+
+    data: Numbers
+    valid: Bools | None
+
+
+def whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """The column as one array; timestamps as int64, floats without NaN and -0."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    return array
+
+
+def values_of(column: pa.ChunkedArray | pa.Array) -> Values:
+    """Numbers of an int64, timestamp or float64 column. -0 becomes +0 and NaN null (rule 14)."""
+    array = whole(column)
+    if pa.types.is_timestamp(array.type):
+        array = array.view(pa.int64())
+    valid = None if array.null_count == 0 else bools(array.is_valid())
+    data = np.asarray(array.fill_null(0) if valid is not None else array)
+    if pa.types.is_float64(array.type):
+        nan = np.isnan(data)
+        if nan.any():
+            valid = ~nan if valid is None else valid & ~nan
+        data = np.where(nan, 0.0, data) + 0.0
+    return Values(data, valid)
+
+
+def bools(column: pa.ChunkedArray | pa.Array) -> Bools:
+    """Null counts as false."""
+    array = whole(column)
+    filled = array.fill_null(False) if array.null_count else array
+    return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def times(table: pa.Table, name: str, where: str) -> Ints:
+    """A column of moments as int64 microseconds; null or absurd ones are refused (rule 4)."""
+    values = values_of(table[name])
+    if values.valid is not None:
+        row = int(np.flatnonzero(~values.valid)[0])
+        raise HeadraceError(
+            f"{name} is null in row {row}",
+            where=where,
+            fix="such rows belong in quarantine: check that the table was published by the gate",
+        )
+    data = np.asarray(values.data, dtype=np.int64)
+    if data.size and (int(data.min()) < -FURTHEST or int(data.max()) > FURTHEST):
+        raise HeadraceError(
+            f"{name} lies more than 146,000 years from 1970",
+            where=where,
+            fix="times are int64 microseconds; look for a wrong unit in the contract",
+        )
+    return data
+
+
+def ranks(column: pa.ChunkedArray | pa.Array) -> tuple[Ints, int]:
+    """Integers from 0 that order as the values do (text by UTF-8 bytes), and their number.
+
+    Null ranks below all.
+    """
+    array = whole(column)
+    if pa.types.is_timestamp(array.type):
+        array = array.view(pa.int64())
+    if pa.types.is_int64(array.type) and array.null_count == 0 and len(array):
+        data = np.asarray(array)
+        low, high = int(data.min()), int(data.max())
+        if high - low < 2 * len(data) + 1024:
+            return data - low, high - low + 1
+    encoded = array.dictionary_encode()
+    codes = np.asarray(encoded.indices.fill_null(-1), dtype=np.int64)
+    count = len(encoded.dictionary)
+    order = np.empty(count + 1, dtype=np.int64)
+    order[np.asarray(pc.sort_indices(encoded.dictionary))] = np.arange(1, count + 1)
+    order[count] = 0  # where the code is -1
+    return order[codes], count + 1
+
+
+def key_ranks(columns: list[pa.ChunkedArray]) -> Ints:
+    """One integer per row that orders and distinguishes composite keys, column by column."""
+    codes, size = ranks(columns[0])
+    for column in columns[1:]:
+        more, count = ranks(column)
+        if size * count >= _WIDE:
+            codes, size = dense(codes)
+        codes, size = codes * count + more, size * count
+    return codes
+
+
+def dense(codes: Ints) -> tuple[Ints, int]:
+    """Codes renumbered from 0 in the same order."""
+    found, codes = np.unique(codes, return_inverse=True)
+    return codes.astype(np.int64), len(found)
+
+
+class Numbering:
+    """Dense numbers for the distinct entities of a spine; -1 for any other entity."""
+
+    def __init__(self, columns: list[pa.ChunkedArray]) -> None:
+        self._parts: list[pa.Array] = []
+        self._wide: list[Ints] = []
+        codes = np.zeros(len(columns[0]), dtype=np.int64)
+        size = 1
+        for column in columns:
+            encoded = whole(column).dictionary_encode()
+            part = np.asarray(encoded.indices.fill_null(-1), dtype=np.int64)
+            self._parts.append(encoded.dictionary)
+            mixed = _mix(codes, part, len(encoded.dictionary))
+            present = _present(mixed, size * len(encoded.dictionary))
+            self._wide.append(present)
+            codes, size = _renumber(mixed, present), len(present)
+        self.codes, self.size = codes, size
+
+    def of(self, columns: list[pa.ChunkedArray]) -> Ints:
+        """The numbers of other rows, given the same columns of another table."""
+        codes = np.zeros(len(columns[0]), dtype=np.int64)
+        for column, known, present in zip(columns, self._parts, self._wide, strict=True):
+            array = whole(column)
+            if array.type != known.type:
+                array = array.cast(known.type)
+            found = pc.index_in(array, value_set=known, skip_nulls=True).fill_null(-1)
+            part = np.asarray(found, dtype=np.int64)
+            codes = _renumber(_mix(codes, part, len(known)), present)
+        return codes
+
+    def sort(self, codes: Ints) -> Ints:
+        """Rows that have a number, by number, equal ones in row order."""
+        order = stable_order(codes + 1, self.size + 1)
+        return order[int(np.count_nonzero(codes < 0)) :]
+
+
+def _mix(codes: Ints, part: Ints, count: int) -> Ints:
+    mixed = codes * count + part
+    mixed[(codes < 0) | (part < 0)] = -1
+    return mixed
+
+
+def _present(mixed: Ints, size: int) -> Ints:
+    """The codes that occur, ascending."""
+    if size <= _LOOK_UP_TABLE:
+        seen = np.zeros(size, dtype=np.bool_)
+        seen[mixed[mixed >= 0]] = True
+        return np.flatnonzero(seen)
+    found = np.unique(mixed)
+    return found[found >= 0]
+
+
+def _renumber(mixed: Ints, present: Ints) -> Ints:
+    if not present.size:
+        return np.full(len(mixed), -1, dtype=np.int64)
+    top = int(present[-1])
+    if top < _LOOK_UP_TABLE:
+        table = np.full(top + 2, -1, dtype=np.int64)  # its last place, index -1, stays -1
+        table[present] = np.arange(len(present))
+        return table[np.minimum(mixed, top + 1)]
+    spot = np.searchsorted(present, mixed)
+    found = present[np.minimum(spot, len(present) - 1)] == mixed
+    return np.where(found, spot, -1)
+
+
+def stable_order(codes: Ints, size: int) -> Ints:
+    """Row numbers by code, equal codes in row order; a radix sort where the codes are small."""
+    if size < 2**16:
+        return np.argsort(codes.astype(np.uint16), kind="stable")
+    return np.argsort(codes, kind="stable")

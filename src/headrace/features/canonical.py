@@ -1,0 +1,249 @@
+"""The canonical form of a definition, its hash, and what differs between two of them.
+
+Two declarations with the same canonical form mean the same. It holds what gives a value its
+meaning: durations in microseconds, filter values as stored, types and scales of the columns used,
+the source text of a transform's functions, and the time-zone table where a transform uses one.
+"""
+
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from headrace.clock import duration
+from headrace.errors import DeclarationError
+from headrace.features.filters import stored_value
+from headrace.features.shapes import Contracts, TableShape, shape_for, shapes_of
+from headrace.features.spec import (
+    SEMANTICS_VERSION,
+    Aggregate,
+    FeatureView,
+    Filter,
+    Label,
+    Lookup,
+    RowTransform,
+    Spine,
+    conditions,
+)
+from headrace.files import digest, sha256
+
+Definition = FeatureView | Lookup | RowTransform | Spine | Label
+
+
+def canonical(definition: Definition, contracts: Contracts) -> dict[str, Any]:
+    """The definition as plain JSON values."""
+    if isinstance(definition, RowTransform):
+        return _transform(definition)
+    where = f"{type(definition).__name__} on {definition.table}"
+    shape = shape_for(shapes_of(contracts), definition.table, where)
+    if isinstance(definition, FeatureView):
+        return _view(definition, shape)
+    if isinstance(definition, Lookup):
+        return _lookup(definition, shape)
+    return _spine(definition, shape) if isinstance(definition, Spine) else _label(definition, shape)
+
+
+def definition_hash(definition: Definition, contracts: Contracts) -> str:
+    """sha256 over the canonical form and the semantics version."""
+    return digest({"semantics": SEMANTICS_VERSION, "definition": canonical(definition, contracts)})
+
+
+def _table(shape: TableShape, columns: Sequence[str | None]) -> dict[str, Any]:
+    used = sorted({c for c in (*shape.primary_key, shape.sequence, *columns) if c})
+    return {
+        "name": shape.name,
+        "kind": shape.kind,
+        "primary_key": list(shape.primary_key),
+        "sequence": shape.sequence,
+        "columns": {name: shape.column(name, f"table {shape.name}").canonical() for name in used},
+    }
+
+
+def _view(view: FeatureView, shape: TableShape) -> dict[str, Any]:
+    filtered = [c.column for feature in view.features for c in conditions(feature.where)]
+    columns = [feature.column for feature in view.features]
+    return {
+        "type": "view",
+        "name": view.name,
+        "table": _table(shape, [*view.entity, *columns, *filtered]),
+        "entity": [list(pair) for pair in zip(view.entity, view.spine_entity, strict=True)],
+        "features": {feature.name: _feature(feature, shape) for feature in view.features},
+    }
+
+
+def _feature(feature: Aggregate, shape: TableShape) -> dict[str, Any]:
+    return {
+        "op": feature.op,
+        "column": feature.column,
+        "window_us": [feature.window.a, feature.window.b],
+        "where": _filter(feature.where, shape),
+    }
+
+
+def _filter(where: Filter, shape: TableShape) -> list[list[Any]]:
+    """Conditions in a fixed order; they all must hold, so that their order means nothing."""
+    found = []
+    for condition in conditions(where):
+        column = shape.column(condition.column, f"a filter on {shape.name}")
+        many = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+        stored = {stored_value(value, column.type, column.scale) for value in many}
+        found.append([condition.column, condition.op, sorted(stored, key=repr)])
+    return sorted(found, key=repr)
+
+
+def _lookup(lookup: Lookup, shape: TableShape) -> dict[str, Any]:
+    return {
+        "type": "lookup",
+        "name": lookup.name,
+        "table": _table(shape, [*lookup.entity, *lookup.columns]),
+        "entity": [list(pair) for pair in zip(lookup.entity, lookup.spine_entity, strict=True)],
+        "columns": list(lookup.columns),
+        "max_age_us": None if lookup.max_age is None else duration(lookup.max_age),
+    }
+
+
+def _spine(spine: Spine, shape: TableShape) -> dict[str, Any]:
+    return {
+        "type": "spine",
+        "table": _table(shape, spine.columns),
+        "offset_us": spine.offset,
+        "columns": list(spine.columns),
+    }
+
+
+def _label(label: Label, shape: TableShape) -> dict[str, Any]:
+    return {
+        "type": "label",
+        "name": label.name,
+        "table": _table(shape, [*label.key, *label.columns, label.status]),
+        "entity": [list(pair) for pair in zip(label.key, label.spine_key, strict=True)],
+        "columns": list(label.columns),
+        "horizon_us": duration(label.horizon),
+        "settle_us": duration(label.settle),
+        "status": label.status,
+        "excluded": sorted(label.excluded),
+    }
+
+
+def _transform(transform: RowTransform) -> dict[str, Any]:
+    parts: dict[str, Any] = {}
+    _collect(transform.fn, parts, f"row transform {transform.name}")
+    return {
+        "type": "transform",
+        "name": transform.name,
+        "inputs": list(transform.inputs),
+        "dtype": transform.dtype,
+        "code": parts,
+    }
+
+
+def _collect(fn: Callable[..., Any], parts: dict[str, Any], where: str) -> None:
+    """The source of `fn` and of what it calls in its own module; names of what lies outside."""
+    name = f"{fn.__module__}.{fn.__qualname__}" if isinstance(fn, FunctionType) else repr(fn)
+    if name in parts:
+        return
+    if not isinstance(fn, FunctionType):
+        raise DeclarationError(
+            f"{name} has no source to hash", where=where, fix="use a function written in a module"
+        )
+    try:
+        source = textwrap.dedent(inspect.getsource(fn))
+    except OSError as error:
+        raise DeclarationError(
+            f"the source of {name} cannot be read",
+            where=where,
+            fix="define the function in a module file, not in a shell",
+        ) from error
+    parts[name] = sha256(source.encode())
+    closed = inspect.getclosurevars(fn)
+    for variable, value in sorted({**closed.globals, **closed.nonlocals}.items()):
+        _collect_value(f"{name}:{variable}", value, fn, parts, where)
+    if "headrace.zones" in str(sorted(parts)):
+        from headrace.zones import zones_hash
+
+        parts["time zones"] = zones_hash()
+
+
+def _collect_value(
+    name: str, value: object, fn: FunctionType, parts: dict[str, Any], where: str
+) -> None:
+    if isinstance(value, ModuleType):
+        parts[name] = f"module {value.__name__}"
+        parts[value.__name__] = "module"
+    elif isinstance(value, FunctionType) and _belongs(value, fn):
+        _collect(value, parts, where)
+    elif isinstance(value, FunctionType | type):
+        parts[f"{value.__module__}.{value.__qualname__}"] = "outside"
+    elif isinstance(value, CodeType) or not _is_constant(value):
+        raise DeclarationError(
+            f"it uses {name.rpartition(':')[2]!r}, whose form is not fixed: {type(value).__name__}",
+            where=where,
+            fix="use constants (numbers, texts, tuples of them), functions and modules only",
+        )
+    else:
+        parts[name] = repr(value)
+
+
+def _belongs(value: FunctionType, fn: FunctionType) -> bool:
+    return value.__module__ == fn.__module__ or value.__module__.startswith("headrace.features.")
+
+
+def _is_constant(value: object) -> bool:
+    if isinstance(value, tuple):
+        return all(_is_constant(part) for part in value)
+    return value is None or isinstance(value, str | int | float | bool | bytes)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference: `what` (added, removed, changed) of `name`, and `detail` in words."""
+
+    what: str
+    name: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.name}" + (f": {self.detail}" if self.detail else "")
+
+
+def diff(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Change]:
+    """What changes meaning between two lists of canonical forms, feature by feature."""
+    before, after = _flat(old), _flat(new)
+    changes = [Change("removed", name) for name in before if name not in after]
+    changes += [Change("added", name) for name in after if name not in before]
+    for name, form in after.items():
+        if name in before and before[name] != form:
+            changes.append(Change("changed", name, "; ".join(_details("", before[name], form))))
+    return changes
+
+
+def _flat(forms: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """One entry per feature, each with what it shares with its view."""
+    flat: dict[str, dict[str, Any]] = {}
+    for form in forms:
+        name = str(form.get("name", "spine"))
+        shared = {key: value for key, value in form.items() if key not in {"name", "features"}}
+        for feature, own in form.get("features", {}).items():
+            used = {own["column"], *(row[0] for row in own["where"])}
+            flat[f"{name}__{feature}"] = {**_only(shared, used), **own}
+        if "features" not in form:
+            flat[name] = shared
+    return flat
+
+
+def _only(shared: Mapping[str, Any], used: set[str]) -> dict[str, Any]:
+    """The view's part without the columns that only its other features use."""
+    table = shared["table"]
+    fixed = {*table["primary_key"], table["sequence"], *(pair[0] for pair in shared["entity"])}
+    columns = {n: c for n, c in table["columns"].items() if n in used | fixed}
+    return {**shared, "table": {**table, "columns": columns}}
+
+
+def _details(path: str, old: object, new: object) -> list[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = sorted({*old, *new})
+        parts = [_details(f"{path}.{k}" if path else k, old.get(k), new.get(k)) for k in keys]
+        return [text for part in parts for text in part]
+    return [] if old == new else [f"{path} {old!r} -> {new!r}"]

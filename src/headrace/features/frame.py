@@ -1,0 +1,233 @@
+"""Training frames: the spine's rows in the spine's order, one column per feature (rule 19)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.errors import DeclarationError, HeadraceError
+from headrace.features import kernel, transforms
+from headrace.features.arrays import Ints, times, whole
+from headrace.features.kernel import Joined, Output
+from headrace.features.places import Places
+from headrace.features.resolve import History, Versions, load_versions
+from headrace.features.rounding import quantity
+from headrace.features.shapes import TIMESTAMP, Contracts, Shapes, shape_for, shapes_of
+from headrace.features.spec import (
+    Aggregate,
+    FeatureView,
+    Lookup,
+    Mode,
+    RowTransform,
+    Scalar,
+    View,
+    conditions,
+)
+
+Named = list[tuple[str, pa.Array]]
+
+
+def training_frame(
+    spine: pa.Table,
+    views: Sequence[View],
+    history: History,
+    contracts: Contracts,
+    mode: Mode = "declared",
+    *,
+    reasons: bool = False,
+) -> pa.Table:
+    """The spine with the columns of `views` added, each row as of its own `t`.
+
+    Args:
+        spine: `t` (int64 microseconds UTC) and the columns that views look at; any order.
+        views: feature views, lookups and row transforms; a transform may use what stands before.
+        history: `(table, columns) -> rows`, see `headrace.features.resolve.History`.
+        contracts: of every table that is used, by name.
+        mode: `declared` (visible from known_at) or `recorded` (and from the commit on).
+        reasons: add, for each feature of a view or lookup, `<feature>__reason`: why it is null.
+
+    Raises:
+        HeadraceError: null or absurd times, null primary keys.
+    """
+    host = _Host(spine, history, shapes_of(contracts), mode, _columns_by_table(views))
+    columns: Named = list(zip(spine.column_names, spine.columns, strict=True))
+    for view in views:
+        if isinstance(view, RowTransform):
+            inputs = [_input(columns, name, view) for name in view.inputs]
+            columns.append((view.name, transforms.apply(view, inputs)))
+        elif isinstance(view, Lookup):
+            columns += host.lookup(view, reasons=reasons)
+        else:
+            columns += host.view(view, reasons=reasons)
+    names, arrays = zip(*columns, strict=True)
+    return pa.table(list(arrays), names=list(names))
+
+
+def vector(
+    views: Sequence[View],
+    entity_row: Mapping[str, Scalar | None],
+    t: int,
+    history: History,
+    contracts: Contracts,
+    *,
+    mode: Mode = "declared",
+    types: Mapping[str, pa.DataType] | None = None,
+) -> dict[str, Scalar | None]:
+    """The features of one entity at `t`: a frame of one row, through the same kernel.
+
+    `types` are the Arrow types of spine columns, needed where the row holds a null or a timestamp.
+    """
+    known = types or {}
+    cells = {name: pa.array([value], known.get(name)) for name, value in entity_row.items()}
+    spine = pa.table({**cells, "t": pa.array([t], pa.int64())})
+    frame = training_frame(spine, views, history, contracts, mode)
+    names = [name for view in views for name in view.outputs]
+    row: dict[str, Scalar | None] = frame.select(names).to_pylist()[0]
+    return row
+
+
+def _input(columns: Named, name: str, transform: RowTransform) -> pa.Array:
+    for known, column in columns:
+        if known == name:
+            return whole(column)
+    raise DeclarationError(
+        f"there is no column {name!r} to read",
+        where=f"row transform {transform.name}",
+        fix=f"use one declared before it: {', '.join(known for known, _ in columns)}",
+    )
+
+
+def _columns_by_table(views: Sequence[View]) -> dict[str, list[str]]:
+    """What to read of each table, so that it is read once."""
+    needed: dict[str, list[str]] = {}
+    for view in views:
+        if not isinstance(view, RowTransform):
+            needed.setdefault(view.table, []).extend([*view.entity, *used_columns(view)])
+    return {table: list(dict.fromkeys(columns)) for table, columns in needed.items()}
+
+
+def used_columns(view: FeatureView | Lookup) -> list[str]:
+    if isinstance(view, Lookup):
+        return list(view.columns)
+    columns = [feature.column for feature in view.features if feature.column]
+    return columns + [c.column for feature in view.features for c in conditions(feature.where)]
+
+
+@dataclass
+class _Host:
+    """One frame in the making; what views share is computed once."""
+
+    spine: pa.Table
+    history: History
+    shapes: Shapes
+    mode: Mode
+    needed: Mapping[str, list[str]]
+    _versions: dict[str, Versions] = field(default_factory=dict)
+    _places: dict[tuple[str, ...], Places] = field(default_factory=dict)
+    _joined: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Joined] = field(
+        default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        self.t: Ints = times(self.spine, "t", "the spine")
+        self.by_time: Ints = np.argsort(self.t, kind="stable")
+
+    def versions(self, table: str) -> Versions:
+        if table not in self._versions:
+            shape = shape_for(self.shapes, table, "a training frame")
+            self._versions[table] = load_versions(
+                shape, self.needed[table], self.history, self.mode
+            )
+        return self._versions[table]
+
+    def places(self, entity: tuple[str, ...]) -> Places:
+        if entity not in self._places:
+            missing = [name for name in entity if name not in self.spine.column_names]
+            if missing:
+                raise HeadraceError(
+                    f"the spine has no column {missing[0]!r}",
+                    where="a training frame",
+                    fix="add it to the spine, or map the entity to another spine column",
+                )
+            columns = [self.spine[name] for name in entity]
+            self._places[entity] = Places(columns, self.t, self.by_time)
+        return self._places[entity]
+
+    def joined(self, view: FeatureView | Lookup) -> Joined:
+        key = (view.table, view.entity, view.spine_entity)
+        if key not in self._joined:
+            places = self.places(view.spine_entity)
+            self._joined[key] = kernel.join(self.versions(view.table), places, view.entity)
+        return self._joined[key]
+
+    def view(self, view: FeatureView, *, reasons: bool) -> Named:
+        joined = self.joined(view)
+        columns: Named = []
+        for name, feature in zip(view.outputs, view.features, strict=True):
+            output = kernel.aggregate(joined, feature)
+            columns += self._named(name, joined, output, feature, reasons=reasons)
+        return columns
+
+    def lookup(self, lookup: Lookup, *, reasons: bool) -> Named:
+        joined = self.joined(lookup)
+        winner = kernel.state(joined, lookup.max_age)
+        columns: Named = []
+        for name, column in zip(lookup.outputs, lookup.columns, strict=True):
+            columns += self._named(name, joined, winner, column, reasons=reasons)
+        return columns
+
+    def _named(
+        self, name: str, joined: Joined, output: Output, of: Aggregate | str, *, reasons: bool
+    ) -> Named:
+        column = of if isinstance(of, str) else of.column
+        array = to_arrow(joined, output, column, self.spine.num_rows)
+        found: Named = [(name, array)]
+        if reasons:
+            found.append((f"{name}__reason", why_null(joined, output, array)))
+        return found
+
+
+def to_arrow(joined: Joined, output: Output, column: str | None, rows: int) -> pa.Array:
+    """A column by place as a column by spine row; rows without a place are null."""
+    ok = np.zeros(rows, dtype=np.bool_)
+    ok[joined.places.rows] = output.ok
+    if output.index is not None:
+        return _taken(joined, output.index, ok, column or "")
+    data = output.data
+    assert data is not None
+    out = np.zeros(rows, dtype=data.dtype)
+    out[joined.places.rows] = data
+    array = pa.array(out, mask=~ok)
+    is_time = column is not None and pa.types.is_timestamp(
+        joined.versions.shape.columns[column].type
+    )
+    return array.view(TIMESTAMP) if is_time and array.type == pa.int64() else array
+
+
+def _taken(joined: Joined, index: Ints, ok: np.ndarray, column: str) -> pa.Array:
+    """Values of version rows: numbers as features see them, the rest as stored."""
+    versions, declared = joined.versions, joined.versions.shape.columns[column]
+    rows = np.zeros(len(ok), dtype=np.int64)
+    rows[joined.places.rows] = index
+    if not len(versions.rows):
+        return pa.nulls(len(ok), declared.output_type)
+    if not declared.is_ordered:
+        return versions.array(column).take(pa.array(rows, mask=~ok))
+    values = versions.values(column)
+    known = ok if values.valid is None else ok & values.valid[rows]
+    data = values.data[rows]
+    if declared.scale is not None:
+        data = quantity(data.astype(np.int64, copy=False), declared.scale)
+    array = pa.array(np.where(known, data, data.dtype.type(0)), mask=~known)
+    return array.view(TIMESTAMP) if pa.types.is_timestamp(declared.type) else array
+
+
+def why_null(joined: Joined, output: Output, array: pa.Array) -> pa.Array:
+    """string: the reason of each null, null where there is a value (rule 13)."""
+    found = np.full(len(array), "null entity", dtype=object)
+    reason = np.full(joined.places.size, "all null", dtype=object)
+    for name, holds in reversed(output.why()):
+        reason[holds] = name
+    found[joined.places.rows] = reason
+    return pa.array(found, type=pa.string(), mask=np.asarray(array.is_valid()))

@@ -1,0 +1,301 @@
+"""The kernel: every aggregate and lookup as one question, which intervals contain t.
+
+A version visible in [k, x) with event time e counts for a window [t + a, t + b) exactly when t is
+in [max(k, e - b + 1), min(x, e - a + 1)). All arithmetic is on int64 until `rounding` at the end.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.clock import duration
+from headrace.features.arrays import Bools, Ints, Numbers, bools
+from headrace.features.filters import stored_value
+from headrace.features.places import Places, covered_best, covered_count, covered_sum
+from headrace.features.resolve import Versions
+from headrace.features.rounding import mean, quantity, square_limbs, std
+from headrace.features.spec import Aggregate, Filter, Where, Window, conditions
+
+
+def window_start(k: Ints, e: Ints, b: int) -> Ints:
+    """The first t whose window [.., t + b) reaches past e, once visible."""
+    return np.maximum(k, e - b + 1)
+
+
+def window_end(x: Ints, e: Ints, a: int) -> Ints:
+    """The first t whose window [t + a, ..) has left e behind, or when the version is superseded."""
+    return np.minimum(x, e - a + 1)
+
+
+def state_start(k: Ints, e: Ints) -> Ints:
+    """A state holds from its own moment on (rule 10)."""
+    return np.maximum(k, e)
+
+
+def state_end(x: Ints, e: Ints, max_age: int | None) -> Ints:
+    """It expires when t - e > max_age."""
+    return x if max_age is None else np.minimum(x, e + max_age + 1)
+
+
+def passes(condition: Where, versions: Versions) -> Bools:
+    """Rule 12: over the row's own stored column; null is out."""
+    array = versions.array(condition.column)
+    scale = versions.shape.columns[condition.column].scale
+    given = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+    stored = [stored_value(value, array.type, scale) for value in given]
+    if pa.types.is_float64(array.type):  # NaN is null
+        array = pc.if_else(pc.is_nan(array), None, array)
+    return bools(_COMPARE[condition.op](array, pa.array(stored, type=array.type)))
+
+
+def _not_in(array: pa.Array, values: pa.Array) -> pa.Array:
+    return pc.and_(pc.is_valid(array), pc.invert(pc.is_in(array, value_set=values)))
+
+
+_COMPARE = {
+    "==": lambda array, values: pc.equal(array, values[0]),
+    "!=": lambda array, values: pc.not_equal(array, values[0]),
+    "<": lambda array, values: pc.less(array, values[0]),
+    "<=": lambda array, values: pc.less_equal(array, values[0]),
+    ">": lambda array, values: pc.greater(array, values[0]),
+    ">=": lambda array, values: pc.greater_equal(array, values[0]),
+    "in": lambda array, values: pc.is_in(array, value_set=values, skip_nulls=True),
+    "not in": _not_in,
+}
+
+
+def known_values(valid: Bools | None) -> Bools | None:
+    """Which rows have a value; None for all of them. Null is skipped, never 0."""
+    return valid
+
+
+@dataclass
+class Selection:
+    """The versions that one feature looks at, and the places [lo, hi) at which each counts."""
+
+    index: Ints  # rows of the joined versions
+    lo: Ints
+    hi: Ints
+    size: int
+    numbers: Callable[[], Numbers]
+
+    @cached_property
+    def n(self) -> Ints:
+        return covered_count(self.lo, self.hi, self.size)
+
+    @cached_property
+    def values(self) -> Numbers:
+        return self.numbers()[self.index]
+
+    @cached_property
+    def total(self) -> Ints:
+        return covered_sum(self.lo, self.hi, self.values.astype(np.int64, copy=False), self.size)
+
+    def best(self, values: Numbers, *, least: bool) -> Numbers:
+        return covered_best(self.lo, self.hi, values, self.size, least=least)
+
+
+@dataclass
+class Joined:
+    """The versions of a table that concern a spine's entities, ordered by (entity, event order).
+
+    Sorting and searching is shared by all features of the same table and entity.
+    """
+
+    versions: Versions
+    places: Places
+    index: Ints  # into the versions
+    codes: Ints  # number of the entity
+    _ends: dict[tuple[str, int | None], Ints] = field(default_factory=dict)
+    _masks: dict[tuple[Where, ...], Bools | None] = field(default_factory=dict)
+    _selections: dict[object, Selection] = field(default_factory=dict)
+
+    @cached_property
+    def e(self) -> Ints:
+        return self.versions.e[self.index]
+
+    @cached_property
+    def k(self) -> Ints:
+        return self.versions.k[self.index]
+
+    @cached_property
+    def x(self) -> Ints:
+        return self.versions.x[self.index]
+
+    def _at(self, what: str, key: int | None, moments: Callable[[], Ints]) -> Ints:
+        if (what, key) not in self._ends:
+            self._ends[what, key] = self.places.at(self.codes, moments())
+        return self._ends[what, key]
+
+    def window(self, window: Window) -> tuple[Ints, Ints]:
+        """Places [lo, hi) in whose window each version counts; empty ones have lo == hi."""
+        lo = self._at("from", window.b, lambda: window_start(self.k, self.e, window.b))
+        hi = self._at("until", window.a, lambda: window_end(self.x, self.e, window.a))
+        return lo, np.maximum(lo, hi)
+
+    def state(self, max_age: int | None) -> tuple[Ints, Ints]:
+        """Places at which each version is the state, or older than it."""
+        lo = self._at("state", None, lambda: state_start(self.k, self.e))
+        hi = self._at("age", max_age, lambda: state_end(self.x, self.e, max_age))
+        return lo, np.maximum(lo, hi)
+
+    def mask(self, where: Filter) -> Bools | None:
+        key = conditions(where)
+        if key not in self._masks:
+            parts = [passes(condition, self.versions)[self.index] for condition in key]
+            self._masks[key] = np.logical_and.reduce(parts) if parts else None
+        return self._masks[key]
+
+    def select(self, window: Window, where: Filter = None, column: str | None = None) -> Selection:
+        """Rows of a window that pass the filter and have a value in `column`."""
+        valid = known_values(self.versions.valid(column)) if column else None
+        by_column = column if column and self.versions.is_numeric(column) else None
+        key = (window.a, window.b, conditions(where), by_column, valid is None or column)
+        if key not in self._selections:
+            kept = _both(self.mask(where), None if valid is None else valid[self.index])
+            self._selections[key] = self._selection(self.window(window), kept, column)
+        return self._selections[key]
+
+    def _selection(
+        self, ends: tuple[Ints, Ints], kept: Bools | None, column: str | None
+    ) -> Selection:
+        lo, hi = ends
+        index = np.arange(len(lo)) if kept is None else np.flatnonzero(kept)
+        if kept is not None:
+            lo, hi = lo[index], hi[index]
+
+        def numbers() -> Numbers:
+            return self.versions.values(column or "").data[self.index]
+
+        return Selection(index, lo, hi, self.places.size, numbers)
+
+    @cached_property
+    def seen(self) -> Ints:
+        """How many versions of the entity are visible, at any event time."""
+        lo = self._at("k", None, lambda: self.k)
+        return covered_count(lo, self._at("age", None, lambda: self.x), self.places.size)
+
+
+def _both(one: Bools | None, other: Bools | None) -> Bools | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return one & other
+
+
+@dataclass
+class Output:
+    """One column by place: `data`, or else version rows to take from (`index`), where `ok`.
+
+    `why`: where not ok, the reasons, most general first, each with where it holds.
+    """
+
+    ok: Bools
+    data: Numbers | None = None
+    index: Ints | None = None
+    why: Callable[[], list[tuple[str, Bools]]] = list
+
+
+def join(versions: Versions, places: Places, entity: tuple[str, ...]) -> Joined:
+    """The versions of the entities that the spine asks for."""
+    codes = places.numbering.of([versions.array(name) for name in entity])
+    index = places.numbering.sort(codes)
+    return Joined(versions, places, index, codes[index])
+
+
+def aggregate(joined: Joined, feature: Aggregate) -> Output:
+    """One windowed feature for every place."""
+    chosen = joined.select(feature.window, feature.where, feature.column)
+    if feature.op in {"rows", "count"}:
+        return Output(np.ones(chosen.size, dtype=np.bool_), chosen.n)
+    output = _COMPUTE[feature.op](joined, chosen, feature.column or "")
+    rows = joined.select(feature.window, feature.where)
+    output.why = lambda: [
+        ("no history", joined.seen == 0),
+        ("empty window", rows.n == 0),
+        ("all null", chosen.n == 0),
+        ("one value", chosen.n == 1),
+    ]
+    return output
+
+
+def _scale(joined: Joined, column: str) -> int | None:
+    return joined.versions.shape.columns[column].scale
+
+
+def _in_unit(data: Numbers, scale: int | None) -> Numbers:
+    return data if scale is None else quantity(data.astype(np.int64, copy=False), scale)
+
+
+def _sum(joined: Joined, chosen: Selection, column: str) -> Output:
+    return Output(chosen.n > 0, _in_unit(chosen.total, _scale(joined, column)))
+
+
+def _mean(joined: Joined, chosen: Selection, column: str) -> Output:
+    ok = chosen.n > 0
+    data = mean(chosen.total, np.maximum(chosen.n, 1), _scale(joined, column) or 0)
+    return Output(ok, data)
+
+
+def _std(joined: Joined, chosen: Selection, column: str) -> Output:
+    ok = chosen.n > 1
+    q = chosen.values.astype(np.int64, copy=False)
+    limbs = square_limbs(q, fits=_squares_fit(q))
+    squares = [
+        (shift, covered_sum(chosen.lo, chosen.hi, limb, chosen.size)[ok]) for shift, limb in limbs
+    ]
+    data = np.zeros(chosen.size, dtype=np.float64)
+    data[ok] = std(chosen.n[ok], chosen.total[ok], squares, _scale(joined, column) or 0)
+    return Output(ok, data)
+
+
+def _squares_fit(q: Ints) -> bool:
+    """Whether all squares together stay below 2^63; either way gives the same bits."""
+    largest = int(np.abs(q).max(initial=0))
+    return len(q) * largest * largest < 2**63
+
+
+def _extreme(joined: Joined, chosen: Selection, column: str, *, least: bool) -> Output:
+    best = chosen.best(chosen.values, least=least)
+    return Output(chosen.n > 0, _in_unit(best, _scale(joined, column)))
+
+
+def _ranked(joined: Joined, chosen: Selection, *, least: bool) -> Output:
+    """First or last: the versions are in event order, so their index is their rank."""
+    best = chosen.best(chosen.index, least=least)
+    ok = chosen.n > 0
+    return Output(ok, index=versions_at_places(joined, best, ok))
+
+
+def versions_at_places(joined: Joined, best: Numbers, ok: Bools) -> Ints:
+    """Rows of the versions for the joined rows that won; any row where not `ok`."""
+    return joined.index[np.where(ok, best, 0)] if joined.index.size else np.zeros_like(best)
+
+
+_COMPUTE: dict[str, Callable[[Joined, Selection, str], Output]] = {
+    "sum": _sum,
+    "mean": _mean,
+    "std": _std,
+    "min": lambda joined, chosen, column: _extreme(joined, chosen, column, least=True),
+    "max": lambda joined, chosen, column: _extreme(joined, chosen, column, least=False),
+    "first": lambda joined, chosen, _: _ranked(joined, chosen, least=True),
+    "last": lambda joined, chosen, _: _ranked(joined, chosen, least=False),
+}
+
+
+def state(joined: Joined, max_age: str | None) -> Output:
+    """The version that is the state at each place (rule 10)."""
+    size = joined.places.size
+    lo, hi = joined.state(None if max_age is None else duration(max_age))
+    ok = covered_count(lo, hi, size) > 0
+    rank = np.arange(len(lo))
+    best = covered_best(lo, hi, rank, size, least=False)
+
+    def why() -> list[tuple[str, Bools]]:
+        ever = covered_count(*joined.state(None), size)
+        return [("no history", ever == 0), ("expired", ~ok)]
+
+    return Output(ok, index=versions_at_places(joined, best, ok), why=why)

@@ -1,0 +1,122 @@
+"""Labels: read as of a cut, mature by the clock (rule 21)."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.clock import duration
+from headrace.features import kernel
+from headrace.features.arrays import Bools, Ints, bools, times
+from headrace.features.frame import to_arrow
+from headrace.features.kernel import Joined, Output
+from headrace.features.places import Places, covered_best, covered_count
+from headrace.features.resolve import History, Versions, load_versions
+from headrace.features.shapes import Contracts, shape_for, shapes_of
+from headrace.features.spec import Label, Mode
+
+
+def attach_label(
+    frame: pa.Table,
+    label: Label,
+    history: History,
+    contracts: Contracts,
+    cut: int | Ints,
+    *,
+    mode: Mode = "declared",
+) -> pa.Table:
+    """The frame with the label's columns and `label_reason` added.
+
+    Args:
+        frame: has `t` (int64 microseconds UTC) and the label's key.
+        label: what to read.
+        history: as for `training_frame`.
+        contracts: of the label's table at least.
+        cut: as of when to read, microseconds UTC: one for all rows, or one for each (training rows
+            as of the training cut, test rows as of the release).
+        mode: `declared` or `recorded`.
+
+    `label_reason` (string) is null where there is a label; else `immature`, `null entity`,
+    `no outcome`, an excluded status, or `all null`: a label column is null in the outcome.
+    """
+    shape = shape_for(shapes_of(contracts), label.table, f"label {label.name}")
+    columns = [*label.key, *label.columns, *([label.status] if label.status else [])]
+    versions = load_versions(shape, columns, history, mode)
+    cuts = np.broadcast_to(np.asarray(cut, dtype=np.int64), (frame.num_rows,))
+    parts, rows = [], []
+    for moment in np.unique(cuts).tolist() or [0]:
+        rows.append(np.flatnonzero(cuts == moment))
+        part = frame.select([*dict.fromkeys((*label.spine_key, "t"))]).take(pa.array(rows[-1]))
+        parts.append(_read(part, label, versions_at(versions, moment), moment))
+    back = np.argsort(np.concatenate(rows), kind="stable")
+    found = pa.concat_tables(parts).take(pa.array(back)).combine_chunks()
+    for name in label.outputs:
+        frame = frame.append_column(name, found[name])
+    return frame
+
+
+def versions_at(versions: Versions, cut: int) -> Versions:
+    """The versions visible at the cut; their k and x have done their work."""
+    rows = np.flatnonzero((versions.k <= cut) & (cut < versions.x))
+    return Versions(
+        versions.shape,
+        versions.table,
+        versions.rows[rows],
+        versions.e[rows],
+        versions.k[rows],
+        versions.x[rows],
+    )
+
+
+def is_mature(t: Ints, matures_after: int, cut: int) -> Bools:
+    """By the clock, never by whether an outcome is there."""
+    return t + matures_after <= cut
+
+
+def label_start(e: Ints, horizon: int) -> Ints:
+    """The first t with e in [t, t + horizon)."""
+    return e - horizon + 1
+
+
+def label_end(e: Ints) -> Ints:
+    """The first t after e."""
+    return e + 1
+
+
+def _read(frame: pa.Table, label: Label, versions: Versions, cut: int) -> pa.Table:
+    t = times(frame, "t", f"label {label.name}")
+    places = Places([frame[name] for name in label.spine_key], t, np.argsort(t, kind="stable"))
+    joined = kernel.join(versions, places, label.key)
+    outcome = _outcome(joined, duration(label.horizon))
+
+    def column(name: str) -> pa.Array:
+        return to_arrow(joined, outcome, name, len(t))
+
+    cells = [column(name) for name in label.columns]
+    reason = np.full(len(t), "", dtype=object)
+    reason[np.logical_or.reduce([bools(cell.is_null()) for cell in cells])] = "all null"
+    if label.status is not None:
+        status = column(label.status).cast(pa.string())
+        excluded = bools(pc.is_in(status, value_set=pa.array(label.excluded, pa.string())))
+        reason[excluded] = np.asarray(status.filter(pa.array(excluded)), dtype=object)
+    reason[places.rows[~outcome.ok]] = "no outcome"
+    reason[_without_place(places, len(t))] = "null entity"
+    reason[~is_mature(t, label.matures_after, cut)] = "immature"
+    hidden = pa.array(~np.isin(reason, ("", "all null")))
+    cells = [pc.if_else(hidden, pa.scalar(None, cell.type), cell) for cell in cells]
+    why = pa.array(reason, type=pa.string(), mask=reason == "")
+    return pa.table([*cells, why], names=list(label.outputs))
+
+
+def _outcome(joined: Joined, horizon: int) -> Output:
+    """The last row of [t, t + horizon) at each place (rule 11)."""
+    lo = joined.places.at(joined.codes, label_start(joined.e, horizon))
+    hi = joined.places.at(joined.codes, label_end(joined.e))
+    ok = covered_count(lo, hi, joined.places.size) > 0
+    best = covered_best(lo, hi, np.arange(len(lo)), joined.places.size, least=False)
+    return Output(ok, index=kernel.versions_at_places(joined, best, ok))
+
+
+def _without_place(places: Places, rows: int) -> Bools:
+    mask = np.ones(rows, dtype=np.bool_)
+    mask[places.rows] = False
+    return mask

@@ -1,0 +1,222 @@
+"""The specification in code: plain Python, slow, obvious. Every engine equals it bit for bit.
+
+Rows are dicts of a table's columns with `event_time`, `known_at` (int microseconds), `committed_at`
+(recorded mode) and `_deleted`; timestamps are int microseconds. A result is (value, reason), the
+reason None unless the value is null.
+"""
+
+import math
+import operator as op
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from headrace.clock import duration
+from headrace.features.content import Cell, content_bytes, plain
+from headrace.features.filters import stored_value
+from headrace.features.shapes import TableShape
+from headrace.features.spec import (
+    Aggregate,
+    FeatureView,
+    Filter,
+    Label,
+    Lookup,
+    Mode,
+    Scalar,
+    Spine,
+    conditions,
+)
+
+Row: TypeAlias = dict[str, Any]
+Rows: TypeAlias = Sequence[Row]
+Result: TypeAlias = tuple[Any, str | None]
+
+
+def usable_at(row: Row, mode: Mode) -> int:
+    """Rules 2 and 3."""
+    if mode == "declared":
+        return int(row["known_at"])
+    return int(max(row["known_at"], row["committed_at"]))
+
+
+def sequence(row: Row, shape: TableShape) -> int:
+    value = row[shape.sequence] if shape.sequence else 0
+    return -(2**63) if value is None else int(value)
+
+
+def primary_key(row: Row, shape: TableShape) -> tuple[Any, ...]:
+    return tuple(row[name] for name in shape.primary_key)
+
+
+def content(row: Row, shape: TableShape) -> bytes:
+    cells = {name: row.get(name) for name in (*shape.columns, "event_time")}
+    return content_bytes({**cells, "_deleted": bool(row.get("_deleted"))})
+
+
+def resolve(rows: Rows, shape: TableShape, t: int, mode: Mode) -> list[Row]:
+    """Rules 5 to 8: one version per key, of those usable at t; tombstones dropped."""
+    best: dict[tuple[Any, ...], Row] = {}
+
+    def order(row: Row) -> tuple[int, int, bytes]:
+        return (row["known_at"], sequence(row, shape), content(row, shape))
+
+    for row in rows:
+        if usable_at(row, mode) <= t:
+            key = primary_key(row, shape)
+            if key not in best or order(row) > order(best[key]):
+                best[key] = row
+    return [row for row in best.values() if not row.get("_deleted")]
+
+
+def event_order(shape: TableShape) -> Callable[[Row], tuple[Any, ...]]:
+    """Rule 7."""
+    return lambda row: (row["event_time"], sequence(row, shape), primary_key(row, shape))
+
+
+def keeps(where: Filter, row: Row, shape: TableShape) -> bool:
+    """Rule 12."""
+    for condition in conditions(where):
+        column = shape.columns[condition.column]
+        value, given = plain(row[condition.column]), condition.value
+        many = [stored_value(v, column.type, column.scale) for v in _several(given)]
+        against = many if isinstance(given, tuple) else many[0]
+        if value is None or not TESTS[condition.op](value, against):
+            return False
+    return True
+
+
+def _several(value: Scalar | tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+TESTS: dict[str, Callable[[Any, Any], bool]] = {
+    "==": op.eq, "!=": op.ne, "<": op.lt, "<=": op.le, ">": op.gt, ">=": op.ge,
+    "in": lambda value, many: value in many, "not in": lambda value, many: value not in many,
+}  # fmt: skip
+
+
+def matching(rows: Rows, entity: Sequence[str], values: Sequence[Any]) -> list[Row]:
+    return [row for row in rows if tuple(row[name] for name in entity) == tuple(values)]
+
+
+def in_unit(value: Cell, column: str, shape: TableShape) -> Cell:
+    """Rules 14 and 15: a scaled integer leaves as fl(q) / fl(10^d), the rest as it is."""
+    scale = shape.columns[column].scale
+    return value if scale is None or value is None else float(value) / float(10**scale)
+
+
+def aggregate(feature: Aggregate, rows: Rows, shape: TableShape) -> Result:
+    """Rules 11, 13 to 15, over the rows of one window, in event order."""
+    if feature.column is None:
+        return len(rows), None
+    found: list[Any] = [v for row in rows if (v := plain(row[feature.column])) is not None]
+    if feature.op == "count":
+        return len(found), None
+    if not found:
+        return None, "all null" if rows else "empty window"
+    if feature.op == "std" and len(found) == 1:
+        return None, "one value"
+    if feature.op in {"mean", "std"}:
+        return MOMENTS[feature.op](found, shape.columns[feature.column].scale or 0), None
+    return in_unit(PICK[feature.op](found), feature.column, shape), None
+
+
+def mean(q: list[int], d: int) -> float:
+    return float(sum(q)) / float(len(q) * 10**d)
+
+
+def std(q: list[int], d: int) -> float:
+    n = len(q)
+    spread = n * sum(value * value for value in q) - sum(q) ** 2
+    return math.sqrt(float(spread) / float(n * (n - 1) * 10 ** (2 * d)))
+
+
+MOMENTS = {"mean": mean, "std": std}
+PICK: dict[str, Callable[[list[Any]], Any]] = {
+    "sum": sum, "min": min, "max": max, "first": op.itemgetter(0), "last": op.itemgetter(-1),
+}  # fmt: skip
+
+
+def view_row(
+    view: FeatureView, rows: Rows, shape: TableShape, spine: Row, mode: Mode = "declared"
+) -> dict[str, Result]:
+    """Rules 9, 12 and 13 for one spine row."""
+    values = [spine[name] for name in view.spine_entity]
+    if None in values:
+        return dict.fromkeys(view.outputs, (None, "null entity"))
+    t = spine["t"]
+    visible = matching(resolve(rows, shape, t, mode), view.entity, values)
+    visible.sort(key=event_order(shape))
+    results: dict[str, Result] = {}
+    for name, feature in zip(view.outputs, view.features, strict=True):
+        start, end = t + feature.window.a, t + feature.window.b
+        inside = [row for row in visible if start <= row["event_time"] < end]
+        value, why = aggregate(
+            feature, [row for row in inside if keeps(feature.where, row, shape)], shape
+        )
+        results[name] = (value, "no history" if why and not visible else why)
+    return results
+
+
+def lookup_row(
+    lookup: Lookup, rows: Rows, shape: TableShape, spine: Row, mode: Mode = "declared"
+) -> dict[str, Result]:
+    """Rule 10 for one spine row."""
+    values = [spine[name] for name in lookup.spine_entity]
+    if None in values:
+        return dict.fromkeys(lookup.outputs, (None, "null entity"))
+    t = spine["t"]
+    visible = matching(resolve(rows, shape, t, mode), lookup.entity, values)
+    states = [row for row in visible if row["event_time"] <= t]
+    if not states:
+        return dict.fromkeys(lookup.outputs, (None, "no history"))
+    winner = max(states, key=event_order(shape))
+    if lookup.max_age is not None and t - winner["event_time"] > duration(lookup.max_age):
+        return dict.fromkeys(lookup.outputs, (None, "expired"))
+    return {
+        name: _cell(winner, c, shape)
+        for name, c in zip(lookup.outputs, lookup.columns, strict=True)
+    }
+
+
+def _cell(row: Row, column: str, shape: TableShape) -> Result:
+    value = in_unit(plain(row[column]), column, shape)
+    return value, "all null" if value is None else None
+
+
+def spine_rows(spec: Spine, rows: Rows, shape: TableShape, mode: Mode = "declared") -> list[Row]:
+    """Rule 20: the rows that are their key's version at their own event_time + offset."""
+    names = tuple(dict.fromkeys((*shape.primary_key, *spec.columns)))
+    moments = sorted({row["event_time"] + spec.offset for row in rows})
+    found: list[Row] = []
+    for t in moments:
+        current = [r for r in resolve(rows, shape, t, mode) if r["event_time"] + spec.offset == t]
+        current.sort(key=lambda row: primary_key(row, shape))
+        found += [{name: plain(row[name]) for name in names} | {"t": t} for row in current]
+    return found
+
+
+def label_row(
+    label: Label,
+    rows: Rows,
+    shape: TableShape,
+    spine: Row,
+    cut: int,
+    *,
+    mode: Mode = "declared",
+) -> dict[str, Any]:
+    """Rule 21: as read at the cut; mature by the clock."""
+    values, t = [spine[name] for name in label.spine_key], spine["t"]
+    nothing = dict.fromkeys(label.columns)
+    if t + label.matures_after > cut:
+        return {**nothing, "label_reason": "immature"}
+    if None in values:
+        return {**nothing, "label_reason": "null entity"}
+    seen = matching(resolve(rows, shape, cut, mode), label.key, values)
+    inside = [row for row in seen if t <= row["event_time"] < t + duration(label.horizon)]
+    if not inside:
+        return {**nothing, "label_reason": "no outcome"}
+    outcome = max(inside, key=event_order(shape))
+    if label.status is not None and outcome[label.status] in label.excluded:
+        return {**nothing, "label_reason": outcome[label.status]}
+    cells = {name: _cell(outcome, name, shape)[0] for name in label.columns}
+    return {**cells, "label_reason": "all null" if None in cells.values() else None}

@@ -1,0 +1,37 @@
+"""Spines: the rows to predict for, built under the same visibility as features (rule 20)."""
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.features.arrays import key_ranks, values_of
+from headrace.features.resolve import History, load_versions
+from headrace.features.shapes import Contracts, shape_for, shapes_of
+from headrace.features.spec import Mode, Spine
+
+
+def build_spine(
+    spec: Spine, history: History, contracts: Contracts, mode: Mode = "declared"
+) -> pa.Table:
+    """One row for each version that is its key's visible one at its own event_time + offset.
+
+    Columns: the primary key, `spec.columns`, and `t` (int64 microseconds UTC); ordered by
+    (t, primary key). Scaled columns stay stored integers; -0 is +0 and NaN null.
+    """
+    shape = shape_for(shapes_of(contracts), spec.table, "spine")
+    names = list(dict.fromkeys((*shape.primary_key, *spec.columns)))
+    versions = load_versions(shape, names, history, mode)
+    t = versions.e + spec.offset
+    rows = np.flatnonzero((versions.k <= t) & (t < versions.x))
+    if rows.size:
+        keys = key_ranks([versions.array(name) for name in shape.primary_key])[rows]
+        rows = rows[np.lexsort((keys, t[rows]))]
+    picked = pa.array(rows)
+    columns = [_plain(versions.array(name)).take(picked) for name in names]
+    return pa.table([*columns, pa.array(t[rows])], names=[*names, "t"])
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    if not pa.types.is_float64(array.type):
+        return array
+    values = values_of(array)
+    return pa.array(values.data, mask=None if values.valid is None else ~values.valid)

@@ -1,0 +1,113 @@
+"""Row transforms: applied to a frame, and proven at load to look at one row only (rule 23)."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.clock import MINUTE, parse_iso
+from headrace.errors import DeclarationError
+from headrace.features.spec import RowTransform
+
+TYPES = {
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
+_ROWS = 61
+_EARLY, _LATE = parse_iso("1950-01-01"), parse_iso("2100-01-01")
+
+
+def output_type(transform: RowTransform) -> pa.DataType:
+    if transform.dtype not in TYPES:
+        raise DeclarationError(
+            f"{transform.dtype!r} is not a type",
+            where=f"row transform {transform.name}",
+            fix=f"use one of: {', '.join(TYPES)}",
+        )
+    return TYPES[transform.dtype]
+
+
+def apply(transform: RowTransform, columns: Sequence[pa.Array]) -> pa.Array:
+    """The transform's column; NaN is null and -0 is +0 in it."""
+    result = transform.fn(*columns)
+    if isinstance(result, pa.ChunkedArray):
+        result = result.combine_chunks()
+    expected = output_type(transform)
+    rows = len(columns[0])
+    if not isinstance(result, pa.Array) or result.type != expected or len(result) != rows:
+        got = f"{result.type}[{len(result)}]" if isinstance(result, pa.Array) else type(result)
+        raise DeclarationError(
+            f"expected {expected}[{rows}], got {got}",
+            where=f"row transform {transform.name}",
+            fix="return one Arrow array of the declared dtype with one value per row",
+        )
+    return _plain(result) if pa.types.is_float64(expected) else result
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
+    return pc.add(column, 0.0)
+
+
+def prove_row_local(transform: RowTransform, types: Sequence[pa.DataType]) -> None:
+    """Refuse a transform whose value for a row depends on other rows, on order or on batch size.
+
+    The proof is by trial on made-up rows of the input types, nulls and extremes among them: what a
+    row gives alone it must give in every company.
+    """
+    probes = [_probe(kind, seed) for seed, kind in enumerate(types)]
+    together = _tried(transform, probes, "all rows")
+    _expect(transform, _tried(transform, probes, "twice"), together, "is not deterministic")
+    alone = [_tried(transform, [p.slice(i, 1) for p in probes], "one row") for i in range(_ROWS)]
+    _expect(transform, pa.concat_arrays(alone), together, "depends on the batch size")
+    order = list(range(_ROWS))
+    random.Random(0).shuffle(order)  # noqa: S311
+    for rows, why in (
+        (order, "depends on the order"),
+        ([*order[::3], 5, 5], "sees its neighbours"),
+    ):
+        picked = [probe.take(pa.array(rows)) for probe in probes]
+        expected = together.take(pa.array(rows))
+        _expect(transform, _tried(transform, picked, why), expected, why)
+    empty = _tried(transform, [probe.slice(0, 0) for probe in probes], "no rows")
+    _expect(transform, empty, together.slice(0, 0), "fails on no rows")
+
+
+def _tried(transform: RowTransform, probes: list[pa.Array], what: str) -> pa.Array:
+    try:
+        return apply(transform, probes)
+    except DeclarationError:
+        raise
+    except Exception as error:
+        raise DeclarationError(
+            f"it raises {type(error).__name__} on {what}: {error}",
+            where=f"row transform {transform.name}",
+            fix="a transform gives a value or null for every value of its inputs, null included",
+        ) from error
+
+
+def _expect(transform: RowTransform, got: pa.Array, expected: pa.Array, why: str) -> None:
+    if not got.equals(expected):
+        raise DeclarationError(
+            f"its value {why}",
+            where=f"row transform {transform.name}",
+            fix="use elementwise functions of the row's own values; what needs other rows is an "
+            "aggregate of a view, or a fit of the model",
+        )
+
+
+def _probe(kind: pa.DataType, seed: int) -> pa.Array:
+    chance = random.Random(seed)  # noqa: S311
+    make: Mapping[str, Callable[[], Any]] = {
+        "int64": lambda: chance.choice([0, 1, -1, chance.randrange(-3000, 3000), 10**9]),
+        "double": lambda: chance.choice([0.0, -0.0, chance.uniform(-1e3, 1e3), 1e12, 0.1]),
+        "string": lambda: chance.choice(["", "a", "JFK", "ÅØ", chance.choice("xyz") * 3]),
+        "bool": lambda: chance.random() < 0.5,
+    }
+    one = make.get(str(kind), lambda: chance.randrange(_EARLY // MINUTE, _LATE // MINUTE) * MINUTE)
+    return pa.array([None if chance.random() < 0.15 else one() for _ in range(_ROWS)], type=kind)

@@ -1,0 +1,198 @@
+"""What is checked when a pipeline loads: declarations against the contracts of their tables."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from headrace.errors import DeclarationError
+from headrace.features.canonical import definition_hash
+from headrace.features.filters import stored_value
+from headrace.features.shapes import Column, Contracts, Shapes, TableShape, shape_for, shapes_of
+from headrace.features.spec import (
+    Aggregate,
+    Filter,
+    Label,
+    Lookup,
+    RowTransform,
+    Spine,
+    View,
+    conditions,
+)
+from headrace.features.transforms import output_type, prove_row_local
+
+Types = dict[str, pa.DataType]
+_INT64_END = 2**63
+_LIMBS_END = 2**24
+_EXACT = 2**53
+
+
+def validate(
+    views: Sequence[View],
+    contracts: Contracts,
+    spine: Spine,
+    label: Label | None = None,
+) -> dict[str, pa.DataType]:
+    """Check everything together; returns the Arrow type of each column the views add, in order.
+
+    Raises:
+        DeclarationError: what is wrong, where, and how to mend it.
+    """
+    shapes = shapes_of(contracts)
+    types = spine_types(spine, shapes)
+    outputs: Types = {}
+    for view in views:
+        found = _view_types(view, shapes, types, {**types, **outputs})
+        _refuse_doubled(found, {**types, **outputs}, view.name)
+        definition_hash(view, contracts)
+        outputs.update(found)
+    if label is not None:
+        _check_label(label, shapes, types)
+        taken = {**types, **outputs}
+        _refuse_doubled(dict.fromkeys(label.outputs, pa.null()), taken, f"label {label.name}")
+    return outputs
+
+
+def spine_types(spine: Spine, shapes: Shapes) -> Types:
+    """Types of the columns that `build_spine` gives."""
+    shape = shape_for(shapes, spine.table, "spine")
+    if spine.offset < 0 and shape.kind != "planned":
+        raise DeclarationError(
+            f"the spine predicts {spine.at_offset} from the event, which only a plan knows by then",
+            where=f"Spine({spine.table!r}), a table of kind {shape.kind}",
+            fix='take a table of kind planned, or an offset from "0s"',
+        )
+    names = (*shape.primary_key, *spine.columns)
+    return {name: shape.column(name, "spine").type for name in names} | {"t": pa.int64()}
+
+
+def _refuse_doubled(found: Types, taken: Types, where: str) -> None:
+    doubled = [name for name in found if name in taken]
+    if doubled:
+        raise DeclarationError(
+            f"the frame already has a column {doubled[0]!r}", where=where, fix="choose another name"
+        )
+
+
+def _view_types(view: View, shapes: Shapes, spine: Types, known: Types) -> Types:
+    if isinstance(view, RowTransform):
+        return {view.name: _check_transform(view, known)}
+    where = f"{'lookup' if isinstance(view, Lookup) else 'view'} {view.name}"
+    shape = shape_for(shapes, view.table, where)
+    _check_entity(view.entity, view.spine_entity, shape, spine, where)
+    if isinstance(view, Lookup):
+        kinds = [shape.column(name, where).output_type for name in view.columns]
+    else:
+        kinds = [_check_feature(f, shape, f"{where}, feature {f.name}") for f in view.features]
+    return dict(zip(view.outputs, kinds, strict=True))
+
+
+def _check_entity(
+    entity: Sequence[str], spine_entity: Sequence[str], shape: TableShape, spine: Types, where: str
+) -> None:
+    for name, asked in zip(entity, spine_entity, strict=True):
+        kind = shape.column(name, where).type
+        if asked not in spine:
+            raise DeclarationError(
+                f"the spine has no column {asked!r}",
+                where=where,
+                fix=f"add it to the spine's columns, or map {name!r} to one of: {', '.join(spine)}",
+            )
+        if kind != spine[asked] or pa.types.is_float64(kind):
+            raise DeclarationError(
+                f"{shape.name}.{name} is {kind}, the spine's {asked} is {spine[asked]}",
+                where=where,
+                fix="an entity has one type on both sides, and not a float",
+            )
+
+
+def _check_feature(feature: Aggregate, shape: TableShape, where: str) -> pa.DataType:
+    if feature.window.b > 0 and shape.kind != "planned":
+        raise DeclarationError(
+            f"the window ends {feature.window.end} after t, and {shape.name} is no plan",
+            where=where,
+            fix='end it at "0s", or use a table whose contract says kind planned',
+        )
+    _check_filter(feature.where, shape, where)
+    if feature.column is None:
+        return pa.int64()
+    column = shape.column(feature.column, where)
+    if feature.op in {"sum", "mean", "std"}:
+        _prove_exact(feature, column, shape, where)
+    if feature.op in {"min", "max"} and not column.is_ordered:
+        raise DeclarationError(
+            f"{feature.op} of {column.type} is not defined",
+            where=where,
+            fix="use a number or a timestamp; first and last take any type",
+        )
+    kinds = {"count": pa.int64(), "mean": pa.float64(), "std": pa.float64()}
+    return kinds.get(feature.op, column.output_type)
+
+
+def _check_filter(where: Filter, shape: TableShape, place: str) -> None:
+    for condition in conditions(where):
+        column = shape.column(condition.column, f"{place}, its filter")
+        many = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+        for value in many:
+            stored_value(value, column.type, column.scale)
+        if condition.op in {"<", "<=", ">", ">="} and not column.is_ordered:
+            raise DeclarationError(
+                f"{condition.op} on {column.type}",
+                where=f"{place}, its filter on {condition.column}",
+                fix="compare numbers or timestamps; for texts use == or in",
+            )
+
+
+def _prove_exact(feature: Aggregate, column: Column, shape: TableShape, where: str) -> None:
+    """Rules 14 and 16: sums are of integers, and no sum of any window leaves int64."""
+    if not column.is_integer:
+        raise DeclarationError(
+            f"{feature.op} of {shape.name}.{feature.column}, which is {column.type}: float sums "
+            "depend on the order of rows",
+            where=where,
+            fix=f"declare a decimal scale for {feature.column} in the contract",
+        )
+    if column.max_abs is None or shape.max_events is None:
+        missing = "max_abs of the column" if column.max_abs is None else "max_events of the table"
+        raise DeclarationError(
+            f"nothing proves that {feature.op} of {feature.column} fits int64",
+            where=where,
+            fix=f"declare {missing} in the contract of {shape.name}",
+        )
+    n, largest, d = shape.max_events, column.max_abs, column.scale or 0
+    limits = {"|S1|": n * largest, "n 10^d": n * 10**d, "|q|": largest * (_INT64_END // _EXACT)}
+    if feature.op == "std" and n * largest * largest >= _INT64_END:
+        limits["n, for squares"] = n * (_INT64_END // _LIMBS_END)
+    for what, greatest in limits.items():
+        if greatest >= _INT64_END:
+            raise DeclarationError(
+                f"{what} can grow too large: max_abs {largest}, max_events {n}, scale {d}",
+                where=where,
+                fix=f"lower the scale, or the bounds, in the contract of {shape.name}",
+            )
+
+
+def _check_transform(transform: RowTransform, known: Types) -> pa.DataType:
+    unknown = [name for name in transform.inputs if name not in known]
+    if unknown:
+        raise DeclarationError(
+            f"there is no column {unknown[0]!r} to read",
+            where=f"row transform {transform.name}",
+            fix=f"use a spine column or a feature declared before it: {', '.join(known)}",
+        )
+    kind = output_type(transform)
+    prove_row_local(transform, [known[name] for name in transform.inputs])
+    return kind
+
+
+def _check_label(label: Label, shapes: Shapes, spine: Types) -> None:
+    where = f"label {label.name}"
+    shape = shape_for(shapes, label.table, where)
+    _check_entity(label.key, label.spine_key, shape, spine, where)
+    for name in label.columns:
+        shape.column(name, where)
+    if label.status is not None and shape.column(label.status, where).type != pa.string():
+        raise DeclarationError(
+            f"status {label.status!r} is {shape.columns[label.status].type}",
+            where=where,
+            fix="the status is a text column",
+        )
