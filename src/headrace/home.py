@@ -23,8 +23,7 @@ class Home:
     @classmethod
     def find(cls, root: Path | str | None = None) -> "Home":
         """`root`, else `HEADRACE_HOME`, else `.headrace` beside the nearest pyproject.toml."""
-        chosen = root or os.environ.get("HEADRACE_HOME") or project_root() / ".headrace"
-        return cls(Path(chosen).absolute())
+        return cls(Path(root).absolute() if root else default_root())
 
     def __post_init__(self) -> None:
         marker = self.root / "format.json"
@@ -90,6 +89,11 @@ class Home:
     @property
     def dagster(self) -> Path:
         return self.root / "dagster"
+
+
+def default_root() -> Path:
+    """Where state lies unless a caller says otherwise; nothing is touched on disk."""
+    return Path(os.environ.get("HEADRACE_HOME") or project_root() / ".headrace").absolute()
 
 
 def project_root(start: Path | None = None) -> Path:

@@ -1,0 +1,85 @@
+"""Where the flights data comes from. Every place can be set by an environment variable.
+
+FLIGHTS_DELIVERIES    folder of the demonstration's deliveries (default: under HEADRACE_HOME)
+FLIGHTS_FEED_URL      the airport's feed (default: the demonstration's server, started when needed)
+FLIGHTS_DATABASE_URL  SQLAlchemy URL of the reference tables (default: the demonstration's SQLite)
+"""
+
+import atexit
+import os
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from headrace.errors import SourceError
+from headrace.home import default_root
+from headrace.sources.base import Delivery, Source
+from headrace.sources.files import DropFolder
+from headrace.sources.http import CursorApi
+from headrace.sources.sql import TableSnapshot
+
+AIRPORT = "airport-operations"
+_SERVERS: dict[Path, str] = {}
+_LOCK = threading.Lock()
+
+
+def deliveries_folder() -> Path:
+    return Path(os.environ.get("FLIGHTS_DELIVERIES") or default_root() / "deliveries" / "flights")
+
+
+def schedule(folder: Path) -> Source:
+    return DropFolder("schedule", folder / "drop", "schedule_{slot}*.csv", "timetable-office")
+
+
+def feed(name: str, folder: Path) -> Source:
+    """One day of the feed's `name` endpoint: outcomes or weather."""
+    return Feed(name, folder, os.environ.get("FLIGHTS_FEED_URL", ""))
+
+
+def reference(table: str, key: str, folder: Path) -> Source:
+    url = os.environ.get("FLIGHTS_DATABASE_URL") or f"sqlite:///{folder / 'reference.db'}"
+    return TableSnapshot(table, url, table, (key,), "registry")
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The feed at `url`, or the demonstration's server over `folder` where there is no url."""
+
+    name: str
+    folder: Path
+    url: str
+    _apis: dict[str, CursorApi] = field(default_factory=dict, compare=False, repr=False)
+
+    def deliveries(self, slot: str) -> list[Delivery]:
+        path = f"/v1/{self.name}"
+        url = self.url or local_feed(self.folder)
+        if url not in self._apis:
+            self._apis[url] = CursorApi(self.name, url, path, {"day": "{slot}"}, AIRPORT)
+        # The origin names the slot, not the host: a feed that moves does not deliver again.
+        return [
+            replace(delivery, origin=f"{path}?day={slot}")
+            for delivery in self._apis[url].deliveries(slot)
+        ]
+
+
+def local_feed(folder: Path) -> str:
+    """URL of the demonstration's server over `folder`; one a process, stopped when it ends.
+
+    Raises:
+        SourceError: there are no deliveries to serve.
+    """
+    from pipelines.flights.deliveries import FeedServer
+
+    with _LOCK:
+        if folder not in _SERVERS:
+            if not (folder / "feed.sqlite").exists():
+                raise SourceError(
+                    "no feed is configured, and the demonstration's deliveries are not there",
+                    where=str(folder),
+                    fix="set FLIGHTS_FEED_URL, or make the deliveries: headrace demo",
+                )
+            server = FeedServer(folder)
+            server.__enter__()
+            atexit.register(server.__exit__, None, None, None)
+            _SERVERS[folder] = server.url
+        return _SERVERS[folder]

@@ -1,0 +1,25 @@
+"""The command tree. Commands import what they need when they run, so that --help is instant."""
+
+import typer
+
+from headrace.cli import datasets, gates, new, runs, status
+
+app = typer.Typer(
+    name="headrace",
+    help="Gated data pipelines: from raw deliveries to training data that models can be trusted on.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(runs.demo)
+app.command("run")(runs.run)
+app.command("status")(status.status)
+app.command("ui")(runs.ui)
+app.add_typer(gates.app, name="gate")
+app.add_typer(datasets.app, name="dataset")
+app.add_typer(new.app, name="new")
+
+
+def main() -> None:
+    app()

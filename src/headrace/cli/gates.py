@@ -1,0 +1,133 @@
+"""`headrace gate`: what the gate decided, and why."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.cli.output import BLOCKED, emit_json, explained, grid, out, verdict
+
+if TYPE_CHECKING:
+    from headrace.lake.table import Table
+
+app = typer.Typer(no_args_is_help=True, help="What the gate decided on each batch, and why.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+
+def tables(name: str | None) -> "list[Table]":
+    """The project's tables, or the one of this name."""
+    from headrace.errors import DeclarationError
+    from headrace.pipeline import project_pipelines
+
+    known = [table for pipeline in project_pipelines() for table in pipeline.tables]
+    chosen = [table for table in known if name in {None, table.name}]
+    if not chosen:
+        raise DeclarationError(
+            f"no table {name!r}", fix=f"one of {', '.join(table.name for table in known)}"
+        )
+    return chosen
+
+
+@app.command("ls")
+@explained
+def ls(
+    *,
+    table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
+    which: Annotated[
+        str | None, typer.Option("--verdict", help="Only this verdict: PASS, WARN, QUARANTINE, BLOCK, ERROR.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Batches that passed, too.")] = False,
+    json: Json = False,
+) -> None:
+    """List batches that did not simply pass, newest slot last."""
+    from headrace.home import Home
+    from headrace.lake.inspect import batch_rows
+
+    home = Home.find()
+    wanted = None if which is None else which.upper()
+    rows = [
+        row
+        for one in tables(table)
+        for row in batch_rows(home, one)
+        if (wanted is None and (everything or row["verdict"] != "PASS")) or row["verdict"] == wanted
+    ]
+    if json:
+        emit_json(rows)
+        return
+    grid(
+        "batches",
+        ["table", "slot", "batch", "verdict", "state", "delivered#", "quarantined#", "why"],
+        [
+            [
+                row["table"],
+                row["slot"],
+                str(row["batch"])[:12],
+                verdict(str(row["verdict"])),
+                row["state"],
+                row["delivered"],
+                row["quarantined"],
+                row["summary"],
+            ]
+            for row in rows
+        ],
+    )
+    if not rows:
+        out.print("nothing to show; --all lists every batch")
+
+
+@app.command("show")
+@explained
+def show(
+    table: Annotated[str, typer.Argument(help="A table, as in `headrace gate ls`.")],
+    slot: Annotated[str, typer.Argument(help="A day (2013-02-12), `snapshot`, or the start of a batch id.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Show every check of one slot's batches: what was expected, what was found, which rows."""
+    from headrace.home import Home
+    from headrace.lake.inspect import find_batches
+
+    home = Home.find()
+    shown = [row for one in tables(table) for row in find_batches(home, one, slot)]
+    if json:
+        emit_json(shown)
+    else:
+        for row in shown:
+            _show_batch(row)
+    if any(row["state"] == "pending" for row in shown):
+        raise typer.Exit(BLOCKED)
+
+
+def _show_batch(row: dict[str, object]) -> None:
+    told = row["judgement"]
+    out.print(
+        f"\n[bold]{row['table']} {row['slot']}[/] batch {str(row['batch'])[:12]}: "
+        f"{verdict(str(row['verdict']))}, {row['state']}"
+    )
+    out.print(f"from {row['origin']}, {row['delivered']} rows, {row['quarantined']} quarantined")
+    if row["state"] == "pending":
+        out.print(
+            "Nothing of this batch is published, and nothing downstream reads it. "
+            "A corrected delivery of the same slot supersedes it on the next run."
+        )
+    if not isinstance(told, dict):
+        return
+    results = [one for one in told["results"] if one["status"] != "pass"]
+    grid(
+        f"{len(told['results'])} checks, {len(results)} not passed",
+        ["check", "severity", "status", "expected", "found", "rows#"],
+        [
+            [
+                one["id"],
+                one["severity"],
+                one["status"],
+                one["expected"],
+                one["reason"],
+                one["unexpected_count"],
+            ]
+            for one in results
+        ],
+    )
+    for one in results:
+        for sample in (one.get("sample") or [])[:5]:
+            out.print(f"  {one['id']}: {sample}", highlight=False, markup=False)

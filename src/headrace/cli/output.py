@@ -1,0 +1,115 @@
+"""How commands speak: tables and colour for people, one JSON document for scripts."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table as Grid
+
+from headrace.errors import DeclarationError, HeadraceError
+from headrace.progress import Tick, listening
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# 0: done. 1: it ran, and something is blocked or failed. 2: used or declared wrongly. 3: broken state.
+DONE, BLOCKED, MISUSED, BROKEN = 0, 1, 2, 3
+
+out = Console()
+err = Console(stderr=True)
+
+STYLES = {
+    "PASS": "green",
+    "WARN": "yellow",
+    "QUARANTINE": "yellow",
+    "BLOCK": "bold red",
+    "ERROR": "bold magenta",
+    "MISSING": "red",
+}
+
+
+def verdict(name: str) -> str:
+    style = STYLES.get(name, "")
+    return f"[{style}]{name}[/]" if style else name
+
+
+def emit_json(value: Any) -> None:
+    json.dump(value, sys.stdout, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table; columns whose name ends in `#` are numbers and stand to the right."""
+    table = Grid(title=title, title_justify="left", header_style="bold", title_style="bold")
+    for column in columns:
+        table.add_column(
+            column.removesuffix("#"), justify="right" if column.endswith("#") else "left"
+        )
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    out.print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {None: "", True: "yes", False: "no"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def fail(error: HeadraceError) -> typer.Exit:
+    """Print what, where and how to mend it; the exit that goes with it."""
+    err.print(f"[bold red]error:[/] {error.what}", highlight=False)
+    for name, text in (("where", error.where), ("fix", error.fix)):
+        if text:
+            err.print(f"  [bold]{name}:[/] {text}", highlight=False, markup=True, soft_wrap=True)
+    return typer.Exit(MISUSED if isinstance(error, DeclarationError) else BROKEN)
+
+
+def explained(command: Callable[P, R]) -> Callable[P, R]:
+    """A command whose known errors end in a sentence, not a traceback."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except HeadraceError as error:
+            raise fail(error) from None
+
+    return run
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[None]:
+    """Bars for whatever reports progress within the block, on stderr."""
+    if quiet:
+        yield
+        return
+    tasks: dict[str, TaskID] = {}
+    with Progress(
+        TextColumn("{task.description:<22}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=err,
+    ) as bars:
+
+        def show(tick: Tick) -> None:
+            if tick.stage not in tasks:
+                tasks[tick.stage] = bars.add_task(tick.stage, total=tick.total, note="")
+            bars.update(
+                tasks[tick.stage], completed=tick.done, total=tick.total, note=tick.note
+            )
+
+        with listening(show):
+            yield

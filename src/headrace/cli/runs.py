@@ -1,0 +1,111 @@
+"""`headrace demo`, `run` and `ui`: the main job, and the window on it."""
+
+import os
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from headrace.cli import status as status_command
+from headrace.cli.output import BLOCKED, emit_json, err, explained, out, progress
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+
+@explained
+def demo(*, json: Json = False) -> None:
+    """Make the demonstration's deliveries, run everything, and say what to look at next.
+
+    Running it again is safe and changes nothing.
+    """
+    from headrace.home import Home
+    from headrace.pipeline import project_pipelines
+
+    home = Home.find()
+    with progress(quiet=json):
+        for pipeline in project_pipelines():
+            if pipeline.make_deliveries is not None:
+                pipeline.make_deliveries(home.deliveries / pipeline.name)
+    run(json=json)
+    if not json:
+        _what_next()
+
+
+@explained
+def run(
+    pipeline: Annotated[str | None, typer.Argument(help="A pipeline; all of them if left out.")] = None,
+    *,
+    first: Annotated[str | None, typer.Option("--from", help="First day to look at.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day to look at.")] = None,
+    stage: Annotated[str, typer.Option(help="`ingest`, `build` (features to monitors), or `all`.")] = "all",
+    json: Json = False,
+) -> None:
+    """Bring everything up to date: new deliveries to the tables, tables to features, release, model.
+
+    Only what is outstanding is done. Exit code 1 says that something is blocked or failed; the rest
+    was still published.
+    """
+    from headrace.dagster.execute import run_pipeline
+    from headrace.errors import DeclarationError
+    from headrace.home import Home
+    from headrace.pipeline import project_pipelines
+    from headrace.pipeline.report import overview
+
+    if stage not in {"ingest", "build", "all"}:
+        raise DeclarationError(f"no stage {stage!r}", fix="--stage ingest, build or all")
+    pipelines = project_pipelines()
+    chosen = [one for one in pipelines if pipeline in {None, one.name}]
+    if not chosen:
+        raise DeclarationError(
+            f"no pipeline {pipeline!r}", fix=f"one of {', '.join(one.name for one in pipelines)}"
+        )
+    home = Home.find()
+    start = time.perf_counter()
+    with progress(quiet=json):
+        outcomes = [
+            run_pipeline(one, home, first=first, last=last, stage=stage) for one in chosen
+        ]
+    ok = all(outcome.ok for outcome in outcomes)
+    found = overview(pipelines, home)
+    if json:
+        emit_json({"ok": ok, "runs": [outcome.to_json() for outcome in outcomes], **found})
+    else:
+        status_command.show(found)
+        for outcome in outcomes:
+            for line in outcome.lines():
+                out.print(line)
+        err.print(f"{time.perf_counter() - start:.1f} s")
+    if not ok:
+        raise typer.Exit(BLOCKED)
+
+
+def _what_next() -> None:
+    out.print(
+        "\n[bold]What to look at next[/]\n"
+        "  headrace ui                                the graph, the checks, the runs, in a browser\n"
+        "  headrace gate ls                           what the gate held back, and why\n"
+        "  headrace dataset show @latest              what the release is made of\n"
+        "  python -c 'import headrace; print(headrace.open(\"flights_delay@latest\").df)'\n"
+        "[dim]These commands live in .venv/bin.[/]",
+        highlight=False,
+    )
+
+
+@explained
+def ui(
+    *,
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Open the Dagster UI and its daemon on this project: graph, checks, runs, schedules, sensors."""
+    from headrace.dagster.instance import prepare
+    from headrace.home import Home, project_root
+
+    home = Home.find()
+    root = project_root()
+    prepare(home, root)
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    os.chdir(root)
+    command = [sys.executable, "-m", "dagster", "dev", "--host", host, "--port", str(port)]
+    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, fixed arguments

@@ -1,0 +1,78 @@
+"""`headrace status`: every delivered row accounted for, every release and model."""
+
+from typing import Annotated
+
+import typer
+
+from headrace.cli.output import emit_json, explained, grid, out, verdict
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+
+@explained
+def status(*, json: Json = False) -> None:
+    """Account for every row of every delivery; list releases and models.
+
+    For each table: delivered = published + quarantined + pending + rejected. Rows that came twice
+    (repeated within a delivery, delivered again, superseded by a corrected delivery) are counted
+    apart. Missing slots were expected by the contract and have no delivery.
+    """
+    from headrace.home import Home
+    from headrace.pipeline import project_pipelines
+    from headrace.pipeline.report import overview
+
+    found = overview(project_pipelines(), Home.find())
+    if json:
+        emit_json(found)
+        return
+    show(found)
+
+
+def show(found: dict[str, list[dict[str, object]]]) -> None:
+    grid(
+        "tables",
+        ["table", "delivered#", "published#", "quarantined#", "pending#", "rejected#", "batches", "missing"],
+        [_table_row(table) for table in found["tables"]],
+    )
+    if found["releases"]:
+        grid(
+            "releases",
+            ["release", "rows#", "content hash", "made"],
+            [
+                [one["ref"], one["rows"], str(one["content_hash"])[:16], one["created_at"]]
+                for one in found["releases"]
+            ],
+        )
+    if found["models"]:
+        grid(
+            "models",
+            ["model", "trained on", "champion", "log loss#", "AUC#", "baseline AUC#"],
+            [
+                [
+                    f"{one['name']}/{str(one['id'])[:12]}",
+                    one["dataset"],
+                    one["champion"],
+                    one["log_loss"],
+                    one["auc"],
+                    one["baseline_auc"],
+                ]
+                for one in found["models"]
+            ],
+        )
+    if not found["releases"]:
+        out.print("nothing released yet: headrace run")
+
+
+def _table_row(table: dict[str, object]) -> list[object]:
+    batches = table["batches"]
+    missing = table["missing"]
+    assert isinstance(batches, dict)
+    assert isinstance(missing, list)
+    told = ", ".join(f"{verdict(name)} {count}" for name, count in batches.items() if count)
+    absent = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+    return [
+        table["table"],
+        *(table[name] for name in ("delivered", "published", "quarantined", "pending", "rejected")),
+        told,
+        absent,
+    ]

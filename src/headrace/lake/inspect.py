@@ -1,0 +1,92 @@
+"""What the ledger knows of each batch, as plain rows for people and monitors."""
+
+import json
+from typing import Any
+
+from headrace.errors import DeclarationError
+from headrace.home import Home
+from headrace.lake.account import current_verdicts
+from headrace.lake.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.table import Table
+from headrace.lake.tables import Lake
+
+
+def batch_rows(home: Home, table: Table) -> list[dict[str, Any]]:
+    """One row a batch, by slot and order of arrival: verdict, state, counts and why."""
+    live = Lake(home).live(table.name)
+    with Ledger(home) as ledger:
+        batches = ledger.batches(table.name)
+        verdicts = current_verdicts(ledger.judgements(table.name), live)
+    rows = [_row(table, batch, verdicts.get(batch.batch_id)) for batch in batches.values()]
+    return sorted(rows, key=lambda row: str(row["slot"]))
+
+
+def _row(table: Table, batch: Batch, judged: JudgementRow | None) -> dict[str, Any]:
+    return {
+        "table": table.name,
+        "slot": batch.slot,
+        "batch": batch.batch_id,
+        "origin": batch.origin,
+        "owner": batch.owner,
+        "arrived_at": batch.arrived_at,
+        "state": batch.state,
+        "verdict": judged.verdict if judged else "UNJUDGED",
+        "rules": judged.rule_hash if judged else "",
+        "delivered": judged.delivered if judged else 0,
+        "passing": judged.passing if judged else 0,
+        "quarantined": judged.quarantined if judged else 0,
+        "repeated": judged.repeated if judged else 0,
+        "quarantine_path": judged.quarantine_path if judged else "",
+        "summary": judged.summary if judged else "",
+    }
+
+
+def find_batches(home: Home, table: Table, which: str) -> list[dict[str, Any]]:
+    """The batches of a slot, or whose id starts with `which`, each with its full `judgement`.
+
+    Raises:
+        DeclarationError: there is none.
+    """
+    rows = [
+        row
+        for row in batch_rows(home, table)
+        if row["slot"] == which or str(row["batch"]).startswith(which)
+    ]
+    if not rows:
+        raise DeclarationError(
+            f"table {table.name} has no batch in slot {which}",
+            where=str(home.ledger),
+            fix=f"list what there is: headrace gate ls --table {table.name} --all",
+        )
+    with Ledger(home) as ledger:
+        for row in rows:
+            report = ledger.report(table.name, row["batch"], row["rules"]) if row["rules"] else ""
+            row["judgement"] = json.loads(report) if report else None
+    return rows
+
+
+def slot_rows(home: Home, table: Table, until: str | None = None) -> list[dict[str, Any]]:
+    """The gravest standing verdict of each slot, and the slots that were expected and are missing."""
+    rank = ("PASS", "WARN", "QUARANTINE", "UNJUDGED", "BLOCK", "ERROR")
+    found: dict[str, dict[str, Any]] = {}
+    for row in batch_rows(home, table):
+        if row["state"] in {"superseded", "rejected"} or row["verdict"] == "UNJUDGED":
+            continue
+        slot = found.setdefault(
+            row["slot"],
+            {
+                "table": table.name,
+                "slot": row["slot"],
+                "verdict": "PASS",
+                "delivered": 0,
+                "quarantined": 0,
+                "contract": table.contract.hash,
+            },
+        )
+        slot["delivered"] += row["delivered"]
+        slot["quarantined"] += row["quarantined"]
+        slot["verdict"] = max(slot["verdict"], row["verdict"], key=rank.index)
+    for slot_name in table.expected_slots(until):
+        if slot_name not in found:
+            found[slot_name] = {"table": table.name, "slot": slot_name, "verdict": "MISSING"}
+    return [found[name] for name in sorted(found)]

@@ -1,0 +1,197 @@
+"""The stages after the tables: views, release, model, monitors. Each is safe to run again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from headrace.clock import now_us
+from headrace.features.frame import apply_transforms
+from headrace.features.labels import attach_label
+from headrace.features.spec import FeatureView, Lookup, RowTransform
+from headrace.home import Home
+from headrace.lake.inspect import slot_rows
+from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.revision import code_revision
+from headrace.pipeline.workshop import Workshop, leave, workshop
+from headrace.progress import report
+
+if TYPE_CHECKING:
+    from headrace.datasets.manifest import InputTable
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a stage did: plain values to show (`{"md": text}` is markdown), and whether it changed anything."""
+
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    changed: bool = True
+
+
+def build_view(pipeline: Pipeline, view: FeatureView | Lookup, home: Home) -> Built:
+    """Bring one view up to date; only rows that new facts can reach are computed."""
+    shop = workshop(pipeline, home)
+    done = shop.view(view)
+    names = [one.name for one in pipeline.views if not isinstance(one, RowTransform)]
+    report("features", names.index(view.name) + 1, len(names), view.name)
+    return Built(
+        {
+            "rows": done.table.num_rows,
+            "rows computed now": done.computed,
+            "features": done.table.num_columns,
+            "definition hash": shop.definition(view),
+            "nulls": {"md": _null_table(done.table)},
+        },
+        changed=done.computed > 0,
+    )
+
+
+def build_frame(shop: Workshop) -> pa.Table:
+    """Spine, all features, label: one row for each prediction, ordered by (t, key)."""
+    from headrace.datasets.splits import label_cuts
+
+    pipeline = shop.pipeline
+    frame = shop.spine
+    for view in pipeline.views:
+        if not isinstance(view, RowTransform):
+            columns = shop.view(view).table
+            for name in columns.column_names:
+                frame = frame.append_column(name, columns[name])
+    transforms = [view for view in pipeline.views if isinstance(view, RowTransform)]
+    frame = apply_transforms(frame, transforms)
+    cuts = label_cuts(pipeline.dataset, frame["t"].to_numpy())
+    return attach_label(
+        frame, pipeline.label, shop.history, pipeline.contracts, cuts, pipeline.mode
+    )
+
+
+def build_release(pipeline: Pipeline, home: Home) -> Built:
+    """Release the dataset; the latest release again, if nothing changed."""
+    from headrace.datasets import list_releases, release
+
+    shop = workshop(pipeline, home)
+    report("dataset", 0, 1, pipeline.dataset.name)
+    before = {one.ref for one in list_releases(home.store)}
+    manifest = release(
+        pipeline.dataset,
+        build_frame(shop),
+        inputs=_inputs(shop),
+        definitions={view.name: shop.definition(view) for view in pipeline.views},
+        mode=pipeline.mode,
+        code_revision=code_revision(),
+        store=home.store,
+    )
+    leave()  # what follows reads the release, not the tables
+    changed = manifest.ref not in before
+    if changed:
+        for table, given in manifest.inputs.items():
+            if isinstance(given.snapshot_id, int):
+                shop.lake.pin(table, given.snapshot_id, _tag(manifest.ref))
+    report("dataset", 1, 1, manifest.ref)
+    splits = {f"rows in {name}": split.rows for name, split in manifest.splits.items()}
+    return Built(
+        {
+            "release": manifest.ref,
+            "content hash": manifest.content_hash,
+            "manifest": manifest.id,
+            "change": manifest.change,
+            **splits,
+            "features": len(manifest.features),
+        },
+        changed=changed,
+    )
+
+
+def train_model(pipeline: Pipeline, home: Home) -> Built:
+    """Train on the latest release and let the result stand against the champion."""
+    from headrace.datasets import open_release
+    from headrace.models import contest, train
+
+    dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
+    report("model", 0, 1, pipeline.model.name)
+    record = train(dataset, pipeline.model, home)
+    outcome = contest(home, record, dataset)
+    report("model", 1, 1, record.id[:12])
+    return Built(
+        {
+            "model": f"{record.name}/{record.id}",
+            "dataset": dataset.ref,
+            "decision": outcome.reason,
+            **record.headline(),
+            "metrics": {"md": record.markdown()},
+        },
+        changed=record.fresh,
+    )
+
+
+def run_monitors(pipeline: Pipeline, home: Home) -> Built:
+    """Judge every closed window of the release's period and record the decisions."""
+    from headrace.datasets import open_release
+    from headrace.models import champion, out_of_sample
+    from headrace.monitoring.report import markdown
+    from headrace.monitoring.run import monitor
+
+    dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
+    record = champion(home, pipeline.model.name)
+    scores = out_of_sample(record, dataset) if record else None
+    until = pipeline.last_slot
+    slots = [row for table in pipeline.tables for row in slot_rows(home, table, until)]
+    report("monitors", 0, 1)
+    run = monitor(
+        pipeline.monitor,
+        dataset.arrow,
+        scores,
+        slots,
+        home,
+        min(now_us(), pipeline.dataset.cutoff_us),
+        content=dataset.content_hash,
+        trained_at=pipeline.dataset.splits.bounds[0],
+    )
+    report("monitors", 1, 1)
+    return Built(
+        {**run.to_json()["actions"], "windows": len(run.results), "report": {"md": markdown(run)}},
+        changed=run.recorded > 0,
+    )
+
+
+def _inputs(shop: Workshop) -> dict[str, "InputTable"]:
+    from headrace.datasets.manifest import InputTable
+
+    used = {
+        shop.pipeline.spine.table,
+        shop.pipeline.label.table,
+        *(view.table for view in shop.pipeline.views if not isinstance(view, RowTransform)),
+    }
+    found = {}
+    for table in shop.pipeline.tables:
+        if table.name not in used:
+            continue
+        contract = table.contract
+        verdicts: dict[str, int] = {}
+        for row in slot_rows(shop.home, table, shop.pipeline.last_slot):
+            verdicts[row["verdict"]] = verdicts.get(row["verdict"], 0) + 1
+        found[table.name] = InputTable(
+            snapshot_id=shop.snapshots[table.name],
+            contract_version=contract.version,
+            contract_hash=contract.hash,
+            licence=contract.licence,
+            purposes=tuple(contract.purposes),
+            owner=contract.owner,
+            verdicts=verdicts,
+            batches=tuple(sorted(shop.batches[table.name])),
+        )
+    return found
+
+
+def _tag(ref: str) -> str:
+    return "release-" + ref.replace("@", "-").replace(".", "-")
+
+
+def _null_table(table: pa.Table) -> str:
+    """Share of nulls per feature: an empty history looks like this, and so does a broken join."""
+    lines = ["| feature | null |", "| --- | ---: |"]
+    for name in table.column_names:
+        share = table[name].null_count / max(table.num_rows, 1)
+        lines.append(f"| {name} | {share:.1%} |")
+    return "\n".join(lines)

@@ -1,0 +1,70 @@
+"""What a pipeline consists of, as data; checked against the contracts when it is made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from headrace.clock import days
+from headrace.contracts import Contract
+from headrace.datasets.spec import DatasetSpec
+from headrace.errors import DeclarationError
+from headrace.features.spec import Label, Mode, Spine, View
+from headrace.lake.table import Table
+from headrace.models.spec import ModelSpec
+from headrace.monitoring.spec import MonitorSpec
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Sources, contracts, features, dataset, model and monitors that belong together.
+
+    `first_slot` and `last_slot` are ISO days; tables with daily deliveries are partitioned by them.
+    `mode` is `declared` for history that was imported and `recorded` for what was live.
+    `make_deliveries` is for demonstrations only: it fills a folder with what the sources read.
+    """
+
+    name: str
+    tables: tuple[Table, ...]
+    spine: Spine
+    views: tuple[View, ...]
+    dataset: DatasetSpec
+    model: ModelSpec
+    monitor: MonitorSpec
+    first_slot: str
+    last_slot: str
+    mode: Mode = "declared"
+    make_deliveries: Callable[[Path], object] | None = None
+
+    def __post_init__(self) -> None:
+        names = [table.name for table in self.tables]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise DeclarationError(
+                f"tables declared twice: {', '.join(doubled)}", where=f"pipeline {self.name}"
+            )
+
+    @property
+    def label(self) -> Label:
+        return self.dataset.label
+
+    @property
+    def contracts(self) -> dict[str, Contract]:
+        return {table.name: table.contract for table in self.tables}
+
+    @cached_property
+    def slots(self) -> list[str]:
+        return days(self.first_slot, self.last_slot)
+
+    def slots_of(self, table: Table) -> list[str]:
+        """What `table` can be asked for: every day, or its one snapshot."""
+        return self.slots if table.partitioned else ["snapshot"]
+
+    def table(self, name: str) -> Table:
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise DeclarationError(
+            f"pipeline {self.name} has no table {name!r}",
+            fix=f"one of {', '.join(table.name for table in self.tables)}",
+        )

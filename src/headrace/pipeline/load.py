@@ -1,0 +1,58 @@
+"""Find the pipelines of a project: `[tool.headrace] pipelines` in its pyproject.toml."""
+
+import importlib
+import sys
+import tomllib
+from pathlib import Path
+
+from headrace.errors import DeclarationError
+from headrace.home import project_root
+from headrace.pipeline.declare import Pipeline
+
+
+def load_pipeline(module: str) -> Pipeline:
+    """The `PIPELINE` of an importable module."""
+    try:
+        loaded = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise DeclarationError(
+            f"there is no module {module!r}",
+            where="[tool.headrace] pipelines in pyproject.toml",
+            fix="name an importable package, and start from the project's folder",
+        ) from error
+    pipeline = getattr(loaded, "PIPELINE", None)
+    if not isinstance(pipeline, Pipeline):
+        raise DeclarationError(
+            f"{module} defines no PIPELINE", where=str(loaded.__file__), fix="PIPELINE = Pipeline(...)"
+        )
+    return pipeline
+
+
+def project_pipelines(root: Path | None = None) -> list[Pipeline]:
+    """All pipelines of the project that `root`, or the current folder, lies in."""
+    folder = project_root(root)
+    names = pipeline_modules(folder)
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    return [load_pipeline(name) for name in names]
+
+
+def pipeline_modules(folder: Path) -> list[str]:
+    file = folder / "pyproject.toml"
+    if not file.exists():
+        raise DeclarationError(
+            "this folder is not inside a Headrace project",
+            where=str(folder),
+            fix="change to the project's folder, or make one: headrace new project NAME",
+        )
+    declared = tomllib.loads(file.read_text()).get("tool", {}).get("headrace", {})
+    names = declared.get("pipelines", [])
+    if not names:
+        raise DeclarationError(
+            "no pipelines are declared",
+            where=str(file),
+            fix='add [tool.headrace] pipelines = ["pipelines.<name>"]',
+        )
+    return [str(name) for name in names]

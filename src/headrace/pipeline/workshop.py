@@ -1,0 +1,126 @@
+"""What the stages of one build share: pinned snapshots, tables read once, the spine."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from headrace.clock import to_us
+from headrace.features.canonical import definition_hash
+from headrace.features.frame import Host
+from headrace.features.materialise import Inputs, Materialised, materialise
+from headrace.features.spec import FeatureView, Lookup, RowTransform, View
+from headrace.features.spines import build_spine
+from headrace.files import digest
+from headrace.home import Home
+from headrace.lake.history import history
+from headrace.lake.tables import Lake
+from headrace.pipeline.declare import Pipeline
+
+
+@dataclass
+class Workshop:
+    """One pipeline over one published state: the snapshots are read once, then kept."""
+
+    pipeline: Pipeline
+    home: Home
+    _hosts: dict[int, Host] = field(default_factory=dict)
+    _tables: dict[tuple[str, tuple[str, ...]], pa.Table] = field(default_factory=dict)
+
+    @cached_property
+    def lake(self) -> Lake:
+        return Lake(self.home)
+
+    @cached_property
+    def snapshots(self) -> dict[str, int | None]:
+        return {table.name: self.lake.snapshot_id(table.name) for table in self.pipeline.tables}
+
+    @cached_property
+    def batches(self) -> dict[str, dict[str, str]]:
+        """{table: {batch id: published file}} of the pinned snapshots."""
+        return {
+            name: self.lake.live(name, snapshot) if snapshot is not None else {}
+            for name, snapshot in self.snapshots.items()
+        }
+
+    def files(self, table: str) -> tuple[str, ...]:
+        return tuple(sorted(self.batches[table].values()))
+
+    def history(self, table: str, columns: list[str]) -> pa.Table:
+        """Rows of the pinned snapshot; see `headrace.lake.history`."""
+        key = (table, tuple(sorted(columns)))
+        if key not in self._tables:
+            snapshot = self.snapshots[table]
+            self._tables[key] = history(self.home, table, columns, snapshot_id=snapshot)
+        return self._tables[key]
+
+    @cached_property
+    def spine(self) -> pa.Table:
+        pipeline = self.pipeline
+        return build_spine(pipeline.spine, self.history, pipeline.contracts, pipeline.mode)
+
+    def definition(self, view: View) -> str:
+        return definition_hash(view, self.pipeline.contracts)
+
+    def view(self, view: FeatureView | Lookup) -> Materialised:
+        """The view's columns for every row of the spine, renewed where they can have changed."""
+        spine = definition_hash(self.pipeline.spine, self.pipeline.contracts)
+        meaning = digest([self.definition(view), spine, self.pipeline.mode])
+        tables = sorted({view.table, self.pipeline.spine.table})
+        inputs = Inputs(meaning, {table: self.files(table) for table in tables})
+
+        def compute(rows: pa.Table) -> pa.Table:
+            named = self._host(rows).columns(view)
+            return pa.table([column for _, column in named], names=[name for name, _ in named])
+
+        return materialise(self.folder(view.name), inputs, self.spine, compute, usable_from)
+
+    def folder(self, view: str) -> Path:
+        return self.home.root / "features" / self.pipeline.name / view
+
+    def _host(self, rows: pa.Table) -> Host:
+        """Views that renew the same rows share what is computed once for them."""
+        if rows.num_rows not in self._hosts:
+            pipeline = self.pipeline
+            views = [view for view in pipeline.views if not isinstance(view, RowTransform)]
+            self._hosts[rows.num_rows] = Host.over(
+                rows, views, self.history, pipeline.contracts, pipeline.mode
+            )
+        return self._hosts[rows.num_rows]
+
+
+def usable_from(files: Mapping[str, tuple[str, ...]]) -> int | None:
+    """The least known-at in these files, microseconds UTC: nothing in them is usable earlier."""
+    paths = [path for some in files.values() for path in some]
+    if not paths:
+        return None
+    with duckdb.connect() as db:
+        row = db.execute("SELECT min(known_at) FROM read_parquet(?)", [paths]).fetchone()
+    return None if row is None or row[0] is None else to_us(row[0])
+
+
+_LATEST: list[Workshop] = []
+_LOCK = threading.Lock()
+
+
+def workshop(pipeline: Pipeline, home: Home) -> Workshop:
+    """The workshop over what is published now; the last one, if nothing was published since."""
+    fresh = Workshop(pipeline, home)
+    with _LOCK:
+        if _LATEST:
+            last = _LATEST[0]
+            same = last.pipeline is pipeline and last.home == home
+            if same and last.snapshots == fresh.snapshots:
+                return last
+        _LATEST[:] = [fresh]
+    return fresh
+
+
+def leave() -> None:
+    """Forget the last workshop and the memory it holds."""
+    with _LOCK:
+        _LATEST.clear()
