@@ -78,7 +78,7 @@ class Feed:
         """One page: `{"records": [...], "next": cursor or null}`; a day without records is empty.
 
         Raises:
-            BadRequestError: the day is no date, the limit is out of range, or the cursor is not ours.
+            BadRequestError: no date, a limit out of range, or a cursor that is not ours.
         """
         _require_date(day)
         if not 1 <= limit <= MOST:

@@ -44,9 +44,8 @@ def csv_rows(payload: bytes, null_tokens: Sequence[str]) -> RawRows:
     columns, fault = _columns(header)
     if len(columns) == 1:  # there, a blank line is a row that holds a null
         scan = _scan(text, keep_blank=True)
-    if first in undecodable:
-        fault = "the header is not UTF-8"
     scan = _after(scan, first)
+    fault = _header_text_fault(scan, undecodable) or fault
     table, faults = _parse(text[body:], columns, null_tokens)
     if table.num_rows + len(faults) != len(scan.lines):
         fault = "the quotes of this file do not pair up, so where its rows end is not certain"
@@ -167,6 +166,15 @@ def _parse(
     except pa.ArrowInvalid:  # the caller sees that the rows do not add up, and reports the file
         return empty, {}
     return table, faults
+
+
+def _header_text_fault(scan: _Scan, undecodable: frozenset[int]) -> str:
+    """What is wrong with the text of a header, given the scan of the rows after it."""
+    if scan.unclosed and not len(scan.lines):
+        return "the quote that opens in the header is never closed"
+    end = int(scan.lines[0]) if len(scan.lines) else None
+    bad = any(end is None or line < end for line in undecodable)
+    return "the header is not UTF-8" if bad else ""
 
 
 def _text_faults(scan: _Scan, undecodable: frozenset[int]) -> Faults:

@@ -67,12 +67,11 @@ class TableSnapshot:
         quoted = sa.quoted_name(self.table, quote=True)
         table = sa.table(quoted, schema=self.schema and sa.quoted_name(self.schema, quote=True))
         try:
-            engine = sa.create_engine(self.url)
+            engine = sa.create_engine(self.url, poolclass=sa.NullPool)
             with engine.connect() as connection:
                 result = connection.execute(sa.select(sa.text("*")).select_from(table))
                 names = list(result.keys())
                 records = [tuple(record) for record in result]
-            engine.dispose()
         except (sa.exc.SQLAlchemyError, ImportError) as error:
             raise self._error(
                 str(getattr(error, "orig", None) or error),

@@ -1,0 +1,80 @@
+"""Drop folders: which files are there for a slot, and in which order they came."""
+
+import os
+
+import pytest
+
+from headrace.errors import DeclarationError, SourceError
+from headrace.sources.base import Delivery
+from headrace.sources.files import DropFolder
+
+
+def folder(path, pattern="sales_{slot}*.csv") -> DropFolder:
+    return DropFolder("sales", path, pattern, "the shop")
+
+
+def drop(path, name: str, content: bytes, second: int) -> None:
+    (path / name).write_bytes(content)
+    os.utime(path / name, (second, second))
+
+
+def test_files_come_in_order_of_time_then_name(tmp_path):
+    drop(tmp_path, "sales_1.csv", b"third", 30)
+    drop(tmp_path, "sales_1_b.csv", b"second", 20)
+    drop(tmp_path, "sales_1_a.csv", b"first", 20)
+    drop(tmp_path, "sales_2.csv", b"other slot", 10)
+    found = folder(tmp_path).deliveries("1")
+    assert [d.payload for d in found] == [b"first", b"second", b"third"]
+    assert [d.sequence for d in found] == [0, 1, 2]
+    assert [d.arrived_at for d in found] == [20_000_000, 20_000_000, 30_000_000]
+    assert found[0].origin == str(tmp_path / "sales_1_a.csv")
+    assert {(d.source, d.slot, d.format, d.producer) for d in found} == {
+        ("sales", "1", "csv", "the shop")
+    }
+
+
+def test_unfinished_and_hidden_files_are_not_there_yet(tmp_path):
+    for name in (".sales_1.csv", "sales_1.csv.part", "sales_1.csv.tmp"):
+        drop(tmp_path, name, b"x", 1)
+    (tmp_path / "sales_1_folder.csv").mkdir()
+    assert folder(tmp_path).deliveries("1") == []
+    assert folder(tmp_path, "*sales_{slot}*.csv").deliveries("1") == []
+
+
+def test_a_slot_is_never_a_wildcard(tmp_path):
+    drop(tmp_path, "sales_1.csv", b"x", 1)
+    assert folder(tmp_path).deliveries("[0-9]") == []
+    assert folder(tmp_path).deliveries("*") == []
+
+
+def test_the_suffix_decides_the_format(tmp_path):
+    drop(tmp_path, "a_1.ndjson", b"{}", 1)
+    (found,) = folder(tmp_path, "a_{slot}.ndjson").deliveries("1")
+    assert found.format == "ndjson"
+
+
+def test_a_missing_folder_is_an_error_that_says_so(tmp_path):
+    with pytest.raises(SourceError, match="there is no folder"):
+        folder(tmp_path / "gone").deliveries("1")
+
+
+@pytest.mark.parametrize("pattern", ["sales.csv", "in/sales_{slot}.csv", "sales_{slot}.xlsx"])
+def test_patterns_that_cannot_work_are_refused(tmp_path, pattern):
+    with pytest.raises(DeclarationError):
+        folder(tmp_path, pattern)
+
+
+def test_the_same_bytes_are_one_batch_whatever_the_file_is_called(tmp_path):
+    drop(tmp_path, "sales_1.csv", b"a\n1\n", 1)
+    drop(tmp_path, "sales_1_again.csv", b"a\n1\n", 2)
+    first, again = folder(tmp_path).deliveries("1")
+    assert first.batch_id == again.batch_id
+    assert first.content_sha == again.content_sha
+
+
+def test_source_slot_and_bytes_make_the_batch_id():
+    def batch(source="s", slot="1", payload=b"x"):
+        return Delivery(source, slot, payload, "csv", "o", 0, "p").batch_id
+
+    others = {batch(source="t"), batch(slot="2"), batch(payload=b"y"), batch("s1", "", b"x")}
+    assert len(others | {batch()}) == 5
