@@ -1,0 +1,207 @@
+"""Text to typed columns, whole columns at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from headrace.contracts.model import TIMESTAMP, Field
+
+_INTEGER = r"^-?[0-9]+$"
+_NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_NOT_FINITE = r"^(?i:nan|-?inf|-?infinity)$"
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$"
+_FINER = r"^(.*\.[0-9]{6})[0-9]+Z$"  # more digits than microseconds have
+EXPECTED = {
+    "integer": "a whole number of at most 63 bits",
+    "number": "a number",
+    "timestamp": "a moment such as 2013-01-31T12:00:00Z",
+    "boolean": "true or false",
+}
+_WIDE = pa.decimal256(76, 38)
+Bools = NDArray[np.bool_]
+
+
+@dataclass
+class Cells:
+    """One column, typed, with what is wrong with it.
+
+    `wrong`: rows whose text is not of the type; `values` then means nothing. `problems`: (row,
+    rule, reason) of values that are of the type and yet cannot be used.
+    """
+
+    values: pa.Array
+    wrong: list[int] = field(default_factory=list)
+    problems: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+def parse(column: Field, text: pa.Array) -> Cells:
+    """`text` (strings, null where there is none) as the type that `column` declares."""
+    if column.null_tokens:
+        tokens = pa.array(column.null_tokens, pa.string())
+        text = pc.if_else(pc.is_in(text, tokens), pa.scalar(None, pa.string()), text)
+    return bounded(column, _PARSERS[column.type](column, text))
+
+
+def bounded(column: Field, cells: Cells) -> Cells:
+    """Null the declared sentinels, then note what exceeds the declared greatest value."""
+    if cells.wrong:
+        return cells
+    if column.sentinels:
+        known = pa.array(column.sentinels, cells.values.type)
+        nothing = pa.scalar(None, cells.values.type)
+        cells.values = pc.if_else(pc.is_in(cells.values, known), nothing, cells.values)
+    if column.max_abs is not None:
+        _note_great(column, cells)
+    return cells
+
+
+def _note_great(column: Field, cells: Cells) -> None:
+    limit = column.max_abs or 0
+    range_ = pc.min_max(cells.values).as_py()
+    if range_["min"] is None or (-limit <= range_["min"] and range_["max"] <= limit):
+        return
+    for row, value in enumerate(cells.values.to_pylist()):
+        if value is not None and abs(value) > limit and np.isfinite(value):
+            reason = f"{column.name} is {value}, its greatest absolute value is {limit}"
+            cells.problems.append((row, "max_abs", reason))
+
+
+def normal(values: pa.Array) -> Cells:
+    """float64 with -0 as +0 and NaN as null; infinities are noted."""
+    numbers = values.to_numpy(zero_copy_only=False) + 0.0
+    cells = Cells(pa.array(numbers, pa.float64(), mask=np.isnan(numbers)))
+    for row in np.flatnonzero(np.isinf(numbers)):
+        cells.problems.append((int(row), "infinity", "the value is infinite"))
+    return cells
+
+
+def _string(_: Field, text: pa.Array) -> Cells:
+    return Cells(text)
+
+
+def _integer(_: Field, text: pa.Array) -> Cells:
+    return _cast(text, _INTEGER, partial(pc.cast, target_type=pa.int64()))
+
+
+def _boolean(_: Field, text: pa.Array) -> Cells:
+    return _cast(text, "^(true|false)$", lambda cells: pc.equal(cells, "true"))
+
+
+def _timestamp(column: Field, text: pa.Array) -> Cells:
+    def cast(cells: pa.Array) -> pa.Array:
+        if not pc.any(pc.match_substring_regex(cells, _FINER)).as_py():
+            return cells.cast(TIMESTAMP)
+        floor = pc.replace_substring_regex(cells, _FINER, r"\1Z").cast(TIMESTAMP)
+        finer = pc.match_substring_regex(cells, r"\.[0-9]{6}[0-9]*[1-9][0-9]*Z$")
+        up = pc.add(floor, pa.scalar(1, pa.duration("us")))
+        return pc.if_else(finer, up, floor) if column.round_up else floor
+
+    return _cast(text, _MOMENT, cast)
+
+
+def _number(column: Field, text: pa.Array) -> Cells:
+    if column.scale is not None:
+        return _scaled(column, text)
+    cells = _cast(text, _number_pattern(text), partial(pc.cast, target_type=pa.float64()))
+    return cells if cells.wrong else normal(cells.values)
+
+
+def _number_pattern(text: pa.Array) -> str:
+    """The usual pattern if it fits all; NaN and the infinities are rare, and numbers too."""
+    if pc.all(pc.match_substring_regex(text, _NUMBER)).as_py() in (True, None):
+        return _NUMBER
+    return f"{_NUMBER}|{_NOT_FINITE}"
+
+
+def _scaled(column: Field, text: pa.Array) -> Cells:
+    """int64 at the declared scale: text exactly and half to even, floats as rint(v * 10^d)."""
+    odd = pc.fill_null(pc.match_substring_regex(text, _NOT_FINITE), False)
+    infinite = pc.and_(odd, pc.match_substring_regex(text, "(?i)inf"))
+    quantise = _from_float if column.form == "float" else _from_text
+    digits = pc.if_else(odd, pa.scalar(None, pa.string()), text)
+    cells = _cast(digits, _NUMBER, partial(quantise, scale=column.scale or 0))
+    for row in np.flatnonzero(_truth(infinite)):
+        cells.problems.append((int(row), "infinity", "the value is infinite"))
+    if not cells.wrong:
+        lost = _truth(pc.is_null(cells.values)) & _truth(pc.is_valid(digits))
+        for row in np.flatnonzero(lost):
+            reason = f"{column.name} is {digits[int(row)]}, its greatest is {column.max_abs} units"
+            cells.problems.append((int(row), "max_abs", reason))
+    return cells
+
+
+def _from_float(text: pa.Array, scale: int) -> pa.Array:
+    """Null where the float has no whole number of quanta below 2^53."""
+    scaled = np.rint(text.cast(pa.float64()).to_numpy(zero_copy_only=False) * 10.0**scale)
+    usable = np.abs(scaled) < 2.0**53
+    return pa.array(np.where(usable, scaled, 0).astype(np.int64), mask=~usable)
+
+
+def _from_text(text: pa.Array, scale: int) -> pa.Array:
+    """Null where the quantised number does not fit into int64."""
+    if not len(text):
+        return pa.array([], pa.int64())
+    try:
+        wide = pc.round(text.cast(_WIDE), ndigits=scale, round_mode="half_to_even")
+        narrow = wide.cast(pa.decimal256(_WIDE.precision - _WIDE.scale + scale, scale))
+    except pa.ArrowInvalid:  # more than 38 digits on one side of the point
+        return pa.array([_exactly(cell, scale) for cell in text.to_pylist()], pa.int64())
+    words = np.frombuffer(narrow.buffers()[1], np.int64).reshape(-1, 4)
+    words = words[narrow.offset : narrow.offset + len(narrow)]  # least significant word first
+    fits = (words[:, 1:] == (words[:, :1] >> 63)).all(axis=1)
+    return pa.array(words[:, 0], pa.int64(), mask=~fits | _truth(pc.is_null(narrow)))
+
+
+def _exactly(cell: str | None, scale: int) -> int | None:
+    if cell is None:
+        return None
+    value = Decimal(cell)
+    if value.adjusted() + scale > 19:
+        return None
+    exact = Context(prec=60 + scale, rounding=ROUND_HALF_EVEN)
+    quantum = int(value.quantize(Decimal(1).scaleb(-scale), context=exact).scaleb(scale))
+    return quantum if -(2**63) <= quantum < 2**63 else None
+
+
+def _cast(text: pa.Array, pattern: str, cast: Callable[[pa.Array], pa.Array]) -> Cells:
+    """`cast` applied to the whole column; on failure, which rows fail."""
+    fits = pc.match_substring_regex(text, pattern)
+    if pc.all(fits).as_py() is False:
+        return Cells(text, wrong=np.flatnonzero(_truth(pc.invert(fits))).tolist())
+    try:
+        return Cells(cast(text))
+    except pa.ArrowInvalid:
+        return Cells(text, wrong=_failing(text, cast, 0))
+
+
+def _failing(text: pa.Array, cast: Callable[[pa.Array], pa.Array], start: int) -> list[int]:
+    """The rows that `cast` refuses, found by halving."""
+    try:
+        cast(text)
+    except pa.ArrowInvalid:
+        if len(text) == 1:
+            return [start]
+        half = len(text) // 2
+        left = _failing(text.slice(0, half), cast, start)
+        return left + _failing(text.slice(half), cast, start + half)
+    return []
+
+
+def _truth(values: pa.Array) -> Bools:
+    truth: Bools = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    return truth
+
+
+_PARSERS: dict[str, Callable[[Field, pa.Array], Cells]] = {
+    "integer": _integer,
+    "number": _number,
+    "string": _string,
+    "timestamp": _timestamp,
+    "boolean": _boolean,
+}

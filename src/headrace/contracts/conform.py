@@ -1,0 +1,298 @@
+"""Applying a contract to the rows of a delivery: typed, derived, timed, or refused with reasons."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.contracts.cells import EXPECTED, Cells, parse
+from headrace.contracts.derive import DerivationFailed, derive
+from headrace.contracts.model import Contract, Field
+from headrace.contracts.repeats import Repeats, find_repeats
+from headrace.sources.rows import RawRows, shortened
+
+MOST_LISTED = 100  # violations spelled out in full; the rest is counted
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Why a batch breaks its contract. `line` is None for what concerns the delivery as a whole."""
+
+    field: str
+    line: int | None
+    expected: str
+    got: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        where = f"field {self.field!r}" if self.field else "row"
+        line = "" if self.line is None else f", line {self.line}"
+        text = f"{where}{line}: expected {self.expected}, got {self.got}"
+        return f"{text} (fix: {self.fix})" if self.fix else text
+
+
+@dataclass(frozen=True)
+class RowProblem:
+    """Why one row must be quarantined. `rule` is a short stable name, `reason` a sentence."""
+
+    line: int
+    rule: str
+    reason: str
+    field: str = ""
+
+
+@dataclass(frozen=True)
+class Conformed:
+    """What became of a batch.
+
+    `table`: rows in `Contract.arrow_schema()`, those of `bad_rows` included, in delivered order;
+    None if there is any violation. `violations` lists the first ones, `violation_count` counts
+    all. `delivered` = rows of `table` + `repeated` + malformed ones, if there is a table.
+    """
+
+    table: pa.Table | None
+    violations: tuple[Violation, ...]
+    violation_count: int
+    bad_rows: tuple[RowProblem, ...]
+    warnings: tuple[str, ...]
+    repeated: int
+    delivered: int
+
+
+@dataclass
+class _Work:
+    """The batch under way: typed columns, and what was found wrong so far."""
+
+    contract: Contract
+    rows: RawRows
+    columns: dict[str, pa.Array] = field(default_factory=dict)
+    violations: list[Violation] = field(default_factory=list)
+    count: int = 0
+    problems: dict[int, list[RowProblem]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def violate(self, violations: Iterable[Violation], count: int | None = None) -> None:
+        """`violations`, of `count` in all; only the first ones are kept."""
+        new = list(violations)
+        self.violations += new[: MOST_LISTED - len(self.violations)]
+        self.count += len(new) if count is None else count
+
+    def broken(self) -> bool:
+        return self.count > 0
+
+    def line(self, row: int) -> int:
+        return int(self.rows.lines[row])
+
+    def note(self, row: int, rule: str, reason: str, name: str) -> None:
+        problem = RowProblem(self.line(row), rule, reason, name)
+        self.problems.setdefault(row, []).append(problem)
+
+
+def conform(contract: Contract, rows: RawRows, batch_id: str) -> Conformed:
+    """The rows of one delivery under `contract`. Data never raises; it is reported."""
+    work = _Work(contract, rows)
+    work.violate(Violation("", m.line, m.why, shortened(m.text)) for m in rows.malformed)
+    if rows.columns:
+        _check_columns(work)
+    _parse(work)
+    if work.broken():
+        return _result(work, None, 0)
+    _derive(work)
+    if work.broken():
+        return _result(work, None, 0)
+    _check_times(work)
+    repeats = _repeats(work)
+    return _result(
+        work, None if work.broken() else _table(work, batch_id, repeats), len(repeats.dropped)
+    )
+
+
+def _check_columns(work: _Work) -> None:
+    """The delivered columns against the declared ones, aliases included."""
+    declared = {
+        name for column in work.contract.delivered for name in (column.name, *column.aliases)
+    }
+    unknown = [name for name in work.rows.columns if name not in declared]
+    missing = []
+    for column in work.contract.delivered:
+        found = [name for name in (column.name, *column.aliases) if name in work.rows.columns]
+        if len(found) > 1:
+            what = f"one column {column.name!r}"
+            work.violate([Violation(column.name, None, what, f"columns {', '.join(found)}")])
+        if not found and not column.may_be_absent:
+            missing.append(column)
+    renamed = _renames(missing, unknown)
+    work.violate(_missing(column, renamed.get(column.name)) for column in missing)
+    known = ", ".join(column.name for column in work.contract.delivered)
+    work.violate(
+        Violation(name, None, f"one of the columns {known}", f"undeclared column {name!r}")
+        for name in unknown
+        if name not in renamed.values()
+    )
+
+
+def _renames(missing: list[Field], unknown: list[str]) -> dict[str, str]:
+    """For each missing column, the undeclared one that most likely is the same."""
+    if len(missing) == len(unknown) == 1:
+        return {missing[0].name: unknown[0]}
+    left, found = list(unknown), {}
+    for column in missing:
+        near = difflib.get_close_matches(column.name, left, n=1)
+        if near:
+            found[column.name] = near[0]
+            left.remove(near[0])
+    return found
+
+
+def _missing(column: Field, renamed: str | None) -> Violation:
+    expected = f"column {column.name!r} ({column.says})"
+    if renamed is None:
+        return Violation(
+            column.name, None, expected, "no such column", "ask the producer to deliver it again"
+        )
+    fix = (
+        f"if it was only renamed and still means the same, add aliases: [{renamed}] to "
+        f"{column.name!r} in the contract; otherwise ask the producer"
+    )
+    return Violation(column.name, None, expected, f"undeclared column {renamed!r} instead", fix)
+
+
+def _parse(work: _Work) -> None:
+    for column in work.contract.delivered:
+        text = _text(work.rows, column)
+        if text is None:
+            work.columns[column.name] = pa.nulls(work.rows.table.num_rows, column.arrow_type)
+            continue
+        cells = parse(column, text)
+        listed = cells.wrong[:MOST_LISTED]
+        expected = f"{EXPECTED.get(column.type, column.type)} ({column.says})"
+        work.violate(
+            (
+                Violation(column.name, work.line(row), expected, repr(shortened(text[row].as_py())))
+                for row in listed
+            ),
+            len(cells.wrong),
+        )
+        _keep(work, column, cells)
+
+
+def _text(rows: RawRows, column: Field) -> pa.Array | None:
+    for name in (column.name, *column.aliases):
+        if name in rows.columns:
+            chunks = rows.table.column(name)
+            return chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
+    return None
+
+
+def _keep(work: _Work, column: Field, cells: Cells) -> None:
+    """Take over a finished column; nulls where a value must be are problems of their rows."""
+    work.columns[column.name] = cells.values
+    for row, rule, reason in cells.problems:
+        work.note(row, rule, reason, column.name)
+    is_key = column.primary_key_position is not None
+    if (column.required or is_key) and cells.values.null_count and not cells.wrong:
+        for row in _null_rows(cells.values):
+            if row not in work.problems:  # what made it null is noted already
+                rule = "primary_key" if is_key else "required"
+                work.note(row, rule, f"{column.name} is null", column.name)
+
+
+def _null_rows(values: pa.Array) -> list[int]:
+    rows: list[int] = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False)).tolist()
+    return rows
+
+
+def _derive(work: _Work) -> None:
+    """Derive from what can be used: a value that is infinite or too great counts as null."""
+    usable = dict(work.columns)
+    for name, rows in _unusable(work).items():
+        mask = np.zeros(work.rows.table.num_rows, bool)
+        mask[rows] = True
+        usable[name] = pc.if_else(pa.array(mask), pa.scalar(None, usable[name].type), usable[name])
+    try:
+        for column, cells in derive(work.contract, usable):
+            _keep(work, column, cells)
+    except DerivationFailed as failed:
+        expected = "a value that can be derived"
+        work.violate([Violation(failed.field, work.line(failed.row), expected, failed.why)])
+
+
+def _unusable(work: _Work) -> Mapping[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for row, problems in work.problems.items():
+        for problem in problems:
+            if problem.rule in ("infinity", "max_abs"):
+                found.setdefault(problem.field, []).append(row)
+    return found
+
+
+def _check_times(work: _Work) -> None:
+    for name in ("event_time", "known_at"):
+        for row in _null_rows(work.columns[name]) if work.columns[name].null_count else ():
+            if row not in work.problems:
+                work.note(row, name, f"{name} is null: {_rule(work.contract, name)}", name)
+    if work.contract.kind == "planned":
+        return
+    early = pc.less(work.columns["known_at"], work.columns["event_time"])
+    count = pc.sum(early).as_py() or 0
+    if count:
+        line = work.line(pc.index(early, True).as_py())
+        work.warnings.append(f"{count} rows are known before they happen, first on line {line}")
+
+
+def _rule(contract: Contract, name: str) -> str:
+    rule = contract.event_time if name == "event_time" else contract.known_at
+    return rule.expression.expression
+
+
+def _repeats(work: _Work) -> Repeats:
+    content = [column.name for column in work.contract.delivered]
+    identity = list(work.contract.primary_key)
+    if identity:
+        identity += ["known_at", *([work.contract.sequence] if work.contract.sequence else [])]
+    table = pa.table(work.columns)
+    repeats = find_repeats(table, identity or content, content, "known_at" if identity else None)
+    if work.contract.primary_key:
+        work.violate(_clash(work, *clash) for clash in repeats.clashes)
+    return repeats
+
+
+def _clash(work: _Work, earlier: int, later: int, name: str) -> Violation:
+    one, other = (work.columns[name][row].as_py() for row in (earlier, later))
+    keys = {key: work.columns[key][later].as_py() for key in work.contract.primary_key}
+    expected = (
+        f"{one!r} as on line {work.line(earlier)}, which has the same key and known-at {keys}"
+    )
+    fix = "two versions of a row need different known-at times or sequence numbers"
+    return Violation(name, work.line(later), expected, repr(other), fix)
+
+
+def _table(work: _Work, batch_id: str, repeats: Repeats) -> pa.Table:
+    schema = work.contract.arrow_schema()
+    rows = work.rows.table.num_rows
+    reserved = {"_batch": pa.repeat(batch_id, rows), "_line": pa.array(work.rows.lines, pa.int64())}
+    columns = {**work.columns, **reserved}
+    table = pa.table([columns[name] for name in schema.names], schema=schema)
+    if not repeats.dropped:
+        return table
+    keep = np.ones(rows, bool)
+    keep[list(repeats.dropped)] = False
+    for row in repeats.dropped:
+        work.problems.pop(row, None)
+    return table.filter(pa.array(keep))
+
+
+def _result(work: _Work, table: pa.Table | None, repeated: int) -> Conformed:
+    problems = [problem for row in sorted(work.problems) for problem in work.problems[row]]
+    return Conformed(
+        table=table,
+        violations=tuple(work.violations),
+        violation_count=work.count,
+        bad_rows=tuple(problems),
+        warnings=tuple(work.warnings),
+        repeated=repeated,
+        delivered=work.rows.delivered,
+    )

@@ -1,0 +1,112 @@
+"""Derived columns in their declared order, with as few DuckDB queries as that order allows."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import duckdb
+import pyarrow as pa
+
+from headrace.contracts.cells import Cells, bounded, normal
+from headrace.contracts.clocks import local_time, next_clock, wall_clock
+from headrace.contracts.expressions import Expression, evaluate
+from headrace.contracts.model import (
+    Contract,
+    Derivation,
+    Field,
+    LocalTime,
+    NextClock,
+    Sql,
+    WallClock,
+)
+
+Columns = dict[str, pa.Array]
+
+
+class DerivationFailed(Exception):  # noqa: N818  (never leaves this package)
+    """An expression raised on a row: which one, where, and what DuckDB said."""
+
+    def __init__(self, field: str, row: int, why: str) -> None:
+        super().__init__(why)
+        self.field, self.row, self.why = field, row, why
+
+
+def derive(contract: Contract, columns: Columns) -> Iterator[tuple[Field, Cells]]:
+    """Each derived column, then event_time and known_at; they are added to `columns` as well.
+
+    Raises DerivationFailed if an expression cannot be evaluated on some row.
+    """
+    for is_sql, group in groupby(_steps(contract), key=lambda step: isinstance(step[1], Sql)):
+        steps = list(group)
+        made = _evaluated(steps, columns) if is_sql else _clocks(steps, columns)
+        for field, cells in made:
+            bounded(field, cells)
+            columns[field.name] = cells.values
+            yield field, cells
+
+
+def _steps(contract: Contract) -> list[tuple[Field, Derivation]]:
+    steps = [
+        (field, field.derivation) for field in contract.columns if field.derivation is not None
+    ]
+    for name, rule in (("event_time", contract.event_time), ("known_at", contract.known_at)):
+        field = Field(name, "timestamp", None, rule.description, contract.privacy)
+        steps.append((field, rule.expression))
+    return steps
+
+
+def _clocks(
+    steps: list[tuple[Field, Derivation]], columns: Columns
+) -> Iterator[tuple[Field, Cells]]:
+    for field, rule in steps:
+        if isinstance(rule, LocalTime):
+            yield field, local_time(rule, columns)
+        elif isinstance(rule, NextClock):
+            yield field, next_clock(rule, columns)
+        elif isinstance(rule, WallClock):
+            yield field, wall_clock(rule, columns)
+
+
+def _evaluated(
+    steps: list[tuple[Field, Derivation]], columns: Columns
+) -> Iterator[tuple[Field, Cells]]:
+    rules = [(field, rule) for field, rule in steps if isinstance(rule, Sql)]
+    expressions = [_expression(field, rule) for field, rule in rules]
+    inputs = frozenset[str]().union(*(rule.inputs for _, rule in rules))
+    # A query over no column has no rows to give: `late = 1` still needs one to count them by.
+    given = {n: c for n, c in columns.items() if n in inputs} or dict([next(iter(columns.items()))])
+    try:
+        made = evaluate(given, expressions)
+    except duckdb.Error as error:
+        raise _culprit(given, expressions, error) from error
+    for field, _ in rules:
+        column = made.column(field.name)
+        values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+        yield field, normal(values) if pa.types.is_floating(values.type) else Cells(values)
+
+
+def _expression(field: Field, rule: Sql) -> Expression:
+    scaled = field.scale is not None  # the expression gives the quantised number
+    return Expression(field.name, rule.expression, "integer" if scaled else field.type)
+
+
+def _culprit(
+    columns: Columns, expressions: list[Expression], error: duckdb.Error
+) -> DerivationFailed:
+    """The first row that fails, by halving, and the first expression that fails on it."""
+    start, stop = 0, len(next(iter(columns.values())))
+    while stop - start > 1:
+        half = (start + stop) // 2
+        start, stop = (start, half) if _fails(columns, expressions, start, half) else (half, stop)
+    for count in range(1, len(expressions)):
+        if _fails(columns, expressions[:count], start, stop):
+            return DerivationFailed(expressions[count - 1].name, start, str(error).splitlines()[0])
+    return DerivationFailed(expressions[-1].name, start, str(error).splitlines()[0])
+
+
+def _fails(columns: Columns, expressions: list[Expression], start: int, stop: int) -> bool:
+    part = {name: column.slice(start, stop - start) for name, column in columns.items()}
+    try:
+        evaluate(part, expressions)
+    except duckdb.Error:
+        return True
+    return False

@@ -1,0 +1,149 @@
+"""Strict reading of a declaration in YAML: every complaint names the file and the place in it."""
+
+import difflib
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import yaml
+
+from headrace.errors import DeclarationError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value of a YAML document and where it stands."""
+
+    file: Path
+    path: str
+    value: Any
+
+    def error(self, what: str, fix: str = "") -> DeclarationError:
+        return DeclarationError(what, where=f"{self.file}: {self.path or 'top level'}", fix=fix)
+
+    def mapping(
+        self, required: Collection[str], optional: Collection[str] = ()
+    ) -> "dict[str, Node]":
+        """The entries of a mapping that has all `required` keys and none but those named."""
+        entries = self._of(dict, "a mapping").items()
+        found = {key: Node(self.file, f"{self.path}.{key}".lstrip("."), v) for key, v in entries}
+        return self._checked(found, required, optional)
+
+    def properties(
+        self, required: Collection[str], optional: Collection[str] = ()
+    ) -> "dict[str, Node]":
+        """The entries of an ODCS customProperties list, by their `property`."""
+        found: dict[str, Node] = {}
+        for item in self.items():
+            entry = item.mapping(("property", "value"), ("id", "description"))
+            name = entry["property"].text()
+            if name in found:
+                raise self.error(f"custom property {name!r} is given twice", fix="keep one of them")
+            found[name] = Node(self.file, f"{self.path}[{name}]", entry["value"].value)
+        return self._checked(found, required, optional)
+
+    def items(self) -> "list[Node]":
+        values = self._of(list, "a list")
+        return [Node(self.file, f"{self.path}[{n}]", value) for n, value in enumerate(values)]
+
+    def text(self) -> str:
+        value = str(self._of(str, "text"))
+        if not value.strip():
+            raise self.error("expected text, got an empty one", fix="write it, or drop the key")
+        return value
+
+    def texts(self) -> tuple[str, ...]:
+        """A list of texts; empty ones count (a null token may be the empty field)."""
+        return tuple(str(item._of(str, "text")) for item in self.items())  # noqa: SLF001
+
+    def integer(self, least: int | None = None) -> int:
+        value = int(self._of(int, "a whole number"))
+        if least is not None and value < least:
+            raise self.error(
+                f"expected at least {least}, got {value}", fix="write a greater number"
+            )
+        return value
+
+    def number(self) -> float:
+        value: float = self._of((int, float), "a number")
+        return value
+
+    def boolean(self) -> bool:
+        return bool(self._of(bool, "true or false"))
+
+    def one_of(self, choices: Collection[T]) -> T:
+        for choice in choices:
+            if self.value == choice:
+                return choice
+        names = ", ".join(str(choice) for choice in choices)
+        raise self.error(f"{self.value!r} is not known here", fix=f"write one of: {names}")
+
+    def _of(self, kind: type | tuple[type, ...], name: str) -> Any:  # noqa: ANN401  (the callers narrow it)
+        boolean = isinstance(self.value, bool) and kind is not bool
+        if boolean or not isinstance(self.value, kind):
+            raise self.error(f"expected {name}, got {self.value!r}", fix=f"write {name} here")
+        return self.value
+
+    def _checked(
+        self, found: "dict[str, Node]", required: Collection[str], optional: Collection[str]
+    ) -> "dict[str, Node]":
+        known = [*required, *optional]
+        for key in found:
+            if key not in known:
+                raise self.error(f"unknown key {key!r}", fix=_nearest(key, known))
+        for key in required:
+            if key not in found:
+                raise self.error(f"{key!r} is missing", fix=f"add {key!r}")
+        return found
+
+
+def read_document(path: Path) -> Node:
+    """The document in `path`; DeclarationError if it is not there or not YAML."""
+    try:
+        value = yaml.load(path.read_text(encoding="utf-8"), _Strict)  # noqa: S506  (a safe loader)
+    except OSError as error:
+        raise DeclarationError(f"cannot read it: {error.strerror}", where=str(path)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DeclarationError(f"not valid YAML: {error}", where=str(path)) from error
+    return Node(path, "", value)
+
+
+def _nearest(word: str, words: Collection[str]) -> str:
+    near = difflib.get_close_matches(word, words, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(words)}"
+
+
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
+
+
+class _Strict(_Base):  # type: ignore[misc]
+    """YAML without surprises: keys once; dates, `no`, `012` and `20:00` stay text."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str) or key in result:
+            what = f"key {key!r} is given twice" if key in result else f"key {key!r} is not text"
+            raise yaml.constructor.ConstructorError(None, None, what, key_node.start_mark)
+        result[key] = loader.construct_object(value_node, deep=True)
+    return result
+
+
+_Strict.add_constructor("tag:yaml.org,2002:map", _mapping)
+for _tag, _pattern, _first in (
+    ("null", r"null|~|", ["n", "~", ""]),
+    ("bool", r"true|false", ["t", "f"]),
+    ("int", r"-?(?:0|[1-9]\d*)", list("-0123456789")),
+    ("float", r"-?(?:0|[1-9]\d*)\.\d+", list("-0123456789")),
+):
+    _Strict.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), _first
+    )

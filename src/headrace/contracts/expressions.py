@@ -1,0 +1,143 @@
+"""SQL expressions of contracts: proven row-local and well typed on load, evaluated in DuckDB."""
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from headrace.sql import ident
+
+# By logical type: the DuckDB types an expression may have, and the one it is stored as.
+_TYPES: dict[str, tuple[str, frozenset[str]]] = {
+    "integer": ("BIGINT", frozenset({"BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT"})),
+    "number": ("DOUBLE", frozenset({"DOUBLE", "FLOAT", "BIGINT", "INTEGER", "DECIMAL"})),
+    "string": ("VARCHAR", frozenset({"VARCHAR"})),
+    "timestamp": ("TIMESTAMP WITH TIME ZONE", frozenset({"TIMESTAMP WITH TIME ZONE"})),
+    "boolean": ("BOOLEAN", frozenset({"BOOLEAN"})),
+}
+# Functions that read DuckDB's own time-zone data, which is not the pinned table.
+_ZONED = frozenset({"timezone", "timezone_hour", "timezone_minute", "make_timestamptz"})
+_local = threading.local()
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A column to compute: its name, its SQL, its logical type."""
+
+    name: str
+    sql: str
+    type: str
+
+    @property
+    def select(self) -> str:
+        return f"CAST(({self.sql}) AS {_TYPES[self.type][0]}) AS {ident(self.name)}"
+
+
+def evaluate(columns: Mapping[str, pa.Array], expressions: Sequence[Expression]) -> pa.Table:
+    """The expressions over the rows of `columns`, in order; later ones may use earlier ones.
+
+    Raises duckdb.Error if an expression fails on a row, such as by overflow.
+    """
+    connection = _connection()
+    connection.register("given", pa.table(dict(columns)))
+    try:
+        selected = ", ".join(expression.select for expression in expressions)
+        return connection.sql(f"SELECT {selected} FROM given").to_arrow_table()  # noqa: S608
+    finally:
+        connection.unregister("given")
+
+
+def inspect(expression: Expression, columns: Mapping[str, pa.DataType]) -> frozenset[str]:
+    """The columns that `expression` names; ValueError, saying what is wrong, if it may not run.
+
+    It must be one expression of the declared type over `columns`, of this row alone: no
+    subquery, aggregate, window, clock, random number or time-zone conversion.
+    """
+    tree = _tree(expression.sql)
+    inputs = frozenset(_inputs(tree, columns))
+    empty = pa.schema(list(columns.items())).empty_table()
+    connection = _connection()
+    connection.register("given", empty)
+    try:
+        query = f"SELECT ({expression.sql}) AS result FROM given"  # noqa: S608
+        found = str(connection.sql(query).types[0])
+    except duckdb.Error as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+    finally:
+        connection.unregister("given")
+    if found.partition("(")[0] not in _TYPES[expression.type][1]:
+        raise ValueError(f"expected a value of type {expression.type}, got {found}")
+    return inputs
+
+
+def _tree(sql: str) -> dict[str, Any]:
+    """The parse tree of one expression."""
+    query = _connection().execute("SELECT json_serialize_sql(?)", [f"SELECT ({sql}\n) AS result"])
+    parsed = json.loads(query.fetchall()[0][0])
+    if parsed["error"]:
+        raise ValueError(str(parsed["error_message"]).splitlines()[0])
+    node = parsed["statements"][0]["node"]
+    single = len(parsed["statements"]) == 1 and len(node.get("select_list", ())) == 1
+    if not single or node["from_table"]["type"] != "EMPTY":
+        raise ValueError("expected one expression")
+    tree: dict[str, Any] = node["select_list"][0]
+    return tree
+
+
+def _inputs(tree: dict[str, Any], columns: Iterable[str]) -> Iterator[str]:
+    """The columns named in a parse tree, after refusing what is not a function of the row."""
+    for node in _nodes(tree):
+        if node["class"] in {"SUBQUERY", "WINDOW", "STAR", "PARAMETER", "LAMBDA"}:
+            raise ValueError(f"{node['class'].lower()} is not allowed: an expression sees one row")
+        if node["class"] == "COLUMN_REF":
+            name = ".".join(node["column_names"])
+            if name not in columns:
+                raise ValueError(f"there is no column {name!r} before this one")
+            yield name
+        if node["class"] == "FUNCTION":
+            _check_function(node["function_name"].lower())
+
+
+def _nodes(tree: object) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        if "class" in tree:
+            yield tree
+        for value in tree.values():
+            yield from _nodes(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _nodes(value)
+
+
+def _check_function(name: str) -> None:
+    if name in _ZONED:
+        raise ValueError(f"{name}() reads unpinned time zones; derive a wall_clock column instead")
+    kinds = _functions().get(name, frozenset())
+    if any(kind == "aggregate" for kind, _ in kinds):
+        raise ValueError(f"{name}() sees several rows; an expression sees one")
+    if any(stability not in {"CONSISTENT", None} for _, stability in kinds):
+        raise ValueError(f"{name}() does not depend on the row alone")
+
+
+@cache
+def _functions() -> dict[str, frozenset[tuple[str, str | None]]]:
+    """By name: the (kind, stability) pairs of the functions that DuckDB knows."""
+    query = "SELECT DISTINCT function_name, function_type, stability FROM duckdb_functions()"
+    known: dict[str, set[tuple[str, str | None]]] = {}
+    for name, kind, stability in _connection().execute(query).fetchall():
+        known.setdefault(name, set()).add((kind, stability))
+    return {name: frozenset(kinds) for name, kinds in known.items()}
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    """This thread's own in-memory database; one thread keeps rows in order and is enough."""
+    if not hasattr(_local, "connection"):
+        _local.connection = duckdb.connect(config={"threads": 1})
+        _local.connection.execute("SET TimeZone = 'UTC'").fetchall()
+    connection: duckdb.DuckDBPyConnection = _local.connection
+    return connection

@@ -1,0 +1,178 @@
+"""Reading a contract: strict, so that a rule is either understood or refused."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from headrace.contracts.document import Node, read_document
+from headrace.contracts.load_derivations import sql_rule, types_of
+from headrace.contracts.load_fields import FORMS, Defaults, read_fields
+from headrace.contracts.model import (
+    TIMESTAMP,
+    Contract,
+    Field,
+    Invariant,
+    Kind,
+    LocalTime,
+    NextClock,
+    TimeRule,
+    WallClock,
+    ZoneRule,
+)
+from headrace.files import digest
+from headrace.zones import zones_hash
+
+# Raise it when `conform` gives other rows for the same contract: it is part of every hash.
+MEANING = 1
+KINDS: tuple[Kind, ...] = ("event", "planned", "state")
+STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
+DEFAULT_NULL_TOKENS = ("", "NA")
+
+_KEYS = (
+    "apiVersion", "kind", "id", "name", "version", "status", "description", "schema", "team",
+    "customProperties",
+)  # fmt: skip
+_MORE_KEYS = (
+    "domain", "tenant", "dataProduct", "tags", "support", "price", "roles", "slaProperties",
+    "slaDefaultElement", "authoritativeDefinitions", "contractCreatedTs",
+)  # fmt: skip
+_CUSTOM = ("consumers", "licence", "allowedPurposes", "privacyClass")
+_TEAM = ("id", "description", "members", "tags", "customProperties", "authoritativeDefinitions")
+_DESCRIPTION = ("usage", "limitations", "authoritativeDefinitions", "customProperties")
+_TABLE = ("name", "dataGranularityDescription", "properties", "customProperties")
+_MORE_TABLE = (
+    "id", "logicalType", "physicalType", "physicalName", "description", "businessName", "tags",
+    "authoritativeDefinitions",
+)  # fmt: skip
+_TABLE_CUSTOM = ("tableKind", "eventTime", "knownAt")
+_MORE_TABLE_CUSTOM = (
+    "nullTokens", "sourceForm", "sequence", "coverage", "maxEvents", "invariants",
+)  # fmt: skip
+
+
+def load_contract(path: Path | str) -> Contract:
+    """The contract in a YAML file; DeclarationError names the file, the place and the fix."""
+    document = read_document(Path(path))
+    top = document.mapping(_KEYS, _MORE_KEYS)
+    top["apiVersion"].one_of(("v3.2.0",))
+    top["kind"].one_of(("DataContract",))
+    custom = top["customProperties"].properties(_CUSTOM)
+    privacy = custom["privacyClass"].text()
+    table = _only(top["schema"]).mapping(_TABLE, _MORE_TABLE)
+    rules = table["customProperties"].properties(_TABLE_CUSTOM, _MORE_TABLE_CUSTOM)
+    form = rules["sourceForm"].one_of(FORMS) if "sourceForm" in rules else "text"
+    fields = read_fields(table["properties"].items(), Defaults(privacy, form))
+    event_time, known_at = _times(rules, fields)
+    return Contract(
+        table=table["name"].text(),
+        version=_version(top["version"]),
+        kind=rules["tableKind"].one_of(KINDS),
+        status=top["status"].one_of(STATUSES),
+        description=top["description"].mapping(("purpose",), _DESCRIPTION)["purpose"].text(),
+        grain=table["dataGranularityDescription"].text(),
+        owner=top["team"].mapping(("name",), _TEAM)["name"].text(),
+        consumers=custom["consumers"].texts(),
+        licence=custom["licence"].text(),
+        purposes=custom["allowedPurposes"].texts(),
+        privacy=privacy,
+        columns=fields,
+        sequence=_sequence(rules, fields),
+        event_time=event_time,
+        known_at=known_at,
+        invariants=_invariants(rules, fields),
+        coverage=_coverage(rules),
+        max_events=rules["maxEvents"].integer(least=1) if "maxEvents" in rules else None,
+        null_tokens=rules["nullTokens"].texts() if "nullTokens" in rules else DEFAULT_NULL_TOKENS,
+        hash=_hash(document, fields),
+        path=Path(path),
+    )
+
+
+def _only(node: Node) -> Node:
+    items = node.items()
+    if len(items) != 1:
+        raise node.error(f"{len(items)} tables in one contract", fix="write one file per table")
+    return items[0]
+
+
+def _version(node: Node) -> str:
+    text = node.text()
+    if not re.fullmatch(r"\d+\.\d+\.\d+", text):
+        raise node.error(f"{text!r} is not a version", fix="write it as '1.0.0'")
+    return text
+
+
+def _times(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[TimeRule, TimeRule]:
+    columns = types_of({field.name: field for field in fields})
+    event = _time_rule(rules["eventTime"], "event_time", columns)
+    known = _time_rule(rules["knownAt"], "known_at", {**columns, "event_time": TIMESTAMP})
+    for field in fields:
+        floored = field.derivation is None and not field.round_up
+        if floored and known.expression.expression.strip() == field.name:
+            raise rules["knownAt"].error(
+                f"{field.name!r} is rounded down, a known-at must not be early",
+                fix=f"give {field.name!r} the custom property {{property: rounding, value: up}}",
+            )
+    return event, known
+
+
+def _time_rule(node: Node, name: str, columns: dict[str, Any]) -> TimeRule:
+    part = node.mapping(("expression", "description"))
+    sql = sql_rule(part["expression"], name, "timestamp", columns)
+    return TimeRule(sql, part["description"].text())
+
+
+def _sequence(rules: dict[str, Node], fields: tuple[Field, ...]) -> str | None:
+    if "sequence" not in rules:
+        return None
+    name = rules["sequence"].text()
+    if not any(f.name == name and f.type == "integer" and f.derivation is None for f in fields):
+        raise rules["sequence"].error(
+            f"{name!r} is not a delivered integer column", fix="name one, or drop the sequence"
+        )
+    return name
+
+
+def _invariants(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[Invariant, ...]:
+    if "invariants" not in rules:
+        return ()
+    columns = types_of({field.name: field for field in fields if not field.hidden})
+    columns |= {"event_time": TIMESTAMP, "known_at": TIMESTAMP}
+    found: dict[str, Invariant] = {}
+    for node in rules["invariants"].items():
+        part = node.mapping(("name", "expression", "description"))
+        name = part["name"].text()
+        if name in found:
+            raise node.error(f"invariant {name!r} is given twice", fix="rename one of the two")
+        expression = sql_rule(part["expression"], name, "boolean", columns).expression
+        found[name] = Invariant(name, expression, part["description"].text())
+    return tuple(found.values())
+
+
+def _coverage(rules: dict[str, Node]) -> tuple[str, str] | None:
+    if "coverage" not in rules:
+        return None
+    part = rules["coverage"].mapping(("first", "last"))
+    first, last = part["first"].text(), part["last"].text()
+    if first > last:
+        raise rules["coverage"].error(f"{first} is after {last}", fix="swap first and last")
+    return first, last
+
+
+def _hash(document: Node, fields: tuple[Field, ...]) -> str:
+    """Of everything that the contract says, the files and zones it looks up, and our reading."""
+    rules = [zone for field in fields if (zone := _zone_of(field)) is not None]
+    zones = frozenset[str]().union(*(rule.zones for rule in rules))
+    return digest(
+        {
+            "meaning": MEANING,
+            "document": document.value,
+            "references": sorted({rule.reference.sha for rule in rules if rule.reference}),
+            "zones": zones_hash(*sorted(zones)) if zones else None,
+        }
+    )
+
+
+def _zone_of(field: Field) -> ZoneRule | None:
+    rule = field.derivation
+    return rule.zone if isinstance(rule, LocalTime | NextClock | WallClock) else None

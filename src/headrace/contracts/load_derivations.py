@@ -1,0 +1,143 @@
+"""Reading the derivations of a contract: each is proven to fit the columns before it."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from headrace.contracts.document import Node
+from headrace.contracts.expressions import Expression, inspect
+from headrace.contracts.model import (
+    Derivation,
+    Field,
+    LocalTime,
+    LogicalType,
+    NextClock,
+    Sql,
+    WallClock,
+    ZoneRule,
+)
+from headrace.contracts.reference import read_reference
+from headrace.errors import DeclarationError
+from headrace.zones import zone_table
+
+_AMBIGUOUS: tuple[Literal["first", "last"], ...] = ("first", "last")
+_MISSING: tuple[Literal["forward"], ...] = ("forward",)
+
+
+def read_derivation(
+    node: Node, entries: Mapping[str, Node], custom: Mapping[str, Node], before: Mapping[str, Field]
+) -> Derivation | None:
+    if "transformLogic" in entries and "derivation" in custom:
+        raise node.error("both transformLogic and derivation", fix="keep one of them")
+    kind = str(entries["logicalType"].value)
+    if "transformLogic" in entries:
+        name = entries["name"].text()
+        return sql_rule(entries["transformLogic"], name, kind, types_of(before))
+    if "derivation" not in custom:
+        return None
+    rule = custom["derivation"]
+    op = Node(rule.file, f"{rule.path}.op", rule.value.get("op") if _is_map(rule) else None)
+    name = op.one_of(tuple(_OPERATIONS))
+    makes, read = _OPERATIONS[name]
+    if kind != makes:
+        raise rule.error(f"{name} makes a {makes}, the column is a {kind}", fix="mend logicalType")
+    made: Derivation = read(rule, before)
+    return made
+
+
+def _is_map(node: Node) -> bool:
+    return isinstance(node.value, dict)
+
+
+def _local_time(node: Node, before: Mapping[str, Field]) -> LocalTime:
+    needed = ("op", "year", "month", "day", "clock", "zone", "ambiguous", "missing")
+    part = node.mapping(needed, ("days",))
+    year, month, day = (_column_of(part[key], before, "integer") for key in needed[1:4])
+    return LocalTime(
+        year,
+        month,
+        day,
+        clock=_clock(part["clock"], before),
+        zone=_zone_rule(part["zone"], before),
+        ambiguous=part["ambiguous"].one_of(_AMBIGUOUS),
+        missing=part["missing"].one_of(_MISSING),
+        days=part["days"].integer() if "days" in part else 0,
+    )
+
+
+def _next_clock(node: Node, before: Mapping[str, Field]) -> NextClock:
+    part = node.mapping(("op", "after", "clock", "zone"))
+    return NextClock(
+        after=_column_of(part["after"], before, "timestamp"),
+        clock=_column_of(part["clock"], before, "integer"),
+        zone=_zone_rule(part["zone"], before),
+    )
+
+
+def _wall_clock(node: Node, before: Mapping[str, Field]) -> WallClock:
+    part = node.mapping(("op", "of", "zone"))
+    return WallClock(_column_of(part["of"], before, "timestamp"), _zone_rule(part["zone"], before))
+
+
+_OPERATIONS: dict[str, tuple[LogicalType, Any]] = {
+    "local_time": ("timestamp", _local_time),
+    "next_clock": ("timestamp", _next_clock),
+    "wall_clock": ("integer", _wall_clock),
+}
+
+
+def _clock(node: Node, before: Mapping[str, Field]) -> str | int:
+    if isinstance(node.value, str):
+        return _column_of(node, before, "integer")
+    constant = node.integer(least=0)
+    if constant > 2400 or constant % 100 > 59:
+        raise node.error(f"{constant} is not an HHMM clock", fix="write 0 to 2359, or 2400")
+    return constant
+
+
+def _zone_rule(node: Node, before: Mapping[str, Field]) -> ZoneRule:
+    if isinstance(node.value, str):
+        return ZoneRule(name=known_zone(node, node.value))
+    part = node.mapping(("by", "reference", "key", "value"))
+    path = node.file.parent / part["reference"].text()
+    reference = read_reference(path, part["key"].text(), part["value"].text())
+    for zone in sorted(set(reference.values.values())):
+        known_zone(part["reference"], zone)
+    return ZoneRule(by=_column_of(part["by"], before, "string"), reference=reference)
+
+
+def _column_of(node: Node, before: Mapping[str, Field], kind: LogicalType) -> str:
+    return column_before(node, node.text(), before, (kind,))
+
+
+def column_before(
+    node: Node, name: str, before: Mapping[str, Field], kinds: tuple[LogicalType, ...]
+) -> str:
+    if name not in before:
+        raise node.error(f"there is no column {name!r} before this one", fix="name an earlier one")
+    if before[name].type not in kinds:
+        raise node.error(
+            f"{name!r} is a {before[name].type}, expected {' or '.join(kinds)}", fix="name another"
+        )
+    return name
+
+
+def types_of(fields: Mapping[str, Field]) -> dict[str, pa.DataType]:
+    return {name: field.arrow_type for name, field in fields.items()}
+
+
+def sql_rule(node: Node, name: str, kind: str, columns: Mapping[str, pa.DataType]) -> Sql:
+    """The expression in `node`, proven to be a function of one row and of type `kind`."""
+    expression = node.text()
+    try:
+        return Sql(expression, inspect(Expression(name, expression, kind), columns))
+    except ValueError as error:
+        raise node.error(str(error), fix=f"mend the expression {expression!r}") from error
+
+
+def known_zone(node: Node, name: str) -> str:
+    try:
+        return zone_table(name).name
+    except DeclarationError as error:
+        raise node.error(error.what, error.fix) from error

@@ -1,0 +1,212 @@
+"""Reading the columns of a contract."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from headrace.contracts.document import Node
+from headrace.contracts.load_derivations import column_before, known_zone, read_derivation
+from headrace.contracts.model import FIRST_FIELD_ID, RESERVED, Field, Form, LogicalType
+from headrace.errors import DeclarationError
+
+TYPES: tuple[LogicalType, ...] = ("integer", "number", "string", "timestamp", "boolean")
+FORMS: tuple[Form, ...] = ("text", "float")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_KEYS = ("name", "logicalType", "description")
+# ODCS keys that only describe are welcome; those that would demand a check are not among them,
+# because a rule that nobody enforces is worse than none: quality rules belong in the suite.
+_MORE_KEYS = (
+    "id", "businessName", "physicalType", "required", "primaryKey", "primaryKeyPosition",
+    "logicalTypeOptions", "classification", "transformLogic", "transformDescription",
+    "transformSourceObjects", "criticalDataElement", "examples", "tags",
+    "authoritativeDefinitions", "customProperties",
+)  # fmt: skip
+_OF_SOURCE = ("sourceForm", "sentinels", "nullTokens", "aliases", "mayBeAbsent", "rounding")
+_CUSTOM = ("fieldId", "unit", "zone", "scale", "maxAbs", "hidden", "derivation", *_OF_SOURCE)
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What the table declares for columns that do not say otherwise."""
+
+    privacy: str
+    form: Form
+
+
+def read_fields(nodes: list[Node], defaults: Defaults) -> tuple[Field, ...]:
+    """All columns in order; each may refer to those before it."""
+    fields: list[Field] = []
+    for node in nodes:
+        field = _read_field(node, defaults, {field.name: field for field in fields})
+        if field.derivation is None and fields and fields[-1].derivation is not None:
+            raise node.error("a delivered column after a derived one", fix="move it further up")
+        fields.append(field)
+    _check_unique(nodes, fields)
+    _check_primary_key(nodes, fields)
+    return tuple(fields)
+
+
+def _read_field(node: Node, defaults: Defaults, before: Mapping[str, Field]) -> Field:
+    entries = node.mapping(_KEYS, _MORE_KEYS)
+    name = entries["name"].text()
+    _check_name(entries["name"], name)
+    kind = entries["logicalType"].one_of(TYPES)
+    custom: dict[str, Node] = {}
+    if "customProperties" in entries:
+        custom = entries["customProperties"].properties((), _CUSTOM)
+    derivation = read_derivation(node, entries, custom, before)
+    if derivation is not None:
+        _refuse_source_properties(custom)
+    if "logicalTypeOptions" in entries:
+        _check_options(entries["logicalTypeOptions"], kind)
+    field = Field(
+        name=name,
+        type=kind,
+        id=_field_id(node, custom, derived=derivation is not None),
+        description=entries["description"].text(),
+        privacy=entries["classification"].text()
+        if "classification" in entries
+        else defaults.privacy,
+        unit=custom["unit"].text() if "unit" in custom else None,
+        zone=_stated_zone(custom, before),
+        required="required" in entries and entries["required"].boolean(),
+        primary_key_position=_key_position(node, entries),
+        form=custom["sourceForm"].one_of(FORMS) if "sourceForm" in custom else defaults.form,
+        null_tokens=custom["nullTokens"].texts() if "nullTokens" in custom else (),
+        aliases=custom["aliases"].texts() if "aliases" in custom else (),
+        may_be_absent="mayBeAbsent" in custom and custom["mayBeAbsent"].boolean(),
+        round_up="rounding" in custom and custom["rounding"].one_of(("down", "up")) == "up",
+        derivation=derivation,
+    )
+    return _with_numbers(field, custom)
+
+
+def _check_name(node: Node, name: str) -> None:
+    if not _NAME.fullmatch(name) or name in {reserved for reserved, _, _ in RESERVED}:
+        raise node.error(
+            f"{name!r} cannot be a column name",
+            fix="use letters, digits and _, a letter first; event_time and known_at are reserved",
+        )
+
+
+def _field_id(node: Node, custom: Mapping[str, Node], *, derived: bool) -> int | None:
+    if "hidden" in custom and custom["hidden"].boolean():
+        if not derived or "fieldId" in custom:
+            raise custom["hidden"].error(
+                "only a derived column without a fieldId can be hidden", fix="drop one of the two"
+            )
+        return None
+    if "fieldId" not in custom:
+        raise node.error(
+            "the column has no fieldId",
+            fix="add to customProperties: {property: fieldId, value: <a number never used before>}",
+        )
+    return custom["fieldId"].integer(least=FIRST_FIELD_ID)
+
+
+def _key_position(node: Node, entries: Mapping[str, Node]) -> int | None:
+    if "primaryKey" not in entries or not entries["primaryKey"].boolean():
+        return None
+    if "primaryKeyPosition" not in entries:
+        raise node.error(
+            "primaryKey without primaryKeyPosition", fix="add primaryKeyPosition: 1, 2, …"
+        )
+    return entries["primaryKeyPosition"].integer(least=1)
+
+
+def _check_options(node: Node, kind: LogicalType) -> None:
+    allowed = ("timezone", "defaultTimezone", "format") if kind == "timestamp" else ()
+    options = node.mapping((), allowed)
+    if "defaultTimezone" in options:
+        options["defaultTimezone"].one_of(("UTC", "Etc/UTC"))
+
+
+def _refuse_source_properties(custom: Mapping[str, Node]) -> None:
+    for name in _OF_SOURCE:
+        if name in custom:
+            raise custom[name].error(f"a derived column has no {name}", fix="drop it")
+
+
+def _stated_zone(custom: Mapping[str, Node], before: Mapping[str, Field]) -> str | None:
+    """A zone for readers: an IANA name, or `of <column>` where it differs from row to row."""
+    if "zone" not in custom:
+        return None
+    text = custom["zone"].text()
+    if text.startswith("of "):
+        column_before(custom["zone"], text.removeprefix("of "), before, ("string",))
+    else:
+        known_zone(custom["zone"], text)
+    return text
+
+
+def _with_numbers(field: Field, custom: Mapping[str, Node]) -> Field:
+    """Scale, greatest absolute value and sentinels, turned into stored units."""
+    scale = custom["scale"].integer(least=0) if "scale" in custom else None
+    if scale is not None and (field.type != "number" or "maxAbs" not in custom or scale > 18):
+        raise custom["scale"].error(
+            "a scale needs a number with a maxAbs, and is at most 18",
+            fix="add {property: maxAbs, value: <the greatest absolute value, in the unit>}",
+        )
+    factor = 10 ** (scale or 0)
+    limit: float | None = None
+    if "maxAbs" in custom:
+        if field.type not in ("integer", "number"):
+            raise custom["maxAbs"].error(f"a {field.type} has no maxAbs", fix="drop it")
+        limit = _stored(custom["maxAbs"].number(), factor)
+        most = 2**53 if field.form == "float" and scale is not None else 2**63
+        if not 0 < limit < most:
+            raise custom["maxAbs"].error(
+                f"times 10^{scale or 0} it is {limit}, expected 1 to {most - 1}",
+                fix="declare a smaller maxAbs or scale",
+            )
+    scaled = replace(field, scale=scale, max_abs=limit)
+    if "sentinels" not in custom:
+        return scaled
+    return replace(scaled, sentinels=_sentinels(custom["sentinels"], scaled, factor))
+
+
+def _sentinels(node: Node, field: Field, factor: int) -> tuple[int | float | str, ...]:
+    if field.type == "string":
+        return node.texts()
+    if field.type not in ("integer", "number"):
+        raise node.error(f"a {field.type} has no sentinels", fix="drop them")
+    return tuple(_stored(item.number(), factor) for item in node.items())
+
+
+def _stored(value: float, factor: int) -> float:
+    """`value` in stored units: exact for whole ones."""
+    exact = Decimal(str(value)) * factor
+    return int(exact) if exact == exact.to_integral_value() else float(exact)
+
+
+def _check_unique(nodes: list[Node], fields: list[Field]) -> None:
+    names: set[str] = set()
+    ids: dict[int, str] = {}
+    for node, field in zip(nodes, fields, strict=True):
+        for name in (field.name, *field.aliases):
+            if name.casefold() in names:  # SQL does not tell them apart
+                raise node.error(f"the name {name!r} is taken", fix="rename one of the two")
+            names.add(name.casefold())
+        if field.id is not None and field.id in ids:
+            raise node.error(
+                f"fieldId {field.id} belongs to {ids[field.id]!r}", fix=f"use {max(ids) + 1}"
+            )
+        if field.id is not None:
+            ids[field.id] = field.name
+
+
+def _check_primary_key(nodes: list[Node], fields: list[Field]) -> None:
+    positions = sorted(f.primary_key_position for f in fields if f.primary_key_position is not None)
+    if positions != list(range(1, len(positions) + 1)):
+        raise DeclarationError(
+            f"primaryKeyPosition goes {positions}",
+            where=f"{nodes[0].file}: schema[0].properties" if nodes else "",
+            fix="number the key columns 1, 2, 3, …",
+        )
+    for node, field in zip(nodes, fields, strict=True):
+        inexact = field.type == "number" and field.scale is None
+        if field.primary_key_position is not None and (inexact or field.derivation is not None):
+            raise node.error(
+                "a key column is delivered and exact", fix="choose another key, or give it a scale"
+            )

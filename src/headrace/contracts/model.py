@@ -1,0 +1,233 @@
+"""What a contract says, as data. Behaviour is in `load` (reading) and `conform` (applying)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+LogicalType = Literal["integer", "number", "string", "timestamp", "boolean"]
+Kind = Literal["event", "planned", "state"]
+Form = Literal["text", "float"]
+
+TIMESTAMP = pa.timestamp("us", "UTC")
+FIRST_FIELD_ID = 10
+# Every published table ends in these, under these field ids.
+RESERVED: tuple[tuple[str, int, pa.DataType], ...] = (
+    ("event_time", 3, TIMESTAMP),
+    ("known_at", 4, TIMESTAMP),
+    ("_batch", 1, pa.string()),
+    ("_line", 2, pa.int64()),
+)
+_ARROW: dict[LogicalType, pa.DataType] = {
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "string": pa.string(),
+    "timestamp": TIMESTAMP,
+    "boolean": pa.bool_(),
+}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A pinned two-column table that a derivation looks up; its content is part of the hash."""
+
+    name: str
+    values: Mapping[str, str]
+    sha: str
+
+
+@dataclass(frozen=True)
+class ZoneRule:
+    """One zone for all rows (`name`), or the one that `reference` gives for column `by`."""
+
+    name: str | None = None
+    by: str | None = None
+    reference: Reference | None = None
+
+    @property
+    def zones(self) -> frozenset[str]:
+        if self.reference is not None:
+            return frozenset(self.reference.values.values())
+        return frozenset({self.name} if self.name else ())
+
+
+@dataclass(frozen=True)
+class LocalTime:
+    """The instant at which a wall clock shows a date (columns) and an HHMM clock.
+
+    `clock` is a column or a constant; 2400 is the next midnight. `days` moves the date.
+    """
+
+    year: str
+    month: str
+    day: str
+    clock: str | int
+    zone: ZoneRule
+    ambiguous: Literal["first", "last"]
+    missing: Literal["forward"]
+    days: int = 0
+
+
+@dataclass(frozen=True)
+class NextClock:
+    """The first instant at or after column `after` at which a wall clock shows column `clock`.
+
+    Days are tried from the local day of `after` onwards; a clock that a day skips is shifted
+    forward by the gap, one that it shows twice counts twice.
+    """
+
+    after: str
+    clock: str
+    zone: ZoneRule
+
+
+@dataclass(frozen=True)
+class WallClock:
+    """What a wall clock shows at column `of`, as the integer YYYYMMDDHHMM."""
+
+    of: str
+    zone: ZoneRule
+
+
+@dataclass(frozen=True)
+class Sql:
+    """A row-local DuckDB expression over the columns before it; `inputs` are those it names."""
+
+    expression: str
+    inputs: frozenset[str] = frozenset()
+
+
+Derivation = LocalTime | NextClock | WallClock | Sql
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column. `max_abs` and `sentinels` are in stored units: quantised if `scale` is given.
+
+    A hidden column exists only while rows are conformed and has no field id.
+    """
+
+    name: str
+    type: LogicalType
+    id: int | None
+    description: str
+    privacy: str
+    unit: str | None = None
+    zone: str | None = None
+    required: bool = False
+    primary_key_position: int | None = None
+    scale: int | None = None
+    form: Form = "text"
+    max_abs: float | None = None
+    sentinels: tuple[int | float | str, ...] = ()
+    null_tokens: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    may_be_absent: bool = False
+    round_up: bool = False
+    derivation: Derivation | None = None
+
+    @property
+    def hidden(self) -> bool:
+        return self.id is None
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """int64 for integers and scaled numbers, float64, string, timestamp[us, UTC] or bool."""
+        return pa.int64() if self.scale is not None else _ARROW[self.type]
+
+    @property
+    def says(self) -> str:
+        """For messages: `number, inch, scale 2`."""
+        scale = None if self.scale is None else f"scale {self.scale}"
+        return ", ".join(part for part in (self.type, self.unit, scale) if part)
+
+
+@dataclass(frozen=True)
+class TimeRule:
+    """How `event_time` or `known_at` follows from a row, and why, in words."""
+
+    expression: Sql
+    description: str
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """A SQL boolean over the published row; a row for which it is false is quarantined."""
+
+    name: str
+    expression: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One table, one version. `columns` holds every column in order, hidden ones included.
+
+    `coverage` is the first and last expected slot; both are the same name for a snapshot table.
+    `max_events` is the greatest number of rows that any window of any feature can hold.
+    """
+
+    table: str
+    version: str
+    kind: Kind
+    status: str
+    description: str
+    grain: str
+    owner: str
+    consumers: tuple[str, ...]
+    licence: str
+    purposes: tuple[str, ...]
+    privacy: str
+    columns: tuple[Field, ...]
+    sequence: str | None
+    event_time: TimeRule
+    known_at: TimeRule
+    invariants: tuple[Invariant, ...]
+    coverage: tuple[str, str] | None
+    max_events: int | None
+    null_tokens: tuple[str, ...]
+    hash: str
+    path: Path
+
+    @cached_property
+    def primary_key(self) -> tuple[str, ...]:
+        keys = [(field.primary_key_position, field.name) for field in self.columns]
+        return tuple(name for position, name in sorted(k for k in keys if k[0] is not None))
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """The published columns: delivered, then derived."""
+        return tuple(field for field in self.columns if not field.hidden)
+
+    @cached_property
+    def delivered(self) -> tuple[Field, ...]:
+        """What a delivery must hold."""
+        return tuple(field for field in self.columns if field.derivation is None)
+
+    @cached_property
+    def derivations(self) -> tuple[tuple[str, Derivation], ...]:
+        """(column, rule) in the order in which they are computed."""
+        return tuple((f.name, f.derivation) for f in self.columns if f.derivation is not None)
+
+    def field(self, name: str) -> Field:
+        """The column of that name, hidden ones included; KeyError if there is none."""
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in self.columns}
+
+    def arrow_schema(self) -> pa.Schema:
+        """The published schema: contract columns, then reserved ones, each with its field id."""
+        return self._schema
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        columns = [(field.name, field.id, field.arrow_type) for field in self.fields]
+        return pa.schema(
+            pa.field(name, kind, metadata={b"PARQUET:field_id": str(number).encode()})
+            for name, number, kind in (*columns, *RESERVED)
+        )
