@@ -1,0 +1,102 @@
+"""Headrace in Dagster: factories for assets, checks, jobs, schedules and sensors.
+
+Loading definitions touches no disk and imports no heavy library: both happen when a run starts.
+"""
+
+import importlib
+import importlib.util
+import tomllib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from headrace.dagster.features import view_asset
+from headrace.dagster.jobs import jobs, schedules
+from headrace.dagster.models import model_asset
+from headrace.dagster.monitors import monitor_assets
+from headrace.dagster.names import partitioned, snapshots, stored
+from headrace.dagster.partitions import daily
+from headrace.dagster.releases import release_asset
+from headrace.dagster.sensors import retraining_sensor
+from headrace.dagster.tables import gate_check, snapshot_asset, source_spec, table_asset
+from headrace.home import Home, project_root
+
+if TYPE_CHECKING:
+    from headrace.pipeline import Pipeline
+
+__all__ = [
+    "daily",
+    "definitions",
+    "gate_check",
+    "jobs",
+    "model_asset",
+    "monitor_assets",
+    "partitioned",
+    "project_definitions",
+    "release_asset",
+    "retraining_sensor",
+    "schedules",
+    "snapshot_asset",
+    "snapshots",
+    "source_spec",
+    "stages",
+    "stored",
+    "table_asset",
+    "view_asset",
+]
+
+Asset = dg.AssetsDefinition | dg.AssetSpec | dg.AssetChecksDefinition
+
+
+def definitions(
+    pipeline: "Pipeline",
+    assets: Sequence[Asset] | None = None,
+    home: Callable[[], Home] = Home.find,
+) -> dg.Definitions:
+    """A pipeline's code location.
+
+    Args:
+        pipeline: what it is about.
+        assets: its assets and checks; `stages(pipeline)`, one factory a stage, if left out.
+        home: asked when a run starts, never on load.
+    """
+    chosen = stages(pipeline, home) if assets is None else assets
+    return dg.Definitions(
+        assets=[one for one in chosen if not isinstance(one, dg.AssetChecksDefinition)],
+        asset_checks=[one for one in chosen if isinstance(one, dg.AssetChecksDefinition)],
+        jobs=jobs(pipeline),
+        schedules=schedules(pipeline, home),
+        sensors=[retraining_sensor(pipeline, home)],
+        # A step of its own process pays seconds of start and imports: in process unless asked for.
+        executor=dg.in_process_executor,
+    )
+
+
+def stages(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> list[Asset]:
+    """The whole chain of a pipeline, from its sources to the decision."""
+    days = daily(pipeline.first_slot, pipeline.last_slot)
+    found: list[Asset] = []
+    found += [source_spec(table) for table in pipeline.tables]
+    found += [table_asset(table, days, home) for table in partitioned(pipeline.tables)]
+    found += [snapshot_asset(table, home) for table in snapshots(pipeline.tables)]
+    found += [gate_check(table, home) for table in pipeline.tables]
+    found += [view_asset(pipeline, view, home) for view in stored(pipeline.views)]
+    return [
+        *found,
+        release_asset(pipeline, home),
+        model_asset(pipeline, home),
+        monitor_assets(pipeline, home),
+    ]
+
+
+def project_definitions(pipeline: "Pipeline") -> dg.Definitions:
+    """`defs` of the project's module for this pipeline; the standard ones if it has none."""
+    config = project_root() / "pyproject.toml"
+    project: dict[str, Any] = tomllib.loads(config.read_text()) if config.exists() else {}
+    for module in project.get("tool", {}).get("headrace", {}).get("pipelines", []):
+        name = f"{module}.definitions"
+        if module.rpartition(".")[2] == pipeline.name and importlib.util.find_spec(name):
+            found: dg.Definitions = importlib.import_module(name).defs
+            return found
+    return definitions(pipeline)

@@ -1,0 +1,224 @@
+"""Runs from Python, in this process and on the persistent instance: no daemon, no web server."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from headrace.dagster import names
+from headrace.dagster.due import due_slots, expected
+from headrace.dagster.instance import open_instance, prepare
+from headrace.dagster.jobs import BUILD, INGEST, REFERENCE
+from headrace.dagster.partitions import Span, spans
+from headrace.dagster.recovery import MARK, TABLES, abandoned, close, process_mark, slots_of
+from headrace.home import Home, project_root
+from headrace.lake.table import SNAPSHOT_SLOT
+
+if TYPE_CHECKING:
+    from headrace.pipeline import Pipeline
+
+# Dagster prints every event by default; the event log keeps them, and the console is ours.
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One Dagster run that this process executed."""
+
+    job: str
+    run_id: str
+    success: bool
+    seconds: float
+    scope: str = ""
+    failures: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class Outcome:
+    """What `run_pipeline` did. No runs means that nothing was outstanding."""
+
+    pipeline: str
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return all(run.success for run in self.runs)
+
+    def to_json(self) -> dict[str, Any]:
+        runs = [
+            {
+                "job": run.job,
+                "run_id": run.run_id,
+                "success": run.success,
+                "seconds": round(run.seconds, 3),
+                "scope": run.scope,
+                "failures": [{"step": step, "message": text} for step, text in run.failures],
+            }
+            for run in self.runs
+        ]
+        return {"pipeline": self.pipeline, "ok": self.ok, "runs": runs}
+
+    def lines(self) -> list[str]:
+        return [
+            f"{run.job} {run.scope}: {text}".replace(" :", ":")
+            for run in self.runs
+            for _, text in run.failures
+        ]
+
+
+def run_pipeline(
+    pipeline: "Pipeline",
+    home: Home,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    stage: str = "all",
+    defs: dg.Definitions | None = None,
+) -> Outcome:
+    """Bring a pipeline up to date: what is outstanding, then everything built on it.
+
+    Args:
+        pipeline: what to run.
+        home: where its state is.
+        first: first slot to look at; the pipeline's first if left out.
+        last: last slot to look at, included.
+        stage: "ingest" (event and state tables), "build" (features to monitors) or "all".
+        defs: the code location's definitions; found by the pipeline's name if left out.
+    """
+    from headrace.dagster import project_definitions
+
+    prepare(home, project_root())
+    outcome = Outcome(pipeline.name)
+    defs = defs or project_definitions(pipeline)
+    with open_instance(home) as instance:
+        if stage in ("ingest", "all"):
+            outcome.runs += ingest_due(
+                defs, pipeline, home, instance, first=first or "", last=last or ""
+            )
+            outcome.runs += reference_due(defs, pipeline, home, instance)
+        if stage in ("build", "all"):
+            outcome.runs.append(run_job(defs, pipeline, BUILD, instance))
+    return outcome
+
+
+def ingest_due(
+    defs: dg.Definitions,
+    pipeline: "Pipeline",
+    home: Home,
+    instance: dg.DagsterInstance,
+    *,
+    first: str = "",
+    last: str = "",
+) -> list[Run]:
+    """Run every slot that is outstanding, and what a killed run planned and did not get to."""
+    tables = [table.name for table in names.partitioned(pipeline.tables)]
+    fresh = [t for t in tables if not instance.get_materialized_partitions(names.table_key(t))]
+    work = due_slots(pipeline, home, first=first, last=last, fresh=fresh)
+    dead = abandoned(instance, pipeline.name)
+    for table, slots in slots_of(instance, dead, INGEST).items():
+        table_slots = set(expected(pipeline, pipeline.table(table), first, last))
+        work[table] = sorted({*work[table], *(table_slots & slots)})
+    runs = [run_span(defs, pipeline, span, instance) for span in spans(work)]
+    close(instance, dead)
+    return runs
+
+
+def reference_due(
+    defs: dg.Definitions, pipeline: "Pipeline", home: Home, instance: dg.DagsterInstance
+) -> list[Run]:
+    """Run the snapshot tables of which a delivery is not settled, or that were never run."""
+    from headrace.lake.ingest import outstanding
+
+    due = [
+        names.table_key(table.name)
+        for table in names.snapshots(pipeline.tables)
+        if outstanding(table, [SNAPSHOT_SLOT], home) or _never_ran(instance, table.name)
+    ]
+    return [run_job(defs, pipeline, REFERENCE, instance, assets=due)] if due else []
+
+
+def run_range(
+    defs: dg.Definitions,
+    pipeline: "Pipeline",
+    first: str,
+    last: str,
+    instance: dg.DagsterInstance,
+) -> list[Run]:
+    """Run all expected slots from `first` to `last`, both included, whatever their state."""
+    work = {
+        table.name: expected(pipeline, table, first, last)
+        for table in names.partitioned(pipeline.tables)
+    }
+    return [run_span(defs, pipeline, span, instance) for span in spans(work)]
+
+
+def run_span(
+    defs: dg.Definitions, pipeline: "Pipeline", span: Span, instance: dg.DagsterInstance
+) -> Run:
+    """One ranged run. A single day runs as that partition, as it would from the browser."""
+    single = span.first == span.last
+    return run_job(
+        defs,
+        pipeline,
+        INGEST,
+        instance,
+        assets=[names.table_key(table) for table in span.tables],
+        partition=span.first if single else None,
+        tags=None if single else span.tags,
+        scope=span.first if single else f"{span.first}..{span.last}",
+    )
+
+
+def run_job(
+    defs: dg.Definitions,
+    pipeline: "Pipeline",
+    job: str,
+    instance: dg.DagsterInstance,
+    *,
+    assets: Sequence[dg.AssetKey] | None = None,
+    partition: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    scope: str = "",
+) -> Run:
+    """Execute a job here and now; a failing step does not raise."""
+    start = time.perf_counter()
+    # `execute_in_process(asset_selection=)` would bring back the checks that the job leaves out.
+    chosen = defs.resolve_job_def(job).get_subset(
+        asset_selection=frozenset(assets or ()), asset_check_selection=frozenset()
+    )
+    result = chosen.execute_in_process(
+        instance=instance,
+        run_config=QUIET,
+        raise_on_error=False,
+        partition_key=partition,
+        tags={**(tags or {}), **_about(pipeline.name, assets or ())},
+    )
+    seconds = time.perf_counter() - start
+    return Run(job, result.run_id, result.success, seconds, scope, _failures(result))
+
+
+def _about(pipeline: str, assets: Sequence[dg.AssetKey]) -> dict[str, str]:
+    """Lets the UI list the run under its code location, and a later process see that we died."""
+    return {
+        ".dagster/repository": f"__repository__@{pipeline}",
+        "headrace/pipeline": pipeline,
+        MARK: process_mark(os.getpid()),
+        TABLES: ",".join(key.path[-1] for key in assets),
+    }
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> tuple[tuple[str, str], ...]:
+    found = []
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            told = data.user_failure_data.description if data.user_failure_data else None
+            found.append((event.step_key or "", told or (data.error.message if data.error else "")))
+    return tuple(found)
+
+
+def _never_ran(instance: dg.DagsterInstance, table: str) -> bool:
+    return instance.get_latest_materialization_event(names.table_key(table)) is None

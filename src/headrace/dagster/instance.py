@@ -1,0 +1,73 @@
+"""Dagster's home: made once, found by a plain `dagster dev`, opened from here."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from headrace.files import write_atomically
+from headrace.home import Home
+
+CONFIG = """\
+# Written by headrace when it was missing; yours to edit from then on.
+telemetry:
+  enabled: false
+# What grows without end is forgotten after a while; runs and asset events are kept.
+retention:
+  schedule:
+    purge_after_days: 90
+  sensor:
+    purge_after_days: {skipped: 7, failure: 90, success: -1}
+"""
+
+
+def prepare(home: Home, project: Path) -> None:
+    """Make Dagster's home, and tell a plain `dagster dev` in `project` where everything is.
+
+    `.env` is what Dagster reads by itself; only the two lines of ours are touched. Safe to repeat.
+    """
+    config = home.dagster / "dagster.yaml"
+    if not config.exists():
+        write_atomically(config, CONFIG.encode())
+    _set_lines(
+        project / ".env", {"DAGSTER_HOME": str(home.dagster), "HEADRACE_HOME": str(home.root)}
+    )
+
+
+@contextmanager
+def open_instance(home: Home) -> Iterator[dg.DagsterInstance]:
+    """The instance in `home`, whatever `DAGSTER_HOME` says outside."""
+    with _environment({"DAGSTER_HOME": str(home.dagster)}), dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def _set_lines(path: Path, values: Mapping[str, str]) -> None:
+    before = path.read_text() if path.exists() else ""
+    kept = [line for line in before.splitlines() if line.partition("=")[0].strip() not in values]
+    after = (
+        "\n".join([*kept, *(f"{name}={_quoted(value)}" for name, value in values.items())]) + "\n"
+    )
+    if after != before:
+        write_atomically(path, after.encode())
+
+
+def _quoted(value: str) -> str:
+    """Dotenv ends an unquoted value at a space or #."""
+    plain = all(character.isalnum() or character in "/._-" for character in value)
+    return value if plain else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

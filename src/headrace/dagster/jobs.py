@@ -1,0 +1,105 @@
+"""Jobs and schedules: ingest (by the day), reference (snapshots), build and retrain."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from headrace.dagster import names
+from headrace.dagster.due import due_slots
+from headrace.dagster.partitions import Span, daily, spans
+from headrace.home import Home
+
+if TYPE_CHECKING:
+    # What `define_asset_job` returns has no public name.
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition as AssetJob,
+    )
+
+    from headrace.pipeline import Pipeline
+
+INGEST = "ingest"
+REFERENCE = "reference"
+BUILD = "build"
+RETRAIN = "retrain"
+
+_BUILT = (names.FEATURES, names.DATASETS, names.MODELS, names.MONITORING)
+
+
+def jobs(pipeline: "Pipeline") -> "list[AssetJob]":
+    """Checks are left out where the assets log the gate's verdicts themselves."""
+    found = [
+        _job(
+            BUILD,
+            dg.AssetSelection.groups(*_BUILT),
+            "Features to monitors, over what is published.",
+        ),
+        _job(
+            RETRAIN,
+            dg.AssetSelection.groups(names.DATASETS, names.MODELS),
+            "A new release and a challenger; asked for by the decision ledger.",
+        ),
+    ]
+    if daily_tables := names.partitioned(pipeline.tables):
+        keys = [names.table_key(table.name) for table in daily_tables]
+        about = "Deliver, judge and publish days of the event tables."
+        found.append(_job(INGEST, dg.AssetSelection.assets(*keys).without_checks(), about))
+    if whole := names.snapshots(pipeline.tables):
+        keys = [names.table_key(table.name) for table in whole]
+        about = "Deliver, judge and publish the tables that come whole."
+        found.append(_job(REFERENCE, dg.AssetSelection.assets(*keys).without_checks(), about))
+    return found
+
+
+def schedules(
+    pipeline: "Pipeline", home: Callable[[], Home] = Home.find
+) -> list[dg.ScheduleDefinition]:
+    """Every day: what is outstanding, then everything built on it. Off until switched on."""
+    found = [_plain("daily_build", BUILD, "30 4 * * *")]
+    if names.snapshots(pipeline.tables):
+        found.append(_plain("daily_reference", REFERENCE, "0 3 * * *"))
+    if names.partitioned(pipeline.tables):
+        found.append(_daily_ingest(pipeline, home))
+    return found
+
+
+def _daily_ingest(pipeline: "Pipeline", home: Callable[[], Home]) -> dg.ScheduleDefinition:
+    partitions = daily(pipeline.first_slot, pipeline.last_slot)
+
+    @dg.schedule(
+        name="daily_ingest",
+        job_name=INGEST,
+        cron_schedule="0 3 * * *",
+        execution_timezone="UTC",
+        description="Every slot with a delivery that is not settled, late and corrected ones too, "
+        "and the newest slot, so that a delivery that did not come is noticed.",
+    )
+    def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        moment = context.scheduled_execution_time
+        newest = partitions.get_last_partition_key(current_time=moment)
+        work = due_slots(pipeline, home(), newest=newest)
+        requests = [_request(span, moment.date().isoformat()) for span in spans(work)]
+        yield from requests or [dg.SkipReason("nothing is outstanding")]
+
+    return tick
+
+
+def _request(span: Span, day: str) -> dg.RunRequest:
+    """The run key makes a tick that is tried again launch nothing twice."""
+    keys = [names.table_key(table) for table in span.tables]
+    run_key = f"{day} {span}"
+    if span.first == span.last:
+        return dg.RunRequest(
+            run_key=run_key, partition_key=span.first, asset_selection=keys, asset_check_keys=[]
+        )
+    return dg.RunRequest(run_key=run_key, tags=span.tags, asset_selection=keys, asset_check_keys=[])
+
+
+def _job(name: str, selection: dg.AssetSelection, description: str) -> "AssetJob":
+    return dg.define_asset_job(name, selection=selection, description=description)
+
+
+def _plain(name: str, job: str, cron: str) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=name, job_name=job, cron_schedule=cron, execution_timezone="UTC"
+    )

@@ -1,0 +1,65 @@
+"""The names that people see in the graph: asset keys, groups, owners. One place for each rule."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from headrace.features.spec import FeatureView, Lookup, View
+from headrace.lake.table import Table
+
+INGESTION = "ingestion"
+FEATURES = "features"
+DATASETS = "datasets"
+MODELS = "models"
+MONITORING = "monitoring"
+
+GATE = "gate"
+
+
+def source_key(name: str) -> dg.AssetKey:
+    return dg.AssetKey(["sources", name])
+
+
+def table_key(name: str) -> dg.AssetKey:
+    return dg.AssetKey(["tables", name])
+
+
+def view_key(name: str) -> dg.AssetKey:
+    return dg.AssetKey(["features", name])
+
+
+def release_key(name: str) -> dg.AssetKey:
+    return dg.AssetKey(["datasets", name])
+
+
+def model_key(name: str) -> dg.AssetKey:
+    return dg.AssetKey(["models", name])
+
+
+def monitor_key(pipeline: str, part: str) -> dg.AssetKey:
+    return dg.AssetKey(["monitoring", pipeline, part])
+
+
+def op_name(key: dg.AssetKey) -> str:
+    """What the step is called in a run; Dagster's default for an asset of this key."""
+    return "__".join(key.path)
+
+
+def owners(owner: str) -> Sequence[str]:
+    """A contract's owner as Dagster spells owners: an e-mail address, or `team:name`."""
+    if not owner:
+        return []
+    return [owner if "@" in owner or owner.startswith("team:") else f"team:{owner}"]
+
+
+def partitioned(tables: Sequence[Table]) -> list[Table]:
+    return [table for table in tables if table.partitioned]
+
+
+def snapshots(tables: Sequence[Table]) -> list[Table]:
+    return [table for table in tables if not table.partitioned]
+
+
+def stored(views: Sequence[View]) -> list[FeatureView | Lookup]:
+    """Views over a table; a row transform is computed with the row, and stored nowhere."""
+    return [view for view in views if isinstance(view, FeatureView | Lookup)]

@@ -1,0 +1,67 @@
+"""Days as Dagster partitions, and runs over ranges of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import dagster as dg
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+
+@dataclass(frozen=True)
+class Span:
+    """One ranged run: the slots `first` to `last`, both included, of these tables."""
+
+    first: str
+    last: str
+    tables: tuple[str, ...]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return {RANGE_START: self.first, RANGE_END: self.last}
+
+    def __str__(self) -> str:
+        return f"{self.first}..{self.last} {','.join(self.tables)}"
+
+
+def daily(first: str, last: str | None) -> dg.DailyPartitionsDefinition:
+    """One partition a day, `first` to `last`, both included.
+
+    Without `last` the days go on; tomorrow is among them, since what is planned for a day is
+    delivered the evening before.
+    """
+    if last is None:
+        return dg.DailyPartitionsDefinition(start_date=first, end_offset=2)
+    return dg.DailyPartitionsDefinition(start_date=first, end_date=_next(last))
+
+
+def spans(work: Mapping[str, Iterable[str]]) -> list[Span]:
+    """The fewest runs over unbroken days in which every table asked for is due on every day.
+
+    A run plans all its partitions for all its assets, and Dagster shows as failed what a failed
+    run planned and did not materialise. So nothing may be planned that is not due.
+    """
+    due: dict[str, list[str]] = {}
+    for table in sorted(work):
+        for slot in work[table]:
+            due.setdefault(slot, []).append(table)
+    found: list[Span] = []
+    for slot in sorted(due):
+        tables = tuple(due[slot])
+        previous = found[-1] if found else None
+        if previous and previous.tables == tables and _next(previous.last) == slot:
+            found[-1] = Span(previous.first, slot, tables)
+        else:
+            found.append(Span(slot, slot, tables))
+    return found
+
+
+def run_slots(context: dg.AssetExecutionContext) -> Sequence[str]:
+    """The slots of this run, whether one partition or a range."""
+    return list(context.partition_keys)
+
+
+def _next(day: str) -> str:
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()

@@ -1,0 +1,130 @@
+"""Published tables as assets: deliver, stage, judge, publish in one asset, with a check `gate`."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import dagster as dg
+
+from headrace.dagster import metadata, names, verdicts
+from headrace.dagster.failures import readable
+from headrace.home import Home
+from headrace.lake.slots import SlotProgress, SlotResult
+from headrace.lake.table import SNAPSHOT_SLOT, Table
+from headrace.progress import report
+
+FindHome = Callable[[], Home]
+Published = dg.MaterializeResult[None]
+
+
+def source_spec(table: Table) -> dg.AssetSpec:
+    """Where a table's deliveries come from: not ours to materialise, but part of the picture."""
+    return dg.AssetSpec(
+        names.source_key(table.name),
+        group_name=names.INGESTION,
+        description=f"Deliveries of {table.source.name}.",
+        kinds={type(table.source).__name__.lower()},
+        owners=names.owners(table.contract.owner),
+    )
+
+
+def table_asset(
+    table: Table, partitions: dg.PartitionsDefinition, home: FindHome = Home.find
+) -> dg.AssetsDefinition:
+    """One day of deliveries a partition. A published day is materialised; a stopped one is not.
+
+    Over a range the asset writes its own events: a result that is returned, even None, would mark
+    all of the range's days, the blocked ones too. The step fails in the end if any was stopped.
+    """
+    return _asset(table, partitions, home)
+
+
+def snapshot_asset(table: Table, home: FindHome = Home.find) -> dg.AssetsDefinition:
+    """A state table that is delivered whole: no partitions, the same gate."""
+    return _asset(table, None, home)
+
+
+def gate_check(table: Table, home: FindHome = Home.find) -> dg.AssetChecksDefinition:
+    """Where the table stands now, read from the ledger; judging again would say the same.
+
+    The asset itself logs the gate's verdicts as they fall. So the check is a definition apart,
+    and the ingest jobs leave it out: a ranged run that plans a check plans it for every day, and
+    the days that need no evaluation would stay in its history as never executed.
+    """
+
+    @dg.asset_check(
+        asset=names.table_key(table.name),
+        name=names.GATE,
+        description=f"Contract {table.contract.version} and the suite {table.suite.name}: "
+        "batches that fail are not published.",
+    )
+    def gate() -> dg.AssetCheckResult:
+        from headrace.lake.status import table_status
+
+        status = table_status(home(), table)
+        return dg.AssetCheckResult(
+            passed=not status["pending"],
+            metadata={"the whole table": dg.MetadataValue.md(metadata.status_table(status))},
+        )
+
+    return gate
+
+
+def _asset(
+    table: Table, partitions: dg.PartitionsDefinition | None, home: FindHome
+) -> dg.AssetsDefinition:
+    contract = table.contract
+
+    @dg.asset(
+        key=names.table_key(table.name),
+        partitions_def=partitions,
+        output_required=False,
+        deps=[names.source_key(table.name)],
+        group_name=names.INGESTION,
+        description=contract.description,
+        kinds={"iceberg", contract.kind},
+        owners=names.owners(contract.owner),
+        metadata={
+            "dagster/column_schema": metadata.column_schema(contract),
+            "contract": f"{contract.table} {contract.version}",
+            "suite": f"{table.suite.name} {table.suite.version}",
+        },
+    )
+    def published(context: dg.AssetExecutionContext) -> Iterator[Published]:
+        slots = list(context.partition_keys) if partitions else [SNAPSHOT_SLOT]
+        yield from _ingest(context, table, slots, home())
+
+    return published
+
+
+def _ingest(
+    context: dg.AssetExecutionContext, table: Table, slots: Sequence[str], home: Home
+) -> Iterator[Published]:
+    from headrace.lake.ingest import ingest
+    from headrace.lake.status import table_status
+
+    with readable():
+        results = ingest(table, slots, home, on_slot=_tell)
+        status = table_status(home, table)
+    if len(results) > 1:
+        _log_materialisations(context, table, results)
+    for event in verdicts.evaluations(table, results, status):
+        context.log_event(event)
+    if stopped := [result for result in results if metadata.stopped(result)]:
+        raise verdicts.failure(table, stopped)
+    # Yielded, a single slot lets the check run after it, as it does from the browser.
+    if len(results) == 1 and results[0].state == metadata.PUBLISHED:
+        yield dg.MaterializeResult(metadata=metadata.slot_metadata(results[0]))
+
+
+def _log_materialisations(
+    context: dg.AssetExecutionContext, table: Table, results: Sequence[SlotResult]
+) -> None:
+    key = names.table_key(table.name)
+    for n, result in enumerate(results, 1):
+        if result.state == metadata.PUBLISHED:
+            about = metadata.slot_metadata(result)
+            context.log_event(dg.AssetMaterialization(key, partition=result.slot, metadata=about))
+        report(f"log {table.name}", n, len(results), result.slot)
+
+
+def _tell(at: SlotProgress) -> None:
+    report(f"ingest {at.table}", at.done, at.total, f"{at.slot} {at.verdict}")

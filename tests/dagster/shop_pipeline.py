@@ -1,0 +1,104 @@
+"""A small pipeline over real drop folders: two event tables, a snapshot, a view, stub later stages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+from headrace.contracts import load_contract
+from headrace.features.spec import FeatureView, Mean, RowTransform, Rows, Window
+from headrace.gates import load_suite
+from headrace.home import Home
+from headrace.lake.table import Table
+from headrace.sources.files import DropFolder
+
+HERE = Path(__file__).parent / "shop"
+DAYS = [f"2024-03-0{day}" for day in range(1, 7)]
+
+
+@dataclass(frozen=True)
+class ShopPipeline:
+    """What the factories ask of a pipeline, and no more."""
+
+    name: str
+    tables: tuple[Table, ...]
+    views: tuple
+    spine: SimpleNamespace
+    label: SimpleNamespace
+    dataset: SimpleNamespace
+    model: SimpleNamespace
+    first_slot: str = DAYS[0]
+    last_slot: str = DAYS[-1]
+
+    def table(self, name: str) -> Table:
+        return next(table for table in self.tables if table.name == name)
+
+    def slots_of(self, table: Table) -> list[str]:
+        return DAYS if table.partitioned else ["snapshot"]
+
+
+def shop_table(name: str, folder: Path, *, partitioned: bool = True) -> Table:
+    contract = load_contract(HERE / f"{name}.yaml")
+    source = DropFolder(name, folder, f"{name}_{{slot}}*.csv", producer="till")
+    return Table(name, source, contract, load_suite(HERE / f"{name}.suite.yaml"), partitioned)
+
+
+def shop_pipeline(folder: Path) -> ShopPipeline:
+    visits = FeatureView(
+        "recent_visits",
+        table="visits",
+        entity=("shop",),
+        features=(Rows(Window("-7d")), Mean("visitors", Window("-7d"))),
+    )
+    return ShopPipeline(
+        name="shop",
+        tables=(
+            shop_table("visits", folder),
+            shop_table("sales", folder),
+            shop_table("shops", folder, partitioned=False),
+        ),
+        views=(visits, RowTransform("same_hour", ("hour",), lambda hour: hour, "int64")),
+        spine=SimpleNamespace(table="sales"),
+        label=SimpleNamespace(table="sales"),
+        dataset=SimpleNamespace(name="shop_takings", description="Takings of the next hour."),
+        model=SimpleNamespace(name="takings"),
+    )
+
+
+def deliver(folder: Path, table: str, day: str, values: list[int], suffix: str = "") -> Path:
+    """One CSV for a day; `values` are hourly."""
+    folder.mkdir(parents=True, exist_ok=True)
+    column = {"visits": "visitors", "sales": "takings"}[table]
+    rows = [f"hats,{day}T{hour:02}:00:00Z,{value}" for hour, value in enumerate(values, 9)]
+    path = folder / f"{table}_{day}{suffix}.csv"
+    path.write_text("\n".join([f"shop,hour,{column}", *rows]) + "\n")
+    return path
+
+
+def deliver_all(folder: Path) -> None:
+    """Every expected day of both event tables, and the shops."""
+    for day in DAYS:
+        deliver(folder, "sales", day, [900, 1200, 700])
+        if day != DAYS[-1]:
+            deliver(folder, "visits", day, [10, 20, 30])
+    (folder / "shops_snapshot.csv").write_text("shop,updated_at\nhats,2024-01-01T00:00:00Z\n")
+
+
+def stub_stages(done: list[str]) -> dict[str, Callable]:
+    """The functions of `headrace.pipeline`, which here only say that they were called."""
+
+    def built(what: str) -> SimpleNamespace:
+        done.append(what)
+        return SimpleNamespace(
+            rows=3, columns=2, seconds=0.0, changed=True, metadata={"rows": 3, "note": {"md": f"*{what}*"}}
+        )
+
+    def build_view(pipeline: ShopPipeline, view: FeatureView, home: Home) -> SimpleNamespace:
+        return built(view.name)
+
+    return {
+        "build_view": build_view,
+        "build_release": lambda pipeline, home: built("release"),
+        "train_model": lambda pipeline, home: built("model"),
+        "run_monitors": lambda pipeline, home: built("monitors"),
+    }

@@ -1,0 +1,200 @@
+"""Blocked days through the real ingest job, on a persistent instance."""
+
+import dagster as dg
+import pytest
+from shop_pipeline import DAYS, deliver, deliver_all
+
+from headrace.dagster.execute import ingest_due, reference_due, run_job, run_range
+from headrace.dagster.names import table_key
+
+VISITS, SALES = table_key("visits"), table_key("sales")
+
+
+def partition_status(instance, defs, key):
+    """(materialised, failed) as the UI shows them."""
+    from dagster._core.storage.partition_status_cache import (
+        get_and_update_asset_status_cache_value as status,
+    )
+
+    partitions = defs.resolve_assets_def(key).partitions_def
+    value = status(instance, key, partitions)
+    if value is None:
+        return set(), set()
+    return (
+        set(value.deserialize_materialized_partition_subsets(partitions).get_partition_keys()),
+        set(value.deserialize_failed_partition_subsets(partitions).get_partition_keys()),
+    )
+
+
+def evaluations(instance, key):
+    """Check evaluations of `gate`, latest first: (partition, passed, severity)."""
+    storage = instance.event_log_storage
+    records = storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(key, "gate"), limit=100
+    )
+    found = [record.event.dagster_event.event_specific_data for record in records]
+    return [(one.partition, one.passed, one.severity.value) for one in found]
+
+
+def materialisations(instance, key):
+    records = instance.fetch_materializations(key, limit=100).records
+    return [record.asset_materialization.partition for record in records]
+
+
+@pytest.fixture
+def one_bad_day(folder):
+    deliver_all(folder)
+    deliver(folder, "visits", "2024-03-03", [10])
+
+
+@pytest.fixture
+def after_bad_day(one_bad_day, defs, pipeline, home, instance):
+    return ingest_due(defs, pipeline, home, instance)
+
+
+def test_a_good_range_is_one_run_with_one_materialisation_a_day(
+    folder, defs, pipeline, home, instance
+):
+    deliver_all(folder)
+    # Both tables until the fifth, sales alone on the sixth: visits expects nothing then.
+    runs = ingest_due(defs, pipeline, home, instance)
+    assert [(run.scope, run.success) for run in runs] == [
+        ("2024-03-01..2024-03-05", True),
+        ("2024-03-06", True),
+    ]
+    assert sorted(materialisations(instance, VISITS)) == DAYS[:5]
+    assert sorted(materialisations(instance, SALES)) == DAYS
+    assert evaluations(instance, VISITS) == [(None, True, "WARN")]
+
+
+def test_a_blocked_day_shows_as_failed_and_unmaterialised(after_bad_day, defs, instance):
+    ranged = after_bad_day[0]
+    assert not ranged.success
+    (failure,) = ranged.failures
+    assert "2024-03-03" in failure[1]
+    good = {*DAYS[:5]} - {"2024-03-03"}
+    assert partition_status(instance, defs, VISITS) == (good, {"2024-03-03"})
+
+
+def test_other_days_and_tables_of_that_run_go_on(after_bad_day, defs, instance, home):
+    from headrace.lake.tables import Lake
+
+    assert partition_status(instance, defs, SALES) == (set(DAYS), set())
+    lake = Lake(home)
+    assert lake.scan("visits").num_rows == 12
+    assert lake.scan("sales").num_rows == 18
+
+
+def test_the_check_says_which_day_and_stays_red(after_bad_day, instance):
+    assert evaluations(instance, VISITS) == [
+        (None, False, "ERROR"),
+        ("2024-03-03", False, "ERROR"),
+    ]
+
+
+def test_no_day_of_a_failed_run_is_left_as_a_check_that_never_ran(after_bad_day, instance):
+    storage = instance.event_log_storage
+    records = storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(VISITS, "gate"), limit=100
+    )
+    assert {record.status.value for record in records} == {"FAILED"}
+
+
+def test_without_a_new_delivery_there_is_nothing_to_run(
+    after_bad_day, defs, pipeline, home, instance
+):
+    assert ingest_due(defs, pipeline, home, instance) == []
+
+
+def test_after_a_corrected_delivery_only_that_day_runs(
+    after_bad_day, folder, defs, pipeline, home, instance
+):
+    deliver(folder, "visits", "2024-03-03", [10, 20, 30], suffix="_corrected")
+    (run,) = ingest_due(defs, pipeline, home, instance)
+    assert (run.scope, run.success) == ("2024-03-03", True)
+    assert partition_status(instance, defs, VISITS) == (set(DAYS[:5]), set())
+    assert len(materialisations(instance, SALES)) == 6
+    assert evaluations(instance, VISITS)[0] == (None, True, "WARN")
+
+
+def test_an_unreadable_source_fails_the_run_and_publishes_nothing(
+    defs, pipeline, home, instance, folder
+):
+    folder.rmdir()
+    runs = ingest_due(defs, pipeline, home, instance)
+    assert not any(run.success for run in runs)
+    assert partition_status(instance, defs, VISITS)[0] == set()
+
+
+def test_an_expected_day_without_a_delivery_is_missing(folder, defs, pipeline, home, instance):
+    deliver_all(folder)
+    (folder / "visits_2024-03-02.csv").unlink()
+    run, _ = ingest_due(defs, pipeline, home, instance)
+    assert run.success
+    assert evaluations(instance, VISITS) == [
+        (None, False, "WARN"),
+        ("2024-03-02", False, "WARN"),
+    ]
+    assert "2024-03-02" not in partition_status(instance, defs, VISITS)[0]
+
+
+def test_quarantined_rows_are_told_of_and_do_not_stop_the_day(
+    folder, defs, pipeline, home, instance
+):
+    deliver_all(folder)
+    deliver(folder, "visits", "2024-03-02", [10, 20, 5000])
+    run, _ = ingest_due(defs, pipeline, home, instance)
+    assert run.success
+    assert "2024-03-02" in partition_status(instance, defs, VISITS)[0]
+    assert ("2024-03-02", False, "WARN") in evaluations(instance, VISITS)
+
+
+def test_a_day_run_from_the_browser_is_checked_singly(folder, defs, pipeline, home, instance):
+    """The browser materialises an asset together with its checks."""
+    deliver_all(folder)
+    job = defs.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=instance, partition_key="2024-03-02", asset_selection=[VISITS]
+    )
+    assert result.success
+    assert materialisations(instance, VISITS) == ["2024-03-02"]
+    assert ("2024-03-02", True, "WARN") in evaluations(instance, VISITS)
+
+
+def test_a_range_can_be_run_again_and_changes_nothing(folder, defs, pipeline, home, instance):
+    from headrace.lake.tables import Lake
+
+    deliver_all(folder)
+    run_range(defs, pipeline, DAYS[0], DAYS[4], instance)
+    before = Lake(home).snapshot_id("visits")
+    (run,) = run_range(defs, pipeline, DAYS[0], DAYS[4], instance)
+    assert run.success
+    assert Lake(home).snapshot_id("visits") == before
+
+
+def test_snapshots_run_when_delivered_or_never_run(folder, defs, pipeline, home, instance):
+    deliver_all(folder)
+    (run,) = reference_due(defs, pipeline, home, instance)
+    assert run.success
+    assert evaluations(instance, table_key("shops")) == [(None, True, "WARN")]
+    assert reference_due(defs, pipeline, home, instance) == []
+
+
+def test_the_build_runs_every_stage_after_what_it_reads(built, defs, pipeline, instance):
+    run = run_job(defs, pipeline, "build", instance)
+    assert run.success, run.failures
+    assert built == ["recent_visits", "release", "model", "monitors"]
+
+
+def test_a_failing_stage_tells_the_fix(monkeypatch, built, defs, pipeline, instance):
+    import headrace.pipeline
+    from headrace.errors import StateError
+
+    def broken(pipeline, home):
+        raise StateError("no rows", where="table visits", fix="headrace run")
+
+    monkeypatch.setattr(headrace.pipeline, "build_release", broken)
+    run = run_job(defs, pipeline, "build", instance)
+    assert not run.success
+    assert run.failures == (("datasets__shop_takings", "no rows\n  where: table visits\n  fix:   headrace run"),)
+    assert built == ["recent_visits"]

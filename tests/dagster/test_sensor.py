@@ -1,0 +1,118 @@
+"""The retraining sensor forwards each trigger exactly once, whatever happens in between."""
+
+from dataclasses import dataclass
+
+import dagster as dg
+import pytest
+
+from headrace.dagster.jobs import RETRAIN
+from headrace.dagster.sensors import retraining_sensor
+
+
+@dataclass(frozen=True)
+class Trigger:
+    sequence: int
+    trigger_id: str
+    reason: str = "the relation moved"
+
+
+class Ledger:
+    """Append-only, as the decision ledger is."""
+
+    def __init__(self) -> None:
+        self.rows: list[Trigger] = []
+
+    def append(self, trigger_id: str) -> None:
+        self.rows.append(Trigger(len(self.rows) + 1, trigger_id))
+
+    def after(self, sequence: int) -> list[Trigger]:
+        return [row for row in self.rows if row.sequence > sequence]
+
+
+class Daemon:
+    """What Dagster's sensor daemon does in a tick: evaluate, launch what is new, move the cursor.
+
+    `dies` is where the process is killed: before the launch, or between it and the cursor.
+    """
+
+    def __init__(self, sensor: dg.SensorDefinition, defs: dg.Definitions, instance) -> None:
+        self.sensor, self.defs, self.instance = sensor, defs, instance
+        self.cursor: str | None = None
+
+    def tick(self, dies: str = "") -> None:
+        context = dg.build_sensor_context(
+            instance=self.instance, cursor=self.cursor, definitions=self.defs
+        )
+        data = self.sensor.evaluate_tick(context)
+        if dies == "before launch":
+            return
+        for request in data.run_requests or []:
+            self._launch(request)
+        if dies != "before cursor":
+            self.cursor = data.cursor or self.cursor
+
+    def _launch(self, request: dg.RunRequest) -> None:
+        if self.launched(request.run_key):
+            return
+        job = self.defs.resolve_job_def(RETRAIN)
+        tags = {**request.tags, "dagster/run_key": request.run_key}
+        self.instance.create_run_for_job(job, tags=tags)
+
+    def launched(self, run_key: str | None = None) -> list[str]:
+        tags = {"dagster/run_key": run_key} if run_key else {}
+        runs = self.instance.get_runs(filters=dg.RunsFilter(job_name=RETRAIN, tags=tags))
+        return [run.tags["dagster/run_key"] for run in runs]
+
+
+@pytest.fixture
+def ledger():
+    return Ledger()
+
+
+@pytest.fixture
+def daemon(ledger, pipeline, defs, instance, home):
+    return Daemon(retraining_sensor(pipeline, lambda: home, ledger.after), defs, instance)
+
+
+def test_no_trigger_no_run(daemon):
+    daemon.tick()
+    assert daemon.launched() == []
+
+
+def test_each_trigger_launches_one_run_however_often_the_sensor_looks(daemon, ledger):
+    ledger.append("a")
+    ledger.append("b")
+    for _ in range(3):
+        daemon.tick()
+    ledger.append("c")
+    for _ in range(3):
+        daemon.tick()
+    assert sorted(daemon.launched()) == ["a", "b", "c"]
+    assert daemon.cursor == "3"
+
+
+@pytest.mark.parametrize("dies", ["before launch", "before cursor"])
+def test_a_daemon_that_dies_in_a_tick_loses_nothing_and_doubles_nothing(daemon, ledger, dies):
+    ledger.append("a")
+    daemon.tick(dies=dies)
+    ledger.append("b")
+    daemon.tick(dies=dies)
+    daemon.tick()
+    daemon.tick()
+    assert sorted(daemon.launched()) == ["a", "b"]
+
+
+def test_a_lost_cursor_launches_nothing_again(daemon, ledger):
+    ledger.append("a")
+    daemon.tick()
+    daemon.cursor = None
+    daemon.tick()
+    assert daemon.launched() == ["a"]
+
+
+def test_the_run_carries_its_trigger(daemon, ledger, instance):
+    ledger.append("a")
+    daemon.tick()
+    (run,) = instance.get_runs()
+    assert run.tags["headrace/trigger"] == "a"
+    assert run.tags["headrace/reason"] == "the relation moved"
