@@ -23,7 +23,7 @@ SPEC = DatasetSpec(
     label=LABEL,
     splits=TimeSplits("2013-03-01", "2013-04-01", "2013-05-01"),
     cutoff="2013-04-28",
-    left_out=("cancelled", "no_outcome"),
+    left_out=("cancelled", "no outcome"),
     description="made up",
 )
 DEFINITIONS = {"carrier_1d": "a" * 64, "weather": "b" * 64, "calendar": "c" * 64}

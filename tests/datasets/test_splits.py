@@ -48,7 +48,7 @@ def place(t, reason=None, spec=SPEC, cutoff=None):
         (CUT - REACH + 1, None, ("test", "immature")),
         (T3, None, ("outside", "outside")),
         (T1 - REACH, "cancelled", ("train", "cancelled")),
-        (T2, "no_outcome", ("test", "no_outcome")),
+        (T2, "no outcome", ("test", "no outcome")),
         # By the clock, not by the label: an early answer does not make a row mature.
         (CUT - 1, None, ("test", "immature")),
         (CUT - 1, "cancelled", ("test", "immature")),
@@ -85,6 +85,9 @@ def test_no_label_is_read_after_the_cutoff():
 def test_an_undeclared_reason_is_refused():
     with pytest.raises(DeclarationError, match=r"undeclared reasons \['vanished'\]"):
         place(T2, "vanished")
+    with pytest.raises(DeclarationError, match="label_cuts"):
+        place(T2, "immature")
+    assert place(CUT - 1, "vanished") == ("test", "immature")
 
 
 @st.composite
@@ -97,7 +100,7 @@ def specs(draw):
     cutoff = f"2013-{draw(st.integers(1, 5)):02d}-15"
     splits = TimeSplits(*moments, embargo=f"{draw(st.integers(0, 72))}h")
     t = draw(st.lists(st.integers(start - DAY, start + 120 * DAY), min_size=1, max_size=60))
-    why = draw(st.lists(st.sampled_from([None, "no_outcome"]), min_size=len(t), max_size=len(t)))
+    why = draw(st.lists(st.sampled_from([None, "no outcome"]), min_size=len(t), max_size=len(t)))
     return DatasetSpec("d", ("k",), label, splits, cutoff), np.array(t), why
 
 

@@ -59,7 +59,7 @@ class DatasetSpec:
     label: Label
     splits: TimeSplits
     cutoff: str
-    left_out: tuple[str, ...] = ("no_outcome",)
+    left_out: tuple[str, ...] = ("no outcome",)
     purpose: str = "training"
     description: str = ""
     parameters: dict[str, Any] = field(default_factory=dict, hash=False)

@@ -15,7 +15,7 @@ Moments = npt.NDArray[np.int64]
 
 # Why a row is left out, in the order the questions are asked; label reasons come after these.
 OUTSIDE, IMMATURE, EMBARGO = "outside", "immature", "embargo"
-NO_OUTCOME = "no_outcome"
+_BY_CLOCK = (OUTSIDE, IMMATURE, EMBARGO)
 
 
 @dataclass(frozen=True)
@@ -56,33 +56,39 @@ def assign(
     split = split_of(spec, t)
     settled = t + spec.label.matures_after
     bounds = np.array([*spec.splits.bounds[:2], np.iinfo(np.int64).max])
-    codes, names = _reason_codes(spec, reasons)
-    questions = [
-        split == len(SPLITS),
-        settled > end,
-        settled > bounds[np.minimum(split, 2)] - spec.splits.embargo_us,
-        codes >= 0,
-    ]
-    why = np.select(questions, [0, 1, 2, codes + 3], default=-1)
+    clock = np.select(
+        [
+            split == len(SPLITS),
+            settled > end,
+            settled > bounds[np.minimum(split, 2)] - spec.splits.embargo_us,
+        ],
+        [0, 1, 2],
+        default=-1,
+    )
+    codes, names = _reason_codes(reasons)
+    why = np.where(clock >= 0, clock, np.where(codes >= 0, codes + len(_BY_CLOCK), -1))
+    _check_reasons(spec, {names[code] for code in np.unique(codes[(clock < 0) & (codes >= 0)])})
     chosen = np.where(why < 0, split, -1).astype(np.int8)
-    return Assignment(chosen, _counts(split, why, (OUTSIDE, IMMATURE, EMBARGO, *names)))
+    return Assignment(chosen, _counts(split, why, (*_BY_CLOCK, *names)))
 
 
-def _reason_codes(
-    spec: DatasetSpec, reasons: pa.ChunkedArray
-) -> tuple[npt.NDArray[np.int64], list[str]]:
+def _reason_codes(reasons: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[str]]:
     """-1 where there is a label, else an index into the names of reasons."""
-    encoded = pc.dictionary_encode(reasons).combine_chunks()
-    names = encoded.dictionary.to_pylist()
-    unknown = sorted(set(names) - {*spec.left_out, IMMATURE})
-    if unknown:
+    encoded = pc.dictionary_encode(reasons.combine_chunks())
+    codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    return codes, encoded.dictionary.to_pylist()
+
+
+def _check_reasons(spec: DatasetSpec, found: set[str]) -> None:
+    """Refuses `immature`, too, where the clock says mature: it was read as of another cut."""
+    if unknown := sorted(found - set(spec.left_out)):
         raise DeclarationError(
             f"the frame has rows without a label for undeclared reasons {unknown}",
             where=f"dataset {spec.name}, column label_reason",
-            fix=f"add them to left_out, now {sorted(spec.left_out)}, if they may be left out",
+            fix="read labels as of label_cuts(spec, t)"
+            if IMMATURE in unknown
+            else f"add them to left_out, now {sorted(spec.left_out)}, if they may be left out",
         )
-    codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
-    return codes, names
 
 
 def _counts(

@@ -1,0 +1,24 @@
+"""Models on releases: training, evaluation, the champion pointer. LightGBM loads when used."""
+
+from headrace.models.evaluate import evaluate
+from headrace.models.record import ModelRecord, list_models, load_record
+from headrace.models.registry import Challenge, Champion, challenge, champion, history, promote
+from headrace.models.score import predict
+from headrace.models.spec import ModelSpec
+from headrace.models.train import train
+
+__all__ = [
+    "Challenge",
+    "Champion",
+    "ModelRecord",
+    "ModelSpec",
+    "challenge",
+    "champion",
+    "evaluate",
+    "history",
+    "list_models",
+    "load_record",
+    "predict",
+    "promote",
+    "train",
+]

@@ -1,0 +1,120 @@
+"""Scores of a probability forecast, as few-line exact formulas.
+
+`y` is 0 or 1 (float64), `p` the forecast probability of 1 (float64), both of one length above zero.
+"""
+
+import math
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.clock import DAY
+
+Floats = npt.NDArray[np.float64]
+_CLIP = 1e-15
+
+
+class Interval(TypedDict):
+    """A mean difference and its 95% bootstrap interval."""
+
+    difference: float
+    low: float
+    high: float
+    blocks: int
+
+
+class Bin(TypedDict):
+    """One bin of a reliability curve; means are null where it is empty."""
+
+    low: float
+    high: float
+    rows: int
+    mean_prediction: float | None
+    observed: float | None
+
+
+def losses(y: Floats, p: Floats) -> Floats:
+    """Log loss of each row, natural logarithm."""
+    clipped = np.clip(p, _CLIP, 1 - _CLIP)
+    each: Floats = -(y * np.log(clipped) + (1 - y) * np.log1p(-clipped))
+    return each
+
+
+def log_loss(y: Floats, p: Floats) -> float:
+    return float(losses(y, p).mean())
+
+
+def brier(y: Floats, p: Floats) -> float:
+    """Mean squared error of the probability (Brier 1950, two-class form)."""
+    return float(np.square(p - y).mean())
+
+
+def auc(y: Floats, p: Floats) -> float | None:
+    """Area under the ROC curve: Mann-Whitney U over midranks (Hanley and McNeil 1982)."""
+    positives = float(y.sum())
+    negatives = len(y) - positives
+    if not positives or not negatives:
+        return None
+    _, place, counts = np.unique(p, return_inverse=True, return_counts=True)
+    midranks = np.cumsum(counts) - (counts - 1) / 2
+    rank_sum = float(midranks[place][y == 1].sum())
+    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def average_precision(y: Floats, p: Floats) -> float | None:
+    """Sum over distinct thresholds of (recall step) x precision, without interpolation."""
+    positives = float(y.sum())
+    if not positives:
+        return None
+    order = np.argsort(-p, kind="stable")
+    hits = np.cumsum(y[order])
+    ends = np.flatnonzero(np.append(np.diff(p[order]) != 0, True))
+    precision = hits[ends] / (ends + 1)
+    steps = np.diff(hits[ends], prepend=0.0)
+    return float((steps * precision).sum() / positives)
+
+
+def calibration(y: Floats, p: Floats, bins: int = 10) -> list[Bin]:
+    """Forecast against observed rate in `bins` equal bins of the forecast; 1.0 is in the last."""
+    place = np.minimum((p * bins).astype(np.int64), bins - 1)
+    rows = np.bincount(place, minlength=bins)
+    forecast, observed = (np.bincount(place, values, minlength=bins) for values in (p, y))
+    return [
+        Bin(
+            low=n / bins,
+            high=(n + 1) / bins,
+            rows=int(rows[n]),
+            mean_prediction=float(forecast[n] / rows[n]) if rows[n] else None,
+            observed=float(observed[n] / rows[n]) if rows[n] else None,
+        )
+        for n in range(bins)
+    ]
+
+
+def calibration_error(bins: list[Bin]) -> float:
+    """Expected calibration error: the row-weighted mean gap of forecast and observed rate."""
+    total = sum(one["rows"] for one in bins)
+    gaps = [
+        one["rows"] * abs(one["mean_prediction"] - one["observed"])
+        for one in bins
+        if one["mean_prediction"] is not None and one["observed"] is not None
+    ]
+    return math.fsum(gaps) / total
+
+
+def day_block_interval(
+    t: npt.NDArray[np.int64], difference: Floats, rounds: int, seed: int
+) -> Interval:
+    """The mean of `difference` and its 95% interval, resampling whole UTC days of `t`.
+
+    Rows of one day share their weather and their delays; resampling rows would claim far too much.
+    """
+    _, day = np.unique(t // DAY, return_inverse=True)
+    sums, rows = np.bincount(day, difference), np.bincount(day)
+    drawn = np.random.default_rng(seed).integers(0, len(rows), (rounds, len(rows)))
+    means = sums[drawn].sum(axis=1) / rows[drawn].sum(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Interval(
+        difference=float(difference.mean()), low=float(low), high=float(high), blocks=len(rows)
+    )

@@ -1,0 +1,175 @@
+"""A trained model on disk: plain files, named by what they hold. Nothing is unpickled, ever."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headrace.datasets.manifest import Column
+from headrace.errors import StateError
+from headrace.files import canonical_json, digest, sha256, sync_folder, write_atomically, write_json
+from headrace.home import Home
+from headrace.models.fits import Fits
+
+FORMAT = 1
+MODEL, BASELINE, FITS, FORM = "model.txt", "baseline.txt", "fits.json", "model.json"
+METRICS, CREATED = "metrics.json", "created.json"
+# The bundle id covers these. Metrics follow from them and the dataset, the time is no content.
+_IDENTITY = (MODEL, BASELINE, FITS, FORM)
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """A stored model: what it was trained on, what it needs, how it did.
+
+    `features` are its inputs in order; `definitions` the hashes of the views they come from, which
+    a vector must share. `metrics` is what `evaluate` said of the held-out test split.
+    """
+
+    name: str
+    bundle_id: str
+    path: Path
+    dataset: str
+    content_hash: str
+    target: str
+    features: tuple[Column, ...]
+    baseline: tuple[Column, ...]
+    segments: tuple[str, ...]
+    definitions: Mapping[str, str] = field(hash=False)
+    params: Mapping[str, Any] = field(hash=False)
+    rounds: int
+    base_rate: float
+    fits_id: str
+    library: str
+    trained_at: str
+    metrics: Mapping[str, Any] = field(hash=False)
+
+    @property
+    def ref(self) -> str:
+        return f"{self.name}@{self.bundle_id[:12]}"
+
+    def fits(self) -> Fits:
+        return Fits.from_json(json.loads((self.path / FITS).read_text()))
+
+    def text(self, file: str = MODEL) -> str:
+        return (self.path / file).read_text()
+
+
+def model_folder(home: Home, name: str) -> Path:
+    return home.models / name
+
+
+def form_of(record: ModelRecord) -> dict[str, Any]:
+    """What model.json holds: all that serving must know beside trees and fits."""
+    return {
+        "format": FORMAT,
+        "name": record.name,
+        "dataset": record.dataset,
+        "content_hash": record.content_hash,
+        "target": record.target,
+        "features": [asdict(column) for column in record.features],
+        "baseline": [asdict(column) for column in record.baseline],
+        "segments": list(record.segments),
+        "definitions": dict(record.definitions),
+        "params": dict(record.params),
+        "rounds": record.rounds,
+        "base_rate": record.base_rate,
+        "fits": record.fits_id,
+        "library": record.library,
+    }
+
+
+def bundle_id(files: Mapping[str, bytes]) -> str:
+    return digest({name: sha256(files[name]) for name in _IDENTITY})
+
+
+def write_bundle(
+    home: Home, name: str, files: Mapping[str, bytes], created: Mapping[str, Any]
+) -> str:
+    """Write the files under their id, visible by one rename; what is there already stays."""
+    identity = bundle_id(files)
+    folder = model_folder(home, name) / identity
+    if folder.exists():
+        return identity
+    temporary = folder.with_name(f".{identity}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    for file, data in files.items():
+        write_atomically(temporary / file, data)
+    write_json(temporary / CREATED, dict(created))
+    temporary.rename(folder)
+    sync_folder(folder.parent)
+    return identity
+
+
+def load_record(home: Home, name: str, identity: str) -> ModelRecord:
+    """Raises StateError when the bundle is missing or its bytes are not the ones it is named by."""
+    folder = model_folder(home, name) / identity
+    if not (folder / FORM).exists():
+        raise StateError(
+            f"there is no model {name}@{identity[:12]}",
+            where=str(folder),
+            fix=f"{name} has {', '.join(one[:12] for one in bundles(home, name)) or 'none'}",
+        )
+    found = bundle_id({file: (folder / file).read_bytes() for file in _IDENTITY})
+    if found != identity:
+        raise StateError(
+            f"the bundle's bytes give {found[:12]}: it was altered",
+            where=str(folder),
+            fix="restore it, or remove the folder and train again",
+        )
+    return _parsed(folder, identity)
+
+
+def _parsed(folder: Path, identity: str) -> ModelRecord:
+    form = json.loads((folder / FORM).read_text())
+    if form["format"] > FORMAT:
+        raise StateError(
+            f"the bundle has format {form['format']}, this Headrace reads up to {FORMAT}",
+            where=str(folder),
+            fix="upgrade headrace",
+        )
+    kept = {name: value for name, value in form.items() if name not in {"format", "fits"}}
+    columns = {
+        name: tuple(Column(**column) for column in form[name]) for name in ("features", "baseline")
+    }
+    return ModelRecord(
+        **{**kept, **columns, "segments": tuple(form["segments"])},
+        bundle_id=identity,
+        path=folder,
+        fits_id=form["fits"],
+        trained_at=json.loads((folder / CREATED).read_text())["trained_at"],
+        metrics=json.loads((folder / METRICS).read_text()),
+    )
+
+
+def bundles(home: Home, name: str) -> list[str]:
+    """Ids of all whole bundles of a model."""
+    folder = model_folder(home, name)
+    if not folder.is_dir():
+        return []
+    return sorted(path.parent.name for path in folder.glob(f"[!.]*/{FORM}"))
+
+
+def list_models(home: Home) -> list[ModelRecord]:
+    """Every trained model, by name and time."""
+    if not home.models.is_dir():
+        return []
+    names = sorted(path.name for path in home.models.iterdir() if path.is_dir())
+    found = [load_record(home, name, one) for name in names for one in bundles(home, name)]
+    return sorted(found, key=lambda record: (record.name, record.trained_at, record.bundle_id))
+
+
+def remembered(home: Home, name: str, inputs: str) -> str | None:
+    """The bundle that training on `inputs` (a digest) gave before, if it is still there."""
+    path = model_folder(home, name) / "inputs" / f"{inputs}.json"
+    if not path.exists():
+        return None
+    identity = str(json.loads(path.read_text())["bundle"])
+    return identity if (model_folder(home, name) / identity / FORM).exists() else None
+
+
+def remember(home: Home, name: str, inputs: str, identity: str) -> None:
+    path = model_folder(home, name) / "inputs" / f"{inputs}.json"
+    write_atomically(path, canonical_json({"bundle": identity}))

@@ -1,0 +1,55 @@
+"""Scores of stored models: the trees as text, the fits as JSON, the columns as declared."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.datasets.manifest import Column
+from headrace.errors import DeclarationError
+from headrace.models.fits import Fits, encode
+from headrace.models.record import BASELINE, ModelRecord
+
+Floats = npt.NDArray[np.float64]
+
+
+def predict(record: ModelRecord, table: pa.Table, *, definitions: Mapping[str, str]) -> Floats:
+    """Probability of the target for each row of `table`, float64.
+
+    `definitions` (view -> definition hash) says how the table's features were computed. Raises
+    DeclarationError when one the model uses differs: the same name would mean something else.
+    """
+    differing = sorted(
+        view for view in used_views(record) if definitions.get(view) != record.definitions[view]
+    )
+    if differing:
+        raise DeclarationError(
+            f"features of {', '.join(differing)} are not those the model was trained on",
+            where=f"{record.ref}, trained on {record.dataset}",
+            fix="release the dataset with these definitions and train on it",
+        )
+    return score(record.text(), record.features, record.fits(), table)
+
+
+def predict_baseline(record: ModelRecord, table: pa.Table) -> Floats:
+    """What the model without history says of the same rows."""
+    return score(record.text(BASELINE), record.baseline, record.fits(), table)
+
+
+def used_views(record: ModelRecord) -> set[str]:
+    """Views and transforms that the model's features come from."""
+    sources = {c.name.split("__", maxsplit=1)[0] for c in record.features if c.role == "feature"}
+    return sources & set(record.definitions)
+
+
+def score(trees: str, columns: Sequence[Column], fits: Fits, table: pa.Table) -> Floats:
+    """Run LightGBM's text format on the encoded columns."""
+    import lightgbm
+
+    matrix = encode(table, columns, fits)
+    if not len(matrix):
+        return np.empty(0)
+    booster = lightgbm.Booster(model_str=trees)
+    found: Floats = np.asarray(booster.predict(matrix), dtype=np.float64)
+    return found

@@ -1,0 +1,107 @@
+"""What a model is, as data."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from headrace.datasets.manifest import Column, Manifest
+from headrace.datasets.spec import NAME
+from headrace.errors import DeclarationError
+
+# What makes the trees the same in every process and on every machine: a fixed thread count, since
+# it is written into the model text, and no choice of algorithm by measured speed.
+FIXED = {
+    "objective": "binary",
+    "deterministic": True,
+    "force_col_wise": True,
+    "num_threads": 2,
+    "verbosity": -1,
+}
+_TYPES = ("int64", "float64", "bool", "string")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A gradient-boosted classifier on one dataset.
+
+    `features`, `baseline` and `segments` choose columns of the release by name or pattern
+    (`calendar__*`); `features=None` means all of them. `baseline` is what a model without history
+    may know; the same learner is trained on it, to show what history adds. Text columns are
+    categorical; `categorical` names others. `params` are LightGBM's. `margin` is how much log loss
+    a challenger may lose to the champion, at the worse end of the bootstrap interval.
+    """
+
+    name: str
+    dataset: str
+    baseline: tuple[str, ...]
+    features: tuple[str, ...] | None = None
+    categorical: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    params: dict[str, Any] = field(default_factory=dict, hash=False)
+    num_rounds: int = 300
+    early_stopping: int = 30
+    seed: int = 7
+    bootstrap: int = 2_000
+    margin: float = 0.001
+
+    def __post_init__(self) -> None:
+        where = f"model {self.name}"
+        if not NAME.fullmatch(self.name):
+            raise DeclarationError(
+                f"{self.name!r} is not a model name",
+                fix="lower-case letters, digits and underscores, starting with a letter",
+            )
+        if taken := sorted({*FIXED, "seed"} & set(self.params)):
+            raise DeclarationError(
+                f"params {taken} are fixed", where=where, fix="use ModelSpec.seed; drop the others"
+            )
+
+    def all_params(self) -> dict[str, Any]:
+        return {**self.params, **FIXED, "seed": self.seed}
+
+    def feature_columns(self, manifest: Manifest) -> tuple[Column, ...]:
+        if self.features is None:
+            return _usable(self.name, [c for c in manifest.columns if c.role == "feature"])
+        return self._chosen(self.features, manifest, "features")
+
+    def baseline_columns(self, manifest: Manifest) -> tuple[Column, ...]:
+        return self._chosen(self.baseline, manifest, "baseline")
+
+    def segment_columns(self, manifest: Manifest) -> tuple[Column, ...]:
+        return self._chosen(self.segments, manifest, "segments") if self.segments else ()
+
+    def categorical_columns(self, columns: Iterable[Column]) -> tuple[str, ...]:
+        """Text columns, and those named; in order of the columns."""
+        return tuple(
+            c.name
+            for c in columns
+            if c.type == "string" or any(fnmatchcase(c.name, p) for p in self.categorical)
+        )
+
+    def _chosen(
+        self, patterns: tuple[str, ...], manifest: Manifest, what: str
+    ) -> tuple[Column, ...]:
+        """Columns in the release's order; a pattern that fits none is a mistake."""
+        known = [c for c in manifest.columns if c.role in {"key", "spine", "feature"}]
+        for pattern in patterns:
+            if not any(fnmatchcase(column.name, pattern) for column in known):
+                raise DeclarationError(
+                    f"{what}: no column fits {pattern!r}",
+                    where=f"model {self.name} on {manifest.ref}",
+                    fix=f"choose from {', '.join(column.name for column in known)}",
+                )
+        return _usable(
+            self.name, [c for c in known if any(fnmatchcase(c.name, p) for p in patterns)]
+        )
+
+
+def _usable(name: str, columns: list[Column]) -> tuple[Column, ...]:
+    for column in columns:
+        if column.type not in _TYPES:
+            raise DeclarationError(
+                f"a {column.type} cannot be a feature",
+                where=f"model {name}, column {column.name}",
+                fix=f"make it one of {', '.join(_TYPES)} with a row transform",
+            )
+    return tuple(columns)

@@ -1,0 +1,203 @@
+"""Training: the same release, declaration and library give the same bytes in any process."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.clock import iso, now_us
+from headrace.datasets.manifest import Column
+from headrace.datasets.reader import Dataset
+from headrace.errors import DeclarationError
+from headrace.files import canonical_json, digest
+from headrace.home import Home
+from headrace.models.evaluate import Judged, assess, moments, truth
+from headrace.models.fits import Fits, encode, fit
+from headrace.models.record import (
+    BASELINE,
+    FITS,
+    FORM,
+    METRICS,
+    MODEL,
+    ModelRecord,
+    form_of,
+    load_record,
+    remember,
+    remembered,
+    write_bundle,
+)
+from headrace.models.score import Floats, score
+from headrace.models.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What a learner is trained from; `fits` saw the training rows only."""
+
+    spec: ModelSpec
+    fits: Fits
+    target: str
+    rows: pa.Table
+    valid: pa.Table
+
+
+@dataclass(frozen=True)
+class _Grown:
+    """A trained learner: its text, and what each column brought."""
+
+    columns: tuple[Column, ...]
+    text: str
+    rounds: int
+    gain: dict[str, float]
+
+    def forecast(self, fits: Fits, table: pa.Table) -> Floats:
+        """From the text that is stored, not from the learner in memory."""
+        return score(self.text, self.columns, fits, table)
+
+
+def train(dataset: Dataset, spec: ModelSpec, home: Home) -> ModelRecord:
+    """Train on the train split, stop by the valid split, judge on the test split; store the bundle.
+
+    The same inputs again return the stored record without training. Needs the extra `models`.
+    """
+    inputs = _inputs(dataset, spec)
+    known = remembered(home, spec.name, inputs)
+    if known is None:
+        known = _store(dataset, spec, home)
+        remember(home, spec.name, inputs, known)
+    return load_record(home, spec.name, known)
+
+
+def _inputs(dataset: Dataset, spec: ModelSpec) -> str:
+    """Digest of all that decides the bytes of the bundle."""
+    if spec.dataset != dataset.manifest.name:
+        raise DeclarationError(
+            f"model {spec.name} is declared on {spec.dataset}, not on {dataset.ref}",
+            fix="open the dataset the model names",
+        )
+    declared = {k: v for k, v in asdict(spec).items() if k != "margin"}
+    return digest(
+        {
+            "spec": declared,
+            "params": spec.all_params(),
+            "dataset": dataset.ref,
+            "content": dataset.content_hash,
+            "definitions": dict(dataset.manifest.definitions),
+            "library": _library(),
+        }
+    )
+
+
+def _library() -> str:
+    return f"lightgbm {version('lightgbm')}"
+
+
+def _store(dataset: Dataset, spec: ModelSpec, home: Home) -> str:
+    manifest = dataset.manifest
+    features, baseline = spec.feature_columns(manifest), spec.baseline_columns(manifest)
+    material = _material(dataset, spec, features + baseline)
+    grown, plain = (_grow(material, columns) for columns in (features, baseline))
+    draft = ModelRecord(
+        name=spec.name,
+        bundle_id="",
+        path=Path(),
+        dataset=manifest.ref,
+        content_hash=manifest.content_hash,
+        target=manifest.target,
+        features=features,
+        baseline=baseline,
+        segments=tuple(column.name for column in spec.segment_columns(manifest)),
+        definitions=manifest.definitions,
+        params={**spec.all_params(), "num_rounds": spec.num_rounds},
+        rounds=grown.rounds,
+        base_rate=float(truth(material.rows, manifest.target).mean()),
+        fits_id=material.fits.id,
+        library=_library(),
+        trained_at="",
+        metrics={},
+    )
+    test = dataset.split("test").arrow
+    judged = Judged(
+        y=truth(test, draft.target),
+        t=moments(test),
+        model=grown.forecast(material.fits, test),
+        baseline=plain.forecast(material.fits, test),
+        base_rate=draft.base_rate,
+        segments=test.select(list(draft.segments)),
+    )
+    metrics = assess(judged, rounds=spec.bootstrap, seed=spec.seed)
+    about = {"dataset": manifest.ref, "split": "test", "gain": grown.gain}
+    files = {
+        MODEL: grown.text.encode(),
+        BASELINE: plain.text.encode(),
+        FITS: material.fits.to_bytes(),
+        FORM: canonical_json(form_of(draft)),
+        METRICS: canonical_json({**metrics, **about}),
+    }
+    created = {"trained_at": iso(now_us()), "manifest_id": manifest.id}
+    return write_bundle(home, spec.name, files, created)
+
+
+def _material(dataset: Dataset, spec: ModelSpec, columns: tuple[Column, ...]) -> _Material:
+    rows, valid = (dataset.split(name).arrow for name in ("train", "valid"))
+    if not rows.num_rows or not valid.num_rows:
+        raise DeclarationError(
+            f"{dataset.ref} has {rows.num_rows} training and {valid.num_rows} validation rows",
+            where=f"model {spec.name}",
+            fix="widen the splits of the dataset, or wait until more labels are mature",
+        )
+    fits = fit(rows, tuple(dict.fromkeys(spec.categorical_columns(columns))))
+    return _Material(spec, fits, dataset.manifest.target, rows, valid)
+
+
+def _grow(material: _Material, columns: tuple[Column, ...]) -> _Grown:
+    import lightgbm
+
+    spec = material.spec
+    params = spec.all_params()
+    learning = _lightgbm_data(material, columns, material.rows)
+    booster = lightgbm.train(
+        params,
+        learning,
+        spec.num_rounds,
+        valid_sets=[_lightgbm_data(material, columns, material.valid, learning)],
+        callbacks=[lightgbm.early_stopping(spec.early_stopping, verbose=False)],
+    )
+    best = int(booster.best_iteration)
+    gain = booster.feature_importance("gain", iteration=best)
+    names = [column.name for column in columns]
+    return _Grown(
+        columns,
+        booster.model_to_string(num_iteration=best),
+        best,
+        {name: float(value) for name, value in zip(names, gain, strict=True)},
+    )
+
+
+def _lightgbm_data(
+    material: _Material,
+    columns: tuple[Column, ...],
+    table: pa.Table,
+    reference: Any = None,  # noqa: ANN401 - LightGBM has no types
+) -> Any:  # noqa: ANN401
+    import lightgbm
+
+    names = [column.name for column in columns]
+    return lightgbm.Dataset(
+        encode(table, columns, material.fits),
+        truth(table, material.target),
+        reference=reference,
+        feature_name=_safe(names),
+        categorical_feature=[
+            n for n, name in enumerate(names) if name in material.fits.vocabularies
+        ],
+        params=material.spec.all_params(),
+    )
+
+
+def _safe(names: Sequence[str]) -> list[str]:
+    """LightGBM refuses its own JSON characters in names; the bundle's column list is the truth."""
+    return ["".join(c if c.isalnum() or c == "_" else "_" for c in name) for name in names]

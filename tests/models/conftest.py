@@ -1,0 +1,48 @@
+import pytest
+
+import headrace
+from headrace.datasets import release
+from headrace.home import Home
+from headrace.models import ModelSpec, train
+from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
+
+MODEL = ModelSpec(
+    name="late",
+    dataset="delays",
+    baseline=("calendar__*",),
+    segments=("origin", "calendar__carrier"),
+    params={"learning_rate": 0.2, "num_leaves": 7},
+    num_rounds=40,
+    early_stopping=10,
+    bootstrap=200,
+)
+
+
+def released(home, rows=None, **changes):
+    given = {"definitions": DEFINITIONS, **changes}
+    release(
+        SPEC,
+        frame() if rows is None else rows,
+        inputs=INPUTS,
+        mode="declared",
+        code_revision="r1",
+        store=home.store,
+        **given,
+    )
+    return headrace.open("delays", home.store)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.delenv("HEADRACE_STORE", raising=False)
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def dataset(home):
+    return released(home)
+
+
+@pytest.fixture
+def record(home, dataset):
+    return train(dataset, MODEL, home)
