@@ -131,12 +131,24 @@ def heat(title: str, rows: Mapping[str, Sequence[float | None]], labels: Sequenc
                 shade = sum(value > step for step in HEAT_STEPS)
                 shades[shade].append(f"M{left + at * cell} {y}h{cell - 1}v{tall - 1}h{1 - cell}z")
     parts += [f'<path class="h{n}" d="{"".join(d)}"/>' for n, d in enumerate(shades) if d]
+    parts += _legend(width)
     if labels:
         parts += [
             _text(left, height - 7, labels[0]),
             _text(width - _RIGHT, height - 7, labels[-1], "end"),
         ]
     return svg(width, height, title, parts)
+
+
+def _legend(width: int) -> list[str]:
+    """What the shades mean, at the right of the title's line."""
+    words = [f"≤ {HEAT_STEPS[0]:g}", *(f"> {step:g}" for step in HEAT_STEPS)]
+    start = width - _RIGHT - 46 * len(words)
+    parts = []
+    for shade, word in enumerate(words):
+        x = start + 46 * shade
+        parts += [f'<path class="h{shade}" d="M{x} 8h10v10h-10z"/>', _text(x + 13, 17, word)]
+    return parts
 
 
 def timeline(

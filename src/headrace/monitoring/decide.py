@@ -36,7 +36,7 @@ class State:
 
 @dataclass(frozen=True)
 class Decision:
-    """`trigger_id` names what the action starts: the same evidence gives the same id, ever."""
+    """`trigger_id` names the retraining that this starts: same evidence, same id, ever."""
 
     action: Action
     reasons: tuple[str, ...]
@@ -49,8 +49,8 @@ class Decision:
 def decide(evidence: Sequence[Evidence], state: State, policy: Policy) -> Decision:
     """The action for one window. Pure: the same arguments give the same decision."""
     action, reasons = _action(evidence, state, policy)
-    acts = action in {"retrain", "investigate"}
-    return Decision(action, tuple(reasons), trigger_id(state, evidence) if acts else None)
+    trigger = trigger_id(state, evidence) if action == "retrain" else None
+    return Decision(action, tuple(reasons), trigger)
 
 
 def trigger_id(state: State, evidence: Sequence[Evidence]) -> str:

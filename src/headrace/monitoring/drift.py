@@ -94,7 +94,9 @@ def upper_limit(past: Sequence[float], cold: float, floor: float, settings: Dete
     """
     if len(past) < settings.min_history:
         return cold
-    logs = np.log(np.maximum(past, 1e-6))
+    # distances that are only noise differ wildly in logs; below this one they are all the same
+    quiet = floor * np.exp(-settings.spread * settings.least_spread)
+    logs = np.log(np.maximum(past, quiet))
     middle = float(np.median(logs))
     deviation = MAD_TO_DEVIATION * float(np.median(np.abs(logs - middle)))
     limit = float(np.exp(middle + settings.spread * max(deviation, settings.least_spread)))

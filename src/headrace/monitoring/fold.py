@@ -112,7 +112,7 @@ def _arrive(
 
 def _timely(decision: Decision, state: State, newest: int, trained_at: int | None) -> Decision:
     """The decision, or only a watch where its moment has passed."""
-    if decision.trigger_id is not None and state.window.end <= newest:
+    if decision.action in {"retrain", "investigate"} and state.window.end <= newest:
         why = "this window was decided before; evidence that came later starts nothing"
     elif decision.action == "retrain" and trained_at is not None and trained_at >= state.closes:
         why = "the model that serves now was trained after this window"

@@ -18,7 +18,7 @@ def pictures(run: MonitorRun) -> dict[str, str]:
     found = {
         "decisions": plots.timeline("Decisions, one window a bar", marks, labels, ACTION_STYLES),
         "heat": plots.heat(
-            "Columns: distance from their own past, relative to its limit",
+            "Columns: distance from their past / limit",
             heat_rows(run.results),
             labels,
         ),

@@ -20,14 +20,14 @@ from headrace.monitoring.spec import MonitorRun, MonitorSpec
 from headrace.monitoring.store import frozen_bins, profiles_of
 
 
-def monitor(
+def monitor(  # noqa: PLR0917
     spec: MonitorSpec,
     frame: pa.Table,
-    *,
+    scores: pa.Table | None,
+    slots: Sequence[Mapping[str, Any]],
     home: Home,
     now: int,
-    scores: pa.Table | None = None,
-    slots: Sequence[Mapping[str, Any]] = (),
+    *,
     policy: Policy | None = None,
     content: str | None = None,
     trained_at: int | None = None,
@@ -37,10 +37,10 @@ def monitor(
     Args:
         spec: what to watch.
         frame: `t` (int64 us, prediction times) and the watched columns, whole history, any order.
-        home: where profiles and the ledger live.
-        now: windows that end later are left for a later run.
         scores: `t`, `score`, `label` (0, 1, null) of out-of-sample predictions, or None.
         slots: what the gates said, see `read_slots`.
+        home: where profiles and the ledger live.
+        now: windows that end later are left for a later run.
         policy: instead of the one in the spec's file.
         content: names the rows of `frame` (a content hash), so that they are profiled once only.
         trained_at: training cut (us) of the model that serves.

@@ -1,0 +1,199 @@
+"""The decision table, and the law that no data fault ever retrains."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.clock import DAY
+from headrace.errors import DeclarationError
+from headrace.monitoring import Evidence, Policy, State, Window, advance, decide, load_policy
+from headrace.monitoring.decide import FAULTS
+from headrace.monitoring.evidence import KINDS, evidence_hash
+
+WEEK = Window(7, 14)
+POLICY = Policy(max_age=100 * DAY)
+FRESH = State("p", WEEK, 14 * DAY, trained_at=0)
+LASTING = replace(FRESH, streak=1)
+
+
+def found(kind, subject="s", severity="alarm", statistic=1.0):
+    return Evidence(kind, WEEK, subject, statistic, 0.5, severity, f"{kind} of {subject}.")
+
+
+LOSS, CONCEPT, FAULT = found("performance"), found("concept"), found("data_fault")
+MOVED = [found("population", subject, "notice") for subject in "abc"]
+
+CASES = [
+    # evidence, state, policy, action, a word of its reasons
+    ("nothing", [], FRESH, POLICY, "none", "Nothing"),
+    ("two columns, quorum three", MOVED[:2], FRESH, POLICY, "none", "quorum is 3"),
+    ("one column twice is one", [*MOVED[:2], MOVED[0]], FRESH, POLICY, "none", "quorum"),
+    ("quorum of columns", MOVED, FRESH, POLICY, "watch", "alone does not retrain"),
+    ("one gross move", [found("population")], FRESH, POLICY, "watch", "population of s"),
+    ("a shift that lasts, alone", MOVED, LASTING, POLICY, "watch", "alone"),
+    ("a shift that lasts, by a policy that trusts it", MOVED, LASTING,
+     replace(POLICY, retrain_on=("population",)), "retrain", "lasted 2"),
+    ("worse once", [LOSS], FRESH, POLICY, "watch", "1 of 2"),
+    ("worse twice", [LOSS], LASTING, POLICY, "retrain", "lasted 2"),
+    ("another cause the second time", [CONCEPT], LASTING, POLICY, "retrain", "concept of s"),
+    ("a notice is no cause", [found("performance", severity="notice")], LASTING, POLICY,
+     "none", ""),
+    ("worse, but the policy does not retrain on it", [LOSS], LASTING,
+     replace(POLICY, retrain_on=()), "watch", "alone"),
+    ("hysteresis of one", [LOSS], FRESH, replace(POLICY, hysteresis=1), "retrain", ""),
+    ("cooling down", [LOSS], replace(LASTING, retrained=(7 * DAY,)), POLICY, "watch", "Cooling"),
+    ("cooled down", [LOSS], replace(LASTING, retrained=(-14 * DAY,)), POLICY, "retrain", ""),
+    ("budget spent", [LOSS], replace(LASTING, retrained=(-90 * DAY, -50 * DAY)),
+     replace(POLICY, budget=2), "investigate", "budget"),
+    ("budget of an earlier period", [LOSS], replace(LASTING, retrained=(-400 * DAY, -50 * DAY)),
+     replace(POLICY, budget=2), "retrain", ""),
+    ("too old", [], replace(FRESH, closes=101 * DAY), POLICY, "retrain", "older"),
+    ("as old as allowed", [], replace(FRESH, closes=100 * DAY), POLICY, "none", ""),
+    ("too old, no schedule", [], replace(FRESH, closes=101 * DAY),
+     replace(POLICY, retrain_on=("concept",)), "none", ""),
+    ("age unknown", [], replace(FRESH, trained_at=None, closes=900 * DAY), POLICY, "none", ""),
+    ("planned", [found("schedule")], FRESH, POLICY, "retrain", "schedule of s"),
+    ("fault", [FAULT], FRESH, POLICY, "investigate", "data_fault of s"),
+    ("fault and worse", [FAULT, LOSS], LASTING, POLICY, "investigate", "Nothing is retrained"),
+    ("fault and too old", [FAULT], replace(FRESH, closes=101 * DAY), POLICY, "investigate", ""),
+    ("slight fault and worse", [found("data_fault", severity="notice"), LOSS], LASTING, POLICY,
+     "watch", "doubtful"),
+    ("volume", [found("volume")], LASTING, POLICY, "investigate", ""),
+    ("stale table", [found("staleness")], LASTING, POLICY, "investigate", ""),
+    ("contract changed", [found("contract", severity="notice")], FRESH, POLICY, "watch", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("evidence", "state", "policy", "action", "words"),
+    [case[1:] for case in CASES],
+    ids=[case[0] for case in CASES],
+)
+def test_decision(evidence, state, policy, action, words):
+    decision = decide(evidence, state, policy)
+    assert decision.action == action
+    assert words in " ".join(decision.reasons)
+    assert decision.reasons
+    assert (decision.trigger_id is not None) == (action == "retrain")
+
+
+EVIDENCE = st.builds(
+    found, st.sampled_from(KINDS), st.sampled_from("abcd"), st.sampled_from(["notice", "alarm"])
+)
+STATES = st.builds(
+    lambda streak, trained, past: replace(FRESH, streak=streak, trained_at=trained, retrained=past),
+    st.integers(0, 9),
+    st.none() | st.integers(-500 * DAY, 14 * DAY),
+    st.lists(st.integers(-500 * DAY, 7 * DAY), max_size=3).map(tuple),
+)
+POLICIES = st.builds(
+    Policy,
+    quorum=st.integers(1, 3),
+    hysteresis=st.integers(1, 3),
+    retrain_on=st.sets(st.sampled_from(["concept", "performance", "schedule", "population"])).map(
+        lambda kinds: tuple(sorted(kinds))
+    ),
+    cool_down=st.integers(0, 60).map(lambda d: d * DAY),
+    budget=st.integers(0, 3),
+    max_age=st.none() | st.just(DAY),
+)
+
+
+@given(st.lists(EVIDENCE, max_size=8), STATES, POLICIES, st.sampled_from(sorted(FAULTS)),
+       st.sampled_from(["notice", "alarm"]))  # fmt: skip
+def test_no_fault_ever_retrains(evidence, state, policy, kind, severity):
+    assert decide([*evidence, found(kind, severity=severity)], state, policy).action != "retrain"
+
+
+@given(st.lists(EVIDENCE, max_size=8), STATES, POLICIES)
+def test_decisions_are_pure_and_do_not_depend_on_the_order_of_evidence(evidence, state, policy):
+    one, other = decide(evidence, state, policy), decide(evidence[::-1], state, policy)
+    assert (one.action, one.trigger_id) == (other.action, other.trigger_id)
+    assert one == decide(evidence, state, policy)
+
+
+@given(st.lists(st.lists(EVIDENCE, max_size=4), max_size=40), POLICIES)
+def test_cool_down_and_budget_hold_over_any_history(history, policy):
+    state, fired = replace(FRESH, trained_at=None), []
+    for week, evidence in enumerate(history):
+        state = replace(state, window=Window(week * 7, week * 7 + 7), closes=(week * 7 + 7) * DAY)
+        decision = decide(evidence, state, policy)
+        if decision.action == "retrain":
+            fired.append(state.closes)
+        state = advance(state, evidence, decision, policy)
+    assert all(b - a >= policy.cool_down for a, b in pairwise(fired))
+    assert len(fired) <= policy.budget
+
+
+def test_a_faulty_window_neither_breaks_nor_feeds_a_streak():
+    state = advance(FRESH, [LOSS], decide([LOSS], FRESH, POLICY), POLICY)
+    assert state.streak == 1
+    state = advance(state, [FAULT, LOSS], decide([FAULT, LOSS], state, POLICY), POLICY)
+    assert state.streak == 1
+    assert decide([LOSS], state, POLICY).action == "retrain"
+
+
+def test_a_quiet_window_ends_a_streak_and_a_retraining_too():
+    assert advance(LASTING, [], decide([], LASTING, POLICY), POLICY).streak == 0
+    after = advance(LASTING, [LOSS], decide([LOSS], LASTING, POLICY), POLICY)
+    assert (after.streak, after.retrained, after.trained_at) == (0, (14 * DAY,), 14 * DAY)
+
+
+def test_trigger_ids_follow_the_facts_only():
+    base = decide([LOSS], LASTING, POLICY).trigger_id
+    reworded = replace(LOSS, sentence="Other words.", statistic=LOSS.statistic + 1e-12)
+    assert decide([reworded], LASTING, POLICY).trigger_id == base
+    worse = replace(LOSS, statistic=2.0)
+    assert decide([worse], LASTING, POLICY).trigger_id != base
+    assert decide([LOSS], replace(LASTING, pipeline="q"), POLICY).trigger_id != base
+    assert decide([LOSS], replace(LASTING, window=Window(14, 21)), POLICY).trigger_id != base
+
+
+def test_evidence_survives_json_even_with_an_infinite_statistic():
+    one = found("staleness", statistic=float("inf"))
+    back = Evidence.from_json(one.to_json())
+    assert evidence_hash([back]) == evidence_hash([one])
+
+
+# -- the reviewed file -----------------------------------------------------------------------------
+
+
+def load(tmp_path, text):
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+    return load_policy(path)
+
+
+def test_a_policy_is_read_with_its_durations(tmp_path):
+    text = "version: 1\nquorum: 2\ncool_down: 14d\nmax_age: 90d\ndetection: {spread: 4}\n"
+    policy = load(tmp_path, text)
+    assert (policy.quorum, policy.cool_down, policy.max_age) == (2, 14 * DAY, 90 * DAY)
+    assert policy.detection.spread == 4.0
+    assert policy.hash != Policy().hash
+    assert load(tmp_path, "version: 1\n").hash == Policy().hash
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("quorum: 2", "version: 1"),
+        ("[]", "not a monitoring policy"),
+        ("version: 1\nquorums: 2", "'quorums'"),
+        ("version: 1\nquorum: two", "expected int"),
+        ("version: 1\nquorum: true", "expected int"),
+        ("version: 1\nquorum: 0", "start at 1"),
+        ("version: 1\ncool_down: 28", "a duration such as"),
+        ("version: 1\ncool_down: 4 weeks", "not a duration"),
+        ("version: 1\nretrain_on: [data_fault]", "retraining on data_fault"),
+        ("version: 1\nretrain_on: concept", "expected"),
+        ("version: 1\ndetection: {spreads: 3}", "'spreads'"),
+        ("version: 1\ndetection: {spread: wide}", "expected float"),
+        ("version: 1\ndetection: [3]", "keys and values"),
+    ],
+)
+def test_a_policy_with_anything_unknown_is_refused(tmp_path, text, words):
+    with pytest.raises(DeclarationError, match=words):
+        load(tmp_path, text)
