@@ -133,7 +133,7 @@ def _contract(
     new = sorted(now - before)
     if not new or not before:
         return []
-    sentence = f"The contract of {table} changed to {', '.join(new)}."
+    sentence = f"The contract of {table} changed to {', '.join(one[:12] for one in new)}."
     return [Evidence("contract", window, table, len(new), 0, "notice", sentence)]
 
 
