@@ -10,7 +10,7 @@ MONITOR = MonitorSpec(
     anchor="2013-01-01",
     # flights are dated in New York: five hours behind UTC keeps a flight day in one piece all year
     offset="-5h",
-    # dates and flight numbers say nothing about the population; outcomes are judged with the scores,
+    # dates and flight numbers say nothing about the population; outcomes are judged with scores,
     # once they are mature
     exclude=("year", "month", "day", "flight", "late", "arrival_delay", "status", "label_reason"),
     # as long as the label takes: horizon 36 h, settle 12 h
