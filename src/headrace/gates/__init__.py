@@ -1,0 +1,16 @@
+"""Gates: suites compiled to one scan of a batch, and the verdict on it."""
+
+from headrace.gates.judge import judge
+from headrace.gates.judgement import Judgement, Result, Verdict
+from headrace.gates.suite import Expectation, Suite, load_suite, parse_suite
+
+__all__ = [
+    "Expectation",
+    "Judgement",
+    "Result",
+    "Suite",
+    "Verdict",
+    "judge",
+    "load_suite",
+    "parse_suite",
+]

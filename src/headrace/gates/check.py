@@ -1,0 +1,85 @@
+"""A compiled check: the aggregates it needs, how to read them, and which rows fail."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.sql import ident
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found. `reason` says it in words if it failed.
+
+    `elements` are the rows looked at, `missing` the nulls among them, `unexpected` the failing rows
+    (of a distinct-values check: the failing values); None where that means nothing.
+    """
+
+    success: bool
+    observed: Any = None
+    elements: int | None = None
+    missing: int | None = None
+    unexpected: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which rows a check looks at, and the share of them that must pass."""
+
+    where: str = ""
+    words: str = ""
+    mostly: float = 1.0
+
+    def only(self, predicate: str = "") -> str:
+        """`predicate` within the scope; empty if that is every row."""
+        return " AND ".join(part for part in (self.where, predicate) if part)
+
+    def count(self, predicate: str = "") -> str:
+        """An aggregate: rows in scope for which `predicate` is true."""
+        condition = self.only(predicate)
+        return f"count(*) FILTER (WHERE {condition})" if condition else "count(*)"
+
+    def aggregate(self, call: str) -> str:
+        return f"{call} FILTER (WHERE {self.where})" if self.where else call
+
+
+Reader = Callable[[Sequence[Any]], Outcome]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One expectation over one schema.
+
+    Attributes:
+        columns: what it is about, shown in samples.
+        expected: the expectation in words: 'distance is between 15 and 5000'.
+        aggregates: SQL aggregates over the batch; equal texts are computed once for all checks.
+        read: the aggregates' values, in order, to the outcome.
+        failing: predicate of the failing rows; empty if it has none.
+        among: predicate of the rows that `repeated` are counted among.
+        repeated: columns whose combination may occur once; the failing rows need a second query.
+    """
+
+    columns: tuple[str, ...]
+    expected: str
+    aggregates: tuple[str, ...]
+    read: Reader
+    failing: str = ""
+    among: str = ""
+    repeated: tuple[str, ...] = ()
+
+    def failing_rows(self) -> str:
+        """A query over `batch` with its `_row` numbers: those of the failing rows, ascending."""
+        if not self.repeated:
+            return f"SELECT _row FROM batch WHERE {self.failing} ORDER BY _row"  # noqa: S608
+        keys = ", ".join(ident(name) for name in self.repeated)
+        return (
+            f"SELECT _row FROM (SELECT _row, count(*) OVER (PARTITION BY {keys}) AS _times"  # noqa: S608
+            f" FROM batch WHERE {self.among or 'TRUE'}) WHERE _times > 1 ORDER BY _row"
+        )
+
+
+def enough(considered: int, unexpected: int, mostly: float) -> bool:
+    """The share that passes, computed as the reference computes it; nothing to check is a pass."""
+    return considered == 0 or (considered - unexpected) / considered >= mostly

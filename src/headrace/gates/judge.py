@@ -1,0 +1,217 @@
+"""Judge a batch: contract, invariants, suite; then the verdict, and which rows pass."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.contracts import Conformed, Contract, Violation
+from headrace.gates.engine import Finding, Rows, run
+from headrace.gates.judgement import Judgement, Result, Verdict
+from headrace.gates.rules import plan_for
+from headrace.gates.samples import SAMPLE, sample_rows, violation_samples
+from headrace.gates.suite import Suite
+
+
+def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
+    """The verdict on a conformed batch, and which of its rows may pass.
+
+    A broken contract blocks; rows that the contract or an invariant rejects are quarantined; then
+    each expectation does what its action says. More quarantined rows than the suite allows block
+    the batch. A check that crashes, or names a column that is not there, is an ERROR: it never
+    passes, and is never held against the data.
+    """
+    broken = [*_violations(conformed), *_warnings(conformed)]
+    if conformed.table is None:
+        nothing = contract.arrow_schema().empty_table()
+        return _conclude(suite, contract, conformed, broken, _separate(nothing, {}))
+    table = conformed.table
+    plan = plan_for(suite, contract, table.schema)
+    findings = run(plan, table, sample=SAMPLE)
+    rejected = _bad_rows(conformed, table)
+    results = [
+        *broken,
+        *(
+            _bad_row_result(rule, rows, conformed, table, contract.primary_key)
+            for rule, rows in rejected.items()
+        ),
+        *(_result(finding, contract, table) for finding in findings),
+    ]
+    rejected |= {f.rule.id: f.rows for f in findings if _quarantines(f)}
+    return _conclude(suite, contract, conformed, results, _separate(table, rejected))
+
+
+def _quarantines(finding: Finding) -> bool:
+    failed = finding.outcome is not None and not finding.outcome.success
+    return failed and finding.rule.action == "quarantine"
+
+
+# results
+
+
+def _violations(conformed: Conformed) -> list[Result]:
+    """One result for each field that breaks the contract."""
+    by_field: dict[str, list[Violation]] = {}
+    for violation in conformed.violations:
+        by_field.setdefault(violation.field, []).append(violation)
+    return [_violation_result(name, found) for name, found in by_field.items()]
+
+
+def _violation_result(name: str, found: Sequence[Violation]) -> Result:
+    """Counts are those that the contract lists; the judgement has the number of all."""
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    return Result(
+        id=f"contract:{name or 'rows'}",
+        kind="contract",
+        type="contract_violation",
+        columns=(name,) if name else (),
+        status="fail",
+        expected=found[0].expected,
+        unexpected_count=len(found),
+        sample=violation_samples(found),
+        reason=f"{found[0]}{more}",
+    )
+
+
+def _warnings(conformed: Conformed) -> list[Result]:
+    return [
+        Result(
+            id=f"contract:warning:{number}",
+            kind="contract",
+            type="contract_warning",
+            severity="warning",
+            action="warn",
+            status="fail",
+            reason=str(warning),
+        )
+        for number, warning in enumerate(conformed.warnings, 1)
+    ]
+
+
+def _bad_rows(conformed: Conformed, table: pa.Table) -> dict[str, Rows]:
+    """Positions of the rows that the contract rejects, by the rule that does."""
+    if not conformed.bad_rows:
+        return {}
+    lines = table["_line"].to_numpy()
+    by_rule: dict[str, list[int]] = {}
+    for problem in conformed.bad_rows:
+        by_rule.setdefault(f"contract:{problem.rule}", []).append(problem.line)
+    return {rule: np.flatnonzero(np.isin(lines, wanted)) for rule, wanted in by_rule.items()}
+
+
+def _bad_row_result(
+    rule: str, rows: Rows, conformed: Conformed, table: pa.Table, keys: Sequence[str]
+) -> Result:
+    problems = [p for p in conformed.bad_rows if f"contract:{p.rule}" == rule]
+    more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
+    fields = tuple(dict.fromkeys(p.field for p in problems if p.field))
+    return Result(
+        id=rule,
+        kind="contract",
+        type="contract_row",
+        columns=fields,
+        action="quarantine",
+        status="fail",
+        unexpected_count=len(rows),
+        element_count=table.num_rows,
+        sample=sample_rows(table, rows, keys, fields),
+        reason=f"line {problems[0].line}: {problems[0].reason}{more}",
+    )
+
+
+def _result(finding: Finding, contract: Contract, table: pa.Table) -> Result:
+    rule, outcome = finding.rule, finding.outcome
+    base = Result(
+        id=rule.id,
+        kind=rule.kind,
+        type=rule.type,
+        columns=rule.columns,
+        severity=rule.severity,
+        action=rule.action,
+        expected=rule.check.expected if rule.check else "",
+        note=rule.note,
+    )
+    if outcome is None:
+        return replace(base, status="error", reason=f"the check crashed: {finding.error}")
+    return replace(
+        base,
+        status="pass" if outcome.success else "fail",
+        observed=outcome.observed,
+        unexpected_count=outcome.unexpected,
+        missing_count=outcome.missing,
+        element_count=outcome.elements,
+        sample=sample_rows(table, finding.rows, contract.primary_key, rule.columns),
+        reason="" if outcome.success else outcome.reason,
+    )
+
+
+# verdict
+
+
+def _conclude(
+    suite: Suite,
+    contract: Contract,
+    conformed: Conformed,
+    results: Sequence[Result],
+    separated: tuple[pa.Table, pa.Table],
+) -> Judgement:
+    passing, quarantined = separated
+    total = passing.num_rows + quarantined.num_rows
+    results = [*results, *_share_result(suite, quarantined.num_rows, total)]
+    gravest = max((r.verdict for r in results), key=lambda v: v.gravity, default=Verdict.PASS)
+    return Judgement(
+        verdict=gravest,
+        results=tuple(results),
+        suite=suite.name,
+        suite_hash=suite.hash,
+        contract_hash=contract.hash,
+        delivered=conformed.delivered,
+        conformed=total,
+        quarantined_count=quarantined.num_rows,
+        repeated=conformed.repeated,
+        violation_count=conformed.violation_count,
+        violations=tuple(conformed.violations),
+        passing=passing,
+        quarantined=quarantined,
+    )
+
+
+def _share_result(suite: Suite, quarantined: int, total: int) -> list[Result]:
+    """A result only where too many rows failed: that is a bad batch, not some bad rows."""
+    if quarantined <= suite.max_quarantined_share * total:
+        return []
+    allowed = f"{suite.max_quarantined_share:.4g}"
+    return [
+        Result(
+            id="quarantined_share",
+            kind="expectation",
+            type="quarantined_share",
+            status="fail",
+            observed=quarantined / total,
+            expected=f"a share of at most {allowed} of the rows is quarantined",
+            unexpected_count=quarantined,
+            element_count=total,
+            reason=f"{quarantined} of {total} rows are quarantined, more than a share of {allowed}",
+        )
+    ]
+
+
+def _separate(table: pa.Table, rejected: Mapping[str, Rows]) -> tuple[pa.Table, pa.Table]:
+    """(rows that pass, rows that do not, with the ids of every check that each failed)."""
+    bad = np.zeros(table.num_rows, dtype=np.bool_)
+    for rows in rejected.values():
+        bad[rows] = True
+    if not bad.any():
+        return table, _with_reasons(table.slice(0, 0), [])
+    reasons: dict[int, list[str]] = {int(row): [] for row in np.flatnonzero(bad)}
+    for rule, rows in rejected.items():
+        for row in rows:
+            reasons[int(row)].append(rule)
+    kept = table.take(pa.array(np.flatnonzero(~bad)))
+    lost = table.take(pa.array(np.flatnonzero(bad)))
+    return kept, _with_reasons(lost, list(reasons.values()))
+
+
+def _with_reasons(table: pa.Table, reasons: list[list[str]]) -> pa.Table:
+    return table.append_column("_reasons", pa.array(reasons, pa.list_(pa.string())))

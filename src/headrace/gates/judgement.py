@@ -1,0 +1,187 @@
+"""What the gate says of a batch: verdict, results, the rows that pass and those that do not."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.contracts import Violation
+from headrace.files import canonical_json
+
+
+class Verdict(StrEnum):
+    """In order of gravity; the gravest finding decides."""
+
+    PASS = "PASS"  # noqa: S105
+    WARN = "WARN"
+    QUARANTINE = "QUARANTINE"
+    BLOCK = "BLOCK"
+    ERROR = "ERROR"
+
+    @property
+    def gravity(self) -> int:
+        return list(Verdict).index(self)
+
+    @property
+    def publishes(self) -> bool:
+        """Whether the passing rows are published; else the batch stays pending."""
+        return self.gravity < Verdict.BLOCK.gravity
+
+
+_FAILED = {"warn": Verdict.WARN, "quarantine": Verdict.QUARANTINE, "block": Verdict.BLOCK}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check of one batch.
+
+    Attributes:
+        kind: contract | invariant | expectation.
+        status: pass | fail | error. An error is a check that crashed: it says nothing of the data.
+        observed: the value found, of a check on a whole column or table.
+        unexpected_count: failing rows (failing values, of a distinct-values check).
+        sample: up to 20 failing rows: {"line", "key": {..}, "values": {..}}; of a broken contract
+            {"line", "field", "expected", "got"}.
+        reason: a failed check in words, or what the check died of.
+        note: why the check exists, as declared.
+    """
+
+    id: str
+    kind: str
+    type: str
+    columns: tuple[str, ...] = ()
+    severity: str = "critical"
+    action: str = "block"
+    status: str = "pass"
+    observed: Any = None
+    expected: str = ""
+    unexpected_count: int | None = None
+    missing_count: int | None = None
+    element_count: int | None = None
+    sample: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    reason: str = ""
+    note: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.status == "error":
+            return Verdict.ERROR
+        return _FAILED[self.action] if self.status == "fail" else Verdict.PASS
+
+    def document(self) -> dict[str, Any]:
+        """JSON values; what equals its default is left out."""
+        full = {f.name: getattr(self, f.name) for f in fields(self)}
+        shown = {f.name: full[f.name] for f in fields(self) if full[f.name] != f.default}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in shown.items()}
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Result":
+        tuples = {k: tuple(v) for k, v in document.items() if k in {"columns", "sample"}}
+        return cls(**{**document, **tuples})
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The gate's answer for one batch.
+
+    Attributes:
+        passing: rows that no check quarantined, in the batch's order; with BLOCK and ERROR too, but
+            then they stay pending. None when read back from JSON.
+        quarantined: the other rows, with `_reasons` (list<string>): the ids of what they failed.
+            passing + quarantined = conformed, always. None when read back from JSON.
+        violations: the ways in which the batch breaks its contract, as `conform` found them (as
+            many as it keeps; `violation_count` counts all).
+        delivered: rows delivered; `repeated` of them were exact copies and dropped, `conformed` are
+            the rows judged.
+    """
+
+    verdict: Verdict
+    results: tuple[Result, ...]
+    suite: str = ""
+    suite_hash: str = ""
+    contract_hash: str = ""
+    delivered: int = 0
+    conformed: int = 0
+    quarantined_count: int = 0
+    repeated: int = 0
+    violation_count: int = 0
+    violations: tuple[Violation, ...] = ()
+    passing: pa.Table = field(default=None, compare=False, repr=False)
+    quarantined: pa.Table = field(default=None, compare=False, repr=False)
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        """Results that did not pass, gravest first."""
+        return tuple(
+            sorted(
+                (r for r in self.results if r.status != "pass"), key=lambda r: -r.verdict.gravity
+            )
+        )
+
+    def to_json(self) -> str:
+        """Compact canonical JSON of everything but the rows."""
+        kept = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name not in {"results", "violations", "passing", "quarantined"}
+        }
+        results = [result.document() for result in self.results]
+        return canonical_json(
+            {**kept, "results": results, "violations": [_plain(v) for v in self.violations]}
+        ).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Judgement":
+        document = json.loads(text)
+        return cls(
+            **{
+                **document,
+                "verdict": Verdict(document["verdict"]),
+                "results": tuple(Result.of(r) for r in document["results"]),
+                "violations": tuple(Violation(**v) for v in document["violations"]),
+            }
+        )
+
+    def summary(self) -> str:
+        """One sentence: the verdict and its gravest reason."""
+        failed = self.failed
+        counted = f"{len(self.results)} checks on {self.conformed} rows"
+        if not failed:
+            return f"{self.verdict}: {counted} passed"
+        more = f" (and {len(failed) - 1} more of {counted})" if len(failed) > 1 else f" ({counted})"
+        return f"{self.verdict}: {failed[0].reason}{more}"
+
+    def markdown(self, limit: int = 20) -> str:
+        """A short table: what failed, gravest first, and how much passed."""
+        failed = self.failed
+        lines = [f"**{self.verdict}** {self._counts()}"]
+        if failed:
+            lines += ["", "| check | result | why |", "|---|---|---|"]
+            lines += [
+                f"| {_cell(r.id)} | {r.verdict} | {_cell(r.reason)} |" for r in failed[:limit]
+            ]
+        if len(failed) > limit:
+            lines += ["", f"{len(failed) - limit} more failed."]
+        lines += ["", f"{len(self.results) - len(failed)} of {len(self.results)} checks passed."]
+        return "\n".join(lines)
+
+    def _counts(self) -> str:
+        parts = [f"{self.conformed} rows"]
+        if self.quarantined_count:
+            parts.append(f"{self.quarantined_count} quarantined")
+        if self.repeated:
+            parts.append(f"{self.repeated} exact repetitions dropped")
+        if self.violation_count:
+            parts.append(f"{self.violation_count} contract violations")
+        return ", ".join(parts)
+
+
+def _plain(violation: Violation) -> dict[str, Any]:
+    return {f.name: getattr(violation, f.name) for f in fields(violation)}
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,232 @@
+"""Every compiled expectation answers as Great Expectations' pandas engine does.
+
+Compared on generated batches: success, element count, missing count, unexpected count, observed
+value, and which rows fail. Where the reference is inconsistent, the case says so and what we do.
+"""
+
+import math
+import random
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+from gx_reference import Reference, ours
+
+from headrace.gates.vocabulary import VOCABULARY
+
+WORDS = (
+    *("a", "b", "A1", "N123AA", "n9", "", " ", "x y", "a\n", "0", "10:30"),
+    *("Zürich", "É", "e\u0301", "日本語", "٣", "\u2028", "\U0001f6eb", "a\u00a0b"),
+)
+FLOATS = (math.nan, 0.0, -0.0, 0.5, 1.0, 2.5, -7.25, 1e9, 2.0**60, math.inf)
+LIMITS = (
+    {"min_value": -1},
+    {"max_value": 2.5},
+    {"min_value": 0, "max_value": 3},
+    {"min_value": 0, "max_value": 3, "strict_min": True},
+    {"min_value": 0, "max_value": 3, "strict_max": True},
+    {"min_value": 1, "max_value": 1},
+)
+CONDITIONS = (
+    "j > 1",
+    'i != 2 and u == "a"',
+    "(i >= 0 and y < 2.5) or j in [1, 2, -3]",
+    "s.notnull()",
+    "x.isnull() and b == True",
+)
+MOMENTS = ("2013-01-02T00:00:00Z", "2013-01-04T00:00:00Z")
+
+
+def batch(seed: int, rows: int, nulls: float) -> pa.Table:
+    """i, x, s, t hold nulls (x NaN and infinity too); j, y, u, b do not; z is always null."""
+    chance = random.Random(f"{seed} {rows} {nulls}")
+
+    def column(draw, kind, share):
+        return pa.array([None if chance.random() < share else draw() for _ in range(rows)], kind)
+
+    def moment():
+        return datetime(2013, 1, chance.randint(1, 5), tzinfo=UTC)
+
+    return pa.table(
+        {
+            "i": column(lambda: chance.randint(-3, 8), pa.int64(), nulls),
+            "j": column(lambda: chance.randint(-3, 8), pa.int64(), 0),
+            "x": column(lambda: chance.choice(FLOATS), pa.float64(), nulls),
+            "y": column(lambda: chance.choice(FLOATS[1:7]), pa.float64(), 0),
+            "s": column(lambda: chance.choice(WORDS), pa.string(), nulls),
+            "u": column(lambda: chance.choice(WORDS), pa.string(), 0),
+            "t": column(moment, pa.timestamp("us", "UTC"), nulls),
+            "b": column(lambda: chance.random() < 0.5, pa.bool_(), 0),
+            "z": column(lambda: None, pa.float64(), 1),
+        }
+    )
+
+
+BATCHES = [
+    batch(seed, rows, nulls)
+    for seed, rows, nulls in [
+        *((0, rows, 0.0) for rows in (0, 1, 60)),
+        *((1, rows, 0.25) for rows in (3, 40, 150)),
+        (2, 25, 1.0),
+    ]
+]
+
+
+def on(columns: str, kind: str, *options: dict) -> list[tuple[str, dict]]:
+    return [(kind, {"column": name, **extra}) for name in columns for extra in (options or ({},))]
+
+
+ROWS = [
+    *on("ixst", "expect_column_values_to_not_be_null"),
+    *on("ixst", "expect_column_values_to_be_null"),
+    *on("ijxyz", "expect_column_values_to_be_between", *LIMITS),
+    *on(
+        "t",
+        "expect_column_values_to_be_between",
+        {"min_value": MOMENTS[0], "max_value": MOMENTS[1]},
+        {"min_value": MOMENTS[0], "strict_min": True},
+    ),
+    *on("ijxy", "expect_column_values_to_be_in_set", {"value_set": [1, 2, 2.5]}),
+    *on("su", "expect_column_values_to_be_in_set", {"value_set": ["a", "Zürich", "É", "it's"]}),
+    *on("ijxy", "expect_column_values_to_not_be_in_set", {"value_set": [1, 2, 2.5]}),
+    *on("su", "expect_column_values_to_not_be_in_set", {"value_set": ["a", "Zürich", "É"]}),
+    *on(
+        "su",
+        "expect_column_values_to_match_regex",
+        {"regex": r"^\w+$"},
+        {"regex": r"^[\w\s]*$"},
+        {"regex": r"\d"},
+        {"regex": r"^[^\d\s]"},
+        {"regex": r"\S\s?$"},
+        {"regex": r"(?i)^(É|[a-z]{0,2})$"},
+        {"regex": "[\\u00c0-\\u017f]"},
+        {"regex": r"^(?P<carrier>[A-Z]\d{2,4}|a)[]A]*\Z"},
+        {"regex": r"\W"},
+    ),
+    *on("su", "expect_column_values_to_not_match_regex", {"regex": r"^\D*$"}, {"regex": "a."}),
+    *on("su", "expect_column_value_lengths_to_be_between", {"min_value": 1, "max_value": 2}),
+    *on("su", "expect_column_value_lengths_to_be_between", {"min_value": 2, "strict_min": True}),
+    *on("su", "expect_column_value_lengths_to_equal", {"value": 2}),
+    *on("ijxystb", "expect_column_values_to_be_unique"),
+    *(
+        ("expect_compound_columns_to_be_unique", {"column_list": list(columns), **extra})
+        for columns in ("ix", "js", "ixst")
+        for extra in (
+            {},
+            {"ignore_row_if": "any_value_is_missing"},
+            {"ignore_row_if": "never"},
+        )
+    ),
+    *(
+        (kind, {"column_A": first, "column_B": second, **extra})
+        for kind in (
+            "expect_column_pair_values_a_to_be_greater_than_b",
+            "expect_column_pair_values_to_be_equal",
+        )
+        for first, second in ("ij", "xy", "ix")
+        for extra in (
+            {},
+            {"ignore_row_if": "either_value_is_missing"},
+            {"ignore_row_if": "neither"},
+        )
+    ),
+    (
+        "expect_column_pair_values_a_to_be_greater_than_b",
+        {"column_A": "i", "column_B": "j", "or_equal": True},
+    ),
+]
+COLUMNS = [
+    ("expect_table_row_count_to_be_between", {"min_value": 2, "max_value": 100}),
+    ("expect_table_row_count_to_equal", {"value": 60}),
+    ("expect_table_columns_to_match_set", {"column_set": ["i", "j"]}),
+    ("expect_table_columns_to_match_set", {"column_set": list("zbtusyxji")}),
+    ("expect_table_columns_to_match_set", {"column_set": ["i", "j"], "exact_match": False}),
+    ("expect_table_columns_to_match_set", {"column_set": ["i", "q"], "exact_match": False}),
+    *on("iq", "expect_column_to_exist"),
+    *on("ijyz", "expect_column_mean_to_be_between", *LIMITS[:3]),
+    *on("ijyz", "expect_column_median_to_be_between", *LIMITS[:3]),
+    *on("ijyz", "expect_column_stdev_to_be_between", *LIMITS[:3]),
+    *on("ijyz", "expect_column_sum_to_be_between", *LIMITS),
+    *on("ijxyz", "expect_column_min_to_be_between", *LIMITS),
+    *on("ijxyz", "expect_column_max_to_be_between", *LIMITS),
+    *on("t", "expect_column_min_to_be_between", {"min_value": MOMENTS[0]}),
+    *on("t", "expect_column_max_to_be_between", {"max_value": MOMENTS[1], "strict_max": True}),
+    *on("ijxystbz", "expect_column_unique_value_count_to_be_between", LIMITS[2]),
+    *on(
+        "ijxystbz",
+        "expect_column_proportion_of_unique_values_to_be_between",
+        {"min_value": 0.1, "max_value": 0.9},
+        {"max_value": 1, "strict_max": True},
+    ),
+    *on(
+        "ijxystz",
+        "expect_column_proportion_of_non_null_values_to_be_between",
+        {"min_value": 0.5},
+    ),
+    *on("su", "expect_column_distinct_values_to_be_in_set", {"value_set": ["a", "b", "É"]}),
+    *on("ijxy", "expect_column_distinct_values_to_be_in_set", {"value_set": [1, 2, 0.5, 0]}),
+]
+CONDITIONED = [
+    (kind, {**kwargs, "row_condition": condition, "condition_parser": "pandas"})
+    for number, (kind, kwargs) in enumerate((ROWS + COLUMNS)[::2])
+    if not kind.startswith(("expect_table_columns", "expect_column_to_exist"))
+    for condition in [CONDITIONS[number % len(CONDITIONS)]]
+]
+
+
+# The reference counts the strangers among distinct values and observes nothing; we name them.
+UNOBSERVED = {"expect_column_distinct_values_to_be_in_set"}
+
+
+def same(observed, reference) -> bool:
+    if observed is None:  # of no moments the reference says "NaT", of no numbers nothing
+        return reference in {None, "NaT"}
+    if isinstance(observed, int | float):
+        return math.isclose(observed, reference, rel_tol=1e-12, abs_tol=1e-12)
+    if isinstance(observed, str):
+        return datetime.fromisoformat(observed) == datetime.fromisoformat(reference)
+    return observed == list(reference)
+
+
+def compare(table: pa.Table, reference: Reference, cases: list[tuple[str, dict]]) -> None:
+    for (kind, kwargs), answer in zip(cases, reference.ask(cases), strict=True):
+        outcome, rows = ours(table, kind, kwargs)
+        told = f"{kind} {kwargs} on {table.num_rows} rows: {outcome}, reference {answer}"
+        assert not answer["crashed"], told
+        assert outcome.success == answer["success"], told
+        if "observed_value" in answer and kind not in UNOBSERVED:
+            assert same(outcome.observed, answer["observed_value"]), told
+        for found, theirs in (
+            (outcome.elements, "element_count"),
+            (outcome.missing, "missing_count"),
+            (outcome.unexpected, "unexpected_count"),
+        ):
+            assert found == answer.get(theirs, found), told
+        if not outcome.success and "unexpected_index_list" in answer:
+            assert rows == answer["unexpected_index_list"], told
+
+
+@pytest.fixture(scope="module", params=range(len(BATCHES)), ids=lambda n: f"batch{n}")
+def pair(request) -> tuple[pa.Table, Reference]:
+    return BATCHES[request.param], Reference(BATCHES[request.param])
+
+
+@pytest.mark.parametrize("cases", [ROWS, COLUMNS, CONDITIONED], ids=["rows", "columns", "where"])
+def test_answers_as_the_reference_does(pair, cases) -> None:
+    compare(*pair, cases)
+
+
+def test_mostly_is_met_exactly_at_its_share(pair) -> None:
+    cases: list[tuple[str, dict]] = []
+    for kind, kwargs in ROWS:
+        outcome, _ = ours(pair[0], kind, kwargs)
+        considered = outcome.elements - (outcome.missing or 0)
+        share = (considered - outcome.unexpected) / considered if considered else 0.5
+        edges = (share, min(1.0, math.nextafter(share, 2)))
+        cases.extend((kind, {**kwargs, "mostly": mostly}) for mostly in edges)
+    compare(*pair, cases)
+
+
+def test_every_compiled_type_is_compared() -> None:
+    assert {kind for kind, _ in ROWS} == {k for k, v in VOCABULARY.items() if v.row_level}
+    assert {kind for kind, _ in COLUMNS} == {k for k, v in VOCABULARY.items() if not v.row_level}
