@@ -1,7 +1,4 @@
-"""Features: declared once, computed by one kernel, equal to the last bit on every host.
-
-Loading this package loads declarations only; numpy work starts with `training_frame`.
-"""
+"""Features: declared once, computed by one kernel, equal to the last bit on every host."""
 
 from headrace.features.calendar import calendar
 from headrace.features.canonical import Change, canonical, definition_hash, diff

@@ -30,7 +30,7 @@ class Values:
 
 
 def whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """The column as one array; timestamps as int64, floats without NaN and -0."""
+    """The column as one array."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
@@ -38,18 +38,21 @@ def whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 
 def values_of(column: pa.ChunkedArray | pa.Array) -> Values:
-    """Numbers of an int64, timestamp or float64 column. -0 becomes +0 and NaN null (rule 14)."""
+    """Numbers of an int64, timestamp or float64 column."""
     array = whole(column)
+    if pa.types.is_float64(array.type):
+        array = plain_floats(array)
     if pa.types.is_timestamp(array.type):
         array = array.view(pa.int64())
     valid = None if array.null_count == 0 else bools(array.is_valid())
-    data = np.asarray(array.fill_null(0) if valid is not None else array)
-    if pa.types.is_float64(array.type):
-        nan = np.isnan(data)
-        if nan.any():
-            valid = ~nan if valid is None else valid & ~nan
-        data = np.where(nan, 0.0, data) + 0.0
-    return Values(data, valid)
+    return Values(np.asarray(array.fill_null(0) if valid is not None else array), valid)
+
+
+def plain_floats(array: pa.Array) -> pa.Array:
+    """float64 as features see it: NaN is null, -0 is +0 (rule 14)."""
+    if pc.any(pc.is_nan(array)).as_py():
+        array = pc.if_else(pc.is_nan(array), pa.scalar(None, pa.float64()), array)
+    return pc.add(array, 0.0)
 
 
 def bools(column: pa.ChunkedArray | pa.Array) -> Bools:

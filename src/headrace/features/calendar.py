@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.clock import DAY, HOUR, MINUTE
-from headrace.features.arrays import values_of
+from headrace.features.arrays import Ints, values_of
 from headrace.features.spec import RowTransform
 from headrace.zones import to_local, zone_table
 
@@ -27,7 +27,7 @@ def calendar(name: str, column: str, part: Part, zone: str) -> RowTransform:
     return RowTransform(name, (column,), local_part, "int64")
 
 
-def part_of(local: np.ndarray, part: str) -> np.ndarray:
+def part_of(local: Ints, part: str) -> Ints:
     """`local`: int64 microseconds of a wall clock, counted as if it were UTC."""
     days = local // DAY
     if part == "minute_of_day":
@@ -39,11 +39,10 @@ def part_of(local: np.ndarray, part: str) -> np.ndarray:
     return days if part == "day_number" else _date_part(days, part)
 
 
-def _date_part(days: np.ndarray, part: str) -> np.ndarray:
+def _date_part(days: Ints, part: str) -> Ints:
     date = days.astype("datetime64[D]")
-    month, year = date.astype("datetime64[M]"), date.astype("datetime64[Y]")
-    if part == "day":
-        return (date - month.astype("datetime64[D]")).astype(np.int64) + 1
+    month = date.astype("datetime64[M]")
     if part == "month":
         return month.astype(np.int64) % 12 + 1
-    return (date - year.astype("datetime64[D]")).astype(np.int64) + 1
+    start = month if part == "day" else date.astype("datetime64[Y]")
+    return days - start.astype("datetime64[D]").astype(np.int64) + 1

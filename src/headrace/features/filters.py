@@ -1,5 +1,6 @@
 """A filter's value as its column stores it, exactly (rules 12 and 14)."""
 
+import math
 from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
@@ -21,7 +22,9 @@ def stored_value(value: Scalar, kind: pa.DataType, scale: int | None) -> Scalar:
         return parse_iso(value)
     fits = {
         "int64": isinstance(value, int) and not isinstance(value, bool),
-        "double": isinstance(value, (int, float)) and not isinstance(value, bool),
+        "double": isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value),
         "string": isinstance(value, str),
         "bool": isinstance(value, bool),
     }
@@ -30,7 +33,7 @@ def stored_value(value: Scalar, kind: pa.DataType, scale: int | None) -> Scalar:
             f"{value!r} cannot be compared with a column of type {kind}",
             fix="write the value as the column's type",
         )
-    return float(value) if str(kind) == "double" else value
+    return float(value) + 0.0 if str(kind) == "double" else value
 
 
 def _quantised(value: Scalar, scale: int) -> int:

@@ -47,8 +47,6 @@ def passes(condition: Where, versions: Versions) -> Bools:
     scale = versions.shape.columns[condition.column].scale
     given = condition.value if isinstance(condition.value, tuple) else (condition.value,)
     stored = [stored_value(value, array.type, scale) for value in given]
-    if pa.types.is_float64(array.type):  # NaN is null
-        array = pc.if_else(pc.is_nan(array), None, array)
     return bools(_COMPARE[condition.op](array, pa.array(stored, type=array.type)))
 
 

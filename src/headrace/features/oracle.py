@@ -14,17 +14,8 @@ from headrace.clock import duration
 from headrace.features.content import Cell, content_bytes, plain
 from headrace.features.filters import stored_value
 from headrace.features.shapes import TableShape
-from headrace.features.spec import (
-    Aggregate,
-    FeatureView,
-    Filter,
-    Label,
-    Lookup,
-    Mode,
-    Scalar,
-    Spine,
-    conditions,
-)
+from headrace.features.spec import Aggregate, FeatureView, Filter, Label, Lookup, Mode, Spine
+from headrace.features.spec import conditions as conditions_of
 
 Row: TypeAlias = dict[str, Any]
 Rows: TypeAlias = Sequence[Row]
@@ -33,9 +24,8 @@ Result: TypeAlias = tuple[Any, str | None]
 
 def usable_at(row: Row, mode: Mode) -> int:
     """Rules 2 and 3."""
-    if mode == "declared":
-        return int(row["known_at"])
-    return int(max(row["known_at"], row["committed_at"]))
+    known: int = row["known_at"]
+    return known if mode == "declared" else max(known, row["committed_at"])
 
 
 def sequence(row: Row, shape: TableShape) -> int:
@@ -48,23 +38,24 @@ def primary_key(row: Row, shape: TableShape) -> tuple[Any, ...]:
 
 
 def content(row: Row, shape: TableShape) -> bytes:
-    cells = {name: row.get(name) for name in (*shape.columns, "event_time")}
+    cells = {name: row[name] for name in (*shape.columns, "event_time")}
     return content_bytes({**cells, "_deleted": bool(row.get("_deleted"))})
 
 
 def resolve(rows: Rows, shape: TableShape, t: int, mode: Mode) -> list[Row]:
     """Rules 5 to 8: one version per key, of those usable at t; tombstones dropped."""
     best: dict[tuple[Any, ...], Row] = {}
-
-    def order(row: Row) -> tuple[int, int, bytes]:
-        return (row["known_at"], sequence(row, shape), content(row, shape))
-
     for row in rows:
         if usable_at(row, mode) <= t:
             key = primary_key(row, shape)
-            if key not in best or order(row) > order(best[key]):
+            if key not in best or supersedes(row, best[key], shape):
                 best[key] = row
     return [row for row in best.values() if not row.get("_deleted")]
+
+
+def supersedes(row: Row, other: Row, shape: TableShape) -> bool:
+    mine, theirs = ((r["known_at"], sequence(r, shape)) for r in (row, other))
+    return content(row, shape) > content(other, shape) if mine == theirs else mine > theirs
 
 
 def event_order(shape: TableShape) -> Callable[[Row], tuple[Any, ...]]:
@@ -74,18 +65,15 @@ def event_order(shape: TableShape) -> Callable[[Row], tuple[Any, ...]]:
 
 def keeps(where: Filter, row: Row, shape: TableShape) -> bool:
     """Rule 12."""
-    for condition in conditions(where):
+    for condition in conditions_of(where):
         column = shape.columns[condition.column]
         value, given = plain(row[condition.column]), condition.value
-        many = [stored_value(v, column.type, column.scale) for v in _several(given)]
-        against = many if isinstance(given, tuple) else many[0]
+        many = given if isinstance(given, tuple) else (given,)
+        stored = [stored_value(v, column.type, column.scale) for v in many]
+        against = stored if isinstance(given, tuple) else stored[0]
         if value is None or not TESTS[condition.op](value, against):
             return False
     return True
-
-
-def _several(value: Scalar | tuple[Scalar, ...]) -> tuple[Scalar, ...]:
-    return value if isinstance(value, tuple) else (value,)
 
 
 TESTS: dict[str, Callable[[Any, Any], bool]] = {
@@ -140,19 +128,17 @@ def view_row(
     view: FeatureView, rows: Rows, shape: TableShape, spine: Row, mode: Mode = "declared"
 ) -> dict[str, Result]:
     """Rules 9, 12 and 13 for one spine row."""
-    values = [spine[name] for name in view.spine_entity]
+    values, t = [spine[name] for name in view.spine_entity], spine["t"]
     if None in values:
         return dict.fromkeys(view.outputs, (None, "null entity"))
-    t = spine["t"]
     visible = matching(resolve(rows, shape, t, mode), view.entity, values)
     visible.sort(key=event_order(shape))
     results: dict[str, Result] = {}
     for name, feature in zip(view.outputs, view.features, strict=True):
         start, end = t + feature.window.a, t + feature.window.b
         inside = [row for row in visible if start <= row["event_time"] < end]
-        value, why = aggregate(
-            feature, [row for row in inside if keeps(feature.where, row, shape)], shape
-        )
+        kept = [row for row in inside if keeps(feature.where, row, shape)]
+        value, why = aggregate(feature, kept, shape)
         results[name] = (value, "no history" if why and not visible else why)
     return results
 
@@ -161,10 +147,9 @@ def lookup_row(
     lookup: Lookup, rows: Rows, shape: TableShape, spine: Row, mode: Mode = "declared"
 ) -> dict[str, Result]:
     """Rule 10 for one spine row."""
-    values = [spine[name] for name in lookup.spine_entity]
+    values, t = [spine[name] for name in lookup.spine_entity], spine["t"]
     if None in values:
         return dict.fromkeys(lookup.outputs, (None, "null entity"))
-    t = spine["t"]
     visible = matching(resolve(rows, shape, t, mode), lookup.entity, values)
     states = [row for row in visible if row["event_time"] <= t]
     if not states:
@@ -172,10 +157,7 @@ def lookup_row(
     winner = max(states, key=event_order(shape))
     if lookup.max_age is not None and t - winner["event_time"] > duration(lookup.max_age):
         return dict.fromkeys(lookup.outputs, (None, "expired"))
-    return {
-        name: _cell(winner, c, shape)
-        for name, c in zip(lookup.outputs, lookup.columns, strict=True)
-    }
+    return {f"{lookup.name}__{name}": _cell(winner, name, shape) for name in lookup.columns}
 
 
 def _cell(row: Row, column: str, shape: TableShape) -> Result:
@@ -196,13 +178,7 @@ def spine_rows(spec: Spine, rows: Rows, shape: TableShape, mode: Mode = "declare
 
 
 def label_row(
-    label: Label,
-    rows: Rows,
-    shape: TableShape,
-    spine: Row,
-    cut: int,
-    *,
-    mode: Mode = "declared",
+    label: Label, rows: Rows, shape: TableShape, spine: Row, cut: int, *, mode: Mode = "declared"
 ) -> dict[str, Any]:
     """Rule 21: as read at the cut; mature by the clock."""
     values, t = [spine[name] for name in label.spine_key], spine["t"]

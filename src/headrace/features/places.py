@@ -5,6 +5,8 @@ counts for t in [s, x) covers the places [lo, hi): the rows of E with s <= t < x
 deltas at both ends and one cumulative sum; greatest and least a sparse table filled backwards.
 """
 
+from typing import cast
+
 import numpy as np
 import pyarrow as pa
 
@@ -67,7 +69,8 @@ def covered_best(lo: Ints, hi: Ints, values: Numbers, size: int, *, least: bool)
     overlapping blocks of a power of two; blocks are handed down level by level to single places.
     """
     pick = np.minimum if least else np.maximum
-    best = np.full(size, worst(values.dtype, least=least), dtype=values.dtype)
+    empty = np.full_like(values, worst(values.dtype, least=least), shape=(size,))
+    best = cast("Numbers", empty)
     length = hi - lo
     kept = np.flatnonzero(length > 0)
     if not kept.size:

@@ -19,6 +19,7 @@ from headrace.features.arrays import (
     Values,
     bools,
     key_ranks,
+    plain_floats,
     times,
     values_of,
     whole,
@@ -49,6 +50,8 @@ class Versions:
         """The column as Arrow, in event order."""
         if column not in self._arrays:
             array = whole(self.table[column])
+            if pa.types.is_float64(array.type):
+                array = plain_floats(array)
             in_order = len(self.rows) == len(array) and bool(np.all(self.rows[1:] > self.rows[:-1]))
             self._arrays[column] = array if in_order else array.take(pa.array(self.rows))
         return self._arrays[column]
@@ -166,10 +169,11 @@ def _repeated(keys: Ints) -> Ints:
     sorted_keys = np.sort(keys)
     twice = sorted_keys[1:][sorted_keys[1:] == sorted_keys[:-1]]
     if not twice.size:
-        return twice
+        return np.zeros(0, dtype=np.int64)
     twice = twice[np.concatenate([[True], twice[1:] != twice[:-1]])]
     spot = np.minimum(np.searchsorted(twice, keys), len(twice) - 1)
-    return np.flatnonzero(twice[spot] == keys)
+    repeated: Ints = np.flatnonzero(twice[spot] == keys)
+    return repeated
 
 
 def _settle_ties(shape: TableShape, table: pa.Table, rows: Ints, same: Bools) -> Ints:

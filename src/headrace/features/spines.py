@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from headrace.features.arrays import key_ranks, values_of
-from headrace.features.resolve import History, load_versions
+from headrace.features.arrays import Bools, Ints, key_ranks
+from headrace.features.resolve import History, Versions, load_versions
 from headrace.features.shapes import Contracts, shape_for, shapes_of
 from headrace.features.spec import Mode, Spine
 
@@ -21,17 +21,15 @@ def build_spine(
     names = list(dict.fromkeys((*shape.primary_key, *spec.columns)))
     versions = load_versions(shape, names, history, mode)
     t = versions.e + spec.offset
-    rows = np.flatnonzero((versions.k <= t) & (t < versions.x))
+    rows = np.flatnonzero(is_visible(versions, t))
     if rows.size:
         keys = key_ranks([versions.array(name) for name in shape.primary_key])[rows]
         rows = rows[np.lexsort((keys, t[rows]))]
     picked = pa.array(rows)
-    columns = [_plain(versions.array(name)).take(picked) for name in names]
+    columns = [versions.array(name).take(picked) for name in names]
     return pa.table([*columns, pa.array(t[rows])], names=[*names, "t"])
 
 
-def _plain(array: pa.Array) -> pa.Array:
-    if not pa.types.is_float64(array.type):
-        return array
-    values = values_of(array)
-    return pa.array(values.data, mask=None if values.valid is None else ~values.valid)
+def is_visible(versions: Versions, t: Ints) -> Bools:
+    """Which versions are their key's visible one, each at its own moment."""
+    return (versions.k <= t) & (t < versions.x)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headrace.clock import MINUTE, parse_iso
 from headrace.errors import DeclarationError
+from headrace.features.arrays import plain_floats
 from headrace.features.spec import RowTransform
 
 TYPES = {
@@ -46,12 +46,7 @@ def apply(transform: RowTransform, columns: Sequence[pa.Array]) -> pa.Array:
             where=f"row transform {transform.name}",
             fix="return one Arrow array of the declared dtype with one value per row",
         )
-    return _plain(result) if pa.types.is_float64(expected) else result
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
-    return pc.add(column, 0.0)
+    return plain_floats(result) if pa.types.is_float64(expected) else result
 
 
 def prove_row_local(transform: RowTransform, types: Sequence[pa.DataType]) -> None:

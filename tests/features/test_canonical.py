@@ -1,0 +1,162 @@
+"""Equal meaning, equal hash; another meaning, another hash, and the difference in words."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from headrace.errors import DeclarationError
+from headrace.features import (
+    FeatureView,
+    Label,
+    Lookup,
+    Mean,
+    Rows,
+    RowTransform,
+    Spine,
+    Where,
+    Window,
+    calendar,
+    canonical,
+    definition_hash,
+    diff,
+)
+from tests.features.logs import SHAPES
+
+DAY = Mean("amount", Window("-1d"), name="m")
+VIEW = FeatureView("v", "facts", ("who",), (DAY, Rows(Window("-1h"), name="r")))
+
+
+def hashed(definition, shapes=SHAPES):
+    return definition_hash(definition, shapes)
+
+
+def with_column(name, **changes):
+    columns = {**SHAPES["facts"].columns, name: replace(SHAPES["facts"].columns[name], **changes)}
+    return {**SHAPES, "facts": replace(SHAPES["facts"], columns=columns)}
+
+
+def rows_where(*conditions):
+    return FeatureView("v", "facts", ("who",), (Rows(Window("-1d"), where=conditions, name="r"),))
+
+
+def test_the_same_meaning_written_otherwise_has_the_same_hash():
+    hours = replace(VIEW, features=(VIEW.features[1], replace(DAY, window=Window("-24h", "0us"))))
+    assert hashed(VIEW) == hashed(hours)
+    assert hashed(VIEW) == hashed(VIEW, with_column("n", scale=4))
+    assert hashed(VIEW) == hashed(replace(VIEW, entity_map={"who": "who"}))
+    one, two = Where("n", "<", 3), Where("s", "in", ("a", "b"))
+    other = Where("s", "in", ("b", "a", "a"))
+    assert hashed(rows_where(one, two)) == hashed(rows_where(other, one))
+    half = [rows_where(Where("small", ">", value)) for value in (0.5, 0.50)]
+    assert hashed(half[0]) == hashed(half[1])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(VIEW, features=(replace(DAY, window=Window("-2d")), VIEW.features[1])),
+        replace(VIEW, features=(replace(DAY, column="small"), VIEW.features[1])),
+        replace(VIEW, features=(replace(DAY, name="m2"), VIEW.features[1])),
+        replace(VIEW, entity=("place",)),
+        replace(VIEW, entity_map={"who": "target"}),
+        replace(VIEW, table="plan"),
+    ],
+)
+def test_another_meaning_has_another_hash(other):
+    assert hashed(VIEW) != hashed(other)
+
+
+def test_the_scale_and_the_keys_of_the_table_are_part_of_the_meaning():
+    assert hashed(VIEW) != hashed(VIEW, with_column("amount", scale=3))
+    rekeyed = {**SHAPES, "facts": replace(SHAPES["facts"], primary_key=("id",))}
+    assert hashed(VIEW) != hashed(VIEW, rekeyed)
+    assert hashed(VIEW) != hashed(
+        VIEW, {**SHAPES, "facts": replace(SHAPES["facts"], sequence=None)}
+    )
+
+
+def test_hashes_do_not_move_between_versions():
+    """A change here is a change of meaning: it needs a new semantics version and a record."""
+    label = Label("y", "facts", ("who",), ("n",), "1d", "1h", "status", ("off",))
+    found = [
+        hashed(definition)[:12]
+        for definition in (
+            VIEW,
+            Lookup("l", "states", ("who",), ("x",), "6h"),
+            Spine("plan", "-2h", ("who",)),
+            label,
+        )
+    ]
+    assert found == PINNED
+
+
+PINNED = ["c3f9512fdb05", "1cca76b4ef7b", "7004196ccce4", "b77cda13134e"]
+
+
+def test_diff_names_the_features_that_change_meaning():
+    changed = replace(
+        VIEW, features=(replace(DAY, window=Window("-7d")), Rows(Window("-1d"), name="n"))
+    )
+    old, new = ([canonical(view, SHAPES)] for view in (VIEW, changed))
+    assert [str(change) for change in diff(old, new)] == [
+        "removed v__r",
+        "added v__n",
+        "changed v__m: window_us [-86400000000, 0] -> [-604800000000, 0]",
+    ]
+    assert diff(old, old) == []
+
+
+def test_diff_tells_a_new_scale_from_a_new_feature():
+    old, new = canonical(VIEW, SHAPES), canonical(VIEW, with_column("amount", scale=3))
+    assert [str(change) for change in diff([old], [new])] == [
+        "changed v__m: table.columns.amount.scale 2 -> 3"
+    ]
+
+
+LIMIT = 15
+
+
+def over_limit(column):
+    return pc.greater(column, LIMIT)
+
+
+def helped(column):
+    return over_limit(pc.add(column, 1))
+
+
+def test_a_transform_is_its_code_and_its_constants(monkeypatch):
+    one = RowTransform("late", ("n",), over_limit, "bool")
+    two = RowTransform("late", ("n",), helped, "bool")
+    before = hashed(one), hashed(two)
+    assert before[0] != before[1]
+    monkeypatch.setitem(over_limit.__globals__, "LIMIT", 16)
+    assert (hashed(one), hashed(two)) != before
+    assert hashed(one) != before[0]
+    assert hashed(two) != before[1]
+
+
+def test_a_calendar_feature_is_bound_to_its_zone_and_the_zone_table(monkeypatch):
+    new_york = calendar("hour", "at", "hour", "America/New_York")
+    form = canonical(new_york, SHAPES)
+    assert "time zones" in form["code"]
+    assert hashed(new_york) != hashed(calendar("hour", "at", "hour", "America/Chicago"))
+    assert hashed(new_york) != hashed(calendar("hour", "at", "weekday", "America/New_York"))
+    before = hashed(new_york)
+    monkeypatch.setattr("headrace.zones.zones_hash", lambda: "another release")
+    assert hashed(new_york) != before
+
+
+TABLE = {"a": 1}
+
+
+def reads_a_dict(column):
+    return pc.add(column, TABLE["a"])
+
+
+def test_code_without_a_fixed_form_is_refused():
+    with pytest.raises(DeclarationError, match="TABLE"):
+        hashed(RowTransform("r", ("n",), reads_a_dict, "int64"))
+    with pytest.raises(DeclarationError, match="no source"):
+        hashed(RowTransform("r", ("n",), pa.array, "int64"))

@@ -1,0 +1,134 @@
+"""Errors that are easily made, planted one by one: the comparison with the oracle catches each."""
+
+import numpy as np
+import pytest
+
+from headrace.features import arrays, kernel, labels, resolve, spines
+from tests.features.logs import FAR, all_differences, random_log
+
+BATTERY = [random_log(seed) for seed in range(12)]
+NEVER = arrays.NEVER
+superseded, covered_sum, passes = resolve.superseded, kernel.covered_sum, kernel.passes
+
+
+def supersede_by(new_keys):
+    """Plant another idea of what makes two rows versions of one thing."""
+
+    def planted(shape, table, keys, known, k, *, complete):
+        return superseded(shape, table, new_keys(table, keys), known, k, complete=complete)
+
+    return planted
+
+
+def only_rows_that_pass(table, keys):
+    on = np.asarray(table["status"].to_numpy() == "on") if "status" in table.column_names else True
+    return np.where(on, keys, -1 - np.arange(len(keys)))
+
+
+def per_entity(table, keys):
+    if "who" not in table.column_names:
+        return keys
+    return keys * 10 + arrays.ranks(table["who"])[0]
+
+
+def latest_only(shape, table, keys, known, k, *, complete):
+    x = superseded(shape, table, keys, known, k, complete=complete)
+    return np.where(x < NEVER, k, x)
+
+
+def float_sum(lo, hi, weights, size):
+    delta = np.zeros(size + 1)
+    np.add.at(delta, lo, weights)
+    np.subtract.at(delta, hi, weights)
+    return np.cumsum(delta)[:size].astype(np.int64)
+
+
+def naive_std(n, total, squares, scale):
+    square = sum(limb.astype(float) * 2.0**shift for shift, limb in squares)
+    variance = np.maximum(square - total.astype(float) ** 2 / n, 0) / (n - 1)
+    return np.sqrt(variance) / 10**scale
+
+
+def null_passes(condition, versions):
+    nothing = versions.array(condition.column).is_null().to_numpy(zero_copy_only=False)
+    return passes(condition, versions) | nothing
+
+
+FAULTS = {
+    "inclusive edge": (kernel, "window_start", lambda k, e, b: np.maximum(k, e - b)),
+    "window too short": (kernel, "window_end", lambda x, e, a: np.minimum(x, e - a)),
+    "window outlives the version": (kernel, "window_end", lambda x, e, a: e - a + 1),
+    "known-at ignored": (resolve, "usable", lambda known, commit: np.full_like(known, -FAR)),
+    "commit ignored": (resolve, "usable", lambda known, commit: known),
+    "available only after t": (resolve, "usable", lambda known, commit: known + 1),
+    "filter before resolve": (resolve, "superseded", supersede_by(only_rows_that_pass)),
+    "index by entity": (resolve, "superseded", supersede_by(per_entity)),
+    "corrections add up": (
+        resolve,
+        "superseded",
+        lambda shape, table, keys, known, k, *, complete: np.full_like(k, NEVER),
+    ),
+    "overwritten in place": (resolve, "superseded", latest_only),
+    "version ties by ingest order": (resolve, "_settle_ties", lambda s, t, rows, same: rows),
+    "sequence ignored": (resolve, "sequences", lambda s, table: np.zeros(len(table), np.int64)),
+    "ties by ingest order": (
+        resolve,
+        "event_order",
+        lambda e, sequence, keys: np.argsort(e, kind="stable"),
+    ),
+    "zone slip": (
+        resolve,
+        "event_times",
+        lambda table, name: arrays.times(table, "event_time", name) + 3,
+    ),
+    "truncated times": (
+        resolve,
+        "event_times",
+        lambda table, name: arrays.times(table, "event_time", name) // 4 * 4,
+    ),
+    "tombstones ignored": (resolve, "alive", lambda table: np.ones(len(table), np.bool_)),
+    "null entity matches": (
+        arrays,
+        "_mix",
+        lambda codes, part, count: codes * count + np.maximum(part, 0),
+    ),
+    "float sum": (kernel, "covered_sum", float_sum),
+    "naive mean": (kernel, "mean", lambda total, n, scale: total / 10**scale / n),
+    "naive std": (kernel, "std", naive_std),
+    "population std": (
+        kernel,
+        "std",
+        lambda n, total, squares, scale: naive_std(n, total, squares, scale) * np.sqrt((n - 1) / n),
+    ),
+    "null coded as 0": (kernel, "known_values", lambda valid: None),
+    "null passes a filter": (kernel, "passes", null_passes),
+    "max_age ignored": (kernel, "state_end", lambda x, e, max_age: x),
+    "max_age one too few": (
+        kernel,
+        "state_end",
+        lambda x, e, max_age: x if max_age is None else np.minimum(x, e + max_age),
+    ),
+    "state starts too late": (kernel, "state_start", lambda k, e: np.maximum(k, e + 1)),
+    "label by presence": (labels, "is_mature", lambda t, after, cut: np.ones(len(t), np.bool_)),
+    "label horizon inclusive": (labels, "label_start", lambda e, horizon: e - horizon),
+    "label from before t": (labels, "label_end", lambda e: e + 2),
+    "label read as of today": (
+        labels,
+        "versions_at",
+        lambda versions, cut: VERSIONS_AT(versions, NEVER - 1),
+    ),
+    "spine from the future": (spines, "is_visible", lambda versions, t: versions.x == NEVER),
+}
+VERSIONS_AT = labels.versions_at
+
+
+def test_nothing_is_found_where_nothing_is_planted():
+    assert [found for log in BATTERY for found in all_differences(log)] == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_planted_error_is_caught(fault, monkeypatch):
+    module, name, planted = FAULTS[fault]
+    assert callable(getattr(module, name))
+    monkeypatch.setattr(module, name, planted)
+    assert any(all_differences(log) for log in BATTERY)

@@ -1,0 +1,195 @@
+"""A wrong declaration is refused at load, with what to do about it."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from headrace.errors import DeclarationError
+from headrace.features import (
+    FeatureView,
+    First,
+    Label,
+    Lookup,
+    Max,
+    Mean,
+    Rows,
+    RowTransform,
+    Spine,
+    Std,
+    Sum,
+    Where,
+    Window,
+    validate,
+)
+from tests.features.logs import LABEL, SHAPES, SPINE, TRAILING, VIEWS
+
+WHO = ("who",)
+
+
+def view(*features, **changes):
+    return FeatureView(
+        **{"name": "v", "table": "facts", "entity": WHO, "features": features} | changes
+    )
+
+
+def twice(column):
+    return column
+
+
+GOOD = {"views": VIEWS[:2], "contracts": SHAPES, "spine": SPINE, "label": LABEL}
+
+
+def test_gives_the_types_of_all_outputs():
+    label = replace(LABEL, columns=("n", "s"))
+    types = validate(VIEWS[:2] + VIEWS[3:], SHAPES, SPINE, label)
+    assert types["who__amount_sum_10us"] == types["who__n_mean_where_status_not_on_10us"]
+    assert types["who__amount_sum_10us"] == pa.float64()
+    assert types["who__n_sum_10us"] == types["plan__rows_in_2us_to_6us"] == pa.int64()
+    assert types["state__s"] == pa.string()
+
+
+def unproven(**changes):
+    columns = {**SHAPES["facts"].columns, "n": replace(SHAPES["facts"].columns["n"], **changes)}
+    return {**SHAPES, "facts": replace(SHAPES["facts"], columns=columns)}
+
+
+CASES = {
+    "unknown table": ({"views": [view(Rows(TRAILING), table="fact")]}, "use one of: facts"),
+    "unknown column": ({"views": [view(Sum("amont", TRAILING))]}, "use one of: id, part"),
+    "unknown entity column": ({"views": [view(Rows(TRAILING), entity=("whom",))]}, "use one of"),
+    "entity not in the spine": (
+        {"views": [view(Rows(TRAILING), entity_map={"who": "whom"})]},
+        "add it to the spine's columns",
+    ),
+    "entity of another type": (
+        {"views": [view(Rows(TRAILING), entity_map={"who": "place"})]},
+        "one type on both sides",
+    ),
+    "float entity": ({"views": [view(Rows(TRAILING), entity=("x",))]}, "not a float"),
+    "sum of a float": ({"views": [view(Sum("x", TRAILING))]}, "declare a decimal scale for x"),
+    "mean of a text": ({"views": [view(Mean("s", TRAILING))]}, "declare a decimal scale"),
+    "std without bound": ({"views": [view(Std("big", TRAILING))]}, "declare max_abs"),
+    "sum without bound on rows": (
+        {
+            "views": [view(Sum("n", TRAILING))],
+            "contracts": {**SHAPES, "facts": replace(SHAPES["facts"], max_events=None)},
+        },
+        "declare max_events",
+    ),
+    "a sum that overflows": (
+        {"views": [view(Sum("n", TRAILING))], "contracts": unproven(max_abs=2**53, scale=2)},
+        "lower the scale",
+    ),
+    "a count that overflows": (
+        {"views": [view(Mean("n", TRAILING))], "contracts": unproven(max_abs=1, scale=17)},
+        "lower the scale",
+    ),
+    "max of a text": ({"views": [view(Max("s", TRAILING))]}, "first and last take any type"),
+    "a window into the future": ({"views": [view(Rows(Window("0s", "1us")))]}, "kind planned"),
+    "filter on an unknown column": (
+        {"views": [view(Rows(TRAILING, where=Where("t", "==", 1)))]},
+        "use one of",
+    ),
+    "filter of another type": (
+        {"views": [view(Rows(TRAILING, where=Where("s", "==", 1)))]},
+        "as the column's type",
+    ),
+    "filter finer than the scale": (
+        {"views": [view(Rows(TRAILING, where=Where("amount", ">", 0.005)))]},
+        "of that scale",
+    ),
+    "order of texts": (
+        {"views": [view(Rows(TRAILING, where=Where("s", "<", "a")))]},
+        "for texts use == or in",
+    ),
+    "unknown lookup column": (
+        {"views": [Lookup("l", "states", WHO, ("temp",), None)]},
+        "use one of",
+    ),
+    "spine column that is not there": (
+        {"spine": Spine("plan", "-2us", ("tail",))},
+        "use one of",
+    ),
+    "a spine before unplanned events": ({"spine": Spine("facts", "-2us")}, "kind planned"),
+    "one output twice": ({"views": [VIEWS[0], VIEWS[0]]}, "choose another name"),
+    "a transform of nothing known": (
+        {"views": [RowTransform("r", ("tall",), twice, "int64")]},
+        "a spine column or a feature declared before",
+    ),
+    "a transform of an unknown type": (
+        {"views": [RowTransform("r", ("place",), twice, "int32")]},
+        "use one of: int64",
+    ),
+    "label of an unknown column": ({"label": replace(LABEL, columns=("late",))}, "use one of"),
+    "label that is in the spine": (
+        {"label": replace(LABEL, columns=("who",))},
+        "choose another name",
+    ),
+    "status that is no text": (
+        {"label": replace(LABEL, columns=("n",), status="n")},
+        "text column",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_refuses(case):
+    changes, fix = CASES[case]
+    with pytest.raises(DeclarationError) as refusal:
+        validate(**{**GOOD, "label": None, **changes})
+    assert fix in refusal.value.fix
+    assert refusal.value.where or "filter" in case
+
+
+ALONE = {
+    "unbounded window": (lambda: Window(None), "fixed durations"),
+    "empty window": (lambda: Window("0s", "0s"), "trailing week"),
+    "reversed window": (lambda: Window("1d", "-1d"), "trailing week"),
+    "a window of centuries": (lambda: Window("-99999d"), "trailing week"),
+    "no duration": (lambda: Window("7 days"), "a whole number"),
+    "a list filter without tuple": (lambda: Where("s", "in", "on"), "take a tuple"),
+    "an unknown test": (lambda: Where("s", "like", "on%"), "use one of"),
+    "a filter on nothing": (lambda: Where("s", "in", ()), "name the values"),
+    "features of one name": (lambda: view(Rows(TRAILING), Rows(TRAILING)), "another name"),
+    "no features": (view, "at least one"),
+    "a name with two underscores": (lambda: Rows(TRAILING, name="a__b"), "single underscores"),
+    "entity as text": (lambda: view(Rows(TRAILING), entity="who"), "tuple of table columns"),
+    "map of what is no entity": (
+        lambda: view(Rows(TRAILING), entity_map={"x": "y"}),
+        "from those to spine columns",
+    ),
+    "negative age": (lambda: Lookup("l", "states", WHO, ("n",), "-1s"), "a duration"),
+    "lookup of nothing": (lambda: Lookup("l", "states", WHO, (), None), "once"),
+    "label without horizon": (lambda: Label("y", "facts", WHO, ("n",), "0s", "1d"), "horizon"),
+    "excluded without status": (
+        lambda: Label("y", "facts", WHO, ("n",), "1d", "1d", None, ("off",)),
+        "status=",
+    ),
+    "transform without inputs": (lambda: RowTransform("r", (), twice, "int64"), "name its inputs"),
+}
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_refuses_alone(case):
+    make, fix = ALONE[case]
+    with pytest.raises(DeclarationError) as refusal:
+        make()
+    assert fix in refusal.value.fix
+
+
+def test_names_are_made_from_what_is_declared():
+    features = (
+        Mean("delay", Window("-24h")),
+        Rows(Window("1h", "3h")),
+        Rows(Window("-3h", "-60m"), where=Where("status", "in", ("on", "off"))),
+        First("delay", Window("-1h", "1h"), where=Where("delay", ">=", 15)),
+        Rows(Window("0s", "2h"), name="soon"),
+    )
+    assert [feature.name for feature in features] == [
+        "delay_mean_1d",
+        "rows_in_1h_to_3h",
+        "rows_where_status_on_off_3h_ago_to_1h_ago",
+        "delay_first_where_delay_ge_15_1h_ago_to_1h",
+        "soon",
+    ]
