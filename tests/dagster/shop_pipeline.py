@@ -1,4 +1,4 @@
-"""A small pipeline over real drop folders: two event tables, a snapshot, a view, stub later stages."""
+"""A small pipeline over real drop folders: two event tables, a snapshot, one view, stub stages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from headrace.contracts import load_contract
-from headrace.features.spec import FeatureView, Mean, RowTransform, Rows, Window
+from headrace.features.spec import FeatureView, Mean, Rows, RowTransform, Window
 from headrace.gates import load_suite
 from headrace.home import Home
 from headrace.lake.table import Table
@@ -90,7 +90,11 @@ def stub_stages(done: list[str]) -> dict[str, Callable]:
     def built(what: str) -> SimpleNamespace:
         done.append(what)
         return SimpleNamespace(
-            rows=3, columns=2, seconds=0.0, changed=True, metadata={"rows": 3, "note": {"md": f"*{what}*"}}
+            rows=3,
+            columns=2,
+            seconds=0.0,
+            changed=True,
+            metadata={"rows": 3, "note": {"md": f"*{what}*"}},
         )
 
     def build_view(pipeline: ShopPipeline, view: FeatureView, home: Home) -> SimpleNamespace:

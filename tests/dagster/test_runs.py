@@ -29,9 +29,7 @@ def partition_status(instance, defs, key):
 def evaluations(instance, key):
     """Check evaluations of `gate`, latest first: (partition, passed, severity)."""
     storage = instance.event_log_storage
-    records = storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(key, "gate"), limit=100
-    )
+    records = storage.get_asset_check_execution_history(dg.AssetCheckKey(key, "gate"), limit=100)
     found = [record.event.dagster_event.event_specific_data for record in records]
     return [(one.partition, one.passed, one.severity.value) for one in found]
 
@@ -94,9 +92,7 @@ def test_the_check_says_which_day_and_stays_red(after_bad_day, instance):
 
 def test_no_day_of_a_failed_run_is_left_as_a_check_that_never_ran(after_bad_day, instance):
     storage = instance.event_log_storage
-    records = storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(VISITS, "gate"), limit=100
-    )
+    records = storage.get_asset_check_execution_history(dg.AssetCheckKey(VISITS, "gate"), limit=100)
     assert {record.status.value for record in records} == {"FAILED"}
 
 
@@ -196,5 +192,7 @@ def test_a_failing_stage_tells_the_fix(monkeypatch, built, defs, pipeline, insta
     monkeypatch.setattr(headrace.pipeline, "build_release", broken)
     run = run_job(defs, pipeline, "build", instance)
     assert not run.success
-    assert run.failures == (("datasets__shop_takings", "no rows\n  where: table visits\n  fix:   headrace run"),)
+    assert run.failures == (
+        ("datasets__shop_takings", "no rows\n  where: table visits\n  fix:   headrace run"),
+    )
     assert built == ["recent_visits"]

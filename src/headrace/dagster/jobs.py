@@ -1,13 +1,14 @@
 """Jobs and schedules: ingest (by the day), reference (snapshots), build and retrain."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from headrace.dagster import names
 from headrace.dagster.due import due_slots
-from headrace.dagster.partitions import Span, daily, spans
+from headrace.dagster.partitions import Span, spans
 from headrace.home import Home
 
 if TYPE_CHECKING:
@@ -55,17 +56,16 @@ def schedules(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find
 ) -> list[dg.ScheduleDefinition]:
     """Every day: what is outstanding, then everything built on it. Off until switched on."""
-    found = [_plain("daily_build", BUILD, "30 4 * * *")]
+    found = [_plain("daily_build", BUILD, "30 4 * * *", "Features to monitors, after the ingest.")]
     if names.snapshots(pipeline.tables):
-        found.append(_plain("daily_reference", REFERENCE, "0 3 * * *"))
+        about = "The tables that come whole, before the event tables."
+        found.append(_plain("daily_reference", REFERENCE, "45 2 * * *", about))
     if names.partitioned(pipeline.tables):
         found.append(_daily_ingest(pipeline, home))
     return found
 
 
 def _daily_ingest(pipeline: "Pipeline", home: Callable[[], Home]) -> dg.ScheduleDefinition:
-    partitions = daily(pipeline.first_slot, pipeline.last_slot)
-
     @dg.schedule(
         name="daily_ingest",
         job_name=INGEST,
@@ -76,10 +76,12 @@ def _daily_ingest(pipeline: "Pipeline", home: Callable[[], Home]) -> dg.Schedule
     )
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         moment = context.scheduled_execution_time
-        newest = partitions.get_last_partition_key(current_time=moment)
-        work = due_slots(pipeline, home(), newest=newest)
+        yesterday = (moment.date() - timedelta(days=1)).isoformat()
+        work = due_slots(pipeline, home(), newest=yesterday)
         requests = [_request(span, moment.date().isoformat()) for span in spans(work)]
-        yield from requests or [dg.SkipReason("nothing is outstanding")]
+        yield from requests
+        if not requests:
+            yield dg.SkipReason("nothing is outstanding")
 
     return tick
 
@@ -99,7 +101,11 @@ def _job(name: str, selection: dg.AssetSelection, description: str) -> "AssetJob
     return dg.define_asset_job(name, selection=selection, description=description)
 
 
-def _plain(name: str, job: str, cron: str) -> dg.ScheduleDefinition:
+def _plain(name: str, job: str, cron: str, description: str) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
-        name=name, job_name=job, cron_schedule=cron, execution_timezone="UTC"
+        name=name,
+        job_name=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        description=description,
     )

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from headrace.contracts.model import Contract, Field
-from headrace.dagster import svg
+from headrace.dagster.dayplot import day_plot
 from headrace.lake.slots import SlotResult
 
 PUBLISHED = "published"
@@ -66,7 +66,6 @@ def slot_report(result: SlotResult) -> dict[str, Any]:
 
 def run_report(results: Sequence[SlotResult], status: Mapping[str, Any]) -> dict[str, Any]:
     """For the check of a table: this run's days, and where the table stands as a whole."""
-    days = [(result.slot, result.delivered, shown(result)) for result in results]
     return {
         "days": dg.MetadataValue.md(day_table(results)),
         "verdicts": counted(results),
@@ -74,7 +73,7 @@ def run_report(results: Sequence[SlotResult], status: Mapping[str, Any]) -> dict
         "published": sum(result.published for result in results),
         "quarantined": sum(result.quarantined for result in results),
         "pending": sum(result.pending for result in results),
-        "rows per day": dg.MetadataValue.md(svg.bars(days, "rows delivered per day")),
+        "rows per day": dg.MetadataValue.md(day_plot(results, "rows delivered per day")),
         "the whole table": dg.MetadataValue.md(status_table(status)),
     }
 

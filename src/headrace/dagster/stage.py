@@ -14,7 +14,7 @@ class Built(Protocol):
     """What a stage did: plain values to show, and whether anything changed."""
 
     @property
-    def metadata(self) -> Mapping[str, object]: ...
+    def metadata(self) -> Mapping[str, Any]: ...
 
     @property
     def changed(self) -> bool: ...
@@ -51,5 +51,5 @@ def stage_asset(
     return stage
 
 
-def shown(done: Built) -> dict[str, object]:
+def shown(done: Built) -> dict[str, Any]:
     return {**metadata.built(done.metadata), "changed": done.changed}
