@@ -1,6 +1,6 @@
 """`headrace status`: every delivered row accounted for, every release and model."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +28,7 @@ def status(*, json: Json = False) -> None:
     show(found)
 
 
-def show(found: dict[str, list[dict[str, object]]]) -> None:
+def show(found: dict[str, list[dict[str, Any]]]) -> None:
     grid(
         "tables",
         ["table", "delivered#", "published#", "quarantined#", "pending#", "rejected#", "batches", "missing"],
@@ -46,15 +46,15 @@ def show(found: dict[str, list[dict[str, object]]]) -> None:
     if found["models"]:
         grid(
             "models",
-            ["model", "trained on", "champion", "log loss#", "AUC#", "baseline AUC#"],
+            ["model", "trained on", "champion", "log loss#", "AUC#", "against the baseline"],
             [
                 [
-                    f"{one['name']}/{str(one['id'])[:12]}",
+                    one["ref"],
                     one["dataset"],
                     one["champion"],
-                    one["log_loss"],
-                    one["auc"],
-                    one["baseline_auc"],
+                    one["test"]["model"]["log_loss"],
+                    one["test"]["model"]["auc"],
+                    one["against_baseline"]["says"],
                 ]
                 for one in found["models"]
             ],
@@ -63,11 +63,9 @@ def show(found: dict[str, list[dict[str, object]]]) -> None:
         out.print("nothing released yet: headrace run")
 
 
-def _table_row(table: dict[str, object]) -> list[object]:
+def _table_row(table: dict[str, Any]) -> list[object]:
     batches = table["batches"]
     missing = table["missing"]
-    assert isinstance(batches, dict)
-    assert isinstance(missing, list)
     told = ", ".join(f"{verdict(name)} {count}" for name, count in batches.items() if count)
     absent = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
     return [

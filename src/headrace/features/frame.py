@@ -50,16 +50,13 @@ def training_frame(
     Raises:
         HeadraceError: null or absurd times, null primary keys.
     """
-    host = _Host(spine, history, shapes_of(contracts), mode, _columns_by_table(views))
+    host = Host.over(spine, views, history, contracts, mode)
     columns: Named = list(zip(spine.column_names, spine.columns, strict=True))
     for view in views:
         if isinstance(view, RowTransform):
-            inputs = [_input(columns, name, view) for name in view.inputs]
-            columns.append((view.name, transforms.apply(view, inputs)))
-        elif isinstance(view, Lookup):
-            columns += host.lookup(view, reasons=reasons)
+            columns.append((view.name, _transformed(columns, view)))
         else:
-            columns += host.view(view, reasons=reasons)
+            columns += host.columns(view, reasons=reasons)
     names, arrays = zip(*columns, strict=True)
     return pa.table(list(arrays), names=list(names))
 
@@ -85,6 +82,20 @@ def vector(
     names = [name for view in views for name in view.outputs]
     row: dict[str, Scalar | None] = frame.select(names).to_pylist()[0]
     return row
+
+
+def apply_transforms(frame: pa.Table, views: Sequence[View]) -> pa.Table:
+    """The frame with the row transforms among `views` added, in their order."""
+    columns: Named = list(zip(frame.column_names, frame.columns, strict=True))
+    for view in views:
+        if isinstance(view, RowTransform):
+            columns.append((view.name, _transformed(columns, view)))
+    names, arrays = zip(*columns, strict=True)
+    return pa.table(list(arrays), names=list(names))
+
+
+def _transformed(columns: Named, view: RowTransform) -> pa.Array:
+    return transforms.apply(view, [_input(columns, name, view) for name in view.inputs])
 
 
 def _input(columns: Named, name: str, transform: RowTransform) -> pa.Array:
@@ -115,7 +126,7 @@ def used_columns(view: FeatureView | Lookup) -> list[str]:
 
 
 @dataclass
-class _Host:
+class Host:
     """One frame in the making; what views share is computed once."""
 
     spine: pa.Table
@@ -132,6 +143,24 @@ class _Host:
     def __post_init__(self) -> None:
         self.t: Ints = times(self.spine, "t", "the spine")
         self.by_time: Ints = np.argsort(self.t, kind="stable")
+
+    @classmethod
+    def over(
+        cls,
+        spine: pa.Table,
+        views: Sequence[View],
+        history: History,
+        contracts: Contracts,
+        mode: Mode,
+    ) -> "Host":
+        """A host that can answer for any of `views`."""
+        return cls(spine, history, shapes_of(contracts), mode, _columns_by_table(views))
+
+    def columns(self, view: FeatureView | Lookup, *, reasons: bool = False) -> Named:
+        """The view's output columns for every row of the spine."""
+        if isinstance(view, Lookup):
+            return self.lookup(view, reasons=reasons)
+        return self.view(view, reasons=reasons)
 
     def versions(self, table: str) -> Versions:
         if table not in self._versions:

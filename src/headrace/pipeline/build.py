@@ -13,12 +13,15 @@ from headrace.features.spec import FeatureView, Lookup, RowTransform
 from headrace.home import Home
 from headrace.lake.inspect import slot_rows
 from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.report import test_report
 from headrace.pipeline.revision import code_revision
 from headrace.pipeline.workshop import Workshop, leave, workshop
 from headrace.progress import report
 
 if TYPE_CHECKING:
+    from headrace.datasets import Dataset
     from headrace.datasets.manifest import InputTable
+    from headrace.models import ModelRecord
 
 
 @dataclass(frozen=True)
@@ -106,35 +109,36 @@ def build_release(pipeline: Pipeline, home: Home) -> Built:
 def train_model(pipeline: Pipeline, home: Home) -> Built:
     """Train on the latest release and let the result stand against the champion."""
     from headrace.datasets import open_release
-    from headrace.models import contest, train
+    from headrace.models import challenge, list_models, train
 
     dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
     report("model", 0, 1, pipeline.model.name)
+    before = {one.ref for one in list_models(home)}
     record = train(dataset, pipeline.model, home)
-    outcome = contest(home, record, dataset)
-    report("model", 1, 1, record.id[:12])
+    outcome = challenge(home, record, dataset, margin=pipeline.model.margin)
+    report("model", 1, 1, record.ref)
     return Built(
         {
-            "model": f"{record.name}/{record.id}",
-            "dataset": dataset.ref,
-            "decision": outcome.reason,
-            **record.headline(),
-            "metrics": {"md": record.markdown()},
+            "model": record.ref,
+            "dataset": record.dataset,
+            "promoted": outcome.promoted,
+            "why": outcome.reason,
+            "test": {"md": test_report(record.metrics)},
         },
-        changed=record.fresh,
+        changed=record.ref not in before or outcome.promoted,
     )
 
 
 def run_monitors(pipeline: Pipeline, home: Home) -> Built:
     """Judge every closed window of the release's period and record the decisions."""
     from headrace.datasets import open_release
-    from headrace.models import champion, out_of_sample
+    from headrace.models import champion
     from headrace.monitoring.report import markdown
     from headrace.monitoring.run import monitor
 
     dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
     record = champion(home, pipeline.model.name)
-    scores = out_of_sample(record, dataset) if record else None
+    scores = _out_of_sample(record, dataset) if record else None
     until = pipeline.last_slot
     slots = [row for table in pipeline.tables for row in slot_rows(home, table, until)]
     report("monitors", 0, 1)
@@ -153,6 +157,20 @@ def run_monitors(pipeline: Pipeline, home: Home) -> Built:
         {**run.to_json()["actions"], "windows": len(run.results), "report": {"md": markdown(run)}},
         changed=run.recorded > 0,
     )
+
+
+def _out_of_sample(record: "ModelRecord", dataset: "Dataset") -> pa.Table:
+    """`t`, `score`, `label` of the rows that the model was not trained on."""
+    from headrace.models import predict
+
+    definitions = dataset.manifest.definitions
+    parts = []
+    for split in ("valid", "test"):
+        rows = dataset.split(split).arrow
+        scored = pa.array(predict(record, rows, definitions=definitions))
+        label = rows[record.target].cast(pa.int64())
+        parts.append(pa.table({"t": rows["t"], "score": scored, "label": label}))
+    return pa.concat_tables(parts)
 
 
 def _inputs(shop: Workshop) -> dict[str, "InputTable"]:

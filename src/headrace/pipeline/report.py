@@ -1,6 +1,6 @@
 """The state of everything, as plain JSON values: tables, releases, models."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -26,5 +26,50 @@ def release_rows(home: Home) -> list[dict[str, Any]]:
 
 def model_rows(home: Home) -> list[dict[str, Any]]:
     from headrace.models import list_models
+    from headrace.models.registry import pointer
 
-    return [one.summary() for one in list_models(home)]
+    rows = []
+    for record in list_models(home):
+        standing = pointer(home, record.name)
+        metrics = record.metrics
+        rows.append(
+            {
+                "name": record.name,
+                "ref": record.ref,
+                "bundle_id": record.bundle_id,
+                "dataset": record.dataset,
+                "content_hash": record.content_hash,
+                "champion": standing is not None and standing.bundle_id == record.bundle_id,
+                "trained_at": record.trained_at,
+                "test": {who: metrics.get(who) for who in ("model", "baseline", "constant")},
+                "against_baseline": metrics.get("against_baseline"),
+            }
+        )
+    return rows
+
+
+def test_report(metrics: Mapping[str, Any]) -> str:
+    """How a model did on its test split, as markdown with plots."""
+    from headrace import plots
+    from headrace.models.plots import reliability_svg, segments_svg
+
+    if not metrics.get("rows"):
+        return "The test split is empty."
+    names = ("log_loss", "brier", "auc", "average_precision", "calibration_error")
+    lines = [f"| | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
+    for who in ("model", "baseline", "constant"):
+        values = " | ".join(_shown(metrics[who][name]) for name in names)
+        lines.append(f"| {who} | {values} |")
+    parts = [
+        f"{metrics['rows']:,} rows over {metrics['days']} days. "
+        f"{metrics['against_baseline']['says'].capitalize()}.",
+        "\n".join(lines),
+        plots.markdown(reliability_svg(metrics["calibration"]), "reliability"),
+    ]
+    for name, segments in metrics["segments"].items():
+        parts.append(plots.markdown(segments_svg(segments, f"Log loss by {name}"), name))
+    return "\n\n".join(parts)
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
