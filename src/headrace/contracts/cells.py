@@ -138,7 +138,9 @@ def _scaled(column: Field, text: pa.Array) -> Cells:
 
 def _from_float(text: pa.Array, scale: int) -> pa.Array:
     """Null where the float has no whole number of quanta below 2^53."""
-    scaled = np.rint(text.cast(pa.float64()).to_numpy(zero_copy_only=False) * 10.0**scale)
+    numbers = text.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    with np.errstate(over="ignore"):
+        scaled = np.rint(numbers * 10.0**scale)
     usable = np.abs(scaled) < 2.0**53
     return pa.array(np.where(usable, scaled, 0).astype(np.int64), mask=~usable)
 
@@ -172,12 +174,14 @@ def _exactly(cell: str | None, scale: int) -> int | None:
 def _cast(text: pa.Array, pattern: str, cast: Callable[[pa.Array], pa.Array]) -> Cells:
     """`cast` applied to the whole column; on failure, which rows fail."""
     fits = pc.match_substring_regex(text, pattern)
+    wrong: list[int] = []
     if pc.all(fits).as_py() is False:
-        return Cells(text, wrong=np.flatnonzero(_truth(pc.invert(fits))).tolist())
+        wrong = np.flatnonzero(_truth(pc.invert(fits))).tolist()
+        text = pc.if_else(fits, text, pa.scalar(None, pa.string()))
     try:
-        return Cells(cast(text))
-    except pa.ArrowInvalid:
-        return Cells(text, wrong=_failing(text, cast, 0))
+        return Cells(cast(text), wrong)
+    except pa.ArrowInvalid:  # of the right shape and yet impossible, such as 30 February
+        return Cells(text, sorted(wrong + _failing(text, cast, 0)))
 
 
 def _failing(text: pa.Array, cast: Callable[[pa.Array], pa.Array], start: int) -> list[int]:

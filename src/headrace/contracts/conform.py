@@ -138,13 +138,19 @@ def _renames(missing: list[Field], unknown: list[str]) -> dict[str, str]:
     """For each missing column, the undeclared one that most likely is the same."""
     if len(missing) == len(unknown) == 1:
         return {missing[0].name: unknown[0]}
-    left, found = list(unknown), {}
-    for column in missing:
-        near = difflib.get_close_matches(column.name, left, n=1)
-        if near:
-            found[column.name] = near[0]
-            left.remove(near[0])
+    pairs = [(_likeness(c.name, name), c.name, name) for c in missing for name in unknown]
+    found: dict[str, str] = {}
+    for likeness, old, new in sorted(pairs, reverse=True):
+        if likeness > 0.6 and old not in found and new not in found.values():
+            found[old] = new
     return found
+
+
+def _likeness(one: str, other: str) -> float:
+    """0 to 1; a name that begins like the other counts as like as it gets by spelling."""
+    if one.startswith(other) or other.startswith(one):
+        return 0.9
+    return difflib.SequenceMatcher(None, one, other).ratio()
 
 
 def _missing(column: Field, renamed: str | None) -> Violation:

@@ -133,7 +133,8 @@ def sql_rule(node: Node, name: str, kind: str, columns: Mapping[str, pa.DataType
     try:
         return Sql(expression, inspect(Expression(name, expression, kind), columns))
     except ValueError as error:
-        raise node.error(str(error), fix=f"mend the expression {expression!r}") from error
+        fix = f"mend {expression!r}; a column whose name is a word of SQL needs double quotes"
+        raise node.error(str(error), fix) from error
 
 
 def known_zone(node: Node, name: str) -> str:
