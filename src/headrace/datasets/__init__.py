@@ -2,7 +2,7 @@
 
 from headrace.datasets.content_hash import content_hash, content_sum, row_sum
 from headrace.datasets.manifest import InputTable, Manifest
-from headrace.datasets.reader import Dataset
+from headrace.datasets.reader import Dataset, open_release
 from headrace.datasets.reader import open_release as open  # noqa: A004 - the word users know
 from headrace.datasets.release import release
 from headrace.datasets.spec import DatasetSpec, TimeSplits
@@ -21,6 +21,7 @@ __all__ = [
     "label_cuts",
     "list_releases",
     "open",
+    "open_release",
     "release",
     "row_sum",
 ]

@@ -37,6 +37,7 @@ class Release:
     version: str
     content_hash: str
     rows: int
+    features: int
     manifest_id: str
     created_at: str
     change: str
@@ -232,6 +233,7 @@ def _line(store: Store, name: str, version: str) -> Release:
         version=version,
         content_hash=manifest.content_hash,
         rows=manifest.rows,
+        features=len(manifest.features),
         manifest_id=manifest.id,
         created_at=str(store.created(name, version)["created_at"]),
         change=manifest.change,

@@ -2,7 +2,15 @@
 
 from headrace.models.evaluate import evaluate
 from headrace.models.record import ModelRecord, list_models, load_record
-from headrace.models.registry import Challenge, Champion, challenge, champion, history, promote
+from headrace.models.registry import (
+    Challenge,
+    Champion,
+    challenge,
+    champion,
+    history,
+    pointer,
+    promote,
+)
 from headrace.models.score import predict
 from headrace.models.spec import ModelSpec
 from headrace.models.train import train
@@ -18,6 +26,7 @@ __all__ = [
     "history",
     "list_models",
     "load_record",
+    "pointer",
     "predict",
     "promote",
     "train",

@@ -25,17 +25,19 @@ _TYPES = ("int64", "float64", "bool", "string")
 class ModelSpec:
     """A gradient-boosted classifier on one dataset.
 
-    `features`, `baseline` and `segments` choose columns of the release by name or pattern
-    (`calendar__*`); `features=None` means all of them. `baseline` is what a model without history
-    may know; the same learner is trained on it, to show what history adds. Text columns are
-    categorical; `categorical` names others. `params` are LightGBM's. `margin` is how much log loss
-    a challenger may lose to the champion, at the worse end of the bootstrap interval.
+    `features`, `context`, `baseline` and `segments` choose columns of the release by name or
+    pattern (`calendar__*`). `features=None` means all of them; `context` adds columns of the row to
+    predict, such as its carrier. `baseline` is what a model without history may know: the same
+    learner is trained on it, to show what history adds. Text columns are categorical; `categorical`
+    names others. `params` are LightGBM's. `margin` is how much log loss a challenger may lose to
+    the champion, at the worse end of the bootstrap interval.
     """
 
     name: str
     dataset: str
     baseline: tuple[str, ...]
     features: tuple[str, ...] | None = None
+    context: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()
     params: dict[str, Any] = field(default_factory=dict, hash=False)
@@ -61,15 +63,17 @@ class ModelSpec:
         return {**self.params, **FIXED, "seed": self.seed}
 
     def feature_columns(self, manifest: Manifest) -> tuple[Column, ...]:
-        if self.features is None:
-            return _usable(self.name, [c for c in manifest.columns if c.role == "feature"])
-        return self._chosen(self.features, manifest, "features")
+        if self.features is not None:
+            return self._chosen((*self.features, *self.context), manifest, "features")
+        features = [column for column in manifest.columns if column.role == "feature"]
+        context = self._chosen(self.context, manifest, "context")
+        return _usable(self.name, [*context, *(c for c in features if c not in context)])
 
     def baseline_columns(self, manifest: Manifest) -> tuple[Column, ...]:
         return self._chosen(self.baseline, manifest, "baseline")
 
     def segment_columns(self, manifest: Manifest) -> tuple[Column, ...]:
-        return self._chosen(self.segments, manifest, "segments") if self.segments else ()
+        return self._chosen(self.segments, manifest, "segments")
 
     def categorical_columns(self, columns: Iterable[Column]) -> tuple[str, ...]:
         """Text columns, and those named; in order of the columns."""

@@ -1,0 +1,31 @@
+"""`flights_late`: gradient-boosted trees on `flights_delay`, and what they are compared with."""
+
+from headrace.features.spec import RowTransform
+from headrace.models import ModelSpec
+from pipelines.flights.features import SPINE, VIEWS
+
+# What a time-table alone tells: carrier, route, and what is computed from the row's own columns.
+_ROW = {*SPINE.columns, "t"}
+CALENDAR = tuple(
+    view.name for view in VIEWS if isinstance(view, RowTransform) and set(view.inputs) <= _ROW
+)
+ROUTE = ("carrier", "origin", "dest")
+
+MODEL = ModelSpec(
+    name="flights_late",
+    dataset="flights_delay",
+    context=ROUTE,
+    baseline=(*ROUTE, *CALENDAR),
+    segments=("origin", "carrier", "month"),
+    params={
+        "learning_rate": 0.05,
+        "num_leaves": 63,
+        "min_data_in_leaf": 200,
+        "feature_fraction": 0.7,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "cat_smooth": 20,
+    },
+    num_rounds=300,
+    early_stopping=30,
+)

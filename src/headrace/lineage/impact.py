@@ -1,0 +1,70 @@
+"""Which batches a release holds, and which releases and models hold a batch."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from headrace.datasets.manifest import Manifest
+from headrace.datasets.store import Store
+from headrace.home import Home
+from headrace.models.record import list_models
+from headrace.models.registry import pointer
+
+
+@dataclass(frozen=True)
+class HeldBy:
+    """A release that was made from a snapshot in which the batch was live, table by table."""
+
+    ref: str
+    tables: tuple[str, ...]
+    content_hash: str
+
+
+@dataclass(frozen=True)
+class Impact:
+    """What one batch reached. `champions` are the models among `models` that are in charge."""
+
+    batch_id: str
+    releases: tuple[HeldBy, ...]
+    models: tuple[str, ...]
+    champions: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def batches_of(manifest: Manifest, home: Home) -> dict[str, list[str]]:
+    """{table: ids of the batches live in the snapshot the release pinned}, sorted."""
+    store = Store.find(home.store)
+    return {
+        table: list(store.get_json(given.batch_list)) if given.batch_list else []
+        for table, given in manifest.inputs.items()
+    }
+
+
+def impact(home: Home, batch_id: str) -> Impact:
+    """Releases and models that hold anything from a batch; empty for a batch nobody used.
+
+    A release holds a batch when the batch was live in a snapshot it read, whether or not a window
+    of a feature reached it.
+    """
+    held = tuple(_held_by(home, batch_id))
+    refs = {one.ref for one in held}
+    reached = [record for record in list_models(home) if record.dataset in refs]
+    in_charge = [
+        record.ref
+        for record in reached
+        if (now := pointer(home, record.name)) and now.bundle_id == record.bundle_id
+    ]
+    return Impact(batch_id, held, tuple(one.ref for one in reached), tuple(in_charge))
+
+
+def _held_by(home: Home, batch_id: str) -> Iterator[HeldBy]:
+    store = Store.find(home.store)
+    for name in store.names():
+        for version in store.versions(name):
+            manifest = store.manifest(name, version)
+            found = batches_of(manifest, home)
+            tables = tuple(sorted(table for table, ids in found.items() if batch_id in ids))
+            if tables:
+                yield HeldBy(manifest.ref, tables, manifest.content_hash)
