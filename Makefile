@@ -5,7 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/.installed
-export PYTHONWARNINGS ?= default
 
 .PHONY: demo test test-all lint types check bench lock screenshots clean
 .DELETE_ON_ERROR:

@@ -29,8 +29,8 @@ def pipeline(folder: Path) -> Pipeline:
         name="flights",
         tables=(
             table("schedule", sources.schedule(folder), partitioned=True),
-            table("outcomes", sources.feed("outcomes", folder), partitioned=True),
-            table("weather", sources.feed("weather", folder), partitioned=True),
+            table("outcomes", sources.feed("outcomes", folder, 1000), partitioned=True),
+            table("weather", sources.feed("weather", folder, 50), partitioned=True),
             table("planes", sources.reference("planes", "tailnum", folder), partitioned=False),
             table("airlines", sources.reference("airlines", "carrier", folder), partitioned=False),
             table("airports", sources.reference("airports", "faa", folder), partitioned=False),

@@ -31,9 +31,9 @@ def schedule(folder: Path) -> Source:
     return DropFolder("schedule", folder / "drop", "schedule_{slot}*.csv", "timetable-office")
 
 
-def feed(name: str, folder: Path) -> Source:
+def feed(name: str, folder: Path, page_size: int) -> Source:
     """One day of the feed's `name` endpoint: outcomes or weather."""
-    return Feed(name, folder, os.environ.get("FLIGHTS_FEED_URL", ""))
+    return Feed(name, folder, os.environ.get("FLIGHTS_FEED_URL", ""), page_size)
 
 
 def reference(table: str, key: str, folder: Path) -> Source:
@@ -48,13 +48,16 @@ class Feed:
     name: str
     folder: Path
     url: str
+    page_size: int
     _apis: dict[str, CursorApi] = field(default_factory=dict, compare=False, repr=False)
 
     def deliveries(self, slot: str) -> list[Delivery]:
         path = f"/v1/{self.name}"
         url = self.url or local_feed(self.folder)
         if url not in self._apis:
-            self._apis[url] = CursorApi(self.name, url, path, {"day": "{slot}"}, AIRPORT)
+            self._apis[url] = CursorApi(
+                self.name, url, path, {"day": "{slot}"}, AIRPORT, self.page_size
+            )
         # The origin names the slot, not the host: a feed that moves does not deliver again.
         return [
             replace(delivery, origin=f"{path}?day={slot}")
