@@ -2,7 +2,7 @@
 
 from headrace.features.calendar import calendar
 from headrace.features.canonical import Change, canonical, definition_hash, diff
-from headrace.features.frame import training_frame, vector
+from headrace.features.frame import Host, apply_transforms, training_frame, vector
 from headrace.features.labels import attach_label
 from headrace.features.leaks import LeakReport, leaks
 from headrace.features.resolve import History
@@ -30,6 +30,7 @@ from headrace.features.spec import (
     output_columns,
 )
 from headrace.features.spines import build_spine
+from headrace.features.transforms import passed_on, ratio
 from headrace.features.validate import validate
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "FeatureView",
     "First",
     "History",
+    "Host",
     "Label",
     "Last",
     "LeakReport",
@@ -57,6 +59,7 @@ __all__ = [
     "View",
     "Where",
     "Window",
+    "apply_transforms",
     "attach_label",
     "build_spine",
     "calendar",
@@ -65,6 +68,8 @@ __all__ = [
     "diff",
     "leaks",
     "output_columns",
+    "passed_on",
+    "ratio",
     "shape_of",
     "training_frame",
     "validate",

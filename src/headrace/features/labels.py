@@ -15,13 +15,12 @@ from headrace.features.shapes import Contracts, shape_for, shapes_of
 from headrace.features.spec import Label, Mode
 
 
-def attach_label(
+def attach_label(  # noqa: PLR0917
     frame: pa.Table,
     label: Label,
     history: History,
     contracts: Contracts,
     cut: int | Ints,
-    *,
     mode: Mode = "declared",
 ) -> pa.Table:
     """The frame with the label's columns and `label_reason` added.

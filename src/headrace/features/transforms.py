@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.clock import MINUTE, parse_iso
 from headrace.errors import DeclarationError
@@ -20,6 +21,26 @@ TYPES = {
 }
 _ROWS = 61
 _EARLY, _LATE = parse_iso("1950-01-01"), parse_iso("2100-01-01")
+
+
+def passed_on(name: str, column: str, dtype: str) -> RowTransform:
+    """A spine column as a feature."""
+    return RowTransform(name, (column,), _same, dtype)
+
+
+def ratio(name: str, top: str, bottom: str) -> RowTransform:
+    """float64: one count per another; null where the other is 0 or either is null."""
+    return RowTransform(name, (top, bottom), _ratio, "float64")
+
+
+def _same(column: pa.Array) -> pa.Array:
+    return column
+
+
+def _ratio(top: pa.Array, bottom: pa.Array) -> pa.Array:
+    below = pc.cast(bottom, pa.float64(), safe=False)
+    below = pc.if_else(pc.equal(below, 0.0), pa.scalar(None, pa.float64()), below)
+    return pc.divide(pc.cast(top, pa.float64(), safe=False), below)
 
 
 def output_type(transform: RowTransform) -> pa.DataType:
