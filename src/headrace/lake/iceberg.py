@@ -173,16 +173,16 @@ def commit(
     add: Iterable[Path],
     remove: Iterable[str],
     summary: Mapping[str, str],
-) -> int:
+) -> tuple[int, list[DataFile]]:
     """One snapshot that adds and removes these files, on top of the state `table` was loaded at.
 
-    Returns the snapshot id.
+    Returns the snapshot id and the added files.
 
     Raises:
         CommitFailedException: somebody else committed meanwhile; nothing was changed.
     """
     gone = set(remove)
-    deleted = [file for file, _ in manifest_entries(table, None) if file.file_path in gone]
+    old = [f for f, _ in manifest_entries(table, None) if f.file_path in gone] if gone else []
     transaction = table.transaction()
     schema = grown_schema(table, arrow)
     if schema is not None:
@@ -193,14 +193,16 @@ def commit(
         # Without a predicate no manifest of an unpartitioned table is looked into. It only selects
         # manifests; what is removed are exactly the files named below.
         producer.delete_by_predicate(AlwaysTrue())
-    for file in deleted:
+    for file in old:
         producer.delete_data_file(file)
-    for file in data_files(table, schema or table.schema(), add):
+    new = data_files(table, schema or table.schema(), add)
+    for file in new:
+        batch_of(file)
         producer.append_data_file(file)
     producer.commit()
     _expire(table, transaction)
     transaction.commit_transaction()
-    return int(producer.snapshot_id)
+    return int(producer.snapshot_id), new
 
 
 def _expire(table: Table, transaction: Transaction) -> None:
@@ -243,9 +245,9 @@ def batch_of(file: DataFile) -> str:
     low, high = file.lower_bounds.get(BATCH_FIELD), file.upper_bounds.get(BATCH_FIELD)
     if low is None or low != high:
         raise StateError(
-            "a published file does not hold exactly one batch",
+            "a file does not hold exactly one batch",
             where=file.file_path,
-            fix="remove the file from the table and ingest its slot again",
+            fix="delete the file and ingest its slot again",
         )
     return str(low.decode())
 

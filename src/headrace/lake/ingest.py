@@ -5,7 +5,9 @@ Every step may be repeated: after a crash at any moment, the same call ends in t
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from headrace.errors import SourceError
 from headrace.home import Home
 from headrace.lake.account import account, current_verdicts, total
 from headrace.lake.fetch import Fetched, fetch_slots
-from headrace.lake.judging import judge_delivery, table_rule
+from headrace.lake.judging import Desk, table_rule
 from headrace.lake.landing import landed_delivery
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.plans import LiveFile
@@ -136,12 +138,21 @@ def _is_done(run: _Run, slot: str) -> bool:
 
 def _judge_all(run: _Run, slots: Sequence[str]) -> None:
     stream = fetch_slots(run.table.source, slots, run.home)
-    while chunk := list(islice(stream, _CHUNK)):
-        _deliver(run, chunk)
-        rows = [row for fetched in chunk for row in _judge_slot(run, fetched)]
-        with run.ledger.transaction():
-            for row in rows:
-                run.ledger.judge(run.name, row)
+    with ThreadPoolExecutor(1, thread_name_prefix="headrace-stage") as pool:
+        while chunk := list(islice(stream, _CHUNK)):
+            _deliver(run, chunk)
+            writes: list[Future[Any]] = []
+            desk = Desk(run.table, run.rule, run.home, partial(_submit, pool, writes))
+            rows = [row for fetched in chunk for row in _judge_slot(run, fetched, desk)]
+            for written in writes:
+                written.result()
+            with run.ledger.transaction():
+                for row in rows:
+                    run.ledger.judge(run.name, row)
+
+
+def _submit(pool: Executor, writes: list[Future[Any]], work: Callable[[], Any]) -> None:
+    writes.append(pool.submit(work))
 
 
 def _deliver(run: _Run, chunk: Iterable[Fetched]) -> None:
@@ -161,13 +172,10 @@ def _deliver(run: _Run, chunk: Iterable[Fetched]) -> None:
             run.changed.add(slot)
 
 
-def _judge_slot(run: _Run, fetched: Fetched) -> list[JudgementRow]:
+def _judge_slot(run: _Run, fetched: Fetched, desk: Desk) -> list[JudgementRow]:
     if fetched.error is not None:
         run.errors[fetched.slot] = fetched.error
-    rows = [
-        judge_delivery(run.table, delivery, run.rule, run.home)
-        for delivery in _unjudged(run, fetched)
-    ]
+    rows = [desk.judge(delivery) for delivery in _unjudged(run, fetched)]
     for row in rows:
         before = run.judged.get(row.batch_id)
         if before is None or before.verdict != row.verdict:

@@ -1,6 +1,9 @@
 """One delivery through parser, contract and gate, to staged files and a row for the ledger."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import pyarrow as pa
 
@@ -10,7 +13,7 @@ from headrace.gates import Judgement, Result, Verdict, judge
 from headrace.home import Home
 from headrace.lake.ledger import JudgementRow
 from headrace.lake.slots import PUBLISHABLE
-from headrace.lake.staging import quarantine, rule_hash, stage
+from headrace.lake.staging import quarantine, quarantine_path, rule_hash, stage, staged_path
 from headrace.lake.table import Table
 from headrace.sources.base import Delivery
 from headrace.sources.parse import read_rows
@@ -24,27 +27,44 @@ def table_rule(table: Table) -> str:
     return rule_hash(table.contract, table.suite, PARSER_VERSION)
 
 
-def judge_delivery(table: Table, delivery: Delivery, rule: str, home: Home) -> JudgementRow:
-    """Judge, then write the rows. Whatever crashes is an ERROR, never a pass."""
-    try:
-        rows = read_rows(delivery, null_tokens=table.contract.null_tokens)
-        conformed = conform(table.contract, rows, delivery.batch_id)
-        judgement = judge(table.suite, table.contract, conformed)
-    except Exception as error:  # noqa: BLE001  # fails closed: the batch stays pending, others go on
-        return _row(delivery, rule, _crashed(table, delivery, error))
-    return _staged(table, delivery, rule, home, _accounted(judgement))
+@dataclass(frozen=True)
+class Desk:
+    """What judging one table's deliveries needs.
 
+    Attributes:
+        rule: the rule hash of the table's present contract and suite.
+        write: runs what it is given, at once or in another thread; a verdict may be recorded once
+            everything given to it is done.
+    """
 
-def _staged(
-    table: Table, delivery: Delivery, rule: str, home: Home, judgement: Judgement
-) -> JudgementRow:
-    staged = kept = ""
-    batch_id = delivery.batch_id
-    if judgement.verdict.value in PUBLISHABLE and judgement.passing.num_rows:
-        staged = str(stage(home, table.contract, batch_id, rule, judgement.passing).path)
-    if judgement.quarantined is not None and judgement.quarantined.num_rows:
-        kept = str(quarantine(home, table.name, batch_id, rule, judgement.quarantined))
-    return _row(delivery, rule, judgement, staged, kept)
+    table: Table
+    rule: str
+    home: Home
+    write: Callable[[Callable[[], Any]], Any]
+
+    def judge(self, delivery: Delivery) -> JudgementRow:
+        """Judge, and write the rows. Whatever crashes is an ERROR, never a pass."""
+        contract = self.table.contract
+        try:
+            rows = read_rows(delivery, null_tokens=contract.null_tokens)
+            conformed = conform(contract, rows, delivery.batch_id)
+            judgement = judge(self.table.suite, contract, conformed)
+        except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
+            return _row(delivery, self.rule, _crashed(self.table, delivery, error))
+        return self._staged(delivery, _accounted(judgement))
+
+    def _staged(self, delivery: Delivery, judgement: Judgement) -> JudgementRow:
+        contract, batch_id = self.table.contract, delivery.batch_id
+        at = (self.home, self.table.name, batch_id, self.rule)
+        staged = kept = ""
+        if judgement.verdict.value in PUBLISHABLE and _count(judgement.passing):
+            passing = judgement.passing
+            self.write(partial(stage, self.home, contract, batch_id, self.rule, passing))
+            staged = str(staged_path(*at))
+        if _count(judgement.quarantined):
+            self.write(partial(quarantine, *at, judgement.quarantined))
+            kept = str(quarantine_path(*at))
+        return _row(delivery, self.rule, judgement, staged, kept)
 
 
 def _row(

@@ -26,6 +26,7 @@ from headrace.sql import ident, literal
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
+    from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table as IcebergTable
 
     from headrace.contracts import Contract
@@ -101,25 +102,28 @@ class Lake:
         table = iceberg.load_or_create(
             self._catalog(), contract.table, arrow, warehouse_root(self.home)
         )
-        live = {file.batch_id: file.path for file in self._files_of(table)}
+        current = table.current_snapshot()
+        before = self.plan(contract.table, current.snapshot_id) if current else None
+        live = {file.batch_id: file.path for file in before.files} if before else {}
         exchanged = [f for f in replace if live.get(f.batch_id, str(f.path)) != str(f.path)]
         new = [f for f in (*add, *replace) if f.rows and f.batch_id not in live]
         staged = {f.batch_id: f for f in (*new, *exchanged)}
         if not staged:
-            current = table.current_snapshot()
             moment = current.timestamp_ms * 1000 if current else None
             return Snapshot(current.snapshot_id if current else None, moment, (), ())
-        snapshot_id = iceberg.commit(
+        snapshot_id, files = iceberg.commit(
             table,
             arrow,
             [f.path for f in staged.values() if f.rows],
             [live[f.batch_id] for f in exchanged],
             {"headrace.contract": contract.hash, "headrace.batches": str(len(staged))},
         )
-        committed = table.snapshot_by_id(snapshot_id).timestamp_ms * 1000
+        added = [_live_file(file, snapshot_id) for file in files]
+        kept = [f for f in before.files if f.batch_id not in staged] if before else []
+        plan = self._keep_plan(table, snapshot_id, [*kept, *added])
         return Snapshot(
             snapshot_id,
-            committed,
+            plan.committed_at[snapshot_id],
             tuple(f.batch_id for f in new),
             tuple(f.batch_id for f in exchanged),
         )
@@ -261,36 +265,29 @@ class Lake:
             raise _nothing_published(table)
         return loaded
 
-    def _files_of(self, loaded: "IcebergTable", snapshot_id: int | None = None) -> list[LiveFile]:
+    def _make_plan(self, table: str, snapshot_id: int) -> Plan:
         from headrace.lake import iceberg
 
-        files = [
-            LiveFile(
-                path=file.file_path,
-                batch_id=iceberg.batch_of(file),
-                rows=int(file.record_count),
-                bytes=int(file.file_size_in_bytes),
-                snapshot_id=added_by,
-            )
-            for file, added_by in iceberg.manifest_entries(loaded, snapshot_id)
-        ]
-        return sorted(files, key=lambda file: file.batch_id)
-
-    def _make_plan(self, table: str, snapshot_id: int) -> Plan:
         loaded = self._loaded(table)
-        snapshot = loaded.snapshot_by_id(snapshot_id)
-        if snapshot is None:
+        if loaded.snapshot_by_id(snapshot_id) is None:
             raise _no_snapshot(table, snapshot_id)
-        schema = loaded.schemas()[snapshot.schema_id]
+        entries = iceberg.manifest_entries(loaded, snapshot_id)
+        return self._keep_plan(loaded, snapshot_id, [_live_file(*entry) for entry in entries])
+
+    def _keep_plan(
+        self, loaded: "IcebergTable", snapshot_id: int, files: Sequence[LiveFile]
+    ) -> Plan:
+        schema = loaded.schemas()[loaded.snapshot_by_id(snapshot_id).schema_id]
         plan = Plan(
-            table=table,
+            table=loaded.name()[-1],
             snapshot_id=snapshot_id,
             columns=tuple(
                 Column(f.field_id, f.name, _DUCKDB_TYPES[str(f.field_type)]) for f in schema.fields
             ),
-            files=tuple(self._files_of(loaded, snapshot_id)),
+            files=tuple(sorted(files, key=lambda file: file.batch_id)),
             committed_at={s.snapshot_id: s.timestamp_ms * 1000 for s in loaded.snapshots()},
         )
+        self._plans[plan.table, snapshot_id] = plan
         save_plan(self.home, plan)
         return plan
 
@@ -299,6 +296,18 @@ class Lake:
         if plan is None:
             raise _nothing_published(table)
         return plan
+
+
+def _live_file(file: "DataFile", added_by: int) -> LiveFile:
+    from headrace.lake import iceberg
+
+    return LiveFile(
+        path=file.file_path,
+        batch_id=iceberg.batch_of(file),
+        rows=int(file.record_count),
+        bytes=int(file.file_size_in_bytes),
+        snapshot_id=added_by,
+    )
 
 
 def _choose(plan: Plan, columns: Sequence[str] | None) -> list[Column]:

@@ -1,0 +1,110 @@
+"""kill -9 at random moments, then run again: the same rows, nothing lost, nothing doubled."""
+
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from headrace.lake import iceberg
+from headrace.lake.ingest import ingest, outstanding
+from headrace.lake.ledger import Ledger
+from headrace.lake.status import table_status
+from headrace.lake.tables import Lake
+from tests.lake.kit import SLOTS, Meter, balanced
+
+KILLS = 20
+
+
+def deliver(meter):
+    """All fates: passing, quarantined, blocked, superseded, redelivered, missing."""
+    meter.drop_all(SLOTS[:-1])
+    meter.drop(SLOTS[1], [1, 900_000, 2])
+    meter.drop(SLOTS[2], [-1, 2])
+    meter.drop(SLOTS[3], [-1, 2], arrived=1)
+    meter.drop(SLOTS[3], [1, 2], name="_again", arrived=2)
+    meter.drop(SLOTS[4], [1, 2], name="_a", arrived=1)
+    meter.drop(SLOTS[4], [1, 2], name="_b", arrived=2)
+
+
+def run(root: Path) -> None:
+    meter = Meter(root)
+    ingest(meter.table, SLOTS, meter.home)
+
+
+def content(meter):
+    """All that must not depend on how often a run was killed."""
+    lake = Lake(meter.home)
+    with Ledger(meter.home) as ledger:
+        states = {key: batch.state for key, batch in ledger.batches("meter").items()}
+    rows = lake.scan("meter", ["id", "value", "_batch", "_line"]).to_pylist()
+    return rows, sorted(lake.live("meter")), states, table_status(meter.home, meter.table)
+
+
+def counted_run(root: Path, last: int) -> None:
+    """Run, and die by SIGKILL at the `last` call of any function, C functions included.
+
+    A number of calls, not of seconds: the kills fall all over the work, however busy the machine.
+    """
+    calls = itertools.count()
+
+    def watch(_frame, _event, _arg):
+        if next(calls) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.setprofile(watch)
+    sys.setprofile(watch)
+    run(root)
+    sys.setprofile(None)
+    (root / "calls").write_text(str(next(calls)))
+
+
+def child(root: Path, last: int = -1) -> int:
+    """Exit code of a run in a process forked from a server that has imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.lake.test_kill", "headrace.lake.iceberg"])
+    process = context.Process(target=counted_run, args=(root, last))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def test_twenty_kills_change_nothing(tmp_path):
+    calm = Meter(tmp_path / "calm")
+    deliver(calm)
+    assert child(calm.root) == 0
+    calls = int((calm.root / "calls").read_text())
+    expected = content(calm)
+    assert balanced(expected[-1])
+    moments, kills = random.Random(20), 0
+    for number in itertools.count():
+        meter = Meter(tmp_path / str(number))
+        deliver(meter)
+        codes = [child(meter.root, moments.randrange(calls)) for _ in range(3)]
+        assert set(codes) <= {0, -signal.SIGKILL}
+        run(meter.root)
+        assert content(meter) == expected
+        assert outstanding(meter.table, SLOTS, meter.home) == []
+        assert snapshots(meter) == 1
+        kills += codes.count(-signal.SIGKILL)
+        if kills >= KILLS:
+            return
+
+
+def snapshots(meter) -> int:
+    return len(iceberg.load(Lake(meter.home)._catalog(), "meter").snapshots())
+
+
+def test_two_runs_at_once_lose_and_double_nothing(tmp_path):
+    calm, meter = Meter(tmp_path / "calm"), Meter(tmp_path / "raced")
+    for one in (calm, meter):
+        deliver(one)
+    run(calm.root)
+    with ThreadPoolExecutor(2) as both:
+        codes = list(both.map(child, [meter.root] * 2))
+    assert codes == [0, 0]
+    assert content(meter) == content(calm)
