@@ -35,7 +35,7 @@ DATASET = DatasetSpec(
     cutoff="2014-01-02T00:00:00Z",
     # Without an arrival there is nothing to be late. These flights stay countable in the manifest.
     left_out=("cancelled", "not_arrived", "no outcome"),
-    purpose="training",
+    purpose="delay-prediction",
     description=(
         "Flights from New York in 2013: does a flight arrive more than 15 minutes late, asked two "
         "hours before it is due to leave?"

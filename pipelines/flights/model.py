@@ -17,9 +17,11 @@ MODEL = ModelSpec(
     context=ROUTE,
     baseline=(*ROUTE, *CALENDAR),
     segments=("origin", "carrier", "month"),
+    # 63 bins a column: a third of the time of 255, and no worse on the validation weeks.
     params={
-        "learning_rate": 0.05,
-        "num_leaves": 63,
+        "learning_rate": 0.1,
+        "num_leaves": 31,
+        "max_bin": 63,
         "min_data_in_leaf": 200,
         "feature_fraction": 0.7,
         "bagging_fraction": 0.8,
@@ -27,5 +29,5 @@ MODEL = ModelSpec(
         "cat_smooth": 20,
     },
     num_rounds=300,
-    early_stopping=30,
+    early_stopping=20,
 )

@@ -166,6 +166,23 @@ def test_a_missing_column_and_a_missing_label_are_named(store):
         made(store, put(ROWS, "label_reason", pa.nulls(ROWS.num_rows, pa.string())))
 
 
+def test_an_early_release_has_empty_splits(store):
+    manifest = made(store, cutoff=SPEC.splits.bounds[0])
+    assert [split.rows > 0 for split in manifest.splits.values()] == [True, False, False]
+    assert headrace.open("delays", store).verify().ok
+    assert headrace.open("delays", store, split="test").arrow.num_rows == 0
+    grown = made(store)
+    assert (grown.version, grown.change) == ("1.1.0", "MINOR")
+
+
+def test_a_view_named_like_a_spine_column_does_not_make_it_a_feature(store):
+    names = {"weather__wind": "distance__near", "calendar__hour": "hour"}
+    rows = ROWS.rename_columns([names.get(name, name) for name in ROWS.column_names])
+    manifest = made(store, rows, definitions={"distance": "0" * 64, "hour": "1" * 64})
+    assert manifest.of_role("feature") == ("distance__near", "hour")
+    assert "distance" in manifest.of_role("spine")
+
+
 def test_statistics_are_of_the_split(store):
     manifest = made(store)
     found = manifest.splits["train"].statistics["carrier_1d__delay_mean"]

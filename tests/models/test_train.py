@@ -165,3 +165,17 @@ def test_declarations_that_do_not_fit(dataset, home, changes, says):
         train(dataset, replace(MODEL, **changes), home)
     with pytest.raises(DeclarationError, match="are fixed"):
         replace(MODEL, params={"num_threads": 3})
+
+
+def test_context_adds_columns_of_the_row(dataset, home):
+    record = train(dataset, replace(MODEL, context=("origin",)), home)
+    names = [column.name for column in record.features]
+    assert names == ["origin", *dataset.manifest.features]
+    assert record.fits().vocabularies["origin"] == ("EWR", "JFK", "LGA")
+
+
+def test_without_test_rows_there_is_nothing_to_say(home):
+    from tests.datasets.frames import SPEC
+
+    record = train(released(home, cutoff=SPEC.splits.bounds[1]), MODEL, home)
+    assert record.metrics["rows"] == 0

@@ -1,15 +1,23 @@
-"""Dataset releases: immutable, content-addressed, readable without a catalog."""
+"""Dataset releases: immutable, content-addressed, readable without a catalog.
 
-from headrace.datasets.content_hash import content_hash, content_sum, row_sum
+What makes releases loads when it is used: who only opens one pays for pyarrow alone.
+"""
+
+from typing import TYPE_CHECKING
+
+from headrace.datasets.content_hash import ContentSum, content_hash, content_sum, row_sum
 from headrace.datasets.manifest import InputTable, Manifest
 from headrace.datasets.reader import Dataset, open_release
 from headrace.datasets.reader import open_release as open  # noqa: A004 - the word users know
-from headrace.datasets.release import release
-from headrace.datasets.spec import DatasetSpec, TimeSplits
-from headrace.datasets.splits import label_cuts
 from headrace.datasets.store import Store, list_releases
 
+if TYPE_CHECKING:
+    from headrace.datasets.releases import release
+    from headrace.datasets.spec import DatasetSpec, TimeSplits
+    from headrace.datasets.splits import label_cuts
+
 __all__ = [
+    "ContentSum",
     "Dataset",
     "DatasetSpec",
     "InputTable",
@@ -25,3 +33,17 @@ __all__ = [
     "release",
     "row_sum",
 ]
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    home = {
+        "release": "releases",
+        "label_cuts": "splits",
+        "DatasetSpec": "spec",
+        "TimeSplits": "spec",
+    }
+    if name not in home:
+        raise AttributeError(f"module 'headrace.datasets' has no attribute {name!r}")
+    return getattr(import_module(f"headrace.datasets.{home[name]}"), name)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from headrace.datasets.spec import SPLITS
+from headrace.datasets.names import SPLITS
 from headrace.errors import StateError
 from headrace.files import digest
 

@@ -1,7 +1,7 @@
 """The fixed shape of a released table: roles, column order, dtypes, row order, statistics."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -38,8 +38,9 @@ def columns_of(spec: DatasetSpec, schema: pa.Schema, views: Collection[str]) -> 
             where=f"dataset {spec.name}",
             fix=f"it has {', '.join(schema.names)}",
         )
+    made = _feature_names(schema.names, views)
     found = [
-        Column(field.name, canonical_type(field.type, field.name), _role(spec, field.name, views))
+        Column(field.name, canonical_type(field.type, field.name), _role(spec, field.name, made))
         for field in schema
         if field.name not in {"label_reason", "split", "t"}
     ]
@@ -52,12 +53,22 @@ def _position(spec: DatasetSpec, column: Column) -> tuple[int, int, str]:
     return _ORDER.index(column.role), place, column.name
 
 
-def _role(spec: DatasetSpec, name: str, views: Collection[str]) -> str:
+def _role(spec: DatasetSpec, name: str, features: Collection[str]) -> str:
     if name in spec.key:
         return "key"
     if name in spec.label.columns:
         return "label"
-    return "feature" if name.split("__", maxsplit=1)[0] in views else "spine"
+    return "feature" if name in features else "spine"
+
+
+def _feature_names(names: Sequence[str], views: Collection[str]) -> set[str]:
+    """Outputs of views: `<view>__<name>`, or `<view>` of a row transform.
+
+    A view may bear the name of the spine column it is about, so `dest` beside `dest__late` is none.
+    """
+    viewed = {name for name in names if "__" in name and name.split("__", maxsplit=1)[0] in views}
+    windowed = {name.split("__", maxsplit=1)[0] for name in viewed}
+    return viewed | {name for name in names if name in views and name not in windowed}
 
 
 def shaped(table: pa.Table, columns: tuple[Column, ...], order: list[str]) -> pa.Table:

@@ -1,17 +1,14 @@
 """What a dataset is, as data."""
 
-import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from headrace.clock import duration, iso, parse_iso
+from headrace.datasets.names import NAME
 from headrace.errors import DeclarationError
 from headrace.features.spec import Label
 from headrace.files import digest
-
-SPLITS = ("train", "valid", "test")
-NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.datasets.spec import SPLITS, DatasetSpec
+from headrace.datasets.names import SPLITS
+from headrace.datasets.spec import DatasetSpec
 from headrace.errors import DeclarationError
 
 Moments = npt.NDArray[np.int64]
@@ -109,14 +110,15 @@ def _counts(
 def check_keys(spec: DatasetSpec, table: pa.Table) -> None:
     """Refuse a key that occurs twice: across splits it leaks, within one it has no fixed order.
 
-    `table` is ordered by (key, t) or not at all; it has the key columns, `t` and `split`.
+    `table` has the key columns, `t` and `split`.
     """
-    grouped = table.group_by(list(spec.key), use_threads=False).aggregate(
+    keys = table.group_by(list(spec.key))
+    if keys.aggregate([]).num_rows == table.num_rows:
+        return
+    grouped = keys.aggregate(
         [("split", "count"), ("split", "count_distinct"), ("t", "min"), ("t", "max")]
     )
     twice = grouped.filter(pc.greater(grouped.column("split_count"), 1))
-    if not twice.num_rows:
-        return
     worst = twice.sort_by([("split_count_distinct", "descending")]).slice(0, 1).to_pylist()[0]
     across = worst["split_count_distinct"] > 1
     key = {name: worst[name] for name in spec.key}

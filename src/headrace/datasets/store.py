@@ -18,7 +18,7 @@ from typing import Any
 
 from headrace.clock import iso, now_us
 from headrace.datasets.manifest import Manifest
-from headrace.datasets.spec import NAME
+from headrace.datasets.names import NAME
 from headrace.datasets.version import parse_version
 from headrace.errors import DeclarationError, StateError
 from headrace.files import canonical_json, move_into_place, sha256, sync_folder, write_json

@@ -38,9 +38,14 @@ def predict_baseline(record: ModelRecord, table: pa.Table) -> Floats:
 
 
 def used_views(record: ModelRecord) -> set[str]:
-    """Views and transforms that the model's features come from."""
-    sources = {c.name.split("__", maxsplit=1)[0] for c in record.features if c.role == "feature"}
-    return sources & set(record.definitions)
+    """Views and transforms that the model's features come from.
+
+    A row transform (a feature without `__`) may read any other, so with one of them all count.
+    """
+    names = [column.name for column in record.features if column.role == "feature"]
+    if any("__" not in name for name in names):
+        return set(record.definitions)
+    return {name.split("__", maxsplit=1)[0] for name in names}
 
 
 def score(trees: str, columns: Sequence[Column], fits: Fits, table: pa.Table) -> Floats:

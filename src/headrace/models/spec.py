@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from headrace.datasets.manifest import Column, Manifest
-from headrace.datasets.spec import NAME
+from headrace.datasets.names import NAME
 from headrace.errors import DeclarationError
 
 # What makes the trees the same in every process and on every machine: a fixed thread count, since

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 from headrace.datasets.content_hash import ContentSum, content_sum
 from headrace.datasets.governance import check_allowed, licences
 from headrace.datasets.manifest import Column, InputTable, Manifest, SplitEntry
+from headrace.datasets.names import SPLITS
 from headrace.datasets.shape import columns_of, shaped, statistics
-from headrace.datasets.spec import SPLITS, DatasetSpec
+from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.splits import OUTSIDE, assign, check_keys
 from headrace.datasets.store import Store
 from headrace.datasets.version import FIRST, next_version

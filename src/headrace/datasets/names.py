@@ -1,0 +1,7 @@
+"""The words that declarations and readers share; light, so that opening a release stays so."""
+
+import re
+
+SPLITS = ("train", "valid", "test")
+# Of datasets and models: a folder name everywhere, and never a path.
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
