@@ -169,7 +169,8 @@ def _out_of_sample(record: "ModelRecord", dataset: "Dataset") -> pa.Table:
         rows = dataset.split(split).arrow
         scored = pa.array(predict(record, rows, definitions=definitions))
         label = rows[record.target].cast(pa.int64())
-        parts.append(pa.table({"t": rows["t"], "score": scored, "label": label}))
+        moments = rows["t"].cast(pa.int64())
+        parts.append(pa.table({"t": moments, "score": scored, "label": label}))
     return pa.concat_tables(parts)
 
 
