@@ -111,6 +111,17 @@ OUTCOMES = [
         {"sched_dep_at": "11-03 05:30", "sched_arr_at": "11-03 06:15"},
     ),
     (
+        "from before that hour it is the first one",
+        {
+            "month": "11",
+            "day": "2",
+            "sched_dep_time": "2300",
+            "sched_arr_time": "115",
+            "dest": "BOS",
+        },
+        {"sched_dep_at": "11-03 03:00", "sched_arr_at": "11-03 05:15"},
+    ),
+    (
         "delays are minutes that pass, not minutes on a clock",
         {"month": "3", "day": "9", "sched_dep_time": "2300", "dep_delay": "240"},
         {"departed_at": "03-10 08:00"},
