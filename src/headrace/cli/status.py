@@ -52,9 +52,9 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
                     one["ref"],
                     one["dataset"],
                     one["champion"],
-                    one["test"]["model"]["log_loss"],
-                    one["test"]["model"]["auc"],
-                    one["against_baseline"]["says"],
+                    (one["test"]["model"] or {}).get("log_loss"),
+                    (one["test"]["model"] or {}).get("auc"),
+                    (one["against_baseline"] or {}).get("says"),
                 ]
                 for one in found["models"]
             ],

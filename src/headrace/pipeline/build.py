@@ -50,19 +50,22 @@ def build_view(pipeline: Pipeline, view: FeatureView | Lookup, home: Home) -> Bu
     )
 
 
-def build_frame(shop: Workshop) -> pa.Table:
-    """Spine, all features, label: one row for each prediction, ordered by (t, key)."""
-    from headrace.datasets.splits import label_cuts
-
-    pipeline = shop.pipeline
+def feature_frame(shop: Workshop) -> pa.Table:
+    """Spine and all features: one row for each prediction, ordered by (t, key)."""
     frame = shop.spine
-    for view in pipeline.views:
+    for view in shop.pipeline.views:
         if not isinstance(view, RowTransform):
             columns = shop.view(view).table
             for name in columns.column_names:
                 frame = frame.append_column(name, columns[name])
-    transforms = [view for view in pipeline.views if isinstance(view, RowTransform)]
-    frame = apply_transforms(frame, transforms)
+    return apply_transforms(frame, shop.pipeline.views)
+
+
+def labelled_frame(shop: Workshop) -> pa.Table:
+    """The feature frame with the label, each row's read as of the cut of its split."""
+    from headrace.datasets import label_cuts
+
+    pipeline, frame = shop.pipeline, feature_frame(shop)
     cuts = label_cuts(pipeline.dataset, frame["t"].to_numpy())
     return attach_label(
         frame, pipeline.label, shop.history, pipeline.contracts, cuts, pipeline.mode
@@ -78,7 +81,7 @@ def build_release(pipeline: Pipeline, home: Home) -> Built:
     before = {one.ref for one in list_releases(home.store)}
     manifest = release(
         pipeline.dataset,
-        build_frame(shop),
+        labelled_frame(shop),
         inputs=_inputs(shop),
         definitions={view.name: shop.definition(view) for view in pipeline.views},
         mode=pipeline.mode,
@@ -130,28 +133,28 @@ def train_model(pipeline: Pipeline, home: Home) -> Built:
 
 
 def run_monitors(pipeline: Pipeline, home: Home) -> Built:
-    """Judge every closed window of the release's period and record the decisions."""
+    """Judge every closed window over all rows, released or not, and record the decisions."""
     from headrace.datasets import open_release
     from headrace.models import champion
     from headrace.monitoring.report import markdown
     from headrace.monitoring.run import monitor
 
+    report("monitors", 0, 1)
+    shop = workshop(pipeline, home)
     dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
     record = champion(home, pipeline.model.name)
-    scores = _out_of_sample(record, dataset) if record else None
     until = pipeline.last_slot
-    slots = [row for table in pipeline.tables for row in slot_rows(home, table, until)]
-    report("monitors", 0, 1)
     run = monitor(
         pipeline.monitor,
-        dataset.arrow,
-        scores,
-        slots,
+        feature_frame(shop).select(["t", *dataset.manifest.features]),
+        _out_of_sample(record, dataset) if record else None,
+        [row for table in pipeline.tables for row in slot_rows(home, table, until)],
         home,
         min(now_us(), pipeline.dataset.cutoff_us),
-        content=dataset.content_hash,
+        content=shop.content,
         trained_at=pipeline.dataset.splits.bounds[0],
     )
+    leave()
     report("monitors", 1, 1)
     return Built(
         {**run.to_json()["actions"], "windows": len(run.results), "report": {"md": markdown(run)}},
@@ -159,11 +162,16 @@ def run_monitors(pipeline: Pipeline, home: Home) -> Built:
     )
 
 
-def _out_of_sample(record: "ModelRecord", dataset: "Dataset") -> pa.Table:
-    """`t`, `score`, `label` of the rows that the model was not trained on."""
+def _out_of_sample(record: "ModelRecord", dataset: "Dataset") -> pa.Table | None:
+    """`t`, `score`, `label` of the rows that the model was not trained on.
+
+    None where the features have since been given another meaning: their values say nothing of it.
+    """
     from headrace.models import predict
 
     definitions = dataset.manifest.definitions
+    if any(definitions.get(view) != meant for view, meant in record.definitions.items()):
+        return None
     parts = []
     for split in ("valid", "test"):
         rows = dataset.split(split).arrow

@@ -79,6 +79,13 @@ class Workshop:
 
         return materialise(self.folder(view.name), inputs, self.spine, compute, usable_from)
 
+    @property
+    def content(self) -> str:
+        """Names the feature frame: equal names, equal bytes."""
+        meanings = [self.definition(view) for view in self.pipeline.views]
+        files = {name: self.files(name) for name in sorted(self.batches)}
+        return digest([meanings, files, self.pipeline.mode])
+
     def folder(self, view: str) -> Path:
         return self.home.root / "features" / self.pipeline.name / view
 
