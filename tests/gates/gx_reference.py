@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from headrace.gates.check import Outcome
 from headrace.gates.columns import Columns
-from headrace.gates.engine import Plan, Rule, run
+from headrace.gates.engine import run
+from headrace.gates.plan import Plan, Rule
 from headrace.gates.vocabulary import compile_check
 
 # Warnings that Great Expectations raises on this stack are its own; ours stay errors.

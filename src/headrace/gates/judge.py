@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.contracts import Conformed, Contract, Violation
-from headrace.gates.engine import Finding, Rows, run
+from headrace.gates.engine import run
 from headrace.gates.judgement import Judgement, Result, Verdict
+from headrace.gates.plan import Finding, Rows
 from headrace.gates.rules import plan_for
 from headrace.gates.samples import SAMPLE, sample_rows, violation_samples
 from headrace.gates.suite import Suite

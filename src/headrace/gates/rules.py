@@ -10,7 +10,7 @@ from headrace.contracts import Contract, Invariant
 from headrace.errors import DeclarationError
 from headrace.gates.check import Check, Outcome
 from headrace.gates.columns import Columns
-from headrace.gates.engine import Plan, Rule
+from headrace.gates.plan import Plan, Rule
 from headrace.gates.suite import Expectation, Suite
 from headrace.gates.vocabulary import VOCABULARY, compile_check
 

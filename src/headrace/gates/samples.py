@@ -10,7 +10,7 @@ import pyarrow as pa
 from headrace.clock import iso, to_us
 from headrace.contracts import Violation
 from headrace.gates.columns import Scalar
-from headrace.gates.engine import Rows
+from headrace.gates.plan import Rows
 
 SAMPLE = 20
 

@@ -1,0 +1,77 @@
+"""A plan: the rules of a suite and a contract over one schema, and the SQL they share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.gates.check import Check, Outcome
+from headrace.sql import ident
+
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+NO_ROWS: Rows = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A check with what happens if it fails; `error` says why it could not be compiled."""
+
+    id: str
+    kind: str
+    type: str
+    columns: tuple[str, ...]
+    severity: str
+    action: str
+    note: str
+    check: Check | None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule found; `rows` are positions of failing rows.
+
+    All of them for a rule that quarantines, else the first few.
+    """
+
+    rule: Rule
+    outcome: Outcome | None
+    rows: Rows
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Rules over one schema; only `fields`, those that some rule can name, go to the engine."""
+
+    rules: tuple[Rule, ...]
+    fields: tuple[pa.Field, ...]
+    aggregates: tuple[str, ...]
+    batch: str
+
+    @classmethod
+    def over(cls, rules: Sequence[Rule], schema: pa.Schema) -> "Plan":
+        checks = [rule.check for rule in rules if rule.check is not None]
+        aggregates = dict.fromkeys(a for check in checks for a in check.aggregates)
+        others = [part for c in checks for part in (c.failing, c.among, *c.repeated)]
+        text = " ".join([*aggregates, *others]).lower()
+        used = tuple(field for field in schema if field.name.lower() in text)
+        return cls(tuple(rules), used, tuple(aggregates), _batch_view(used))
+
+    @cached_property
+    def columns(self) -> list[str]:
+        return [field.name for field in self.fields]
+
+    def select(self, expressions: str) -> str:
+        return f"{self.batch} SELECT {expressions} FROM batch"  # noqa: S608
+
+
+def _batch_view(columns: Sequence[pa.Field]) -> str:
+    """The batch as checks see it: NaN is null, as it is in pandas."""
+    names = [ident(f.name) for f in columns if pa.types.is_floating(f.type)]
+    nulled = ", ".join(f"CASE WHEN isnan({n}) THEN NULL ELSE {n} END AS {n}" for n in names)
+    replaced = f" REPLACE ({nulled})" if nulled else ""
+    return f"WITH batch AS (SELECT *{replaced} FROM _delivered)"  # noqa: S608
