@@ -27,7 +27,15 @@ ORDER = [
     "cli",
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms.split()}
-HEAVY = ("dagster", "pyiceberg", "lightgbm", "great_expectations", "pandas", "sqlalchemy", "requests")
+HEAVY = (
+    "dagster",
+    "pyiceberg",
+    "lightgbm",
+    "great_expectations",
+    "pandas",
+    "sqlalchemy",
+    "requests",
+)
 # These are nothing but their library, and are themselves imported where a table is touched.
 BEHIND_A_DOOR = {"lake/fileio.py", "lake/iceberg.py"}
 

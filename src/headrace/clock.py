@@ -20,7 +20,8 @@ def duration(text: str) -> int:
     match = _DURATION.fullmatch(text.replace(" ", ""))
     if match is None:
         raise DeclarationError(
-            f"{text!r} is not a duration", fix="write a whole number and one of us, s, m, h, d: '90m'"
+            f"{text!r} is not a duration",
+            fix="write a whole number and one of us, s, m, h, d: '90m'",
         )
     sign, number, unit = match.groups()
     return (-1 if sign == "-" else 1) * int(number) * _UNITS[unit]

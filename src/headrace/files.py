@@ -4,10 +4,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 
-def canonical_json(value: Any) -> bytes:
+def canonical_json(value: object) -> bytes:
     """The one byte form of a JSON value: sorted keys, no spaces, UTF-8, no NaN."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -18,7 +17,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def digest(value: Any) -> str:
+def digest(value: object) -> str:
     """sha256 of the canonical JSON of `value`."""
     return sha256(canonical_json(value))
 
@@ -38,7 +37,7 @@ def temporary_beside(path: Path) -> Path:
 
 
 def move_into_place(temporary: Path, path: Path) -> None:
-    """fsync `temporary`, rename it to `path`, fsync the folder."""
+    """Fsync `temporary`, rename it to `path`, fsync the folder."""
     handle = os.open(temporary, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -56,5 +55,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     move_into_place(temporary, path)
 
 
-def write_json(path: Path, value: Any) -> None:
-    write_atomically(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n")
+def write_json(path: Path, value: object) -> None:
+    write_atomically(
+        path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
+    )

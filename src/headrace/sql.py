@@ -6,7 +6,7 @@ def ident(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def literal(value: str | float | bool | None) -> str:  # noqa: FBT001
+def literal(value: str | float | bool | None) -> str:
     """`value` as a SQL literal; prefer a bound parameter where the statement allows one."""
     if value is None:
         return "NULL"

@@ -6,7 +6,7 @@ from headrace.cli import datasets, gates, new, runs, status
 
 app = typer.Typer(
     name="headrace",
-    help="Gated data pipelines: from raw deliveries to training data that models can be trusted on.",
+    help="Gated data pipelines: from raw deliveries to training data models can be trusted on.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

@@ -47,7 +47,7 @@ def show(
     *,
     json: Json = False,
 ) -> None:
-    """Show what a release is made of: splits, inputs, label rules, and rows left out with reasons."""
+    """Show what a release is made of: splits, inputs, and rows left out with their reasons."""
     import headrace
 
     manifest = headrace.open(ref).manifest
@@ -61,7 +61,11 @@ def show(
         "splits",
         ["split", "rows#", "left out"],
         [
-            [name, split.rows, ", ".join(f"{why} {count:,}" for why, count in split.left_out.items())]
+            [
+                name,
+                split.rows,
+                ", ".join(f"{why} {count:,}" for why, count in split.left_out.items()),
+            ]
             for name, split in manifest.splits.items()
         ],
     )
@@ -80,4 +84,6 @@ def show(
             for name, given in manifest.inputs.items()
         ],
     )
-    out.print(f"features ({len(manifest.features)}): {', '.join(manifest.features)}", highlight=False)
+    out.print(
+        f"features ({len(manifest.features)}): {', '.join(manifest.features)}", highlight=False
+    )

@@ -34,7 +34,8 @@ def ls(
     *,
     table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
     which: Annotated[
-        str | None, typer.Option("--verdict", help="Only this verdict: PASS, WARN, QUARANTINE, BLOCK, ERROR.")
+        str | None,
+        typer.Option("--verdict", help="Only this verdict: PASS, WARN, QUARANTINE, BLOCK, ERROR."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Batches that passed, too.")] = False,
     json: Json = False,
@@ -79,7 +80,9 @@ def ls(
 @explained
 def show(
     table: Annotated[str, typer.Argument(help="A table, as in `headrace gate ls`.")],
-    slot: Annotated[str, typer.Argument(help="A day (2013-02-12), `snapshot`, or the start of a batch id.")],
+    slot: Annotated[
+        str, typer.Argument(help="A day (2013-02-12), `snapshot`, or the start of a batch id.")
+    ],
     *,
     json: Json = False,
 ) -> None:

@@ -5,11 +5,18 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table as Grid
 
 from headrace.errors import DeclarationError, HeadraceError
@@ -18,7 +25,7 @@ from headrace.progress import Tick, listening
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# 0: done. 1: it ran, and something is blocked or failed. 2: used or declared wrongly. 3: broken state.
+# 0: done. 1: it ran, and something is blocked or failed. 2: misused or misdeclared. 3: broken.
 DONE, BLOCKED, MISUSED, BROKEN = 0, 1, 2, 3
 
 out = Console()
@@ -39,7 +46,7 @@ def verdict(name: str) -> str:
     return f"[{style}]{name}[/]" if style else name
 
 
-def emit_json(value: Any) -> None:
+def emit_json(value: object) -> None:
     json.dump(value, sys.stdout, indent=2, default=str)
     sys.stdout.write("\n")
 
@@ -107,9 +114,7 @@ def progress(*, quiet: bool) -> Iterator[None]:
         def show(tick: Tick) -> None:
             if tick.stage not in tasks:
                 tasks[tick.stage] = bars.add_task(tick.stage, total=tick.total, note="")
-            bars.update(
-                tasks[tick.stage], completed=tick.done, total=tick.total, note=tick.note
-            )
+            bars.update(tasks[tick.stage], completed=tick.done, total=tick.total, note=tick.note)
 
         with listening(show):
             yield

@@ -34,14 +34,18 @@ def demo(*, json: Json = False) -> None:
 
 @explained
 def run(
-    pipeline: Annotated[str | None, typer.Argument(help="A pipeline; all of them if left out.")] = None,
+    pipeline: Annotated[
+        str | None, typer.Argument(help="A pipeline; all of them if left out.")
+    ] = None,
     *,
     first: Annotated[str | None, typer.Option("--from", help="First day to look at.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last day to look at.")] = None,
-    stage: Annotated[str, typer.Option(help="`ingest`, `build` (features to monitors), or `all`.")] = "all",
+    stage: Annotated[
+        str, typer.Option(help="`ingest`, `build` (features to monitors), or `all`.")
+    ] = "all",
     json: Json = False,
 ) -> None:
-    """Bring everything up to date: new deliveries to the tables, tables to features, release, model.
+    """Bring everything up to date: deliveries to tables, tables to features, release, model.
 
     Only what is outstanding is done. Exit code 1 says that something is blocked or failed; the rest
     was still published.
@@ -63,9 +67,7 @@ def run(
     home = Home.find()
     start = time.perf_counter()
     with progress(quiet=json):
-        outcomes = [
-            run_pipeline(one, home, first=first, last=last, stage=stage) for one in chosen
-        ]
+        outcomes = [run_pipeline(one, home, first=first, last=last, stage=stage) for one in chosen]
     ok = all(outcome.ok for outcome in outcomes)
     found = overview(pipelines, home)
     if json:
@@ -83,9 +85,9 @@ def run(
 def _what_next() -> None:
     out.print(
         "\n[bold]What to look at next[/]\n"
-        "  headrace ui                                the graph, the checks, the runs, in a browser\n"
-        "  headrace gate ls                           what the gate held back, and why\n"
-        "  headrace dataset show @latest              what the release is made of\n"
+        "  headrace ui                      the graph, the checks, the runs, in a browser\n"
+        "  headrace gate ls                 what the gate held back, and why\n"
+        "  headrace dataset ls              what was released\n"
         "  python -c 'import headrace; print(headrace.open(\"flights_delay@latest\").df)'\n"
         "[dim]These commands live in .venv/bin.[/]",
         highlight=False,
@@ -98,7 +100,7 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Open the Dagster UI and its daemon on this project: graph, checks, runs, schedules, sensors."""
+    """Open the Dagster UI and its daemon: graph, checks, runs, schedules, sensors."""
     from headrace.dagster.instance import prepare
     from headrace.home import Home, project_root
 

@@ -31,7 +31,16 @@ def status(*, json: Json = False) -> None:
 def show(found: dict[str, list[dict[str, Any]]]) -> None:
     grid(
         "tables",
-        ["table", "delivered#", "published#", "quarantined#", "pending#", "rejected#", "batches", "missing"],
+        [
+            "table",
+            "delivered#",
+            "published#",
+            "quarantined#",
+            "pending#",
+            "rejected#",
+            "batches",
+            "missing",
+        ],
         [_table_row(table) for table in found["tables"]],
     )
     if found["releases"]:

@@ -133,7 +133,7 @@ def _rows_to_keep(
     added = {table: tuple(sorted(set(now[table]) - set(old.files[table]))) for table in now}
     frontier = usable_from({table: files for table, files in added.items() if files})
     if frontier is None:
-        return min(old.rows, spine.num_rows)
+        return min(old.rows, int(spine.num_rows))
     moments = spine["t"].combine_chunks().to_numpy()
     return min(int(moments.searchsorted(frontier)), old.rows)
 

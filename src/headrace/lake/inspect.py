@@ -66,7 +66,7 @@ def find_batches(home: Home, table: Table, which: str) -> list[dict[str, Any]]:
 
 
 def slot_rows(home: Home, table: Table, until: str | None = None) -> list[dict[str, Any]]:
-    """The gravest standing verdict of each slot, and the slots that were expected and are missing."""
+    """The gravest standing verdict of each slot, and the expected slots that are missing."""
     rank = ("PASS", "WARN", "QUARANTINE", "UNJUDGED", "BLOCK", "ERROR")
     found: dict[str, dict[str, Any]] = {}
     for row in batch_rows(home, table):

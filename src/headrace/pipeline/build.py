@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Built:
-    """What a stage did: plain values to show (`{"md": text}` is markdown), and whether it changed anything."""
+    """What a stage did: values to show (`{"md": text}` is markdown), and whether it changed any."""
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     changed: bool = True

@@ -25,7 +25,9 @@ def load_pipeline(module: str) -> Pipeline:
     pipeline = getattr(loaded, "PIPELINE", None)
     if not isinstance(pipeline, Pipeline):
         raise DeclarationError(
-            f"{module} defines no PIPELINE", where=str(loaded.__file__), fix="PIPELINE = Pipeline(...)"
+            f"{module} defines no PIPELINE",
+            where=str(loaded.__file__),
+            fix="PIPELINE = Pipeline(...)",
         )
     return pipeline
 

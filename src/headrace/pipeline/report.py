@@ -60,9 +60,9 @@ def test_report(metrics: Mapping[str, Any]) -> str:
     for who in ("model", "baseline", "constant"):
         values = " | ".join(_shown(metrics[who][name]) for name in names)
         lines.append(f"| {who} | {values} |")
+    says = str(metrics["against_baseline"]["says"])
     parts = [
-        f"{metrics['rows']:,} rows over {metrics['days']} days. "
-        f"{metrics['against_baseline']['says'].capitalize()}.",
+        f"{metrics['rows']:,} rows over {metrics['days']} days. {says.capitalize()}.",
         "\n".join(lines),
         plots.markdown(reliability_svg(metrics["calibration"]), "reliability"),
     ]
