@@ -1,4 +1,4 @@
-"""Will a flight from New York arrive more than 15 minutes late? Asked two hours before it leaves."""
+"""Will a flight from New York arrive over 15 minutes late? Asked two hours before it leaves."""
 
 from pathlib import Path
 

@@ -13,13 +13,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 @app.command("ls")
 @explained
-def ls(*, json: Json = False) -> None:
+def ls(*, as_json: Json = False) -> None:
     """List all releases, oldest first."""
     from headrace.home import Home
     from headrace.pipeline.report import release_rows
 
     rows = release_rows(Home.find())
-    if json:
+    if as_json:
         emit_json(rows)
         return
     grid(
@@ -31,7 +31,7 @@ def ls(*, json: Json = False) -> None:
                 row["rows"],
                 str(row["content_hash"])[:16],
                 row["change"],
-                row["created_at"],
+                str(row["created_at"])[:19],
             ]
             for row in rows
         ],
@@ -45,13 +45,13 @@ def ls(*, json: Json = False) -> None:
 def show(
     ref: Annotated[str, typer.Argument(help="A release: flights_delay@1.0.0, or @latest.")],
     *,
-    json: Json = False,
+    as_json: Json = False,
 ) -> None:
     """Show what a release is made of: splits, inputs, and rows left out with their reasons."""
     import headrace
 
     manifest = headrace.open(ref).manifest
-    if json:
+    if as_json:
         emit_json(manifest.to_json())
         return
     out.print(f"[bold]{manifest.ref}[/] {manifest.description}", highlight=False)

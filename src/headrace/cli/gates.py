@@ -1,5 +1,6 @@
 """`headrace gate`: what the gate decided, and why."""
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from headrace.cli.output import BLOCKED, emit_json, explained, grid, out, verdic
 if TYPE_CHECKING:
     from headrace.lake.table import Table
 
+SAMPLES = 5
 app = typer.Typer(no_args_is_help=True, help="What the gate decided on each batch, and why.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
@@ -38,7 +40,7 @@ def ls(
         typer.Option("--verdict", help="Only this verdict: PASS, WARN, QUARANTINE, BLOCK, ERROR."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Batches that passed, too.")] = False,
-    json: Json = False,
+    as_json: Json = False,
 ) -> None:
     """List batches that did not simply pass, newest slot last."""
     from headrace.home import Home
@@ -52,7 +54,7 @@ def ls(
         for row in batch_rows(home, one)
         if (wanted is None and (everything or row["verdict"] != "PASS")) or row["verdict"] == wanted
     ]
-    if json:
+    if as_json:
         emit_json(rows)
         return
     grid(
@@ -84,7 +86,7 @@ def show(
         str, typer.Argument(help="A day (2013-02-12), `snapshot`, or the start of a batch id.")
     ],
     *,
-    json: Json = False,
+    as_json: Json = False,
 ) -> None:
     """Show every check of one slot's batches: what was expected, what was found, which rows."""
     from headrace.home import Home
@@ -92,7 +94,7 @@ def show(
 
     home = Home.find()
     shown = [row for one in tables(table) for row in find_batches(home, one, slot)]
-    if json:
+    if as_json:
         emit_json(shown)
     else:
         for row in shown:
@@ -102,6 +104,8 @@ def show(
 
 
 def _show_batch(row: dict[str, object]) -> None:
+    from headrace.gates import Judgement
+
     told = row["judgement"]
     out.print(
         f"\n[bold]{row['table']} {row['slot']}[/] batch {str(row['batch'])[:12]}: "
@@ -113,24 +117,22 @@ def _show_batch(row: dict[str, object]) -> None:
             "Nothing of this batch is published, and nothing downstream reads it. "
             "A corrected delivery of the same slot supersedes it on the next run."
         )
-    if not isinstance(told, dict):
+    if told is None:
         return
-    results = [one for one in told["results"] if one["status"] != "pass"]
+    judged = Judgement.from_json(json.dumps(told))
+    if not judged.failed:
+        out.print(f"all {len(judged.results)} checks passed")
+        return
     grid(
-        f"{len(told['results'])} checks, {len(results)} not passed",
-        ["check", "severity", "status", "expected", "found", "rows#"],
+        f"{len(judged.results)} checks, {len(judged.failed)} not passed",
+        ["check", "does", "expected", "found", "rows#"],
         [
-            [
-                one["id"],
-                one["severity"],
-                one["status"],
-                one["expected"],
-                one["reason"],
-                one["unexpected_count"],
-            ]
-            for one in results
+            [one.id, verdict(one.verdict), one.expected, one.reason, one.unexpected_count]
+            for one in judged.failed
         ],
     )
-    for one in results:
-        for sample in (one.get("sample") or [])[:5]:
-            out.print(f"  {one['id']}: {sample}", highlight=False, markup=False)
+    for one in judged.failed:
+        for sample in one.sample[:SAMPLES]:
+            out.print(f"  {one.id}: {json.dumps(sample)}", highlight=False, markup=False)
+    if row["quarantine_path"]:
+        out.print(f"quarantined rows, with reasons: {row['quarantine_path']}", highlight=False)

@@ -28,8 +28,10 @@ R = TypeVar("R")
 # 0: done. 1: it ran, and something is blocked or failed. 2: misused or misdeclared. 3: broken.
 DONE, BLOCKED, MISUSED, BROKEN = 0, 1, 2, 3
 
-out = Console()
-err = Console(stderr=True)
+# A pipe or a log has no width of its own; at 80 columns tables would lose their text.
+PIPED = 140
+out = Console(width=None if sys.stdout.isatty() else PIPED)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else PIPED)
 
 STYLES = {
     "PASS": "green",
@@ -56,7 +58,9 @@ def grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
     table = Grid(title=title, title_justify="left", header_style="bold", title_style="bold")
     for column in columns:
         table.add_column(
-            column.removesuffix("#"), justify="right" if column.endswith("#") else "left"
+            column.removesuffix("#"),
+            justify="right" if column.endswith("#") else "left",
+            no_wrap=column.endswith("#"),
         )
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
@@ -114,7 +118,10 @@ def progress(*, quiet: bool) -> Iterator[None]:
         def show(tick: Tick) -> None:
             if tick.stage not in tasks:
                 tasks[tick.stage] = bars.add_task(tick.stage, total=tick.total, note="")
-            bars.update(tasks[tick.stage], completed=tick.done, total=tick.total, note=tick.note)
+            # A stage may report again for a few stragglers; its bar stays as full as it was.
+            shown = bars.tasks[tasks[tick.stage]]
+            if tick.total >= (shown.total or 0):
+                bars.update(shown.id, completed=tick.done, total=tick.total, note=tick.note)
 
         with listening(show):
             yield

@@ -14,7 +14,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 
 @explained
-def demo(*, json: Json = False) -> None:
+def demo(*, as_json: Json = False) -> None:
     """Make the demonstration's deliveries, run everything, and say what to look at next.
 
     Running it again is safe and changes nothing.
@@ -23,12 +23,12 @@ def demo(*, json: Json = False) -> None:
     from headrace.pipeline import project_pipelines
 
     home = Home.find()
-    with progress(quiet=json):
+    with progress(quiet=as_json):
         for pipeline in project_pipelines():
             if pipeline.make_deliveries is not None:
                 pipeline.make_deliveries(home.deliveries / pipeline.name)
-    run(json=json)
-    if not json:
+    run(as_json=as_json)
+    if not as_json:
         _what_next()
 
 
@@ -43,7 +43,7 @@ def run(
     stage: Annotated[
         str, typer.Option(help="`ingest`, `build` (features to monitors), or `all`.")
     ] = "all",
-    json: Json = False,
+    as_json: Json = False,
 ) -> None:
     """Bring everything up to date: deliveries to tables, tables to features, release, model.
 
@@ -66,11 +66,11 @@ def run(
         )
     home = Home.find()
     start = time.perf_counter()
-    with progress(quiet=json):
+    with progress(quiet=as_json):
         outcomes = [run_pipeline(one, home, first=first, last=last, stage=stage) for one in chosen]
     ok = all(outcome.ok for outcome in outcomes)
     found = overview(pipelines, home)
-    if json:
+    if as_json:
         emit_json({"ok": ok, "runs": [outcome.to_json() for outcome in outcomes], **found})
     else:
         status_command.show(found)

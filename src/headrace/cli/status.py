@@ -10,7 +10,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 
 @explained
-def status(*, json: Json = False) -> None:
+def status(*, as_json: Json = False) -> None:
     """Account for every row of every delivery; list releases and models.
 
     For each table: delivered = published + quarantined + pending + rejected. Rows that came twice
@@ -22,7 +22,7 @@ def status(*, json: Json = False) -> None:
     from headrace.pipeline.report import overview
 
     found = overview(project_pipelines(), Home.find())
-    if json:
+    if as_json:
         emit_json(found)
         return
     show(found)
@@ -48,7 +48,12 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
             "releases",
             ["release", "rows#", "content hash", "made"],
             [
-                [one["ref"], one["rows"], str(one["content_hash"])[:16], one["created_at"]]
+                [
+                    one["ref"],
+                    one["rows"],
+                    str(one["content_hash"])[:16],
+                    str(one["created_at"])[:19],
+                ]
                 for one in found["releases"]
             ],
         )

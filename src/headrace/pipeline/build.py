@@ -36,8 +36,9 @@ def build_view(pipeline: Pipeline, view: FeatureView | Lookup, home: Home) -> Bu
     """Bring one view up to date; only rows that new facts can reach are computed."""
     shop = workshop(pipeline, home)
     done = shop.view(view)
-    names = [one.name for one in pipeline.views if not isinstance(one, RowTransform)]
-    report("features", names.index(view.name) + 1, len(names), view.name)
+    shop.built.add(view.name)
+    total = sum(not isinstance(one, RowTransform) for one in pipeline.views)
+    report("features", len(shop.built), total, view.name)
     return Built(
         {
             "rows": done.table.num_rows,

@@ -28,6 +28,7 @@ class Workshop:
 
     pipeline: Pipeline
     home: Home
+    built: set[str] = field(default_factory=set)
     _hosts: dict[int, Host] = field(default_factory=dict)
     _tables: dict[tuple[str, tuple[str, ...]], pa.Table] = field(default_factory=dict)
 

@@ -1,0 +1,42 @@
+"""Whether the stages after the tables have anything to do."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from headrace.features.canonical import definition_hash
+from headrace.files import digest, write_json
+from headrace.home import Home
+from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.workshop import workshop
+
+
+def is_current(pipeline: Pipeline, home: Home) -> bool:
+    """Whether the last complete build was made of what is published and declared now."""
+    marker = _marker(pipeline, home)
+    return marker.exists() and json.loads(marker.read_text()) == {"key": build_key(pipeline, home)}
+
+
+def mark_current(pipeline: Pipeline, home: Home) -> None:
+    """Remember that everything up to the monitors was built; call it after a build that succeeded."""
+    write_json(_marker(pipeline, home), {"key": build_key(pipeline, home)})
+
+
+def build_key(pipeline: Pipeline, home: Home) -> str:
+    """Digest of all that decides what a build makes: published files and declarations."""
+    dataset, monitor = pipeline.dataset, pipeline.monitor
+    return digest(
+        {
+            "features": workshop(pipeline, home).content,
+            "label": definition_hash(pipeline.label, pipeline.contracts),
+            "dataset": [dataset.label_form(), dataset.split_form(), dataset.cutoff_us],
+            "about": [dataset.purpose, dataset.description, dataset.parameters],
+            "model": asdict(pipeline.model),
+            "monitor": [repr(monitor), monitor.policy().hash],
+            "store": str(home.store),
+        }
+    )
+
+
+def _marker(pipeline: Pipeline, home: Home) -> Path:
+    return home.root / "features" / pipeline.name / "built.json"
