@@ -18,7 +18,7 @@ def is_current(pipeline: Pipeline, home: Home) -> bool:
 
 
 def mark_current(pipeline: Pipeline, home: Home) -> None:
-    """Remember that everything up to the monitors was built; call it after a build that succeeded."""
+    """Remember that all was built, up to the monitors; call it after a build that succeeded."""
     write_json(_marker(pipeline, home), {"key": build_key(pipeline, home)})
 
 
