@@ -12,7 +12,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-HEAVY = ("pandas", "pyiceberg", "lightgbm", "great_expectations", "sqlalchemy.orm", "sklearn")
+HEAVY = ("pyiceberg", "lightgbm", "great_expectations", "sqlalchemy.orm", "sklearn")
 
 
 def described(defs: dg.Definitions) -> dict:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -77,6 +78,7 @@ def run_pipeline(
     last: str | None = None,
     stage: str = "all",
     defs: dg.Definitions | None = None,
+    project: Path | None = None,
 ) -> Outcome:
     """Bring a pipeline up to date: what is outstanding, then everything built on it.
 
@@ -87,10 +89,11 @@ def run_pipeline(
         last: last slot to look at, included.
         stage: "ingest" (event and state tables), "build" (features to monitors) or "all".
         defs: the code location's definitions; found by the pipeline's name if left out.
+        project: where `.env` is written for `dagster dev`; this project if left out.
     """
     from headrace.dagster import project_definitions
 
-    prepare(home, project_root())
+    prepare(home, project or project_root())
     outcome = Outcome(pipeline.name)
     defs = defs or project_definitions(pipeline)
     with open_instance(home) as instance:
@@ -202,12 +205,13 @@ def run_job(
 
 def _about(pipeline: str, assets: Sequence[dg.AssetKey]) -> dict[str, str]:
     """Lets the UI list the run under its code location, and a later process see that we died."""
-    return {
+    about = {
         ".dagster/repository": f"__repository__@{pipeline}",
         "headrace/pipeline": pipeline,
         MARK: process_mark(os.getpid()),
-        TABLES: ",".join(key.path[-1] for key in assets),
     }
+    tables = ",".join(key.path[-1] for key in assets)
+    return {**about, TABLES: tables} if tables else about
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> tuple[tuple[str, str], ...]:

@@ -14,6 +14,8 @@ CONFIG = """\
 # Written by headrace when it was missing; yours to edit from then on.
 telemetry:
   enabled: false
+nux:
+  enabled: false
 # What grows without end is forgotten after a while; runs and asset events are kept.
 retention:
   schedule:

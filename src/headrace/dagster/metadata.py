@@ -15,6 +15,7 @@ PUBLISHED = "published"
 WORST = ("ERROR", "BLOCK", "MISSING", "QUARANTINE", "WARN", "PASS")
 STOPPED = frozenset({"ERROR", "BLOCK", "FAILED"})
 LISTED = 50
+TOLD = 3
 
 
 def shown(result: SlotResult) -> str:
@@ -65,17 +66,26 @@ def slot_report(result: SlotResult) -> dict[str, Any]:
 
 
 def run_report(results: Sequence[SlotResult], status: Mapping[str, Any]) -> dict[str, Any]:
-    """For the check of a table: this run's days, and where the table stands as a whole."""
+    """For the check of a table: this run's days, and where the table stands as a whole.
+
+    The UI hides markdown behind a link, so all of it is in one place, and plots the numbers.
+    """
+    plot = day_plot(results, "rows delivered per day")
+    parts = [plot, day_table(results), "#### The whole table", status_table(status)]
     return {
-        "days": dg.MetadataValue.md(day_table(results)),
-        "verdicts": counted(results),
+        "report": dg.MetadataValue.md("\n\n".join(parts)),
         "delivered": sum(result.delivered for result in results),
         "published": sum(result.published for result in results),
         "quarantined": sum(result.quarantined for result in results),
         "pending": sum(result.pending for result in results),
-        "rows per day": dg.MetadataValue.md(day_plot(results, "rows delivered per day")),
-        "the whole table": dg.MetadataValue.md(status_table(status)),
     }
+
+
+def summary(results: Sequence[SlotResult]) -> str:
+    """In one paragraph: how many of each, and why for the worst."""
+    notable = sorted((r for r in results if not passed(r)), key=lambda r: _rank(shown(r)))
+    told = [f"{r.slot} {shown(r)}: {'; '.join(r.reasons)}" for r in notable[:TOLD]]
+    return ". ".join([counted(results), *told])
 
 
 def day_table(results: Sequence[SlotResult]) -> str:

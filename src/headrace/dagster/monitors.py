@@ -39,9 +39,15 @@ def _specs(pipeline: "Pipeline") -> list[dg.AssetSpec]:
         names.monitor_key(pipeline.name, part) for part in ("profiles", "drift", "decision")
     )
     tables = [names.table_key(table.name) for table in names.partitioned(pipeline.tables)]
+    release = names.release_key(pipeline.dataset.name)
     model = names.model_key(pipeline.model.name)
     return [
-        _spec(pipeline, profiles, tables, "Mergeable statistics of every column, a day at a time."),
+        _spec(
+            pipeline,
+            profiles,
+            [release, *tables],
+            "Mergeable statistics of every column, a day at a time.",
+        ),
         _spec(
             pipeline, drift, [profiles, model], "Recent days against those the model learned from."
         ),

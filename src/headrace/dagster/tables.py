@@ -1,6 +1,7 @@
 """Published tables as assets: deliver, stage, judge, publish in one asset, with a check `gate`."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 import dagster as dg
 
@@ -106,7 +107,9 @@ def _ingest(
         status = table_status(home, table)
     if len(results) > 1:
         _log_materialisations(context, table, results)
-    for event in verdicts.evaluations(table, results, status):
+    for event in chain(
+        verdicts.observations(table, results), verdicts.evaluations(table, results, status)
+    ):
         context.log_event(event)
     if stopped := [result for result in results if metadata.stopped(result)]:
         raise verdicts.failure(table, stopped)

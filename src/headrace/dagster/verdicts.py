@@ -25,6 +25,18 @@ def evaluations(
     yield _of_table(table, results, status)
 
 
+def observations(table: Table, results: Sequence[SlotResult]) -> Iterator[dg.AssetObservation]:
+    """For slots that are not materialised: the page of such a day would say nothing else."""
+    for result in results:
+        if table.partitioned and result.state not in (metadata.PUBLISHED, "not_expected"):
+            yield dg.AssetObservation(
+                names.table_key(table.name),
+                partition=result.slot,
+                description=metadata.summary([result]),
+                metadata=metadata.slot_report(result),
+            )
+
+
 def failure(table: Table, stopped: Sequence[SlotResult]) -> dg.Failure:
     """Says which slots were not published, why, and what to do."""
     slots = ", ".join(result.slot for result in stopped[:NAMED])
@@ -53,7 +65,7 @@ def _of_slot(table: Table, result: SlotResult) -> dg.AssetCheckEvaluation:
         severity=_severity(error=metadata.stopped(result)),
         partition=result.slot,
         metadata=metadata.slot_report(result),
-        description=f"{result.slot}: {metadata.shown(result)}",
+        description=metadata.summary([result]),
     )
 
 
@@ -69,7 +81,7 @@ def _of_table(
         passed=not pending and all(metadata.passed(result) for result in results),
         severity=_severity(error=pending),
         metadata=metadata.run_report(results, status),
-        description=metadata.counted(results),
+        description=metadata.summary(results),
     )
 
 

@@ -1,0 +1,176 @@
+"""The pictures in docs/: `python -m docs.screenshots` runs the year with one damaged day and looks.
+
+Needs Chromium (its path in CHROMIUM, or on PATH). With --home it looks at a state that is there.
+"""
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+IMAGES = Path(__file__).parent / "images"
+SIZE = {"width": 1600, "height": 1000}
+# No sandbox inside containers; the rest keeps Chromium from calling home.
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+GROUPS = ("ingestion", "features", "datasets", "models", "monitoring")
+PATIENCE = 120
+SETTLE = 5000  # ms: layouts settle by animation, which no event announces
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A page of the Dagster UI, and a text that is there once it is drawn."""
+
+    name: str
+    path: str
+    wait_for: str
+    # What to do before the picture is taken.
+    then: Callable[[Page], None] | None = None
+
+
+def shots(location: str, table: str, day: str) -> list[Shot]:
+    """The graph, the checks of a table, and a day that the gate stopped."""
+    asset = f"/assets/tables/{table}"
+    return [
+        Shot("graph", f"/asset-groups?expanded={_opened()}", "Global asset lineage"),
+        Shot("ingestion", f"/locations/{location}/asset-groups/ingestion", table),
+        Shot("asset", f"{asset}?view=overview", table),
+        Shot("checks", f"{asset}?view=checks&checkDetail=gate", "Latest execution"),
+        Shot(
+            "gate-report", f"{asset}?view=checks&checkDetail=gate", "[Show Markdown]", _show_report
+        ),
+        Shot("blocked-day", f"{asset}?view=partitions&partition={day}", day),
+        Shot("runs", "/runs", "ingest"),
+    ]
+
+
+def _opened() -> str:
+    """Groups come collapsed in the whole graph; their names in the address open them."""
+    return ",".join(f"global@global:{group}" for group in GROUPS)
+
+
+def _show_report(page: Page) -> None:
+    page.get_by_text("[Show Markdown]").first.click()
+
+
+def main() -> None:
+    args = _arguments()
+    if args.home:
+        take(args.home, args.workspace, shots(args.location, args.table, args.day), args.out)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        run_with_a_damaged_day(home, args.table, args.day)
+        take(home, args.workspace, shots(args.location, args.table, args.day), args.out)
+
+
+def run_with_a_damaged_day(home: Path, table: str, day: str) -> None:
+    """The demonstration in a home of its own; of one day's file only the first half arrived."""
+    from headrace.dagster.execute import run_pipeline
+    from headrace.home import Home
+    from headrace.pipeline import project_pipelines
+
+    os.environ["HEADRACE_HOME"] = str(home)
+    (pipeline, *_) = project_pipelines()
+    where = Home(home)
+    if pipeline.make_deliveries is not None:
+        pipeline.make_deliveries(where.deliveries / pipeline.name)
+    (file, *_) = sorted((where.deliveries / pipeline.name).rglob(f"{table}_{day}*.csv"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    outcome = run_pipeline(pipeline, where, project=home)
+    print(*outcome.lines(), sep="\n")  # noqa: T201 - what to expect in the pictures
+
+
+def take(home: Path, workspace: Path, wanted: list[Shot], out: Path) -> None:
+    """Serve `home` and save one PNG for each shot."""
+    out.mkdir(parents=True, exist_ok=True)
+    with _server(home, workspace) as address, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=_chromium(), args=FLAGS)
+        page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()
+        for shot in wanted:
+            _take(page, address, shot, out)
+        browser.close()
+
+
+def _take(page: Page, address: str, shot: Shot, out: Path) -> None:
+    page.goto(address + shot.path, wait_until="domcontentloaded", timeout=PATIENCE * 1000)
+    page.get_by_text(shot.wait_for).first.wait_for(timeout=PATIENCE * 1000)
+    page.wait_for_timeout(SETTLE)
+    if shot.then:
+        shot.then(page)
+        page.wait_for_timeout(SETTLE)
+    page.screenshot(path=out / f"{shot.name}.png")
+    print(out / f"{shot.name}.png")  # noqa: T201 - the answer of this script
+
+
+@contextmanager
+def _server(home: Path, workspace: Path) -> Iterator[str]:
+    port = _free_port()
+    command = [sys.executable, "-m", "dagster_webserver", "--port", str(port), "-w", workspace.name]
+    env = {**os.environ, "DAGSTER_HOME": str(home / "dagster"), "HEADRACE_HOME": str(home)}
+    address = f"http://127.0.0.1:{port}"
+    with subprocess.Popen(command, cwd=workspace.parent, env=env) as server:
+        try:
+            _wait(address, server)
+            yield address
+        finally:
+            server.terminate()
+
+
+def _wait(address: str, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(PATIENCE * 2):
+        if server.poll() is not None:
+            raise SystemExit(f"dagster-webserver ended with {server.returncode}")
+        try:
+            urllib.request.urlopen(address + "/server_info", timeout=5).read()  # noqa: S310 - ours
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.5)
+        else:
+            return
+    raise SystemExit("dagster-webserver does not answer")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _chromium() -> str:
+    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    for found in (shutil.which(name) for name in names if name):
+        if found:
+            return found
+    raise SystemExit("no Chromium: install it, or set CHROMIUM to its path")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, help="a Headrace home; made and run if left out")
+    parser.add_argument("--workspace", type=Path, default=ROOT / "workspace.yaml")
+    parser.add_argument("--location", default="flights")
+    parser.add_argument("--table", default="schedule")
+    parser.add_argument("--day", default="2013-02-12")
+    parser.add_argument("--out", type=Path, default=IMAGES)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
