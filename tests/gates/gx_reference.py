@@ -8,10 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.gates.check import Outcome
 from headrace.gates.columns import Columns
 from headrace.gates.engine import run
-from headrace.gates.plan import Plan, Rule
+from headrace.gates.plan import Finding, Plan, Rule
 from headrace.gates.vocabulary import compile_check
 
 # Warnings that Great Expectations raises on this stack are its own; ours stay errors.
@@ -67,10 +66,12 @@ def _flat(answer: dict[str, Any]) -> dict[str, Any]:
     return {"success": answer["success"], "crashed": crashed, **answer["result"]}
 
 
-def ours(table: pa.Table, kind: str, kwargs: dict[str, Any]) -> tuple[Outcome | None, list[int]]:
-    """The outcome of one compiled expectation, and the positions of its failing rows."""
-    check = compile_check(kind, kwargs, Columns(table.schema))
-    rule = Rule("id", "expectation", kind, check.columns, "critical", "quarantine", "", check)
-    finding = run(Plan.over([rule], table.schema), table, sample=20)[0]
-    assert finding.outcome is not None, finding.error
-    return finding.outcome, finding.rows.tolist()
+def ours(table: pa.Table, cases: Sequence[tuple[str, dict[str, Any]]]) -> list[Finding]:
+    """What each compiled expectation finds, all of them in one plan."""
+    rules = []
+    for kind, kwargs in cases:
+        check = compile_check(kind, kwargs, Columns(table.schema))
+        rules.append(
+            Rule("id", "expectation", kind, check.columns, "critical", "quarantine", "", check)
+        )
+    return run(Plan.over(rules, table.schema), table, sample=20)

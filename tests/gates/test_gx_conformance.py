@@ -189,8 +189,11 @@ def same(observed, reference) -> bool:
 
 
 def compare(table: pa.Table, reference: Reference, cases: list[tuple[str, dict]]) -> None:
-    for (kind, kwargs), answer in zip(cases, reference.ask(cases), strict=True):
-        outcome, rows = ours(table, kind, kwargs)
+    for (kind, kwargs), finding, answer in zip(
+        cases, ours(table, cases), reference.ask(cases), strict=True
+    ):
+        assert finding.outcome is not None, f"{kind} {kwargs} crashed: {finding.error}"
+        outcome, rows = finding.outcome, finding.rows.tolist()
         told = f"{kind} {kwargs} on {table.num_rows} rows: {outcome}, reference {answer}"
         assert not answer["crashed"], told
         assert outcome.success == answer["success"], told
@@ -218,8 +221,8 @@ def test_answers_as_the_reference_does(pair, cases) -> None:
 
 def test_mostly_is_met_exactly_at_its_share(pair) -> None:
     cases: list[tuple[str, dict]] = []
-    for kind, kwargs in ROWS:
-        outcome, _ = ours(pair[0], kind, kwargs)
+    for (kind, kwargs), finding in zip(ROWS, ours(pair[0], ROWS), strict=True):
+        outcome = finding.outcome
         considered = outcome.elements - (outcome.missing or 0)
         share = (considered - outcome.unexpected) / considered if considered else 0.5
         edges = (share, min(1.0, math.nextafter(share, 2)))

@@ -62,14 +62,13 @@ class _Prepared:
 
     def _prepare(self) -> bool:
         try:
-            query = self.plan.select(", ".join(self.plan.aggregates) or "1")
+            query = self.plan.select(", ".join(self.plan.aggregates) or "count(*)")
             self.connection.execute(f"PREPARE checks AS {query}").fetchall()
         except duckdb.Error:
             return False  # some check cannot be planned: each is asked alone, to find out which
         return True
 
     def close(self) -> None:
-        self.connection.unregister("_delivered")
         self.connection.close()
 
 

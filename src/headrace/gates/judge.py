@@ -11,7 +11,7 @@ from headrace.gates.engine import run
 from headrace.gates.judgement import Judgement, Result, Verdict
 from headrace.gates.plan import Finding, Rows
 from headrace.gates.rules import plan_for
-from headrace.gates.samples import SAMPLE, sample_rows, violation_samples
+from headrace.gates.samples import SAMPLE, plain, sample_rows, violation_samples
 from headrace.gates.suite import Suite
 
 
@@ -138,7 +138,7 @@ def _result(finding: Finding, contract: Contract, table: pa.Table) -> Result:
     return replace(
         base,
         status="pass" if outcome.success else "fail",
-        observed=outcome.observed,
+        observed=plain(outcome.observed),
         unexpected_count=outcome.unexpected,
         missing_count=outcome.missing,
         element_count=outcome.elements,

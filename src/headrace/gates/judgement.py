@@ -148,7 +148,8 @@ class Judgement:
     def summary(self) -> str:
         """One sentence: the verdict and its gravest reason."""
         failed = self.failed
-        counted = f"{len(self.results)} checks on {self.conformed} rows"
+        total = len(self.results)
+        counted = f"{total} check{'s' * (total != 1)} on {self.conformed} rows"
         if not failed:
             return f"{self.verdict}: {counted} passed"
         more = f" (and {len(failed) - 1} more of {counted})" if len(failed) > 1 else f" ({counted})"

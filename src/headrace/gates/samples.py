@@ -21,7 +21,7 @@ def plain(value: object) -> Scalar:
         return iso(to_us(value))
     if isinstance(value, float) and not isfinite(value):
         return str(value)
-    if value is None or isinstance(value, str | int | float | bool):
+    if value is None or isinstance(value, str | int | float | bool | list):
         return value
     return str(value)
 
