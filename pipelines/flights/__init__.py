@@ -20,7 +20,7 @@ SUITES = HERE.parents[1] / "quality_suites" / "flights"
 
 def table(name: str, source: Source, *, partitioned: bool) -> Table:
     contract = load_contract(HERE / "contracts" / f"{name}.yaml")
-    return Table(name, source, contract, load_suite(SUITES / f"{name}.yaml"), partitioned)
+    return Table(name, source, contract, load_suite(SUITES / f"{name}.yaml", contract), partitioned)
 
 
 def pipeline(folder: Path) -> Pipeline:

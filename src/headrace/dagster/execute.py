@@ -92,6 +92,7 @@ def run_pipeline(
         project: where `.env` is written for `dagster dev`; this project if left out.
     """
     from headrace.dagster import project_definitions
+    from headrace.pipeline.current import is_current, mark_current
 
     prepare(home, project or project_root())
     outcome = Outcome(pipeline.name)
@@ -102,8 +103,11 @@ def run_pipeline(
                 defs, pipeline, home, instance, first=first or "", last=last or ""
             )
             outcome.runs += reference_due(defs, pipeline, home, instance)
-        if stage in ("build", "all"):
-            outcome.runs.append(run_job(defs, pipeline, BUILD, instance))
+        if stage == "build" or (stage == "all" and not is_current(pipeline, home)):
+            built = run_job(defs, pipeline, BUILD, instance)
+            outcome.runs.append(built)
+            if built.success:
+                mark_current(pipeline, home)
     return outcome
 
 
