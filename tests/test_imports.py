@@ -24,11 +24,13 @@ ORDER = [
     "lineage",
     "pipeline",
     "dagster",
+    "scaffold",
     "cli",
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms.split()}
 HEAVY = (
     "dagster",
+    "scaffold",
     "pyiceberg",
     "lightgbm",
     "great_expectations",

@@ -1,0 +1,140 @@
+"""The Python of a new pipeline: what goes into the placeholders of its templates."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from headrace.clock import DAY, duration, from_us, parse_iso
+from headrace.scaffold.ask import Ask
+from headrace.scaffold.choices import Choices
+from headrace.scaffold.contract import moment_name
+from headrace.scaffold.facts import Facts
+from headrace.scaffold.files import MARK
+from headrace.zones import to_local
+
+# Windows of a monitor hold enough rows to be compared.
+_ENOUGH = 50
+
+
+def dataset_name(pipeline: str) -> str:
+    return f"{pipeline}_outlook"
+
+
+def table_entry(ask: Ask) -> str:
+    whole = ", partitioned=False" if ask.snapshot else ""
+    return f'table("{ask.table_name}", folder{whole}),'
+
+
+def view_hint(found: Facts) -> str:
+    """How a further table becomes features."""
+    ask = found.look.ask
+    names = [column.name for column in found.look.columns if column not in found.look.key]
+    names = [name for name in names if name != found.look.time.name] or ["<column>"]
+    entity = _tuple([column.name for column in found.look.entity or found.look.key])
+    if ask.kind == "state":
+        shown = _tuple(names[:2])
+        return f'Lookup("{ask.table_name}", "{ask.table_name}", {entity}, {shown}, max_age=None)'
+    return f'FeatureView("{ask.table_name}", "{ask.table_name}", {entity}, (Rows(SHORT),))'
+
+
+def values(name: str, found: Facts, chosen: Choices) -> dict[str, Any]:
+    """Every placeholder of the pipeline's templates."""
+    ask, moment = found.look.ask, moment_name(found.look)
+    calendars = ["weekday", "month"] if found.look.form.dates else ["hour", "weekday", "month"]
+    window_days = _window_days(found)
+    return {
+        "name": name,
+        "NAME": name.upper(),
+        "table": ask.table_name,
+        "zone": ask.zone,
+        "key": _tuple([column.name for column in found.look.key]),
+        "entity": _tuple(chosen.entity),
+        "entity_todo": "  # TODO: guessed" if chosen.entity_is_guess else "",
+        "whose": f"the same {', '.join(found.look.ask.entity or chosen.entity)}"
+        if not chosen.whole
+        else "the whole table",
+        "view": chosen.entity[0] if len(chosen.entity) == 1 else "entity",
+        "spine_columns": _tuple(dict.fromkeys([*chosen.entity, moment])),
+        "moment": moment,
+        "offset": chosen.offset,
+        "short": chosen.windows[0],
+        "long": chosen.windows[1],
+        "features": "\n".join(f"            {line}" for line in _features(chosen)),
+        "imports": "\n".join(f"    {one}," for one in _imports(chosen)),
+        "calendars": "\n".join(
+            f'    calendar("at_{part}", "{moment}", "{part}", ZONE),' for part in calendars
+        ),
+        "calendar_names": ", ".join(f'"at_{part}"' for part in calendars),
+        "horizon": chosen.horizon,
+        "settle": chosen.settle,
+        "maturity": f"{(duration(chosen.horizon) + duration(chosen.settle)) // duration('1s')}s",
+        "target": chosen.target,
+        "dataset": dataset_name(name),
+        "model": f"{name}_model",
+        "context": _tuple(chosen.context),
+        "segments": _tuple(chosen.context or ("at_month",)),
+        "leaf": max(5, min(100, found.table.num_rows // 100)),
+        "train_until": chosen.train_until,
+        "valid_until": chosen.valid_until,
+        "cutoff": chosen.cutoff,
+        "first_day": found.days[0],
+        "last_day": found.days[-1],
+        "entry": table_entry(ask),
+        "mark": MARK,
+        "anchor": found.days[0],
+        "window_days": window_days,
+        "offset_hours": _offset(found),
+        "exclude": _tuple(_unwatched(found, chosen)),
+        "stale": f"{_stale_days(found)}d",
+        "cool_down": f"{4 * window_days}d",
+        "warmup_days": 4 * window_days,
+    }
+
+
+def _features(chosen: Choices) -> list[str]:
+    lines = ["Rows(SHORT),", "Rows(LONG),", f'Mean("{chosen.target}", LONG),']
+    for measure in chosen.measures:
+        if measure != chosen.target:
+            lines += [f'Mean("{measure}", {window}),' for window in ("SHORT", "LONG")]
+            lines += [f'{one}("{measure}", LONG),' for one in ("Std", "Max", "Last")]
+    return lines + [f'Last("{text}", LONG),' for text in chosen.texts]
+
+
+def _imports(chosen: Choices) -> list[str]:
+    used = {"Mean", "Rows", "FeatureView", "Spine", "Window"}
+    used |= {"Last", "Std", "Max"} if any(m != chosen.target for m in chosen.measures) else set()
+    used |= {"Last"} if chosen.texts else set()
+    return [*sorted(used), "calendar"]
+
+
+def _unwatched(found: Facts, chosen: Choices) -> list[str]:
+    """Ids say nothing about the population; outcomes are judged with scores."""
+    ids = [column.name for column in found.look.key]
+    entity = [] if chosen.context else list(chosen.entity)
+    moment = moment_name(found.look)
+    return list(dict.fromkeys([*ids, *entity, moment, chosen.target, "label_reason"]))
+
+
+def _window_days(found: Facts) -> int:
+    per_day = found.table.num_rows / found.span_days
+    return next((days for days in (7, 28) if days * per_day >= _ENOUGH), 28)
+
+
+def _stale_days(found: Facts) -> int:
+    """Three times the longest silence that was seen."""
+    days = np.unique(found.day_numbers)
+    longest = int(np.diff(days).max()) if len(days) > 1 else 1
+    return 3 * longest
+
+
+def _offset(found: Facts) -> str:
+    """The zone's winter offset, in hours: days then begin near its midnight."""
+    january = parse_iso(f"{from_us(int(found.event_us[0])).year}-01-15")
+    local = int(to_local(np.array([january]), found.look.ask.zone)[0])
+    return f"{math.floor((local - january) / (DAY // 24))}h"
+
+
+def _tuple(names: "list[str] | tuple[str, ...] | dict[str, None]") -> str:
+    quoted = [f'"{name}"' for name in names]
+    return f"({', '.join(quoted)}{',' if len(quoted) == 1 else ''})"

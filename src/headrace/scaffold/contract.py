@@ -1,0 +1,189 @@
+"""The draft of a contract: what the file shows, with a TODO where only its owner knows."""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from headrace.clock import duration
+from headrace.contracts.model import FIRST_FIELD_ID
+from headrace.scaffold.look import MAX_EVENTS, NOTHING, Column, Look
+from headrace.scaffold.templates import fill
+from headrace.scaffold.words import Derived
+from headrace.sql import ident
+
+_UNITS = (("HOUR", "1h"), ("MINUTE", "1m"), ("SECOND", "1s"), ("MICROSECOND", "1us"))
+
+
+def draft_contract(
+    look: Look,
+    derived: Iterable[Derived] = (),
+    *,
+    pipeline: str,
+    consumers: Iterable[str],
+    coverage: tuple[str, str] | None = None,
+) -> str:
+    """ODCS YAML for the table of `look`; `derived` are columns that follow from a row."""
+    ask = look.ask
+    numbers = iter(range(FIRST_FIELD_ID, FIRST_FIELD_ID + 10_000))
+    lines = [line for column in look.columns for line in _delivered(look, column, next(numbers))]
+    lines.append("      # --- derived ---")
+    lines += _moment(look, numbers)
+    for column in derived:
+        lines += _derived(column, next(numbers))
+    if lines[-1].strip().startswith("#"):
+        lines.pop()
+    lag = known_after(look)
+    return fill(
+        "contract.yaml",
+        pipeline=pipeline,
+        table=ask.table_name,
+        consumers=", ".join(consumers),
+        grain=_text(f"One row for each {', '.join(column.name for column in look.key)}."),
+        kind=ask.kind,
+        null_tokens=_list(_null_tokens(look)),
+        coverage=_coverage(coverage),
+        max_events=MAX_EVENTS,
+        event_time=_text(ident(moment_name(look))),
+        event_words=_text(f"{ask.time}, {_how(look)}."),
+        known_at=_text(f"event_time {_plus(lag)}"),
+        known_words=_text(f"{lag} after its time." if lag != "0s" else "At once."),
+        known_todo="" if ask.known_after else _KNOWN_TODO,
+        columns="\n".join(lines),
+    )
+
+
+_KNOWN_TODO = "      # TODO: from when can a row be used? Too early, and features see the future.\n"
+
+
+def known_after(look: Look) -> str:
+    """As asked; else a date is over a day later, and a moment gets ten minutes."""
+    if look.ask.known_after is not None:
+        return look.ask.known_after
+    return "1d" if look.form.dates else "10m"
+
+
+def moment_name(look: Look) -> str:
+    """The published timestamp: the time column itself, or what is derived from it."""
+    return look.time.name if look.form.expression is None else f"{look.time.name}_utc"
+
+
+def _how(look: Look) -> str:
+    zone = "UTC" if look.form.aware else look.ask.zone
+    return f"midnight in {zone}" if look.form.dates else f"a moment in {zone}"
+
+
+def _plus(lag: str) -> str:
+    us = duration(lag)
+    unit, one = next((unit, one) for unit, one in _UNITS if us % duration(one) == 0)
+    return f"{'-' if us < 0 else '+'} INTERVAL {abs(us) // duration(one)} {unit}"
+
+
+def _null_tokens(look: Look) -> list[str]:
+    """`NA` in a column of numbers is how R exports; then it means null in texts, too."""
+    found = {token for column in look.columns for token in column.null_tokens}
+    return ["", *(["NA"] if "NA" in found else [])]
+
+
+def _coverage(coverage: tuple[str, str] | None) -> str:
+    if coverage is None:
+        return (
+            "      # No coverage: days without a delivery are normal. If each day must have one:\n"
+            '      # - {property: coverage, value: {first: "2024-01-01", last: "2024-12-31"}}\n'
+        )
+    first, last = (json.dumps(day) for day in coverage)
+    return (
+        "      # A day without a delivery is shown as missing. Move `last` with time.\n"
+        f"      - {{property: coverage, value: {{first: {first}, last: {last}}}}}\n"
+    )
+
+
+def _delivered(look: Look, column: Column, number: int) -> Iterator[str]:
+    is_key = column in look.key
+    must = is_key or column == look.time
+    yield f"      - name: {column.name}"
+    yield f"        logicalType: {column.type}"
+    if must:
+        yield "        required: true"
+    if is_key:
+        yield "        primaryKey: true"
+        yield f"        primaryKeyPosition: {look.key.index(column) + 1}"
+    yield f"        description: {_text(_about(look, column))}"
+    yield "        customProperties:"
+    yield f"          - {{property: fieldId, value: {number}}}"
+    if column.header != column.name:
+        yield f"          - {{property: aliases, value: {_list([column.header])}}}"
+    if column.scale is not None:
+        yield f"          - {{property: scale, value: {column.scale}}}"
+    if column.max_abs is not None and (column.scale is not None or not is_key):
+        yield f"          - {{property: maxAbs, value: {column.max_abs}}}"
+    tokens = [token for token in column.null_tokens if token in NOTHING]
+    if tokens:
+        yield f"          - {{property: nullTokens, value: {_list(tokens)}}}"
+
+
+def _about(look: Look, column: Column) -> str:
+    if column == look.time:
+        return f"When it happened, {_how(look)}."
+    measured = column.is_number and column not in (*look.key, *look.entity)
+    return f"TODO: what {column.header} means" + (", and its unit." if measured else ".")
+
+
+def _moment(look: Look, numbers: Iterator[int]) -> Iterator[str]:
+    """The columns that turn the delivered time into a moment; none if it is one."""
+    form, time, ask = look.form, look.time.name, look.ask
+    if form.expression is None:
+        return
+    name, sql = moment_name(look), form.sql(time)
+    words = f"{time} as a moment."
+    if form.aware or ask.zone == "UTC":
+        aware = sql if form.aware else f"CAST({sql} AS TIMESTAMPTZ)"
+        yield from _derived(Derived(name, "timestamp", words, aware), next(numbers))
+        return
+    for part in ("year", "month", "day"):
+        yield from _hidden(f"{time}_{part}", f"CAST({part}({sql}) AS BIGINT)")
+    clock = f"CAST(hour({sql}) * 100 + minute({sql}) AS BIGINT)"
+    yield from _hidden(f"{time}_clock", clock)
+    if not form.dates:
+        yield from _hidden(f"{time}_rest", f"CAST(microsecond({sql}) AS BIGINT)")
+    minute = name if form.dates else f"{time}_minute"
+    parts = ", ".join(f"{part}: {time}_{part}" for part in ("year", "month", "day", "clock"))
+    rule = f"op: local_time, {parts}, zone: {ask.zone}, ambiguous: first, missing: forward"
+    yield f"      - name: {minute}"
+    yield "        logicalType: timestamp"
+    yield f"        description: {_text(words)}"
+    yield "        customProperties:"
+    own = f"fieldId, value: {next(numbers)}" if form.dates else "hidden, value: true"
+    yield f"          - {{property: {own}}}"
+    yield f"          - {{property: derivation, value: {{{rule}}}}}"
+    if not form.dates:
+        whole = f"{ident(minute)} + to_microseconds({ident(f'{time}_rest')})"
+        yield from _derived(Derived(name, "timestamp", words, whole), next(numbers))
+
+
+def _hidden(name: str, sql: str) -> Iterator[str]:
+    yield f"      - name: {name}"
+    yield "        logicalType: integer"
+    yield "        description: A part of the time on the wall clock."
+    yield f"        transformLogic: {_text(sql)}"
+    yield "        customProperties:"
+    yield "          - {property: hidden, value: true}"
+
+
+def _derived(column: Derived, number: int) -> Iterator[str]:
+    yield f"      - name: {column.name}"
+    yield f"        logicalType: {column.type}"
+    yield f"        description: {_text(column.words)}"
+    yield f"        transformLogic: {_text(column.sql)}"
+    yield "        customProperties:"
+    yield f"          - {{property: fieldId, value: {number}}}"
+    if column.max_abs is not None:
+        yield f"          - {{property: maxAbs, value: {column.max_abs}}}"
+
+
+def _text(text: str) -> str:
+    """A YAML scalar: as it is where that is safe, else quoted as JSON, which YAML reads."""
+    plain = all(c.isalnum() or c in " _.-()" for c in text) and text[:1].isalpha()
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def _list(texts: Iterable[str]) -> str:
+    return json.dumps(list(texts), ensure_ascii=False)

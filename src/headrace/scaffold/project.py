@@ -1,0 +1,231 @@
+"""`headrace new project|pipeline|source`: the files of each, from one CSV."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import DeclarationError
+from headrace.home import project_root
+from headrace.scaffold import code
+from headrace.scaffold.ask import Ask, check_name
+from headrace.scaffold.choices import Choices, choose, derived_columns
+from headrace.scaffold.contract import draft_contract, known_after
+from headrace.scaffold.deliveries import deliveries, sample
+from headrace.scaffold.facts import Facts, facts
+from headrace.scaffold.files import add_location, add_pipeline_module, add_table, write_new
+from headrace.scaffold.look import Look, look
+from headrace.scaffold.rehearse import labelled
+from headrace.scaffold.suite import draft_suite
+from headrace.scaffold.templates import fill
+
+_WORKSPACE = (
+    "# One code location per pipeline: each loads, fails and reloads by itself.\nload_from:\n"
+)
+Files = dict[str, str | bytes]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written (paths below `root`), what was decided, what is left to do by hand."""
+
+    root: Path
+    written: tuple[str, ...]
+    decided: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "root": str(self.root),
+            "written": list(self.written),
+            "decided": dict(self.decided),
+            "notes": list(self.notes),
+        }
+
+
+def new_project(name: str, ask: Ask, parent: Path) -> Made:
+    """A folder `name` under `parent`: a project with one pipeline of that name.
+
+    Raises:
+        DeclarationError: the file or its columns do not fit, or files are there already.
+    """
+    check_name(name, "project", "headrace new project shop")
+    found, chosen = _drafted(ask, name)
+    rows = labelled(found, chosen)
+    files = {**_project_files(name), **_pipeline_files(name, found, chosen)}
+    root = parent / name
+    write_new(root, files)
+    return Made(root, tuple(files), _decided(found, chosen, rows), _notes(found))
+
+
+def new_pipeline(name: str, ask: Ask, start: Path) -> Made:
+    """One more pipeline in the project that `start` lies in."""
+    check_name(name, "pipeline", "headrace new pipeline shop")
+    root = _project(start)
+    found, chosen = _drafted(ask, name)
+    rows = labelled(found, chosen)
+    files = _pipeline_files(name, found, chosen)
+    write_new(root, files)
+    notes = [*_notes(found)]
+    if not add_pipeline_module(root, f"pipelines.{name}"):
+        notes.append(f'pyproject.toml: add "pipelines.{name}" to [tool.headrace] pipelines')
+    block = fill("location.yaml", name=name)
+    if not add_location(root, block, name):
+        notes.append(f"workspace.yaml: add under load_from:\n{block}")
+    return Made(root, tuple(files), _decided(found, chosen, rows), tuple(notes))
+
+
+def new_source(ask: Ask, pipeline: str | None, start: Path) -> Made:
+    """One more table in a pipeline of the project that `start` lies in."""
+    root = _project(start)
+    folder = _pipeline_folder(root, pipeline)
+    seen = look(ask)
+    found = _held(seen, folder.name, ())
+    files = _table_files(folder.name, found, [column.name for column in seen.entity])
+    write_new(root, files)
+    entry = code.table_entry(ask)
+    notes = [*_notes(found)]
+    if not add_table(folder / "__init__.py", entry):
+        notes.append(f"{folder.relative_to(root)}/__init__.py: add to tables:\n    {entry}")
+    notes.append(
+        f"features.py: use it, as in {code.view_hint(found)}. Days outside FIRST_DAY to "
+        "LAST_DAY in __init__.py are not looked at."
+    )
+    return Made(root, tuple(files), _decided(found, None), tuple(notes))
+
+
+def _project(start: Path) -> Path:
+    root = project_root(start)
+    if not (root / "pyproject.toml").exists():
+        raise DeclarationError(
+            "this folder is not inside a project",
+            where=str(start),
+            fix="change to the project's folder, or make one: headrace new project --help",
+        )
+    return root
+
+
+def _pipeline_folder(root: Path, name: str | None) -> Path:
+    folders = sorted(path.parent for path in (root / "pipelines").glob("*/__init__.py"))
+    chosen = [folder for folder in folders if name in {None, folder.name}]
+    if len(chosen) != 1:
+        raise DeclarationError(
+            f"no pipeline {name!r}" if name else f"{len(folders)} pipelines to choose from",
+            where=str(root / "pipelines"),
+            fix=f"--pipeline, one of: {', '.join(folder.name for folder in folders) or 'none yet'}",
+        )
+    return chosen[0]
+
+
+def _drafted(ask: Ask, name: str) -> tuple[Facts, Choices]:
+    if ask.kind != "event" or ask.snapshot:
+        raise DeclarationError(
+            "a pipeline starts from events, delivered over time",
+            where=f"--kind {ask.kind}" + (" --snapshot" if ask.snapshot else ""),
+            fix="start with the events, then add this file: headrace new source --help",
+        )
+    seen = look(ask)
+    first = facts(seen, draft_contract(seen, pipeline=name, consumers=["not_stated"]))
+    derived = derived_columns(first)
+    consumers = [code.dataset_name(name)]
+    text = draft_contract(
+        seen, derived, pipeline=name, consumers=consumers, coverage=_coverage(first)
+    )
+    found = facts(seen, text)
+    return found, choose(found)
+
+
+def _coverage(found: Facts) -> tuple[str, str] | None:
+    if found.look.ask.snapshot:
+        return ("snapshot", "snapshot")
+    return (found.days[0], found.days[-1]) if found.every_day else None
+
+
+def _held(seen: Look, pipeline: str, consumers: tuple[str, ...]) -> Facts:
+    named = consumers or (code.dataset_name(pipeline),)
+    first = facts(seen, draft_contract(seen, pipeline=pipeline, consumers=named))
+    text = draft_contract(seen, pipeline=pipeline, consumers=named, coverage=_coverage(first))
+    return facts(seen, text)
+
+
+def _project_files(name: str) -> Files:
+    try:
+        own = version("headrace")
+    except PackageNotFoundError:
+        own = "0"
+    given = {"name": name, "version": own}
+    return {
+        "pyproject.toml": fill("pyproject.toml", **given),
+        "workspace.yaml": f"{_WORKSPACE}{fill('location.yaml', name=name)}",
+        "README.md": fill("README.md", **given),
+        "Makefile": fill("Makefile", **given),
+        ".gitignore": fill("gitignore", **given),
+        ".github/workflows/ci.yml": fill("ci.yml", **given),
+        "pipelines/__init__.py": "",
+    }
+
+
+def _pipeline_files(name: str, found: Facts, chosen: Choices) -> Files:
+    folder = f"pipelines/{name}"
+    given = code.values(name, found, chosen)
+    modules = ("__init__", "definitions", "sources", "features", "dataset", "model", "monitors")
+    tests = ("conftest", "test_contracts", "test_parity", "test_leaks")
+    return {
+        **{f"{folder}/{one}.py": fill(f"pipeline_{one}.py", **given) for one in modules},
+        f"{folder}/monitors.yaml": fill("monitors.yaml", **given),
+        **{f"tests/{name}/{one}.py": fill(f"{one}.py", **given) for one in tests},
+        **_table_files(name, found, chosen.entity),
+    }
+
+
+def _table_files(pipeline: str, found: Facts, entity: "list[str] | tuple[str, ...]") -> Files:
+    table = found.look.ask.table_name
+    dropped = {f"deliveries/{table}/{n}": data for n, data in deliveries(found).items()}
+    return {
+        f"pipelines/{pipeline}/contracts/{table}.yaml": found.contract_text,
+        f"quality_suites/{pipeline}/{table}.yaml": draft_suite(found, pipeline),
+        f"tests/{pipeline}/sample/{table}.csv": sample(found, entity),
+        **dropped,
+    }
+
+
+def _decided(
+    found: Facts, chosen: Choices | None, rows: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    ask = found.look.ask
+    decided: dict[str, Any] = {
+        "table": ask.table_name,
+        "rows": found.table.num_rows,
+        "days": len(found.days),
+        "first_day": found.days[0],
+        "last_day": found.days[-1],
+        "key": [column.name for column in found.look.key],
+        "known_after": known_after(found.look),
+    }
+    if chosen is not None:
+        decided |= {
+            "entity": list(chosen.entity),
+            "target": chosen.target,
+            "windows": list(chosen.windows),
+            "horizon": chosen.horizon,
+            "train_until": chosen.train_until,
+            "valid_until": chosen.valid_until,
+            "labelled": dict(rows or {}),
+        }
+    return decided
+
+
+def _notes(found: Facts) -> tuple[str, ...]:
+    notes = []
+    if found.undated:
+        lines = ", ".join(map(str, found.undated[:5]))
+        notes.append(
+            f"{len(found.undated)} rows have no readable time (lines {lines}): undated.csv"
+        )
+    if found.look.ask.known_after is None:
+        lag = known_after(found.look)
+        notes.append(
+            f"rows are taken to be usable {lag} after their time: see knownAt in the contract"
+        )
+    return tuple(notes)
