@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out, verdict
 
@@ -107,11 +108,19 @@ def _show_batch(row: dict[str, object]) -> None:
     from headrace.gates import Judgement
 
     told = row["judgement"]
+    out.print()
     out.print(
-        f"\n[bold]{row['table']} {row['slot']}[/] batch {str(row['batch'])[:12]}: "
-        f"{verdict(str(row['verdict']))}, {row['state']}"
+        Text.assemble(
+            (f"{row['table']} {row['slot']}", "bold"),
+            f" batch {str(row['batch'])[:12]}: ",
+            verdict(str(row["verdict"])),
+            f", {row['state']}",
+        )
     )
-    out.print(f"from {row['origin']}, {row['delivered']} rows, {row['quarantined']} quarantined")
+    origin = Text(
+        f"from {row['origin']}, {row['delivered']} rows, {row['quarantined']} quarantined"
+    )
+    out.print(origin, soft_wrap=True)
     if row["state"] == "pending":
         out.print(
             "Nothing of this batch is published, and nothing downstream reads it. "
@@ -135,4 +144,4 @@ def _show_batch(row: dict[str, object]) -> None:
         for sample in one.sample[:SAMPLES]:
             out.print(f"  {one.id}: {json.dumps(sample)}", highlight=False, markup=False)
     if row["quarantine_path"]:
-        out.print(f"quarantined rows, with reasons: {row['quarantine_path']}", highlight=False)
+        out.print(Text(f"quarantined rows, with reasons: {row['quarantine_path']}"), soft_wrap=True)

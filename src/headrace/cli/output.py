@@ -18,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table as Grid
+from rich.text import Text
 
 from headrace.errors import DeclarationError, HeadraceError
 from headrace.progress import Tick, listening
@@ -43,9 +44,8 @@ STYLES = {
 }
 
 
-def verdict(name: str) -> str:
-    style = STYLES.get(name, "")
-    return f"[{style}]{name}[/]" if style else name
+def verdict(name: str) -> Text:
+    return Text(name, STYLES.get(name, ""))
 
 
 def emit_json(value: object) -> None:
@@ -67,22 +67,23 @@ def grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
     out.print(table)
 
 
-def _cell(value: object) -> str:
+def _cell(value: object) -> Text:
+    """Text as it is: what comes from data may hold square brackets, which are no markup."""
+    if isinstance(value, Text):
+        return value
     if isinstance(value, bool) or value is None:
-        return {None: "", True: "yes", False: "no"}[value]
+        return Text({None: "", True: "yes", False: "no"}[value])
     if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
+        return Text(f"{value:,}")
+    return Text(f"{value:.4g}" if isinstance(value, float) else str(value))
 
 
 def fail(error: HeadraceError) -> typer.Exit:
     """Print what, where and how to mend it; the exit that goes with it."""
-    err.print(f"[bold red]error:[/] {error.what}", highlight=False)
+    err.print(Text.assemble(("error: ", "bold red"), error.what), soft_wrap=True)
     for name, text in (("where", error.where), ("fix", error.fix)):
         if text:
-            err.print(f"  [bold]{name}:[/] {text}", highlight=False, markup=True, soft_wrap=True)
+            err.print(Text.assemble((f"  {name}: ", "bold"), text), soft_wrap=True)
     return typer.Exit(MISUSED if isinstance(error, DeclarationError) else BROKEN)
 
 

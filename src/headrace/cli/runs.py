@@ -6,6 +6,7 @@ import time
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from headrace.cli import status as status_command
 from headrace.cli.output import BLOCKED, emit_json, err, explained, out, progress
@@ -76,7 +77,7 @@ def run(
         status_command.show(found)
         for outcome in outcomes:
             for line in outcome.lines():
-                out.print(line)
+                out.print(Text(line), soft_wrap=True)
         err.print(f"{time.perf_counter() - start:.1f} s")
     if not ok:
         raise typer.Exit(BLOCKED)

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from headrace.cli.output import emit_json, explained, grid, out, verdict
 
@@ -80,7 +81,9 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
 def _table_row(table: dict[str, Any]) -> list[object]:
     batches = table["batches"]
     missing = table["missing"]
-    told = ", ".join(f"{verdict(name)} {count}" for name, count in batches.items() if count)
+    told = Text(", ").join(
+        Text.assemble(verdict(name), f" {count}") for name, count in batches.items() if count
+    )
     absent = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
     return [
         table["table"],
