@@ -30,7 +30,6 @@ ORDER = [
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms.split()}
 HEAVY = (
     "dagster",
-    "scaffold",
     "pyiceberg",
     "lightgbm",
     "great_expectations",
