@@ -1,18 +1,34 @@
 """A pipeline: one declaration of everything between its sources and its model."""
 
+from typing import TYPE_CHECKING, Any
+
 from headrace.pipeline.build import Built, build_release, build_view, run_monitors, train_model
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.load import load_pipeline, project_pipelines
 from headrace.pipeline.triggers import triggers_after
+
+if TYPE_CHECKING:
+    from headrace.pipeline.serve import feature_service, served_log
 
 __all__ = [
     "Built",
     "Pipeline",
     "build_release",
     "build_view",
+    "feature_service",
     "load_pipeline",
     "project_pipelines",
     "run_monitors",
+    "served_log",
     "train_model",
     "triggers_after",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever is asked for
+    """Serving is imported when it is used: building needs none of it."""
+    if name in {"feature_service", "served_log"}:
+        from headrace.pipeline import serve
+
+        return getattr(serve, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,23 @@
+"""Serving: the kernel of training for one request at a time, and a log that can be audited."""
+
+from headrace.serving.audit import AuditReport, Difference, audit
+from headrace.serving.log import Entry, ServedLog
+from headrace.serving.request import RequestError, RequestSchema
+from headrace.serving.score import Answer, answer
+from headrace.serving.vectors import FeatureService, Frontier, Published, Vector
+
+__all__ = [
+    "Answer",
+    "AuditReport",
+    "Difference",
+    "Entry",
+    "FeatureService",
+    "Frontier",
+    "Published",
+    "RequestError",
+    "RequestSchema",
+    "ServedLog",
+    "Vector",
+    "answer",
+    "audit",
+]

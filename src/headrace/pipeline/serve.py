@@ -1,0 +1,36 @@
+"""Serving over what a pipeline has published."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from headrace.home import Home
+from headrace.lake.history import history
+from headrace.lake.tables import Lake
+from headrace.pipeline.declare import Pipeline
+from headrace.serving import FeatureService, ServedLog
+
+
+@dataclass(frozen=True)
+class LakeTables:
+    """The published tables of a home, as a feature service reads them."""
+
+    home: Home
+
+    def snapshot_id(self, table: str) -> int | None:
+        return Lake(self.home).snapshot_id(table)
+
+    def rows(self, table: str, columns: list[str], snapshot_id: int) -> pa.Table:
+        return history(self.home, table, columns, snapshot_id=snapshot_id)
+
+
+def feature_service(pipeline: Pipeline, home: Home) -> FeatureService:
+    """Answers requests with the pipeline's views over what is published under `home`."""
+    return FeatureService(
+        pipeline.spine, pipeline.views, pipeline.contracts, LakeTables(home), pipeline.mode
+    )
+
+
+def served_log(pipeline: Pipeline, home: Home, *, share: float = 1.0) -> ServedLog:
+    """The pipeline's log of answers, `share` of its entities."""
+    return ServedLog(home.root / "served" / f"{pipeline.name}.sqlite", share=share)

@@ -1,0 +1,123 @@
+"""The served log: one row for each answer, so that every vector can be computed again.
+
+SQLite in WAL mode with full sync: one answer is one durable append, several processes may write,
+and a crash leaves whole rows only. Parquet segments would be a file and two syncs for each answer,
+or a buffer that a crash loses. DuckDB reads the log as Arrow (`table()`), since its own SQLite
+reader is an extension that cannot be counted on; JSON columns open with `json_extract`.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from headrace.clock import now_us
+from headrace.errors import DeclarationError
+from headrace.files import canonical_json
+from headrace.lake.database import open_database, transaction
+from headrace.serving.vectors import Vector
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE served (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, served_at INTEGER NOT NULL,
+        t INTEGER NOT NULL, request TEXT NOT NULL, vector TEXT NOT NULL,
+        definition TEXT NOT NULL, frontier TEXT NOT NULL, model TEXT NOT NULL, score REAL,
+        share REAL NOT NULL)
+    """,
+)
+_INTEGERS, _TEXTS = ("sequence", "served_at", "t"), ("request", "vector", "definition")
+SCHEMA = pa.schema(
+    [
+        *((name, pa.int64()) for name in _INTEGERS),
+        *((name, pa.string()) for name in (*_TEXTS, "frontier", "model")),
+        *((name, pa.float64()) for name in ("score", "share")),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is logged of one answer; without a model it is a vector that somebody asked for."""
+
+    vector: Vector
+    model: str = ""
+    score: float | None = None
+
+
+class ServedLog:
+    """An append-only log at `path`. Close it after use.
+
+    Args:
+        path: the SQLite file; its schema version is checked and migrated.
+        share: of the entities (keys of the spine) that are logged, 0 to 1, chosen by their hash:
+            an entity is in or out for good, in every process. Each row says its share.
+    """
+
+    def __init__(self, path: Path, *, share: float = 1.0) -> None:
+        if not 0 <= share <= 1:
+            raise DeclarationError(
+                f"a share of {share} of the entities", where=str(path), fix="from 0 to 1"
+            )
+        self.path, self.share = path, share
+        self._connection = open_database(path, _MIGRATIONS)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def append(self, entries: Sequence[Entry]) -> int:
+        """Log the sampled ones of `entries`, all or none; on disk when it returns. How many."""
+        rows = [_row(entry, self.share) for entry in entries if is_sampled(entry, self.share)]
+        if rows:
+            names = ", ".join(SCHEMA.names[1:])
+            marks = ", ".join("?" * len(SCHEMA.names[1:]))
+            with transaction(self._connection):
+                self._connection.executemany(
+                    f"INSERT INTO served ({names}) VALUES ({marks})",  # noqa: S608
+                    rows,
+                )
+        return len(rows)
+
+    def table(self, after: int = 0, limit: int = -1) -> pa.Table:
+        """Rows with a greater sequence than `after`, in order, at most `limit`; see `SCHEMA`.
+
+        Times are int64 microseconds UTC; `request`, `vector` and `frontier` canonical JSON.
+        """
+        rows = self._connection.execute(
+            f"SELECT {', '.join(SCHEMA.names)} FROM served"  # noqa: S608
+            " WHERE sequence > ? ORDER BY sequence LIMIT ?",
+            (after, limit),
+        ).fetchall()
+        columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
+        return pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], SCHEMA)
+
+    def parts(self, size: int = 10_000) -> Iterator[pa.Table]:
+        """The whole log as tables of at most `size` rows."""
+        after = 0
+        while (part := self.table(after, size)).num_rows:
+            yield part
+            after = part["sequence"][-1].as_py()
+
+
+def is_sampled(entry: Entry, share: float) -> bool:
+    """By the hash of the entity alone."""
+    entity = [entry.vector.request[name] for name in entry.vector.key]
+    number = int.from_bytes(hashlib.sha256(canonical_json(entity)).digest()[:8], "big")
+    return number < share * 2**64
+
+
+def _row(entry: Entry, share: float) -> tuple[str | int | float | None, ...]:
+    vector = entry.vector
+    return (
+        now_us(),
+        vector.t,
+        canonical_json(vector.request).decode(),
+        canonical_json(vector.values).decode(),
+        vector.definition,
+        canonical_json(dict(vector.frontier)).decode(),
+        entry.model,
+        entry.score,
+        share,
+    )

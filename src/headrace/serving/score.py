@@ -1,0 +1,39 @@
+"""An answer: the model's probability for a request, and the vector it came from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from headrace.models import ModelRecord, predict
+from headrace.serving.log import Entry, ServedLog
+from headrace.serving.vectors import FeatureService, Vector
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`score` is the probability of the model's target; `model` the bundle that gave it."""
+
+    score: float
+    model: str
+    vector: Vector
+
+
+def answer(
+    service: FeatureService,
+    record: ModelRecord,
+    request: Mapping[str, object],
+    at: int,
+    *,
+    log: ServedLog | None = None,
+) -> Answer:
+    """The model's answer to one request as of `at` (microseconds UTC), logged before it is given.
+
+    Raises:
+        DeclarationError: a view that the model uses has another definition than it was trained on.
+        RequestError, StateError: see `FeatureService.vector`.
+    """
+    vector = service.vector(request, at)
+    score = float(predict(record, vector.row, definitions=service.definitions)[0])
+    found = Answer(score, f"{record.name}@{record.bundle_id}", vector)
+    if log is not None:
+        log.append([Entry(vector, found.model, score)])
+    return found
