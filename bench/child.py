@@ -1,0 +1,40 @@
+"""One side in a process of its own: `python -m bench.child SIDE FOLDER URL OUT`; prints JSON.
+
+Imports are done before the clock starts. What is only there to compare the answers, the frame of
+all flights in `OUT/frame.arrow`, is made after it has stopped.
+"""
+
+import json
+import resource
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+import pyarrow.feather
+
+SIDES = {
+    "polars": "bench.peers.polars_year",
+    "duckdb": "bench.peers.duckdb_year",
+    "shortest": "bench.peers.shortest_year",
+    "ours": "bench.ours",
+    "dagster": "bench.ours_dagster",
+    "one more day": "bench.ours_day",
+}
+
+
+def main(side: str, folder: str, url: str, out: str) -> None:
+    module = import_module(SIDES[side])
+    start = time.perf_counter()
+    result = module.work(Path(folder), url, Path(out))
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    frame = result.frame()
+    if frame is not None:
+        pyarrow.feather.write_feather(frame, f"{out}/frame.arrow", compression="uncompressed")
+    told = {"breakdown": result.breakdown, "losses": result.losses}
+    print(json.dumps({"side": side, "seconds": seconds, "rss_mb": peak, **told}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,108 @@
+"""The year through Headrace's core: what the Dagster assets call, without Dagster."""
+
+import time
+from pathlib import Path
+
+import lightgbm  # noqa: F401 - imports are no part of what is measured
+import numpy as np
+import pandas  # noqa: ICN001, F401
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyiceberg.catalog.sql  # noqa: F401
+import requests  # noqa: F401
+import sqlalchemy  # noqa: F401
+
+from bench.peers.learn import Result
+from bench.watch import Watch
+from headrace.datasets import open_release
+from headrace.features.spec import RowTransform
+from headrace.home import Home
+from headrace.lake.ingest import ingest
+from headrace.lake.slots import SlotResult
+from headrace.models import champion
+from headrace.monitoring import run as _monitoring  # noqa: F401
+from headrace.pipeline import build
+from headrace.pipeline.workshop import workshop
+from pipelines.flights import PIPELINE
+
+VIEWS = [view for view in PIPELINE.views if not isinstance(view, RowTransform)]
+DELIVER, LEDGER, PUBLISH = "deliver", "staging and ledger", "publish commits"
+MONITORS = "monitors"
+
+
+def watched() -> Watch:
+    """A watch over the stages; the functions are wrapped where they are looked up."""
+    watch = Watch()
+    watch.wrap_iterator("headrace.lake.ingest", "fetch_slots", DELIVER)
+    for name, label in (("read_rows", "parse"), ("conform", "contract"), ("judge", "gate")):
+        watch.wrap("headrace.lake.judging", name, label)
+    for name in ("_judge_all", "_deliver", "_results"):
+        watch.wrap("headrace.lake.ingest", name, LEDGER)
+    for name in ("_publish", "reconcile"):
+        watch.wrap("headrace.lake.ingest", name, PUBLISH)
+    watch.wrap("headrace.lake.fetch", "_fetch", "sources and landing (own thread)")
+    for name in ("stage", "quarantine"):
+        watch.wrap("headrace.lake.judging", name, "writing staged Parquet (own thread)")
+    for name, label in (
+        ("build_view", "features"),
+        ("labelled_frame", "label and frame"),
+        ("build_release", "release"),
+        ("train_model", "training and evaluation"),
+        ("run_monitors", MONITORS),
+    ):
+        watch.wrap("headrace.pipeline.build", name, label)
+    watch.wrap("headrace.datasets.releases", "content_sum", "content hash")
+    return watch
+
+
+def work(folder: Path, url: str, out: Path) -> Result:  # noqa: ARG001 - it is in the environment
+    watch = watched()
+    home = Home.find()
+    watch.start()
+    tables(home)
+    stages(home)
+    breakdown = watch.stop()
+    return Result(lambda: frame(home), {**breakdown, **watch.beside}, losses(home))
+
+
+def tables(home: Home, last: str = "") -> list[SlotResult]:
+    """Ingest every slot that the contracts promise, up to `last`."""
+    return [
+        result
+        for table in PIPELINE.tables
+        for result in ingest(table, table.expected_slots(last or None), home)
+    ]
+
+
+def stages(home: Home) -> dict[str, float]:
+    """Features to monitors; seconds of each stage."""
+    marks = [time.perf_counter()]
+    for view in VIEWS:
+        build.build_view(PIPELINE, view, home)
+    for stage in (None, build.build_release, build.train_model, build.run_monitors):
+        if stage is not None:
+            stage(PIPELINE, home)
+        marks.append(time.perf_counter())
+    names = ("features", "release", "training", MONITORS)
+    return dict(zip(names, np.diff(marks).tolist(), strict=True))
+
+
+def frame(home: Home) -> pa.Table:
+    """All flights with features, and the label and split of those that are in the release."""
+    whole = build.feature_frame(workshop(PIPELINE, home))
+    released = open_release(f"{PIPELINE.dataset.name}@latest", store=home.store).arrow
+    key = [*PIPELINE.dataset.key]
+    chosen = released.select([*key, "late", "split"])
+    joined = whole.join(chosen, key, join_type="left outer")
+    moment = joined["t"].cast(pa.int64()).cast(pa.timestamp("us", "UTC"))
+    joined = joined.set_column(joined.column_names.index("t"), "t", moment)
+    order = [("t", "ascending"), *((name, "ascending") for name in key)]
+    return joined.take(pc.sort_indices(joined, order))
+
+
+def losses(home: Home) -> dict[str, float]:
+    """Log loss of model and baseline on the test split."""
+    record = champion(home, PIPELINE.model.name)
+    if record is None:
+        return {}
+    return {side: float(record.metrics[side]["log_loss"]) for side in ("model", "baseline")}

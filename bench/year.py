@@ -1,0 +1,178 @@
+"""The year from deliveries to model: Headrace against scripts written by hand for the same duty.
+
+    python -m bench.year [--json] [--repeat 3] [--no-extras]
+
+Both sides read the same deliveries, served by the same feed in a process of its own; each run is a
+process of its own with an empty home, the sides in turn. The clock leaves imports out. The peer is
+the faster of a Polars and a DuckDB script (`bench/peers`).
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow.feather
+
+from bench.answers import differences
+from bench.report import Comparison, alternating, compare
+from headrace.home import default_root
+
+NAME = "year from deliveries to model"
+GOAL = 1 / 3
+PEERS = ("polars", "duckdb")
+Run = dict[str, Any]
+
+
+@dataclass
+class Year:
+    """What was measured."""
+
+    comparisons: list[Comparison]
+    runs: dict[str, list[Run]]
+    differences: dict[str, list[str]] = field(default_factory=dict)
+
+    def fastest(self, side: str) -> Run:
+        """The run in the middle."""
+        runs = sorted(self.runs[side], key=lambda run: run["seconds"])
+        return runs[len(runs) // 2]
+
+
+def measure(repeat: int = 3, *, extras: bool = True) -> Year:
+    """Run every side `repeat` times; with `extras` also the event log and one more day, once."""
+    folder = deliveries()
+    with feed(folder) as url, TemporaryDirectory(prefix="year-", dir=folder.parent) as work:
+        bench = Bench(folder, url, Path(work))
+        sides = ("ours", *PEERS, "shortest")
+        runs = alternating({side: bench.side(side) for side in sides}, repeat)
+        for side in ("dagster", "one more day") if extras else ():
+            runs[side] = [bench.run(side)]
+    return judged(runs, bench.differences)
+
+
+def judged(runs: dict[str, list[Run]], differing: dict[str, list[str]]) -> Year:
+    seconds = {side: [run["seconds"] for run in done] for side, done in runs.items()}
+    best = min(PEERS, key=lambda side: median(seconds[side]))
+    memory = max(run["rss_mb"] for run in runs["ours"])
+    without = [run["seconds"] - run["breakdown"].get("monitors", 0.0) for run in runs["ours"]]
+
+    def against(name: str, ours: Sequence[float], peer: str, goal: float | None) -> Comparison:
+        equal = not differing.get(peer)
+        theirs = seconds[peer]
+        return compare(name, ours, peer, theirs, goal=goal, answers_equal=equal, rss_mb=memory)
+
+    comparisons = [
+        against(NAME, seconds["ours"], best, GOAL),
+        against(f"{NAME}, without monitors", without, best, None),
+        *(against(NAME, seconds["ours"], side, None) for side in PEERS if side != best),
+        against(f"{NAME}, no duties", seconds["ours"], "shortest", None),
+    ]
+    return Year(comparisons, runs, differing)
+
+
+@dataclass
+class Bench:
+    """Deliveries, their feed, and a folder to work in."""
+
+    folder: Path
+    url: str
+    work: Path
+    differences: dict[str, list[str]] = field(default_factory=dict)
+
+    def side(self, name: str) -> "Any":  # a function for `alternating`
+        return lambda: self.run(name)
+
+    def run(self, side: str) -> Run:
+        """One run in a process of its own; its answer is compared with ours, and its files go."""
+        out = self.work / side.replace(" ", "_")
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        environment = {
+            **os.environ,
+            "HEADRACE_HOME": str(out / "home"),
+            "FLIGHTS_DELIVERIES": str(self.folder),
+            "FLIGHTS_FEED_URL": self.url,
+        }
+        environment.pop("HEADRACE_STORE", None)
+        command = [sys.executable, "-m", "bench.child", side, str(self.folder), self.url, str(out)]
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+        found: Run = json.loads(done.stdout.splitlines()[-1])
+        self._compare(side, out / "frame.arrow")
+        shutil.rmtree(out)
+        return found
+
+    def _compare(self, side: str, answer: Path) -> None:
+        kept = self.work / "ours.arrow"
+        if not answer.exists():
+            return
+        if side == "ours":
+            answer.replace(kept)
+            return
+        read = pyarrow.feather.read_table
+        self.differences[side] = differences(read(kept), read(answer))
+
+
+def deliveries() -> Path:
+    """The bench's own deliveries; made once."""
+    from pipelines.flights.deliveries import make_deliveries
+
+    folder = default_root() / "bench" / "deliveries"
+    make_deliveries(folder)
+    return folder
+
+
+@contextmanager
+def feed(folder: Path) -> Iterator[str]:
+    """URL of the feed, served by a process of its own."""
+    command = [sys.executable, "-m", "pipelines.flights.deliveries.server"]
+    command += ["--folder", str(folder), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            yield server.stdout.readline().split()[-1]
+        finally:
+            server.terminate()
+
+
+def told(year: Year) -> str:
+    """The breakdown, for people."""
+    lines = []
+    for side, runs in year.runs.items():
+        chosen = year.fastest(side)
+        spread = ", ".join(f"{run['seconds']:.1f}" for run in runs)
+        lines.append(f"{side}: {spread} s, at most {max(run['rss_mb'] for run in runs):.0f} MB")
+        lines += [f"    {spent:9.2f}  {what}" for what, spent in chosen["breakdown"].items()]
+        if chosen["losses"]:
+            shown = ", ".join(f"{name} {loss:.6f}" for name, loss in chosen["losses"].items())
+            lines.append(f"    log loss on the test weeks: {shown}")
+    if "dagster" in year.runs:
+        log = year.fastest("dagster")["seconds"] - year.fastest("ours")["seconds"]
+        lines.append(f"event log and orchestration: {log:.1f} s on top of the core")
+    lines += [f"{side} differs: {text}" for side, all_ in year.differences.items() for text in all_]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The reference year against scripts by hand.")
+    parser.add_argument("--json", action="store_true", help="only the JSON lines")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each side (3)")
+    parser.add_argument("--no-extras", action="store_true", help="no event log, no one more day")
+    options = parser.parse_args()
+    year = measure(options.repeat, extras=not (options.no_extras or options.json))
+    if not options.json:
+        print(told(year))
+    for comparison in year.comparisons:
+        print(comparison.line())
+
+
+if __name__ == "__main__":
+    main()
