@@ -1,7 +1,9 @@
 """Training frames: the spine's rows in the spine's order, one column per feature (rule 19)."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -125,6 +127,14 @@ def used_columns(view: FeatureView | Lookup) -> list[str]:
     return columns + [c.column for feature in view.features for c in conditions(feature.where)]
 
 
+Use: TypeAlias = str | tuple[str, ...] | tuple[str, tuple[str, ...], tuple[str, ...]]
+
+
+def _uses(view: FeatureView | Lookup) -> tuple[Use, Use, Use]:
+    """What the view takes part in: its table's versions, the spine's places, and their join."""
+    return view.table, view.spine_entity, (view.table, view.entity, view.spine_entity)
+
+
 @dataclass
 class Host:
     """One frame in the making; what views share is computed once."""
@@ -134,6 +144,7 @@ class Host:
     shapes: Shapes
     mode: Mode
     needed: Mapping[str, list[str]]
+    uses: Counter[Use]
     _versions: dict[str, Versions] = field(default_factory=dict)
     _places: dict[tuple[str, ...], Places] = field(default_factory=dict)
     _joined: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Joined] = field(
@@ -154,13 +165,30 @@ class Host:
         mode: Mode,
     ) -> "Host":
         """A host that can answer for any of `views`."""
-        return cls(spine, history, shapes_of(contracts), mode, _columns_by_table(views))
+        stored = [view for view in views if not isinstance(view, RowTransform)]
+        uses = Counter(use for view in stored for use in _uses(view))
+        shapes = shapes_of(contracts)
+        return cls(spine, history, shapes, mode, _columns_by_table(views), uses)
 
     def columns(self, view: FeatureView | Lookup, *, reasons: bool = False) -> Named:
         """The view's output columns for every row of the spine."""
         if isinstance(view, Lookup):
-            return self.lookup(view, reasons=reasons)
-        return self.view(view, reasons=reasons)
+            found = self.lookup(view, reasons=reasons)
+        else:
+            found = self.view(view, reasons=reasons)
+        self._release(view)
+        return found
+
+    def _release(self, view: FeatureView | Lookup) -> None:
+        """Let go of what no later view shares; should it be asked for again, it is made again."""
+        table, entity, join = _uses(view)
+        self.uses.subtract([table, entity, join])
+        if self.uses[table] <= 0:
+            self._versions.pop(view.table, None)
+        if self.uses[entity] <= 0:
+            self._places.pop(view.spine_entity, None)
+        if self.uses[join] <= 0:
+            self._joined.pop((view.table, view.entity, view.spine_entity), None)
 
     def versions(self, table: str) -> Versions:
         if table not in self._versions:

@@ -75,7 +75,7 @@ def known_values(valid: Bools | None) -> Bools | None:
 class Selection:
     """The versions that one feature looks at, and the places [lo, hi) at which each counts."""
 
-    index: Ints  # rows of the joined versions
+    index: Ints | None  # rows of the joined versions; None for all
     lo: Ints
     hi: Ints
     size: int
@@ -85,9 +85,14 @@ class Selection:
     def n(self) -> Ints:
         return covered_count(self.lo, self.hi, self.size)
 
-    @cached_property
+    @property
     def values(self) -> Numbers:
-        return self.numbers()[self.index]
+        return self.numbers() if self.index is None else self.numbers()[self.index]
+
+    @property
+    def rank(self) -> Ints:
+        """Place of each version in event order."""
+        return np.arange(len(self.lo)) if self.index is None else self.index
 
     @cached_property
     def total(self) -> Ints:
@@ -111,6 +116,7 @@ class Joined:
     _ends: dict[tuple[str, int | None], Ints] = field(default_factory=dict)
     _masks: dict[tuple[Where, ...], Bools | None] = field(default_factory=dict)
     _selections: dict[object, Selection] = field(default_factory=dict)
+    _numbers: dict[str, Numbers] = field(default_factory=dict)
 
     @cached_property
     def e(self) -> Ints:
@@ -162,14 +168,16 @@ class Joined:
         self, ends: tuple[Ints, Ints], kept: Bools | None, column: str | None
     ) -> Selection:
         lo, hi = ends
-        index = np.arange(len(lo)) if kept is None else np.flatnonzero(kept)
-        if kept is not None:
+        index = None if kept is None else np.flatnonzero(kept)
+        if index is not None:
             lo, hi = lo[index], hi[index]
+        return Selection(index, lo, hi, self.places.size, lambda: self.numbers(column or ""))
 
-        def numbers() -> Numbers:
-            return self.versions.values(column or "").data[self.index]
-
-        return Selection(index, lo, hi, self.places.size, numbers)
+    def numbers(self, column: str) -> Numbers:
+        """The column's values, 0 where null, in the order of the joined versions."""
+        if column not in self._numbers:
+            self._numbers[column] = self.versions.values(column).data[self.index]
+        return self._numbers[column]
 
     @cached_property
     def seen(self) -> Ints:
@@ -263,7 +271,7 @@ def _extreme(joined: Joined, chosen: Selection, column: str, *, least: bool) -> 
 
 def _ranked(joined: Joined, chosen: Selection, *, least: bool) -> Output:
     """First or last: the versions are in event order, so their index is their rank."""
-    best = chosen.best(chosen.index, least=least)
+    best = chosen.best(chosen.rank, least=least)
     ok = chosen.n > 0
     return Output(ok, index=versions_at_places(joined, best, ok))
 

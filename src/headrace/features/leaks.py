@@ -96,13 +96,15 @@ def altered_history(
     tables: _Tables, shapes: dict[str, TableShape], cut: int, mode: Mode, seed: int
 ) -> History:
     """The history with everything changed that is not usable by `cut`."""
+    done: dict[str, pa.Table] = {}
 
     def read(table: str, columns: list[str]) -> pa.Table:
-        names = list(dict.fromkeys([*shapes[table].columns]))
-        whole = tables.read(table, names)
-        altered = alter_future(whole, shapes[table], cut, mode, np.random.default_rng(seed))
-        kept = [n for n in altered.column_names if n in columns or n not in names]
-        return altered.select(kept)
+        names = list(shapes[table].columns)
+        if table not in done:
+            chance = np.random.default_rng(seed)
+            done[table] = alter_future(tables.read(table, names), shapes[table], cut, mode, chance)
+        altered = done[table]
+        return altered.select([n for n in altered.column_names if n in columns or n not in names])
 
     return read
 

@@ -47,9 +47,12 @@ class Versions:
     _values: dict[str, Values] = field(default_factory=dict)
 
     def array(self, column: str) -> pa.Array:
-        """The column as Arrow, in event order."""
+        """The column as Arrow, in event order, of the type that the contract declares."""
         if column not in self._arrays:
             array = whole(self.table[column])
+            declared = self.shape.columns[column].type
+            if array.type != declared:  # another encoding of the same values
+                array = array.cast(declared)
             if pa.types.is_float64(array.type):
                 array = plain_floats(array)
             in_order = len(self.rows) == len(array) and bool(np.all(self.rows[1:] > self.rows[:-1]))
