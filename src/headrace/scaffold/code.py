@@ -54,7 +54,8 @@ def values(name: str, found: Facts, chosen: Choices) -> dict[str, Any]:
         "whose": f"the same {', '.join(found.look.ask.entity or chosen.entity)}"
         if not chosen.whole
         else "the whole table",
-        "view": chosen.entity[0] if len(chosen.entity) == 1 else "entity",
+        # a table has its name alone in a project, and so has the view in the graph
+        "view": ask.table_name,
         "spine_columns": _tuple(dict.fromkeys([*chosen.entity, moment])),
         "moment": moment,
         "offset": chosen.offset,

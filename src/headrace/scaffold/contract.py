@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from headrace.clock import duration
 from headrace.contracts.model import FIRST_FIELD_ID
+from headrace.lake.table import SNAPSHOT_SLOT
 from headrace.scaffold.look import MAX_EVENTS, NOTHING, Column, Look
 from headrace.scaffold.templates import fill
 from headrace.scaffold.words import Derived
@@ -44,7 +45,7 @@ def draft_contract(
         max_events=MAX_EVENTS,
         event_time=_text(ident(moment_name(look))),
         event_words=_text(f"{ask.time}, {_how(look)}."),
-        known_at=_text(f"event_time {_plus(lag)}"),
+        known_at=_text(f"event_time{_plus(lag)}"),
         known_words=_text(f"{lag} after its time." if lag != "0s" else "At once."),
         known_todo="" if ask.known_after else _KNOWN_TODO,
         columns="\n".join(lines),
@@ -73,8 +74,10 @@ def _how(look: Look) -> str:
 
 def _plus(lag: str) -> str:
     us = duration(lag)
+    if us == 0:
+        return ""
     unit, one = next((unit, one) for unit, one in _UNITS if us % duration(one) == 0)
-    return f"{'-' if us < 0 else '+'} INTERVAL {abs(us) // duration(one)} {unit}"
+    return f" {'-' if us < 0 else '+'} INTERVAL {abs(us) // duration(one)} {unit}"
 
 
 def _null_tokens(look: Look) -> list[str]:
@@ -90,8 +93,14 @@ def _coverage(coverage: tuple[str, str] | None) -> str:
             '      # - {property: coverage, value: {first: "2024-01-01", last: "2024-12-31"}}\n'
         )
     first, last = (json.dumps(day) for day in coverage)
+    whole = coverage[0] == SNAPSHOT_SLOT
+    words = (
+        "The whole table, always in one file."
+        if whole
+        else "A day without a delivery is shown as missing. Move `last` with time."
+    )
     return (
-        "      # A day without a delivery is shown as missing. Move `last` with time.\n"
+        f"      # {words}\n"
         f"      - {{property: coverage, value: {{first: {first}, last: {last}}}}}\n"
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace.errors import DeclarationError
 from headrace.home import project_root
+from headrace.lake.table import SNAPSHOT_SLOT
 from headrace.scaffold import code
 from headrace.scaffold.ask import Ask, check_name
 from headrace.scaffold.choices import Choices, choose, derived_columns
@@ -63,6 +64,7 @@ def new_pipeline(name: str, ask: Ask, start: Path) -> Made:
     """One more pipeline in the project that `start` lies in."""
     check_name(name, "pipeline", "headrace new pipeline shop")
     root = _project(start)
+    _check_new(root, ask.table_name)
     found, chosen = _drafted(ask, name)
     rows = labelled(found, chosen)
     files = _pipeline_files(name, found, chosen)
@@ -79,6 +81,7 @@ def new_pipeline(name: str, ask: Ask, start: Path) -> Made:
 def new_source(ask: Ask, pipeline: str | None, start: Path) -> Made:
     """One more table in a pipeline of the project that `start` lies in."""
     root = _project(start)
+    _check_new(root, ask.table_name)
     folder = _pipeline_folder(root, pipeline)
     seen = look(ask)
     found = _held(seen, folder.name, ())
@@ -104,6 +107,16 @@ def _project(start: Path) -> Path:
             fix="change to the project's folder, or make one: headrace new project --help",
         )
     return root
+
+
+def _check_new(root: Path, table: str) -> None:
+    """Published tables of one project share one place, whatever pipeline they are in."""
+    for path in sorted((root / "pipelines").glob(f"*/contracts/{table}.yaml")):
+        raise DeclarationError(
+            f"there is a table {table!r} already",
+            where=str(path.relative_to(root)),
+            fix="choose another name: --table NAME, or headrace new source NAME",
+        )
 
 
 def _pipeline_folder(root: Path, name: str | None) -> Path:
@@ -138,7 +151,7 @@ def _drafted(ask: Ask, name: str) -> tuple[Facts, Choices]:
 
 def _coverage(found: Facts) -> tuple[str, str] | None:
     if found.look.ask.snapshot:
-        return ("snapshot", "snapshot")
+        return (SNAPSHOT_SLOT, SNAPSHOT_SLOT)
     return (found.days[0], found.days[-1]) if found.every_day else None
 
 
