@@ -25,15 +25,15 @@ SIDES = {
 
 def main(side: str, folder: str, url: str, out: str) -> None:
     module = import_module(SIDES[side])
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     result = module.work(Path(folder), url, Path(out))
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     frame = result.frame()
     if frame is not None:
         pyarrow.feather.write_feather(frame, f"{out}/frame.arrow", compression="uncompressed")
-    told = {"breakdown": result.breakdown, "losses": result.losses}
-    print(json.dumps({"side": side, "seconds": seconds, "rss_mb": peak, **told}))
+    about = {"side": side, "seconds": seconds, "cpu_s": cpu, "rss_mb": peak}
+    print(json.dumps({**about, "breakdown": result.breakdown, "losses": result.losses}))
 
 
 if __name__ == "__main__":

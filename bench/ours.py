@@ -27,7 +27,7 @@ from pipelines.flights import PIPELINE
 
 VIEWS = [view for view in PIPELINE.views if not isinstance(view, RowTransform)]
 DELIVER, LEDGER, PUBLISH = "deliver", "staging and ledger", "publish commits"
-MONITORS = "monitors"
+MONITORS, TRAINING = "monitors", "training"
 
 
 def watched() -> Watch:
@@ -47,10 +47,11 @@ def watched() -> Watch:
         ("build_view", "features"),
         ("labelled_frame", "label and frame"),
         ("build_release", "release"),
-        ("train_model", "training and evaluation"),
+        ("train_model", "evaluation, champion"),
         ("run_monitors", MONITORS),
     ):
         watch.wrap("headrace.pipeline.build", name, label)
+    watch.wrap("headrace.models.train", "_grow", TRAINING)
     watch.wrap("headrace.datasets.releases", "content_sum", "content hash")
     return watch
 
@@ -83,7 +84,7 @@ def stages(home: Home) -> dict[str, float]:
         if stage is not None:
             stage(PIPELINE, home)
         marks.append(time.perf_counter())
-    names = ("features", "release", "training", MONITORS)
+    names = ("features", "release", "training and evaluation", MONITORS)
     return dict(zip(names, np.diff(marks).tolist(), strict=True))
 
 

@@ -7,6 +7,7 @@ threads work at the same time, so their seconds are a second account and add up 
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import wraps
 from importlib import import_module
 from typing import Any
 
@@ -42,6 +43,7 @@ class Watch:
             self.unknown.append(f"{place}.{name}")
             return
 
+        @wraps(function)
         def timed(*args: Any, **named: Any) -> Any:
             return self._timed(label, lambda: function(*args, **named))
 
@@ -55,6 +57,7 @@ class Watch:
             self.unknown.append(f"{place}.{name}")
             return
 
+        @wraps(function)
         def items(*args: Any, **named: Any) -> Iterator[Any]:
             iterator, end = iter(function(*args, **named)), object()
             while (item := self._timed(label, lambda: next(iterator, end))) is not end:

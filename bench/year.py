@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,8 +40,9 @@ class Year:
     comparisons: list[Comparison]
     runs: dict[str, list[Run]]
     differences: dict[str, list[str]] = field(default_factory=dict)
+    columns: int = 0
 
-    def fastest(self, side: str) -> Run:
+    def middle(self, side: str) -> Run:
         """The run in the middle."""
         runs = sorted(self.runs[side], key=lambda run: run["seconds"])
         return runs[len(runs) // 2]
@@ -63,18 +64,31 @@ def judged(runs: dict[str, list[Run]], differing: dict[str, list[str]]) -> Year:
     seconds = {side: [run["seconds"] for run in done] for side, done in runs.items()}
     best = min(PEERS, key=lambda side: median(seconds[side]))
     memory = max(run["rss_mb"] for run in runs["ours"])
-    without = [run["seconds"] - run["breakdown"].get("monitors", 0.0) for run in runs["ours"]]
 
-    def against(name: str, ours: Sequence[float], peer: str, goal: float | None) -> Comparison:
-        equal = not differing.get(peer)
-        theirs = seconds[peer]
-        return compare(name, ours, peer, theirs, goal=goal, answers_equal=equal, rss_mb=memory)
+    def without(side: str, *parts: str) -> list[float]:
+        spent = (run["breakdown"] for run in runs[side])
+        left_out = (sum(one.get(part, 0.0) for part in parts) for one in spent)
+        return [whole - out for whole, out in zip(seconds[side], left_out, strict=True)]
+
+    def against(
+        what: str, peer: str, goal: float | None, *ours: str, theirs: str = ""
+    ) -> Comparison:
+        return compare(
+            NAME + what,
+            without("ours", *ours),
+            peer,
+            without(peer, theirs),
+            goal=goal,
+            answers_equal=not differing.get(peer),
+            rss_mb=memory,
+        )
 
     comparisons = [
-        against(NAME, seconds["ours"], best, GOAL),
-        against(f"{NAME}, without monitors", without, best, None),
-        *(against(NAME, seconds["ours"], side, None) for side in PEERS if side != best),
-        against(f"{NAME}, no duties", seconds["ours"], "shortest", None),
+        against("", best, GOAL),
+        against(", our monitors left out", best, None, "monitors"),
+        against(", the same training left out", best, None, "training", theirs="training"),
+        *(against("", side, None) for side in PEERS if side != best),
+        against(", peer without the duties", "shortest", None),
     ]
     return Year(comparisons, runs, differing)
 
@@ -87,6 +101,7 @@ class Bench:
     url: str
     work: Path
     differences: dict[str, list[str]] = field(default_factory=dict)
+    columns: int = 0
 
     def side(self, name: str) -> "Any":  # a function for `alternating`
         return lambda: self.run(name)
@@ -117,8 +132,9 @@ class Bench:
         if side == "ours":
             answer.replace(kept)
             return
-        read = pyarrow.feather.read_table
-        self.differences[side] = differences(read(kept), read(answer))
+        ours, theirs = (pyarrow.feather.read_table(path) for path in (kept, answer))
+        self.columns = ours.num_columns
+        self.differences[side] = differences(ours, theirs)
 
 
 def deliveries() -> Path:
@@ -147,15 +163,16 @@ def told(year: Year) -> str:
     """The breakdown, for people."""
     lines = []
     for side, runs in year.runs.items():
-        chosen = year.fastest(side)
+        chosen = year.middle(side)
         spread = ", ".join(f"{run['seconds']:.1f}" for run in runs)
-        lines.append(f"{side}: {spread} s, at most {max(run['rss_mb'] for run in runs):.0f} MB")
+        cpu, peak = chosen["cpu_s"], max(run["rss_mb"] for run in runs)
+        lines.append(f"{side}: {spread} s ({cpu:.1f} s of processor time), at most {peak:.0f} MB")
         lines += [f"    {spent:9.2f}  {what}" for what, spent in chosen["breakdown"].items()]
         if chosen["losses"]:
             shown = ", ".join(f"{name} {loss:.6f}" for name, loss in chosen["losses"].items())
             lines.append(f"    log loss on the test weeks: {shown}")
     if "dagster" in year.runs:
-        log = year.fastest("dagster")["seconds"] - year.fastest("ours")["seconds"]
+        log = year.middle("dagster")["seconds"] - year.middle("ours")["seconds"]
         lines.append(f"event log and orchestration: {log:.1f} s on top of the core")
     lines += [f"{side} differs: {text}" for side, all_ in year.differences.items() for text in all_]
     return "\n".join(lines)
