@@ -89,7 +89,6 @@ def test_contract_and_suite_say_what_was_seen(made):
     assert contract.field("order_id").aliases == ("Order ID",)
     assert contract.field("order_id").type == "string", "000001 is no number"
     assert (contract.field("amount").scale, contract.field("amount").max_abs) == (2, 100_000)
-    assert contract.coverage == ("2024-03-01", "2024-04-29")
     assert contract.owner == contract.licence == "not_stated"
     suite = load_suite(made.root / "quality_suites/shop/orders.yaml", contract)
     kinds = Counter(one.type for one in suite.expectations)

@@ -21,9 +21,10 @@ def dataset_name(pipeline: str) -> str:
     return f"{pipeline}_outlook"
 
 
-def table_entry(ask: Ask) -> str:
+def table_entry(ask: Ask, *, every_day: bool) -> str:
     whole = ", partitioned=False" if ask.snapshot else ""
-    return f'table("{ask.table_name}", folder{whole}),'
+    daily = ", every_day=True" if every_day else ""
+    return f'table("{ask.table_name}", folder{whole}{daily}),'
 
 
 def view_hint(found: Facts) -> str:
@@ -81,7 +82,7 @@ def values(name: str, found: Facts, chosen: Choices) -> dict[str, Any]:
         "cutoff": chosen.cutoff,
         "first_day": found.days[0],
         "last_day": found.days[-1],
-        "entry": table_entry(ask),
+        "entry": table_entry(ask, every_day=found.every_day),
         "mark": MARK,
         "anchor": found.days[0],
         "window_days": window_days,

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 
 from headrace.clock import duration
 from headrace.contracts.model import FIRST_FIELD_ID
-from headrace.lake.table import SNAPSHOT_SLOT
 from headrace.scaffold.look import MAX_EVENTS, NOTHING, Column, Look
 from headrace.scaffold.templates import fill
 from headrace.scaffold.words import Derived
@@ -20,7 +19,6 @@ def draft_contract(
     *,
     pipeline: str,
     consumers: Iterable[str],
-    coverage: tuple[str, str] | None = None,
 ) -> str:
     """ODCS YAML for the table of `look`; `derived` are columns that follow from a row."""
     ask = look.ask
@@ -41,7 +39,6 @@ def draft_contract(
         grain=_text(f"One row for each {', '.join(column.name for column in look.key)}."),
         kind=ask.kind,
         null_tokens=_list(_null_tokens(look)),
-        coverage=_coverage(coverage),
         max_events=MAX_EVENTS,
         event_time=_text(ident(moment_name(look))),
         event_words=_text(f"{ask.time}, {_how(look)}."),
@@ -84,25 +81,6 @@ def _null_tokens(look: Look) -> list[str]:
     """`NA` in a column of numbers is how R exports; then it means null in texts, too."""
     found = {token for column in look.columns for token in column.null_tokens}
     return ["", *(["NA"] if "NA" in found else [])]
-
-
-def _coverage(coverage: tuple[str, str] | None) -> str:
-    if coverage is None:
-        return (
-            "      # No coverage: days without a delivery are normal. If each day must have one:\n"
-            '      # - {property: coverage, value: {first: "2024-01-01", last: "2024-12-31"}}\n'
-        )
-    first, last = (json.dumps(day) for day in coverage)
-    whole = coverage[0] == SNAPSHOT_SLOT
-    words = (
-        "The whole table, always in one file."
-        if whole
-        else "A day without a delivery is shown as missing. Move `last` with time."
-    )
-    return (
-        f"      # {words}\n"
-        f"      - {{property: coverage, value: {{first: {first}, last: {last}}}}}\n"
-    )
 
 
 def _delivered(look: Look, column: Column, number: int) -> Iterator[str]:

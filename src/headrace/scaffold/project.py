@@ -8,7 +8,6 @@ from typing import Any
 
 from headrace.errors import DeclarationError
 from headrace.home import project_root
-from headrace.lake.table import SNAPSHOT_SLOT
 from headrace.scaffold import code
 from headrace.scaffold.ask import Ask, check_name
 from headrace.scaffold.choices import Choices, choose, derived_columns
@@ -16,7 +15,7 @@ from headrace.scaffold.contract import draft_contract, known_after
 from headrace.scaffold.deliveries import deliveries, sample
 from headrace.scaffold.facts import Facts, facts
 from headrace.scaffold.files import add_location, add_pipeline_module, add_table, write_new
-from headrace.scaffold.look import Look, look
+from headrace.scaffold.look import look
 from headrace.scaffold.rehearse import labelled
 from headrace.scaffold.suite import draft_suite
 from headrace.scaffold.templates import fill
@@ -84,16 +83,17 @@ def new_source(ask: Ask, pipeline: str | None, start: Path) -> Made:
     _check_new(root, ask.table_name)
     folder = _pipeline_folder(root, pipeline)
     seen = look(ask)
-    found = _held(seen, folder.name, ())
+    consumers = [code.dataset_name(folder.name)]
+    found = facts(seen, draft_contract(seen, pipeline=folder.name, consumers=consumers))
     files = _table_files(folder.name, found, [column.name for column in seen.entity])
     write_new(root, files)
-    entry = code.table_entry(ask)
+    entry = code.table_entry(ask, every_day=False)
     notes = [*_notes(found)]
     if not add_table(folder / "__init__.py", entry):
         notes.append(f"{folder.relative_to(root)}/__init__.py: add to tables:\n    {entry}")
     notes.append(
         f"features.py: use it, as in {code.view_hint(found)}. Days outside FIRST_DAY to "
-        "LAST_DAY in __init__.py are not looked at."
+        "LAST_DAY in __init__.py are not looked at; every_day=True there shows missing ones."
     )
     return Made(root, tuple(files), _decided(found, None), tuple(notes))
 
@@ -139,27 +139,12 @@ def _drafted(ask: Ask, name: str) -> tuple[Facts, Choices]:
             fix="start with the events, then add this file: headrace new source --help",
         )
     seen = look(ask)
-    first = facts(seen, draft_contract(seen, pipeline=name, consumers=["not_stated"]))
-    derived = derived_columns(first)
     consumers = [code.dataset_name(name)]
-    text = draft_contract(
-        seen, derived, pipeline=name, consumers=consumers, coverage=_coverage(first)
-    )
+    first = facts(seen, draft_contract(seen, pipeline=name, consumers=consumers))
+    derived = derived_columns(first)
+    text = draft_contract(seen, derived, pipeline=name, consumers=consumers)
     found = facts(seen, text)
     return found, choose(found)
-
-
-def _coverage(found: Facts) -> tuple[str, str] | None:
-    if found.look.ask.snapshot:
-        return (SNAPSHOT_SLOT, SNAPSHOT_SLOT)
-    return (found.days[0], found.days[-1]) if found.every_day else None
-
-
-def _held(seen: Look, pipeline: str, consumers: tuple[str, ...]) -> Facts:
-    named = consumers or (code.dataset_name(pipeline),)
-    first = facts(seen, draft_contract(seen, pipeline=pipeline, consumers=named))
-    text = draft_contract(seen, pipeline=pipeline, consumers=named, coverage=_coverage(first))
-    return facts(seen, text)
 
 
 def _project_files(name: str) -> Files:
