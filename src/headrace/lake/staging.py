@@ -72,5 +72,7 @@ def _write(path: Path, rows: pa.Table) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
-    pq.write_table(rows, temporary, compression="zstd", store_schema=False)
+    # Dictionaries pay for text only: numbers are smaller, and written faster, without one.
+    texts = [field.name for field in rows.schema if pa.types.is_string(field.type)]
+    pq.write_table(rows, temporary, compression="zstd", use_dictionary=texts, store_schema=False)
     move_into_place(temporary, path)
