@@ -1,5 +1,6 @@
 import json
 import shutil
+import time
 from dataclasses import dataclass, replace
 
 import pyarrow.parquet as pq
@@ -324,3 +325,48 @@ def test_history_says_when_each_row_was_committed(meter):
     old = history(meter.home, "meter", ["value"], snapshot_id=early)
     assert set(old.column("_batch").to_pylist()) == first
     assert set(old.column("committed_at").to_pylist()) == {times[b] for b in first}
+
+
+def test_going_back_to_earlier_rules_shows_what_they_let_through(meter):
+    """The earlier verdict is on record as published, and its file is not what the table shows."""
+    meter.drop(DAY, [1, 50, 3])
+    first = run(meter, [DAY])[0]
+    assert run(meter, [DAY], meter.with_limit(10))[0].published == 2
+    assert outstanding(meter.table, [DAY], meter.home) == [DAY]
+    again = run(meter, [DAY])[0]
+    assert (again.published, again.quarantined, again.changed) == (3, 0, True)
+    assert again == replace(first, snapshot_id=again.snapshot_id)
+    assert len(ids(meter)) == 3
+    assert outstanding(meter.table, [DAY], meter.home) == []
+    assert not run(meter, [DAY])[0].changed
+
+
+def test_going_back_to_rules_that_let_nothing_through(meter):
+    """Then there is no file at all, and there has to be none again."""
+    none = meter.with_limit(0)
+    none = replace(none, suite=replace(none.suite, max_quarantined_share=1.0))
+    meter.drop(DAY, [1, 50, 3])
+    for _ in range(2):
+        assert run(meter, [DAY], none)[0].quarantined == 3
+        assert Lake(meter.home).live("meter") == {}
+        assert not run(meter, [DAY], none)[0].changed
+        assert balanced(table_status(meter.home, none))
+        assert run(meter, [DAY])[0].published == len(ids(meter)) == 3
+
+
+def test_a_row_keeps_the_time_of_its_first_commit(meter):
+    """A batch judged again is published anew: what was there all along was usable all along."""
+    meter.drop(DAY, [1, 50, 3])
+    run(meter, [DAY], meter.with_limit(10))
+
+    def times():
+        return history(meter.home, "meter", ["id"]).column("committed_at").to_pylist()
+
+    first = times()
+    time.sleep(0.002)  # commits are dated in milliseconds
+    run(meter, [DAY])
+    early, released, also_early = times()
+    assert [early, also_early] == first
+    assert released > early
+    run(meter, [DAY], meter.with_limit(900))
+    assert times() == [early, released, also_early]

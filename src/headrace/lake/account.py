@@ -37,13 +37,21 @@ def account(batch: Batch, judged: JudgementRow, file: LiveFile | None) -> Accoun
 def current_verdicts(
     judgements: Mapping[tuple[str, str], JudgementRow], live: Mapping[str, str]
 ) -> dict[str, JudgementRow]:
-    """For each batch the verdict its live file came from, else the latest one."""
-    found: dict[str, JudgementRow] = {}
+    """For each batch the verdict its live file came from, or that left it without one, or else the
+    latest one.
+    """
+    rows: dict[str, list[JudgementRow]] = {}
     for (batch_id, _), judged in judgements.items():
-        kept = found.get(batch_id)
-        if kept is None or not kept.staged_path or live.get(batch_id) != kept.staged_path:
-            found[batch_id] = judged
-    return found
+        rows.setdefault(batch_id, []).append(judged)
+    return {batch_id: _current(found, live.get(batch_id)) for batch_id, found in rows.items()}
+
+
+def _current(rows: list[JudgementRow], path: str | None) -> JudgementRow:
+    """`rows` in order of judging."""
+    shown = [row for row in rows if row.published_at is not None and not row.staged_path]
+    if path is not None:
+        shown = [row for row in rows if row.staged_path == path]
+    return max(shown or rows[-1:], key=lambda row: row.published_at or 0)
 
 
 def total(accounts: Iterable[Account]) -> Account:

@@ -1,7 +1,10 @@
 """The history of a table: its published rows with the commit time each became visible at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,7 +30,7 @@ def history(
     Returns:
         `columns` in their contract dtypes, then `event_time`, `known_at` (timestamp[us, UTC]),
         `_batch` (string), `_line` (int64) and `committed_at` (int64 microseconds UTC: when the
-        commit of the row's file was made). Rows in order of batch id, then line.
+        row was first published). Rows in order of batch id, then line.
 
     Raises:
         StateError: nothing was published, or a column or the snapshot is unknown.
@@ -35,29 +38,60 @@ def history(
     lake = Lake(home)
     wanted = [*dict.fromkeys(c for c in columns if c not in PROVENANCE), *PROVENANCE]
     rows = lake.scan(table_name, wanted, snapshot_id)
-    times = commit_times(home, lake, table_name, snapshot_id)
+    with Ledger(home) as ledger:
+        published = ledger.publications(table_name)
+    times = _commit_times(lake, table_name, snapshot_id, published)
     batches = pa.array(list(times), pa.string())
     moments = pa.array(list(times.values()), pa.int64())
     positions = pc.index_in(rows.column("_batch"), value_set=batches)
-    return rows.append_column("committed_at", moments.take(positions.combine_chunks()))
+    committed = moments.take(positions.combine_chunks())
+    earlier = {
+        path: moment
+        for batch, shown in published.items()
+        for path, moment in shown.items()
+        if moment < times.get(batch, moment) and Path(path).exists()
+    }
+    if earlier:
+        committed = _first_commits(rows, committed, earlier)
+    return rows.append_column("committed_at", committed)
 
 
-def commit_times(
-    home: Home, lake: Lake, table_name: str, snapshot_id: int | None = None
+def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Mapping[str, int]) -> pa.Array:
+    """When each row was first shown: a batch judged again keeps the times of the rows it had.
+
+    Rows that only the newer rules let through were not there before, and keep the newer time.
+    """
+    lines = rows.select(["_batch", "_line"]).append_column("at", committed)
+    lines = lines.append_column("place", pa.array(np.arange(rows.num_rows)))
+    with duckdb.connect() as db:
+        db.register("lines", lines)
+        db.register("files", pa.table({"path": list(earlier), "at": list(earlier.values())}))
+        found = db.sql(
+            "SELECT least(lines.at, first.at) AS at FROM lines LEFT JOIN ("
+            " SELECT _batch, _line, min(files.at) AS at"
+            " FROM read_parquet(?, filename = 'path') JOIN files USING (path) GROUP BY ALL"
+            ") AS first USING (_batch, _line) ORDER BY place",
+            params=[list(earlier)],
+        ).to_arrow_table()
+    return found["at"].combine_chunks()
+
+
+def _commit_times(
+    lake: Lake,
+    table_name: str,
+    snapshot_id: int | None,
+    published: Mapping[str, Mapping[str, int]],
 ) -> dict[str, int]:
-    """Commit time (int64 microseconds UTC) of each batch that a snapshot shows.
+    """Commit time (int64 microseconds UTC) of the file of each batch that a snapshot shows.
 
     Raises:
         StateError: neither the table nor the ledger knows when a file was committed.
     """
     plan = lake.plan(table_name, snapshot_id)
-    if plan is None:
-        return {}
-    with Ledger(home) as ledger:
-        recorded = ledger.commit_times(table_name)
     times: dict[str, int] = {}
-    for file in plan.files:
-        moment = recorded.get(file.path, plan.committed_at.get(file.snapshot_id))
+    for file in plan.files if plan else ():
+        shown = published.get(file.batch_id, {})
+        moment = shown.get(file.path, plan.committed_at.get(file.snapshot_id) if plan else None)
         if moment is None:
             raise StateError(
                 f"nobody knows when batch {file.batch_id} was published",

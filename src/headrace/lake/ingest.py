@@ -58,6 +58,7 @@ class _Run:
     batches: dict[str, list[Batch]] = field(default_factory=dict)
     judged: dict[str, JudgementRow] = field(default_factory=dict)
     origins: dict[str, set[str]] = field(default_factory=dict)
+    live: dict[str, str] = field(default_factory=dict)
     done: int = 0
 
     @property
@@ -100,12 +101,12 @@ def ingest(
     with Ledger(home) as ledger:
         lake = Lake(home)
         run = _Run(table, home, ledger, lake, table_rule(table), len(slots), on_slot)
-        live = reconcile(ledger, lake, table.name)
+        run.live = reconcile(ledger, lake, table.name)
         run.origins = ledger.origins(table.name)
         run.reload()
         _judge_all(run, slots)
         run.reload()
-        snapshot_id = _publish(run, slots, live)
+        snapshot_id = _publish(run, slots)
         run.reload()
         return _results(run, slots, snapshot_id)
 
@@ -118,6 +119,7 @@ def outstanding(table: Table, slots: Sequence[str], home: Home) -> list[str]:
     with Ledger(home) as ledger:
         run = _Run(table, home, ledger, Lake(home), table_rule(table), len(slots), None)
         run.origins = ledger.origins(table.name)
+        run.live = run.lake.live(table.name)
         run.reload()
         return [slot for slot in slots if not _is_done(run, slot)]
 
@@ -129,7 +131,7 @@ def _is_done(run: _Run, slot: str) -> bool:
         return False
     known = run.known(slot)
     return all(d.origin in run.origins.get(d.batch_id, ()) for d in deliveries) and all(
-        is_settled(batch, run.judged.get(batch_id)) for batch_id, batch in known.items()
+        is_settled(batch, run.judged.get(batch_id), run.live) for batch_id, batch in known.items()
     )
 
 
@@ -193,7 +195,7 @@ def _unjudged(run: _Run, fetched: Fetched) -> list[Delivery]:
         judged = run.judged.get(batch_id)
         if judged is not None and judged.verdict != "ERROR":
             continue
-        if not is_settled(batch, judged):
+        if not is_settled(batch, judged, run.live):
             todo.append(visible.get(batch_id) or landed_delivery(run.home, batch))
     return todo
 
@@ -211,8 +213,8 @@ def _report(run: _Run, fetched: Fetched, rows: Iterable[JudgementRow]) -> None:
 # Steps 4 to 8: pick, commit once, mark
 
 
-def _publish(run: _Run, slots: Sequence[str], live: dict[str, str]) -> int | None:
-    picks = {slot: pick(run.batches.get(slot, []), run.judged, live) for slot in slots}
+def _publish(run: _Run, slots: Sequence[str]) -> int | None:
+    picks = {slot: pick(run.batches.get(slot, []), run.judged, run.live) for slot in slots}
     run.changed.update(slot for slot, p in picks.items() if p != Pick())
     add = [_file(run, row) for p in picks.values() for row in p.add if row.staged_path]
     replace = [_file(run, row) for p in picks.values() for row in p.replace]

@@ -245,24 +245,29 @@ class Ledger:
             )
         return str(row[0])
 
-    def commit_times(self, table: str) -> dict[str, int]:
-        """Commit time of each published path, int64 microseconds UTC."""
-        return dict(
-            self._connection.execute(
-                "SELECT staged_path, published_at FROM judgements"
-                " WHERE tbl = ? AND published_at IS NOT NULL AND staged_path <> ''",
-                (table,),
-            ).fetchall()
-        )
+    def publications(self, table: str) -> dict[str, dict[str, int]]:
+        """For each batch the commit time (int64 microseconds UTC) of every path it was shown by."""
+        found: dict[str, dict[str, int]] = {}
+        for batch_id, path, published_at in self._connection.execute(
+            "SELECT batch_id, staged_path, published_at FROM judgements"
+            " WHERE tbl = ? AND published_at IS NOT NULL AND staged_path <> ''",
+            (table,),
+        ):
+            found.setdefault(batch_id, {})[path] = published_at
+        return found
 
     # What became of it
 
     def mark_published(self, table: str, rows: Iterable[tuple[str, str, int, int]]) -> None:
-        """Each row: batch, staged path, commit time in microseconds, snapshot id."""
+        """Each row: batch, staged path, commit time in microseconds, snapshot id.
+
+        A path keeps its first commit time; without a path the last one tells what is shown now.
+        """
         for batch_id, path, committed_at, snapshot_id in rows:
             self._connection.execute(
                 "UPDATE judgements SET published_at = ?, snapshot_id = ?"
-                " WHERE tbl = ? AND batch_id = ? AND staged_path = ? AND published_at IS NULL",
+                " WHERE tbl = ? AND batch_id = ? AND staged_path = ?"
+                " AND (published_at IS NULL OR staged_path = '')",
                 (committed_at, snapshot_id, table, batch_id, path),
             )
             self._connection.execute(

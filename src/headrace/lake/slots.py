@@ -76,13 +76,21 @@ class Pick:
     superseded: tuple[tuple[str, str], ...] = ()
 
 
-def is_settled(batch: Batch, judged: JudgementRow | None) -> bool:
+def is_settled(batch: Batch, judged: JudgementRow | None, live: Mapping[str, str]) -> bool:
     """Whether nothing is left to do for a batch under the present rules."""
     if batch.state in _SETTLED_STATES:
         return True
     if judged is None or judged.verdict == "ERROR":
         return False
-    return judged.verdict not in PUBLISHABLE or judged.published_at is not None
+    return judged.verdict not in PUBLISHABLE or is_shown(judged, live)
+
+
+def is_shown(judged: JudgementRow, live: Mapping[str, str]) -> bool:
+    """Whether the table shows what this verdict staged; none of a batch without passing rows.
+
+    That it was published once does not say so: under other rules its file may have been replaced.
+    """
+    return judged.published_at is not None and live.get(judged.batch_id, "") == judged.staged_path
 
 
 def pick(
@@ -98,7 +106,7 @@ def pick(
     blocked = [
         b for b in open_ones if judged[b.batch_id].verdict in BLOCKED and b.batch_id not in live
     ]
-    todo = [judged[b.batch_id] for b in passed if judged[b.batch_id].published_at is None]
+    todo = [judged[b.batch_id] for b in passed if not is_shown(judged[b.batch_id], live)]
     superseded = [
         (b.batch_id, passed[-1].batch_id) for b in blocked if passed and b.order < passed[-1].order
     ]
