@@ -39,6 +39,13 @@ from headrace.features.shapes import TIMESTAMP
 
 EXACT = 2**53 - 1
 FAR = 2**62
+
+
+def far_away(here):
+    """A helper that a transform of another module calls."""
+    return here + FAR
+
+
 COLUMNS = {
     "id": Column(pa.int64()),
     "part": Column(pa.string()),

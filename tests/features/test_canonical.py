@@ -22,7 +22,8 @@ from headrace.features import (
     definition_hash,
     diff,
 )
-from tests.features.logs import SHAPES
+from tests.features import logs
+from tests.features.logs import SHAPES, far_away
 
 DAY = Mean("amount", Window("-1d"), name="m")
 VIEW = FeatureView("v", "facts", ("who",), (DAY, Rows(Window("-1h"), name="r")))
@@ -135,6 +136,57 @@ def test_a_transform_is_its_code_and_its_constants(monkeypatch):
     assert (hashed(one), hashed(two)) != before
     assert hashed(one) != before[0]
     assert hashed(two) != before[1]
+
+
+def in_a_comprehension(column):
+    return pa.array([value is not None and value > LIMIT for value in column.to_pylist()])
+
+
+def in_an_inner_function(column):
+    def over(value):
+        return value is not None and value > LIMIT
+
+    return pa.array([over(value) for value in column.to_pylist()])
+
+
+@pytest.mark.parametrize("fn", [in_a_comprehension, in_an_inner_function])
+def test_constants_count_however_deep_they_are_read(fn, monkeypatch):
+    before = hashed(RowTransform("late", ("n",), fn, "bool"))
+    monkeypatch.setitem(fn.__globals__, "LIMIT", 16)
+    assert hashed(RowTransform("late", ("n",), fn, "bool")) != before
+
+
+def with_defaults(column, limit=LIMIT, *, more=LIMIT):
+    return pc.greater(column, limit + more)
+
+
+@pytest.mark.parametrize(
+    ("which", "value"), [("__defaults__", (16,)), ("__kwdefaults__", {"more": 0})]
+)
+def test_default_arguments_are_constants_too(which, value, monkeypatch):
+    before = hashed(RowTransform("late", ("n",), with_defaults, "bool"))
+    monkeypatch.setattr(with_defaults, which, value)
+    assert hashed(RowTransform("late", ("n",), with_defaults, "bool")) != before
+
+
+def calls_another_module(column):
+    return pc.greater(column, far_away(LIMIT))
+
+
+def reads_a_module(column):
+    return pc.greater(column, logs.FAR)
+
+
+def test_helpers_of_other_modules_of_the_project_count(monkeypatch):
+    for fn in (calls_another_module, reads_a_module):  # pytest imports this file by its bare name
+        monkeypatch.setattr(fn, "__module__", "tests.features.test_canonical")
+    transform = RowTransform("late", ("n",), calls_another_module, "bool")
+    assert "tests.features.logs.far_away" in canonical(transform, SHAPES)["code"]
+    before = hashed(transform)
+    monkeypatch.setattr(logs, "FAR", 1)
+    assert hashed(transform) != before
+    with pytest.raises(DeclarationError, match=r"reads from the module tests\.features\.logs"):
+        hashed(RowTransform("late", ("n",), reads_a_module, "bool"))
 
 
 def test_a_calendar_feature_is_bound_to_its_zone_and_the_zone_table(monkeypatch):

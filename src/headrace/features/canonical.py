@@ -140,7 +140,7 @@ def _transform(transform: RowTransform) -> dict[str, Any]:
 
 
 def _collect(fn: Callable[..., Any], parts: dict[str, Any], where: str) -> None:
-    """The source of `fn` and of what it calls in its own module; names of what lies outside."""
+    """The source of `fn` and of what it calls in its own project; names of what lies outside."""
     name = f"{fn.__module__}.{fn.__qualname__}" if isinstance(fn, FunctionType) else repr(fn)
     if name in parts:
         return
@@ -157,8 +157,7 @@ def _collect(fn: Callable[..., Any], parts: dict[str, Any], where: str) -> None:
             fix="define the function in a module file, not in a shell",
         ) from error
     parts[name] = sha256(source.encode())
-    closed = inspect.getclosurevars(fn)
-    for variable, value in sorted({**closed.globals, **closed.nonlocals}.items()):
+    for variable, value in sorted(_surroundings(fn).items()):
         _collect_value(f"{name}:{variable}", value, fn, parts, where)
     if "headrace.zones" in str(sorted(parts)):
         from headrace.zones import zones_hash
@@ -166,14 +165,37 @@ def _collect(fn: Callable[..., Any], parts: dict[str, Any], where: str) -> None:
         parts["time zones"] = zones_hash()
 
 
+def _surroundings(fn: FunctionType) -> dict[str, object]:
+    """What `fn` and the functions written inside it read from outside, defaults included."""
+    names = _names_in(fn.__code__)
+    found: dict[str, object] = {n: v for n, v in fn.__globals__.items() if n in names}
+    found |= inspect.getclosurevars(fn).nonlocals
+    if fn.__defaults__:
+        found["(defaults)"] = fn.__defaults__
+    return found | {f"({name})": value for name, value in (fn.__kwdefaults__ or {}).items()}
+
+
+def _names_in(code: CodeType) -> set[str]:
+    inner = [one for one in code.co_consts if isinstance(one, CodeType)]
+    return set(code.co_names).union(*map(_names_in, inner))
+
+
 def _collect_value(
     name: str, value: object, fn: FunctionType, parts: dict[str, Any], where: str
 ) -> None:
+    if isinstance(value, ModuleType) and _is_own(value.__name__, fn):
+        raise DeclarationError(
+            f"it reads from the module {value.__name__}, whose contents are not part of its form",
+            where=where,
+            fix="import the functions and constants it uses by name",
+        )
     if isinstance(value, ModuleType):
         parts[name] = f"module {value.__name__}"
         parts[value.__name__] = "module"
     elif isinstance(value, FunctionType) and _belongs(value, fn):
         _collect(value, parts, where)
+    elif isinstance(value, type) and _is_own(value.__module__, fn):
+        parts[name] = sha256(textwrap.dedent(inspect.getsource(value)).encode())
     elif isinstance(value, FunctionType | type):
         parts[f"{value.__module__}.{value.__qualname__}"] = "outside"
     elif isinstance(value, CodeType) or not _is_constant(value):
@@ -187,7 +209,14 @@ def _collect_value(
 
 
 def _belongs(value: FunctionType, fn: FunctionType) -> bool:
-    return value.__module__ == fn.__module__ or value.__module__.startswith("headrace.features.")
+    same = value.__module__ == fn.__module__ or _is_own(value.__module__, fn)
+    return same or value.__module__.startswith("headrace.features.")
+
+
+def _is_own(module: str, fn: FunctionType) -> bool:
+    """Whether the module is of the same project as `fn`; Headrace is nobody's own."""
+    own = fn.__module__.partition(".")[0]
+    return own != "headrace" and module.partition(".")[0] == own
 
 
 def _is_constant(value: object) -> bool:
