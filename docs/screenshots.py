@@ -22,7 +22,6 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 IMAGES = Path(__file__).parent / "images"
-SIZE = {"width": 1600, "height": 1000}
 # No sandbox inside containers; the rest keeps Chromium from calling home.
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -30,6 +29,8 @@ FLAGS = [
 ]  # fmt: skip
 GROUPS = ("ingestion", "features", "datasets", "models", "monitoring")
 PATIENCE = 120
+ZOOM_OUT = 3  # clicks, each a tenth of the range
+PAN = (0, 25)
 SETTLE = 5000  # ms: layouts settle by animation, which no event announces
 
 
@@ -42,13 +43,20 @@ class Shot:
     wait_for: str
     # What to do before the picture is taken.
     then: Callable[[Page], None] | None = None
+    size: tuple[int, int] = (1600, 1000)
 
 
 def shots(location: str, table: str, day: str) -> list[Shot]:
     """The graph, the checks of a table, and a day that the gate stopped."""
     asset = f"/assets/tables/{table}"
     return [
-        Shot("graph", f"/asset-groups?expanded={_opened()}", "Global asset lineage"),
+        Shot(
+            "graph",
+            f"/asset-groups?expanded={_opened()}",
+            "Global asset lineage",
+            _whole_graph,
+            (2000, 1250),
+        ),
         Shot("ingestion", f"/locations/{location}/asset-groups/ingestion", table),
         Shot("asset", f"{asset}?view=overview", table),
         Shot("checks", f"{asset}?view=checks&checkDetail=gate", "Latest execution"),
@@ -63,6 +71,18 @@ def shots(location: str, table: str, day: str) -> list[Shot]:
 def _opened() -> str:
     """Groups come collapsed in the whole graph; their names in the address open them."""
     return ",".join(f"global@global:{group}" for group in GROUPS)
+
+
+def _whole_graph(page: Page) -> None:
+    """Opened groups outgrow the first fit: zoom out, and move the middle into the picture."""
+    buttons = page.locator("button[class*=SVGViewport_iconButton]")
+    for _ in range(ZOOM_OUT):
+        buttons.nth(1).click()
+        page.wait_for_timeout(300)
+    page.mouse.move(1800, 700)
+    page.mouse.down()
+    page.mouse.move(1800 + PAN[0], 700 + PAN[1], steps=10)
+    page.mouse.up()
 
 
 def _show_report(page: Page) -> None:
@@ -103,13 +123,14 @@ def take(home: Path, workspace: Path, wanted: list[Shot], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with _server(home, workspace) as address, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=_chromium(), args=FLAGS)
-        page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()
+        page = browser.new_context(color_scheme="light").new_page()
         for shot in wanted:
             _take(page, address, shot, out)
         browser.close()
 
 
 def _take(page: Page, address: str, shot: Shot, out: Path) -> None:
+    page.set_viewport_size({"width": shot.size[0], "height": shot.size[1]})
     page.goto(address + shot.path, wait_until="domcontentloaded", timeout=PATIENCE * 1000)
     page.get_by_text(shot.wait_for).first.wait_for(timeout=PATIENCE * 1000)
     page.wait_for_timeout(SETTLE)
@@ -123,10 +144,18 @@ def _take(page: Page, address: str, shot: Shot, out: Path) -> None:
 @contextmanager
 def _server(home: Path, workspace: Path) -> Iterator[str]:
     port = _free_port()
-    command = [sys.executable, "-m", "dagster_webserver", "--port", str(port), "-w", workspace.name]
+    # Dagster prefers the `.env` of its folder to the environment, and the project's may speak of
+    # another home: serve from the home itself, with the project's folder spelled out.
+    served = home / workspace.name
+    served.write_text(
+        workspace.read_text().replace(
+            "working_directory: .", f"working_directory: {workspace.parent}"
+        )
+    )
+    command = [sys.executable, "-m", "dagster_webserver", "--port", str(port), "-w", served.name]
     env = {**os.environ, "DAGSTER_HOME": str(home / "dagster"), "HEADRACE_HOME": str(home)}
     address = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(command, cwd=workspace.parent, env=env) as server:
+    with subprocess.Popen(command, cwd=home, env=env) as server:
         try:
             _wait(address, server)
             yield address

@@ -60,7 +60,8 @@ def inspect(expression: Expression, columns: Mapping[str, pa.DataType]) -> froze
     """
     tree = _tree(expression.sql)
     inputs = frozenset(_inputs(tree, columns))
-    empty = pa.schema(list(columns.items())).empty_table()
+    # Not `empty_table()`: that loads pandas, a second of start-up for every definition.
+    empty = pa.Table.from_batches([], schema=pa.schema(list(columns.items())))
     connection = _connection()
     connection.register("given", empty)
     try:

@@ -25,7 +25,7 @@ def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
     """
     broken = [*_violations(conformed), *_warnings(conformed)]
     if conformed.table is None:
-        nothing = contract.arrow_schema().empty_table()
+        nothing = pa.Table.from_batches([], schema=contract.arrow_schema())
         return _conclude(suite, contract, conformed, broken, _separate(nothing, {}))
     table = conformed.table
     plan = plan_for(suite, contract, table.schema)
