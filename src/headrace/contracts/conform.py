@@ -94,7 +94,10 @@ class _Work:
 def conform(contract: Contract, rows: RawRows, batch_id: str) -> Conformed:
     """The rows of one delivery under `contract`. Data never raises; it is reported."""
     work = _Work(contract, rows)
-    work.violate(Violation("", m.line, m.why, shortened(m.text)) for m in rows.malformed)
+    work.violate(
+        Violation("", m.line, "a whole row", f"{shortened(m.text)} ({m.why})")
+        for m in rows.malformed
+    )
     if rows.columns:
         _check_columns(work)
     _parse(work)

@@ -149,7 +149,10 @@ class Judgement:
         """One sentence: the verdict and its gravest reason."""
         failed = self.failed
         total = len(self.results)
-        counted = f"{total} check{'s' * (total != 1)} on {self.conformed} rows"
+        # A batch that broke its contract had no rows to judge, which is not to say it was empty.
+        unjudged = self.delivered and not self.conformed
+        on = f", none of {self.delivered} rows judged" if unjudged else f" on {self.conformed} rows"
+        counted = f"{total} check{'s' * (total != 1)}{on}"
         if not failed:
             return f"{self.verdict}: {counted} passed"
         more = f" (and {len(failed) - 1} more of {counted})" if len(failed) > 1 else f" ({counted})"
