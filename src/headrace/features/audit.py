@@ -96,7 +96,8 @@ class _Near:
         self, history: History, shape: TableShape, entity: Sequence[str], columns: Sequence[str]
     ) -> None:
         self.shape = shape
-        self.table = _with_all_columns(history, shape, [*entity, *columns])
+        # In one piece: taking rows from hundreds of chunks costs more than the oracle does.
+        self.table = _with_all_columns(history, shape, [*entity, *columns]).combine_chunks()
         self.e = times(self.table, "event_time", f"table {shape.name}")
         self.numbering = Numbering([self.table[name] for name in entity])
         self.order = np.lexsort((self.e, self.numbering.codes))
@@ -104,6 +105,7 @@ class _Near:
         self.pk = key_ranks([self.table[name] for name in shape.primary_key])
         self.by_key = np.argsort(self.pk, kind="stable")
         self.sorted_pk = self.pk[self.by_key]
+        self.is_single = bool((np.diff(self.sorted_pk) > 0).all())
 
     def keys(self, part: pa.Table, names: Sequence[str]) -> list[int]:
         return [int(code) for code in self.numbering.of([part[name] for name in names])]
@@ -121,6 +123,8 @@ class _Near:
         lo, hi = np.searchsorted(self.codes, [code, code + 1])
         mine = self.order[lo:hi]
         start, stop = np.searchsorted(self.e[mine], [first, end])
+        if self.is_single:
+            return _dicts(self.table, mine[start:stop])
         keys = np.unique(self.pk[mine[start:stop]])
         starts = np.searchsorted(self.sorted_pk, keys)
         ends = np.searchsorted(self.sorted_pk, keys, side="right")
