@@ -1,25 +1,36 @@
-"""The deliveries of the year, made once and shared by every test run of this version."""
+"""The deliveries of the year, and the year built from them: made once, shared by every worker."""
 
+import fcntl
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from headrace.home import Home
+from headrace.pipeline import Pipeline
 from pipelines.flights import deliveries
+from pipelines.flights import pipeline as flights
 from pipelines.flights.deliveries import make_deliveries
+from tests.flights.short_range import ROOT, cut_deliveries
+
+# What neither the tables nor what is built on them depend on.
+OUTSIDE = ("cli", "dagster", "scaffold", "serving")
+DAY_S = 86_400
 
 
 @pytest.fixture(scope="session")
 def flights_deliveries() -> Path:
     """A folder that `make_deliveries` filled. Read it, or copy it (keeping times) to change it."""
-    code = sorted(Path(deliveries.__file__).parent.glob("*.py"))
-    version = hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:16]
-    shelf = Path(tempfile.gettempdir()) / f"headrace-tests-{os.getuid()}"
-    shelf.mkdir(mode=0o700, exist_ok=True)
-    folder = shelf / f"flights-{version}"
+    shelf = _shelf()
+    folder = shelf / f"flights-{_version(Path(deliveries.__file__).parent.glob('*.py'))}"
     if not (folder / "deliveries.json").exists():
         made = Path(tempfile.mkdtemp(dir=shelf))
         make_deliveries(made)
@@ -28,3 +39,79 @@ def flights_deliveries() -> Path:
         except OSError:
             shutil.rmtree(made)
     return folder
+
+
+@dataclass(frozen=True)
+class Year:
+    """The whole year, built. Read only: every test of every worker looks at the same state."""
+
+    home: Home
+    deliveries: Path
+    pipeline: Pipeline
+
+
+@pytest.fixture(scope="session")
+def year(flights_deliveries: Path) -> Year:
+    """All tables ingested, everything built, by the code as it is now; a minute, then nothing.
+
+    State holds absolute paths, so it is built where it stays, and a mark says that it is complete.
+    """
+    shelf = _shelf()
+    root = shelf / f"year-{flights_deliveries.name}-{_version(_code())}"
+    done = root.with_suffix(".done")
+    with (shelf / "year.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            _forget_old(shelf)
+            shutil.rmtree(root, ignore_errors=True)
+            _build(flights_deliveries, root)
+            done.touch()
+    return Year(Home(root), flights_deliveries, flights(flights_deliveries))
+
+
+@pytest.fixture
+def short_deliveries(flights_deliveries: Path, tmp_path: Path) -> Path:
+    """Ten days of deliveries, the test's own."""
+    return cut_deliveries(flights_deliveries, tmp_path / "deliveries")
+
+
+def _build(folder: Path, root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.flights.whole_year", str(folder), str(root)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _code() -> list[Path]:
+    folders = (ROOT / "src/headrace", ROOT / "pipelines/flights", ROOT / "quality_suites/flights")
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    own = [path for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_")]
+    skipped = [ROOT / "src/headrace" / name for name in OUTSIDE]
+    return [
+        path
+        for path in (*files, *own)
+        if path.suffix != ".pyc" and not any(path.is_relative_to(folder) for folder in skipped)
+    ]
+
+
+def _version(files: Iterable[Path]) -> str:
+    content = (f"{path.name}\0".encode() + path.read_bytes() for path in sorted(files))
+    return hashlib.sha256(b"".join(content)).hexdigest()[:16]
+
+
+def _shelf() -> Path:
+    shelf = Path(tempfile.gettempdir()) / f"headrace-tests-{os.getuid()}"
+    shelf.mkdir(mode=0o700, exist_ok=True)
+    return shelf
+
+
+def _forget_old(shelf: Path) -> None:
+    """Years that other code built, and that no test can still be reading."""
+    for done in shelf.glob("year-*.done"):
+        if done.stat().st_mtime < time.time() - DAY_S:
+            done.unlink(missing_ok=True)
+            shutil.rmtree(done.with_suffix(""), ignore_errors=True)

@@ -1,0 +1,106 @@
+"""The year's features and labels are the plain-Python oracle's, bit for bit."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from headrace.datasets import label_cuts, open_release
+from headrace.features import oracle, output_columns
+from headrace.features.audit import audit, audit_label
+from headrace.features.shapes import shapes_of
+from headrace.features.spec import RowTransform
+from headrace.pipeline.build import labelled_frame
+from headrace.pipeline.workshop import Workshop
+from pipelines.flights.features import VIEWS
+
+ROWS = 1_000
+
+
+@pytest.fixture(scope="module")
+def shop(year):
+    return Workshop(year.pipeline, year.home)
+
+
+@pytest.fixture(scope="module")
+def frame(shop):
+    return labelled_frame(shop)
+
+
+@pytest.fixture(scope="module")
+def chosen(frame):
+    """Random rows of the spine, and some of those without a label for each reason there is."""
+    chance = np.random.default_rng(2013)
+    reasons = np.asarray(frame["label_reason"].to_pylist(), dtype=object)
+    rows = []
+    for reason in ("cancelled", "not_arrived", "immature"):
+        rows += chance.permutation(np.flatnonzero(reasons == reason))[:14].tolist()
+    rows += chance.permutation(frame.num_rows).tolist()
+    return list(dict.fromkeys(rows))[:ROWS]
+
+
+STORED = [view for view in VIEWS if not isinstance(view, RowTransform)]
+COMPUTED = [view for view in VIEWS if isinstance(view, RowTransform)]
+
+
+@pytest.mark.parametrize(
+    "views", [*([view] for view in STORED), COMPUTED], ids=[*(v.name for v in STORED), "row"]
+)
+def test_a_thousand_random_rows_of_every_feature(shop, frame, chosen, views):
+    assert len(chosen) == len(set(chosen)) == ROWS
+    assert audit(frame, views, shop.history, shop.pipeline.contracts, chosen) == []
+
+
+def test_their_labels(shop, frame, chosen):
+    pipeline = shop.pipeline
+    cuts = label_cuts(pipeline.dataset, frame["t"].to_numpy())[chosen].tolist()
+    found = audit_label(frame, pipeline.label, shop.history, pipeline.contracts, chosen, cuts=cuts)
+    assert found == []
+
+
+def test_they_are_the_rows_that_the_oracle_would_ask_about(shop, frame, chosen):
+    """A spine row depends on the versions of its own key alone."""
+    pipeline = shop.pipeline
+    shape = shapes_of(pipeline.contracts)["schedule"]
+    columns = [*shape.primary_key, *pipeline.spine.columns]
+    wanted = frame.select([*columns, "t"]).take(pa.array(chosen)).to_pylist()
+    keys = {tuple(row[name] for name in shape.primary_key): row for row in wanted}
+    plan = shop.history("schedule", list(shape.columns))
+    rows = plain(plan.filter(pa.array([key in keys for key in keys_of(plan, shape.primary_key)])))
+    assert len(rows) == len(keys) == ROWS
+    for row in rows:
+        (asked,) = oracle.spine_rows(pipeline.spine, [row], shape)
+        found = keys[tuple(row[name] for name in shape.primary_key)]
+        got = {name: micros(found[name]) for name in asked}
+        assert got == asked
+
+
+def test_released_rows_are_those_of_the_frame(shop, frame, chosen, year):
+    """Nothing on the way from the frame to the release touches a value."""
+    dataset = open_release(f"{year.pipeline.dataset.name}@latest", store=year.home.store)
+    key = list(year.pipeline.dataset.key)
+    names = [*key, *output_columns(year.pipeline.views), "late"]
+    part = frame.take(pa.array(chosen))
+    ours = dict(zip(keys_of(part, key), part.select(names).to_pylist(), strict=True))
+    released = dataset.arrow
+    inside = pa.array([k in ours for k in keys_of(released, key)])
+    rows = released.select(names).filter(inside).to_pylist()
+    assert len(rows) > 0.9 * ROWS
+    for row in rows:
+        assert repr(row) == repr(ours[tuple(row[name] for name in key)])
+
+
+def keys_of(table: pa.Table, names) -> list[tuple]:
+    return list(zip(*(table[name].to_pylist() for name in names), strict=True))
+
+
+def plain(table: pa.Table) -> list[dict]:
+    """Rows as the oracle takes them: timestamps as microseconds."""
+    columns = {
+        name: (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    return pa.table(columns).to_pylist()
+
+
+def micros(value):
+    return value if not hasattr(value, "timestamp") else pa.scalar(value).cast(pa.int64()).as_py()
