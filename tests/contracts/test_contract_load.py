@@ -156,6 +156,24 @@ def test_an_error_says_how_to_mend_it(tmp_path):
         load_contract(tmp_path / "nothing.yaml")
 
 
+@pytest.mark.parametrize(
+    ("change", "means_more"),
+    [
+        (("team: {name: testers}", "team: {name: others}"), False),
+        (("description: A count.", "description: How many."), False),
+        (("value: [testing]", "value: [testing, training]"), False),
+        (("{property: maxAbs, value: 1000}", "{property: maxAbs, value: 999}"), True),
+        (("doubled = 2 * count", "doubled >= 2 * count"), True),
+    ],
+)
+def test_people_and_prose_do_not_change_the_meaning(tmp_path, change, means_more):
+    before, after = SMALL.read_text(), SMALL.read_text().replace(*change)
+    path = tmp_path / "small.yaml"
+    path.write_text(after)
+    assert (load_contract(path).meaning_hash != load_contract(SMALL).meaning_hash) == means_more
+    assert (load_contract(path).hash != load_contract(SMALL).hash) == (before != after)
+
+
 def test_every_change_changes_the_hash(tmp_path):
     changes = [
         ("purpose: Everything a column can be.", "purpose: Everything."),

@@ -44,6 +44,7 @@ def contract(*invariants: Invariant) -> Contract:
         max_events=None,
         null_tokens=("",),
         hash=f"contract {invariants}",
+        meaning_hash=f"contract {invariants}",
         path=Path("trips.yaml"),
     )
 

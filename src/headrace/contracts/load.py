@@ -83,7 +83,8 @@ def load_contract(path: Path | str) -> Contract:
         coverage=_coverage(rules),
         max_events=rules["maxEvents"].integer(least=1) if "maxEvents" in rules else None,
         null_tokens=rules["nullTokens"].texts() if "nullTokens" in rules else DEFAULT_NULL_TOKENS,
-        hash=_hash(document, fields),
+        hash=_hash(document.value, fields),
+        meaning_hash=_hash(_meant(document.value), fields),
         path=Path(path),
     )
 
@@ -159,14 +160,40 @@ def _coverage(rules: dict[str, Node]) -> tuple[str, str] | None:
     return first, last
 
 
-def _hash(document: Node, fields: tuple[Field, ...]) -> str:
-    """Of everything that the contract says, the files and zones it looks up, and our reading."""
+# Prose, people and terms: they decide neither which rows pass nor what their values mean.
+_ASIDE = frozenset(
+    {
+        "id", "version", "status", "description", "team", "support", "tags", "domain", "tenant",
+        "dataProduct", "price", "roles", "slaProperties", "slaDefaultElement", "businessName",
+        "authoritativeDefinitions", "contractCreatedTs", "dataGranularityDescription",
+        "classification", "consumers", "licence", "allowedPurposes", "privacyClass", "coverage",
+    }
+)  # fmt: skip
+
+
+def _meant(value: object) -> object:
+    """The document without what is aside of its meaning, so that a batch is not judged again."""
+    if isinstance(value, dict):
+        return {key: _meant(inner) for key, inner in value.items() if key not in _ASIDE}
+    if isinstance(value, list):
+        kept = [one for one in value if not (isinstance(one, dict) and _named(one) in _ASIDE)]
+        return [_meant(one) for one in kept]
+    return value
+
+
+def _named(value: dict[str, object]) -> object:
+    """The name of a custom property."""
+    return value.get("property")
+
+
+def _hash(document: object, fields: tuple[Field, ...]) -> str:
+    """Of what is given, the files and zones the contract looks up, and our reading of them."""
     rules = [zone for field in fields if (zone := _zone_of(field)) is not None]
     zones = frozenset[str]().union(*(rule.zones for rule in rules))
     return digest(
         {
             "meaning": MEANING,
-            "document": document.value,
+            "document": document,
             "references": sorted({rule.reference.sha for rule in rules if rule.reference}),
             "zones": zones_hash(*sorted(zones)) if zones else None,
         }

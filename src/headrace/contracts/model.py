@@ -168,6 +168,8 @@ class Contract:
 
     `coverage` is the first and last expected slot; both are the same name for a snapshot table.
     `max_events` is the greatest number of rows that any window of any feature can hold.
+    `hash` covers everything that the file says, `meaning_hash` only what decides which rows pass
+    and what their values mean: not prose, people, terms or coverage.
     """
 
     table: str
@@ -190,6 +192,7 @@ class Contract:
     max_events: int | None
     null_tokens: tuple[str, ...]
     hash: str
+    meaning_hash: str
     path: Path
 
     @cached_property

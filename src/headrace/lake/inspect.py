@@ -80,7 +80,7 @@ def slot_rows(home: Home, table: Table, until: str | None = None) -> list[dict[s
                 "verdict": "PASS",
                 "delivered": 0,
                 "quarantined": 0,
-                "contract": table.contract.hash,
+                "contract": table.contract.meaning_hash,
             },
         )
         slot["delivered"] += row["delivered"]

@@ -27,7 +27,7 @@ class StagedFile:
 
 def rule_hash(contract: "Contract", suite: "Suite", parser: int | str) -> str:
     """What a verdict depends on besides the bytes; when it changes, batches are judged again."""
-    return digest([contract.hash, suite.hash, str(parser)])[:16]
+    return digest([contract.meaning_hash, suite.hash, str(parser)])[:16]
 
 
 def staged_path(home: Home, table: str, batch_id: str, rule: str) -> Path:

@@ -202,7 +202,7 @@ def _inputs(shop: Workshop) -> dict[str, "InputTable"]:
         found[table.name] = InputTable(
             snapshot_id=shop.snapshots[table.name],
             contract_version=contract.version,
-            contract_hash=contract.hash,
+            contract_hash=contract.meaning_hash,
             licence=contract.licence,
             purposes=tuple(contract.purposes),
             owner=contract.owner,
