@@ -193,3 +193,10 @@ def test_names_are_made_from_what_is_declared():
         "delay_first_where_delay_ge_15_1h_ago_to_1h",
         "soon",
     ]
+
+
+def test_a_table_without_a_primary_key_is_refused():
+    shapes = {**SHAPES, "facts": replace(SHAPES["facts"], primary_key=())}
+    view = FeatureView("v", "facts", ("who",), (Rows(Window("-1d")),))
+    with pytest.raises(DeclarationError, match="table facts has no primary key"):
+        validate([view], shapes, Spine("plan", "-2h", ("who",)))

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from headrace.clock import DAY, HOUR, parse_iso
-from headrace.errors import DeclarationError, StateError
-from headrace.features import FeatureView, Sum, Window, build_spine, training_frame
+from headrace.errors import StateError
+from headrace.features import build_spine, training_frame
 from headrace.pipeline.serve import feature_service
 from headrace.pipeline.workshop import Workshop
 from headrace.serving import RequestError
@@ -162,12 +162,6 @@ def test_a_null_entity_gives_nulls(full):
 def test_nothing_published_is_said(world):
     with pytest.raises(StateError, match="nothing was published to arrivals, gauges, plan"):
         service_of(world).vector(GOOD, 0)
-
-
-def test_declarations_that_do_not_fit_are_refused(world):
-    view = FeatureView("bad", "gauges", ("stop",), (Sum("wind", Window("-1d")),))
-    with pytest.raises(DeclarationError, match="float sums"):
-        feature_service(replace(world.pipeline, views=(view,)), world.home)
 
 
 def test_the_definition_covers_views_spine_and_mode(world):

@@ -88,7 +88,10 @@ def materialise(
     if len(kept) >= MOST_SEGMENTS and old is not None:
         fresh = pa.concat_tables([read_segments(folder, old).slice(0, keep), fresh])
         kept = []
-    segments = [*kept, *_write_segment(folder, inputs, fresh)]
+    segments = kept
+    if fresh.num_rows or not kept:
+        first = sum(segment.rows for segment in kept)
+        segments = [*kept, _write_segment(folder, f"{inputs.key[:32]}-{first}", fresh)]
     state = State(FORMAT, inputs.definition, _files(inputs), segments)
     write_json(folder / "state.json", asdict(state))
     _forget_others(folder, segments)
@@ -97,14 +100,19 @@ def materialise(
 
 
 def read_state(folder: Path) -> State | None:
-    """The view as it was last written; None where nothing is, or in another format."""
+    """The view as it was last written; None where nothing is, a part is gone, or the format is
+    another one: a cache is computed again rather than mended.
+    """
     try:
         raw: dict[str, Any] = json.loads((folder / "state.json").read_text())
     except FileNotFoundError:
         return None
     if raw["format"] != FORMAT:
-        return None  # a cache: it is computed again rather than migrated
+        return None
     segments = [Segment(**segment) for segment in raw["segments"]]
+    # Of two runs at once, the one that ends first may have its segments cleared by the other.
+    if not all((folder / segment.file).exists() for segment in segments):
+        return None
     return State(raw["format"], raw["definition"], raw["files"], segments)
 
 
@@ -148,15 +156,13 @@ def _shorten(segments: list[Segment], rows: int) -> list[Segment]:
     return kept
 
 
-def _write_segment(folder: Path, inputs: Inputs, fresh: pa.Table) -> list[Segment]:
-    if fresh.num_rows == 0 and (folder / "state.json").exists():
-        return []
+def _write_segment(folder: Path, name: str, fresh: pa.Table) -> Segment:
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{inputs.key[:32]}.parquet"
+    path = folder / f"{name}.parquet"
     temporary = temporary_beside(path)
     pq.write_table(fresh, temporary, compression="zstd", compression_level=1)
     move_into_place(temporary, path)
-    return [Segment(path.name, fresh.num_rows)]
+    return Segment(path.name, fresh.num_rows)
 
 
 def _forget_others(folder: Path, segments: list[Segment]) -> None:

@@ -54,7 +54,7 @@ def validate(
 
 def spine_types(spine: Spine, shapes: Shapes) -> Types:
     """Types of the columns that `build_spine` gives."""
-    shape = shape_for(shapes, spine.table, "spine")
+    shape = _keyed(shapes, spine.table, "spine")
     if spine.offset < 0 and shape.kind != "planned":
         raise DeclarationError(
             f"the spine predicts {spine.at_offset} from the event, which only a plan knows by then",
@@ -63,6 +63,17 @@ def spine_types(spine: Spine, shapes: Shapes) -> Types:
         )
     names = (*shape.primary_key, *spine.columns)
     return {name: shape.column(name, "spine").type for name in names} | {"t": pa.int64()}
+
+
+def _keyed(shapes: Shapes, table: str, where: str) -> TableShape:
+    shape = shape_for(shapes, table, where)
+    if not shape.primary_key:
+        raise DeclarationError(
+            f"table {table} has no primary key, by which the versions of a row are told from rows",
+            where=where,
+            fix="declare one in its contract: primaryKey and primaryKeyPosition of its columns",
+        )
+    return shape
 
 
 def _refuse_doubled(found: Types, taken: Types, where: str) -> None:
@@ -77,7 +88,7 @@ def _view_types(view: View, shapes: Shapes, spine: Types, known: Types) -> Types
     if isinstance(view, RowTransform):
         return {view.name: _check_transform(view, known)}
     where = f"{'lookup' if isinstance(view, Lookup) else 'view'} {view.name}"
-    shape = shape_for(shapes, view.table, where)
+    shape = _keyed(shapes, view.table, where)
     _check_entity(view.entity, view.spine_entity, shape, spine, where)
     if isinstance(view, Lookup):
         kinds = [shape.column(name, where).output_type for name in view.columns]
@@ -186,7 +197,7 @@ def _check_transform(transform: RowTransform, known: Types) -> pa.DataType:
 
 def _check_label(label: Label, shapes: Shapes, spine: Types) -> None:
     where = f"label {label.name}"
-    shape = shape_for(shapes, label.table, where)
+    shape = _keyed(shapes, label.table, where)
     _check_entity(label.key, label.spine_key, shape, spine, where)
     for name in label.columns:
         shape.column(name, where)

@@ -10,6 +10,7 @@ from headrace.contracts import Contract
 from headrace.datasets.spec import DatasetSpec
 from headrace.errors import DeclarationError
 from headrace.features.spec import Label, Mode, Spine, View
+from headrace.features.validate import validate
 from headrace.lake.table import Table
 from headrace.models.spec import ModelSpec
 from headrace.monitoring.spec import MonitorSpec
@@ -43,6 +44,7 @@ class Pipeline:
             raise DeclarationError(
                 f"tables declared twice: {', '.join(doubled)}", where=f"pipeline {self.name}"
             )
+        validate(self.views, self.contracts, self.spine, self.label)
 
     @property
     def label(self) -> Label:

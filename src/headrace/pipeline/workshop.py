@@ -64,13 +64,16 @@ class Workshop:
         pipeline = self.pipeline
         return build_spine(pipeline.spine, self.history, pipeline.contracts, pipeline.mode)
 
+    @property
+    def spine_definition(self) -> str:
+        return definition_hash(self.pipeline.spine, self.pipeline.contracts)
+
     def definition(self, view: View) -> str:
         return definition_hash(view, self.pipeline.contracts)
 
     def view(self, view: FeatureView | Lookup) -> Materialised:
         """The view's columns for every row of the spine, renewed where they can have changed."""
-        spine = definition_hash(self.pipeline.spine, self.pipeline.contracts)
-        meaning = digest([self.definition(view), spine, self.pipeline.mode])
+        meaning = digest([self.definition(view), self.spine_definition, self.pipeline.mode])
         tables = sorted({view.table, self.pipeline.spine.table})
         inputs = Inputs(meaning, {table: self.files(table) for table in tables})
 
@@ -85,7 +88,7 @@ class Workshop:
         """Names the feature frame: equal names, equal bytes."""
         meanings = [self.definition(view) for view in self.pipeline.views]
         files = {name: self.files(name) for name in sorted(self.batches)}
-        return digest([meanings, files, self.pipeline.mode])
+        return digest([self.spine_definition, meanings, files, self.pipeline.mode])
 
     def folder(self, view: str) -> Path:
         return self.home.root / "features" / self.pipeline.name / view

@@ -1,0 +1,40 @@
+"""What a pipeline declares is checked when it is made, and all of it decides what is current."""
+
+from dataclasses import replace
+
+import pytest
+
+from headrace.errors import DeclarationError
+from headrace.features import FeatureView, Rows, Sum, Window
+from headrace.pipeline.current import build_key
+from tests.serving.world import DAYS, VIEWS
+
+
+@pytest.mark.parametrize(
+    ("view", "says"),
+    [
+        (FeatureView("bad", "gauges", ("stop",), (Sum("wind", Window("-1d")),)), "float sums"),
+        (FeatureView("bad", "arrivals", ("stop",), (Rows(Window("0s", "1d")),)), "is no plan"),
+        (FeatureView("bad", "arrivals", ("nobody",), (Rows(Window("-1d")),)), "no column 'nobody'"),
+    ],
+)
+def test_a_pipeline_refuses_what_does_not_fit_its_contracts(world, view, says):
+    with pytest.raises(DeclarationError, match=says):
+        replace(world.pipeline, views=(*VIEWS, view))
+
+
+def test_a_pipeline_is_not_current_under_other_declarations(world):
+    world.deliver_days(DAYS[:1])
+    world.publish()
+    plain = world.pipeline
+    others = [
+        replace(plain, spine=replace(plain.spine, at_offset="-1h")),
+        replace(plain, spine=replace(plain.spine, columns=("line", "stop", "fare", "due"))),
+        replace(plain, views=VIEWS[:-1]),
+        replace(plain, mode="recorded"),
+        replace(plain, dataset=replace(plain.dataset, cutoff="2024-03-17")),
+        replace(plain, model=replace(plain.model, num_rounds=21)),
+    ]
+    keys = [build_key(one, world.home) for one in (plain, *others)]
+    assert len(set(keys)) == len(keys)
+    assert build_key(replace(plain), world.home) == keys[0]
