@@ -9,11 +9,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 from headrace.clock import days
 from headrace.datasets import TimeSplits, content_hash, list_releases
@@ -30,6 +31,7 @@ from headrace.pipeline import (
     train_model,
 )
 from pipelines.flights import pipeline as flights
+from pipelines.flights.deliveries import FeedServer
 from pipelines.flights.sources import Feed
 
 ROOT = Path(__file__).parents[2]
@@ -105,15 +107,17 @@ def short(folder: Path, first: str = FIRST, last: str = LAST) -> Pipeline:
 
 
 @contextmanager
-def opened(pipeline: Pipeline) -> Iterator[Pipeline]:
-    """Closes the connections to the feed, which sources keep open."""
-    try:
-        yield pipeline
-    finally:
-        for table in pipeline.tables:
-            if isinstance(table.source, Feed):
-                for api in table.source._apis.values():
-                    api.close()
+def opened(folder: Path, declare: Callable[[Path], Pipeline] = short) -> Iterator[Pipeline]:
+    """The pipeline over these deliveries, with a feed that begins and ends with the block."""
+    with FeedServer(folder) as server, patch.dict(os.environ, FLIGHTS_FEED_URL=server.url):
+        pipeline = declare(folder)
+        try:
+            yield pipeline
+        finally:
+            for table in pipeline.tables:
+                if isinstance(table.source, Feed):
+                    for api in table.source._apis.values():
+                        api.close()
 
 
 def ingest_all(pipeline: Pipeline, home: Home) -> list:

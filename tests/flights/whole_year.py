@@ -10,7 +10,7 @@ from tests.flights.short_range import build_all, ingest_all, opened
 
 def main(deliveries: Path, root: Path) -> None:
     home = Home(root)
-    with opened(flights(deliveries)) as pipeline:
+    with opened(deliveries, flights) as pipeline:
         ingest_all(pipeline, home)
         build_all(pipeline, home)
 
