@@ -113,6 +113,19 @@ def test_a_later_delivery_that_passes_supersedes_a_blocked_one(meter):
     assert run(meter, [DAY])[0] == replace(result, changed=False)
 
 
+def test_a_good_file_put_back_supersedes_the_bad_one_that_replaced_it(meter):
+    meter.drop(DAY, [1, 5], arrived=1)
+    run(meter, [DAY])
+    meter.drop(DAY, [1, -5], arrived=2)
+    assert run(meter, [DAY])[0].state == "pending"
+    meter.drop(DAY, [1, 5], arrived=1)
+    assert outstanding(meter.table, [DAY], meter.home) == [DAY]
+    result = run(meter, [DAY])[0]
+    assert (result.state, result.verdict, result.published) == ("published", "PASS", 2)
+    assert table_status(meter.home, meter.table)["superseded"] == {"batches": 1, "rows": 2}
+    assert outstanding(meter.table, [DAY], meter.home) == []
+
+
 def test_an_earlier_delivery_does_not_supersede(meter):
     meter.drop(DAY, [1, -5], arrived=9)
     run(meter, [DAY])

@@ -59,6 +59,7 @@ class _Run:
     judged: dict[str, JudgementRow] = field(default_factory=dict)
     origins: dict[str, set[str]] = field(default_factory=dict)
     live: dict[str, str] = field(default_factory=dict)
+    visible: dict[str, list[str]] = field(default_factory=dict)
     done: int = 0
 
     @property
@@ -72,6 +73,10 @@ class _Run:
             self.batches.setdefault(batch.slot, []).append(batch)
         rows = self.ledger.judgements(self.name, self.rule)
         self.judged = {batch_id: row for (batch_id, _), row in rows.items()}
+
+    def pick(self, slot: str) -> Pick:
+        visible = self.visible.get(slot, ())
+        return pick(self.batches.get(slot, []), self.judged, self.live, visible)
 
     def known(self, slot: str) -> dict[str, Batch]:
         return {batch.batch_id: batch for batch in self.batches.get(slot, [])}
@@ -130,6 +135,9 @@ def _is_done(run: _Run, slot: str) -> bool:
     except SourceError:
         return False
     known = run.known(slot)
+    run.visible[slot] = [delivery.batch_id for delivery in deliveries]
+    if run.pick(slot).superseded:
+        return False
     return all(d.origin in run.origins.get(d.batch_id, ()) for d in deliveries) and all(
         is_settled(batch, run.judged.get(batch_id), run.live) for batch_id, batch in known.items()
     )
@@ -177,6 +185,7 @@ def _deliver(run: _Run, chunk: Iterable[Fetched]) -> None:
 def _judge_slot(run: _Run, fetched: Fetched, desk: Desk) -> list[JudgementRow]:
     if fetched.error is not None:
         run.errors[fetched.slot] = fetched.error
+    run.visible[fetched.slot] = [landed.delivery.batch_id for landed in fetched.landed]
     rows = [desk.judge(delivery) for delivery in _unjudged(run, fetched)]
     for row in rows:
         before = run.judged.get(row.batch_id)
@@ -214,7 +223,7 @@ def _report(run: _Run, fetched: Fetched, rows: Iterable[JudgementRow]) -> None:
 
 
 def _publish(run: _Run, slots: Sequence[str]) -> int | None:
-    picks = {slot: pick(run.batches.get(slot, []), run.judged, run.live) for slot in slots}
+    picks = {slot: run.pick(slot) for slot in slots}
     run.changed.update(slot for slot, p in picks.items() if p != Pick())
     add = [_file(run, row) for p in picks.values() for row in p.add if row.staged_path]
     replace = [_file(run, row) for p in picks.values() for row in p.replace]

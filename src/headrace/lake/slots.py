@@ -108,13 +108,24 @@ def pick(
     ]
     todo = [judged[b.batch_id] for b in passed if not is_shown(judged[b.batch_id], live)]
     superseded = [
-        (b.batch_id, passed[-1].batch_id) for b in blocked if passed and b.order < passed[-1].order
+        (b.batch_id, better.batch_id)
+        for b in blocked
+        if (better := _better(b, passed, visible)) is not None
     ]
     return Pick(
         add=tuple(j for j in todo if j.batch_id not in live),
         replace=tuple(j for j in todo if j.batch_id in live),
         superseded=tuple(superseded),
     )
+
+
+def _better(blocked: Batch, passed: Sequence[Batch], visible: Sequence[str]) -> Batch | None:
+    """The batch that takes the place of a blocked one, if there is one."""
+    if passed and blocked.order < passed[-1].order:
+        return passed[-1]
+    if not visible or blocked.batch_id in visible:
+        return None
+    return next((b for b in passed if b.batch_id == visible[-1]), None)
 
 
 def shown(
