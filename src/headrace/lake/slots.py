@@ -94,12 +94,16 @@ def is_shown(judged: JudgementRow, live: Mapping[str, str]) -> bool:
 
 
 def pick(
-    batches: Sequence[Batch], judged: Mapping[str, JudgementRow], live: Mapping[str, str]
+    batches: Sequence[Batch],
+    judged: Mapping[str, JudgementRow],
+    live: Mapping[str, str],
+    visible: Sequence[str] = (),
 ) -> Pick:
     """Decide over one slot's batches, given in order of arrival.
 
-    Every batch that passed is live: a correction adds rows with their own known-at. A blocked one
-    is superseded by a later batch that passed, unless it was published before.
+    Every batch that passed is live: a correction adds rows with its own known-at. A blocked one
+    is superseded by a later batch that passed, unless it was published before; and by an earlier
+    one that its source shows again in its stead, `visible` being what the source shows now.
     """
     open_ones = [b for b in batches if b.state not in _SETTLED_STATES and b.batch_id in judged]
     passed = [b for b in open_ones if judged[b.batch_id].verdict in PUBLISHABLE]
