@@ -45,8 +45,10 @@ bootstrap intervals, the stand against the champion; monitors and their decision
 
 {table}
 
-Where the time goes, in seconds of the median run. Lines marked `own thread` run beside the others
-and add up to nothing.
+Where the time goes, in seconds of the run that was disturbed least. Lines marked `own thread` run
+beside the others and add up to nothing. `dagster` is the same year through `headrace run`; `one
+more day` is a day's ingest, views, release, model and monitors after all days before it, and fails
+if another day changes or more than one row in fifty is computed again.
 
 ```
 {told}

@@ -45,12 +45,13 @@ def watched() -> Watch:
         watch.wrap("headrace.lake.judging", name, "writing staged Parquet (own thread)")
     for name, label in (
         ("build_view", "features"),
-        ("labelled_frame", "label and frame"),
         ("build_release", "release"),
         ("train_model", "evaluation, champion"),
         ("run_monitors", MONITORS),
     ):
-        watch.wrap("headrace.pipeline.build", name, label)
+        for place in ("headrace.pipeline.build", "headrace.pipeline"):
+            watch.wrap(place, name, label)
+    watch.wrap("headrace.pipeline.build", "labelled_frame", "label and frame")
     watch.wrap("headrace.models.train", "_grow", TRAINING)
     watch.wrap("headrace.datasets.releases", "content_sum", "content hash")
     return watch

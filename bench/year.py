@@ -42,10 +42,14 @@ class Year:
     differences: dict[str, list[str]] = field(default_factory=dict)
     columns: int = 0
 
-    def middle(self, side: str) -> Run:
-        """The run in the middle."""
-        runs = sorted(self.runs[side], key=lambda run: run["seconds"])
-        return runs[len(runs) // 2]
+    def best(self, side: str) -> Run:
+        """The run that was disturbed least."""
+        return min(self.runs[side], key=lambda run: run["seconds"])
+
+    def rounds(self, peer: str) -> list[float]:
+        """The ratio of each round: what runs beside slows neighbours more alike than strangers."""
+        pairs = zip(self.runs["ours"], self.runs[peer], strict=True)
+        return [theirs["seconds"] / ours["seconds"] for ours, theirs in pairs]
 
 
 def measure(repeat: int = 3, *, extras: bool = True) -> Year:
@@ -163,7 +167,7 @@ def told(year: Year) -> str:
     """The breakdown, for people."""
     lines = []
     for side, runs in year.runs.items():
-        chosen = year.middle(side)
+        chosen = year.best(side)
         spread = ", ".join(f"{run['seconds']:.1f}" for run in runs)
         cpu, peak = chosen["cpu_s"], max(run["rss_mb"] for run in runs)
         lines.append(f"{side}: {spread} s ({cpu:.1f} s of processor time), at most {peak:.0f} MB")
@@ -171,9 +175,9 @@ def told(year: Year) -> str:
         if chosen["losses"]:
             shown = ", ".join(f"{name} {loss:.6f}" for name, loss in chosen["losses"].items())
             lines.append(f"    log loss on the test weeks: {shown}")
-    if "dagster" in year.runs:
-        log = year.middle("dagster")["seconds"] - year.middle("ours")["seconds"]
-        lines.append(f"event log and orchestration: {log:.1f} s on top of the core")
+    for peer in PEERS:
+        shown = ", ".join(f"{ratio:.3f}" for ratio in year.rounds(peer))
+        lines.append(f"ratio to {peer} round by round: {shown}")
     lines += [f"{side} differs: {text}" for side, all_ in year.differences.items() for text in all_]
     return "\n".join(lines)
 
