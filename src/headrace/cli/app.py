@@ -1,8 +1,11 @@
 """The command tree. Commands import what they need when they run, so that --help is instant."""
 
+from typing import Annotated
+
 import typer
 
 from headrace.cli import datasets, gates, new, runs, status
+from headrace.cli.output import out
 
 app = typer.Typer(
     name="headrace",
@@ -12,6 +15,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        import headrace
+
+        out.print(headrace.__version__, highlight=False)
+        raise typer.Exit
+
+
 app.command("demo")(runs.demo)
 app.command("run")(runs.run)
 app.command("status")(status.status)

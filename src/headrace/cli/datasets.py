@@ -43,7 +43,9 @@ def ls(*, as_json: Json = False) -> None:
 @app.command("show")
 @explained
 def show(
-    ref: Annotated[str, typer.Argument(help="A release: flights_delay@1.0.0, or @latest.")],
+    ref: Annotated[
+        str, typer.Argument(help="A release: flights_delay@1.0.0, or flights_delay@latest.")
+    ],
     *,
     as_json: Json = False,
 ) -> None:
