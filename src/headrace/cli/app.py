@@ -17,18 +17,28 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def options(
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)
-    ] = False,
-) -> None:
-    if version:
+def _version(*, asked: bool) -> None:
+    if asked:
         import headrace
 
         out.print(headrace.__version__, highlight=False)
         raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and stop.",
+            is_eager=True,
+            callback=lambda asked: _version(asked=asked),
+        ),
+    ] = False,
+) -> None:
+    """Options of every command."""
 
 
 app.command("demo")(runs.demo)
