@@ -225,7 +225,7 @@ def environment(home: Path, deliveries: Path) -> dict[str, str]:
         **inherited,
         "HEADRACE_HOME": str(home),
         "FLIGHTS_DELIVERIES": str(deliveries),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
