@@ -1,101 +1,211 @@
-"""A view kept on disk equals the view computed anew, whatever came, went or crashed."""
+"""A view kept on disk is the view computed from nothing, whatever happened to its tables."""
 
-import random
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
-import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from headrace.features.materialise import MOST_SEGMENTS, Inputs, materialise
+from headrace.features import build_spine
+from headrace.features import materialise as module
+from headrace.features.frame import Host
+from headrace.features.materialise import Inputs, materialise
+from tests.features import logs
+from tests.features.logs import SHAPES, SPINE, VIEWS, random_log, table_of
 
-ROWS = 30
+READ = [view for view in VIEWS if "target" not in view.spine_entity]
+TABLES = ("facts", "plan", "states")
 
 
-def spine_of(rows):
-    return pa.table({"t": pa.array(np.arange(rows) // 2, pa.int64())})
-
-
+@dataclass(frozen=True)
 class World:
-    """Facts by file, each a number that is usable from a moment on; the view is their sum at t."""
+    """Files by name, each with its table and rows: what a table's snapshot lists."""
 
-    def __init__(self, folder):
-        self.folder, self.facts, self.asked = folder, {}, 0
+    files: dict[str, tuple[str, tuple]]
+    mode: str
+
+    def rows(self, table):
+        return [row for of, rows in self.files.values() if of == table for row in rows]
+
+    def history(self, table, columns):
+        extra = ["event_time", "known_at", "committed_at", "_deleted"]
+        return table_of(self.rows(table)).select([*columns, *extra])
+
+    def names(self, table):
+        return tuple(sorted(name for name, (of, _) in self.files.items() if of == table))
 
     def usable_from(self, files):
-        found = [k for paths in files.values() for path in paths for k, _ in self.facts[path]]
-        return min(found, default=None)
+        known = [row["known_at"] for some in files.values() for name in some
+                 for row in self.files[name][1]]  # fmt: skip
+        return min(known, default=None)
 
-    def compute(self, rows):
-        facts = [fact for some in self.facts.values() for fact in some]
-        self.asked += rows.num_rows
-        sums = [sum(value for k, value in facts if k <= t) for t in rows["t"].to_pylist()]
-        return pa.table({"v": pa.array(sums, pa.int64())})
+    @property
+    def spine(self):
+        return build_spine(SPINE, self.history, SHAPES, self.mode)
 
-    def renew(self, rows=ROWS, definition="d"):
-        inputs = Inputs(definition, {"facts": tuple(self.facts)})
-        self.asked = 0
-        spine = spine_of(rows)
-        done = materialise(self.folder, inputs, spine, self.compute, self.usable_from)
-        assert done.computed == self.asked
-        assert done.table.equals(self.compute(spine))
-        return done.computed
+    def compute(self, view):
+        def columns(rows):
+            named = Host.over(rows, [view], self.history, SHAPES, self.mode).columns(view)
+            return pa.table([column for _, column in named], names=[name for name, _ in named])
 
+        return columns
 
-@pytest.fixture
-def world(tmp_path):
-    return World(tmp_path / "view")
+    def materialised(self, folder, view):
+        files = {table: self.names(table) for table in sorted({view.table, SPINE.table})}
+        inputs = Inputs(f"{view.name} {self.mode}", files)
+        return materialise(folder, inputs, self.spine, self.compute(view), self.usable_from)
 
-
-def test_only_what_new_facts_can_reach_is_computed(world):
-    world.facts["a"] = [(0, 1), (3, 5)]
-    assert [world.renew(), world.renew()] == [ROWS, 0]
-    world.facts["b"] = [(10, 7)]
-    assert world.renew() == ROWS - 20
-    world.facts["late"] = [(2, 9)]
-    assert world.renew() == ROWS - 4
-    world.facts["empty"] = []
-    assert [world.renew(), world.renew()] == [0, 0]
-    world.facts["beyond"] = [(1000, 1)]
-    assert [world.renew(), world.renew(ROWS + 6), world.renew(ROWS + 6)] == [0, 6, 0]
+    def changed(self, step, number):
+        """Late facts and new ones, a file that is gone, a file with other rows in its place."""
+        kind, table, rows = step
+        files = dict(self.files)
+        names = self.names(table)
+        if kind != "add" and names:
+            name = names[number % len(names)]
+            del files[name]
+        if kind != "remove":
+            files[f"{table}-{number}"] = (table, rows)
+        return replace(self, files=files)
 
 
-def test_what_went_and_another_definition_renew_everything(world):
-    world.facts |= {"a": [(0, 1)], "b": [(10, 7)]}
-    world.renew()
-    del world.facts["b"]
-    assert world.renew() == ROWS
-    assert [world.renew(definition="e"), world.renew(definition="e")] == [ROWS, 0]
+def same(one: pa.Table, other: pa.Table) -> bool:
+    """To the bit: -0 is not +0."""
+    ours, theirs = (logs.plain_lists(table) for table in (one, other))
+    return one.schema == other.schema and all(
+        list(map(logs.bits, ours[name])) == list(map(logs.bits, theirs[name])) for name in ours
+    )
 
 
-def test_the_same_files_again_and_a_longer_spine_keep_apart(world):
-    """Both segments are of the same inputs; the second must not take the place of the first."""
-    world.facts["a"] = [(0, 1), (12, 5)]
-    assert [world.renew(20), world.renew(ROWS), world.renew(ROWS)] == [20, 10, 0]
+kinds = st.sampled_from(["add", "add", "add", "add", "remove", "replace"])
+steps = st.tuples(kinds, st.sampled_from(TABLES), st.lists(logs.rows, max_size=8).map(tuple))
+relaxed = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
-def test_random_histories(world):
-    chance = random.Random(0)
-    for step in range(3 * MOST_SEGMENTS):
-        start = chance.randrange(ROWS // 2)
-        world.facts[f"f{step}"] = [
-            (start + chance.randrange(3), chance.randrange(9)) for _ in range(chance.randrange(3))
-        ]
-        if chance.random() < 0.05:
-            del world.facts[chance.choice(list(world.facts))]
-        world.renew()
-    assert len(list(world.folder.glob("*.parquet"))) <= MOST_SEGMENTS + 1
+@relaxed
+@given(
+    st.lists(steps, min_size=1, max_size=8),
+    st.sampled_from(READ),
+    st.sampled_from(["declared", "recorded"]),
+)
+def test_it_is_what_would_be_computed_from_nothing(tmp_path_factory, changes, view, mode):
+    folder = tmp_path_factory.mktemp("view")
+    world = World({}, mode)
+    for number, step in enumerate(changes):
+        world = world.changed(step, number)
+        done = world.materialised(folder, view)
+        assert same(done.table, world.compute(view)(world.spine))
+        again = world.materialised(folder, view)
+        assert again.computed == 0
+        assert same(again.table, done.table)
 
 
-def test_a_lost_segment_is_computed_again(world):
-    world.facts["a"] = [(0, 1)]
-    world.renew()
-    world.facts["b"] = [(10, 7)]
-    world.renew()
-    min(world.folder.glob("*.parquet")).unlink()
-    assert [world.renew(), world.renew()] == [ROWS, 0]
+@relaxed
+@given(st.lists(steps, min_size=1, max_size=8), st.sampled_from(READ), st.data())
+def test_a_crash_at_any_write_leaves_what_can_be_built_on(tmp_path_factory, changes, view, data):
+    """Segments, the state, and old segments that go last: die before or after any of these.
+
+    Then the tables may go on, or back to where they were.
+    """
+    folder = tmp_path_factory.mktemp("view")
+    world = World({}, "declared")
+    for number, step in enumerate(changes):
+        before, world = world, world.changed(step, number)
+        fatal = data.draw(st.sampled_from(["", "write_json", "_write_segment", "_forget_others"]))
+        if fatal:
+            after = data.draw(st.booleans())
+            with pytest.MonkeyPatch.context() as patch, suppress(CrashError):
+                patch.setattr(module, fatal, dies(getattr(module, fatal), after=after))
+                world.materialised(folder, view)
+        if data.draw(st.booleans()):
+            world = before
+        done = world.materialised(folder, view)
+        assert same(done.table, world.compute(view)(world.spine))
 
 
-def test_a_spine_without_rows(world):
-    world.facts["a"] = [(0, 1)]
-    assert [world.renew(0), world.renew(0), world.renew(0, "e"), world.renew(0, "e")] == [0] * 4
-    assert [world.renew(4, "e"), world.renew(0, "f"), world.renew(0, "f")] == [4, 0, 0]
+class CrashError(Exception):
+    pass
+
+
+def dies(function, *, after):
+    def dying(*arguments):
+        if after:
+            function(*arguments)
+        raise CrashError
+
+    return dying
+
+
+def days(log, mode="declared"):
+    """The rows of a log, a file for every ten moments in which they became known."""
+    parts = {}
+    for row in log.rows:
+        parts.setdefault(row["known_at"] // 10, []).append(row)
+    return [(f"day-{day}", tuple(rows)) for day, rows in sorted(parts.items())]
+
+
+@pytest.mark.parametrize("view", READ, ids=lambda view: view.name)
+def test_a_new_day_computes_what_can_see_it(tmp_path, view):
+    world = World({}, "declared")
+    for name, rows in days(random_log(7)):
+        files = {f"{table}-{name}": (table, rows) for table in TABLES}
+        world = replace(world, files={**world.files, **files})
+        done = world.materialised(tmp_path, view)
+        first = min(row["known_at"] for row in rows)
+        assert done.computed == sum(t >= first for t in world.spine["t"].to_pylist())
+    assert same(done.table, world.compute(view)(world.spine))
+
+
+def test_many_small_days_are_gathered(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_SEGMENTS", 2)
+    world, view = World({}, "declared"), READ[0]
+    for name, rows in days(random_log(8)):
+        files = {f"{table}-{name}": (table, rows) for table in TABLES}
+        world = replace(world, files={**world.files, **files})
+        assert same(world.materialised(tmp_path, view).table, world.compute(view)(world.spine))
+        assert len(list(tmp_path.glob("*.parquet"))) <= 3
+
+
+def test_another_definition_or_a_file_that_is_gone_computes_everything(tmp_path):
+    log, view = random_log(9), READ[0]
+    files = {f"{table}-{n}": (table, log.rows[n::2]) for table in TABLES for n in (0, 1)}
+    world = World(files, "declared")
+    rows = world.materialised(tmp_path, view).computed
+    assert rows == world.spine.num_rows > 0
+    less = replace(world, files={k: v for k, v in files.items() if k != "facts-1"})
+    assert less.materialised(tmp_path, view).computed == rows
+    other = replace(less, mode="recorded")
+    assert other.materialised(tmp_path, view).computed == other.spine.num_rows
+
+
+def test_a_late_fact_renews_from_the_moment_it_is_known_only(tmp_path):
+    """It happened long ago; who asked before it was known shall not learn of it."""
+    log, view = random_log(10), READ[0]
+    world = World({table: (table, log.rows) for table in TABLES}, "declared")
+    before = world.materialised(tmp_path, view)
+    late = {**log.rows[0], "id": 99, "event_time": 1, "known_at": 45, "_deleted": False}
+    world = replace(world, files={**world.files, "late": ("facts", (late,))})
+    after = world.materialised(tmp_path, view)
+    kept = sum(t < 45 for t in world.spine["t"].to_pylist())
+    assert 0 < kept < world.spine.num_rows
+    assert after.computed == world.spine.num_rows - kept
+    assert same(after.table.slice(0, kept), before.table.slice(0, kept))
+
+
+def test_a_crash_while_going_back_does_not_touch_what_is_read(tmp_path, monkeypatch):
+    """The day is taken back, the build dies, and the day comes again: its state still holds."""
+    view, worlds = READ[0], [World({}, "declared")]
+    for name, rows in days(random_log(11))[:3]:
+        files = {f"{table}-{name}": (table, rows) for table in TABLES}
+        worlds.append(replace(worlds[-1], files={**worlds[-1].files, **files}))
+    for world in worlds:
+        done = world.materialised(tmp_path, view)
+    with monkeypatch.context() as patch, suppress(CrashError):
+        patch.setattr(module, "write_json", dies(module.write_json, after=False))
+        worlds[-2].materialised(tmp_path, view)
+    again = worlds[-1].materialised(tmp_path, view)
+    assert again.computed == 0
+    assert same(again.table, done.table)
