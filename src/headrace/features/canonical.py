@@ -25,6 +25,7 @@ from headrace.features.spec import (
     Lookup,
     RowTransform,
     Spine,
+    View,
     conditions,
 )
 from headrace.files import digest, sha256
@@ -50,6 +51,16 @@ def definition_hash(definition: Definition, contracts: Contracts) -> str:
     return digest({"semantics": SEMANTICS_VERSION, "definition": canonical(definition, contracts)})
 
 
+# Beside the views' names, none of which has brackets: what a row is, and when it is asked for.
+SPINE = "(spine)"
+
+
+def definition_hashes(spine: Spine, views: Sequence[View], contracts: Contracts) -> dict[str, str]:
+    """Hash of each view by name, and of the spine, as releases, models and services record them."""
+    hashes = {view.name: definition_hash(view, contracts) for view in views}
+    return {**hashes, SPINE: definition_hash(spine, contracts)}
+
+
 def _table(shape: TableShape, columns: Sequence[str | None]) -> dict[str, Any]:
     used = sorted({c for c in (*shape.primary_key, shape.sequence, *columns) if c})
     return {
@@ -57,6 +68,7 @@ def _table(shape: TableShape, columns: Sequence[str | None]) -> dict[str, Any]:
         "kind": shape.kind,
         "primary_key": list(shape.primary_key),
         "sequence": shape.sequence,
+        "times": shape.times,
         "columns": {name: shape.column(name, f"table {shape.name}").canonical() for name in used},
     }
 

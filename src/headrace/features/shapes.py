@@ -8,17 +8,22 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from headrace.contracts.meaning import column_meanings, time_meaning
 from headrace.contracts.model import TIMESTAMP, Contract, Field
 from headrace.errors import DeclarationError
 
 
 @dataclass(frozen=True)
 class Column:
-    """Type of one column. `scale` and `max_abs` are those of the stored integer (rule 14, 16)."""
+    """Type of one column. `scale` and `max_abs` are those of the stored integer (rule 14, 16).
+
+    `meaning` digests what the contract says of its values: unit, zone, nulls, how it is derived.
+    """
 
     type: pa.DataType
     scale: int | None = None
     max_abs: int | None = None
+    meaning: str = ""
 
     @property
     def is_integer(self) -> bool:
@@ -37,12 +42,15 @@ class Column:
         return self.type if self.scale is None else pa.float64()
 
     def canonical(self) -> dict[str, Any]:
-        return {"type": str(self.type), "scale": self.scale}
+        return {"type": str(self.type), "scale": self.scale, "meaning": self.meaning}
 
 
 @dataclass(frozen=True)
 class TableShape:
-    """`kind` is event, planned or state; `max_events` bounds the rows one window can hold."""
+    """`kind` is event, planned or state; `max_events` bounds the rows one window can hold.
+
+    `times` digests when rows happen and when they are known.
+    """
 
     name: str
     kind: str
@@ -50,6 +58,7 @@ class TableShape:
     columns: Mapping[str, Column] = attribute(hash=False)
     sequence: str | None = None
     max_events: int | None = None
+    times: str = ""
 
     def column(self, name: str, where: str) -> Column:
         if name not in self.columns:
@@ -81,21 +90,24 @@ def shape_of(contract: Contract | TableShape) -> TableShape:
     """The shape of a loaded contract; a shape stays as it is."""
     if isinstance(contract, TableShape):
         return contract
+    meanings = column_meanings(contract)
     return TableShape(
         name=contract.table,
         kind=contract.kind,
         primary_key=contract.primary_key,
-        columns={field.name: _column(field) for field in contract.fields},
+        columns={f.name: _column(f, meanings[f.name]) for f in contract.fields},
         sequence=contract.sequence,
         max_events=contract.max_events,
+        times=time_meaning(contract),
     )
 
 
-def _column(field: Field) -> Column:
+def _column(field: Field, meaning: str) -> Column:
     return Column(
         type=field.arrow_type,
         scale=field.scale,
         max_abs=None if field.max_abs is None else math.ceil(field.max_abs),
+        meaning=meaning,
     )
 
 

@@ -59,5 +59,12 @@ def _fetch(source: Source, slot: str, home: Home) -> Fetched:
         deliveries = source.deliveries(slot)
     except SourceError as error:
         return Fetched(slot, error=error)
+    except Exception as error:  # noqa: BLE001 - one slot's source must not stop the others
+        told = SourceError(
+            f"source {source.name} crashed: {type(error).__name__}: {error}",
+            where=f"slot {slot}",
+            fix="a source raises SourceError for what it expects; this is a fault in its code",
+        )
+        return Fetched(slot, error=told)
     # The bytes are kept before the ledger knows them: a row there always has its file.
     return Fetched(slot, tuple(Landed(d, land(home, d)) for d in deliveries))

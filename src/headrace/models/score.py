@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from headrace.datasets.manifest import Column
 from headrace.errors import DeclarationError
+from headrace.features.canonical import SPINE
 from headrace.models.fits import Fits, encode
 from headrace.models.record import BASELINE, ModelRecord
 
@@ -38,14 +39,14 @@ def predict_baseline(record: ModelRecord, table: pa.Table) -> Floats:
 
 
 def used_views(record: ModelRecord) -> set[str]:
-    """Views and transforms that the model's features come from.
+    """Views and transforms that the model's features come from, and the spine.
 
     A row transform (a feature without `__`) may read any other, so with one of them all count.
     """
     names = [column.name for column in record.features if column.role == "feature"]
     if any("__" not in name for name in names):
         return set(record.definitions)
-    return {name.split("__", maxsplit=1)[0] for name in names}
+    return {name.split("__", maxsplit=1)[0] for name in names} | ({SPINE} & set(record.definitions))
 
 
 def score(trees: str, columns: Sequence[Column], fits: Fits, table: pa.Table) -> Floats:

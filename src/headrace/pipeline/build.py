@@ -44,7 +44,7 @@ def build_view(pipeline: Pipeline, view: FeatureView | Lookup, home: Home) -> Bu
             "rows": done.table.num_rows,
             "rows computed now": done.computed,
             "features": done.table.num_columns,
-            "definition hash": shop.definition(view),
+            "definition hash": shop.definitions[view.name],
             "nulls": {"md": _null_table(done.table)},
         },
         changed=done.computed > 0,
@@ -84,17 +84,18 @@ def build_release(pipeline: Pipeline, home: Home) -> Built:
         pipeline.dataset,
         labelled_frame(shop),
         inputs=_inputs(shop),
-        definitions={view.name: shop.definition(view) for view in pipeline.views},
+        definitions=shop.definitions,
         mode=pipeline.mode,
         code_revision=code_revision(),
         store=home.store,
     )
     leave()  # what follows reads the release, not the tables
     changed = manifest.ref not in before
-    if changed:
-        for table, given in manifest.inputs.items():
-            if isinstance(given.snapshot_id, int):
-                shop.lake.pin(table, given.snapshot_id, _tag(manifest.ref))
+    # Not only when it is new: a crash between release and pin must not leave it to expire.
+    for table, given in manifest.inputs.items():
+        snapshot = shop.snapshots[table]
+        if snapshot is not None and given.snapshot_id == snapshot:
+            shop.lake.pin(table, snapshot, _tag(manifest.ref))
     report("dataset", 1, 1, manifest.ref)
     splits = {f"rows in {name}": split.rows for name, split in manifest.splits.items()}
     return Built(

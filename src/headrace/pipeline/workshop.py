@@ -10,10 +10,10 @@ import duckdb
 import pyarrow as pa
 
 from headrace.clock import to_us
-from headrace.features.canonical import definition_hash
+from headrace.features.canonical import SPINE, definition_hashes
 from headrace.features.frame import Host
 from headrace.features.materialise import Inputs, Materialised, materialise
-from headrace.features.spec import FeatureView, Lookup, RowTransform, View
+from headrace.features.spec import FeatureView, Lookup, RowTransform
 from headrace.features.spines import build_spine
 from headrace.files import digest
 from headrace.home import Home
@@ -64,16 +64,15 @@ class Workshop:
         pipeline = self.pipeline
         return build_spine(pipeline.spine, self.history, pipeline.contracts, pipeline.mode)
 
-    @property
-    def spine_definition(self) -> str:
-        return definition_hash(self.pipeline.spine, self.pipeline.contracts)
-
-    def definition(self, view: View) -> str:
-        return definition_hash(view, self.pipeline.contracts)
+    @cached_property
+    def definitions(self) -> dict[str, str]:
+        """Definition hashes of the views and the spine."""
+        pipeline = self.pipeline
+        return definition_hashes(pipeline.spine, pipeline.views, pipeline.contracts)
 
     def view(self, view: FeatureView | Lookup) -> Materialised:
         """The view's columns for every row of the spine, renewed where they can have changed."""
-        meaning = digest([self.definition(view), self.spine_definition, self.pipeline.mode])
+        meaning = digest([self.definitions[view.name], self.definitions[SPINE], self.pipeline.mode])
         tables = sorted({view.table, self.pipeline.spine.table})
         inputs = Inputs(meaning, {table: self.files(table) for table in tables})
 
@@ -86,9 +85,8 @@ class Workshop:
     @property
     def content(self) -> str:
         """Names the feature frame: equal names, equal bytes."""
-        meanings = [self.definition(view) for view in self.pipeline.views]
         files = {name: self.files(name) for name in sorted(self.batches)}
-        return digest([self.spine_definition, meanings, files, self.pipeline.mode])
+        return digest([self.definitions, files, self.pipeline.mode])
 
     def folder(self, view: str) -> Path:
         return self.home.root / "features" / self.pipeline.name / view

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from headrace.contracts.model import Contract
 from headrace.errors import StateError
-from headrace.features.canonical import definition_hash
+from headrace.features.canonical import definition_hashes
 from headrace.features.content import Cell
 from headrace.features.frame import Host, apply_transforms
 from headrace.features.resolve import History, Versions
@@ -107,14 +107,13 @@ class FeatureService:
 
     @cached_property
     def definitions(self) -> dict[str, str]:
-        """Definition hash of each view, as models and releases record them."""
-        return {view.name: definition_hash(view, self.contracts) for view in self.views}
+        """Definition hashes of the views and the spine, as models and releases record them."""
+        return definition_hashes(self.spine, self.views, self.contracts)
 
     @cached_property
     def definition(self) -> str:
         """One digest of all that gives a vector its meaning: views, spine, mode."""
-        spine = definition_hash(self.spine, self.contracts)
-        return digest({"views": self.definitions, "spine": spine, "mode": self.mode})
+        return digest({"definitions": self.definitions, "mode": self.mode})
 
     @cached_property
     def tables(self) -> tuple[str, ...]:
