@@ -66,7 +66,7 @@ def counted_run(root: Path, last: int) -> None:
 def child(root: Path, last: int = -1) -> int:
     """Exit code of a run in a process forked from a server that has imported everything."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.lake.test_kill", "headrace.lake.iceberg"])
+    context.set_forkserver_preload(["tests.lake.test_ingest_kill", "headrace.lake.iceberg"])
     process = context.Process(target=counted_run, args=(root, last))
     process.start()
     process.join()
