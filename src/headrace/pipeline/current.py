@@ -4,17 +4,22 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from headrace.datasets import list_releases
 from headrace.features.canonical import definition_hash
 from headrace.files import digest, write_json
 from headrace.home import Home
+from headrace.models.registry import pointer
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.workshop import workshop
 
 
 def is_current(pipeline: Pipeline, home: Home) -> bool:
-    """Whether the last complete build was made of what is published and declared now."""
+    """Whether the last complete build was of what is published and declared now, and is there."""
     marker = _marker(pipeline, home)
-    return marker.exists() and json.loads(marker.read_text()) == {"key": build_key(pipeline, home)}
+    if not marker.exists() or json.loads(marker.read_text()) != {"key": build_key(pipeline, home)}:
+        return False
+    released = pipeline.dataset.name in {one.name for one in list_releases(home.store)}
+    return released and pointer(home, pipeline.model.name) is not None
 
 
 def mark_current(pipeline: Pipeline, home: Home) -> None:
