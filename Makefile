@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 INSTALLED := $(VENV)/.installed
+# As pip does, uv believes the certificates that the machine believes, a company's own included.
+export UV_SYSTEM_CERTS ?= true
 
 .PHONY: demo test test-all lint types check bench lock screenshots clean
 .DELETE_ON_ERROR:

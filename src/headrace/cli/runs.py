@@ -1,8 +1,10 @@
 """`headrace demo`, `run` and `ui`: the main job, and the window on it."""
 
 import os
+import shutil
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -84,14 +86,19 @@ def run(
 
 
 def _what_next() -> None:
+    bin_folder = os.path.relpath(Path(sys.argv[0]).parent)
+    if shutil.which("headrace") == sys.argv[0]:
+        bin_folder = ""
+    headrace, python = (os.path.join(bin_folder, name) for name in ("headrace", "python"))  # noqa: PTH118
+    out.print(Text("What to look at next", "bold"))
     out.print(
-        "\n[bold]What to look at next[/]\n"
-        "  headrace ui                      the graph, the checks, the runs, in a browser\n"
-        "  headrace gate ls                 what the gate held back, and why\n"
-        "  headrace dataset ls              what was released\n"
-        "  python -c 'import headrace; print(headrace.open(\"flights_delay@latest\").df)'\n"
-        "[dim]These commands live in .venv/bin.[/]",
-        highlight=False,
+        Text(
+            f"  {headrace} ui            the graph, the checks, the runs, in a browser\n"
+            f"  {headrace} gate ls       what the gate held back, and why\n"
+            f"  {headrace} dataset ls    what was released\n"
+            f"  {python} -c 'import headrace; print(headrace.open(\"flights_delay@latest\").df)'"
+        ),
+        soft_wrap=True,
     )
 
 
