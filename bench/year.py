@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import isclose, nan
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -30,6 +31,8 @@ from headrace.home import default_root
 NAME = "year from deliveries to model"
 GOAL = 1 / 3
 PEERS = ("polars", "duckdb")
+# Runs of one side differ by a few hundredths on a machine that does nothing else.
+STEADY = 1.3
 Run = dict[str, Any]
 
 
@@ -46,6 +49,15 @@ class Year:
         """The run that was disturbed least."""
         return min(self.runs[side], key=lambda run: run["seconds"])
 
+    def spread(self, peer: str) -> float:
+        """The slowest run over the fastest, of the side of these two where it is greater."""
+        sides = [[run["seconds"] for run in self.runs[side]] for side in ("ours", peer)]
+        return max(max(seconds) / min(seconds) for seconds in sides)
+
+    def disturbed(self, peer: str) -> bool:
+        """Whether other work on the machine may have made the ratio what it is."""
+        return self.spread(peer) > STEADY
+
     def rounds(self, peer: str) -> list[float]:
         """The ratio of each round: what runs beside slows neighbours more alike than strangers."""
         pairs = zip(self.runs["ours"], self.runs[peer], strict=True)
@@ -61,7 +73,9 @@ def measure(repeat: int = 3, *, extras: bool = True) -> Year:
         runs = alternating({side: bench.side(side) for side in sides}, repeat)
         for side in ("dagster", "one more day") if extras else ():
             runs[side] = [bench.run(side)]
-    return judged(runs, bench.differences)
+    found = judged(runs, bench.differences)
+    found.columns = bench.columns
+    return found
 
 
 def judged(runs: dict[str, list[Run]], differing: dict[str, list[str]]) -> Year:
@@ -83,7 +97,7 @@ def judged(runs: dict[str, list[Run]], differing: dict[str, list[str]]) -> Year:
             peer,
             without(peer, theirs),
             goal=goal,
-            answers_equal=not differing.get(peer),
+            answers_equal=differing.get(peer) == [],  # not compared is not equal
             rss_mb=memory,
         )
 
@@ -106,6 +120,7 @@ class Bench:
     work: Path
     differences: dict[str, list[str]] = field(default_factory=dict)
     columns: int = 0
+    losses: dict[str, float] = field(default_factory=dict)
 
     def side(self, name: str) -> "Any":  # a function for `alternating`
         return lambda: self.run(name)
@@ -125,20 +140,27 @@ class Bench:
         command = [sys.executable, "-m", "bench.child", side, str(self.folder), self.url, str(out)]
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
         found: Run = json.loads(done.stdout.splitlines()[-1])
-        self._compare(side, out / "frame.arrow")
+        if (out / "frame.arrow").exists():
+            self._compare(side, out / "frame.arrow", found["losses"])
         shutil.rmtree(out)
         return found
 
-    def _compare(self, side: str, answer: Path) -> None:
+    def _compare(self, side: str, answer: Path, losses: dict[str, float]) -> None:
+        """Keep ours; hold every round of the others against it: the frame, and the models."""
         kept = self.work / "ours.arrow"
-        if not answer.exists():
-            return
         if side == "ours":
             answer.replace(kept)
+            self.losses = losses
             return
         ours, theirs = (pyarrow.feather.read_table(path) for path in (kept, answer))
         self.columns = ours.num_columns
-        self.differences[side] = differences(ours, theirs)
+        found = self.differences.setdefault(side, [])
+        found += differences(ours, theirs)
+        found += [
+            f"log loss of the {name}: {losses.get(name)} against {ours_}"
+            for name, ours_ in self.losses.items()
+            if not isclose(losses.get(name, nan), ours_, rel_tol=1e-9)
+        ]
 
 
 def deliveries() -> Path:
@@ -178,8 +200,20 @@ def told(year: Year) -> str:
     for peer in PEERS:
         shown = ", ".join(f"{ratio:.3f}" for ratio in year.rounds(peer))
         lines.append(f"ratio to {peer} round by round: {shown}")
+    lines += warnings(year)
     lines += [f"{side} differs: {text}" for side, all_ in year.differences.items() for text in all_]
     return "\n".join(lines)
+
+
+def warnings(year: Year) -> list[str]:
+    """What must be known before a ratio is believed."""
+    peer = year.comparisons[0].peer
+    if not year.disturbed(peer):
+        return []
+    return [
+        f"The machine was not quiet, runs of one side differ {year.spread(peer):.1f}-fold: these"
+        " ratios decide nothing. Run it again where nothing else runs."
+    ]
 
 
 def main() -> None:
@@ -191,6 +225,8 @@ def main() -> None:
     year = measure(options.repeat, extras=not (options.no_extras or options.json))
     if not options.json:
         print(told(year))
+    else:
+        print(*warnings(year), sep="\n", end="", file=sys.stderr)
     for comparison in year.comparisons:
         print(comparison.line())
 

@@ -5,11 +5,13 @@ import threading
 
 import pyarrow as pa
 import pytest
+from pyarrow import feather
 
+from bench.__main__ import table
 from bench.answers import differences
 from bench.report import alternating, compare
 from bench.watch import REST, Watch
-from bench.year import Bench, judged
+from bench.year import Bench, judged, warnings
 
 FORM = ["name", "ours_s", "peer", "peer_s", "ratio", "goal", "met", "answers_equal", "rss_mb"]
 
@@ -125,6 +127,9 @@ def test_what_is_not_there_is_said(tmp_path):
     assert Bench(tmp_path, "", tmp_path).differences == {}
 
 
+EQUAL = {peer: [] for peer in ("polars", "duckdb", "shortest")}
+
+
 def test_the_faster_peer_counts_and_the_answers_too():
     def runs(seconds, **breakdown):
         return [{"seconds": seconds, "rss_mb": 10.0, "breakdown": breakdown}]
@@ -135,9 +140,37 @@ def test_the_faster_peer_counts_and_the_answers_too():
         "duckdb": runs(6.0, training=4.0),
         "shortest": runs(4.5, training=4.0),
     }
-    first, monitors, training, other, shortest = judged(given, {}).comparisons
+    first, monitors, training, other, shortest = judged(given, EQUAL).comparisons
     assert (first.peer, first.ratio, first.met) == ("polars", 0.5, True)
     assert monitors.ours_s == 9.0
     assert (training.ours_s, training.peer_s) == (6.0, 1.0)
     assert (other.peer, other.goal, shortest.goal) == ("duckdb", None, None)
-    assert not judged(given, {"polars": ["x: 1 rows differ"]}).comparisons[0].met
+    assert not judged(given, EQUAL | {"polars": ["x: 1 rows differ"]}).comparisons[0].met
+    assert not judged(given, {}).comparisons[0].answers_equal  # not compared is not equal
+
+
+def test_every_round_is_compared_with_its_models(tmp_path):
+    def answer(values):
+        path = tmp_path / "answer.arrow"
+        feather.write_feather(pa.table({"x": values}), path)
+        return path
+
+    bench = Bench(tmp_path, "", tmp_path)
+    bench._compare("ours", answer([1.0, 2.0]), {"model": 0.5})
+    bench._compare("polars", answer([1.0, 3.0]), {"model": 0.5})
+    bench._compare("polars", answer([1.0, 2.0]), {"model": 0.4})
+    bench._compare("duckdb", answer([1.0, 2.0]), {"model": 0.5})
+    assert len(bench.differences["polars"]) == 2
+    assert bench.differences["duckdb"] == []
+    assert bench.columns == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [([10.0, 10.5, 11.0], "yes"), ([10.0, 30.0, 11.0], "undecided")]
+)
+def test_a_machine_that_is_not_quiet_decides_nothing(seconds, told):
+    ours = [{"seconds": one, "rss_mb": 1.0, "breakdown": {}} for one in seconds]
+    theirs = [{"seconds": 5.0, "rss_mb": 1.0, "breakdown": {}} for _ in seconds]
+    year = judged({"ours": ours} | dict.fromkeys(("polars", "duckdb", "shortest"), theirs), EQUAL)
+    assert f"| 0.333 | {told} |" in table(year)[2]
+    assert len(warnings(year)) == (told == "undecided")
