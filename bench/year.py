@@ -210,10 +210,9 @@ def warnings(year: Year) -> list[str]:
     peer = year.comparisons[0].peer
     if not year.disturbed(peer):
         return []
-    return [
-        f"The machine was not quiet, runs of one side differ {year.spread(peer):.1f}-fold: these"
-        " ratios decide nothing. Run it again where nothing else runs."
-    ]
+    spread = f"runs of one side differ {year.spread(peer):.1f}-fold"
+    advice = "Run it again where nothing else runs."
+    return [f"The machine was not quiet, {spread}: these ratios decide nothing. {advice}"]
 
 
 def main() -> None:
