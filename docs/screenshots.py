@@ -121,8 +121,8 @@ def run_with_a_damaged_day(home: Path, table: str, day: str) -> None:
 def take(home: Path, workspace: Path, wanted: list[Shot], out: Path) -> None:
     """Serve `home` and save one PNG for each shot."""
     out.mkdir(parents=True, exist_ok=True)
-    with _server(home, workspace) as address, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=_chromium(), args=FLAGS)
+    with served(home, workspace) as address, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
         page = browser.new_context(color_scheme="light").new_page()
         for shot in wanted:
             _take(page, address, shot, out)
@@ -142,7 +142,7 @@ def _take(page: Page, address: str, shot: Shot, out: Path) -> None:
 
 
 @contextmanager
-def _server(home: Path, workspace: Path) -> Iterator[str]:
+def served(home: Path, workspace: Path) -> Iterator[str]:
     port = _free_port()
     # Dagster prefers the `.env` of its folder to the environment, and the project's may speak of
     # another home: serve from the home itself, with the project's folder spelled out.
@@ -182,7 +182,7 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _chromium() -> str:
+def chromium() -> str:
     names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
     for found in (shutil.which(name) for name in names if name):
         if found:
