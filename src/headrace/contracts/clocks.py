@@ -114,7 +114,7 @@ def _days(year: Int64Array, month: Int64Array, day: Int64Array) -> tuple[Int64Ar
     real = (year >= FIRST_YEAR) & (year <= LAST_YEAR) & (month >= 1) & (month <= 12) & (day >= 1)
     months = np.where(real, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
     first = months.astype("datetime64[D]").astype(np.int64)
-    length = (months + 1).astype("datetime64[D]").astype(np.int64) - first
+    length = (months + np.timedelta64(1, "M")).astype("datetime64[D]").astype(np.int64) - first
     real &= day <= length
     return first + np.where(real, day, 1) - 1, real
 
