@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "src" / "headrace"
 # A room may use the rooms before it, never one after it.
 ORDER = [
-    "errors files clock sql progress home zones plots",
+    "errors files clock engine sql progress home zones plots",
     "sources",
     "contracts",
     "gates",

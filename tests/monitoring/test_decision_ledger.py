@@ -105,7 +105,7 @@ import sys
 from pathlib import Path
 from headrace.home import Home
 from headrace.monitoring import DecisionLedger
-from tests.monitoring.test_ledger import entry
+from tests.monitoring.test_decision_ledger import entry
 ledger = DecisionLedger(Home(Path(sys.argv[1])))
 print("ready", flush=True)
 for n in range(int(sys.argv[2])):

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from headrace.engine import BatchStream, private_engine
 from headrace.sql import ident
 
 # By logical type: the DuckDB types an expression may have, and the one it is stored as.
@@ -23,6 +25,7 @@ _TYPES: dict[str, tuple[str, frozenset[str]]] = {
 # Functions that read DuckDB's own time-zone data, which is not the pinned table.
 _ZONED = frozenset({"timezone", "timezone_hour", "timezone_minute", "make_timestamptz"})
 _local = threading.local()
+MOST_PREPARED = 16  # sets of expressions that a thread keeps planned
 
 
 @dataclass(frozen=True)
@@ -38,18 +41,39 @@ class Expression:
         return f"CAST(({self.sql}) AS {_TYPES[self.type][0]}) AS {ident(self.name)}"
 
 
+class _Prepared:
+    """Expressions over columns of known types, planned once."""
+
+    def __init__(self, schema: pa.Schema, expressions: Sequence[Expression]) -> None:
+        self.stream = BatchStream(schema)
+        self.connection = private_engine()
+        self.connection.register("given", self.stream)
+        selected = ", ".join(expression.select for expression in expressions)
+        query = f"PREPARE derived AS SELECT {selected} FROM given"  # noqa: S608
+        self.connection.execute(query).fetchall()
+
+    def evaluate(self, table: pa.Table) -> pa.Table:
+        self.stream.table = table
+        try:
+            return self.connection.sql("EXECUTE derived").to_arrow_table()
+        finally:
+            self.stream.table = None
+
+
 def evaluate(columns: Mapping[str, pa.Array], expressions: Sequence[Expression]) -> pa.Table:
     """The expressions over the rows of `columns`, in order; later ones may use earlier ones.
 
     Raises duckdb.Error if an expression fails on a row, such as by overflow.
     """
-    connection = _connection()
-    connection.register("given", pa.table(dict(columns)))
-    try:
-        selected = ", ".join(expression.select for expression in expressions)
-        return connection.sql(f"SELECT {selected} FROM given").to_arrow_table()  # noqa: S608
-    finally:
-        connection.unregister("given")
+    table = pa.table(dict(columns))
+    shelf: OrderedDict[object, _Prepared] = _local.__dict__.setdefault("shelf", OrderedDict())
+    key = (table.schema, tuple(expressions))
+    if key not in shelf:
+        shelf[key] = _Prepared(table.schema, expressions)
+    shelf.move_to_end(key)
+    if len(shelf) > MOST_PREPARED:
+        shelf.popitem(last=False)[1].connection.close()
+    return shelf[key].evaluate(table)
 
 
 def inspect(expression: Expression, columns: Mapping[str, pa.DataType]) -> frozenset[str]:
@@ -136,9 +160,8 @@ def _functions() -> dict[str, frozenset[tuple[str, str | None]]]:
 
 
 def _connection() -> duckdb.DuckDBPyConnection:
-    """This thread's own in-memory database; one thread keeps rows in order and is enough."""
+    """This thread's engine for what is asked once, when a contract loads."""
     if not hasattr(_local, "connection"):
-        _local.connection = duckdb.connect(config={"threads": 1})
-        _local.connection.execute("SET TimeZone = 'UTC'").fetchall()
+        _local.connection = private_engine()
     connection: duckdb.DuckDBPyConnection = _local.connection
     return connection
