@@ -35,6 +35,7 @@ from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.table.update import AddSchemaUpdate, SetCurrentSchemaUpdate
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 from pyiceberg.typedef import Record
+from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from headrace.errors import StateError
@@ -71,6 +72,10 @@ def open_catalog(uri: str, warehouse: str) -> SqlCatalog:
     except (OperationalError, ProgrammingError, IntegrityError):
         # Another process created the catalog's tables between the library's look and its own.
         catalog = SqlCatalog("headrace", **options)
+    # Connections are closed when they have done their work: a pool would keep one open, and with it
+    # its lock, for as long as somebody holds on to the catalog.
+    catalog.engine.dispose()
+    catalog.engine = create_engine(uri, poolclass=NullPool)
     with contextlib.suppress(NamespaceAlreadyExistsError, IntegrityError):
         catalog.create_namespace(NAMESPACE)
     return catalog
