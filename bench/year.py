@@ -102,11 +102,14 @@ def judged(runs: dict[str, list[Run]], differing: dict[str, list[str]]) -> Year:
         )
 
     comparisons = [
-        against("", best, GOAL),
-        against(", our monitors left out", best, None, "monitors"),
-        against(", the same training left out", best, None, "training", theirs="training"),
-        *(against("", side, None) for side in PEERS if side != best),
-        against(", peer without the duties", "shortest", None),
+        # To the model: what we do after it no peer does.
+        against("", best, GOAL, "monitors"),
+        against(", our monitors included", best, None),
+        against(
+            ", the same training left out", best, None, "monitors", "training", theirs="training"
+        ),
+        *(against("", side, None, "monitors") for side in PEERS if side != best),
+        against(", peer without the duties", "shortest", None, "monitors"),
     ]
     return Year(comparisons, runs, differing)
 

@@ -141,9 +141,9 @@ def test_the_faster_peer_counts_and_the_answers_too():
         "shortest": runs(4.5, training=4.0),
     }
     first, monitors, training, other, shortest = judged(given, EQUAL).comparisons
-    assert (first.peer, first.ratio, first.met) == ("polars", 0.5, True)
-    assert monitors.ours_s == 9.0
-    assert (training.ours_s, training.peer_s) == (6.0, 1.0)
+    assert (first.peer, first.ours_s, first.peer_s, first.met) == ("polars", 9.0, 5.0, True)
+    assert monitors.ours_s == 10.0
+    assert (training.ours_s, training.peer_s) == (5.0, 1.0)
     assert (other.peer, other.goal, shortest.goal) == ("duckdb", None, None)
     assert not judged(given, EQUAL | {"polars": ["x: 1 rows differ"]}).comparisons[0].met
     assert not judged(given, {}).comparisons[0].answers_equal  # not compared is not equal
