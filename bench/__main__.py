@@ -22,11 +22,11 @@ long. A goal is met if the ratio is reached and the answers are equal.
 ## The year from deliveries to model
 
 Ours: `ingest` of every table, the views, the release, the model, and then the monitors, which no
-peer has and which are timed apart, in a process of its own with an empty home. Peers: scripts written by hand in Polars and in DuckDB (`bench/peers`, with
-notes on what was tried), of which the faster one counts. Both read the same deliveries from the
-same folder, feed and database: 367 different files, 730 days of two feeds, 3 tables. Imports are
-done before the clock starts, the files are in the page cache, the sides run in turn, and each time
-is the median of {repeat}.
+peer has and which are timed apart, in a process of its own with an empty home. Peers: scripts
+written by hand in Polars and in DuckDB (`bench/peers`, with notes on what was tried), of which
+the faster one counts. Both read the same deliveries from the same folder, feed and database: 367
+different files, 730 days of two feeds, 3 tables. Imports are done before the clock starts, the
+files are in the page cache, the sides run in turn, and each time is the median of {repeat}.
 
 The same duty is: every delivery read with its sha256; every row with its file and line; the times
 of the contracts, the 717 flights without a stated delay and the cancelled ones among them; some 40
