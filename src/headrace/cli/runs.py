@@ -32,7 +32,7 @@ def demo(*, as_json: Json = False) -> None:
                 pipeline.make_deliveries(home.deliveries / pipeline.name)
     run(as_json=as_json)
     if not as_json:
-        _what_next()
+        _what_next([pipeline.dataset.name for pipeline in project_pipelines()])
 
 
 @explained
@@ -85,7 +85,7 @@ def run(
         raise typer.Exit(BLOCKED)
 
 
-def _what_next() -> None:
+def _what_next(datasets: list[str]) -> None:
     bin_folder = os.path.relpath(Path(sys.argv[0]).parent)
     if shutil.which("headrace") == sys.argv[0]:
         bin_folder = ""
@@ -96,7 +96,7 @@ def _what_next() -> None:
             f"  {headrace} ui            the graph, the checks, the runs, in a browser\n"
             f"  {headrace} gate ls       what the gate held back, and why\n"
             f"  {headrace} dataset ls    what was released\n"
-            f"  {python} -c 'import headrace; print(headrace.open(\"flights_delay@latest\").df)'"
+            f"  {python} -c 'import headrace; print(headrace.open(\"{datasets[0]}@latest\").df)'"
         ),
         soft_wrap=True,
     )
