@@ -86,11 +86,15 @@ def _string(_: Field, text: pa.Array) -> Cells:
 
 
 def _integer(_: Field, text: pa.Array) -> Cells:
-    return _cast(text, _INTEGER, partial(pc.cast, target_type=pa.int64()))
+    fits = pc.ascii_is_decimal(text)  # most columns have no sign, and this is cheaper to ask
+    if pc.all(fits).as_py() is False:
+        fits = pc.match_substring_regex(text, _INTEGER)
+    return _cast(text, fits, partial(pc.cast, target_type=pa.int64()))
 
 
 def _boolean(_: Field, text: pa.Array) -> Cells:
-    return _cast(text, "^(true|false)$", lambda cells: pc.equal(cells, "true"))
+    fits = pc.match_substring_regex(text, "^(true|false)$")
+    return _cast(text, fits, lambda cells: pc.equal(cells, "true"))
 
 
 def _timestamp(column: Field, text: pa.Array) -> Cells:
@@ -102,21 +106,17 @@ def _timestamp(column: Field, text: pa.Array) -> Cells:
         up = pc.add(floor, pa.scalar(1, pa.duration("us")))
         return pc.if_else(finer, up, floor) if column.round_up else floor
 
-    return _cast(text, _MOMENT, cast)
+    return _cast(text, pc.match_substring_regex(text, _MOMENT), cast)
 
 
 def _number(column: Field, text: pa.Array) -> Cells:
     if column.scale is not None:
         return _scaled(column, text)
-    cells = _cast(text, _number_pattern(text), partial(pc.cast, target_type=pa.float64()))
+    fits = pc.match_substring_regex(text, _NUMBER)
+    if pc.all(fits).as_py() is False:  # NaN and the infinities are rare, and numbers too
+        fits = pc.or_(fits, pc.match_substring_regex(text, _NOT_FINITE))
+    cells = _cast(text, fits, partial(pc.cast, target_type=pa.float64()))
     return cells if cells.wrong else normal(cells.values)
-
-
-def _number_pattern(text: pa.Array) -> str:
-    """The usual pattern if it fits all; NaN and the infinities are rare, and numbers too."""
-    if pc.all(pc.match_substring_regex(text, _NUMBER)).as_py() in (True, None):
-        return _NUMBER
-    return f"{_NUMBER}|{_NOT_FINITE}"
 
 
 def _scaled(column: Field, text: pa.Array) -> Cells:
@@ -125,7 +125,8 @@ def _scaled(column: Field, text: pa.Array) -> Cells:
     infinite = pc.and_(odd, pc.match_substring_regex(text, "(?i)inf"))
     quantise = _from_float if column.form == "float" else _from_text
     digits = pc.if_else(odd, pa.scalar(None, pa.string()), text)
-    cells = _cast(digits, _NUMBER, partial(quantise, scale=column.scale or 0))
+    fits = pc.match_substring_regex(digits, _NUMBER)
+    cells = _cast(digits, fits, partial(quantise, scale=column.scale or 0))
     for row in np.flatnonzero(_truth(infinite)):
         cells.problems.append((int(row), "infinity", "the value is infinite"))
     if not cells.wrong:
@@ -171,9 +172,8 @@ def _exactly(cell: str | None, scale: int) -> int | None:
     return quantum if -(2**63) <= quantum < 2**63 else None
 
 
-def _cast(text: pa.Array, pattern: str, cast: Callable[[pa.Array], pa.Array]) -> Cells:
-    """`cast` applied to the whole column; on failure, which rows fail."""
-    fits = pc.match_substring_regex(text, pattern)
+def _cast(text: pa.Array, fits: pa.Array, cast: Callable[[pa.Array], pa.Array]) -> Cells:
+    """`cast` applied to the whole column; rows that do not fit, or that it fails on, are wrong."""
     wrong: list[int] = []
     if pc.all(fits).as_py() is False:
         wrong = np.flatnonzero(_truth(pc.invert(fits))).tolist()

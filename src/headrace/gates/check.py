@@ -23,6 +23,15 @@ class Outcome:
     reason: str = ""
 
 
+def count_where(condition: str) -> str:
+    """An aggregate: rows for which `condition` is true.
+
+    `count(*) FILTER` would split every chunk by its condition, at twice the cost; `count_if` is
+    null where there are no rows.
+    """
+    return f"count(CASE WHEN {condition} THEN 1 END)"
+
+
 @dataclass(frozen=True)
 class Scope:
     """Which rows a check looks at, and the share of them that must pass."""
@@ -38,7 +47,7 @@ class Scope:
     def count(self, predicate: str = "") -> str:
         """An aggregate: rows in scope for which `predicate` is true."""
         condition = self.only(predicate)
-        return f"count(*) FILTER (WHERE {condition})" if condition else "count(*)"
+        return count_where(condition) if condition else "count(*)"
 
     def aggregate(self, call: str) -> str:
         return f"{call} FILTER (WHERE {self.where})" if self.where else call

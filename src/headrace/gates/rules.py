@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from headrace.contracts import Contract, Invariant
 from headrace.errors import DeclarationError
-from headrace.gates.check import Check, Outcome
+from headrace.gates.check import Check, Outcome, count_where
 from headrace.gates.columns import Columns
 from headrace.gates.plan import Plan, Rule
 from headrace.gates.suite import Expectation, Suite
@@ -72,7 +72,7 @@ def _invariant(invariant: Invariant, columns: Columns) -> Rule:
         check=Check(
             columns=tuple(named),
             expected=invariant.expression,
-            aggregates=("count(*)", f"count(*) FILTER (WHERE NOT {expression})"),
+            aggregates=("count(*)", count_where(f"NOT {expression}")),
             read=read,
             failing=f"NOT {expression}",
         ),
