@@ -4,6 +4,7 @@ Every step may be repeated: after a crash at any moment, the same call ends in t
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from headrace.errors import SourceError
 from headrace.home import Home
 from headrace.lake.account import account, current_verdicts, total
 from headrace.lake.fetch import Fetched, fetch_slots
+from headrace.lake.judges import Judges
 from headrace.lake.judging import Desk, table_rule
 from headrace.lake.landing import landed_delivery
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
@@ -148,17 +150,19 @@ def _is_done(run: _Run, slot: str) -> bool:
 
 def _judge_all(run: _Run, slots: Sequence[str]) -> None:
     stream = fetch_slots(run.table.source, slots, run.home)
+    writes: list[Future[Any]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="headrace-stage") as pool:
-        while chunk := list(islice(stream, _CHUNK)):
-            _deliver(run, chunk)
-            writes: list[Future[Any]] = []
-            desk = Desk(run.table, run.rule, run.home, partial(_submit, pool, writes))
-            rows = [row for fetched in chunk for row in _judge_slot(run, fetched, desk)]
-            for written in writes:
-                written.result()
-            with run.ledger.transaction():
-                for row in rows:
-                    run.ledger.judge(run.name, row)
+        contract, suite = run.table.contract, run.table.suite
+        desk = Desk(contract, suite, run.rule, run.home)
+        with Judges(desk, partial(_submit, pool, writes), run.total) as judges:
+            while chunk := list(islice(stream, _CHUNK)):
+                _deliver(run, chunk)
+                rows = _judge_chunk(run, chunk, judges)
+                while writes:
+                    writes.pop().result()
+                with run.ledger.transaction():
+                    for row in rows:
+                        run.ledger.judge(run.name, row)
 
 
 def _submit(pool: Executor, writes: list[Future[Any]], work: Callable[[], Any]) -> None:
@@ -182,17 +186,33 @@ def _deliver(run: _Run, chunk: Iterable[Fetched]) -> None:
             run.changed.add(slot)
 
 
-def _judge_slot(run: _Run, fetched: Fetched, desk: Desk) -> list[JudgementRow]:
-    if fetched.error is not None:
-        run.errors[fetched.slot] = fetched.error
-    run.visible[fetched.slot] = [landed.delivery.batch_id for landed in fetched.landed]
-    rows = [desk.judge(delivery) for delivery in _unjudged(run, fetched)]
-    for row in rows:
+def _judge_chunk(run: _Run, chunk: Sequence[Fetched], judges: Judges) -> list[JudgementRow]:
+    """Rows for the ledger; each slot is reported as soon as all of it is judged."""
+    todo: list[Delivery] = []
+    slots: list[Fetched] = []
+    waiting: Counter[str] = Counter()
+    rows: dict[str, list[JudgementRow]] = {}
+    for fetched in chunk:
+        if fetched.error is not None:
+            run.errors[fetched.slot] = fetched.error
+        run.visible[fetched.slot] = [landed.delivery.batch_id for landed in fetched.landed]
+        deliveries = _unjudged(run, fetched)
+        todo += deliveries
+        slots += [fetched] * len(deliveries)
+        waiting[fetched.slot] += len(deliveries)
+        rows.setdefault(fetched.slot, [])
+        if not deliveries:
+            _report(run, fetched, ())
+    for place, row in judges.judge(todo):
+        fetched = slots[place]
+        rows[fetched.slot].append(row)
         before = run.judged.get(row.batch_id)
         if before is None or before.verdict != row.verdict:
             run.changed.add(fetched.slot)
-    _report(run, fetched, rows)
-    return rows
+        waiting[fetched.slot] -= 1
+        if not waiting[fetched.slot]:
+            _report(run, fetched, rows[fetched.slot])
+    return [row for found in rows.values() for row in found]
 
 
 def _unjudged(run: _Run, fetched: Fetched) -> list[Delivery]:

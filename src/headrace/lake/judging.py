@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import call
 from typing import Any
 
 import pyarrow as pa
 
 from headrace.clock import now_us
-from headrace.contracts import conform
-from headrace.gates import Judgement, Result, Verdict, judge
+from headrace.contracts import Contract, conform
+from headrace.gates import Judgement, Result, Suite, Verdict, judge
 from headrace.home import Home
 from headrace.lake.ledger import JudgementRow
 from headrace.lake.slots import PUBLISHABLE
@@ -27,6 +28,9 @@ def table_rule(table: Table) -> str:
     return rule_hash(table.contract, table.suite, PARSER_VERSION)
 
 
+Write = Callable[[Callable[[], Any]], Any]
+
+
 @dataclass(frozen=True)
 class Desk:
     """What judging one table's deliveries needs.
@@ -37,34 +41,50 @@ class Desk:
             everything given to it is done.
     """
 
-    table: Table
+    contract: Contract
+    suite: Suite
     rule: str
     home: Home
-    write: Callable[[Callable[[], Any]], Any]
+    write: Write = call
+
+    @property
+    def name(self) -> str:
+        """The table's."""
+        return self.contract.table
 
     def judge(self, delivery: Delivery) -> JudgementRow:
         """Judge, and write the rows. Whatever crashes is an ERROR, never a pass."""
-        contract = self.table.contract
         try:
-            rows = read_rows(delivery, null_tokens=contract.null_tokens)
-            conformed = conform(contract, rows, delivery.batch_id)
-            judgement = judge(self.table.suite, contract, conformed)
+            rows = read_rows(delivery, null_tokens=self.contract.null_tokens)
+            conformed = conform(self.contract, rows, delivery.batch_id)
+            judgement = judge(self.suite, self.contract, conformed)
         except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
-            return _row(delivery, self.rule, _crashed(self.table, delivery, error))
+            return _row(delivery, self.rule, self._crashed(delivery, error))
         return self._staged(delivery, _accounted(judgement))
 
     def _staged(self, delivery: Delivery, judgement: Judgement) -> JudgementRow:
-        contract, batch_id = self.table.contract, delivery.batch_id
-        at = (self.home, self.table.name, batch_id, self.rule)
+        batch_id = delivery.batch_id
+        at = (self.home, self.name, batch_id, self.rule)
         staged = kept = ""
         if judgement.verdict.value in PUBLISHABLE and _count(judgement.passing):
             passing = judgement.passing
-            self.write(partial(stage, self.home, contract, batch_id, self.rule, passing))
+            self.write(partial(stage, self.home, self.contract, batch_id, self.rule, passing))
             staged = str(staged_path(*at))
         if _count(judgement.quarantined):
             self.write(partial(quarantine, *at, judgement.quarantined))
             kept = str(quarantine_path(*at))
         return _row(delivery, self.rule, judgement, staged, kept)
+
+    def _crashed(self, delivery: Delivery, error: Exception) -> Judgement:
+        empty = Judgement(
+            verdict=Verdict.ERROR,
+            results=(),
+            suite=self.suite.name,
+            suite_hash=self.suite.hash,
+            contract_hash=self.contract.hash,
+            delivered=_countable(delivery),
+        )
+        return _error(empty, f"judging {delivery.origin} crashed: {type(error).__name__}: {error}")
 
 
 def _row(
@@ -100,18 +120,6 @@ def _accounted(judgement: Judgement) -> Judgement:
         judgement,
         f"{unique} rows were delivered and {seen} came out of the gate; none may get lost",
     )
-
-
-def _crashed(table: Table, delivery: Delivery, error: Exception) -> Judgement:
-    empty = Judgement(
-        verdict=Verdict.ERROR,
-        results=(),
-        suite=table.suite.name,
-        suite_hash=table.suite.hash,
-        contract_hash=table.contract.hash,
-        delivered=_countable(delivery),
-    )
-    return _error(empty, f"judging {delivery.origin} crashed: {type(error).__name__}: {error}")
 
 
 def _error(judgement: Judgement, reason: str) -> Judgement:

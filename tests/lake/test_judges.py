@@ -1,0 +1,127 @@
+"""Judging with a second process beside: the same rows, whatever becomes of it."""
+
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+
+import headrace.lake.judges as judges
+from headrace.lake.ingest import ingest
+from headrace.lake.judges import Judges
+from headrace.lake.judging import Desk, table_rule
+from headrace.lake.ledger import Ledger
+from headrace.lake.status import table_status
+from tests.lake.kit import ROWS, SLOTS, balanced
+
+VALUES = [[1, 2, 3], [4, 5000, 6], [7, -1], [], [8, "x"]]  # passes, quarantines, blocks, broken
+
+
+@pytest.fixture
+def helper(monkeypatch):
+    helper = judges.Helper()
+    monkeypatch.setattr(judges, "WORTH_IT", 1)
+    monkeypatch.setattr(judges, "_cores", lambda: 2)
+    monkeypatch.setattr(judges, "_HELPER", helper)
+    yield helper
+    helper.stop()
+
+
+@pytest.fixture
+def desk(meter):
+    table = meter.table
+    return Desk(table.contract, table.suite, table_rule(table), meter.home)
+
+
+def write(work):
+    work()
+
+
+def deliveries(meter, days=SLOTS):
+    for number, slot in enumerate(days):
+        meter.drop(slot, VALUES[number % len(VALUES)])
+    return [d for slot in days for d in meter.table.source.deliveries(slot)]
+
+
+def judged(desk, given, expected=100):
+    """Rows in the order of `given`; the helper is there before the first is judged."""
+    with Judges(desk, write, expected) as crew:
+        crew.wait()
+        found = dict(crew.judge(given))
+    assert sorted(found) == list(range(len(given)))
+    return [replace(found[place], judged_at=0) for place in range(len(given))]
+
+
+def spied(monkeypatch, helper, before=lambda: None):
+    """What the helper answered."""
+    answers, ask = [], helper.judge
+
+    def judge(desk, delivery):
+        before()
+        answers.append(ask(desk, delivery))
+        return answers[-1]
+
+    monkeypatch.setattr(helper, "judge", judge)
+    return answers
+
+
+def test_rows_are_the_same_whoever_judges(meter, desk, helper, monkeypatch):
+    given = deliveries(meter) * 20
+    answers = spied(monkeypatch, helper)
+    rows = judged(desk, given)
+    assert len([answer for answer in answers if answer is not None]) > 1
+    assert rows == [replace(desk.judge(delivery), judged_at=0) for delivery in given]
+    assert {row.verdict for row in rows} == {"PASS", "QUARANTINE", "BLOCK"}
+
+
+def test_what_a_killed_helper_had_in_hand_is_judged_here(meter, desk, helper, monkeypatch):
+    given = deliveries(meter) * 20
+    answers = spied(monkeypatch, helper, lambda: len(answers) == 2 and kill(helper))
+    rows = judged(desk, given)
+    assert answers[-1] is None
+    assert rows == [replace(desk.judge(delivery), judged_at=0) for delivery in given]
+    again = spied(monkeypatch, helper)  # another one is started by the next who need one
+    judged(desk, given)
+    assert None not in again
+
+
+def kill(helper):
+    os.kill(helper._process.pid, signal.SIGKILL)
+    helper._process.wait()
+
+
+@pytest.mark.parametrize("interpreter", ["/no/such/python", "/bin/false"])
+def test_without_an_interpreter_all_is_judged_here(meter, desk, helper, monkeypatch, interpreter):
+    monkeypatch.setattr(judges.sys, "executable", interpreter)
+    answers = spied(monkeypatch, helper)
+    assert len(judged(desk, deliveries(meter))) == len(SLOTS)
+    assert answers == []
+
+
+def test_few_deliveries_are_judged_here(meter, desk, helper, monkeypatch):
+    monkeypatch.setattr(judges, "WORTH_IT", 64)
+    answers = spied(monkeypatch, helper)
+    judged(desk, deliveries(meter), expected=63)
+    assert answers == []
+    assert helper._process is None
+
+
+def test_two_at_once_do_not_share_the_helper(meter, desk, helper):
+    with Judges(desk, write, 100) as first, Judges(desk, write, 100) as second:
+        assert first.wait()
+        assert not second.wait()
+    with Judges(desk, write, 100) as third:
+        assert third.wait()
+
+
+def test_a_run_with_help_publishes_every_slot(meter, helper):
+    meter.drop_all()
+    seen = []
+    results = ingest(meter.table, SLOTS, meter.home, on_slot=seen.append)
+    assert [(r.slot, r.state, r.published) for r in results] == [
+        (slot, "published", ROWS) for slot in SLOTS
+    ]
+    assert [progress.done for progress in seen] == list(range(1, len(SLOTS) + 1))
+    assert balanced(table_status(meter.home, meter.table))
+    with Ledger(meter.home) as ledger:
+        assert len(ledger.judgements("meter")) == len(SLOTS)
