@@ -42,8 +42,8 @@ which makes them the same models.
 What only ours does, inside its time: keep the delivered bytes; sync every file and ledger row, so
 that a crash at any moment loses nothing; verdicts with reasons and failing rows; one Iceberg commit
 a table; views that are renewed by the day; content hash and manifest; metrics by segment with
-bootstrap intervals, the stand against the champion. Both sides use two cores, Polars by threads, ours
-by a second process that judges deliveries; memory and processor time are of all processes together.
+bootstrap intervals, the stand against the champion. Both use two cores, Polars by threads, ours by
+a second process that judges deliveries; memory and processor time are of all processes together.
 
 {table}
 
