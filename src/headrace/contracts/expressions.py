@@ -2,7 +2,6 @@
 
 import json
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +24,6 @@ _TYPES: dict[str, tuple[str, frozenset[str]]] = {
 }
 # Functions that read DuckDB's own time-zone data, which is not the pinned table.
 _ZONED = frozenset({"timezone", "timezone_hour", "timezone_minute", "make_timestamptz"})
-# DuckDB's advice is `sql()`, which binds twice: for a batch of a day the copy is much cheaper.
-warnings.filterwarnings("ignore", "Arrow output on a DB-API result makes", UserWarning)
 _local = threading.local()
 MOST_PREPARED = 16  # sets of expressions that a thread keeps planned
 
@@ -58,7 +55,7 @@ class _Prepared:
     def evaluate(self, table: pa.Table) -> pa.Table:
         self.stream.table = table
         try:
-            return self.connection.execute("EXECUTE derived").to_arrow_table()
+            return self.connection.sql("EXECUTE derived").to_arrow_table()
         finally:
             self.stream.table = None
 
