@@ -1,10 +1,11 @@
 """What a request must hold: the spine's columns, in the types of its table (rule 18)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -12,7 +13,9 @@ from headrace.clock import iso, to_us
 from headrace.contracts.cells import EXPECTED, parse
 from headrace.contracts.model import Contract, Field
 from headrace.errors import HeadraceError
+from headrace.features.content import Cell
 from headrace.features.spec import Spine
+from headrace.serving.cell import OTHER, Convert, converter, stored
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "integer": (int,),
@@ -21,10 +24,20 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "timestamp": (datetime, str),
     "boolean": (bool,),
 }
+Refusal: TypeAlias = Callable[..., HeadraceError]
 
 
 class RequestError(HeadraceError):
-    """A request lacks a value, or holds one that the spine's table could not hold."""
+    """A request lacks a value, or holds one that the spine's table could not hold.
+
+    `field` is the column, where it is one; `number` the request's place among those asked together.
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", fix: str = "", field: str = "", number: int = 0
+    ) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.field, self.number = field, number
 
 
 @dataclass(frozen=True)
@@ -48,67 +61,119 @@ class RequestSchema:
         """Arrow types of the columns, and of `t`."""
         return {field.name: field.arrow_type for field in self.fields} | {"t": pa.int64()}
 
-    def table(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> pa.Table:
-        """(request, t) pairs as a spine: one row each, in order; `t` in microseconds UTC.
+    @cached_property
+    def defaults(self) -> Mapping[str, object]:
+        """What a column has that a request leaves out."""
+        declared: Mapping[str, object] = getattr(self.spine, "defaults", {})
+        return declared
 
-        Values are in the column's unit and go through the parser of deliveries: the quantiser, the
-        bounds and the null tokens are those of the table.
+    def nullable(self, field: Field) -> bool:
+        return not field.required and field.name not in self.key
+
+    def cells(self, request: Mapping[str, object], number: int = 0) -> tuple[Cell, ...]:
+        """The request as the table stores it, in the order of `fields`.
+
+        Values are in the column's unit and become what the parser of deliveries makes of them: the
+        quantiser, the bounds and the null tokens are those of the table. Scaled numbers are
+        integers, timestamps integer microseconds UTC. `number` is for messages.
 
         Raises:
             RequestError: a value is missing, unknown, of another type, or out of bounds.
         """
-        for number, (request, _) in enumerate(requests):
-            self._check_names(request, number)
-        columns = [
-            self._column(field, [r[field.name] for r, _ in requests]) for field in self.fields
+        if request.keys() != self._names:
+            request = self._complete(request, number)
+        found = []
+        for field, convert in self._converters:
+            value = convert(request[field.name])
+            if value is OTHER:
+                value = self._parsed(field, request[field.name], number)
+            found.append(value)
+        return tuple(found)  # type: ignore[arg-type]  # what converters give, but for OTHER
+
+    def table(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> pa.Table:
+        """(request, t) pairs as a spine: one row each, in order; `t` in microseconds UTC.
+
+        Raises:
+            RequestError: as `cells` does.
+        """
+        rows = [self.cells(request, number) for number, (request, _) in enumerate(requests)]
+        columns = list(zip(*rows, strict=True)) or [()] * len(self.fields)
+        arrays = [
+            pa.array(column, field.arrow_type)
+            for column, field in zip(columns, self.fields, strict=True)
         ]
         moments = pa.array([at for _, at in requests], pa.int64())
-        return pa.table([*columns, moments], names=list(self.types))
+        return pa.table([*arrays, moments], names=list(self.types))
 
-    def _check_names(self, request: Mapping[str, object], number: int) -> None:
-        names = {field.name for field in self.fields}
-        missing, unknown = names - request.keys(), request.keys() - names
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(field.name for field in self.fields)
+
+    @cached_property
+    def _converters(self) -> tuple[tuple[Field, Convert], ...]:
+        return tuple(
+            (field, converter(field, nullable=self.nullable(field))) for field in self.fields
+        )
+
+    def _complete(self, request: Mapping[str, object], number: int) -> Mapping[str, object]:
+        """With the declared defaults of what it leaves out."""
+        missing = sorted(self._names - request.keys() - self.defaults.keys())
+        unknown = sorted(request.keys() - self._names)
         if missing or unknown:
-            what = f"lacks {sorted(missing)}" if missing else f"has unknown {sorted(unknown)}"
+            what = f"lacks {missing}" if missing else f"has unknown {unknown}"
             raise RequestError(
                 f"the request {what}",
                 where=f"request {number}, spine {self.spine.table}",
-                fix=f"give {', '.join(self.types)} and nothing else; None where there is no value",
+                fix=f"give {', '.join(f.name for f in self.fields)} and nothing else; null (None)"
+                " where there is no value",
+                field=(missing or unknown)[0],
+                number=number,
             )
+        return {**self.defaults, **request}
 
-    def _column(self, field: Field, values: Sequence[object]) -> pa.Array:
-        cells = parse(field, pa.array([_text(field, value) for value in values], pa.string()))
+    def _parsed(self, field: Field, value: object, number: int) -> Cell:
+        """By the parser of deliveries, which is slow for one value and knows all of them."""
+
+        def refusal(reason: str = "") -> RequestError:
+            return _refusal(field, value, number, reason)
+
+        text = _text(field, value, refusal)
+        cells = parse(field, pa.array([text], pa.string()))
         if cells.wrong:
-            raise _refusal(field, values[cells.wrong[0]])
+            raise refusal()
         if cells.problems:
-            row, _, reason = cells.problems[0]
-            raise _refusal(field, values[row], reason)
-        if cells.values.null_count and (field.required or field.name in self.key):
-            raise _refusal(field, None, "it may not be null")
-        return cells.values
+            raise refusal(cells.problems[0][2])
+        if cells.values.null_count and not self.nullable(field):
+            raise refusal("it may not be null")
+        return stored(cells.values[0].as_py())
 
 
-def _text(field: Field, value: object) -> str | None:
+def _text(field: Field, value: object, refusal: Refusal) -> str | None:
     """The value as a delivery would write it."""
     if value is None:
         return None
     if not isinstance(value, _TYPES[field.type]) or (
         isinstance(value, bool) and field.type != "boolean"
     ):
-        raise _refusal(field, value)
+        raise refusal()
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
         if value.tzinfo is None:
-            raise _refusal(field, value, "it has no time zone")
+            raise refusal("it has no time zone")
         return iso(to_us(value))
-    return repr(value) if isinstance(value, float) else str(value)
+    text = repr(value) if isinstance(value, float) else str(value)
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise refusal("it has half a surrogate pair, which is no text")
+    return text
 
 
-def _refusal(field: Field, value: object, reason: str = "") -> RequestError:
+def _refusal(field: Field, value: object, number: int, reason: str) -> RequestError:
     expected = EXPECTED.get(field.type, "a text")
     return RequestError(
         f"{field.name} is {value!r}" + (f": {reason}" if reason else ""),
-        where="a request",
+        where=f"request {number}",
         fix=f"give {expected} ({field.says})",
+        field=field.name,
+        number=number,
     )
