@@ -1,0 +1,74 @@
+"""Rows on their way between workers: Arrow tables as bytes, each addressed to one group.
+
+The engine moves bytes that it does not look into. So no engine's idea of a time zone, of null, NaN
+or -0 can touch a value, any number of different tables can meet in one group, and Sail and Spark
+run one plan.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.features.arrays import Ints, stable_order
+
+# `to` is the group that the rows are for, `kind` says what they are there.
+MESSAGE = pa.schema([("to", pa.int64()), ("kind", pa.int64()), ("data", pa.binary())])
+MESSAGE_DDL = "to long, kind long, data binary"
+PACKED = pa.schema([("packed", pa.binary())])
+PACKED_DDL = "packed binary"
+# So many rows are taken in at once before they are dealt out; bounds a sender's memory.
+CHUNK = 2**17
+
+
+def pack(rows: pa.Table) -> bytes:
+    """A table as an Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows.combine_chunks())
+    return bytes(sink.getvalue())
+
+
+def unpack(data: pa.ChunkedArray | pa.Array) -> list[pa.Table]:
+    """The tables of a column of Arrow streams."""
+    return [pa.ipc.open_stream(value.as_buffer()).read_all() for value in data]
+
+
+def of_kind(messages: pa.Table, kind: int) -> pa.Table | None:
+    """The rows of all messages of that kind; None if there are none."""
+    chosen = messages.filter(pa.array(np.asarray(messages["kind"]) == kind))
+    return pa.concat_tables(unpack(chosen["data"])) if chosen.num_rows else None
+
+
+def letters(rows: pa.Table, groups: Ints, kind: int) -> pa.RecordBatch:
+    """One message for each group that has rows; rows whose group is -1 go nowhere."""
+    size = int(groups.max(initial=-1)) + 1
+    order = stable_order(groups + 1, size + 1)
+    ends = np.cumsum(np.bincount(groups + 1, minlength=size + 1))
+    dealt = rows.take(pa.array(order))
+    used = [g for g in range(size) if ends[g + 1] > ends[g]]
+    data = [pack(dealt.slice(ends[g], ends[g + 1] - ends[g])) for g in used]
+    columns = [pa.array(used, pa.int64()), pa.array([kind] * len(used), pa.int64())]
+    return pa.record_batch([*columns, pa.array(data, pa.binary())], schema=MESSAGE)
+
+
+def chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """What a worker is given, as tables of about `CHUNK` rows; packed tables are opened."""
+    held: list[pa.Table] = []
+    rows = 0
+    for batch in batches:
+        packed = batch.schema.names == PACKED.names
+        found = unpack(batch.column(0)) if packed else [pa.Table.from_batches([batch])]
+        for table in found:
+            held, rows = [*held, table], rows + table.num_rows
+            if rows >= CHUNK:
+                yield pa.concat_tables(held)
+                held, rows = [], 0
+    if rows:
+        yield pa.concat_tables(held)
+
+
+def packed(rows: pa.Table) -> pa.Table:
+    """A table to be sent from here: its rows in pieces, opened again by `chunks`."""
+    pieces = [rows.slice(start, CHUNK) for start in range(0, rows.num_rows, CHUNK)]
+    return pa.table([pa.array([pack(piece) for piece in pieces], pa.binary())], schema=PACKED)

@@ -1,0 +1,83 @@
+"""Sessions with a cluster, and its errors as ours."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from headrace import errors
+from headrace.errors import HeadraceError
+
+# pyspark.sql.connect's, which are not imported before a session is asked for.
+Session: TypeAlias = Any
+DataFrame: TypeAlias = Any
+
+_RAISED = re.compile(
+    r"headrace\.errors\.(\w+): (.*)((?:\n  where: .*)?)((?:\n  fix:   .*)?)", re.MULTILINE
+)
+
+
+def connect(url: str) -> Session:
+    """A session with the Spark Connect server at `url`, as in `sc://host:15002`.
+
+    Its workers need Headrace itself, and the modules that row transforms live in.
+    """
+    with quiet(), needs("pyspark.sql.connect.session", "pyspark-client"):
+        from pyspark.sql.connect.session import SparkSession
+
+        return SparkSession.builder.remote(url).create()
+
+
+@contextmanager
+def sail() -> Iterator[Session]:
+    """A session with a Sail server in this process: a cluster of one machine, without Java."""
+    with needs("pysail.spark", "pysail"):
+        from pysail.spark import SparkConnectServer
+    server = SparkConnectServer("127.0.0.1", 0)
+    server.start(background=True)
+    _, port = server.listening_address
+    try:
+        session = connect(f"sc://127.0.0.1:{port}")
+        try:
+            yield session
+        finally:
+            session.stop()
+    finally:
+        server.stop()
+
+
+@contextmanager
+def needs(module: str, package: str) -> Iterator[None]:
+    """Say how to install what an import did not find."""
+    try:
+        yield
+    except ImportError as error:
+        raise HeadraceError(
+            f"{module} is not to be imported: {error}",
+            where="a session with a cluster",
+            fix=f"pip install 'headrace[cluster]', which brings {package}",
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """PySpark 4.2 warns at every turn that pandas 3 is new to it; no pandas is used here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
+        yield
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Raise as itself what a worker raised; a cluster tells it only as text."""
+    try:
+        with quiet():
+            yield
+    except Exception as error:
+        found = _RAISED.search(str(error))
+        kind = getattr(errors, found[1], None) if found else None
+        if found is None or kind is None:
+            raise
+        where, fix = (part.partition(":")[2].strip() for part in found.groups()[2:])
+        raise kind(found[2], where=where, fix=fix) from error

@@ -1,0 +1,116 @@
+"""First on the cluster: which versions of a key are visible when, over all rows of that key.
+
+Rows meet by primary key, because a correction may move a row to another entity: only what comes
+out of here is dealt out by entity.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.cluster.job import VERSIONS, Job, Join
+from headrace.cluster.messages import MESSAGE, chunks, letters, of_kind
+from headrace.cluster.shards import shards_of
+from headrace.errors import HeadraceError
+from headrace.features.arrays import Ints, key_ranks, values_of, whole
+from headrace.features.resolve import (
+    Versions,
+    _NeedsContent,
+    event_order,
+    resolve,
+    sequences,
+)
+from headrace.features.shapes import TIMESTAMP, TableShape
+
+# When a version happened, from when it is visible, and when it is superseded.
+MOMENTS = (":e", ":k", ":x")
+_TIMES = ("event_time", "known_at", "committed_at")
+
+
+def send_rows(job: Job, table: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Rows of a table to the shards of their primary keys."""
+    shape = job.shapes[table]
+    first = job.tables.index(table) * job.shards
+    for rows in chunks(batches):
+        typed = as_declared(shape, rows)
+        shards = shards_of([typed[name] for name in shape.primary_key], job.shards)
+        # A null key is refused where versions are resolved, with the error of the other hosts.
+        yield letters(typed, first + np.maximum(shards, 0), VERSIONS)
+
+
+def as_declared(shape: TableShape, rows: pa.Table) -> pa.Table:
+    """The types of the contract, whichever the engine has for the same values."""
+
+    def declared(name: str) -> pa.Array:
+        array = whole(rows[name])
+        if name in shape.columns:
+            return array.cast(shape.columns[name].type)
+        is_time = name in _TIMES and pa.types.is_timestamp(array.type)
+        return array.cast(TIMESTAMP) if is_time else array
+
+    return pa.table({name: declared(name) for name in rows.column_names})
+
+
+def resolve_group(job: Job, messages: pa.Table) -> pa.Table:
+    """Versions of one shard of keys, to the shards of their entities, for every join."""
+    table = job.tables[messages["to"][0].as_py() // job.shards]
+    rows = of_kind(messages, VERSIONS)
+    assert rows is not None
+    versions = _resolved(job, table, rows)
+    flat = flatten(versions, job.needed(table))
+    sent = [
+        letters(flat, _entity_groups(job, number, flat), VERSIONS)
+        for number, join in enumerate(job.joins)
+        if join.table == table
+    ]
+    return pa.Table.from_batches(sent, MESSAGE)
+
+
+def _resolved(job: Job, table: str, rows: pa.Table) -> Versions:
+    shape = job.shapes[table]
+    try:
+        return resolve(shape, rows, job.mode, complete=set(shape.columns) <= set(rows.column_names))
+    except _NeedsContent as error:
+        raise HeadraceError(
+            "two rows equal in primary key, known_at and sequence came up while the job ran",
+            where=f"table {table}",
+            fix="read one snapshot of the table, not its moving end",
+        ) from error
+
+
+def _entity_groups(job: Job, number: int, flat: pa.Table) -> Ints:
+    join = job.joins[number]
+    kinds = [job.spine.field(name).type for name in join.spine_entity]
+    columns = [
+        whole(flat[name]).cast(kind.value_type if pa.types.is_dictionary(kind) else kind)
+        for name, kind in zip(join.entity, kinds, strict=True)
+    ]
+    shards = shards_of(columns, job.shards)
+    return np.where(shards < 0, -1, number * job.shards + shards)
+
+
+def flatten(versions: Versions, columns: list[str]) -> pa.Table:
+    """Visible versions as rows: the columns, then `MOMENTS`."""
+    moments = (versions.e, versions.k, versions.x)
+    picked = versions.table.select(columns).take(pa.array(versions.rows))
+    for name, values in zip(MOMENTS, moments, strict=True):
+        picked = picked.append_column(name, pa.array(values, pa.int64()))
+    return picked
+
+
+def gather(job: Job, join: Join, flat: pa.Table | None) -> Versions:
+    """Versions that came from many shards of keys, in event order again (rule 7)."""
+    shape = job.shapes[join.table]
+    rows = nothing(job, join.table) if flat is None else flat
+    e, k, x = (np.asarray(values_of(rows[name]).data, dtype=np.int64) for name in MOMENTS)
+    keys = key_ranks([rows[name] for name in shape.primary_key]) if len(e) else e
+    order = event_order(e, sequences(shape, rows), keys)
+    return Versions(shape, rows, order, e[order], k[order], x[order])
+
+
+def nothing(job: Job, table: str) -> pa.Table:
+    """No versions, with the types of versions."""
+    columns = job.shapes[table].columns
+    fields = [(name, columns[name].type) for name in job.needed(table)]
+    return pa.schema(fields + [(name, pa.int64()) for name in MOMENTS]).empty_table()
