@@ -16,6 +16,7 @@ ORDER = [
     "contracts",
     "gates",
     "lake",
+    "streams",
     "features",
     "datasets",
     "models",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from headrace.contracts.cells import EXPECTED, Cells, parse
 from headrace.contracts.derive import DerivationFailed, derive
@@ -15,6 +16,11 @@ from headrace.contracts.repeats import Repeats, find_repeats
 from headrace.sources.rows import RawRows, shortened
 
 MOST_LISTED = 100  # violations spelled out in full; the rest is counted
+# Rules of rows that could not even be typed: what their cells say cannot be compared.
+UNTYPED = frozenset({"type", "undeclared", "doubled", "derivation"})
+# Rows of one delivery that may fail an expression before the whole delivery is at fault: each one
+# costs another evaluation.
+MOST_UNDERIVABLE = 50
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ class _Work:
 
     contract: Contract
     rows: RawRows
+    by_row: bool = False
     columns: dict[str, pa.Array] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
     count: int = 0
@@ -91,15 +98,23 @@ class _Work:
         self.problems.setdefault(row, []).append(problem)
 
 
-def conform(contract: Contract, rows: RawRows, batch_id: str) -> Conformed:
-    """The rows of one delivery under `contract`. Data never raises; it is reported."""
-    work = _Work(contract, rows)
-    work.violate(
-        Violation("", m.line, "a whole row", f"{shortened(m.text)} ({m.why})")
-        for m in rows.malformed
-    )
-    if rows.columns:
-        _check_columns(work)
+def conform(contract: Contract, rows: RawRows, batch_id: str, *, by_row: bool = False) -> Conformed:
+    """The rows of one delivery under `contract`. Data never raises; it is reported.
+
+    With `by_row`, for events, which stand alone, what is wrong with a row is held against that row
+    and not against the delivery: it is among `bad_rows` where it would have been a violation. What
+    is no row at all is then the caller's, who has `rows.malformed`.
+    """
+    work = _Work(contract, rows, by_row)
+    if by_row:
+        _note_undeclared(work)
+    else:
+        work.violate(
+            Violation("", m.line, "a whole row", f"{shortened(m.text)} ({m.why})")
+            for m in rows.malformed
+        )
+        if rows.columns:
+            _check_columns(work)
     _parse(work)
     if work.broken():
         return _result(work, None, 0)
@@ -135,6 +150,29 @@ def _check_columns(work: _Work) -> None:
         for name in unknown
         if name not in renamed.values()
     )
+
+
+def _note_undeclared(work: _Work) -> None:
+    """Rows with a field that the contract does not know, or with two names of one field."""
+    table = work.rows.table
+    declared = [(column.name, *column.aliases) for column in work.contract.delivered]
+    known = {name for names in declared for name in names}
+    for name in work.rows.columns:
+        if name not in known:
+            for row in np.flatnonzero(_present(table, name)):
+                work.note(int(row), "undeclared", f"undeclared field {name!r}", name)
+    for names in declared:
+        found = [name for name in names if name in work.rows.columns]
+        if len(found) > 1:
+            given = sum(_present(table, name).astype(np.int64) for name in found)
+            for row in np.flatnonzero(given > 1):
+                reason = f"one field under several names: {', '.join(found)}"
+                work.note(int(row), "doubled", reason, names[0])
+
+
+def _present(table: pa.Table, name: str) -> NDArray[np.bool_]:
+    valid: NDArray[np.bool_] = table.column(name).is_valid().to_numpy()
+    return valid
 
 
 def _renames(missing: list[Field], unknown: list[str]) -> dict[str, str]:
@@ -174,8 +212,12 @@ def _parse(work: _Work) -> None:
         text = _text(work.rows, column)
         if text is None:
             work.columns[column.name] = pa.nulls(work.rows.table.num_rows, column.arrow_type)
+            if work.by_row and not column.may_be_absent:
+                _keep(work, column, Cells(work.columns[column.name]))
             continue
         cells = parse(column, text)
+        if work.by_row and cells.wrong:
+            cells = _without_wrong(work, column, text, cells.wrong)
         listed = cells.wrong[:MOST_LISTED]
         expected = f"{EXPECTED.get(column.type, column.type)} ({column.says})"
         work.violate(
@@ -188,12 +230,25 @@ def _parse(work: _Work) -> None:
         _keep(work, column, cells)
 
 
+def _without_wrong(work: _Work, column: Field, text: pa.Array, wrong: list[int]) -> Cells:
+    """The column with null for what is not of its type, which is noted against its row."""
+    for row in wrong:
+        got = repr(shortened(str(text[row].as_py())))
+        expected = f"{EXPECTED.get(column.type, column.type)} ({column.says})"
+        reason = f"{column.name}: expected {expected}, got {got}"
+        work.note(row, "type", reason, column.name)
+    bad = np.zeros(len(text), bool)
+    bad[wrong] = True
+    return parse(column, pc.if_else(pa.array(bad), pa.scalar(None, pa.string()), text))
+
+
 def _text(rows: RawRows, column: Field) -> pa.Array | None:
-    for name in (column.name, *column.aliases):
-        if name in rows.columns:
-            chunks = rows.table.column(name)
-            return chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
-    return None
+    """The delivered column; where rows differ in the name they use for it, whichever they give."""
+    found = [name for name in (column.name, *column.aliases) if name in rows.columns]
+    if not found:
+        return None
+    arrays = [rows.table.column(name).combine_chunks() for name in found]
+    return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 
 
 def _keep(work: _Work, column: Field, cells: Cells) -> None:
@@ -218,15 +273,29 @@ def _derive(work: _Work) -> None:
     """Derive from what can be used: a value that is infinite or too great counts as null."""
     usable = dict(work.columns)
     for name, rows in _unusable(work).items():
-        mask = np.zeros(work.rows.table.num_rows, bool)
-        mask[rows] = True
-        usable[name] = pc.if_else(pa.array(mask), pa.scalar(None, usable[name].type), usable[name])
-    try:
-        for column, cells in derive(work.contract, usable):
-            _keep(work, column, cells)
-    except DerivationFailed as failed:
-        expected = "a value that can be derived"
-        work.violate([Violation(failed.field, work.line(failed.row), expected, failed.why)])
+        usable[name] = _nulled(usable[name], rows)
+    underivable: list[int] = []
+    while True:
+        try:
+            made = list(derive(work.contract, dict(usable)))
+        except DerivationFailed as failed:
+            if not work.by_row or len(underivable) == MOST_UNDERIVABLE:
+                expected = "a value that can be derived"
+                work.violate([Violation(failed.field, work.line(failed.row), expected, failed.why)])
+                return
+            underivable.append(failed.row)
+            work.note(failed.row, "derivation", f"{failed.field}: {failed.why}", failed.field)
+            usable = {name: _nulled(column, [failed.row]) for name, column in usable.items()}
+        else:
+            break
+    for column, cells in made:
+        _keep(work, column, cells)
+
+
+def _nulled(column: pa.Array, rows: list[int]) -> pa.Array:
+    mask = np.zeros(len(column), bool)
+    mask[rows] = True
+    return pc.if_else(pa.array(mask), pa.scalar(None, column.type), column)
 
 
 def _unusable(work: _Work) -> Mapping[str, list[int]]:
@@ -264,9 +333,32 @@ def _repeats(work: _Work) -> Repeats:
         identity += ["known_at", *([work.contract.sequence] if work.contract.sequence else [])]
     table = pa.table(work.columns)
     repeats = find_repeats(table, identity or content, content, "known_at" if identity else None)
+    if work.by_row:
+        return _repeats_of_typed(work, repeats)
     if work.contract.primary_key:
         work.violate(_clash(work, *clash) for clash in repeats.clashes)
     return repeats
+
+
+def _repeats_of_typed(work: _Work, repeats: Repeats) -> Repeats:
+    """Repeats among rows that could be typed; rows that clash are noted, both of them.
+
+    Which of the two came first must not matter, so neither is kept.
+    """
+    untyped = {
+        row
+        for row, problems in work.problems.items()
+        if any(problem.rule in UNTYPED for problem in problems)
+    }
+    clashing: dict[int, int] = {}
+    for one, other, _ in repeats.clashes:
+        if work.contract.primary_key and one not in untyped and other not in untyped:
+            clashing.setdefault(one, other)
+            clashing[other] = one
+    for row, other in sorted(clashing.items()):
+        reason = f"line {work.line(other)} has the same key and known-at, and other values"
+        work.note(row, "clash", reason, work.contract.primary_key[0])
+    return Repeats(tuple(row for row in repeats.dropped if row not in untyped))
 
 
 def _clash(work: _Work, earlier: int, later: int, name: str) -> Violation:

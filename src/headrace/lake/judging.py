@@ -11,6 +11,7 @@ import pyarrow as pa
 from headrace.clock import now_us
 from headrace.contracts import Contract, conform
 from headrace.gates import Judgement, Result, Suite, Verdict, judge
+from headrace.gates.events import judge_events
 from headrace.home import Home
 from headrace.lake.ledger import JudgementRow
 from headrace.lake.slots import PUBLISHABLE
@@ -56,8 +57,11 @@ class Desk:
         """Judge, and write the rows. Whatever crashes is an ERROR, never a pass."""
         try:
             rows = read_rows(delivery, null_tokens=self.contract.null_tokens)
-            conformed = conform(self.contract, rows, delivery.batch_id)
-            judgement = judge(self.suite, self.contract, conformed)
+            if delivery.format == "events":
+                judgement = judge_events(self.suite, self.contract, rows, delivery)
+            else:
+                conformed = conform(self.contract, rows, delivery.batch_id)
+                judgement = judge(self.suite, self.contract, conformed)
         except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
             return _row(delivery, self.rule, self._crashed(delivery, error))
         return self._staged(delivery, _accounted(judgement))

@@ -1,5 +1,6 @@
 """The ingest ledger: what arrived, how it was judged, what became of it; writes are idempotent."""
 
+import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from headrace.clock import now_us
 from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.database import open_database, transaction
-from headrace.sources.base import Delivery
+from headrace.sources.base import Delivery, Offsets
 
 # A batch is `received` until judged; `judged` when it may be published and is not yet; `pending`
 # when the gate blocked it; `superseded` when a later delivery of its slot passed in its stead.
@@ -39,6 +40,16 @@ MIGRATIONS = (
         published_at INTEGER, snapshot_id INTEGER,
         PRIMARY KEY (batch_id, tbl, rule_hash));
     CREATE INDEX judgements_by_table ON judgements (tbl, rule_hash)
+    """,
+    # A lane is a chain: each row starts where another ended, and no two start at the same place.
+    """
+    CREATE TABLE offsets (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT NOT NULL, stream TEXT NOT NULL,
+        lane TEXT NOT NULL, after_ TEXT NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL,
+        events INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+        lost INTEGER NOT NULL, batch_id TEXT NOT NULL,
+        UNIQUE (tbl, stream, lane, after_));
+    CREATE INDEX offsets_by_lane ON offsets (tbl, stream, lane, id)
     """,
 )
 
@@ -100,6 +111,17 @@ class JudgementRow:
     snapshot_id: int | None = None
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What was taken of one lane of a stream; `last_at` is int64 microseconds UTC."""
+
+    position: str
+    events: int
+    batches: int
+    lost: int
+    last_at: int
+
+
 _BATCH = tuple(Batch.__dataclass_fields__)
 _JUDGEMENT = tuple(JudgementRow.__dataclass_fields__)
 # The verdict's report may be long; what only counts does not read it.
@@ -136,7 +158,11 @@ class Ledger:
     # What arrived
 
     def deliver(self, table: str, owner: str, delivery: Delivery, raw_path: str) -> None:
-        """Record a delivery. Seen bytes under a new origin count as a redelivery; else a no-op."""
+        """Record a delivery. Seen bytes under a new origin count as a redelivery; else a no-op.
+
+        Raises:
+            StateError: somebody else has taken these events of the stream already.
+        """
         now = now_us()
         self._connection.execute(
             "INSERT OR IGNORE INTO batches (batch_id, tbl, slot, source, origin, producer, owner,"
@@ -152,6 +178,47 @@ class Ledger:
             "INSERT OR IGNORE INTO deliveries VALUES (?,?,?,?,?)",
             (delivery.batch_id, table, delivery.origin, delivery.arrived_at, now),
         )
+        if delivery.offsets is not None:
+            self._advance(table, delivery.offsets, delivery.batch_id)
+
+    def _advance(self, table: str, taken: Offsets, batch_id: str) -> None:
+        try:
+            self._connection.execute(
+                "INSERT INTO offsets (tbl, stream, lane, after_, first, last, events, first_at,"
+                " last_at, lost, batch_id) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    table, taken.stream, taken.lane, taken.after, taken.first, taken.last,
+                    taken.events, taken.first_at, taken.last_at, taken.lost, batch_id,
+                ),
+            )  # fmt: skip
+        except sqlite3.IntegrityError as error:
+            raise StateError(
+                f"events of stream {taken.stream} after {taken.after or 'its start'} were taken by"
+                " another consumer",
+                where=f"table {table}, {self.path}",
+                fix="run one consumer for each table and home; nothing was lost or doubled",
+            ) from error
+
+    def position(self, table: str, stream: str, lane: str) -> str:
+        """The last event of a lane that was taken for good; "" if there is none."""
+        row = self._connection.execute(
+            "SELECT last FROM offsets WHERE tbl = ? AND stream = ? AND lane = ?"
+            " ORDER BY id DESC LIMIT 1",
+            (table, stream, lane),
+        ).fetchone()
+        return "" if row is None else str(row[0])
+
+    def taken(self, table: str, stream: str) -> dict[str, Taken]:
+        """What was taken of each lane so far."""
+        rows = self._connection.execute(
+            "SELECT lane, sum(events), count(*), sum(lost), max(last_at) FROM offsets"
+            " WHERE tbl = ? AND stream = ? GROUP BY lane ORDER BY lane",
+            (table, stream),
+        )
+        return {
+            lane: Taken(self.position(table, stream, lane), events, batches, lost, last_at)
+            for lane, events, batches, lost, last_at in rows.fetchall()
+        }
 
     def batches(self, table: str) -> dict[str, Batch]:
         """Every batch of `table` by id, in order of arrival."""

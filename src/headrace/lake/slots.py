@@ -104,17 +104,18 @@ def pick(
     Every batch that passed is live: a correction adds rows with its own known-at. A blocked one
     is superseded by a later batch that passed, unless it was published before; and by an earlier
     one that its source shows again in its stead, `visible` being what the source shows now.
+    Events of a stream are other events, never a correction of earlier ones: they stand alone.
     """
     open_ones = [b for b in batches if b.state not in _SETTLED_STATES and b.batch_id in judged]
     passed = [b for b in open_ones if judged[b.batch_id].verdict in PUBLISHABLE]
-    blocked = [
-        b for b in open_ones if judged[b.batch_id].verdict in BLOCKED and b.batch_id not in live
-    ]
+    files = [b for b in open_ones if b.format != "events"]
+    blocked = [b for b in files if judged[b.batch_id].verdict in BLOCKED and b.batch_id not in live]
+    better = [b for b in passed if b.format != "events"]
     todo = [judged[b.batch_id] for b in passed if not is_shown(judged[b.batch_id], live)]
     superseded = [
-        (b.batch_id, better.batch_id)
+        (b.batch_id, winner.batch_id)
         for b in blocked
-        if (better := _better(b, passed, visible)) is not None
+        if (winner := _better(b, better, visible)) is not None
     ]
     return Pick(
         add=tuple(j for j in todo if j.batch_id not in live),

@@ -7,7 +7,32 @@ from typing import Literal, Protocol
 
 from headrace.files import sha256
 
-Format = Literal["csv", "ndjson", "pages"]
+Format = Literal["csv", "ndjson", "pages", "events"]
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """Which events of a stream a delivery holds; recorded in the same transaction as the delivery.
+
+    Attributes:
+        stream: name of the stream.
+        lane: partition of the stream; "" where the broker has one order only.
+        after: the position that was taken last before these, "" at the start of the lane.
+        first, last: positions of the first and the last event, as the broker writes them.
+        events: how many there are.
+        first_at, last_at: when the broker received them, int64 microseconds UTC.
+        lost: events before these that the broker had deleted unread, as somebody has accepted.
+    """
+
+    stream: str
+    lane: str
+    after: str
+    first: str
+    last: str
+    events: int
+    first_at: int
+    last_at: int
+    lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -19,11 +44,14 @@ class Delivery:
         slot: what it is a delivery for, such as an ISO day; part of the batch id.
         payload: the bytes. "csv": the file. "ndjson": one JSON object a line.
             "pages": one API page a line, each a JSON object with a list "records".
+            "events": one event of a stream a line; each stands alone, so a bad one is quarantined
+            where a bad line of a file would break the whole batch.
         format: how `headrace.sources.parse.read_rows` reads the payload.
         origin: path or address it was read from, for people; not part of the batch id.
         arrived_at: microseconds since the epoch, UTC; not part of the batch id.
         producer: who answers for the content.
         sequence: place among the deliveries now visible for the slot, oldest first.
+        offsets: the events of a stream that this is; None for everything else.
     """
 
     source: str
@@ -34,6 +62,7 @@ class Delivery:
     arrived_at: int
     producer: str
     sequence: int = 0
+    offsets: Offsets | None = None
 
     @cached_property
     def content_sha(self) -> str:

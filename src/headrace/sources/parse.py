@@ -21,6 +21,6 @@ def read_rows(delivery: Delivery, *, null_tokens: Sequence[str] = NULL_TOKENS) -
     """
     if delivery.format == "csv":
         return csv_rows(delivery.payload, null_tokens)
-    if delivery.format == "ndjson":
+    if delivery.format in ("ndjson", "events"):
         return ndjson_rows(delivery.payload)
     return page_rows(delivery.payload)

@@ -1,0 +1,5 @@
+"""Event streams into published tables: the same contract and gate of rows, each event once."""
+
+from headrace.streams.spec import KafkaTopic, NatsSubject, RedisStream, Stream
+
+__all__ = ["KafkaTopic", "NatsSubject", "RedisStream", "Stream"]

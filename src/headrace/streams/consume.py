@@ -1,0 +1,244 @@
+"""The consumer: micro-batches of a stream into its table, each event exactly once.
+
+Position and data are one: a micro-batch is recorded in the ledger together with its offsets, in one
+transaction, once its bytes are safe. From then on it is a delivery like any other, which the ingest
+protocol brings into the table however often it is interrupted. What is read and not yet recorded
+is read again. The broker is told afterwards, and nothing depends on its having heard.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import IO
+
+from headrace.clock import now_us
+from headrace.errors import StateError
+from headrace.files import write_json
+from headrace.home import Home
+from headrace.lake.ingest import ingest
+from headrace.lake.ledger import Ledger
+from headrace.lake.slots import BLOCKED, SlotProgress
+from headrace.lake.table import Table
+from headrace.sources.base import Delivery
+from headrace.streams.buffer import Buffer
+from headrace.streams.events import delivery_of
+from headrace.streams.port import Broker, open_broker
+from headrace.streams.reading import Reader
+from headrace.streams.spec import Stream
+from headrace.streams.state import beat_path, lock_path
+
+_IDLE = 0.25  # seconds between two looks at whether to stop
+_BEAT = 1.0  # seconds between two heartbeats
+
+
+@dataclass(frozen=True)
+class Published:
+    """A micro-batch that is done: `seconds` it took, `delay` of its first event in seconds."""
+
+    stream: str
+    events: int
+    verdict: str
+    seconds: float
+    delay: float
+    buffered: int
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A source that shows what it was given."""
+
+    name: str
+    given: tuple[Delivery, ...] = ()
+
+    def deliveries(self, slot: str) -> list[Delivery]:
+        return [delivery for delivery in self.given if delivery.slot == slot]
+
+
+@dataclass
+class _Run:
+    stream: Stream
+    table: Table
+    home: Home
+    reader: Reader
+    place: str
+    on_batch: Callable[[Published], None] | None
+    events: int = 0
+    batches: int = 0
+    published_at: int | None = None
+    beat: float = 0.0
+
+
+def run_stream(
+    stream: Stream,
+    table: Table,
+    home: Home,
+    *,
+    once: bool = False,
+    stop: threading.Event | None = None,
+    accept_lost: bool = False,
+    on_batch: Callable[[Published], None] | None = None,
+    connect: Callable[[Stream], Broker] = open_broker,
+) -> int:
+    """Bring events into the table until `stop` is set, or, with `once`, until none waits.
+
+    A broker that cannot be reached is tried again, unless `once`. What was recorded by a run that
+    died is published first.
+
+    Args:
+        stream: its declaration.
+        table: the table it feeds.
+        home: where the state lives.
+        once: end when the stream is drained.
+        stop: set it to end after the micro-batch at work.
+        accept_lost: go on although the broker deleted events that were not read; how many is
+            recorded.
+        on_batch: called after each micro-batch.
+        connect: opens the broker.
+
+    Returns:
+        Events recorded by this run.
+
+    Raises:
+        StateError: another consumer is at work; events were deleted before they were read; or a
+            check crashed, so that nothing more should come in before it is mended.
+        SourceError: the broker is down at the start, or refuses.
+    """
+    wanted = stop or threading.Event()
+    with _alone(home, stream):
+        settle(stream, table, home)
+        broker = connect(stream)
+        try:
+            lanes = broker.lanes()
+            with Ledger(home) as ledger:
+                at = {lane: ledger.position(table.name, stream.name, lane) for lane in lanes}
+            buffers = {
+                lane: Buffer(
+                    max(stream.buffer_events // len(lanes), 1),
+                    max(stream.buffer_bytes // len(lanes), 1),
+                )
+                for lane in lanes
+            }
+            reader = Reader(stream, connect, dict(at), buffers, once, accept_lost)
+            reader.start(broker)
+        except BaseException:
+            broker.close()
+            raise
+        run = _Run(stream, table, home, reader, broker.place, on_batch)
+        try:
+            _consume(run, at, wanted)
+        finally:
+            reader.stop()
+            _beat(run, "stopped", force=True)
+        if reader.error is not None and not wanted.is_set():
+            raise reader.error
+        return run.events
+
+
+def settle(stream: Stream, table: Table, home: Home) -> None:
+    """Publish what an earlier run had recorded and not brought to its end."""
+    with Ledger(home) as ledger:
+        open_ones = {
+            batch.slot
+            for batch in ledger.batches(table.name).values()
+            if batch.source == stream.name and batch.state in ("received", "judged", "pending")
+        }
+    if open_ones:
+        ingest(replace(table, source=_Given(stream.name)), sorted(open_ones), home)
+
+
+def _consume(run: _Run, at: dict[str, str], stop: threading.Event) -> None:
+    buffers = run.reader.buffers
+    wait = _IDLE / len(buffers)
+    linger = 0.0 if run.reader.once else run.stream.linger_us / 1e6
+    while not stop.is_set() and not all(buffer.drained for buffer in buffers.values()):
+        for lane, buffer in buffers.items():
+            events = buffer.take(run.stream.batch_events, run.stream.batch_bytes, linger, wait)
+            if events and not stop.is_set():
+                lost = run.reader.lost.pop(lane, 0)
+                made = delivery_of(run.stream, run.place, lane, at[lane], events, lost=lost)
+                _publish(run, made, buffer)
+                at[lane] = events[-1].position
+                run.reader.published(lane, at[lane])
+            _beat(run, "disconnected" if run.reader.down else "running")
+
+
+def _publish(run: _Run, delivery: Delivery, buffer: Buffer) -> None:
+    verdicts: list[str] = []
+
+    def judged(progress: SlotProgress) -> None:
+        verdicts.append(progress.verdict)
+
+    started = time.perf_counter()
+    source = _Given(run.stream.name, (delivery,))
+    ingest(replace(run.table, source=source), [delivery.slot], run.home, on_slot=judged)
+    taken = delivery.offsets
+    assert taken is not None
+    run.events += taken.events
+    run.batches += 1
+    run.published_at = now_us()
+    if run.on_batch is not None:
+        run.on_batch(
+            Published(
+                run.stream.name,
+                taken.events,
+                verdicts[0],
+                time.perf_counter() - started,
+                (run.published_at - taken.first_at) / 1e6,
+                buffer.fill.events,
+            )
+        )
+    if verdicts[0] in BLOCKED:
+        raise StateError(
+            f"a check of table {run.table.name} crashed or could not judge events of"
+            f" {delivery.slot}; they are pending, and no more are taken",
+            where=delivery.origin,
+            fix=f"headrace gate ls --table {run.table.name}; mend the check, and run the stream"
+            " again: what is pending is judged first",
+        )
+
+
+def _beat(run: _Run, state: str, *, force: bool = False) -> None:
+    """Say to whoever asks for the status that, and how, this run is alive."""
+    if not force and time.monotonic() - run.beat < _BEAT:
+        return
+    run.beat = time.monotonic()
+    fills = [buffer.fill for buffer in run.reader.buffers.values()]
+    write_json(
+        beat_path(run.home, run.stream),
+        {
+            "format": 1,
+            "pid": os.getpid(),
+            "at": now_us(),
+            "state": state,
+            "error": run.reader.down,
+            "events": run.events,
+            "batches": run.batches,
+            "published_at": run.published_at,
+            "buffered": sum(fill.events for fill in fills),
+            "buffered_bytes": sum(fill.bytes for fill in fills),
+            "most_buffered": sum(fill.most_events for fill in fills),
+            "most_buffered_bytes": sum(fill.most_bytes for fill in fills),
+        },
+    )
+
+
+@contextmanager
+def _alone(home: Home, stream: Stream) -> Iterator[None]:
+    """One consumer of a stream in a home. The ledger would refuse a second one's events anyway."""
+    path = lock_path(home, stream)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle: IO[bytes]
+    with path.open("ab") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StateError(
+                f"stream {stream.name} is being consumed already",
+                where=str(path),
+                fix="stop the other one first: headrace stream status",
+            ) from error
+        yield

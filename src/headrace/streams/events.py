@@ -1,0 +1,83 @@
+"""Events, and the micro-batch of them that is one delivery."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace.clock import iso
+from headrace.sources.base import Delivery, Offsets
+from headrace.streams.spec import Stream
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as the broker holds it.
+
+    Attributes:
+        position: its place in the lane, as the broker writes it.
+        at: when the broker received it, int64 microseconds UTC; it never changes.
+        payload: the bytes, as they came.
+    """
+
+    position: str
+    at: int
+    payload: bytes
+
+    @property
+    def slot(self) -> str:
+        """The ISO day, UTC, on which the broker received it."""
+        return iso(self.at)[:10]
+
+
+def event_line(payload: bytes) -> bytes:
+    """The event as one line that is never blank.
+
+    JSON spread over lines is joined: outside of texts, which hold no raw line breaks, they mean
+    nothing. What cannot be one line becomes a JSON text of itself, which no table takes for a row:
+    it goes to quarantine with every byte it had.
+    """
+    if payload.strip() and b"\n" not in payload and not payload.startswith(_BOM):
+        return payload
+    try:
+        json.loads(payload)
+    except (ValueError, RecursionError):
+        return json.dumps(payload.decode(errors="surrogateescape")).encode()
+    return payload.replace(b"\r", b" ").replace(b"\n", b" ").removeprefix(_BOM)
+
+
+def delivery_of(
+    stream: Stream, place: str, lane: str, after: str, events: Sequence[Event], *, lost: int = 0
+) -> Delivery:
+    """A micro-batch as a delivery: the events of one lane and one slot, one a line, in order.
+
+    Args:
+        stream: its declaration.
+        place: where the events are, for people.
+        lane: the partition; "" if the broker has one order only.
+        after: the position taken before these.
+        events: at least one; all of one slot.
+        lost: events before these that were gone before they were read.
+    """
+    first, last = events[0], events[-1]
+    return Delivery(
+        source=stream.name,
+        slot=first.slot,
+        payload=b"\n".join(event_line(event.payload) for event in events) + b"\n",
+        format="events",
+        origin=f"{place}{f'/{lane}' if lane else ''}@{first.position}..{last.position}",
+        arrived_at=last.at,
+        producer=stream.producer,
+        offsets=Offsets(
+            stream=stream.name,
+            lane=lane,
+            after=after,
+            first=first.position,
+            last=last.position,
+            events=len(events),
+            first_at=first.at,
+            last_at=last.at,
+            lost=lost,
+        ),
+    )

@@ -1,0 +1,165 @@
+"""Kafka topics behind the broker port; every partition is a lane with a position of its own."""
+
+import os
+from collections import deque
+from types import TracebackType
+from typing import Any, Self
+
+from headrace.errors import DeclarationError, SourceError
+from headrace.streams.events import Event
+from headrace.streams.port import BrokerDownError, Waiting
+from headrace.streams.spec import KafkaTopic
+
+ADDRESS = "HEADRACE_KAFKA"
+DEFAULT = "127.0.0.1:9092"
+_TIMEOUT = 10.0
+
+
+class KafkaBroker:
+    """Assigns itself all partitions and reads them from the positions of the ledger.
+
+    It takes no part in a consumer group's balancing; the group's committed offsets only show, for
+    whoever looks at Kafka itself, what is published.
+    """
+
+    def __init__(self, where: KafkaTopic, *, group: str) -> None:
+        try:
+            import confluent_kafka
+        except ModuleNotFoundError as error:
+            raise DeclarationError(
+                "Kafka needs the confluent-kafka library", fix="pip install headrace[kafka]"
+            ) from error
+        self._kafka: Any = confluent_kafka
+        self._where = where
+        self._consumer = confluent_kafka.Consumer(
+            {
+                "bootstrap.servers": os.environ.get(ADDRESS, DEFAULT),
+                "group.id": group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "queued.max.messages.kbytes": 16_384,
+                "log_level": 0,
+            }
+        )
+        self._next: dict[int, int] = {}
+        self._read: dict[int, deque[Event]] = {}
+        try:
+            self._partitions = self._list()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def place(self) -> str:
+        return f"kafka:{self._where.topic}"
+
+    def lanes(self) -> list[str]:
+        return [str(partition) for partition in self._partitions]
+
+    def waiting(self, lane: str, after: str) -> Waiting:
+        low, high = self._bounds(int(lane))
+        at = int(after) + 1 if after else low
+        if at > high:
+            raise SourceError(
+                f"partition {lane} of {self._where.topic} ends at {high}, before {after}, which was"
+                " taken of it: it was made anew",
+                where=self.place,
+                fix="give the stream's declaration another name, so that it starts again",
+            )
+        start = max(at, low)
+        oldest = self._time_of(int(lane), start) if start < high else None
+        return Waiting(high - start, oldest, start - at)
+
+    def seek(self, lane: str, after: str) -> None:
+        partition = int(lane)
+        self._next[partition] = int(after) + 1 if after else self._bounds(partition)[0]
+        self._read[partition] = deque()
+        if len(self._next) == len(self._partitions):
+            places = [self._at(number, offset) for number, offset in self._next.items()]
+            self._consumer.assign(places)
+
+    def read(self, lane: str, most: int, seconds: float) -> list[Event]:
+        """One question brings events of any partition; those of the others wait for their turn.
+
+        They are no more than one question brings, and a partition with some is not read on.
+        """
+        held = self._read[int(lane)]
+        if not held:
+            self._pause_full()
+            for message in self._ask(most, seconds):
+                self._read[message.partition()].append(_event(message))
+        return [held.popleft() for _ in range(min(most, len(held)))]
+
+    def _pause_full(self) -> None:
+        for number, held in self._read.items():
+            place = [self._kafka.TopicPartition(self._where.topic, number)]
+            (self._consumer.pause if held else self._consumer.resume)(place)
+
+    def published(self, lane: str, last: str) -> None:
+        place = self._at(int(lane), int(last) + 1)
+        self._consumer.commit(offsets=[place], asynchronous=True)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _at(self, partition: int, offset: int) -> Any:  # noqa: ANN401
+        return self._kafka.TopicPartition(self._where.topic, partition, offset)
+
+    def _list(self) -> list[int]:
+        try:
+            found = self._consumer.list_topics(self._where.topic, timeout=_TIMEOUT)
+        except self._kafka.KafkaException as error:
+            raise _down(error, self.place) from error
+        topic = found.topics[self._where.topic]
+        if topic.error is not None or not topic.partitions:
+            raise SourceError(
+                f"there is no topic {self._where.topic}", where=self.place, fix="create it first"
+            )
+        return sorted(topic.partitions)
+
+    def _bounds(self, partition: int) -> tuple[int, int]:
+        try:
+            low, high = self._consumer.get_watermark_offsets(
+                self._kafka.TopicPartition(self._where.topic, partition), timeout=_TIMEOUT
+            )
+        except self._kafka.KafkaException as error:
+            raise _down(error, self.place) from error
+        return int(low), int(high)
+
+    def _time_of(self, partition: int, offset: int) -> int | None:
+        """When an event came; None while this connection reads, as it would lose its place."""
+        if self._next:
+            return None
+        self._consumer.assign([self._at(partition, offset)])
+        messages = self._ask(1, 5.0)
+        self._consumer.unassign()
+        return _event(messages[0]).at if messages else None
+
+    def _ask(self, most: int, seconds: float) -> list[Any]:
+        messages = self._consumer.consume(most, timeout=seconds)
+        for message in messages:
+            if message.error() is not None:
+                error = self._kafka.KafkaException(message.error())
+                raise _down(error, self.place)
+        return list(messages)
+
+
+def _event(message: Any) -> Event:  # noqa: ANN401
+    return Event(str(message.offset()), message.timestamp()[1] * 1000, message.value() or b"")
+
+
+def _down(error: Exception, place: str) -> BrokerDownError:
+    return BrokerDownError(
+        f"Kafka does not answer: {error}", where=place, fix=f"start it, or set {ADDRESS}: host:port"
+    )

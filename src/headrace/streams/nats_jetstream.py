@@ -1,0 +1,218 @@
+"""NATS JetStream behind the broker port."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from headrace.clock import to_us
+from headrace.errors import DeclarationError, SourceError
+from headrace.streams.events import Event
+from headrace.streams.port import BrokerDownError, Waiting
+from headrace.streams.spec import NatsSubject
+
+ADDRESS = "HEADRACE_NATS"
+DEFAULT = "nats://127.0.0.1:4222"
+_TIMEOUT = 10.0
+_IDLE = 300.0  # seconds after which the server forgets a reader that does not ask any more
+
+T = TypeVar("T")
+
+
+class NatsBroker:
+    """Reads with a consumer that starts at a sequence and acknowledges nothing.
+
+    Each reading starts at the position that the ledger knows, so the server has nothing to
+    remember. A gap in what the consumer counts means that something got lost on the way: it is read
+    again.
+    """
+
+    def __init__(self, where: NatsSubject, *, trim: bool = False) -> None:
+        try:
+            import nats
+            import nats.errors
+            import nats.js.errors
+        except ModuleNotFoundError as error:
+            raise DeclarationError(
+                "NATS needs the nats library", fix="pip install headrace[nats]"
+            ) from error
+        self._nats: Any = nats
+        self._where, self._trim = where, trim
+        self._reader: Any = None
+        self._after, self._expected = 0, 1
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._connection: Any = None
+        try:
+            self._run(self._connect())
+        except BaseException:
+            self.close()
+            raise
+
+    async def _connect(self) -> None:
+        async def quiet(_: Exception) -> None:
+            """What is wrong is raised by the call that meets it."""
+
+        address = os.environ.get(ADDRESS, DEFAULT)
+        self._connection = await self._nats.connect(
+            address, connect_timeout=5, allow_reconnect=False, error_cb=quiet
+        )
+        self._jetstream = self._connection.jetstream(timeout=_TIMEOUT)
+        info = await self._jetstream.stream_info(self._where.stream)
+        kept = info.config.retention
+        if kept is not None and str(getattr(kept, "value", kept)) != "limits":
+            raise SourceError(
+                f"stream {self._where.stream} deletes by {kept}, so an event read once is gone",
+                where=self.place,
+                fix="create it with retention=limits; `trim` on the stream's declaration deletes"
+                " what is published",
+            )
+
+    @property
+    def place(self) -> str:
+        subject = f":{self._where.subject}" if self._where.subject else ""
+        return f"nats:{self._where.stream}{subject}"
+
+    def lanes(self) -> list[str]:
+        return [""]
+
+    def waiting(self, lane: str, after: str) -> Waiting:  # noqa: ARG002 - there is one lane
+        return self._run(self._waiting(int(after or 0)))
+
+    async def _waiting(self, after: int) -> Waiting:
+        info = await self._jetstream.stream_info(self._where.stream)
+        state = info.state
+        if state.last_seq < after:
+            raise SourceError(
+                f"stream {self._where.stream} ends at {state.last_seq}, before {after}, which was"
+                " taken of it: it was made anew",
+                where=self.place,
+                fix="give the stream's declaration another name, so that it starts again",
+            )
+        lost = max(state.first_seq - after - 1, 0) if after and state.last_seq > after else 0
+        consumer = await self._consumer(after, name=None)
+        pending = int(consumer.num_pending)
+        await self._jetstream.delete_consumer(self._where.stream, consumer.name)
+        if not pending:
+            return Waiting(0, None, lost)
+        return Waiting(pending, await self._oldest(after), lost)
+
+    async def _oldest(self, after: int) -> int | None:
+        """When the next event came; of one subject among several it may be another's, an older."""
+        info = await self._jetstream.stream_info(self._where.stream)
+        sequence = max(after + 1, info.state.first_seq)
+        for candidate in range(sequence, min(sequence + 100, info.state.last_seq + 1)):
+            try:
+                found = await self._jetstream.get_msg(self._where.stream, candidate)
+            except self._nats.js.errors.NotFoundError:
+                continue
+            return to_us(found.time) if found.time else None
+        return None
+
+    def seek(self, lane: str, after: str) -> None:  # noqa: ARG002
+        self._after = int(after or 0)
+        self._drop_reader()
+
+    def read(self, lane: str, most: int, seconds: float) -> list[Event]:  # noqa: ARG002
+        try:
+            return self._run(self._read(most, seconds), _TIMEOUT + seconds)
+        except BrokerDownError:
+            self._reader = None
+            raise
+
+    async def _read(self, most: int, seconds: float) -> list[Event]:
+        if self._reader is None:
+            consumer = await self._consumer(self._after, name=None)
+            self._reader = await self._jetstream.pull_subscribe_bind(
+                consumer=consumer.name, stream=self._where.stream
+            )
+            self._expected = 1
+        try:
+            messages = await self._reader.fetch(most, timeout=max(seconds, 0.05))
+        except (TimeoutError, self._nats.errors.TimeoutError):
+            if self._connection.is_closed:
+                raise
+            return []
+        events = []
+        for message in messages:
+            place = message.metadata.sequence
+            if place.consumer != self._expected:
+                self._reader = None  # something is missing before this one: read it again
+                break
+            self._expected += 1
+            self._after = place.stream
+            at = to_us(message.metadata.timestamp)
+            events.append(Event(str(place.stream), at, message.data))
+        return events
+
+    async def _consumer(self, after: int, name: str | None) -> Any:  # noqa: ANN401
+        from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+        config = ConsumerConfig(
+            name=name,
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=after + 1,
+            ack_policy=AckPolicy.NONE,
+            filter_subject=self._where.subject or None,
+            inactive_threshold=_IDLE,
+            mem_storage=True,
+            num_replicas=1,
+        )
+        return await self._jetstream.add_consumer(self._where.stream, config)
+
+    def published(self, lane: str, last: str) -> None:  # noqa: ARG002
+        if self._trim:
+            purge = self._jetstream.purge_stream(
+                self._where.stream, seq=int(last) + 1, subject=self._where.subject or None
+            )
+            self._run(purge)
+
+    def _drop_reader(self) -> None:
+        self._reader = None  # the server forgets it by itself when it is idle
+
+    def close(self) -> None:
+        if self._connection is not None and not self._connection.is_closed:
+            with suppress(TimeoutError, self._nats.errors.Error):
+                asyncio.run_coroutine_threadsafe(self._connection.close(), self._loop).result(5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        if not self._loop.is_running():
+            self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self, work: Coroutine[Any, Any, T], timeout: float = 2 * _TIMEOUT) -> T:
+        errors, api = self._nats.errors, self._nats.js.errors
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(timeout)
+        except api.NotFoundError as error:
+            raise SourceError(
+                f"there is no stream {self._where.stream}",
+                where="NATS JetStream",
+                fix=f"create it there: nats stream add {self._where.stream}",
+            ) from error
+        except (errors.Error, OSError, TimeoutError) as error:
+            future.cancel()
+            if isinstance(error, api.APIError) and not isinstance(
+                error, api.ServiceUnavailableError
+            ):
+                raise SourceError(f"NATS refuses: {error}", where=self.place) from error
+            raise BrokerDownError(
+                f"NATS does not answer: {type(error).__name__} {error}".rstrip(),
+                where=self.place,
+                fix=f"start it with JetStream, or set {ADDRESS}: nats://host:port",
+            ) from error

@@ -1,0 +1,115 @@
+"""What a pipeline declares about an event stream: where it is, what it feeds, how much is held."""
+
+from dataclasses import dataclass
+
+from headrace.clock import duration
+from headrace.contracts import Contract
+from headrace.errors import DeclarationError
+
+
+@dataclass(frozen=True)
+class NatsSubject:
+    """A NATS JetStream stream, or one `subject` of it. The server's address is `HEADRACE_NATS`."""
+
+    stream: str
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class RedisStream:
+    """A Redis stream whose entries carry the event as JSON in `field`.
+
+    The server's address is `HEADRACE_REDIS`.
+    """
+
+    key: str
+    field: str = "event"
+
+
+@dataclass(frozen=True)
+class KafkaTopic:
+    """A Kafka topic; each partition is a lane of its own. Addresses are in `HEADRACE_KAFKA`."""
+
+    topic: str
+
+
+Place = NatsSubject | RedisStream | KafkaTopic
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Events that become rows of a table.
+
+    Attributes:
+        table: the table they feed; its contract must have a primary key.
+        place: the broker's stream.
+        producer: who answers for the content.
+        name: part of batch ids and of the recorded position: renaming it starts the stream again.
+            The table's name if not given.
+        linger: how long the first event of a micro-batch may wait for others, such as "2s". It is
+            the least delay until an event is published, and bounds the number of commits.
+        batch_events, batch_bytes: greatest size of a micro-batch, which is one file of the table.
+        buffer_events, buffer_bytes: how much may be read ahead of the micro-batch at work; more
+            waits in the broker.
+        max_lag: the stream is `behind` once its oldest waiting event is older, such as "5m".
+        trim: delete from the broker what is published; for a stream that has no other reader.
+    """
+
+    table: str
+    place: Place
+    producer: str
+    name: str = ""
+    linger: str = "2s"
+    batch_events: int = 20_000
+    batch_bytes: int = 8 << 20
+    buffer_events: int = 40_000
+    buffer_bytes: int = 16 << 20
+    max_lag: str = "5m"
+    trim: bool = False
+
+    def __post_init__(self) -> None:
+        where = f"stream {self.name or self.table}"
+        if not self.name:
+            object.__setattr__(self, "name", self.table)
+        sizes = ("batch_events", "batch_bytes", "buffer_events", "buffer_bytes")
+        for size in sizes:
+            if getattr(self, size) < 1:
+                raise DeclarationError(f"{size} is {getattr(self, size)}", where=where, fix="1+")
+        for text in (self.linger, self.max_lag):
+            if duration(text) < 0:
+                raise DeclarationError(f"{text!r} is negative", where=where, fix="as in '2s'")
+
+    @property
+    def linger_us(self) -> int:
+        return duration(self.linger)
+
+    @property
+    def max_lag_us(self) -> int:
+        return duration(self.max_lag)
+
+
+def check_streams(streams: tuple[Stream, ...], contracts: dict[str, Contract], where: str) -> None:
+    """Every stream feeds a table that can take one, under a name of its own.
+
+    Raises:
+        DeclarationError: an unknown table, one without a primary key, or a name used twice.
+    """
+    for stream in streams:
+        contract = contracts.get(stream.table)
+        if contract is None:
+            raise DeclarationError(
+                f"stream {stream.name} feeds {stream.table!r}, which is no table of the pipeline",
+                where=where,
+                fix=f"one of {', '.join(contracts)}",
+            )
+        if not contract.primary_key:
+            raise DeclarationError(
+                f"stream {stream.name} feeds {stream.table}, which has no primary key",
+                where=where,
+                fix="declare a primaryKey in the contract: without one a repeated event cannot be"
+                " told from a new one",
+            )
+    names = [stream.name for stream in streams]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise DeclarationError(f"streams declared twice: {', '.join(doubled)}", where=where)
