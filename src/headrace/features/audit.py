@@ -52,11 +52,11 @@ def audit(
         expected = _alone(part, view) if isinstance(view, RowTransform) else None
         if not isinstance(view, RowTransform):
             shape = shape_for(shapes, view.table, f"view {view.name}")
-            near = _Near(history, shape, view.entity, used_columns(view))
+            near = Near(history, shape, view.entity, used_columns(view))
             expected = [_by_oracle(view, near, spine, mode) for spine in near.spines(part, view)]
         assert expected is not None
         for name in view.outputs:
-            got = _plain(part[name])
+            got = plain_values(part[name])
             wanted = [one[name] for one in expected]
             found += _differences(name, rows, wanted, got)
     return found
@@ -76,8 +76,8 @@ def audit_label(
     part = frame.take(pa.array(rows, type=pa.int64()))
     shape = shape_for(shapes_of(contracts), label.table, f"label {label.name}")
     columns = [*label.columns, *([label.status] if label.status else [])]
-    near = _Near(history, shape, label.key, columns)
-    spines = _spines(part, label.spine_key)
+    near = Near(history, shape, label.key, columns)
+    spines = spine_rows(part, label.spine_key)
     expected = [
         oracle.label_row(label, near.rows(key, _ALWAYS, -_ALWAYS), shape, spine, cut, mode=mode)
         for spine, key, cut in zip(spines, near.keys(part, label.spine_key), cuts, strict=True)
@@ -85,12 +85,12 @@ def audit_label(
     found: list[Difference] = []
     for name in label.outputs:
         wanted = [one[name] for one in expected]
-        found += _differences(name, rows, wanted, _plain(part[name]))
+        found += _differences(name, rows, wanted, plain_values(part[name]))
     return found
 
 
-class _Near:
-    """A table's rows by entity and event time, and by primary key."""
+class Near:
+    """A table's rows by entity and event time, and by primary key; as dicts, for the oracle."""
 
     def __init__(
         self, history: History, shape: TableShape, entity: Sequence[str], columns: Sequence[str]
@@ -107,6 +107,14 @@ class _Near:
         self.sorted_pk = self.pk[self.by_key]
         self.is_single = bool((np.diff(self.sorted_pk) > 0).all())
 
+    @property
+    def size(self) -> int:
+        return int(self.table.num_rows)
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every row, in the order of arrival."""
+        return _dicts(self.table, np.arange(self.size))
+
     def keys(self, part: pa.Table, names: Sequence[str]) -> list[int]:
         return [int(code) for code in self.numbering.of([part[name] for name in names])]
 
@@ -114,7 +122,7 @@ class _Near:
         self, part: pa.Table, view: FeatureView | Lookup
     ) -> list[tuple[dict[str, Any], int]]:
         names = view.spine_entity
-        return list(zip(_spines(part, names), self.keys(part, names), strict=True))
+        return list(zip(spine_rows(part, names), self.keys(part, names), strict=True))
 
     def rows(self, code: int, first: int, end: int) -> list[dict[str, Any]]:
         """All versions of the keys with a version of that entity and first <= event_time < end."""
@@ -149,10 +157,10 @@ def _with_all_columns(history: History, shape: TableShape, columns: Sequence[str
 
 
 def _by_oracle(
-    view: FeatureView | Lookup, near: _Near, asked: tuple[dict[str, Any], int], mode: Mode
+    view: FeatureView | Lookup, near: Near, asked: tuple[dict[str, Any], int], mode: Mode
 ) -> dict[str, Any]:
     spine, code = asked
-    first, end = _reach(view, spine["t"])
+    first, end = reach(view, spine["t"])
     rows = near.rows(code, first, end)
     if isinstance(view, Lookup):
         results = oracle.lookup_row(view, rows, near.shape, spine, mode)
@@ -161,7 +169,7 @@ def _by_oracle(
     return {name: value for name, (value, _) in results.items()}
 
 
-def _reach(view: FeatureView | Lookup, t: int) -> tuple[int, int]:
+def reach(view: FeatureView | Lookup, t: int) -> tuple[int, int]:
     """Event times that can matter at t."""
     if isinstance(view, Lookup):
         first = _ALWAYS if view.max_age is None else t - duration(view.max_age)
@@ -173,25 +181,25 @@ def _reach(view: FeatureView | Lookup, t: int) -> tuple[int, int]:
 def _alone(part: pa.Table, view: RowTransform) -> list[dict[str, Any]]:
     inputs = [whole(part[name]) for name in view.inputs]
     alone = [
-        _plain(transforms.apply(view, [column.slice(i, 1) for column in inputs]))[0]
+        plain_values(transforms.apply(view, [column.slice(i, 1) for column in inputs]))[0]
         for i in range(part.num_rows)
     ]
     return [{view.name: value} for value in alone]
 
 
-def _spines(part: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
-    columns = {name: _plain(part[name]) for name in (*names, "t")}
+def spine_rows(part: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
+    columns = {name: plain_values(part[name]) for name in (*names, "t")}
     return [{name: column[i] for name, column in columns.items()} for i in range(part.num_rows)]
 
 
 def _dicts(table: pa.Table, rows: Ints) -> list[dict[str, Any]]:
     picked = table.take(pa.array(rows))
-    columns = {name: _plain(picked[name]) for name in picked.column_names}
+    columns = {name: plain_values(picked[name]) for name in picked.column_names}
     names = list(columns)
     return [dict(zip(names, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
-def _plain(column: pa.ChunkedArray | pa.Array) -> list[Any]:
+def plain_values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
     """Python values; timestamps as microseconds."""
     array = whole(column)
     if pa.types.is_timestamp(array.type):

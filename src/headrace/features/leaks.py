@@ -6,23 +6,39 @@ The spine is built anew from that history; its rows at exactly t, with all their
 the same bytes as before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.clock import DAY, iso
+from headrace.clock import DAY, duration, iso
 from headrace.features.arrays import Bools, Ints, times
 from headrace.features.frame import training_frame
 from headrace.features.resolve import History, committed, usable
 from headrace.features.shapes import TIMESTAMP, Contracts, TableShape, shapes_of
-from headrace.features.spec import Mode, Spine, View
+from headrace.features.spec import FeatureView, Lookup, Mode, Spine, View
 from headrace.features.spines import build_spine
+from headrace.progress import report
 
 _CORRECTIONS = 500
+# What is altered lies up to three days off; rows within ten days of the cut are told apart.
+_BEYOND, _BEYOND_BACK = 10 * DAY, DAY
 _FILL = {"string": "leak", "int64": 7, "double": 7.5, "bool": True}
+
+
+Build: TypeAlias = Callable[[Spine, History, Contracts, Mode], pa.Table]
+Frame: TypeAlias = Callable[[pa.Table, Sequence[View], History, Contracts, Mode], pa.Table]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Microseconds before and after t; `back` None: any time before."""
+
+    back: int | None
+    ahead: int
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,10 @@ class LeakReport:
     rows: int
     moved: int
     found: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, object]:
+        found = {"rows": self.rows, "moved": self.moved}
+        return found | ({"found": list(self.found)} if self.moved else {})
 
     def __bool__(self) -> bool:
         """True when something moved."""
@@ -47,27 +67,78 @@ def leaks(
     *,
     mode: Mode = "declared",
     seed: int = 0,
+    near: Mapping[str, Reach] | None = None,
+    known: pa.Table | None = None,
+    build: Build = build_spine,
+    frame: Frame = training_frame,
 ) -> LeakReport:
     """Compare the rows at each moment of `cuts` (int64 microseconds UTC) with an altered future.
 
-    One spine and one small frame per cut; the whole altered history goes through the kernel.
+    One spine and one small frame per cut, over the altered history.
+
+    Args:
+        spine: what a row is.
+        views: its features.
+        history: as for `training_frame`.
+        contracts: of every table that is used.
+        cuts: the moments to look at.
+        mode: `declared` or `recorded`.
+        seed: of the alterations.
+        near: see `reach_of`; the altered world holds of each table only what lies within reach of
+            the cut. What it lacks of the past cannot matter to a window; what it lacks of the time
+            to come is one more way in which it differs. The whole history, if left out.
+        known: the spine of the history as it is, if there is one already.
+        build: makes the spine; another one than `build_spine` to put it to the test.
+        frame: makes the frame, likewise.
     """
     shapes = shapes_of(contracts)
-    tables = _Tables(history)
-    whole_spine = build_spine(spine, tables.read, contracts, mode)
-    wanted = _at(whole_spine, np.array(cuts, dtype=np.int64))
-    before = training_frame(wanted, views, tables.read, contracts, mode)
+    tables = _Tables(history, near or {})
+    whole_spine = build(spine, history, contracts, mode) if known is None else known
+    moments = sorted(set(cuts))
+    wanted = _at(whole_spine, np.array(moments, dtype=np.int64))
+    before = frame(wanted, views, history, contracts, mode)
     moved, found = 0, []
-    for number, cut in enumerate(sorted(set(cuts))):
+    for number, cut in enumerate(moments):
         altered = altered_history(tables, shapes, cut, mode, seed + number)
         moment = np.array([cut], dtype=np.int64)
-        rows = _at(build_spine(spine, altered, contracts, mode), moment)
-        after = training_frame(rows, views, altered, contracts, mode)
+        rows = _at(build(spine, altered, contracts, mode), moment)
+        after = frame(rows, views, altered, contracts, mode)
         names = _differing(_at(before, moment), after)
         if names:
             moved += max(after.num_rows, _at(before, moment).num_rows)
             found.append(f"at {iso(cut)}: {', '.join(names)}")
+        report("leaks", number + 1, len(moments))
     return LeakReport(before.num_rows, moved, tuple(found))
+
+
+def reach_of(views: Sequence[View], spine: Spine | None = None) -> dict[str, Reach]:
+    """How far before and after t each table's rows can matter, in event time, and then some."""
+    found: dict[str, Reach] = {}
+    parts: list[tuple[str, int | None, int]] = []
+    for view in views:
+        if isinstance(view, Lookup):
+            age = None if view.max_age is None else duration(view.max_age)
+            parts.append((view.table, age, 0))
+        elif isinstance(view, FeatureView):
+            windows = [feature.window for feature in view.features]
+            parts.append((view.table, -min(w.a for w in windows), max(w.b for w in windows)))
+    if spine is not None:
+        parts.append((spine.table, abs(spine.offset), abs(spine.offset)))
+    for table, back, ahead in parts:
+        before = found.get(table, Reach(0, 0))
+        longest = None if back is None or before.back is None else max(before.back, back)
+        found[table] = Reach(longest, max(before.ahead, ahead))
+    return found
+
+
+def random_moments(spine: pa.Table, rows: int, *, seed: int = 0) -> list[int]:
+    """Moments of random rows of a spine, until the rows at those moments are as many as `rows`."""
+    t, counts = np.unique(times(spine, "t", "the spine"), return_counts=True)
+    chance = np.random.default_rng(seed)
+    order = np.repeat(np.arange(len(t)), counts)[chance.permutation(spine.num_rows)]
+    chosen = order[np.sort(np.unique(order, return_index=True)[1])]
+    enough = int(np.searchsorted(np.cumsum(counts[chosen]), rows)) + 1
+    return sorted(t[chosen[:enough]].tolist())
 
 
 def busy_moments(spine: pa.Table, moments: int, least: int, *, seed: int = 0) -> list[int]:
@@ -80,16 +151,29 @@ def busy_moments(spine: pa.Table, moments: int, least: int, *, seed: int = 0) ->
 
 @dataclass
 class _Tables:
-    """Reads each set of columns once."""
+    """Reads each table once, with all its columns."""
 
     history: History
-    _read: dict[tuple[str, tuple[str, ...]], pa.Table] = field(default_factory=dict)
+    near: Mapping[str, Reach]
+    _read: dict[str, tuple[pa.Table, Ints]] = field(default_factory=dict)
 
-    def read(self, table: str, columns: list[str]) -> pa.Table:
-        key = (table, tuple(columns))
-        if key not in self._read:
-            self._read[key] = self.history(table, columns)
-        return self._read[key]
+    def read(self, table: str, columns: list[str], cut: int) -> pa.Table:
+        """Rows within reach of `cut`, in event order."""
+        rows, e = self._ordered(table, columns)
+        reach = self.near.get(table)
+        if reach is None:
+            return rows
+        lo = 0 if reach.back is None else np.searchsorted(e, cut - reach.back - _BEYOND_BACK)
+        hi = np.searchsorted(e, cut + reach.ahead + _BEYOND)
+        return rows.slice(int(lo), int(hi - lo))
+
+    def _ordered(self, table: str, columns: list[str]) -> tuple[pa.Table, Ints]:
+        if table not in self._read:
+            rows = self.history(table, columns)
+            e = times(rows, "event_time", table)
+            order = np.argsort(e, kind="stable")
+            self._read[table] = rows.take(pa.array(order)).combine_chunks(), e[order]
+        return self._read[table]
 
 
 def altered_history(
@@ -102,7 +186,9 @@ def altered_history(
         names = list(shapes[table].columns)
         if table not in done:
             chance = np.random.default_rng(seed)
-            done[table] = alter_future(tables.read(table, names), shapes[table], cut, mode, chance)
+            done[table] = alter_future(
+                tables.read(table, names, cut), shapes[table], cut, mode, chance
+            )
         altered = done[table]
         return altered.select([n for n in altered.column_names if n in columns or n not in names])
 

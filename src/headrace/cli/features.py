@@ -1,0 +1,160 @@
+"""`headrace features`: what is computed, what changed, and the proofs that it is right."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.cli.output import BLOCKED, emit_json, explained, grid, out, progress
+
+if TYPE_CHECKING:
+    from headrace.features.spec import Mode
+    from headrace.pipeline import Pipeline
+
+app = typer.Typer(
+    no_args_is_help=True, help="Features: what they are, and proofs that they are right."
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Name = Annotated[
+    str | None, typer.Option("--pipeline", help="A pipeline; needed where there are several.")
+]
+Seed = Annotated[int, typer.Option(help="Of what is chosen at random.")]
+
+
+def chosen(name: str | None) -> "Pipeline":
+    """The project's pipeline of this name; its only one if left out."""
+    from headrace.errors import DeclarationError
+    from headrace.pipeline import project_pipelines
+
+    known = project_pipelines()
+    found = [one for one in known if name in {None, one.name}]
+    if len(found) != 1:
+        raise DeclarationError(
+            f"no pipeline {name!r}" if name else "there are several pipelines",
+            fix=f"--pipeline and one of {', '.join(one.name for one in known)}",
+        )
+    return found[0]
+
+
+@app.command("ls")
+@explained
+def ls(*, pipeline: Name = None, as_json: Json = False) -> None:
+    """List every feature: what it is, of which table, and the hash of its definition."""
+    from headrace.pipeline.described import feature_rows
+
+    rows = feature_rows(chosen(pipeline))
+    if as_json:
+        emit_json(rows)
+        return
+    grid(
+        "features",
+        ["feature", "type", "table", "what it is", "definition"],
+        [
+            [row["feature"], row["type"], row["table"], row["what"], row["definition"][:12]]
+            for row in rows
+        ],
+    )
+
+
+@app.command("frame")
+@explained
+def frame(
+    to: Annotated[Path, typer.Option("--out", help="A Parquet file to write.")],
+    *,
+    first: Annotated[str | None, typer.Option("--from", help="First day of `t`.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day of `t`, included.")] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="`declared` or `recorded`; the pipeline's if left out.")
+    ] = None,
+    reasons: Annotated[bool, typer.Option(help="Say why each null is one.")] = False,
+    pipeline: Name = None,
+    as_json: Json = False,
+) -> None:
+    """Write the training frame: a row for each of the spine, each as of its own moment."""
+    from headrace.errors import DeclarationError
+    from headrace.home import Home
+    from headrace.pipeline.described import write_frame
+
+    if mode not in {None, "declared", "recorded"}:
+        raise DeclarationError(f"no mode {mode!r}", fix="--mode declared or recorded")
+    wanted: Mode | None = mode  # type: ignore[assignment]
+    with progress(quiet=as_json):
+        done = write_frame(
+            chosen(pipeline), Home.find(), to, first, last, mode=wanted, reasons=reasons
+        )
+    if as_json:
+        emit_json(done)
+    else:
+        out.print(f"{done['rows']:,} rows, {done['columns']} columns: {to}", highlight=False)
+
+
+@app.command("parity")
+@explained
+def parity(
+    *,
+    samples: Annotated[int, typer.Option(help="Random (entity, time) points.")] = 10_000,
+    via: Annotated[
+        str, typer.Option(help="Serving path: `tables`, or `store`, the online store.")
+    ] = "tables",
+    seed: Seed = 0,
+    pipeline: Name = None,
+    as_json: Json = False,
+) -> None:
+    """Replay history through the serving path, and compare every byte with the training frame.
+
+    Exit code 1 says that something differs; the cause is named.
+    """
+    from headrace.errors import DeclarationError
+    from headrace.home import Home
+    from headrace.pipeline.proofs import feature_parity
+
+    if via not in {"tables", "store"}:
+        raise DeclarationError(f"no serving path {via!r}", fix="--via tables or store")
+    with progress(quiet=as_json):
+        found = feature_parity(
+            chosen(pipeline),
+            Home.find(),
+            samples=samples,
+            via="store" if via == "store" else "tables",
+            seed=seed,
+        )
+    if as_json:
+        emit_json(found.to_json())
+    else:
+        out.print(f"{found.compared:,} points compared, {found.different:,} differ")
+        for cause in found.causes:
+            out.print(f"  {cause.points:,} by {cause}", highlight=False)
+    _judge(found.different)
+
+
+@app.command("leaks")
+@explained
+def leaks(
+    *,
+    rows: Annotated[int, typer.Option(help="At least so many random rows.")] = 1000,
+    seed: Seed = 0,
+    pipeline: Name = None,
+    as_json: Json = False,
+) -> None:
+    """Alter all that was not known yet, and see that no row moves by a byte.
+
+    Exit code 1 says that something moved.
+    """
+    from headrace.home import Home
+    from headrace.pipeline.proofs import feature_leaks
+
+    with progress(quiet=as_json):
+        found = feature_leaks(chosen(pipeline), Home.find(), rows=rows, seed=seed)
+    if as_json:
+        emit_json(found.to_json())
+    else:
+        out.print(f"{found.rows:,} rows compared, {found.moved:,} moved")
+        for line in found.found:
+            out.print(f"  {line}", highlight=False)
+    _judge(found.moved)
+
+
+def _judge(wrong: int) -> None:
+    if wrong:
+        raise typer.Exit(BLOCKED)
