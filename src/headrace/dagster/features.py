@@ -7,7 +7,7 @@ import dagster as dg
 
 from headrace.dagster import metadata, names
 from headrace.dagster.stage import Built, stage_asset
-from headrace.features.spec import Aggregate, FeatureView, Lookup, Rows
+from headrace.features.spec import Aggregate, FeatureView, Lookup
 from headrace.home import Home
 
 if TYPE_CHECKING:
@@ -43,11 +43,12 @@ def _told(view: FeatureView | Lookup) -> list[tuple[str, str]]:
     if isinstance(view, Lookup):
         age = f", no older than {view.max_age}" if view.max_age else ""
         return [(name, f"last known{age}") for name in view.outputs]
-    return list(zip(view.outputs, map(_aggregate, view.features), strict=True))
+    told = [_aggregate(feature) for feature in view.features for _ in feature.names]
+    return list(zip(view.outputs, told, strict=True))
 
 
 def _aggregate(feature: Aggregate) -> str:
-    of = "" if isinstance(feature, Rows) else f" of {feature.column}"
+    of = f" of {', '.join(feature.columns)}" if feature.columns else ""
     some = " of some rows" if feature.where is not None else ""
     span = f"{feature.window.start} to {feature.window.end}"
     return f"{feature.op}{of}{some}, {span} from the prediction"

@@ -28,6 +28,7 @@ from headrace.features.spec import (
     View,
     conditions,
 )
+from headrace.features.values import default_values
 from headrace.files import digest, sha256
 
 Definition = FeatureView | Lookup | RowTransform | Spine | Label
@@ -75,7 +76,7 @@ def _table(shape: TableShape, columns: Sequence[str | None]) -> dict[str, Any]:
 
 def _view(view: FeatureView, shape: TableShape) -> dict[str, Any]:
     filtered = [c.column for feature in view.features for c in conditions(feature.where)]
-    columns = [feature.column for feature in view.features]
+    columns = [column for feature in view.features for column in feature.columns]
     return {
         "type": "view",
         "name": view.name,
@@ -86,12 +87,19 @@ def _view(view: FeatureView, shape: TableShape) -> dict[str, Any]:
 
 
 def _feature(feature: Aggregate, shape: TableShape) -> dict[str, Any]:
-    return {
+    form: dict[str, Any] = {
         "op": feature.op,
         "column": feature.column,
         "window_us": [feature.window.a, feature.window.b],
         "where": _filter(feature.where, shape),
     }
+    # What a declaration does not use is not in its form, so that the hash of an older one stays.
+    if feature.op == "last_row":
+        form["columns"] = sorted(feature.columns)
+    if any(default is not None for default in feature.defaults):
+        given = zip(feature.names, default_values(feature, shape), strict=True)
+        form["default"] = {name: value for name, value in given if value is not None}
+    return form
 
 
 def _filter(where: Filter, shape: TableShape) -> list[list[Any]]:
@@ -267,7 +275,7 @@ def _flat(forms: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         name = str(form.get("name", "spine"))
         shared = {key: value for key, value in form.items() if key not in {"name", "features"}}
         for feature, own in form.get("features", {}).items():
-            used = {own["column"], *(row[0] for row in own["where"])}
+            used = {own["column"], *own.get("columns", ()), *(row[0] for row in own["where"])}
             flat[f"{name}__{feature}"] = {**_only(shared, used), **own}
         if "features" not in form:
             flat[name] = shared

@@ -9,19 +9,23 @@ from headrace.clock import parse_iso
 from headrace.errors import DeclarationError
 from headrace.features.spec import Scalar
 
+_INT64_END = 2**63
 
-def stored_value(value: Scalar, kind: pa.DataType, scale: int | None) -> Scalar:
+
+def stored_value(value: Scalar, kind: pa.DataType, scale: int | None, where: str = "") -> Scalar:
     """The stored integer of a value in the column's unit, microseconds of an RFC 3339 text.
 
     Raises:
-        DeclarationError: the value is of another type, or finer than the column's scale.
+        DeclarationError: the value is of another type, finer than the column's scale, or no int64.
     """
     if scale is not None:
-        return _quantised(value, scale)
+        return _quantised(value, scale, where)
     if pa.types.is_timestamp(kind) and isinstance(value, str):
         return parse_iso(value)
     fits = {
-        "int64": isinstance(value, int) and not isinstance(value, bool),
+        "int64": isinstance(value, int)
+        and not isinstance(value, bool)
+        and -_INT64_END <= value < _INT64_END,
         "double": isinstance(value, int | float)
         and not isinstance(value, bool)
         and math.isfinite(value),
@@ -30,20 +34,27 @@ def stored_value(value: Scalar, kind: pa.DataType, scale: int | None) -> Scalar:
     }
     if not fits.get(str(kind), False):
         raise DeclarationError(
-            f"{value!r} cannot be compared with a column of type {kind}",
-            fix="write the value as the column's type",
+            f"{value!r} is no value of type {kind}",
+            where=where,
+            fix="write it as the column's type",
         )
     return float(value) + 0.0 if str(kind) == "double" else value
 
 
-def _quantised(value: Scalar, scale: int) -> int:
+def _quantised(value: Scalar, scale: int, where: str) -> int:
     try:
         number = Decimal(str(value)).scaleb(scale)
     except InvalidOperation:
         number = Decimal("0.5")
-    if isinstance(value, bool) or number != number.to_integral_value():
+    if (
+        isinstance(value, bool | str)
+        or not number.is_finite()
+        or number != number.to_integral_value()
+        or abs(number) >= _INT64_END
+    ):
         raise DeclarationError(
             f"{value!r} is not a number with at most {scale} decimals",
-            fix="a column of declared scale is compared with values of that scale",
+            where=where,
+            fix="a column of declared scale holds values of that scale",
         )
     return int(number)

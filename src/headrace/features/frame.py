@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.errors import DeclarationError, HeadraceError
 from headrace.features import kernel, transforms
@@ -17,7 +18,7 @@ from headrace.features.resolve import History, Versions, load_versions
 from headrace.features.rounding import quantity
 from headrace.features.shapes import TIMESTAMP, Contracts, Shapes, shape_for, shapes_of
 from headrace.features.spec import (
-    Aggregate,
+    COUNTS,
     FeatureView,
     Lookup,
     Mode,
@@ -26,6 +27,7 @@ from headrace.features.spec import (
     View,
     conditions,
 )
+from headrace.features.values import default_values
 
 Named = list[tuple[str, pa.Array]]
 
@@ -123,7 +125,7 @@ def _columns_by_table(views: Sequence[View]) -> dict[str, list[str]]:
 def used_columns(view: FeatureView | Lookup) -> list[str]:
     if isinstance(view, Lookup):
         return list(view.columns)
-    columns = [feature.column for feature in view.features if feature.column]
+    columns = [column for feature in view.features for column in feature.columns]
     return columns + [c.column for feature in view.features for c in conditions(feature.where)]
 
 
@@ -221,9 +223,16 @@ class Host:
     def view(self, view: FeatureView, *, reasons: bool) -> Named:
         joined = self.joined(view)
         columns: Named = []
-        for name, feature in zip(view.outputs, view.features, strict=True):
+        for feature in view.features:
             output = kernel.aggregate(joined, feature)
-            columns += self._named(name, joined, output, feature, reasons=reasons)
+            # A count is a number, whatever is counted.
+            of = (None,) if feature.op in COUNTS else feature.columns
+            defaults = default_values(feature, joined.versions.shape)
+            for name, column, default in zip(feature.names, of, defaults, strict=True):
+                array = to_arrow(joined, output, column, self.spine.num_rows)
+                array = with_default(joined, output, array, default)
+                name = f"{view.name}__{name}"  # noqa: PLW2901
+                columns += _named(name, joined, output, array, reasons=reasons)
         return columns
 
     def lookup(self, lookup: Lookup, *, reasons: bool) -> Named:
@@ -231,18 +240,25 @@ class Host:
         winner = kernel.state(joined, lookup.max_age)
         columns: Named = []
         for name, column in zip(lookup.outputs, lookup.columns, strict=True):
-            columns += self._named(name, joined, winner, column, reasons=reasons)
+            array = to_arrow(joined, winner, column, self.spine.num_rows)
+            columns += _named(name, joined, winner, array, reasons=reasons)
         return columns
 
-    def _named(
-        self, name: str, joined: Joined, output: Output, of: Aggregate | str, *, reasons: bool
-    ) -> Named:
-        column = of if isinstance(of, str) else of.column
-        array = to_arrow(joined, output, column, self.spine.num_rows)
-        found: Named = [(name, array)]
-        if reasons:
-            found.append((f"{name}__reason", why_null(joined, output, array)))
-        return found
+
+def _named(name: str, joined: Joined, output: Output, array: pa.Array, *, reasons: bool) -> Named:
+    found: Named = [(name, array)]
+    if reasons:
+        found.append((f"{name}__reason", why_null(joined, output, array)))
+    return found
+
+
+def with_default(joined: Joined, output: Output, array: pa.Array, default: object) -> pa.Array:
+    """The declared default (as `default_values` has it) at places without a result (rule 13)."""
+    if default is None:
+        return array
+    missing = np.zeros(len(array), dtype=np.bool_)
+    missing[joined.places.rows] = ~output.ok
+    return pc.if_else(pa.array(missing), pa.scalar(default, array.type), array)
 
 
 def to_arrow(joined: Joined, output: Output, column: str | None, rows: int) -> pa.Array:

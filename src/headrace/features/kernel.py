@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 
 from headrace.clock import duration
 from headrace.features.arrays import Bools, Ints, Numbers, bools
+from headrace.features.distinct import covered_distinct, value_codes
 from headrace.features.filters import stored_value
 from headrace.features.places import Places, covered_best, covered_count, covered_sum
 from headrace.features.resolve import Versions
 from headrace.features.rounding import mean, quantity, square_limbs, std
-from headrace.features.spec import Aggregate, Filter, Where, Window, conditions
+from headrace.features.spec import COUNTS, Aggregate, Filter, Where, Window, conditions
 
 
 def window_start(k: Ints, e: Ints, b: int) -> Ints:
@@ -117,6 +118,7 @@ class Joined:
     _masks: dict[tuple[Where, ...], Bools | None] = field(default_factory=dict)
     _selections: dict[object, Selection] = field(default_factory=dict)
     _numbers: dict[str, Numbers] = field(default_factory=dict)
+    _codes: dict[str, Ints] = field(default_factory=dict)
 
     @cached_property
     def e(self) -> Ints:
@@ -179,6 +181,12 @@ class Joined:
             self._numbers[column] = self.versions.values(column).data[self.index]
         return self._numbers[column]
 
+    def value_codes(self, column: str) -> Ints:
+        """The column's values as integers, -1 where null, in the order of the joined versions."""
+        if column not in self._codes:
+            self._codes[column] = value_codes(self.versions, column)[self.index]
+        return self._codes[column]
+
     @cached_property
     def seen(self) -> Ints:
         """How many versions of the entity are visible, at any event time."""
@@ -213,17 +221,17 @@ def join(versions: Versions, places: Places, entity: tuple[str, ...]) -> Joined:
 
 
 def aggregate(joined: Joined, feature: Aggregate) -> Output:
-    """One windowed feature for every place."""
+    """One windowed feature for every place; for a whole row, its version."""
     chosen = joined.select(feature.window, feature.where, feature.column)
-    if feature.op in {"rows", "count"}:
-        return Output(np.ones(chosen.size, dtype=np.bool_), chosen.n)
     output = _COMPUTE[feature.op](joined, chosen, feature.column or "")
+    if feature.op in COUNTS:
+        return output
     rows = joined.select(feature.window, feature.where)
     output.why = lambda: [
         ("no history", joined.seen == 0),
         ("empty window", rows.n == 0),
         ("all null", chosen.n == 0),
-        ("one value", chosen.n == 1),
+        *([("one value", chosen.n == 1)] if feature.op == "std" else []),
     ]
     return output
 
@@ -234,6 +242,17 @@ def _scale(joined: Joined, column: str) -> int | None:
 
 def _in_unit(data: Numbers, scale: int | None) -> Numbers:
     return data if scale is None else quantity(data.astype(np.int64, copy=False), scale)
+
+
+def _count(joined: Joined, chosen: Selection, column: str) -> Output:  # noqa: ARG001
+    return Output(np.ones(chosen.size, dtype=np.bool_), chosen.n)
+
+
+def _distinct(joined: Joined, chosen: Selection, column: str) -> Output:
+    codes = joined.value_codes(column)
+    codes = codes if chosen.index is None else codes[chosen.index]
+    found = covered_distinct(chosen.lo, chosen.hi, codes, chosen.size)
+    return Output(np.ones(chosen.size, dtype=np.bool_), found)
 
 
 def _sum(joined: Joined, chosen: Selection, column: str) -> Output:
@@ -282,6 +301,9 @@ def versions_at_places(joined: Joined, best: Numbers, ok: Bools) -> Ints:
 
 
 _COMPUTE: dict[str, Callable[[Joined, Selection, str], Output]] = {
+    "rows": _count,
+    "count": _count,
+    "distinct": _distinct,
     "sum": _sum,
     "mean": _mean,
     "std": _std,
@@ -289,6 +311,7 @@ _COMPUTE: dict[str, Callable[[Joined, Selection, str], Output]] = {
     "max": lambda joined, chosen, column: _extreme(joined, chosen, column, least=False),
     "first": lambda joined, chosen, _: _ranked(joined, chosen, least=True),
     "last": lambda joined, chosen, _: _ranked(joined, chosen, least=False),
+    "last_row": lambda joined, chosen, _: _ranked(joined, chosen, least=False),
 }
 
 

@@ -16,6 +16,7 @@ from headrace.features.filters import stored_value
 from headrace.features.shapes import TableShape
 from headrace.features.spec import Aggregate, FeatureView, Filter, Label, Lookup, Mode, Spine
 from headrace.features.spec import conditions as conditions_of
+from headrace.features.values import default_values
 
 Row: TypeAlias = dict[str, Any]
 Rows: TypeAlias = Sequence[Row]
@@ -58,11 +59,6 @@ def supersedes(row: Row, other: Row, shape: TableShape) -> bool:
     return content(row, shape) > content(other, shape) if mine == theirs else mine > theirs
 
 
-def event_order(shape: TableShape) -> Callable[[Row], tuple[Any, ...]]:
-    """Rule 7."""
-    return lambda row: (row["event_time"], sequence(row, shape), primary_key(row, shape))
-
-
 def keeps(where: Filter, row: Row, shape: TableShape) -> bool:
     """Rule 12."""
     for condition in conditions_of(where):
@@ -82,8 +78,12 @@ TESTS: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
-def matching(rows: Rows, entity: Sequence[str], values: Sequence[Any]) -> list[Row]:
-    return [row for row in rows if tuple(row[name] for name in entity) == tuple(values)]
+def matching(
+    rows: Rows, entity: Sequence[str], values: Sequence[Any], shape: TableShape
+) -> list[Row]:
+    """The rows of an entity in event order (rule 7)."""
+    mine = [row for row in rows if tuple(row[name] for name in entity) == tuple(values)]
+    return sorted(mine, key=lambda r: (r["event_time"], sequence(r, shape), primary_key(r, shape)))
 
 
 def in_unit(value: Cell, column: str, shape: TableShape) -> Cell:
@@ -92,20 +92,24 @@ def in_unit(value: Cell, column: str, shape: TableShape) -> Cell:
     return value if scale is None or value is None else float(value) / float(10**scale)
 
 
-def aggregate(feature: Aggregate, rows: Rows, shape: TableShape) -> Result:
-    """Rules 11, 13 to 15, over the rows of one window, in event order."""
-    if feature.column is None:
-        return len(rows), None
-    found: list[Any] = [v for row in rows if (v := plain(row[feature.column])) is not None]
-    if feature.op == "count":
-        return len(found), None
-    if not found:
-        return None, "all null" if rows else "empty window"
-    if feature.op == "std" and len(found) == 1:
-        return None, "one value"
+def aggregate(feature: Aggregate, rows: Rows, shape: TableShape) -> list[Result]:
+    """Rules 11 and 13 to 15, over one window's rows in event order: one result for each output."""
+    if feature.op == "rows":
+        return [(len(rows), None)]
+    if feature.op == "last_row" and rows:
+        return [_cell(rows[-1], name, shape) for name in feature.columns]
+    values = [plain(row[name]) for name in feature.columns for row in rows]
+    found: list[Any] = [value for value in values if value is not None]
+    if feature.op in {"count", "distinct"}:
+        return [(len(found if feature.op == "count" else set(found)), None)]
+    why = None if found else "all null" if rows else "empty window"
+    if why or (feature.op == "std" and len(found) == 1):
+        defaults = default_values(feature, shape)
+        return [(None, why or "one value") if d is None else (d, None) for d in defaults]
+    scale = shape.columns[feature.columns[0]].scale
     if feature.op in {"mean", "std"}:
-        return MOMENTS[feature.op](found, shape.columns[feature.column].scale or 0), None
-    return in_unit(PICK[feature.op](found), feature.column, shape), None
+        return [((mean if feature.op == "mean" else std)(found, scale or 0), None)]
+    return [(in_unit(PICK[feature.op](found), feature.columns[0], shape), None)]
 
 
 def mean(q: list[int], d: int) -> float:
@@ -118,7 +122,6 @@ def std(q: list[int], d: int) -> float:
     return math.sqrt(float(spread) / float(n * (n - 1) * 10 ** (2 * d)))
 
 
-MOMENTS = {"mean": mean, "std": std}
 PICK: dict[str, Callable[[list[Any]], Any]] = {
     "sum": sum, "min": min, "max": max, "first": op.itemgetter(0), "last": op.itemgetter(-1),
 }  # fmt: skip
@@ -131,16 +134,15 @@ def view_row(
     values, t = [spine[name] for name in view.spine_entity], spine["t"]
     if None in values:
         return dict.fromkeys(view.outputs, (None, "null entity"))
-    visible = matching(resolve(rows, shape, t, mode), view.entity, values)
-    visible.sort(key=event_order(shape))
-    results: dict[str, Result] = {}
-    for name, feature in zip(view.outputs, view.features, strict=True):
+    visible = matching(resolve(rows, shape, t, mode), view.entity, values, shape)
+    results: list[Result] = []
+    for feature in view.features:
         start, end = t + feature.window.a, t + feature.window.b
         inside = [row for row in visible if start <= row["event_time"] < end]
         kept = [row for row in inside if keeps(feature.where, row, shape)]
-        value, why = aggregate(feature, kept, shape)
-        results[name] = (value, "no history" if why and not visible else why)
-    return results
+        found = aggregate(feature, kept, shape)
+        results += [(v, "no history" if why and not visible else why) for v, why in found]
+    return dict(zip(view.outputs, results, strict=True))
 
 
 def lookup_row(
@@ -150,14 +152,13 @@ def lookup_row(
     values, t = [spine[name] for name in lookup.spine_entity], spine["t"]
     if None in values:
         return dict.fromkeys(lookup.outputs, (None, "null entity"))
-    visible = matching(resolve(rows, shape, t, mode), lookup.entity, values)
+    visible = matching(resolve(rows, shape, t, mode), lookup.entity, values, shape)
     states = [row for row in visible if row["event_time"] <= t]
     if not states:
         return dict.fromkeys(lookup.outputs, (None, "no history"))
-    winner = max(states, key=event_order(shape))
-    if lookup.max_age is not None and t - winner["event_time"] > duration(lookup.max_age):
+    if lookup.max_age is not None and t - states[-1]["event_time"] > duration(lookup.max_age):
         return dict.fromkeys(lookup.outputs, (None, "expired"))
-    return {f"{lookup.name}__{name}": _cell(winner, name, shape) for name in lookup.columns}
+    return {f"{lookup.name}__{name}": _cell(states[-1], name, shape) for name in lookup.columns}
 
 
 def _cell(row: Row, column: str, shape: TableShape) -> Result:
@@ -187,11 +188,11 @@ def label_row(
         return {**nothing, "label_reason": "immature"}
     if None in values:
         return {**nothing, "label_reason": "null entity"}
-    seen = matching(resolve(rows, shape, cut, mode), label.key, values)
+    seen = matching(resolve(rows, shape, cut, mode), label.key, values, shape)
     inside = [row for row in seen if t <= row["event_time"] < t + duration(label.horizon)]
     if not inside:
         return {**nothing, "label_reason": "no outcome"}
-    outcome = max(inside, key=event_order(shape))
+    outcome = inside[-1]
     if label.status is not None and outcome[label.status] in label.excluded:
         return {**nothing, "label_reason": outcome[label.status]}
     cells = {name: _cell(outcome, name, shape)[0] for name in label.columns}

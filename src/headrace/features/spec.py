@@ -30,6 +30,8 @@ _OP_WORDS = {
     ">": "gt_",
 }
 _OPS = (*_OP_WORDS, ">=")
+# Operations whose result is a count: never null, 0 where there is nothing.
+COUNTS = frozenset({"rows", "count", "distinct"})
 # Farther than this is no window but a mistake, and sums with a time could leave int64.
 LONGEST = duration("36500d")
 
@@ -146,19 +148,60 @@ class Rows:
     def column(self) -> str | None:
         return None
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What it reads beside its filter."""
+        return ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its outputs within the view."""
+        return (self.name,)
+
+    @property
+    def defaults(self) -> tuple[Scalar | None, ...]:
+        """What each output is where it would be null, as declared."""
+        return (None,)
+
 
 @dataclass(frozen=True)
 class _OfColumn:
+    """`default`, in the column's unit, stands where the result would be null: an empty window, no
+    value, one value for `Std`, no history. A null entity stays null.
+    """
+
     column: str
     window: Window
     where: Filter = None
     name: str = ""
+    default: Scalar | None = None
     op: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         auto = _auto_name(self.op, self.column, self.window, self.where)
         object.__setattr__(self, "name", self.name or auto)
         check_name(self.name, "feature")
+        if self.default is not None and self.op in COUNTS:
+            raise DeclarationError(
+                f"{self.op} is 0 where there is nothing, never null",
+                where=f"feature {self.name}",
+                fix="leave out default=...",
+            )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What it reads beside its filter."""
+        return (self.column,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its outputs within the view."""
+        return (self.name,)
+
+    @property
+    def defaults(self) -> tuple[Scalar | None, ...]:
+        """What each output is where it would be null, as declared."""
+        return (self.default,)
 
 
 class Count(_OfColumn):
@@ -209,7 +252,67 @@ class Last(_OfColumn):
     op: ClassVar[str] = "last"
 
 
-Aggregate: TypeAlias = Rows | Count | Sum | Mean | Std | Min | Max | First | Last
+class Distinct(_OfColumn):
+    """int64: how many different values are not null; any type, -0 is +0; 0 when empty."""
+
+    op: ClassVar[str] = "distinct"
+
+
+@dataclass(frozen=True)
+class LastRow:
+    """The last row of the window whole, by (event_time, sequence, primary key); any types.
+
+    A null in that row stays null, where `Last` would go back to an earlier row. Outputs:
+    `<name>_<column>` for each column. `default` gives one value per column (None for null), for
+    where the window has no row.
+    """
+
+    columns: tuple[str, ...]
+    window: Window
+    where: Filter = None
+    name: str = ""
+    default: tuple[Scalar | None, ...] | None = None
+    op: ClassVar[str] = "last_row"
+
+    def __post_init__(self) -> None:
+        auto = _auto_name(self.op, None, self.window, self.where)
+        object.__setattr__(self, "name", self.name or auto)
+        check_name(self.name, "feature")
+        many = isinstance(self.columns, tuple) and len(set(self.columns)) == len(self.columns)
+        if not self.columns or not many:
+            raise DeclarationError(
+                f"columns {self.columns!r}: no tuple, none, or one twice",
+                where=f"feature {self.name}",
+                fix='name each column once, as in LastRow(("gate", "carrier"), Window("-1d"))',
+            )
+        if self.default is not None and (
+            not isinstance(self.default, tuple) or len(self.default) != len(self.columns)
+        ):
+            raise DeclarationError(
+                f"default {self.default!r} does not fit columns {self.columns!r}",
+                where=f"feature {self.name}",
+                fix="give one value, or None, for each column",
+            )
+
+    @property
+    def column(self) -> str | None:
+        """None: it has no single column; see `columns`."""
+        return None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its outputs within the view."""
+        return tuple(f"{self.name}_{column}" for column in self.columns)
+
+    @property
+    def defaults(self) -> tuple[Scalar | None, ...]:
+        """What each output is where there is no row, as declared."""
+        return (None,) * len(self.columns) if self.default is None else self.default
+
+
+Aggregate: TypeAlias = (
+    Rows | Count | Sum | Mean | Std | Min | Max | First | Last | Distinct | LastRow
+)
 
 
 def _auto_name(op: str, column: str | None, window: Window, where: Filter) -> str:
@@ -257,7 +360,7 @@ class FeatureView:
     def __post_init__(self) -> None:
         check_name(self.name, "view")
         _spine_names(self.entity, self.entity_map, f"view {self.name}")
-        names = [feature.name for feature in self.features]
+        names = [name for feature in self.features for name in feature.names]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled or not names:
             raise DeclarationError(
@@ -274,7 +377,8 @@ class FeatureView:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        return tuple(f"{self.name}__{feature.name}" for feature in self.features)
+        names = (name for feature in self.features for name in feature.names)
+        return tuple(f"{self.name}__{name}" for name in names)
 
 
 @dataclass(frozen=True)

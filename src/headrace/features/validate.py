@@ -19,6 +19,7 @@ from headrace.features.spec import (
     conditions,
 )
 from headrace.features.transforms import output_type, prove_row_local
+from headrace.features.values import default_values, output_types
 
 Types = dict[str, pa.DataType]
 _INT64_END = 2**63
@@ -93,7 +94,11 @@ def _view_types(view: View, shapes: Shapes, spine: Types, known: Types) -> Types
     if isinstance(view, Lookup):
         kinds = [shape.column(name, where).output_type for name in view.columns]
     else:
-        kinds = [_check_feature(f, shape, f"{where}, feature {f.name}") for f in view.features]
+        kinds = [
+            kind
+            for feature in view.features
+            for kind in _check_feature(feature, shape, f"{where}, feature {feature.name}")
+        ]
     return dict(zip(view.outputs, kinds, strict=True))
 
 
@@ -116,7 +121,7 @@ def _check_entity(
             )
 
 
-def _check_feature(feature: Aggregate, shape: TableShape, where: str) -> pa.DataType:
+def _check_feature(feature: Aggregate, shape: TableShape, where: str) -> tuple[pa.DataType, ...]:
     if feature.window.b > 0 and shape.kind != "planned":
         raise DeclarationError(
             f"the window ends {feature.window.end} after t, and {shape.name} is no plan",
@@ -124,27 +129,26 @@ def _check_feature(feature: Aggregate, shape: TableShape, where: str) -> pa.Data
             fix='end it at "0s", or use a table whose contract says kind planned',
         )
     _check_filter(feature.where, shape, where)
-    if feature.column is None:
-        return pa.int64()
-    column = shape.column(feature.column, where)
+    columns = [shape.column(name, where) for name in feature.columns]
     if feature.op in {"sum", "mean", "std"}:
-        _prove_exact(feature, column, shape, where)
-    if feature.op in {"min", "max"} and not column.is_ordered:
+        _prove_exact(feature, columns[0], shape, where)
+    if feature.op in {"min", "max"} and not columns[0].is_ordered:
         raise DeclarationError(
-            f"{feature.op} of {column.type} is not defined",
+            f"{feature.op} of {columns[0].type} is not defined",
             where=where,
             fix="use a number or a timestamp; first and last take any type",
         )
-    kinds = {"count": pa.int64(), "mean": pa.float64(), "std": pa.float64()}
-    return kinds.get(feature.op, column.output_type)
+    default_values(feature, shape, where)
+    return output_types(feature, shape, where)
 
 
 def _check_filter(where: Filter, shape: TableShape, place: str) -> None:
     for condition in conditions(where):
-        column = shape.column(condition.column, f"{place}, its filter")
+        column_name = condition.column
+        column = shape.column(column_name, f"{place}, its filter")
         many = condition.value if isinstance(condition.value, tuple) else (condition.value,)
         for value in many:
-            stored_value(value, column.type, column.scale)
+            stored_value(value, column.type, column.scale, f"{place}, its filter on {column_name}")
         if condition.op in {"<", "<=", ">", ">="} and not column.is_ordered:
             raise DeclarationError(
                 f"{condition.op} on {column.type}",

@@ -1,0 +1,50 @@
+"""What the outputs of a feature are: their types, and what is declared for where they are null."""
+
+import pyarrow as pa
+
+from headrace.features.filters import stored_value
+from headrace.features.rounding import power
+from headrace.features.shapes import TableShape
+from headrace.features.spec import Aggregate, Scalar
+
+_FIXED = {
+    "rows": pa.int64(),
+    "count": pa.int64(),
+    "distinct": pa.int64(),
+    "mean": pa.float64(),
+    "std": pa.float64(),
+}
+
+
+def output_types(feature: Aggregate, shape: TableShape, where: str) -> tuple[pa.DataType, ...]:
+    """Arrow type of each of `feature.names`."""
+    kinds = tuple(shape.column(name, where).output_type for name in feature.columns)
+    return (_FIXED[feature.op],) if feature.op in _FIXED else kinds
+
+
+def default_values(
+    feature: Aggregate, shape: TableShape, where: str = ""
+) -> tuple[Scalar | None, ...]:
+    """The declared default of each of `feature.names` as the output has it, None for null.
+
+    Timestamps are int microseconds; a scaled number takes the way of the stored ones,
+    fl(q)/fl(10^d).
+
+    Raises:
+        DeclarationError: a default is of another type, or finer than the column's scale.
+    """
+    if all(default is None for default in feature.defaults):
+        return feature.defaults
+    place = f"{where}, its default" if where else f"feature {feature.name}, its default"
+    return tuple(
+        None if default is None else _default(feature.op, default, column, shape, place)
+        for column, default in zip(feature.columns, feature.defaults, strict=True)
+    )
+
+
+def _default(op: str, default: Scalar, name: str, shape: TableShape, where: str) -> Scalar:
+    if op in {"mean", "std"}:
+        return stored_value(default, pa.float64(), None, where)
+    column = shape.column(name, where)
+    stored = stored_value(default, column.type, column.scale, where)
+    return stored if column.scale is None else float(stored) / power(column.scale)
