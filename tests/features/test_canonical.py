@@ -13,7 +13,10 @@ from headrace.errors import DeclarationError
 from headrace.features import (
     FeatureView,
     Label,
+    Last,
+    LastRow,
     Lookup,
+    Max,
     Mean,
     Rows,
     RowTransform,
@@ -67,6 +70,7 @@ def test_the_same_meaning_written_otherwise_has_the_same_hash():
         replace(VIEW, entity=("place",)),
         replace(VIEW, entity_map={"who": "target"}),
         replace(VIEW, table="plan"),
+        replace(VIEW, features=(replace(DAY, default=0), VIEW.features[1])),
     ],
 )
 def test_another_meaning_has_another_hash(other):
@@ -119,6 +123,30 @@ def test_hashes_do_not_move_between_versions():
 
 
 PINNED = ["0e8c004cd3bb", "ed31baaa98fd", "5dda8e087245", "57f5627c8c64"]
+
+
+def test_declared_defaults_and_the_columns_of_a_last_row_are_part_of_the_meaning():
+    row = LastRow(("n", "amount"), Window("-1d"), name="l", default=(None, 0.1))
+
+    def of(feature):
+        return hashed(replace(VIEW, features=(feature,)))
+
+    assert of(row) == of(replace(row, columns=("amount", "n"), default=(0.10, None)))
+    assert of(replace(row, default=None)) == of(replace(row, default=(None, None)))
+    others = [
+        replace(row, default=(0, 0.1)),
+        replace(row, default=None),
+        replace(row, columns=("n", "small")),
+        Last("n", Window("-1d"), name="l"),
+    ]
+    assert len({of(row), *map(of, others)}) == 5
+    at = Max("at", Window("-1d"), name="l", default="1970-01-01T00:00:00Z")
+    assert of(at) == of(replace(at, default="1970-01-01T01:00:00+01:00"))
+    spine = Spine("plan", "-2h", ("who", "small"))
+    assert hashed(spine) == hashed(replace(spine, defaults={}))
+    given = [hashed(replace(spine, defaults={"small": value})) for value in (0.5, 0.50, 1, None)]
+    assert given[0] == given[1]
+    assert len({hashed(spine), *given}) == 4
 
 
 def test_diff_names_the_features_that_change_meaning():

@@ -7,9 +7,13 @@ import pytest
 
 from headrace.errors import DeclarationError
 from headrace.features import (
+    Count,
+    Distinct,
     FeatureView,
     First,
     Label,
+    Last,
+    LastRow,
     Lookup,
     Max,
     Mean,
@@ -20,11 +24,13 @@ from headrace.features import (
     Sum,
     Where,
     Window,
+    training_frame,
     validate,
 )
-from tests.features.logs import LABEL, SHAPES, SPINE, TRAILING, VIEWS
+from tests.features.logs import COLUMNS, LABEL, SHAPES, SPINE, TRAILING, VIEWS, random_log
 
 WHO = ("who",)
+PLACE = COLUMNS["place"]
 
 
 def view(*features, **changes):
@@ -47,6 +53,18 @@ def test_gives_the_types_of_all_outputs():
     assert types["who__amount_sum_10us"] == pa.float64()
     assert types["who__n_sum_10us"] == types["plan__rows_in_2us_to_6us"] == pa.int64()
     assert types["state__s"] == pa.string()
+    assert types["kinds__s_distinct_10us"] == types["kinds__at_count_10us"] == pa.int64()
+    assert types["kinds__last_row_10us_amount"] == pa.float64()
+    assert types["kinds__bright_s"] == pa.string()
+
+
+def test_the_types_are_those_of_the_frame():
+    log = random_log(1)
+    frame = training_frame(log.spine_table, VIEWS, log.history, SHAPES)
+    wide = replace(SPINE, columns=("who", "place", "target"))
+    shapes = {**SHAPES, "plan": replace(SHAPES["plan"], columns={**COLUMNS, "target": PLACE})}
+    types = validate(VIEWS, shapes, wide)
+    assert {name: frame.schema.field(name).type for name in types} == types
 
 
 def unproven(**changes):
@@ -103,6 +121,46 @@ CASES = {
         {"views": [view(Rows(TRAILING, where=Where("s", "<", "a")))]},
         "for texts use == or in",
     ),
+    "last row of an unknown column": (
+        {"views": [view(LastRow(("s", "tail"), TRAILING))]},
+        "use one of",
+    ),
+    "default of another type": (
+        {"views": [view(Last("s", TRAILING, default=0))]},
+        "as the column's type",
+    ),
+    "default finer than the scale": (
+        {"views": [view(Sum("amount", TRAILING, default=0.005))]},
+        "of that scale",
+    ),
+    "default of a mean that is no number": (
+        {"views": [view(Mean("n", TRAILING, default="none"))]},
+        "as the column's type",
+    ),
+    "default that is not finite": (
+        {"views": [view(Max("x", TRAILING, default=float("inf")))]},
+        "as the column's type",
+    ),
+    "default beyond int64": (
+        {"views": [view(Max("big", TRAILING, default=2**63))]},
+        "as the column's type",
+    ),
+    "default of one column of the last row": (
+        {"views": [view(LastRow(("s", "flag"), TRAILING, default=("", "no")))]},
+        "as the column's type",
+    ),
+    "request default of another type": (
+        {"spine": replace(SPINE, defaults={"who": 7})},
+        "as the column's type",
+    ),
+    "request default of the key": (
+        {"spine": Spine("plan", "-2us", ("who", "id"), {"id": 7})},
+        "leave out this default",
+    ),
+    "request default beyond the contract": (
+        {"spine": Spine("plan", "-2us", ("who", "small"), {"small": 100.1})},
+        "could hold",
+    ),
     "unknown lookup column": (
         {"views": [Lookup("l", "states", WHO, ("temp",), None)]},
         "use one of",
@@ -151,6 +209,23 @@ ALONE = {
     "a list filter without tuple": (lambda: Where("s", "in", "on"), "take a tuple"),
     "an unknown test": (lambda: Where("s", "like", "on%"), "use one of"),
     "a filter on nothing": (lambda: Where("s", "in", ()), "name the values"),
+    "default of a count": (lambda: Count("n", TRAILING, default=1), "leave out default"),
+    "default of a number of values": (lambda: Distinct("n", TRAILING, default=1), "leave out"),
+    "a last row of nothing": (lambda: LastRow((), TRAILING), "each column once"),
+    "a last row of a text": (lambda: LastRow("s", TRAILING), "each column once"),
+    "a last row with a column twice": (lambda: LastRow(("s", "s"), TRAILING), "once"),
+    "defaults of a last row that do not fit": (
+        lambda: LastRow(("s", "n"), TRAILING, default=("",)),
+        "for each column",
+    ),
+    "an output of a last row that another feature has": (
+        lambda: view(LastRow(("s",), TRAILING, name="a"), Rows(TRAILING, name="a_s")),
+        "another name",
+    ),
+    "a request default of what is not asked": (
+        lambda: Spine("plan", "-2us", ("who",), {"place": 1}),
+        "for the spine's columns",
+    ),
     "features of one name": (lambda: view(Rows(TRAILING), Rows(TRAILING)), "another name"),
     "no features": (view, "at least one"),
     "a name with two underscores": (lambda: Rows(TRAILING, name="a__b"), "single underscores"),
@@ -185,6 +260,8 @@ def test_names_are_made_from_what_is_declared():
         Rows(Window("-3h", "-60m"), where=Where("status", "in", ("on", "off"))),
         First("delay", Window("-1h", "1h"), where=Where("delay", ">=", 15)),
         Rows(Window("0s", "2h"), name="soon"),
+        Distinct("gate", Window("-1d"), where=Where("status", "==", "on")),
+        LastRow(("gate", "delay"), Window("-6h")),
     )
     assert [feature.name for feature in features] == [
         "delay_mean_1d",
@@ -192,7 +269,12 @@ def test_names_are_made_from_what_is_declared():
         "rows_where_status_on_off_3h_ago_to_1h_ago",
         "delay_first_where_delay_ge_15_1h_ago_to_1h",
         "soon",
+        "gate_distinct_where_status_on_1d",
+        "last_row_6h",
     ]
+    assert features[-1].names == ("last_row_6h_gate", "last_row_6h_delay")
+    assert features[-1].columns == ("gate", "delay")
+    assert features[0].names == (features[0].name,)
 
 
 def test_a_table_without_a_primary_key_is_refused():

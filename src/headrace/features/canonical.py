@@ -28,7 +28,7 @@ from headrace.features.spec import (
     View,
     conditions,
 )
-from headrace.features.values import default_values
+from headrace.features.values import default_values, request_defaults
 from headrace.files import digest, sha256
 
 Definition = FeatureView | Lookup | RowTransform | Spine | Label
@@ -125,7 +125,8 @@ def _lookup(lookup: Lookup, shape: TableShape) -> dict[str, Any]:
 
 
 def _spine(spine: Spine, shape: TableShape) -> dict[str, Any]:
-    return {
+    given = {"defaults": request_defaults(spine, shape)} if spine.defaults else {}
+    return given | {
         "type": "spine",
         "table": _table(shape, spine.columns),
         "offset_us": spine.offset,

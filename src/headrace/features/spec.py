@@ -456,11 +456,23 @@ class Spine:
 
     Only versions visible at that very moment count, so a spine column cannot know more than was
     known. The spine holds the primary key, `columns`, and `t` (int64 microseconds, UTC).
+
+    `defaults` stand in a request for columns that it leaves out, in the column's unit; without one
+    a missing column is an error. A None that is given, or stored in the table, stays null.
     """
 
     table: str
     at_offset: str = "0s"
     columns: tuple[str, ...] = ()
+    defaults: Mapping[str, Scalar | None] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.defaults) - set(self.columns)):
+            raise DeclarationError(
+                f"a default for {unknown[0]!r}, which is none of columns {self.columns!r}",
+                where=f"Spine({self.table!r})",
+                fix="give defaults for the spine's columns; the primary key has none",
+            )
 
     @property
     def offset(self) -> int:

@@ -19,7 +19,7 @@ from headrace.features.spec import (
     conditions,
 )
 from headrace.features.transforms import output_type, prove_row_local
-from headrace.features.values import default_values, output_types
+from headrace.features.values import default_values, output_types, request_defaults
 
 Types = dict[str, pa.DataType]
 _INT64_END = 2**63
@@ -62,6 +62,7 @@ def spine_types(spine: Spine, shapes: Shapes) -> Types:
             where=f"Spine({spine.table!r}), a table of kind {shape.kind}",
             fix='take a table of kind planned, or an offset from "0s"',
         )
+    request_defaults(spine, shape)
     names = (*shape.primary_key, *spine.columns)
     return {name: shape.column(name, "spine").type for name in names} | {"t": pa.int64()}
 

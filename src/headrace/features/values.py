@@ -2,10 +2,11 @@
 
 import pyarrow as pa
 
+from headrace.errors import DeclarationError
 from headrace.features.filters import stored_value
 from headrace.features.rounding import power
 from headrace.features.shapes import TableShape
-from headrace.features.spec import Aggregate, Scalar
+from headrace.features.spec import Aggregate, Scalar, Spine
 
 _FIXED = {
     "rows": pa.int64(),
@@ -48,3 +49,33 @@ def _default(op: str, default: Scalar, name: str, shape: TableShape, where: str)
     column = shape.column(name, where)
     stored = stored_value(default, column.type, column.scale, where)
     return stored if column.scale is None else float(stored) / power(column.scale)
+
+
+def request_defaults(spine: Spine, shape: TableShape) -> dict[str, Scalar | None]:
+    """The spine's defaults as the table stores them: scaled integers, int microseconds.
+
+    Raises:
+        DeclarationError: one is of another type, finer than the column's scale, above its greatest
+            value, or of the primary key.
+    """
+    found: dict[str, Scalar | None] = {}
+    for name, default in spine.defaults.items():
+        where = f"Spine({spine.table!r}), its default for {name}"
+        column = shape.column(name, where)
+        if name in shape.primary_key:
+            raise DeclarationError(
+                f"{name} is part of the primary key, which every request names",
+                where=where,
+                fix="leave out this default",
+            )
+        stored = None
+        if default is not None:
+            stored = stored_value(default, column.type, column.scale, where)
+        if column.max_abs is not None and isinstance(stored, int) and abs(stored) > column.max_abs:
+            raise DeclarationError(
+                f"{default!r} is farther from 0 than the contract of {shape.name} allows",
+                where=where,
+                fix="give a value that the column could hold",
+            )
+        found[name] = stored
+    return found
