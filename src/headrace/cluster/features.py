@@ -22,7 +22,7 @@ def send_spine(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Recor
         spine = as_spine(job, rows)
         for number, join in enumerate(job.joins):
             asked = spine.select(list(dict.fromkeys([ROW, "t", *join.spine_entity])))
-            groups = number * job.shards + _shards(spine, join, job.shards)
+            groups = number * job.shards + spine_shards(spine, join, job.shards)
             yield letters(asked, groups, SPINE)
 
 
@@ -32,7 +32,7 @@ def as_spine(job: Job, rows: pa.Table) -> pa.Table:
     return rows.select(schema.names).cast(schema)
 
 
-def _shards(spine: pa.Table, join: Join, count: int) -> Ints:
+def spine_shards(spine: pa.Table, join: Join, count: int) -> Ints:
     """Rows without an entity find nothing anywhere; they are spread, not heaped on one shard."""
     shards = shards_of([spine[name] for name in join.spine_entity], count)
     return np.where(shards < 0, np.asarray(spine[ROW]) % count, shards)

@@ -1,10 +1,12 @@
 """Sessions with a cluster, and its errors as ours."""
 
 import re
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from headrace import errors
 from headrace.errors import HeadraceError
@@ -12,6 +14,9 @@ from headrace.errors import HeadraceError
 # pyspark.sql.connect's, which are not imported before a session is asked for.
 Session: TypeAlias = Any
 DataFrame: TypeAlias = Any
+
+DEFAULT_PORT = 15002
+CONNECTS_WITHIN = 10  # seconds
 
 _RAISED = re.compile(
     r"headrace\.errors\.(\w+): (.*)((?:\n  where: .*)?)((?:\n  fix:   .*)?)", re.MULTILINE
@@ -22,16 +27,44 @@ def connect(url: str) -> Session:
     """A session with the Spark Connect server at `url`, as in `sc://host:15002`.
 
     Its workers need Headrace itself, and the modules that row transforms live in.
+
+    Raises:
+        HeadraceError: the client is not installed, or nobody answers.
     """
     with quiet(), needs("pyspark.sql.connect.session", "pyspark-client"):
         from pyspark.sql.connect.session import SparkSession
-
+    _expect_someone(url)
+    with quiet():
         return SparkSession.builder.remote(url).create()
+
+
+def _expect_someone(url: str) -> None:
+    """Fail at once where nobody listens; the client itself would try again for minutes."""
+    parts = urlsplit(url)
+    host, port = parts.hostname, parts.port or DEFAULT_PORT
+    if parts.scheme != "sc" or not host:
+        raise HeadraceError(
+            "this is no address of a Spark Connect server",
+            where="a session with a cluster",
+            fix="sc://host:15002, with parameters as in sc://host:443/;use_ssl=true",
+        )
+    try:
+        socket.create_connection((host, port), CONNECTS_WITHIN).close()
+    except OSError as error:
+        raise HeadraceError(
+            f"nobody answers at {host}:{port}: {error}",
+            where="a session with a cluster",
+            fix="start the server, or mend the address",
+        ) from error
 
 
 @contextmanager
 def sail() -> Iterator[Session]:
-    """A session with a Sail server in this process: a cluster of one machine, without Java."""
+    """A session with a Sail server in this process: a cluster of one machine, without Java.
+
+    Raises:
+        HeadraceError: Sail or the client is not installed.
+    """
     with needs("pysail.spark", "pysail"):
         from pysail.spark import SparkConnectServer
     server = SparkConnectServer("127.0.0.1", 0)

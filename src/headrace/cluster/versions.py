@@ -34,9 +34,12 @@ def send_rows(job: Job, table: str, batches: Iterator[pa.RecordBatch]) -> Iterat
     first = job.tables.index(table) * job.shards
     for rows in chunks(batches):
         typed = as_declared(shape, rows)
-        shards = shards_of([typed[name] for name in shape.primary_key], job.shards)
-        # A null key is refused where versions are resolved, with the error of the other hosts.
-        yield letters(typed, first + np.maximum(shards, 0), VERSIONS)
+        yield letters(typed, first + key_shards(shape, typed, job.shards), VERSIONS)
+
+
+def key_shards(shape: TableShape, rows: pa.Table, count: int) -> Ints:
+    """Where all versions of a key meet. A null key is refused there, as on the other hosts."""
+    return np.maximum(shards_of([rows[name] for name in shape.primary_key], count), 0)
 
 
 def as_declared(shape: TableShape, rows: pa.Table) -> pa.Table:
