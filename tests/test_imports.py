@@ -18,6 +18,7 @@ ORDER = [
     "lake",
     "streams",
     "features",
+    "cluster",
     "datasets",
     "models",
     "monitoring",
@@ -35,6 +36,8 @@ HEAVY = (
     "lightgbm",
     "great_expectations",
     "pandas",
+    "pysail",
+    "pyspark",
     "sqlalchemy",
     "requests",
 )

@@ -51,8 +51,6 @@ class Job:
     def needed(self, table: str) -> list[str]:
         """Columns of the table that some view looks at, and those that order its versions."""
         shape = self.shapes[table]
-        if table in self.complete:
-            return list(shape.columns)
         used = [
             name
             for join in self.joins
@@ -62,6 +60,10 @@ class Job:
         ]
         sequence = [shape.sequence] if shape.sequence else []
         return list(dict.fromkeys([*shape.primary_key, *sequence, *used]))
+
+    def read(self, table: str) -> list[str]:
+        """Columns that decide which version counts: all of them where content settles ties."""
+        return list(self.shapes[table].columns) if table in self.complete else self.needed(table)
 
 
 def joins_of(views: Sequence[View]) -> tuple[Join, ...]:

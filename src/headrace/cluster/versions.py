@@ -25,7 +25,7 @@ from headrace.features.shapes import TIMESTAMP, TableShape
 
 # When a version happened, from when it is visible, and when it is superseded.
 MOMENTS = (":e", ":k", ":x")
-_TIMES = ("event_time", "known_at", "committed_at")
+_ALWAYS = ("event_time", "known_at", "committed_at", "_deleted")
 
 
 def send_rows(job: Job, table: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -33,7 +33,7 @@ def send_rows(job: Job, table: str, batches: Iterator[pa.RecordBatch]) -> Iterat
     shape = job.shapes[table]
     first = job.tables.index(table) * job.shards
     for rows in chunks(batches):
-        typed = as_declared(shape, rows)
+        typed = as_declared(shape, rows, [*job.read(table), *_ALWAYS])
         yield letters(typed, first + key_shards(shape, typed, job.shards), VERSIONS)
 
 
@@ -42,17 +42,17 @@ def key_shards(shape: TableShape, rows: pa.Table, count: int) -> Ints:
     return np.maximum(shards_of([rows[name] for name in shape.primary_key], count), 0)
 
 
-def as_declared(shape: TableShape, rows: pa.Table) -> pa.Table:
-    """The types of the contract, whichever the engine has for the same values."""
+def as_declared(shape: TableShape, rows: pa.Table, columns: list[str]) -> pa.Table:
+    """Those of the columns that are there, of the types that the contract declares."""
 
     def declared(name: str) -> pa.Array:
         array = whole(rows[name])
         if name in shape.columns:
             return array.cast(shape.columns[name].type)
-        is_time = name in _TIMES and pa.types.is_timestamp(array.type)
-        return array.cast(TIMESTAMP) if is_time else array
+        return array.cast(TIMESTAMP) if pa.types.is_timestamp(array.type) else array
 
-    return pa.table({name: declared(name) for name in rows.column_names})
+    there = [name for name in dict.fromkeys(columns) if name in rows.column_names]
+    return pa.table({name: declared(name) for name in there})
 
 
 def resolve_group(job: Job, messages: pa.Table) -> pa.Table:
@@ -73,7 +73,7 @@ def resolve_group(job: Job, messages: pa.Table) -> pa.Table:
 def _resolved(job: Job, table: str, rows: pa.Table) -> Versions:
     shape = job.shapes[table]
     try:
-        return resolve(shape, rows, job.mode, complete=set(shape.columns) <= set(rows.column_names))
+        return resolve(shape, rows, job.mode, complete=table in job.complete)
     except _NeedsContent as error:
         raise HeadraceError(
             "two rows equal in primary key, known_at and sequence came up while the job ran",
