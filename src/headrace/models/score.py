@@ -19,7 +19,16 @@ def predict(record: ModelRecord, table: pa.Table, *, definitions: Mapping[str, s
     """Probability of the target for each row of `table`, float64.
 
     `definitions` (view -> definition hash) says how the table's features were computed. Raises
-    DeclarationError when one the model uses differs: the same name would mean something else.
+    DeclarationError as `require_definitions` does.
+    """
+    require_definitions(record, definitions)
+    return score(record.text(), record.features, record.fits(), table)
+
+
+def require_definitions(record: ModelRecord, definitions: Mapping[str, str]) -> None:
+    """Raises DeclarationError when the definition hash of a view that the model uses differs.
+
+    The same name would mean something else than it did in training.
     """
     differing = sorted(
         view for view in used_views(record) if definitions.get(view) != record.definitions[view]
@@ -30,7 +39,6 @@ def predict(record: ModelRecord, table: pa.Table, *, definitions: Mapping[str, s
             where=f"{record.ref}, trained on {record.dataset}",
             fix="release the dataset with these definitions and train on it",
         )
-    return score(record.text(), record.features, record.fits(), table)
 
 
 def predict_baseline(record: ModelRecord, table: pa.Table) -> Floats:

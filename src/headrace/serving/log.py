@@ -7,7 +7,7 @@ reader is an extension that cannot be counted on; JSON columns open with `json_e
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,11 +40,15 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Entry:
-    """What is logged of one answer; without a model it is a vector that somebody asked for."""
+    """What is logged of one answer; without a model it is a vector that somebody asked for.
+
+    `served_at` is when it was given, microseconds UTC; null where it is logged at that moment.
+    """
 
     vector: Vector
     model: str = ""
     score: float | None = None
+    served_at: int | None = None
 
 
 class ServedLog:
@@ -67,7 +71,7 @@ class ServedLog:
     def close(self) -> None:
         self._connection.close()
 
-    def append(self, entries: Sequence[Entry]) -> int:
+    def append(self, entries: Iterable[Entry]) -> int:
         """Log the sampled ones of `entries`, all or none; on disk when it returns. How many."""
         rows = [_row(entry, self.share) for entry in entries if is_sampled(entry, self.share)]
         if rows:
@@ -111,7 +115,7 @@ def is_sampled(entry: Entry, share: float) -> bool:
 def _row(entry: Entry, share: float) -> tuple[str | int | float | None, ...]:
     vector = entry.vector
     return (
-        now_us(),
+        now_us() if entry.served_at is None else entry.served_at,
         vector.t,
         canonical_json(vector.request).decode(),
         canonical_json(vector.values).decode(),

@@ -64,8 +64,7 @@ class RequestSchema:
     @cached_property
     def defaults(self) -> Mapping[str, object]:
         """What a column has that a request leaves out."""
-        declared: Mapping[str, object] = getattr(self.spine, "defaults", {})
-        return declared
+        return self.spine.defaults
 
     def nullable(self, field: Field) -> bool:
         return not field.required and field.name not in self.key

@@ -164,6 +164,14 @@ class FeatureService:
             )
         return {table: snapshot for table, snapshot in found.items() if snapshot is not None}
 
+    def refresh(self) -> Frontier:
+        """Read what is published now, so that the next answer has it at hand.
+
+        Raises:
+            StateError: a table has nothing published.
+        """
+        return self._refreshed().frontier
+
     def _refreshed(self) -> _Loaded:
         """What is published now, read again only where the snapshot is another one."""
         with self._lock:

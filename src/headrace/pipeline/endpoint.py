@@ -1,0 +1,66 @@
+"""What an HTTP endpoint over a pipeline consists of: service, model, log, and how far behind."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from headrace.clock import SECOND, now_us
+from headrace.errors import StateError
+from headrace.home import Home
+from headrace.lake.tables import Lake
+from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.serve import feature_service, served_log
+from headrace.serving.http import Endpoint, Keys, Lag, Scorer, Service
+
+From: TypeAlias = Literal["auto", "tables", "store"]
+
+
+def endpoint(
+    pipeline: Pipeline, home: Home, *, keys: Keys, log_share: float, source: From = "auto"
+) -> Endpoint:
+    """The endpoint of a pipeline over what lies under `home`.
+
+    Args:
+        pipeline: whose spine, views and model are served.
+        home: where the tables, the store, the models and the served log are.
+        keys: that open it; without any it is open to all.
+        log_share: of the entities, 0 to 1, whose answers are logged; at 0 there is no log.
+        source: `tables`, `store`, or whichever is there, the store first.
+    """
+    service = chosen_service(pipeline, home, source)
+    return Endpoint(
+        name=pipeline.name,
+        service=service,
+        views=pipeline.views,
+        keys=keys,
+        scorer=Scorer(home, pipeline.model.name),
+        log=served_log(pipeline, home, share=log_share) if log_share else None,
+        lags=_Lags(home, service),
+    )
+
+
+def chosen_service(pipeline: Pipeline, home: Home, source: From) -> Service:  # noqa: ARG001
+    """The service over the online store, where one is materialised, or over the tables."""
+    return feature_service(pipeline, home)
+
+
+@dataclass(frozen=True)
+class _Lags:
+    """How far the service is behind the published tables; read anew at each call."""
+
+    home: Home
+    service: Service
+
+    def __call__(self) -> Iterator[Lag]:
+        lake, now = Lake(self.home), now_us()
+        try:
+            frontier = self.service.frontier()
+        except StateError:  # nothing was published, which readiness says
+            return
+        for table, snapshot in frontier.items():
+            plan = lake.plan(table)
+            commits = plan.committed_at if plan else {}
+            known = commits.get(snapshot, min(commits.values(), default=now))
+            later = [moment for moment in commits.values() if moment > known]
+            behind = now - min(later) if later else 0
+            yield Lag(table, (now - known) / SECOND, behind / SECOND)

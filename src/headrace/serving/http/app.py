@@ -1,0 +1,252 @@
+"""The web application: paths, keys, limits, errors and metrics around `Answers`."""
+
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.clock import now_us
+from headrace.errors import HeadraceError
+from headrace.features.spec import View, output_columns
+from headrace.serving.http import describe
+from headrace.serving.http.answers import Answers, Service
+from headrace.serving.http.body import Asked, read_body
+from headrace.serving.http.errors import HttpError, body_of, status_of
+from headrace.serving.http.keys import Keys
+from headrace.serving.http.metrics import Lags, Metrics
+from headrace.serving.http.ready import Readiness
+from headrace.serving.http.scorer import Scorer
+from headrace.serving.http.writer import LogWriter
+from headrace.serving.log import ServedLog
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request, Response
+
+_logger = logging.getLogger(__name__)
+PAGE = Path(__file__).with_name("page.html")
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`body` in bytes; `requests` of one body."""
+
+    body: int = 4 * 2**20
+    requests: int = 1_000
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What one process serves.
+
+    Attributes:
+        name: of the pipeline.
+        service: answers; one with a true attribute `quick` is asked on the event loop, any other
+            in a thread.
+        views: of the service, for the description.
+        keys: who may ask; without keys everybody may.
+        scorer: the model, if predictions are served.
+        log: of what was served, if it is logged; closed when the application stops.
+        lags: how far behind the service is, for the metrics.
+    """
+
+    name: str
+    service: Service
+    views: tuple[View, ...]
+    keys: Keys = field(default_factory=Keys)
+    scorer: Scorer | None = None
+    log: ServedLog | None = None
+    lags: Lags = tuple
+    limits: Limits = field(default_factory=Limits)
+
+
+def create_app(endpoint: Endpoint) -> "FastAPI":
+    """The ASGI application of an endpoint; it closes the endpoint's log when it stops."""
+    from fastapi import FastAPI
+
+    import headrace
+
+    web = _Web(endpoint)
+    app = FastAPI(
+        title=f"Headrace: {endpoint.name}",
+        version=headrace.__version__,
+        description="Feature vectors and predictions, by the kernel that makes training data.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=web.lifespan,
+    )
+    web.add_paths(app)
+    return app
+
+
+Work = Callable[["Request"], Awaitable["Response"]]
+
+
+class _Web:
+    """The handlers, and what they share."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.metrics = Metrics(endpoint.lags)
+        self.ready = Readiness(endpoint.service)
+        self.answers = Answers(endpoint.service, endpoint.scorer, None, self.metrics.served)
+        self.quick = bool(getattr(endpoint.service, "quick", False))
+        self.limiter: Any = None
+
+    @asynccontextmanager
+    async def lifespan(self, _: "FastAPI") -> AsyncIterator[None]:
+        from anyio import CapacityLimiter
+
+        self.limiter = CapacityLimiter(max(2, os.cpu_count() or 1))
+        writer, log = None, self.endpoint.log
+        if log is not None:
+            writer = LogWriter(log, written=self.metrics.logged)
+        self.answers = Answers(
+            self.endpoint.service, self.endpoint.scorer, writer, self.metrics.served
+        )
+        self.ready.start(writer)
+        try:
+            yield
+        finally:
+            if writer is not None:
+                writer.close()
+
+    def add_paths(self, app: "FastAPI") -> None:
+        endpoint, most = self.endpoint, self.endpoint.limits.requests
+        body = describe.asked(endpoint.service.schema, most)
+        features = output_columns(endpoint.views)
+        asking: list[tuple[str, str, Work, Any]] = [
+            (
+                "/v1/vectors",
+                "Feature vectors of one or many requests",
+                self.asking(self._vectors, quick=self.quick),
+                describe.vectors(tuple(features)),
+            )
+        ]
+        if endpoint.scorer is not None:
+            asking.append(
+                (
+                    "/v1/predictions",
+                    "What the model in charge says to one or many requests",
+                    self.asking(self._predictions, quick=False),
+                    describe.predictions(),
+                )
+            )
+        for path, summary, work, responses in asking:
+            app.post(
+                path,
+                summary=summary,
+                responses=responses,
+                openapi_extra={"requestBody": body},
+            )(self.guarded(path, work))
+        app.get("/healthz", summary="Whether the process lives; needs no key")(
+            self.guarded("/healthz", self._healthz, keys=Keys())
+        )
+        app.get("/readyz", summary="Whether it can answer, and if not, why; needs no key")(
+            self.guarded("/readyz", self._readyz, keys=Keys())
+        )
+        app.get("/metrics", summary="Prometheus metrics")(self.guarded("/metrics", self._metrics))
+
+        async def openapi(_: "Request") -> "Response":
+            from fastapi.responses import JSONResponse
+
+            return JSONResponse(_secured(app.openapi(), secured=bool(endpoint.keys.digests)))
+
+        # The page is the same for everybody; what it shows it asks for with the reader's key.
+        async def docs(_: "Request") -> "Response":
+            from fastapi.responses import HTMLResponse
+
+            return HTMLResponse(PAGE.read_text())
+
+        for path, work in (("/openapi.json", openapi), ("/docs", docs)):
+            keys = Keys() if path == "/docs" else None
+            app.get(path, include_in_schema=False)(self.guarded(path, work, keys=keys))
+
+    def guarded(self, path: str, work: Work, *, keys: Keys | None = None) -> Work:
+        """With the key checked, every error told in JSON, and all of it counted."""
+        from fastapi import Request, Response
+
+        checked = self.endpoint.keys if keys is None else keys
+
+        async def handler(request: Request) -> Response:
+            start = time.perf_counter()
+            try:
+                checked.check(request.headers)
+                response = await work(request)
+            except HeadraceError as error:
+                status = status_of(error)
+                headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+                response = Response(body_of(error), status, headers, JSON)
+            except Exception:
+                _logger.exception("%s failed", path)
+                told = HttpError(500, "the server failed", fix="see its log")
+                response = Response(body_of(told), 500, media_type=JSON)
+            self.metrics.answered(path, response.status_code, time.perf_counter() - start)
+            return response
+
+        return handler
+
+    def asking(self, answer: Callable[[Asked], bytes], *, quick: bool) -> Work:
+        """A handler that reads a body and gives an answer, made here or in a thread."""
+        from anyio import to_thread
+        from fastapi import Response
+
+        limits = self.endpoint.limits
+
+        async def work(request: "Request") -> "Response":
+            arrived = now_us()  # `t`, unless the body has another: fixed once
+            asked = read_body(await _read(request, limits.body), arrived, limits.requests)
+            if quick:
+                found = answer(asked)
+            else:
+                found = await to_thread.run_sync(answer, asked, limiter=self.limiter)
+            return Response(found, media_type=JSON)
+
+        return work
+
+    def _vectors(self, asked: Asked) -> bytes:
+        return self.answers.vectors(asked)
+
+    def _predictions(self, asked: Asked) -> bytes:
+        return self.answers.predictions(asked)
+
+    async def _healthz(self, _: "Request") -> "Response":
+        from fastapi import Response
+
+        return Response(b'{"status":"alive"}', media_type=JSON)
+
+    async def _readyz(self, _: "Request") -> "Response":
+        from fastapi.responses import JSONResponse
+
+        await self.ready.check()
+        return JSONResponse({"status": "ready", "definition": self.endpoint.service.definition})
+
+    async def _metrics(self, _: "Request") -> "Response":
+        from anyio import to_thread
+        from fastapi import Response
+
+        text = await to_thread.run_sync(self.metrics.text, limiter=self.limiter)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _read(request: "Request", most: int) -> bytes:
+    """The body, unless it is longer than `most`; it is not kept in memory to find that out."""
+    data = b""
+    async for part in request.stream():
+        data = data + part if data else part
+        if len(data) > most:
+            raise HttpError(413, f"the body is longer than {most} bytes", fix="send it in parts")
+    return data
+
+
+def _secured(document: dict[str, Any], *, secured: bool) -> dict[str, Any]:
+    if secured:
+        schemes = {"key": {"type": "http", "scheme": "bearer", "description": "The API key."}}
+        document = {**document, "security": [{"key": []}]}
+        document["components"] = {**document.get("components", {}), "securitySchemes": schemes}
+    return document

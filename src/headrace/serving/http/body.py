@@ -1,0 +1,111 @@
+"""The body of a request: JSON that is read exactly, with one moment for all that it asks."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from headrace.clock import iso, parse_iso
+from headrace.serving.http.errors import HttpError
+
+_FIELDS = {"requests", "at", "definition"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """`requests` as the client wrote them; `at`, microseconds UTC, is the `t` of each of them."""
+
+    requests: list[dict[str, object]]
+    at: int
+    definition: str | None = None
+
+    @property
+    def pairs(self) -> list[tuple[Mapping[str, object], int]]:
+        return [(request, self.at) for request in self.requests]
+
+
+def read_body(data: bytes, now: int, most: int) -> Asked:
+    """The body of `POST /v1/vectors`; `at` is `now` where it says nothing. At most `most` requests.
+
+    Numbers with a point are Decimal: a price is what the client wrote, not the nearest binary one.
+
+    Raises:
+        HttpError: 400 not JSON, 413 too many requests, 422 of another form.
+    """
+    body = _parsed(data)
+    if not isinstance(body, dict) or not isinstance(body.get("requests"), list):
+        raise _misformed("the body has no list of requests", "requests")
+    if unknown := sorted(body.keys() - _FIELDS):
+        raise _misformed(f"the body has unknown {unknown}", unknown[0])
+    requests = body["requests"]
+    if not requests or not all(isinstance(request, dict) for request in requests):
+        raise _misformed("requests is empty, or holds something that is no object", "requests")
+    if len(requests) > most:
+        raise HttpError(
+            413, f"{len(requests)} requests are too many", fix=f"send at most {most} at a time"
+        )
+    definition = body.get("definition")
+    if not isinstance(definition, str | None):
+        raise _misformed("definition is no text", "definition")
+    return Asked(requests, _moment(body.get("at"), now), definition)
+
+
+def _parsed(data: bytes) -> Any:  # noqa: ANN401 - whatever was sent
+    try:
+        return _DECODER.decode(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise HttpError(
+            400, f"the body is no JSON: {error}", fix="send an object such as the page /docs shows"
+        ) from None
+
+
+def _moment(at: object, now: int) -> int:
+    if at is None:
+        return now
+    try:
+        found = at if type(at) is int else _zoned(at)
+    except ValueError:
+        raise _misformed(f"at is {at!r}", "at") from None
+    if found > now:
+        raise HttpError(
+            422,
+            f"at is {at!r}, which is yet to come: it is {iso(now)}",
+            fix="leave `at` out to be answered as of now",
+            field="at",
+        )
+    return found
+
+
+def _zoned(at: object) -> int:
+    if (
+        not isinstance(at, str)
+        or "T" not in at
+        or not (at.endswith("Z") or at[-6:-5] in {"+", "-"})
+    ):
+        raise ValueError(at)
+    return parse_iso(at)
+
+
+def _misformed(what: str, field: str) -> HttpError:
+    return HttpError(
+        422,
+        what,
+        fix='send {"requests": [{column: value, ...}, ...]}, with "at" as a moment with its zone'
+        " or integer microseconds UTC if it is not now",
+        field=field,
+    )
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name comes twice in one object")
+    return found
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number, object_pairs_hook=_once)

@@ -1,0 +1,138 @@
+"""The endpoint in OpenAPI's words: every column of a request and every feature, with its type."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headrace.contracts.model import Field
+from headrace.serving.request import RequestSchema
+
+Schema = dict[str, Any]
+
+_TYPES: Mapping[str, Schema] = {
+    "integer": {"type": "integer", "format": "int64"},
+    "number": {"type": "number"},
+    "string": {"type": "string"},
+    "timestamp": {"type": "string", "format": "date-time"},
+    "boolean": {"type": "boolean"},
+}
+_EXAMPLES: Mapping[str, object] = {
+    "integer": 1,
+    "number": 1.5,
+    "string": "A",
+    "timestamp": "2024-03-05T12:00:00Z",
+    "boolean": True,
+}
+_MOMENT: Schema = {
+    "description": "The prediction time of all requests: a moment with its zone, or microseconds"
+    " UTC. Now if left out; never later than now.",
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "format": "int64"}],
+}
+_CELL: Schema = {"type": ["integer", "number", "string", "boolean", "null"]}
+_ERROR: Schema = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["what"],
+            "properties": {
+                "what": {"type": "string", "description": "What was wrong."},
+                "where": {"type": "string"},
+                "fix": {"type": "string", "description": "How to mend it."},
+                "field": {"type": "string", "description": "The column that is meant."},
+                "request": {"type": "integer", "description": "Its place among the requests."},
+            },
+        }
+    },
+}
+_REFUSALS: Mapping[int, str] = {
+    400: "The body is no JSON.",
+    401: "The API key is missing or wrong.",
+    409: "The features mean something else than was asked for, or than the model was trained on.",
+    413: "The body, or the number of requests, is too great.",
+    422: "A request does not fit the spine; `field` and `fix` say how to mend it.",
+    503: "Not now: nothing is published, features are too stale, or answers cannot be logged.",
+}
+
+
+def asked(schema: RequestSchema, most: int) -> Schema:
+    """The request body, as an OpenAPI `requestBody`."""
+    columns = {field.name: _column(field, schema) for field in schema.fields}
+    required = [name for name in columns if name not in schema.defaults]
+    body = _object(
+        {
+            "requests": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": most,
+                "items": _object(columns, required),
+            },
+            "at": _MOMENT,
+            "definition": {
+                "type": "string",
+                "description": "What the features must mean; another definition is refused.",
+            },
+        },
+        ["requests"],
+    )
+    example = {field.name: _EXAMPLES[field.type] for field in schema.fields}
+    content = {"schema": body, "example": {"requests": [example]}}
+    return {"required": True, "content": {"application/json": content}}
+
+
+def vectors(features: Sequence[str]) -> dict[int | str, Schema]:
+    """The answers of `POST /v1/vectors`, by status."""
+    one = _object(dict.fromkeys(features, _CELL), list(features))
+    about = "One for each request, in order. Timestamps are microseconds UTC, infinities texts."
+    return _answers({"vectors": {"type": "array", "items": one, "description": about}})
+
+
+def predictions() -> dict[int | str, Schema]:
+    """The answers of `POST /v1/predictions`, by status."""
+    one = _object({"score": {"type": "number"}}, ["score"])
+    about = "One for each request, in order: the probability of the model's target."
+    return _answers(
+        {
+            "model": {"type": "string", "description": "Its name and the id of its bundle."},
+            "predictions": {"type": "array", "items": one, "description": about},
+        }
+    )
+
+
+def _answers(more: Schema) -> dict[int | str, Schema]:
+    about = {
+        "t": {"type": "integer", "description": "The prediction time, microseconds UTC."},
+        "definition": {"type": "string", "description": "One digest of what the features mean."},
+        "frontier": {
+            "type": "object",
+            "description": "The snapshot of each table that was read.",
+            "additionalProperties": {"type": "integer"},
+        },
+    }
+    found = _object({**about, **more}, [*about, *more])
+    refusals: dict[int | str, Schema] = {
+        status: _content(text, _ERROR) for status, text in _REFUSALS.items()
+    }
+    return {200: _content("An answer.", found), **refusals}
+
+
+def _content(text: str, schema: Schema) -> Schema:
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def _column(field: Field, schema: RequestSchema) -> Schema:
+    found = dict(_TYPES[field.type])
+    if schema.nullable(field):
+        found["type"] = [found["type"], "null"]
+    if field.name in schema.defaults:
+        found["default"] = schema.defaults[field.name]
+    return {**found, "description": f"{field.description} ({field.says})"}
+
+
+def _object(properties: Schema, required: Sequence[str]) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }

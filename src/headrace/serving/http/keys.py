@@ -1,0 +1,79 @@
+"""API keys: read from a file or the environment, compared in constant time, never shown."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from hmac import compare_digest
+from pathlib import Path
+
+from headrace.errors import DeclarationError
+from headrace.serving.http.errors import HttpError
+
+VARIABLE = "HEADRACE_API_KEY"
+SHORTEST = 16
+BEARER = "bearer "
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys that open the endpoint, as digests; several, so that one can take over from another.
+
+    Without any the endpoint is open.
+    """
+
+    digests: tuple[bytes, ...] = field(default=(), repr=False)
+
+    def check(self, headers: Mapping[str, str]) -> None:
+        """Every key is compared, so that the time taken does not say which was nearly right.
+
+        Raises:
+            HttpError: 401, none of the keys came as `Authorization: Bearer` or `X-API-Key`.
+        """
+        if not self.digests:
+            return
+        given = sha256(_given(headers).encode("utf-8", "replace")).digest()
+        if not sum([compare_digest(given, digest) for digest in self.digests]):
+            raise HttpError(
+                401,
+                "the API key is missing or wrong",
+                fix="send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'",
+            )
+
+
+def read_keys(path: Path | None) -> Keys:
+    """The keys in a file, one a line; without one, those in `HEADRACE_API_KEY`, split at commas.
+
+    Raises:
+        DeclarationError: the file is missing or empty, or a key is short or no plain ASCII.
+    """
+    where = str(path) if path else VARIABLE
+    found = _lines(path) if path else os.environ.get(VARIABLE, "").split(",")
+    keys = [key.strip() for key in found if key.strip()]
+    if path and not keys:
+        raise DeclarationError("there is no API key", where=where, fix="write one a line")
+    if any(len(key) < SHORTEST or not key.isascii() or not key.isprintable() for key in keys):
+        raise DeclarationError(
+            f"an API key is shorter than {SHORTEST} characters, or not plain ASCII",
+            where=where,
+            fix="python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )
+    return Keys(tuple(sha256(key.encode()).digest() for key in keys))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeclarationError(
+            f"the file of API keys cannot be read: {type(error).__name__}",
+            where=str(path),
+            fix="name a text file that this process may read",
+        ) from error
+
+
+def _given(headers: Mapping[str, str]) -> str:
+    bearer = headers.get("authorization", "")
+    if bearer[: len(BEARER)].lower() == BEARER:
+        return bearer[len(BEARER) :].strip()
+    return headers.get("x-api-key", "")

@@ -1,0 +1,114 @@
+"""What Prometheus is told: requests, latencies, the served log, and how far behind features are.
+
+With several workers `PROMETHEUS_MULTIPROC_DIR` must be set before the first of these is made; each
+worker then answers for all.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+@dataclass(frozen=True)
+class Lag:
+    """How far what answers are made from is behind what is published, of one table.
+
+    `age_s` is since the last commit that answers know, `behind_s` since the first that they do not
+    (0 if there is none).
+    """
+
+    table: str
+    age_s: float
+    behind_s: float
+
+
+Lags = Callable[[], Iterable[Lag]]
+
+
+class Metrics:
+    """The counters of one process; several may be made, as tests do."""
+
+    def __init__(self, lags: Lags) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        self._lags = lags
+        self._registry = CollectorRegistry()
+        about: dict[str, Any] = {"registry": self._registry}
+        self._requests = Counter(
+            "headrace_requests", "Answers given, by path and status.", ("path", "status"), **about
+        )
+        self._seconds = Histogram(
+            "headrace_request_seconds",
+            "From the head of a request to its answer.",
+            ("path",),
+            buckets=_SECONDS,
+            **about,
+        )
+        self._vectors = Counter("headrace_vectors", "Feature vectors given.", **about)
+        self._logged = Counter("headrace_served_log_rows", "Rows in the served log.", **about)
+        self._waiting = Gauge(
+            "headrace_served_log_waiting",
+            "Answers that are not in the log yet.",
+            multiprocess_mode="livesum",
+            **about,
+        )
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def served(self, vectors: int) -> None:
+        self._vectors.inc(vectors)
+
+    def logged(self, rows: int, waiting: int) -> None:
+        self._logged.inc(rows)
+        self._waiting.set(waiting)
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        from prometheus_client import CollectorRegistry, generate_latest
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = self._registry
+        if os.environ.get(SHARED):
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        lags = CollectorRegistry()
+        lags.register(_Lagging(self._lags))
+        return bytes(generate_latest(registry) + generate_latest(lags))
+
+
+class _Lagging:
+    """Read when it is asked for: nobody measures a lag between two scrapes."""
+
+    def __init__(self, lags: Lags) -> None:
+        self._lags = lags
+
+    def describe(self) -> list["Metric"]:
+        return []
+
+    def collect(self) -> Iterator["Metric"]:
+        from prometheus_client.core import GaugeMetricFamily
+
+        age = GaugeMetricFamily(
+            "headrace_frontier_age_seconds",
+            "Since the last commit that answers know.",
+            labels=("table",),
+        )
+        behind = GaugeMetricFamily(
+            "headrace_frontier_lag_seconds",
+            "Since the first published commit that answers do not know; 0 if they know all.",
+            labels=("table",),
+        )
+        for lag in self._lags():
+            age.add_metric([lag.table], lag.age_s)
+            behind.add_metric([lag.table], lag.behind_s)
+        yield age
+        yield behind

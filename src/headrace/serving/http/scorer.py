@@ -1,0 +1,90 @@
+"""The model in charge, kept in memory for as long as it is in charge."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.datasets.manifest import Column
+from headrace.errors import StateError
+from headrace.features.content import Cell
+from headrace.home import Home
+from headrace.models import ModelRecord
+from headrace.models.fits import Fits, encode
+from headrace.models.record import load_record
+from headrace.models.registry import pointer
+from headrace.models.score import require_definitions
+from headrace.serving.vectors import Vector
+
+_TYPES = {
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+    "timestamp": pa.timestamp("us", "UTC"),
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model, ready to score."""
+
+    record: ModelRecord
+    fits: Fits
+    trees: Any  # lightgbm.Booster
+
+    @property
+    def name(self) -> str:
+        return f"{self.record.name}@{self.record.bundle_id}"
+
+    def scores(self, vectors: Sequence[Vector]) -> list[float]:
+        """Probability of the target for each vector."""
+        rows = [{**vector.request, **vector.values, "t": vector.t} for vector in vectors]
+        arrays = {column.name: _array(column, rows) for column in self.record.features}
+        matrix = encode(pa.table(arrays), self.record.features, self.fits)
+        return [float(score) for score in self.trees.predict(matrix)]
+
+
+class Scorer:
+    """The champion of `name` under `home`; each use looks whether it is another one now."""
+
+    def __init__(self, home: Home, name: str) -> None:
+        self._home, self._name = home, name
+        self._loaded: Loaded | None = None
+        self._lock = threading.Lock()
+
+    def current(self, definitions: Mapping[str, str]) -> Loaded:
+        """The model in charge; `definitions` (view -> hash) are those of the vectors it is to see.
+
+        Raises:
+            DeclarationError: a view that the model uses had another definition in training.
+            StateError: there is no model, or its bundle is damaged.
+        """
+        champion = pointer(self._home, self._name)
+        if champion is None:
+            raise StateError(
+                f"no model {self._name} is in charge yet",
+                where="serving",
+                fix="train one: `headrace run`; features alone are at /v1/vectors",
+            )
+        with self._lock:
+            if self._loaded is None or self._loaded.record.bundle_id != champion.bundle_id:
+                self._loaded = _load(load_record(self._home, self._name, champion.bundle_id))
+            loaded = self._loaded
+        require_definitions(loaded.record, definitions)
+        return loaded
+
+
+def _load(record: ModelRecord) -> Loaded:
+    import lightgbm
+
+    return Loaded(record, record.fits(), lightgbm.Booster(model_str=record.text()))
+
+
+def _array(column: Column, rows: Sequence[Mapping[str, Cell]]) -> pa.Array:
+    values = [row[column.name] for row in rows]
+    if column.type == "float64":  # infinities are texts in JSON
+        values = [None if value is None else float(value) for value in values]
+    return pa.array(values, _TYPES[column.type])
