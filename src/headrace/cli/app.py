@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import datasets, features, gates, new, runs, status
+from headrace.cli import datasets, features, gates, new, runs, serve, status, stream
 from headrace.cli.output import out
 
 app = typer.Typer(
@@ -45,8 +45,10 @@ app.command("demo")(runs.demo)
 app.command("run")(runs.run)
 app.command("status")(status.status)
 app.command("ui")(runs.ui)
+app.command("serve")(serve.serve)
 app.add_typer(features.app, name="features")
 app.add_typer(gates.app, name="gate")
+app.add_typer(stream.app, name="stream")
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(new.app, name="new")
 
