@@ -331,34 +331,37 @@ def _repeats(work: _Work) -> Repeats:
     identity = list(work.contract.primary_key)
     if identity:
         identity += ["known_at", *([work.contract.sequence] if work.contract.sequence else [])]
-    table = pa.table(work.columns)
-    repeats = find_repeats(table, identity or content, content, "known_at" if identity else None)
+    table, by = pa.table(work.columns), "known_at" if identity else None
     if work.by_row:
-        return _repeats_of_typed(work, repeats)
+        return _repeats_of_typed(work, table, identity or content, content, by)
+    repeats = find_repeats(table, identity or content, content, by)
     if work.contract.primary_key:
         work.violate(_clash(work, *clash) for clash in repeats.clashes)
     return repeats
 
 
-def _repeats_of_typed(work: _Work, repeats: Repeats) -> Repeats:
+def _repeats_of_typed(
+    work: _Work, table: pa.Table, identity: list[str], content: list[str], by: str | None
+) -> Repeats:
     """Repeats among rows that could be typed; rows that clash are noted, both of them.
 
     Which of the two came first must not matter, so neither is kept.
     """
-    untyped = {
+    untyped = [
         row
         for row, problems in work.problems.items()
         if any(problem.rule in UNTYPED for problem in problems)
-    }
+    ]
+    typed = np.setdiff1d(np.arange(table.num_rows), untyped)
+    repeats = find_repeats(table.take(pa.array(typed)), identity, content, by)
     clashing: dict[int, int] = {}
-    for one, other, _ in repeats.clashes:
-        if work.contract.primary_key and one not in untyped and other not in untyped:
-            clashing.setdefault(one, other)
-            clashing[other] = one
+    for one, other, _ in repeats.clashes if work.contract.primary_key else ():
+        clashing.setdefault(int(typed[one]), int(typed[other]))
+        clashing[int(typed[other])] = int(typed[one])
     for row, other in sorted(clashing.items()):
         reason = f"line {work.line(other)} has the same key and known-at, and other values"
         work.note(row, "clash", reason, work.contract.primary_key[0])
-    return Repeats(tuple(row for row in repeats.dropped if row not in untyped))
+    return Repeats(tuple(int(typed[row]) for row in repeats.dropped))
 
 
 def _clash(work: _Work, earlier: int, later: int, name: str) -> Violation:

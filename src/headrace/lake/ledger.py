@@ -256,6 +256,15 @@ class Ledger:
             found.setdefault(batch_id, set()).add(origin)
         return found
 
+    def taken_again(self, table: str, stream: str) -> int:
+        """Events of micro-batches that came before, byte for byte; they made no rows."""
+        row = self._connection.execute(
+            "SELECT coalesce(sum(again), 0) FROM (SELECT sum(events) - max(events) AS again"
+            " FROM offsets WHERE tbl = ? AND stream = ? GROUP BY batch_id)",
+            (table, stream),
+        ).fetchone()
+        return int(row[0])
+
     # How it was judged
 
     def judge(self, table: str, row: JudgementRow) -> None:

@@ -14,6 +14,7 @@ from headrace.features.validate import validate
 from headrace.lake.table import Table
 from headrace.models.spec import ModelSpec
 from headrace.monitoring.spec import MonitorSpec
+from headrace.streams.spec import Stream, check_streams
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Pipeline:
 
     `first_slot` and `last_slot` are ISO days; tables with daily deliveries are partitioned by them.
     `mode` is `declared` for history that was imported and `recorded` for what was live.
+    `streams` feed tables with events, besides what their sources deliver.
     `make_deliveries` is for demonstrations only: it fills a folder with what the sources read.
     """
 
@@ -36,6 +38,7 @@ class Pipeline:
     last_slot: str
     mode: Mode = "declared"
     make_deliveries: Callable[[Path], object] | None = None
+    streams: tuple[Stream, ...] = ()
 
     def __post_init__(self) -> None:
         names = [table.name for table in self.tables]
@@ -44,6 +47,7 @@ class Pipeline:
             raise DeclarationError(
                 f"tables declared twice: {', '.join(doubled)}", where=f"pipeline {self.name}"
             )
+        check_streams(self.streams, self.contracts, f"pipeline {self.name}")
         validate(self.views, self.contracts, self.spine, self.label)
 
     @property

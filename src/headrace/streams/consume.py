@@ -19,7 +19,7 @@ from headrace.clock import now_us
 from headrace.errors import StateError
 from headrace.files import write_json
 from headrace.home import Home
-from headrace.lake.ingest import ingest
+from headrace.lake.ingest import ingest, outstanding
 from headrace.lake.ledger import Ledger
 from headrace.lake.slots import BLOCKED, SlotProgress
 from headrace.lake.table import Table
@@ -139,15 +139,12 @@ def run_stream(
 
 
 def settle(stream: Stream, table: Table, home: Home) -> None:
-    """Publish what an earlier run had recorded and not brought to its end."""
+    """Finish what an earlier run had recorded, and judge again what other rules were meant for."""
     with Ledger(home) as ledger:
-        open_ones = {
-            batch.slot
-            for batch in ledger.batches(table.name).values()
-            if batch.source == stream.name and batch.state in ("received", "judged", "pending")
-        }
-    if open_ones:
-        ingest(replace(table, source=_Given(stream.name)), sorted(open_ones), home)
+        slots = {b.slot for b in ledger.batches(table.name).values() if b.source == stream.name}
+    alone = replace(table, source=_Given(stream.name))
+    if todo := outstanding(alone, sorted(slots), home):
+        ingest(alone, todo, home)
 
 
 def _consume(run: _Run, at: dict[str, str], stop: threading.Event) -> None:

@@ -52,9 +52,9 @@ class RedisBroker:
         if info is None:
             return self._nothing_but(entry)
         last = _text(info["last-generated-id"])
-        if _order(last) < _order(entry):
-            return self._nothing_but(entry)
         added, length = int(info["entries-added"]), int(info["length"])
+        if added < taken or _order(last) < _order(entry):
+            return self._nothing_but(entry)
         lost = 0
         if after:
             deleted = _order(_text(info["max-deleted-entry-id"])) > _order(entry)

@@ -1,0 +1,148 @@
+"""How far a stream is behind, and where every event of it is."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from headrace.clock import HOUR, now_us
+from headrace.errors import DeclarationError, SourceError
+from headrace.gates.events import whole_batch_checks
+from headrace.home import Home
+from headrace.lake.account import Account, account, current_verdicts, total
+from headrace.lake.ledger import Batch, JudgementRow, Ledger, Taken
+from headrace.lake.table import Table
+from headrace.lake.tables import Lake
+from headrace.streams.port import Broker, open_broker
+from headrace.streams.spec import Stream
+from headrace.streams.state import beat_path
+
+_SILENT = 30_000_000  # microseconds without a heartbeat after which a run counts as dead
+_RECENT = HOUR
+
+
+def stream_status(
+    stream: Stream,
+    table: Table,
+    home: Home,
+    *,
+    connect: Callable[[Stream], Broker] = open_broker,
+) -> dict[str, Any]:
+    """The state of a stream as plain JSON values; asks ledger, table, broker and the run at work.
+
+    `events` = published + quarantined + pending + rejected + repeated + redelivered + unjudged:
+    every event that was taken is in exactly one of them. `lag` is what waits in the broker, read
+    into the buffer or not: how many events, and the age of the oldest in seconds.
+
+    Returns:
+        One mapping; `problems` says in words what somebody should look at, and is empty if nothing.
+    """
+    with Ledger(home) as ledger:
+        taken = ledger.taken(table.name, stream.name)
+        again = ledger.taken_again(table.name, stream.name)
+        batches = {
+            key: batch
+            for key, batch in ledger.batches(table.name).items()
+            if batch.source == stream.name
+        }
+        judgements = ledger.judgements(table.name)
+    files = {file.batch_id: file for file in Lake(home).files(table.name)}
+    verdicts = current_verdicts(judgements, {key: file.path for key, file in files.items()})
+    counted = {
+        key: account(batch, verdicts[key], files.get(key))
+        for key, batch in batches.items()
+        if key in verdicts
+    }
+    rows = total(counted.values()) if counted else Account()
+    events = sum(lane.events for lane in taken.values())
+    known = rows.delivered + rows.repeated + again
+    found: dict[str, Any] = {
+        "stream": stream.name,
+        "table": table.name,
+        "events": events,
+        "published": rows.published,
+        "quarantined": rows.quarantined,
+        "pending": rows.pending,
+        "rejected": rows.rejected,
+        "repeated": rows.repeated,
+        "redelivered": again,
+        "unjudged": events - known,
+        "batches": sum(lane.batches for lane in taken.values()),
+        "lost": sum(lane.lost for lane in taken.values()),
+        "position": {lane: one.position for lane, one in taken.items()},
+        "quarantined_share": _share(batches, verdicts),
+        "checks_left_out": list(whole_batch_checks(table.suite, table.contract)),
+        **_run_at_work(home, stream),
+        **_lag(stream, taken, connect),
+    }
+    return {**found, "problems": _problems(stream, table, found)}
+
+
+def _share(batches: dict[str, Batch], verdicts: dict[str, JudgementRow]) -> dict[str, Any]:
+    """Quarantined share of all events, and of those that came within the last hour."""
+    recent = now_us() - _RECENT
+    sums = {"all": [0, 0], "recent": [0, 0]}
+    for key, judged in verdicts.items():
+        if key in batches:
+            spans = ("all", "recent") if batches[key].arrived_at >= recent else ("all",)
+            for span in spans:
+                sums[span][0] += judged.quarantined
+                sums[span][1] += judged.delivered
+    return {span: (bad / of if of else 0.0) for span, (bad, of) in sums.items()}
+
+
+def _run_at_work(home: Home, stream: Stream) -> dict[str, Any]:
+    path = beat_path(home, stream)
+    if not path.exists():
+        return {"state": "never run", "buffered": 0, "run": None}
+    beat = json.loads(path.read_text())
+    state = beat["state"]
+    if state != "stopped" and now_us() - beat["at"] > _SILENT:
+        state = "silent"
+    alive = state in {"running", "disconnected"}
+    return {"state": state, "buffered": beat["buffered"] if alive else 0, "run": beat}
+
+
+def _lag(
+    stream: Stream, taken: dict[str, Taken], connect: Callable[[Stream], Broker]
+) -> dict[str, Any]:
+    """Lag of all lanes together; null where the broker does not answer."""
+    try:
+        with connect(stream) as broker:
+            waits = [
+                broker.waiting(lane, taken[lane].position if lane in taken else "")
+                for lane in broker.lanes()
+            ]
+            place = broker.place
+    except (SourceError, DeclarationError) as error:
+        return {"place": "", "lag": None, "about_to_lose": 0, "broker_error": error.what}
+    ages = [now_us() - wait.oldest_at for wait in waits if wait.oldest_at is not None]
+    return {
+        "place": place,
+        "lag": {
+            "events": sum(wait.events for wait in waits),
+            "seconds": round(max([*ages, 0]) / 1e6, 3),
+        },
+        "about_to_lose": sum(wait.lost for wait in waits),
+        "broker_error": "",
+    }
+
+
+def _problems(stream: Stream, table: Table, found: dict[str, Any]) -> list[str]:
+    told = []
+    lag = found["lag"]
+    if found["broker_error"]:
+        told.append(found["broker_error"])
+    elif lag["seconds"] * 1e6 > stream.max_lag_us:
+        told.append(
+            f"the oldest event waits for {lag['seconds']:.0f} s, more than {stream.max_lag}"
+        )
+    if found["about_to_lose"]:
+        told.append(f"{found['about_to_lose']} events were deleted before they were read")
+    if found["pending"]:
+        told.append(f"{found['pending']} events are pending: headrace gate ls --table {table.name}")
+    share, allowed = found["quarantined_share"]["recent"], table.suite.max_quarantined_share
+    if share > allowed:
+        told.append(f"{share:.2%} of the last hour's events are quarantined, above {allowed:.2%}")
+    if found["state"] == "silent":
+        told.append("the consumer has not been heard of for half a minute")
+    return told
