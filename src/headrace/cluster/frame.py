@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from headrace.cluster import assemble, features, versions
 from headrace.cluster.job import ROW, Job, joins_of
-from headrace.cluster.messages import MESSAGE_DDL, PACKED_DDL, packed
+from headrace.cluster.messages import MESSAGE_DDL
 from headrace.cluster.session import DataFrame, Session, told
 from headrace.cluster.ties import has_ties
+from headrace.cluster.upload import send
 from headrace.errors import DeclarationError, HeadraceError
 from headrace.features.frame import training_frame as embedded_frame
 from headrace.features.shapes import Contracts, TableShape, shape_for, shapes_of
@@ -31,11 +32,13 @@ class ClusterFrame:
     """A frame that the cluster computes when it is asked for.
 
     `data` is a DataFrame of `schema`, after a first column `spine_row` (int64), by which the rows
-    are in the spine's order; they come in any order.
+    are in the spine's order; they come in any order. `sent` are temporary views of the session,
+    in which the cluster holds what was sent from here.
     """
 
     data: DataFrame
     schema: pa.Schema
+    sent: tuple[str, ...] = ()
 
     def table(self) -> pa.Table:
         """The frame here, in the spine's order: what `headrace.features.training_frame` gives.
@@ -47,6 +50,12 @@ class ClusterFrame:
             rows = self.data.toArrow()
         order = np.argsort(np.asarray(rows[ROW]), kind="stable")
         return rows.take(pa.array(order)).select(self.schema.names).cast(self.schema)
+
+    def forget(self) -> None:
+        """Let the cluster drop what was sent to it; the frame cannot be computed after that."""
+        with told():
+            for name in self.sent:
+                self.data.sparkSession.catalog.dropTempView(name)
 
 
 def training_frame(
@@ -82,20 +91,21 @@ def training_frame(
     used = {
         join.table: shape_for(shapes, join.table, "a training frame on a cluster") for join in joins
     }
-    rows, schema = _spine(session, spine, order)
+    sent: list[str] = []
+    rows, schema = _spine(session, spine, order, sent)
     output = _output(schema, views, used, mode, reasons=reasons)
     engine = _engine_types(output.insert(0, pa.field(ROW, pa.int64())))
     job = Job(tuple(views), joins, used, schema, output, engine, mode, reasons, shards)
     tables: dict[str, DataFrame] = {}
     for table in job.tables:
-        tables[table], complete = _rows(session, history, job, table)
+        tables[table], complete = _rows(session, history, job, table, sent)
         job = replace(job, complete=job.complete | ({table} if complete else frozenset()))
     with told():
-        return ClusterFrame(_plan(job, rows, tables), output)
+        return ClusterFrame(_plan(job, rows, tables), output, tuple(sent))
 
 
 def _spine(
-    session: Session, spine: DataFrame | pa.Table, order: str | None
+    session: Session, spine: DataFrame | pa.Table, order: str | None, sent: list[str]
 ) -> tuple[DataFrame, pa.Schema]:
     """The spine on the cluster with its rows numbered, and its columns apart from the number."""
     names = spine.schema.names
@@ -107,7 +117,7 @@ def _spine(
         )
     if isinstance(spine, pa.Table):
         numbers = pa.array(np.arange(spine.num_rows))
-        return _send(session, spine.add_column(0, ROW, numbers)), spine.schema
+        return send(session, spine.add_column(0, ROW, numbers), sent), spine.schema
     if order not in names:
         raise HeadraceError(
             "rows on a cluster have no order",
@@ -122,12 +132,6 @@ def _spine(
         numbered = spine.select(spine[order].cast("long").alias(ROW), *kept)
     fields = [field.with_nullable(True) for field in schema if field.name != ROW]
     return numbered, pa.schema(fields)
-
-
-def _send(session: Session, rows: pa.Table) -> DataFrame:
-    """A table of this process on the cluster; as bytes, so that its types stay."""
-    with told():
-        return session.createDataFrame(packed(rows), schema=PACKED_DDL)
 
 
 def _output(
@@ -165,7 +169,7 @@ def _engine_types(schema: pa.Schema) -> pa.Schema:
 
 
 def _rows(
-    session: Session, history: ClusterHistory, job: Job, table: str
+    session: Session, history: ClusterHistory, job: Job, table: str, sent: list[str]
 ) -> tuple[DataFrame, bool]:
     """Rows of a table, and whether all columns are read; they are if content must settle a tie."""
     shape = job.shapes[table]
@@ -175,7 +179,7 @@ def _rows(
         with told():
             complete = isinstance(rows, pa.Table) or has_ties(shape, rows)
         rows = history(table, list(shape.columns)) if complete else rows
-    return (_send(session, rows) if isinstance(rows, pa.Table) else rows), complete
+    return (send(session, rows, sent) if isinstance(rows, pa.Table) else rows), complete
 
 
 def _plan(job: Job, spine: DataFrame, tables: dict[str, DataFrame]) -> DataFrame:

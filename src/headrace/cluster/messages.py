@@ -69,6 +69,6 @@ def chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def packed(rows: pa.Table) -> pa.Table:
-    """A table to be sent from here: its rows in pieces, opened again by `chunks`."""
-    pieces = [rows.slice(start, CHUNK) for start in range(0, rows.num_rows, CHUNK)]
-    return pa.table([pa.array([pack(piece) for piece in pieces], pa.binary())], schema=PACKED)
+    """A table as one packed value, opened again by `chunks`; none if it has no rows."""
+    data = [pack(rows)] if rows.num_rows else []
+    return pa.table([pa.array(data, pa.binary())], schema=PACKED)

@@ -1,0 +1,43 @@
+"""Tables of this process, sent to the cluster in pieces that its protocol can carry."""
+
+import uuid
+from collections.abc import Iterator
+from functools import reduce
+
+import pyarrow as pa
+
+from headrace.cluster.messages import CHUNK, PACKED_DDL, packed
+from headrace.cluster.session import DataFrame, Session, told
+
+# A request holds at most 128 MB; a plan that holds the data holds it once for every use.
+PIECE = 16 * 2**20
+IN_PLAN = 2**20
+
+
+def send(session: Session, rows: pa.Table, kept: list[str]) -> DataFrame:
+    """The table as packed bytes on the cluster, so that its types stay what they are.
+
+    Small ones are part of the plan. Of others each piece becomes a temporary view of the session,
+    whose name is added to `kept`.
+    """
+    pieces = [packed(piece) for piece in _pieces(rows)]
+    with told():
+        frames = [session.createDataFrame(piece, schema=PACKED_DDL) for piece in pieces]
+        if sum(piece.nbytes for piece in pieces) > IN_PLAN:
+            frames = [_view(session, frame, kept) for frame in frames]
+        return reduce(lambda one, more: one.union(more), frames)
+
+
+def _pieces(rows: pa.Table) -> Iterator[pa.Table]:
+    """Runs of rows of about `PIECE` bytes; one at least."""
+    width = max(1, rows.nbytes // max(1, rows.num_rows))
+    step = max(1, min(CHUNK, PIECE // width))
+    for start in range(0, max(1, rows.num_rows), step):
+        yield rows.slice(start, step)
+
+
+def _view(session: Session, frame: DataFrame, kept: list[str]) -> DataFrame:
+    name = f"headrace_sent_{uuid.uuid4().hex}"
+    frame.createTempView(name)
+    kept.append(name)
+    return session.table(name)
