@@ -6,9 +6,10 @@ that gives every observed value, where the sides differ and where they agree, is
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 from headrace.errors import HeadraceError
@@ -19,6 +20,7 @@ from headrace.features.spec import FeatureView, Lookup, Mode
 
 Side: TypeAlias = Literal["serving", "training"]
 UNEXPLAINED = "unexplained"
+_FAR = 2**62
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Hypothesis:
 
     `parameters` proposes values of its unknown (a lag, a tile size) for the cases at hand. `close`:
     the rule fixes values only up to the order of float operations, so they are compared as such.
+    `limit`: the rule keeps the rows for which this lies below its unknown, which is searched for.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Hypothesis:
     answer: Callable[[Case, Any], dict[str, Any]]
     parameters: Callable[[Sequence[Case]], Iterable[Any]] = field(default=lambda _: (None,))
     close: bool = False
+    limit: Callable[[Case, Row], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,15 +107,34 @@ def name_cause(
     ordered = sorted(observed, key=lambda one: not one.differs)
     cases = [one.case for one in ordered]
     for hypothesis in hypotheses:
-        for parameter in _distinct(hypothesis.parameters(cases)):
+        proposed = (
+            _limits(hypothesis, ordered) if hypothesis.limit else hypothesis.parameters(cases)
+        )
+        for parameter in dict.fromkeys(proposed):
             if all(_gives(hypothesis, parameter, one) for one in ordered):
                 detail = "" if parameter is None else _shown(parameter)
                 return hypothesis.name, detail
     return None
 
 
-def _distinct(parameters: Iterable[Any]) -> Iterable[Hashable]:
-    return dict.fromkeys(parameters)
+def _limits(hypothesis: Hypothesis, observed: Sequence[Observed]) -> list[int]:
+    """Values of the unknown that fit the cases, found by narrowing: few cases leave few ranges.
+
+    Between two neighbouring values of `limit` over a case's rows its answer does not change.
+    """
+    assert hypothesis.limit is not None
+    ranges = [(-_FAR, _FAR)]
+    for one in observed:
+        steps = sorted({hypothesis.limit(one.case, row) for row in one.case.rows})
+        kept = []
+        for low, high in ranges:
+            cuts = [low, *(step for step in steps if low < step < high), high]
+            # Rows are kept where limit < unknown: the unknown lies in (cut, next cut].
+            kept += [(a, b) for a, b in pairwise(cuts) if _gives(hypothesis, b, one)]
+        ranges = kept
+        if not ranges:
+            break
+    return [high for _, high in ranges]
 
 
 def _gives(hypothesis: Hypothesis, parameter: object, observed: Observed) -> bool:

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from headrace.features.arrays import Bools, Ints, times, whole
+from headrace.features.arrays import Bools, Ints, bools, times, whole
 from headrace.features.audit import Near, plain_values, reach, spine_rows
 from headrace.features.causes import UNEXPLAINED, Case, Cause, Hypothesis, Observed, explain
 from headrace.features.frame import training_frame, used_columns
@@ -158,12 +159,12 @@ def different(one: pa.ChunkedArray, other: pa.ChunkedArray) -> Bools:
     mine, theirs = whole(one), whole(other)
     if mine.type != theirs.type:
         return np.ones(len(mine), dtype=np.bool_)
+    null, other_null = (bools(side.is_null()) for side in (mine, theirs))
     if pa.types.is_float64(mine.type) or pa.types.is_timestamp(mine.type):
         mine, theirs = mine.view(pa.int64()), theirs.view(pa.int64())
-    null, other_null = (np.asarray(a.is_null()) for a in (mine, theirs))
-    values = [np.asarray(a.to_numpy(zero_copy_only=False)) for a in (mine, theirs)]
-    unequal = np.array(values[0] != values[1], dtype=np.bool_)
-    found: Bools = (null != other_null) | (unequal & ~null & ~other_null)
+    # By Arrow: numpy has no integer that is null, and would round those that stand beside one.
+    unequal = bools(pc.not_equal(mine, theirs))
+    found: Bools = (null != other_null) | unequal
     return found
 
 

@@ -21,7 +21,6 @@ from headrace.features.spec import conditions as conditions_of
 
 Answer: TypeAlias = dict[str, Any]
 _LONG_AGO, _NEVER = -(2**61), 2**61
-_MOST = 400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ZONES = ("America/New_York", "Europe/Berlin", "Europe/London", "Asia/Kolkata", "Asia/Tokyo")
 _TILES = (MINUTE, 5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 6 * HOUR, DAY)
@@ -280,16 +279,6 @@ def _floored_both(case: Case, window: Window, tile: int) -> Window:
 # Unknowns
 
 
-def _pool(of: Callable[[Case, Row], int]) -> Callable[[Sequence[Case]], list[int]]:
-    """The values of something over all rows of all cases, the greatest first."""
-
-    def found(cases: Sequence[Case]) -> list[int]:
-        values = {of(case, row) for case in cases[:60] for row in case.rows}
-        return sorted(values, reverse=True)[:_MOST]
-
-    return found
-
-
 def _one_of(*values: object) -> Callable[[Sequence[Case]], Iterable[Any]]:
     return lambda _: values
 
@@ -298,16 +287,10 @@ _HALF_HOURS = [sign * n * 30 * MINUTE for n in range(1, 29) for sign in (1, -1)]
 _TIMES = ("event_time", "known_at", "committed_at")
 
 
-def _keep(test: Callable[[Case, Row, int], bool]) -> Callable[[Case, Any], Answer]:
-    return _by_rows(lambda case, given: [row for row in case.rows if test(case, row, given)])
-
-
-def _drops_late(case: Case, row: Row, most: int) -> bool:  # noqa: ARG001
-    return bool(row["known_at"] - row["event_time"] < most)
-
-
-def _before_watermark(case: Case, row: Row, most: int) -> bool:  # noqa: ARG001
-    return bool(row.get("committed_at", row["known_at"]) - row["known_at"] < most)
+def _kept_below(name: str, says: str, limit: Callable[[Case, Row], int]) -> Hypothesis:
+    """Rows count only while something about them lies below a limit that is not known."""
+    wrong = _by_rows(lambda case, most: [row for row in case.rows if limit(case, row) < most])
+    return Hypothesis(name, says, wrong, limit=limit)
 
 
 HYPOTHESES: tuple[Hypothesis, ...] = (
@@ -408,35 +391,31 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         _by_row(_shift(*_TIMES)),
         _one_of(*_HALF_HOURS),
     ),
-    Hypothesis(
+    _kept_below(
         "dropped late event",
         "rows known too long after they happened were dropped",
-        _keep(_drops_late),
-        _pool(lambda _, row: row["known_at"] - row["event_time"]),
+        lambda _, row: int(row["known_at"] - row["event_time"]),
     ),
-    Hypothesis(
+    _kept_below(
         "time watermark",
         "rows that came after their time had been loaded were never loaded",
-        _keep(_before_watermark),
-        _pool(lambda _, row: row.get("committed_at", row["known_at"]) - row["known_at"]),
+        lambda _, row: int(row.get("committed_at", row["known_at"]) - row["known_at"]),
     ),
-    Hypothesis(
+    _kept_below(
         "TTL",
         "rows older than a time to live had gone",
-        _keep(lambda case, row, age: case.t - row["event_time"] < age),
-        _pool(lambda case, row: case.t - row["event_time"]),
+        lambda case, row: int(case.t - row["event_time"]),
     ),
-    Hypothesis(
-        "stale store",
-        "the store stood still at a moment",
-        _keep(lambda case, row, moment: usable(row, case) < moment),
-        _pool(lambda case, row: usable(row, case)),
+    _kept_below(
+        "TTL",
+        "rows older than a time to live had gone from the store",
+        lambda case, row: int(case.frontier - row["event_time"]),
     ),
-    Hypothesis(
+    _kept_below("stale store", "the store stood still at a moment", lambda c, row: usable(row, c)),
+    _kept_below(
         "stale store",
         "the store was behind by a fixed time",
-        _keep(lambda case, row, lag: case.t - usable(row, case) >= lag),
-        _pool(lambda case, row: case.t - usable(row, case)),
+        lambda case, row: usable(row, case) - case.t,
     ),
     Hypothesis(
         "tile bound",

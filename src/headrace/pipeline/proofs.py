@@ -1,6 +1,7 @@
 """Proofs over what a pipeline has published: parity of serving and training, leaks."""
 
-from typing import Literal
+from contextlib import closing
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -47,20 +48,24 @@ def feature_parity(
     points = proof_points(shop, samples, seed)
     views, contracts, mode = pipeline.views, pipeline.contracts, pipeline.mode
     types = training_frame(points.slice(0, 1), views, shop.history, contracts, mode).schema
-    path = serving_path(shop, types, via)
-    return parity(path, points, views, shop.history, contracts, mode, steps=steps)
+    with closing(serving_path(shop, types, via)) as path:
+        return parity(path, points, views, shop.history, contracts, mode, steps=steps)
 
 
-def serving_path(shop: Workshop, types: pa.Schema, via: Via) -> ServingPath:
+class ClosedPath(ServingPath, Protocol):
+    """A serving path that holds something."""
+
+    def close(self) -> None: ...
+
+
+def serving_path(shop: Workshop, types: pa.Schema, via: Via) -> ClosedPath:
     """The pipeline's serving path, empty, ready to be replayed into."""
     pipeline = shop.pipeline
     about = (pipeline.spine, pipeline.views, pipeline.contracts, shop.history, types, pipeline.mode)
     if via == "store":
-        raise StateError(
-            "the online store cannot be replayed into yet",
-            where=f"pipeline {pipeline.name}",
-            fix="--via tables",
-        )
+        from headrace.pipeline.replay_store import StorePath
+
+        return StorePath(*about)
     from headrace.serving.replay import TablesPath
 
     return TablesPath(*about)

@@ -91,6 +91,9 @@ class TablesPath:
         asked = as_requests(points, self.contracts[self.spine.table])
         return as_columns(self.service.vectors(asked), self.types, output_columns(self.views))
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 def as_requests(points: pa.Table, contract: Contract) -> list[tuple[dict[str, object], int]]:
     """Rows of a spine as clients would ask for them: scaled numbers in their unit, exactly."""

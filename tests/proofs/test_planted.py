@@ -1,0 +1,49 @@
+"""Every planted fault is found and named by detectors that do not know it; nothing is made up."""
+
+import pytest
+
+from headrace.serving import planted as planted_module
+from headrace.serving.planted import System, examine, verdict
+from headrace.serving.planted_faults import FAULTS
+from headrace.serving.planted_run import planted
+from headrace.serving.planted_world import make_world
+
+# They answer point by point, which takes seconds; the whole list runs where time allows.
+SLOW = {"float sum", "TTL", "tile bound", "tile edge", "ties by arrival", "stale store"}
+
+
+@pytest.fixture(scope="module")
+def world():
+    return make_world(0)
+
+
+@pytest.mark.parametrize("fault", sorted(set(FAULTS) - SLOW))
+def test_each_is_found_and_named(world, fault):
+    assert verdict(examine(FAULTS[fault], world)) == fault
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_is_found_where_nothing_is_planted(seed):
+    assert examine(System(), make_world(seed)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_all_of_them(seed):
+    report = planted(seed=seed, clean_runs=10)
+    assert len(report.faults) >= 19
+    assert report.false_alarms == 0
+    assert [one.fault for one in report.faults if not one.detected] == []
+    assert sum(one.is_right for one in report.faults) >= len(report.faults) - 2
+
+
+def test_a_detector_is_told_nothing_of_the_fault(world):
+    """The same system under another name gives the same verdict: names come from the bytes."""
+    fault = FAULTS["exclusive start"]
+    renamed = System(path=lambda w, types: fault.path(w, types))  # noqa: PLW0108
+    assert verdict(examine(renamed, world)) == "exclusive start"
+
+
+def test_without_detectors_nothing_is_found(world, monkeypatch):
+    monkeypatch.setattr(planted_module, "_parity", lambda *_: [])
+    assert verdict(examine(FAULTS["inclusive edge"], world)) is None
