@@ -154,18 +154,18 @@ def test_diff_names_the_features_that_change_meaning():
         VIEW, features=(replace(DAY, window=Window("-7d")), Rows(Window("-1d"), name="n"))
     )
     old, new = ([canonical(view, SHAPES)] for view in (VIEW, changed))
-    assert [str(change) for change in diff(old, new)] == [
+    assert [str(change) for change in diff(old, new).changes] == [
         "removed v__r",
         "added v__n",
-        "changed v__m: window_us [-86400000000, 0] -> [-604800000000, 0]",
+        "changed v__m: window -1d to 0s -> -7d to 0s",
     ]
-    assert diff(old, old) == []
+    assert not diff(old, old)
 
 
 def test_diff_tells_a_new_scale_from_a_new_feature():
     old, new = canonical(VIEW, SHAPES), canonical(VIEW, with_column("amount", scale=3))
-    assert [str(change) for change in diff([old], [new])] == [
-        "changed v__m: table.columns.amount.scale 2 -> 3"
+    assert [str(change) for change in diff([old], [new]).changes] == [
+        "changed v__m: scale of amount 2 -> 3"
     ]
 
 

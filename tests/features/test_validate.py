@@ -141,6 +141,10 @@ CASES = {
         {"views": [view(Max("x", TRAILING, default=float("inf")))]},
         "as the column's type",
     ),
+    "default that is no moment": (
+        {"views": [view(Max("at", TRAILING, default="noon"))]},
+        "RFC 3339",
+    ),
     "default beyond int64": (
         {"views": [view(Max("big", TRAILING, default=2**63))]},
         "as the column's type",

@@ -21,6 +21,22 @@ def column_meanings(contract: Contract) -> dict[str, str]:
     return found
 
 
+def meaning_parts(contract: Contract, column: str) -> dict[str, Any]:
+    """What the digest of a column covers: what its contract says of it, and under `from` the
+    digests of the columns that it is derived from.
+    """
+    field = next(one for one in contract.columns if one.name == column)
+    return _own(field) | {"from": _inputs(field.derivation, column_meanings(contract))}
+
+
+def time_parts(contract: Contract) -> dict[str, Any]:
+    """The expressions of `event_time` and `known_at`."""
+    return {
+        "event_time": contract.event_time.expression.expression,
+        "known_at": contract.known_at.expression.expression,
+    }
+
+
 def time_meaning(contract: Contract) -> str:
     """Digest of when rows happen and when they are known."""
     meanings = column_meanings(contract)

@@ -1,7 +1,8 @@
 """Features: declared once, computed by one kernel, equal to the last bit on every host."""
 
 from headrace.features.calendar import calendar
-from headrace.features.canonical import Change, canonical, definition_hash, diff
+from headrace.features.canonical import canonical, definition_hash
+from headrace.features.changes import Change, Diff, diff, stored_forms
 from headrace.features.frame import Host, apply_transforms, training_frame, vector
 from headrace.features.labels import attach_label
 from headrace.features.leaks import LeakReport, leaks
@@ -40,6 +41,7 @@ __all__ = [
     "Change",
     "Column",
     "Count",
+    "Diff",
     "Distinct",
     "FeatureView",
     "First",
@@ -75,6 +77,7 @@ __all__ = [
     "passed_on",
     "ratio",
     "shape_of",
+    "stored_forms",
     "training_frame",
     "validate",
     "vector",

@@ -1,4 +1,4 @@
-"""The canonical form of a definition, its hash, and what differs between two of them.
+"""The canonical form of a definition, and its hash.
 
 Two declarations with the same canonical form mean the same. It holds what gives a value its
 meaning: durations in microseconds, filter values as stored, types and scales of the columns used,
@@ -7,8 +7,7 @@ the source text of a transform's functions, and the time-zone table where a tran
 
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -244,56 +243,3 @@ def _is_constant(value: object) -> bool:
     if isinstance(value, tuple):
         return all(_is_constant(part) for part in value)
     return value is None or isinstance(value, str | int | float | bool | bytes)
-
-
-@dataclass(frozen=True)
-class Change:
-    """One difference: `what` (added, removed, changed) of `name`, and `detail` in words."""
-
-    what: str
-    name: str
-    detail: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.name}" + (f": {self.detail}" if self.detail else "")
-
-
-def diff(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Change]:
-    """What changes meaning between two lists of canonical forms, feature by feature."""
-    before, after = _flat(old), _flat(new)
-    changes = [Change("removed", name) for name in before if name not in after]
-    changes += [Change("added", name) for name in after if name not in before]
-    for name, form in after.items():
-        if name in before and before[name] != form:
-            changes.append(Change("changed", name, "; ".join(_details("", before[name], form))))
-    return changes
-
-
-def _flat(forms: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """One entry per feature, each with what it shares with its view."""
-    flat: dict[str, dict[str, Any]] = {}
-    for form in forms:
-        name = str(form.get("name", "spine"))
-        shared = {key: value for key, value in form.items() if key not in {"name", "features"}}
-        for feature, own in form.get("features", {}).items():
-            used = {own["column"], *own.get("columns", ()), *(row[0] for row in own["where"])}
-            flat[f"{name}__{feature}"] = {**_only(shared, used), **own}
-        if "features" not in form:
-            flat[name] = shared
-    return flat
-
-
-def _only(shared: Mapping[str, Any], used: set[str]) -> dict[str, Any]:
-    """The view's part without the columns that only its other features use."""
-    table = shared["table"]
-    fixed = {*table["primary_key"], table["sequence"], *(pair[0] for pair in shared["entity"])}
-    columns = {n: c for n, c in table["columns"].items() if n in used | fixed}
-    return {**shared, "table": {**table, "columns": columns}}
-
-
-def _details(path: str, old: object, new: object) -> list[str]:
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        keys = sorted({*old, *new})
-        parts = [_details(f"{path}.{k}" if path else k, old.get(k), new.get(k)) for k in keys]
-        return [text for part in parts for text in part]
-    return [] if old == new else [f"{path} {old!r} -> {new!r}"]

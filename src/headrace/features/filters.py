@@ -21,7 +21,7 @@ def stored_value(value: Scalar, kind: pa.DataType, scale: int | None, where: str
     if scale is not None:
         return _quantised(value, scale, where)
     if pa.types.is_timestamp(kind) and isinstance(value, str):
-        return parse_iso(value)
+        return _moment(value, where)
     fits = {
         "int64": isinstance(value, int)
         and not isinstance(value, bool)
@@ -39,6 +39,15 @@ def stored_value(value: Scalar, kind: pa.DataType, scale: int | None, where: str
             fix="write it as the column's type",
         )
     return float(value) + 0.0 if str(kind) == "double" else value
+
+
+def _moment(text: str, where: str) -> int:
+    try:
+        return parse_iso(text)
+    except ValueError as error:
+        raise DeclarationError(
+            f"{text!r} is not a moment", where=where, fix="write RFC 3339: 2013-01-31T12:00:00Z"
+        ) from error
 
 
 def _quantised(value: Scalar, scale: int, where: str) -> int:
