@@ -5,8 +5,6 @@ import pyarrow as pa
 from headrace.cluster.session import quiet
 from tests.features.logs import bits, plain_lists
 
-TIMES = ("event_time", "known_at", "committed_at")
-
 
 def differing(got, expected):
     """Names and rows of the values whose bits differ."""
@@ -33,7 +31,7 @@ def typed_history(session, log):
 
     def history(name, columns):
         asked.append((name, columns))
-        return typed(session, log.history(name, columns))
+        return typed(session, log.history(name, columns)).repartition(3)
 
     return history, asked
 

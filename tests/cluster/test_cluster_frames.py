@@ -12,14 +12,21 @@ from headrace.features import Lookup, Rows, RowTransform, Window
 from headrace.features import training_frame as embedded_frame
 from tests.cluster.batched import BATCHED_SHAPES, BATCHED_VIEWS
 from tests.cluster.kit import differing, numbered, typed, typed_history
-from tests.features.logs import FAR, SHAPES, VIEWS, random_log
+from tests.features.logs import FAR, SHAPES, VIEWS, plain_lists, random_log
 
 DOUBLE = RowTransform("later", ("who__rows_10us", "t"), pc.add, "int64")
 
 
-@pytest.fixture(params=["on_sail", pytest.param("on_spark", marks=pytest.mark.spark)])
+SAIL, SPARK = "on_sail", pytest.param("on_spark", marks=pytest.mark.spark)
+SLOWLY = pytest.param("on_spark", marks=[pytest.mark.spark, pytest.mark.slow])
+
+
+@pytest.fixture(params=[SAIL, SLOWLY])
 def session(request):
     return request.getfixturevalue(request.param)
+
+
+on_both = pytest.mark.parametrize("session", [SAIL, SPARK], indirect=True)
 
 
 def same(session, log, views=VIEWS, **given):
@@ -29,16 +36,11 @@ def same(session, log, views=VIEWS, **given):
     ).table()
     wanted = embedded_frame(log.spine_table, views, log.history, SHAPES, log.mode, reasons=True)
     assert found.schema.equals(wanted.schema)
-    assert differing(found, plain(wanted)) == []
+    assert differing(found, plain_lists(wanted)) == []
     return found
 
 
-def plain(table):
-    from tests.features.logs import plain_lists
-
-    return plain_lists(table)
-
-
+@on_both
 def test_a_thousand_logs_in_one_job_equal_the_oracle(session, batch):
     frame = training_frame(
         session, batch.spine, BATCHED_VIEWS, batch.history, BATCHED_SHAPES,
@@ -54,6 +56,7 @@ def test_the_number_of_shards_does_not_matter(session, shards):
     same(session, random_log(7), shards=shards)
 
 
+@on_both
 @pytest.mark.parametrize("mode", ["declared", "recorded"])
 def test_both_modes_over_the_engines_own_columns(session, mode):
     log = replace(random_log(8), mode=mode)
@@ -65,7 +68,7 @@ def test_both_modes_over_the_engines_own_columns(session, mode):
     wanted = embedded_frame(log.spine_table, VIEWS, log.history, SHAPES, mode, reasons=True)
     found = frame.table()
     assert found["number"].to_pylist() == list(range(log.spine_table.num_rows))
-    assert differing(found, plain(wanted)) == []
+    assert differing(found, plain_lists(wanted)) == []
     assert frame.data.columns == ["spine_row", *found.column_names]
 
 
@@ -84,6 +87,7 @@ def test_nothing_in_any_place(session):
         assert frame.table().num_rows == len(empty.spine)
 
 
+@on_both
 def test_transforms_see_what_stands_before_them(session):
     log = random_log(11)
     found = same(session, log, (*VIEWS, DOUBLE), shards=2)
@@ -95,6 +99,7 @@ def test_a_spine_without_views(session):
     assert same(session, log, ()).equals(log.spine_table)
 
 
+@on_both
 def test_entities_of_every_type(session):
     """Text and numbers, times, truth values and floats; -0 and +0 are one entity."""
     log = random_log(13)
@@ -112,7 +117,7 @@ def test_entities_of_every_type(session):
     views += [Lookup("both", "states", ("s", "flag"), ("n", "at"), None)]
     found = training_frame(session, spine, views, log.history, SHAPES, shards=3).table()
     wanted = embedded_frame(spine, views, log.history, SHAPES)
-    assert differing(found, plain(wanted)) == []
+    assert differing(found, plain_lists(wanted)) == []
 
 
 def test_the_far_ends_of_time(session):
@@ -133,7 +138,7 @@ def test_all_columns_are_read_only_if_content_must_settle_a_tie(session):
         history, asked = typed_history(session, log)
         frame = training_frame(session, log.spine_table, view, history, SHAPES, shards=2)
         wanted = embedded_frame(log.spine_table, view, log.history, SHAPES)
-        assert differing(frame.table(), plain(wanted)) == []
+        assert differing(frame.table(), plain_lists(wanted)) == []
         return asked
 
     few = ["id", "part", "seq", "who"]
