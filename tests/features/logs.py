@@ -6,6 +6,7 @@ spine and the label read. Times are microseconds near 0, so that windows are a f
 
 import random
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -265,7 +266,7 @@ def random_log(seed: int) -> Log:
             "small": pick([None, chance.randrange(-1000, 1000)]),
             "n": pick([None, chance.randrange(-9, 9), EXACT - 1]),
             "big": pick([None, chance.randrange(-(2**63), 2**63)]),
-            "x": pick([None, -0.0, chance.random() - 0.5, float("nan")]),
+            "x": pick([None, -0.0, 0.0, chance.random() - 0.5, float("nan")]),
             "s": pick([None, "u", "v"]),
             "at": chance.randrange(-50, 50),
             "flag": pick([None, True, False]),
@@ -289,6 +290,58 @@ def random_log(seed: int) -> Log:
         tuple(asked() for _ in range(25)),
         pick(["declared", "recorded"]),
     )
+
+
+TRAITS = (
+    "late fact",
+    "known before it happens",
+    "tombstone",
+    "correction moves the time",
+    "correction moves the entity",
+    "correction before its original",
+    "tie of versions",
+    "tie of events",
+    "value at the edge of int64",
+    "nothing but bits: NaN or -0",
+    "null entity",
+    "event at exactly t",
+    "far edge",
+)
+
+
+def traits(log: Log) -> set[str]:
+    """Which of the hard cases a log holds."""
+    moments = {asked["t"] for asked in log.spine}
+    found = {trait for row in log.rows for trait in _of_row(row, moments)}
+    for i, later in enumerate(log.rows):
+        for earlier in log.rows[:i]:
+            found |= set(_of_pair(earlier, later))
+    return found
+
+
+def _of_row(row: dict[str, Any], moments: set[int]) -> Iterator[str]:
+    yield from ["late fact"] * (row["known_at"] > row["event_time"])
+    yield from ["known before it happens"] * (row["known_at"] < row["event_time"])
+    yield from ["tombstone"] * row["_deleted"]
+    yield from ["null entity"] * (row["who"] is None)
+    yield from ["event at exactly t"] * (row["event_time"] in moments)
+    yield from ["far edge"] * (abs(row["event_time"]) >= FAR - 10)
+    yield from ["value at the edge of int64"] * (abs(row["big"] or 0) > 2**62)
+    yield from ["nothing but bits: NaN or -0"] * (repr(row["x"]) in {"nan", "-0.0"})
+
+
+def _of_pair(earlier: dict[str, Any], later: dict[str, Any]) -> Iterator[str]:
+    def same(*names: str) -> bool:
+        return all(earlier[name] == later[name] for name in names)
+
+    if same("id", "part"):
+        yield from ["correction moves the time"] * (not same("event_time"))
+        yield from ["correction moves the entity"] * (not same("who"))
+        before = earlier["known_at"] > later["known_at"]
+        yield from ["correction before its original"] * before
+        yield from ["tie of versions"] * (same("known_at", "seq") and earlier != later)
+    else:
+        yield from ["tie of events"] * same("event_time", "seq", "who")
 
 
 def bits(value: Any) -> Any:

@@ -1,9 +1,12 @@
 """Errors that are easily made, planted one by one: the comparison with the oracle catches each."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
-from headrace.features import arrays, kernel, labels, resolve, spines
+from headrace.features import arrays, distinct, frame, kernel, labels, resolve, spines
+from headrace.features.places import covered_count
 from tests.features.logs import FAR, all_differences, random_log
 
 BATTERY = [random_log(seed) for seed in range(12)]
@@ -47,6 +50,43 @@ def naive_std(n, total, squares, scale):
     square = sum(limb.astype(float) * 2.0**shift for shift, limb in squares)
     variance = np.maximum(square - total.astype(float) ** 2 / n, 0) / (n - 1)
     return np.sqrt(variance) / 10**scale
+
+
+def united_across_values(lo, hi, codes, size):
+    return distinct.covered_distinct(lo, hi, np.zeros_like(codes), size)
+
+
+def neighbours_united(lo, hi, codes, size):
+    """Only the range just before is looked at, not all before."""
+    order = np.lexsort((lo, codes))
+    lo, hi, codes = lo[order], hi[order], codes[order]
+    lo[1:] = np.where(codes[1:] == codes[:-1], np.maximum(lo[1:], hi[:-1]), lo[1:])
+    return covered_count(lo, np.maximum(lo, hi), size)
+
+
+def codes_as_stored(versions, column):
+    """NaN and -0 as the table has them."""
+    array = arrays.whole(versions.table[column]).take(versions.rows)
+    return np.asarray(array.dictionary_encode().indices.fill_null(-1), dtype=np.int64)
+
+
+def last_row_without_nulls(joined, chosen, column):
+    whole = RANKED(joined, chosen, column)
+    known = joined.versions.valid("s")
+    return (
+        whole if known is None else kernel.Output(whole.ok & known[whole.index], None, whole.index)
+    )
+
+
+def default_over_nulls(joined, output, array, default):
+    return array if default is None else pc.fill_null(array, default)
+
+
+def default_unless_a_row(joined, output, array, default):
+    """A default for an empty window only, not where all values are null."""
+    rows = np.zeros(len(array), dtype=np.bool_)
+    rows[joined.places.rows] = joined.seen == 0
+    return pc.if_else(pa.array(rows), array, WITH_DEFAULT(joined, output, array, default))
 
 
 def null_passes(condition, versions):
@@ -102,6 +142,30 @@ FAULTS = {
     ),
     "null coded as 0": (kernel, "known_values", lambda valid: None),
     "null passes a filter": (kernel, "passes", null_passes),
+    "distinct counts rows": (
+        kernel,
+        "covered_distinct",
+        lambda lo, hi, codes, size: covered_count(lo, hi, size),
+    ),
+    "distinct counts whether there is any": (kernel, "covered_distinct", united_across_values),
+    "distinct forgets an earlier range": (kernel, "covered_distinct", neighbours_united),
+    "distinct of the stored bits": (kernel, "value_codes", codes_as_stored),
+    "last row as the last value of each column": (
+        kernel._COMPUTE,
+        "last_row",
+        last_row_without_nulls,
+    ),
+    "default for a null entity": (frame, "with_default", default_over_nulls),
+    "no default where there is no history": (frame, "with_default", default_unless_a_row),
+    "default ignored": (frame, "with_default", lambda joined, output, array, default: array),
+    "default before the scale": (
+        frame,
+        "default_values",
+        lambda feature, shape: tuple(
+            value * 10 if isinstance(value, float) else value
+            for value in DEFAULT_VALUES(feature, shape)
+        ),
+    ),
     "max_age ignored": (kernel, "state_end", lambda x, e, max_age: x),
     "max_age one too few": (
         kernel,
@@ -120,6 +184,8 @@ FAULTS = {
     "spine from the future": (spines, "is_visible", lambda versions, t: versions.x == NEVER),
 }
 VERSIONS_AT = labels.versions_at
+RANKED = kernel._COMPUTE["last_row"]
+WITH_DEFAULT, DEFAULT_VALUES = frame.with_default, frame.default_values
 
 
 def test_nothing_is_found_where_nothing_is_planted():
@@ -128,7 +194,11 @@ def test_nothing_is_found_where_nothing_is_planted():
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_planted_error_is_caught(fault, monkeypatch):
-    module, name, planted = FAULTS[fault]
-    assert callable(getattr(module, name))
-    monkeypatch.setattr(module, name, planted)
+    where, name, planted = FAULTS[fault]
+    if isinstance(where, dict):
+        assert name in where
+        monkeypatch.setitem(where, name, planted)
+    else:
+        assert callable(getattr(where, name))
+        monkeypatch.setattr(where, name, planted)
     assert any(all_differences(log) for log in BATTERY)
