@@ -9,7 +9,7 @@ from headrace.features import arrays, distinct, frame, kernel, labels, resolve, 
 from headrace.features.places import covered_count
 from tests.features.logs import FAR, all_differences, random_log
 
-BATTERY = [random_log(seed) for seed in range(12)]
+BATTERY = [random_log(seed) for seed in range(20)]
 NEVER = arrays.NEVER
 superseded, covered_sum, passes = resolve.superseded, kernel.covered_sum, kernel.passes
 
