@@ -1,4 +1,6 @@
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
@@ -47,6 +49,19 @@ def test_a_ledger_is_durable(tmp_path):
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
     connection.close()
+
+
+def test_a_ledger_can_be_made_by_several_at_once(tmp_path):
+    for number in range(30):
+        path, together = tmp_path / f"{number}.sqlite", Barrier(3)
+
+        def make(path=path, together=together):
+            together.wait()
+            open_database(path, MIGRATIONS).close()
+
+        with ThreadPoolExecutor(3) as pool:
+            for made in [pool.submit(make) for _ in range(3)]:
+                made.result()
 
 
 def test_a_transaction_is_all_or_nothing(tmp_path):

@@ -7,14 +7,13 @@ import socket
 import time
 import uuid
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pytest
 
-from headrace.home import Home
 from headrace.lake.tables import Lake
 from headrace.streams import NatsSubject, RedisStream, Stream
 from headrace.streams.consume import run_stream
@@ -27,6 +26,9 @@ BROKERS = [
     pytest.param("nats", marks=pytest.mark.nats),
     pytest.param("redis", marks=pytest.mark.redis),
 ]
+# Where a test takes seconds, one broker will do, and the other one's turn is with the slow tests.
+MOSTLY_NATS = [BROKERS[0], pytest.param("redis", marks=[pytest.mark.redis, pytest.mark.slow])]
+MOSTLY_REDIS = [BROKERS[1], pytest.param("nats", marks=[pytest.mark.nats, pytest.mark.slow])]
 
 
 def answers(address: str) -> bool:
@@ -212,10 +214,3 @@ def until(condition, seconds=30.0):
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
-
-
-def home_of(root: Path) -> Home:
-    return Home(root / "home")
-
-
-__all__ = ["replace"]

@@ -15,7 +15,7 @@ import pytest
 from headrace.lake.ledger import Ledger
 from headrace.lake.status import table_status
 from tests.lake.kit import balanced
-from tests.streams.kit import World, conserved, event
+from tests.streams.kit import MOSTLY_NATS, MOSTLY_REDIS, World, conserved, event
 
 EVENTS = 240
 SMALL = {"batch_events": 40, "buffer_events": 60}
@@ -108,6 +108,7 @@ def kill_often(world, kills, seed):
             return
 
 
+@pytest.mark.parametrize("world", MOSTLY_NATS, indirect=True)
 def test_kills_at_random_calls_change_nothing(world):
     kill_often(world, 2, seed=4)
 
@@ -117,6 +118,7 @@ def test_two_hundred_kills_change_nothing(world):
     kill_often(world, 100, seed=100)
 
 
+@pytest.mark.parametrize("world", MOSTLY_REDIS, indirect=True)
 def test_kills_while_events_keep_coming(world):
     """By the clock: a producer sends all the while, and the consumer is killed four times."""
     world.options = {"batch_events": 50, "linger": "0s"}

@@ -1,6 +1,7 @@
 """One stream into one table: each event exactly once, bad ones in quarantine, all accounted for."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from headrace.errors import SourceError, StateError
 from headrace.lake.ledger import Ledger
 from headrace.lake.status import table_status
 from tests.lake.kit import balanced, meter_suite
-from tests.streams.kit import conserved, event, replace, until
+from tests.streams.kit import conserved, event, until
 
 
 def test_events_become_rows(world):

@@ -58,8 +58,14 @@ class NatsBroker:
             """What is wrong is raised by the call that meets it."""
 
         address = os.environ.get(ADDRESS, DEFAULT)
+        # The consumer tries again by itself, and meanwhile says that it is disconnected.
         self._connection = await self._nats.connect(
-            address, connect_timeout=5, allow_reconnect=False, error_cb=quiet
+            address,
+            connect_timeout=5,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0.1,
+            error_cb=quiet,
         )
         self._jetstream = self._connection.jetstream(timeout=_TIMEOUT)
         info = await self._jetstream.stream_info(self._where.stream)
@@ -175,13 +181,20 @@ class NatsBroker:
         self._reader = None  # the server forgets it by itself when it is idle
 
     def close(self) -> None:
-        if self._connection is not None and not self._connection.is_closed:
-            with suppress(TimeoutError, self._nats.errors.Error):
-                asyncio.run_coroutine_threadsafe(self._connection.close(), self._loop).result(5)
+        with suppress(TimeoutError, self._nats.errors.Error):
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         if not self._loop.is_running():
             self._loop.close()
+
+    async def _end(self) -> None:
+        if self._connection is not None and not self._connection.is_closed:
+            await self._connection.close()
+        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,59 @@
+"""Kafka, against the mock cluster inside librdkafka: the real client, and no real broker."""
+
+import pytest
+
+from headrace.errors import SourceError
+from headrace.streams import KafkaTopic
+from tests.streams.kit import World, conserved, event
+
+
+class MockCluster:
+    """Lives inside a producer; other clients reach it by its address."""
+
+    def __init__(self):
+        kafka = pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed")
+        self.producer = kafka.Producer(
+            {"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 0}
+        )
+        self.place = KafkaTopic("events")
+
+    @property
+    def address(self):
+        (broker,) = self.producer.list_topics(timeout=10).brokers.values()
+        return f"{broker.host}:{broker.port}"
+
+    def send(self, events, partition=0):
+        for one in events:
+            self.producer.produce("events", one, partition=partition)
+        assert self.producer.flush(20) == 0
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    side = MockCluster()
+    monkeypatch.setenv("HEADRACE_KAFKA", side.address)
+    return World(tmp_path, side)
+
+
+def test_every_partition_is_read_once(world):
+    world.options = {"batch_events": 30, "buffer_events": 200}
+    for partition in range(3):
+        ids = range(partition * 100, partition * 100 + 100)
+        world.side.send([*(event(n) for n in ids), b"bad"], partition)
+    assert world.status()["lag"]["events"] == 303
+    assert world.status()["lag"]["seconds"] > 0
+    assert world.run() == 303
+    assert sorted(world.rows()["id"].to_pylist()) == list(range(300))
+    world.side.send([event(900)], 2)
+    assert world.run() == 1
+    status = world.status()
+    assert (status["events"], status["quarantined"], status["lag"]["events"]) == (304, 3, 0)
+    assert sorted(status["position"]) == ["0", "1", "2"]
+    assert conserved(status)
+
+
+def test_a_topic_that_is_not_there(world):
+    world.side.send([event(1)])
+    world.side.place = KafkaTopic("another")
+    with pytest.raises(SourceError):
+        world.run()
