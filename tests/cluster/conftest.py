@@ -3,6 +3,7 @@ import pytest
 from headrace.cluster import connect, sail
 from tests.cluster import spark_env
 from tests.cluster.batched import batch_of, thousand_logs
+from tests.cluster.kit import SAIL, SLOWLY
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +26,9 @@ def on_spark(tmp_path_factory):
 @pytest.fixture(scope="session")
 def batch():
     return batch_of(thousand_logs())
+
+
+@pytest.fixture(params=[SAIL, SLOWLY])
+def session(request):
+    """A cluster of either kind; on Spark it takes longer, so by default only where it matters."""
+    return request.getfixturevalue(request.param)

@@ -1,9 +1,14 @@
 """The same tables and spines in the forms that a cluster may be given."""
 
 import pyarrow as pa
+import pytest
 
 from headrace.cluster.session import quiet
 from tests.features.logs import bits, plain_lists
+
+SAIL, SPARK = "on_sail", pytest.param("on_spark", marks=pytest.mark.spark)
+SLOWLY = pytest.param("on_spark", marks=[pytest.mark.spark, pytest.mark.slow])
+on_both = pytest.mark.parametrize("session", [SAIL, SPARK], indirect=True)
 
 
 def differing(got, expected):

@@ -40,7 +40,7 @@ def test_an_address_where_nobody_is(address):
         connect(address)
 
 
-def test_a_worker_raises_what_the_embedded_host_raises(on_sail):
+def test_a_worker_raises_what_the_embedded_host_raises(session):
     def history(name, columns):
         table = LOG.history(name, columns)
         hollow = pa.nulls(len(table), pa.int64())
@@ -49,7 +49,7 @@ def test_a_worker_raises_what_the_embedded_host_raises(on_sail):
     views = [view for view in VIEWS if view.table == "facts"]
     errors = []
     for host in (
-        lambda: training_frame(on_sail, LOG.spine_table, views, history, SHAPES, shards=1).table(),
+        lambda: training_frame(session, LOG.spine_table, views, history, SHAPES, shards=1).table(),
         lambda: embedded_frame(LOG.spine_table, views, history, SHAPES),
     ):
         with pytest.raises(HeadraceError) as refused:
@@ -59,12 +59,12 @@ def test_a_worker_raises_what_the_embedded_host_raises(on_sail):
     assert "null id" in errors[0][0]
 
 
-def test_what_is_no_error_of_ours_stays_what_it_is(on_sail):
+def test_what_is_no_error_of_ours_stays_what_it_is(session):
     def broken(column):
         return pc.add(column, 1 // (len(column) == 0))
 
     views = [*VIEWS, RowTransform("broken", ("t",), broken, "int64")]
-    frame = training_frame(on_sail, LOG.spine_table, views, LOG.history, SHAPES, shards=1)
+    frame = training_frame(session, LOG.spine_table, views, LOG.history, SHAPES, shards=1)
     with pytest.raises(Exception, match="division") as refused:
         frame.table()
     assert not isinstance(refused.value, HeadraceError)
@@ -77,22 +77,22 @@ def test_a_spine_of_the_cluster_needs_an_order(on_sail):
             frame(on_sail, spine=spine, order=order)
 
 
-def test_numbers_that_occur_twice_are_refused(on_sail):
+def test_numbers_that_occur_twice_are_refused(session):
     twice = pa.concat_tables([numbered(LOG.spine_table)] * 2)
     with pytest.raises(HeadraceError, match="occurs twice"):
-        frame(on_sail, spine=typed(on_sail, twice), order="number").table()
+        frame(session, spine=typed(session, twice), order="number").table()
 
 
-def test_a_spine_that_changes_between_readings_is_refused(on_sail):
+def test_a_spine_that_changes_between_readings_is_refused(session):
     def renumbered(batches):
         for batch in batches:
             chance = [int.from_bytes(os.urandom(6), "little") for _ in range(batch.num_rows)]
             yield batch.set_column(4, "number", pa.array(chance, pa.int64()))
 
-    still = typed(on_sail, numbered(LOG.spine_table))
+    still = typed(session, numbered(LOG.spine_table))
     spine = still.mapInArrow(renumbered, still.schema)
     with pytest.raises(HeadraceError, match=r"not the same|occurs twice"):
-        frame(on_sail, spine=spine, order="number").table()
+        frame(session, spine=spine, order="number").table()
 
 
 def test_columns_that_are_missing_or_doubled(on_sail):

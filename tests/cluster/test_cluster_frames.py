@@ -11,22 +11,10 @@ from headrace.features import FeatureView as View
 from headrace.features import Lookup, Rows, RowTransform, Window
 from headrace.features import training_frame as embedded_frame
 from tests.cluster.batched import BATCHED_SHAPES, BATCHED_VIEWS
-from tests.cluster.kit import differing, numbered, typed, typed_history
+from tests.cluster.kit import differing, numbered, on_both, typed, typed_history
 from tests.features.logs import FAR, SHAPES, VIEWS, plain_lists, random_log
 
 DOUBLE = RowTransform("later", ("who__rows_10us", "t"), pc.add, "int64")
-
-
-SAIL, SPARK = "on_sail", pytest.param("on_spark", marks=pytest.mark.spark)
-SLOWLY = pytest.param("on_spark", marks=[pytest.mark.spark, pytest.mark.slow])
-
-
-@pytest.fixture(params=[SAIL, SLOWLY])
-def session(request):
-    return request.getfixturevalue(request.param)
-
-
-on_both = pytest.mark.parametrize("session", [SAIL, SPARK], indirect=True)
 
 
 def same(session, log, views=VIEWS, **given):
