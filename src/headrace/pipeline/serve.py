@@ -23,6 +23,12 @@ class LakeTables:
     def rows(self, table: str, columns: list[str], snapshot_id: int) -> pa.Table:
         return history(self.home, table, columns, snapshot_id=snapshot_id)
 
+    def snapshots_until(self, table: str, moment: int) -> list[int]:
+        """Snapshots that are still known and were committed by `moment`, oldest first."""
+        plan = Lake(self.home).plan(table)
+        known = plan.committed_at if plan else {}
+        return [one for one, at in sorted(known.items(), key=lambda one: one[1]) if at <= moment]
+
 
 def feature_service(pipeline: Pipeline, home: Home) -> FeatureService:
     """Answers requests with the pipeline's views over what is published under `home`."""

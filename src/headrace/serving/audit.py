@@ -3,19 +3,35 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
+from headrace.clock import HOUR, MINUTE, SECOND
 from headrace.errors import StateError
 from headrace.features.frame import training_frame
+from headrace.features.parity import Replay, why
+from headrace.features.resolve import History
 from headrace.features.spec import output_columns
 from headrace.files import canonical_json
 from headrace.serving.log import ServedLog
+from headrace.serving.replay import as_columns
 from headrace.serving.vectors import FeatureService, Frontier, cells
 
-Cause: TypeAlias = Literal["definition mismatch", "late commit", "value", "frontier gone"]
+Cause: TypeAlias = Literal[
+    "definition mismatch", "late commit", "stale store", "clock", "value", "frontier gone"
+]
+# A commit is dated a moment before readers can see it; an answer in that moment is not stale.
+SETTLING = 5 * SECOND
+_TRIED = 40
+_UNITS = (1000, SECOND, MINUTE, HOUR)
+_SHIFTS = [
+    sign * step
+    for step in (SECOND, MINUTE, 5 * MINUTE, *(n * HOUR // 2 for n in range(1, 29)))
+    for sign in (1, -1)
+]
 
 
 @dataclass(frozen=True)
@@ -26,14 +42,18 @@ class Difference:
         sequence: of the row in the log.
         cause: "definition mismatch": the features have another meaning now; nothing was computed.
             "late commit": the tables of then give the logged bytes and those of now do not: rows
-            usable at t were published after the answer. "value": the tables of then give other
-            bytes too. "frontier gone": they have expired, so the two cannot be told apart.
+            usable at t were published after the answer. "stale store": the same, but rows that
+            make a difference had been published when the answer was given. "clock": the tables of
+            then give the logged bytes at another moment than the logged t. "value": they give
+            other bytes at any. "frontier gone": they have expired, so none of it can be told.
         features: whose bytes differ.
+        detail: what is known besides: the other moment, or the wrong rule that gives the values.
     """
 
     sequence: int
     cause: Cause
     features: tuple[str, ...] = ()
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,25 +85,144 @@ def audit(log: ServedLog, service: FeatureService) -> AuditReport:
 
 
 def _differences(rows: Sequence[dict[str, Any]], service: FeatureService) -> list[Difference]:
-    now = _other_features(rows, service, service.frontier()) if rows else {}
+    now = _other_features(rows, service, service.history(service.frontier())) if rows else {}
     moved = [row for row in rows if now[row["sequence"]]]
-    found = []
+    found: list[Difference] = []
     for frontier in dict.fromkeys(row["frontier"] for row in moved):
         asked = [row for row in moved if row["frontier"] == frontier]
         try:
-            then = _other_features(asked, service, json.loads(frontier))
-            causes: dict[int, Cause] = {n: "value" if f else "late commit" for n, f in then.items()}
+            found += _told(asked, service, json.loads(frontier))
         except StateError:
-            causes = dict.fromkeys((row["sequence"] for row in asked), "frontier gone")
-        found += [Difference(number, cause, now[number]) for number, cause in causes.items()]
+            found += [Difference(row["sequence"], "frontier gone") for row in asked]
+    return [replace(one, features=now[one.sequence]) for one in found]
+
+
+def _told(
+    rows: Sequence[dict[str, Any]], service: FeatureService, frontier: Frontier
+) -> list[Difference]:
+    """Why rows of one frontier differ from what is published now."""
+    history = _read_once(service.history(frontier))
+    then = _other_features(rows, service, history)
+    right = [row for row in rows if not then[row["sequence"]]]
+    wrong = [row for row in rows if then[row["sequence"]]]
+    return [*_late_or_stale(right, service, frontier), *_clock_or_value(wrong, service, history)]
+
+
+def _read_once(history: History) -> History:
+    read: dict[tuple[str, ...], pa.Table] = {}
+
+    def kept(table: str, columns: list[str]) -> pa.Table:
+        key = (table, *columns)
+        if key not in read:
+            read[key] = history(table, columns)
+        return read[key]
+
+    return kept
+
+
+def _late_or_stale(
+    rows: Sequence[dict[str, Any]], service: FeatureService, frontier: Frontier
+) -> list[Difference]:
+    """Rows that are right for what was read: was there more to read when they were answered?"""
+    found: list[Difference] = []
+    by_current: dict[tuple[tuple[str, int], ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        current = _frontier_at(service, frontier, row["served_at"] - SETTLING)
+        by_current.setdefault(tuple(sorted(current.items())), []).append(row)
+    for pairs, asked in by_current.items():
+        missed: dict[Any, tuple[str, ...]] = {}
+        if dict(pairs) != dict(frontier):
+            missed = _other_features(asked, service, service.history(dict(pairs)))
+        for row in asked:
+            stale = bool(missed.get(row["sequence"]))
+            found.append(Difference(row["sequence"], "stale store" if stale else "late commit"))
     return found
 
 
+def _frontier_at(service: FeatureService, frontier: Frontier, moment: int) -> dict[str, int]:
+    """The newest snapshots that were there by `moment`, and at least those of `frontier`."""
+    known = getattr(service.published, "snapshots_until", None)
+    if known is None:
+        return dict(frontier)
+    found = {}
+    for table, snapshot in frontier.items():
+        order = known(table, moment)
+        found[table] = order[-1] if snapshot in order else snapshot
+    return found
+
+
+def _clock_or_value(
+    rows: Sequence[dict[str, Any]], service: FeatureService, history: History
+) -> list[Difference]:
+    """Rows that the tables of then do not give at the logged moment: do they at another?
+
+    A moment is believed that explains most of them: a few may always agree by chance.
+    """
+    if not rows:
+        return []
+    says, explained = _best_moment(rows, service, history)
+    clock = [row for row in rows if row["sequence"] in explained]
+    left = [row for row in rows if row["sequence"] not in explained]
+    named = _named(left, service, history) if left else ""
+    return [
+        *(Difference(row["sequence"], "clock", detail=says) for row in clock),
+        *(Difference(row["sequence"], "value", detail=named) for row in left),
+    ]
+
+
+def _best_moment(
+    rows: Sequence[dict[str, Any]], service: FeatureService, history: History
+) -> tuple[str, set[int]]:
+    """The moment that explains most, and which rows: chosen on some of them, then tried on all."""
+    some = rows[:: -(-len(rows) // _TRIED)]
+    moments = _other_moments(rows)
+    tried = [
+        {**row, "t": at[row["sequence"]], "sequence": (says, row["sequence"])}
+        for says, at in moments.items()
+        for row in some
+    ]
+    other = _other_features(tried, service, history)
+    counts = Counter(says for (says, _), names in other.items() if not names)
+    says = max(moments, key=lambda one: counts[one])
+    if 2 * counts[says] <= len(some):
+        return "", set()
+    moved = [{**row, "t": moments[says][row["sequence"]]} for row in rows]
+    return says, {n for n, names in _other_features(moved, service, history).items() if not names}
+
+
+def _other_moments(rows: Sequence[dict[str, Any]]) -> dict[str, dict[int, int]]:
+    """Moments that a wrong clock may have shown, by what they are, for each row."""
+    found = {"the time of the answer": {row["sequence"]: row["served_at"] for row in rows}}
+    for unit in _UNITS:
+        found[f"t cut to {unit} us"] = {row["sequence"]: row["t"] // unit * unit for row in rows}
+    for shift in _SHIFTS:
+        found[f"t {shift:+} us"] = {row["sequence"]: row["t"] + shift for row in rows}
+    return found
+
+
+def _named(rows: Sequence[dict[str, Any]], service: FeatureService, history: History) -> str:
+    """The wrong rules that give these values, where any do."""
+    points = _spine(rows, service.schema.types)
+    frame = training_frame(points, service.views, history, service.contracts, service.mode)
+    trained = frame.select(output_columns(service.views))
+    logged = [_Logged(json.loads(row["vector"])) for row in rows]
+    served = as_columns(logged, trained.schema, trained.column_names)
+    frontier = np.array([row["served_at"] for row in rows], dtype=np.int64)
+    replay = Replay(points, served, trained.combine_chunks(), frontier)
+    causes = why(replay, service.views, history, service.contracts, service.mode)
+    return ", ".join(dict.fromkeys(cause.name for cause in causes))
+
+
+@dataclass(frozen=True)
+class _Logged:
+    values: Mapping[str, Any]
+
+
 def _other_features(
-    rows: Sequence[dict[str, Any]], service: FeatureService, frontier: Frontier
-) -> dict[int, tuple[str, ...]]:
-    """By sequence, the features whose bytes over these snapshots are not the logged ones."""
-    spine, history = _spine(rows, service.schema.types), service.history(frontier)
+    rows: Sequence[dict[str, Any]], service: FeatureService, history: History
+) -> dict[Any, tuple[str, ...]]:
+    """By sequence, the features whose bytes over this history are not the logged ones."""
+    spine = _spine(rows, service.schema.types)
     frame = training_frame(spine, service.views, history, service.contracts, service.mode)
     fresh = cells(frame.select(output_columns(service.views)))
     return {
