@@ -6,9 +6,11 @@ import pytest
 from headrace.features import (
     Column,
     Count,
+    Distinct,
     FeatureView,
     Label,
     Last,
+    LastRow,
     Lookup,
     Max,
     Mean,
@@ -149,6 +151,83 @@ def test_rule_10_a_null_in_the_winning_row_stays_null():
 def test_rule_11_last_skips_nulls():
     rows = [(1, 10, 0, {"v": 3}), (2, 11, 0, {"v": None})]
     assert at(15, Last("v", TEN), *rows) == (3, None)
+
+
+def row_at(t, feature, *rows, who="a"):
+    """All outputs of one feature at one moment, each with its reason."""
+    view = FeatureView("v", "facts", ("who",), (feature,))
+    spine = pa.table({"who": pa.array([who], pa.string()), "t": pa.array([t], pa.int64())})
+    frame = training_frame(spine, [view], history(*rows), shapes(), reasons=True)
+    return [(frame[n][0].as_py(), frame[f"{n}__reason"][0].as_py()) for n in view.outputs]
+
+
+def test_rule_11_the_last_row_stays_whole():
+    rows = [(1, 10, 0, {"v": 3, "q": 150}), (2, 11, 0, {"v": None, "q": 250})]
+    whole = LastRow(("v", "q"), TEN)
+    assert row_at(15, whole, *rows) == [(None, "all null"), (2.5, None)]
+    assert row_at(11, whole, *rows) == [(3, None), (1.5, None)]
+    assert row_at(40, whole, *rows) == [(None, "empty window")] * 2
+    assert row_at(15, whole) == [(None, "no history")] * 2
+    assert row_at(15, whole, *rows, who=None) == [(None, "null entity")] * 2
+
+
+def test_rule_11_a_row_that_is_superseded_gives_way_to_the_one_before():
+    rows = [(1, 10, 0, {"v": 3}), (2, 11, 0, {"v": 4}), (2, 11, 14, {"_deleted": True})]
+    assert row_at(13, LastRow(("v",), TEN), *rows) == [(4, None)]
+    assert row_at(14, LastRow(("v",), TEN), *rows) == [(3, None)]
+
+
+def test_rule_13_a_value_counts_once_for_as_long_as_one_row_has_it():
+    rows = [
+        (1, 10, 0, {"v": 7}),
+        (2, 12, 0, {"v": 7}),
+        (3, 13, 0, {"v": 8}),
+        (4, 13, 0, {"v": None}),
+        (2, 12, 21, {"v": 9}),
+    ]
+    expected = {11: 1, 13: 1, 14: 2, 20: 2, 21: 2, 22: 2, 23: 1, 24: 0}
+    assert {t: at(t, Distinct("v", TEN), *rows)[0] for t in expected} == expected
+    assert at(14, Distinct("v", TEN), *rows, who=None) == (None, "null entity")
+
+
+def test_rule_14_distinct_values_are_those_that_features_see():
+    floats = [0.0, -0.0, float("nan"), None, 0.5]
+    rows = [(key, 10, 0, {"f": value}) for key, value in enumerate(floats)]
+    assert at(15, Distinct("f", TEN), *rows) == (2, None)
+
+
+def test_rule_13_a_declared_default_stands_for_null():
+    rows = [(1, 1, 0, {"v": 1, "q": None})]
+    assert at(50, Sum("v", TEN, default=0), *rows) == (0, None)
+    assert at(50, Sum("v", TEN, default=0)) == (0, None)
+    assert at(5, Sum("q", TEN, default=0.07), *rows) == (7 / 100, None)
+    assert at(5, Std("v", TEN, default=-1), *rows) == (-1.0, None)
+    assert at(5, Last("status", TEN, default="none"), *rows) == ("none", None)
+    assert at(5, Sum("v", TEN, default=0), *rows) == (1, None)
+    assert at(5, Sum("v", TEN, default=0), *rows, who=None) == (None, "null entity")
+
+
+def test_rule_13_the_default_of_a_last_row_is_not_for_a_null_in_it():
+    rows = [(1, 1, 0, {"v": None, "q": 150})]
+    whole = LastRow(("v", "q"), TEN, default=(-1, None))
+    assert row_at(5, whole, *rows) == [(None, "all null"), (1.5, None)]
+    assert row_at(50, whole, *rows) == [(-1, None), (None, "empty window")]
+
+
+def test_a_count_of_moments_is_a_number():
+    columns = {**COLUMNS, "when": Column(TIMESTAMP)}
+    shape = {"facts": TableShape("facts", "event", ("key",), columns, None, 1000)}
+
+    def read(name, wanted):
+        table = history((1, 10, 0, {}))(name, [c for c in wanted if c != "when"])
+        return table.append_column("when", table["event_time"])
+
+    spine = pa.table({"who": ["a"], "t": pa.array([15], pa.int64())})
+    view = FeatureView("v", "facts", ("who",), (Count("when", TEN), Distinct("when", TEN)))
+    frame = training_frame(spine, [view], read, shape)
+    assert frame.select(view.outputs).to_pylist() == [
+        {"v__when_count_10us": 1, "v__when_distinct_10us": 1}
+    ]
 
 
 def test_rule_7_ties_go_by_primary_key():
