@@ -155,6 +155,27 @@ def leaks(
     _judge(found.moved)
 
 
+@app.command("audit")
+@explained
+def audit(*, pipeline: Name = None, as_json: Json = False) -> None:
+    """Make every vector of the served log again by training, and say why any differs.
+
+    Exit code 1 says that some do.
+    """
+    from headrace.home import Home
+    from headrace.pipeline.proofs import audit_served
+
+    found = audit_served(chosen(pipeline), Home.find())
+    told = found.to_json()
+    if as_json:
+        emit_json(told)
+    else:
+        out.print(f"{found.compared:,} vectors compared, {told['different']:,} differ")
+        for cause, count in told["causes"].items():
+            out.print(f"  {count:,} {cause}", highlight=False)
+    _judge(told["different"])
+
+
 @app.command("planted")
 @explained
 def planted(*, seed: Seed = 0, as_json: Json = False) -> None:

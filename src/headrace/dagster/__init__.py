@@ -19,6 +19,7 @@ from headrace.dagster.names import partitioned, snapshots, stored
 from headrace.dagster.partitions import daily
 from headrace.dagster.releases import release_asset
 from headrace.dagster.sensors import retraining_sensor
+from headrace.dagster.served import audit_job, audit_schedule, served_asset, served_key
 from headrace.dagster.tables import gate_check, snapshot_asset, source_spec, table_asset
 from headrace.home import Home, project_root
 
@@ -37,6 +38,7 @@ __all__ = [
     "release_asset",
     "retraining_sensor",
     "schedules",
+    "served_asset",
     "snapshot_asset",
     "snapshots",
     "source_spec",
@@ -62,11 +64,12 @@ def definitions(
         home: asked when a run starts, never on load.
     """
     chosen = stages(pipeline, home) if assets is None else assets
+    audited = any(served_key(pipeline.name) in _keys(one) for one in chosen)
     return dg.Definitions(
         assets=[one for one in chosen if not isinstance(one, dg.AssetChecksDefinition)],
         asset_checks=[one for one in chosen if isinstance(one, dg.AssetChecksDefinition)],
-        jobs=jobs(pipeline),
-        schedules=schedules(pipeline, home),
+        jobs=[*jobs(pipeline), *([audit_job(pipeline)] if audited else [])],
+        schedules=[*schedules(pipeline, home), *([audit_schedule()] if audited else [])],
         sensors=[retraining_sensor(pipeline, home)],
         # A step of its own process pays seconds of start and imports: in process unless asked for.
         executor=dg.in_process_executor,
@@ -87,7 +90,12 @@ def stages(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> list[A
         release_asset(pipeline, home),
         model_asset(pipeline, home),
         monitor_assets(pipeline, home),
+        served_asset(pipeline, home),
     ]
+
+
+def _keys(asset: Asset) -> set[dg.AssetKey]:
+    return set(asset.keys) if isinstance(asset, dg.AssetsDefinition) else set()
 
 
 def project_definitions(pipeline: "Pipeline") -> dg.Definitions:

@@ -1,7 +1,7 @@
 """Proofs over what a pipeline has published: parity of serving and training, leaks."""
 
 from contextlib import closing
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,9 @@ from headrace.features.spec import RowTransform
 from headrace.home import Home
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.workshop import Workshop
+
+if TYPE_CHECKING:
+    from headrace.serving import AuditReport
 
 Via = Literal["tables", "store"]
 
@@ -113,6 +116,23 @@ def feature_leaks(pipeline: Pipeline, home: Home, *, rows: int = 1000, seed: int
         near=reach_of(pipeline.views, pipeline.spine),
         known=shop.spine,
     )
+
+
+def audit_served(pipeline: Pipeline, home: Home) -> "AuditReport":
+    """Make every logged vector again over what is published now; see `headrace.serving.audit`.
+
+    A pipeline that never served has an empty report.
+
+    Raises:
+        StateError: nothing was published.
+    """
+    from headrace.pipeline.serve import feature_service, log_path, served_log
+    from headrace.serving.audit import AuditReport, audit
+
+    if not log_path(pipeline, home).exists():
+        return AuditReport(0, ())
+    with closing(served_log(pipeline, home)) as log:
+        return audit(log, feature_service(pipeline, home))
 
 
 def _tables(shop: Workshop) -> list[str]:

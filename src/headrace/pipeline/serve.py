@@ -1,6 +1,7 @@
 """Serving over what a pipeline has published."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -39,4 +40,9 @@ def feature_service(pipeline: Pipeline, home: Home) -> FeatureService:
 
 def served_log(pipeline: Pipeline, home: Home, *, share: float = 1.0) -> ServedLog:
     """The pipeline's log of answers, `share` of its entities."""
-    return ServedLog(home.root / "served" / f"{pipeline.name}.sqlite", share=share)
+    return ServedLog(log_path(pipeline, home), share=share)
+
+
+def log_path(pipeline: Pipeline, home: Home) -> Path:
+    """Where the log of a pipeline is, or will be."""
+    return home.root / "served" / f"{pipeline.name}.sqlite"
