@@ -241,9 +241,25 @@ spine_rows = st.fixed_dictionaries(
         "t": times,
     }
 )
+# What a row may share with an earlier one: its key, its version, or its place in event order.
+SHARED = (("id", "part"), ("id", "part", "known_at", "seq"), ("event_time", "seq", "who"))
+
+
+def _related(drawn) -> tuple[dict[str, Any], ...]:
+    first, more = list(drawn[0]), drawn[1]
+    for number, row, names in more if first else ():
+        source = first[number % len(first)]
+        first.append({**row, **{name: source[name] for name in names}})
+    return tuple(first)
+
+
+related = st.tuples(
+    st.lists(rows, max_size=16),
+    st.lists(st.tuples(st.integers(0, 99), rows, st.sampled_from(SHARED)), max_size=12),
+).map(_related)
 logs = st.builds(
     Log,
-    st.lists(rows, max_size=24).map(tuple),
+    related,
     st.lists(spine_rows, max_size=10).map(tuple),
     st.sampled_from(["declared", "recorded"]),
 )
