@@ -23,6 +23,7 @@ ORDER = [
     "models",
     "monitoring",
     "serving",
+    "online",
     "lineage",
     "pipeline",
     "dagster",

@@ -208,8 +208,9 @@ def cells(table: pa.Table) -> list[dict[str, Cell]]:
         for column in table.columns
     ]
     rows = pa.table(kept, names=table.column_names).to_pylist()
-    return [{name: _cell(value) for name, value in row.items()} for row in rows]
+    return [{name: plain_cell(value) for name, value in row.items()} for row in rows]
 
 
-def _cell(value: Cell) -> Cell:
+def plain_cell(value: Cell) -> Cell:
+    """Infinities as text: JSON has none."""
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,19 @@
+"""Codes of texts: 64 bits of a hash, so that the same text has the same code in every store."""
+
+import hashlib
+from functools import lru_cache
+
+
+@lru_cache(maxsize=1 << 18)
+def text_code(text: str) -> int:
+    """The code of a text, wherever it stands."""
+    return code_of(text.encode())
+
+
+def code_of(text: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little", signed=True)
+
+
+def text_key(code: int) -> bytes:
+    """Where a store keeps the text of a code."""
+    return b"t" + code.to_bytes(8, "big", signed=True)

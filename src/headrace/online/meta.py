@@ -1,0 +1,93 @@
+"""What a store says of itself: how far each table is applied, and what has been dropped."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from headrace.errors import StateError
+from headrace.features.arrays import Bools, Ints
+from headrace.files import canonical_json
+from headrace.online.layout import COMMIT, DEAD, ROW_E, JoinLayout
+from headrace.online.port import Reader, Writer
+
+_HORIZON = b"m:horizon"
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """Versions of no use after `retained` are gone; keys are known `lateness` longer."""
+
+    retained: int
+    lateness: int
+
+    def too_late(self, rows: Ints) -> Bools:
+        """Rows whose key may have been known, and forgotten since."""
+        late: Bools = rows[:, COMMIT] + self.lateness <= self.retained
+        return late
+
+    def forgotten(self, joins: list[JoinLayout], rows: Ints) -> Bools:
+        """Rows that are of no use any more, and older than the lateness bound."""
+        gone = rows[:, DEAD] != 0
+        if all(join.reach is not None for join in joins):
+            reach = max(join.reach or 0 for join in joins)
+            gone = gone | (rows[:, ROW_E] + reach + 1 <= self.retained)
+        forgotten: Bools = gone & self.too_late(rows)
+        return forgotten
+
+
+@dataclass(frozen=True)
+class About:
+    """`snapshots`: what is applied; `as_of`: when the store last held all that was published."""
+
+    snapshots: dict[str, int]
+    as_of: dict[str, int | None]
+    horizon: Horizon | None
+
+
+def frontier_key(table: str) -> bytes:
+    return b"m:frontier:" + table.encode()
+
+
+def raw_about(reader: Reader, tables: Sequence[str]) -> list[bytes | None]:
+    return reader.get_many([_HORIZON, *map(frontier_key, tables)])
+
+
+def parsed_about(tables: Sequence[str], raw: Sequence[bytes | None]) -> About:
+    """What `raw_about` has read.
+
+    Raises:
+        StateError: a table was never applied.
+    """
+    horizon, *frontiers = raw
+    missing = [table for table, one in zip(tables, frontiers, strict=True) if one is None]
+    if missing:
+        raise StateError(
+            f"nothing of {', '.join(missing)} is in the store yet",
+            where="online store",
+            fix="materialise it: `headrace.online.materialise`",
+        )
+    found = {t: json.loads(one or b"") for t, one in zip(tables, frontiers, strict=True)}
+    return About(
+        {table: one.get("snapshot_id") for table, one in found.items()},
+        {table: one.get("as_of") for table, one in found.items()},
+        None if horizon is None else Horizon(**json.loads(horizon)),
+    )
+
+
+def write_frontier(writer: Writer, table: str, frontier: Mapping[str, object]) -> None:
+    writer.put_many([(frontier_key(table), canonical_json(dict(frontier)))])
+
+
+def read_frontier(reader: Reader, table: str) -> dict[str, Any] | None:
+    found = reader.get(frontier_key(table))
+    return None if found is None else dict(json.loads(found))
+
+
+def write_horizon(writer: Writer, horizon: Horizon) -> None:
+    writer.put_many([(_HORIZON, canonical_json(asdict(horizon)))])
+
+
+def read_horizon(reader: Reader) -> Horizon | None:
+    found = reader.get(_HORIZON)
+    return None if found is None else Horizon(**json.loads(found))

@@ -1,0 +1,197 @@
+"""Vectors for requests, from an online store: the interface of `FeatureService`, and its bits."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pyarrow as pa
+
+from headrace.contracts.model import Contract
+from headrace.errors import StateError
+from headrace.features import transforms
+from headrace.features.canonical import definition_hashes
+from headrace.features.content import Cell
+from headrace.features.spec import Mode, RowTransform, Spine, View, output_columns
+from headrace.features.validate import validate
+from headrace.files import digest
+from headrace.online import meta, staleness
+from headrace.online.answers import Answerer
+from headrace.online.layout import Layout, layout_of
+from headrace.online.port import Reader, Store
+from headrace.online.staleness import Staleness
+from headrace.online.values import best_answerer, values
+from headrace.online.vector import OnlineVector
+from headrace.serving.request import RequestSchema
+
+
+@dataclass
+class OnlineService:
+    """Vectors of `views` for requests that are rows of `spine`; safe to use from several threads.
+
+    Args:
+        spine: what a request holds.
+        views: what is answered.
+        contracts: of every table that is used, by name.
+        store: of the layout of these views, see `layout_of`.
+        mode: as the store was filled.
+        max_staleness: how old a view may be.
+
+    Raises:
+        DeclarationError: views, contracts and spine do not fit together.
+    """
+
+    spine: Spine
+    views: tuple[View, ...]
+    contracts: Mapping[str, Contract]
+    store: Store
+    mode: Mode
+    max_staleness: tuple[Staleness, ...] = ()
+    _own: threading.local = field(default_factory=threading.local, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        validate(self.views, self.contracts, self.spine)
+        self._limits = staleness.limits(self.max_staleness, self.views)
+
+    @cached_property
+    def layout(self) -> Layout:
+        return layout_of(self.views, self.contracts, self.mode)
+
+    @cached_property
+    def schema(self) -> RequestSchema:
+        return RequestSchema(self.spine, self.contracts[self.spine.table])
+
+    @cached_property
+    def definitions(self) -> dict[str, str]:
+        """Definition hashes of the views and the spine, as models and releases record them."""
+        return definition_hashes(self.spine, self.views, self.contracts)
+
+    @cached_property
+    def definition(self) -> str:
+        """One digest of all that gives a vector its meaning: views, spine, mode."""
+        return digest({"definitions": self.definitions, "mode": self.mode})
+
+    @cached_property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that the views read."""
+        return tuple(sorted(self.layout.tables))
+
+    @cached_property
+    def types(self) -> dict[str, pa.DataType]:
+        """Arrow types of the request's columns, of `t`, and of the features."""
+        stored = {r.name: r.type for call in self.layout.calls for r in call.results}
+        made = {v.name: transforms.output_type(v) for v in self._transforms}
+        return self.schema.types | stored | made
+
+    @cached_property
+    def _transforms(self) -> tuple[RowTransform, ...]:
+        return tuple(view for view in self.views if isinstance(view, RowTransform))
+
+    @cached_property
+    def _outputs(self) -> list[str]:
+        return output_columns(self.views)
+
+    @cached_property
+    def _fields(self) -> tuple[str, ...]:
+        return tuple(one.name for one in self.schema.fields)
+
+    def get(self, request: Mapping[str, object], at: int) -> dict[str, Cell]:
+        """The features of one request as of `at`; timestamps as int microseconds UTC.
+
+        Raises:
+            RequestError: the request does not fit the spine.
+            StateError: nothing was applied yet, `at` is before what the store still knows.
+            StaleError: a view is staler than it may be.
+        """
+        row = dict(zip(self._fields, self.schema.cells(request), strict=True))
+        with self.store.reading() as reader:
+            self._known(reader, at)
+            found = values(reader, self.layout, self._answerer, row, at)
+        return self._transformed([row], [at], [found])[0] if self._transforms else found
+
+    def vector(self, request: Mapping[str, object], at: int) -> OnlineVector:
+        """The features of one request as of `at`, microseconds UTC, with where they are from.
+
+        Raises:
+            RequestError: the request does not fit the spine.
+            StateError: nothing was applied yet, `at` is before what the store still knows.
+            StaleError: a view is staler than it may be.
+        """
+        return self.vectors([(request, at)])[0]
+
+    def vectors(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> list[OnlineVector]:
+        """Like `vector` for many (request, at), all answered from the same state of the store."""
+        cells = [self.schema.cells(request, i) for i, (request, _) in enumerate(requests)]
+        rows = [dict(zip(self._fields, one, strict=True)) for one in cells]
+        moments = [at for _, at in requests]
+        found, stale = [], []
+        with self.store.reading() as reader:
+            known = self._frontier(reader)
+            for row, at in zip(rows, moments, strict=True):
+                stale.append(self._known(reader, at))
+                found.append(values(reader, self.layout, self._answerer, row, at))
+        if self._transforms:
+            found = self._transformed(rows, moments, found)
+        about = (self.types, self.schema.key, known, self.definition)
+        return [
+            OnlineVector(row, at, one, *about, late)
+            for row, at, one, late in zip(rows, moments, found, stale, strict=True)
+        ]
+
+    def frontier(self) -> dict[str, int]:
+        """The snapshot of each table up to which the store is applied.
+
+        Raises:
+            StateError: a table was never applied.
+        """
+        with self.store.reading() as reader:
+            return dict(self._frontier(reader))
+
+    @property
+    def _answerer(self) -> Answerer:
+        """The kernel of this thread."""
+        own = self._own
+        if not hasattr(own, "answerer"):
+            own.answerer = best_answerer()
+        found: Answerer = own.answerer
+        return found
+
+    def _known(self, reader: Reader, at: int) -> tuple[str, ...]:
+        """Refuse what the store cannot answer; the views that are stale."""
+        about = self._about(reader)
+        if about.horizon is not None and at < about.horizon.retained:
+            raise StateError(
+                f"{at} is before {about.horizon.retained}, from which on the store answers",
+                where="online store",
+                fix="ask the published tables for earlier moments: `feature_service`",
+            )
+        return staleness.stale_views(self._limits, about.as_of, at)
+
+    def _frontier(self, reader: Reader) -> Mapping[str, int]:
+        return self._about(reader).snapshots
+
+    def _about(self, reader: Reader) -> meta.About:
+        """What the store says of itself, read again only where it says another thing."""
+        raw = meta.raw_about(reader, self.tables)
+        own = self._own
+        if getattr(own, "raw", None) != raw:
+            own.about = meta.parsed_about(self.tables, raw)
+            own.raw = raw
+        about: meta.About = own.about
+        return about
+
+    def _transformed(
+        self, rows: list[dict[str, Cell]], moments: list[int], found: list[dict[str, Cell]]
+    ) -> list[dict[str, Cell]]:
+        """The features with the row transforms among them, in the order of the views."""
+        known = [{**row, "t": t, **one} for row, t, one in zip(rows, moments, found, strict=True)]
+        for view in self._transforms:
+            columns = [
+                pa.array([one[name] for one in known], self.types[name]) for name in view.inputs
+            ]
+            made = transforms.apply(view, columns)
+            if pa.types.is_timestamp(made.type):
+                made = made.cast(pa.int64())
+            for one, value in zip(known, made.to_pylist(), strict=True):
+                one[view.name] = value
+        return [{name: one[name] for name in self._outputs} for one in known]
