@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headrace.errors import HeadraceError
+from headrace.features import engine
 
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -31,7 +32,9 @@ class Values:
 
 def whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """The column as one array."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    array = column
+    if isinstance(column, pa.ChunkedArray):
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
     return array
@@ -106,6 +109,8 @@ def ranks(column: pa.ChunkedArray | pa.Array) -> tuple[Ints, int]:
 
 def key_ranks(columns: list[pa.ChunkedArray]) -> Ints:
     """One integer per row that orders and distinguishes composite keys, column by column."""
+    if len(columns) == 1 and pa.types.is_int64(columns[0].type) and not columns[0].null_count:
+        return np.asarray(whole(columns[0]))
     codes, size = ranks(columns[0])
     for column in columns[1:]:
         more, count = ranks(column)
@@ -151,10 +156,16 @@ class Numbering:
             codes = _renumber(_mix(codes, part, len(known)), present)
         return codes
 
-    def sort(self, codes: Ints) -> Ints:
-        """Rows that have a number, by number, equal ones in row order."""
+    def group(self, codes: Ints) -> tuple[Ints, Ints]:
+        """Rows that have a number, by number, equal ones in row order; where each number starts."""
+        if engine.compiled(len(codes)):
+            from headrace.features import compiled
+
+            order, starts = compiled.group(codes, self.size)
+            return order, starts
         order = stable_order(codes + 1, self.size + 1)
-        return order[int(np.count_nonzero(codes < 0)) :]
+        order = order[int(np.count_nonzero(codes < 0)) :]
+        return order, np.searchsorted(codes[order], np.arange(self.size + 1))
 
 
 def _mix(codes: Ints, part: Ints, count: int) -> Ints:

@@ -7,16 +7,19 @@ in [max(k, e - b + 1), min(x, e - a + 1)). All arithmetic is on int64 until `rou
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.clock import duration
+from headrace.features import engine
 from headrace.features.arrays import Bools, Ints, Numbers, bools
 from headrace.features.distinct import covered_distinct, value_codes
 from headrace.features.filters import stored_value
 from headrace.features.places import Places, covered_best, covered_count, covered_sum
+from headrace.features.ranges import Kept, RangeSelection
 from headrace.features.resolve import Versions
 from headrace.features.rounding import mean, quantity, square_limbs, std
 from headrace.features.spec import COUNTS, Aggregate, Filter, Where, Window, conditions
@@ -99,8 +102,22 @@ class Selection:
     def total(self) -> Ints:
         return covered_sum(self.lo, self.hi, self.values.astype(np.int64, copy=False), self.size)
 
+    def summed(self, weights: Ints) -> Ints:
+        """The exact sum of a weight per row."""
+        return covered_sum(self.lo, self.hi, weights, self.size)
+
     def best(self, values: Numbers, *, least: bool) -> Numbers:
         return covered_best(self.lo, self.hi, values, self.size, least=least)
+
+    def edge(self, *, least: bool) -> Ints:
+        """The first or last row in event order, as its place in that order."""
+        return self.best(self.rank, least=least).astype(np.int64, copy=False)
+
+    def distinct(self, codes: Ints, count: int) -> Ints:  # noqa: ARG002  # the twin needs it
+        return covered_distinct(self.lo, self.hi, codes, self.size)
+
+
+Chosen: TypeAlias = Selection | RangeSelection
 
 
 @dataclass
@@ -116,9 +133,24 @@ class Joined:
     codes: Ints  # number of the entity
     _ends: dict[tuple[str, int | None], Ints] = field(default_factory=dict)
     _masks: dict[tuple[Where, ...], Bools | None] = field(default_factory=dict)
-    _selections: dict[object, Selection] = field(default_factory=dict)
+    _selections: dict[object, Chosen] = field(default_factory=dict)
     _numbers: dict[str, Numbers] = field(default_factory=dict)
     _codes: dict[str, Ints] = field(default_factory=dict)
+    _kept: dict[object, Kept] = field(default_factory=dict)
+
+    @cached_property
+    def fast(self) -> bool:
+        """Whether ranges of rows are searched, in machine code, rather than intervals of places."""
+        return engine.compiled(len(self.versions.e) + self.places.size)
+
+    @cached_property
+    def starts(self) -> Ints:
+        """Where the versions of each entity start."""
+        return np.searchsorted(self.codes, np.arange(len(self.places.starts)))
+
+    @property
+    def on_time(self) -> bool:
+        return self.versions.on_time
 
     @cached_property
     def e(self) -> Ints:
@@ -156,15 +188,31 @@ class Joined:
             self._masks[key] = np.logical_and.reduce(parts) if parts else None
         return self._masks[key]
 
-    def select(self, window: Window, where: Filter = None, column: str | None = None) -> Selection:
+    def select(self, window: Window, where: Filter = None, column: str | None = None) -> Chosen:
         """Rows of a window that pass the filter and have a value in `column`."""
         valid = known_values(self.versions.valid(column)) if column else None
         by_column = column if column and self.versions.is_numeric(column) else None
         key = (window.a, window.b, conditions(where), by_column, valid is None or column)
         if key not in self._selections:
             kept = _both(self.mask(where), None if valid is None else valid[self.index])
-            self._selections[key] = self._selection(self.window(window), kept, column)
+            if self.fast:
+                ranges = self._kept_rows((key[2], key[4]), kept)
+                self._selections[key] = ranges.window(window.a, window.b, column, self.numbers)
+            else:
+                self._selections[key] = self._selection(self.window(window), kept, column)
         return self._selections[key]
+
+    def _kept_rows(self, key: object, kept: Bools | None) -> Kept:
+        if key not in self._kept:
+            self._kept[key] = Kept(self, None if kept is None else np.flatnonzero(kept))
+        return self._kept[key]
+
+    def latest(self, max_age: int | None) -> Chosen:
+        """Versions that are the state or older than it; the last one is the state (rule 10)."""
+        if self.fast:
+            a = None if max_age is None else -max_age
+            return self._kept_rows(((), True), None).window(a, 1, None, self.numbers)
+        return Selection(None, *self.state(max_age), self.places.size, lambda: self.numbers(""))
 
     def _selection(
         self, ends: tuple[Ints, Ints], kept: Bools | None, column: str | None
@@ -216,7 +264,7 @@ class Output:
 def join(versions: Versions, places: Places, entity: tuple[str, ...]) -> Joined:
     """The versions of the entities that the spine asks for."""
     codes = places.numbering.of([versions.array(name) for name in entity])
-    index = places.numbering.sort(codes)
+    index, _ = places.numbering.group(codes)
     return Joined(versions, places, index, codes[index])
 
 
@@ -244,34 +292,32 @@ def _in_unit(data: Numbers, scale: int | None) -> Numbers:
     return data if scale is None else quantity(data.astype(np.int64, copy=False), scale)
 
 
-def _count(joined: Joined, chosen: Selection, column: str) -> Output:  # noqa: ARG001
+def _count(joined: Joined, chosen: Chosen, column: str) -> Output:  # noqa: ARG001
     return Output(np.ones(chosen.size, dtype=np.bool_), chosen.n)
 
 
-def _distinct(joined: Joined, chosen: Selection, column: str) -> Output:
+def _distinct(joined: Joined, chosen: Chosen, column: str) -> Output:
     codes = joined.value_codes(column)
     codes = codes if chosen.index is None else codes[chosen.index]
-    found = covered_distinct(chosen.lo, chosen.hi, codes, chosen.size)
+    found = chosen.distinct(codes, int(codes.max(initial=-1)) + 1)
     return Output(np.ones(chosen.size, dtype=np.bool_), found)
 
 
-def _sum(joined: Joined, chosen: Selection, column: str) -> Output:
+def _sum(joined: Joined, chosen: Chosen, column: str) -> Output:
     return Output(chosen.n > 0, _in_unit(chosen.total, _scale(joined, column)))
 
 
-def _mean(joined: Joined, chosen: Selection, column: str) -> Output:
+def _mean(joined: Joined, chosen: Chosen, column: str) -> Output:
     ok = chosen.n > 0
     data = mean(chosen.total, np.maximum(chosen.n, 1), _scale(joined, column) or 0)
     return Output(ok, data)
 
 
-def _std(joined: Joined, chosen: Selection, column: str) -> Output:
+def _std(joined: Joined, chosen: Chosen, column: str) -> Output:
     ok = chosen.n > 1
     q = chosen.values.astype(np.int64, copy=False)
     limbs = square_limbs(q, fits=_squares_fit(q))
-    squares = [
-        (shift, covered_sum(chosen.lo, chosen.hi, limb, chosen.size)[ok]) for shift, limb in limbs
-    ]
+    squares = [(shift, chosen.summed(limb)[ok]) for shift, limb in limbs]
     data = np.zeros(chosen.size, dtype=np.float64)
     data[ok] = std(chosen.n[ok], chosen.total[ok], squares, _scale(joined, column) or 0)
     return Output(ok, data)
@@ -283,14 +329,14 @@ def _squares_fit(q: Ints) -> bool:
     return len(q) * largest * largest < 2**63
 
 
-def _extreme(joined: Joined, chosen: Selection, column: str, *, least: bool) -> Output:
+def _extreme(joined: Joined, chosen: Chosen, column: str, *, least: bool) -> Output:
     best = chosen.best(chosen.values, least=least)
     return Output(chosen.n > 0, _in_unit(best, _scale(joined, column)))
 
 
-def _ranked(joined: Joined, chosen: Selection, *, least: bool) -> Output:
+def _ranked(joined: Joined, chosen: Chosen, *, least: bool) -> Output:
     """First or last: the versions are in event order, so their index is their rank."""
-    best = chosen.best(chosen.rank, least=least)
+    best = chosen.edge(least=least)
     ok = chosen.n > 0
     return Output(ok, index=versions_at_places(joined, best, ok))
 
@@ -300,7 +346,7 @@ def versions_at_places(joined: Joined, best: Numbers, ok: Bools) -> Ints:
     return joined.index[np.where(ok, best, 0)] if joined.index.size else np.zeros_like(best)
 
 
-_COMPUTE: dict[str, Callable[[Joined, Selection, str], Output]] = {
+_COMPUTE: dict[str, Callable[[Joined, Chosen, str], Output]] = {
     "rows": _count,
     "count": _count,
     "distinct": _distinct,
@@ -317,14 +363,11 @@ _COMPUTE: dict[str, Callable[[Joined, Selection, str], Output]] = {
 
 def state(joined: Joined, max_age: str | None) -> Output:
     """The version that is the state at each place (rule 10)."""
-    size = joined.places.size
-    lo, hi = joined.state(None if max_age is None else duration(max_age))
-    ok = covered_count(lo, hi, size) > 0
-    rank = np.arange(len(lo))
-    best = covered_best(lo, hi, rank, size, least=False)
+    chosen = joined.latest(None if max_age is None else duration(max_age))
+    ok = chosen.n > 0
+    best = chosen.edge(least=False)
 
     def why() -> list[tuple[str, Bools]]:
-        ever = covered_count(*joined.state(None), size)
-        return [("no history", ever == 0), ("expired", ~ok)]
+        return [("no history", joined.latest(None).n == 0), ("expired", ~ok)]
 
     return Output(ok, index=versions_at_places(joined, best, ok), why=why)

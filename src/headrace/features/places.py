@@ -5,6 +5,7 @@ counts for t in [s, x) covers the places [lo, hi): the rows of E with s <= t < x
 deltas at both ends and one cumulative sum; greatest and least a sparse table filled backwards.
 """
 
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -21,17 +22,20 @@ class Places:
     def __init__(self, columns: list[pa.ChunkedArray], t: Ints, by_time: Ints) -> None:
         """`by_time` orders the spine by t; rows with a null in the entity get no place."""
         self.numbering = Numbering(columns)
-        codes = self.numbering.codes[by_time]
-        self.rows = by_time[self.numbering.sort(codes)]
+        order, self.starts = self.numbering.group(self.numbering.codes[by_time])
+        self.rows = by_time[order]
         self.size = len(self.rows)
-        moments = t[self.rows]
-        self._first = int(moments.min()) if self.size else 0
-        self._span = int(moments.max()) - self._first + 2 if self.size else 1
+        self.t = t[self.rows]
+        self._first = int(self.t.min()) if self.size else 0
+        self._span = int(self.t.max()) - self._first + 2 if self.size else 1
         self._ranks: Ints | None = None
         if self._span * (self.numbering.size + 1) >= _WIDE:  # a packed key has 63 bits
-            self._ranks = np.unique(moments)
+            self._ranks = np.unique(self.t)
             self._span = len(self._ranks) + 1
-        self._keys = self._pack(self.numbering.codes[self.rows], moments)
+
+    @cached_property
+    def _keys(self) -> Ints:
+        return self._pack(self.numbering.codes[self.rows], self.t)
 
     def _pack(self, codes: Ints, moments: Ints) -> Ints:
         if self._ranks is None:

@@ -1,0 +1,210 @@
+"""Windowed features by hand in Polars: a function a formulation, all with the same answers.
+
+Events are known when they happen. A window leaves out its end, as ours do.
+"""
+
+import polars as pl
+
+T, E, V = "t", "entity", "amount"
+
+
+def rolling(events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int]) -> pl.DataFrame:
+    """`DataFrame.rolling` over events and spine rows together, a pass per window."""
+    both = _both(events, spine).sort(E, T)
+    found = spine.select("row")
+    for name, width in windows.items():
+        part = both.rolling(T, period=f"{width}i", closed="left", group_by=E).agg(
+            pl.col("row").last(), *_aggregates(pl.col(V), name)
+        )
+        part = part.with_columns(both["row"]).filter(pl.col("row").is_not_null())
+        found = found.join(part.drop(E, T), on="row", how="left")
+    return found
+
+
+def rolling_by(events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int]) -> pl.DataFrame:
+    """`rolling_*_by` over each entity of events and spine rows together."""
+    both = _both(events, spine).sort(E, T).lazy()
+    return _finish(
+        both.with_columns(
+            expression
+            for name, width in windows.items()
+            for expression in (
+                _by(pl.col(V).is_not_null().cast(pl.Int64).rolling_sum_by, width, f"count_{name}"),
+                _by(pl.col(V).rolling_sum_by, width, f"sum_{name}"),
+                _by(pl.col(V).rolling_min_by, width, f"min_{name}"),
+                _by(pl.col(V).rolling_max_by, width, f"max_{name}"),
+            )
+        ).filter(pl.col("row").is_not_null()),
+        spine,
+        windows,
+    )
+
+
+def running(events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int]) -> pl.DataFrame:
+    """Running sums read at both ends by as-of joins; least and greatest by `rolling_*_by`."""
+    sums = (
+        events.select(E, T, V)
+        .sort(E, T)
+        .with_columns(n=pl.int_range(1, pl.len() + 1), s=pl.col(V).cum_sum())
+    )
+    # All rows of an entity before its first have the sums of the entities before it.
+    base = sums.group_by(E, maintain_order=True).agg(
+        n0=pl.col("n").first() - 1, s0=(pl.col("s") - pl.col(V)).first()
+    )
+    by_time = sums.select(E, T, "n", "s").sort(T)
+    look = spine.sort(T).join(base, on=E, how="left", maintain_order="left")
+    look = look.with_columns(pl.col("n0", "s0").fill_null(0)).lazy()
+    for name, width in {"end": 0, **windows}.items():
+        part = by_time.rename({"n": f"n_{name}", "s": f"s_{name}"}).lazy()
+        look = (
+            look.with_columns(_at=pl.col(T) - width)
+            .join_asof(
+                part.rename({T: "_e"}),
+                left_on="_at",
+                right_on="_e",
+                by=E,
+                strategy="backward",
+                allow_exact_matches=False,
+                check_sortedness=False,
+            )
+            .drop("_e", "_at")
+            .with_columns(
+                pl.col(f"n_{name}").fill_null(pl.col("n0")),
+                pl.col(f"s_{name}").fill_null(pl.col("s0")),
+            )
+        )
+    sums = look.with_columns(
+        expression
+        for name in windows
+        for expression in (
+            (pl.col("n_end") - pl.col(f"n_{name}")).alias(f"count_{name}"),
+            (pl.col("s_end") - pl.col(f"s_{name}")).alias(f"sum_{name}"),
+        )
+    ).collect()
+    both = _both(events, spine).sort(E, T).lazy()
+    extremes = both.select(
+        "row",
+        *(
+            _by(getattr(pl.col(V), f"rolling_{what}_by"), width, f"{what}_{name}")
+            for name, width in windows.items()
+            for what in ("min", "max")
+        ),
+    ).filter(pl.col("row").is_not_null())
+    return _finish(sums.lazy().join(extremes, on="row"), spine, windows)
+
+
+def searched(events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int]) -> pl.DataFrame:
+    """Packed keys searched, running sums gathered, and a table of powers of two for the extremes:
+    the algorithm for which there is no operator, out of columns.
+    """
+    codes = events[E].unique().sort()
+    span = int(max(events[T].max(), spine[T].max())) + max(windows.values()) + 2
+    low = int(min(events[T].min(), spine[T].min())) - max(windows.values()) - 2
+    span -= low
+
+    def packed(frame: pl.DataFrame, back: int) -> pl.Series:
+        code = codes.search_sorted(frame[E], side="left").cast(pl.Int64)
+        return code * span + (frame[T] - back - low)
+
+    order = events.select(key=packed(events, 0), v=pl.col(V)).sort("key")
+    key, v = order["key"], order["v"]
+    zero = pl.Series([0], dtype=pl.Int64)
+    running_sum = zero.append(v.cum_sum())
+    known = spine[E].is_in(codes.implode())
+    hi = key.search_sorted(packed(spine, 0), side="left").cast(pl.Int64)
+    found = spine.select("row")
+    ends = {
+        name: key.search_sorted(packed(spine, width), side="left").cast(pl.Int64)
+        for name, width in windows.items()
+    }
+    none = pl.repeat(0, spine.height, dtype=pl.Int64, eager=True)
+    hi = hi.zip_with(known, none)
+    ends = {name: lo.zip_with(known, none) for name, lo in ends.items()}
+    columns = {}
+    for name, lo in ends.items():
+        columns[f"count_{name}"] = hi - lo
+        columns[f"sum_{name}"] = running_sum.gather(hi) - running_sum.gather(lo)
+    columns |= _powers(v, hi, ends)
+    return _finish(found.with_columns(**columns).lazy(), spine, windows)
+
+
+def _powers(v: pl.Series, hi: pl.Series, ends: dict[str, pl.Series]) -> dict[str, pl.Series]:
+    """Least and greatest of v[lo:hi]: level j holds them of 2^j values from each place on."""
+    rows = {
+        name: pl.DataFrame({"lo": lo, "hi": hi, "row": pl.int_range(len(hi), eager=True)})
+        .filter(pl.col("hi") > pl.col("lo"))
+        .with_columns(level=(pl.col("hi") - pl.col("lo")).log(2).floor().cast(pl.Int64))
+        for name, lo in ends.items()
+    }
+    by_level = {
+        name: {key[0]: part for key, part in frame.partition_by("level", as_dict=True).items()}
+        for name, frame in rows.items()
+    }
+    top = max((level for parts in by_level.values() for level in parts), default=-1)
+    least = greatest = v
+    pieces: dict[str, list[pl.DataFrame]] = {name: [] for name in ends}
+    for j in range(top + 1):
+        if j:
+            half, n = 1 << (j - 1), len(v) - (1 << j) + 1
+            level = pl.select(
+                a=pl.min_horizontal(least.slice(0, n), least.slice(half, n)),
+                b=pl.max_horizontal(greatest.slice(0, n), greatest.slice(half, n)),
+            )
+            least, greatest = level["a"], level["b"]
+        for name, parts in by_level.items():
+            if j in parts:
+                part = parts[j]
+                one, other = part["lo"], part["hi"] - (1 << j)
+                pieces[name].append(
+                    pl.select(
+                        row=part["row"],
+                        least=pl.min_horizontal(least.gather(one), least.gather(other)),
+                        greatest=pl.max_horizontal(greatest.gather(one), greatest.gather(other)),
+                    )
+                )
+    found = {}
+    for name, frames in pieces.items():
+        order = pl.DataFrame({"row": pl.int_range(len(hi), eager=True)})
+        whole = order.join(pl.concat(frames), on="row", how="left", maintain_order="left")
+        found[f"min_{name}"], found[f"max_{name}"] = whole["least"], whole["greatest"]
+    return found
+
+
+def _both(events: pl.DataFrame, spine: pl.DataFrame) -> pl.DataFrame:
+    nothing = pl.lit(None, pl.Int64)
+    return pl.concat(
+        [
+            events.select(E, T, V, row=nothing),
+            spine.select(E, T, nothing.alias(V), "row"),
+        ]
+    )
+
+
+def _by(method, width: int, name: str) -> pl.Expr:
+    return method(T, window_size=f"{width}i", closed="left").over(E).alias(name)
+
+
+def _aggregates(v: pl.Expr, name: str) -> list[pl.Expr]:
+    return [
+        v.count().cast(pl.Int64).alias(f"count_{name}"),
+        v.sum().alias(f"sum_{name}"),
+        v.min().alias(f"min_{name}"),
+        v.max().alias(f"max_{name}"),
+    ]
+
+
+def _finish(found: pl.LazyFrame, spine: pl.DataFrame, windows: dict[str, int]) -> pl.DataFrame:
+    """In the spine's order and the column's unit."""
+    columns = ["row"]
+    for name in windows:
+        n, s = pl.col(f"count_{name}"), pl.col(f"sum_{name}")
+        some = n > 0
+        columns += [
+            n.fill_null(0),
+            pl.when(some).then(s / 100.0).alias(f"sum_{name}"),
+            pl.when(some).then(s / (n * 100)).alias(f"mean_{name}"),
+            pl.when(some).then(pl.col(f"min_{name}") / 100.0).alias(f"min_{name}"),
+            pl.when(some).then(pl.col(f"max_{name}") / 100.0).alias(f"max_{name}"),
+        ]
+    made = found.select(columns).collect()
+    return spine.select("row").join(made, on="row", how="left", maintain_order="left")
