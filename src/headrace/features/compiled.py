@@ -40,21 +40,68 @@ def group(codes: Ints, size: int) -> tuple[Ints, Ints]:
 
 @_compiled
 def find_odd(
-    e: Ints, k: Ints, x: Ints, starts: Ints, b: int, first: int, last: int, odd: Bools
+    e: Ints, k: Ints, x: Ints, index: Ints, starts: Ints, b: int, first: int, last: int, odd: Bools
 ) -> None:
     """Mark versions that are superseded, or that start to count after one that comes later.
 
     The rest start to count in event order and end in event order, so that those that count at one
-    moment are neighbours.
+    moment are neighbours. `k` and `x` are those of versions, `index` leads there.
     """
     for c in range(first, last):
         least = _NEVER
         for i in range(starts[c + 1] - 1, starts[c] - 1, -1):
-            start = max(k[i], e[i] - b + 1)
-            if x[i] != _NEVER or start > least:
+            row = index[i]
+            start = max(k[row], e[i] - b + 1)
+            if x[row] != _NEVER or start > least:
                 odd[i] = True
             else:
                 least = start
+
+
+@_compiled
+def part(
+    e: Ints, k: Ints, index: Ints, starts: Ints, b: int, odd: Bools
+) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+    """Regular rows, odd rows, and of the regular ones: event time, first moment, starts."""
+    count = 0
+    for mark in odd:
+        count += mark
+    kept = len(e) - count
+    rows, others = np.empty(kept, dtype=np.int64), np.empty(count, dtype=np.int64)
+    when, moments = np.empty(kept, dtype=np.int64), np.empty(kept, dtype=np.int64)
+    at = np.empty(len(starts), dtype=np.int64)
+    regular, n = 0, 0
+    for c in range(len(starts) - 1):
+        at[c] = regular
+        for i in range(starts[c], starts[c + 1]):
+            if odd[i]:
+                others[n] = i
+                n += 1
+            else:
+                rows[regular], when[regular] = i, e[i]
+                moments[regular] = max(k[index[i]], e[i] - b + 1)
+                regular += 1
+    at[-1] = regular
+    return rows, others, when, moments, at
+
+
+@_compiled
+def repeated(keys: Ints, low: int, span: int) -> Ints:
+    """Rows whose key, from `low` to below `low + span`, occurs more than once."""
+    times = np.zeros(span, dtype=np.uint8)
+    for key in keys:
+        if times[key - low] < 2:
+            times[key - low] += 1
+    count = 0
+    for key in keys:
+        count += times[key - low] > 1
+    rows = np.empty(count, dtype=np.int64)
+    count = 0
+    for row in range(len(keys)):
+        if times[keys[row] - low] > 1:
+            rows[count] = row
+            count += 1
+    return rows
 
 
 @_compiled

@@ -109,6 +109,10 @@ class Selection:
     def best(self, values: Numbers, *, least: bool) -> Numbers:
         return covered_best(self.lo, self.hi, values, self.size, least=least)
 
+    def extreme(self, *, least: bool) -> Numbers:
+        """The greatest or least value; read it together with a count."""
+        return self.best(self.values, least=least)
+
     def edge(self, *, least: bool) -> Ints:
         """The first or last row in event order, as its place in that order."""
         return self.best(self.rank, least=least).astype(np.int64, copy=False)
@@ -330,7 +334,7 @@ def _squares_fit(q: Ints) -> bool:
 
 
 def _extreme(joined: Joined, chosen: Chosen, column: str, *, least: bool) -> Output:
-    best = chosen.best(chosen.values, least=least)
+    best = chosen.extreme(least=least)
     return Output(chosen.n > 0, _in_unit(best, _scale(joined, column)))
 
 

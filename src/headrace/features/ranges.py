@@ -18,6 +18,7 @@ import numpy as np
 from headrace.features.arrays import Ints, Numbers
 from headrace.features.engine import threads
 from headrace.features.places import Places, worst
+from headrace.features.resolve import Versions
 
 # Less than this, and handing work to a thread costs more than it saves.
 _FEW = 200_000
@@ -28,14 +29,12 @@ class Source(Protocol):
 
     places: Places
 
+    versions: Versions
+    index: Ints  # into the versions
+    codes: Ints
+
     @property
     def e(self) -> Ints: ...
-    @property
-    def k(self) -> Ints: ...
-    @property
-    def x(self) -> Ints: ...
-    @property
-    def codes(self) -> Ints: ...
     @property
     def starts(self) -> Ints: ...
     @property
@@ -51,6 +50,12 @@ class Kept:
     source: Source
     index: Ints | None  # rows of the joined versions; None for all
     _split: dict[int, "Split"] = field(default_factory=dict)
+    _values: dict[str, Numbers] = field(default_factory=dict)
+
+    def values(self, column: str, numbers: Callable[[], Numbers]) -> Numbers:
+        if column not in self._values:
+            self._values[column] = self.of(numbers())
+        return self._values[column]
 
     def of(self, values: Any) -> Any:  # noqa: ANN401  # any array of the joined versions
         return values if self.index is None else values[self.index]
@@ -91,6 +96,13 @@ class Split:
     _begin: dict[int | None, Ints] = field(default_factory=dict)
     _end: list[Ints] = field(default_factory=list)
     _sums: dict[object, Ints] = field(default_factory=dict)
+    _values: dict[str, Numbers] = field(default_factory=dict)
+
+    def regular(self, column: str, values: Numbers) -> Numbers:
+        """The regular ones of a column's values."""
+        if column not in self._values:
+            self._values[column] = self.of(values)
+        return self._values[column]
 
     def of(self, values: Any) -> Any:  # noqa: ANN401
         """The regular ones of an array over what is kept."""
@@ -150,20 +162,16 @@ def split(kept: Kept, b: int) -> Split:
     source, e = kept.source, kept.e
     if source.on_time and b <= 1:  # a window that ends at t starts to count a version after it
         return Split(kept, None, np.zeros(0, dtype=np.int64), e, e, b - 1, kept.starts)
-    k, x = kept.of(source.k), kept.of(source.x)
+    k, x = source.versions.k, source.versions.x
+    index = cast("Ints", kept.of(source.index))
     mask = np.zeros(len(e), dtype=np.bool_)
     spread(
         kept.starts,
         source.places.starts,
-        lambda first, last: compiled.find_odd(e, k, x, kept.starts, b, first, last, mask),
+        lambda first, last: compiled.find_odd(e, k, x, index, kept.starts, b, first, last, mask),
     )
-    odd = np.flatnonzero(mask)
-    rows = np.flatnonzero(~mask) if odd.size else None
-    starts = kept.starts
-    if rows is not None:
-        e, k = e[rows], k[rows]
-        starts = np.searchsorted(rows, starts)
-    return Split(kept, rows, odd, e, np.maximum(k, e - (b - 1)), 0, starts)
+    rows, odd, e, moments, starts = compiled.part(e, k, index, kept.starts, b, mask)
+    return Split(kept, rows if odd.size else None, odd, e, moments, 0, starts)
 
 
 def spread(starts: Ints, places: Ints, work: Callable[[int, int], object]) -> list[Any]:
@@ -204,7 +212,7 @@ class RangeSelection:
 
     @property
     def values(self) -> Numbers:
-        return cast("Numbers", self.kept.of(self.numbers()))
+        return self.kept.values(self.column, self.numbers)
 
     @property
     def begin(self) -> Ints:
@@ -220,7 +228,9 @@ class RangeSelection:
         from headrace.features import compiled
 
         kept, source, odd = self.kept, self.kept.source, self.split.odd
-        e, k, x, codes = (kept.of(v)[odd] for v in (source.e, source.k, source.x, source.codes))
+        joined = odd if kept.index is None else kept.index[odd]
+        rows, codes = source.index[joined], source.codes[joined]
+        e, k, x = (v[rows] for v in (source.versions.e, source.versions.k, source.versions.x))
         at = source.places
         start = np.maximum(k, e - (self.b - 1))
         over = x if self.a is None else np.minimum(x, e - (self.a - 1))
@@ -259,16 +269,17 @@ class RangeSelection:
             return np.zeros(self.size, dtype=np.int64)
         return compiled.cover_sum(*self.odd, weights, self.size)
 
-    def best(self, values: Numbers, *, least: bool) -> Numbers:
-        """The greatest or least of `values` (of what is kept); read it together with a count."""
+    def extreme(self, *, least: bool) -> Numbers:
+        """The greatest or least value at each place; read it together with a count."""
         from headrace.features import compiled
 
+        values = self.values
         out = np.full(self.size, worst(values.dtype, least=least), dtype=values.dtype)
         at, split = self.split.places, self.split
         if split.odd.size:
             compiled.cover_best(*self.odd, values[split.odd], out, least)
         pick = compiled.least if least else compiled.greatest
-        regular = split.of(values)
+        regular = split.regular(self.column, values)
         split.spread(
             lambda first, last: pick(
                 regular, split.starts, at.starts, self.begin, self.end, first, last, out

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.errors import HeadraceError
+from headrace.features import engine
 from headrace.features.arrays import (
     NEVER,
     Bools,
@@ -118,10 +119,13 @@ def resolve(shape: TableShape, table: pa.Table, mode: Mode, *, complete: bool = 
     sequence = sequences(shape, table)
     if seen.all() and np.all(e[1:] > e[:-1]):  # a log that is in order as it stands
         return Versions(shape, table, np.arange(len(e)), e, k, x)
-    rows = np.flatnonzero(seen)
-    order = rows[event_order(e[rows], sequence[rows], keys[rows])]
-    if np.array_equal(order, np.arange(len(e))):
-        return Versions(shape, table, order, e, k, x)
+    if seen.all():
+        order = event_order(e, sequence, keys)
+        if np.array_equal(order, np.arange(len(e))):
+            return Versions(shape, table, order, e, k, x)
+    else:
+        rows = np.flatnonzero(seen)
+        order = rows[event_order(e[rows], sequence[rows], keys[rows])]
     return Versions(shape, table, order, e[order], k[order], x[order])
 
 
@@ -159,7 +163,7 @@ def event_order(e: Ints, sequence: Ints, keys: Ints) -> Ints:
     if np.all(e[1:] > e[:-1]):
         return np.arange(len(e))
     order = time_order(e)
-    moments = e[order]
+    moments = e if np.all(e[1:] >= e[:-1]) else e[order]
     same = moments[1:] == moments[:-1]
     tied = np.flatnonzero(np.concatenate([[False], same]) | np.concatenate([same, [False]]))
     rows = order[tied]
@@ -169,10 +173,10 @@ def event_order(e: Ints, sequence: Ints, keys: Ints) -> Ints:
 
 def time_order(e: Ints) -> Ints:
     """Rows by time, equal ones in row order. Logs are nearly in order: stragglers are put in."""
+    if np.all(e[1:] >= e[:-1]):
+        return np.arange(len(e))
     straggles = e < np.maximum.accumulate(e)
     late = np.flatnonzero(straggles)
-    if not late.size:
-        return np.arange(len(e))
     if late.size > len(e) // 8:
         return np.argsort(e, kind="stable")
     punctual = np.flatnonzero(~straggles)
@@ -209,6 +213,11 @@ def _repeated(keys: Ints) -> Ints:
         return np.zeros(0, dtype=np.int64)
     low, span = int(keys.min()), int(keys.max()) - int(keys.min()) + 1
     if span <= 4 * len(keys):
+        if engine.compiled(len(keys)):
+            from headrace.features import compiled
+
+            found: Ints = compiled.repeated(keys, low, span)
+            return found
         spot = keys - low
         rows: Ints = np.flatnonzero((np.bincount(spot, minlength=span) > 1)[spot])
         return rows
