@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pytest
 
+from headrace.errors import HeadraceError
 from headrace.features import (
     Column,
     Count,
@@ -268,6 +269,15 @@ def test_rule_15_roundings():
     assert at(15, Mean("q", TEN), *cents)[0] != naive
     spread = 3 * (10**2 + 20**2 + 40**2) - 70**2
     assert at(15, Std("q", TEN), *cents) == ((spread / (3 * 2 * 100**2)) ** 0.5, None)
+
+
+def test_rule_16_more_events_than_declared_are_refused():
+    rows = [(key, 10, 0, {"v": 1}) for key in range(1001)]
+    assert at(15, Sum("v", TEN), *rows[1:]) == (1000, None)
+    assert at(15, Rows(TEN), *rows) == (1001, None)
+    with pytest.raises(HeadraceError, match="holds 1,001 events") as refusal:
+        at(15, Sum("v", TEN), *rows)
+    assert "raise maxEvents" in refusal.value.fix
 
 
 def test_rule_19_duplicates_and_order_of_the_spine_stay():

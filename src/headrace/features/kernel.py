@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.clock import duration
+from headrace.errors import HeadraceError
 from headrace.features import engine
 from headrace.features.arrays import Bools, Ints, Numbers, bools
 from headrace.features.distinct import covered_distinct, value_codes
@@ -22,7 +23,7 @@ from headrace.features.places import Places, covered_best, covered_count, covere
 from headrace.features.ranges import Kept, RangeSelection
 from headrace.features.resolve import Versions
 from headrace.features.rounding import mean, quantity, square_limbs, std
-from headrace.features.spec import COUNTS, Aggregate, Filter, Where, Window, conditions
+from headrace.features.spec import COUNTS, SUMMED, Aggregate, Filter, Where, Window, conditions
 
 
 def window_start(k: Ints, e: Ints, b: int) -> Ints:
@@ -275,6 +276,8 @@ def join(versions: Versions, places: Places, entity: tuple[str, ...]) -> Joined:
 def aggregate(joined: Joined, feature: Aggregate) -> Output:
     """One windowed feature for every place; for a whole row, its version."""
     chosen = joined.select(feature.window, feature.where, feature.column)
+    if feature.op in SUMMED:
+        _refuse_too_many(joined, chosen, feature)
     output = _COMPUTE[feature.op](joined, chosen, feature.column or "")
     if feature.op in COUNTS:
         return output
@@ -286,6 +289,18 @@ def aggregate(joined: Joined, feature: Aggregate) -> Output:
         *([("one value", chosen.n == 1)] if feature.op == "std" else []),
     ]
     return output
+
+
+def _refuse_too_many(joined: Joined, chosen: Chosen, feature: Aggregate) -> None:
+    """Rule 16: that sums fit was proven from the declared greatest number of events."""
+    limit, most = joined.versions.shape.max_events, int(chosen.n.max(initial=0))
+    if limit is not None and most > limit:
+        raise HeadraceError(
+            f"a window holds {most:,} events, and its table declares at most {limit:,}: nothing "
+            f"proves that {feature.op} of {feature.column} fits int64",
+            where=f"table {joined.versions.shape.name}, feature {feature.name}",
+            fix=f"raise maxEvents in its contract to {most} or more, or make the window shorter",
+        )
 
 
 def _scale(joined: Joined, column: str) -> int | None:

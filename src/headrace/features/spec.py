@@ -32,6 +32,8 @@ _OP_WORDS = {
 _OPS = (*_OP_WORDS, ">=")
 # Operations whose result is a count: never null, 0 where there is nothing.
 COUNTS = frozenset({"rows", "count", "distinct"})
+# Operations that add numbers up: of integers with declared bounds only.
+SUMMED = frozenset({"sum", "mean", "std"})
 # Farther than this is no window but a mistake, and sums with a time could leave int64.
 LONGEST = duration("36500d")
 

@@ -9,6 +9,7 @@ from headrace.features.canonical import definition_hash
 from headrace.features.filters import stored_value
 from headrace.features.shapes import Column, Contracts, Shapes, TableShape, shape_for, shapes_of
 from headrace.features.spec import (
+    SUMMED,
     Aggregate,
     Filter,
     Label,
@@ -131,7 +132,7 @@ def _check_feature(feature: Aggregate, shape: TableShape, where: str) -> tuple[p
         )
     _check_filter(feature.where, shape, where)
     columns = [shape.column(name, where) for name in feature.columns]
-    if feature.op in {"sum", "mean", "std"}:
+    if feature.op in SUMMED:
         _prove_exact(feature, columns[0], shape, where)
     if feature.op in {"min", "max"} and not columns[0].is_ordered:
         raise DeclarationError(
