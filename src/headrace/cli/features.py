@@ -57,6 +57,41 @@ def ls(*, pipeline: Name = None, as_json: Json = False) -> None:
     )
 
 
+@app.command("forms")
+@explained
+def forms(*, pipeline: Name = None) -> None:
+    """Print the canonical forms of all definitions as JSON: keep them, and compare later."""
+    from headrace.pipeline.revisions import pipeline_forms
+
+    emit_json(pipeline_forms(chosen(pipeline)))
+
+
+@app.command("diff")
+@explained
+def diff(
+    old: Annotated[
+        str, typer.Argument(help="A git revision, or a file of `headrace features forms`.")
+    ] = "HEAD",
+    *,
+    pipeline: Name = None,
+    as_json: Json = False,
+) -> None:
+    """Say which features change meaning against an earlier state of the project, and why.
+
+    Exit code 1 says that some do.
+    """
+    from headrace.features.changes import diff as compare
+    from headrace.pipeline.revisions import forms_of, pipeline_forms
+
+    now = chosen(pipeline)
+    found = compare(forms_of(old, now.name), pipeline_forms(now))
+    if as_json:
+        emit_json(found.as_json())
+    else:
+        out.print(str(found), markup=False, highlight=False, soft_wrap=True)
+    _judge(len(found.changes))
+
+
 @app.command("frame")
 @explained
 def frame(

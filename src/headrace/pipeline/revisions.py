@@ -1,0 +1,70 @@
+"""Feature definitions of another revision of the project, to compare those of now with."""
+
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import DeclarationError
+from headrace.features.changes import stored_forms
+from headrace.home import project_root
+from headrace.pipeline.declare import Pipeline
+
+_FORMS = "from headrace.cli import main; main()"
+
+
+def pipeline_forms(pipeline: Pipeline) -> dict[str, Any]:
+    """The canonical forms of a pipeline's spine and views, as JSON values to keep."""
+    return stored_forms([pipeline.spine, *pipeline.views], pipeline.contracts)
+
+
+def forms_of(which: str, pipeline: str) -> dict[str, Any]:
+    """Forms from a file that `headrace features forms` wrote, or of a git revision.
+
+    Raises:
+        DeclarationError: it is neither, or the revision's project does not load.
+    """
+    file = Path(which)
+    if file.is_file():
+        found: dict[str, Any] = json.loads(file.read_text())
+        return found
+    return _of_revision(which, pipeline)
+
+
+def _of_revision(revision: str, pipeline: str) -> dict[str, Any]:
+    """Read by this Headrace in a process and a folder of its own, which is then removed."""
+    root = project_root()
+    packed = subprocess.run(
+        ["git", "archive", "--format=tar", "--end-of-options", revision],
+        cwd=root,
+        capture_output=True,
+        check=False,
+    )
+    if packed.returncode:
+        raise DeclarationError(
+            f"{revision!r} is no file and no revision",
+            where=str(root),
+            fix="give a file of `headrace features forms`, or a git revision such as HEAD~1",
+        )
+    with tempfile.TemporaryDirectory(prefix="headrace-revision-") as folder:
+        with tarfile.open(fileobj=BytesIO(packed.stdout)) as tar:
+            tar.extractall(folder, filter="data")
+        done = subprocess.run(
+            [sys.executable, "-c", _FORMS, "features", "forms", "--pipeline", pipeline],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise DeclarationError(
+            f"the project of {revision} does not load: {done.stderr.strip()[-500:]}",
+            where=str(root),
+            fix="compare with a revision whose pipeline this Headrace can read",
+        )
+    made: dict[str, Any] = json.loads(done.stdout)
+    return made
