@@ -23,6 +23,7 @@ from headrace.features import (
     Where,
     Window,
     canonical,
+    definition_hash,
     diff,
     stored_forms,
 )
@@ -198,3 +199,38 @@ def test_refuses_what_it_cannot_compare():
         diff([VIEW], [VIEW])
     with pytest.raises(StateError, match="format 0"):
         diff({"format": 0, "definitions": []}, [])
+
+
+def shapes_with(**columns):
+    facts = replace(SHAPES["facts"], columns={**SHAPES["facts"].columns, **columns})
+    return {**SHAPES, "facts": facts}
+
+
+AMOUNT, SMALL = SHAPES["facts"].columns["amount"], SHAPES["facts"].columns["small"]
+VARIANTS = [
+    (VIEW, SHAPES),
+    *[(new, SHAPES) for new, _ in CASES.values()],
+    (VIEW, shapes_with(amount=replace(AMOUNT, scale=3))),
+    (VIEW, shapes_with(amount=replace(AMOUNT, meaning="in cents"))),
+    (VIEW, shapes_with(small=replace(SMALL, scale=2))),
+    (VIEW, shapes_with(big=replace(SMALL, scale=2))),  # not used
+    (VIEW, shapes_with(who=replace(SHAPES["facts"].columns["who"], meaning="another register"))),
+    (VIEW, {**SHAPES, "facts": replace(SHAPES["facts"], primary_key=("id",))}),
+    (VIEW, {**SHAPES, "facts": replace(SHAPES["facts"], sequence=None)}),
+    (VIEW, {**SHAPES, "facts": replace(SHAPES["facts"], kind="planned")}),
+    (VIEW, {**SHAPES, "facts": replace(SHAPES["facts"], times="known an hour later")}),
+    (replace(VIEW, table="plan"), SHAPES),
+    (replace(VIEW, features=VIEW.features[::-1]), SHAPES),
+    (Lookup("v", "facts", ("who",), ("n", "s"), None), SHAPES),
+    (Lookup("v", "facts", ("who",), ("n", "s"), "1d"), SHAPES),
+]
+
+
+def test_a_change_is_told_exactly_where_the_hash_is_another():
+    hashes = [definition_hash(*variant) for variant in VARIANTS]
+    assert len(set(hashes)) == len(VARIANTS) - 2  # a column that is not used, and the order
+    for i, (old, old_shapes) in enumerate(VARIANTS):
+        for j, (new, new_shapes) in enumerate(VARIANTS):
+            found = diff([old], [new], old_shapes, new_shapes)
+            assert bool(found) == (hashes[i] != hashes[j]), (i, j)
+            assert all(change.parts for change in found.changes if change.what == "changed")
