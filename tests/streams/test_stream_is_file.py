@@ -1,6 +1,7 @@
 """The same events by file and by stream: the same rows, the same features, bit for bit."""
 
 import json
+import random
 import tempfile
 from functools import cache, partial
 from pathlib import Path
@@ -12,8 +13,25 @@ from hypothesis import strategies as st
 
 from headrace.clock import MINUTE, iso, parse_iso
 from headrace.contracts import load_contract
-from headrace.features import Count, FeatureView, Last, Max, Mean, Rows, Std, Sum, Window
+from headrace.features import (
+    Count,
+    Distinct,
+    FeatureView,
+    First,
+    Last,
+    LastRow,
+    Max,
+    Mean,
+    Min,
+    Rows,
+    Std,
+    Sum,
+    Where,
+    Window,
+    oracle,
+)
 from headrace.features.frame import training_frame
+from headrace.features.shapes import shape_of
 from headrace.gates import parse_suite
 from headrace.home import Home
 from headrace.lake.history import history
@@ -24,8 +42,9 @@ from headrace.lake.tables import Lake
 from headrace.sources.files import DropFolder
 from headrace.streams import Stream
 from headrace.streams.consume import run_stream
+from tests.features.logs import differences, plain_lists
 from tests.lake.kit import balanced
-from tests.streams.kit import side
+from tests.streams.kit import MOSTLY_NATS, side
 
 DAY = "2024-03-01"
 START = parse_iso(DAY)
@@ -79,8 +98,8 @@ SUITE = {
             "meta": {"action": "quarantine"},
         },
         {
-            "type": "expect_column_values_to_be_in_set",
-            "kwargs": {"column": "stop", "value_set": ["a", "b", "c"]},
+            "type": "expect_column_values_to_not_be_in_set",
+            "kwargs": {"column": "stop", "value_set": ["d"]},
             "meta": {"action": "quarantine"},
         },
     ],
@@ -98,6 +117,10 @@ VIEWS = (
             Std("fare", Window("-2h")),
             Max("wait", Window("-2h")),
             Last("fare", Window("-2h")),
+            First("wait", Window("-1h"), where=Where("fare", ">", 1)),
+            Min("fare", Window("-90m")),
+            Distinct("wait", Window("-2h")),
+            LastRow(("wait", "fare"), Window("-2h")),
         ),
     ),
 )
@@ -191,7 +214,7 @@ def by_stream(root: Path, events, broker, cuts):
 
 @pytest.mark.redis
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(events=logs(), cuts=st.integers(1, 30), data=st.data())
 def test_by_file_and_by_stream(events, cuts, data):
@@ -216,3 +239,81 @@ def same(events, shuffled, broker, cuts):
         assert rows_of(other) == rows_of(home)
         if rows_of(home):
             assert features(other).equals(features(home))
+
+
+class Log:
+    """One small history among many in one stream: its keys and its stops are its own."""
+
+    def __init__(self, number):
+        chance = random.Random(number)
+        self.number, self.rows, told = number, [], set()
+        for _ in range(chance.randint(1, 14)):
+            ident, at = number * 10 + chance.randint(1, 5), START + chance.randint(0, 120) * MINUTE
+            known = at + chance.choice([-5, 0, 0, 1, 10, 45]) * MINUTE
+            if (ident, known) not in told:
+                told.add((ident, known))
+                self.rows.append(
+                    {
+                        "id": ident,
+                        "stop": chance.choice(
+                            [f"{number}a", f"{number}b", f"{number}c", "d", None]
+                        ),
+                        "wait": chance.choice([None, 0, -3, 5, 600, 601, 5000]),
+                        "fare": chance.choice([None, "0", "1.25", "0.005", "0.015", "99.99", "-1"]),
+                        "seen": chance.choice([at, at, at, None]),
+                        "told": known,
+                    }
+                )
+        self.spine = [
+            {
+                "t": START + chance.randint(0, 240) * MINUTE,
+                "stop": f"{number}{chance.choice('abc')}",
+            }
+            for _ in range(6)
+        ]
+
+    @property
+    def events(self):
+        for row in self.rows:
+            times = {name: row[name] and iso(row[name]) for name in ("seen", "told")}
+            yield json.dumps({**row, **times}).encode()
+
+    @property
+    def passing(self):
+        """By the rules as they are written, not as any gate applies them; fares in cents."""
+        cents = {None: None, "0": 0, "1.25": 125, "0.005": 0, "0.015": 2, "99.99": 9999}
+        for row in self.rows:
+            sound = row["stop"] != "d" and row["fare"] != "-1" and (row["wait"] or 0) <= 600
+            if sound and row["seen"] is not None:
+                row = {**row, "fare": cents[row["fare"]]}  # noqa: PLW2901 - a row of the table
+                yield {**row, "event_time": row["seen"], "known_at": row["told"]}
+
+
+def streamed(root, logs, broker, chance):
+    events = [one for log in logs for one in log.events]
+    events += chance.sample(events, len(events) // 20)
+    events += [b"{bad" for _ in range(len(events) // 100)]
+    chance.shuffle(events)
+    return by_stream(root, events, broker, chance.randint(200, 900))
+
+
+def against_the_oracle(tmp_path, count, broker):
+    logs = [Log(number) for number in range(count)]
+    home = streamed(tmp_path, logs, broker, random.Random(count))
+    spine = [asked for log in logs for asked in log.spine]
+    table = pa.Table.from_pylist(
+        spine, schema=pa.schema([("t", pa.timestamp("us", "UTC")), ("stop", pa.string())])
+    )
+    frame = training_frame(table, VIEWS, partial(history, home), {"rides": contract()})
+    shape, expected = shape_of(contract()), {}
+    for log in logs:
+        passing = list(log.passing)
+        for asked in log.spine:
+            for name, (value, _) in oracle.view_row(VIEWS[0], passing, shape, asked).items():
+                expected.setdefault(name, []).append(value)
+    assert differences(plain_lists(frame), expected) == []
+
+
+@pytest.mark.parametrize("broker", MOSTLY_NATS)
+def test_a_thousand_logs_in_one_stream_equal_the_oracle(tmp_path, broker):
+    against_the_oracle(tmp_path, 1000, broker)
