@@ -12,7 +12,15 @@ from headrace.clock import DAY, parse_iso
 from headrace.features.arrays import times
 from headrace.features.canonical import definition_hashes
 from headrace.features.frame import training_frame
-from headrace.features.spec import FeatureView, Lookup, Mode, RowTransform, View, conditions
+from headrace.features.spec import (
+    Aggregate,
+    FeatureView,
+    Lookup,
+    Mode,
+    RowTransform,
+    View,
+    conditions,
+)
 from headrace.features.spines import build_spine
 from headrace.files import move_into_place, temporary_beside
 from headrace.home import Home
@@ -49,15 +57,15 @@ def _told(view: View) -> list[tuple[str, str]]:
         return [(name, f"state{by}{age}") for name in view.outputs]
     found = []
     for feature in view.features:
-        of = "" if feature.column is None else f" of {feature.column}"
+        of = f" of {', '.join(feature.columns)}" if feature.columns else ""
         kept = "".join(f" where {c.column} {c.op} {c.value!r}" for c in conditions(feature.where))
         what = f"{feature.op}{of}{kept}, {feature.window.start} to {feature.window.end}{by}"
         found += [(name, what) for name in _names(view, feature)]
     return found
 
 
-def _names(view: FeatureView, feature: Any) -> tuple[str, ...]:  # noqa: ANN401 - any aggregate
-    return tuple(f"{view.name}__{name}" for name in getattr(feature, "names", (feature.name,)))
+def _names(view: FeatureView, feature: Aggregate) -> tuple[str, ...]:
+    return tuple(f"{view.name}__{name}" for name in feature.names)
 
 
 def _types(pipeline: Pipeline) -> Mapping[str, pa.DataType]:
