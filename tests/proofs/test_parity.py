@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.clock import HOUR
+from headrace.features.audit import audit
 from headrace.features.causes import Case, Observed, answer, explain
 from headrace.features.frame import training_frame
 from headrace.features.parity import different, parity, random_points
@@ -158,3 +159,35 @@ def test_a_fault_on_one_side_is_told_with_its_numbers():
     assert found.to_json()["causes"] == {"inclusive edge": found.different}
     assert found.different > 0
     assert replace(found, different=0).to_json() != found.to_json()
+
+
+def differing(seed, paths):
+    """Serving against training, and training against the oracle, in a made-up world."""
+    world = make_world(seed)
+    points = world.points(80)
+    frame = training_frame(points, VIEWS, world.history, CONTRACTS, MODE)
+    rows = range(0, points.num_rows, 4)
+    found = list(audit(frame, VIEWS, world.history, CONTRACTS, rows, mode=MODE))
+    for path in paths:
+        with closing(path(SPINE, VIEWS, CONTRACTS, world.history, frame.schema, MODE)) as opened:
+            report = parity(opened, points, VIEWS, world.history, CONTRACTS, MODE, steps=9)
+        found += [str(cause) for cause in report.causes]
+        assert report.compared == points.num_rows
+    return found
+
+
+@pytest.mark.parametrize("seed", range(100, 108))
+def test_any_world_is_served_as_it_is_trained(seed):
+    assert differing(seed, paths()) == []
+
+
+@pytest.mark.slow
+def test_a_thousand_worlds_are_served_as_they_are_trained():
+    assert {s: d for s in range(1000, 2000) if (d := differing(s, paths()))} == {}
+
+
+def paths():
+    pytest.importorskip("lmdb", reason="the embedded online store needs headrace[online]")
+    from headrace.pipeline.replay_store import StorePath
+
+    return (TablesPath, StorePath)
