@@ -189,6 +189,10 @@ def test_says_what_the_contract_says_of_a_column():
     text = str(found.changes[0])
     assert "late: through arrival_delay rule" in text
     assert "+ 1" in text
+    stored = [
+        json.loads(json.dumps(stored_forms([view], {"outcomes": side}))) for side in (contract, new)
+    ]
+    assert str(diff(*stored).changes[0]) == text
     # Without the contracts the change is found as well, and less is said of it.
     forms = [[canonical(view, {"outcomes": side})] for side in (contract, new)]
     assert "its contract says something else" in str(diff(*forms))

@@ -21,12 +21,15 @@ def column_meanings(contract: Contract) -> dict[str, str]:
     return found
 
 
-def meaning_parts(contract: Contract, column: str) -> dict[str, Any]:
-    """What the digest of a column covers: what its contract says of it, and under `from` the
-    digests of the columns that it is derived from.
+def meaning_parts(contract: Contract) -> dict[str, dict[str, Any]]:
+    """What the digest of each column covers: what its contract says of it, and under `from` the
+    digests of the columns that it is derived from. Plain JSON values.
     """
-    field = next(one for one in contract.columns if one.name == column)
-    return _own(field) | {"from": _inputs(field.derivation, column_meanings(contract))}
+    meanings = column_meanings(contract)
+    return {
+        field.name: _own(field) | {"from": _inputs(field.derivation, meanings)}
+        for field in contract.columns
+    }
 
 
 def time_parts(contract: Contract) -> dict[str, Any]:

@@ -4,9 +4,10 @@ A feature also changes when one that it is computed from does. Where both sides'
 given, a column whose values mean something else is explained by what its contract says.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from headrace.contracts.meaning import meaning_parts, time_parts
 from headrace.contracts.model import Contract
@@ -15,6 +16,10 @@ from headrace.features.canonical import Definition, canonical
 from headrace.features.parts import Form, Parts, parts_by_feature, told
 from headrace.features.shapes import Contracts
 from headrace.features.spec import SEMANTICS_VERSION
+from headrace.files import canonical_json
+
+# Per table, what its contract says: `columns` (name: parts) and `times`.
+Said: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 FORMAT = 1
 _OF_COLUMN = ("type of ", "scale of ", "meaning of ")
@@ -79,11 +84,29 @@ class Diff:
 
 
 def stored_forms(definitions: Sequence[Definition], contracts: Contracts) -> dict[str, Any]:
-    """Definitions as a JSON document to keep, and to compare later ones with."""
-    return {
+    """Definitions as a JSON document to keep, and to compare later ones with.
+
+    With it goes what the contracts of their tables say of the values, to explain a change by.
+    """
+    forms = [canonical(definition, contracts) for definition in definitions]
+    tables = {form["table"]["name"] for form in forms if "table" in form}
+    said = {table: of for table, of in _said(contracts).items() if table in tables}
+    document = {
         "format": FORMAT,
         "semantics": SEMANTICS_VERSION,
-        "definitions": [canonical(definition, contracts) for definition in definitions],
+        "definitions": forms,
+        "contracts": said,
+    }
+    kept: dict[str, Any] = json.loads(canonical_json(document))
+    return kept
+
+
+def _said(contracts: Contracts | None) -> Said:
+    """Per table what its contract says of its columns and its times; nothing for bare shapes."""
+    return {
+        table: {"columns": meaning_parts(contract), "times": time_parts(contract)}
+        for table, contract in (contracts or {}).items()
+        if isinstance(contract, Contract)
     }
 
 
@@ -112,7 +135,12 @@ def diff(
         for side, given in zip((old, new), contracts, strict=True)
     )
     rules = (_semantics(old), _semantics(new))
-    explain = _Explained(*(given or {} for given in contracts))
+    explain = _Explained(
+        *(
+            side.get("contracts", {}) if isinstance(side, Mapping) else _said(given)
+            for side, given in zip((old, new), contracts, strict=True)
+        )
+    )
     changed = {
         name: tuple(_differences(before[name], parts, explain))
         for name, parts in after.items()
@@ -183,35 +211,34 @@ def _follow_inputs(after: Mapping[str, Parts], changed: dict[str, tuple[Part, ..
 
 @dataclass(frozen=True)
 class _Explained:
-    old: Contracts
-    new: Contracts
+    old: Said
+    new: Said
 
     def meaning(self, part: str, old_table: str, new_table: str) -> str:
-        one, other = self.old.get(old_table), self.new.get(new_table)
-        said: list[str] = []
-        if isinstance(one, Contract) and isinstance(other, Contract):
-            if part == "times":
-                said = list(_told_difference(time_parts(one), time_parts(other)))
-            else:
-                column = part.removeprefix("meaning of ")
-                known = all(column in {f.name for f in side.columns} for side in (one, other))
-                said = list(_column(one, other, column)) if known else []
+        one, other = self.old.get(old_table, {}), self.new.get(new_table, {})
         if part == "times":
+            said = _told_difference(one.get("times", {}), other.get("times", {}))
             return ", ".join(said) or "when rows happen or are known is another"
-        what = part.removeprefix("meaning of ")
-        return f"{what}: {', '.join(said) or 'its contract says something else of its values'}"
+        column = part.removeprefix("meaning of ")
+        said = _column(one.get("columns", {}), other.get("columns", {}), column)
+        return f"{column}: {', '.join(said) or 'its contract says something else of its values'}"
 
 
-def _column(old: Contract, new: Contract, column: str) -> Iterator[str]:
-    one, other = meaning_parts(old, column), meaning_parts(new, column)
-    inputs_one, inputs_other = one.pop("from"), other.pop("from")
-    yield from _told_difference(one, other)
-    for name in sorted(inputs_one.keys() & inputs_other.keys()):
-        if inputs_one[name] != inputs_other[name]:
+def _column(old: Form, new: Form, column: str) -> Iterator[str]:
+    one, other = old.get(column), new.get(column)
+    if one is None or other is None:
+        return
+    yield from _told_difference(_without_inputs(one), _without_inputs(other))
+    for name in sorted(one["from"].keys() & other["from"].keys()):
+        if one["from"][name] != other["from"][name]:
             yield from (f"through {name} {text}" for text in _column(old, new, name))
 
 
-def _told_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
-    for name in one:
+def _without_inputs(parts: Form) -> Form:
+    return {name: value for name, value in parts.items() if name != "from"}
+
+
+def _told_difference(one: Form, other: Form) -> Iterator[str]:
+    for name in [name for name in one if name in other]:
         if one[name] != other[name]:
             yield f"{name} {told('', one[name])} -> {told('', other[name])}"
