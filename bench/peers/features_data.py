@@ -11,7 +11,7 @@ import pyarrow as pa
 YEAR = 365 * 86_400_000_000
 START = 1_700_000_000_000_000
 ENTITIES = 100_000
-TEXT = ("news", "shop", "game", "bank", "mail", "maps", "chat", "film")
+SHOPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Case:
 
 
 def events(case: Case, first: int = 0, count: int | None = None) -> pa.Table:
-    """event_id, entity, amount, kind, event_time, known_at; ids count up in order of known-at."""
+    """event_id, entity, amount, shop, event_time, known_at; ids count up in order of known-at."""
     count = case.events if count is None else count
     rng = np.random.default_rng([case.seed, first])
     e = START + np.sort(_moments(rng, case, first, count))
@@ -50,7 +50,7 @@ def events(case: Case, first: int = 0, count: int | None = None) -> pa.Table:
         "event_id": np.arange(first, first + count),
         "entity": _entities(rng, case, count),
         "amount": (rng.gamma(2.0, 2_000, count)).astype(np.int64),
-        "kind": rng.integers(0, len(TEXT), count),
+        "shop": _zipf(rng, 1.1, SHOPS, count),
         "event_time": e,
         "known_at": e.copy(),
     }
@@ -67,9 +67,7 @@ def events(case: Case, first: int = 0, count: int | None = None) -> pa.Table:
     if corrected.size or case.late:
         order = np.argsort(columns["known_at"], kind="stable")
         columns = {name: values[order] for name, values in columns.items()}
-    kinds = pa.DictionaryArray.from_arrays(pa.array(columns["kind"], pa.int32()), list(TEXT))
-    arrays = {name: pa.array(values) for name, values in columns.items() if name != "kind"}
-    return pa.table({**arrays, "kind": kinds.cast(pa.string())})
+    return pa.table(columns)
 
 
 def _moments(rng: np.random.Generator, case: Case, first: int, count: int) -> np.ndarray:
@@ -84,16 +82,19 @@ def _delays(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def _entities(rng: np.random.Generator, case: Case, count: int) -> np.ndarray:
-    if not case.skew:
-        found = rng.integers(0, case.entities, count)
-    else:
-        weights = np.arange(1, case.entities + 1) ** -case.skew
-        edges = np.cumsum(weights / weights.sum())
-        found = np.minimum(np.searchsorted(edges, rng.random(count)), case.entities - 1)
+    found = _zipf(rng, case.skew, case.entities, count)
     if case.hot:
         found[rng.random(count) < case.hot] = 0
     # Numbers as they come from another system: not in order of frequency.
     return (found * 2_654_435_761) % 4_294_967_291
+
+
+def _zipf(rng: np.random.Generator, skew: float, size: int, count: int) -> np.ndarray:
+    if not skew:
+        return rng.integers(0, size, count)
+    weights = np.arange(1, size + 1) ** -skew
+    edges = np.cumsum(weights / weights.sum())
+    return np.minimum(np.searchsorted(edges, rng.random(count)), size - 1)
 
 
 def spine(case: Case) -> pa.Table:

@@ -8,21 +8,41 @@ import polars as pl
 T, E, V = "t", "entity", "amount"
 
 
-def rolling(events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int]) -> pl.DataFrame:
+def rolling(
+    events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int], *, rich: bool = False
+) -> pl.DataFrame:
     """`DataFrame.rolling` over events and spine rows together, a pass per window."""
-    both = _both(events, spine).sort(E, T)
+    both = _both(events, spine).sort(E, T, maintain_order=True)
     found = spine.select("row")
     for name, width in windows.items():
-        part = both.rolling(T, period=f"{width}i", closed="left", group_by=E).agg(
-            pl.col("row").last(), *_aggregates(pl.col(V), name)
-        )
+        aggregates = [*_aggregates(name), *(_richer(name) if rich else ())]
+        part = both.rolling(T, period=f"{width}i", closed="left", group_by=E).agg(aggregates)
         part = part.with_columns(both["row"]).filter(pl.col("row").is_not_null())
         found = found.join(part.drop(E, T), on="row", how="left")
+    return _finish(found.lazy(), spine, windows, rich=rich)
+
+
+def mixed(
+    events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int], *, rich: bool = True
+) -> pl.DataFrame:
+    """What can be searched is searched; distinct values alone by `DataFrame.rolling`."""
+    found = searched(events, spine, windows, rich=rich)
+    both = _both(events, spine).sort(E, T, maintain_order=True)
+    for name, width in windows.items():
+        part = both.rolling(T, period=f"{width}i", closed="left", group_by=E).agg(
+            pl.col("shop").drop_nulls().n_unique().cast(pl.Int64).alias(f"distinct_{name}")
+        )
+        part = part.with_columns(both["row"]).filter(pl.col("row").is_not_null())
+        part = part.select("row", f"distinct_{name}")
+        found = found.join(part, on="row", how="left", maintain_order="left")
     return found
 
 
-def rolling_by(events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int]) -> pl.DataFrame:
+def rolling_by(
+    events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int], *, rich: bool = False
+) -> pl.DataFrame:
     """`rolling_*_by` over each entity of events and spine rows together."""
+    del rich
     both = _both(events, spine).sort(E, T).lazy()
     return _finish(
         both.with_columns(
@@ -40,8 +60,11 @@ def rolling_by(events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int
     )
 
 
-def running(events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int]) -> pl.DataFrame:
+def running(
+    events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int], *, rich: bool = False
+) -> pl.DataFrame:
     """Running sums read at both ends by as-of joins; least and greatest by `rolling_*_by`."""
+    del rich
     sums = (
         events.select(E, T, V)
         .sort(E, T)
@@ -93,7 +116,9 @@ def running(events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int]) 
     return _finish(sums.lazy().join(extremes, on="row"), spine, windows)
 
 
-def searched(events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int]) -> pl.DataFrame:
+def searched(
+    events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int], *, rich: bool = False
+) -> pl.DataFrame:
     """Packed keys searched, running sums gathered, and a table of powers of two for the extremes:
     the algorithm for which there is no operator, out of columns.
     """
@@ -106,7 +131,7 @@ def searched(events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int])
         code = codes.search_sorted(frame[E], side="left").cast(pl.Int64)
         return code * span + (frame[T] - back - low)
 
-    order = events.select(key=packed(events, 0), v=pl.col(V)).sort("key")
+    order = events.select(key=packed(events, 0), v=pl.col(V)).sort("key", maintain_order=True)
     key, v = order["key"], order["v"]
     zero = pl.Series([0], dtype=pl.Int64)
     running_sum = zero.append(v.cum_sum())
@@ -124,8 +149,16 @@ def searched(events: pl.DataFrame, spine: pl.DataFrame, windows: dict[str, int])
     for name, lo in ends.items():
         columns[f"count_{name}"] = hi - lo
         columns[f"sum_{name}"] = running_sum.gather(hi) - running_sum.gather(lo)
+    if rich:
+        squares = zero.append((v * v).cum_sum())
+        for name, lo in ends.items():
+            n, s = columns[f"count_{name}"], columns[f"sum_{name}"].cast(pl.Float64)
+            square = (squares.gather(hi) - squares.gather(lo)).cast(pl.Float64)
+            columns[f"std_{name}"] = ((square - s * s / n) / (n - 1)).sqrt()
+            some = (n > 0).cast(pl.Int64)
+            columns[f"last_{name}"] = v.gather((hi - 1) * some)
     columns |= _powers(v, hi, ends)
-    return _finish(found.with_columns(**columns).lazy(), spine, windows)
+    return _finish(found.with_columns(**columns).lazy(), spine, windows, rich=rich, distinct=False)
 
 
 def _powers(v: pl.Series, hi: pl.Series, ends: dict[str, pl.Series]) -> dict[str, pl.Series]:
@@ -174,8 +207,8 @@ def _both(events: pl.DataFrame, spine: pl.DataFrame) -> pl.DataFrame:
     nothing = pl.lit(None, pl.Int64)
     return pl.concat(
         [
-            events.select(E, T, V, row=nothing),
-            spine.select(E, T, nothing.alias(V), "row"),
+            events.select(E, T, V, "shop", row=nothing),
+            spine.select(E, T, nothing.alias(V), nothing.alias("shop"), "row"),
         ]
     )
 
@@ -184,7 +217,8 @@ def _by(method, width: int, name: str) -> pl.Expr:
     return method(T, window_size=f"{width}i", closed="left").over(E).alias(name)
 
 
-def _aggregates(v: pl.Expr, name: str) -> list[pl.Expr]:
+def _aggregates(name: str) -> list[pl.Expr]:
+    v = pl.col(V)
     return [
         v.count().cast(pl.Int64).alias(f"count_{name}"),
         v.sum().alias(f"sum_{name}"),
@@ -193,7 +227,22 @@ def _aggregates(v: pl.Expr, name: str) -> list[pl.Expr]:
     ]
 
 
-def _finish(found: pl.LazyFrame, spine: pl.DataFrame, windows: dict[str, int]) -> pl.DataFrame:
+def _richer(name: str) -> list[pl.Expr]:
+    return [
+        pl.col(V).std().alias(f"std_{name}"),
+        pl.col(V).drop_nulls().last().alias(f"last_{name}"),
+        pl.col("shop").drop_nulls().n_unique().cast(pl.Int64).alias(f"distinct_{name}"),
+    ]
+
+
+def _finish(
+    found: pl.LazyFrame,
+    spine: pl.DataFrame,
+    windows: dict[str, int],
+    *,
+    rich: bool = False,
+    distinct: bool = True,
+) -> pl.DataFrame:
     """In the spine's order and the column's unit."""
     columns = ["row"]
     for name in windows:
@@ -206,5 +255,11 @@ def _finish(found: pl.LazyFrame, spine: pl.DataFrame, windows: dict[str, int]) -
             pl.when(some).then(pl.col(f"min_{name}") / 100.0).alias(f"min_{name}"),
             pl.when(some).then(pl.col(f"max_{name}") / 100.0).alias(f"max_{name}"),
         ]
+        if rich:
+            columns += [
+                pl.when(n > 1).then(pl.col(f"std_{name}") / 100.0).alias(f"std_{name}"),
+                pl.when(some).then(pl.col(f"last_{name}") / 100.0).alias(f"last_{name}"),
+                *([pl.col(f"distinct_{name}").fill_null(0)] if distinct else []),
+            ]
     made = found.select(columns).collect()
     return spine.select("row").join(made, on="row", how="left", maintain_order="left")
