@@ -193,6 +193,12 @@ def test_says_what_the_contract_says_of_a_column():
         json.loads(json.dumps(stored_forms([view], {"outcomes": side}))) for side in (contract, new)
     ]
     assert str(diff(*stored).changes[0]) == text
+    known = contract.known_at
+    later = replace(known.expression, expression=f"({known.expression.expression}) + 1")
+    late = replace(contract, known_at=replace(known, expression=later))
+    change = diff([view], [view], {"outcomes": contract}, {"outcomes": late}).changes[0]
+    assert str(change).startswith("changed v__rows")
+    assert "known_at " in str(change)
     # Without the contracts the change is found as well, and less is said of it.
     forms = [[canonical(view, {"outcomes": side})] for side in (contract, new)]
     assert "its contract says something else" in str(diff(*forms))

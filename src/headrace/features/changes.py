@@ -7,19 +7,15 @@ given, a column whose values mean something else is explained by what its contra
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
-from headrace.contracts.meaning import meaning_parts, time_parts
-from headrace.contracts.model import Contract
 from headrace.errors import DeclarationError, StateError
 from headrace.features.canonical import Definition, canonical
+from headrace.features.explained import Explained, said
 from headrace.features.parts import Form, Parts, parts_by_feature, told
 from headrace.features.shapes import Contracts
 from headrace.features.spec import SEMANTICS_VERSION
 from headrace.files import canonical_json
-
-# Per table, what its contract says: `columns` (name: parts) and `times`.
-Said: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 FORMAT = 1
 _OF_COLUMN = ("type of ", "scale of ", "meaning of ")
@@ -45,8 +41,8 @@ class Change:
     detail: str = ""
 
     def __str__(self) -> str:
-        said = [part.text for part in self.parts] + ([self.detail] if self.detail else [])
-        return f"{self.what} {self.name}" + (f": {'; '.join(said)}" if said else "")
+        texts = [part.text for part in self.parts] + ([self.detail] if self.detail else [])
+        return f"{self.what} {self.name}" + (f": {'; '.join(texts)}" if texts else "")
 
 
 @dataclass(frozen=True)
@@ -90,24 +86,15 @@ def stored_forms(definitions: Sequence[Definition], contracts: Contracts) -> dic
     """
     forms = [canonical(definition, contracts) for definition in definitions]
     tables = {form["table"]["name"] for form in forms if "table" in form}
-    said = {table: of for table, of in _said(contracts).items() if table in tables}
+    of_tables = {table: of for table, of in said(contracts).items() if table in tables}
     document = {
         "format": FORMAT,
         "semantics": SEMANTICS_VERSION,
         "definitions": forms,
-        "contracts": said,
+        "contracts": of_tables,
     }
     kept: dict[str, Any] = json.loads(canonical_json(document))
     return kept
-
-
-def _said(contracts: Contracts | None) -> Said:
-    """Per table what its contract says of its columns and its times; nothing for bare shapes."""
-    return {
-        table: {"columns": meaning_parts(contract), "times": time_parts(contract)}
-        for table, contract in (contracts or {}).items()
-        if isinstance(contract, Contract)
-    }
 
 
 def diff(
@@ -135,9 +122,9 @@ def diff(
         for side, given in zip((old, new), contracts, strict=True)
     )
     rules = (_semantics(old), _semantics(new))
-    explain = _Explained(
+    explain = Explained(
         *(
-            side.get("contracts", {}) if isinstance(side, Mapping) else _said(given)
+            side.get("contracts", {}) if isinstance(side, Mapping) else said(given)
             for side, given in zip((old, new), contracts, strict=True)
         )
     )
@@ -185,7 +172,7 @@ def _added(name: str, after: Mapping[str, Parts], before: Mapping[str, Parts]) -
     return Change("added", name, detail=f"it means what {same[0]} meant" if same else "")
 
 
-def _differences(old: Parts, new: Parts, explain: "_Explained") -> Iterator[Part]:
+def _differences(old: Parts, new: Parts, explain: "Explained") -> Iterator[Part]:
     for part in [*old, *(name for name in new if name not in old)]:
         one, other = old.get(part), new.get(part)
         # Another column has another type: the column says it all.
@@ -207,38 +194,3 @@ def _follow_inputs(after: Mapping[str, Parts], changed: dict[str, tuple[Part, ..
             if changed.get(given):
                 text = f"its input {given} changes meaning"
                 changed[name] = (*changed[name], Part("input", given, given, text))
-
-
-@dataclass(frozen=True)
-class _Explained:
-    old: Said
-    new: Said
-
-    def meaning(self, part: str, old_table: str, new_table: str) -> str:
-        one, other = self.old.get(old_table, {}), self.new.get(new_table, {})
-        if part == "times":
-            said = _told_difference(one.get("times", {}), other.get("times", {}))
-            return ", ".join(said) or "when rows happen or are known is another"
-        column = part.removeprefix("meaning of ")
-        said = _column(one.get("columns", {}), other.get("columns", {}), column)
-        return f"{column}: {', '.join(said) or 'its contract says something else of its values'}"
-
-
-def _column(old: Form, new: Form, column: str) -> Iterator[str]:
-    one, other = old.get(column), new.get(column)
-    if one is None or other is None:
-        return
-    yield from _told_difference(_without_inputs(one), _without_inputs(other))
-    for name in sorted(one["from"].keys() & other["from"].keys()):
-        if one["from"][name] != other["from"][name]:
-            yield from (f"through {name} {text}" for text in _column(old, new, name))
-
-
-def _without_inputs(parts: Form) -> Form:
-    return {name: value for name, value in parts.items() if name != "from"}
-
-
-def _told_difference(one: Form, other: Form) -> Iterator[str]:
-    for name in [name for name in one if name in other]:
-        if one[name] != other[name]:
-            yield f"{name} {told('', one[name])} -> {told('', other[name])}"
