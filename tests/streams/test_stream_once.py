@@ -225,3 +225,62 @@ def test_checks_of_whole_batches_are_named_as_left_out(world):
         "column_values_to_be_unique:value",
         "most",
     ]
+
+
+def test_a_check_that_crashes_lets_nothing_through_and_stops_the_consumer(world):
+    suite = world.table.suite
+    broken = replace(suite.expectations[0], kwargs={"column": "nowhere", "max_value": 1})
+    world.options = {"batch_events": 5, "buffer_events": 5}
+    world.table, good = (
+        replace(world.table, suite=replace(suite, expectations=(broken,))),
+        world.table,
+    )
+    world.side.send([event(n) for n in range(20)])
+    for _ in range(2):
+        with pytest.raises(StateError, match="a check of table meter crashed"):
+            world.run()
+        status = world.status()
+        assert status["pending"] == status["events"] <= 5
+        assert conserved(status)
+        assert any("are pending" in problem for problem in status["problems"])
+    assert world.rows().num_rows == 0
+    world.table = good
+    assert world.run() >= 15
+    assert sorted(world.rows()["id"].to_pylist()) == list(range(20))
+
+
+def test_an_expression_that_fails_on_a_row_is_held_against_that_row(tmp_path, world):
+    from headrace.contracts import load_contract
+    from tests.lake.kit import CONTRACT
+
+    path = tmp_path / "meter.yaml"
+    path.write_text(
+        CONTRACT.replace("read_at + INTERVAL 10 MINUTE", "read_at + to_minutes(value * value)")
+    )
+    world.table = replace(world.table, contract=load_contract(path))
+    world.side.send([event(1, 3), event(2, 3_000_000_000), event(3, 4)])
+    world.run()
+    assert sorted(world.rows()["id"].to_pylist()) == [1, 3]
+    assert [reasons for reasons, _ in world.quarantined()] == [("contract:derivation", "limit")]
+
+
+def test_a_field_may_come_under_an_older_name(tmp_path, world):
+    from headrace.contracts import load_contract
+    from tests.lake.kit import CONTRACT
+
+    path = tmp_path / "meter.yaml"
+    path.write_text(
+        CONTRACT.replace(
+            "{property: fieldId, value: 11}",
+            "{property: fieldId, value: 11}, {property: aliases, value: [reading]}",
+        )
+    )
+    world.table = replace(world.table, contract=load_contract(path))
+    old = event(2, 7).replace(b"value", b"reading")
+    both = event(3, 7)[:-1] + b', "reading": 7}'
+    world.side.send([event(1, 6), old, both])
+    world.run()
+    rows = world.rows()
+    found = dict(zip(rows["id"].to_pylist(), rows["value"].to_pylist(), strict=True))
+    assert found == {1: 6, 2: 7}
+    assert [reasons for reasons, _ in world.quarantined()] == [("contract:doubled",)]

@@ -144,7 +144,9 @@ def settle(stream: Stream, table: Table, home: Home) -> None:
         slots = {b.slot for b in ledger.batches(table.name).values() if b.source == stream.name}
     alone = replace(table, source=_Given(stream.name))
     if todo := outstanding(alone, sorted(slots), home):
-        ingest(alone, todo, home)
+        for result in ingest(alone, todo, home):
+            if result.verdict == "ERROR":
+                raise _crashed(table, result.slot)
 
 
 def _consume(run: _Run, at: dict[str, str], stop: threading.Event) -> None:
@@ -189,13 +191,17 @@ def _publish(run: _Run, delivery: Delivery, buffer: Buffer) -> None:
             )
         )
     if verdicts[0] in BLOCKED:
-        raise StateError(
-            f"a check of table {run.table.name} crashed or could not judge events of"
-            f" {delivery.slot}; they are pending, and no more are taken",
-            where=delivery.origin,
-            fix=f"headrace gate ls --table {run.table.name}; mend the check, and run the stream"
-            " again: what is pending is judged first",
-        )
+        raise _crashed(run.table, delivery.slot)
+
+
+def _crashed(table: Table, slot: str) -> StateError:
+    return StateError(
+        f"a check of table {table.name} crashed, or could not judge events of {slot}; they are"
+        " pending, and no more are taken",
+        where=f"table {table.name}, slot {slot}",
+        fix=f"see why: headrace gate ls --table {table.name}; mend it, and run the stream again:"
+        " what is pending is judged first",
+    )
 
 
 def _beat(run: _Run, state: str, *, force: bool = False) -> None:
