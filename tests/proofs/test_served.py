@@ -120,3 +120,35 @@ def test_every_difference_says_which_features(world):
     [one] = report(world).differences
     assert (one.sequence, one.cause, one.features) == (7, "value", ("line__rows_6h",))
     assert one.detail == "unexplained"
+
+
+def test_the_log_of_an_online_store_is_audited_the_same_way(world):
+    """Filled by commit, it answers as the tables do; left behind, it is called stale."""
+    pytest.importorskip("lmdb", reason="the embedded online store needs headrace[online]")
+    from headrace.online import MemoryStore, OnlineService, apply
+
+    pipeline, tables = world.pipeline, feature_service(world.pipeline, world.home)
+    about = (pipeline.spine, pipeline.views, pipeline.contracts)
+    store = MemoryStore()
+    service = OnlineService(*about, store, pipeline.mode)
+
+    def fill():
+        for table, snapshot in tables.frontier().items():
+            columns = [field.name for field in pipeline.contracts[table].fields]
+            rows = tables.published.rows(table, columns, snapshot)
+            apply(store, service.layout, table, rows, frontier={"snapshot_id": snapshot})
+
+    fill()
+    asked = list(requests(world, DAYS[4:5]))
+    log(world, service.vectors(asked))
+    assert report(world).to_json() == {"compared": 40, "different": 0, "causes": {}}
+    world.deliver_days([DAYS[3]])
+    world.publish("arrivals")
+    log(world, service.vectors(asked), served_at=now_us() + MINUTE)
+    fill()
+    log(world, service.vectors(asked), served_at=now_us() + MINUTE)
+    found = report(world)
+    causes = {one.sequence: one.cause for one in found.differences}
+    assert {causes.get(n) for n in range(1, 41)} == {"late commit"}
+    assert {causes.get(n) for n in range(41, 81)} == {"stale store"}
+    assert {causes.get(n) for n in range(81, 121)} == {None}

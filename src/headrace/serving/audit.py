@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from headrace.clock import HOUR, MINUTE, SECOND
 from headrace.errors import StateError
+from headrace.features.content import Cell
 from headrace.features.frame import training_frame
 from headrace.features.parity import Replay, why
 from headrace.features.resolve import History
 from headrace.features.spec import output_columns
-from headrace.files import canonical_json
 from headrace.serving.log import ServedLog
 from headrace.serving.replay import as_columns
 from headrace.serving.vectors import FeatureService, Frontier, cells
@@ -26,6 +26,7 @@ Cause: TypeAlias = Literal[
 # A commit is dated a moment before readers can see it; an answer in that moment is not stale.
 SETTLING = 5 * SECOND
 _TRIED = 40
+_NO = object()
 _UNITS = (1000, SECOND, MINUTE, HOUR)
 _SHIFTS = [
     sign * step
@@ -226,13 +227,14 @@ def _other_features(
     frame = training_frame(spine, service.views, history, service.contracts, service.mode)
     fresh = cells(frame.select(output_columns(service.views)))
     return {
-        row["sequence"]: tuple(
-            name
-            for name, value in made.items()
-            if canonical_json(value) != canonical_json(json.loads(row["vector"])[name])
-        )
+        row["sequence"]: _unequal(made, json.loads(row["vector"]))
         for row, made in zip(rows, fresh, strict=True)
     }
+
+
+def _unequal(made: Mapping[str, Cell], logged: Mapping[str, Any]) -> tuple[str, ...]:
+    """Features whose values are not the same to the bit; `repr` tells 1 from 1.0, 0.0 from -0.0."""
+    return tuple(name for name, value in made.items() if repr(value) != repr(logged.get(name, _NO)))
 
 
 def _spine(rows: Sequence[dict[str, Any]], types: Mapping[str, pa.DataType]) -> pa.Table:
