@@ -75,7 +75,7 @@ def serving(app, key=None):
 def command(project, home, *options, **environment):
     """(process, port) of `headrace serve` in a folder; killed in the end if it still runs."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("HEADRACE")}
-    env = {**kept, "HEADRACE_HOME": str(home), "PYTHONPATH": str(ROOT), **environment}
+    env = {**kept, "HEADRACE_HOME": str(home.root), "PYTHONPATH": str(ROOT), **environment}
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND, "serve", "--port", "0", *options],
         cwd=project,

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from headrace.clock import SECOND, now_us
-from headrace.errors import StateError
+from headrace.errors import DeclarationError, StateError
 from headrace.home import Home
 from headrace.lake.tables import Lake
 from headrace.pipeline.declare import Pipeline
@@ -13,6 +13,7 @@ from headrace.pipeline.serve import feature_service, served_log
 from headrace.serving.http import Endpoint, Keys, Lag, Scorer, Service
 
 From: TypeAlias = Literal["auto", "tables", "store"]
+SOURCES = get_args(From)
 
 
 def endpoint(
@@ -39,8 +40,14 @@ def endpoint(
     )
 
 
-def chosen_service(pipeline: Pipeline, home: Home, source: From) -> Service:  # noqa: ARG001
-    """The service over the online store, where one is materialised, or over the tables."""
+def chosen_service(pipeline: Pipeline, home: Home, source: From) -> Service:
+    """The service over the online store, where one is materialised, or over the tables.
+
+    Raises:
+        DeclarationError: there is no such source.
+    """
+    if source not in SOURCES:
+        raise DeclarationError(f"no source {source!r}", fix=f"one of {', '.join(SOURCES)}")
     return feature_service(pipeline, home)
 
 
