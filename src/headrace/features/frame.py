@@ -1,7 +1,7 @@
 """Training frames: the spine's rows in the spine's order, one column per feature (rule 19)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import DeclarationError, HeadraceError
-from headrace.features import kernel, transforms
+from headrace.features import engine, kernel, transforms
 from headrace.features.arrays import Ints, times, whole
 from headrace.features.kernel import Joined, Output
 from headrace.features.places import Places
-from headrace.features.resolve import History, Versions, load_versions
+from headrace.features.resolve import History, Streamed, Versions, load_versions
 from headrace.features.rounding import quantity
 from headrace.features.shapes import TIMESTAMP, Contracts, Shapes, shape_for, shapes_of
 from headrace.features.spec import (
@@ -30,16 +30,21 @@ from headrace.features.spec import (
 from headrace.features.values import default_values
 
 Named = list[tuple[str, pa.Array]]
+# (what is being done, how much of it is done, how much there is; 0 where that is not known)
+Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 def training_frame(
     spine: pa.Table,
     views: Sequence[View],
-    history: History,
+    history: Streamed,
     contracts: Contracts,
     mode: Mode = "declared",
     *,
     reasons: bool = False,
+    memory: int | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
 ) -> pa.Table:
     """The spine with the columns of `views` added, each row as of its own `t`.
 
@@ -50,15 +55,50 @@ def training_frame(
         contracts: of every table that is used, by name.
         mode: `declared` (visible from known_at) or `recorded` (and from the commit on).
         reasons: add, for each feature of a view or lookup, `<feature>__reason`: why it is null.
+        memory: bytes for the work, which then goes part by part over files; the frame itself is in
+            memory all the same. `headrace.features.partitions.training_batches` has no such limit.
+        progress: called as `(what, done, total)` while parts are worked on.
+        threads: how many to use; as many as the process may if None.
 
     Raises:
         HeadraceError: null or absurd times, null primary keys.
     """
+    if memory is not None:
+        from headrace.features.partitions import training_batches
+
+        with training_batches(
+            spine, views, history, contracts, mode,
+            memory=memory, reasons=reasons, progress=progress, threads=threads,
+        ) as reader:  # fmt: skip
+            return reader.read_all().combine_chunks()
+    with engine.limited_to(threads):
+        return _in_memory(spine, views, in_full(history), contracts, mode, reasons=reasons)
+
+
+def in_full(history: Streamed) -> History:
+    """A history whose rows come as tables."""
+
+    def read(table: str, columns: list[str]) -> pa.Table:
+        rows = history(table, columns)
+        return rows if isinstance(rows, pa.Table) else rows.read_all()
+
+    return read
+
+
+def _in_memory(
+    spine: pa.Table,
+    views: Sequence[View],
+    history: History,
+    contracts: Contracts,
+    mode: Mode,
+    *,
+    reasons: bool,
+) -> pa.Table:
     host = Host.over(spine, views, history, contracts, mode)
     columns: Named = list(zip(spine.column_names, spine.columns, strict=True))
     for view in views:
         if isinstance(view, RowTransform):
-            columns.append((view.name, _transformed(columns, view)))
+            columns.append((view.name, transformed(columns, view)))
         else:
             columns += host.columns(view, reasons=reasons)
     names, arrays = zip(*columns, strict=True)
@@ -93,12 +133,12 @@ def apply_transforms(frame: pa.Table, views: Sequence[View]) -> pa.Table:
     columns: Named = list(zip(frame.column_names, frame.columns, strict=True))
     for view in views:
         if isinstance(view, RowTransform):
-            columns.append((view.name, _transformed(columns, view)))
+            columns.append((view.name, transformed(columns, view)))
     names, arrays = zip(*columns, strict=True)
     return pa.table(list(arrays), names=list(names))
 
 
-def _transformed(columns: Named, view: RowTransform) -> pa.Array:
+def transformed(columns: Named, view: RowTransform) -> pa.Array:
     return transforms.apply(view, [_input(columns, name, view) for name in view.inputs])
 
 
@@ -113,7 +153,7 @@ def _input(columns: Named, name: str, transform: RowTransform) -> pa.Array:
     )
 
 
-def _columns_by_table(views: Sequence[View]) -> dict[str, list[str]]:
+def columns_by_table(views: Sequence[View]) -> dict[str, list[str]]:
     """What to read of each table, so that it is read once."""
     needed: dict[str, list[str]] = {}
     for view in views:
@@ -170,7 +210,7 @@ class Host:
         stored = [view for view in views if not isinstance(view, RowTransform)]
         uses = Counter(use for view in stored for use in _uses(view))
         shapes = shapes_of(contracts)
-        return cls(spine, history, shapes, mode, _columns_by_table(views), uses)
+        return cls(spine, history, shapes, mode, columns_by_table(views), uses)
 
     def columns(self, view: FeatureView | Lookup, *, reasons: bool = False) -> Named:
         """The view's output columns for every row of the spine."""
@@ -191,6 +231,10 @@ class Host:
             self._places.pop(view.spine_entity, None)
         if self.uses[join] <= 0:
             self._joined.pop((view.table, view.entity, view.spine_entity), None)
+
+    def give(self, table: str, versions: Versions) -> None:
+        """Versions that are resolved already; the history is not asked for this table."""
+        self._versions[table] = versions
 
     def versions(self, table: str) -> Versions:
         if table not in self._versions:
@@ -239,8 +283,10 @@ class Host:
         joined = self.joined(lookup)
         winner = kernel.state(joined, lookup.max_age)
         columns: Named = []
-        for name, column in zip(lookup.outputs, lookup.columns, strict=True):
+        defaults = default_values(lookup, joined.versions.shape)
+        for name, column, default in zip(lookup.outputs, lookup.columns, defaults, strict=True):
             array = to_arrow(joined, winner, column, self.spine.num_rows)
+            array = with_default(joined, winner, array, default)
             columns += _named(name, joined, winner, array, reasons=reasons)
         return columns
 

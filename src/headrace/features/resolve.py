@@ -32,6 +32,8 @@ from headrace.features.spec import Mode
 # A table's rows: its columns, event_time, known_at, for recorded mode committed_at (int64
 # microseconds), and, where there are deletions, _deleted.
 History: TypeAlias = Callable[[str, list[str]], pa.Table]
+# The same, where rows may also come in batches.
+Streamed: TypeAlias = Callable[[str, list[str]], pa.Table | pa.RecordBatchReader]
 
 
 @dataclass
