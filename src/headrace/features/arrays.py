@@ -138,6 +138,9 @@ class Numbering:
             encoded = whole(column).dictionary_encode()
             part = np.asarray(encoded.indices.fill_null(-1), dtype=np.int64)
             self._parts.append(encoded.dictionary)
+            if len(columns) == 1:  # each distinct value is an entity, and numbered already
+                self.codes, self.size = part, len(encoded.dictionary)
+                return
             mixed = _mix(codes, part, len(encoded.dictionary))
             present = _present(mixed, size * len(encoded.dictionary))
             self._wide.append(present)
@@ -146,14 +149,11 @@ class Numbering:
 
     def of(self, columns: list[pa.ChunkedArray]) -> Ints:
         """The numbers of other rows, given the same columns of another table."""
+        if len(columns) == 1:
+            return _found(columns[0], self._parts[0])
         codes = np.zeros(len(columns[0]), dtype=np.int64)
         for column, known, present in zip(columns, self._parts, self._wide, strict=True):
-            array = whole(column)
-            if array.type != known.type:
-                array = array.cast(known.type)
-            found = pc.index_in(array, value_set=known, skip_nulls=True).fill_null(-1)
-            part = np.asarray(found, dtype=np.int64)
-            codes = _renumber(_mix(codes, part, len(known)), present)
+            codes = _renumber(_mix(codes, _found(column, known), len(known)), present)
         return codes
 
     def group(self, codes: Ints) -> tuple[Ints, Ints]:
@@ -166,6 +166,15 @@ class Numbering:
         order = stable_order(codes + 1, self.size + 1)
         order = order[int(np.count_nonzero(codes < 0)) :]
         return order, np.searchsorted(codes[order], np.arange(self.size + 1))
+
+
+def _found(column: pa.ChunkedArray, known: pa.Array) -> Ints:
+    """Where in `known` each value is; -1 for a value that is not there, and for null."""
+    array = whole(column)
+    if array.type != known.type:
+        array = array.cast(known.type)
+    found = pc.index_in(array, value_set=known, skip_nulls=True).fill_null(-1)
+    return np.asarray(found, dtype=np.int64)
 
 
 def _mix(codes: Ints, part: Ints, count: int) -> Ints:
