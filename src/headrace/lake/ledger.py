@@ -1,6 +1,5 @@
 """The ingest ledger: what arrived, how it was judged, what became of it; writes are idempotent."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -182,22 +181,22 @@ class Ledger:
             self._advance(table, delivery.offsets, delivery.batch_id)
 
     def _advance(self, table: str, taken: Offsets, batch_id: str) -> None:
-        try:
-            self._connection.execute(
-                "INSERT INTO offsets (tbl, stream, lane, after_, first, last, events, first_at,"
-                " last_at, lost, batch_id) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    table, taken.stream, taken.lane, taken.after, taken.first, taken.last,
-                    taken.events, taken.first_at, taken.last_at, taken.lost, batch_id,
-                ),
-            )  # fmt: skip
-        except sqlite3.IntegrityError as error:
+        """Append to the lane's chain, which has neither forks nor gaps."""
+        if taken.after != self.position(table, taken.stream, taken.lane):
             raise StateError(
                 f"events of stream {taken.stream} after {taken.after or 'its start'} were taken by"
                 " another consumer",
                 where=f"table {table}, {self.path}",
                 fix="run one consumer for each table and home; nothing was lost or doubled",
-            ) from error
+            )
+        self._connection.execute(
+            "INSERT INTO offsets (tbl, stream, lane, after_, first, last, events, first_at,"
+            " last_at, lost, batch_id) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                table, taken.stream, taken.lane, taken.after, taken.first, taken.last,
+                taken.events, taken.first_at, taken.last_at, taken.lost, batch_id,
+            ),
+        )  # fmt: skip
 
     def position(self, table: str, stream: str, lane: str) -> str:
         """The last event of a lane that was taken for good; "" if there is none."""
