@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from headrace import pipeline as pipelines
 from headrace.cli.app import app
-from headrace.features import Window, output_columns
+from headrace.features import Window, output_columns, training_frame
 from headrace.home import Home
 from headrace.pipeline import proofs
 from headrace.pipeline.described import feature_rows, write_frame
@@ -125,8 +125,11 @@ def test_a_frame_is_the_pipelines(run, world, tmp_path):
     assert json.loads(text)["rows"] == frame.num_rows > 40
     shop = Workshop(world.pipeline, world.home)
     assert set(frame.column_names) == {*shop.spine.column_names, *output_columns(VIEWS)}
-    done = write_frame(world.pipeline, world.home, out, mode="recorded", reasons=True)
-    assert done["columns"] > frame.num_columns
+    whole = training_frame(shop.spine, VIEWS, shop.history, world.pipeline.contracts, reasons=True)
+    done = write_frame(world.pipeline, world.home, out, reasons=True, memory=200_000)
+    assert (done["rows"], done["columns"]) == (whole.num_rows, whole.num_columns)
+    written = pq.read_table(out)
+    assert all(written[name].equals(whole[name]) for name in whole.column_names)
 
 
 def test_proofs_need_no_command(world):

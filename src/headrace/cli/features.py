@@ -103,6 +103,7 @@ def frame(
         str | None, typer.Option(help="`declared` or `recorded`; the pipeline's if left out.")
     ] = None,
     reasons: Annotated[bool, typer.Option(help="Say why each null is one.")] = False,
+    memory: Annotated[int, typer.Option(help="Megabytes to compute with.", min=1)] = 1024,
     pipeline: Name = None,
     as_json: Json = False,
 ) -> None:
@@ -116,7 +117,14 @@ def frame(
     wanted: Mode | None = mode  # type: ignore[assignment]
     with progress(quiet=as_json):
         done = write_frame(
-            chosen(pipeline), Home.find(), to, first, last, mode=wanted, reasons=reasons
+            chosen(pipeline),
+            Home.find(),
+            to,
+            first,
+            last,
+            mode=wanted,
+            reasons=reasons,
+            memory=memory * 10**6,
         )
     if as_json:
         emit_json(done)

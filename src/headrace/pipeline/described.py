@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.clock import DAY, parse_iso
-from headrace.features.arrays import times
+from headrace.features.arrays import Bools, Ints, times
 from headrace.features.canonical import definition_hashes
 from headrace.features.frame import training_frame
+from headrace.features.partitions import training_batches
 from headrace.features.spec import (
     Aggregate,
     FeatureView,
@@ -95,25 +96,47 @@ def write_frame(
     *,
     mode: Mode | None = None,
     reasons: bool = False,
+    memory: int = 2**30,
 ) -> dict[str, Any]:
-    """Write the frame of the spine's rows with `t` from day `first` to day `last` as Parquet."""
+    """Write the frame of the spine's rows with `t` from day `first` to day `last` as Parquet.
+
+    Args:
+        pipeline: whose spine and views.
+        home: where its tables are.
+        to: the file; it is there whole or not at all.
+        first: an ISO day; the spine's first if left out.
+        last: an ISO day, included; the spine's last if left out.
+        mode: the pipeline's, if left out.
+        reasons: add why a value is null.
+        memory: bytes to compute with, beside the spine and the columns that are read.
+    """
     shop, chosen = Workshop(pipeline, home), mode or pipeline.mode
     report("spine", 0, 1)
     spine = build_spine(pipeline.spine, shop.history, pipeline.contracts, chosen)
-    t = times(spine, "t", "the spine")
+    rows = spine.filter(pa.array(_between(times(spine, "t", "the spine"), first, last)))
+    report("spine", 1, 1)
+    temporary = temporary_beside(to)
+    views, contracts = pipeline.views, pipeline.contracts
+    with training_batches(
+        rows, views, shop.history, contracts, chosen,
+        memory=memory, reasons=reasons, progress=_tell,
+    ) as batches:  # fmt: skip
+        schema = batches.schema
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as file:
+            for batch in batches:
+                file.write_batch(batch)
+    move_into_place(temporary, to)
+    return {"file": str(to), "rows": rows.num_rows, "columns": len(schema), "mode": chosen}
+
+
+def _between(t: Ints, first: str | None, last: str | None) -> Bools:
     kept = np.ones(len(t), dtype=np.bool_)
     if first is not None:
         kept &= t >= parse_iso(first)
     if last is not None:
         kept &= t < parse_iso(last) + DAY
-    report("spine", 1, 1)
-    rows = spine.filter(pa.array(kept))
-    report("frame", 0, 1)
-    frame = training_frame(
-        rows, pipeline.views, shop.history, pipeline.contracts, chosen, reasons=reasons
-    )
-    temporary = temporary_beside(to)
-    pq.write_table(frame, temporary, compression="zstd")
-    move_into_place(temporary, to)
-    report("frame", 1, 1)
-    return {"file": str(to), "rows": frame.num_rows, "columns": frame.num_columns, "mode": chosen}
+    return kept
+
+
+def _tell(what: str, done: int, total: int) -> None:
+    report(f"frame: {what}", done, max(done, total))
