@@ -305,10 +305,11 @@ def _call(
     results: list[Result] = []
     for view in views:
         if isinstance(view, Lookup):
-            for name, column in zip(view.outputs, view.columns, strict=True):
+            defaults = default_values(view, join.table.shape)
+            for name, column, default in zip(view.outputs, view.columns, defaults, strict=True):
                 lines.append(_state_line(join, view, column))
                 declared = join.table.shape.columns[column]
-                results.append(Result(name, declared.output_type))
+                results.append(Result(name, declared.output_type, default))
             continue
         for feature in view.features:
             made = _feature_lines(join, feature)

@@ -7,7 +7,7 @@ import numpy as np
 from headrace.features.arrays import FURTHEST, Bools, Ints
 from headrace.online import chunks
 from headrace.online.chunks import LEVEL, START, TOP_LEVEL, Piece
-from headrace.online.layout import SEQ, E, JoinLayout
+from headrace.online.layout import SEQ, E, JoinLayout, K
 from headrace.online.port import Writer
 
 
@@ -51,7 +51,7 @@ class _Entities:
 def merge(
     writer: Writer, join: JoinLayout, coming: Coming, going: Coming, limit: int = chunks.LIMIT
 ) -> None:
-    """Remove the `going` records (by event time and key), then add the `coming` ones."""
+    """Remove the `going` records (by event time, key and k), then add the `coming` ones."""
     found, of = distinct_rows(np.vstack([coming.entities, going.entities]))
     if not len(found):
         return
@@ -152,7 +152,7 @@ def _kept(join: JoinLayout, old: _Lots, going: _Lots) -> Bools:
 
     def names(records: Ints, where: Ints) -> list[bytes]:
         wide = chunks.widen(records, width)
-        named = np.column_stack([where, wide[:, E], wide[:, join.key_from :]])
+        named = np.column_stack([where, wide[:, E], wide[:, K], wide[:, join.key_from :]])
         data, size = named.tobytes(), 8 * named.shape[1]
         return [data[i : i + size] for i in range(0, len(data), size)]
 

@@ -46,7 +46,7 @@ class About:
 
 
 def frontier_key(table: str) -> bytes:
-    return b"m:frontier:" + table.encode()
+    return b"m:frontier:" + table.encode() + b"|"
 
 
 def raw_about(reader: Reader, tables: Sequence[str]) -> list[bytes | None]:
@@ -75,8 +75,21 @@ def parsed_about(tables: Sequence[str], raw: Sequence[bytes | None]) -> About:
     )
 
 
+def files_key(table: str) -> bytes:
+    return b"m:files:" + table.encode() + b"|"
+
+
 def write_frontier(writer: Writer, table: str, frontier: Mapping[str, object]) -> None:
-    writer.put_many([(frontier_key(table), canonical_json(dict(frontier)))])
+    """`snapshot_id`, `as_of`, and `files`, the names of all that is applied."""
+    small = {name: value for name, value in frontier.items() if name != "files"}
+    entries = [(frontier_key(table), canonical_json(small))]
+    if "files" in frontier:
+        entries.append((files_key(table), canonical_json(frontier["files"])))
+    writer.put_many(entries)
+
+
+def read_files(reader: Reader, table: str) -> list[str]:
+    return list(json.loads(reader.get(files_key(table)) or b"[]"))
 
 
 def read_frontier(reader: Reader, table: str) -> dict[str, Any] | None:

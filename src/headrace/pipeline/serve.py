@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -10,6 +11,9 @@ from headrace.lake.history import history
 from headrace.lake.tables import Lake
 from headrace.pipeline.declare import Pipeline
 from headrace.serving import FeatureService, ServedLog
+
+if TYPE_CHECKING:
+    from headrace.online import LmdbStore, OnlineService, Store
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,35 @@ def feature_service(pipeline: Pipeline, home: Home) -> FeatureService:
     return FeatureService(
         pipeline.spine, pipeline.views, pipeline.contracts, LakeTables(home), pipeline.mode
     )
+
+
+def online_store(pipeline: Pipeline, home: Home) -> "LmdbStore":
+    """The embedded store of the pipeline's views; views that need other bytes have another."""
+    from headrace.online import LmdbStore, layout_of
+
+    layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
+    return LmdbStore(home.root / "online" / pipeline.name / layout.name)
+
+
+def materialise_online(pipeline: Pipeline, home: Home, store: "Store | None" = None) -> None:
+    """Bring the online store (default: the embedded one) up to what is published."""
+    from headrace.online import layout_of, materialise
+
+    layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
+    own = store or online_store(pipeline, home)
+    try:
+        materialise(home, layout, own)
+    finally:
+        if store is None:
+            own.close()
+
+
+def online_service(pipeline: Pipeline, home: Home, store: "Store | None" = None) -> "OnlineService":
+    """Answers requests from the pipeline's online store, as `feature_service` does from tables."""
+    from headrace.online import OnlineService
+
+    about = (pipeline.spine, pipeline.views, pipeline.contracts)
+    return OnlineService(*about, store or online_store(pipeline, home), pipeline.mode)
 
 
 def served_log(pipeline: Pipeline, home: Home, *, share: float = 1.0) -> ServedLog:

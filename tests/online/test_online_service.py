@@ -1,0 +1,87 @@
+"""The service over a store that was materialised from a lake, against the one over the tables."""
+
+import pytest
+
+from headrace.clock import DAY, HOUR, parse_iso
+from headrace.errors import StateError
+from headrace.features import build_spine
+from headrace.lake.history import history
+from headrace.online import (
+    MemoryStore,
+    OnlineService,
+    StaleError,
+    Staleness,
+    layout_of,
+    materialise,
+)
+from headrace.pipeline.serve import feature_service, materialise_online, online_service
+from tests.online.kit import entries
+from tests.serving.world import DAYS, World, request_of
+
+
+def asked(world):
+    pipeline = world.pipeline
+    read = lambda table, columns: history(world.home, table, columns)
+    spine = build_spine(pipeline.spine, read, pipeline.contracts, pipeline.mode)
+    due = spine["due"].cast("int64").to_pylist()
+    rows = spine.to_pylist()
+    return [(request_of(row), row["t"]) for row, _ in zip(rows, due, strict=True)][::7]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    world = World(tmp_path_factory.mktemp("online"))
+    world.deliver_days()
+    world.publish()
+    return world
+
+
+def test_the_store_and_the_tables_give_the_same_vectors(world):
+    materialise_online(world.pipeline, world.home)
+    online, tables = (
+        online_service(world.pipeline, world.home),
+        feature_service(world.pipeline, world.home),
+    )
+    requests = asked(world)
+    expected = tables.vectors(requests)
+    got = online.vectors(requests)
+    assert len(got) > 50
+    for one, other, (request, at) in zip(got, expected, requests, strict=True):
+        assert one.values == other.values
+        assert online.get(request, at) == one.values
+        assert (one.request, one.t, one.key, one.features) == (
+            other.request, other.t, other.key, other.features,
+        )  # fmt: skip
+        assert one.row.equals(other.row)
+        assert (one.definition, dict(one.frontier)) == (other.definition, dict(other.frontier))
+
+
+def test_commits_are_applied_once_in_any_order(world, tmp_path):
+    layout = layout_of(world.pipeline.views, world.pipeline.contracts, world.pipeline.mode)
+    whole, steps = MemoryStore(), MemoryStore()
+    materialise(world.home, layout, whole, clock=lambda: 0)
+    other = World(tmp_path)
+    for slots in (DAYS[5:8], DAYS[:5], DAYS[8:]):  # Monday's rows may come on Wednesday
+        other.deliver_days(slots)
+        other.publish()
+        materialise(other.home, layout, steps, clock=lambda: 0)
+    done = materialise(other.home, layout, steps, clock=lambda: 0)
+    assert set(done.rows.values()) == {0}
+    data = lambda store: {k: v for k, v in entries(store).items() if not k.startswith(b"m")}
+    assert data(whole) == data(steps)
+
+
+def test_a_stale_view_is_flagged_or_refused(world):
+    pipeline, store = world.pipeline, MemoryStore()
+    layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
+    request, at = asked(world)[0]
+    about = (pipeline.spine, pipeline.views, pipeline.contracts, store, pipeline.mode)
+    with pytest.raises(StateError, match="nothing of"):
+        OnlineService(*about).get(request, at)
+    materialise(world.home, layout, store, clock=lambda: at - HOUR)
+    flagged = OnlineService(*about, (Staleness("line", "30m"), Staleness("stop", "1h")))
+    assert flagged.vector(request, at).stale == ("line",)
+    refusing = OnlineService(*about, (Staleness("line", "30m", then="refuse"),))
+    with pytest.raises(StaleError, match="view line is stale"):
+        refusing.get(request, at)
+    assert parse_iso(DAYS[0]) < at + DAY

@@ -1,0 +1,48 @@
+"""Redis holds the bytes of the reference, against a real server."""
+
+import secrets
+
+import pytest
+
+from headrace.errors import StateError
+from headrace.online import MemoryStore, RedisStore
+from headrace.online.answers import Compiled
+from tests.features.logs import random_log
+from tests.online.kit import entries, fill, store_differences
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.fixture
+def store():
+    redis = pytest.importorskip("redis", reason="the redis package is not installed")
+    client = redis.Redis(host="127.0.0.1", port=6379)
+    try:
+        client.ping()
+    except redis.ConnectionError:
+        pytest.skip("no Redis server answers on 127.0.0.1:6379")
+    store = RedisStore(client, f"headrace-test-{secrets.token_hex(8)}")
+    yield store
+    store.remove()
+    store.close()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_same_bytes_and_the_same_answers(store, seed):
+    log, reference = random_log(seed), MemoryStore()
+    layout = fill(log, store, seed=seed, limit=3)
+    fill(log, reference, seed=seed + 1, limit=3)
+    assert entries(store) == entries(reference)
+    assert store_differences(log, layout, store, Compiled()) == []
+
+
+def test_of_two_writers_at_once_one_fails_and_changes_nothing(store):
+    def overtaken():
+        with store.writing() as slow:
+            slow.put_many([(b"a", b"slow")])
+            with store.writing() as fast:
+                fast.put_many([(b"a", b"fast")])
+
+    with pytest.raises(StateError, match="another writer"):
+        overtaken()
+    assert entries(store) == {b"a": b"fast"}
