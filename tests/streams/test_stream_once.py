@@ -284,3 +284,39 @@ def test_a_field_may_come_under_an_older_name(tmp_path, world):
     found = dict(zip(rows["id"].to_pylist(), rows["value"].to_pylist(), strict=True))
     assert found == {1: 6, 2: 7}
     assert [reasons for reasons, _ in world.quarantined()] == [("contract:doubled",)]
+
+
+@pytest.mark.nats
+def test_a_reader_that_the_server_forgot_is_made_again(tmp_path):
+    from headrace.streams.nats_jetstream import NatsBroker
+    from tests.streams.kit import in_nats, side
+
+    made = side("nats")
+    made.create()
+
+    async def forget(_, jetstream):
+        for consumer in await jetstream.consumers_info(made.name):
+            await jetstream.delete_consumer(made.name, consumer.name)
+
+    try:
+        made.send([event(n) for n in range(10)])
+        with NatsBroker(made.place) as broker:
+            broker.seek("", "")
+            assert [one.position for one in broker.read("", 5, 0.5)] == ["1", "2", "3", "4", "5"]
+            in_nats(forget)
+            assert broker.read("", 5, 0.2) == []
+            assert [one.position for one in broker.read("", 5, 0.5)] == ["6", "7", "8", "9", "10"]
+    finally:
+        made.drop()
+
+
+def test_a_table_that_only_a_stream_feeds(world):
+    from headrace.lake.ingest import ingest
+    from headrace.streams import NoFiles
+
+    world.table = replace(world.table, source=NoFiles("meter"))
+    world.side.send([event(1)])
+    world.run()
+    (result,) = ingest(world.table, ["2025-01-01"], world.home)
+    assert result.state == "not_expected"
+    assert world.rows()["id"].to_pylist() == [1]

@@ -28,7 +28,7 @@ from headrace.streams.buffer import Buffer
 from headrace.streams.events import delivery_of
 from headrace.streams.port import Broker, open_broker
 from headrace.streams.reading import Reader
-from headrace.streams.spec import Stream
+from headrace.streams.spec import NoFiles, Stream
 from headrace.streams.state import beat_path, lock_path
 
 _IDLE = 0.25  # seconds between two looks at whether to stop
@@ -52,7 +52,7 @@ class _Given:
     """A source that shows what it was given."""
 
     name: str
-    given: tuple[Delivery, ...] = ()
+    given: tuple[Delivery, ...]
 
     def deliveries(self, slot: str) -> list[Delivery]:
         return [delivery for delivery in self.given if delivery.slot == slot]
@@ -142,7 +142,7 @@ def settle(stream: Stream, table: Table, home: Home) -> None:
     """Finish what an earlier run had recorded, and judge again what other rules were meant for."""
     with Ledger(home) as ledger:
         slots = {b.slot for b in ledger.batches(table.name).values() if b.source == stream.name}
-    alone = replace(table, source=_Given(stream.name))
+    alone = replace(table, source=NoFiles(stream.name))
     if todo := outstanding(alone, sorted(slots), home):
         for result in ingest(alone, todo, home):
             if result.verdict == "ERROR":

@@ -142,6 +142,7 @@ class NatsBroker:
         except (TimeoutError, self._nats.errors.TimeoutError):
             if self._connection.is_closed:
                 raise
+            await self._look_after_reader()
             return []
         events = []
         for message in messages:
@@ -154,6 +155,13 @@ class NatsBroker:
             at = to_us(message.metadata.timestamp)
             events.append(Event(str(place.stream), at, message.data))
         return events
+
+    async def _look_after_reader(self) -> None:
+        """A reader that the server has forgotten hears nothing, and is not told so."""
+        try:
+            await self._reader.consumer_info()
+        except self._nats.js.errors.NotFoundError:
+            self._reader = None
 
     async def _consumer(self, after: int, name: str | None) -> Any:  # noqa: ANN401
         from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
