@@ -45,8 +45,9 @@ class Endpoint:
 
     Attributes:
         name: of the pipeline.
-        service: answers; one with a true attribute `quick` is asked on the event loop, any other
-            in a thread.
+        service: answers.
+        quick: it takes less time to answer than to hand the work to a thread: it is then asked on
+            the event loop.
         views: of the service, for the description.
         keys: who may ask; without keys everybody may.
         scorer: the model, if predictions are served.
@@ -57,6 +58,7 @@ class Endpoint:
     name: str
     service: Service
     views: tuple[View, ...]
+    quick: bool = False
     keys: Keys = field(default_factory=Keys)
     scorer: Scorer | None = None
     log: ServedLog | None = None
@@ -95,7 +97,6 @@ class _Web:
         self.metrics = Metrics(endpoint.lags)
         self.ready = Readiness(endpoint.service)
         self.answers = Answers(endpoint.service, endpoint.scorer, None, self.metrics.served)
-        self.quick = bool(getattr(endpoint.service, "quick", False))
         self.limiter: Any = None
 
     @asynccontextmanager
@@ -124,7 +125,7 @@ class _Web:
             (
                 "/v1/vectors",
                 "Feature vectors of one or many requests",
-                self.asking(self._vectors, quick=self.quick),
+                self.asking(self._vectors, quick=endpoint.quick),
                 describe.vectors(tuple(features)),
             )
         ]
