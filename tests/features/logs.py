@@ -168,6 +168,14 @@ VIEWS = (
         (Distinct("n", AROUND), Distinct("s", AROUND), LastRow(("n", "x"), AROUND)),
     ),
     Lookup("state", "states", ("who",), ("amount", "x", "s", "at", "big"), "7us"),
+    Lookup(
+        "held",
+        "states",
+        ("who",),
+        ("amount", "at", "s", "flag", "n"),
+        "3us",
+        default=(1.05, "1970-01-01T00:00:00Z", "none", None, -7),
+    ),
     Lookup("ever", "states", ("place",), ("n", "flag"), None),
 )
 SPINE = Spine("plan", "-2us", ("who", "place", "x", "at"))

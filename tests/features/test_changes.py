@@ -106,6 +106,7 @@ def test_tells_lookups_spines_and_labels():
         "changed l__x: max age 6h -> none",
         "changed l__s: max age 6h -> none",
     ]
+    assert said(lookup, replace(lookup, default=(None, ""))) == ["changed l__s: default none -> ''"]
     spine = Spine("plan", "-2h", ("who",))
     assert said(spine, replace(spine, at_offset="-1h", defaults={"who": "p"})) == [
         "changed (spine): defaults none -> {'who': 'p'}; offset from the event -2h -> -1h"
@@ -233,6 +234,7 @@ VARIANTS = [
     (replace(VIEW, features=VIEW.features[::-1]), SHAPES),
     (Lookup("v", "facts", ("who",), ("n", "s"), None), SHAPES),
     (Lookup("v", "facts", ("who",), ("n", "s"), "1d"), SHAPES),
+    (Lookup("v", "facts", ("who",), ("n", "s"), "1d", default=(0, None)), SHAPES),
 ]
 
 

@@ -143,6 +143,16 @@ def test_rule_10_a_state_holds_from_its_moment_until_it_is_too_old(t, expected):
     assert one(lookup, t, (1, 10, 0, {"v": 3})) == expected
 
 
+def test_rule_13_the_default_of_a_lookup_is_for_no_row():
+    lookup = Lookup("l", "facts", ("who",), ("v",), "5us", default=(-1,))
+    row = (1, 10, 0, {"v": 3})
+    assert one(lookup, 9, row) == (-1, None)
+    assert one(lookup, 15, row) == (3, None)
+    assert one(lookup, 16, row) == (-1, None)
+    assert one(lookup, 15, (1, 10, 0, {"v": None})) == (None, "all null")
+    assert one(lookup, 15, row, who=None) == (None, "null entity")
+
+
 def test_rule_10_a_null_in_the_winning_row_stays_null():
     lookup = Lookup("l", "facts", ("who",), ("v",), None)
     rows = [(1, 10, 0, {"v": 3}), (2, 11, 0, {"v": None})]

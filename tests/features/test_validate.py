@@ -153,6 +153,10 @@ CASES = {
         {"views": [view(LastRow(("s", "flag"), TRAILING, default=("", "no")))]},
         "as the column's type",
     ),
+    "default of a lookup of another type": (
+        {"views": [Lookup("l", "states", WHO, ("n", "s"), None, default=(0, 0))]},
+        "as the column's type",
+    ),
     "request default of another type": (
         {"spine": replace(SPINE, defaults={"who": 7})},
         "as the column's type",
@@ -237,6 +241,10 @@ ALONE = {
     "map of what is no entity": (
         lambda: view(Rows(TRAILING), entity_map={"x": "y"}),
         "from those to spine columns",
+    ),
+    "defaults of a lookup that do not fit": (
+        lambda: Lookup("l", "states", WHO, ("n",), None, default=("", 1)),
+        "for each column",
     ),
     "negative age": (lambda: Lookup("l", "states", WHO, ("n",), "-1s"), "a duration"),
     "lookup of nothing": (lambda: Lookup("l", "states", WHO, (), None), "once"),

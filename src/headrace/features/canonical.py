@@ -23,6 +23,7 @@ from headrace.features.spec import (
     Label,
     Lookup,
     RowTransform,
+    Scalar,
     Spine,
     View,
     conditions,
@@ -95,10 +96,16 @@ def _feature(feature: Aggregate, shape: TableShape) -> dict[str, Any]:
     # What a declaration does not use is not in its form, so that the hash of an older one stays.
     if feature.op == "last_row":
         form["columns"] = sorted(feature.columns)
-    if any(default is not None for default in feature.defaults):
-        given = zip(feature.names, default_values(feature, shape), strict=True)
-        form["default"] = {name: value for name, value in given if value is not None}
-    return form
+    return form | _defaults(feature, feature.names, shape)
+
+
+def _defaults(
+    feature: Aggregate | Lookup, names: Sequence[str], shape: TableShape
+) -> dict[str, dict[str, Scalar]]:
+    """Nothing where nothing is declared."""
+    values = zip(names, default_values(feature, shape), strict=True)
+    found = {name: value for name, value in values if value is not None}
+    return {"default": found} if found else {}
 
 
 def _filter(where: Filter, shape: TableShape) -> list[list[Any]]:
@@ -113,7 +120,8 @@ def _filter(where: Filter, shape: TableShape) -> list[list[Any]]:
 
 
 def _lookup(lookup: Lookup, shape: TableShape) -> dict[str, Any]:
-    return {
+    given = _defaults(lookup, lookup.columns, shape)
+    return given | {
         "type": "lookup",
         "name": lookup.name,
         "table": _table(shape, [*lookup.entity, *lookup.columns]),

@@ -1,8 +1,7 @@
 """The specification in code: plain Python, slow, obvious. Every engine equals it bit for bit.
 
-Rows are dicts of a table's columns with `event_time`, `known_at` (int microseconds), `committed_at`
-(recorded mode) and `_deleted`; timestamps are int microseconds. A result is (value, reason), the
-reason None unless the value is null.
+Rows are dicts of a table's columns, `event_time`, `known_at`, `committed_at` (in recorded mode) and
+`_deleted`; times are int microseconds. A result is (value, reason); without reason: not null.
 """
 
 import math
@@ -148,17 +147,18 @@ def view_row(
 def lookup_row(
     lookup: Lookup, rows: Rows, shape: TableShape, spine: Row, mode: Mode = "declared"
 ) -> dict[str, Result]:
-    """Rule 10 for one spine row."""
+    """Rules 10 and 13 for one spine row."""
     values, t = [spine[name] for name in lookup.spine_entity], spine["t"]
     if None in values:
         return dict.fromkeys(lookup.outputs, (None, "null entity"))
     visible = matching(resolve(rows, shape, t, mode), lookup.entity, values, shape)
     states = [row for row in visible if row["event_time"] <= t]
-    if not states:
-        return dict.fromkeys(lookup.outputs, (None, "no history"))
-    if lookup.max_age is not None and t - states[-1]["event_time"] > duration(lookup.max_age):
-        return dict.fromkeys(lookup.outputs, (None, "expired"))
-    return {f"{lookup.name}__{name}": _cell(states[-1], name, shape) for name in lookup.columns}
+    age = math.inf if lookup.max_age is None else duration(lookup.max_age)
+    if states and t - states[-1]["event_time"] <= age:
+        return {f"{lookup.name}__{name}": _cell(states[-1], name, shape) for name in lookup.columns}
+    why, defaults = "expired" if states else "no history", default_values(lookup, shape)
+    results = [(None, why) if given is None else (given, None) for given in defaults]
+    return dict(zip(lookup.outputs, results, strict=True))
 
 
 def _cell(row: Row, column: str, shape: TableShape) -> Result:

@@ -30,7 +30,8 @@ def _features(form: Form) -> Iterator[tuple[str, Parts]]:
             yield from _of_view(name, form, feature, own)
     elif form["type"] == "lookup":
         for column in form["columns"]:
-            yield f"{name}__{column}", {"column": column, **_shared(form, [column])}
+            own = {"column": column, "default": form.get("default", {}).get(column)}
+            yield f"{name}__{column}", {**own, **_shared(form, [column])}
     elif form["type"] == "transform":
         code = {f"code of {what}": text for what, text in form["code"].items()}
         yield name, {**_own_parts(form), **code}

@@ -287,14 +287,7 @@ class LastRow:
                 where=f"feature {self.name}",
                 fix='name each column once, as in LastRow(("gate", "carrier"), Window("-1d"))',
             )
-        if self.default is not None and (
-            not isinstance(self.default, tuple) or len(self.default) != len(self.columns)
-        ):
-            raise DeclarationError(
-                f"default {self.default!r} does not fit columns {self.columns!r}",
-                where=f"feature {self.name}",
-                fix="give one value, or None, for each column",
-            )
+        _check_defaults(self.default, self.columns, f"feature {self.name}")
 
     @property
     def column(self) -> str | None:
@@ -310,6 +303,16 @@ class LastRow:
     def defaults(self) -> tuple[Scalar | None, ...]:
         """What each output is where there is no row, as declared."""
         return (None,) * len(self.columns) if self.default is None else self.default
+
+
+def _check_defaults(default: object, columns: tuple[str, ...], where: str) -> None:
+    fits = isinstance(default, tuple) and len(default) == len(columns)
+    if default is not None and not fits:
+        raise DeclarationError(
+            f"default {default!r} does not fit columns {columns!r}",
+            where=where,
+            fix="give one value, or None, for each column",
+        )
 
 
 Aggregate: TypeAlias = (
@@ -389,6 +392,7 @@ class Lookup:
 
     A null in that row stays null. A row older than `max_age` (t - event_time > max_age) counts as
     absent; `max_age=None` says that the state never expires. Output: `<lookup>__<column>`.
+    `default` gives one value per column (None for null), for where there is no such row.
     """
 
     name: str
@@ -397,6 +401,7 @@ class Lookup:
     columns: tuple[str, ...]
     max_age: str | None
     entity_map: EntityMap = field(default_factory=dict, hash=False)
+    default: tuple[Scalar | None, ...] | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "lookup")
@@ -413,6 +418,12 @@ class Lookup:
                 where=f"lookup {self.name}",
                 fix="name each column once",
             )
+        _check_defaults(self.default, self.columns, f"lookup {self.name}")
+
+    @property
+    def defaults(self) -> tuple[Scalar | None, ...]:
+        """What each output is where there is no row, as declared."""
+        return (None,) * len(self.columns) if self.default is None else self.default
 
     @property
     def spine_entity(self) -> tuple[str, ...]:

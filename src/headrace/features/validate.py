@@ -95,6 +95,7 @@ def _view_types(view: View, shapes: Shapes, spine: Types, known: Types) -> Types
     _check_entity(view.entity, view.spine_entity, shape, spine, where)
     if isinstance(view, Lookup):
         kinds = [shape.column(name, where).output_type for name in view.columns]
+        default_values(view, shape, where)
     else:
         kinds = [
             kind

@@ -6,7 +6,7 @@ from headrace.errors import DeclarationError
 from headrace.features.filters import stored_value
 from headrace.features.rounding import power
 from headrace.features.shapes import TableShape
-from headrace.features.spec import Aggregate, Scalar, Spine
+from headrace.features.spec import Aggregate, Lookup, Scalar, Spine
 
 _FIXED = {
     "rows": pa.int64(),
@@ -24,9 +24,9 @@ def output_types(feature: Aggregate, shape: TableShape, where: str) -> tuple[pa.
 
 
 def default_values(
-    feature: Aggregate, shape: TableShape, where: str = ""
+    feature: Aggregate | Lookup, shape: TableShape, where: str = ""
 ) -> tuple[Scalar | None, ...]:
-    """The declared default of each of `feature.names` as the output has it, None for null.
+    """The declared default of each output of `feature` as the output has it, None for null.
 
     Timestamps are int microseconds; a scaled number takes the way of the stored ones,
     fl(q)/fl(10^d).
@@ -37,8 +37,9 @@ def default_values(
     if all(default is None for default in feature.defaults):
         return feature.defaults
     place = f"{where}, its default" if where else f"feature {feature.name}, its default"
+    op = "" if isinstance(feature, Lookup) else feature.op
     return tuple(
-        None if default is None else _default(feature.op, default, column, shape, place)
+        None if default is None else _default(op, default, column, shape, place)
         for column, default in zip(feature.columns, feature.defaults, strict=True)
     )
 
