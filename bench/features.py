@@ -1,6 +1,6 @@
 """Training frames against Polars, DuckDB and Feast: the same events, moments and answers.
 
-    python -m bench.features [--json] [--scale 1.0] [--repeat 1] [--only NAME] [--limit 900]
+    python -m bench.features [--json] [--scale 1.0] [--repeat 1] [--only NAME] [--peers NAME]
 
 Each side of each case is a process of its own that reads the same tables into memory before the
 clock starts. Peers come in several formulations (`bench/peers/features_*.py`); the fastest counts.
@@ -70,17 +70,20 @@ TESTS = (
 
 
 def measure(
-    scale: float = 1.0, repeat: int = 1, only: str = "", limit: float = 900
+    scale: float = 1.0, repeat: int = 1, only: str = "", limit: float = 900, peers: str = ""
 ) -> Iterator[Comparison]:
     """Every comparison, one test after the other."""
     zero_lag: list[float] = []
     for test in TESTS:
         if only not in test.name:
             continue
-        sized = replace(test, case=test.case.scaled(scale)) if scale != 1 else test
+        chosen = tuple(peer for peer in test.peers if peers in peer)
+        sized = replace(test, peers=chosen)
+        if scale != 1:
+            sized = replace(sized, case=test.case.scaled(scale))
         with TemporaryDirectory(prefix="features-") as folder:
             runs = _runs(sized, Path(folder), repeat, limit)
-        yield from _judged(test, runs)
+        yield from _judged(sized, runs)
         if test.name == ZERO_LAG:
             zero_lag = [run["seconds"] for run in runs["ours"]]
         if test.name == LATE and zero_lag:
@@ -230,9 +233,10 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--only", default="", help="tests whose name holds this")
+    parser.add_argument("--peers", default="", help="peers whose name holds this")
     parser.add_argument("--limit", type=float, default=900, help="seconds for one side")
     args = parser.parse_args()
-    for found in measure(args.scale, args.repeat, args.only, args.limit):
+    for found in measure(args.scale, args.repeat, args.only, args.limit, args.peers):
         if args.json:
             print(found.line(), flush=True)
         else:

@@ -192,7 +192,7 @@ def out_of_core(where: Path, out: Path) -> float:
 
     start = time.perf_counter()
     with training_batches(
-        spine, [view(rich=False)], history, {"events": SHAPE}, memory=1200 * 2**20
+        spine, [view(rich=False)], history, {"events": SHAPE}, memory=600 * 2**20
     ) as frame, pq.ParquetWriter(out.with_suffix(".parquet"), frame.schema) as to:
         for batch in frame:
             to.write_batch(batch)

@@ -274,6 +274,7 @@ class _Frame:
         if flat is None:
             flat = _nothing(shape, self._columns(shape, complete=False))
         host.give(join.table, gather(shape, flat))
+        del flat
         return [found for view in join.views for found in host.columns(view, reasons=reasons)]
 
     def assemble(self, parts: list[tuple[list[str], Spill]]) -> Iterator[pa.RecordBatch]:

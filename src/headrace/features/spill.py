@@ -68,7 +68,7 @@ class Spill:
         if not self.rows[part]:
             return None
         with pa.OSFile(str(self._paths[part])) as file, pa.ipc.open_stream(file) as reader:
-            table = reader.read_all()
+            table = reader.read_all().combine_chunks()  # later, each column would be copied
         self._paths[part].unlink()
         return table
 
