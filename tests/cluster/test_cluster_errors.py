@@ -2,18 +2,20 @@
 
 import os
 import sys
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from headrace.cluster import connect, features, sail, training_frame, versions
+from headrace.cluster import frame as cluster_frame
 from headrace.cluster.messages import letters
 from headrace.cluster.shards import shards_of
 from headrace.errors import DeclarationError, HeadraceError
-from headrace.features import RowTransform
+from headrace.features import FeatureView, Rows, RowTransform, Window
 from headrace.features import training_frame as embedded_frame
-from tests.cluster.kit import differing, numbered, typed
+from tests.cluster.kit import differing, numbered, typed, typed_history
 from tests.features.logs import SHAPES, VIEWS, plain_lists, random_log
 
 LOG = random_log(20)
@@ -93,6 +95,17 @@ def test_a_spine_that_changes_between_readings_is_refused(session):
     spine = still.mapInArrow(renumbered, still.schema)
     with pytest.raises(HeadraceError, match=r"not the same|occurs twice"):
         frame(session, spine=spine, order="number").table()
+
+
+def test_a_tie_that_comes_up_while_the_job_runs_is_refused(monkeypatch, on_sail):
+    """Nobody may settle it by chance: not all columns are there that would decide."""
+    monkeypatch.setattr(cluster_frame, "has_ties", lambda shape, rows: False)
+    row = {**LOG.rows[0], "seq": 1, "known_at": 5, "_deleted": False}
+    log = replace(LOG, rows=(row, {**row, "amount": 7}))
+    history, _ = typed_history(on_sail, log)
+    views = [FeatureView("few", "facts", ("who",), (Rows(Window("-10us")),))]
+    with pytest.raises(HeadraceError, match="came up while the job ran"):
+        training_frame(on_sail, log.spine_table, views, history, SHAPES).table()
 
 
 def test_columns_that_are_missing_or_doubled(on_sail):
