@@ -1,0 +1,194 @@
+"""The online store: `python -m bench.serving [--json] [--scale 1] [--repeat 3] [--no-http]`.
+
+Twenty windowed features of one entity, in process, by `OnlineService.get`, request and all; against
+the budgets and against Feast's in-process path, which is given the values and computes nothing.
+Seconds are those of 100,000 vectors that each take as long as the percentile named. Ingest is one
+process, one transaction for each 50,000 events, fsynced. SQLite holds the same bytes as LMDB.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+
+from bench import feast_env, serving_http
+from bench.features_child import SHAPE, view
+from bench.peers.features_data import Case, events
+from bench.peers.sqlite_store import SqliteStore
+from bench.report import Comparison, compare
+
+CASE = Case(events=1_000_000, spine=1_000, entities=100_000)
+BATCH = 50_000
+VECTORS = 100_000
+BUDGETS = {"typical": 50e-6, "hottest": 1e-3}
+RATE = 200_000
+TYPES = pa.timestamp("us", "UTC")
+
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def rows_of(case):
+    rows = events(case)
+    for name in ("event_time", "known_at"):
+        rows = rows.set_column(rows.column_names.index(name), name, rows[name].cast(TYPES))
+    return rows
+
+
+def ingest(store, rows):
+    """Seconds to apply all rows."""
+    from headrace.online import apply, layout_of
+
+    layout = layout_of((view(rich=False),), {"events": SHAPE}, "declared")
+    start = time.perf_counter()
+    for begin in range(0, rows.num_rows, BATCH):
+        apply(store, layout, "events", rows.slice(begin, BATCH))
+    return time.perf_counter() - start
+
+
+def ingests(rows, repeat):
+    from headrace.online import LmdbStore
+
+    seconds = {"lmdb": [], "sqlite": []}
+    for i in range(repeat):
+        with TemporaryDirectory(prefix="serving-") as folder:
+            lmdb, sqlite = LmdbStore(Path(folder)), SqliteStore(f"{folder}/{i}.sqlite")
+            seconds["lmdb"].append(ingest(lmdb, rows))
+            seconds["sqlite"].append(ingest(sqlite, rows))
+            lmdb.close()
+            sqlite.close()
+    return seconds
+
+
+def timed(service, entities, at):
+    """Seconds of each vector."""
+    found = []
+    for number in entities:
+        request = {"entity": int(number), "asked_at": serving_http.ASKED}
+        start = time.perf_counter()
+        service.get(request, at)
+        found.append(time.perf_counter() - start)
+    return found
+
+
+def feast(folder, store, entities):
+    python, repo = feast_env.python(), folder / f"feast_{store}"
+    repo.mkdir()
+    peers = Path(__file__).parent / "peers"
+    env = feast_env.environment()
+    setup = [python, peers / "feast_http.py", repo, store]
+    subprocess.run([*setup, folder / "values.parquet"], stdout=sys.stderr, env=env, check=True)
+    asked = folder / "asked.json"
+    asked.write_text(json.dumps([int(number) for number in entities]))
+    try:
+        command = [python, peers / "feast_inprocess.py", repo, asked]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=env, check=True)
+    finally:
+        subprocess.run([*setup, "--remove"], stdout=sys.stderr, env=env, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def equal(service, at, entities, answers):
+    """Whether Feast gave the values that ours gives."""
+    for number, theirs in zip(entities, answers, strict=False):
+        request = {"entity": int(number), "asked_at": serving_http.ASKED}
+        ours = service.get(request, at)
+        if {name: theirs.get(name, theirs.get(name.partition("__")[2])) for name in ours} != ours:
+            return False
+    return True
+
+
+def latencies(case, repeat):
+    """Ours against budgets and Feast."""
+    found = []
+    with TemporaryDirectory(prefix="serving-") as name:
+        folder = Path(name)
+        serving_http.prepare(folder, case)
+        service, at = serving_http.service(folder), serving_http.AT
+        asked = events(case)["entity"].to_numpy()
+        numbers, counts = np.unique(asked, return_counts=True)
+        hot = int(numbers[counts.argmax()])
+        chosen = np.random.default_rng(3).choice(numbers, 20_000)
+        sides = {"typical": chosen, "hottest": np.full(2_000, hot)}
+        timed(service, [*chosen[:200], hot], at)
+        runs = {kind: [timed(service, n, at) for _ in range(repeat)] for kind, n in sides.items()}
+        for kind, times in runs.items():
+            for percent in (50, 99):
+                ours = [VECTORS * float(np.percentile(one, percent)) for one in times]
+                goal = 1.0 if percent == 99 else None
+                budget = [VECTORS * BUDGETS[kind]]
+                title = f"{VECTORS:,} vectors of the {kind} entity at p{percent}, in process"
+                peer = f"budget of {BUDGETS[kind] * 1e6:.0f} us"
+                found.append(
+                    compare(title, ours, peer, budget, goal=goal, answers_equal=True, rss_mb=peak())
+                )
+        stores = ["sqlite", *(["redis"] if serving_http.has_redis() else [])]
+        for store in stores:
+            theirs = feast(folder, store, chosen[:500])
+            same = equal(service, at, chosen, theirs["answers"])
+            for percent in (50, 99):
+                ours = [VECTORS * float(np.percentile(one, percent)) for one in runs["typical"]]
+                other = [VECTORS * float(np.percentile(theirs["seconds"], percent))]
+                title = f"{VECTORS:,} vectors of a typical entity at p{percent}, in process"
+                found.append(
+                    compare(
+                        title,
+                        ours,
+                        f"feast in process, {store}",
+                        other,
+                        goal=10.0,
+                        answers_equal=same,
+                        rss_mb=peak(),
+                    )
+                )
+        service.store.close()
+    return found
+
+
+def comparisons(*, scale: float = 1.0, repeat: int = 3, http: bool = True) -> list[Comparison]:
+    case = CASE.scaled(scale)
+    rows = rows_of(case)
+    ingest_s = ingests(rows, repeat)
+    title = f"{case.events:,} events into the embedded store"
+    budget = [case.events / RATE]
+    found = [
+        compare(
+            title, ingest_s["lmdb"], f"budget of {RATE:,} events/s", budget,
+            goal=1.0, answers_equal=True, rss_mb=peak(),
+        ),
+        compare(
+            title, ingest_s["lmdb"], "the same bytes in SQLite", ingest_s["sqlite"],
+            goal=None, answers_equal=True, rss_mb=peak(),
+        ),
+    ]  # fmt: skip
+    found += latencies(case, repeat)
+    if http:
+        found += serving_http.comparisons(repeat=repeat, scale=scale)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The online store.")
+    parser.add_argument("--json", action="store_true", help="only the JSON lines")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0, help="of the number of events (1)")
+    parser.add_argument("--no-http", action="store_true", help="leave out the endpoint")
+    options = parser.parse_args()
+    if options.json:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    given = {"scale": options.scale, "repeat": options.repeat, "http": not options.no_http}
+    for comparison in comparisons(**given):
+        print(comparison.line())
+
+
+if __name__ == "__main__":
+    main()
