@@ -13,6 +13,7 @@ from headrace.features import build_spine, training_frame
 from headrace.models import champion
 from headrace.pipeline import feature_service, served_log
 from headrace.pipeline.endpoint import endpoint
+from headrace.pipeline.serve import materialise_online
 from headrace.pipeline.workshop import Workshop
 from headrace.serving import answer, audit
 from headrace.serving.http import Keys, Limits, create_app
@@ -73,6 +74,33 @@ def test_without_a_moment_it_is_now_and_once_for_all(lines, client):
     assert found["frontier"] == service.frontier()
     iso = client.vectors(GOOD, at="2024-03-10T01:00:00+01:00")
     assert iso == client.vectors(GOOD, at=AT)
+
+
+def test_the_online_store_answers_as_the_tables_do(world, client):
+    pytest.importorskip("lmdb")
+    world.deliver_days()
+    world.publish()
+    asked = [GOOD | {"trip": n, "line": "ABC"[n % 3]} for n in range(30)]
+
+    def vectors(source):
+        made = endpoint(world.pipeline, world.home, keys=Keys(), log_share=0, source=source)
+        with serving(create_app(made)) as client:
+            given = client.vectors(*asked, at=AT)
+            lag = re.findall("lag_seconds{[^}]*} ([0-9.]+)", client.ask("GET", "/metrics")[1])
+            if made.quick:
+                made.service.store.close()
+        return made.quick, given, lag
+
+    assert vectors("auto")[0] is False
+    assert vectors("store")[1][0] == 503
+    materialise_online(world.pipeline, world.home)
+    tables, store = vectors("tables"), vectors("auto")
+    assert (tables[0], store[0]) == (False, True)
+    assert tables[1] == store[1]
+    assert store[2] == ["0.0"] * 3
+    world.deliver("gauges", DAYS[4], world.rows(DAYS[4])["gauges"][:4], "_again")
+    world.publish("gauges")
+    assert sorted(float(one) > 0 for one in vectors("auto")[2]) == [False, False, True]
 
 
 def test_prices_are_read_as_they_are_written(client):
@@ -279,7 +307,7 @@ def test_the_page_and_the_document_need_no_one_else(client):
     assert client.ask("POST", "/v1/vectors", body["example"])[0] == 200
     told = ask["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
     given = client.vectors(GOOD)[1]
-    assert set(told) == set(given)
+    assert set(told) == {*given, "stale"}
     assert set(told["vectors"]["items"]["properties"]) == set(given["vectors"][0])
     assert {"401", "409", "422", "503"} <= set(ask["responses"])
 

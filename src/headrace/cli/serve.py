@@ -59,6 +59,9 @@ def serve(
         str,
         typer.Option(help="`tables`, the online `store`, or `auto`: the store if there is one."),
     ] = "auto",
+    fill: Annotated[
+        bool, typer.Option("--fill", help="Bring the online store up to what is published first.")
+    ] = False,
 ) -> None:
     """Answer requests for features and predictions over HTTP; the page is at /docs.
 
@@ -69,6 +72,8 @@ def serve(
     _require_key(options, host, anonymous=no_api_key)
     named = _pipeline(options)
     with _listening(host, port) as listener:
+        if fill:
+            _fill(named)
         address = listener.getsockname()
         shown = f"[{address[0]}]" if ":" in address[0] else address[0]
         err.print(f"{named.name} on http://{shown}:{address[1]}, page at /docs", highlight=False)
@@ -131,6 +136,13 @@ def _pipeline(options: Options) -> "Pipeline":
     named = options.pipeline
     what = f"no pipeline {named!r}" if named else "there are several pipelines"
     raise DeclarationError(what, fix=f"name one of {', '.join(one.name for one in pipelines)}")
+
+
+def _fill(pipeline: "Pipeline") -> None:
+    from headrace.home import Home
+    from headrace.pipeline.serve import materialise_online
+
+    materialise_online(pipeline, Home.find())
 
 
 def _require_extra() -> None:

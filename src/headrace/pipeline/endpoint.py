@@ -9,7 +9,8 @@ from headrace.errors import DeclarationError, StateError
 from headrace.home import Home
 from headrace.lake.tables import Lake
 from headrace.pipeline.declare import Pipeline
-from headrace.pipeline.serve import feature_service, served_log
+from headrace.pipeline.serve import feature_service, online_service, served_log, store_folder
+from headrace.serving import FeatureService
 from headrace.serving.http import Endpoint, Keys, Lag, Scorer, Service
 
 From: TypeAlias = Literal["auto", "tables", "store"]
@@ -33,6 +34,7 @@ def endpoint(
         name=pipeline.name,
         service=service,
         views=pipeline.views,
+        quick=not isinstance(service, FeatureService),  # the embedded store answers from memory
         keys=keys,
         scorer=Scorer(home, pipeline.model.name),
         log=served_log(pipeline, home, share=log_share) if log_share else None,
@@ -48,7 +50,26 @@ def chosen_service(pipeline: Pipeline, home: Home, source: From) -> Service:
     """
     if source not in SOURCES:
         raise DeclarationError(f"no source {source!r}", fix=f"one of {', '.join(SOURCES)}")
+    if source == "store" or (source == "auto" and _is_filled(pipeline, home)):
+        return online_service(pipeline, home)
     return feature_service(pipeline, home)
+
+
+def _is_filled(pipeline: Pipeline, home: Home) -> bool:
+    """Whether the online store holds something of every table."""
+    from headrace.online import layout_of
+
+    layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
+    if not store_folder(pipeline, home, layout).exists():
+        return False
+    service = online_service(pipeline, home)
+    try:
+        service.frontier()
+    except StateError:
+        return False
+    finally:
+        service.store.close()
+    return True
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from headrace.pipeline.declare import Pipeline
 from headrace.serving import FeatureService, ServedLog
 
 if TYPE_CHECKING:
-    from headrace.online import LmdbStore, OnlineService, Store
+    from headrace.online import Layout, LmdbStore, OnlineService, Store
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,12 @@ def online_store(pipeline: Pipeline, home: Home) -> "LmdbStore":
     from headrace.online import LmdbStore, layout_of
 
     layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
-    return LmdbStore(home.root / "online" / pipeline.name / layout.name)
+    return LmdbStore(store_folder(pipeline, home, layout))
+
+
+def store_folder(pipeline: Pipeline, home: Home, layout: "Layout") -> Path:
+    """Where the embedded store of a layout is, or will be."""
+    return home.root / "online" / pipeline.name / layout.name
 
 
 def materialise_online(pipeline: Pipeline, home: Home, store: "Store | None" = None) -> None:

@@ -90,4 +90,6 @@ class Answers:
     def _answer(self, found: Sequence[Vector], more: Mapping[str, Any]) -> bytes:
         first = found[0]
         about = {"t": first.t, "definition": first.definition, "frontier": dict(first.frontier)}
+        if stale := sorted({view for one in found for view in getattr(one, "stale", ())}):
+            about["stale"] = stale
         return _encode({**about, **more}).encode()

@@ -109,7 +109,9 @@ def _answers(more: Schema) -> dict[int | str, Schema]:
             "additionalProperties": {"type": "integer"},
         },
     }
-    found = _object({**about, **more}, [*about, *more])
+    stale: Schema = {"type": "array", "items": {"type": "string"}}
+    stale["description"] = "Views that are older than they should be; absent if none is."
+    found = _object({**about, **more, "stale": stale}, [*about, *more])
     refusals: dict[int | str, Schema] = {
         status: _content(text, _ERROR) for status, text in _REFUSALS.items()
     }

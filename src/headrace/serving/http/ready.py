@@ -21,7 +21,7 @@ class Readiness:
     def start(self, writer: LogWriter | None) -> None:
         """Begin to load; call it on the event loop."""
         self._writer = writer
-        self._loading = asyncio.create_task(asyncio.to_thread(self._load))
+        self._begin()
 
     async def check(self) -> None:
         """Look whether it can answer now.
@@ -30,7 +30,8 @@ class Readiness:
             StateError: it cannot; why not.
         """
         if self._loading is None or self._loading.done():
-            self._loading = asyncio.create_task(asyncio.to_thread(self._load))
+            self._begin()
+        assert self._loading is not None
         done, _ = await asyncio.wait([self._loading], timeout=0.5)
         if not done:
             raise StateError("features are being loaded", where="serving", fix="wait")
@@ -41,3 +42,9 @@ class Readiness:
                 where="the served log",
                 fix="look at the disk",
             )
+
+    def _begin(self) -> None:
+        task = asyncio.create_task(asyncio.to_thread(self._load))
+        # Looked at once, so that nobody is told of a failure that the next check meets again.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._loading = task
