@@ -3,7 +3,7 @@
 Twenty windowed features of one entity, in process, by `OnlineService.get`, request and all; against
 the budgets and against Feast's in-process path, which is given the values and computes nothing.
 Seconds are those of 100,000 vectors that each take as long as the percentile named. Ingest is one
-process, one transaction for each 50,000 events, fsynced. SQLite holds the same bytes as LMDB.
+process, one transaction for each 100,000 events, fsynced. SQLite holds the same bytes as LMDB.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from bench.peers.sqlite_store import SqliteStore
 from bench.report import Comparison, compare
 
 CASE = Case(events=1_000_000, spine=1_000, entities=100_000)
-BATCH = 50_000
+BATCH = 100_000
 VECTORS = 100_000
 BUDGETS = {"typical": 50e-6, "hottest": 1e-3}
 RATE = 200_000
