@@ -102,3 +102,13 @@ def test_a_bad_row_is_refused_as_in_memory(monkeypatch):
     with pytest.raises(HeadraceError, match="null id"):
         by_parts(broken, broken.history, monkeypatch)
     assert np.all([row["id"] is not None for row in log.rows])
+
+
+@pytest.mark.parametrize("only", ["as of only", "50M"])
+def test_the_benchmark_runs_and_its_answers_are_equal(only):
+    pytest.importorskip("polars", reason="the benchmark's peers are not installed")
+    from bench import features as bench
+
+    found = list(bench.measure(scale=0.0005, only=only))
+    assert found
+    assert all(one.answers_equal for one in found)
