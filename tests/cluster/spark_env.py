@@ -6,7 +6,6 @@ server's workers run on the interpreter that the tests run on, so that they have
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -28,6 +27,8 @@ SETTINGS = {
     "spark.ui.enabled": "false",
 }
 STARTS_WITHIN = 120
+# The server ends when its input does: also when the tests are killed.
+WITH_US = '"$@" & server=$!; read -r _; kill "$server"; wait "$server"'
 
 
 def missing() -> str | None:
@@ -83,8 +84,9 @@ def server(folder: Path, cores: int = 2) -> Iterator[str]:
     log = folder / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*submit, *given, "spark-internal"],
+            ["sh", "-c", WITH_US, "sh", *submit, *given, "spark-internal"],
             env=variables,
+            stdin=subprocess.PIPE,
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=folder,
@@ -94,7 +96,8 @@ def server(folder: Path, cores: int = 2) -> Iterator[str]:
         _wait(process, port, log)
         yield f"sc://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        assert process.stdin is not None
+        process.stdin.close()
         process.wait(30)
 
 
