@@ -1,9 +1,10 @@
 """`python -m bench.streams [--json]`: how fast a stream comes in, and what too fast a one does.
 
-Two comparisons. Events through a broker against the same events as files, which go through the same
-contract and gate: what the stream costs on top. And three times as many events as come through, for
-`--minutes`: the consumer's memory must stay flat, its lag must be shown, and in the end every event
-must be there once. Needs a NATS server with JetStream and, for the first, a Redis server.
+Events through a broker against the same events as files, which go through the same contract and
+gate: what the stream costs on top. A micro-batch in a table that holds many. And three times as
+many events as come through, for `--minutes`: the consumer's memory must stay flat, its lag must be
+shown, and in the end every event must be there once. Needs a NATS server with JetStream and a Redis
+server.
 """
 
 import argparse
@@ -183,6 +184,25 @@ def _one_side(
         return by_stream(root, NatsSubject(name))
 
 
+def commits(count: int) -> Comparison:
+    """A micro-batch of ten events when the table holds `count` of them, and when it holds few."""
+    seconds: list[float] = []
+    events = [event(number) for number in range(10 * count)]
+    with tempfile.TemporaryDirectory() as folder, redis_stream(events) as name:
+        stream = Stream("meter", RedisStream(name), "b", linger="0s", batch_events=10)
+        home = Home(Path(folder) / "home")
+        run_stream(
+            replace(stream, buffer_events=100), table(Path(folder)), home, once=True,
+            on_batch=lambda batch: seconds.append(batch.seconds),
+        )  # fmt: skip
+        found = rows(home)
+    few = max(count // 20, 2)
+    return compare(
+        f"streams: a micro-batch after {count} others", seconds[-few:], "among the first",
+        seconds[1:few], goal=None, answers_equal=found[0] == found[1] == len(events), rss_mb=0,
+    )  # fmt: skip
+
+
 def pressure(minutes: float) -> tuple[Comparison, dict]:
     """Three times the rate at which a consumer keeps up, for a while; then drain and count."""
     with tempfile.TemporaryDirectory() as folder, nats_stream() as name:
@@ -294,6 +314,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=400_000)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--commits", type=int, default=1000)
     parser.add_argument("--consume", help=argparse.SUPPRESS)
     parser.add_argument("--produce", help=argparse.SUPPRESS)
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
@@ -309,6 +330,7 @@ def main() -> None:
         return
     for comparison in intake(given.events, given.repeat):
         print(comparison.line(), flush=True)
+    print(commits(given.commits).line(), flush=True)
     comparison, told = pressure(given.minutes)
     print(comparison.line(), flush=True)
     print(json.dumps(told), file=sys.stderr)

@@ -15,7 +15,7 @@ from headrace.streams import NatsSubject, Stream
 from headrace.streams.spec import check_streams
 from tests.serving.world import TABLES
 from tests.serving.world import World as Lines
-from tests.streams.kit import BROKERS, side, until
+from tests.streams.kit import MOSTLY_NATS, MOSTLY_REDIS, side, until
 
 PIPELINE = """
 from dataclasses import replace
@@ -29,7 +29,7 @@ PIPELINE = replace(
 """
 
 
-@pytest.fixture(params=BROKERS)
+@pytest.fixture
 def project(request, tmp_path):
     made = side(request.param)
     made.create()
@@ -61,6 +61,7 @@ def arrivals(folder: Path, count: int) -> list[bytes]:
     return [json.dumps({name: row[name] for name in names}).encode() for row in rows]
 
 
+@pytest.mark.parametrize("project", MOSTLY_NATS, indirect=True)
 def test_run_and_status(project):
     folder, made = project
     made.send([*arrivals(folder, 20), b"bad"])
@@ -76,6 +77,7 @@ def test_run_and_status(project):
     assert "quarantined" in status["problems"][0]
 
 
+@pytest.mark.parametrize("project", MOSTLY_REDIS, indirect=True)
 def test_sigterm_ends_it_in_order(project):
     folder, made = project
     process = start(folder, "run", "lines", "arrivals")
