@@ -182,8 +182,8 @@ def test_any_world_is_served_as_it_is_trained(seed):
 
 
 @pytest.mark.slow
-def test_a_thousand_worlds_are_served_as_they_are_trained():
-    assert {s: d for s in range(1000, 2000) if (d := differing(s, paths()))} == {}
+def test_two_hundred_worlds_are_served_as_they_are_trained():
+    assert {s: d for s in range(1000, 1200) if (d := differing(s, paths()))} == {}
 
 
 def paths():
