@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 # As pip does, uv believes the certificates that the machine believes, a company's own included.
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: demo test test-all lint types check bench lock screenshots clean
+.PHONY: demo test test-all lint types check bench lock screenshots spark clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED) ## the year of flights, from raw deliveries to a model
@@ -32,6 +32,9 @@ bench: $(INSTALLED) ## every benchmark; renews docs/benchmarks.md
 
 screenshots: $(INSTALLED) ## the pictures in docs/, from a run of its own; needs Chromium
 	$(BIN)/python -m docs.screenshots
+
+spark: $(INSTALLED) ## Spark in an environment of its own, for the tests on it; needs Java 17 or later
+	$(BIN)/python -m tests.cluster.spark_env
 
 lock: $(INSTALLED) ## resolve the lock file anew
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
