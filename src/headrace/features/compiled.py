@@ -39,6 +39,15 @@ def group(codes: Ints, size: int) -> tuple[Ints, Ints]:
 
 
 @_compiled
+def take(values: Ints, rows: Ints) -> Ints:
+    """`values[rows]`, and other threads may run meanwhile."""
+    out = np.empty(len(rows), dtype=np.int64)
+    for i in range(len(rows)):
+        out[i] = values[rows[i]]
+    return out
+
+
+@_compiled
 def find_odd(
     e: Ints, k: Ints, x: Ints, index: Ints, starts: Ints, b: int, first: int, last: int, odd: Bools
 ) -> None:

@@ -93,6 +93,7 @@ class Split:
     moments: Ints  # from when on a regular row counts
     shift: int  # to be added to t before it is compared with the moments
     starts: Ints
+    odd_lo: Ints | None = None  # the first place of each odd row
     _begin: dict[int | None, Ints] = field(default_factory=dict)
     _end: list[Ints] = field(default_factory=list)
     _sums: dict[object, Ints] = field(default_factory=dict)
@@ -234,7 +235,9 @@ class RangeSelection:
         at = source.places
         start = np.maximum(k, e - (self.b - 1))
         over = x if self.a is None else np.minimum(x, e - (self.a - 1))
-        lo = compiled.first_place(at.t, at.starts, codes, start)
+        if self.split.odd_lo is None:
+            self.split.odd_lo = compiled.first_place(at.t, at.starts, codes, start)
+        lo = self.split.odd_lo
         hi = compiled.first_place(at.t, at.starts, codes, over)
         return lo, np.maximum(lo, hi)
 
