@@ -11,10 +11,10 @@ import pytest
 from headrace.cluster import connect, features, sail, training_frame, versions
 from headrace.cluster import frame as cluster_frame
 from headrace.cluster.messages import letters
-from headrace.cluster.shards import shards_of
 from headrace.errors import DeclarationError, HeadraceError
 from headrace.features import FeatureView, Rows, RowTransform, Window
 from headrace.features import training_frame as embedded_frame
+from headrace.features.shards import shards_of
 from tests.cluster.kit import differing, numbered, typed, typed_history
 from tests.features.logs import SHAPES, VIEWS, plain_lists, random_log
 

@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from headrace.cluster.job import OUTPUTS, ROW, SPINE, VERSIONS, Job, Join
 from headrace.cluster.messages import MESSAGE, chunks, letters, of_kind
-from headrace.cluster.shards import shards_of
 from headrace.cluster.versions import gather
 from headrace.errors import HeadraceError
 from headrace.features.arrays import Ints
 from headrace.features.frame import Host
 from headrace.features.resolve import Versions
+from headrace.features.shards import shards_of
 
 
 def send_spine(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from headrace.cluster.job import VERSIONS, Job, Join
 from headrace.cluster.messages import MESSAGE, chunks, letters, of_kind
-from headrace.cluster.shards import shards_of
 from headrace.errors import HeadraceError
 from headrace.features.arrays import Ints, key_ranks, values_of, whole
 from headrace.features.resolve import (
@@ -22,6 +21,7 @@ from headrace.features.resolve import (
     sequences,
 )
 from headrace.features.shapes import TIMESTAMP, TableShape
+from headrace.features.shards import shards_of
 
 # When a version happened, from when it is visible, and when it is superseded.
 MOMENTS = (":e", ":k", ":x")

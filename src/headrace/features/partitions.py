@@ -30,6 +30,7 @@ from headrace.features.resolve import (
     sequences,
 )
 from headrace.features.shapes import Contracts, TableShape, shape_for, shapes_of
+from headrace.features.shards import shards_of
 from headrace.features.spec import FeatureView, Lookup, Mode, RowTransform, View
 from headrace.features.spill import Spill, empty_batch
 
@@ -228,8 +229,6 @@ class _Frame:
 
     def _by_key(self, shape: TableShape, columns: list[str], parts: int) -> Iterator[pa.Table]:
         """The table in parts, all rows of a primary key in one."""
-        from headrace.cluster.shards import shards_of
-
         spill = Spill(self.folder, f"{shape.name}-keys-{len(columns)}", parts)
         for batch in self._read(shape.name, columns):
             keys = shards_of([batch[name] for name in shape.primary_key], parts)
