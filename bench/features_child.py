@@ -5,7 +5,6 @@ tiny run has loaded what is loaded late. The answer is written after the clock h
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -53,8 +52,10 @@ def view(*, rich: bool) -> FeatureView:
     features = []
     for name in WINDOWS:
         window = Window(f"-{name}")
-        for kind in (Count, Sum, Mean, Min, Max, *((Std, Last) if rich else ())):
-            features.append(kind("amount", window, name=f"{kind.__name__.lower()}_{name}"))
+        kinds = (Count, Sum, Mean, Min, Max, *((Std, Last) if rich else ()))
+        features += [
+            kind("amount", window, name=f"{kind.__name__.lower()}_{name}") for kind in kinds
+        ]
         if rich:
             features.append(Distinct("shop", window, name=f"distinct_{name}"))
     return FeatureView("f", "events", ("entity",), tuple(features))
@@ -151,8 +152,14 @@ def main(side: str, what: str, folder: str, out: str) -> None:
         answer = work()
         seconds = time.perf_counter() - start
         feather.write_feather(arrow(answer), out, compression="uncompressed")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mb()
     print(json.dumps({"side": side, "seconds": seconds, "rss_mb": peak}))
+
+
+def peak_mb() -> float:
+    """Of this process alone: `ru_maxrss` would begin with the peak of the one that started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def from_files(where: Path, spine: pa.Table) -> Callable[[], pa.Table]:
@@ -191,9 +198,12 @@ def out_of_core(where: Path, out: Path) -> float:
         return pa.RecordBatchReader.from_batches(schema, (b.select(wanted) for b in batches))
 
     start = time.perf_counter()
-    with training_batches(
-        spine, [view(rich=False)], history, {"events": SHAPE}, memory=600 * 2**20
-    ) as frame, pq.ParquetWriter(out.with_suffix(".parquet"), frame.schema) as to:
+    with (
+        training_batches(
+            spine, [view(rich=False)], history, {"events": SHAPE}, memory=600 * 2**20
+        ) as frame,
+        pq.ParquetWriter(out.with_suffix(".parquet"), frame.schema) as to,
+    ):
         for batch in frame:
             to.write_batch(batch)
     return time.perf_counter() - start
