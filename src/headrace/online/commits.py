@@ -80,13 +80,19 @@ def _bring_up(  # noqa: PLR0917
             meta.write_frontier(writer, table, frontier)
         return 0
     fresh = rows.filter(pc.is_in(rows["_batch"], value_set=pa.array(added, pa.string())))
+    with store.reading() as reader:
+        may_refuse = meta.read_horizon(reader) is not None
     for start in range(0, fresh.num_rows, _ROWS):
         batch = fresh.slice(start, _ROWS)
-        refused = apply(store, layout, table, batch).refused
+        # Rows and claim in one transaction, wherever nothing may be left over.
+        last = start + _ROWS >= fresh.num_rows and not may_refuse
+        claim = frontier if last else None
+        refused = apply(store, layout, table, batch, frontier=claim).refused
         if refused:
             _rebuild(store, layout, table, rows, batch.take(pa.array(refused)))
-    with store.writing() as writer:  # only now is the commit claimed
-        meta.write_frontier(writer, table, frontier)
+    if may_refuse or not fresh.num_rows:
+        with store.writing() as writer:  # only now is the commit claimed
+            meta.write_frontier(writer, table, frontier)
     return int(fresh.num_rows)
 
 
