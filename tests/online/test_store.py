@@ -1,5 +1,7 @@
 """A store answers as the oracle does, bit for bit, and holds the same bytes however it was fed."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from headrace.online import LmdbStore, MemoryStore
 from headrace.online.answers import Compiled
 from headrace.online.plain import Plain
-from tests.features.logs import logs, random_log
+from tests.features.logs import FAR, logs, random_log
 from tests.online.kit import entries, fill, store_differences
 
 COMPILED, PLAIN = Compiled(), Plain()
@@ -51,3 +53,11 @@ def test_lmdb_holds_the_bytes_of_the_reference(tmp_path):
         assert store_differences(log, layout, store, COMPILED) == []
         assert entries(store) == entries(reference)
         store.close()
+
+
+def test_many_events_at_the_last_moment_of_all():
+    log = random_log(1)
+    log = replace(log, rows=tuple({**row, "event_time": FAR} for row in log.rows))
+    store = MemoryStore()
+    layout = fill(log, store, limit=2)
+    assert store_differences(log, layout, store, COMPILED) == []

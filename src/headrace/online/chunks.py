@@ -90,7 +90,8 @@ def halve(e: Ints, piece: Piece, limit: int) -> list[Piece]:
     open_ = [piece]
     while open_:
         one = open_.pop()
-        if one.end - one.begin <= limit or one.level == 0:
+        alone = one.level == 0 or one.start == FURTHEST  # times end there: it holds one moment
+        if one.end - one.begin <= limit or alone:
             found.append(one)
             continue
         middle = one.start + (1 << one.level - 1)
