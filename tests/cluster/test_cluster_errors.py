@@ -1,6 +1,7 @@
 """What goes wrong is said as on the other hosts; what is unsure is refused."""
 
 import os
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -175,3 +176,17 @@ def test_each_planted_error_of_distribution_is_caught(fault, monkeypatch, on_sai
         planted = lambda shape, rows, count, deal=planted: deal(shape, rows, count).astype("int64")
     monkeypatch.setattr(module, name, planted)
     assert wrong(on_sail)
+
+
+def test_a_program_without_a_file_may_connect():
+    """Where there is no main file, the client would take itself for its own doctests and exit."""
+    program = (
+        "from headrace.cluster import connect\n"
+        "from headrace.errors import HeadraceError\n"
+        "try:\n    connect('sc://127.0.0.1:9')\n"
+        "except HeadraceError as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert "nobody answers at 127.0.0.1:9" in done.stdout, done.stderr
