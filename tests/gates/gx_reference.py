@@ -1,8 +1,10 @@
 """Great Expectations' pandas engine, imported once and asked one expectation at a time."""
 
 import os
+import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -17,10 +19,22 @@ from headrace.gates.vocabulary import compile_check
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 
+@contextmanager
+def _as_a_program() -> Iterator[None]:
+    """The library imports PySpark, which exits where the main module has no file: in a worker."""
+    main = sys.modules["__main__"]
+    lacking = not hasattr(main, "__file__")
+    if lacking:
+        main.__file__ = "-c"
+    yield
+    if lacking:
+        del main.__file__
+
+
 @cache
 def _library() -> tuple[Any, Any, Any]:
     """(the library, its expectation classes, a batch definition that takes a frame)."""
-    with warnings.catch_warnings():
+    with _as_a_program(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import great_expectations as gx
         import great_expectations.expectations as classes

@@ -47,7 +47,9 @@ def test_every_partition_is_read_once(world):
     world.side.send([event(900)], 2)
     assert world.run() == 1
     status = world.status()
-    assert (status["events"], status["quarantined"], status["lag"]["events"]) == (304, 3, 0)
+    assert (status["events"], status["lag"]["events"]) == (304, 0)
+    # Equal bytes in one micro-batch, or as one, are a repeat of the first.
+    assert status["quarantined"] + status["repeated"] + status["redelivered"] == 3
     assert sorted(status["position"]) == ["0", "1", "2"]
     assert conserved(status)
 
