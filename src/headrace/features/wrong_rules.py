@@ -232,7 +232,8 @@ def _population_std(case: Case, _: object) -> Answer:
         for f in case.view.features
     )
     found, n = answer(case), answer(replace(case, view=replace(case.view, features=counts)))
-    for name, feature in zip(case.view.outputs, case.view.features, strict=False):
+    for feature in case.view.features:
+        name = f"{case.view.name}__{feature.name}"
         if isinstance(feature, Std) and n[name]:
             spread = found[name] or 0.0
             found[name] = spread * math.sqrt((n[name] - 1) / n[name])

@@ -10,11 +10,9 @@ import pyarrow as pa
 from headrace.contracts.model import Contract
 from headrace.errors import StateError
 from headrace.features import transforms
-from headrace.features.canonical import definition_hashes
 from headrace.features.content import Cell
 from headrace.features.spec import Mode, RowTransform, Spine, View, output_columns
 from headrace.features.validate import validate
-from headrace.files import digest
 from headrace.online import meta, staleness
 from headrace.online.answers import Answerer
 from headrace.online.layout import Layout, layout_of
@@ -22,11 +20,11 @@ from headrace.online.port import Reader, Store
 from headrace.online.staleness import Staleness
 from headrace.online.values import best_answerer, values
 from headrace.online.vector import OnlineVector
-from headrace.serving.request import RequestSchema
+from headrace.serving.vectors import Declared
 
 
 @dataclass
-class OnlineService:
+class OnlineService(Declared):
     """Vectors of `views` for requests that are rows of `spine`; safe to use from several threads.
 
     Args:
@@ -56,20 +54,6 @@ class OnlineService:
     @cached_property
     def layout(self) -> Layout:
         return layout_of(self.views, self.contracts, self.mode)
-
-    @cached_property
-    def schema(self) -> RequestSchema:
-        return RequestSchema(self.spine, self.contracts[self.spine.table])
-
-    @cached_property
-    def definitions(self) -> dict[str, str]:
-        """Definition hashes of the views and the spine, as models and releases record them."""
-        return definition_hashes(self.spine, self.views, self.contracts)
-
-    @cached_property
-    def definition(self) -> str:
-        """One digest of all that gives a vector its meaning: views, spine, mode."""
-        return digest({"definitions": self.definitions, "mode": self.mode})
 
     @cached_property
     def tables(self) -> tuple[str, ...]:

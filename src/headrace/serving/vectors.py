@@ -82,8 +82,31 @@ class _Loaded:
     versions: dict[str, Versions]
 
 
+class Declared:
+    """What a service of vectors is asked for, and what its answers mean, wherever they are from."""
+
+    spine: Spine
+    views: tuple[View, ...]
+    contracts: Mapping[str, Contract]
+    mode: Mode
+
+    @cached_property
+    def schema(self) -> RequestSchema:
+        return RequestSchema(self.spine, self.contracts[self.spine.table])
+
+    @cached_property
+    def definitions(self) -> dict[str, str]:
+        """Definition hashes of the views and the spine, as models and releases record them."""
+        return definition_hashes(self.spine, self.views, self.contracts)
+
+    @cached_property
+    def definition(self) -> str:
+        """One digest of all that gives a vector its meaning: views, spine, mode."""
+        return digest({"definitions": self.definitions, "mode": self.mode})
+
+
 @dataclass
-class FeatureService:
+class FeatureService(Declared):
     """Vectors of `views` for requests that are rows of `spine`; safe to use from several threads.
 
     Raises:
@@ -100,20 +123,6 @@ class FeatureService:
 
     def __post_init__(self) -> None:
         validate(self.views, self.contracts, self.spine)
-
-    @cached_property
-    def schema(self) -> RequestSchema:
-        return RequestSchema(self.spine, self.contracts[self.spine.table])
-
-    @cached_property
-    def definitions(self) -> dict[str, str]:
-        """Definition hashes of the views and the spine, as models and releases record them."""
-        return definition_hashes(self.spine, self.views, self.contracts)
-
-    @cached_property
-    def definition(self) -> str:
-        """One digest of all that gives a vector its meaning: views, spine, mode."""
-        return digest({"definitions": self.definitions, "mode": self.mode})
 
     @cached_property
     def tables(self) -> tuple[str, ...]:
