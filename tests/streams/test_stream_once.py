@@ -1,6 +1,7 @@
 """One stream into one table: each event exactly once, bad ones in quarantine, all accounted for."""
 
 import threading
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -300,7 +301,7 @@ def test_a_reader_that_the_server_forgot_is_made_again(tmp_path):
 
     try:
         made.send([event(n) for n in range(10)])
-        with NatsBroker(made.place) as broker:
+        with closing(NatsBroker(made.place)) as broker:
             broker.seek("", "")
             assert [one.position for one in broker.read("", 5, 0.5)] == ["1", "2", "3", "4", "5"]
             in_nats(forget)

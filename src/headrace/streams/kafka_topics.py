@@ -2,8 +2,7 @@
 
 import os
 from collections import deque
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from headrace.errors import DeclarationError, SourceError
 from headrace.streams.events import Event
@@ -101,17 +100,6 @@ class KafkaBroker:
 
     def close(self) -> None:
         self._consumer.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _at(self, partition: int, offset: int) -> Any:  # noqa: ANN401
         return self._kafka.TopicPartition(self._where.topic, partition, offset)

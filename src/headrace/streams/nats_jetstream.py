@@ -5,8 +5,7 @@ import os
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from headrace.clock import to_us
 from headrace.errors import DeclarationError, SourceError
@@ -203,17 +202,6 @@ class NatsBroker:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _run(self, work: Coroutine[Any, Any, T], timeout: float = 2 * _TIMEOUT) -> T:
         errors, api = self._nats.errors, self._nats.js.errors

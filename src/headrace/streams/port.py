@@ -5,8 +5,7 @@ position is in the ledger, beside the data.
 """
 
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from headrace.errors import SourceError
 from headrace.streams.events import Event
@@ -61,16 +60,9 @@ class Broker(Protocol):
         """Everything up to `last` is published: the broker may show that, and trim if declared."""
         ...
 
-    def close(self) -> None: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def close(self) -> None:
+        """`contextlib.closing` calls it at the end of a `with`."""
+        ...
 
 
 def open_broker(stream: Stream) -> Broker:

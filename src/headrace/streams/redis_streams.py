@@ -2,8 +2,7 @@
 
 import json
 import os
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from headrace.errors import DeclarationError, SourceError
 from headrace.streams.events import Event
@@ -106,17 +105,6 @@ class RedisBroker:
 
     def close(self) -> None:
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _payload(self, fields: dict[bytes, bytes]) -> bytes:
         """The event; of an entry without one, a text that quarantine shows."""

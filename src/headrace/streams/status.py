@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 from headrace.clock import HOUR, now_us
@@ -107,7 +108,7 @@ def _lag(
 ) -> dict[str, Any]:
     """Lag of all lanes together; null where the broker does not answer."""
     try:
-        with connect(stream) as broker:
+        with closing(connect(stream)) as broker:
             waits = [
                 broker.waiting(lane, taken[lane].position if lane in taken else "")
                 for lane in broker.lanes()
