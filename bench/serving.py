@@ -8,7 +8,6 @@ process, one transaction for each 100,000 events, fsynced. SQLite holds the same
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -183,8 +182,6 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of events (1)")
     parser.add_argument("--no-http", action="store_true", help="leave out the endpoint")
     options = parser.parse_args()
-    if options.json:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     given = {"scale": options.scale, "repeat": options.repeat, "http": not options.no_http}
     for comparison in comparisons(**given):
         print(comparison.line())

@@ -11,7 +11,6 @@ Ours logs a tenth of the entities, as `headrace serve` does. The best of Feast's
 
 import argparse
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -283,8 +282,6 @@ def main() -> None:
     if options.serve:
         serve(*options.serve)
         return
-    if options.json:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     given = {name: getattr(options, name) for name in ("repeat", "seconds", "scale")}
     for comparison in comparisons(**given):
         print(comparison.line())
