@@ -192,7 +192,7 @@ def out_of_core(where: Path, out: Path) -> float:
 
     def history(_: str, columns: list[str]) -> pa.RecordBatchReader:
         wanted = [*columns, *OWN]
-        file = pq.ParquetFile(where / "events.parquet")
+        file = pq.ParquetFile(where / "events.parquet", pre_buffer=False)
         schema = pa.schema([file.schema_arrow.field(name) for name in wanted])
         batches = file.iter_batches(batch_size=250_000, columns=wanted)
         return pa.RecordBatchReader.from_batches(schema, (b.select(wanted) for b in batches))

@@ -1,5 +1,6 @@
 """The compiled kernel equals the oracle and the numpy kernel, bit for bit."""
 
+import gc
 import subprocess
 import sys
 
@@ -30,6 +31,8 @@ from headrace.features import (
     ranges,
     training_frame,
 )
+from headrace.features.kernel import Joined
+from headrace.features.resolve import Versions
 from tests.features.logs import all_differences, logs, random_log
 
 pytest.importorskip("numba", reason="numba is not installed: pip install headrace[fast]")
@@ -189,3 +192,17 @@ training_frame(log.spine_table, VIEWS, log.history, SHAPES, log.mode)
 assert "numba" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("kernel", ["numpy", "compiled"])
+def test_a_frame_leaves_nothing_for_the_garbage_collector(kernel, monkeypatch):
+    """Out of core, what waits for the collector is a part's memory once more."""
+    facts, spine = big_log(1, late=0.1, corrected=0.1)
+    gc.collect()
+    gc.disable()
+    try:
+        frame(facts, spine, kernel, monkeypatch)
+        left = [one for one in gc.get_objects() if isinstance(one, Joined | Versions)]
+    finally:
+        gc.enable()
+    assert left == []

@@ -230,7 +230,9 @@ class Host:
         if self.uses[entity] <= 0:
             self._places.pop(view.spine_entity, None)
         if self.uses[join] <= 0:
-            self._joined.pop((view.table, view.entity, view.spine_entity), None)
+            joined = self._joined.pop((view.table, view.entity, view.spine_entity), None)
+            if joined is not None:
+                joined.forget()
 
     def give(self, table: str, versions: Versions) -> None:
         """Versions that are resolved already; the history is not asked for this table."""

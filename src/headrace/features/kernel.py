@@ -169,6 +169,13 @@ class Joined:
     def x(self) -> Ints:
         return self.versions.x[self.index]
 
+    def forget(self) -> None:
+        """Let go of what was kept for other features, which refers back to this: memory is free now
+        rather than when the garbage collector comes.
+        """
+        self._selections.clear()
+        self._kept.clear()
+
     def _at(self, what: str, key: int | None, moments: Callable[[], Ints]) -> Ints:
         if (what, key) not in self._ends:
             self._ends[what, key] = self.places.at(self.codes, moments())

@@ -260,6 +260,8 @@ class _Frame:
             for start, end in zip(chunks[:-1].tolist(), chunks[1:].tolist(), strict=True):
                 out.append(part, table.slice(start, end - start))
                 out.flush(part)  # a batch on disk is what one chunk of the spine needs
+            del columns, table, spine, rows
+            pa.default_memory_pool().release_unused()
             self.say(f"parts of {', '.join(v.name for v in join.views)} computed", part + 1,
                      spill.parts)  # fmt: skip
         out.close()
@@ -272,8 +274,10 @@ class _Frame:
         host = Host.over(spine, join.views, _no_history, self.contracts, self.mode)
         if flat is None:
             flat = _nothing(shape, self._columns(shape, complete=False))
-        host.give(join.table, gather(shape, flat))
-        del flat
+        versions = gather(shape, flat)
+        versions.table = versions.table.select(self.needed[join.table])  # keys have done their work
+        host.give(join.table, versions)
+        del flat, versions
         return [found for view in join.views for found in host.columns(view, reasons=reasons)]
 
     def assemble(self, parts: list[tuple[list[str], Spill]]) -> Iterator[pa.RecordBatch]:
@@ -325,6 +329,7 @@ def gather(shape: TableShape, flat: pa.Table) -> Versions:
     e, k, x = (np.asarray(values_of(flat[name]).data, dtype=np.int64) for name in _MOMENTS)
     keys = key_ranks([flat[name] for name in shape.primary_key]) if len(e) else e
     order = event_order(e, sequences(shape, flat), keys)
+    k = e if np.array_equal(k, e) else k
     if np.array_equal(order, np.arange(len(e))):
         return Versions(shape, flat.drop_columns(_MOMENTS), order, e, k, x)
     return Versions(shape, flat.drop_columns(_MOMENTS), order, e[order], k[order], x[order])

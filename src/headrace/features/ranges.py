@@ -86,7 +86,7 @@ class Kept:
 class Split:
     """`rows` are the regular ones, `odd` the others, as rows of what is kept; None for all."""
 
-    kept: Kept
+    places: Places
     rows: Ints | None
     odd: Ints
     e: Ints
@@ -108,10 +108,6 @@ class Split:
     def of(self, values: Any) -> Any:  # noqa: ANN401
         """The regular ones of an array over what is kept."""
         return values if self.rows is None else values[self.rows]
-
-    @property
-    def places(self) -> Places:
-        return self.kept.source.places
 
     @property
     def end(self) -> Ints:
@@ -162,7 +158,7 @@ def split(kept: Kept, b: int) -> Split:
 
     source, e = kept.source, kept.e
     if source.on_time and b <= 1:  # a window that ends at t starts to count a version after it
-        return Split(kept, None, np.zeros(0, dtype=np.int64), e, e, b - 1, kept.starts)
+        return Split(source.places, None, np.zeros(0, dtype=np.int64), e, e, b - 1, kept.starts)
     k, x = source.versions.k, source.versions.x
     index = cast("Ints", kept.of(source.index))
     mask = np.zeros(len(e), dtype=np.bool_)
@@ -172,7 +168,7 @@ def split(kept: Kept, b: int) -> Split:
         lambda first, last: compiled.find_odd(e, k, x, index, kept.starts, b, first, last, mask),
     )
     rows, odd, e, moments, starts = compiled.part(e, k, index, kept.starts, b, mask)
-    return Split(kept, rows if odd.size else None, odd, e, moments, 0, starts)
+    return Split(source.places, rows if odd.size else None, odd, e, moments, 0, starts)
 
 
 def spread(starts: Ints, places: Ints, work: Callable[[int, int], object]) -> list[Any]:
