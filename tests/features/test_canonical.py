@@ -1,6 +1,7 @@
 """Equal meaning, equal hash; another meaning, another hash, and the difference in words."""
 
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
 import pyarrow as pa
@@ -251,6 +252,67 @@ def test_a_calendar_feature_is_bound_to_its_zone_and_the_zone_table(monkeypatch)
     before = hashed(new_york)
     monkeypatch.setattr("headrace.zones.zones_hash", lambda: "another release")
     assert hashed(new_york) != before
+
+
+def adding(number):
+    def add(column):
+        return pc.add(column, number)
+
+    return add
+
+
+def scaled_by(factor):
+    def decorate(fn):
+        @wraps(fn)
+        def scaled(column):
+            return pc.multiply(fn(column), factor)
+
+        return scaled
+
+    return decorate
+
+
+ONE, TWO = adding(1), adding(2)
+DOWN, UP = (lambda column: pc.subtract(column, LIMIT)), (lambda column: pc.add(column, LIMIT + 1))
+
+
+def adds_twice(column):
+    return TWO(ONE(column))
+
+
+def down_and_up(column):
+    return UP(DOWN(column))
+
+
+@scaled_by(2)
+def doubled(column):
+    return column
+
+
+@pytest.mark.parametrize(
+    ("fn", "change"),
+    [
+        (adds_twice, {"TWO": adding(3)}),
+        (adds_twice, {"ONE": TWO, "TWO": ONE}),
+        (down_and_up, {"UP": lambda column: pc.add(column, LIMIT + 2)}),
+        (down_and_up, {"UP": DOWN, "DOWN": UP}),
+    ],
+)
+def test_functions_of_one_name_are_told_apart(fn, change, monkeypatch):
+    """What a factory made twice, and two lambdas, have the same qualified name."""
+    before = hashed(RowTransform("r", ("n",), fn, "int64"))
+    for name, value in change.items():
+        monkeypatch.setitem(fn.__globals__, name, value)
+    assert hashed(RowTransform("r", ("n",), fn, "int64")) != before
+
+
+def test_what_a_decorator_does_is_part_of_the_code():
+    """`wraps` shows the function within as the source of the one around it."""
+    before = hashed(RowTransform("r", ("n",), doubled, "int64"))
+    assert hashed(RowTransform("r", ("n",), scaled_by(3)(doubled.__wrapped__), "int64")) != before
+    code = canonical(RowTransform("r", ("n",), doubled, "int64"), SHAPES)["code"]
+    name = f"{doubled.__module__}.doubled"
+    assert code[name] != code[f"{name}#2"]
 
 
 TABLE = {"a": 1}

@@ -9,7 +9,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from headrace.clock import duration
 from headrace.errors import DeclarationError
@@ -157,7 +157,7 @@ def _label(label: Label, shape: TableShape) -> dict[str, Any]:
 
 def _transform(transform: RowTransform) -> dict[str, Any]:
     parts: dict[str, Any] = {}
-    _collect(transform.fn, parts, f"row transform {transform.name}")
+    _collect(transform.fn, parts, {}, f"row transform {transform.name}")
     return {
         "type": "transform",
         "name": transform.name,
@@ -167,30 +167,55 @@ def _transform(transform: RowTransform) -> dict[str, Any]:
     }
 
 
-def _collect(fn: Callable[..., Any], parts: dict[str, Any], where: str) -> None:
-    """The source of `fn` and of what it calls in its own project; names of what lies outside."""
-    name = f"{fn.__module__}.{fn.__qualname__}" if isinstance(fn, FunctionType) else repr(fn)
-    if name in parts:
-        return
+# The name in the form of every function met so far.
+Met: TypeAlias = dict[FunctionType, str]
+
+
+def _collect(fn: Callable[..., Any], parts: dict[str, Any], met: Met, where: str) -> str:
+    """The source of `fn` and of what it calls in its own project; names of what lies outside.
+
+    Returns the name of `fn` in the form. Functions of one name (two lambdas, what a factory made
+    twice, a decorated function and the one within) are told apart by a number.
+    """
     if not isinstance(fn, FunctionType):
         raise DeclarationError(
-            f"{name} has no source to hash", where=where, fix="use a function written in a module"
+            f"{fn!r} has no source to hash", where=where, fix="use a function written in a module"
         )
+    if fn in met:
+        return met[fn]
+    name = f"{fn.__module__}.{fn.__qualname__}"
+    same = sum(other.partition("#")[0] == name for other in met.values())
+    name = f"{name}#{same + 1}" if same else name
+    met[fn] = name
     try:
-        source = textwrap.dedent(inspect.getsource(fn))
+        source = textwrap.dedent(inspect.getsource(fn.__code__))  # not of what a decorator wraps
     except OSError as error:
         raise DeclarationError(
             f"the source of {name} cannot be read",
             where=where,
             fix="define the function in a module file, not in a shell",
         ) from error
-    parts[name] = sha256(source.encode())
+    parts[name] = sha256((source + _place_in(source, fn)).encode())
     for variable, value in sorted(_surroundings(fn).items()):
-        _collect_value(f"{name}:{variable}", value, fn, parts, where)
+        known_as = _collect_value(f"{name}:{variable}", value, fn, parts, met, where)
+        if known_as and known_as.rpartition(".")[2] != variable:
+            parts[f"{name}:{variable}"] = known_as
     if "headrace.zones" in str(sorted(parts)):
         from headrace.zones import zones_hash
 
         parts["time zones"] = zones_hash()
+    return name
+
+
+def _place_in(source: str, fn: FunctionType) -> str:
+    """Where a lambda begins: its source is the whole statement, with what other lambdas are in it.
+
+    Nothing where it is the only one.
+    """
+    if fn.__name__ != "<lambda>" or source.count("lambda") < 2:
+        return ""
+    columns = [column for *_, column, _ in fn.__code__.co_positions() if column]
+    return f"@{min(columns, default=0)}"
 
 
 def _surroundings(fn: FunctionType) -> dict[str, object]:
@@ -208,9 +233,10 @@ def _names_in(code: CodeType) -> set[str]:
     return set(code.co_names).union(*map(_names_in, inner))
 
 
-def _collect_value(
-    name: str, value: object, fn: FunctionType, parts: dict[str, Any], where: str
-) -> None:
+def _collect_value(  # noqa: PLR0917
+    name: str, value: object, fn: FunctionType, parts: dict[str, Any], met: Met, where: str
+) -> str | None:
+    """Into `parts`, what a variable holds; the name of a function or class that it holds."""
     if isinstance(value, ModuleType) and _is_own(value.__name__, fn):
         raise DeclarationError(
             f"it reads from the module {value.__name__}, whose contents are not part of its form",
@@ -221,11 +247,13 @@ def _collect_value(
         parts[name] = f"module {value.__name__}"
         parts[value.__name__] = "module"
     elif isinstance(value, FunctionType) and _belongs(value, fn):
-        _collect(value, parts, where)
+        return _collect(value, parts, met, where)
     elif isinstance(value, type) and _is_own(value.__module__, fn):
         parts[name] = sha256(textwrap.dedent(inspect.getsource(value)).encode())
     elif isinstance(value, FunctionType | type):
-        parts[f"{value.__module__}.{value.__qualname__}"] = "outside"
+        outside = f"{value.__module__}.{value.__qualname__}"
+        parts[outside] = "outside"
+        return outside
     elif isinstance(value, CodeType) or not _is_constant(value):
         raise DeclarationError(
             f"it uses {name.rpartition(':')[2]!r}, whose form is not fixed: {type(value).__name__}",
@@ -234,6 +262,7 @@ def _collect_value(
         )
     else:
         parts[name] = repr(value)
+    return None
 
 
 def _belongs(value: FunctionType, fn: FunctionType) -> bool:
