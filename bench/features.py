@@ -207,7 +207,10 @@ def _judged(test: Test, runs: dict[str, list[Run]]) -> Iterator[Comparison]:
         goal = test.goal(peer) if peer in best or peer == "duckdb window" else None
         lost = max(run.get("rows_lost", 0) for run in runs[peer])
         called = f"{peer}, {lost} rows lost" if lost else peer
-        equal = all(run["differences"] == [] for run in runs[peer])
+        differ = sorted({name for run in runs[peer] for name in run["differences"]})
+        if differ:
+            print(f"{test.name}: {peer} differs in {', '.join(differ)}", file=sys.stderr)
+        equal = not differ
         yield _compared(test.name, runs["ours"], called, seconds, goal, equal=equal)
 
 

@@ -134,7 +134,7 @@ def searched(
     order = events.select(key=packed(events, 0), v=pl.col(V)).sort("key", maintain_order=True)
     key, v = order["key"], order["v"]
     zero = pl.Series([0], dtype=pl.Int64)
-    running_sum = zero.append(v.cum_sum())
+    running_sum = pl.concat([zero, v.cum_sum()])
     known = spine[E].is_in(codes.implode())
     hi = key.search_sorted(packed(spine, 0), side="left").cast(pl.Int64)
     found = spine.select("row")
@@ -150,11 +150,12 @@ def searched(
         columns[f"count_{name}"] = hi - lo
         columns[f"sum_{name}"] = running_sum.gather(hi) - running_sum.gather(lo)
     if rich:
-        squares = zero.append((v * v).cum_sum())
+        squares = pl.concat([zero, (v * v).cum_sum()])
         for name, lo in ends.items():
-            n, s = columns[f"count_{name}"], columns[f"sum_{name}"].cast(pl.Float64)
-            square = (squares.gather(hi) - squares.gather(lo)).cast(pl.Float64)
-            columns[f"std_{name}"] = ((square - s * s / n) / (n - 1)).sqrt()
+            n, s = columns[f"count_{name}"], columns[f"sum_{name}"]
+            square = squares.gather(hi) - squares.gather(lo)
+            # In integers, or equal amounts deviate by the rounding of their squares.
+            columns[f"std_{name}"] = ((n * square - s * s) / (n * (n - 1))).sqrt()
             some = (n > 0).cast(pl.Int64)
             columns[f"last_{name}"] = v.gather((hi - 1) * some)
     columns |= _powers(v, hi, ends)
