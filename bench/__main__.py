@@ -1,32 +1,23 @@
-"""Every benchmark; renews `docs/benchmarks.md`: `python -m bench [--repeat 3]`."""
+"""Every benchmark, or those named; renews `docs/benchmarks.md`: `python -m bench [NAME ...]`."""
 
 import argparse
-import os
-import platform
-from importlib.metadata import version
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import year
+from bench import cluster, features, serving, streams, year
+from bench.page import renew, section, table
 from bench.report import Comparison
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-PACKAGES = ("duckdb", "polars", "pyarrow", "lightgbm", "pyiceberg", "dagster")
-HEAD = """# Benchmarks
-
-Written by `make bench`; `python -m bench.year` runs the year alone, `--json` gives only the lines.
-`ratio` is the peer's time over ours: more is better, and 0.333 means that we take three times as
-long. A goal is met if the ratio is reached and the answers are equal.
-
-{machine}
-
-## The year from deliveries to model
-
-Ours: `ingest` of every table, the views, the release, the model, and then the monitors, which no
-peer has and which are timed apart, in a process of its own with an empty home. Peers: scripts
-written by hand in Polars and in DuckDB (`bench/peers`, with notes on what was tried), of which
-the faster one counts. Both read the same deliveries from the same folder, feed and database: 367
-different files, 730 days of two feeds, 3 tables. Imports are done before the clock starts, the
-files are in the page cache, the sides run in turn, and each time is the median of {repeat}.
+YEAR = """
+`python -m bench.year`. Ours: `ingest` of every table, the views, the release, the model, and then
+the monitors, which no peer has and which are timed apart, in a process of its own with an empty
+home. Peers: scripts written by hand in Polars and in DuckDB (`bench/peers`, with notes on what was
+tried), of which the faster one counts. Both read the same deliveries from the same folder, feed and
+database: 367 different files, 730 days of two feeds, 3 tables. Imports are done before the clock
+starts, the files are in the page cache, the sides run in turn, and each time is the median of
+{repeat}.
 
 The same duty is: every delivery read with its sha256; every row with its file and line; the times
 of the contracts, the 717 flights without a stated delay and the cancelled ones among them; some 40
@@ -44,9 +35,8 @@ that a crash at any moment loses nothing; verdicts with reasons and failing rows
 a table; views that are renewed by the day; content hash and manifest; metrics by segment with
 bootstrap intervals, the stand against the champion. Both use two cores, Polars by threads, ours by
 a second process that judges deliveries; memory and processor time are of all processes together.
-
-{table}
-
+"""
+BREAKDOWN = """
 Where the time goes, in seconds of the run that was disturbed least. Lines marked `own thread` run
 beside the others and add up to nothing. `dagster` is the same year through `headrace run`; `one
 more day` is a day's ingest, views, release, model and monitors after all days before it, and fails
@@ -55,66 +45,85 @@ if another day changes or more than one row in fifty is computed again.
 ```
 {told}
 ```
-
-The lines:
-
-```json
-{lines}
-```
 """
+FEATURES = """
+`python -m bench.features`. A training frame in memory, of tables in memory, each side in its own
+form and in a process of its own; the medians of {repeat}. Peers come in several formulations
+(`bench/peers/features_*.py`): the goal stands where the kind's best one is, and at DuckDB's window
+functions. A peer that takes longer than 15 minutes is stopped and left out. Feast has an
+environment of its own; rows that it lost are counted, and the others compared. Out of core, events
+come from Parquet and the frame goes to Parquet, under a limit of memory. Equal answers: to 1e-14 of
+their size, spreads to 1e-6, since peers add floats.
+"""
+SERVING = """
+`python -m bench.serving`. Twenty windowed features of an entity, computed as they are asked for; in
+process, times are those of 100,000 vectors that each take as long as the percentile named. Feast is
+given the values in its store and computes nothing. Ingest is one process and one transaction for
+each 100,000 events, fsynced. Over HTTP, every side has one worker and the same load; the bare
+endpoint answers with a constant of the same bytes. The medians of {repeat}.
+"""
+STREAMS = """
+`python -m bench.streams`. A micro-batch goes through the same landing, contract, gate and commit as
+a file. Then three times as many events as come through, for ten minutes: the equality of answers
+there says that nothing was lost or doubled, that the lag was shown, and that the consumer's memory
+in the second half was at most 1.15 times the first half's.
+"""
+CLUSTER = """
+`python -m bench.cluster`. The same frame on the embedded host, on Sail and on Spark, Parquet in and
+Parquet out, all on one machine: what the way over a cluster costs, not what many machines gain.
+"""
+Made = tuple[str, list[Comparison]]
+
+
+def of_year(repeat: int) -> Made:
+    found = year.measure(repeat)
+    told = year.told(found)
+    print(told)
+    disturbed = [peer for peer in year.PEERS if found.disturbed(peer)]
+    rows = [*year.warnings(found), "", *table(found.comparisons, disturbed)]
+    intro = YEAR.format(columns=found.columns, repeat=repeat)
+    breakdown = BREAKDOWN.format(told=told)
+    return section(intro, rows, breakdown, found.comparisons), found.comparisons
+
+
+def of_streams(repeat: int) -> Made:
+    found, told = streams.measure(repeat)
+    rest = f"Under three times the rate:\n\n```json\n{json.dumps(told)}\n```"
+    return section(STREAMS, table(found), rest, found), found
+
+
+def plain(intro: str, measure: Callable[[int], Iterator[Comparison] | list[Comparison]]):
+    def make(repeat: int) -> Made:
+        found = list(measure(repeat))
+        return section(intro.format(repeat=repeat), table(found), "", found), found
+
+    return make
+
+
+SECTIONS: dict[str, tuple[str, Callable[[int], Made]]] = {
+    "year": ("The year from deliveries to model", of_year),
+    "features": ("Features", plain(FEATURES, lambda n: features.measure(repeat=n))),
+    "serving": ("Serving", plain(SERVING, lambda n: serving.comparisons(repeat=n))),
+    "streams": ("Streams", of_streams),
+    "cluster": ("Cluster", plain(CLUSTER, lambda n: cluster.comparisons(repeat=n))),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Run every benchmark and renew the page.")
+    parser = argparse.ArgumentParser(description="Run benchmarks and renew their page.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(SECTIONS)} (all)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side (3)")
-    repeat = parser.parse_args().repeat
-    measured = year.measure(repeat)
-    PAGE.write_text(page(measured, repeat))
-    print(year.told(measured))
-    for comparison in measured.comparisons:
-        print(comparison.line())
-
-
-def page(measured: year.Year, repeat: int) -> str:
-    return HEAD.format(
-        machine=machine(),
-        columns=measured.columns,
-        repeat=repeat,
-        table="\n".join([*year.warnings(measured), "", *table(measured)]).strip(),
-        told=year.told(measured),
-        lines="\n".join(one.line() for one in measured.comparisons),
-    )
-
-
-def table(measured: year.Year) -> list[str]:
-    rows = [
-        "| what | ours | peer | its time | ratio | goal | met | answers equal | our peak |",
-        "| --- | ---: | --- | ---: | ---: | ---: | --- | --- | ---: |",
-    ]
-    for one in measured.comparisons:
-        goal = "" if one.goal is None else f"{one.goal:.3f}"
-        rows.append(
-            f"| {one.name} | {one.ours_s:.1f} s | {one.peer} | {one.peer_s:.1f} s "
-            f"| {one.ratio:.3f} | {goal} | {met(measured, one)} "
-            f"| {'yes' if one.answers_equal else 'no'} | {one.rss_mb} MB |"
-        )
-    return rows
-
-
-def met(measured: year.Year, one: Comparison) -> str:
-    if one.goal is None:
-        return ""
-    if measured.disturbed(one.peer):
-        return "undecided"
-    return "yes" if one.met else "no"
-
-
-def machine() -> str:
-    cores = os.cpu_count()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    python = platform.python_version()
-    return f"Machine: {cores} cores, {memory:.0f} GB, Python {python}; {packages}."
+    given = parser.parse_args()
+    if unknown := set(given.names) - set(SECTIONS):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    titles = [title for title, _ in SECTIONS.values()]
+    for name in given.names or SECTIONS:
+        title, make = SECTIONS[name]
+        body, found = make(given.repeat)
+        # At once: the next one may take half an hour.
+        PAGE.write_text(renew(PAGE.read_text(), titles, {title: body}))
+        for comparison in found:
+            print(comparison.line(), flush=True)
 
 
 if __name__ == "__main__":

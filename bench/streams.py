@@ -308,6 +308,14 @@ def _consume(name: str, root: Path) -> None:
     run_stream(stream, table(root), Home(root / "home"), stop=stop)
 
 
+def measure(
+    repeat: int = 3, events: int = 400_000, number: int = 1000, minutes: float = 10
+) -> tuple[list[Comparison], dict]:
+    """All comparisons, and what was seen under pressure."""
+    pressed, told = pressure(minutes)
+    return [*intake(events, repeat), commits(number), pressed], told
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON line a comparison")
@@ -328,11 +336,9 @@ def main() -> None:
     if given.produce:
         print(asyncio.run(_produce(given.produce, given.first, given.rate, given.seconds)))
         return
-    for comparison in intake(given.events, given.repeat):
-        print(comparison.line(), flush=True)
-    print(commits(given.commits).line(), flush=True)
-    comparison, told = pressure(given.minutes)
-    print(comparison.line(), flush=True)
+    found, told = measure(given.repeat, given.events, given.commits, given.minutes)
+    for comparison in found:
+        print(comparison.line())
     print(json.dumps(told), file=sys.stderr)
 
 
