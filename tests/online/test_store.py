@@ -61,3 +61,15 @@ def test_many_events_at_the_last_moment_of_all():
     store = MemoryStore()
     layout = fill(log, store, limit=2)
     assert store_differences(log, layout, store, COMPILED) == []
+
+
+def test_a_state_from_the_first_moment_of_all_has_expired_at_the_last():
+    """The age between them is 2^63, which int64 does not hold."""
+    log = random_log(1)
+    rows = tuple({**row, "event_time": -FAR, "known_at": 0, "committed_at": 0} for row in log.rows)
+    spine = tuple({**row, "t": FAR} for row in log.spine)
+    log = replace(log, rows=rows, spine=spine)
+    store = MemoryStore()
+    layout = fill(log, store)
+    assert store_differences(log, layout, store, COMPILED) == []
+    assert store_differences(log, layout, store, PLAIN) == []

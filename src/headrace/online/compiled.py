@@ -176,7 +176,7 @@ def answer(
                         break
             if winner < 0:
                 continue
-            if op == _STATE and line[_AGE] >= 0 and t - e[winner] > line[_AGE]:
+            if op == _STATE and line[_AGE] >= 0 and e[winner] < t - line[_AGE]:
                 continue
             if not records[winner, _FLAGS + line[_VALID_WORD]] & line[_VALID_MASK]:
                 state[f] = NULL
