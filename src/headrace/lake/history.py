@@ -1,6 +1,7 @@
 """The history of a table: its published rows with the commit time each became visible at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -12,8 +13,10 @@ from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.ledger import Ledger
 from headrace.lake.tables import Lake
+from headrace.sql import ident
 
 PROVENANCE = ("event_time", "known_at", "_batch", "_line")
+_COMMITS = pa.schema([("_batch", pa.string()), ("at", pa.int64())])
 
 
 def history(
@@ -45,15 +48,83 @@ def history(
     moments = pa.array(list(times.values()), pa.int64())
     positions = pc.index_in(rows.column("_batch"), value_set=batches)
     committed = moments.take(positions.combine_chunks())
-    earlier = {
-        path: moment
-        for batch, shown in published.items()
-        for path, moment in shown.items()
-        if moment < times.get(batch, moment) and Path(path).exists()
-    }
+    earlier = _earlier(published, times)
     if earlier:
         committed = _first_commits(rows, committed, earlier)
     return rows.append_column("committed_at", committed)
+
+
+def history_batches(
+    home: Home,
+    table_name: str,
+    columns: Sequence[str],
+    *,
+    snapshot_id: int,
+    files: Sequence[str] | None = None,
+    keys: pa.Table | None = None,
+    rows: int = 100_000,
+) -> Iterator[pa.Table]:
+    """The rows of `history` in any order and out of core, at most `rows` at a time, maybe none.
+
+    Args:
+        home: where the state lives.
+        table_name: a published table.
+        columns: contract columns wanted, besides the ones that always come.
+        snapshot_id: a state of the table.
+        files: read only these published paths of it.
+        keys: read only rows that agree with one of these, by columns of the same names.
+        rows: the most rows of a batch.
+
+    Raises:
+        StateError: nothing was published, or a column or the snapshot is unknown.
+    """
+    lake = Lake(home)
+    wanted = [*dict.fromkeys(c for c in columns if c not in PROVENANCE), *PROVENANCE]
+    with Ledger(home) as ledger:
+        published = ledger.publications(table_name)
+    times = _commit_times(lake, table_name, snapshot_id, published, files)
+    earlier = _earlier(published, times)
+    with closing(duckdb.connect()) as db:
+        db.execute("SET TimeZone = 'UTC'")
+        db.execute("SET preserve_insertion_order = false")
+        named = {"_batch": list(times), "at": list(times.values())}
+        db.register("commits", pa.table(named, schema=_COMMITS))
+        shown = "SELECT NULL::VARCHAR AS _batch, NULL::BIGINT AS _line, NULL::BIGINT AS at"
+        if earlier:
+            db.register("shown", pa.table({"path": list(earlier), "at": list(earlier.values())}))
+            shown = (
+                "SELECT _batch, _line, min(shown.at) AS at"
+                " FROM read_parquet(getvariable('paths'), filename = 'path')"
+                " JOIN shown USING (path) GROUP BY ALL"
+            )
+            db.execute("SET VARIABLE paths = ?", [list(earlier)])
+        only = ""
+        if keys is not None:
+            db.register("keys", keys)
+            only = f" SEMI JOIN keys USING ({', '.join(map(ident, keys.column_names))})"
+        found = db.sql(
+            f"SELECT rows.*, least(commits.at, first.at) AS committed_at"  # noqa: S608
+            f" FROM {lake.relation(table_name, wanted, snapshot_id, files=files)} AS rows"
+            f"{only} JOIN commits USING (_batch) LEFT JOIN ({shown}) AS first USING (_batch, _line)"
+        )
+        reader, empty = found.to_arrow_reader(rows), True
+        for batch in reader:
+            empty = False
+            yield pa.Table.from_batches([batch])
+        if empty:
+            yield reader.schema.empty_table()
+
+
+def _earlier(
+    published: Mapping[str, Mapping[str, int]], times: Mapping[str, int]
+) -> dict[str, int]:
+    """Paths by which batches were shown before they were judged again, and since when."""
+    return {
+        path: moment
+        for batch, moments in published.items()
+        for path, moment in moments.items()
+        if moment < times.get(batch, moment) and Path(path).exists()
+    }
 
 
 def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Mapping[str, int]) -> pa.Array:
@@ -81,15 +152,21 @@ def _commit_times(
     table_name: str,
     snapshot_id: int | None,
     published: Mapping[str, Mapping[str, int]],
+    files: Sequence[str] | None = None,
 ) -> dict[str, int]:
     """Commit time (int64 microseconds UTC) of the file of each batch that a snapshot shows.
+
+    With `files`, of the batches of these paths only.
 
     Raises:
         StateError: neither the table nor the ledger knows when a file was committed.
     """
     plan = lake.plan(table_name, snapshot_id)
     times: dict[str, int] = {}
+    wanted = None if files is None else set(files)
     for file in plan.files if plan else ():
+        if wanted is not None and file.path not in wanted:
+            continue
         shown = published.get(file.batch_id, {})
         moment = shown.get(file.path, plan.committed_at.get(file.snapshot_id) if plan else None)
         if moment is None:

@@ -203,19 +203,26 @@ class Lake:
         return self._required_plan(table, snapshot_id).columns
 
     def relation(
-        self, table: str, columns: Sequence[str] | None = None, snapshot_id: int | None = None
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        snapshot_id: int | None = None,
+        *,
+        files: Sequence[str] | None = None,
     ) -> str:
         """A parenthesised SELECT over the published files, for DuckDB to read out of core.
 
         Columns are matched by field id, so a rename or an added column reads old files as well.
+        With `files`, it reads those paths only, which may be files of another snapshot.
         """
         plan = self._required_plan(table, snapshot_id)
         chosen = _choose(plan, columns)
-        if not plan.files:
+        read = [file.path for file in plan.files] if files is None else files
+        if not read:
             empty = ", ".join(f"NULL::{c.type} AS {ident(c.name)}" for c in chosen)
             return f"(SELECT {empty} WHERE false)"
         names = ", ".join(ident(column.name) for column in chosen)
-        paths = ", ".join(literal(file.path) for file in plan.files)
+        paths = ", ".join(map(literal, read))
         fields = ", ".join(
             f"{c.field_id}: {{'name': {literal(c.name)}, 'type': {literal(c.type)},"
             " 'default_value': NULL}"

@@ -24,7 +24,7 @@ from headrace.online.layout import (
 from headrace.online.merge import Coming, merge
 from headrace.online.port import Store, Writer
 from headrace.online.versions import merged, seen_until
-from headrace.online.words import Encoded, encode, text_collision
+from headrace.online.words import encode, key_words, text_collision
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class _Change:
     rows: list[Ints] = field(default_factory=list)
     keys: list[Ints] = field(default_factory=list)
     until: list[Ints] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, rows: Ints, keys: Ints) -> "_Change":
+        """None yet, in the shape of these."""
+        return cls([rows[:0]], [keys[:0]], [rows[:0, 0]])
 
     def add(self, rows: Ints, keys: Ints, until: Ints) -> None:
         self.rows.append(rows)
@@ -76,32 +81,39 @@ def apply(
         DeclarationError: no view reads the table.
         HeadraceError: null keys or times, missing columns.
     """
+    with store.writing() as writer:
+        done = apply_in(writer, layout, table, rows, rebuilding=rebuilding, limit=limit)
+        if frontier is not None:
+            meta.write_frontier(writer, table, frontier)
+    return done
+
+
+def apply_in(
+    writer: Writer,
+    layout: Layout,
+    table: str,
+    rows: pa.Table,
+    *,
+    rebuilding: bool = False,
+    thinned: bool = True,
+    limit: int = LIMIT,
+) -> Applied:
+    """`apply` within a transaction that holds more; without `thinned`, nothing is left out."""
     if table not in layout.tables:
         raise DeclarationError(
             f"no view reads table {table!r}",
             where="online store",
             fix=f"apply rows of {', '.join(layout.tables)}",
         )
-    with store.writing() as writer:
-        encoded = encode(layout.tables[table], rows, layout.mode)
-        done = _apply(writer, layout, table, encoded, rebuilding=rebuilding, limit=limit)
-        if frontier is not None:
-            meta.write_frontier(writer, table, frontier)
-    return done
-
-
-def _apply(
-    writer: Writer, layout: Layout, table: str, new: Encoded, *, rebuilding: bool, limit: int
-) -> Applied:
+    new = encode(layout.tables[table], rows, layout.mode)
     if not len(new.rows):
         return Applied(0, 0)
     form, joins = layout.tables[table], layout.joins_of(table)
-    horizon = meta.read_horizon(writer)
+    horizon = meta.read_horizon(writer) if thinned else None
     _keep_texts(writer, new.texts)
     stored = writer.get_many(new.names)
     alone = _alone(new.names) & np.array([blob is None for blob in stored])
-    coming, going = _Change(), _Change()
-    going.add(new.rows[:0], new.keys[:0], new.rows[:0, 0])
+    coming, going = _Change.of(new.rows, new.keys), _Change.of(new.rows, new.keys)
     refused: set[int] = set()
     simple = np.flatnonzero(alone)
     late = horizon.too_late(new.rows) if horizon else np.zeros(len(alone), dtype=np.bool_)
@@ -110,10 +122,10 @@ def _apply(
         if not rebuilding:
             refused |= set(np.flatnonzero(alone & late & ~forgotten).tolist())
         simple = np.flatnonzero(alone & ~forgotten & (~late | rebuilding))
-    rows = new.rows[simple]
-    shown = rows[:, DEAD] == 0
-    coming.add(rows[shown], new.keys[simple][shown], np.full(int(shown.sum()), NEVER))
-    data, size = rows.tobytes(), 8 * form.width
+    plain = new.rows[simple]
+    shown = plain[:, DEAD] == 0
+    coming.add(plain[shown], new.keys[simple][shown], np.full(int(shown.sum()), NEVER))
+    data, size = plain.tobytes(), 8 * form.width
     puts = [(new.names[i], data[n * size : n * size + size]) for n, i in enumerate(simple.tolist())]
     changed = len(simple)
     deletes: list[bytes] = []
@@ -135,12 +147,73 @@ def _apply(
         puts.append((name, one.tobytes()))
     writer.put_many(puts)
     writer.delete_many(deletes)
+    _merge(writer, joins, coming, going, horizon, limit)
+    return Applied(len(new.rows), changed, tuple(sorted(refused)))
+
+
+def replace_in(
+    writer: Writer,
+    layout: Layout,
+    table: str,
+    keys: pa.Table,
+    rows: pa.Table,
+    *,
+    limit: int = LIMIT,
+) -> int:
+    """Give keys exactly these versions, whatever they had; one without any is forgotten.
+
+    Args:
+        writer: a transaction of a store of this layout.
+        layout: of the views that are served.
+        table: which table the keys are of.
+        keys: primary keys, each once.
+        rows: all versions of these keys, as for `apply`.
+        limit: the most records of a leaf.
+
+    Returns:
+        How many keys changed.
+    """
+    form, joins = layout.tables[table], layout.joins_of(table)
+    horizon = meta.read_horizon(writer)
+    words, names = key_words(form, keys)
+    new = encode(form, rows, layout.mode)
+    _keep_texts(writer, new.texts)
+    versions = _groups(new.names, np.ones(len(new.names), dtype=np.bool_))
+    coming, going = _Change.of(new.rows, words), _Change.of(new.rows, words)
+    puts: list[tuple[bytes, bytes]] = []
+    deletes: list[bytes] = []
+    for i, (name, blob) in enumerate(zip(names, writer.get_many(names), strict=True)):
+        places = versions.get(name)
+        one = None if places is None else merged(writer, form, None, new.rows[places])[1]
+        if one is not None and horizon is not None and horizon.forgotten(joins, one).all():
+            one = None
+        if blob == (None if one is None else one.tobytes()):
+            continue
+        if blob is not None:
+            _show(going, np.frombuffer(blob, np.int64).reshape(-1, form.width), words[i : i + 1])
+        if one is None:
+            deletes.append(name)
+        else:
+            _show(coming, one, words[i : i + 1])
+            puts.append((name, one.tobytes()))
+    writer.put_many(puts)
+    writer.delete_many(deletes)
+    _merge(writer, joins, coming, going, horizon, limit)
+    return len(puts) + len(deletes)
+
+
+def _merge(  # noqa: PLR0917
+    writer: Writer,
+    joins: list[JoinLayout],
+    coming: _Change,
+    going: _Change,
+    horizon: meta.Horizon | None,
+    limit: int,
+) -> None:
     retained = horizon.retained if horizon else None
     for join in joins:
-        merge(
-            writer, join, _records(join, coming, retained), _records(join, going, retained), limit
-        )
-    return Applied(len(new.rows), changed, tuple(sorted(refused)))
+        come, go = _records(join, coming, retained), _records(join, going, retained)
+        merge(writer, join, come, go, limit)
 
 
 def _alone(names: list[bytes]) -> Bools:

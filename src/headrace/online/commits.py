@@ -1,35 +1,46 @@
 """Bring a store up to what is published: by commit, never by a watermark of time.
 
 What was applied is known by its files. A row known on Monday and published on Wednesday is in a
-file that was not there on Monday, and is applied on Wednesday.
+file that was not there on Monday, and is applied on Wednesday. Only files that came or went are
+read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
+import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headrace.clock import now_us
 from headrace.home import Home
-from headrace.lake.history import history
+from headrace.lake.history import PROVENANCE, history_batches
+from headrace.lake.plans import LiveFile
 from headrace.lake.tables import Lake
 from headrace.online import meta
-from headrace.online.apply import apply
+from headrace.online.apply import apply_in, replace_in
 from headrace.online.layout import Layout
-from headrace.online.port import Store
-from headrace.online.words import encode
+from headrace.online.port import Reader, Store, Writer
+from headrace.online.retention import drop_useless
 from headrace.progress import report
+from headrace.sql import ident
 
 _ROWS = 100_000
+_KEYS = 100_000
 
 
 @dataclass(frozen=True)
 class Materialised:
-    """By table: the snapshot that is applied, and how many rows were new."""
+    """By table: the snapshot that is applied, how many rows were new, how many keys were renewed.
+
+    A key is renewed when a row of it has gone, or came later than what was retained.
+    """
 
     snapshots: Mapping[str, int]
     rows: Mapping[str, int]
+    renewed: Mapping[str, int]
 
 
 def materialise(
@@ -37,78 +48,194 @@ def materialise(
 ) -> Materialised:
     """Apply every published file that the store has not; running again is a no-op.
 
-    When a file has gone (its batch was recalled or judged anew) the table is applied from the
-    start; until that is done, nothing is answered from it. Rows that come too late for what was
-    retained are applied with all versions of their keys.
+    Of a table that is being served, all that is new is applied in one transaction, which also says
+    which snapshot it is: an answer holds a commit whole or not at all. Rows of a file that has gone
+    (its batch was recalled, judged anew or written anew) leave, unless other files hold them too.
+    The first time, a table is applied in several transactions, from which a run that was killed
+    goes on; nothing is answered from it until it is whole.
     """
     lake = Lake(home)
-    snapshots, rows = {}, {}
-    for done, table in enumerate(layout.tables):
-        report("online store", done, len(layout.tables), table)
-        as_of = clock()  # before the look: what is published later is not claimed
-        snapshot = lake.snapshot_id(table)
-        if snapshot is None:
-            continue
-        files = {f.path: f.batch_id for f in lake.files(table, snapshot)}
-        rows[table] = _bring_up(home, layout, store, table, files, snapshot, as_of)
-        snapshots[table] = snapshot
-    report("online store", len(layout.tables), len(layout.tables))
-    return Materialised(snapshots, rows)
+    snapshots, rows, renewed = {}, {}, {}
+    for table in layout.tables:
+        work = _Work(home, lake, layout, table)
+        snapshot = work.bring_up(store, clock)
+        if snapshot is not None:
+            snapshots[table], rows[table], renewed[table] = snapshot, work.rows, work.renewed
+    return Materialised(snapshots, rows, renewed)
 
 
-def _bring_up(  # noqa: PLR0917
-    home: Home,
-    layout: Layout,
-    store: Store,
-    table: str,
-    files: Mapping[str, str],
-    snapshot: int,
-    as_of: int,
-) -> int:
-    with store.reading() as reader:
-        applied = set(meta.read_files(reader, table))
-    if applied - set(files):
-        _clear(store, layout, table)
-        applied = set()
-    added = [batch for path, batch in files.items() if path not in applied]
-    form = layout.tables[table]
-    everything = form.shape.columns
-    rows = history(home, table, list(everything), snapshot_id=snapshot) if added else None
-    frontier = {"snapshot_id": snapshot, "as_of": as_of, "files": sorted(files)}
-    if rows is None:
-        with store.writing() as writer:
-            meta.write_frontier(writer, table, frontier)
-        return 0
-    fresh = rows.filter(pc.is_in(rows["_batch"], value_set=pa.array(added, pa.string())))
-    with store.reading() as reader:
-        may_refuse = meta.read_horizon(reader) is not None
-    for start in range(0, fresh.num_rows, _ROWS):
-        batch = fresh.slice(start, _ROWS)
-        # Rows and claim in one transaction, wherever nothing may be left over.
-        last = start + _ROWS >= fresh.num_rows and not may_refuse
-        claim = frontier if last else None
-        refused = apply(store, layout, table, batch, frontier=claim).refused
-        if refused:
-            _rebuild(store, layout, table, rows, batch.take(pa.array(refused)))
-    if may_refuse or not fresh.num_rows:
-        with store.writing() as writer:  # only now is the commit claimed
-            meta.write_frontier(writer, table, frontier)
-    return int(fresh.num_rows)
-
-
-def _rebuild(store: Store, layout: Layout, table: str, rows: pa.Table, late: pa.Table) -> None:
-    """Apply all versions of the keys of late rows."""
-    form = layout.tables[table]
-    wanted = set(encode(form, late, layout.mode).names)
-    names = encode(form, rows, layout.mode).names
-    places = [i for i, name in enumerate(names) if name in wanted]
-    apply(store, layout, table, rows.take(pa.array(places)), rebuilding=True)
-
-
-def _clear(store: Store, layout: Layout, table: str) -> None:
+def clear(store: Store) -> None:
+    """Forget all that the store holds, and what was retained: it can be filled from the start."""
     with store.writing() as writer:
+        writer.delete_many([key for key, _ in writer.scan(b"")])
+
+
+@dataclass(frozen=True)
+class _State:
+    """A snapshot of a table, and which of its files a store has."""
+
+    snapshot: int
+    files: dict[str, LiveFile]
+    applied: set[str]
+    served: bool
+    as_of: int
+
+    @cached_property
+    def added(self) -> list[LiveFile]:
+        return [file for path, file in self.files.items() if path not in self.applied]
+
+    @cached_property
+    def gone(self) -> list[str]:
+        return sorted(self.applied - set(self.files))
+
+    @property
+    def coming(self) -> int:
+        """Rows to apply, of all files that were added."""
+        return sum(file.rows for file in self.added)
+
+    @property
+    def claim(self) -> dict[str, object]:
+        return {"snapshot_id": self.snapshot, "as_of": self.as_of, "files": sorted(self.files)}
+
+
+@dataclass
+class _Work:
+    """One table; `rows` and `renewed` count what was done."""
+
+    home: Home
+    lake: Lake
+    layout: Layout
+    table: str
+    rows: int = 0
+    renewed: int = 0
+
+    def bring_up(self, store: Store, clock: Callable[[], int]) -> int | None:
+        """Apply what is new; the snapshot that is applied then, if anything was ever published."""
+        while True:
+            with store.writing() as writer:  # nobody else writes while it is looked at
+                state = self._state(writer, clock())
+                if state is None:
+                    return None
+                if state.served and all(Path(path).exists() for path in state.gone):
+                    self._apply_commit(writer, state)
+                    return state.snapshot
+                if state.gone:
+                    self._clear(writer)
+            # From then on it is served, and what is new since is a commit.
+            self._apply_all(store, clock)
+
+    def _state(self, reader: Reader, as_of: int) -> _State | None:
+        """`as_of` is before the look: what is published later is not claimed."""
+        snapshot = self.lake.snapshot_id(self.table)
+        if snapshot is None:
+            return None
+        files = {file.path: file for file in self.lake.files(self.table, snapshot)}
+        applied = set(meta.read_files(reader, self.table))
+        served = meta.read_frontier(reader, self.table) is not None
+        return _State(snapshot, files, applied, served, as_of)
+
+    def _apply_commit(self, writer: Writer, state: _State) -> None:
+        keys = [self._keys_that_lost_rows(state)] if state.gone else []
+        for batch in self._batches(state, state.added):
+            refused = apply_in(writer, self.layout, self.table, batch).refused
+            if refused:
+                keys.append(batch.take(pa.array(refused)).select(self._key))
+        if keys:
+            self._renew(writer, state, pa.concat_tables(keys))
+        meta.write_frontier(writer, self.table, state.claim)
+
+    def _apply_all(self, store: Store, clock: Callable[[], int]) -> None:
+        """From the start, or from where it was left; what was retained is dropped in the end."""
+        with store.reading() as reader:
+            state = self._state(reader, clock())
+        if state is None:
+            return
+        applied = set(state.applied)
+        for files in _groups(state.added):
+            for batch in self._batches(state, files):
+                with store.writing() as writer:
+                    apply_in(writer, self.layout, self.table, batch, thinned=False)
+            applied |= {file.path for file in files}
+            with store.writing() as writer:
+                meta.write_files(writer, self.table, sorted(applied))
+        with store.writing() as writer:
+            if meta.read_frontier(writer, self.table) is not None:
+                return  # another was faster, and may be further
+            horizon = meta.read_horizon(writer)
+            if horizon is not None:
+                drop_useless(writer, self.layout, self.table, horizon)
+            meta.write_frontier(writer, self.table, state.claim)
+
+    def _batches(self, state: _State, files: Sequence[LiveFile]) -> Iterator[pa.Table]:
+        if not files:
+            return
+        paths = [file.path for file in files]
+        stage, total = f"store {self.table}", state.coming
+        report(stage, self.rows, total, "rows")
+        for batch in history_batches(
+            self.home,
+            self.table,
+            self._columns,
+            snapshot_id=state.snapshot,
+            files=paths,
+            rows=_ROWS,
+        ):
+            yield batch
+            self.rows += batch.num_rows
+            report(stage, self.rows, total, "rows")
+
+    def _renew(self, writer: Writer, state: _State, keys: pa.Table) -> None:
+        """Give keys the versions that the table holds of them."""
+        keys = keys.group_by(keys.column_names).aggregate([])
+        for start in range(0, keys.num_rows, _KEYS):
+            some = keys.slice(start, _KEYS)
+            batches = history_batches(
+                self.home, self.table, self._columns, snapshot_id=state.snapshot, keys=some
+            )
+            rows = pa.concat_tables(batches)
+            self.renewed += replace_in(writer, self.layout, self.table, some, rows)
+
+    def _keys_that_lost_rows(self, state: _State) -> pa.Table:
+        """Keys with a row in a file that has gone, which its batch does not hold any more."""
+        names = ", ".join(map(ident, dict.fromkeys([*self._columns, *PROVENANCE])))
+        key = ", ".join(map(ident, self._key))
+
+        def read(files: Sequence[str]) -> str:
+            return self.lake.relation(self.table, None, state.snapshot, files=files)
+
+        added = [file.path for file in state.added]
+        with closing(duckdb.connect()) as db:
+            db.execute("SET TimeZone = 'UTC'")
+            return db.sql(
+                f"SELECT DISTINCT {key} FROM (SELECT {names} FROM {read(state.gone)}"  # noqa: S608
+                f" EXCEPT SELECT {names} FROM {read(added)})"
+            ).to_arrow_table()
+
+    def _clear(self, writer: Writer) -> None:
+        """Forget the table; what was retained stays known."""
+        layout, table = self.layout, self.table
         prefixes = [b"v%02x" % layout.tables[table].number, meta.frontier_key(table)]
         prefixes += [kind + join.prefix for join in layout.joins_of(table) for kind in (b"e", b"l")]
         prefixes.append(meta.files_key(table))
         for prefix in prefixes:
             writer.delete_many([key for key, _ in writer.scan(prefix)])
+
+    @property
+    def _columns(self) -> list[str]:
+        return list(self.layout.tables[self.table].columns)
+
+    @property
+    def _key(self) -> list[str]:
+        return list(self.layout.tables[self.table].shape.primary_key)
+
+
+def _groups(files: Sequence[LiveFile]) -> Iterator[list[LiveFile]]:
+    """Files in order that together have enough rows for a transaction."""
+    group: list[LiveFile] = []
+    for file in files:
+        group.append(file)
+        if sum(one.rows for one in group) >= _ROWS:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -82,10 +82,14 @@ def files_key(table: str) -> bytes:
 def write_frontier(writer: Writer, table: str, frontier: Mapping[str, object]) -> None:
     """`snapshot_id`, `as_of`, and `files`, the names of all that is applied."""
     small = {name: value for name, value in frontier.items() if name != "files"}
-    entries = [(frontier_key(table), canonical_json(small))]
+    writer.put_many([(frontier_key(table), canonical_json(small))])
     if "files" in frontier:
-        entries.append((files_key(table), canonical_json(frontier["files"])))
-    writer.put_many(entries)
+        write_files(writer, table, frontier["files"])
+
+
+def write_files(writer: Writer, table: str, files: object) -> None:
+    """Names of all that is applied; without a frontier, of a table that is not yet whole."""
+    writer.put_many([(files_key(table), canonical_json(files))])
 
 
 def read_files(reader: Reader, table: str) -> list[str]:

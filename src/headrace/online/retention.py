@@ -1,21 +1,47 @@
 """Drop what no answer from a moment on can need."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
+import pyarrow as pa
 
+from headrace.clock import iso, now_us
 from headrace.errors import HeadraceError
 from headrace.features.arrays import Ints
+from headrace.files import canonical_json
 from headrace.online import chunks, meta
 from headrace.online.apply import last_use
-from headrace.online.layout import E, JoinLayout, Layout, X
+from headrace.online.codes import text_key
+from headrace.online.layout import E, JoinLayout, Layout, TableLayout, X
 from headrace.online.merge import Coming, merge
-from headrace.online.port import Reader, Store
+from headrace.online.port import Reader, Store, Writer
+
+THINNED = b"m:thinned"
+_AT_ONCE = 1000  # entities, or keys
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """How many records of entities, primary keys and texts were dropped."""
+
+    records: int = 0
+    keys: int = 0
+    texts: int = 0
 
 
 def retain(
-    store: Store, layout: Layout, frontier: int, *, lateness: int, limit: int = chunks.LIMIT
-) -> None:
+    store: Store,
+    layout: Layout,
+    frontier: int,
+    *,
+    lateness: int,
+    limit: int = chunks.LIMIT,
+    clock: Callable[[], int] = now_us,
+) -> Thinned:
     """Answers before `frontier` are given up, and what only they need is dropped.
 
     A version goes when min(k', e + W + 1) <= frontier, W being the widest window; its key stays in
@@ -27,6 +53,7 @@ def retain(
         frontier: microseconds UTC; never less than it was.
         lateness: microseconds, how late a correction may still come by itself.
         limit: the most records of a leaf.
+        clock: gives the moment that is kept as the last thinning.
 
     Raises:
         HeadraceError: the frontier would move back.
@@ -35,36 +62,89 @@ def retain(
         before = meta.read_horizon(writer)
         if before is not None and (frontier < before.retained or lateness > before.lateness):
             raise HeadraceError(
-                f"what was dropped up to {before.retained} does not come back",
+                f"what was dropped up to {iso(before.retained)} does not come back",
                 where="online store",
                 fix="give a later frontier and no greater lateness, or materialise a new store",
             )
         horizon = meta.Horizon(frontier, lateness)
         meta.write_horizon(writer, horizon)
-        for join in layout.joins:
-            for going in list(_useless(writer, join, frontier)):
-                none = Coming(going.entities[:0], going.records[:0])
-                merge(writer, join, none, going, limit)
-        for form in layout.tables.values():
-            joins = layout.joins_of(form.shape.name)
-            gone = [
-                key
-                for key, blob in writer.scan(b"v%02x" % form.number)
-                if horizon.forgotten(
-                    joins, np.frombuffer(blob, np.int64).reshape(-1, form.width)
-                ).all()
-            ]
-            writer.delete_many(gone)
+        writer.put_many([(THINNED, canonical_json(clock()))])
+        counts = [drop_useless(writer, layout, table, horizon, limit) for table in layout.tables]
+        texts = _drop_texts(writer, layout)
+    return Thinned(sum(one.records for one in counts), sum(one.keys for one in counts), texts)
 
 
-def _useless(reader: Reader, join: JoinLayout, frontier: int) -> Iterator[Coming]:
-    """By entity, the records that no answer from the frontier on can need."""
-    for root, blob in reader.scan(b"e" + join.prefix):
-        for leaf in _leaves(reader, root, blob):
-            gone = leaf[last_use(join, leaf[:, E], leaf[:, X]) <= frontier]
-            if len(gone):
-                entity = np.frombuffer(root[1 + len(join.prefix) :], np.int64)
-                yield Coming(np.repeat(entity.reshape(1, -1), len(gone), axis=0), gone)
+def drop_useless(
+    writer: Writer, layout: Layout, table: str, horizon: meta.Horizon, limit: int = chunks.LIMIT
+) -> Thinned:
+    """Drop what of one table no answer from the horizon on can need."""
+    form, joins = layout.tables[table], layout.joins_of(table)
+    records = 0
+    for join in joins:
+        # The roots first, as what is scanned may not change meanwhile.
+        roots = [
+            root
+            for root, blob in writer.scan(b"e" + join.prefix)
+            if any(True for _ in _useless(writer, join, root, blob, horizon.retained))
+        ]
+        for some in _batched(roots, _AT_ONCE):
+            going = _together(writer, join, some, horizon.retained)
+            records += len(going.records)
+            merge(writer, join, Coming(going.entities[:0], going.records[:0]), going, limit)
+    gone = [
+        key
+        for key, blob in writer.scan(b"v%02x" % form.number)
+        if horizon.forgotten(joins, np.frombuffer(blob, np.int64).reshape(-1, form.width)).all()
+    ]
+    writer.delete_many(gone)
+    return Thinned(records, len(gone))
+
+
+def _together(reader: Reader, join: JoinLayout, roots: Sequence[bytes], frontier: int) -> Coming:
+    """What goes of some entities."""
+    records, entities = [], []
+    for root, blob in zip(roots, reader.get_many(roots), strict=True):
+        entity = np.frombuffer(root[1 + len(join.prefix) :], np.int64).reshape(1, -1)
+        for gone in _useless(reader, join, root, blob or b"", frontier):
+            records.append(gone)
+            entities.append(np.repeat(entity, len(gone), axis=0))
+    width = max(one.shape[1] for one in records)
+    return Coming(np.vstack(entities), np.vstack([chunks.widen(one, width) for one in records]))
+
+
+def _drop_texts(writer: Writer, layout: Layout) -> int:
+    """Texts that no row holds any more: keys and codes of what was dropped."""
+    used = [np.zeros(0, dtype=np.int64)]
+    for form in layout.tables.values():
+        places = _text_words(form)
+        for some in _batched(writer.scan(b"v%02x" % form.number), _AT_ONCE) if places else ():
+            rows = np.frombuffer(b"".join(blob for _, blob in some), np.int64)
+            used.append(np.unique(rows.reshape(-1, form.width)[:, places]))
+    kept = {text_key(code) for code in np.unique(np.concatenate(used)).tolist()}
+    gone = [key for key, _ in writer.scan(b"t") if key not in kept]
+    writer.delete_many(gone)
+    return len(gone)
+
+
+def _batched(many: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(many)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def _text_words(form: TableLayout) -> list[int]:
+    columns = form.shape.columns
+    return [form.word(name) for name in form.columns if pa.types.is_string(columns[name].type)]
+
+
+def _useless(
+    reader: Reader, join: JoinLayout, root: bytes, blob: bytes, frontier: int
+) -> Iterator[Ints]:
+    """By leaf, the records of an entity that no answer from the frontier on can need."""
+    for leaf in _leaves(reader, root, blob):
+        gone = leaf[last_use(join, leaf[:, E], leaf[:, X]) <= frontier]
+        if len(gone):
+            yield gone
 
 
 def _leaves(reader: Reader, root: bytes, blob: bytes) -> Iterator[Ints]:

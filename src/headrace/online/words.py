@@ -71,7 +71,7 @@ def encode(layout: TableLayout, table: pa.Table, mode: Mode) -> Encoded:
         word, mask = layout.flag(where)
         kept = np.logical_and.reduce([passes(condition, versions) for condition in where])
         rows[:, ROW_FLAGS + word] |= np.where(kept, np.int64(mask), np.int64(0))
-    keys, names = _keys(layout, table)
+    keys, names = key_words(layout, table)
     return Encoded(rows, keys, names, texts)
 
 
@@ -131,7 +131,8 @@ def text_collision(one: bytes, other: bytes) -> HeadraceError:
     )
 
 
-def _keys(layout: TableLayout, table: pa.Table) -> tuple[Ints, list[bytes]]:
+def key_words(layout: TableLayout, table: pa.Table) -> tuple[Ints, list[bytes]]:
+    """`keys` and `names` of `Encoded`; of `table` only the primary key's columns are read."""
     shape = layout.shape
     parts = [(table[name], shape.columns[name].type) for name in shape.primary_key]
     prefix = b"v%02x" % layout.number
