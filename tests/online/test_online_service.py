@@ -1,10 +1,13 @@
 """The service over a store that was materialised from a lake, against the one over the tables."""
 
+from dataclasses import replace
+
 import pytest
 
 from headrace.clock import DAY, HOUR, parse_iso
-from headrace.errors import StateError
+from headrace.errors import DeclarationError, StateError
 from headrace.features import build_spine
+from headrace.features.canonical import definition_hashes
 from headrace.lake.history import history
 from headrace.online import (
     MemoryStore,
@@ -84,4 +87,34 @@ def test_a_stale_view_is_flagged_or_refused(world):
     refusing = OnlineService(*about, (Staleness("line", "30m", then="refuse"),))
     with pytest.raises(StaleError, match="view line is stale"):
         refusing.get(request, at)
+    declared = replace(pipeline, max_staleness=(Staleness("line", "30m"),))
+    assert online_service(declared, world.home, store).vector(request, at).stale == ("line",)
     assert parse_iso(DAYS[0]) < at + DAY
+
+
+@pytest.mark.parametrize(
+    ("declared", "says"),
+    [
+        (lambda: (Staleness("lines", "10m"),), "no view 'lines' that reads a table"),
+        (lambda: (Staleness("due_hour", "10m"),), "no view 'due_hour' that reads a table"),
+        (lambda: (Staleness("line", "soon"),), "is no staleness"),
+        (lambda: (Staleness("line", 600),), "is no staleness"),
+        (lambda: (Staleness("line", "10m", then="shout"),), "is no staleness"),
+        (lambda: (("line", "10m"),), "is no staleness of a view"),
+        (lambda: Staleness("line", "10m"), "is no tuple"),
+        (lambda: (Staleness("line", "1m"), Staleness("line", "2m")), "two ages at which to flag"),
+    ],
+)
+def test_a_wrong_staleness_is_said_on_load(world, declared, says):
+    with pytest.raises(DeclarationError, match=says) as raised:
+        replace(world.pipeline, max_staleness=declared())
+    assert raised.value.fix
+
+
+def test_staleness_is_no_part_of_what_a_feature_means(world):
+    one = world.pipeline
+    both = (Staleness("line", "10m"), Staleness("line", "1h", then="refuse"))
+    other = replace(one, max_staleness=both)
+    about = lambda pipeline: definition_hashes(pipeline.spine, pipeline.views, pipeline.contracts)
+    assert about(one) == about(other)
+    assert replace(other).max_staleness == both

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import datasets, features, gates, new, runs, serve, status, stream
+from headrace.cli import datasets, features, gates, new, online, runs, serve, status, stream
 from headrace.cli.output import out
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app.command("serve")(serve.serve)
 app.add_typer(features.app, name="features")
 app.add_typer(gates.app, name="gate")
 app.add_typer(stream.app, name="stream")
+app.add_typer(online.app, name="online")
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(new.app, name="new")
 

@@ -1,17 +1,14 @@
 """`headrace stream`: consume an event stream into its table, and see how far behind it is."""
 
-import signal
-import threading
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headrace.cli.output import BLOCKED, emit_json, err, explained, grid, out
+from headrace.cli.which import pipelines, stopped_by_signals
 
 if TYPE_CHECKING:
     from headrace.lake.table import Table
-    from headrace.pipeline import Pipeline
     from headrace.streams import Stream
     from headrace.streams.consume import Published
 
@@ -41,7 +38,7 @@ def run(
     from headrace.streams.consume import run_stream
 
     declared, table = _find(pipeline, stream)
-    stop = _stopped_by_signals()
+    stop = stopped_by_signals()
 
     def show(batch: "Published") -> None:
         if not as_json:
@@ -86,7 +83,7 @@ def status(
     home = Home.find()
     found = [
         stream_status(stream, one.table(stream.table), home)
-        for one in _pipelines(pipeline)
+        for one in pipelines(pipeline)
         for stream in one.streams
     ]
     if as_json:
@@ -127,33 +124,10 @@ def _show(found: list[dict[str, Any]]) -> None:
             err.print(f"{one['stream']}: {problem}", style="red", highlight=False, soft_wrap=True)
 
 
-def _stopped_by_signals() -> threading.Event:
-    stop = threading.Event()
-
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, ask)
-    signal.signal(signal.SIGINT, ask)
-    return stop
-
-
-def _pipelines(name: str | None) -> "list[Pipeline]":
-    from headrace.errors import DeclarationError
-    from headrace.pipeline import project_pipelines
-
-    every = project_pipelines()
-    chosen = [one for one in every if name in {None, one.name}]
-    if not chosen:
-        names = ", ".join(one.name for one in every)
-        raise DeclarationError(f"no pipeline {name!r}", fix=f"one of {names}")
-    return chosen
-
-
 def _find(pipeline: str, name: str) -> "tuple[Stream, Table]":
     from headrace.errors import DeclarationError
 
-    (found,) = _pipelines(pipeline)
+    (found,) = pipelines(pipeline)
     for stream in found.streams:
         if name in {stream.name, stream.table}:
             return stream, found.table(stream.table)

@@ -52,6 +52,13 @@ class LmdbStore:
         with self._env.begin(write=True) as transaction:
             yield _Transaction(transaction)
 
+    @property
+    def used(self) -> int:
+        """Bytes that hold something. The file does not shrink; what is given up is used again."""
+        stat = self._env.stat()
+        pages = sum(stat[kind] for kind in ("branch_pages", "leaf_pages", "overflow_pages"))
+        return int(pages * stat["psize"])
+
     def close(self) -> None:
         self._env.close()
 

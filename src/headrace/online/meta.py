@@ -65,7 +65,7 @@ def parsed_about(tables: Sequence[str], raw: Sequence[bytes | None]) -> About:
         raise StateError(
             f"nothing of {', '.join(missing)} is in the store yet",
             where="online store",
-            fix="materialise it: `headrace.online.materialise`",
+            fix="headrace online fill",
         )
     found = {t: json.loads(one or b"") for t, one in zip(tables, frontiers, strict=True)}
     return About(

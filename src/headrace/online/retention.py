@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from headrace.clock import iso, now_us
+from headrace.clock import duration_text, iso, now_us
 from headrace.errors import HeadraceError
 from headrace.features.arrays import Ints
 from headrace.files import canonical_json
@@ -19,7 +19,7 @@ from headrace.online.layout import E, JoinLayout, Layout, TableLayout, X
 from headrace.online.merge import Coming, merge
 from headrace.online.port import Reader, Store, Writer
 
-THINNED = b"m:thinned"
+_THINNED = b"m:thinned"
 _AT_ONCE = 1000  # entities, or keys
 T = TypeVar("T")
 
@@ -62,16 +62,23 @@ def retain(
         before = meta.read_horizon(writer)
         if before is not None and (frontier < before.retained or lateness > before.lateness):
             raise HeadraceError(
-                f"what was dropped up to {iso(before.retained)} does not come back",
+                f"what was dropped up to {iso(before.retained)}, and keys that were forgotten"
+                f" {duration_text(before.lateness)} later, do not come back",
                 where="online store",
-                fix="give a later frontier and no greater lateness, or materialise a new store",
+                fix="a later moment and no greater lateness, or: headrace online fill --anew",
             )
         horizon = meta.Horizon(frontier, lateness)
         meta.write_horizon(writer, horizon)
-        writer.put_many([(THINNED, canonical_json(clock()))])
+        writer.put_many([(_THINNED, canonical_json(clock()))])
         counts = [drop_useless(writer, layout, table, horizon, limit) for table in layout.tables]
         texts = _drop_texts(writer, layout)
     return Thinned(sum(one.records for one in counts), sum(one.keys for one in counts), texts)
+
+
+def last_thinned(reader: Reader) -> int | None:
+    """When `retain` was last run, microseconds UTC."""
+    found = reader.get(_THINNED)
+    return None if found is None else int(found)
 
 
 def drop_useless(

@@ -1,6 +1,6 @@
 """How old what a view serves from may be, and what is done when it is older."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,11 +21,15 @@ class Staleness:
     then: Literal["flag", "refuse"] = "flag"
 
     def __post_init__(self) -> None:
-        if duration(self.at_most) < 0 or self.then not in ("flag", "refuse"):
+        try:
+            age = duration(self.at_most) if isinstance(self.at_most, str) else -1
+        except DeclarationError:
+            age = -1
+        if age < 0 or self.then not in {"flag", "refuse"}:
             raise DeclarationError(
                 f"{self.at_most!r}, {self.then!r} is no staleness",
                 where=f"Staleness({self.view!r})",
-                fix='as in Staleness("carrier", "10m", then="refuse")',
+                fix='an age and what is done then: Staleness("carrier", "10m", then="refuse")',
             )
 
 
@@ -33,20 +37,38 @@ class StaleError(StateError):
     """A view would be served from a store that is older than it declares."""
 
 
-def limits(declared: Iterable[Staleness], views: Sequence[View]) -> dict[str, list[Staleness]]:
+def limits(declared: tuple[Staleness, ...], views: Sequence[View]) -> dict[str, list[Staleness]]:
     """The declarations by the table that their view reads.
 
     Raises:
-        DeclarationError: a view is unknown or reads no table.
+        DeclarationError: a view is unknown or reads no table, or has two limits for one thing.
     """
     tables = {view.name: view.table for view in views if not isinstance(view, RowTransform)}
+    if not isinstance(declared, tuple):
+        raise DeclarationError(
+            f"{declared!r} is no tuple",
+            where="max_staleness",
+            fix='with a comma: max_staleness=(Staleness("carrier", "10m"),)',
+        )
     found: dict[str, list[Staleness]] = {}
     for one in declared:
+        if not isinstance(one, Staleness):
+            raise DeclarationError(
+                f"{one!r} is no staleness of a view",
+                where="max_staleness",
+                fix='a tuple of them: max_staleness=(Staleness("carrier", "10m"),)',
+            )
         if one.view not in tables:
             raise DeclarationError(
                 f"there is no view {one.view!r} that reads a table",
-                where="Staleness",
+                where="max_staleness",
                 fix=f"use one of {', '.join(tables)}",
+            )
+        if any((o.view, o.then) == (one.view, one.then) for o in found.get(tables[one.view], ())):
+            raise DeclarationError(
+                f"view {one.view} has two ages at which to {one.then}",
+                where="max_staleness",
+                fix="keep one; a view may have one to flag and a greater one to refuse",
             )
         found.setdefault(tables[one.view], []).append(one)
     return found
@@ -73,7 +95,7 @@ def stale_views(
                 raise StaleError(
                     f"view {one.view} is stale: table {table} was last applied {age} before t",
                     where="online store",
-                    fix="materialise the store, or allow a greater age",
+                    fix="headrace online fill, or a greater age in the pipeline's max_staleness",
                 )
             found.append(one.view)
     return tuple(found)

@@ -14,6 +14,7 @@ from headrace.features.validate import validate
 from headrace.lake.table import Table
 from headrace.models.spec import ModelSpec
 from headrace.monitoring.spec import MonitorSpec
+from headrace.online.staleness import Staleness, limits
 from headrace.streams.spec import Stream, check_streams
 
 
@@ -24,6 +25,8 @@ class Pipeline:
     `first_slot` and `last_slot` are ISO days; tables with daily deliveries are partitioned by them.
     `mode` is `declared` for history that was imported and `recorded` for what was live.
     `streams` feed tables with events, besides what their sources deliver.
+    `max_staleness` says how old the online store may be for a view, and what is done when it is
+    older; it is no part of what a feature means, and of no definition hash.
     `make_deliveries` is for demonstrations only: it fills a folder with what the sources read.
     """
 
@@ -39,6 +42,7 @@ class Pipeline:
     mode: Mode = "declared"
     make_deliveries: Callable[[Path], object] | None = None
     streams: tuple[Stream, ...] = ()
+    max_staleness: tuple[Staleness, ...] = ()
 
     def __post_init__(self) -> None:
         names = [table.name for table in self.tables]
@@ -49,6 +53,7 @@ class Pipeline:
             )
         check_streams(self.streams, self.contracts, f"pipeline {self.name}")
         validate(self.views, self.contracts, self.spine, self.label)
+        limits(self.max_staleness, self.views)
 
     @property
     def label(self) -> Label:

@@ -14,6 +14,7 @@ from headrace.serving import FeatureService, ServedLog
 
 if TYPE_CHECKING:
     from headrace.online import Layout, LmdbStore, OnlineService, Store
+    from headrace.online.commits import Materialised
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,22 @@ def store_folder(pipeline: Pipeline, home: Home, layout: "Layout") -> Path:
     return home.root / "online" / pipeline.name / layout.name
 
 
-def materialise_online(pipeline: Pipeline, home: Home, store: "Store | None" = None) -> None:
-    """Bring the online store (default: the embedded one) up to what is published."""
+def materialise_online(
+    pipeline: Pipeline, home: Home, store: "Store | None" = None, *, anew: bool = False
+) -> "Materialised":
+    """Bring the online store (default: the embedded one) up to what is published.
+
+    With `anew`, what it holds is forgotten first, and what was thinned comes back.
+    """
     from headrace.online import layout_of, materialise
+    from headrace.online.commits import clear
 
     layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
     own = store or online_store(pipeline, home)
     try:
-        materialise(home, layout, own)
+        if anew:
+            clear(own)
+        return materialise(home, layout, own)
     finally:
         if store is None:
             own.close()
@@ -72,8 +81,14 @@ def online_service(pipeline: Pipeline, home: Home, store: "Store | None" = None)
     """Answers requests from the pipeline's online store, as `feature_service` does from tables."""
     from headrace.online import OnlineService
 
-    about = (pipeline.spine, pipeline.views, pipeline.contracts)
-    return OnlineService(*about, store or online_store(pipeline, home), pipeline.mode)
+    return OnlineService(
+        pipeline.spine,
+        pipeline.views,
+        pipeline.contracts,
+        store or online_store(pipeline, home),
+        pipeline.mode,
+        pipeline.max_staleness,
+    )
 
 
 def served_log(pipeline: Pipeline, home: Home, *, share: float = 1.0) -> ServedLog:

@@ -1,0 +1,34 @@
+"""What commands that go on for long share: which pipelines are meant, and when to stop."""
+
+import signal
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from headrace.pipeline import Pipeline
+
+
+def pipelines(name: str | None) -> "list[Pipeline]":
+    """The project's pipelines, or the one of this name."""
+    from headrace.errors import DeclarationError
+    from headrace.pipeline import project_pipelines
+
+    every = project_pipelines()
+    chosen = [one for one in every if name in {None, one.name}]
+    if not chosen:
+        names = ", ".join(one.name for one in every)
+        raise DeclarationError(f"no pipeline {name!r}", fix=f"one of {names}")
+    return chosen
+
+
+def stopped_by_signals() -> threading.Event:
+    """Set by SIGTERM and Ctrl-C."""
+    stop = threading.Event()
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+    return stop

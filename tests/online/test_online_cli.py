@@ -1,0 +1,134 @@
+"""`headrace online` and `headrace serve --fill` from a project's folder, as a person runs them."""
+
+import json
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from headrace.cli import serve
+from headrace.cli.app import app
+from headrace.online import OnlineService
+from headrace.serving.http import Endpoint
+from tests.serving.world import DAYS, World
+
+PROJECT = """
+from dataclasses import replace
+from headrace.online import Staleness
+from tests.serving.world import World
+PIPELINE = replace(
+    World({root!r}).pipeline, max_staleness=(Staleness("line", "1h"), Staleness("stop", "1d"))
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory):
+    world = World(tmp_path_factory.mktemp("lines"))
+    world.deliver_days(DAYS[:2])
+    world.publish()
+    (world.root / "pyproject.toml").write_text('[tool.headrace]\npipelines = ["online_lines"]\n')
+    text = PROJECT.format(root=world.root).replace("PosixPath(", "__import__('pathlib').Path(")
+    (world.root / "online_lines.py").write_text(text)
+    return world
+
+
+@pytest.fixture
+def run(lines, monkeypatch):
+    monkeypatch.chdir(lines.root)
+    monkeypatch.syspath_prepend(lines.root)
+    monkeypatch.setenv("HEADRACE_HOME", str(lines.home.root))
+    shutil.rmtree(lines.home.root / "online", ignore_errors=True)
+    return lambda *words: CliRunner().invoke(app, words)
+
+
+def stores(done):
+    (one,) = json.loads(done.stdout)["stores"]
+    return one
+
+
+def test_fill_thin_and_status(run, lines):
+    told = run("online", "status")
+    assert (told.exit_code, "headrace online fill lines" in told.output) == (0, True)
+    filled = run("online", "fill", "--json")
+    assert filled.exit_code == 0
+    assert {one["table"] for one in stores(filled)["tables"]} == {"plan", "arrivals", "gauges"}
+    assert all(one["rows"] for one in stores(filled)["tables"])
+    again = stores(run("online", "fill", "--json"))
+    assert {one["rows"] for one in again["tables"]} == {0}
+
+    status = run("online", "status", "--count", "--json")
+    found = stores(status)
+    assert (status.exit_code, found["state"], found["problems"]) == (0, "filled", [])
+    assert 0 < found["bytes_used"] <= found["bytes"]
+    arrivals = next(one for one in found["tables"] if one["table"] == "arrivals")
+    assert arrivals["rows"] == arrivals["keys"] > arrivals["entities"] > 0
+    assert arrivals["behind"] == {"commits": 0, "seconds": 0.0, "files": 0, "rows": 0, "gone": 0}
+
+    lines.deliver_days(DAYS[2:3])
+    lines.publish()
+    behind = stores(run("online", "status", "--json"))["tables"]
+    assert {one["behind"]["files"] for one in behind} == {1}
+    assert all(one["behind"]["rows"] and one["behind"]["seconds"] for one in behind)
+
+    thinned = stores(run("online", "thin", "--before", DAYS[4], "--lateness", "0s", "--json"))
+    assert thinned["dropped"]["records"] > 0
+    now = stores(run("online", "status", "--json"))
+    assert now["answers_from"] == f"{DAYS[4]}T00:00:00Z"
+    assert now["thinned_at"] is not None
+    assert run("online", "fill", "--anew").exit_code == 0
+    assert stores(run("online", "status", "--json"))["answers_from"] is None
+
+
+def test_status_says_what_is_wrong(run, lines, monkeypatch):
+    monkeypatch.setattr("headrace.online.commits.materialise.__kwdefaults__", {"clock": lambda: 0})
+    assert run("online", "fill").exit_code == 0
+    (lines.home.root / "online" / "lines" / "before").mkdir()
+    (lines.home.root / "online" / "lines" / "before" / "data.mdb").write_bytes(b"old")
+    told = run("online", "status")
+    assert told.exit_code == 1
+    assert "view line is older than 1h and flagged: headrace online fill lines" in told.output
+    assert "not used by these" in told.output
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["thin"], "--keep 7d, or --before"),
+        (["thin", "--keep", "7d", "--before", "2024-03-01"], "said twice"),
+        (["thin", "--keep", "-7d"], "is negative"),
+        (["thin", "--keep", "soon"], "not a duration"),
+        (["thin", "--before", "noon"], "is no moment"),
+        (["thin", "--before", "2199-01-01"], "yet to come"),
+        (["thin", "--keep", "7d"], "headrace online fill lines"),
+        (["fill", "rivers"], "one of lines"),
+        (["fill", "--every", "often"], "not a duration"),
+    ],
+)
+def test_misuse_ends_in_a_sentence(run, words, says):
+    done = run("online", *words)
+    assert done.exit_code in {2, 3}
+    assert says in done.output
+    assert "fix:" in done.output
+
+
+def test_a_table_without_rows_is_said(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path))
+    done = run("online", "fill")
+    assert done.exit_code == 1
+    assert "nothing of arrivals, gauges, plan is published" in done.output
+
+
+def test_serve_fills_the_store_and_answers_from_it(run, lines, monkeypatch):
+    made: list[Endpoint] = []
+    monkeypatch.setattr("headrace.serving.http.create_app", made.append)
+    monkeypatch.setattr(serve, "_run", lambda *_: serve.application())
+    monkeypatch.setenv(serve.VARIABLE, json.dumps({
+        "pipeline": None, "key_file": None, "log_share": 0, "source": "auto",
+    }))  # fmt: skip
+    assert run("serve", "--port", "0", "--fill").exit_code == 0
+    (endpoint,) = made
+    assert isinstance(endpoint.service, OnlineService)
+    assert endpoint.service.frontier().keys() == {"plan", "arrivals", "gauges"}
+    assert [one.view for one in endpoint.service.max_staleness] == ["line", "stop"]
+    endpoint.service.store.close()
