@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import threading
 from pathlib import Path
 
 
@@ -32,8 +33,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name in the same folder, so that the rename that follows is atomic."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """A name of this thread in the same folder, so that the rename that follows is atomic."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
 
 
 def move_into_place(temporary: Path, path: Path) -> None:
