@@ -84,7 +84,16 @@ class NatsSide:
 
     def forget(self, count):
         """Delete the oldest events, as a limit would."""
-        in_nats(lambda _, js: js.purge_stream(self.name, seq=count + 1), self.address)
+
+        async def purge(_, js):
+            first = (await js.stream_info(self.name)).state.first_seq
+            await js.purge_stream(self.name, seq=first + count)
+
+        in_nats(purge, self.address)
+
+    def delete(self, number):
+        """Delete the event of this number, from 1."""
+        in_nats(lambda _, js: js.delete_msg(self.name, number), self.address)
 
     def left(self):
         async def go(_, js):
@@ -130,6 +139,10 @@ class RedisSide:
     def forget(self, count):
         with self.client() as client:
             client.xtrim(self.name, maxlen=client.xlen(self.name) - count, approximate=False)
+
+    def delete(self, number):
+        with self.client() as client:
+            client.xdel(self.name, client.xrange(self.name)[number - 1][0])
 
     def left(self):
         with self.client() as client:

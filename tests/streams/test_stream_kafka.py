@@ -1,9 +1,12 @@
 """Kafka, against the mock cluster inside librdkafka: the real client, and no real broker."""
 
+from contextlib import closing
+
 import pytest
 
-from headrace.errors import SourceError
+from headrace.errors import SourceError, StateError
 from headrace.streams import KafkaTopic
+from headrace.streams.port import open_broker
 from tests.streams.kit import World, conserved, event
 
 
@@ -59,3 +62,42 @@ def test_a_topic_that_is_not_there(world):
     world.side.place = KafkaTopic("another")
     with pytest.raises(SourceError):
         world.run()
+
+
+def test_a_topic_made_anew_that_is_longer(world, monkeypatch):
+    world.side.send([event(n) for n in range(3)])
+    with closing(open_broker(world.stream)) as broker:
+        for lane in broker.lanes():
+            broker.seek(lane, "")
+        (*_, last) = read(broker, 3)
+        other = MockCluster()
+        other.send([event(n) for n in range(9)])
+        monkeypatch.setenv("HEADRACE_KAFKA", other.address)
+        assert broker.waiting("0", last.position).lost == 0
+    with (
+        closing(open_broker(world.stream)) as broker,
+        pytest.raises(SourceError, match="made anew"),
+    ):
+        broker.waiting("0", last.position)
+
+
+def test_events_deleted_unread(world):
+    """The mock cluster keeps five megabytes of a partition."""
+    world.side.send([event(n) for n in range(2)])
+    assert world.run() == 2
+    world.side.send([b"%d" % n * 900_000 for n in range(10)])
+    lost = world.status()["about_to_lose"]
+    assert 0 < lost < 10
+    with pytest.raises(StateError, match=f"{lost} events after 1#"):
+        world.run()
+    assert world.run(accept_lost=True) == 10 - lost
+    assert world.status()["lost"] == lost
+
+
+def read(broker, count):
+    found = []
+    for _ in range(20):
+        found += broker.read("0", count, 0.5)
+        if len(found) == count:
+            return found
+    raise AssertionError(found)

@@ -303,12 +303,39 @@ def test_a_reader_that_the_server_forgot_is_made_again(tmp_path):
         made.send([event(n) for n in range(10)])
         with closing(NatsBroker(made.place)) as broker:
             broker.seek("", "")
-            assert [one.position for one in broker.read("", 5, 0.5)] == ["1", "2", "3", "4", "5"]
+            assert sequences(broker.read("", 5, 0.5)) == [1, 2, 3, 4, 5]
             in_nats(forget)
             assert broker.read("", 5, 0.2) == []
-            assert [one.position for one in broker.read("", 5, 0.5)] == ["6", "7", "8", "9", "10"]
+            assert sequences(broker.read("", 5, 0.5)) == [6, 7, 8, 9, 10]
+            asked = threading.Thread(target=broker.read, args=("", 5, 1.0))
+            asked.start()  # it is forgotten while it waits for an answer
+            in_nats(forget)
+            asked.join()
+            made.send([event(11)])
+            assert sequences(broker.read("", 5, 0.5)) == [11]
     finally:
         made.drop()
+
+
+def sequences(events):
+    return [int(one.position.partition("#")[0]) for one in events]
+
+
+@pytest.mark.redis
+def test_a_clock_that_makes_no_sense_stops_nobody(tmp_path):
+    """Redis lets a producer choose an entry's id, which begins with the time."""
+    from tests.streams.kit import World, side
+
+    world = World(tmp_path, side("redis"))
+    with world.side.client() as client:
+        client.xadd(world.side.name, {"event": event(1)}, id="0-7")
+        client.xadd(world.side.name, {"event": event(2)}, id="999999999999999999-1")
+    try:
+        assert world.run() == 2
+        assert sorted(world.rows()["id"].to_pylist()) == [1, 2]
+        assert world.status()["lag"] == {"events": 0, "seconds": 0}
+    finally:
+        world.side.drop()
 
 
 def test_a_table_that_only_a_stream_feeds(world):

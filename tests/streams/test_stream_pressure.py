@@ -56,7 +56,25 @@ def test_a_batch_waits_for_its_linger():
     buffer = Buffer(events=100, size=10_000)
     buffer.put(made(1))
     threading.Timer(0.2, buffer.put, (made(1),)).start()
-    assert len(buffer.take(100, 10_000, linger=0.6, timeout=0)) == 2
+    assert buffer.take(100, 10_000, linger=0.6, timeout=0.05) == []  # nor does a consumer stand
+    assert len(buffer.take(100, 10_000, linger=0.6, timeout=5)) == 2
+
+
+def test_a_consumer_that_lingers_is_alive_and_may_be_stopped(tmp_path, server, monkeypatch):
+    monkeypatch.setenv("HEADRACE_NATS", server.address)
+    side = NatsSide("events", server.address)
+    side.create()
+    world = World(tmp_path, side, {"linger": "1h"})
+    side.send([event(1)])
+    stop = threading.Event()
+    consumer = threading.Thread(target=world.run, kwargs={"once": False, "stop": stop})
+    consumer.start()
+    until(lambda: world.status()["buffered"] == 1)
+    first = world.status()["run"]["at"]
+    until(lambda: world.status()["run"]["at"] > first)
+    stop.set()
+    consumer.join(10)
+    assert not consumer.is_alive()
 
 
 def press(world, seconds):

@@ -1,6 +1,7 @@
 """A bounded buffer between the broker and the table: when it is full, reading stops."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Buffer:
         self._bytes = self._most_events = self._most_bytes = 0
         self._changed = threading.Condition()
         self._ended = False
+        self._first_at = 0.0  # since when the first event held waits for others
 
     def room(self, timeout: float) -> tuple[int, int]:
         """Events and bytes that may be added; (0, 0) if there was no room within `timeout`."""
@@ -43,6 +45,8 @@ class Buffer:
 
     def put(self, events: Sequence[Event]) -> None:
         with self._changed:
+            if not self._held:
+                self._first_at = time.monotonic()
             self._held.extend(events)
             self._bytes += sum(len(event.payload) for event in events)
             self._most_events = max(self._most_events, len(self._held))
@@ -52,22 +56,34 @@ class Buffer:
     def take(self, most: int, size: int, linger: float, timeout: float) -> list[Event]:
         """The next events of one slot, at most `most` and `size` bytes of them but at least one.
 
-        Waits until there are as many, or a slot ends, or `linger` seconds after the first was seen;
-        empty if none came within `timeout` seconds.
+        Waits until there are as many, or a slot ends, or the first was here for `linger` seconds;
+        empty if that did not happen within `timeout` seconds.
         """
+        end = time.monotonic() + timeout
         with self._changed:
-            if not self._changed.wait_for(lambda: self._held or self._ended, timeout):
-                return []
-            self._changed.wait_for(lambda: self._enough(most, size) or self._ended, linger)
+            while not self._due(most, size, linger):
+                left = end - time.monotonic()
+                if left <= 0 or self._ended:
+                    return []
+                if self._held:
+                    left = min(left, self._first_at + linger - time.monotonic())
+                self._changed.wait(max(left, 0))
             taken = self._pop(most, size)
+            self._first_at = time.monotonic()
             self._changed.notify_all()
             return taken
+
+    def _due(self, most: int, size: int, linger: float) -> bool:
+        if not self._held:
+            return False
+        waited = time.monotonic() - self._first_at
+        return self._ended or waited >= linger or self._enough(most, size)
 
     def _enough(self, most: int, size: int) -> bool:
         full = len(self._held) >= min(most, self._limits[0]) or self._bytes >= min(
             size, self._limits[1]
         )
-        return full or (len(self._held) > 0 and self._held[0].slot != self._held[-1].slot)
+        return full or self._held[0].slot != self._held[-1].slot
 
     def _pop(self, most: int, size: int) -> list[Event]:
         taken: list[Event] = []

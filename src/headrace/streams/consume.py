@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import IO
 
@@ -157,8 +157,7 @@ def _consume(run: _Run, at: dict[str, str], stop: threading.Event) -> None:
         for lane, buffer in buffers.items():
             events = buffer.take(run.stream.batch_events, run.stream.batch_bytes, linger, wait)
             if events and not stop.is_set():
-                lost = run.reader.lost.pop(lane, 0)
-                made = delivery_of(run.stream, run.place, lane, at[lane], events, lost=lost)
+                made = delivery_of(run.stream, run.place, lane, at[lane], events)
                 _publish(run, made, buffer)
                 at[lane] = events[-1].position
                 run.reader.published(lane, at[lane])
@@ -210,23 +209,22 @@ def _beat(run: _Run, state: str, *, force: bool = False) -> None:
         return
     run.beat = time.monotonic()
     fills = [buffer.fill for buffer in run.reader.buffers.values()]
-    write_json(
-        beat_path(run.home, run.stream),
-        {
-            "format": 1,
-            "pid": os.getpid(),
-            "at": now_us(),
-            "state": state,
-            "error": run.reader.down,
-            "events": run.events,
-            "batches": run.batches,
-            "published_at": run.published_at,
-            "buffered": sum(fill.events for fill in fills),
-            "buffered_bytes": sum(fill.bytes for fill in fills),
-            "most_buffered": sum(fill.most_events for fill in fills),
-            "most_buffered_bytes": sum(fill.most_bytes for fill in fills),
-        },
-    )
+    beat = {
+        "format": 1,
+        "pid": os.getpid(),
+        "at": now_us(),
+        "state": state,
+        "error": run.reader.down,
+        "events": run.events,
+        "batches": run.batches,
+        "published_at": run.published_at,
+        "buffered": sum(fill.events for fill in fills),
+        "buffered_bytes": sum(fill.bytes for fill in fills),
+        "most_buffered": sum(fill.most_events for fill in fills),
+        "most_buffered_bytes": sum(fill.most_bytes for fill in fills),
+    }
+    with suppress(OSError):  # a full disk stops what needs it, and is told of there
+        write_json(beat_path(run.home, run.stream), beat)
 
 
 @contextmanager

@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headrace.clock import iso
+from headrace.clock import iso, parse_iso
 from headrace.sources.base import Delivery, Offsets
 from headrace.streams.spec import Stream
 
 _BOM = b"\xef\xbb\xbf"
+_LATEST = parse_iso("9999-12-31") // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +20,26 @@ class Event:
         position: its place in the lane, as the broker writes it.
         at: when the broker received it, int64 microseconds UTC; it never changes.
         payload: the bytes, as they came.
+        lost: events just before this one that the broker had deleted before they were read.
     """
 
     position: str
     at: int
     payload: bytes
+    lost: int = 0
 
     @property
     def slot(self) -> str:
         """The ISO day, UTC, on which the broker received it."""
         return iso(self.at)[:10]
+
+
+def received_at(milliseconds: int) -> int:
+    """The broker's clock as int64 microseconds UTC, within what a calendar can say.
+
+    Redis and Kafka let a producer set it: one that makes no sense must not stop the others.
+    """
+    return min(max(milliseconds, 0), _LATEST) * 1000
 
 
 def event_line(payload: bytes) -> bytes:
@@ -48,7 +59,7 @@ def event_line(payload: bytes) -> bytes:
 
 
 def delivery_of(
-    stream: Stream, place: str, lane: str, after: str, events: Sequence[Event], *, lost: int = 0
+    stream: Stream, place: str, lane: str, after: str, events: Sequence[Event]
 ) -> Delivery:
     """A micro-batch as a delivery: the events of one lane and one slot, one a line, in order.
 
@@ -58,7 +69,6 @@ def delivery_of(
         lane: the partition; "" if the broker has one order only.
         after: the position taken before these.
         events: at least one; all of one slot.
-        lost: events before these that were gone before they were read.
     """
     first, last = events[0], events[-1]
     return Delivery(
@@ -78,6 +88,6 @@ def delivery_of(
             events=len(events),
             first_at=first.at,
             last_at=last.at,
-            lost=lost,
+            lost=sum(event.lost for event in events),
         ),
     )

@@ -5,13 +5,16 @@ from collections import deque
 from typing import Any
 
 from headrace.errors import DeclarationError, SourceError
-from headrace.streams.events import Event
+from headrace.streams.events import Event, received_at
 from headrace.streams.port import BrokerDownError, Waiting
 from headrace.streams.spec import KafkaTopic
 
 ADDRESS = "HEADRACE_KAFKA"
 DEFAULT = "127.0.0.1:9092"
 _TIMEOUT = 10.0
+# A position is an event's offset and its time: a topic that was made anew counts from zero again,
+# and has another event at that place.
+_AT = "#"
 
 
 class KafkaBroker:
@@ -41,6 +44,7 @@ class KafkaBroker:
             }
         )
         self._next: dict[int, int] = {}
+        self._lost: dict[int, int] = {}
         self._read: dict[int, deque[Event]] = {}
         try:
             self._partitions = self._list()
@@ -57,21 +61,30 @@ class KafkaBroker:
 
     def waiting(self, lane: str, after: str) -> Waiting:
         low, high = self._bounds(int(lane))
-        at = int(after) + 1 if after else low
-        if at > high:
+        offset, time = _split(after)
+        at = low if offset is None else offset + 1
+        other = at > high
+        if offset is not None and time is not None and low <= offset < high:
+            found = self._event_at(int(lane), offset)
+            same_place = found is not None and _split(found.position)[0] == offset
+            other = found is not None and same_place and found.at != time
+        if other:
             raise SourceError(
-                f"partition {lane} of {self._where.topic} ends at {high}, before {after}, which was"
-                " taken of it: it was made anew",
+                f"event {after} of partition {lane} of {self._where.topic} is not the one that was"
+                f" taken of it, or is not there yet (it ends at {high}): the topic was made anew",
                 where=self.place,
                 fix="give the stream's declaration another name, so that it starts again",
             )
         start = max(at, low)
-        oldest = self._time_of(int(lane), start) if start < high else None
-        return Waiting(high - start, oldest, start - at)
+        oldest = self._event_at(int(lane), start) if start < high else None
+        return Waiting(high - start, oldest.at if oldest else None, start - at)
 
     def seek(self, lane: str, after: str) -> None:
         partition = int(lane)
-        self._next[partition] = int(after) + 1 if after else self._bounds(partition)[0]
+        low, (offset, _) = self._bounds(partition)[0], _split(after)
+        at = low if offset is None else offset + 1
+        self._next[partition] = max(at, low)
+        self._lost[partition] = max(low - at, 0)
         self._read[partition] = deque()
         if len(self._next) == len(self._partitions):
             places = [self._at(number, offset) for number, offset in self._next.items()]
@@ -86,7 +99,8 @@ class KafkaBroker:
         if not held:
             self._pause_full()
             for message in self._ask(most, seconds):
-                self._read[message.partition()].append(_event(message))
+                partition = message.partition()
+                self._read[partition].append(_event(message, self._lost.pop(partition, 0)))
         return [held.popleft() for _ in range(min(most, len(held)))]
 
     def _pause_full(self) -> None:
@@ -95,7 +109,9 @@ class KafkaBroker:
             (self._consumer.pause if held else self._consumer.resume)(place)
 
     def published(self, lane: str, last: str) -> None:
-        place = self._at(int(lane), int(last) + 1)
+        offset, _ = _split(last)
+        assert offset is not None
+        place = self._at(int(lane), offset + 1)
         self._consumer.commit(offsets=[place], asynchronous=True)
 
     def close(self) -> None:
@@ -125,14 +141,16 @@ class KafkaBroker:
             raise _down(error, self.place) from error
         return int(low), int(high)
 
-    def _time_of(self, partition: int, offset: int) -> int | None:
-        """When an event came; None while this connection reads, as it would lose its place."""
+    def _event_at(self, partition: int, offset: int) -> Event | None:
+        """The event at, or next to, an offset; None while this connection reads, as it would lose
+        its place.
+        """
         if self._next:
             return None
         self._consumer.assign([self._at(partition, offset)])
         messages = self._ask(1, 5.0)
         self._consumer.unassign()
-        return _event(messages[0]).at if messages else None
+        return _event(messages[0]) if messages else None
 
     def _ask(self, most: int, seconds: float) -> list[Any]:
         messages = self._consumer.consume(most, timeout=seconds)
@@ -143,8 +161,15 @@ class KafkaBroker:
         return list(messages)
 
 
-def _event(message: Any) -> Event:  # noqa: ANN401
-    return Event(str(message.offset()), message.timestamp()[1] * 1000, message.value() or b"")
+def _event(message: Any, lost: int = 0) -> Event:  # noqa: ANN401
+    at = received_at(message.timestamp()[1])
+    return Event(f"{message.offset()}{_AT}{at}", at, message.value() or b"", lost)
+
+
+def _split(position: str) -> tuple[int | None, int | None]:
+    """Offset and time; None at the start of a partition, and where an older position has none."""
+    offset, _, at = position.partition(_AT)
+    return int(offset) if offset else None, int(at) if at else None
 
 
 def _down(error: Exception, place: str) -> BrokerDownError:

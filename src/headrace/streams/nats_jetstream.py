@@ -17,6 +17,11 @@ ADDRESS = "HEADRACE_NATS"
 DEFAULT = "nats://127.0.0.1:4222"
 _TIMEOUT = 10.0
 _IDLE = 300.0  # seconds after which the server forgets a reader that does not ask any more
+# A position is an event's sequence and when the server received it: a stream that was made anew
+# counts from one again, and has another event at that place.
+_RECEIVED = "#"
+_ROUNDING = 1_000  # microseconds by which the library's two readings of one time may differ
+_GONE = 409  # the server ends a request: the reader was deleted, or has another leader
 
 T = TypeVar("T")
 
@@ -26,7 +31,8 @@ class NatsBroker:
 
     Each reading starts at the position that the ledger knows, so the server has nothing to
     remember. A gap in what the consumer counts means that something got lost on the way: it is read
-    again.
+    again. A gap in what the stream counts means that events were deleted unread; of one subject
+    among several nobody can tell, since the others' events make gaps as well.
     """
 
     def __init__(self, where: NatsSubject, *, trim: bool = False) -> None:
@@ -41,7 +47,8 @@ class NatsBroker:
         self._nats: Any = nats
         self._where, self._trim = where, trim
         self._reader: Any = None
-        self._after, self._expected = 0, 1
+        self._after, self._expected, self._passed = "", 1, 0
+        self._dense = not where.subject
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -76,6 +83,8 @@ class NatsBroker:
                 fix="create it with retention=limits; `trim` on the stream's declaration deletes"
                 " what is published",
             )
+        if info.config.mirror is not None:  # it has the gaps of what it leaves out
+            self._dense = False
 
     @property
     def place(self) -> str:
@@ -86,25 +95,38 @@ class NatsBroker:
         return [""]
 
     def waiting(self, lane: str, after: str) -> Waiting:  # noqa: ARG002 - there is one lane
-        return self._run(self._waiting(int(after or 0)))
+        return self._run(self._waiting(after))
 
-    async def _waiting(self, after: int) -> Waiting:
-        info = await self._jetstream.stream_info(self._where.stream)
-        state = info.state
-        if state.last_seq < after:
-            raise SourceError(
-                f"stream {self._where.stream} ends at {state.last_seq}, before {after}, which was"
-                " taken of it: it was made anew",
-                where=self.place,
-                fix="give the stream's declaration another name, so that it starts again",
-            )
-        lost = max(state.first_seq - after - 1, 0) if after and state.last_seq > after else 0
+    async def _waiting(self, position: str) -> Waiting:
+        after, _ = _split(position)
+        state = await self._same(position)
         consumer = await self._consumer(after, name=None)
         pending = int(consumer.num_pending)
         await self._jetstream.delete_consumer(self._where.stream, consumer.name)
+        lost = _gone(state, after)
+        if after and self._dense:  # those in between too, but for what came while we asked
+            lost = max(lost, state.last_seq - after - pending)
         if not pending:
             return Waiting(0, None, lost)
         return Waiting(pending, await self._oldest(after), lost)
+
+    async def _same(self, position: str) -> Any:  # noqa: ANN401
+        """The state of the stream, which must be the one that the position is of."""
+        state = (await self._jetstream.stream_info(self._where.stream)).state
+        after, received = _split(position)
+        other = state.last_seq < after
+        if after and received and not other:
+            with suppress(self._nats.js.errors.NotFoundError):
+                there = await self._jetstream.get_msg(self._where.stream, after)
+                other = bool(there.time) and abs(to_us(there.time) - received) > _ROUNDING
+        if other:
+            raise SourceError(
+                f"event {after} of stream {self._where.stream} is not the one that was taken of it,"
+                f" or is not there yet (it ends at {state.last_seq}): the stream was made anew",
+                where=self.place,
+                fix="give the stream's declaration another name, so that it starts again",
+            )
+        return state
 
     async def _oldest(self, after: int) -> int | None:
         """When the next event came; of one subject among several it may be another's, an older."""
@@ -119,8 +141,8 @@ class NatsBroker:
         return None
 
     def seek(self, lane: str, after: str) -> None:  # noqa: ARG002
-        self._after = int(after or 0)
-        self._drop_reader()
+        self._after = after
+        self._reader = None  # the server forgets it by itself when it is idle
 
     def read(self, lane: str, most: int, seconds: float) -> list[Event]:  # noqa: ARG002
         try:
@@ -131,11 +153,7 @@ class NatsBroker:
 
     async def _read(self, most: int, seconds: float) -> list[Event]:
         if self._reader is None:
-            consumer = await self._consumer(self._after, name=None)
-            self._reader = await self._jetstream.pull_subscribe_bind(
-                consumer=consumer.name, stream=self._where.stream
-            )
-            self._expected = 1
+            await self._begin()
         try:
             messages = await self._reader.fetch(most, timeout=max(seconds, 0.05))
         except (TimeoutError, self._nats.errors.TimeoutError):
@@ -143,17 +161,36 @@ class NatsBroker:
                 raise
             await self._look_after_reader()
             return []
+        except self._nats.js.errors.APIError as error:
+            if error.code != _GONE:
+                raise
+            self._reader = None
+            return []
         events = []
+        after, _ = _split(self._after)
         for message in messages:
             place = message.metadata.sequence
             if place.consumer != self._expected:
                 self._reader = None  # something is missing before this one: read it again
                 break
             self._expected += 1
-            self._after = place.stream
+            lost = place.stream - after - 1 if after and self._dense else self._passed
+            after, self._passed = place.stream, 0
             at = to_us(message.metadata.timestamp)
-            events.append(Event(str(place.stream), at, message.data))
+            self._after = f"{after}{_RECEIVED}{at}"
+            events.append(Event(self._after, at, message.data, lost))
         return events
+
+    async def _begin(self) -> None:
+        """A reader from where we are; what was deleted before it, where gaps do not tell."""
+        state = await self._same(self._after)
+        after, _ = _split(self._after)
+        self._passed = 0 if self._dense else _gone(state, after)
+        consumer = await self._consumer(after, name=None)
+        self._reader = await self._jetstream.pull_subscribe_bind(
+            consumer=consumer.name, stream=self._where.stream
+        )
+        self._expected = 1
 
     async def _look_after_reader(self) -> None:
         """A reader that the server has forgotten hears nothing, and is not told so."""
@@ -180,12 +217,11 @@ class NatsBroker:
     def published(self, lane: str, last: str) -> None:  # noqa: ARG002
         if self._trim:
             purge = self._jetstream.purge_stream(
-                self._where.stream, seq=int(last) + 1, subject=self._where.subject or None
+                self._where.stream,
+                seq=_split(last)[0] + 1,
+                subject=self._where.subject or None,
             )
             self._run(purge)
-
-    def _drop_reader(self) -> None:
-        self._reader = None  # the server forgets it by itself when it is idle
 
     def close(self) -> None:
         with suppress(TimeoutError, self._nats.errors.Error):
@@ -225,3 +261,14 @@ class NatsBroker:
                 where=self.place,
                 fix=f"start it with JetStream, or set {ADDRESS}: nats://host:port",
             ) from error
+
+
+def _split(position: str) -> tuple[int, int]:
+    """The sequence, and when the server received the event; 0 where an older position has none."""
+    sequence, _, received = position.partition(_RECEIVED)
+    return int(sequence or 0), int(received or 0)
+
+
+def _gone(state: Any, after: int) -> int:  # noqa: ANN401
+    """Events after a position that were deleted from the front of the stream."""
+    return max(state.first_seq - after - 1, 0) if after and state.last_seq > after else 0

@@ -45,7 +45,11 @@ class Broker(Protocol):
         ...
 
     def waiting(self, lane: str, after: str) -> Waiting:
-        """What comes after this position ("" is before the first event)."""
+        """What comes after this position ("" is before the first event).
+
+        Raises:
+            SourceError: it is a position of another stream, which had the same name.
+        """
         ...
 
     def seek(self, lane: str, after: str) -> None:
@@ -53,7 +57,11 @@ class Broker(Protocol):
         ...
 
     def read(self, lane: str, most: int, seconds: float) -> list[Event]:
-        """The next events in their order; empty if none came within `seconds`."""
+        """The next events in their order; empty if none came within `seconds`.
+
+        Raises:
+            SourceError: the stream was made anew since.
+        """
         ...
 
     def published(self, lane: str, last: str) -> None:

@@ -1,16 +1,19 @@
 """The reading side of a consumer: one thread from the broker to the buffers."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from headrace.errors import HeadraceError, StateError
+from headrace.errors import StateError
 from headrace.streams.buffer import Buffer
+from headrace.streams.events import Event
 from headrace.streams.port import Broker, BrokerDownError
 from headrace.streams.spec import Stream
 
 _WAIT = 0.5  # seconds that one question to the broker may take when there is nothing to read
-_MOST = 2_000  # events asked for at once
+_MOST = 500  # events asked for at once
+_GUESS = 1 << 16  # bytes of an event, before one was seen
 _LONGEST_PAUSE = 15.0  # seconds between two attempts to reach a broker that is down
 
 
@@ -24,7 +27,6 @@ class Reader:
         accept_lost: go on where the broker has deleted events that were not read.
         down: why the broker cannot be reached now; empty if it can.
         error: what ended the reading, if it was not asked to end.
-        lost: {lane: events that were gone}.
     """
 
     stream: Stream
@@ -34,12 +36,11 @@ class Reader:
     once: bool = False
     accept_lost: bool = False
     down: str = ""
-    error: HeadraceError | None = None
-    lost: dict[str, int] = field(default_factory=dict)
+    error: Exception | None = None
     _published: dict[str, str] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
-    _largest: int = 1
+    _largest: int = 0
 
     def start(self, broker: Broker) -> None:
         """Takes the connection over."""
@@ -61,21 +62,23 @@ class Reader:
 
     def _seek(self, broker: Broker) -> None:
         for lane, after in self.positions.items():
-            lost = broker.waiting(lane, after).lost
-            if lost and not self.accept_lost:
-                raise StateError(
-                    f"{lost} events after {after} were deleted before they were read",
-                    where=broker.place,
-                    fix="keep events for longer than a consumer may stand still; to go on without"
-                    " them, and have the loss recorded: headrace stream run ... --accept-lost",
-                )
-            self.lost[lane] = self.lost.get(lane, 0) + lost
+            self._accept(broker, broker.waiting(lane, after).lost, after)
+        for lane, after in self.positions.items():
             broker.seek(lane, after)
+
+    def _accept(self, broker: Broker, lost: int, after: str) -> None:
+        if lost and not self.accept_lost:
+            raise StateError(
+                f"{lost} events after {after} were deleted before they were read",
+                where=broker.place,
+                fix="keep events for longer than a consumer may stand still; to go on without"
+                " them, and have the loss recorded: headrace stream run ... --accept-lost",
+            )
 
     def _work(self, broker: Broker) -> None:
         try:
             self._read_all(broker)
-        except HeadraceError as error:
+        except Exception as error:  # noqa: BLE001 - the consumer raises it: to end is to fail
             self.error = error
         finally:
             for buffer in self.buffers.values():
@@ -108,7 +111,8 @@ class Reader:
             for buffer in self.buffers.values():
                 buffer.end()
             self._stop.wait()  # until what was read is published, so that the broker hears of it
-            self._tell(broker)
+            with suppress(BrokerDownError):
+                self._tell(broker)
         finally:
             broker.close()
 
@@ -121,16 +125,28 @@ class Reader:
                 if not events:
                     idle = False
                     continue
-                most = min(events, _MOST, max(1, size // self._largest))
+                most = min(events, _MOST, max(1, size // (self._largest or _GUESS)))
                 found = broker.read(lane, most, 0.05 if self.once else wait)
                 if found:
                     idle = False
-                    self._largest = max(self._largest, *(len(e.payload) for e in found))
-                    buffer.put(found)
-                    self.positions[lane] = found[-1].position
+                    self._take(broker, lane, found)
             self._tell(broker)
             if self.once and idle and self._at_the_end(broker):
                 return
+
+    def _take(self, broker: Broker, lane: str, found: Sequence[Event]) -> None:
+        """Into the buffer, up to the first event that others are missing before."""
+        for number, one in enumerate(found):
+            if one.lost and not self.accept_lost:
+                self._put(lane, found[:number])
+                self._accept(broker, one.lost, self.positions[lane])
+        self._put(lane, found)
+
+    def _put(self, lane: str, events: Sequence[Event]) -> None:
+        if events:
+            self._largest = max(self._largest, *(len(event.payload) for event in events))
+            self.buffers[lane].put(events)
+            self.positions[lane] = events[-1].position
 
     def _at_the_end(self, broker: Broker) -> bool:
         return not any(broker.waiting(lane, at).events for lane, at in self.positions.items())

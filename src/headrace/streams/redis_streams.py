@@ -2,10 +2,11 @@
 
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 from headrace.errors import DeclarationError, SourceError
-from headrace.streams.events import Event
+from headrace.streams.events import Event, received_at
 from headrace.streams.port import BrokerDownError, Waiting
 from headrace.streams.spec import RedisStream
 
@@ -48,32 +49,39 @@ class RedisBroker:
     def waiting(self, lane: str, after: str) -> Waiting:  # noqa: ARG002 - there is one lane
         info = self._info()
         entry, taken = _split(after)
+        self._same(info, entry, taken)
         if info is None:
-            return self._nothing_but(entry)
-        last = _text(info["last-generated-id"])
-        added, length = int(info["entries-added"]), int(info["length"])
-        if added < taken or _order(last) < _order(entry):
-            return self._nothing_but(entry)
+            return Waiting(0)
         lost = 0
         if after:
-            deleted = _order(_text(info["max-deleted-entry-id"])) > _order(entry)
-            lost = max(added - length - taken, int(deleted))
+            lost = max(_deleted(info) - taken, int(_last_deleted(info) > _order(entry)))
         start = f"({entry}" if after else "-"
         oldest = self._ask("XRANGE", self._where.key, start, "+", "COUNT", 1)
         if not oldest:
             return Waiting(0, None, lost)
-        return Waiting(added - taken - lost if after else length, _at(oldest[0][0]), lost)
+        waits = int(info["entries-added"]) - taken - lost if after else int(info["length"])
+        return Waiting(waits, _at(oldest[0][0]), lost)
 
-    def _nothing_but(self, entry: str) -> Waiting:
-        """Nothing waits in a stream without events, unless some were taken of it before."""
-        if entry == _START:
-            return Waiting(0)
-        raise SourceError(
-            f"stream {self._where.key} ends before {entry}, which was taken of it: it was made"
-            " anew",
-            where=self.place,
-            fix="give the stream's declaration another name, so that it starts again",
-        )
+    def _same(self, info: dict[str, Any] | None, entry: str, taken: int) -> None:
+        """The stream must be the one that `taken` entries were read of, the last being `entry`."""
+        if info is None:
+            other = bool(taken)
+        else:
+            first = _order(_text(info["recorded-first-entry-id"]))
+            # What was read and is not there any more was deleted.
+            missing = int(info["length"]) == 0 or first > _order(entry)
+            other = (
+                int(info["entries-added"]) < taken
+                or _order(_text(info["last-generated-id"])) < _order(entry)
+                or (missing and _deleted(info) < taken)
+            )
+        if other:
+            raise SourceError(
+                f"stream {self._where.key} is not the one that {entry} was taken of: it was made"
+                " anew",
+                where=self.place,
+                fix="give the stream's declaration another name, so that it starts again",
+            )
 
     def seek(self, lane: str, after: str) -> None:  # noqa: ARG002
         self._entry, self._taken = _split(after)
@@ -83,12 +91,29 @@ class RedisBroker:
 
     def read(self, lane: str, most: int, seconds: float) -> list[Event]:  # noqa: ARG002
         key, wait = self._where.key, max(int(seconds * 1000), 1)
-        reply = self._ask("XREAD", "COUNT", most, "BLOCK", wait, "STREAMS", key, self._entry)
+        if not self._ask("XREAD", "COUNT", 1, "BLOCK", wait, "STREAMS", key, self._entry):
+            return []
+        # In one transaction, so that what was deleted before these is told from what is after.
+        info, reply = self._told(
+            lambda: (
+                self._client.pipeline(transaction=True)
+                .xinfo_stream(key)
+                .execute_command("XREAD", "COUNT", most, "STREAMS", key, self._entry)
+                .execute()
+            )
+        )
+        self._same(info, self._entry, self._taken)
+        before = _order(self._entry)
+        lost = max(_deleted(info) - self._taken, 0)
+        self._taken += lost
         events = []
         for entry, fields in _entries(reply):
+            if before < _last_deleted(info) < _order(_text(entry)):
+                lost = max(lost, 1)
             self._entry, self._taken = _text(entry), self._taken + 1
             position = f"{self._entry}{_ORDINAL}{self._taken}"
-            events.append(Event(position, _at(entry), self._payload(fields)))
+            events.append(Event(position, _at(entry), self._payload(fields), lost))
+            before, lost = _order(self._entry), 0
         return events
 
     def published(self, lane: str, last: str) -> None:  # noqa: ARG002
@@ -115,12 +140,9 @@ class RedisBroker:
         return json.dumps(f"no field {self._where.field!r} in {shown}").encode()
 
     def _info(self) -> dict[str, Any] | None:
-        try:
-            found: dict[str, Any] = self._client.xinfo_stream(self._where.key)
-        except self._errors.ConnectionError as error:
-            raise _down(error) from error
-        except self._errors.ResponseError:
+        if not self._ask("EXISTS", self._where.key):
             return None  # no event was ever sent
+        found: dict[str, Any] = self._told(lambda: self._client.xinfo_stream(self._where.key))
         if "entries-added" not in found:
             raise SourceError(
                 "this Redis does not count a stream's entries",
@@ -130,8 +152,11 @@ class RedisBroker:
         return found
 
     def _ask(self, *words: Any) -> Any:  # noqa: ANN401 - whatever Redis answers
+        return self._told(lambda: self._client.execute_command(*words))
+
+    def _told(self, ask: Callable[[], Any]) -> Any:  # noqa: ANN401
         try:
-            return self._client.execute_command(*words)
+            return ask()
         except (self._errors.ConnectionError, self._errors.TimeoutError) as error:
             raise _down(error) from error
         except self._errors.RedisError as error:
@@ -167,5 +192,15 @@ def _order(position: str) -> tuple[int, int]:
     return int(milliseconds), int(number or 0)
 
 
+def _deleted(info: dict[str, Any]) -> int:
+    """Entries that were deleted so far: trimmed, or by name."""
+    return int(info["entries-added"]) - int(info["length"])
+
+
+def _last_deleted(info: dict[str, Any]) -> tuple[int, int]:
+    """The greatest id that was deleted by name."""
+    return _order(_text(info["max-deleted-entry-id"]))
+
+
 def _at(position: bytes | str) -> int:
-    return _order(_text(position))[0] * 1000
+    return received_at(_order(_text(position))[0])
