@@ -25,8 +25,8 @@ def store_differences(log, layout, store, answerer):
     """Where the store's answers are not those of the oracle."""
     got = {}
     with store.reading() as reader:
-        for spine in log.spine:
-            for name, value in values(reader, layout, answerer, spine, spine["t"]).items():
+        for one in values(reader, layout, answerer, log.spine, [s["t"] for s in log.spine]):
+            for name, value in one.items():
                 got.setdefault(name, []).append(value)
     expected = expected_frame(log)
     return differences(got, {n: v for n, v in expected.items() if not n.endswith("__reason")})

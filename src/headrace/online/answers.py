@@ -1,105 +1,120 @@
-"""Answers for one entity, from what a reader finds: by the compiled kernel, or in plain Python."""
+"""Answers for entities, from what a reader finds: by the compiled kernel, or in plain Python."""
 
-import struct
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from headrace.features.arrays import Ints
-from headrace.online import chunks, exact
+from headrace.features.arrays import FURTHEST, Ints
+from headrace.online import exact
 from headrace.online.layout import MEAN_OP, OP, Call
 from headrace.online.port import Reader
 
+Row: TypeAlias = Sequence[Any]
+
 
 class Answerer(Protocol):
-    """Values of a call's results for one entity at t, as words or floats; None where null."""
+    """Values of a call's results for each entity at its moment, as words or floats.
 
-    def __call__(self, reader: Reader, call: Call, entity: Sequence[int], t: int) -> list[Any]: ...
+    `entities` are their bytes, `moments` microseconds UTC. A value is None where it is null.
+    """
+
+    def __call__(
+        self, reader: Reader, call: Call, entities: Sequence[bytes], moments: Sequence[int]
+    ) -> list[Row]: ...
 
 
-def entity_bytes(words: Sequence[int]) -> bytes:
-    return struct.pack(f"<{len(words)}q", *words)
-
-
-_NO_LINES = np.zeros((chunks.TILE, 0), dtype=np.int64)
 _NONE_READ = np.zeros(0, dtype=np.bool_)
+_KEPT = 4096  # patterns of states
 
 
 class Compiled:
-    """By numba. Reads one leaf, or a directory and the leaves that the question needs.
+    """By numba. Looks twice at the store: for the roots, and for the leaves that directories name.
 
-    One instance serves one thread at a time: answers are written to arrays it keeps.
+    Safe to use from several threads.
     """
 
     def __init__(self) -> None:
         from headrace.online import compiled
 
         self._answer, self._needed = compiled.answer, compiled.needed
+        self._nothing, self._done, self._exact = compiled.NOTHING, compiled.DONE, compiled.EXACT
         self._parts = compiled.PARTS
-        self._rooms: dict[int, tuple[Any, Any, Any]] = {}
 
-    def __call__(self, reader: Reader, call: Call, entity: Sequence[int], t: int) -> list[Any]:
-        root = chunks.root_key(call.join, entity_bytes(entity))
-        blob = reader.get(root)
-        if blob is None:
-            return nothing(call)
-        lines, read = _NO_LINES, _NONE_READ
-        if chunks.is_directory(blob):
-            lines = chunks.read_directory(blob)
-            read = self._needed(lines, call.program, t)
-            records = gathered(reader, call, root, lines, read)
-        else:
-            records = chunks.read_leaf(blob)
-        numbers, reals, parts = self._room(call)
-        state = self._answer(
-            records, records.view(np.float64), lines, lines.view(np.float64), read,
-            call.program, t, numbers, reals, parts,
-        )  # fmt: skip
-        return finished(call, state.tolist(), numbers.tolist(), reals.tolist(), parts)
+    def __call__(
+        self, reader: Reader, call: Call, entities: Sequence[bytes], moments: Sequence[int]
+    ) -> list[Row]:
+        roots = [call.root + entity for entity in entities]
+        blobs = [blob or b"" for blob in reader.get_many(roots)]
+        at, read = np.array(moments, dtype=np.int64), _NONE_READ
+        words, edges = joined(blobs)
+        # The sign of the first word tells a directory; most batches have none.
+        if any(blob and blob[7] >= 0x80 for blob in blobs):
+            read, owners, starts = self._needed(words, edges, call.program, at)
+            blobs += leaves(reader, roots, owners, starts)
+            words, edges = joined(blobs)
+        shape = len(entities), len(call.results)
+        state, numbers = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=np.int64)
+        reals, parts = np.zeros(shape), np.empty((*shape, self._parts), dtype=np.int64)
+        self._answer(words, edges, read, call.program, at, state, numbers, reals, parts)
+        return self._rows(call, state, numbers, reals, parts)
 
-    def _room(self, call: Call) -> tuple[Any, Any, Any]:
-        size = len(call.results)
-        if size not in self._rooms:
-            self._rooms[size] = (
-                np.zeros(size, dtype=np.int64),
-                np.zeros(size, dtype=np.float64),
-                np.zeros((size, self._parts), dtype=np.int64),
-            )
-        return self._rooms[size]
+    def _rows(self, call: Call, state: Any, numbers: Ints, reals: Any, parts: Ints) -> list[Row]:  # noqa: ANN401
+        size, states, tail = len(call.results), state.tobytes(), [*call.empty, None]
+        found: list[Row] = []
+        for i, (whole, real) in enumerate(zip(numbers.tolist(), reals.tolist(), strict=True)):
+            pattern = states[i * size : i * size + size]
+            if self._exact in pattern:
+                for f in np.flatnonzero(state[i] == self._exact).tolist():
+                    real[f] = rounded(call, f, parts[i, f].tolist())
+            found.append(self._picker(call, pattern)(whole + real + tail))
+        return found
+
+    def _picker(self, call: Call, pattern: bytes) -> Callable[[Row], Row]:
+        """What takes a row out of its integers, its floats, the defaults, and None."""
+        found = call.pickers.get(pattern)
+        if found is None:
+            if len(call.pickers) >= _KEPT:
+                call.pickers.clear()
+            found = call.pickers[pattern] = self._made(call, pattern)
+        return found
+
+    def _made(self, call: Call, pattern: bytes) -> Callable[[Row], Row]:
+        size = len(pattern)
+        places = []
+        for f, (done, real) in enumerate(zip(pattern, call.real, strict=True)):
+            if done == self._nothing:
+                places.append(2 * size + f)
+            elif done in {self._done, self._exact}:
+                places.append(size + f if real else f)
+            else:  # a null that was found stays null, whatever the default
+                places.append(3 * size)
+        if size == 1:
+            return lambda row: (row[places[0]],)
+        return itemgetter(*places)
 
 
-def nothing(call: Call) -> list[Any]:
-    """The answers for an entity without history."""
-    return list(call.empty)
+def joined(blobs: Sequence[bytes]) -> tuple[Ints, Ints]:
+    """Blobs as one array of words, and where each begins and the last one ends."""
+    edges = np.zeros(len(blobs) + 1, dtype=np.int64)
+    np.cumsum([len(blob) >> 3 for blob in blobs], out=edges[1:])
+    return np.frombuffer(b"".join(blobs), np.int64), edges
 
 
-def gathered(reader: Reader, call: Call, root: bytes, lines: Ints, read: Any) -> Ints:  # noqa: ANN401
-    """The records of the leaves that are read, in event order."""
-    keys = [chunks.leaf_key(root, start) for start in lines[chunks.START, read].tolist()]
-    leaves = [chunks.read_leaf(blob) for blob in reader.get_many(keys) if blob is not None]
-    if not leaves:
-        return np.zeros((0, call.join.key_from + 1), dtype=np.int64)
-    if len(leaves) == 1:
-        return leaves[0]
-    width = min(leaf.shape[1] for leaf in leaves)  # keys have done their work in ordering
-    return np.vstack([leaf[:, :width] for leaf in leaves])
+def leaves(reader: Reader, roots: Sequence[bytes], owners: Ints, starts: Ints) -> list[bytes]:
+    """The leaves that start there, of these roots; see `chunks.leaf_key`."""
+    big = (starts + FURTHEST).view(np.uint64).astype(">u8").tobytes()
+    keys = [
+        b"l" + roots[owner][1:] + big[8 * i : 8 * i + 8] for i, owner in enumerate(owners.tolist())
+    ]
+    return [blob or b"" for blob in reader.get_many(keys)]
 
 
-def finished(
-    call: Call, state: list[int], numbers: list[int], reals: list[float], parts: Ints
-) -> list[Any]:
-    found: list[Any] = []
-    for f, (done, real) in enumerate(zip(state, call.real, strict=True)):
-        if done == 1:
-            found.append(reals[f] if real else numbers[f])
-        elif done != 2:  # a null that was found stays null, whatever the default
-            found.append(call.empty[f] if done == 0 else None)
-        else:
-            n, total, *squares = parts[f].tolist()
-            scale = call.results[f].scale or 0
-            is_mean = call.program[f, OP] == MEAN_OP
-            found.append(
-                exact.mean(n, total, scale) if is_mean else exact.std(n, total, squares, scale)
-            )
-    return found
+def rounded(call: Call, place: int, parts: Sequence[int]) -> float:
+    """A mean or a deviation whose products leave int64, from its exact parts."""
+    n, total, *squares = parts
+    scale = call.results[place].scale or 0
+    if call.program[place, OP] == MEAN_OP:
+        return exact.mean(n, total, scale)
+    return exact.std(n, total, squares, scale)

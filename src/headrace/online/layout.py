@@ -4,7 +4,7 @@ Everything in the store is int64 words. A *row* is one version of a primary key 
 of its table; a *record* is what one join (table and entity) keeps of it. Texts are 64-bit codes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -33,9 +33,11 @@ OPS = {
     )
 } | {"count": 0, "last_row": 7}
 (OP, A, B, VALUE, IS_FLOAT, WORD1, MASK1, WORD2, MASK2, SCALE) = range(10)
-(N_STAT, SUM_STAT, SQUARE_STAT, MIN_STAT, MAX_STAT, AGE, VALID_WORD, VALID_MASK, WIDTH) = range(
-    10, 19
+(N_STAT, SUM_STAT, SQUARE_STAT, MIN_STAT, MAX_STAT, AGE, VALID_WORD, VALID_MASK, LEADER, WIDTH) = (
+    range(10, 20)
 )
+# What features have in common that are made of the same numbers: window, column, filters.
+_SAME = (A, B, VALUE, IS_FLOAT, WORD1, MASK1, WORD2, MASK2)
 SQUARE_WORDS = 4
 MEAN_OP = OPS["mean"]
 _STATS = {
@@ -186,6 +188,16 @@ class Call:
         return tuple(result.name for result in self.results)
 
     @cached_property
+    def root(self) -> bytes:
+        """The beginning of the keys of its entities."""
+        return b"e" + self.join.prefix
+
+    @cached_property
+    def pickers(self) -> dict[bytes, Callable[[Sequence[Any]], Sequence[Any]]]:
+        """How answers are put together, by the states of their results; filled as they come."""
+        return {}
+
+    @cached_property
     def real(self) -> tuple[bool, ...]:
         """Which results are float64."""
         return tuple(bool(pa.types.is_float64(result.type)) for result in self.results)
@@ -316,7 +328,24 @@ def _call(
             lines += made
             results += _feature_results(join, view, feature)
     program = np.array(lines, dtype=np.int64).reshape(-1, WIDTH)
+    _lead(program)
     return Call(join, spine_entity, program, tuple(results))
+
+
+def _lead(program: NDArray[np.int64]) -> None:
+    """Let the first of the features that are made of the same numbers gather them for all.
+
+    Its line names the statistics of each of them; those of the others say which line that is.
+    """
+    leaders: dict[tuple[int, ...], int] = {}
+    for f, line in enumerate(program):
+        line[LEADER] = f
+        if line[OP] > OPS["max"]:
+            continue
+        first = leaders.setdefault(tuple(line[list(_SAME)].tolist()), f)
+        line[LEADER] = first
+        stats = program[first, N_STAT : MAX_STAT + 1]
+        np.maximum(stats, line[N_STAT : MAX_STAT + 1], out=stats)
 
 
 def _feature_results(join: JoinLayout, view: FeatureView, feature: Aggregate) -> list[Result]:

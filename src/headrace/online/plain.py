@@ -7,10 +7,8 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from headrace.online import chunks, exact
-from headrace.online.answers import entity_bytes, gathered, nothing
+from headrace.online.answers import Row
 from headrace.online.layout import (
     AGE,
     FLAGS,
@@ -42,23 +40,41 @@ Record = list[int]
 class Plain:
     """By Python. The same answers as the compiled kernel, in milliseconds."""
 
-    def __call__(self, reader: Reader, call: Call, entity: Sequence[int], t: int) -> list[Any]:
-        root = chunks.root_key(call.join, entity_bytes(entity))
-        blob = reader.get(root)
-        if blob is None:
-            return nothing(call)
-        if chunks.is_directory(blob):
-            lines = chunks.read_directory(blob)
-            read = np.ones(lines.shape[1], dtype=np.bool_)
-            records = gathered(reader, call, root, lines, read).tolist()
-        else:
-            records = chunks.read_leaf(blob).tolist()
-        seen = [record for record in records if record[K] <= t < record[X]]
-        found = [_feature(line, seen, t) for line in call.program.tolist()]
+    def __call__(
+        self, reader: Reader, call: Call, entities: Sequence[bytes], moments: Sequence[int]
+    ) -> list[Row]:
         return [
-            default if value is NOTHING else value
-            for value, default in zip(found, call.empty, strict=True)
+            _answer(call, _records(reader, call.root + entity), t)
+            for entity, t in zip(entities, moments, strict=True)
         ]
+
+
+def _records(reader: Reader, root: bytes) -> list[Record]:
+    """All of an entity, in event order."""
+    blob = reader.get(root)
+    if blob is None:
+        return []
+    if not chunks.is_directory(blob):
+        return _leaf(blob)
+    starts = chunks.read_directory(blob)[chunks.START].tolist()
+    leaves = reader.get_many([chunks.leaf_key(root, start) for start in starts])
+    return [record for leaf in leaves if leaf is not None for record in _leaf(leaf)]
+
+
+def _leaf(blob: bytes) -> list[Record]:
+    found: list[Record] = chunks.read_leaf(blob).tolist()
+    return found
+
+
+def _answer(call: Call, records: list[Record], t: int) -> Row:
+    if not records:
+        return call.empty
+    seen = [record for record in records if record[K] <= t < record[X]]
+    found = [_feature(line, seen, t) for line in call.program.tolist()]
+    return [
+        default if value is NOTHING else value
+        for value, default in zip(found, call.empty, strict=True)
+    ]
 
 
 def _feature(line: list[int], seen: list[Record], t: int) -> Any:  # noqa: ANN401 - any value

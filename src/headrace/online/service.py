@@ -89,9 +89,9 @@ class OnlineService(Declared):
         """
         row = dict(zip(self._fields, self.schema.cells(request), strict=True))
         with self.store.reading() as reader:
-            self._known(reader, at)
-            found = values(reader, self.layout, self._answerer, row, at)
-        return self._transformed([row], [at], [found])[0] if self._transforms else found
+            self._known(reader, (at,))
+            found = values(reader, self.layout, self._answerer, [row], [at])
+        return (self._transformed([row], [at], found) if self._transforms else found)[0]
 
     def vector(self, request: Mapping[str, object], at: int) -> OnlineVector:
         """The features of one request as of `at`, microseconds UTC, with where they are from.
@@ -108,18 +108,15 @@ class OnlineService(Declared):
         cells = [self.schema.cells(request, i) for i, (request, _) in enumerate(requests)]
         rows = [dict(zip(self._fields, one, strict=True)) for one in cells]
         moments = [at for _, at in requests]
-        found, stale = [], []
         with self.store.reading() as reader:
-            known = self._frontier(reader)
-            for row, at in zip(rows, moments, strict=True):
-                stale.append(self._known(reader, at))
-                found.append(values(reader, self.layout, self._answerer, row, at))
+            known, stale = self._known(reader, moments)
+            found = values(reader, self.layout, self._answerer, rows, moments)
         if self._transforms:
             found = self._transformed(rows, moments, found)
         about = (self.types, self.schema.key, known, self.definition)
         return [
-            OnlineVector(row, at, one, *about, late)
-            for row, at, one, late in zip(rows, moments, found, stale, strict=True)
+            OnlineVector(row, at, one, *about, stale[at])
+            for row, at, one in zip(rows, moments, found, strict=True)
         ]
 
     def frontier(self) -> dict[str, int]:
@@ -131,25 +128,24 @@ class OnlineService(Declared):
         with self.store.reading() as reader:
             return dict(self._frontier(reader))
 
-    @property
+    @cached_property
     def _answerer(self) -> Answerer:
-        """The kernel of this thread."""
-        own = self._own
-        if not hasattr(own, "answerer"):
-            own.answerer = best_answerer()
-        found: Answerer = own.answerer
-        return found
+        return best_answerer()
 
-    def _known(self, reader: Reader, at: int) -> tuple[str, ...]:
-        """Refuse what the store cannot answer; the views that are stale."""
+    def _known(
+        self, reader: Reader, moments: Sequence[int]
+    ) -> tuple[Mapping[str, int], dict[int, tuple[str, ...]]]:
+        """Refuse what the store cannot answer; its frontier, and the stale views of each moment."""
         about = self._about(reader)
-        if about.horizon is not None and at < about.horizon.retained:
+        horizon = about.horizon
+        if horizon is not None and min(moments, default=horizon.retained) < horizon.retained:
             raise StateError(
-                f"{at} is before {about.horizon.retained}, from which on the store answers",
+                f"{min(moments)} is before {horizon.retained}, from which on the store answers",
                 where="online store",
                 fix="ask the published tables for earlier moments: `feature_service`",
             )
-        return staleness.stale_views(self._limits, about.as_of, at)
+        stale = {at: staleness.stale_views(self._limits, about.as_of, at) for at in set(moments)}
+        return about.snapshots, stale
 
     def _frontier(self, reader: Reader) -> Mapping[str, int]:
         return self._about(reader).snapshots

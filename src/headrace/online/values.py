@@ -1,10 +1,10 @@
-"""Values of all views for one typed spine row, from a store."""
+"""Values of all views for typed spine rows, from a store."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from headrace.features.content import Cell
-from headrace.online.answers import Answerer
+from headrace.online.answers import Answerer, Row
 from headrace.online.codes import text_code, text_key
 from headrace.online.layout import Call, Layout
 from headrace.online.port import Reader
@@ -22,45 +22,64 @@ def best_answerer() -> Answerer:
 
 
 def values(
-    reader: Reader, layout: Layout, answerer: Answerer, row: Mapping[str, Cell], t: int
-) -> dict[str, Cell]:
-    """Outputs of feature views and lookups; times as int microseconds UTC.
+    reader: Reader,
+    layout: Layout,
+    answerer: Answerer,
+    rows: Sequence[Mapping[str, Cell]],
+    moments: Sequence[int],
+) -> list[dict[str, Cell]]:
+    """Outputs of feature views and lookups for each row at its moment; times as int microseconds.
 
-    `row` is a row of the spine as its table stores it: scaled numbers and times as integers.
+    The store is looked at once or twice for each join, however many rows there are. A row is one of
+    the spine as its table stores it: scaled numbers and times as integers, microseconds UTC.
     """
-    found: dict[str, Cell] = {}
+    found: list[dict[str, Cell]] = [{} for _ in rows]
     for call in layout.calls:
-        entity = entity_words(call, row)
-        if entity is None:
-            found.update(dict.fromkeys(call.names))
-            continue
-        answers = answerer(reader, call, entity, t)
-        for place in call.texts:
-            if answers[place] is not None:
-                default = call.results[place].default
-                answers[place] = text_of(reader, answers[place], default)
-        for place in call.bools:
-            if answers[place] is not None:
-                answers[place] = bool(answers[place])
-        found.update(zip(call.names, answers, strict=True))
+        asked, entities, at = found, [entity_bytes(call, row) for row in rows], moments
+        if None in entities:
+            whole = [i for i, entity in enumerate(entities) if entity is not None]
+            for one, entity in zip(found, entities, strict=True):
+                if entity is None:
+                    one.update(dict.fromkeys(call.names))
+            asked, at = [found[i] for i in whole], [moments[i] for i in whole]
+        known = [entity for entity in entities if entity is not None]
+        answers = answerer(reader, call, known, at)
+        if call.texts or call.bools:
+            answers = _told(reader, call, answers)
+        for one, answer in zip(asked, answers, strict=True):
+            one.update(zip(call.names, answer, strict=True))
     return found
 
 
-def text_of(reader: Reader, code: int, default: object) -> str:
-    """The text of a code; a default need not be among the texts of the store."""
-    found = reader.get(text_key(code))
-    return str(default) if found is None else found.decode()
+def _told(reader: Reader, call: Call, answers: Sequence[Row]) -> list[Row]:
+    """The answers with texts for their codes, and booleans."""
+    codes = {answer[place] for answer in answers for place in call.texts} - {None}
+    keys = [text_key(code) for code in codes]
+    texts = dict(zip(codes, reader.get_many(keys), strict=True))
+    found: list[Row] = []
+    for answer in answers:
+        row = list(answer)
+        for place in call.texts:
+            if (code := row[place]) is not None:
+                text = texts[code]  # a default need not be among the texts of the store
+                row[place] = str(call.results[place].default) if text is None else text.decode()
+        for place in call.bools:
+            if row[place] is not None:
+                row[place] = bool(row[place])
+        found.append(row)
+    return found
 
 
-def entity_words(call: Call, row: Mapping[str, Cell]) -> tuple[int, ...] | None:
-    """The entity that a spine row names; None if a part of it is null."""
-    words = []
+def entity_bytes(call: Call, row: Mapping[str, Cell]) -> bytes | None:
+    """The entity that a spine row names, as a store's keys have it; None if a part is null."""
+    parts = []
     for name in call.spine_entity:
         value = row[name]
         if value is None:
             return None
-        words.append(value if type(value) is int else word_of(value))
-    return tuple(words)
+        word = value if type(value) is int else word_of(value)
+        parts.append(word.to_bytes(8, "little", signed=True))
+    return b"".join(parts)
 
 
 def word_of(value: Cell) -> int:
