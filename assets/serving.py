@@ -1,8 +1,8 @@
-"""What was served, audited."""
+"""The online store, and what was served, audited."""
 
-from headrace.dagster import Asset, served_asset
+from headrace.dagster import Asset, online_asset, served_asset
 from headrace.pipeline import Pipeline
 
 
 def assets(pipeline: Pipeline) -> list[Asset]:
-    return [served_asset(pipeline)]
+    return [online_asset(pipeline), served_asset(pipeline)]

@@ -41,6 +41,9 @@ HEAVY = (
     "pyspark",
     "sqlalchemy",
     "requests",
+    "fastapi",
+    "uvicorn",
+    "prometheus_client",
 )
 # These are nothing but their library, and are themselves imported where a table is touched.
 BEHIND_A_DOOR = {"lake/fileio.py", "lake/iceberg.py"}

@@ -29,6 +29,7 @@ class ShopPipeline:
     model: SimpleNamespace
     first_slot: str = DAYS[0]
     last_slot: str = DAYS[-1]
+    streams: tuple = ()
 
     def table(self, name: str) -> Table:
         return next(table for table in self.tables if table.name == name)

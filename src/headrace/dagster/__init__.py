@@ -16,10 +16,12 @@ from headrace.dagster.jobs import jobs, schedules
 from headrace.dagster.models import model_asset
 from headrace.dagster.monitors import monitor_assets
 from headrace.dagster.names import partitioned, snapshots, stored
+from headrace.dagster.online import online_asset, online_job, online_key, online_sensor
 from headrace.dagster.partitions import daily
 from headrace.dagster.releases import release_asset
 from headrace.dagster.sensors import retraining_sensor
 from headrace.dagster.served import audit_job, audit_schedule, served_asset, served_key
+from headrace.dagster.streams import stream_job, stream_sensor
 from headrace.dagster.tables import gate_check, snapshot_asset, source_spec, table_asset
 from headrace.home import Home, project_root
 
@@ -33,6 +35,8 @@ __all__ = [
     "jobs",
     "model_asset",
     "monitor_assets",
+    "online_asset",
+    "online_sensor",
     "partitioned",
     "project_definitions",
     "release_asset",
@@ -44,6 +48,8 @@ __all__ = [
     "source_spec",
     "stages",
     "stored",
+    "stream_job",
+    "stream_sensor",
     "table_asset",
     "view_asset",
 ]
@@ -64,13 +70,24 @@ def definitions(
         home: asked when a run starts, never on load.
     """
     chosen = stages(pipeline, home) if assets is None else assets
-    audited = any(served_key(pipeline.name) in _keys(one) for one in chosen)
+    keys = set().union(*map(_keys, chosen))
+    audited = served_key(pipeline.name) in keys
+    stored_online = online_key(pipeline.name) in keys
     return dg.Definitions(
         assets=[one for one in chosen if not isinstance(one, dg.AssetChecksDefinition)],
         asset_checks=[one for one in chosen if isinstance(one, dg.AssetChecksDefinition)],
-        jobs=[*jobs(pipeline), *([audit_job(pipeline)] if audited else [])],
+        jobs=[
+            *jobs(pipeline),
+            *([audit_job(pipeline)] if audited else []),
+            *([online_job(pipeline)] if stored_online else []),
+            *(stream_job(pipeline, stream, home) for stream in pipeline.streams),
+        ],
         schedules=[*schedules(pipeline, home), *([audit_schedule()] if audited else [])],
-        sensors=[retraining_sensor(pipeline, home)],
+        sensors=[
+            retraining_sensor(pipeline, home),
+            *([online_sensor(pipeline, home)] if stored_online else []),
+            *(stream_sensor(pipeline, stream, home) for stream in pipeline.streams),
+        ],
         # A step of its own process pays seconds of start and imports: in process unless asked for.
         executor=dg.in_process_executor,
     )
@@ -91,6 +108,7 @@ def stages(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> list[A
         model_asset(pipeline, home),
         monitor_assets(pipeline, home),
         served_asset(pipeline, home),
+        online_asset(pipeline, home),
     ]
 
 
