@@ -24,6 +24,7 @@ from headrace.features import (
     Sum,
     Where,
     Window,
+    calendar,
     training_frame,
     validate,
 )
@@ -86,7 +87,7 @@ CASES = {
     ),
     "float entity": ({"views": [view(Rows(TRAILING), entity=("x",))]}, "not a float"),
     "sum of a float": ({"views": [view(Sum("x", TRAILING))]}, "declare a decimal scale for x"),
-    "mean of a text": ({"views": [view(Mean("s", TRAILING))]}, "declare a decimal scale"),
+    "mean of a text": ({"views": [view(Mean("s", TRAILING))]}, "take any type"),
     "std without bound": ({"views": [view(Std("big", TRAILING))]}, "declare max_abs"),
     "sum without bound on rows": (
         {
@@ -179,6 +180,22 @@ CASES = {
     ),
     "a spine before unplanned events": ({"spine": Spine("facts", "-2us")}, "kind planned"),
     "one output twice": ({"views": [VIEWS[0], VIEWS[0]]}, "choose another name"),
+    "two views of one name": (
+        {"views": [view(Rows(TRAILING)), view(Rows(Window("-1d")))]},
+        "choose another name",
+    ),
+    "a feature among the views": ({"views": [Rows(TRAILING)]}, "FeatureView, Lookup"),
+    "a view alone": ({"views": VIEWS[0]}, "a tuple of them"),
+    "a spine column that hides t": (
+        {
+            "spine": Spine("plan", "-2us", ("t",)),
+            "contracts": {
+                **SHAPES,
+                "plan": replace(SHAPES["plan"], columns={**COLUMNS, "t": PLACE}),
+            },
+        },
+        "rename that column",
+    ),
     "a transform of nothing known": (
         {"views": [RowTransform("r", ("tall",), twice, "int64")]},
         "a spine column or a feature declared before",
@@ -212,7 +229,25 @@ ALONE = {
     "unbounded window": (lambda: Window(None), "fixed durations"),
     "empty window": (lambda: Window("0s", "0s"), "trailing week"),
     "reversed window": (lambda: Window("1d", "-1d"), "trailing week"),
-    "a window of centuries": (lambda: Window("-99999d"), "trailing week"),
+    "a window of centuries": (lambda: Window("-99999d"), "a shorter one"),
+    "a window as text": (lambda: Rows("-1d"), 'Window("-1d")'),
+    "a column for a window": (lambda: Count(TRAILING, "n"), 'Mean("delay", Window'),
+    "no column": (lambda: Count(None, TRAILING), 'Mean("delay", Window'),
+    "a list of filters": (lambda: Rows(TRAILING, [Where("n", "==", 1)]), "are a tuple"),
+    "a filter as text": (lambda: Rows(TRAILING, "n > 3"), 'Where("status"'),
+    "a filter on null": (lambda: Where("s", "==", None), "null is out of every filter"),
+    "a filter on a column that is none": (lambda: Where(5, "==", 1), "name one"),
+    "a name that is none": (lambda: Rows(TRAILING, name=5), "starting with a letter"),
+    "a name of other letters": (lambda: Rows(TRAILING, name="größe"), "starting with a letter"),
+    "a name of SQL": (lambda: Rows(TRAILING, name="a; drop table b"), "starting with a letter"),
+    "a filter that names nothing": (
+        lambda: Rows(TRAILING, where=Where("s", "==", "é")),
+        'name="..."',
+    ),
+    "a name too long for a folder": (
+        lambda: view(Rows(TRAILING), name="v" * 101),
+        "at most 100",
+    ),
     "no duration": (lambda: Window("7 days"), "a whole number"),
     "a list filter without tuple": (lambda: Where("s", "in", "on"), "take a tuple"),
     "an unknown test": (lambda: Where("s", "like", "on%"), "use one of"),
@@ -236,11 +271,42 @@ ALONE = {
     ),
     "features of one name": (lambda: view(Rows(TRAILING), Rows(TRAILING)), "another name"),
     "no features": (view, "at least one"),
+    "features in a list": (lambda: view(features=[Rows(TRAILING)]), "a comma also after"),
+    "one feature without a comma": (lambda: view(features=Rows(TRAILING)), "a comma also after"),
+    "features by name": (lambda: view("rows"), "a comma also after"),
+    "an entity twice": (lambda: view(Rows(TRAILING), entity=("who", "who")), "once"),
+    "no map": (lambda: view(Rows(TRAILING), entity_map=None), "to spine columns"),
+    "spine columns as text": (lambda: Spine("plan", "-2us", "who"), 'columns=("<name>",)'),
+    "a spine of centuries away": (lambda: Spine("plan", "-99999d"), "a shorter one"),
+    "an offset as number": (lambda: Spine("plan", -2), "write a text"),
+    "an age as number": (lambda: Lookup("l", "states", WHO, ("n",), 3600), "write a text"),
+    "lookup columns as text": (lambda: Lookup("l", "states", WHO, "n", None), '("<name>",)'),
+    "label columns as text": (
+        lambda: Label("y", "facts", WHO, "n", "1d", "1d"),
+        'columns=("<name>",)',
+    ),
+    "a label column twice": (lambda: Label("y", "facts", WHO, ("n", "n"), "1d", "1d"), "once"),
+    "statuses as text": (
+        lambda: Label("y", "facts", WHO, ("n",), "1d", "1d", "status", "off"),
+        'excluded=("<name>",)',
+    ),
+    "a negative horizon": (lambda: Label("y", "facts", WHO, ("n",), "-1d", "1d"), "horizon"),
+    "a horizon as number": (lambda: Label("y", "facts", WHO, ("n",), 36, "1d"), "write a text"),
+    "settling for centuries": (
+        lambda: Label("y", "facts", WHO, ("n",), "1d", "99999d"),
+        "a shorter one",
+    ),
+    "transform inputs as text": (lambda: RowTransform("r", "n", twice, "int64"), "inputs=("),
+    "a transform without function": (lambda: RowTransform("r", ("n",), None, "int64"), "give fn"),
+    "an unknown part of a calendar": (
+        lambda: calendar("c", "at", "hours", "UTC"),
+        "minute_of_day, hour",
+    ),
     "a name with two underscores": (lambda: Rows(TRAILING, name="a__b"), "single underscores"),
-    "entity as text": (lambda: view(Rows(TRAILING), entity="who"), "tuple of table columns"),
+    "entity as text": (lambda: view(Rows(TRAILING), entity="who"), 'entity=("<name>",)'),
     "map of what is no entity": (
         lambda: view(Rows(TRAILING), entity_map={"x": "y"}),
-        "from those to spine columns",
+        "to spine columns",
     ),
     "defaults of a lookup that do not fit": (
         lambda: Lookup("l", "states", WHO, ("n",), None, default=("", 1)),
@@ -263,6 +329,7 @@ def test_refuses_alone(case):
     with pytest.raises(DeclarationError) as refusal:
         make()
     assert fix in refusal.value.fix
+    assert refusal.value.where
 
 
 def test_names_are_made_from_what_is_declared():
@@ -274,6 +341,7 @@ def test_names_are_made_from_what_is_declared():
         Rows(Window("0s", "2h"), name="soon"),
         Distinct("gate", Window("-1d"), where=Where("status", "==", "on")),
         LastRow(("gate", "delay"), Window("-6h")),
+        Rows(Window("-1d"), where=Where("delay", "in", (-5, -0.5, "-x-"))),
     )
     assert [feature.name for feature in features] == [
         "delay_mean_1d",
@@ -283,9 +351,10 @@ def test_names_are_made_from_what_is_declared():
         "soon",
         "gate_distinct_where_status_on_1d",
         "last_row_6h",
+        "rows_where_delay_minus_5_minus_0_5_x_1d",
     ]
-    assert features[-1].names == ("last_row_6h_gate", "last_row_6h_delay")
-    assert features[-1].columns == ("gate", "delay")
+    assert features[-2].names == ("last_row_6h_gate", "last_row_6h_delay")
+    assert features[-2].columns == ("gate", "delay")
     assert features[0].names == (features[0].name,)
 
 

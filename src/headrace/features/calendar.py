@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.clock import DAY, HOUR, MINUTE
+from headrace.errors import DeclarationError
 from headrace.features.arrays import Ints, values_of
 from headrace.features.spec import RowTransform
 from headrace.zones import to_local, zone_table
@@ -17,6 +18,12 @@ PARTS = ("minute_of_day", "hour", "weekday", "day", "month", "day_of_year", "day
 def calendar(name: str, column: str, part: Part, zone: str) -> RowTransform:
     """int64: a part of the local time of a timestamp column. Monday is weekday 0."""
     zone_table(zone)  # an unknown zone is refused here
+    if part not in PARTS:
+        raise DeclarationError(
+            f"{part!r} is no part of a calendar",
+            where=f"calendar {name}",
+            fix=f"use one of: {', '.join(PARTS)}",
+        )
 
     def local_part(moments: pa.Array) -> pa.Array:
         values = values_of(moments)

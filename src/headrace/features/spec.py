@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from headrace.clock import duration, duration_text
 from headrace.errors import DeclarationError
+from headrace.features.checks import check_duration, check_name, check_names, spine_names
 
 # Part of every definition hash. A change of any rule of meaning needs a new number and a record.
 SEMANTICS_VERSION = 1
@@ -18,8 +19,8 @@ SEMANTICS_VERSION = 1
 Op: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in"]
 Scalar: TypeAlias = str | int | float | bool
 Mode: TypeAlias = Literal["declared", "recorded"]
+MODES: tuple[Mode, ...] = ("declared", "recorded")
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _OP_WORDS = {
     "==": "",
     "in": "",
@@ -34,8 +35,6 @@ _OPS = (*_OP_WORDS, ">=")
 COUNTS = frozenset({"rows", "count", "distinct"})
 # Operations that add numbers up: of integers with declared bounds only.
 SUMMED = frozenset({"sum", "mean", "std"})
-# Farther than this is no window but a mistake, and sums with a time could leave int64.
-LONGEST = duration("36500d")
 
 
 @dataclass(frozen=True)
@@ -50,17 +49,19 @@ class Window:
     end: str = "0s"
 
     def __post_init__(self) -> None:
+        where = f"Window({self.start!r}, {self.end!r})"
         for bound in (self.start, self.end):
             if not isinstance(bound, str):
                 raise DeclarationError(
                     f"a window is bounded on both sides, got {bound!r}",
-                    where=f"Window({self.start!r}, {self.end!r})",
+                    where=where,
                     fix='write fixed durations, as in Window("-7d", "0s")',
                 )
-        if not -LONGEST <= self.a < self.b <= LONGEST:
+            check_duration(bound, "the window's bound", where)
+        if self.a >= self.b:
             raise DeclarationError(
-                "a window starts before it ends, and spans at most 100 years",
-                where=f"Window({self.start!r}, {self.end!r})",
+                "a window starts before it ends",
+                where=where,
                 fix='a trailing week is Window("-7d", "0s")',
             )
 
@@ -102,23 +103,43 @@ class Where:
     value: Scalar | tuple[Scalar, ...]
 
     def __post_init__(self) -> None:
+        where = f"Where({self.column!r}, ...)"
+        if not isinstance(self.column, str):
+            raise DeclarationError(
+                f"{self.column!r} is no name of a column", where=where, fix="name one of the table"
+            )
         many = self.op in {"in", "not in"}
         if self.op not in _OPS or isinstance(self.value, tuple) != many:
             raise DeclarationError(
                 f"{self.op!r} with {self.value!r} is not a filter",
-                where=f"Where({self.column!r}, ...)",
+                where=where,
                 fix=f"use one of {', '.join(_OPS)}; `in` and `not in` take a tuple",
             )
         if many and not self.value:
-            raise DeclarationError(
-                "a filter on no value", where=f"Where({self.column!r}, ...)", fix="name the values"
-            )
+            raise DeclarationError("a filter on no value", where=where, fix="name the values")
+        for value in self.values:
+            if not isinstance(value, str | int | float):
+                raise DeclarationError(
+                    f"{value!r} is no text, number or truth value",
+                    where=where,
+                    fix="write a moment as an RFC 3339 text; null is out of every filter as it is",
+                )
+
+    @property
+    def values(self) -> tuple[Scalar, ...]:
+        """What the column is compared with, one value or many."""
+        return self.value if isinstance(self.value, tuple) else (self.value,)
 
     @property
     def label(self) -> str:
-        values = self.value if isinstance(self.value, tuple) else (self.value,)
-        words = "_".join(re.sub(r"[^A-Za-z0-9]+", "_", str(value)) for value in values)
+        words = "_".join(map(_word, self.values))
         return f"{self.column}_{_OP_WORDS.get(self.op, 'ge_')}{words}"
+
+
+def _word(value: Scalar) -> str:
+    """A filter's value as part of a name; nothing where no letter or digit is left."""
+    word = re.sub(r"[^A-Za-z0-9]+", "_", str(value)).strip("_")
+    return f"minus_{word}" if isinstance(value, int | float) and value < 0 else word
 
 
 Filter: TypeAlias = Where | tuple[Where, ...] | None
@@ -128,7 +149,28 @@ def conditions(where: Filter) -> tuple[Where, ...]:
     """A filter as the conditions that must all hold."""
     if where is None:
         return ()
-    return (where,) if isinstance(where, Where) else tuple(where)
+    return (where,) if isinstance(where, Where) else where
+
+
+def _check_parts(window: object, where: object, columns: tuple[object, ...], op: str) -> None:
+    """A feature's parts, before its name is made of them."""
+    parts = where if isinstance(where, tuple) else () if where is None else (where,)
+    wrong = [
+        f"{value!r} is no {what}"
+        for value, kind, what in (
+            *((column, str, "name of a column") for column in columns),
+            (window, Window, "Window"),
+            *((part, Where, "filter") for part in parts),
+        )
+        if not isinstance(value, kind)
+    ]
+    if wrong:
+        raise DeclarationError(
+            wrong[0],
+            where=f"a feature {op}",
+            fix='as in Mean("delay", Window("-1d"), where=Where("status", "==", "on")); several '
+            "filters are a tuple",
+        )
 
 
 @dataclass(frozen=True)
@@ -141,6 +183,7 @@ class Rows:
     op: ClassVar[str] = "rows"
 
     def __post_init__(self) -> None:
+        _check_parts(self.window, self.where, (), self.op)
         object.__setattr__(
             self, "name", self.name or _auto_name(self.op, None, self.window, self.where)
         )
@@ -180,6 +223,7 @@ class _OfColumn:
     op: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
+        _check_parts(self.window, self.where, (self.column,), self.op)
         auto = _auto_name(self.op, self.column, self.window, self.where)
         object.__setattr__(self, "name", self.name or auto)
         check_name(self.name, "feature")
@@ -277,16 +321,11 @@ class LastRow:
     op: ClassVar[str] = "last_row"
 
     def __post_init__(self) -> None:
+        _check_parts(self.window, self.where, (), self.op)
         auto = _auto_name(self.op, None, self.window, self.where)
         object.__setattr__(self, "name", self.name or auto)
         check_name(self.name, "feature")
-        many = isinstance(self.columns, tuple) and len(set(self.columns)) == len(self.columns)
-        if not self.columns or not many:
-            raise DeclarationError(
-                f"columns {self.columns!r}: no tuple, none, or one twice",
-                where=f"feature {self.name}",
-                fix='name each column once, as in LastRow(("gate", "carrier"), Window("-1d"))',
-            )
+        check_names(self.columns, "columns", f"feature {self.name}")
         _check_defaults(self.default, self.columns, f"feature {self.name}")
 
     @property
@@ -325,26 +364,7 @@ def _auto_name(op: str, column: str | None, window: Window, where: Filter) -> st
     return "_".join([*([column] if column else []), op, *kept, window.label])
 
 
-def check_name(name: str, what: str) -> None:
-    if not _NAME.fullmatch(name) or "__" in name:
-        raise DeclarationError(
-            f"{name!r} is not a name for a {what}",
-            fix="letters, digits and single underscores, starting with a letter",
-        )
-
-
 EntityMap: TypeAlias = Mapping[str, str]
-
-
-def _spine_names(entity: tuple[str, ...], entity_map: EntityMap, where: str) -> tuple[str, ...]:
-    unknown = sorted(set(entity_map) - set(entity))
-    if not isinstance(entity, tuple) or not entity or unknown:
-        raise DeclarationError(
-            f"entity {entity!r} and its map {dict(entity_map)!r} do not fit",
-            where=where,
-            fix="entity is a tuple of table columns; the map goes from those to spine columns",
-        )
-    return tuple(entity_map.get(column, column) for column in entity)
 
 
 @dataclass(frozen=True)
@@ -364,7 +384,15 @@ class FeatureView:
 
     def __post_init__(self) -> None:
         check_name(self.name, "view")
-        _spine_names(self.entity, self.entity_map, f"view {self.name}")
+        spine_names(self.entity, self.entity_map, "entity", f"view {self.name}")
+        given = self.features if isinstance(self.features, tuple) else (self.features,)
+        wrong = [feature for feature in given if not isinstance(feature, Aggregate)]
+        if wrong or given is not self.features:
+            raise DeclarationError(
+                f"features is {(wrong or given)[0]!r}, no tuple of features",
+                where=f"view {self.name}",
+                fix='write features=(Rows(Window("-1d")),), with a comma also after a single one',
+            )
         names = [name for feature in self.features for name in feature.names]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled or not names:
@@ -378,7 +406,7 @@ class FeatureView:
 
     @property
     def spine_entity(self) -> tuple[str, ...]:
-        return _spine_names(self.entity, self.entity_map, f"view {self.name}")
+        return spine_names(self.entity, self.entity_map, "entity", f"view {self.name}")
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -405,19 +433,15 @@ class Lookup:
 
     def __post_init__(self) -> None:
         check_name(self.name, "lookup")
-        _spine_names(self.entity, self.entity_map, f"lookup {self.name}")
-        if self.max_age is not None and not 0 <= duration(self.max_age) <= LONGEST:
+        where = f"lookup {self.name}"
+        spine_names(self.entity, self.entity_map, "entity", where)
+        if self.max_age is not None and check_duration(self.max_age, "max_age", where) < 0:
             raise DeclarationError(
                 f"max_age {self.max_age!r} is not an age",
-                where=f"lookup {self.name}",
+                where=where,
                 fix='a duration from "0s", or None for a state that never expires',
             )
-        if not self.columns or len(set(self.columns)) != len(self.columns):
-            raise DeclarationError(
-                f"columns {self.columns!r}: none, or one twice",
-                where=f"lookup {self.name}",
-                fix="name each column once",
-            )
+        check_names(self.columns, "columns", where)
         _check_defaults(self.default, self.columns, f"lookup {self.name}")
 
     @property
@@ -427,7 +451,7 @@ class Lookup:
 
     @property
     def spine_entity(self) -> tuple[str, ...]:
-        return _spine_names(self.entity, self.entity_map, f"lookup {self.name}")
+        return spine_names(self.entity, self.entity_map, "entity", f"lookup {self.name}")
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -450,9 +474,13 @@ class RowTransform:
 
     def __post_init__(self) -> None:
         check_name(self.name, "row transform")
+        where = f"row transform {self.name}"
         if not self.inputs:
+            raise DeclarationError("a transform of nothing", where=where, fix="name its inputs")
+        check_names(self.inputs, "inputs", where)
+        if not callable(self.fn):
             raise DeclarationError(
-                "a transform of nothing", where=f"row transform {self.name}", fix="name its inputs"
+                f"{self.fn!r} is no function", where=where, fix="give fn, which takes Arrow arrays"
             )
 
     @property
@@ -480,10 +508,13 @@ class Spine:
     defaults: Mapping[str, Scalar | None] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        where = f"Spine({self.table!r})"
+        check_duration(self.at_offset, "at_offset", where)
+        check_names(self.columns, "columns", where, least=0)
         if unknown := sorted(set(self.defaults) - set(self.columns)):
             raise DeclarationError(
                 f"a default for {unknown[0]!r}, which is none of columns {self.columns!r}",
-                where=f"Spine({self.table!r})",
+                where=where,
                 fix="give defaults for the spine's columns; the primary key has none",
             )
 
@@ -513,27 +544,28 @@ class Label:
 
     def __post_init__(self) -> None:
         check_name(self.name, "label")
-        _spine_names(self.key, self.entity_map, f"label {self.name}")
-        if (
-            not self.columns
-            or not 0 < duration(self.horizon) <= LONGEST
-            or duration(self.settle) < 0
-        ):
+        where = f"label {self.name}"
+        spine_names(self.key, self.entity_map, "key", where)
+        check_names(self.columns, "columns", where)
+        check_names(self.excluded, "excluded", where, least=0)
+        horizon = check_duration(self.horizon, "horizon", where)
+        if horizon <= 0 or check_duration(self.settle, "settle", where) < 0:
             raise DeclarationError(
-                "a label needs columns, a horizon above zero and a settle time of zero or more",
-                where=f"label {self.name}",
-                fix='as in columns=("late",), horizon="36h", settle="12h"',
+                f"horizon {self.horizon!r} and settle time {self.settle!r}: the first lies above "
+                "zero, the second is zero or more",
+                where=where,
+                fix='as in horizon="36h", settle="12h"',
             )
         if bool(self.excluded) and self.status is None:
             raise DeclarationError(
                 "statuses are excluded, and no status column is named",
-                where=f"label {self.name}",
+                where=where,
                 fix='add status="<column>"',
             )
 
     @property
     def spine_key(self) -> tuple[str, ...]:
-        return _spine_names(self.key, self.entity_map, f"label {self.name}")
+        return spine_names(self.key, self.entity_map, "key", f"label {self.name}")
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -544,6 +576,16 @@ class Label:
     def matures_after(self) -> int:
         """Microseconds from t until the label is mature; the least embargo between splits."""
         return duration(self.horizon) + duration(self.settle)
+
+
+def check_mode(mode: str) -> None:
+    """Another word would be taken for one of the two."""
+    if mode not in MODES:
+        raise DeclarationError(
+            f"{mode!r} is no mode of availability",
+            where="a frame, spine, label or pipeline",
+            fix=f"use one of: {', '.join(MODES)}",
+        )
 
 
 def output_columns(views: tuple[View, ...] | list[View]) -> list[str]:

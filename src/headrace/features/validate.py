@@ -42,9 +42,10 @@ def validate(
     shapes = shapes_of(contracts)
     types = spine_types(spine, shapes)
     outputs: Types = {}
+    _refuse_views(views)
     for view in views:
         found = _view_types(view, shapes, types, {**types, **outputs})
-        _refuse_doubled(found, {**types, **outputs}, view.name)
+        _refuse_doubled(found, {**types, **outputs}, f"view {view.name}")
         definition_hash(view, contracts)
         outputs.update(found)
     if label is not None:
@@ -52,6 +53,29 @@ def validate(
         taken = {**types, **outputs}
         _refuse_doubled(dict.fromkeys(label.outputs, pa.null()), taken, f"label {label.name}")
     return outputs
+
+
+def _refuse_views(views: Sequence[View]) -> None:
+    """What is no view; and two of one name, by which models and services know what they mean."""
+    if not isinstance(views, Sequence):
+        raise DeclarationError(
+            f"{views!r} are no views", where="the views", fix="write a tuple of them"
+        )
+    names: set[str] = set()
+    for number, view in enumerate(views):
+        if not isinstance(view, View):
+            raise DeclarationError(
+                f"{view!r} is no view",
+                where=f"number {number} of the views",
+                fix="declare a FeatureView, Lookup or RowTransform",
+            )
+        if view.name in names:
+            raise DeclarationError(
+                f"two views are called {view.name!r}",
+                where=f"number {number} of the views",
+                fix="choose another name, or make them one view",
+            )
+        names.add(view.name)
 
 
 def spine_types(spine: Spine, shapes: Shapes) -> Types:
@@ -65,6 +89,12 @@ def spine_types(spine: Spine, shapes: Shapes) -> Types:
         )
     request_defaults(spine, shape)
     names = (*shape.primary_key, *spine.columns)
+    if "t" in names:
+        raise DeclarationError(
+            "a spine has a column 't' of its own, the moment to predict at",
+            where=f"Spine({spine.table!r})",
+            fix="rename that column in the table's contract",
+        )
     return {name: shape.column(name, "spine").type for name in names} | {"t": pa.int64()}
 
 
@@ -163,11 +193,14 @@ def _check_filter(where: Filter, shape: TableShape, place: str) -> None:
 def _prove_exact(feature: Aggregate, column: Column, shape: TableShape, where: str) -> None:
     """Rules 14 and 16: sums are of integers, and no sum of any window leaves int64."""
     if not column.is_integer:
+        is_float = pa.types.is_float64(column.type)
+        why = ": float sums depend on the order of rows" if is_float else ", no number"
         raise DeclarationError(
-            f"{feature.op} of {shape.name}.{feature.column}, which is {column.type}: float sums "
-            "depend on the order of rows",
+            f"{feature.op} of {shape.name}.{feature.column}, which is {column.type}{why}",
             where=where,
-            fix=f"declare a decimal scale for {feature.column} in the contract",
+            fix=f"declare a decimal scale for {feature.column} in the contract"
+            if is_float
+            else "count, first, last and distinct take any type",
         )
     if column.max_abs is None or shape.max_events is None:
         missing = "max_abs of the column" if column.max_abs is None else "max_events of the table"
