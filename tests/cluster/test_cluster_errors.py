@@ -12,6 +12,7 @@ import pytest
 from headrace.cluster import connect, features, sail, training_frame, versions
 from headrace.cluster import frame as cluster_frame
 from headrace.cluster.messages import letters
+from headrace.cluster.session import told
 from headrace.errors import DeclarationError, HeadraceError
 from headrace.features import FeatureView, Rows, RowTransform, Window
 from headrace.features import training_frame as embedded_frame
@@ -62,15 +63,20 @@ def test_a_worker_raises_what_the_embedded_host_raises(session):
     assert "null id" in errors[0][0]
 
 
-def test_what_is_no_error_of_ours_stays_what_it_is(session):
+def test_a_transform_that_fails_on_a_worker_is_named(session):
     def broken(column):
         return pc.add(column, 1 // (len(column) == 0))
 
     views = [*VIEWS, RowTransform("broken", ("t",), broken, "int64")]
     frame = training_frame(session, LOG.spine_table, views, LOG.history, SHAPES, shards=1)
-    with pytest.raises(Exception, match="division") as refused:
+    with pytest.raises(HeadraceError, match=r"ZeroDivisionError: .*division") as refused:
         frame.table()
-    assert not isinstance(refused.value, HeadraceError)
+    assert refused.value.where == "row transform broken"
+
+
+def test_what_is_no_error_of_ours_stays_what_it_is():
+    with pytest.raises(ZeroDivisionError), told():
+        raise ZeroDivisionError
 
 
 def test_a_spine_of_the_cluster_needs_an_order(on_sail):

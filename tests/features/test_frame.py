@@ -64,6 +64,66 @@ def test_a_wrong_unit_of_time_is_refused():
         frame(changed("known_at", far))
 
 
+@pytest.mark.parametrize("kind", [pa.timestamp("ns"), pa.timestamp("s", "UTC"), pa.float64()])
+def test_times_of_another_unit_are_refused_not_misread(kind):
+    """Nanoseconds of today lie well inside int64: taken for microseconds nothing would show."""
+    other = pa.array([10**9] * len(LOG.rows), pa.int64()).cast(kind)
+    with pytest.raises(HeadraceError, match="known_at is"):
+        frame(changed("known_at", other))
+    spine = LOG.spine_table
+    asked = pa.array([10**9] * spine.num_rows, pa.int64()).cast(kind)
+    with pytest.raises(HeadraceError, match="t is"):
+        frame(spine=spine.set_column(spine.column_names.index("t"), "t", asked))
+
+
+@pytest.mark.parametrize("memory", [None, 10**6])
+def test_what_a_frame_cannot_be_made_of_is_told(memory):
+    def made(spine=LOG.spine_table, views=VIEWS, history=LOG.history, mode="declared"):
+        return training_frame(spine, views, history, SHAPES, mode, memory=memory)
+
+    def without(name):
+        def read(table, columns):
+            found = LOG.history(table, columns)
+            return found.select([kept for kept in found.column_names if kept != name])
+
+        return read
+
+    doubled = LOG.spine_table.append_column("who__rows_10us", LOG.spine_table["t"])
+    cases = {
+        "'recored' is no mode": {"mode": "recored"},
+        "no column 't'": {"spine": LOG.spine_table.drop_columns("t")},
+        "no column 'known_at'": {"history": without("known_at")},
+        "no column 'committed_at'": {"history": without("committed_at"), "mode": "recorded"},
+        "no column 'amount'": {"history": without("amount")},
+        "named twice: who__rows_10us": {"spine": doubled},
+    }
+    for says, change in cases.items():
+        with pytest.raises(HeadraceError, match=says):
+            made(**change)
+    with pytest.raises(HeadraceError, match="in 0 bytes"):
+        training_frame(LOG.spine_table, VIEWS, LOG.history, SHAPES, memory=0)
+
+
+def test_an_entity_is_of_one_kind_on_both_sides():
+    """Narrower integers are the same entities; a text is not the number that it spells."""
+    spine, expected = LOG.spine_table, frame()
+    for kind in (pa.int8(), pa.int32()):
+        narrow = spine.set_column(1, "place", spine["place"].cast(kind))
+        assert frame(spine=narrow)["ever__n"].equals(expected["ever__n"])
+    nobody = spine.set_column(1, "place", pa.nulls(spine.num_rows))
+    assert frame(spine=nobody)["ever__n"].null_count == spine.num_rows
+    with pytest.raises(HeadraceError, match="string in the spine and int64 in its table"):
+        frame(spine=spine.set_column(1, "place", spine["place"].cast(pa.string())))
+
+
+def test_a_transform_that_fails_on_a_value_says_which_it_is():
+    late = pa.array([2**60] * len(LOG.spine), pa.int64()).view(TIMESTAMP)
+    spine = LOG.spine_table.append_column("at", late)
+    with pytest.raises(HeadraceError, match="beyond the table") as refusal:
+        frame(spine=spine, views=[calendar("hour", "at", "hour", "UTC")])
+    assert refusal.value.where == "row transform hour"
+
+
 def test_the_spine_needs_times_and_entities():
     spine = LOG.spine_table
     null = pa.array([None] * spine.num_rows, pa.int64())

@@ -318,7 +318,7 @@ def test_rule_20_the_same_plan_predicts_again_when_it_moves():
     assert spine.to_pydict()["t"] == [8, 28]
 
 
-LABEL = Label("y", "facts", ("who",), ("v",), "10us", "5us", "status", ("off",))
+LABEL = Label("y", "facts", ("who",), ("v",), "10us", "5us", "status", ("off", "", "all null"))
 
 
 @pytest.mark.parametrize(
@@ -343,6 +343,8 @@ def test_rule_21_a_label_is_read_as_of_the_cut(cut, expected):
         ((1, 29, 30, {"v": 1}), (1, None)),
         ((1, 30, 30, {"v": 1}), (None, "no outcome")),
         ((1, 20, 25, {"v": 1, "status": "off"}), (None, "off")),
+        ((1, 20, 25, {"v": 1, "status": ""}), (None, "")),
+        ((1, 20, 25, {"v": 1, "status": "all null"}), (None, "all null")),
         ((1, 20, 25, {"v": None}), (None, "all null")),
     ],
 )

@@ -150,14 +150,6 @@ def _output(
         return pa.schema(fields + times).empty_table()
 
     frame = embedded_frame(schema.empty_table(), views, nothing, shapes, mode, reasons=reasons)
-    names = frame.column_names
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise DeclarationError(
-            f"columns of a frame named twice: {', '.join(doubled)}",
-            where="a training frame on a cluster",
-            fix="give one of the views, or the spine's column, another name",
-        )
     return frame.schema
 
 

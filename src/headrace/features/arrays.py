@@ -1,5 +1,6 @@
 """Arrow columns as numpy arrays, and keys as integers that keep their order."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -51,6 +52,10 @@ def values_of(column: pa.ChunkedArray | pa.Array) -> Values:
     return Values(np.asarray(array.fill_null(0) if valid is not None else array), valid)
 
 
+def _is_microseconds(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind)) and kind.unit == "us"
+
+
 def plain_floats(array: pa.Array) -> pa.Array:
     """float64 as features see it: NaN is null, -0 is +0 (rule 14)."""
     if pc.any(pc.is_nan(array)).as_py():
@@ -65,8 +70,29 @@ def bools(column: pa.ChunkedArray | pa.Array) -> Bools:
     return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
+def expect_columns(table: pa.Table, names: Sequence[str], where: str) -> None:
+    """Refuse a table that lacks one of the columns."""
+    missing = [name for name in names if name not in table.column_names]
+    if missing:
+        raise HeadraceError(
+            f"there is no column {missing[0]!r}, of {', '.join(table.column_names)}",
+            where=where,
+            fix="rows hold the columns asked for, event_time and known_at (committed_at in "
+            "recorded mode); a spine holds t",
+        )
+
+
 def times(table: pa.Table, name: str, where: str) -> Ints:
     """A column of moments as int64 microseconds; null or absurd ones are refused (rule 4)."""
+    expect_columns(table, [name], where)
+    kind = table.schema.field(name).type
+    if not (pa.types.is_integer(kind) or pa.types.is_null(kind) or _is_microseconds(kind)):
+        raise HeadraceError(
+            f"{name} is {kind}",
+            where=where,
+            fix="give int64 microseconds UTC or timestamp[us]; what is finer is floored for "
+            "event_time and ceiled for known_at",
+        )
     values = values_of(table[name])
     if values.valid is not None:
         row = int(np.flatnonzero(~values.valid)[0])
@@ -172,9 +198,34 @@ def _found(column: pa.ChunkedArray, known: pa.Array) -> Ints:
     """Where in `known` each value is; -1 for a value that is not there, and for null."""
     array = whole(column)
     if array.type != known.type:
-        array = array.cast(known.type)
+        known = _alike(known, array.type)
     found = pc.index_in(array, value_set=known, skip_nulls=True).fill_null(-1)
     return np.asarray(found, dtype=np.int64)
+
+
+def _alike(known: pa.Array, kind: pa.DataType) -> pa.Array:
+    """A spine's values in the type that the table has for the same kind of value."""
+    if pa.types.is_null(known.type):
+        return known.cast(kind)
+    same = any(alike(known.type) and alike(kind) for alike in _KINDS)
+    try:
+        if same:
+            return known.cast(kind)
+    except pa.ArrowInvalid:  # a number too wide, a moment too fine
+        pass
+    raise HeadraceError(
+        f"an entity is {known.type} in the spine and {kind} in its table",
+        where="a training frame",
+        fix="give the spine's column the table's type",
+    )
+
+
+_KINDS: tuple[Callable[[pa.DataType], bool], ...] = (
+    pa.types.is_integer,
+    pa.types.is_timestamp,
+    pa.types.is_floating,
+    lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+)
 
 
 def _mix(codes: Ints, part: Ints, count: int) -> Ints:

@@ -94,6 +94,7 @@ def _in_memory(
     *,
     reasons: bool,
 ) -> pa.Table:
+    refuse_doubled(spine, views, reasons=reasons)
     host = Host.over(spine, views, history, contracts, mode)
     columns: Named = list(zip(spine.column_names, spine.columns, strict=True))
     for view in views:
@@ -103,6 +104,19 @@ def _in_memory(
             columns += host.columns(view, reasons=reasons)
     names, arrays = zip(*columns, strict=True)
     return pa.table(list(arrays), names=list(names))
+
+
+def refuse_doubled(spine: pa.Table, views: Sequence[View], *, reasons: bool) -> None:
+    """Two columns of one name: who asks for it would get the first, whichever that is."""
+    added = [name for view in views for name in view.outputs]
+    names = [*spine.column_names, *added, *(f"{name}__reason" for name in added if reasons)]
+    if len(set(names)) < len(names):
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        raise DeclarationError(
+            f"columns of a frame named twice: {', '.join(doubled)}",
+            where="a training frame",
+            fix="give one of the views, or the spine's column, another name",
+        )
 
 
 def vector(

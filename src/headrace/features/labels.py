@@ -91,19 +91,23 @@ def _read(frame: pa.Table, label: Label, versions: Versions, cut: int) -> pa.Tab
         return to_arrow(joined, outcome, name, len(t))
 
     cells = [column(name) for name in label.columns]
-    reason = np.full(len(t), "", dtype=object)
+    reason = np.full(len(t), None, dtype=object)
     reason[np.logical_or.reduce([bools(cell.is_null()) for cell in cells])] = "all null"
+    hidden = np.zeros(len(t), dtype=np.bool_)
+
+    def hide(rows: Bools | Ints, why: object) -> None:
+        hidden[rows], reason[rows] = True, why
+
     if label.status is not None:
         status = column(label.status).cast(pa.string())
         excluded = bools(pc.is_in(status, value_set=pa.array(label.excluded, pa.string())))
-        reason[excluded] = np.asarray(status.filter(pa.array(excluded)), dtype=object)
-    reason[places.rows[~outcome.ok]] = "no outcome"
-    reason[_without_place(places, len(t))] = "null entity"
-    reason[~is_mature(t, label.matures_after, cut)] = "immature"
-    hidden = pa.array(~np.isin(reason, ("", "all null")))
-    cells = [pc.if_else(hidden, pa.scalar(None, cell.type), cell) for cell in cells]
-    why = pa.array(reason, type=pa.string(), mask=reason == "")
-    return pa.table([*cells, why], names=list(label.outputs))
+        hide(excluded, np.asarray(status.filter(pa.array(excluded)), dtype=object))
+    hide(places.rows[~outcome.ok], "no outcome")
+    hide(_without_place(places, len(t)), "null entity")
+    hide(~is_mature(t, label.matures_after, cut), "immature")
+    out = pa.array(hidden)
+    cells = [pc.if_else(out, pa.scalar(None, cell.type), cell) for cell in cells]
+    return pa.table([*cells, pa.array(reason, pa.string())], names=list(label.outputs))
 
 
 def _outcome(joined: Joined, horizon: int) -> Output:

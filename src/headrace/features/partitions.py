@@ -19,8 +19,21 @@ import pyarrow as pa
 
 from headrace.errors import HeadraceError
 from headrace.features import engine
-from headrace.features.arrays import Ints, Numbering, key_ranks, values_of, whole
-from headrace.features.frame import Host, Progress, columns_by_table, transformed
+from headrace.features.arrays import (
+    Ints,
+    Numbering,
+    expect_columns,
+    key_ranks,
+    values_of,
+    whole,
+)
+from headrace.features.frame import (
+    Host,
+    Progress,
+    columns_by_table,
+    refuse_doubled,
+    transformed,
+)
 from headrace.features.resolve import (
     Streamed,
     Versions,
@@ -120,6 +133,13 @@ class _Frame:
     needed: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.memory < 1:
+            raise HeadraceError(
+                f"there is no work to do in {self.memory} bytes",
+                where="a training frame part by part",
+                fix="give memory in bytes, such as memory=2**30",
+            )
+        refuse_doubled(self.spine, self.views, reasons=False)
         self.shapes = shapes_of(self.contracts)
         self.needed = columns_by_table(self.views)
         Host.over(self.spine.slice(0, 0), self.views, _no_history, self.contracts, self.mode)
@@ -166,6 +186,7 @@ class _Frame:
 
     def _read(self, table: str, columns: Sequence[str]) -> Iterator[pa.Table]:
         rows = self.history(table, list(dict.fromkeys(columns)))
+        expect_columns(rows.schema.empty_table(), columns, f"table {table}")
         if isinstance(rows, pa.Table):
             yield from (rows.slice(at, _BATCH) for at in range(0, max(rows.num_rows, 1), _BATCH))
         else:

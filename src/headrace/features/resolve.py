@@ -20,6 +20,7 @@ from headrace.features.arrays import (
     Ints,
     Values,
     bools,
+    expect_columns,
     key_ranks,
     plain_floats,
     times,
@@ -28,7 +29,7 @@ from headrace.features.arrays import (
 )
 from headrace.features.content import content_bytes
 from headrace.features.shapes import TableShape
-from headrace.features.spec import Mode
+from headrace.features.spec import Mode, check_mode
 
 # A table's rows: its columns, event_time, known_at, for recorded mode committed_at (int64
 # microseconds), and, where there are deletions, _deleted.
@@ -100,6 +101,7 @@ def load_versions(shape: TableShape, columns: list[str], history: History, mode:
     """Resolve a table's history; all its columns are read only if content must settle a tie."""
     needed = [*shape.primary_key, *([shape.sequence] if shape.sequence else []), *columns]
     table = history(shape.name, list(dict.fromkeys(needed)))
+    expect_columns(table, needed, f"table {shape.name}")
     try:
         return resolve(shape, table, mode)
     except _NeedsContent:
@@ -148,6 +150,7 @@ def event_times(table: pa.Table, name: str) -> Ints:
 
 
 def committed(table: pa.Table, shape: TableShape, mode: Mode) -> Ints | None:
+    check_mode(mode)
     return times(table, "committed_at", f"table {shape.name}") if mode == "recorded" else None
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.clock import MINUTE, parse_iso
-from headrace.errors import DeclarationError
+from headrace.errors import DeclarationError, HeadraceError
 from headrace.features.arrays import plain_floats
 from headrace.features.spec import RowTransform
 
@@ -54,7 +54,24 @@ def output_type(transform: RowTransform) -> pa.DataType:
 
 
 def apply(transform: RowTransform, columns: Sequence[pa.Array]) -> pa.Array:
-    """The transform's column; NaN is null and -0 is +0 in it."""
+    """The transform's column; NaN is null and -0 is +0 in it.
+
+    Raises:
+        HeadraceError: it raises, or returns something else than was declared.
+    """
+    try:
+        return _applied(transform, columns)
+    except HeadraceError:
+        raise
+    except Exception as error:
+        raise HeadraceError(
+            f"it raises {type(error).__name__}: {error}",
+            where=f"row transform {transform.name}",
+            fix="let it give null for values that it has no answer for",
+        ) from error
+
+
+def _applied(transform: RowTransform, columns: Sequence[pa.Array]) -> pa.Array:
     result = transform.fn(*columns)
     if isinstance(result, pa.ChunkedArray):
         result = result.combine_chunks()
@@ -96,7 +113,7 @@ def prove_row_local(transform: RowTransform, types: Sequence[pa.DataType]) -> No
 
 def _tried(transform: RowTransform, probes: list[pa.Array], what: str) -> pa.Array:
     try:
-        return apply(transform, probes)
+        return _applied(transform, probes)
     except DeclarationError:
         raise
     except Exception as error:
