@@ -131,6 +131,33 @@ def test_scaled_text_is_exact_and_half_to_even(texts, scale):
         assert value == (want if -(2**63) <= want < 2**63 else None)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-999999999", 0),
+        ("-1e-99999999999999999999", 0),
+        ("0e-999999999", 0),
+        ("0e99999999999999999999", 0),
+        ("1e999999999", None),
+        ("1e99999999999999999999", None),
+        ("1e-2000", 0),
+        ("0." + "0" * 300 + "1", 0),
+        ("1e0000000000000000000000002", 10_000),
+        ("25e-4", 0),
+        ("75e-4", 1),
+    ],
+)
+def test_no_exponent_is_too_much(text, value):
+    """Arrow reads past the end of a table for some, and dies of it."""
+    assert parse(scaled(2), pa.array([text, "1"])).values.to_pylist() == [value, 100]
+
+
+def test_moments_are_those_of_a_calendar():
+    field = Field("at", "timestamp", 10, "", "public")
+    texts = ["0000-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]
+    assert parse(field, pa.array(texts)).wrong == [0]
+
+
 def zone(name):
     path = importlib.resources.files("tzdata").joinpath("zoneinfo", *name.split("/"))
     with path.open("rb") as stream:

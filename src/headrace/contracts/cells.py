@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from functools import partial
 
 import numpy as np
@@ -10,12 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from headrace.clock import parse_iso
 from headrace.contracts.model import TIMESTAMP, Field
 
 _INTEGER = r"^-?[0-9]+$"
 _NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _NOT_FINITE = r"^(?i:nan|-?inf|-?infinity)$"
-_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$"
+# Years 1 to 9999: Arrow has a year 0, and Python's calendar, in which much is told, does not.
+_YEAR = "([0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"
+_MOMENT = rf"^{_YEAR}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(\.[0-9]+)?Z$"
 _FINER = r"^(.*\.[0-9]{6})[0-9]+Z$"  # more digits than microseconds have
 EXPECTED = {
     "integer": "a whole number of at most 63 bits",
@@ -23,7 +26,10 @@ EXPECTED = {
     "timestamp": "a moment such as 2013-01-31T12:00:00Z",
     "boolean": "true or false",
 }
+_FIRST, _LAST = parse_iso("0001-01-01"), parse_iso("9999-12-31T23:59:59.999999")
 _WIDE = pa.decimal256(76, 38)
+# Arrow looks powers of ten up in a table, and reads past its end for texts that need greater ones.
+_LONG, _FAR = 60, r"[eE][+-]?([0-9]{3}|[3-9][0-9])"
 Bools = NDArray[np.bool_]
 
 
@@ -58,7 +64,22 @@ def bounded(column: Field, cells: Cells) -> Cells:
         cells.values = pc.if_else(pc.is_in(cells.values, known), nothing, cells.values)
     if column.max_abs is not None:
         _note_great(column, cells)
+    if pa.types.is_timestamp(cells.values.type):
+        _note_far(column, cells)
     return cells
+
+
+def _note_far(column: Field, cells: Cells) -> None:
+    """Null moments that no calendar of Python's has; an expression may come to them."""
+    moments = cells.values.cast(pa.int64())
+    least, most = pc.min_max(moments).values()
+    if not least.is_valid or (least.as_py() >= _FIRST and most.as_py() <= _LAST):
+        return
+    far = pc.or_(pc.less(moments, _FIRST), pc.greater(moments, _LAST))
+    for row in np.flatnonzero(_truth(far)):
+        reason = f"{column.name} is not within the years 1 to 9999"
+        cells.problems.append((int(row), "max_abs", reason))
+    cells.values = pc.if_else(far, pa.scalar(None, cells.values.type), cells.values)
 
 
 def _note_great(column: Field, cells: Cells) -> None:
@@ -150,21 +171,34 @@ def _from_text(text: pa.Array, scale: int) -> pa.Array:
     """Null where the quantised number does not fit into int64."""
     if not len(text):
         return pa.array([], pa.int64())
+    longest = pc.max(pc.binary_length(text)).as_py() or 0
+    if longest > _LONG or pc.any(pc.match_substring_regex(text, _FAR)).as_py():
+        return _exactly_all(text, scale)
     try:
         wide = pc.round(text.cast(_WIDE), ndigits=scale, round_mode="half_to_even")
         narrow = wide.cast(pa.decimal256(_WIDE.precision - _WIDE.scale + scale, scale))
     except pa.ArrowInvalid:  # more than 38 digits on one side of the point
-        return pa.array([_exactly(cell, scale) for cell in text.to_pylist()], pa.int64())
+        return _exactly_all(text, scale)
     words = np.frombuffer(narrow.buffers()[1], np.int64).reshape(-1, 4)
     words = words[narrow.offset : narrow.offset + len(narrow)]  # least significant word first
     fits = (words[:, 1:] == (words[:, :1] >> 63)).all(axis=1)
     return pa.array(words[:, 0], pa.int64(), mask=~fits | _truth(pc.is_null(narrow)))
 
 
+def _exactly_all(text: pa.Array, scale: int) -> pa.Array:
+    return pa.array([_exactly(cell, scale) for cell in text.to_pylist()], pa.int64())
+
+
 def _exactly(cell: str | None, scale: int) -> int | None:
     if cell is None:
         return None
-    value = Decimal(cell)
+    try:
+        value = Decimal(cell)
+    except InvalidOperation:  # an exponent that Decimal has no room for
+        digits, _, exponent = cell.lower().partition("e")
+        return 0 if exponent.startswith("-") or not Decimal(digits) else None
+    if not value:
+        return 0
     if value.adjusted() + scale > 19:
         return None
     exact = Context(prec=60 + scale, rounding=ROUND_HALF_EVEN)
