@@ -44,6 +44,7 @@ HEAVY = (
     "fastapi",
     "uvicorn",
     "prometheus_client",
+    "orjson",
 )
 # These are nothing but their library, and are themselves imported where a table is touched.
 BEHIND_A_DOOR = {"lake/fileio.py", "lake/iceberg.py"}

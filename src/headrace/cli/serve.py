@@ -148,6 +148,7 @@ def _fill(pipeline: "Pipeline") -> None:
 def _require_extra() -> None:
     try:
         import fastapi  # noqa: F401
+        import orjson  # noqa: F401
         import prometheus_client  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:

@@ -20,7 +20,7 @@ from headrace.online.port import Reader, Store
 from headrace.online.staleness import Staleness
 from headrace.online.values import best_answerer, values
 from headrace.online.vector import OnlineVector
-from headrace.serving.vectors import Declared
+from headrace.serving.vectors import Declared, Vector, Vectors, plain_cells
 
 
 @dataclass
@@ -93,7 +93,7 @@ class OnlineService(Declared):
             found = values(reader, self.layout, self._answerer, [row], [at])
         return (self._transformed([row], [at], found) if self._transforms else found)[0]
 
-    def vector(self, request: Mapping[str, object], at: int) -> OnlineVector:
+    def vector(self, request: Mapping[str, object], at: int) -> Vector:
         """The features of one request as of `at`, microseconds UTC, with where they are from.
 
         Raises:
@@ -103,21 +103,28 @@ class OnlineService(Declared):
         """
         return self.vectors([(request, at)])[0]
 
-    def vectors(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> list[OnlineVector]:
+    def vectors(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> Vectors:
         """Like `vector` for many (request, at), all answered from the same state of the store."""
-        cells = [self.schema.cells(request, i) for i, (request, _) in enumerate(requests)]
-        rows = [dict(zip(self._fields, one, strict=True)) for one in cells]
+        schema, fields = self.schema, self._fields
+        rows: list[dict[str, Cell]] = [
+            dict(zip(fields, schema.cells(request, number), strict=True))
+            for number, (request, _) in enumerate(requests)
+        ]
         moments = [at for _, at in requests]
         with self.store.reading() as reader:
             known, stale = self._known(reader, moments)
             found = values(reader, self.layout, self._answerer, rows, moments)
         if self._transforms:
             found = self._transformed(rows, moments, found)
-        about = (self.types, self.schema.key, known, self.definition)
-        return [
-            OnlineVector(row, at, one, *about, stale[at])
-            for row, at, one in zip(rows, moments, found, strict=True)
-        ]
+
+        def made(place: int) -> OnlineVector:
+            at = moments[place]
+            about = (self.types, schema.key, known, self.definition, stale[at])
+            return OnlineVector(rows[place], at, found[place], *about)
+
+        late = tuple(sorted({view for views in stale.values() for view in views}))
+        keys = [tuple([row[name] for name in schema.key]) for row in rows]
+        return Vectors([plain_cells(one) for one in found], keys, known, made, late)
 
     def frontier(self) -> dict[str, int]:
         """The snapshot of each table up to which the store is applied.

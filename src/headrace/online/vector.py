@@ -6,7 +6,7 @@ from functools import cached_property
 import pyarrow as pa
 
 from headrace.features.content import Cell
-from headrace.serving.vectors import Frontier, Vector, plain_cell
+from headrace.serving.vectors import Frontier, Vector, plain_cells
 
 
 class OnlineVector(Vector):
@@ -40,12 +40,12 @@ class OnlineVector(Vector):
     @cached_property
     def values(self) -> dict[str, Cell]:
         """The features as plain values; timestamps as int microseconds UTC."""
-        return {name: plain_cell(value) for name, value in self._found.items()}
+        return plain_cells(dict(self._found))
 
     @cached_property
     def request(self) -> dict[str, Cell]:
         """The request as the spine stores it: scaled numbers as integers."""
-        return {name: plain_cell(value) for name, value in self._asked.items()}
+        return plain_cells(dict(self._asked))
 
     @property
     def t(self) -> int:

@@ -9,12 +9,14 @@ reader is an extension that cannot be counted on; JSON columns open with `json_e
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from headrace.clock import now_us
 from headrace.errors import DeclarationError
+from headrace.features.content import Cell
 from headrace.files import canonical_json
 from headrace.lake.database import open_database, transaction
 from headrace.serving.vectors import Vector
@@ -28,6 +30,7 @@ _MIGRATIONS = (
         share REAL NOT NULL)
     """,
 )
+_KNOWN = 1 << 16  # entities
 _INTEGERS, _TEXTS = ("sequence", "served_at", "t"), ("request", "vector", "definition")
 SCHEMA = pa.schema(
     [
@@ -66,14 +69,20 @@ class ServedLog:
                 f"a share of {share} of the entities", where=str(path), fix="from 0 to 1"
             )
         self.path, self.share = path, share
+        # Hashing an entity takes as long as answering for it; those asked for often are known.
+        self._takes = lru_cache(_KNOWN)(partial(is_sampled, share=share))
         self._connection = open_database(path, _MIGRATIONS)
 
     def close(self) -> None:
         self._connection.close()
 
+    def takes(self, entity: tuple[Cell, ...]) -> bool:
+        """Whether an entity, by the values of the spine's key, is one of those that are logged."""
+        return self._takes(entity)
+
     def append(self, entries: Iterable[Entry]) -> int:
         """Log the sampled ones of `entries`, all or none; on disk when it returns. How many."""
-        rows = [_row(entry, self.share) for entry in entries if is_sampled(entry, self.share)]
+        rows = [_row(entry, self.share) for entry in entries if self.takes(_entity(entry.vector))]
         if rows:
             names = ", ".join(SCHEMA.names[1:])
             marks = ", ".join("?" * len(SCHEMA.names[1:]))
@@ -105,11 +114,14 @@ class ServedLog:
             after = part["sequence"][-1].as_py()
 
 
-def is_sampled(entry: Entry, share: float) -> bool:
+def is_sampled(entity: tuple[Cell, ...], share: float) -> bool:
     """By the hash of the entity alone."""
-    entity = [entry.vector.request[name] for name in entry.vector.key]
     number = int.from_bytes(hashlib.sha256(canonical_json(entity)).digest()[:8], "big")
     return number < share * 2**64
+
+
+def _entity(vector: Vector) -> tuple[Cell, ...]:
+    return tuple([vector.request[name] for name in vector.key])
 
 
 def _row(entry: Entry, share: float) -> tuple[str | int | float | None, ...]:

@@ -5,12 +5,12 @@ the snapshot ids, never at a clock: a row known on Monday and published on Wedne
 Wednesday.
 """
 
-import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from math import isfinite
+from typing import Protocol, TypeAlias, overload
 
 import pyarrow as pa
 
@@ -72,6 +72,36 @@ class Vector:
     def t(self) -> int:
         """Microseconds UTC."""
         return int(self.row["t"][0].as_py())
+
+
+@dataclass(frozen=True)
+class Vectors(Sequence[Vector]):
+    """Answers to what was asked together, from one frontier; a `Vector` is made when it is taken.
+
+    Attributes:
+        values: the features of each, as `Vector.values` has them.
+        keys: the entity of each, in the order of the spine's key.
+        frontier: the snapshot of each table that was read.
+        stale: the views that are older than they declare, for any of them.
+        made: the vector at a place.
+    """
+
+    values: Sequence[dict[str, Cell]]
+    keys: Sequence[tuple[Cell, ...]]
+    frontier: Frontier
+    made: Callable[[int], Vector] = field(repr=False)
+    stale: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @overload
+    def __getitem__(self, place: int) -> Vector: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Vector]: ...
+    def __getitem__(self, place: int | slice) -> Vector | list[Vector]:
+        chosen = range(len(self))[place]  # with its IndexError, and negative places
+        return self.made(chosen) if isinstance(chosen, int) else [self.made(one) for one in chosen]
 
 
 @dataclass(frozen=True)
@@ -143,16 +173,19 @@ class FeatureService(Declared):
         """
         return self.vectors([(request, at)])[0]
 
-    def vectors(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> list[Vector]:
+    def vectors(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> Vectors:
         """Like `vector` for many (request, at), all answered from the same frontier."""
         spine = self.schema.table(requests)
         loaded = self._refreshed()
         frame = self._frame(spine, loaded)
-        about = (self.schema.key, tuple(output_columns(self.views)))
-        return [
-            Vector(frame.slice(row, 1), *about, loaded.frontier, self.definition)
-            for row in range(frame.num_rows)
-        ]
+        key, features = self.schema.key, tuple(output_columns(self.views))
+
+        def made(row: int) -> Vector:
+            return Vector(frame.slice(row, 1), key, features, loaded.frontier, self.definition)
+
+        values = cells(frame.select(features))
+        keys = [tuple(one[name] for name in key) for one in cells(spine.select(key))]
+        return Vectors(values, keys, loaded.frontier, made)
 
     def history(self, frontier: Frontier) -> History:
         """The rows of these snapshots, for `training_frame`."""
@@ -217,9 +250,16 @@ def cells(table: pa.Table) -> list[dict[str, Cell]]:
         for column in table.columns
     ]
     rows = pa.table(kept, names=table.column_names).to_pylist()
-    return [{name: plain_cell(value) for name, value in row.items()} for row in rows]
+    return [plain_cells(row) for row in rows]
+
+
+def plain_cells(row: dict[str, Cell]) -> dict[str, Cell]:
+    """Infinities as text: JSON has none."""
+    for value in row.values():
+        if type(value) is float and not isfinite(value):
+            return {name: plain_cell(value) for name, value in row.items()}
+    return row
 
 
 def plain_cell(value: Cell) -> Cell:
-    """Infinities as text: JSON has none."""
-    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+    return repr(value) if isinstance(value, float) and not isfinite(value) else value

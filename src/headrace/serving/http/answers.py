@@ -1,6 +1,5 @@
 """From what was asked to the bytes of the answer; nothing of the web in it."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,9 +11,7 @@ from headrace.serving.http.scorer import Scorer
 from headrace.serving.http.writer import LogWriter
 from headrace.serving.log import Entry
 from headrace.serving.request import RequestSchema
-from headrace.serving.vectors import Frontier, Vector
-
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+from headrace.serving.vectors import Frontier, Vectors
 
 
 class Service(Protocol):
@@ -29,7 +26,7 @@ class Service(Protocol):
     @property
     def definitions(self) -> dict[str, str]: ...
 
-    def vectors(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> Sequence[Vector]: ...
+    def vectors(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> Vectors: ...
 
     def frontier(self) -> Frontier: ...
 
@@ -51,8 +48,8 @@ class Answers:
             RequestError, StateError: see `FeatureService.vector`.
         """
         found = self._vectors(asked)
-        self._log([Entry(one, served_at=now_us()) for one in found])
-        return self._answer(found, {"vectors": [one.values for one in found]})
+        self._log(found)
+        return self._answer(asked, found, {"vectors": found.values})
 
     def predictions(self, asked: Asked) -> bytes:
         """Scores of the model in charge.
@@ -66,12 +63,11 @@ class Answers:
         model = self.scorer.current(self.service.definitions)
         found = self._vectors(asked)
         scores = model.scores(found)
-        pairs = zip(found, scores, strict=True)
-        self._log([Entry(one, model.name, score, now_us()) for one, score in pairs])
+        self._log(found, model.name, scores)
         given = [{"score": score} for score in scores]
-        return self._answer(found, {"model": model.name, "predictions": given})
+        return self._answer(asked, found, {"model": model.name, "predictions": given})
 
-    def _vectors(self, asked: Asked) -> Sequence[Vector]:
+    def _vectors(self, asked: Asked) -> Vectors:
         if asked.definition not in {None, self.service.definition}:
             raise HttpError(
                 409,
@@ -81,15 +77,24 @@ class Answers:
             )
         return self.service.vectors(asked.pairs)
 
-    def _log(self, entries: list[Entry]) -> None:
+    def _log(self, found: Vectors, model: str = "", scores: Sequence[float] | None = None) -> None:
         """Before the answer goes out: what cannot be logged is not given."""
         if self.writer is not None:
-            self.writer.put(entries)
-        self.served(len(entries))
+            places = [i for i, key in enumerate(found.keys) if self.writer.takes(key)]
+            now = now_us()
+            self.writer.put(
+                [Entry(found[i], model, scores[i] if scores else None, now) for i in places]
+            )
+        self.served(len(found))
 
-    def _answer(self, found: Sequence[Vector], more: Mapping[str, Any]) -> bytes:
-        first = found[0]
-        about = {"t": first.t, "definition": first.definition, "frontier": dict(first.frontier)}
-        if stale := sorted({view for one in found for view in getattr(one, "stale", ())}):
-            about["stale"] = stale
-        return _encode({**about, **more}).encode()
+    def _answer(self, asked: Asked, found: Vectors, more: Mapping[str, Any]) -> bytes:
+        import orjson
+
+        about: dict[str, Any] = {
+            "t": asked.at,
+            "definition": self.service.definition,
+            "frontier": dict(found.frontier),
+        }
+        if found.stale:
+            about["stale"] = found.stale
+        return orjson.dumps({**about, **more})

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from headrace.errors import StateError
+from headrace.features.content import Cell
 from headrace.serving.log import Entry, ServedLog
 
 _logger = logging.getLogger(__name__)
@@ -44,6 +45,10 @@ class LogWriter:
         self.failure: str = ""
         self._thread = threading.Thread(target=self._run, name="served log", daemon=True)
         self._thread.start()
+
+    def takes(self, entity: tuple[Cell, ...]) -> bool:
+        """Whether answers for an entity are logged."""
+        return self._log.takes(entity)
 
     @property
     def waiting(self) -> int:
