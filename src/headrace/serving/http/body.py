@@ -10,6 +10,7 @@ from headrace.clock import iso, parse_iso
 from headrace.serving.http.errors import HttpError
 
 _FIELDS = {"requests", "at", "definition"}
+_FIRST = parse_iso("0001-01-01")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def read_body(data: bytes, now: int, most: int) -> Asked:
 def _parsed(data: bytes) -> Any:  # noqa: ANN401 - whatever was sent
     try:
         return _DECODER.decode(data.decode())
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:  # Decimal has its own
         raise HttpError(
             400, f"the body is no JSON: {error}", fix="send an object such as the page /docs shows"
         ) from None
@@ -67,6 +68,8 @@ def _moment(at: object, now: int) -> int:
         found = at if type(at) is int else _zoned(at)
     except ValueError:
         raise _misformed(f"at is {at!r}", "at") from None
+    if found < _FIRST:  # training has no such moment, and its audit could not compare it
+        raise _misformed("at is before the year 1", "at")
     if found > now:
         raise HttpError(
             422,
