@@ -16,8 +16,9 @@ from headrace.clock import DAY, HOUR, MINUTE, SECOND
 from headrace.features import oracle
 from headrace.features.causes import Case, Hypothesis, answer
 from headrace.features.oracle import Row
-from headrace.features.spec import Count, FeatureView, Lookup, Std, Window
+from headrace.features.spec import Count, Lookup, Std, Window
 from headrace.features.spec import conditions as conditions_of
+from headrace.features.values import output_types
 
 Answer: TypeAlias = dict[str, Any]
 _LONG_AGO, _NEVER = -(2**61), 2**61
@@ -192,36 +193,16 @@ def _float32(case: Case, name: str, value: Any) -> Any:  # noqa: ANN401, ARG001
 
 
 def _no_null(case: Case, name: str, value: Any) -> Any:  # noqa: ANN401
-    if value is not None:
-        return value
+    return {"int64": 0, "double": 0.0}.get(_type_of(case, name)) if value is None else value
+
+
+def _type_of(case: Case, name: str) -> str:
+    """Of an output of the case's view."""
     if isinstance(case.view, Lookup):
-        column = name.removeprefix(f"{case.view.name}__")
-        kind = str(case.shape.columns[column].output_type)
-        return {"int64": 0, "double": 0.0}.get(kind)
-    return None if _is_other(case, name) else (0 if _is_whole(case, name) else 0.0)
-
-
-def _feature(case: Case, name: str) -> Any:  # noqa: ANN401
-    view = case.view
-    assert isinstance(view, FeatureView)
-    return next((f for f in view.features if f"{view.name}__{f.name}" == name), None)
-
-
-def _output(case: Case, name: str) -> str:
-    feature = _feature(case, name)
-    if feature is None:
-        return ""
-    if feature.op in {"mean", "std"}:
-        return "double"
-    return str(case.shape.columns[feature.column].output_type) if feature.column else "int64"
-
-
-def _is_whole(case: Case, name: str) -> bool:
-    return _output(case, name) == "int64"
-
-
-def _is_other(case: Case, name: str) -> bool:
-    return _output(case, name) not in {"int64", "double"}
+        kinds = [case.shape.columns[column].output_type for column in case.view.columns]
+    else:
+        kinds = [kind for f in case.view.features for kind in output_types(f, case.shape, f.name)]
+    return str(kinds[case.view.outputs.index(name)])
 
 
 def _population_std(case: Case, _: object) -> Answer:
