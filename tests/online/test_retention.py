@@ -61,5 +61,5 @@ def test_the_frontier_does_not_move_back():
     log, store = random_log(0), MemoryStore()
     layout = fill(log, store)
     retain(store, layout, FRONTIER, lateness=5)
-    with pytest.raises(HeadraceError, match="does not come back"):
+    with pytest.raises(HeadraceError, match="neither comes back"):
         retain(store, layout, FRONTIER - 1, lateness=5)

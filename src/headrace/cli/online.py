@@ -147,7 +147,8 @@ def _tell(done: list[dict[str, Any]]) -> None:
             + (f" ({table['keys_renewed']:,} keys renewed)" if table["keys_renewed"] else "")
             for table in one["tables"]
         )
-        out.print(f"{one['pipeline']}: new rows of {told or 'nothing'}", highlight=False)
+        if told:
+            out.print(f"{one['pipeline']}: new rows of {told}", highlight=False)
         if one["missing"]:
             names = ", ".join(one["missing"])
             err.print(

@@ -62,8 +62,8 @@ def retain(
         before = meta.read_horizon(writer)
         if before is not None and (frontier < before.retained or lateness > before.lateness):
             raise HeadraceError(
-                f"what was dropped up to {iso(before.retained)}, and keys that were forgotten"
-                f" {duration_text(before.lateness)} later, do not come back",
+                f"answers before {iso(before.retained)} were given up, and what corrects them more"
+                f" than {duration_text(before.lateness)} late; neither comes back",
                 where="online store",
                 fix="a later moment and no greater lateness, or: headrace online fill --anew",
             )
