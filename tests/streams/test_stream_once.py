@@ -65,6 +65,10 @@ BAD = [
         b'{"id": 900006, "value": 1, "read_at": "2024-01-01T00:00:00Z", "new": 1}',
         "contract:undeclared",
     ),
+    (
+        event(900_009)[:-1] + b"".join(b', "f%d": 1' % n for n in range(999)) + b"}",
+        "contract:malformed",
+    ),
     (event(900_007, 5000), "limit"),
     (event(900_008, -1), "negative"),
 ]

@@ -56,7 +56,9 @@ class Desk:
     def judge(self, delivery: Delivery) -> JudgementRow:
         """Judge, and write the rows. Whatever crashes is an ERROR, never a pass."""
         try:
-            rows = read_rows(delivery, null_tokens=self.contract.null_tokens)
+            delivered = self.contract.delivered
+            known = [name for field in delivered for name in (field.name, *field.aliases)]
+            rows = read_rows(delivery, null_tokens=self.contract.null_tokens, known=known)
             if delivery.format == "events":
                 judgement = judge_events(self.suite, self.contract, rows, delivery)
             else:

@@ -1,7 +1,7 @@
 """API pages and NDJSON as rows of text; numbers keep the text they were sent as."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,9 @@ import pyarrow as pa
 from headrace.sources.rows import Malformed, RawRows, shortened
 
 _BOM = b"\xef\xbb\xbf"
+# Each field that any event has is a column of all: one event with very many would take the memory
+# of the others, and it is not known to any contract.
+_STRANGE = 200
 
 Record = dict[str, object]
 Shape = tuple[str, ...]
@@ -33,6 +36,11 @@ def page_rows(payload: bytes) -> RawRows:
 def ndjson_rows(payload: bytes) -> RawRows:
     """Rows of NDJSON: one object a line; blank lines do not count."""
     return _rows([_read(line) for line in _lines(payload)])
+
+
+def event_rows(payload: bytes, known: Collection[str]) -> RawRows:
+    """Like `ndjson_rows`; events with fields beyond `known` and some others are malformed."""
+    return _rows([_read(line) for line in _lines(payload)], known)
 
 
 def _lines(payload: bytes) -> Iterator[bytes]:
@@ -71,15 +79,19 @@ def _page(page: object) -> Sequence[object]:
     return [_Unreadable(_text(page), 'expected a page: an object with a list "records"')]
 
 
-def _rows(records: list[object]) -> RawRows:
+def _rows(records: list[object], known: Collection[str] | None = None) -> RawRows:
     good = {n: record for n, record in enumerate(records) if isinstance(record, dict) and record}
     shapes = dict.fromkeys(map(tuple, good.values()))
     faults: Faults = {n: _fault(record) for n, record in enumerate(records) if n not in good}
-    unnameable = {shape for shape in shapes if not all(map(_is_text, shape))}
-    if unnameable:
-        faults |= {n: "a field name is not Unicode" for n in good if tuple(good[n]) in unnameable}
+    odd = {shape for shape in shapes if not all(map(_is_text, shape))}
+    if odd:
+        faults |= {n: "a field name is not Unicode" for n in good if tuple(good[n]) in odd}
         good = {n: record for n, record in good.items() if n not in faults}
-    columns, values = _transposed(list(good.values()), [s for s in shapes if s not in unnameable])
+    if known is not None and (strange := _strange(shapes, known)):
+        faults |= {n: "too many undeclared fields" for n in good if tuple(good[n]) in strange}
+        good = {n: record for n, record in good.items() if n not in faults}
+        odd |= strange
+    columns, values = _transposed(list(good.values()), [s for s in shapes if s not in odd])
     at = np.fromiter(good, np.int64, len(good))
     table = pa.table([_strings(column, at, faults) for column in values], names=columns)
     kept = ~np.isin(at, list(faults))
@@ -88,6 +100,19 @@ def _rows(records: list[object]) -> RawRows:
     )
     table = table if kept.all() else table.filter(pa.array(kept))
     return RawRows(table, at[kept] + 1, columns, malformed, len(records))
+
+
+def _strange(shapes: Iterable[Shape], known: Collection[str]) -> set[Shape]:
+    """Shapes whose undeclared fields are too many beside those of the shapes before them."""
+    kept: set[str] = set()
+    found: set[Shape] = set()
+    for shape in shapes:
+        more = {name for name in shape if name not in known} - kept
+        if len(kept) + len(more) > _STRANGE:
+            found.add(shape)
+        else:
+            kept |= more
+    return found
 
 
 def _fault(record: object) -> str:

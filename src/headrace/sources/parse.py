@@ -1,10 +1,10 @@
 """`read_rows`: the bytes of a delivery as rows of text, with the line each came from."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from headrace.sources.base import Delivery
 from headrace.sources.csv_rows import csv_rows
-from headrace.sources.json_rows import ndjson_rows, page_rows
+from headrace.sources.json_rows import event_rows, ndjson_rows, page_rows
 from headrace.sources.rows import Malformed, RawRows
 
 __all__ = ["NULL_TOKENS", "Malformed", "RawRows", "read_rows"]
@@ -12,15 +12,20 @@ __all__ = ["NULL_TOKENS", "Malformed", "RawRows", "read_rows"]
 NULL_TOKENS = ("", "NA")
 
 
-def read_rows(delivery: Delivery, *, null_tokens: Sequence[str] = NULL_TOKENS) -> RawRows:
+def read_rows(
+    delivery: Delivery, *, null_tokens: Sequence[str] = NULL_TOKENS, known: Collection[str] = ()
+) -> RawRows:
     """The rows of `delivery`; what is not a row is listed in `malformed` and never raised.
 
     Args:
         delivery: its `format` decides how the payload is read.
         null_tokens: unquoted CSV fields that mean null; a quoted one is the text itself.
+        known: fields that a contract declares; of others, events have a limited number together.
     """
     if delivery.format == "csv":
         return csv_rows(delivery.payload, null_tokens)
-    if delivery.format in ("ndjson", "events"):
+    if delivery.format == "events":
+        return event_rows(delivery.payload, frozenset(known))
+    if delivery.format == "ndjson":
         return ndjson_rows(delivery.payload)
     return page_rows(delivery.payload)
