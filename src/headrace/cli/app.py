@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import datasets, features, gates, new, online, runs, serve, status, stream
+from headrace.cli import (
+    contracts,
+    datasets,
+    features,
+    gates,
+    new,
+    online,
+    runs,
+    serve,
+    status,
+    stream,
+)
 from headrace.cli.output import out
 
 app = typer.Typer(
@@ -47,6 +58,7 @@ app.command("status")(status.status)
 app.command("ui")(runs.ui)
 app.command("serve")(serve.serve)
 app.add_typer(features.app, name="features")
+app.add_typer(contracts.app, name="contract")
 app.add_typer(gates.app, name="gate")
 app.add_typer(stream.app, name="stream")
 app.add_typer(online.app, name="online")

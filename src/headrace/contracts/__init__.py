@@ -30,6 +30,7 @@ Those of a column:
 - `unit`, `zone`: what a number counts, whose clock it shows (`of dest`: the destination's).
 - `scale`: decimal digits kept; the column is published as int64 in units of 10^-scale.
 - `maxAbs`: the greatest absolute value, in the unit; rows beyond are quarantined.
+- `levels`: what codes mean, `{code: meaning}`.
 - `sentinels`, `nullTokens`: values and texts of this column that mean null.
 - `aliases`: other names under which it may be delivered. `mayBeAbsent`: it may be missing.
 - `rounding`: `down` or `up`, for moments finer than a microsecond.
@@ -38,19 +39,25 @@ Those of a column:
 - `hidden`: the derived column is used by later ones and not published; it has no `fieldId`.
 """
 
+from headrace.contracts.compatibility import Change, Comparison, Level, compare, compare_all
 from headrace.contracts.conform import Conformed, RowProblem, Violation, conform
 from headrace.contracts.load import load_contract
 from headrace.contracts.model import Contract, Derivation, Field, Invariant, TimeRule
 
 __all__ = [
+    "Change",
+    "Comparison",
     "Conformed",
     "Contract",
     "Derivation",
     "Field",
     "Invariant",
+    "Level",
     "RowProblem",
     "TimeRule",
     "Violation",
+    "compare",
+    "compare_all",
     "conform",
     "load_contract",
 ]

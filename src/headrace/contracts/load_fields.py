@@ -23,7 +23,9 @@ _MORE_KEYS = (
     "authoritativeDefinitions", "customProperties",
 )  # fmt: skip
 _OF_SOURCE = ("sourceForm", "sentinels", "nullTokens", "aliases", "mayBeAbsent", "rounding")
-_CUSTOM = ("fieldId", "unit", "zone", "scale", "maxAbs", "hidden", "derivation", *_OF_SOURCE)
+_CUSTOM = (
+    "fieldId", "unit", "zone", "scale", "maxAbs", "levels", "hidden", "derivation", *_OF_SOURCE,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,23 @@ def _read_field(node: Node, defaults: Defaults, before: Mapping[str, Field]) -> 
         form=custom["sourceForm"].one_of(FORMS) if "sourceForm" in custom else defaults.form,
         null_tokens=custom["nullTokens"].texts() if "nullTokens" in custom else (),
         aliases=custom["aliases"].texts() if "aliases" in custom else (),
+        levels=_levels(custom["levels"], kind) if "levels" in custom else {},
         may_be_absent="mayBeAbsent" in custom and custom["mayBeAbsent"].boolean(),
         round_up="rounding" in custom and custom["rounding"].one_of(("down", "up")) == "up",
         derivation=derivation,
     )
     return _with_numbers(field, custom)
+
+
+def _levels(node: Node, kind: LogicalType) -> dict[str, str]:
+    """What each code means. Which codes may come at all is a matter of the suite."""
+    if kind not in {"string", "integer", "boolean"}:
+        raise node.error(f"a {kind} has no codes", fix="drop the levels")
+    entries = node.mapping((), node.value if isinstance(node.value, dict) else ())
+    found = {code: meaning.text() for code, meaning in entries.items()}
+    if len(set(found.values())) < len(found):
+        raise node.error("two codes mean the same", fix="tell their meanings apart")
+    return found
 
 
 def _check_name(node: Node, name: str) -> None:

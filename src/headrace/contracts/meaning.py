@@ -61,6 +61,7 @@ def _own(field: Field) -> dict[str, Any]:
         "round_up": field.round_up,
         "nulls": [list(field.sentinels), list(field.null_tokens)],
         "rule": _rule(field.derivation),
+        **({"levels": dict(field.levels)} if field.levels else {}),
     }
 
 

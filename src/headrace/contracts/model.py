@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -107,7 +108,8 @@ Derivation = LocalTime | NextClock | WallClock | Sql
 class Field:
     """One column. `max_abs` and `sentinels` are in stored units: quantised if `scale` is given.
 
-    A hidden column exists only while rows are conformed and has no field id.
+    `levels` says what codes mean: {code: meaning}, codes as text. A hidden column exists only while
+    rows are conformed and has no field id.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Field:
     sentinels: tuple[int | float | str, ...] = ()
     null_tokens: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    levels: Mapping[str, str] = attribute(default_factory=dict, hash=False)
     may_be_absent: bool = False
     round_up: bool = False
     derivation: Derivation | None = None

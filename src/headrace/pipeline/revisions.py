@@ -1,10 +1,12 @@
-"""Feature definitions of another revision of the project, to compare those of now with."""
+"""The project at another revision, and its feature definitions, to compare those of now with."""
 
 import json
 import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,13 @@ def forms_of(which: str, pipeline: str) -> dict[str, Any]:
     return _of_revision(which, pipeline)
 
 
-def _of_revision(revision: str, pipeline: str) -> dict[str, Any]:
-    """Read by this Headrace in a process and a folder of its own, which is then removed."""
+@contextmanager
+def unpacked(revision: str, fix: str = "give a git revision such as HEAD~1") -> Iterator[Path]:
+    """The project's folder as it was at a git revision, in a folder that is then removed.
+
+    Raises:
+        DeclarationError: there is no such revision.
+    """
     root = project_root()
     packed = subprocess.run(
         ["git", "archive", "--format=tar", "--end-of-options", revision],
@@ -45,14 +52,17 @@ def _of_revision(revision: str, pipeline: str) -> dict[str, Any]:
         check=False,
     )
     if packed.returncode:
-        raise DeclarationError(
-            f"{revision!r} is no file and no revision",
-            where=str(root),
-            fix="give a file of `headrace features forms`, or a git revision such as HEAD~1",
-        )
+        raise DeclarationError(f"{revision!r} is no file and no revision", where=str(root), fix=fix)
     with tempfile.TemporaryDirectory(prefix="headrace-revision-") as folder:
         with tarfile.open(fileobj=BytesIO(packed.stdout)) as tar:
             tar.extractall(folder, filter="data")
+        yield Path(folder)
+
+
+def _of_revision(revision: str, pipeline: str) -> dict[str, Any]:
+    """Read by this Headrace in a process of its own."""
+    fix = "give a file of `headrace features forms`, or a git revision such as HEAD~1"
+    with unpacked(revision, fix) as folder:
         done = subprocess.run(
             [sys.executable, "-c", _FORMS, "features", "forms", "--pipeline", pipeline],
             cwd=folder,
@@ -63,7 +73,7 @@ def _of_revision(revision: str, pipeline: str) -> dict[str, Any]:
     if done.returncode:
         raise DeclarationError(
             f"the project of {revision} does not load: {done.stderr.strip()[-500:]}",
-            where=str(root),
+            where=str(project_root()),
             fix="compare with a revision whose pipeline this Headrace can read",
         )
     made: dict[str, Any] = json.loads(done.stdout)

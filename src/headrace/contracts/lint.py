@@ -1,0 +1,94 @@
+"""What a contract leaves unsaid that its consumers, or the gate, will miss."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from headrace.contracts.document import read_document
+from headrace.contracts.model import Contract, Field
+
+
+@dataclass(frozen=True)
+class Hint:
+    """`field` is None for the table itself."""
+
+    field: str | None
+    rule: str
+    text: str
+    fix: str
+
+
+def lint(contract: Contract) -> list[Hint]:
+    """All hints, those of the table first. A contract that does not load has errors, no hints."""
+    return [*_of_table(contract), *(hint for field in contract.fields for hint in _of(field))]
+
+
+def _of_table(contract: Contract) -> Iterator[Hint]:
+    if "support" not in read_document(contract.path).value:
+        yield Hint(
+            None,
+            "no_support",
+            f"nobody knows how to reach {contract.owner}",
+            "support: [{channel: <where>, scope: issues}]",
+        )
+    if not contract.consumers:
+        yield Hint(
+            None,
+            "no_consumers",
+            "nobody is named whom a change would break",
+            "name those who read it under consumers, or status: retired",
+        )
+    if contract.coverage is None:
+        yield Hint(
+            None,
+            "no_coverage",
+            "a slot without a delivery is not missed",
+            "{property: coverage, value: {first: <slot>, last: <slot>}}",
+        )
+    if not contract.primary_key:
+        yield Hint(
+            None,
+            "no_key",
+            "without a primary key it takes no corrections, and a row delivered twice is two",
+            "give the columns that tell rows apart primaryKey and primaryKeyPosition",
+        )
+    if contract.kind == "state":
+        return
+    if contract.max_events is None:
+        yield Hint(
+            None,
+            "no_max_events",
+            "no sum over a window is proven to fit",
+            "{property: maxEvents, value: <most rows of one entity in a window>}",
+        )
+    known = contract.known_at.expression.expression.strip()
+    if known in {"event_time", contract.event_time.expression.expression.strip()}:
+        yield Hint(
+            None,
+            "known_at_once",
+            "rows count as known the moment they happen: a leak, if they come later",
+            "add the delay to the expression of knownAt",
+        )
+
+
+def _of(field: Field) -> Iterator[Hint]:
+    if field.type == "number" and field.unit is None:
+        yield Hint(
+            field.name,
+            "no_unit",
+            "a change of its unit would have no name",
+            "{property: unit, value: <unit>}",
+        )
+    if field.type == "number" and field.max_abs is None:
+        yield Hint(
+            field.name,
+            "no_limit",
+            "no value is too great for it, and no sum of it is proven to fit",
+            "{property: maxAbs, value: <the greatest that can be true>}",
+        )
+    if field.description.strip().rstrip(".").casefold() == field.name.casefold().replace("_", " "):
+        yield Hint(
+            field.name,
+            "says_nothing",
+            "its description repeats its name",
+            "say what it is, and of what",
+        )

@@ -1,0 +1,178 @@
+"""A project's contracts against an earlier state of it, as a team's CI holds them."""
+
+import json
+import subprocess
+
+import pytest
+from typer.testing import CliRunner
+
+from headrace.cli.app import app
+from headrace.contracts import load_contract
+from headrace.contracts.check import check
+from headrace.contracts.lint import lint
+from tests.contracts.given import SMALL, flights
+
+TEXT = SMALL.read_text()
+CENT = ("value: EUR", "value: cent")
+WORDS = ("Which meter.", "A meter.")
+NAME = "pipelines/one/contracts/readings.yaml"
+OLD = "pipelines/one/contracts/readings@1.yaml"
+
+
+def edited(*changes):
+    found = TEXT
+    for old, new in changes:
+        assert old in found, old
+        found = found.replace(old, new, 1)
+    return found
+
+
+def version(text):
+    return ("version: 1.0.0", f"version: {text}")
+
+
+def consumers(names):
+    return ("value: [tests]", f"value: {names}")
+
+
+def held(tmp_path, now, then):
+    sides = []
+    for side, files in (("now", now), ("then", then)):
+        found = {}
+        for name, text in files.items():
+            path = tmp_path / side / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            found[name] = path
+        sides.append(found)
+    (one,) = check(*sides)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ([], ""),
+        ([WORDS], "a PATCH change against 1.0.0, but the version is 1.0.0"),
+        ([WORDS, version("1.0.1")], ""),
+        ([CENT, version("1.1.0")], "a MAJOR change against 1.0.0, but the version is 1.1.0"),
+        ([CENT, version("2.0.0")], ""),
+        ([CENT, version("0.9.0")], "a MAJOR change against 1.0.0, but the version is 0.9.0"),
+        # Nobody uses it; its own earlier state counts all the same.
+        ([CENT, consumers("[]")], "a MAJOR change against 1.0.0, but the version is 1.0.0"),
+    ],
+)
+def test_a_change_is_told_by_the_version(changes, problem, tmp_path):
+    found = held(tmp_path, {NAME: edited(*changes)}, {NAME: TEXT})
+    assert found.problem == problem
+    assert bool(found.fix) is bool(problem)
+    assert found.breaks == (("tests",) if CENT in changes else ())
+
+
+def test_a_version_with_consumers_beside_the_present_one_counts(tmp_path):
+    """1.1.0 took the alias away that 1.0.0 lives by; against 1.1.0 the change is words alone."""
+    gone = ("[remark]", "[]")
+    now = edited(gone, WORDS, version("1.1.1"))
+    before = {NAME: edited(gone, version("1.1.0"))}
+    live = {OLD: TEXT}
+    found = held(tmp_path, {NAME: now} | live, before | live)
+    assert found.problem == "a MAJOR change against 1.0.0, but the version is 1.1.1"
+    unused = {OLD: edited(consumers("[]"))}
+    assert held(tmp_path, {NAME: now} | unused, before | unused).problem == ""
+
+
+def test_an_earlier_version_is_not_rewritten(tmp_path):
+    present = {NAME: edited(CENT, version("2.0.0"))}
+    then = present | {OLD: TEXT}
+    assert held(tmp_path, present | {OLD: edited(consumers("[]"))}, then).problem == ""
+    found = held(tmp_path, present | {OLD: edited(("[-999]", "[-998]"))}, then)
+    assert found.problem == f"version 1.0.0, an earlier one, was changed in {OLD}"
+
+
+def test_what_is_gone_had_consumers(tmp_path):
+    found = held(tmp_path, {}, {NAME: TEXT})
+    assert found.breaks == ("tests",)
+    assert "gone" in found.problem
+    assert held(tmp_path, {}, {NAME: edited(("status: active", "status: retired"))}).problem == ""
+
+
+def test_what_is_new_may_be_anything(tmp_path):
+    assert held(tmp_path, {NAME: TEXT}, {}).problem == ""
+
+
+def test_lint_says_what_is_left_unsaid(tmp_path):
+    found = {(hint.field, hint.rule) for hint in lint(load_contract(SMALL))}
+    assert found == {
+        (None, "no_support"),
+        (None, "no_coverage"),
+        ("rough", "no_unit"),
+        ("plain", "no_unit"),
+        ("plain", "no_limit"),
+    }
+    path = tmp_path / "more.yaml"
+    path.write_text(
+        edited(
+            ("{expression: sent,", "{expression: event_time,"),
+            ("Which meter.", "Meter."),
+            consumers("[]"),
+            ("      - {property: maxEvents, value: 1000}\n", ""),
+            ("        primaryKey: true\n        primaryKeyPosition: 1\n", ""),
+        )
+    )
+    more = {hint.rule for hint in lint(load_contract(path))} - {rule for _, rule in found}
+    assert more == {"known_at_once", "says_nothing", "no_consumers", "no_max_events", "no_key"}
+    assert lint(flights("schedule")) == []
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project in a repository of its own, its contract on main."""
+    path = tmp_path / NAME
+    path.parent.mkdir(parents=True)
+    path.write_text(TEXT)
+    (tmp_path / "pyproject.toml").write_text('[tool.headrace]\npipelines = ["pipelines.one"]\n')
+    monkeypatch.chdir(tmp_path)
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init", "-qb", "main"], ["add", "."], [*who, "commit", "-qm", "one"]):
+        subprocess.run(["git", *command], check=True)
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["contract", *arguments])
+
+
+def test_the_commands(project):
+    assert run("check").exit_code == 0
+    project.write_text(edited(CENT))
+    done = run("check", "--against", "main", "--json")
+    assert done.exit_code == 1
+    (told,) = json.loads(done.stdout)
+    assert (told["level"], told["ok"], told["breaks"]) == ("MAJOR", False, ["tests"])
+    assert told["comparisons"][0]["changes"][0]["rule"] == "unit.changed"
+    spoken = run("check").output
+    assert "write version: 2.0.0" in spoken
+    assert "cent instead of EUR" in spoken
+    done = run("diff", f"main:{NAME}", NAME, "--json")
+    assert done.exit_code == 1
+    assert set(json.loads(done.stdout)["changes"][0]) == {
+        "field", "rule", "reader", "trainer", "reason",
+    }  # fmt: skip
+    assert run("diff", NAME, NAME).exit_code == 0
+    assert run("lint").exit_code == 0
+    assert run("lint", "--strict").exit_code == 1
+    assert json.loads(run("lint", "--json").stdout)[0]["rule"] == "no_support"
+
+
+def test_what_is_not_there_is_said(project):
+    for arguments, says in (
+        (("diff", "nowhere:x.yaml", NAME), "'nowhere' is no file and no revision"),
+        (("diff", "main:x.yaml", NAME), "there is no 'x.yaml' at main"),
+        (("diff", "x.yaml", NAME), "cannot read it"),
+        (("check", "--against", "nowhere"), "'nowhere' is no file and no revision"),
+    ):
+        done = run(*arguments)
+        assert done.exit_code == 2
+        assert says in done.output
+    project.write_text(edited(("status: active", "state: active")))
+    assert "unknown key 'state'" in run("check").output
