@@ -55,7 +55,9 @@ def serving(app, key=None):
     """A client of `app`, which runs in a thread of this process."""
     import uvicorn
 
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", access_log=False)
+    quiet = {"log_level": "warning", "access_log": False}
+    # A busy machine may leave a connection idle for longer than the server would keep it.
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, timeout_keep_alive=600, **quiet)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -16,10 +16,9 @@ from headrace.cli.output import err, explained
 from headrace.errors import DeclarationError
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from headrace.pipeline import Pipeline
     from headrace.pipeline.endpoint import From
+    from headrace.serving.http.front import App
 
 # How the options reach the workers, which are processes of their own. It holds no key.
 VARIABLE = "HEADRACE_SERVE"
@@ -80,7 +79,7 @@ def serve(
         _run(options, listener, workers)
 
 
-def application() -> "FastAPI":
+def application() -> "App":
     """The application of one worker, from the options in the environment."""
     from headrace.home import Home
     from headrace.pipeline.endpoint import endpoint

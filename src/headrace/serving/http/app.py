@@ -16,6 +16,7 @@ from headrace.serving.http import describe
 from headrace.serving.http.answers import Answers, Service
 from headrace.serving.http.body import Asked, read_body
 from headrace.serving.http.errors import HttpError, body_of, status_of
+from headrace.serving.http.front import JSON, App, Front, Receive, Scope, Telling, Told, read
 from headrace.serving.http.keys import Keys
 from headrace.serving.http.metrics import Lags, Metrics
 from headrace.serving.http.ready import Readiness
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 PAGE = Path(__file__).with_name("page.html")
-JSON = "application/json"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Endpoint:
     limits: Limits = field(default_factory=Limits)
 
 
-def create_app(endpoint: Endpoint) -> "FastAPI":
+def create_app(endpoint: Endpoint) -> App:
     """The ASGI application of an endpoint; it closes the endpoint's log when it stops."""
     from fastapi import FastAPI
 
@@ -82,8 +82,7 @@ def create_app(endpoint: Endpoint) -> "FastAPI":
         openapi_url=None,
         lifespan=web.lifespan,
     )
-    web.add_paths(app)
-    return app
+    return Front(app, web.add_paths(app))
 
 
 Work = Callable[["Request"], Awaitable["Response"]]
@@ -117,15 +116,16 @@ class _Web:
             if writer is not None:
                 writer.close()
 
-    def add_paths(self, app: "FastAPI") -> None:
+    def add_paths(self, app: "FastAPI") -> dict[str, Telling]:
+        """Give the application its paths; those that are answered in front of it."""
         endpoint, most = self.endpoint, self.endpoint.limits.requests
         body = describe.asked(endpoint.service.schema, most)
         features = output_columns(endpoint.views)
-        asking: list[tuple[str, str, Work, Any]] = [
+        asking: list[tuple[str, str, Telling, Any]] = [
             (
                 "/v1/vectors",
                 "Feature vectors of one or many requests",
-                self.asking(self._vectors, quick=endpoint.quick),
+                self.asking("/v1/vectors", self._vectors, quick=endpoint.quick),
                 describe.vectors(tuple(features)),
             )
         ]
@@ -134,17 +134,17 @@ class _Web:
                 (
                     "/v1/predictions",
                     "What the model in charge says to one or many requests",
-                    self.asking(self._predictions, quick=False),
+                    self.asking("/v1/predictions", self._predictions, quick=False),
                     describe.predictions(),
                 )
             )
-        for path, summary, work, responses in asking:
+        for path, summary, telling, responses in asking:
             app.post(
                 path,
                 summary=summary,
                 responses=responses,
                 openapi_extra={"requestBody": body},
-            )(self.guarded(path, work))
+            )(_framed(telling))
         app.get("/healthz", summary="Whether the process lives; needs no key")(
             self.guarded("/healthz", self._healthz, keys=Keys())
         )
@@ -167,6 +167,7 @@ class _Web:
         for path, work in (("/openapi.json", openapi), ("/docs", docs)):
             keys = Keys() if path == "/docs" else None
             app.get(path, include_in_schema=False)(self.guarded(path, work, keys=keys))
+        return {path: telling for path, _, telling, _ in asking}
 
     def guarded(self, path: str, work: Work, *, keys: Keys | None = None) -> Work:
         """With the key checked, every error told in JSON, and all of it counted."""
@@ -179,36 +180,37 @@ class _Web:
             try:
                 checked.check(request.headers)
                 response = await work(request)
-            except HeadraceError as error:
-                status = status_of(error)
-                headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-                response = Response(body_of(error), status, headers, JSON)
-            except Exception:
-                _logger.exception("%s failed", path)
-                told = HttpError(500, "the server failed", fix="see its log")
-                response = Response(body_of(told), 500, media_type=JSON)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+                response = _response(_told(path, error))
             self.metrics.answered(path, response.status_code, time.perf_counter() - start)
             return response
 
         return handler
 
-    def asking(self, answer: Callable[[Asked], bytes], *, quick: bool) -> Work:
-        """A handler that reads a body and gives an answer, made here or in a thread."""
+    def asking(self, path: str, answer: Callable[[Asked], bytes], *, quick: bool) -> Telling:
+        """What reads a body and gives an answer, made here or in a thread; guarded as the rest."""
         from anyio import to_thread
-        from fastapi import Response
+        from starlette.datastructures import Headers
 
-        limits = self.endpoint.limits
+        limits, keys, answered = self.endpoint.limits, self.endpoint.keys, self.metrics.answered
 
-        async def work(request: "Request") -> "Response":
-            arrived = now_us()  # `t`, unless the body has another: fixed once
-            asked = read_body(await _read(request, limits.body), arrived, limits.requests)
-            if quick:
-                found = answer(asked)
-            else:
-                found = await to_thread.run_sync(answer, asked, limiter=self.limiter)
-            return Response(found, media_type=JSON)
+        async def telling(scope: Scope, receive: Receive) -> Told:
+            start = time.perf_counter()
+            try:
+                if keys.digests:
+                    keys.check(Headers(scope=scope))
+                arrived = now_us()  # `t`, unless the body has another: fixed once
+                asked = read_body(await read(receive, limits.body), arrived, limits.requests)
+                if quick:
+                    told = Told(answer(asked))
+                else:
+                    told = Told(await to_thread.run_sync(answer, asked, limiter=self.limiter))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+                told = _told(path, error)
+            answered(path, told.status, time.perf_counter() - start)
+            return told
 
-        return work
+        return telling
 
     def _vectors(self, asked: Asked) -> bytes:
         return self.answers.vectors(asked)
@@ -235,14 +237,30 @@ class _Web:
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-async def _read(request: "Request", most: int) -> bytes:
-    """The body, unless it is longer than `most`; it is not kept in memory to find that out."""
-    data = b""
-    async for part in request.stream():
-        data = data + part if data else part
-        if len(data) > most:
-            raise HttpError(413, f"the body is longer than {most} bytes", fix="send it in parts")
-    return data
+def _told(path: str, error: Exception) -> Told:
+    """What a client is told of an error; of one that is ours, nothing of its inside."""
+    if not isinstance(error, HeadraceError):
+        _logger.error("%s failed", path, exc_info=error)
+        error = HttpError(500, "the server failed", fix="see its log")
+    status = status_of(error)
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return Told(body_of(error), status, headers)
+
+
+def _response(told: Told) -> "Response":
+    from fastapi import Response
+
+    return Response(told.body, told.status, told.headers, JSON)
+
+
+def _framed(telling: Telling) -> Work:
+    """The same for the framework."""
+    from fastapi import Request, Response
+
+    async def handler(request: Request) -> Response:
+        return _response(await telling(request.scope, request.receive))
+
+    return handler
 
 
 def _secured(document: dict[str, Any], *, secured: bool) -> dict[str, Any]:
