@@ -1,15 +1,22 @@
 """`headrace online` and `headrace serve --fill` from a project's folder, as a person runs them."""
 
 import json
+import secrets
 import shutil
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from headrace.cli import serve
 from headrace.cli.app import app
-from headrace.online import OnlineService
-from headrace.serving.http import Endpoint
+from headrace.errors import StateError
+from headrace.online import OnlineService, RedisStore
+from headrace.pipeline.endpoint import chosen_service, endpoint
+from headrace.pipeline.online import fill, online_status, thin
+from headrace.pipeline.serve import online_store
+from headrace.serving import FeatureService
+from headrace.serving.http import Endpoint, Keys
 from tests.serving.world import DAYS, World
 
 PROJECT = """
@@ -132,3 +139,43 @@ def test_serve_fills_the_store_and_answers_from_it(run, lines, monkeypatch):
     assert endpoint.service.frontier().keys() == {"plan", "arrivals", "gauges"}
     assert [one.view for one in endpoint.service.max_staleness] == ["line", "stop"]
     endpoint.service.store.close()
+
+
+@pytest.mark.redis
+def test_a_store_on_redis_is_a_matter_of_configuration(run, lines, monkeypatch):
+    pytest.importorskip("redis", reason="the redis package is not installed")
+    address = "redis://127.0.0.1:6379/0"
+    monkeypatch.setenv("HEADRACE_ONLINE", address)
+    pipeline = replace(lines.pipeline, name="lines" + secrets.token_hex(8))
+    try:
+        store = online_store(pipeline, lines.home)
+    except StateError:
+        pytest.skip(f"no Redis server answers at {address}")
+    assert isinstance(chosen_service(pipeline, lines.home, "auto"), FeatureService)
+    try:
+        assert fill(pipeline, lines.home)["store"].startswith("redis: headrace:online:lines")
+        found = online_status(pipeline, lines.home, count=True)
+        assert (found["state"], found["problems"]) == ("filled", [])
+        assert found["bytes_used"] > 0
+        made = endpoint(pipeline, lines.home, keys=Keys(), log_share=0)
+        assert isinstance(made.service.store, RedisStore)
+        assert not made.quick  # an answer waits for the server
+        made.service.store.close()
+        assert thin(pipeline, lines.home, before=DAYS[4])["dropped"]["records"] > 0
+    finally:
+        store.remove()
+        store.close()
+    assert not (lines.home.root / "online").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [("http://here", "no address of Redis"), ("redis://127.0.0.1:9/0", "does not answer")],
+)
+def test_a_server_that_is_not_there(run, monkeypatch, address, says):
+    pytest.importorskip("redis", reason="the redis package is not installed")
+    monkeypatch.setenv("HEADRACE_ONLINE", address)
+    done = run("online", "fill")
+    assert done.exit_code in {2, 3}
+    assert says in done.output
+    assert "unset it for the embedded store" in done.output

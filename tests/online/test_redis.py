@@ -36,6 +36,16 @@ def test_the_same_bytes_and_the_same_answers(store, seed):
     assert store_differences(log, layout, store, Compiled()) == []
 
 
+def test_a_server_that_fails_is_said(store):
+    import redis
+
+    once = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
+    gone = RedisStore(redis.Redis(host="127.0.0.1", port=9, retry=once), "nowhere")
+    for work in (gone.reading, gone.writing):
+        with pytest.raises(StateError, match="server failed: ConnectionError"), work() as one:
+            one.get(b"a")
+
+
 def test_of_two_writers_at_once_one_fails_and_changes_nothing(store):
     def overtaken():
         with store.writing() as slow:

@@ -7,6 +7,7 @@ from typing import Any
 
 from headrace.errors import StateError
 from headrace.online.memory import Overlay
+from headrace.online.port import joined
 
 _FENCE = b"fence"
 _MOST = 5000
@@ -30,13 +31,14 @@ class RedisStore:
 
     @contextmanager
     def reading(self) -> Iterator["_Remote"]:
-        yield _Remote(self._client, self.name)
+        with self._answering():
+            yield _Remote(self._client, self.name)
 
     @contextmanager
     def writing(self) -> Iterator[Overlay]:
         import redis
 
-        with self._client.pipeline(transaction=True) as pipe:
+        with self._answering(), self._client.pipeline(transaction=True) as pipe:
             pipe.watch(self._fence)
             base = _Remote(self._client, self.name)
             overlay = RemoteOverlay(base)
@@ -52,6 +54,24 @@ class RedisStore:
                     where=f"online store {self.name.decode()}",
                     fix="apply the rows again; let one writer feed a store",
                 ) from error
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        import redis
+
+        try:
+            yield
+        except redis.RedisError as error:
+            raise StateError(
+                f"the Redis server failed: {type(error).__name__}; nothing was changed",
+                where=f"online store {self.name.decode()}",
+                fix="see whether it runs and has memory left; what was asked can be repeated",
+            ) from error
+
+    @property
+    def used(self) -> int:
+        """Bytes that the server says it takes."""
+        return int(self._client.memory_usage(self.name) or 0)
 
     def remove(self) -> None:
         """Forget everything under the name."""
@@ -85,6 +105,9 @@ class _Remote:
         for i in range(0, len(keys), _MOST):
             found += self._client.hmget(self._name, keys[i : i + _MOST])
         return found
+
+    def get_joined(self, keys: Sequence[bytes]) -> tuple[bytes, list[int]]:
+        return joined(self.get_many(keys))
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         pattern = b"".join(b"\\" + bytes([c]) if c in b"*?[]\\^" else bytes([c]) for c in prefix)

@@ -9,8 +9,7 @@ from headrace.errors import DeclarationError, StateError
 from headrace.home import Home
 from headrace.lake.tables import Lake
 from headrace.pipeline.declare import Pipeline
-from headrace.pipeline.serve import feature_service, online_service, served_log, store_folder
-from headrace.serving import FeatureService
+from headrace.pipeline.serve import feature_service, online_service, served_log, store_exists
 from headrace.serving.http import Endpoint, Keys, Lag, Scorer, Service
 
 From: TypeAlias = Literal["auto", "tables", "store"]
@@ -34,7 +33,7 @@ def endpoint(
         name=pipeline.name,
         service=service,
         views=pipeline.views,
-        quick=not isinstance(service, FeatureService),  # the embedded store answers from memory
+        quick=_is_embedded(service),  # it answers from memory
         keys=keys,
         scorer=Scorer(home, pipeline.model.name),
         log=served_log(pipeline, home, share=log_share) if log_share else None,
@@ -55,12 +54,15 @@ def chosen_service(pipeline: Pipeline, home: Home, source: From) -> Service:
     return feature_service(pipeline, home)
 
 
+def _is_embedded(service: Service) -> bool:
+    from headrace.online import LmdbStore
+
+    return isinstance(getattr(service, "store", None), LmdbStore)
+
+
 def _is_filled(pipeline: Pipeline, home: Home) -> bool:
     """Whether the online store holds something of every table."""
-    from headrace.online import layout_of
-
-    layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
-    if not store_folder(pipeline, home, layout).exists():
+    if not store_exists(pipeline, home):
         return False
     service = online_service(pipeline, home)
     try:

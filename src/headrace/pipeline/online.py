@@ -1,7 +1,8 @@
 """The online store of a pipeline as people run it: fill it, thin it, see how far it is."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +11,22 @@ from headrace.errors import DeclarationError, StateError
 from headrace.home import Home
 from headrace.lake.tables import Lake
 from headrace.pipeline.declare import Pipeline
-from headrace.pipeline.serve import materialise_online, online_store, store_folder
+from headrace.pipeline.serve import (
+    ONLINE,
+    materialise_online,
+    online_store,
+    store_exists,
+    store_folder,
+)
 
 if TYPE_CHECKING:
-    from headrace.online import Layout, LmdbStore, Reader
+    from headrace.online import Layout, LmdbStore, Reader, RedisStore
 
 LATENESS = 7 * DAY
 
 
 def fill(pipeline: Pipeline, home: Home, *, anew: bool = False) -> dict[str, Any]:
-    """Bring the embedded store up to what is published, as plain JSON values.
+    """Bring the store up to what is published, as plain JSON values.
 
     `missing` are tables that views read and of which nothing was ever published: nothing is
     answered before it is.
@@ -28,7 +35,7 @@ def fill(pipeline: Pipeline, home: Home, *, anew: bool = False) -> dict[str, Any
     layout = _layout(pipeline)
     return {
         "pipeline": pipeline.name,
-        "store": str(store_folder(pipeline, home, layout)),
+        "store": _place(pipeline, home, layout),
         "tables": [
             {
                 "table": table,
@@ -53,7 +60,7 @@ def thin(
     """Give up answers before a moment, and drop what only they need; as plain JSON values.
 
     Args:
-        pipeline: whose embedded store.
+        pipeline: whose store.
         home: where it is.
         keep: how far back from now answers must reach, such as "7d".
         before: or the moment itself, RFC 3339 or a day.
@@ -69,8 +76,12 @@ def thin(
 
     frontier = _moment(keep, before)
     layout = _layout(pipeline)
-    with _opened(pipeline, home, layout) as store:
+    if not store_exists(pipeline, home):
+        raise _not_filled(pipeline)
+    with closing(online_store(pipeline, home)) as store:
         with store.reading() as reader:
+            if not any(meta.read_files(reader, table) for table in layout.tables):
+                raise _not_filled(pipeline)
             horizon = meta.read_horizon(reader)
         known = LATENESS if horizon is None else horizon.lateness
         bound = known if lateness is None else _age(lateness, "lateness")
@@ -87,7 +98,7 @@ def thin(
 
 
 def online_status(pipeline: Pipeline, home: Home, *, count: bool = False) -> dict[str, Any]:
-    """What the embedded store holds and how far it is behind, as plain JSON values.
+    """What the store holds and how far it is behind, as plain JSON values.
 
     Args:
         pipeline: whose store.
@@ -98,11 +109,13 @@ def online_status(pipeline: Pipeline, home: Home, *, count: bool = False) -> dic
         One mapping. `state` is `not filled`, `filling` or `filled`; `problems` says in words what
         somebody should look at, and is empty if nothing.
     """
+    from headrace.online import LmdbStore
+
     layout, now = _layout(pipeline), now_us()
     folder = store_folder(pipeline, home, layout)
     found: dict[str, Any] = {
         "pipeline": pipeline.name,
-        "store": str(folder),
+        "store": _place(pipeline, home, layout),
         "state": "not filled",
         "bytes": 0,
         "bytes_used": 0,
@@ -114,10 +127,11 @@ def online_status(pipeline: Pipeline, home: Home, *, count: bool = False) -> dic
         "older_stores": _older(folder),
         "problems": [],
     }
-    if not (folder / "data.mdb").exists():
+    if not store_exists(pipeline, home):
         return found
-    with _opened(pipeline, home, layout, filled=False) as store, store.reading() as reader:
-        found |= _about(store, reader, folder)
+    with closing(online_store(pipeline, home)) as store, store.reading() as reader:
+        found |= _about(store, reader)
+        found["bytes"] = _size(folder) if isinstance(store, LmdbStore) else store.used
         lake = Lake(home)
         tables = {table: _table(lake, reader, table, now) for table in layout.tables}
         if count:
@@ -131,13 +145,12 @@ def online_status(pipeline: Pipeline, home: Home, *, count: bool = False) -> dic
     return {**found, "problems": _problems(found)}
 
 
-def _about(store: "LmdbStore", reader: "Reader", folder: Path) -> dict[str, Any]:
+def _about(store: "LmdbStore | RedisStore", reader: "Reader") -> dict[str, Any]:
     from headrace.online import meta
     from headrace.online.retention import last_thinned
 
     horizon, thinned = meta.read_horizon(reader), last_thinned(reader)
     return {
-        "bytes": _size(folder),
         "bytes_used": store.used,
         "answers_from": None if horizon is None else iso(horizon.retained),
         "lateness": None if horizon is None else duration_text(horizon.lateness),
@@ -266,20 +279,19 @@ def _layout(pipeline: Pipeline) -> "Layout":
     return layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
 
 
-@contextmanager
-def _opened(
-    pipeline: Pipeline, home: Home, layout: "Layout", *, filled: bool = True
-) -> Iterator["LmdbStore"]:
-    """The embedded store, if there is one."""
-    folder = store_folder(pipeline, home, layout)
-    if filled and not (folder / "data.mdb").exists():
-        raise StateError(
-            f"the online store of {pipeline.name} is not filled",
-            where=str(folder),
-            fix=f"headrace online fill {pipeline.name}",
-        )
-    with closing(online_store(pipeline, home)) as store:
-        yield store
+def _not_filled(pipeline: Pipeline) -> StateError:
+    return StateError(
+        f"the online store of {pipeline.name} is not filled",
+        where="online store",
+        fix=f"headrace online fill {pipeline.name}",
+    )
+
+
+def _place(pipeline: Pipeline, home: Home, layout: "Layout") -> str:
+    """The folder, or the name on the server; an address may hold a password."""
+    if os.environ.get(ONLINE):
+        return f"redis: headrace:online:{pipeline.name}:{layout.name}"
+    return str(store_folder(pipeline, home, layout))
 
 
 def _older(folder: Path) -> list[dict[str, Any]]:

@@ -1,11 +1,13 @@
 """Serving over what a pipeline has published."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from headrace.errors import DeclarationError, StateError
 from headrace.home import Home
 from headrace.lake.history import history
 from headrace.lake.tables import Lake
@@ -13,8 +15,10 @@ from headrace.pipeline.declare import Pipeline
 from headrace.serving import FeatureService, ServedLog
 
 if TYPE_CHECKING:
-    from headrace.online import Layout, LmdbStore, OnlineService, Store
+    from headrace.online import Layout, LmdbStore, OnlineService, RedisStore, Store
     from headrace.online.commits import Materialised
+
+ONLINE = "HEADRACE_ONLINE"
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,59 @@ def feature_service(pipeline: Pipeline, home: Home) -> FeatureService:
     )
 
 
-def online_store(pipeline: Pipeline, home: Home) -> "LmdbStore":
-    """The embedded store of the pipeline's views; views that need other bytes have another."""
+def online_store(pipeline: Pipeline, home: Home) -> "LmdbStore | RedisStore":
+    """The store of the pipeline's views; views that need other bytes have another.
+
+    It is on the Redis server that `HEADRACE_ONLINE` names, else embedded.
+
+    Raises:
+        DeclarationError: `HEADRACE_ONLINE` is no address of Redis, or its library is missing.
+        StateError: it cannot be opened.
+    """
     from headrace.online import LmdbStore, layout_of
 
     layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
+    if address := os.environ.get(ONLINE):
+        return _on_redis(address, f"headrace:online:{pipeline.name}:{layout.name}")
     return LmdbStore(store_folder(pipeline, home, layout))
+
+
+def store_exists(pipeline: Pipeline, home: Home) -> bool:
+    """Whether there is a store to look into, filled or not; looking into a new one makes it."""
+    from headrace.online import layout_of
+
+    layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
+    embedded = store_folder(pipeline, home, layout) / "data.mdb"
+    return bool(os.environ.get(ONLINE)) or embedded.exists()
+
+
+def _on_redis(address: str, name: str) -> "RedisStore":
+    from headrace.online import RedisStore
+
+    try:
+        import redis
+    except ModuleNotFoundError as error:
+        raise DeclarationError(
+            f"{ONLINE} names a Redis server, and the redis library is not installed",
+            where="online store",
+            fix="pip install 'headrace[redis]'",
+        ) from error
+    try:
+        client = redis.Redis.from_url(address, socket_timeout=30, socket_connect_timeout=5)
+        client.ping()
+    except ValueError as error:
+        raise DeclarationError(
+            f"what {ONLINE} says is no address of Redis",
+            where="online store",
+            fix="as in redis://localhost:6379/1; unset it for the embedded store",
+        ) from error
+    except redis.RedisError as error:
+        raise StateError(
+            f"the Redis server of the online store does not answer: {type(error).__name__}",
+            where=ONLINE,
+            fix="start it, or correct the address; unset it for the embedded store",
+        ) from error
+    return RedisStore(client, name)
 
 
 def store_folder(pipeline: Pipeline, home: Home, layout: "Layout") -> Path:
@@ -59,7 +110,7 @@ def store_folder(pipeline: Pipeline, home: Home, layout: "Layout") -> Path:
 def materialise_online(
     pipeline: Pipeline, home: Home, store: "Store | None" = None, *, anew: bool = False
 ) -> "Materialised":
-    """Bring the online store (default: the embedded one) up to what is published.
+    """Bring the online store (default: the pipeline's) up to what is published.
 
     With `anew`, what it holds is forgotten first, and what was thinned comes back.
     """
