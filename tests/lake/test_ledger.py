@@ -30,7 +30,7 @@ def test_a_ledger_migrates_forward_and_keeps_its_rows(tmp_path):
 def test_a_failed_migration_changes_nothing(tmp_path):
     path = tmp_path / "x.sqlite"
     open_database(path, [FIRST]).close()
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(StateError, match="syntax error"):
         open_database(path, [FIRST, SECOND + "; broken"])
     same = open_database(path, [FIRST])
     assert same.execute("SELECT * FROM t").fetchall() == [(1,)]
@@ -42,6 +42,32 @@ def test_a_newer_ledger_is_refused(tmp_path):
     open_database(path, [FIRST, SECOND]).close()
     with pytest.raises(StateError, match="schema 2, this Headrace knows up to 1"):
         open_database(path, [FIRST])
+
+
+def test_a_file_that_cannot_be_opened_is_told_of_at_once(tmp_path, monkeypatch):
+    damaged = tmp_path / "damaged.sqlite"
+    damaged.write_bytes(b"no database " * 500)
+    with pytest.raises(StateError, match=r"cannot be opened: file is not a database"):
+        open_database(damaged, MIGRATIONS)
+    # What a full disk answers: to wait would not help.
+    full = sqlite3.OperationalError("disk I/O error")
+    full.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it waits"))
+    monkeypatch.setattr(sqlite3, "connect", lambda *_, **__: Refusing(full))
+    with pytest.raises(StateError, match="cannot be opened: disk I/O error"):
+        open_database(tmp_path / "full.sqlite", MIGRATIONS)
+
+
+class Refusing:
+    def __init__(self, error):
+        self.error = error
+
+    def execute(self, sql):
+        if "journal_mode" in sql:
+            raise self.error
+
+    def close(self):
+        pass
 
 
 def test_a_ledger_is_durable(tmp_path):

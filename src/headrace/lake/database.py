@@ -10,6 +10,7 @@ from headrace.errors import StateError
 
 # Two processes may write the same ledger; the second waits this long for the first.
 _BUSY_MS = 60_000
+_WAIT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
@@ -18,7 +19,7 @@ def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     Returns a connection in autocommit mode: group writes with `transaction`.
 
     Raises:
-        StateError: the file was written by a newer Headrace.
+        StateError: the file was written by a newer Headrace, or cannot be opened.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -27,6 +28,13 @@ def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
         _write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
         _migrate(connection, path, migrations)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StateError(
+            f"the database cannot be opened: {error}",
+            where=str(path),
+            fix="look at the disk, and at who may write there; a damaged file is to be restored",
+        ) from error
     except BaseException:
         connection.close()
         raise
@@ -51,8 +59,8 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in _WAIT or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:
