@@ -1,14 +1,10 @@
-"""The deliveries of the year, and the year built from them: made once, shared by every worker."""
+"""The year of flights, built: made once, shared by every worker."""
 
 import fcntl
-import hashlib
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,29 +12,13 @@ import pytest
 
 from headrace.home import Home
 from headrace.pipeline import Pipeline
-from pipelines.flights import deliveries
 from pipelines.flights import pipeline as flights
-from pipelines.flights.deliveries import make_deliveries
 from tests.flights.short_range import ROOT, cut_deliveries
+from tests.shelf import shelf, version
 
 # What neither the tables nor what is built on them depend on.
 OUTSIDE = ("cli", "dagster", "scaffold", "serving")
 DAY_S = 86_400
-
-
-@pytest.fixture(scope="session")
-def flights_deliveries() -> Path:
-    """A folder that `make_deliveries` filled. Read it, or copy it (keeping times) to change it."""
-    shelf = _shelf()
-    folder = shelf / f"flights-{_version(Path(deliveries.__file__).parent.glob('*.py'))}"
-    if not (folder / "deliveries.json").exists():
-        made = Path(tempfile.mkdtemp(dir=shelf))
-        make_deliveries(made)
-        try:
-            made.rename(folder)  # atomic: whoever comes second finds a full folder in the way
-        except OSError:
-            shutil.rmtree(made)
-    return folder
 
 
 @dataclass(frozen=True)
@@ -56,13 +36,12 @@ def year(flights_deliveries: Path) -> Year:
 
     State holds absolute paths, so it is built where it stays, and a mark says that it is complete.
     """
-    shelf = _shelf()
-    root = shelf / f"year-{flights_deliveries.name}-{_version(_code())}"
+    root = shelf() / f"year-{flights_deliveries.name}-{version(_code())}"
     done = root.with_suffix(".done")
-    with (shelf / "year.lock").open("w") as lock:
+    with (shelf() / "year.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
-            _forget_old(shelf)
+            _forget_old(root.parent)
             shutil.rmtree(root, ignore_errors=True)
             _build(flights_deliveries, root)
             done.touch()
@@ -98,20 +77,9 @@ def _code() -> list[Path]:
     ]
 
 
-def _version(files: Iterable[Path]) -> str:
-    content = (f"{path.name}\0".encode() + path.read_bytes() for path in sorted(files))
-    return hashlib.sha256(b"".join(content)).hexdigest()[:16]
-
-
-def _shelf() -> Path:
-    shelf = Path(tempfile.gettempdir()) / f"headrace-tests-{os.getuid()}"
-    shelf.mkdir(mode=0o700, exist_ok=True)
-    return shelf
-
-
-def _forget_old(shelf: Path) -> None:
+def _forget_old(folder: Path) -> None:
     """Years that other code built, and that no test can still be reading."""
-    for done in shelf.glob("year-*.done"):
+    for done in folder.glob("year-*.done"):
         if done.stat().st_mtime < time.time() - DAY_S:
             done.unlink(missing_ok=True)
             shutil.rmtree(done.with_suffix(""), ignore_errors=True)

@@ -226,7 +226,6 @@ def environment(home: Path, deliveries: Path) -> dict[str, str]:
         "HEADRACE_HOME": str(home),
         "FLIGHTS_DELIVERIES": str(deliveries),
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 

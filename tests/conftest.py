@@ -1,0 +1,31 @@
+"""What all tests share: compiled modules, and the deliveries of the year of flights."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.shelf import shelf, version
+
+# Tests start many programs: what these import is compiled once, not by each of them anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+@pytest.fixture(scope="session")
+def flights_deliveries() -> Path:
+    """A folder that `make_deliveries` filled. Read it, or copy it (keeping times) to change it."""
+    from pipelines.flights import deliveries
+
+    folder = shelf() / f"flights-{version(Path(deliveries.__file__).parent.glob('*.py'))}"
+    if not (folder / "deliveries.json").exists():
+        made = Path(tempfile.mkdtemp(dir=shelf()))
+        deliveries.make_deliveries(made)
+        try:
+            made.rename(folder)  # atomic: whoever comes second finds a full folder in the way
+        except OSError:
+            shutil.rmtree(made)
+    return folder

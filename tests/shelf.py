@@ -1,0 +1,20 @@
+"""Where tests keep what is made once for all workers, named by what it was made from."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def shelf() -> Path:
+    """A folder of this user's own, which outlives the tests."""
+    folder = Path(tempfile.gettempdir()) / f"headrace-tests-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def version(files: Iterable[Path]) -> str:
+    """Of the names and contents of files."""
+    content = (f"{path.name}\0".encode() + path.read_bytes() for path in sorted(files))
+    return hashlib.sha256(b"".join(content)).hexdigest()[:16]
