@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,18 @@ def defs(pipeline, home):
     return definitions(pipeline, home=lambda: home)
 
 
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory) -> Path:
+    """Dagster's home with empty databases, which take much longer to make than to copy."""
+    home = Home(tmp_path_factory.mktemp("dagster"))
+    prepare(home, home.root)
+    with open_instance(home):
+        return home.dagster
+
+
 @pytest.fixture
-def instance(home, tmp_path):
+def instance(home, tmp_path, databases):
+    shutil.copytree(databases, home.dagster)
     prepare(home, tmp_path)
     with open_instance(home) as opened:
         yield opened

@@ -1,11 +1,17 @@
 """Blocked days through the real ingest job, on a persistent instance."""
 
+import shutil
+from types import SimpleNamespace
+
 import dagster as dg
 import pytest
-from shop_pipeline import DAYS, deliver, deliver_all
+from shop_pipeline import DAYS, deliver, deliver_all, shop_pipeline
 
+from headrace.dagster import definitions
 from headrace.dagster.execute import ingest_due, reference_due, run_job, run_range
+from headrace.dagster.instance import open_instance
 from headrace.dagster.names import table_key
+from headrace.home import Home
 
 VISITS, SALES = table_key("visits"), table_key("sales")
 
@@ -39,15 +45,29 @@ def materialisations(instance, key):
     return [record.asset_materialization.partition for record in records]
 
 
-@pytest.fixture
-def one_bad_day(folder):
+def deliver_one_bad_day(folder):
     deliver_all(folder)
     deliver(folder, "visits", "2024-03-03", [10])
 
 
 @pytest.fixture
-def after_bad_day(one_bad_day, defs, pipeline, home, instance):
+def after_bad_day(folder, defs, pipeline, home, instance):
+    deliver_one_bad_day(folder)
     return ingest_due(defs, pipeline, home, instance)
+
+
+@pytest.fixture(scope="module")
+def bad_day(tmp_path_factory, databases):
+    """What a bad day leaves behind: run once, for the tests that only look."""
+    root = tmp_path_factory.mktemp("bad_day")
+    home, folder = Home(root / "home"), root / "drop"
+    deliver_one_bad_day(folder)
+    shutil.copytree(databases, home.dagster)
+    pipeline = shop_pipeline(folder)
+    defs = definitions(pipeline, home=lambda: home)
+    with open_instance(home) as instance:
+        runs = ingest_due(defs, pipeline, home, instance)
+        yield SimpleNamespace(runs=runs, defs=defs, pipeline=pipeline, home=home, instance=instance)
 
 
 def test_a_good_range_is_one_run_with_one_materialisation_a_day(
@@ -65,41 +85,40 @@ def test_a_good_range_is_one_run_with_one_materialisation_a_day(
     assert evaluations(instance, VISITS) == [(None, True, "WARN")]
 
 
-def test_a_blocked_day_shows_as_failed_and_unmaterialised(after_bad_day, defs, instance):
-    ranged = after_bad_day[0]
+def test_a_blocked_day_shows_as_failed_and_unmaterialised(bad_day):
+    ranged = bad_day.runs[0]
     assert not ranged.success
     (failure,) = ranged.failures
     assert "2024-03-03" in failure[1]
     good = {*DAYS[:5]} - {"2024-03-03"}
-    assert partition_status(instance, defs, VISITS) == (good, {"2024-03-03"})
+    assert partition_status(bad_day.instance, bad_day.defs, VISITS) == (good, {"2024-03-03"})
 
 
-def test_other_days_and_tables_of_that_run_go_on(after_bad_day, defs, instance, home):
+def test_other_days_and_tables_of_that_run_go_on(bad_day):
     from headrace.lake.tables import Lake
 
-    assert partition_status(instance, defs, SALES) == (set(DAYS), set())
-    lake = Lake(home)
+    assert partition_status(bad_day.instance, bad_day.defs, SALES) == (set(DAYS), set())
+    lake = Lake(bad_day.home)
     assert lake.scan("visits").num_rows == 12
     assert lake.scan("sales").num_rows == 18
 
 
-def test_the_check_says_which_day_and_stays_red(after_bad_day, instance):
-    assert evaluations(instance, VISITS) == [
+def test_the_check_says_which_day_and_stays_red(bad_day):
+    assert evaluations(bad_day.instance, VISITS) == [
         (None, False, "ERROR"),
         ("2024-03-03", False, "ERROR"),
     ]
 
 
-def test_no_day_of_a_failed_run_is_left_as_a_check_that_never_ran(after_bad_day, instance):
-    storage = instance.event_log_storage
+def test_no_day_of_a_failed_run_is_left_as_a_check_that_never_ran(bad_day):
+    storage = bad_day.instance.event_log_storage
     records = storage.get_asset_check_execution_history(dg.AssetCheckKey(VISITS, "gate"), limit=100)
     assert {record.status.value for record in records} == {"FAILED"}
 
 
-def test_without_a_new_delivery_there_is_nothing_to_run(
-    after_bad_day, defs, pipeline, home, instance
-):
-    assert ingest_due(defs, pipeline, home, instance) == []
+def test_without_a_new_delivery_there_is_nothing_to_run(bad_day):
+    one = bad_day
+    assert ingest_due(one.defs, one.pipeline, one.home, one.instance) == []
 
 
 def test_after_a_corrected_delivery_only_that_day_runs(
