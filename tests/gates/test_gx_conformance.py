@@ -62,14 +62,17 @@ def batch(seed: int, rows: int, nulls: float) -> pa.Table:
     )
 
 
-BATCHES = [
-    batch(seed, rows, nulls)
+BATCHES = {
+    f"{rows}rows-{nulls:.0%}null": batch(seed, rows, nulls)
     for seed, rows, nulls in [
         *((0, rows, 0.0) for rows in (0, 1, 60)),
         *((1, rows, 0.25) for rows in (3, 40, 150)),
         (2, 25, 1.0),
     ]
-]
+}
+# The reference takes its time over every case, however few rows it has.
+FULL, HOLES, EMPTY = "60rows-0%null", "40rows-25%null", "25rows-100%null"
+EDGES = ("0rows-0%null", "1rows-0%null")
 
 
 def on(columns: str, kind: str, *options: dict) -> list[tuple[str, dict]]:
@@ -209,16 +212,30 @@ def compare(table: pa.Table, reference: Reference, cases: list[tuple[str, dict]]
             assert rows == answer["unexpected_index_list"], told
 
 
-@pytest.fixture(scope="module", params=range(len(BATCHES)), ids=lambda n: f"batch{n}")
+@pytest.fixture(scope="module")
 def pair(request) -> tuple[pa.Table, Reference]:
-    return BATCHES[request.param], Reference(BATCHES[request.param])
+    table = BATCHES[request.param]
+    return table, Reference(table)
 
 
-@pytest.mark.parametrize("cases", [ROWS, COLUMNS, CONDITIONED], ids=["rows", "columns", "where"])
+def on_batches(*quick: str) -> pytest.MarkDecorator:
+    """These batches always, the others in the long tests."""
+    chosen = [pytest.param(n, marks=() if n in quick else pytest.mark.slow) for n in BATCHES]
+    return pytest.mark.parametrize("pair", chosen, indirect=True)
+
+
+@on_batches(*EDGES, FULL, HOLES, EMPTY)
+@pytest.mark.parametrize("cases", [ROWS, COLUMNS], ids=["rows", "columns"])
 def test_answers_as_the_reference_does(pair, cases) -> None:
     compare(*pair, cases)
 
 
+@on_batches(FULL, HOLES)
+def test_answers_under_a_condition_as_the_reference_does(pair) -> None:
+    compare(*pair, CONDITIONED)
+
+
+@on_batches(FULL, HOLES)
 def test_mostly_is_met_exactly_at_its_share(pair) -> None:
     cases: list[tuple[str, dict]] = []
     for (kind, kwargs), finding in zip(ROWS, ours(pair[0], ROWS), strict=True):
