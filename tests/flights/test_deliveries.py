@@ -255,13 +255,6 @@ def test_the_year_over_http_is_the_recount(counts, api):
         assert rows == counts[feed]["delivered"]
 
 
-def test_the_recount_knows_the_repeats_of_other_page_sizes(flights_deliveries, api):
-    recount = count_raw(flights_deliveries, page_size=10)["weather"]
-    source_ = api("weather", 10)
-    rows = sum(read_rows(source_.deliveries(day)[0]).table.num_rows for day in recount["slots"])
-    assert rows == recount["delivered"] > recount["rows"]
-
-
 def test_a_day_without_records_is_no_delivery(api):
     assert api("weather").deliveries("2013-12-31") == []
     assert api("outcomes").deliveries("2012-12-31") == []

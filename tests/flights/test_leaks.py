@@ -100,15 +100,16 @@ def moments(world: World, rows: int, seed: int) -> Iterator[int]:
             yield cut
 
 
-def test_a_thousand_random_rows_do_not_move(world):
+@pytest.mark.parametrize("asked", [250, pytest.param(ROWS, marks=pytest.mark.slow)])
+def test_random_rows_do_not_move(world, asked):
     rows, found = 0, {}
-    for seed, cut in enumerate(moments(world, ROWS, seed=13)):
+    for seed, cut in enumerate(moments(world, asked, seed=13)):
         compared, names = world.moved(cut, seed)
         rows += compared
         if names:
             found[cut] = names
     assert not found
-    assert rows >= ROWS
+    assert rows >= asked
     assert set(output_columns(world.pipeline.views)) < set(world.frame.column_names)
 
 

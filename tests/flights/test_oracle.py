@@ -13,7 +13,8 @@ from headrace.pipeline.build import labelled_frame
 from headrace.pipeline.workshop import Workshop
 from pipelines.flights.features import VIEWS
 
-ROWS = 1_000
+# The oracle takes half a minute for a thousand rows of one carrier's flights.
+SIZES = [250, pytest.param(1_000, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +27,8 @@ def frame(shop):
     return labelled_frame(shop)
 
 
-@pytest.fixture(scope="module")
-def chosen(frame):
+@pytest.fixture(scope="module", params=SIZES)
+def chosen(frame, request):
     """Random rows of the spine, and some of those without a label for each reason there is."""
     chance = np.random.default_rng(2013)
     reasons = np.asarray(frame["label_reason"].to_pylist(), dtype=object)
@@ -35,7 +36,7 @@ def chosen(frame):
     for reason in ("cancelled", "not_arrived", "immature"):
         rows += chance.permutation(np.flatnonzero(reasons == reason))[:14].tolist()
     rows += chance.permutation(frame.num_rows).tolist()
-    return list(dict.fromkeys(rows))[:ROWS]
+    return list(dict.fromkeys(rows))[: request.param]
 
 
 STORED = [view for view in VIEWS if not isinstance(view, RowTransform)]
@@ -45,8 +46,7 @@ COMPUTED = [view for view in VIEWS if isinstance(view, RowTransform)]
 @pytest.mark.parametrize(
     "views", [*([view] for view in STORED), COMPUTED], ids=[*(v.name for v in STORED), "row"]
 )
-def test_a_thousand_random_rows_of_every_feature(shop, frame, chosen, views):
-    assert len(chosen) == len(set(chosen)) == ROWS
+def test_random_rows_of_every_feature(shop, frame, chosen, views):
     assert audit(frame, views, shop.history, shop.pipeline.contracts, chosen) == []
 
 
@@ -66,7 +66,7 @@ def test_they_are_the_rows_that_the_oracle_would_ask_about(shop, frame, chosen):
     keys = {tuple(row[name] for name in shape.primary_key): row for row in wanted}
     plan = shop.history("schedule", list(shape.columns))
     rows = plain(plan.filter(pa.array([key in keys for key in keys_of(plan, shape.primary_key)])))
-    assert len(rows) == len(keys) == ROWS
+    assert len(rows) == len(keys) == len(chosen)
     for row in rows:
         (asked,) = oracle.spine_rows(pipeline.spine, [row], shape)
         found = keys[tuple(row[name] for name in shape.primary_key)]
@@ -84,7 +84,7 @@ def test_released_rows_are_those_of_the_frame(shop, frame, chosen, year):
     released = dataset.arrow
     inside = pa.array([k in ours for k in keys_of(released, key)])
     rows = released.select(names).filter(inside).to_pylist()
-    assert len(rows) > 0.9 * ROWS
+    assert len(rows) > 0.75 * len(chosen)  # what has no label is not released
     for row in rows:
         assert repr(row) == repr(ours[tuple(row[name] for name in key)])
 
