@@ -7,6 +7,7 @@ needs another. All is int64 and exact, apart from the comparison of floats.
 """
 # ruff: noqa: C901, PLR0912, PLR0917  # calls cost nothing here, and loops are long
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -161,110 +162,6 @@ def first_place(t: Ints, places: Ints, codes: Ints, moments: Ints) -> Ints:
 
 
 @_compiled
-def least(
-    values: Numbers,
-    starts: Ints,
-    places: Ints,
-    begin: Ints,
-    end: Ints,
-    first: int,
-    last: int,
-    out: Numbers,
-) -> None:
-    """The least of values[begin:end] for each place; `out` stays where there is none.
-
-    Within an entity, level j of a table holds the least of 2^j blocks from each block on: two
-    overlapping ones and what sticks out at both ends are the range.
-    """
-    table = np.empty(0, dtype=values.dtype)
-    for c in range(first, last):
-        origin, made, blocks = starts[c], 0, (starts[c + 1] - starts[c]) // _BLOCK
-        for p in range(places[c], places[c + 1]):
-            low, high = begin[p], end[p]
-            if low >= high:
-                continue
-            best = min(out[p], values[low])
-            if high - low <= 3 * _BLOCK:
-                for i in range(low + 1, high):
-                    best = min(best, values[i])
-                out[p] = best
-                continue
-            if not made:
-                made = _levels(blocks)
-                if len(table) < made * blocks:
-                    table = np.empty(made * blocks, dtype=values.dtype)
-                for block in range(blocks):
-                    at = origin + block * _BLOCK
-                    low_block = values[at]
-                    for i in range(at + 1, at + _BLOCK):
-                        low_block = min(low_block, values[i])
-                    table[block] = low_block
-                for j in range(1, made):
-                    here, below, half = j * blocks, (j - 1) * blocks, 1 << (j - 1)
-                    for block in range(blocks - 2 * half + 1):
-                        table[here + block] = min(table[below + block], table[below + block + half])
-            one, other = (low - origin + _BLOCK - 1) // _BLOCK, (high - origin) // _BLOCK
-            for i in range(low + 1, origin + one * _BLOCK):
-                best = min(best, values[i])
-            for i in range(origin + other * _BLOCK, high):
-                best = min(best, values[i])
-            j = _levels(other - one) - 1
-            level = j * blocks
-            best = min(best, table[level + one], table[level + other - (1 << j)])
-            out[p] = best
-
-
-@_compiled
-def greatest(
-    values: Numbers,
-    starts: Ints,
-    places: Ints,
-    begin: Ints,
-    end: Ints,
-    first: int,
-    last: int,
-    out: Numbers,
-) -> None:
-    """The greatest of values[begin:end] for each place; see `least`."""
-    table = np.empty(0, dtype=values.dtype)
-    for c in range(first, last):
-        origin, made, blocks = starts[c], 0, (starts[c + 1] - starts[c]) // _BLOCK
-        for p in range(places[c], places[c + 1]):
-            low, high = begin[p], end[p]
-            if low >= high:
-                continue
-            best = max(out[p], values[low])
-            if high - low <= 3 * _BLOCK:
-                for i in range(low + 1, high):
-                    best = max(best, values[i])
-                out[p] = best
-                continue
-            if not made:
-                made = _levels(blocks)
-                if len(table) < made * blocks:
-                    table = np.empty(made * blocks, dtype=values.dtype)
-                for block in range(blocks):
-                    at = origin + block * _BLOCK
-                    high_block = values[at]
-                    for i in range(at + 1, at + _BLOCK):
-                        high_block = max(high_block, values[i])
-                    table[block] = high_block
-                for j in range(1, made):
-                    here, below, half = j * blocks, (j - 1) * blocks, 1 << (j - 1)
-                    for block in range(blocks - 2 * half + 1):
-                        table[here + block] = max(table[below + block], table[below + block + half])
-            one, other = (low - origin + _BLOCK - 1) // _BLOCK, (high - origin) // _BLOCK
-            for i in range(low + 1, origin + one * _BLOCK):
-                best = max(best, values[i])
-            for i in range(origin + other * _BLOCK, high):
-                best = max(best, values[i])
-            j = _levels(other - one) - 1
-            level = j * blocks
-            best = max(best, table[level + one], table[level + other - (1 << j)])
-            out[p] = best
-
-
-@_compiled
 def _levels(blocks: int) -> int:
     """How many powers of two there are up to `blocks`."""
     count = 0
@@ -272,6 +169,67 @@ def _levels(blocks: int) -> int:
         blocks >>= 1
         count += 1
     return count
+
+
+def _best_of_ranges(pick: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401
+    """What `least` and `greatest` are, by `min` or `max`: by name, so that the cache can tell."""
+
+    @_compiled
+    def best_of_ranges(
+        values: Numbers,
+        starts: Ints,
+        places: Ints,
+        begin: Ints,
+        end: Ints,
+        first: int,
+        last: int,
+        out: Numbers,
+    ) -> None:
+        table = np.empty(0, dtype=values.dtype)
+        for c in range(first, last):
+            origin, made, blocks = starts[c], 0, (starts[c + 1] - starts[c]) // _BLOCK
+            for p in range(places[c], places[c + 1]):
+                low, high = begin[p], end[p]
+                if low >= high:
+                    continue
+                best = pick(out[p], values[low])
+                if high - low <= 3 * _BLOCK:
+                    for i in range(low + 1, high):
+                        best = pick(best, values[i])
+                    out[p] = best
+                    continue
+                if not made:
+                    made = _levels(blocks)
+                    if len(table) < made * blocks:
+                        table = np.empty(made * blocks, dtype=values.dtype)
+                    for block in range(blocks):
+                        at = origin + block * _BLOCK
+                        of_block = values[at]
+                        for i in range(at + 1, at + _BLOCK):
+                            of_block = pick(of_block, values[i])
+                        table[block] = of_block
+                    for j in range(1, made):
+                        here, below, half = j * blocks, (j - 1) * blocks, 1 << (j - 1)
+                        for block in range(blocks - 2 * half + 1):
+                            left = below + block
+                            table[here + block] = pick(table[left], table[left + half])
+                one, other = (low - origin + _BLOCK - 1) // _BLOCK, (high - origin) // _BLOCK
+                for i in range(low + 1, origin + one * _BLOCK):
+                    best = pick(best, values[i])
+                for i in range(origin + other * _BLOCK, high):
+                    best = pick(best, values[i])
+                j = _levels(other - one) - 1
+                level = j * blocks
+                best = pick(best, pick(table[level + one], table[level + other - (1 << j)]))
+                out[p] = best
+
+    return best_of_ranges
+
+
+# The least, or greatest, of values[begin:end] for each place; `out` stays where there is none.
+# Within an entity, level j of a table holds that of 2^j blocks from each block on: two overlapping
+# ones and what sticks out at both ends are the range.
+least, greatest = _best_of_ranges(min), _best_of_ranges(max)
 
 
 @_compiled
