@@ -56,3 +56,18 @@ def test_of_two_writers_at_once_one_fails_and_changes_nothing(store):
     with pytest.raises(StateError, match="another writer"):
         overtaken()
     assert entries(store) == {b"a": b"fast"}
+
+
+def test_a_hash_that_goes_while_it_is_read_is_not_written_in_part(store):
+    with store.writing() as writer:
+        writer.put_many([(b"a", b"1"), (b"b", b"1")])
+
+    def evicted():
+        with store.writing() as writer:
+            assert writer.get(b"a") == b"1"
+            store._client.delete(store.name)  # the fence stays
+            writer.put_many([(b"b", b"2")])
+
+    with pytest.raises(StateError, match="nothing was changed"):
+        evicted()
+    assert entries(store) == {}

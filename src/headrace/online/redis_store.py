@@ -39,7 +39,7 @@ class RedisStore:
         import redis
 
         with self._answering(), self._client.pipeline(transaction=True) as pipe:
-            pipe.watch(self._fence)
+            pipe.watch(self._fence, self.name)  # the hash may go by itself: evicted, or flushed
             base = _Remote(self._client, self.name)
             overlay = RemoteOverlay(base)
             yield overlay
