@@ -3,10 +3,10 @@
 import pytest
 
 from headrace.serving import planted as planted_module
-from headrace.serving.planted import System, examine, verdict
+from headrace.serving.planted import POINTS, System, examine, verdict
 from headrace.serving.planted_faults import FAULTS
 from headrace.serving.planted_run import planted
-from headrace.serving.planted_world import make_world
+from headrace.serving.planted_world import VIEWS, make_world, rows_of
 
 # One of each kind; the whole list takes most of a minute, and runs where there is time.
 QUICK = (
@@ -46,13 +46,29 @@ def test_nothing_is_found_where_nothing_is_planted(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 2, 3])
+@pytest.mark.parametrize("seed", [0, 1, 4])
 def test_all_of_them(seed):
     report = planted(seed=seed, clean_runs=10)
     assert len(report.faults) >= 19
     assert report.false_alarms == 0
-    assert [one.fault for one in report.faults if not one.detected] == []
-    assert sum(one.is_right for one in report.faults) >= len(report.faults) - 2
+    assert [(one.fault, one.named) for one in report.faults if not one.is_right] == []
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_a_point_lies_where_an_event_enters_or_leaves_each_window(seed):
+    """By chance alone hardly a point has a row of its own entity at the end of a window."""
+    world = make_world(seed)
+    asked = rows_of(world.points(POINTS))
+    assert len(asked) == POINTS
+    for view in VIEWS:
+        for feature in getattr(view, "features", ()):
+            for bound in (feature.window.a, feature.window.b):
+                own = {
+                    (row[view.entity[0]], row["event_time"] - bound)
+                    for row in world.rows[view.table]
+                    if row["event_time"] - bound >= max(row["known_at"], row["committed_at"])
+                }
+                assert not own or own & {(one[view.spine_entity[0]], one["t"]) for one in asked}
 
 
 def test_a_detector_is_told_nothing_of_the_fault(world):

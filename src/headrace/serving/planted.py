@@ -40,7 +40,7 @@ from headrace.serving.planted_world import (
 )
 from headrace.serving.replay import TablesPath
 
-POINTS, STEPS, LEAK_ROWS = 240, 12, 12
+POINTS, STEPS, LEAK_ROWS = 300, 12, 12
 LABEL_CUT = START + LENGTH - 8 * HOUR
 TRAIN_END = START + 2 * DAY
 CATEGORY = "line"

@@ -8,12 +8,12 @@ after they were known; some rows never pass the gate.
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pyarrow as pa
 
-from headrace.clock import DAY, HOUR, MINUTE, SECOND, parse_iso
+from headrace.clock import DAY, HOUR, MINUTE, SECOND, duration, parse_iso
 from headrace.contracts.model import TIMESTAMP, Contract, Field, Kind, LogicalType, Sql, TimeRule
 from headrace.features.arrays import times
 from headrace.features.oracle import Row
@@ -31,6 +31,7 @@ from headrace.features.spec import (
     Min,
     Mode,
     Rows,
+    RowTransform,
     Spine,
     Std,
     Sum,
@@ -167,10 +168,50 @@ class World:
         return build_spine(SPINE, self.history, CONTRACTS, MODE)
 
     def points(self, samples: int) -> pa.Table:
+        """Half at random, half where something of a view's own rows changes."""
         moments = []
         for name, rows in self._tables.items():
             moments += [times(rows, "event_time", name), usable_moments(rows, MODE, name)]
-        return random_points(self.spine, moments, VIEWS, samples, seed=self.seed)
+        aimed = self._aimed(samples // (2 * len(VIEWS)))
+        more = samples - aimed.num_rows
+        return pa.concat_tables(
+            [random_points(self.spine, moments, VIEWS, more, seed=self.seed), aimed]
+        )
+
+    def _aimed(self, each: int) -> pa.Table:
+        """For each view, entities of its rows where such a row becomes usable and, once it is,
+        where it enters or leaves a window; or a microsecond beside.
+        """
+        chance = random.Random(f"points {self.seed}")  # noqa: S311
+        asked, found = rows_of(self.spine), []
+        for view in VIEWS:
+            assert not isinstance(view, RowTransform)
+            kinds: list[Callable[[Row], int]] = [_usable]
+            kinds += [partial(_edge, bound) for bound in _bounds(view)]
+            for n in range(each):
+                kind, beside = kinds[n % len(kinds)], (0, 0, 1, 0, 0, -1)[n // len(kinds) % 6]
+                rows = [row for row in self.rows[view.table] if kind(row) >= _usable(row)]
+                row = chance.choice(rows or self.rows[view.table])
+                entity = zip(view.spine_entity, view.entity, strict=True)
+                point = chance.choice(asked) | {name: row[column] for name, column in entity}
+                found.append(point | {"t": kind(row) + beside})
+        return pa.Table.from_pylist(found, schema=self.spine.schema)
+
+
+def _usable(row: Row) -> int:
+    return int(max(row["known_at"], row["committed_at"]))
+
+
+def _edge(bound: int, row: Row) -> int:
+    """The t at which the row lies at `bound`."""
+    return int(row["event_time"] - bound)
+
+
+def _bounds(view: FeatureView | Lookup) -> list[int]:
+    """From where to where, relative to t, events count."""
+    if isinstance(view, Lookup):
+        return [0, -duration(view.max_age or "0s")]
+    return sorted({bound for f in view.features for bound in (f.window.a, f.window.b)})
 
 
 def table_of(name: str, rows: Sequence[Row]) -> pa.Table:
@@ -243,7 +284,7 @@ def _dated(chance: random.Random, row: Row, e: int, after: int | None = None) ->
 
 def _line(chance: random.Random, e: int) -> str:
     """A line opens on the third day."""
-    return chance.choice(["A", "A", "B", "C", *(["D"] if e > START + 50 * HOUR else [])])
+    return chance.choice(["A", "A", "B", "C", *(["D", "D"] if e > START + 50 * HOUR else [])])
 
 
 def _trip(chance: random.Random, number: int, e: int) -> Row:
@@ -267,7 +308,12 @@ def _trips(chance: random.Random, plan: Sequence[Row]) -> list[Row]:
         e = _moment(chance)
         if number in due:
             e = due[number] + chance.choice([0, 0, 20 * MINUTE, 2 * HOUR + 7])
-        rows.append(_dated(chance, _trip(chance, number, e), e))
+        if chance.random() < 0.15:  # another one of the line at the same moment
+            twin = _trip(chance, 1000 + number, e)
+            rows.append(_dated(chance, twin, e))
+            rows.append(_dated(chance, _trip(chance, number, e) | {"line": twin["line"]}, e))
+        else:
+            rows.append(_dated(chance, _trip(chance, number, e), e))
         while chance.random() < 0.4:
             last = rows[-1]
             moved = last["event_time"] + chance.choice([0, 0, -2 * HOUR, 90 * MINUTE])
