@@ -20,7 +20,6 @@ def test_means_and_quantities_are_roundings_of_exact_numbers(scale):
     chance = random.Random(scale)
     n = [chance.randrange(2, 2**24) for _ in range(300)]
     total = [chance.randrange(-(2**62), 2**62) for _ in n]
-    q = [chance.choice([1, -1]) * chance.randrange(2**53) for _ in n]
     counts, sums = np.array(n), np.array(total)
     assert mean(sums, counts, scale).tolist() == [
         nearest(Fraction(s)) / nearest(Fraction(k * 10**scale))
@@ -32,16 +31,16 @@ def test_means_and_quantities_are_roundings_of_exact_numbers(scale):
 @pytest.mark.parametrize("scale", [0, 2, 6, 9, 12, 18, 22])
 @pytest.mark.parametrize("fits", [True, False])
 def test_spreads_are_roundings_of_exact_numbers(scale, fits):
-    """k rows of q and one of 0: S1 = k q and S2 = k q^2, which fits int64 or is in limbs."""
+    """k rows of q and one of -3q: S1 = (k - 3) q and S2 = (k + 9) q^2, in one int64 or in limbs."""
     chance = random.Random(scale)
     k = [chance.randrange(1, 2**16) for _ in range(300)]
     q = [chance.choice([1, -1]) * chance.randrange(2**23 if fits else 2**37) for _ in k]
-    rows = np.array(k)
-    limbs = square_limbs(np.array(q), fits=fits)
-    squares = [(shift, limb * rows) for shift, limb in limbs]
-    assert std(rows + 1, rows * np.array(q), squares, scale).tolist() == [
+    rows, values = np.array(k), np.array(q)
+    limbs = square_limbs(values, fits=fits)
+    squares = [(shift, limb * (rows + 9)) for shift, limb in limbs]
+    assert std(rows + 1, (rows - 3) * values, squares, scale).tolist() == [
         math.sqrt(
-            nearest(Fraction((m + 1) * m * v * v - (m * v) ** 2))
+            nearest(Fraction((m + 1) * (m + 9) * v * v - ((m - 3) * v) ** 2))
             / nearest(Fraction((m + 1) * m * 10 ** (2 * scale)))
         )
         for m, v in zip(k, q, strict=True)
