@@ -107,3 +107,14 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path, wait):
         assert acknowledged <= written.num_rows <= acknowledged + 1
         log.append([Entry(vector(7))])
         assert log.table()["sequence"][-1].as_py() == written.num_rows + 1
+
+
+def test_a_damaged_log_is_told_as_such(tmp_path):
+    path = tmp_path / "served.sqlite"
+    with closing(ServedLog(path)) as log:
+        log.append([Entry(vector(n)) for n in range(300)])
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2 :] = b"x" * (len(whole) - len(whole) // 2)
+    path.write_bytes(whole)
+    with closing(ServedLog(path)) as log, pytest.raises(StateError, match="cannot be read"):
+        log.table()

@@ -7,6 +7,7 @@ reader is an extension that cannot be counted on; JSON columns open with `json_e
 """
 
 import hashlib
+import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -15,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from headrace.clock import now_us
-from headrace.errors import DeclarationError
+from headrace.errors import DeclarationError, StateError
 from headrace.features.content import Cell
 from headrace.files import canonical_json
 from headrace.lake.database import open_database, transaction
@@ -97,12 +98,22 @@ class ServedLog:
         """Rows with a greater sequence than `after`, in order, at most `limit`; see `SCHEMA`.
 
         Times are int64 microseconds UTC; `request`, `vector` and `frontier` canonical JSON.
+
+        Raises:
+            StateError: the file is damaged.
         """
-        rows = self._connection.execute(
-            f"SELECT {', '.join(SCHEMA.names)} FROM served"  # noqa: S608
-            " WHERE sequence > ? ORDER BY sequence LIMIT ?",
-            (after, limit),
-        ).fetchall()
+        try:
+            rows = self._connection.execute(
+                f"SELECT {', '.join(SCHEMA.names)} FROM served"  # noqa: S608
+                " WHERE sequence > ? ORDER BY sequence LIMIT ?",
+                (after, limit),
+            ).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise StateError(
+                f"the served log cannot be read: {error}",
+                where=str(self.path),
+                fix="see what `sqlite3 FILE .recover` saves, and move the file away",
+            ) from error
         columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
         return pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], SCHEMA)
 
