@@ -54,6 +54,8 @@ def test_a_correction_that_is_too_late_is_refused_until_its_key_is_rebuilt():
     row = {**log.rows[0], "known_at": 10, "committed_at": 10, "event_time": 29, "_deleted": False}
     refused = apply(store, layout, "facts", table_of([row])).refused
     assert refused == (0,)
+    both = [row, {**row, "known_at": 11}]
+    assert apply(store, layout, "facts", table_of(both)).refused == (0, 1)
     assert apply(store, layout, "facts", table_of([row]), rebuilding=True).changed == 1
 
 

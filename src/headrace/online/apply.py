@@ -134,6 +134,8 @@ def apply_in(
         if blob is None and horizon and not rebuilding and late[places].any():
             refused |= {i for i in places if late[i]}
         taken = [i for i in places if i not in refused]
+        if not taken:
+            continue
         old, one = merged(writer, form, blob, new.rows[taken])
         if one is None:
             continue

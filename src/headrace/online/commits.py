@@ -70,9 +70,14 @@ def clear(store: Store) -> None:
         writer.delete_many([key for key, _ in writer.scan(b"")])
 
 
+def file_name(file: LiveFile) -> str:
+    """What a store knows a file by: its rows have been usable since the commit that added it."""
+    return f"{file.snapshot_id}:{file.path}"
+
+
 @dataclass(frozen=True)
 class _State:
-    """A snapshot of a table, and which of its files a store has."""
+    """A snapshot of a table, and which of its files (by name) a store has."""
 
     snapshot: int
     files: dict[str, LiveFile]
@@ -82,11 +87,16 @@ class _State:
 
     @cached_property
     def added(self) -> list[LiveFile]:
-        return [file for path, file in self.files.items() if path not in self.applied]
+        return [file for name, file in self.files.items() if name not in self.applied]
 
     @cached_property
     def gone(self) -> list[str]:
-        return sorted(self.applied - set(self.files))
+        """Paths; one that was taken back and published again has gone and was added."""
+        return sorted(name.partition(":")[2] for name in self.applied - set(self.files))
+
+    @property
+    def again(self) -> list[str]:
+        return sorted({file.path for file in self.added} & set(self.gone))
 
     @property
     def coming(self) -> int:
@@ -129,7 +139,7 @@ class _Work:
         snapshot = self.lake.snapshot_id(self.table)
         if snapshot is None:
             return None
-        files = {file.path: file for file in self.lake.files(self.table, snapshot)}
+        files = {file_name(file): file for file in self.lake.files(self.table, snapshot)}
         applied = set(meta.read_files(reader, self.table))
         served = meta.read_frontier(reader, self.table) is not None
         return _State(snapshot, files, applied, served, as_of)
@@ -155,7 +165,7 @@ class _Work:
             for batch in self._batches(state, files):
                 with store.writing() as writer:
                     apply_in(writer, self.layout, self.table, batch, thinned=False)
-            applied |= {file.path for file in files}
+            applied |= set(map(file_name, files))
             with store.writing() as writer:
                 meta.write_files(writer, self.table, sorted(applied))
         with store.writing() as writer:
@@ -196,7 +206,10 @@ class _Work:
             self.renewed += replace_in(writer, self.layout, self.table, some, rows)
 
     def _keys_that_lost_rows(self, state: _State) -> pa.Table:
-        """Keys with a row in a file that has gone, which its batch does not hold any more."""
+        """Keys with a row in a file that has gone, which its batch does not hold any more.
+
+        All keys of a file that was published again: its rows are usable later than they were.
+        """
         names = ", ".join(map(ident, dict.fromkeys([*self._columns, *PROVENANCE])))
         key = ", ".join(map(ident, self._key))
 
@@ -208,7 +221,8 @@ class _Work:
             db.execute("SET TimeZone = 'UTC'")
             return db.sql(
                 f"SELECT DISTINCT {key} FROM (SELECT {names} FROM {read(state.gone)}"  # noqa: S608
-                f" EXCEPT SELECT {names} FROM {read(added)})"
+                f" EXCEPT SELECT {names} FROM {read(added)}"
+                f" UNION SELECT {names} FROM {read(state.again)})"
             ).to_arrow_table()
 
     def _clear(self, writer: Writer) -> None:

@@ -160,9 +160,10 @@ def _about(store: "LmdbStore | RedisStore", reader: "Reader") -> dict[str, Any]:
 
 def _table(lake: Lake, reader: "Reader", table: str, now: int) -> dict[str, Any]:
     from headrace.online import meta
+    from headrace.online.commits import file_name
 
     plan = lake.plan(table)
-    live = {file.path: file.rows for file in plan.files} if plan else {}
+    live = {file_name(file): file.rows for file in plan.files} if plan else {}
     commits = plan.committed_at if plan else {}
     applied = set(meta.read_files(reader, table))
     frontier = meta.read_frontier(reader, table) or {}
@@ -177,12 +178,12 @@ def _table(lake: Lake, reader: "Reader", table: str, now: int) -> dict[str, Any]
         "as_of": None if as_of is None else iso(as_of),
         "age_seconds": None if as_of is None else round((now - as_of) / SECOND, 3),
         "files": len(applied),
-        "rows": sum(rows for path, rows in live.items() if path in applied),
+        "rows": sum(rows for name, rows in live.items() if name in applied),
         "behind": {
             "commits": len(later),
             "seconds": round((now - later[0]) / SECOND, 3) if later else 0.0,
             "files": len(set(live) - applied),
-            "rows": sum(rows for path, rows in live.items() if path not in applied),
+            "rows": sum(rows for name, rows in live.items() if name not in applied),
             "gone": len(applied - set(live)),
         },
     }
