@@ -27,6 +27,10 @@ class Counted:
         self.looks.append(len(keys))
         return self.reader.get_many(keys)
 
+    def get_joined(self, keys):
+        self.looks.append(len(keys))
+        return self.reader.get_joined(keys)
+
 
 def bits(found):
     return [{name: (type(value), repr(value)) for name, value in one.items()} for one in found]

@@ -1,6 +1,7 @@
 """Answers for entities, from what a reader finds: by the compiled kernel, or in plain Python."""
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from operator import itemgetter
 from typing import Any, Protocol, TypeAlias
 
@@ -25,6 +26,7 @@ class Answerer(Protocol):
     ) -> list[Row]: ...
 
 
+_NO_WORDS = np.frombuffer(b"", np.int64), np.zeros(1, dtype=np.int64)
 _NONE_READ = np.zeros(0, dtype=np.bool_)
 _KEPT = 4096  # patterns of states
 
@@ -46,18 +48,16 @@ class Compiled:
         self, reader: Reader, call: Call, entities: Sequence[bytes], moments: Sequence[int]
     ) -> list[Row]:
         roots = [call.root + entity for entity in entities]
-        blobs = [blob or b"" for blob in reader.get_many(roots)]
-        at, read = np.array(moments, dtype=np.int64), _NONE_READ
-        words, edges = joined(blobs)
-        # The sign of the first word tells a directory; most batches have none.
-        if any(blob and blob[7] >= 0x80 for blob in blobs):
-            read, owners, starts = self._needed(words, edges, call.program, at)
-            blobs += leaves(reader, roots, owners, starts)
-            words, edges = joined(blobs)
+        at, read, named = np.array(moments, dtype=np.int64), _NONE_READ, _NO_WORDS
+        data, sizes = reader.get_joined(roots)
+        words = as_words(data, sizes)
+        if has_directory(data, sizes):
+            read, owners, starts = self._needed(*words, call.program, at)
+            named = as_words(*reader.get_joined(leaf_keys(roots, owners, starts)))
         shape = len(entities), len(call.results)
         state, numbers = np.zeros(shape, dtype=np.uint8), np.zeros(shape, dtype=np.int64)
         reals, parts = np.zeros(shape), np.empty((*shape, self._parts), dtype=np.int64)
-        self._answer(words, edges, read, call.program, at, state, numbers, reals, parts)
+        self._answer(*words, *named, read, call.program, at, state, numbers, reals, parts)
         return self._rows(call, state, numbers, reals, parts)
 
     def _rows(self, call: Call, state: Any, numbers: Ints, reals: Any, parts: Ints) -> list[Row]:  # noqa: ANN401
@@ -95,20 +95,29 @@ class Compiled:
         return itemgetter(*places)
 
 
-def joined(blobs: Sequence[bytes]) -> tuple[Ints, Ints]:
-    """Blobs as one array of words, and where each begins and the last one ends."""
-    edges = np.zeros(len(blobs) + 1, dtype=np.int64)
-    np.cumsum([len(blob) >> 3 for blob in blobs], out=edges[1:])
-    return np.frombuffer(b"".join(blobs), np.int64), edges
+def as_words(data: bytes, sizes: Sequence[int]) -> tuple[Ints, Ints]:
+    """Blobs that follow one another as words, and where each begins and the last one ends."""
+    # For one entity, which is the usual case, numpy takes longer to add up.
+    edges = [0, *accumulate([size >> 3 for size in sizes])]
+    return np.frombuffer(data, np.int64), np.array(edges, dtype=np.int64)
 
 
-def leaves(reader: Reader, roots: Sequence[bytes], owners: Ints, starts: Ints) -> list[bytes]:
-    """The leaves that start there, of these roots; see `chunks.leaf_key`."""
-    big = (starts + FURTHEST).view(np.uint64).astype(">u8").tobytes()
-    keys = [
-        b"l" + roots[owner][1:] + big[8 * i : 8 * i + 8] for i, owner in enumerate(owners.tolist())
+def has_directory(data: bytes, sizes: Sequence[int]) -> bool:
+    """See `chunks.is_directory`; most batches of few entities have none."""
+    end = 0
+    for size in sizes:
+        if size and data[end + 7] >= 0x80:
+            return True
+        end += size
+    return False
+
+
+def leaf_keys(roots: Sequence[bytes], owners: Ints, starts: Ints) -> list[bytes]:
+    """Keys of the leaves that start there, of these roots; as `chunks.leaf_key`."""
+    return [
+        b"l" + roots[owner][1:] + (start + FURTHEST).to_bytes(8, "big")
+        for owner, start in zip(owners.tolist(), starts.tolist(), strict=True)
     ]
-    return [blob or b"" for blob in reader.get_many(keys)]
 
 
 def rounded(call: Call, place: int, parts: Sequence[int]) -> float:

@@ -1,9 +1,9 @@
 # ruff: noqa: C901, PLR0912, PLR0915, PLR0917, PLR1714, PLR1716, SIM109 - loops for the compiler
 """The kernel for many entities, compiled: the leaves a question needs, and the answers from them.
 
-What was read of a store is one array of words: blobs, one after the other, as `edges` says. First
-come the roots, one for each entity (a leaf, a directory, or nothing), then the leaves that the
-directories name, in the order of the entities.
+What was read of a store is arrays of words: blobs, one after the other, as `edges` says. There are
+the roots, one for each entity (a leaf, a directory, or nothing), and the leaves that directories
+name, in the order of the entities.
 
 Integers only until the last division, as in `headrace.features.rounding`. Where a product might
 leave int64, the exact parts are handed back and Python finishes them.
@@ -376,6 +376,8 @@ def _one(
 def answer(
     words: Ints,
     edges: Ints,
+    named: Ints,
+    ends: Ints,
     read: Bools,
     program: Ints,
     moments: Ints,
@@ -387,8 +389,10 @@ def answer(
     """Every feature of the program for each entity, at its moment.
 
     Args:
-        words: what was read: roots, then leaves of directories.
-        edges: int64[blobs + 1], where each blob begins.
+        words: the roots.
+        edges: int64[entities + 1], where each root begins.
+        named: the leaves of directories.
+        ends: int64[leaves + 1], where each begins.
         read: bool[leaves], as `needed` has it; empty where there is no directory.
         program: int64[features, WIDTH].
         moments: int64[entities], the prediction times.
@@ -400,24 +404,26 @@ def answer(
     """
     features = program.shape[0]
     wholes = np.empty((features, 8), dtype=np.int64)
-    ends = np.empty((features, 2), dtype=np.float64)
+    extremes = np.empty((features, 2), dtype=np.float64)
     none = words[:0].reshape((_TILE, 0))
-    done, leaf = 0, moments.shape[0]
+    done, leaf = 0, 0
     for i in range(moments.shape[0]):
         root, t = edges[i], moments[i]
         if edges[i + 1] == root:
             continue
-        lines, mine, first, end = none, read[:0], i, i + 1
+        lines, mine, source = none, read[:0], words
         if words[root] < 0:
             lines = words[root + 1 : edges[i + 1]].reshape((-words[root], -1))
             mine = read[done : done + lines.shape[1]]
             done += lines.shape[1]
-            first = end = leaf
+            first = leaf
             for j in range(mine.shape[0]):
-                end += mine[j]
-            leaf = end
-        records = _visible(words, edges, first, end, t)
+                leaf += mine[j]
+            source = named
+            found = _visible(named, ends, first, leaf, t)
+        else:
+            found = _visible(words, edges, i, i + 1, t)
         _one(
-            words, records, lines, mine, program, t, state[i], numbers[i], reals[i], parts[i],
-            wholes, ends,
+            source, found, lines, mine, program, t, state[i], numbers[i], reals[i], parts[i],
+            wholes, extremes,
         )  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import StateError
+from headrace.online.port import joined
 
 # Address space, not disk: the file grows as it is needed.
 MAP_SIZE = 2**40
@@ -43,9 +44,9 @@ class LmdbStore:
             ) from error
 
     @contextmanager
-    def reading(self) -> Iterator["_Transaction"]:
-        with self._env.begin() as transaction:
-            yield _Transaction(transaction)
+    def reading(self) -> Iterator["_Snapshot"]:
+        with self._env.begin(buffers=True) as transaction:
+            yield _Snapshot(transaction)
 
     @contextmanager
     def writing(self) -> Iterator["_Transaction"]:
@@ -63,6 +64,34 @@ class LmdbStore:
         self._env.close()
 
 
+class _Snapshot:
+    """What is looked up is a view of the file until it is copied, which it is once."""
+
+    def __init__(self, transaction: Any) -> None:  # noqa: ANN401 - lmdb carries no types
+        self._transaction = transaction
+
+    def get(self, key: bytes) -> bytes | None:
+        found = self._transaction.get(key)
+        return None if found is None else bytes(found)
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        get = self._transaction.get
+        return [None if (found := get(key)) is None else bytes(found) for key in keys]
+
+    def get_joined(self, keys: Sequence[bytes]) -> tuple[bytes, list[int]]:
+        get = self._transaction.get
+        views = [get(key, b"") for key in keys]
+        return b"".join(views), [len(view) for view in views]
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        with self._transaction.cursor() as cursor:
+            found = cursor.set_range(prefix)
+            while found and bytes(cursor.key()).startswith(prefix):
+                key, value = cursor.item()
+                yield bytes(key), bytes(value)
+                found = cursor.next()
+
+
 class _Transaction:
     def __init__(self, transaction: Any) -> None:  # noqa: ANN401 - lmdb carries no types
         self._transaction = transaction
@@ -71,6 +100,9 @@ class _Transaction:
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         get = self._transaction.get
         return [get(key) for key in keys]
+
+    def get_joined(self, keys: Sequence[bytes]) -> tuple[bytes, list[int]]:
+        return joined(self.get_many(keys))
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         with self._transaction.cursor() as cursor:

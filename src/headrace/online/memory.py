@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from headrace.online.port import joined
+
 
 @dataclass
 class MemoryStore:
@@ -43,6 +45,9 @@ class Overlay:
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         return [self.get(key) for key in keys]
+
+    def get_joined(self, keys: Sequence[bytes]) -> tuple[bytes, list[int]]:
+        return joined(self.get_many(keys))
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         keys = {key for key in (*self.base, *self.changes) if key.startswith(prefix)}

@@ -15,9 +15,19 @@ class Reader(Protocol):
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]: ...
 
+    def get_joined(self, keys: Sequence[bytes]) -> tuple[bytes, list[int]]:
+        """The values one after the other, and the size of each; 0 where there is none."""
+        ...
+
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """All entries whose key begins so, by key."""
         ...
+
+
+def joined(values: Sequence[bytes | None]) -> tuple[bytes, list[int]]:
+    """Values one after the other, and the size of each."""
+    found = [value or b"" for value in values]
+    return b"".join(found), [len(value) for value in found]
 
 
 class Writer(Reader, Protocol):

@@ -151,6 +151,8 @@ class OnlineService(Declared):
                 where="online store",
                 fix="ask the published tables for earlier moments: `feature_service`",
             )
+        if not self._limits:
+            return about.snapshots, dict.fromkeys(moments, ())
         stale = {at: staleness.stale_views(self._limits, about.as_of, at) for at in set(moments)}
         return about.snapshots, stale
 
