@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import HeadraceError
-from headrace.features import partitions, training_frame
+from headrace.features import FeatureView, Rows, Sum, Window, partitions, training_frame
 from headrace.features.partitions import training_batches
 from tests.features.logs import SHAPES, VIEWS, logs, random_log
 from tests.features.test_compiled import BIG_SHAPE, BIG_VIEWS, big_log
+from tests.features.test_golden import history, shapes
 
 
 def in_batches(history, size):
@@ -94,6 +95,16 @@ def test_versions_are_settled_before_rows_go_to_their_entity(monkeypatch):
     except HeadraceError:
         return
     assert not wrong.equals(plain(log))
+
+
+def test_a_correction_in_a_later_batch_is_found_though_keys_ascend_in_each(monkeypatch):
+    rows = [(1, 10, 10, {"v": 1}), (2, 11, 11, {"v": 2}), (1, 12, 12, {"v": 5}), (3, 13, 13, {})]
+    view = FeatureView("v", "facts", ("who",), (Rows(Window("-9us")), Sum("v", Window("-9us"))))
+    spine = pa.table({"who": ["a"], "t": pa.array([15], pa.int64())})
+    monkeypatch.setattr(partitions, "_BATCH", 2)
+    frame = training_frame(spine, [view], history(*rows), shapes(), memory=300)
+    assert frame["v__rows_9us"].to_pylist() == [3]
+    assert frame["v__v_sum_9us"].to_pylist() == [7]
 
 
 def test_a_bad_row_is_refused_as_in_memory(monkeypatch):
