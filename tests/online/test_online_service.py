@@ -92,6 +92,11 @@ def test_a_stale_view_is_flagged_or_refused(world):
     assert parse_iso(DAYS[0]) < at + DAY
 
 
+def test_an_unknown_mode_is_said_on_load(world):
+    with pytest.raises(DeclarationError, match="'recorde' is no mode"):
+        replace(world.pipeline, mode="recorde")
+
+
 @pytest.mark.parametrize(
     ("declared", "says"),
     [

@@ -9,7 +9,7 @@ from headrace.clock import days
 from headrace.contracts import Contract
 from headrace.datasets.spec import DatasetSpec
 from headrace.errors import DeclarationError
-from headrace.features.spec import Label, Mode, Spine, View
+from headrace.features.spec import Label, Mode, Spine, View, check_mode
 from headrace.features.validate import validate
 from headrace.lake.table import Table
 from headrace.models.spec import ModelSpec
@@ -51,6 +51,7 @@ class Pipeline:
             raise DeclarationError(
                 f"tables declared twice: {', '.join(doubled)}", where=f"pipeline {self.name}"
             )
+        check_mode(self.mode)
         check_streams(self.streams, self.contracts, f"pipeline {self.name}")
         validate(self.views, self.contracts, self.spine, self.label)
         limits(self.max_staleness, self.views)
