@@ -50,7 +50,8 @@ FEATURES = """
 `python -m bench.features`. A training frame in memory, of tables in memory, each side in its own
 form and in a process of its own; the medians of {repeat}. Peers come in several formulations
 (`bench/peers/features_*.py`): the goal stands where the kind's best one is, and at DuckDB's window
-functions. A peer that takes longer than 15 minutes is stopped and left out. Feast has an
+functions. A peer that takes longer than 15 minutes or more memory than there is has no line, nor
+have the answers been compared then. Feast has an
 environment of its own; rows that it lost are counted, and the others compared. Out of core, events
 come from Parquet and the frame goes to Parquet, under a limit of memory. Equal answers: to 1e-14 of
 their size, spreads to 1e-6, since peers add floats.
@@ -93,14 +94,19 @@ def of_streams(repeat: int) -> Made:
 
 
 def plain(intro: str, measure: Callable[[int], Iterator[Comparison] | list[Comparison]]):
-    def make(repeat: int) -> Made:
-        found = list(measure(repeat))
+    """A section of lines alone: measured now, or by `--json` before, in as many parts as needed."""
+
+    def make(repeat: int, lines: Path | None = None) -> Made:
+        if lines is None:
+            found = list(measure(repeat))
+        else:
+            found = [Comparison(**json.loads(line)) for line in lines.read_text().splitlines()]
         return section(intro.format(repeat=repeat), table(found), "", found), found
 
     return make
 
 
-SECTIONS: dict[str, tuple[str, Callable[[int], Made]]] = {
+SECTIONS: dict[str, tuple[str, Callable[..., Made]]] = {
     "year": ("The year from deliveries to model", of_year),
     "features": ("Features", plain(FEATURES, lambda n: features.measure(repeat=n))),
     "serving": ("Serving", plain(SERVING, lambda n: serving.comparisons(repeat=n))),
@@ -113,13 +119,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run benchmarks and renew their page.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(SECTIONS)} (all)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side (3)")
+    parser.add_argument("--lines", type=Path, help="take what `--json` printed; for one of "
+                        "features, serving, cluster")  # fmt: skip
     given = parser.parse_args()
     if unknown := set(given.names) - set(SECTIONS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    if given.lines and (len(given.names) != 1 or given.names[0] in {"year", "streams"}):
+        parser.error("--lines goes with one of features, serving, cluster")
     titles = [title for title, _ in SECTIONS.values()]
     for name in given.names or SECTIONS:
         title, make = SECTIONS[name]
-        body, found = make(given.repeat)
+        body, found = make(given.repeat, *([given.lines] if given.lines else []))
         # At once: the next one may take half an hour.
         PAGE.write_text(renew(PAGE.read_text(), titles, {title: body}))
         for comparison in found:

@@ -4,13 +4,14 @@
 
 Each side of each case is a process of its own that reads the same tables into memory before the
 clock starts. Peers come in several formulations (`bench/peers/features_*.py`); the fastest counts.
-`--scale 0.01` is a quick look, where start-up outweighs the work. A side that takes longer than
-`--limit` seconds is stopped and said to have been.
+`--scale 0.01` is a quick look, where start-up outweighs the work. A peer that takes longer than
+`--limit` seconds is stopped, or more memory than there is, and is said to have been.
 """
 
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,8 @@ TESTS = (
     ),
     Test(LATE, Case(corrected=0.02, late=0.01), "plain", (), ()),
     Test("32 features with std, last, distinct, 10M x 1M", Case(), "rich", RICH,
+         (("polars", 10.0), ("duckdb", 10.0))),
+    Test("32 features with std, last, distinct, 1M x 100k", Case(1_000_000, 100_000), "rich", RICH,
          (("polars", 10.0), ("duckdb", 10.0))),
     Test("20 features, 1M x 100k", Case(1_000_000, 100_000), "plain", POLARS, (("polars", 1.0),)),
     Test("20 features, one entity with a tenth of all events", Case(hot=0.1), "plain",
@@ -145,7 +148,11 @@ def _run(test: Test, side: str, folder: Path, limit: float) -> Run:
             command, stdout=subprocess.PIPE, check=True, timeout=limit, env=environment
         )
     except subprocess.TimeoutExpired:
-        return {"stopped": limit}
+        return {"stopped": f"after {limit:.0f} s"}
+    except subprocess.CalledProcessError as error:
+        if side == "ours" or error.returncode != -signal.SIGKILL:
+            raise
+        return {"stopped": "by the system, which had no memory left"}
     found: Run = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -200,8 +207,7 @@ def _judged(test: Test, runs: dict[str, list[Run]]) -> Iterator[Comparison]:
             best.add(min(done, key=lambda p: median(run["seconds"] for run in runs[p])))
     for peer in test.peers:
         if "stopped" in runs[peer][0]:
-            print(f"{test.name}: {peer} stopped after {runs[peer][0]['stopped']:.0f} s",
-                  file=sys.stderr)  # fmt: skip
+            print(f"{test.name}: {peer} stopped {runs[peer][0]['stopped']}", file=sys.stderr)
             continue
         seconds = [run["seconds"] for run in runs[peer]]
         goal = test.goal(peer) if peer in best or peer == "duckdb window" else None
