@@ -1,12 +1,14 @@
 """A store follows its tables file by file: what came is read, what went leaves, nothing else."""
 
 import shutil
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from headrace.clock import HOUR, parse_iso
+from headrace.errors import StateError
 from headrace.lake.ledger import Ledger
 from headrace.lake.staging import StagedFile
 from headrace.lake.tables import Lake
@@ -193,6 +195,36 @@ def test_a_first_time_that_was_killed_goes_on_where_it_was(followed, monkeypatch
     followed.follow()
     assert followed.read == [[second]]
     assert held(followed.store) == followed.afresh()
+
+
+@dataclass
+class Flushed(MemoryStore):
+    """Loses all that it holds after some transactions, as Redis does that is started again."""
+
+    left: int = -1
+
+    @contextmanager
+    def writing(self):
+        with super().writing() as writer:
+            yield writer
+        self.left -= 1
+        if self.left == 0:
+            self.entries = {}
+
+
+def test_a_store_that_is_flushed_while_it_is_first_filled_is_not_claimed(followed, monkeypatch):
+    monkeypatch.setattr(commits, "_ROWS", 60)
+    followed.follow(counted := Flushed())
+    transactions, whole = -1 - counted.left, followed.afresh()
+    assert transactions >= 5
+    for number in range(1, transactions):
+        store = Flushed(left=number)
+        with suppress(StateError):  # flushed before its first row, it is as it was
+            followed.follow(store)
+        with store.reading() as reader:
+            assert meta.read_frontier(reader, TABLE) is None or held(store) == whole
+        followed.follow(store)
+        assert held(store) == whole
 
 
 def test_a_commit_is_held_whole_or_not_at_all(followed, monkeypatch):

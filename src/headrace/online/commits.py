@@ -7,7 +7,7 @@ read.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from headrace.clock import now_us
+from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.history import PROVENANCE, history_batches
 from headrace.lake.plans import LiveFile
@@ -131,8 +132,10 @@ class _Work:
                     return state.snapshot
                 if state.gone:
                     self._clear(writer)
+                    state = replace(state, applied=set())
+                meta.write_files(writer, self.table, sorted(state.applied))
             # From then on it is served, and what is new since is a commit.
-            self._apply_all(store, clock)
+            self._apply_all(store, state)
 
     def _state(self, reader: Reader, as_of: int) -> _State | None:
         """`as_of` is before the look: what is published later is not claimed."""
@@ -154,27 +157,39 @@ class _Work:
             self._renew(writer, state, pa.concat_tables(keys))
         meta.write_frontier(writer, self.table, state.claim)
 
-    def _apply_all(self, store: Store, clock: Callable[[], int]) -> None:
-        """From the start, or from where it was left; what was retained is dropped in the end."""
-        with store.reading() as reader:
-            state = self._state(reader, clock())
-        if state is None:
-            return
-        applied = set(state.applied)
+    def _apply_all(self, store: Store, state: _State) -> None:
+        """From the start, or from where it was left; what was retained is dropped in the end.
+
+        Each transaction finds the store as the one before left it, or nothing is claimed: between
+        two of them a Redis that keeps nothing on disk may have been restarted, flushed or evicted.
+        """
+        applied = sorted(state.applied)
         for files in _groups(state.added):
             for batch in self._batches(state, files):
                 with store.writing() as writer:
+                    self._expect(writer, applied)
                     apply_in(writer, self.layout, self.table, batch, thinned=False)
-            applied |= set(map(file_name, files))
+            before, applied = applied, sorted({*applied, *map(file_name, files)})
             with store.writing() as writer:
-                meta.write_files(writer, self.table, sorted(applied))
+                self._expect(writer, before)
+                meta.write_files(writer, self.table, applied)
         with store.writing() as writer:
             if meta.read_frontier(writer, self.table) is not None:
                 return  # another was faster, and may be further
+            self._expect(writer, applied)
             horizon = meta.read_horizon(writer)
             if horizon is not None:
                 drop_useless(writer, self.layout, self.table, horizon)
             meta.write_frontier(writer, self.table, state.claim)
+
+    def _expect(self, reader: Reader, applied: Sequence[str]) -> None:
+        """Refuse to go on in a store that is not as this run left it."""
+        if not meta.holds_files(reader, self.table, applied):
+            raise StateError(
+                f"the store lost what it held of {self.table}, or another run fills it as well",
+                where="online store",
+                fix="headrace online fill, one at a time; see why a server drops what it holds",
+            )
 
     def _batches(self, state: _State, files: Sequence[LiveFile]) -> Iterator[pa.Table]:
         if not files:

@@ -96,6 +96,11 @@ def read_files(reader: Reader, table: str) -> list[str]:
     return list(json.loads(reader.get(files_key(table)) or b"[]"))
 
 
+def holds_files(reader: Reader, table: str, files: Sequence[str]) -> bool:
+    """Whether these and no other names were written, be it none at all."""
+    return reader.get(files_key(table)) == canonical_json(files)
+
+
 def read_frontier(reader: Reader, table: str) -> dict[str, Any] | None:
     found = reader.get(frontier_key(table))
     return None if found is None else dict(json.loads(found))
