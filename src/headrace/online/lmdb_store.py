@@ -22,7 +22,7 @@ class LmdbStore:
             of the process loses none.
 
     Raises:
-        StateError: the lmdb package is missing, or the file cannot be opened.
+        StateError: the lmdb package is missing, or the file cannot be opened or was cut short.
     """
 
     def __init__(self, folder: Path, *, durable: bool = True, map_size: int = MAP_SIZE) -> None:
@@ -37,11 +37,13 @@ class LmdbStore:
                 max_readers=512,
             )
         except lmdb.Error as error:
-            raise StateError(
-                f"the online store cannot be opened: {error}",
-                where=str(folder),
-                fix="check the disk; the store can be removed and materialised again",
-            ) from error
+            raise _unusable(folder, f"cannot be opened: {error}") from error
+        # The file is mapped: looking at a page behind its end would kill the process.
+        pages = self._env.info()["last_pgno"] + 1
+        size, least = (folder / "data.mdb").stat().st_size, pages * self._env.stat()["psize"]
+        if size < least:
+            self._env.close()
+            raise _unusable(folder, f"was cut short: {size} of at least {least} bytes are there")
 
     @contextmanager
     def reading(self) -> Iterator["_Snapshot"]:
@@ -118,6 +120,14 @@ class _Transaction:
     def delete_many(self, keys: Iterable[bytes]) -> None:
         for key in keys:
             self._transaction.delete(key)
+
+
+def _unusable(folder: Path, why: str) -> StateError:
+    return StateError(
+        f"the online store {why}",
+        where=str(folder),
+        fix="check the disk; the store can be removed and materialised again",
+    )
 
 
 def _lmdb() -> Any:  # noqa: ANN401 - lmdb carries no types
