@@ -147,6 +147,21 @@ def test_a_log_that_refuses_holds_answers_back_and_recovers(tmp_path):
         writer.put([Entry(vector(5))])
 
 
+def test_an_answer_that_cannot_be_written_is_put_aside_and_said(tmp_path, caplog):
+    """No other answer waits for it, and the thread goes on."""
+    path = tmp_path / "served.sqlite"
+    writer = LogWriter(ServedLog(path), pause=0.01)
+    writer.put([Entry(vector(n), served_at=2**70 if n == 1 else n) for n in range(4)])
+    wait(lambda: not writer.waiting)
+    writer.put([Entry(vector(4), served_at=4)])
+    with pytest.raises(StateError, match="1 answers were given and not logged"):
+        writer.close()
+    with closing(ServedLog(path)) as log:
+        assert log.table()["served_at"].to_pylist() == [0, 2, 3, 4]
+    assert "put aside" in caplog.text
+    assert "OverflowError" in caplog.text
+
+
 def test_what_was_given_and_could_not_be_logged_is_said(tmp_path):
     path = tmp_path / "served.sqlite"
     writer = LogWriter(ServedLog(path), pause=0.01)

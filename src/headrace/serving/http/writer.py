@@ -43,6 +43,7 @@ class LogWriter:
         self._waiting: deque[Entry] = deque()
         self._stop = threading.Event()
         self.failure: str = ""
+        self._aside = 0
         self._thread = threading.Thread(target=self._run, name="served log", daemon=True)
         self._thread.start()
 
@@ -82,11 +83,12 @@ class LogWriter:
         self._stop.set()
         self._thread.join()
         self._log.close()
-        if self._waiting:
+        lost = len(self._waiting) + self._aside
+        if lost:
             raise StateError(
-                f"{len(self._waiting)} answers were given and not logged: {self.failure}",
+                f"{lost} answers were given and not logged: {self.failure or 'see the errors'}",
                 where=str(self._log.path),
-                fix="make room on the disk",
+                fix="make room on the disk" if self._waiting else "report what was put aside",
             )
 
     def _run(self) -> None:
@@ -98,15 +100,27 @@ class LogWriter:
             time.sleep(self._pause)
 
     def _append(self) -> bool:
-        """Write all that waits; false if the log refused."""
+        """Write all that waits; false if the log refused.
+
+        An entry that cannot be written at all is put aside: the others would wait for it for ever.
+        """
+        most = _BATCH
         while self._waiting:
-            batch = [self._waiting[n] for n in range(min(_BATCH, len(self._waiting)))]
+            batch = [self._waiting[n] for n in range(min(most, len(self._waiting)))]
             try:
                 rows = self._log.append(_gently(batch))
             except (sqlite3.Error, OSError) as error:
                 self.failure = f"{type(error).__name__}: {error}"
                 _logger.error("the served log refuses: %s", self.failure)  # noqa: TRY400
                 return False
+            except Exception:
+                if len(batch) > 1:
+                    most = 1  # one of them; which?
+                    continue
+                _logger.exception("an answer cannot be logged and is put aside")
+                self._waiting.popleft()
+                self._aside, most = self._aside + 1, _BATCH
+                continue
             for _ in batch:
                 self._waiting.popleft()
             self.failure = ""
