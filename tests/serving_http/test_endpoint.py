@@ -1,5 +1,6 @@
 """The endpoint over a real connection: the values of training, and errors that say how to mend."""
 
+import asyncio
 import random
 import re
 from contextlib import closing
@@ -18,6 +19,8 @@ from headrace.pipeline.workshop import Workshop
 from headrace.serving import answer, audit
 from headrace.serving.http import Keys, Limits, create_app
 from headrace.serving.http.body import read_body
+from headrace.serving.http.errors import HttpError
+from headrace.serving.http.front import read
 from headrace.serving.http.keys import read_keys
 from headrace.serving.vectors import cells
 from tests.serving.world import DAYS, SPINE, VIEWS, World, request_of
@@ -337,3 +340,21 @@ def test_a_body_keeps_what_was_written():
     asked = read_body(b'{"requests": [{"a": 1.10, "b": 12, "c": 1e400}]}', 5, 10)
     assert asked.at == 5
     assert [str(value) for value in asked.requests[0].values()] == ["1.10", "12", "1E+400"]
+
+
+@pytest.mark.parametrize("parts", [[b"whole"], [b"who", b"", b"le"], [b"w", b"hol", b"e"]])
+def test_a_body_is_read_in_parts_up_to_its_most(parts):
+    def body(most):
+        rest = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+        rest[-1]["more_body"] = False
+        arriving = iter(rest)
+
+        async def receive():
+            return next(arriving)
+
+        return asyncio.run(read(receive, most))
+
+    assert body(5) == b"whole"
+    assert type(body(5)) is bytes
+    with pytest.raises(HttpError, match="longer than 4 bytes"):
+        body(4)

@@ -63,14 +63,14 @@ async def read(receive: Receive, most: int) -> bytes:
     Raises:
         HttpError: 413 it is longer, 400 the client went away before its end.
     """
-    data = b""
+    data = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
             raise HttpError(400, "the body has no end", fix="send it whole")
         part: bytes = message.get("body", b"")
-        data = data + part if data else part
+        data += part
         if len(data) > most:
             raise HttpError(413, f"the body is longer than {most} bytes", fix="send it in parts")
         if not message.get("more_body", False):
-            return data
+            return bytes(data)
