@@ -17,7 +17,9 @@ from headrace.online import (
     layout_of,
     materialise,
 )
+from headrace.online.commits import clear
 from headrace.pipeline.serve import feature_service, materialise_online, online_service
+from headrace.serving import RequestError
 from tests.online.kit import entries
 from tests.serving.world import DAYS, World, request_of
 
@@ -72,6 +74,40 @@ def test_commits_are_applied_once_in_any_order(world, tmp_path):
     assert set(done.rows.values()) == {0}
     data = lambda store: {k: v for k, v in entries(store).items() if not k.startswith(b"m")}
     assert data(whole) == data(steps)
+
+
+def about(pipeline, store):
+    return OnlineService(pipeline.spine, pipeline.views, pipeline.contracts, store, pipeline.mode)
+
+
+def test_a_store_of_other_views_is_neither_asked_nor_fed(world):
+    """The same views in another order number their joins differently."""
+    pipeline, store = world.pipeline, MemoryStore()
+    other = layout_of(pipeline.views[::-1], pipeline.contracts, pipeline.mode)
+    layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
+    materialise(world.home, other, store)
+    for ask in (
+        lambda: about(pipeline, store).vectors(asked(world)[:1]),
+        lambda: materialise(world.home, layout, store),
+    ):
+        with pytest.raises(StateError, match="not known to hold what these views need") as raised:
+            ask()
+        assert "headrace online fill --anew" in str(raised.value.fix)
+    del store.entries[b"m:layout"]  # as stores did that were filled before they said it
+    with pytest.raises(StateError, match="does not say"):
+        about(pipeline, store).vectors(asked(world)[:1])
+    with pytest.raises(StateError, match="does not say"):
+        materialise(world.home, other, store)
+    clear(store)
+    materialise(world.home, layout, store)
+    assert len(about(pipeline, store).vectors(asked(world)[:1])) == 1
+
+
+@pytest.mark.parametrize("at", [2**62 + 1, -(2**62) - 1, 2**63])
+def test_a_moment_that_training_refuses_is_refused(world, at):
+    request, _ = asked(world)[0]
+    with pytest.raises(RequestError, match="146,000 years"):
+        about(world.pipeline, MemoryStore()).get(request, at)
 
 
 def test_a_stale_view_is_flagged_or_refused(world):

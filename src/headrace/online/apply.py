@@ -80,8 +80,11 @@ def apply(
     Raises:
         DeclarationError: no view reads the table.
         HeadraceError: null keys or times, missing columns.
+        StateError: with a frontier: the store is of another layout.
     """
     with store.writing() as writer:
+        if frontier is not None:
+            meta.claim_layout(writer, layout)
         done = apply_in(writer, layout, table, rows, rebuilding=rebuilding, limit=limit)
         if frontier is not None:
             meta.write_frontier(writer, table, frontier)

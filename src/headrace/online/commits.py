@@ -54,6 +54,9 @@ def materialise(
     (its batch was recalled, judged anew or written anew) leave, unless other files hold them too.
     The first time, a table is applied in several transactions, from which a run that was killed
     goes on; nothing is answered from it until it is whole.
+
+    Raises:
+        StateError: the store is of another layout, or lost what it held meanwhile.
     """
     lake = Lake(home)
     snapshots, rows, renewed = {}, {}, {}
@@ -127,6 +130,7 @@ class _Work:
                 state = self._state(writer, clock())
                 if state is None:
                     return None
+                meta.claim_layout(writer, self.layout)
                 if state.served and all(Path(path).exists() for path in state.gone):
                     self._apply_commit(writer, state)
                     return state.snapshot

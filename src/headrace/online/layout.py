@@ -18,7 +18,7 @@ from headrace.features.shapes import Contracts, Shapes, TableShape, shape_for, s
 from headrace.features.spec import Aggregate, FeatureView, Lookup, Mode, RowTransform, View, Where
 from headrace.features.spec import conditions as conditions_of
 from headrace.features.values import default_values, output_types
-from headrace.files import digest
+from headrace.files import canonical_json, digest
 from headrace.online.codes import text_code
 
 # Of stored bytes: a store of another format is built anew.
@@ -229,6 +229,11 @@ class Layout:
             for t in self.tables.values()
         ]
         return digest([FORMAT, self.mode, tables, joins])[:16]
+
+    @cached_property
+    def mark(self) -> bytes:
+        """What a store says of its layout."""
+        return canonical_json({"format": FORMAT, "layout": self.name})
 
     def joins_of(self, table: str) -> list[JoinLayout]:
         return [join for join in self.joins if join.table.shape.name == table]

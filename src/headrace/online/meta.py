@@ -8,10 +8,11 @@ from typing import Any
 from headrace.errors import StateError
 from headrace.features.arrays import Bools, Ints
 from headrace.files import canonical_json
-from headrace.online.layout import COMMIT, DEAD, ROW_E, JoinLayout
+from headrace.online.layout import COMMIT, DEAD, ROW_E, JoinLayout, Layout
 from headrace.online.port import Reader, Writer
 
 _HORIZON = b"m:horizon"
+_LAYOUT = b"m:layout"
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,18 @@ def frontier_key(table: str) -> bytes:
 
 
 def raw_about(reader: Reader, tables: Sequence[str]) -> list[bytes | None]:
-    return reader.get_many([_HORIZON, *map(frontier_key, tables)])
+    return reader.get_many([_HORIZON, _LAYOUT, *map(frontier_key, tables)])
 
 
-def parsed_about(tables: Sequence[str], raw: Sequence[bytes | None]) -> About:
+def parsed_about(layout: Layout, tables: Sequence[str], raw: Sequence[bytes | None]) -> About:
     """What `raw_about` has read.
 
     Raises:
-        StateError: a table was never applied.
+        StateError: a table was never applied, or the store is of another layout.
     """
-    horizon, *frontiers = raw
+    horizon, mark, *frontiers = raw
+    if mark is not None or any(frontiers):
+        _expect_layout(layout, mark)
     missing = [table for table, one in zip(tables, frontiers, strict=True) if one is None]
     if missing:
         raise StateError(
@@ -72,6 +75,33 @@ def parsed_about(tables: Sequence[str], raw: Sequence[bytes | None]) -> About:
         {table: one.get("snapshot_id") for table, one in found.items()},
         {table: one.get("as_of") for table, one in found.items()},
         None if horizon is None else Horizon(**json.loads(horizon)),
+    )
+
+
+def claim_layout(writer: Writer, layout: Layout) -> None:
+    """Let the store say of which layout it is, before it says that it holds anything.
+
+    Raises:
+        StateError: it is of another, or does not say of which.
+    """
+    mark = writer.get(_LAYOUT)
+    if mark is None:
+        names = [key(table) for table in layout.tables for key in (frontier_key, files_key)]
+        if not any(writer.get_many(names)):
+            writer.put_many([(_LAYOUT, layout.mark)])
+            return
+    _expect_layout(layout, mark)
+
+
+def _expect_layout(layout: Layout, mark: bytes | None) -> None:
+    if mark == layout.mark:
+        return
+    other = "does not say" if mark is None else f"is {mark.decode(errors='replace')}"
+    raise StateError(
+        f"the store is not known to hold what these views need: they are {layout.mark.decode()},"
+        f" the store {other}",
+        where="online store",
+        fix="give the store of these views, or fill it again: headrace online fill --anew",
     )
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from headrace.contracts.model import Contract
 from headrace.errors import StateError
 from headrace.features import transforms
+from headrace.features.arrays import FURTHEST
 from headrace.features.content import Cell
 from headrace.features.spec import Mode, RowTransform, Spine, View, output_columns
 from headrace.features.validate import validate
@@ -20,6 +21,7 @@ from headrace.online.port import Reader, Store
 from headrace.online.staleness import Staleness
 from headrace.online.values import best_answerer, values
 from headrace.online.vector import OnlineVector
+from headrace.serving.request import RequestError
 from headrace.serving.vectors import Declared, Vector, Vectors, plain_cells
 
 
@@ -83,8 +85,9 @@ class OnlineService(Declared):
         """The features of one request as of `at`; timestamps as int microseconds UTC.
 
         Raises:
-            RequestError: the request does not fit the spine.
-            StateError: nothing was applied yet, `at` is before what the store still knows.
+            RequestError: the request does not fit the spine, or `at` is absurd.
+            StateError: nothing was applied yet, the store is of another layout, `at` is before
+                what the store still knows.
             StaleError: a view is staler than it may be.
         """
         row = dict(zip(self._fields, self.schema.cells(request), strict=True))
@@ -97,8 +100,9 @@ class OnlineService(Declared):
         """The features of one request as of `at`, microseconds UTC, with where they are from.
 
         Raises:
-            RequestError: the request does not fit the spine.
-            StateError: nothing was applied yet, `at` is before what the store still knows.
+            RequestError: the request does not fit the spine, or `at` is absurd.
+            StateError: nothing was applied yet, the store is of another layout, `at` is before
+                what the store still knows.
             StaleError: a view is staler than it may be.
         """
         return self.vectors([(request, at)])[0]
@@ -143,6 +147,14 @@ class OnlineService(Declared):
         self, reader: Reader, moments: Sequence[int]
     ) -> tuple[Mapping[str, int], dict[int, tuple[str, ...]]]:
         """Refuse what the store cannot answer; its frontier, and the stale views of each moment."""
+        for number, at in enumerate(moments):
+            if not -FURTHEST <= at <= FURTHEST:  # as training refuses: the kernel's sums would wrap
+                raise RequestError(
+                    f"t lies more than 146,000 years from 1970: {at}",
+                    where="request",
+                    fix="t is int microseconds since 1970 UTC; look for a wrong unit",
+                    number=number,
+                )
         about = self._about(reader)
         horizon = about.horizon
         if horizon is not None and min(moments, default=horizon.retained) < horizon.retained:
@@ -164,7 +176,7 @@ class OnlineService(Declared):
         raw = meta.raw_about(reader, self.tables)
         own = self._own
         if getattr(own, "raw", None) != raw:
-            own.about = meta.parsed_about(self.tables, raw)
+            own.about = meta.parsed_about(self.layout, self.tables, raw)
             own.raw = raw
         about: meta.About = own.about
         return about
