@@ -12,6 +12,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -153,26 +154,22 @@ def latencies(case, repeat):
     return found
 
 
-def comparisons(*, scale: float = 1.0, repeat: int = 3, http: bool = True) -> list[Comparison]:
+def comparisons(*, scale: float = 1.0, repeat: int = 3, http: bool = True) -> Iterator[Comparison]:
     case = CASE.scaled(scale)
     rows = rows_of(case)
     ingest_s = ingests(rows, repeat)
     title = f"{case.events:,} events into the embedded store"
-    budget = [case.events / RATE]
-    found = [
-        compare(
-            title, ingest_s["lmdb"], f"budget of {RATE:,} events/s", budget,
-            goal=1.0, answers_equal=True, rss_mb=peak(),
-        ),
-        compare(
-            title, ingest_s["lmdb"], "the same bytes in SQLite", ingest_s["sqlite"],
-            goal=None, answers_equal=True, rss_mb=peak(),
-        ),
-    ]  # fmt: skip
-    found += latencies(case, repeat)
+    yield compare(
+        title, ingest_s["lmdb"], f"budget of {RATE:,} events/s", [case.events / RATE],
+        goal=1.0, answers_equal=True, rss_mb=peak(),
+    )  # fmt: skip
+    yield compare(
+        title, ingest_s["lmdb"], "the same bytes in SQLite", ingest_s["sqlite"],
+        goal=None, answers_equal=True, rss_mb=peak(),
+    )  # fmt: skip
+    yield from latencies(case, repeat)
     if http:
-        found += serving_http.comparisons(repeat=repeat, scale=scale)
-    return found
+        yield from serving_http.comparisons(repeat=repeat, scale=scale)
 
 
 def main() -> None:
@@ -184,7 +181,7 @@ def main() -> None:
     options = parser.parse_args()
     given = {"scale": options.scale, "repeat": options.repeat, "http": not options.no_http}
     for comparison in comparisons(**given):
-        print(comparison.line())
+        print(comparison.line(), flush=True)
 
 
 if __name__ == "__main__":

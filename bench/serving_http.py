@@ -147,6 +147,8 @@ def feast(folder, store, port):
     subprocess.run([*setup, folder / "values.parquet"], check=True, **about)
     command = [python.with_name("feast"), "-c", repo, "serve", "-h", "127.0.0.1", "-p", str(port)]
     command += ["--no-access-log", "--workers", "1", "--registry_ttl_sec", "3600"]
+    # By default a worker ends after 1,000 requests, and its connections with it.
+    command += ["--max-requests", "0", "--max-requests-jitter", "0"]
     try:
         with running(command, env=feast_env.environment()) as process:
             yield process
