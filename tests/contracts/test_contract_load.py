@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from headrace.contracts import load_contract
+from headrace.contracts.expressions import kinds_of
 from headrace.errors import DeclarationError
 from tests.contracts.given import FLIGHTS, SMALL, flights
 
@@ -114,6 +115,12 @@ REFUSED = [
     ),
     ("transformLogic: step", "transformLogic: CAST(random() AS INT)", "random()", "transformLogic"),
     ("transformLogic: step", "transformLogic: year(now())", "now()", "transformLogic"),
+    (
+        "expression: read_at,",
+        "expression: read_at - age(read_at),",
+        "may read the clock",
+        "eventTime",
+    ),
     (
         "transformLogic: step",
         "transformLogic: year(current_date)",
@@ -236,3 +243,16 @@ def test_stored_units_of_scaled_columns():
     assert contract.field("exact").says == "number, EUR, scale 2"
     assert [name for name, _ in contract.derivations] == ["step", "doubled"]
     assert "step" not in contract.arrow_schema().names
+
+
+def test_a_function_that_only_the_zone_makes_unstable_is_taken():
+    """As DuckDB 2.0.1 lists them: by the engine's zone, UTC, adding to a moment is stable."""
+    kinds = kinds_of(
+        [
+            ("+", "scalar", "CONSISTENT", ["BIGINT", "BIGINT"]),
+            ("+", "scalar", "CONSISTENT_WITHIN_QUERY", ["TIMESTAMP WITH TIME ZONE", "INTERVAL"]),
+            ("now", "scalar", "CONSISTENT_WITHIN_QUERY", []),
+        ]
+    )
+    assert kinds["+"] == {("scalar", "CONSISTENT"), ("scalar", None)}
+    assert kinds["now"] == {("scalar", "CONSISTENT_WITHIN_QUERY")}

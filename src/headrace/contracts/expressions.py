@@ -24,6 +24,9 @@ _TYPES: dict[str, tuple[str, frozenset[str]]] = {
 }
 # Functions that read DuckDB's own time-zone data, which is not the pinned table.
 _ZONED = frozenset({"timezone", "timezone_hour", "timezone_minute", "make_timestamptz"})
+# DuckDB takes these apart, and adds to them, by the session's zone, which the engine pins to UTC:
+# from 2.0.1 on it calls such functions unstable.
+_BY_ZONE = frozenset({"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"})
 _local = threading.local()
 MOST_PREPARED = 16  # sets of expressions that a thread keeps planned
 
@@ -142,6 +145,8 @@ def _nodes(tree: object) -> Iterator[dict[str, Any]]:
 def _check_function(name: str) -> None:
     if name in _ZONED:
         raise ValueError(f"{name}() reads unpinned time zones; derive a wall_clock column instead")
+    if name == "age":  # with one argument it counts from today, and DuckDB 2.0.0 calls it stable
+        raise ValueError("age() may read the clock; subtract one column from the other")
     kinds = _functions().get(name, frozenset())
     if any(kind == "aggregate" for kind, _ in kinds):
         raise ValueError(f"{name}() sees several rows; an expression sees one")
@@ -151,11 +156,20 @@ def _check_function(name: str) -> None:
 
 @cache
 def _functions() -> dict[str, frozenset[tuple[str, str | None]]]:
-    """By name: the (kind, stability) pairs of the functions that DuckDB knows."""
-    query = "SELECT DISTINCT function_name, function_type, stability FROM duckdb_functions()"
+    query = """
+        SELECT function_name, function_type, stability, parameter_types FROM duckdb_functions()
+    """
+    return kinds_of(_connection().execute(query).fetchall())
+
+
+def kinds_of(
+    functions: Iterable[tuple[str, str, str | None, Sequence[str]]],
+) -> dict[str, frozenset[tuple[str, str | None]]]:
+    """By name: the (kind, stability) pairs of functions, given with the types they take."""
     known: dict[str, set[tuple[str, str | None]]] = {}
-    for name, kind, stability in _connection().execute(query).fetchall():
-        known.setdefault(name, set()).add((kind, stability))
+    for name, kind, stability, types in functions:
+        pinned = not _BY_ZONE.isdisjoint(types)
+        known.setdefault(name, set()).add((kind, None if pinned else stability))
     return {name: frozenset(kinds) for name, kinds in known.items()}
 
 
