@@ -27,10 +27,10 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-GROUPS = ("ingestion", "features", "datasets", "models", "monitoring")
+GROUPS = ("ingestion", "features", "datasets", "models", "monitoring", "serving")
 PATIENCE = 120
-ZOOM_OUT = 3  # clicks, each a tenth of the range
-PAN = (0, 25)
+ZOOM_OUT = 5  # clicks, each a tenth of the range
+PAN = (-20, 145)
 SETTLE = 5000  # ms: layouts settle by animation, which no event announces
 
 
