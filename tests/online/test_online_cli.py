@@ -50,6 +50,7 @@ def run(lines, monkeypatch):
 
 
 def stores(done):
+    assert done.stdout, done.output
     (one,) = json.loads(done.stdout)["stores"]
     return one
 

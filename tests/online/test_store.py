@@ -1,13 +1,11 @@
 """A store answers as the oracle does, bit for bit, and holds the same bytes however it was fed."""
 
-import os
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.errors import StateError
 from headrace.online import LmdbStore, MemoryStore
 from headrace.online.answers import Compiled
 from headrace.online.plain import Plain
@@ -55,18 +53,6 @@ def test_lmdb_holds_the_bytes_of_the_reference(tmp_path):
         assert store_differences(log, layout, store, COMPILED) == []
         assert entries(store) == entries(reference)
         store.close()
-
-
-def test_a_file_that_was_cut_short_is_said(tmp_path):
-    """Every page would be looked up in the mapped file, and the process die of it."""
-    store = LmdbStore(tmp_path, durable=False)
-    fill(random_log(0), store)
-    store.close()
-    LmdbStore(tmp_path).close()
-    path = tmp_path / "data.mdb"
-    os.truncate(path, path.stat().st_size - 4096)
-    with pytest.raises(StateError, match="was cut short"):
-        LmdbStore(tmp_path)
 
 
 def test_many_events_at_the_last_moment_of_all():

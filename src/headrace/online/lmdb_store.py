@@ -22,7 +22,7 @@ class LmdbStore:
             of the process loses none.
 
     Raises:
-        StateError: the lmdb package is missing, or the file cannot be opened or was cut short.
+        StateError: the lmdb package is missing, or the file cannot be opened.
     """
 
     def __init__(self, folder: Path, *, durable: bool = True, map_size: int = MAP_SIZE) -> None:
@@ -38,12 +38,6 @@ class LmdbStore:
             )
         except lmdb.Error as error:
             raise _unusable(folder, f"cannot be opened: {error}") from error
-        # The file is mapped: looking at a page behind its end would kill the process.
-        pages = self._env.info()["last_pgno"] + 1
-        size, least = (folder / "data.mdb").stat().st_size, pages * self._env.stat()["psize"]
-        if size < least:
-            self._env.close()
-            raise _unusable(folder, f"was cut short: {size} of at least {least} bytes are there")
 
     @contextmanager
     def reading(self) -> Iterator["_Snapshot"]:
