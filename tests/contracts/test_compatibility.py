@@ -95,6 +95,9 @@ def test_what_no_rule_knows_is_a_break(tmp_path):
     object.__setattr__(after, "meaning_hash", "another")
     found = compare(before, after)
     assert told(found) == ["table unknown.changed MAJOR MAJOR"]
+    worded = changed(tmp_path, ("Which meter.", "A meter."), name="worded")
+    object.__setattr__(worded, "meaning_hash", "another")
+    assert compare(before, worded).level is Level.MAJOR
 
 
 def test_the_gravest_comes_first_and_decides(tmp_path):

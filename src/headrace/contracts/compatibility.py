@@ -18,6 +18,10 @@ from headrace.contracts.model import Contract, Derivation, Field, Reference, Sql
 
 RULES = Path(__file__).with_name("rules_of_change.yaml")
 UNKNOWN = "unknown.changed"
+_ASIDE = frozenset(
+    {"grain", "owner", "consumers", "licence", "purposes", "privacy", "description", "status",
+     "coverage"}
+)  # fmt: skip
 
 
 class Level(IntEnum):
@@ -124,8 +128,8 @@ def next_version(before: str, level: Level) -> str:
 def compare(before: Contract, after: Contract) -> Comparison:
     """Every change between the two, by the table of rules."""
     found = [*_of_table(before, after), *_of_columns(before, after)]
-    if not found:
-        found = list(_of_rest(before, after))
+    if all(_is_aside(change.rule) for change in found):  # another meaning is then unexplained
+        found += _of_rest(before, after, told=bool(found))
     found.sort(key=lambda change: -change.level)  # stable: in the contract's order otherwise
     return Comparison(before, after, tuple(found))
 
@@ -355,11 +359,17 @@ def _items(
             yield _change(f"{aspect}.removed", field, item=item, **words)
 
 
-def _of_rest(old: Contract, new: Contract) -> Iterator[Change]:
+def _is_aside(rule: str) -> bool:
+    """Whether the change leaves `meaning_hash` as it is."""
+    aspect, kind = rule.split(".")
+    return kind == "words" or aspect in _ASIDE
+
+
+def _of_rest(old: Contract, new: Contract, *, told: bool) -> Iterator[Change]:
     """What the model does not keep: words, or, if rows or values may hang on it, nobody knows."""
     if old.meaning_hash != new.meaning_hash:
         yield _change(UNKNOWN, before=old.meaning_hash[:12], after=new.meaning_hash[:12])
-    elif _aside_of_version(old) != _aside_of_version(new):
+    elif not told and _aside_of_version(old) != _aside_of_version(new):
         yield _change("document.changed")
 
 
