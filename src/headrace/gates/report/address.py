@@ -1,0 +1,16 @@
+"""Where reports are served: one place for the addresses that others link to."""
+
+import os
+from urllib.parse import quote
+
+HOST, PORT = "127.0.0.1", 3070
+
+
+def reports_url() -> str:
+    """Where `headrace reports` answers; `HEADRACE_REPORTS_URL` says it where people reach it."""
+    return (os.environ.get("HEADRACE_REPORTS_URL") or f"http://{HOST}:{PORT}").rstrip("/")
+
+
+def report_url(table: str, batch_id: str) -> str:
+    """The page of one batch of a table."""
+    return f"{reports_url()}/batch/{quote(table, safe='')}/{quote(batch_id, safe='')}"
