@@ -29,3 +29,10 @@ class SourceError(HeadraceError):
 
 class StateError(HeadraceError):
     """Stored state is missing, damaged, or written by a newer Headrace."""
+
+
+class RefusedError(HeadraceError):
+    """An action that this principal may not do, or that the batch's state does not admit.
+
+    Nothing was changed; that it was tried is on the record.
+    """

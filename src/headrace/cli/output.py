@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Table as Grid
 from rich.text import Text
 
-from headrace.errors import DeclarationError, HeadraceError
+from headrace.errors import DeclarationError, HeadraceError, RefusedError
 from headrace.progress import Tick, listening
 
 P = ParamSpec("P")
@@ -84,7 +84,7 @@ def fail(error: HeadraceError) -> typer.Exit:
     for name, text in (("where", error.where), ("fix", error.fix)):
         if text:
             err.print(Text.assemble((f"  {name}: ", "bold"), text), soft_wrap=True)
-    return typer.Exit(MISUSED if isinstance(error, DeclarationError) else BROKEN)
+    return typer.Exit(MISUSED if isinstance(error, DeclarationError | RefusedError) else BROKEN)
 
 
 def explained(command: Callable[P, R]) -> Callable[P, R]:

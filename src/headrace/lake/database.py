@@ -89,6 +89,15 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
 
 
-def _statements(script: str) -> list[str]:
+def _statements(script: str) -> Iterator[str]:
     """One by one, because `executescript` would commit the transaction it runs in."""
-    return [statement for part in script.split(";") if (statement := part.strip())]
+    statement = ""
+    for part in script.split(";"):
+        statement += f"{part};"
+        # A trigger's body holds semicolons of its own.
+        if sqlite3.complete_statement(statement):
+            if part.strip():
+                yield statement
+            statement = ""
+    if statement.strip(" ;\n"):
+        yield statement

@@ -1,5 +1,6 @@
 """The ingest ledger: what arrived, how it was judged, what became of it; writes are idempotent."""
 
+import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,19 @@ MIGRATIONS = (
         lost INTEGER NOT NULL, batch_id TEXT NOT NULL,
         UNIQUE (tbl, stream, lane, after_));
     CREATE INDEX offsets_by_lane ON offsets (tbl, stream, lane, id)
+    """,
+    # What people did about batches; what was refused to them, too (allowed = 0).
+    """
+    CREATE TABLE actions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, principal TEXT NOT NULL,
+        action TEXT NOT NULL, tbl TEXT NOT NULL, batch_id TEXT NOT NULL, slot TEXT NOT NULL,
+        rule_hash TEXT NOT NULL, suite_hash TEXT NOT NULL, scope TEXT NOT NULL,
+        reason TEXT NOT NULL, expires_at INTEGER, allowed INTEGER NOT NULL, note TEXT NOT NULL);
+    CREATE INDEX actions_by_table ON actions (tbl, batch_id, id);
+    CREATE TRIGGER actions_stay BEFORE UPDATE ON actions
+        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
+    CREATE TRIGGER actions_remain BEFORE DELETE ON actions
+        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END
     """,
 )
 
@@ -147,6 +161,11 @@ class Ledger:
 
     def close(self) -> None:
         self._connection.close()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For what is kept beside the batches, such as `lake.actions`; in autocommit mode."""
+        return self._connection
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -1,0 +1,125 @@
+"""Who may do what about batches: `policy.yaml` at the project's root, read strictly.
+
+    version: 1
+    principals:
+      ana:
+        actions: [release, quarantine, reject, rerun, mute, unmute, ack]
+        tables: all                          # or a list of tables
+      night-shift:
+        actions: [ack, rerun]
+        tables: [observations]
+
+Whoever is not listed is refused. Without a file only the operating system's user who runs Headrace
+may act. A name is what the caller says it is: it is for the record. Who may write to the home is
+for the operating system, or the orchestrator's login, to decide.
+"""
+
+import getpass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headrace.contracts.document import Node, read_document
+from headrace.errors import RefusedError
+from headrace.home import project_root
+
+FILE = "policy.yaml"
+VERSIONS = (1,)
+ACTIONS = (
+    "release",
+    "quarantine",
+    "reject",
+    "rerun",
+    "mute",
+    "unmute",
+    "recall",
+    "restore",
+    "ack",
+)
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What one principal may do; None is every table."""
+
+    actions: frozenset[str]
+    tables: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Grants by principal. `path` is None where no file was written."""
+
+    grants: Mapping[str, Grant] = field(hash=False)
+    path: Path | None = None
+
+    def refusal(self, principal: str, action: str, table: str) -> str:
+        """Why it may not be done; "" if it may."""
+        grant = self.grants.get(principal)
+        if grant is None:
+            return f"{principal} is not listed in the policy"
+        if action not in grant.actions:
+            return f"{principal} may not {action}"
+        if grant.tables is not None and table not in grant.tables:
+            return f"{principal} may not {action} anything of table {table}"
+        return ""
+
+    def check(self, principal: str, action: str, table: str) -> None:
+        """Raises RefusedError if it may not be done. The caller puts the refusal on the record."""
+        refused = self.refusal(principal, action, table)
+        if refused:
+            raise RefusedError(f"refused: {refused}", where=self._where(), fix=self._fix(action))
+
+    def _where(self) -> str:
+        return str(self.path) if self.path else f"no {FILE}, so only the local user may act"
+
+    def _fix(self, action: str) -> str:
+        able = sorted(name for name, grant in self.grants.items() if action in grant.actions)
+        others = f"ask one of {', '.join(able)}, or " if able else ""
+        return f"{others}write who may do what into {FILE} at the project's root"
+
+
+def policy_path() -> Path:
+    """`HEADRACE_POLICY`, or `policy.yaml` at the project's root."""
+    return Path(os.environ.get("HEADRACE_POLICY") or project_root() / FILE).absolute()
+
+
+def load_policy(path: Path | None = None) -> Policy:
+    """The policy in `path` (default: `policy_path()`); of the local user alone if it is not there.
+
+    Raises:
+        DeclarationError: unreadable, of an unknown version, or with an unknown key or action.
+    """
+    file = path or policy_path()
+    if not file.exists():
+        return Policy({local_user(): Grant(frozenset(ACTIONS))})
+    top = read_document(file).mapping(("version", "principals"))
+    top["version"].one_of(VERSIONS)
+    people = top["principals"]
+    names = list(people.value) if isinstance(people.value, dict) else []
+    return Policy({name: _grant(node) for name, node in people.mapping(names).items()}, file)
+
+
+def _grant(node: Node) -> Grant:
+    entry = node.mapping(("actions",), ("tables", "description"))
+    actions = entry["actions"]
+    granted = ACTIONS if actions.value == ALL else [a.one_of(ACTIONS) for a in actions.items()]
+    tables = entry.get("tables")
+    if tables is None or tables.value == ALL:
+        return Grant(frozenset(granted))
+    return Grant(frozenset(granted), frozenset(table.text() for table in tables.items()))
+
+
+def local_user() -> str:
+    """The operating system's user; its number where it has no name, as in some containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
+
+
+def acting(given: str | None = None) -> str:
+    """Who acts: as given, or `HEADRACE_PRINCIPAL`, or the operating system's user."""
+    return given or os.environ.get("HEADRACE_PRINCIPAL") or local_user()
