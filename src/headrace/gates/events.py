@@ -31,7 +31,7 @@ def row_suite(suite: Suite, contract: Contract) -> Suite:
     A check that would block a batch quarantines the row instead. There is no share of quarantined
     rows that blocks: a stream's share is watched over time, not over a few events.
     """
-    key = (suite.hash, contract.hash)
+    key = (suite.full_hash, contract.hash)
     if key not in _ROW_SUITES:
         kept = [e for e in suite.expectations if _about_a_row(e, contract)]
         _ROW_SUITES[key] = replace(
@@ -84,12 +84,19 @@ def _with_malformed(judgement: Judgement, rows: RawRows, delivery: Delivery) -> 
     if not rows.malformed:
         return replace(judgement, quarantined=kept)
     bad = _malformed_rows(kept.schema, rows, events, delivery.batch_id)
+    foreseen = judgement.foreseen
+    if foreseen is not None:
+        worse = max(foreseen.verdict, Verdict.QUARANTINE, key=lambda v: v.gravity)
+        foreseen = replace(
+            foreseen, verdict=worse, quarantined_count=foreseen.quarantined_count + bad.num_rows
+        )
     return replace(
         judgement,
         verdict=max(judgement.verdict, Verdict.QUARANTINE, key=lambda v: v.gravity),
         results=(_result(rows), *judgement.results),
         conformed=judgement.conformed + bad.num_rows,
         quarantined_count=judgement.quarantined_count + bad.num_rows,
+        foreseen=foreseen,
         quarantined=pa.concat_tables([kept, bad]),
     )
 

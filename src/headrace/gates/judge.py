@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from headrace.contracts import Conformed, Contract, Violation
 from headrace.gates.engine import run
-from headrace.gates.judgement import Judgement, Result, Verdict
+from headrace.gates.judgement import Foreseen, Judgement, Result, Verdict
 from headrace.gates.plan import Finding, Rows
 from headrace.gates.rules import plan_for
 from headrace.gates.samples import SAMPLE, plain, sample_rows, violation_samples
 from headrace.gates.suite import Suite
+
+Marks = np.ndarray[Any, np.dtype[np.bool_]]  # one a row
 
 
 def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
@@ -26,7 +29,7 @@ def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
     broken = [*_violations(conformed), *_warnings(conformed)]
     if conformed.table is None:
         nothing = pa.Table.from_batches([], schema=contract.arrow_schema())
-        return _conclude(suite, contract, conformed, broken, _separate(nothing, {}))
+        return _conclude(suite, contract, conformed, broken, (nothing, {}, {}))
     table = conformed.table
     plan = plan_for(suite, contract, table.schema)
     findings = run(plan, table, sample=SAMPLE)
@@ -39,8 +42,9 @@ def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
         ),
         *(_result(finding, contract, table) for finding in findings),
     ]
-    rejected |= {f.rule.id: f.rows for f in findings if _quarantines(f)}
-    return _conclude(suite, contract, conformed, results, _separate(table, rejected))
+    rejected |= {f.rule.id: f.rows for f in findings if _quarantines(f) and not f.rule.shadow}
+    shadowed = {f.rule.id: f.rows for f in findings if _quarantines(f) and f.rule.shadow}
+    return _conclude(suite, contract, conformed, results, (table, rejected, shadowed))
 
 
 def _quarantines(finding: Finding) -> bool:
@@ -132,6 +136,7 @@ def _result(finding: Finding, contract: Contract, table: pa.Table) -> Result:
         action=rule.action,
         expected=rule.check.expected if rule.check else "",
         note=rule.note,
+        shadow=rule.shadow,
     )
     if outcome is None:
         return replace(base, status="error", reason=f"the check crashed: {finding.error}")
@@ -155,14 +160,23 @@ def _conclude(
     contract: Contract,
     conformed: Conformed,
     results: Sequence[Result],
-    separated: tuple[pa.Table, pa.Table],
+    rows: tuple[pa.Table, Mapping[str, Rows], Mapping[str, Rows]],
 ) -> Judgement:
-    passing, quarantined = separated
-    total = passing.num_rows + quarantined.num_rows
+    """`rows`: those judged, and positions by the checks that reject them, or would in shadow."""
+    table, rejected, shadowed = rows
+    total = table.num_rows
+    passing, quarantined = _separate(table, rejected)
+    foreseen = None
+    if suite.shadow_hash:
+        also = int(_marked(total, [*rejected.values(), *shadowed.values()]).sum())
+        foreseen = Foreseen(
+            _gravest([r.would for r in (*results, *_share_result(suite, also, total))]),
+            also,
+            suite.shadow_hash,
+        )
     results = [*results, *_share_result(suite, quarantined.num_rows, total)]
-    gravest = max((r.verdict for r in results), key=lambda v: v.gravity, default=Verdict.PASS)
     return Judgement(
-        verdict=gravest,
+        verdict=_gravest([r.verdict for r in results]),
         results=tuple(results),
         suite=suite.name,
         suite_hash=suite.hash,
@@ -173,9 +187,14 @@ def _conclude(
         repeated=conformed.repeated,
         violation_count=conformed.violation_count,
         violations=tuple(conformed.violations),
+        foreseen=foreseen,
         passing=passing,
         quarantined=quarantined,
     )
+
+
+def _gravest(verdicts: Sequence[Verdict]) -> Verdict:
+    return max(verdicts, key=lambda verdict: verdict.gravity, default=Verdict.PASS)
 
 
 def _share_result(suite: Suite, quarantined: int, total: int) -> list[Result]:
@@ -200,9 +219,7 @@ def _share_result(suite: Suite, quarantined: int, total: int) -> list[Result]:
 
 def _separate(table: pa.Table, rejected: Mapping[str, Rows]) -> tuple[pa.Table, pa.Table]:
     """(rows that pass, rows that do not, with the ids of every check that each failed)."""
-    bad = np.zeros(table.num_rows, dtype=np.bool_)
-    for rows in rejected.values():
-        bad[rows] = True
+    bad = _marked(table.num_rows, list(rejected.values()))
     if not bad.any():
         return table, _with_reasons(table.slice(0, 0), [])
     reasons: dict[int, list[str]] = {int(row): [] for row in np.flatnonzero(bad)}
@@ -212,6 +229,13 @@ def _separate(table: pa.Table, rejected: Mapping[str, Rows]) -> tuple[pa.Table, 
     kept = table.take(pa.array(np.flatnonzero(~bad)))
     lost = table.take(pa.array(np.flatnonzero(bad)))
     return kept, _with_reasons(lost, list(reasons.values()))
+
+
+def _marked(count: int, rejected: Sequence[Rows]) -> Marks:
+    marked: Marks = np.zeros(count, dtype=np.bool_)
+    for rows in rejected:
+        marked[rows] = True
+    return marked
 
 
 def _with_reasons(table: pa.Table, reasons: list[list[str]]) -> pa.Table:

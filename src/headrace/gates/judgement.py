@@ -1,7 +1,7 @@
 """What the gate says of a batch: verdict, results, the rows that pass and those that do not."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -47,6 +47,7 @@ class Result:
             {"line", "field", "expected", "got"}.
         reason: a failed check in words, or what the check died of.
         note: why the check exists, as declared.
+        shadow: told, and decides nothing; `would` is what it would have done.
     """
 
     id: str
@@ -64,9 +65,16 @@ class Result:
     sample: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     reason: str = ""
     note: str = ""
+    shadow: bool = False
 
     @property
     def verdict(self) -> Verdict:
+        """What it does to the batch: of a check in shadow, nothing."""
+        return Verdict.PASS if self.shadow else self.would
+
+    @property
+    def would(self) -> Verdict:
+        """What it does, or would do if it were not in shadow."""
         if self.status == "error":
             return Verdict.ERROR
         return _FAILED[self.action] if self.status == "fail" else Verdict.PASS
@@ -84,6 +92,21 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Foreseen:
+    """What the verdict would be, and how many rows quarantined, if no check were in shadow."""
+
+    verdict: Verdict
+    quarantined_count: int
+    shadow_hash: str
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any] | None) -> "Foreseen | None":
+        if document is None:
+            return None
+        return cls(**{**document, "verdict": Verdict(document["verdict"])})
+
+
+@dataclass(frozen=True)
 class Judgement:
     """The gate's answer for one batch.
 
@@ -94,6 +117,7 @@ class Judgement:
             passing + quarantined = conformed, always. None when read back from JSON.
         violations: the ways in which the batch breaks its contract, as `conform` found them (as
             many as it keeps; `violation_count` counts all).
+        foreseen: what it would be if the checks in shadow counted; None if the suite has none.
         delivered: rows delivered; `repeated` of them were exact copies and dropped, `conformed` are
             the rows judged.
     """
@@ -109,25 +133,34 @@ class Judgement:
     repeated: int = 0
     violation_count: int = 0
     violations: tuple[Violation, ...] = ()
+    foreseen: Foreseen | None = None
     passing: pa.Table = field(default=None, compare=False, repr=False)
     quarantined: pa.Table = field(default=None, compare=False, repr=False)
 
     @property
     def failed(self) -> tuple[Result, ...]:
-        """Results that did not pass, gravest first."""
-        return tuple(
-            sorted(
-                (r for r in self.results if r.status != "pass"), key=lambda r: -r.verdict.gravity
-            )
-        )
+        """Results that count and did not pass, gravest first."""
+        return _gravest_first(r for r in self.counted if r.status != "pass")
+
+    @property
+    def counted(self) -> tuple[Result, ...]:
+        """Results of all checks that are not in shadow."""
+        return tuple(r for r in self.results if not r.shadow)
+
+    @property
+    def shadowed(self) -> tuple[Result, ...]:
+        """Results of checks in shadow that did not pass, gravest first."""
+        return _gravest_first(r for r in self.results if r.shadow and r.status != "pass")
 
     def to_json(self) -> str:
         """Compact canonical JSON of everything but the rows."""
         kept = {
             f.name: getattr(self, f.name)
             for f in fields(self)
-            if f.name not in {"results", "violations", "passing", "quarantined"}
+            if f.name not in {"results", "violations", "foreseen", "passing", "quarantined"}
         }
+        if self.foreseen is not None:
+            kept["foreseen"] = _plain(self.foreseen)
         results = [result.document() for result in self.results]
         return canonical_json(
             {**kept, "results": results, "violations": [_plain(v) for v in self.violations]}
@@ -142,13 +175,14 @@ class Judgement:
                 "verdict": Verdict(document["verdict"]),
                 "results": tuple(Result.of(r) for r in document["results"]),
                 "violations": tuple(Violation(**v) for v in document["violations"]),
+                "foreseen": Foreseen.of(document.get("foreseen")),
             }
         )
 
     def summary(self) -> str:
         """One sentence: the verdict and its gravest reason."""
         failed = self.failed
-        total = len(self.results)
+        total = len(self.counted)
         # A batch that broke its contract had no rows to judge, which is not to say it was empty.
         unjudged = self.delivered and not self.conformed
         on = f", none of {self.delivered} rows judged" if unjudged else f" on {self.conformed} rows"
@@ -169,8 +203,19 @@ class Judgement:
             ]
         if len(failed) > limit:
             lines += ["", f"{len(failed) - limit} more failed."]
-        lines += ["", f"{len(self.results) - len(failed)} of {len(self.results)} checks passed."]
+        total = len(self.counted)
+        lines += ["", f"{total - len(failed)} of {total} checks passed."]
+        lines += self._shadow_lines()
         return "\n".join(lines)
+
+    def _shadow_lines(self) -> list[str]:
+        if self.foreseen is None:
+            return []
+        told = ", ".join(_cell(r.id) for r in self.shadowed) or "none"
+        lines = ["", f"In shadow, without effect: {told} failed."]
+        if self.foreseen.verdict != self.verdict:
+            lines += [f"If they counted, the verdict would be **{self.foreseen.verdict}**."]
+        return lines
 
     def _counts(self) -> str:
         parts = [f"{self.conformed} rows"]
@@ -183,8 +228,12 @@ class Judgement:
         return ", ".join(parts)
 
 
-def _plain(violation: Violation) -> dict[str, Any]:
-    return {f.name: getattr(violation, f.name) for f in fields(violation)}
+def _plain(told: Violation | Foreseen) -> dict[str, Any]:
+    return {f.name: getattr(told, f.name) for f in fields(told)}
+
+
+def _gravest_first(results: Iterable[Result]) -> tuple[Result, ...]:
+    return tuple(sorted(results, key=lambda r: -r.would.gravity))
 
 
 def _cell(text: str) -> str:

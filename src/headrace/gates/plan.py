@@ -17,7 +17,10 @@ NO_ROWS: Rows = np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class Rule:
-    """A check with what happens if it fails; `error` says why it could not be compiled."""
+    """A check with what happens if it fails; `error` says why it could not be compiled.
+
+    A `shadow` rule is run and told, and decides nothing.
+    """
 
     id: str
     kind: str
@@ -28,6 +31,7 @@ class Rule:
     note: str
     check: Check | None
     error: str = ""
+    shadow: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ _MOST_PLANS = 256
 
 def plan_for(suite: Suite, contract: Contract, schema: pa.Schema) -> Plan:
     """Invariants, then expectations, compiled over `schema`; once for each suite and contract."""
-    key = (suite.hash, contract.hash, schema)
+    key = (suite.full_hash, contract.hash, schema)
     if key not in _PLANS:
         if len(_PLANS) >= _MOST_PLANS:
             _PLANS.clear()
@@ -48,6 +48,7 @@ def _expectation(expectation: Expectation, columns: Columns) -> Rule:
         note=expectation.reason,
         check=check,
         error=error,
+        shadow=expectation.shadow,
     )
 
 

@@ -10,6 +10,9 @@
 
 `action` is what a failed check does to the batch: `block` it, `quarantine` the rows that failed
 (row-level expectations only), or `warn`. Without one, critical blocks, the others warn.
+
+`shadow: true`, in the meta of one expectation or of the suite, makes a check run and be told, and
+decide nothing: see `headrace gate shadow`.
 """
 
 from collections import Counter
@@ -34,9 +37,9 @@ SEVERITIES = ("critical", "warning", "info")
 ACTIONS = ("block", "quarantine", "warn")
 _DEFAULT_ACTION = {"critical": "block", "warning": "warn", "info": "warn"}
 _SUITE_KEYS = {"name", "meta", "expectations", "notes"}
-_SUITE_META = {"table", "version", "max_quarantined_share", "owner", "notes"}
+_SUITE_META = {"table", "version", "max_quarantined_share", "shadow", "owner", "notes"}
 _EXPECTATION_KEYS = {"type", "kwargs", "severity", "meta"}
-_EXPECTATION_META = {"id", "action", "reason", "owner", "notes"}
+_EXPECTATION_META = {"id", "action", "reason", "shadow", "owner", "notes"}
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,10 @@ class Expectation:
     severity: str = "critical"
     action: str = "block"
     reason: str = ""
+    shadow: bool = False
 
     def document(self) -> dict[str, Any]:
+        """What decides its answer. `shadow` is no part of it: the suite keeps those apart."""
         return {
             "id": self.id,
             "type": self.type,
@@ -63,7 +68,11 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Suite:
-    """The checks of one table. `hash` changes when any answer could."""
+    """The checks of one table.
+
+    `hash` changes when the verdict on a batch, or the rows that pass, could: batches are then
+    judged again. Checks in shadow decide neither, so a new one changes only `shadow_hash`.
+    """
 
     name: str
     table: str
@@ -80,9 +89,20 @@ class Suite:
                 "table": self.table,
                 "version": self.version,
                 "max_quarantined_share": self.max_quarantined_share,
-                "expectations": [e.document() for e in self.expectations],
+                "expectations": [e.document() for e in self.expectations if not e.shadow],
             }
         )
+
+    @cached_property
+    def shadow_hash(self) -> str:
+        """Digest of the checks in shadow; empty if there are none."""
+        shadows = [e.document() for e in self.expectations if e.shadow]
+        return digest({"semantics": SEMANTICS, "shadow": shadows}) if shadows else ""
+
+    @cached_property
+    def full_hash(self) -> str:
+        """Digest of all that is evaluated; for what is compiled, not for what is stored."""
+        return digest([self.hash, self.shadow_hash])
 
     def check(self, schema: pa.Schema) -> tuple[Check, ...]:
         """Compile every expectation against a schema, or name the first that does not fit."""
@@ -128,8 +148,9 @@ def parse_suite(document: Document, *, where: str = "suite") -> Suite:
             raise DeclarationError(
                 f"the suite has no {key!r}", where=where, fix=f"add {key}: a string"
             )
+    shadow = _flag(meta.get("shadow", False), f"{where}, meta")
     expectations = tuple(
-        _expectation(entry, f"{where}, expectations[{number}]")
+        _expectation(entry, f"{where}, expectations[{number}]", shadow=shadow)
         for number, entry in enumerate(document.get("expectations") or [])
     )
     _unique_ids(expectations, where)
@@ -142,7 +163,7 @@ def parse_suite(document: Document, *, where: str = "suite") -> Suite:
     )
 
 
-def _expectation(entry: Document, where: str) -> Expectation:
+def _expectation(entry: Document, where: str, *, shadow: bool) -> Expectation:
     _known_keys(entry, _EXPECTATION_KEYS, where)
     meta = entry.get("meta") or {}
     _known_keys(meta, _EXPECTATION_META, f"{where}, meta")
@@ -169,6 +190,7 @@ def _expectation(entry: Document, where: str) -> Expectation:
         severity=severity,
         action=action,
         reason=str(meta.get("reason", "")),
+        shadow=_flag(meta.get("shadow", False), f"{where}, meta") or shadow,
     )
 
 
@@ -196,6 +218,12 @@ def _one_of(value: object, options: tuple[str, ...], what: str, where: str) -> s
             f"unknown {what} {value!r}", where=where, fix=f"use one of {options}"
         )
     return str(value)
+
+
+def _flag(value: object, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise DeclarationError(f"shadow is {value!r}", where=where, fix="write true or false")
+    return value
 
 
 def _share(value: object, where: str) -> float:
