@@ -1,7 +1,7 @@
 """Judge a batch: contract, invariants, suite; then the verdict, and which rows pass."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,11 @@ def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
     the batch. A check that crashes, or names a column that is not there, is an ERROR: it never
     passes, and is never held against the data.
     """
-    broken = [*_violations(conformed), *_warnings(conformed)]
+    broken = contract_results(conformed)
     if conformed.table is None:
         nothing = pa.Table.from_batches([], schema=contract.arrow_schema())
-        return _conclude(suite, contract, conformed, broken, (nothing, {}, {}))
+        judgement = conclude(suite, contract, conformed, broken, Counts(0, 0, 0))
+        return replace(judgement, passing=nothing, quarantined=_with_reasons(nothing, []))
     table = conformed.table
     plan = plan_for(suite, contract, table.schema)
     findings = run(plan, table, sample=SAMPLE)
@@ -40,19 +41,29 @@ def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
             _bad_row_result(rule, rows, conformed, table, contract.primary_key)
             for rule, rows in rejected.items()
         ),
-        *(_result(finding, contract, table) for finding in findings),
+        *(result_of(finding, contract, table) for finding in findings),
     ]
-    rejected |= {f.rule.id: f.rows for f in findings if _quarantines(f) and not f.rule.shadow}
-    shadowed = {f.rule.id: f.rows for f in findings if _quarantines(f) and f.rule.shadow}
-    return _conclude(suite, contract, conformed, results, (table, rejected, shadowed))
+    rejected |= {f.rule.id: f.rows for f in findings if quarantines(f) and not f.rule.shadow}
+    shadowed = [f.rows for f in findings if quarantines(f) and f.rule.shadow]
+    passing, quarantined = _separate(table, rejected)
+    also = int(_marked(table.num_rows, [*rejected.values(), *shadowed]).sum())
+    counts = Counts(table.num_rows, quarantined.num_rows, also)
+    judgement = conclude(suite, contract, conformed, results, counts)
+    return replace(judgement, passing=passing, quarantined=quarantined)
 
 
-def _quarantines(finding: Finding) -> bool:
+def quarantines(finding: Finding) -> bool:
+    """Whether a finding's rows belong in quarantine."""
     failed = finding.outcome is not None and not finding.outcome.success
     return failed and finding.rule.action == "quarantine"
 
 
 # results
+
+
+def contract_results(conformed: Conformed) -> list[Result]:
+    """What the contract says of the batch as a whole."""
+    return [*_violations(conformed), *_warnings(conformed)]
 
 
 def _violations(conformed: Conformed) -> list[Result]:
@@ -125,7 +136,8 @@ def _bad_row_result(
     )
 
 
-def _result(finding: Finding, contract: Contract, table: pa.Table) -> Result:
+def result_of(finding: Finding, contract: Contract, table: pa.Table) -> Result:
+    """The result of one rule; `finding.rows` are positions in `table`."""
     rule, outcome = finding.rule, finding.outcome
     base = Result(
         id=rule.id,
@@ -155,26 +167,29 @@ def _result(finding: Finding, contract: Contract, table: pa.Table) -> Result:
 # verdict
 
 
-def _conclude(
+@dataclass(frozen=True)
+class Counts:
+    """Rows judged, those that go to quarantine, and those that would if no check were in shadow."""
+
+    total: int
+    quarantined: int
+    foreseen: int
+
+
+def conclude(
     suite: Suite,
     contract: Contract,
     conformed: Conformed,
     results: Sequence[Result],
-    rows: tuple[pa.Table, Mapping[str, Rows], Mapping[str, Rows]],
+    rows: Counts,
 ) -> Judgement:
-    """`rows`: those judged, and positions by the checks that reject them, or would in shadow."""
-    table, rejected, shadowed = rows
-    total = table.num_rows
-    passing, quarantined = _separate(table, rejected)
+    """The judgement, without its rows."""
     foreseen = None
     if suite.shadow_hash:
-        also = int(_marked(total, [*rejected.values(), *shadowed.values()]).sum())
-        foreseen = Foreseen(
-            _gravest([r.would for r in (*results, *_share_result(suite, also, total))]),
-            also,
-            suite.shadow_hash,
-        )
-    results = [*results, *_share_result(suite, quarantined.num_rows, total)]
+        share = _share_result(suite, rows.foreseen, rows.total)
+        would = _gravest([r.would for r in (*results, *share)])
+        foreseen = Foreseen(would, rows.foreseen, suite.shadow_hash)
+    results = [*results, *_share_result(suite, rows.quarantined, rows.total)]
     return Judgement(
         verdict=_gravest([r.verdict for r in results]),
         results=tuple(results),
@@ -182,14 +197,12 @@ def _conclude(
         suite_hash=suite.hash,
         contract_hash=contract.hash,
         delivered=conformed.delivered,
-        conformed=total,
-        quarantined_count=quarantined.num_rows,
+        conformed=rows.total,
+        quarantined_count=rows.quarantined,
         repeated=conformed.repeated,
         violation_count=conformed.violation_count,
         violations=tuple(conformed.violations),
         foreseen=foreseen,
-        passing=passing,
-        quarantined=quarantined,
     )
 
 
