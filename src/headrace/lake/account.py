@@ -26,7 +26,8 @@ def account(batch: Batch, judged: JudgementRow, file: LiveFile | None) -> Accoun
     if batch.state == "superseded":
         return Account(superseded=judged.delivered + judged.repeated)
     whole = {"delivered": judged.delivered, "repeated": judged.repeated}
-    if batch.state == "rejected":
+    # What was recalled is rejected as a whole, with the rows of it that were quarantined.
+    if batch.state in ("rejected", "recalled"):
         return Account(**whole, rejected=judged.delivered)
     empty = judged.verdict in PUBLISHABLE and judged.passing == 0 and batch.state == "published"
     if file is None and not empty:

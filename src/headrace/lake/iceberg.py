@@ -174,13 +174,14 @@ def data_files(table: Table, schema: Schema, paths: Iterable[Path]) -> list[Data
 
 def commit(
     table: Table,
-    arrow: pa.Schema,
+    arrow: pa.Schema | None,
     add: Iterable[Path],
     remove: Iterable[str],
     summary: Mapping[str, str],
 ) -> tuple[int, list[DataFile]]:
     """One snapshot that adds and removes these files, on top of the state `table` was loaded at.
 
+    `arrow` is the contract's schema, in which the table grows; None leaves the table's as it is.
     Returns the snapshot id and the added files.
 
     Raises:
@@ -189,7 +190,7 @@ def commit(
     gone = set(remove)
     old = [f for f, _ in manifest_entries(table, None) if f.file_path in gone] if gone else []
     transaction = table.transaction()
-    schema = grown_schema(table, arrow)
+    schema = grown_schema(table, arrow) if arrow is not None else None
     if schema is not None:
         transaction._apply((AddSchemaUpdate(schema=schema), SetCurrentSchemaUpdate(schema_id=-1)))  # noqa: SLF001
     update = transaction.update_snapshot(snapshot_properties=dict(summary))

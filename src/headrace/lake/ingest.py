@@ -26,6 +26,7 @@ from headrace.lake.plans import LiveFile
 from headrace.lake.reconcile import reconcile
 from headrace.lake.slots import (
     BLOCKED,
+    SETTLED_STATES,
     SEVERITY,
     Pick,
     SlotProgress,
@@ -140,6 +141,8 @@ def _is_done(run: _Run, slot: str) -> bool:
     run.visible[slot] = [delivery.batch_id for delivery in deliveries]
     if run.pick(slot).superseded:
         return False
+    if any(b.state == "recalled" and b.batch_id in run.live for b in known.values()):
+        return False
     return all(d.origin in run.origins.get(d.batch_id, ()) for d in deliveries) and all(
         is_settled(batch, run.judged.get(batch_id), run.live) for batch_id, batch in known.items()
     )
@@ -247,8 +250,11 @@ def _publish(run: _Run, slots: Sequence[str]) -> int | None:
     run.changed.update(slot for slot, p in picks.items() if p != Pick())
     add = [_file(run, row) for p in picks.values() for row in p.add if row.staged_path]
     replace = [_file(run, row) for p in picks.values() for row in p.replace]
-    if add or replace:
-        run.lake.publish(run.table.contract, add, replace)
+    # A recall that was cut short is brought to its end by whoever comes next.
+    left_over = run.ledger.recalled(run.name) & run.live.keys()
+    if add or replace or left_over:
+        recalled = partial(run.ledger.recalled, run.name)
+        run.lake.publish(run.table.contract, add, replace, recalled=recalled)
         reconcile(run.ledger, run.lake, run.name)
     snapshot_id = run.lake.snapshot_id(run.name)
     # A batch of which every row was quarantined has no file that could tell when it was published.
@@ -320,7 +326,7 @@ def _verdict(
     if slot in run.errors:
         return "failed", "ERROR", (str(run.errors[slot]),), None
     if top is None and batches:
-        return "missing", "MISSING", ("every delivery of this slot was rejected",), None
+        return "missing", "MISSING", ("every delivery of this slot was rejected or recalled",), None
     if top is None and run.table.expects(slot):
         return "missing", "MISSING", ("expected, and no delivery has come",), None
     if top is None:
@@ -333,7 +339,7 @@ def _verdict(
 def _reasons(run: _Run, batches: Sequence[Batch], files: Mapping[str, LiveFile]) -> Iterator[str]:
     for batch in batches:
         row = run.judged.get(batch.batch_id)
-        if row is None or row.verdict == "PASS" or batch.state in ("superseded", "rejected"):
+        if row is None or row.verdict == "PASS" or batch.state in SETTLED_STATES:
             continue
         yield row.summary
         if row.verdict in BLOCKED and batch.batch_id in files:

@@ -7,6 +7,7 @@ from headrace.errors import DeclarationError
 from headrace.home import Home
 from headrace.lake.account import current_verdicts
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.slots import SETTLED_STATES
 from headrace.lake.table import Table
 from headrace.lake.tables import Lake
 
@@ -70,7 +71,7 @@ def slot_rows(home: Home, table: Table, until: str | None = None) -> list[dict[s
     rank = ("PASS", "WARN", "QUARANTINE", "UNJUDGED", "BLOCK", "ERROR")
     found: dict[str, dict[str, Any]] = {}
     for row in batch_rows(home, table):
-        if row["state"] in {"superseded", "rejected"} or row["verdict"] == "UNJUDGED":
+        if row["state"] in SETTLED_STATES or row["verdict"] == "UNJUDGED":
             continue
         slot = found.setdefault(
             row["slot"],

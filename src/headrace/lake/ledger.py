@@ -14,8 +14,9 @@ from headrace.lake.database import open_database, transaction
 from headrace.sources.base import Delivery, Offsets
 
 # A batch is `received` until judged; `judged` when it may be published and is not yet; `pending`
-# when the gate blocked it; `superseded` when a later delivery of its slot passed in its stead.
-STATES = ("received", "judged", "pending", "published", "rejected", "superseded")
+# when the gate blocked it; `superseded` when a later delivery of its slot passed in its stead;
+# `recalled` when it was published and found bad: it never comes back by itself.
+STATES = ("received", "judged", "pending", "published", "rejected", "superseded", "recalled")
 
 MIGRATIONS = (
     """
@@ -366,14 +367,21 @@ class Ledger:
             )
             self._connection.execute(
                 "UPDATE batches SET state = 'published', published_at = ?, snapshot_id = ?"
-                " WHERE tbl = ? AND batch_id = ?",
+                " WHERE tbl = ? AND batch_id = ? AND state <> 'recalled'",
                 (committed_at, snapshot_id, table, batch_id),
             )
 
     def mark_unpublished(self, table: str, batch_ids: Iterable[str]) -> None:
-        """The table does not show them (rolled back, or lost): they wait for a commit again."""
+        """The table does not show them (rolled back, or lost): they wait for a commit again.
+
+        Those that were recalled wait for nothing.
+        """
         for batch_id in batch_ids:
-            self._set_state(table, batch_id, "judged", "")
+            self._connection.execute(
+                "UPDATE batches SET state = 'judged', note = ''"
+                " WHERE tbl = ? AND batch_id = ? AND state <> 'recalled'",
+                (table, batch_id),
+            )
             self._connection.execute(
                 "UPDATE judgements SET published_at = NULL, snapshot_id = NULL"
                 " WHERE tbl = ? AND batch_id = ?",
@@ -400,6 +408,21 @@ class Ledger:
                 fix="only a pending batch can be rejected; see `headrace gate ls`",
             )
         self._set_state(table, batch_id, "rejected", reason)
+
+    def recalled(self, table: str) -> frozenset[str]:
+        """Batches that must not be shown, whatever the table shows."""
+        rows = self._connection.execute(
+            "SELECT batch_id FROM batches WHERE tbl = ? AND state = 'recalled'", (table,)
+        )
+        return frozenset(row[0] for row in rows)
+
+    def mark_recalled(self, table: str, batch_id: str, note: str) -> None:
+        self._set_state(table, batch_id, "recalled", note)
+
+    def mark_restored(self, table: str, batch_id: str) -> None:
+        """It waits for a commit, and is usable from then on."""
+        self._set_state(table, batch_id, "judged", "")
+        self.mark_unpublished(table, [batch_id])
 
     def _set_state(self, table: str, batch_id: str, state: str, note: str) -> None:
         self._connection.execute(

@@ -10,7 +10,8 @@ State = Literal["published", "pending", "missing", "failed", "not_expected"]
 PUBLISHABLE = ("PASS", "WARN", "QUARANTINE")
 BLOCKED = ("BLOCK", "ERROR")
 SEVERITY = {"PASS": 0, "WARN": 1, "QUARANTINE": 2, "BLOCK": 3, "ERROR": 4}
-_SETTLED_STATES = ("superseded", "rejected")
+# Nothing is done about these any more, and a slot does not show them.
+SETTLED_STATES = ("superseded", "rejected", "recalled")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class SlotResult:
             "missing" (expected, not delivered); "failed" (the source could not be read);
             "not_expected" (neither expected nor delivered).
         verdict: the gravest of the shown batches: PASS, WARN, QUARANTINE, BLOCK, ERROR, or MISSING.
-        delivered: rows, = published + quarantined + pending; superseded and rejected left out.
+        delivered: rows, = published + quarantined + pending; superseded, rejected and recalled left
+            out.
         published, quarantined, pending: rows.
         repeated: exact repeats inside a delivery, not in `delivered`.
         batches: ids of the slot's batches, in order of arrival.
@@ -78,7 +80,7 @@ class Pick:
 
 def is_settled(batch: Batch, judged: JudgementRow | None, live: Mapping[str, str]) -> bool:
     """Whether nothing is left to do for a batch under the present rules."""
-    if batch.state in _SETTLED_STATES:
+    if batch.state in SETTLED_STATES:
         return True
     if judged is None or judged.verdict == "ERROR":
         return False
@@ -106,7 +108,7 @@ def pick(
     one that its source shows again in its stead, `visible` being what the source shows now.
     Events of a stream are other events, never a correction of earlier ones: they stand alone.
     """
-    open_ones = [b for b in batches if b.state not in _SETTLED_STATES and b.batch_id in judged]
+    open_ones = [b for b in batches if b.state not in SETTLED_STATES and b.batch_id in judged]
     passed = [b for b in open_ones if judged[b.batch_id].verdict in PUBLISHABLE]
     files = [b for b in open_ones if b.format != "events"]
     blocked = [b for b in files if judged[b.batch_id].verdict in BLOCKED and b.batch_id not in live]
@@ -140,7 +142,7 @@ def shown(
     candidates = [
         (b, judged[b.batch_id])
         for b in batches
-        if b.state not in _SETTLED_STATES and b.batch_id in judged
+        if b.state not in SETTLED_STATES and b.batch_id in judged
     ]
     if not candidates:
         return None

@@ -19,6 +19,8 @@ class _Tally:
     rows: Counter[str] = field(default_factory=Counter)
     verdicts: Counter[str] = field(default_factory=Counter)
     superseded: int = 0
+    recalled: int = 0
+    recalled_rows: int = 0
     redelivered: int = 0
     redelivered_rows: int = 0
     unjudged: int = 0
@@ -28,7 +30,8 @@ def table_status(home: Home, table: Table) -> dict[str, Any]:
     """Rows by fate, batches by verdict, and the slots that are missing.
 
     Published rows are counted from the table's live files, not from what the ledger believes.
-    Raw rows of all deliveries = delivered + repeated + redelivered + superseded rows.
+    Raw rows of all deliveries = delivered + repeated + redelivered + superseded rows. Rows of a
+    recalled batch are among the rejected, all of them; `recalled` says how many.
     """
     files = {file.batch_id: file for file in Lake(home).files(table.name)}
     with Ledger(home) as ledger:
@@ -59,6 +62,9 @@ def _count(
     tally.redelivered_rows += again * (judged.delivered + judged.repeated)
     if batch.state == "superseded":
         tally.superseded += 1
+    elif batch.state == "recalled":
+        tally.recalled += 1
+        tally.recalled_rows += judged.delivered
     else:
         tally.verdicts[judged.verdict] += 1
 
@@ -72,6 +78,7 @@ def _report(table: Table, tally: _Tally, delivered_slots: set[str]) -> dict[str,
         **{fate: tally.rows[fate] for fate in fates},
         "redelivered": {"batches": tally.redelivered, "rows": tally.redelivered_rows},
         "superseded": {"batches": tally.superseded, "rows": tally.rows["superseded"]},
+        "recalled": {"batches": tally.recalled, "rows": tally.recalled_rows},
         "missing": missing,
         "batches": dict(sorted(tally.verdicts.items())),
         "unjudged": tally.unjudged,

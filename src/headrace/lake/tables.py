@@ -3,7 +3,7 @@
 Iceberg is the transaction layer, DuckDB reads the files. Nothing else in the lake knows either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,8 @@ from headrace.lake.plans import (
     save_plan,
     warehouse_root,
 )
+from headrace.lake.relations import select_files
 from headrace.lake.staging import StagedFile
-from headrace.sql import ident, literal
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
@@ -55,12 +55,14 @@ class Snapshot:
         committed_at: its commit time, int64 microseconds UTC.
         added: batches that this publish made visible.
         replaced: batches whose file this publish exchanged.
+        withdrawn: batches whose file left, because they are recalled.
     """
 
     snapshot_id: int | None
     committed_at: int | None
     added: tuple[str, ...]
     replaced: tuple[str, ...]
+    withdrawn: tuple[str, ...] = ()
 
 
 class Lake:
@@ -74,7 +76,12 @@ class Lake:
     # Writing
 
     def publish(
-        self, contract: "Contract", add: Sequence[StagedFile], replace: Sequence[StagedFile] = ()
+        self,
+        contract: "Contract",
+        add: Sequence[StagedFile],
+        replace: Sequence[StagedFile] = (),
+        *,
+        recalled: Callable[[], Collection[str]] = tuple,
     ) -> Snapshot:
         """Make the files visible in exactly one snapshot; whatever is live already is left out.
 
@@ -83,6 +90,8 @@ class Lake:
             add: files of batches that should be live.
             replace: files that take the place of their batch's present file; one without rows only
                 removes it.
+            recalled: the batches that must not be live, asked after the state to commit upon was
+                read: a recall that comes later meets that commit, and this one comes again.
 
         Raises:
             StateError: a field changed its type, or commits kept colliding.
@@ -90,11 +99,16 @@ class Lake:
         from headrace.lake import iceberg
 
         return iceberg.retrying(
-            lambda: self._attempt(contract, add, replace), f"publishing to {contract.table}"
+            lambda: self._attempt(contract, add, replace, recalled),
+            f"publishing to {contract.table}",
         )
 
     def _attempt(
-        self, contract: "Contract", add: Sequence[StagedFile], replace: Sequence[StagedFile]
+        self,
+        contract: "Contract",
+        add: Sequence[StagedFile],
+        replace: Sequence[StagedFile],
+        recalled: Callable[[], Collection[str]],
     ) -> Snapshot:
         from headrace.lake import iceberg
 
@@ -102,31 +116,81 @@ class Lake:
         table = iceberg.load_or_create(
             self._catalog(), contract.table, arrow, warehouse_root(self.home)
         )
-        current = table.current_snapshot()
-        before = self.plan(contract.table, current.snapshot_id) if current else None
-        live = {file.batch_id: file.path for file in before.files} if before else {}
-        exchanged = [f for f in replace if live.get(f.batch_id, str(f.path)) != str(f.path)]
-        new = [f for f in (*add, *replace) if f.rows and f.batch_id not in live]
+        live = self._live_at(table)
+        barred = set(recalled())
+        wanted = [f for f in (*add, *replace) if f.batch_id not in barred]
+        new = [f for f in wanted if f.rows and f.batch_id not in live]
+        exchanged = [
+            f
+            for f in replace
+            if f.batch_id in live.keys() - barred and live[f.batch_id].path != str(f.path)
+        ]
+        gone = sorted(live.keys() & barred)
         staged = {f.batch_id: f for f in (*new, *exchanged)}
-        if not staged:
-            moment = current.timestamp_ms * 1000 if current else None
-            return Snapshot(current.snapshot_id if current else None, moment, (), ())
-        snapshot_id, files = iceberg.commit(
-            table,
-            arrow,
-            [f.path for f in staged.values() if f.rows],
-            [live[f.batch_id] for f in exchanged],
-            {"headrace.contract": contract.hash, "headrace.batches": str(len(staged))},
-        )
-        added = [_live_file(file, snapshot_id) for file in files]
-        kept = [f for f in before.files if f.batch_id not in staged] if before else []
-        plan = self._keep_plan(table, snapshot_id, [*kept, *added])
+        if not staged and not gone:
+            return _unchanged(table)
+        about = {"headrace.contract": contract.hash, "headrace.batches": str(len(staged))}
+        plan = self._commit(table, arrow, live, staged, gone, about)
         return Snapshot(
-            snapshot_id,
-            plan.committed_at[snapshot_id],
+            plan.snapshot_id,
+            plan.committed_at[plan.snapshot_id],
             tuple(f.batch_id for f in new),
             tuple(f.batch_id for f in exchanged),
+            tuple(gone),
         )
+
+    def withdraw(self, table: str, recalled: Callable[[], Collection[str]]) -> Snapshot:
+        """Take the files of recalled batches out in one snapshot; a no-op where none is live.
+
+        Args:
+            table: it may never have been published.
+            recalled: as in `publish`.
+        """
+        from headrace.lake import iceberg
+
+        def attempt() -> Snapshot:
+            loaded = self._load(table)
+            live = self._live_at(loaded) if loaded is not None else {}
+            gone = sorted(live.keys() & set(recalled()))
+            if loaded is None or not gone:
+                return _unchanged(loaded)
+            plan = self._commit(loaded, None, live, {}, gone, {})
+            moment = plan.committed_at[plan.snapshot_id]
+            return Snapshot(plan.snapshot_id, moment, (), (), tuple(gone))
+
+        return iceberg.retrying(attempt, f"taking batches out of {table}")
+
+    def _live_at(self, loaded: "IcebergTable") -> dict[str, LiveFile]:
+        """Published files by batch, of the state that `loaded` was loaded at."""
+        current = loaded.current_snapshot()
+        if current is None:
+            return {}
+        plan = self.plan(loaded.name()[-1], current.snapshot_id)
+        return {file.batch_id: file for file in plan.files} if plan else {}
+
+    def _commit(  # noqa: PLR0917
+        self,
+        loaded: "IcebergTable",
+        arrow: pa.Schema | None,
+        live: Mapping[str, LiveFile],
+        staged: Mapping[str, StagedFile],
+        gone: Sequence[str],
+        about: Mapping[str, str],
+    ) -> Plan:
+        """One snapshot: `staged` files come, in the place of what their batches have; `gone` go."""
+        from headrace.lake import iceberg
+
+        leaving = {*gone, *(live.keys() & staged.keys())}
+        snapshot_id, files = iceberg.commit(
+            loaded,
+            arrow,
+            [f.path for f in staged.values() if f.rows],
+            [live[batch].path for batch in sorted(leaving)],
+            {**about, **({"headrace.recalled": " ".join(gone)} if gone else {})},
+        )
+        added = [_live_file(file, snapshot_id) for file in files]
+        kept = [file for batch, file in live.items() if batch not in leaving]
+        return self._keep_plan(loaded, snapshot_id, [*kept, *added])
 
     def pin(self, table: str, snapshot_id: int, tag: str) -> None:
         """Keep a snapshot for as long as the tag is there; pinning it again is a no-op.
@@ -215,20 +279,7 @@ class Lake:
         Columns are matched by field id, so a rename or an added column reads old files as well.
         With `files`, it reads those paths only, which may be files of another snapshot.
         """
-        plan = self._required_plan(table, snapshot_id)
-        chosen = _choose(plan, columns)
-        read = [file.path for file in plan.files] if files is None else files
-        if not read:
-            empty = ", ".join(f"NULL::{c.type} AS {ident(c.name)}" for c in chosen)
-            return f"(SELECT {empty} WHERE false)"
-        names = ", ".join(ident(column.name) for column in chosen)
-        paths = ", ".join(map(literal, read))
-        fields = ", ".join(
-            f"{c.field_id}: {{'name': {literal(c.name)}, 'type': {literal(c.type)},"
-            " 'default_value': NULL}"
-            for c in plan.columns
-        )
-        return f"(SELECT {names} FROM read_parquet([{paths}], schema = MAP {{{fields}}}))"  # noqa: S608
+        return select_files(self._required_plan(table, snapshot_id), columns, files)
 
     def scan(
         self, table: str, columns: Sequence[str] | None = None, snapshot_id: int | None = None
@@ -305,6 +356,13 @@ class Lake:
         return plan
 
 
+def _unchanged(loaded: "IcebergTable | None") -> Snapshot:
+    current = loaded.current_snapshot() if loaded is not None else None
+    if current is None:
+        return Snapshot(None, None, (), ())
+    return Snapshot(current.snapshot_id, current.timestamp_ms * 1000, (), ())
+
+
 def _live_file(file: "DataFile", added_by: int) -> LiveFile:
     from headrace.lake import iceberg
 
@@ -315,20 +373,6 @@ def _live_file(file: "DataFile", added_by: int) -> LiveFile:
         bytes=int(file.file_size_in_bytes),
         snapshot_id=added_by,
     )
-
-
-def _choose(plan: Plan, columns: Sequence[str] | None) -> list[Column]:
-    if columns is None:
-        return list(plan.columns)
-    by_name = {column.name: column for column in plan.columns}
-    unknown = [name for name in columns if name not in by_name]
-    if unknown:
-        raise StateError(
-            f"table {plan.table} has no column {', '.join(unknown)}",
-            where=f"snapshot {plan.snapshot_id}",
-            fix=f"it has: {', '.join(by_name)}",
-        )
-    return [by_name[name] for name in columns]
 
 
 def _nothing_published(table: str) -> StateError:
