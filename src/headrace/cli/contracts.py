@@ -88,21 +88,23 @@ def lint(
     strict: Annotated[bool, typer.Option(help="Exit with 1 if there is a hint.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Load contracts and say what they leave unsaid: no unit, no limit, nobody to call."""
+    """Load contracts and say what they leave unsaid: no unit, no limit, nobody to call.
+
+    What a draft leaves to a person (texts that begin with TODO) comes first.
+    """
     from dataclasses import asdict
 
-    from headrace.contracts import load_contract
     from headrace.contracts.check import contract_files
-    from headrace.contracts.lint import lint as hints
+    from headrace.contracts.lint import lint_file
     from headrace.home import project_root
 
     chosen = paths or list(contract_files(project_root()).values())
-    found = [(path, hint) for path in chosen for hint in hints(load_contract(path))]
+    found = [(path, hint) for path in chosen for hint in lint_file(path)]
     if as_json:
         emit_json([{"path": path, **asdict(hint)} for path, hint in found])
     else:
         grid(
-            f"{len(chosen)} contracts load, {len(found)} hints",
+            f"{len(chosen)} contracts, {len(found)} hints",
             ["contract", "column", "hint", "so", "fix"],
             [[path.name, hint.field or "", hint.rule, hint.text, hint.fix] for path, hint in found],
         )

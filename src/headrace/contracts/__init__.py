@@ -21,6 +21,7 @@ Those of the table:
 - `sequence`: an integer column that orders versions of a row with one known-at.
 - `coverage`: `{first, last}`, the slots that must have a delivery.
 - `maxEvents`: the greatest number of rows that a window can hold, for proofs against overflow.
+- `retiredFieldIds`: field ids of columns that are gone, so that no later column takes one.
 - `invariants`: `{name, expression, description}`, SQL booleans over the published row; a row for
   which one is false is quarantined by the gate (unknown, SQL's null, passes).
 

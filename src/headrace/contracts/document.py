@@ -12,6 +12,7 @@ import yaml
 from headrace.errors import DeclarationError
 
 T = TypeVar("T")
+MARK = "TODO"  # a text that begins so stands where a person has to decide
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class Node:
             if self.value == choice:
                 return choice
         names = ", ".join(str(choice) for choice in choices)
+        if is_mark(self.value):
+            raise self.error("this is not decided yet", fix=f"write one of: {names}")
         raise self.error(f"{self.value!r} is not known here", fix=f"write one of: {names}")
 
     def _of(self, kind: type | tuple[type, ...], name: str) -> Any:  # noqa: ANN401  (the callers narrow it)
@@ -99,6 +102,10 @@ class Node:
             if key not in found:
                 raise self.error(f"{key!r} is missing", fix=f"add {key!r}")
         return found
+
+
+def is_mark(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(MARK)
 
 
 def read_document(path: Path) -> Node:

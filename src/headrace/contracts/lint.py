@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from headrace.contracts.document import read_document
+from headrace.contracts.load import load_contract
 from headrace.contracts.model import Contract, Field
+from headrace.contracts.undecided import PROPOSED, undecided
+from headrace.errors import DeclarationError
 
 
 @dataclass(frozen=True)
@@ -18,8 +22,39 @@ class Hint:
 
 
 def lint(contract: Contract) -> list[Hint]:
-    """All hints, those of the table first. A contract that does not load has errors, no hints."""
-    return [*_of_table(contract), *(hint for field in contract.fields for hint in _of(field))]
+    """All hints: what is undecided, then those of the table, then those of its columns."""
+    return [
+        *_undecided(contract.path),
+        *_of_table(contract),
+        *(hint for field in contract.fields for hint in _of(field)),
+    ]
+
+
+def lint_file(path: Path) -> list[Hint]:
+    """The hints of a contract in a file, also of one that does not load for what is undecided.
+
+    Raises:
+        DeclarationError: it does not load, and nothing in it is undecided.
+    """
+    try:
+        contract = load_contract(path)
+    except DeclarationError as error:
+        open_ = [*_undecided(path)]
+        if not open_:
+            raise
+        return [*open_, Hint(None, "does_not_load", error.what, error.fix or error.where)]
+    return lint(contract)
+
+
+def _undecided(path: Path) -> Iterator[Hint]:
+    document = read_document(path)
+    for mark in undecided(document):
+        fix = f"write it at {mark.path}"
+        yield Hint(mark.field, "undecided", mark.text, fix)
+    status = document.value.get("status") if isinstance(document.value, dict) else None
+    if status == PROPOSED:
+        fix = "when all is decided, write status: active"
+        yield Hint(None, "proposed", "nothing is published under a proposed contract", fix)
 
 
 def _of_table(contract: Contract) -> Iterator[Hint]:

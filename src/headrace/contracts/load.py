@@ -8,6 +8,7 @@ from headrace.contracts.document import Node, read_document
 from headrace.contracts.load_derivations import sql_rule, types_of
 from headrace.contracts.load_fields import FORMS, Defaults, read_fields
 from headrace.contracts.model import (
+    FIRST_FIELD_ID,
     TIMESTAMP,
     Contract,
     Field,
@@ -19,6 +20,7 @@ from headrace.contracts.model import (
     WallClock,
     ZoneRule,
 )
+from headrace.contracts.undecided import refuse_marks
 from headrace.files import digest
 from headrace.zones import zones_hash
 
@@ -47,6 +49,7 @@ _MORE_TABLE = (
 _TABLE_CUSTOM = ("tableKind", "eventTime", "knownAt")
 _MORE_TABLE_CUSTOM = (
     "nullTokens", "sourceForm", "sequence", "coverage", "maxEvents", "invariants",
+    "retiredFieldIds",
 )  # fmt: skip
 
 
@@ -57,6 +60,8 @@ def load_contract(path: Path | str) -> Contract:
     top["apiVersion"].one_of(("v3.2.0",))
     top["kind"].one_of(("DataContract",))
     custom = top["customProperties"].properties(_CUSTOM)
+    status = top["status"].one_of(STATUSES)
+    refuse_marks(document, status)
     privacy = custom["privacyClass"].text()
     table = _only(top["schema"]).mapping(_TABLE, _MORE_TABLE)
     rules = table["customProperties"].properties(_TABLE_CUSTOM, _MORE_TABLE_CUSTOM)
@@ -67,7 +72,7 @@ def load_contract(path: Path | str) -> Contract:
         table=table["name"].text(),
         version=_version(top["version"]),
         kind=rules["tableKind"].one_of(KINDS),
-        status=top["status"].one_of(STATUSES),
+        status=status,
         description=top["description"].mapping(("purpose",), _DESCRIPTION)["purpose"].text(),
         grain=table["dataGranularityDescription"].text(),
         owner=top["team"].mapping(("name",), _TEAM)["name"].text(),
@@ -86,6 +91,7 @@ def load_contract(path: Path | str) -> Contract:
         hash=_hash(document.value, fields),
         meaning_hash=_hash(_meant(document.value), fields),
         path=Path(path),
+        retired_ids=_retired(rules, fields),
     )
 
 
@@ -160,6 +166,24 @@ def _coverage(rules: dict[str, Node]) -> tuple[str, str] | None:
     return first, last
 
 
+def _retired(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[int, ...]:
+    """Ids of columns that are gone: files of then still hold them."""
+    if "retiredFieldIds" not in rules:
+        return ()
+    retired = tuple(node.integer(least=FIRST_FIELD_ID) for node in rules["retiredFieldIds"].items())
+    for field in fields:
+        if field.id in retired:
+            raise rules["retiredFieldIds"].error(
+                f"{field.name!r} uses the field id {field.id} of a column that is gone",
+                fix=f"give it one that was never used: {_free_id(fields, retired)}",
+            )
+    return retired
+
+
+def _free_id(fields: tuple[Field, ...], retired: tuple[int, ...]) -> int:
+    return max([*retired, *(field.id for field in fields if field.id is not None)]) + 1
+
+
 # Prose, people and terms: they decide neither which rows pass nor what their values mean.
 _ASIDE = frozenset(
     {
@@ -167,6 +191,7 @@ _ASIDE = frozenset(
         "dataProduct", "price", "roles", "slaProperties", "slaDefaultElement", "businessName",
         "authoritativeDefinitions", "contractCreatedTs", "dataGranularityDescription",
         "classification", "consumers", "licence", "allowedPurposes", "privacyClass", "coverage",
+        "retiredFieldIds",
     }
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from headrace.contracts.document import Node
+from headrace.contracts.document import Node, is_mark
 from headrace.contracts.expressions import Expression, inspect
 from headrace.contracts.model import (
     Derivation,
@@ -130,6 +130,8 @@ def types_of(fields: Mapping[str, Field]) -> dict[str, pa.DataType]:
 def sql_rule(node: Node, name: str, kind: str, columns: Mapping[str, pa.DataType]) -> Sql:
     """The expression in `node`, proven to be a function of one row and of type `kind`."""
     expression = node.text()
+    if is_mark(expression):
+        raise node.error("this is not decided yet", fix=f"write SQL that gives a {kind}")
     try:
         return Sql(expression, inspect(Expression(name, expression, kind), columns))
     except ValueError as error:

@@ -172,7 +172,8 @@ class Contract:
     `coverage` is the first and last expected slot; both are the same name for a snapshot table.
     `max_events` is the greatest number of rows that any window of any feature can hold.
     `hash` covers everything that the file says, `meaning_hash` only what decides which rows pass
-    and what their values mean: not prose, people, terms or coverage.
+    and what their values mean: not prose, people, terms or coverage. `retired_ids` are field ids of
+    columns that are gone.
     """
 
     table: str
@@ -197,6 +198,7 @@ class Contract:
     hash: str
     meaning_hash: str
     path: Path
+    retired_ids: tuple[int, ...] = ()
 
     @cached_property
     def primary_key(self) -> tuple[str, ...]:

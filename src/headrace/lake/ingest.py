@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.clock import now_us
+from headrace.contracts.undecided import must_be_decided
 from headrace.errors import SourceError
 from headrace.home import Home
 from headrace.lake.account import account, current_verdicts, total
@@ -104,8 +105,10 @@ def ingest(
         on_slot: called when a slot was judged, before the commit.
 
     Raises:
+        DeclarationError: the contract is only proposed.
         StateError: the table's schema cannot follow the contract, or stored state is damaged.
     """
+    must_be_decided(table.contract)
     with Ledger(home) as ledger:
         lake = Lake(home)
         run = _Run(table, home, ledger, lake, table_rule(table), len(slots), on_slot)

@@ -1,11 +1,12 @@
 """The draft of a contract: what the file shows, with a TODO where only its owner knows."""
 
-import json
 from collections.abc import Iterable, Iterator
 
 from headrace.clock import duration
 from headrace.contracts.model import FIRST_FIELD_ID
+from headrace.contracts.writing import flow
 from headrace.scaffold.look import MAX_EVENTS, NOTHING, Column, Look
+from headrace.scaffold.moments import TimeForm
 from headrace.scaffold.templates import fill
 from headrace.scaffold.words import Derived
 from headrace.sql import ident
@@ -25,7 +26,7 @@ def draft_contract(
     numbers = iter(range(FIRST_FIELD_ID, FIRST_FIELD_ID + 10_000))
     lines = [line for column in look.columns for line in _delivered(look, column, next(numbers))]
     lines.append("      # --- derived ---")
-    lines += _moment(look, numbers)
+    lines += moment_lines(look.time.name, look.form, ask.zone, numbers)
     for column in derived:
         lines += _derived(column, next(numbers))
     if lines[-1].strip().startswith("#"):
@@ -36,14 +37,14 @@ def draft_contract(
         pipeline=pipeline,
         table=ask.table_name,
         consumers=", ".join(consumers),
-        grain=_text(f"One row for each {', '.join(column.name for column in look.key)}."),
+        grain=flow(f"One row for each {', '.join(column.name for column in look.key)}."),
         kind=ask.kind,
-        null_tokens=_list(_null_tokens(look)),
+        null_tokens=flow(_null_tokens(look)),
         max_events=MAX_EVENTS,
-        event_time=_text(ident(moment_name(look))),
-        event_words=_text(f"{ask.time}, {_how(look)}."),
-        known_at=_text(f"event_time{_plus(lag)}"),
-        known_words=_text(f"{lag} after its time." if lag != "0s" else "At once."),
+        event_time=flow(ident(moment_name(look))),
+        event_words=flow(f"{ask.time}, {_how(look)}."),
+        known_at=flow(f"event_time{_plus(lag)}"),
+        known_words=flow(f"{lag} after its time." if lag != "0s" else "At once."),
         known_todo="" if ask.known_after else _KNOWN_TODO,
         columns="\n".join(lines),
     )
@@ -61,7 +62,11 @@ def known_after(look: Look) -> str:
 
 def moment_name(look: Look) -> str:
     """The published timestamp: the time column itself, or what is derived from it."""
-    return look.time.name if look.form.expression is None else f"{look.time.name}_utc"
+    return moment_of(look.time.name, look.form)
+
+
+def moment_of(time: str, form: TimeForm) -> str:
+    return time if form.expression is None else f"{time}_utc"
 
 
 def _how(look: Look) -> str:
@@ -83,28 +88,48 @@ def _null_tokens(look: Look) -> list[str]:
     return ["", *(["NA"] if "NA" in found else [])]
 
 
-def _delivered(look: Look, column: Column, number: int) -> Iterator[str]:
+def _delivered(look: Look, column: Column, number: int) -> list[str]:
     is_key = column in look.key
-    must = is_key or column == look.time
-    yield f"      - name: {column.name}"
-    yield f"        logicalType: {column.type}"
-    if must:
-        yield "        required: true"
-    if is_key:
-        yield "        primaryKey: true"
-        yield f"        primaryKeyPosition: {look.key.index(column) + 1}"
-    yield f"        description: {_text(_about(look, column))}"
-    yield "        customProperties:"
-    yield f"          - {{property: fieldId, value: {number}}}"
+    return column_lines(
+        column,
+        number,
+        about=_about(look, column),
+        key_position=look.key.index(column) + 1 if is_key else None,
+        required=is_key or column == look.time,
+    )
+
+
+def column_lines(
+    column: Column,
+    number: int,
+    *,
+    about: str,
+    key_position: int | None = None,
+    required: bool = False,
+    unit: str | None = None,
+) -> list[str]:
+    """A delivered column as an entry of `properties`, indented for it; `number` is its field id."""
+    custom: dict[str, object] = {"fieldId": number}
     if column.header != column.name:
-        yield f"          - {{property: aliases, value: {_list([column.header])}}}"
+        custom["aliases"] = [column.header]
+    if unit is not None:
+        custom["unit"] = unit
     if column.scale is not None:
-        yield f"          - {{property: scale, value: {column.scale}}}"
-    if column.max_abs is not None and (column.scale is not None or not is_key):
-        yield f"          - {{property: maxAbs, value: {column.max_abs}}}"
-    tokens = [token for token in column.null_tokens if token in NOTHING]
-    if tokens:
-        yield f"          - {{property: nullTokens, value: {_list(tokens)}}}"
+        custom["scale"] = column.scale
+    if column.max_abs is not None and (column.scale is not None or key_position is None):
+        custom["maxAbs"] = column.max_abs
+    if tokens := [token for token in column.null_tokens if token in NOTHING]:
+        custom["nullTokens"] = tokens
+    return [
+        f"      - name: {flow(column.name)}",
+        f"        logicalType: {column.type}",
+        *(["        required: true"] if required else []),
+        *(["        primaryKey: true"] if key_position else []),
+        *([f"        primaryKeyPosition: {key_position}"] if key_position else []),
+        f"        description: {flow(about)}",
+        "        customProperties:",
+        *(f"          - {flow({'property': key, 'value': one})}" for key, one in custom.items()),
+    ]
 
 
 def _about(look: Look, column: Column) -> str:
@@ -114,14 +139,13 @@ def _about(look: Look, column: Column) -> str:
     return f"TODO: what {column.header} means" + (", and its unit." if measured else ".")
 
 
-def _moment(look: Look, numbers: Iterator[int]) -> Iterator[str]:
-    """The columns that turn the delivered time into a moment; none if it is one."""
-    form, time, ask = look.form, look.time.name, look.ask
+def moment_lines(time: str, form: TimeForm, zone: str, numbers: Iterator[int]) -> Iterator[str]:
+    """The columns that turn the delivered column `time` into a moment; none if it is one."""
     if form.expression is None:
         return
-    name, sql = moment_name(look), form.sql(time)
+    name, sql = moment_of(time, form), form.sql(time)
     words = f"{time} as a moment."
-    if form.aware or ask.zone == "UTC":
+    if form.aware or zone == "UTC":
         aware = sql if form.aware else f"CAST({sql} AS TIMESTAMPTZ)"
         yield from _derived(Derived(name, "timestamp", words, aware), next(numbers))
         return
@@ -133,10 +157,10 @@ def _moment(look: Look, numbers: Iterator[int]) -> Iterator[str]:
         yield from _hidden(f"{time}_rest", f"CAST(microsecond({sql}) AS BIGINT)")
     minute = name if form.dates else f"{time}_minute"
     parts = ", ".join(f"{part}: {time}_{part}" for part in ("year", "month", "day", "clock"))
-    rule = f"op: local_time, {parts}, zone: {ask.zone}, ambiguous: first, missing: forward"
+    rule = f"op: local_time, {parts}, zone: {zone}, ambiguous: first, missing: forward"
     yield f"      - name: {minute}"
     yield "        logicalType: timestamp"
-    yield f"        description: {_text(words)}"
+    yield f"        description: {flow(words)}"
     yield "        customProperties:"
     own = f"fieldId, value: {next(numbers)}" if form.dates else "hidden, value: true"
     yield f"          - {{property: {own}}}"
@@ -150,7 +174,7 @@ def _hidden(name: str, sql: str) -> Iterator[str]:
     yield f"      - name: {name}"
     yield "        logicalType: integer"
     yield "        description: A part of the time on the wall clock."
-    yield f"        transformLogic: {_text(sql)}"
+    yield f"        transformLogic: {flow(sql)}"
     yield "        customProperties:"
     yield "          - {property: hidden, value: true}"
 
@@ -158,19 +182,9 @@ def _hidden(name: str, sql: str) -> Iterator[str]:
 def _derived(column: Derived, number: int) -> Iterator[str]:
     yield f"      - name: {column.name}"
     yield f"        logicalType: {column.type}"
-    yield f"        description: {_text(column.words)}"
-    yield f"        transformLogic: {_text(column.sql)}"
+    yield f"        description: {flow(column.words)}"
+    yield f"        transformLogic: {flow(column.sql)}"
     yield "        customProperties:"
     yield f"          - {{property: fieldId, value: {number}}}"
     if column.max_abs is not None:
         yield f"          - {{property: maxAbs, value: {column.max_abs}}}"
-
-
-def _text(text: str) -> str:
-    """A YAML scalar: as it is where that is safe, else quoted as JSON, which YAML reads."""
-    plain = all(c.isalnum() or c in " _.-()" for c in text) and text[:1].isalpha()
-    return text if plain else json.dumps(text, ensure_ascii=False)
-
-
-def _list(texts: Iterable[str]) -> str:
-    return json.dumps(list(texts), ensure_ascii=False)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Literal
 
 import duckdb
+import pyarrow as pa
 
 from headrace.contracts.model import RESERVED, LogicalType
 from headrace.errors import DeclarationError
@@ -79,9 +80,7 @@ def look(ask: Ask) -> Look:
     payload = ask.data.read_bytes()
     rows = _rows(ask, payload)
     form = time_form(rows.table[_header(rows, ask.time, "--time")], ask)
-    with duckdb.connect() as db:
-        db.register("given", rows.table)
-        columns = _named([_column(db, header) for header in rows.columns])
+    columns = typed_columns(rows.table)
     by_header = {column.header: column for column in columns}
     time = replace(by_header[ask.time], type=form.type, scale=None, max_abs=None, null_tokens=())
     columns = tuple(time if column.header == ask.time else column for column in columns)
@@ -94,6 +93,13 @@ def look(ask: Ask) -> Look:
     check_key(rows.table, ask)
     target = chosen([ask.target], "--target")[0] if ask.target else None
     return Look(ask, payload, columns, rows.table.num_rows, time, form, key, entity, target)
+
+
+def typed_columns(table: pa.Table) -> tuple[Column, ...]:
+    """The columns of a table of strings as a contract would type them, under names it accepts."""
+    with duckdb.connect() as db:
+        db.register("given", table)
+        return _named([_column(db, header) for header in table.column_names])
 
 
 def _rows(ask: Ask, payload: bytes) -> RawRows:
