@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "src" / "headrace"
 # A room may use the rooms before it, never one after it.
 ORDER = [
-    "errors files clock engine sql progress home zones plots",
+    "errors files clock engine sql progress home zones plots links",
     "sources",
     "contracts",
     "gates",
@@ -25,6 +25,7 @@ ORDER = [
     "serving",
     "online",
     "lineage",
+    "alerts",
     "pipeline",
     "dagster",
     "scaffold",
@@ -45,6 +46,7 @@ HEAVY = (
     "uvicorn",
     "prometheus_client",
     "orjson",
+    "apprise",
 )
 # These are nothing but their library, and are themselves imported where a table is touched.
 BEHIND_A_DOOR = {"lake/fileio.py", "lake/iceberg.py"}

@@ -52,6 +52,11 @@ class Home:
         return self.root / "ledger.sqlite"
 
     @property
+    def alerts(self) -> Path:
+        """SQLite: what was alerted, to whom it was sent, who has seen it."""
+        return self.root / "alerts.sqlite"
+
+    @property
     def landing(self) -> Path:
         """Delivered bytes as they came, by content hash."""
         return self.root / "landing"

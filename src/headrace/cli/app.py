@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from headrace.cli import (
+    alerts,
     contracts,
     datasets,
     features,
@@ -60,6 +61,7 @@ app.command("serve")(serve.serve)
 app.add_typer(features.app, name="features")
 app.add_typer(contracts.app, name="contract")
 app.add_typer(gates.app, name="gate")
+app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")
 app.add_typer(online.app, name="online")
 app.add_typer(datasets.app, name="dataset")

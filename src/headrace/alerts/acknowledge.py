@@ -1,0 +1,56 @@
+"""Somebody is on it: on the record, if the policy allows it, and no more messages until it ends."""
+
+from headrace.alerts.model import Alert
+from headrace.alerts.store import AlertStore
+from headrace.clock import now_us
+from headrace.errors import RefusedError
+from headrace.gates.policy import Policy, load_policy
+from headrace.home import Home
+from headrace.lake.actions import Action, record
+from headrace.lake.ledger import Ledger
+
+DEFAULT_REASON = "seen, working on it"
+
+
+def acknowledge(
+    home: Home,
+    start: str,
+    *,
+    principal: str,
+    reason: str = DEFAULT_REASON,
+    policy: Policy | None = None,
+) -> Alert:
+    """Acknowledge the alert whose id starts so; the first to do it stays the one.
+
+    Raises:
+        DeclarationError: there is no such alert, or more than one.
+        RefusedError: the policy does not allow it; that is on the record.
+    """
+    policy = policy or load_policy()
+    with AlertStore(home) as store, Ledger(home) as ledger:
+        alert = store.find(start)
+        given = alert.condition
+        action = Action(
+            principal=principal,
+            action="ack",
+            table=given.table,
+            reason=reason,
+            batch_id=given.batch_id if given.has_batch else "",
+            slot=given.slot,
+            note=f"alert {alert.alert_id}",
+        )
+        try:
+            policy.check(principal, "ack", given.table)
+        except RefusedError as refused:
+            record(ledger, _refused(action, refused))
+            raise
+        if alert.acknowledged_at is None and alert.closed_at is None:
+            record(ledger, action)
+            store.acknowledge(alert.alert_id, principal, now_us())
+        return store.find(alert.alert_id)
+
+
+def _refused(action: Action, error: RefusedError) -> Action:
+    from dataclasses import replace
+
+    return replace(action, allowed=False, note=error.what)

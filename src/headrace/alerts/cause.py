@@ -1,0 +1,67 @@
+"""The one cause that a person is told first, from a judgement as the ledger keeps it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.gates import Result
+
+_NAMED = "semantic"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """`key` is stable for the same fault of the same batch; `words` and `reason` are for people."""
+
+    key: str
+    words: str
+    reason: str
+    check: str = ""
+
+
+def named_cause(document: Mapping[str, Any], verdict: str) -> Cause:
+    """Of the findings that gave the verdict the one that explains: a named fault before a check.
+
+    A check that only reports (in shadow) is none. `document` may lack its findings.
+    """
+    if verdict == "PASS":
+        return Cause("pass", "", "")
+    results = [Result.of(one) for one in document.get("results", ())]
+    gravest = [
+        one for one in results if one.verdict.value == verdict and not getattr(one, "shadow", False)
+    ]
+    if not gravest:
+        return Cause(verdict.lower(), "", _violations(document))
+    first = next((one for one in gravest if one.kind == _NAMED), gravest[0])
+    return Cause(_key(first), _words(first), first.reason + _more(len(gravest) - 1), first.id)
+
+
+def _key(result: Result) -> str:
+    if result.kind == _NAMED:
+        return f"{result.type}:{','.join(result.columns)}"
+    return result.id
+
+
+def _words(result: Result) -> str:
+    """Short enough for a title: `unit change in distance`, `check mean_distance`."""
+    if result.status == "error":
+        return f"check {result.id} crashed" if result.type != "crash" else "the gate crashed"
+    if result.kind == _NAMED:
+        return _in(result.type.replace("_", " "), result.columns)
+    if result.kind == "contract":
+        return _in("contract broken", result.columns)
+    return f"check {result.id} failed"
+
+
+def _in(what: str, columns: Sequence[str]) -> str:
+    named = ", ".join(columns[:2]) + (" ..." if len(columns) > 2 else "")
+    return f"{what} in {named}" if named else what
+
+
+def _more(others: int) -> str:
+    return f" (and {others} more)" if others else ""
+
+
+def _violations(document: Mapping[str, Any]) -> str:
+    count = document.get("violation_count", 0)
+    return f"{count} contract violations" if count else "see the report"

@@ -1,0 +1,132 @@
+"""`alerts.yaml` at the project's root: who is told, what stays quiet, and when nobody is paged.
+
+    version: 1
+    routes:
+      flights-data@example.com:              # an owner, as in the contracts
+        - ${FLIGHTS_PAGER}                   # an environment variable that holds the address
+      "*":                                   # every other owner
+        - ${DATA_TEAM_MAIL}
+    quiet: [WARN, QUARANTINE]                # verdicts of which nobody is told
+    mute:
+      - why: the source moves
+        tables: [weather]
+        from: 2026-12-24T18:00:00Z
+        until: 2026-12-27T06:00:00Z
+      - why: a hole in the data can wait for the morning
+        verdicts: [MISSING]
+        daily: 22:00-07:00
+        days: [mon, tue, wed, thu, fri, sat, sun]
+        zone: Europe/Berlin
+
+Addresses hold passwords, so none stands here: only the names of the variables that hold them.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headrace.alerts.model import VERDICTS, Condition
+from headrace.alerts.mutes import Mute, read_mute
+from headrace.contracts.document import Node, read_document
+from headrace.errors import DeclarationError
+from headrace.home import project_root
+
+FILE = "alerts.yaml"
+VERSIONS = (1,)
+QUIET = frozenset({"WARN", "QUARANTINE"})
+ANYBODY = "*"
+_NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@dataclass(frozen=True)
+class Config:
+    """What `alerts.yaml` says. `path` is None where there is no file, and nobody is told.
+
+    Attributes:
+        routes: owner -> names of the environment variables that hold their addresses.
+        quiet: verdicts that are not alerted.
+        mutes: windows in which messages wait.
+    """
+
+    routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    quiet: frozenset[str] = QUIET
+    mutes: tuple[Mute, ...] = ()
+    path: Path | None = None
+
+    def targets(self, owner: str) -> tuple[str, ...]:
+        """Names of the variables with the addresses of an owner, or else of `*`."""
+        return self.routes.get(owner, self.routes.get(ANYBODY, ()))
+
+    def muted_until(self, condition: Condition, now: int) -> int | None:
+        """When the mute that holds now ends; None if none does. Microseconds UTC."""
+        ends = [end for mute in self.mutes if (end := mute.until(condition, now)) is not None]
+        return max(ends, default=None)
+
+
+def address(name: str) -> str:
+    """The address in an environment variable.
+
+    Raises:
+        DeclarationError: it is not set.
+    """
+    found = os.environ.get(name, "").strip()
+    if not found:
+        raise DeclarationError(
+            f"the environment variable {name} is not set",
+            where=str(alerts_path()),
+            fix=f"{name}=mailto://... in the environment, or in .env beside alerts.yaml",
+        )
+    return found
+
+
+def alerts_path() -> Path:
+    """`HEADRACE_ALERTS`, or `alerts.yaml` at the project's root."""
+    return Path(os.environ.get("HEADRACE_ALERTS") or project_root() / FILE).absolute()
+
+
+def load_config(path: Path | None = None) -> Config:
+    """The alerts' configuration in `path` (default: `alerts_path()`); without a file no routes.
+
+    Raises:
+        DeclarationError: unreadable, of an unknown version, with an unknown key, or with an
+            address in place of the name of the variable that holds it.
+    """
+    file = path or alerts_path()
+    if not file.exists():
+        return Config()
+    top = read_document(file).mapping(("version",), ("routes", "quiet", "mute"))
+    top["version"].one_of(VERSIONS)
+    quiet = [one.one_of(VERDICTS) for one in top["quiet"].items()] if "quiet" in top else QUIET
+    mutes = [read_mute(one) for one in top["mute"].items()] if _given(top, "mute") else []
+    return Config(
+        routes=_routes(top["routes"]) if _given(top, "routes") else {},
+        quiet=frozenset(quiet),
+        mutes=tuple(mutes),
+        path=file,
+    )
+
+
+def _given(top: Mapping[str, Node], key: str) -> bool:
+    """A key of which all entries are comments says nothing."""
+    return key in top and top[key].value is not None
+
+
+def _routes(node: Node) -> dict[str, tuple[str, ...]]:
+    owners = list(node.value) if isinstance(node.value, dict) else []
+    return {
+        owner: tuple(_variable(one) for one in entry.items())
+        for owner, entry in node.mapping(owners).items()
+    }
+
+
+def _variable(node: Node) -> str:
+    found = _NAME.fullmatch(node.text().strip())
+    if found is None:
+        # The text is not repeated: it may hold a password.
+        raise node.error(
+            "this is no ${NAME}; addresses hold secrets, and do not stand in a file",
+            fix="put the address into an environment variable, and its name here: ${ALERTS_MAIL}",
+        )
+    return found[1]

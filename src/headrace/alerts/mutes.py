@@ -1,0 +1,117 @@
+"""Windows in which messages wait: between two moments, or at some hours of the day."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from headrace.alerts.model import VERDICTS, Condition
+from headrace.clock import from_us, parse_iso, to_us
+from headrace.contracts.document import Node
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+
+
+@dataclass(frozen=True)
+class Hours:
+    """From `start` to `end` by a wall clock, past midnight if `end` is not later.
+
+    Attributes:
+        days: of the week (0 is Monday) on which it begins.
+    """
+
+    start: time
+    end: time
+    days: frozenset[int]
+    zone: ZoneInfo
+
+    def until(self, now: int) -> int | None:
+        """When the window that holds at `now` ends; None if none does."""
+        local = from_us(now).astimezone(self.zone)
+        for day in (local.date() - timedelta(1), local.date()):
+            begins, ends = self._window(day)
+            if day.weekday() in self.days and begins <= now < ends:
+                return ends
+        return None
+
+    def _window(self, day: date) -> tuple[int, int]:
+        last = day + timedelta(1) if self.end <= self.start else day
+        begins = datetime.combine(day, self.start, self.zone)
+        return to_us(begins), to_us(datetime.combine(last, self.end, self.zone))
+
+
+@dataclass(frozen=True)
+class Mute:
+    """What waits, and when. Empty `tables` or `verdicts` are all of them."""
+
+    why: str
+    tables: frozenset[str] = frozenset()
+    verdicts: frozenset[str] = frozenset()
+    first: int | None = None
+    last: int | None = None
+    hours: Hours | None = None
+
+    def until(self, condition: Condition, now: int) -> int | None:
+        """When the wait for this condition ends, if it has to wait now."""
+        if self.tables and condition.table not in self.tables:
+            return None
+        if self.verdicts and condition.verdict not in self.verdicts:
+            return None
+        if self.first is not None and now < self.first:
+            return None
+        if self.last is not None and now >= self.last:
+            return None
+        ends = self.last if self.hours is None else self.hours.until(now)
+        return ends if self.last is None or ends is None else min(ends, self.last)
+
+
+def read_mute(node: Node) -> Mute:
+    """One entry of `mute`: `from` with `until`, or `daily`; never without an end."""
+    entry = node.mapping(("why",), ("tables", "verdicts", "from", "until", "daily", "days", "zone"))
+    if "daily" not in entry and "until" not in entry:
+        raise node.error("this mute has no end", fix="write until: a moment, or daily: 22:00-07:00")
+    tables = entry["tables"].texts() if "tables" in entry else ()
+    verdicts = [one.one_of(VERDICTS) for one in entry["verdicts"].items()] if (
+        "verdicts" in entry
+    ) else ()  # fmt: skip
+    return Mute(
+        why=entry["why"].text(),
+        tables=frozenset(tables),
+        verdicts=frozenset(verdicts),
+        first=_moment(entry["from"]) if "from" in entry else None,
+        last=_moment(entry["until"]) if "until" in entry else None,
+        hours=_hours(entry) if "daily" in entry else None,
+    )
+
+
+def _moment(node: Node) -> int:
+    try:
+        return parse_iso(node.text())
+    except ValueError as error:
+        raise node.error(
+            f"{node.value!r} is no moment", fix="write it as 2026-12-24T18:00:00Z"
+        ) from error
+
+
+def _hours(entry: "dict[str, Node]") -> Hours:
+    found = _HOURS.fullmatch(entry["daily"].text())
+    if found is None:
+        raise entry["daily"].error("these are no hours", fix="write them as 22:00-07:00")
+    first, second, third, fourth = map(int, found.groups())
+    days = [one.one_of(DAYS) for one in entry["days"].items()] if "days" in entry else DAYS
+    return Hours(
+        start=time(first, second),
+        end=time(third, fourth),
+        days=frozenset(map(DAYS.index, days)),
+        zone=_zone(entry["zone"]) if "zone" in entry else ZoneInfo("UTC"),
+    )
+
+
+def _zone(node: Node) -> ZoneInfo:
+    try:
+        return ZoneInfo(node.text())
+    except (ValueError, OSError, KeyError) as error:
+        raise node.error(
+            f"no zone {node.value!r}", fix="write a name such as Europe/Berlin"
+        ) from error

@@ -1,0 +1,274 @@
+"""What was alerted, to whom it was sent, who has seen it: SQLite, safe for many processes.
+
+A message to one target is claimed before it is sent and marked after. A process that is killed in
+between leaves its claim behind, which runs out; then the message is sent again, under the same id.
+So it is sent at least once, and more than once only after such a death: a page that comes twice is
+an annoyance, one that never comes is a night lost. Receivers drop what they have by the id in it.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from headrace.alerts.model import CLOSED, OPENED, Alert, Condition
+from headrace.clock import MINUTE, SECOND
+from headrace.errors import DeclarationError
+from headrace.home import Home
+from headrace.lake.database import open_database, transaction
+
+# A claim outlives any send: notifiers give up after seconds.
+LEASE = 2 * MINUTE
+BACKOFF, LONGEST = 30 * SECOND, 60 * MINUTE
+
+# `state` of a message: waiting until sent, or dropped because it is over or somebody knows.
+MIGRATIONS = (
+    """
+    CREATE TABLE alerts (
+        alert_id TEXT PRIMARY KEY, tbl TEXT NOT NULL, slot TEXT NOT NULL, batch_id TEXT NOT NULL,
+        condition TEXT NOT NULL, opened_at INTEGER NOT NULL, notified_at INTEGER,
+        acknowledged_at INTEGER, acknowledged_by TEXT NOT NULL DEFAULT '',
+        closed_at INTEGER, closed_by TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
+    CREATE INDEX alerts_open ON alerts (tbl, closed_at);
+    CREATE TABLE messages (
+        alert_id TEXT NOT NULL, kind TEXT NOT NULL, target TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'waiting', attempts INTEGER NOT NULL DEFAULT 0,
+        due_at INTEGER NOT NULL, claimed_until INTEGER NOT NULL DEFAULT 0, sent_at INTEGER,
+        error TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (alert_id, kind, target)) WITHOUT ROWID;
+    CREATE INDEX messages_waiting ON messages (state, due_at);
+    CREATE TABLE looked (tbl TEXT PRIMARY KEY, judged_at INTEGER NOT NULL) WITHOUT ROWID
+    """,
+)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message that this process has claimed; `attempts` counts this one."""
+
+    alert: Alert
+    kind: str
+    target: str
+    attempts: int
+
+
+def backoff(attempts: int) -> int:
+    """Microseconds until the next attempt after so many failed: 30 s, 1, 2, 4 min ... one hour."""
+    return int(min(BACKOFF * 2 ** min(attempts - 1, 20), LONGEST))
+
+
+class AlertStore:
+    """The alerts of one home. Close it, or use it as a context manager."""
+
+    def __init__(self, home: Home) -> None:
+        self.path = home.alerts
+        self._connection = open_database(self.path, MIGRATIONS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with transaction(self._connection):
+            yield
+
+    # What happened
+
+    def open(self, condition: Condition, targets: Iterable[str], now: int) -> bool:
+        """Open an alert, with one message a target; False if it was opened before, ever."""
+        done = self._connection.execute(
+            "INSERT OR IGNORE INTO alerts (alert_id, tbl, slot, batch_id, condition, opened_at)"
+            " VALUES (?,?,?,?,?,?)",
+            (
+                condition.alert_id, condition.table, condition.slot, condition.batch_id,
+                json.dumps(asdict(condition)), now,
+            ),
+        )  # fmt: skip
+        if not done.rowcount:
+            return False
+        self._queue(condition.alert_id, OPENED, targets, now)
+        return True
+
+    def close_alert(self, alert_id: str, by: str, now: int) -> None:
+        """It is over. Whoever was told of it is told so; whoever was not, hears nothing at all.
+
+        An opening message that a killed process may have sent counts as told.
+        """
+        done = self._connection.execute(
+            "UPDATE alerts SET closed_at = ?, closed_by = ? WHERE alert_id = ?"
+            " AND closed_at IS NULL",
+            (now, by, alert_id),
+        )
+        if not done.rowcount:
+            return
+        told = self._connection.execute(
+            "SELECT target FROM messages WHERE alert_id = ? AND kind = ?"
+            " AND (state = 'sent' OR claimed_until > 0)",
+            (alert_id, OPENED),
+        ).fetchall()
+        self._drop(alert_id)
+        self._queue(alert_id, CLOSED, [target for (target,) in told], now)
+
+    def acknowledge(self, alert_id: str, by: str, now: int) -> bool:
+        """Somebody is on it; what was not sent yet will not be. False if somebody was before."""
+        done = self._connection.execute(
+            "UPDATE alerts SET acknowledged_at = ?, acknowledged_by = ? WHERE alert_id = ?"
+            " AND acknowledged_at IS NULL",
+            (now, by, alert_id),
+        )
+        if done.rowcount:
+            self._drop(alert_id)
+        return bool(done.rowcount)
+
+    def _queue(self, alert_id: str, kind: str, targets: Iterable[str], now: int) -> None:
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO messages (alert_id, kind, target, due_at) VALUES (?,?,?,?)",
+            [(alert_id, kind, target, now) for target in dict.fromkeys(targets)],
+        )
+
+    def _drop(self, alert_id: str) -> None:
+        self._connection.execute(
+            "UPDATE messages SET state = 'dropped', claimed_until = 0"
+            " WHERE alert_id = ? AND kind = ? AND state = 'waiting'",
+            (alert_id, OPENED),
+        )
+
+    # Sending
+
+    def due_targets(self, now: int) -> list[str]:
+        """Targets with something to send now."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT target FROM messages WHERE state = 'waiting' AND due_at <= ?"
+            " AND claimed_until <= ? ORDER BY target",
+            (now, now),
+        )
+        return [target for (target,) in rows]
+
+    def claim(self, target: str, now: int) -> list[Message]:
+        """Everything due for a target, which no other process will send while the claim lasts."""
+        with transaction(self._connection):
+            rows = self._connection.execute(
+                "UPDATE messages SET claimed_until = ?, attempts = attempts + 1"
+                " WHERE target = ? AND state = 'waiting' AND due_at <= ? AND claimed_until <= ?"
+                " RETURNING alert_id, kind, attempts",
+                (now + LEASE, target, now, now),
+            ).fetchall()
+            found = {alert.alert_id: alert for alert in self.alerts([row[0] for row in rows])}
+        claimed = [Message(found[key], kind, target, tries) for key, kind, tries in rows]
+        return sorted(claimed, key=lambda one: (one.alert.opened_at, one.alert.alert_id, one.kind))
+
+    def sent(self, messages: Iterable[Message], now: int) -> None:
+        """Also if it was dropped meanwhile: it is out."""
+        with transaction(self._connection):
+            for one in messages:
+                key = (one.alert.alert_id, one.kind, one.target)
+                self._connection.execute(
+                    "UPDATE messages SET state = 'sent', sent_at = ?, claimed_until = 0, error = ''"
+                    " WHERE alert_id = ? AND kind = ? AND target = ?",
+                    (now, *key),
+                )
+                if one.kind == OPENED:
+                    self._connection.execute(
+                        "UPDATE alerts SET notified_at = coalesce(notified_at, ?)"
+                        " WHERE alert_id = ?",
+                        (now, one.alert.alert_id),
+                    )
+
+    def postpone(self, messages: Iterable[Message], until: int, error: str = "") -> None:
+        """Not sent, for certain: another attempt from `until`; a wait without error counts none."""
+        with transaction(self._connection):
+            for one in messages:
+                self._connection.execute(
+                    "UPDATE messages SET claimed_until = 0, due_at = ?, error = ?, attempts = ?"
+                    " WHERE alert_id = ? AND kind = ? AND target = ? AND state = 'waiting'",
+                    (
+                        until, error, one.attempts if error else one.attempts - 1,
+                        one.alert.alert_id, one.kind, one.target,
+                    ),
+                )  # fmt: skip
+
+    # What is known
+
+    def looked(self, table: str) -> int | None:
+        """Until when the table's verdicts were looked at; None if never."""
+        row = self._connection.execute(
+            "SELECT judged_at FROM looked WHERE tbl = ?", (table,)
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def mark_looked(self, table: str, judged_at: int) -> None:
+        self._connection.execute(
+            "INSERT INTO looked VALUES (?,?) ON CONFLICT (tbl) DO UPDATE"
+            " SET judged_at = max(judged_at, excluded.judged_at)",
+            (table, judged_at),
+        )
+
+    def alerts(self, ids: Sequence[str] | None = None) -> list[Alert]:
+        """All of them, or those of these ids, in the order in which they were opened."""
+        if ids is None:
+            return self._alerts("1")
+        return self._alerts("alert_id IN (SELECT value FROM json_each(?))", json.dumps(list(ids)))
+
+    def open_alerts(self, table: str | None = None) -> list[Alert]:
+        """Those that are not over, of one table or of all."""
+        return self._alerts("closed_at IS NULL AND tbl = coalesce(?, tbl)", table)
+
+    def find(self, start: str) -> Alert:
+        """The alert whose id starts so.
+
+        Raises:
+            DeclarationError: there is none, or more than one.
+        """
+        found = [alert for alert in self.alerts() if alert.alert_id.startswith(start)]
+        if not start or len(found) != 1:
+            raise DeclarationError(
+                f"{len(found) if start else 'no'} alerts have an id that starts with {start!r}",
+                where=str(self.path),
+                fix="see headrace alert ls --all",
+            )
+        return found[0]
+
+    def _alerts(self, where: str, *values: object) -> list[Alert]:
+        found = f"(SELECT alert_id FROM alerts WHERE {where})"  # noqa: S608 - from this module
+        counts = self._counts(found, values)
+        rows = self._connection.execute(
+            "SELECT alert_id, condition, opened_at, notified_at, acknowledged_at, acknowledged_by,"  # noqa: S608
+            f" closed_at, closed_by FROM alerts WHERE alert_id IN {found}"
+            " ORDER BY opened_at, alert_id",
+            values,
+        )
+        return [_alert(row, *counts.get(row[0], ({}, ""))) for row in rows]
+
+    def _counts(
+        self, found: str, values: Sequence[object]
+    ) -> dict[str, tuple[dict[str, int], str]]:
+        """How many messages of each alert are in which state, and an error of one of them."""
+        counts: dict[str, tuple[dict[str, int], str]] = {}
+        for alert_id, state, number, error in self._connection.execute(
+            "SELECT alert_id, state, count(*), max(error) FROM messages"  # noqa: S608
+            f" WHERE alert_id IN {found} GROUP BY alert_id, state",
+            values,
+        ):
+            states, before = counts.get(alert_id, ({}, ""))
+            counts[alert_id] = ({**states, state: number}, error or before)
+        return counts
+
+
+def _alert(row: Sequence[Any], messages: Mapping[str, int], error: str) -> Alert:
+    alert_id, condition, opened, notified, acknowledged, by, closed, why = row
+    given = json.loads(condition)
+    given["consumers"] = tuple(given["consumers"])
+    return Alert(
+        alert_id, Condition(**given), opened, notified, acknowledged, by, closed, why,
+        messages, error,
+    )  # fmt: skip

@@ -1,0 +1,116 @@
+"""One look: what is new, what is over, what is to be sent. Any process may look, at any time."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.alerts import find
+from headrace.alerts.config import Config, load_config
+from headrace.alerts.deliver import deliver
+from headrace.alerts.model import Condition
+from headrace.alerts.notifier import Notify, notify
+from headrace.alerts.store import AlertStore
+from headrace.clock import DAY, now_us
+from headrace.errors import HeadraceError
+from headrace.home import Home
+from headrace.lake.ledger import Ledger
+from headrace.lake.slots import SlotResult
+from headrace.lake.table import Table
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Looked:
+    """What a look changed: ids of alerts, the number of messages, failures by target."""
+
+    opened: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    sent: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        told = f"{len(self.opened)} opened, {len(self.closed)} closed, {self.sent} messages sent"
+        return told + "".join(f"; {target}: {why}" for target, why in self.failed.items())
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "opened": self.opened,
+            "closed": self.closed,
+            "sent": self.sent,
+            "failed": self.failed,
+        }
+
+
+def look(
+    home: Home,
+    tables: Sequence[Table],
+    *,
+    config: Config | None = None,
+    clock: Callable[[], int] = now_us,
+    send: Notify = notify,
+) -> Looked:
+    """Open, close and send, for these tables. Without `alerts.yaml` nothing is touched.
+
+    Raises:
+        DeclarationError: `alerts.yaml` cannot be read.
+    """
+    config = config or load_config()
+    done = Looked()
+    if config.path is None:
+        return done
+    with AlertStore(home) as store:
+        with Ledger(home) as ledger:
+            for table in tables:
+                _look_at(ledger, store, table, config, clock(), done=done)
+        sent = deliver(store, config, clock, send)
+    done.sent, done.failed = sent.messages, sent.failed or {}
+    return done
+
+
+def note(home: Home, table: Table, results: Iterable[SlotResult]) -> None:
+    """Sources that a run could not read: only the run knows of them."""
+    config = load_config()
+    failed = [result for result in results if result.state == "failed"]
+    if config.path is None or not failed:
+        return
+    found = [find.unreadable(table, one.slot, "; ".join(one.reasons)) for one in failed]
+    with AlertStore(home) as store, store.transaction():
+        _open(store, found, config, now_us(), Looked())
+
+
+def look_quietly(home: Home, tables: Sequence[Table]) -> Looked:
+    """`look`, for the end of a run: a notifier's trouble is logged and never fails the run."""
+    try:
+        return look(home, tables)
+    except HeadraceError as error:
+        log.warning("alerts: %s", error)
+        return Looked(failed={"alerts.yaml": error.what})
+
+
+def _look_at(
+    ledger: Ledger, store: AlertStore, table: Table, config: Config, now: int, *, done: Looked
+) -> None:
+    since = store.looked(table.name)
+    newest = find.judged_since(ledger, table)
+    found = [*find.held_back(ledger, table), *find.missing(ledger, table, now)]
+    found += find.passed_with_marks(ledger, table, now - DAY if since is None else since)
+    with store.transaction():
+        # First what is over: a batch that was judged anew changes its cause.
+        for alert in store.open_alerts(table.name):
+            if why := find.over(ledger, table, alert):
+                store.close_alert(alert.alert_id, why, now)
+                done.closed.append(alert.alert_id)
+        _open(store, found, config, now, done)
+        store.mark_looked(table.name, newest)
+
+
+def _open(
+    store: AlertStore, found: Iterable[Condition], config: Config, now: int, done: Looked
+) -> None:
+    for condition in found:
+        if condition.verdict in config.quiet:
+            continue
+        if store.open(condition, config.targets(condition.owner), now):
+            done.opened.append(condition.alert_id)

@@ -1,0 +1,82 @@
+"""Addresses of pages in Dagster, for those who may not import Dagster: reports and alerts.
+
+The forms are Dagster's own. Its launchpad takes a run's configuration from the address, opens with
+it, and waits for a person to launch.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
+
+HOST, PORT = "127.0.0.1", 3000
+# What on-call may do from a browser; each is a job of every code location.
+ACTIONS = ("release", "quarantine", "reject", "rerun", "mute", "recall", "ack")
+
+
+def dagster_url() -> str:
+    """Where Dagster answers; `HEADRACE_DAGSTER_URL` says it where people reach it."""
+    return (os.environ.get("HEADRACE_DAGSTER_URL") or f"http://{HOST}:{PORT}").rstrip("/")
+
+
+def asset_url(table: str, slot: str = "", base: str | None = None) -> str:
+    """The page of a table; of one day of it, if `slot` is a day."""
+    page = f"{base or dagster_url()}/assets/tables/{quote(table, safe='')}"
+    if slot[:1].isdigit():
+        return f"{page}?{urlencode({'view': 'partitions', 'partition': slot})}"
+    return f"{page}?view=checks&checkDetail=gate"
+
+
+def job_name(action: str) -> str:
+    """What the job of an action is called: as the command, `headrace gate release`."""
+    return f"gate_{action}"
+
+
+def op_name(action: str) -> str:
+    return f"{job_name(action)}__do"
+
+
+def action_config(action: str, given: Mapping[str, object]) -> dict[str, object]:
+    """A run's configuration for the job of an action."""
+    return {"ops": {op_name(action): {"config": dict(given)}}}
+
+
+def action_url(
+    base: str | None,
+    action: str,
+    table: str,
+    batch: str,
+    *,
+    location: str,
+    slot: str = "",
+    principal: str = "",
+    **more: object,
+) -> str:
+    """The launchpad of an action, filled in for one batch; the reason is left to be typed.
+
+    Args:
+        base: where Dagster answers; `dagster_url()` if None.
+        action: one of `ACTIONS`.
+        table: whose batch it is.
+        batch: its id; "" for an action on the whole table.
+        location: the code location, which is called as the pipeline.
+        slot: for people; the batch decides.
+        principal: who will act, if it is known.
+        more: other fields of the job's configuration.
+    """
+    given = {"table": table, "slot": slot, "batch": batch, **more}
+    config = action_config(action, {**given, "principal": principal, "reason": ""})
+    # JSON is YAML; spelled in lines it is what a person would write.
+    text = "\n".join(_lines(config))
+    page = f"{base or dagster_url()}/locations/{quote(location, safe='')}/jobs/{job_name(action)}"
+    return f"{page}/playground/setup?{urlencode({'config': text}, quote_via=quote)}"
+
+
+def _lines(value: Mapping[str, object], depth: int = 0) -> list[str]:
+    lines: list[str] = []
+    for key, inner in value.items():
+        if isinstance(inner, Mapping) and inner:
+            lines += [f"{'  ' * depth}{key}:", *_lines(inner, depth + 1)]
+        else:
+            lines.append(f"{'  ' * depth}{key}: {json.dumps(inner)}")
+    return lines
