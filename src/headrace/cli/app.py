@@ -14,6 +14,7 @@ from headrace.cli import (
     online,
     runs,
     serve,
+    sources,
     status,
     stream,
 )
@@ -59,6 +60,7 @@ app.command("status")(status.status)
 app.command("ui")(runs.ui)
 app.command("serve")(serve.serve)
 app.add_typer(features.app, name="features")
+app.add_typer(sources.app, name="source")
 app.add_typer(contracts.app, name="contract")
 app.add_typer(gates.app, name="gate")
 app.add_typer(alerts.app, name="alert")

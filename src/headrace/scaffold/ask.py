@@ -29,6 +29,7 @@ class Ask:
         table: name of the table; the file's if None.
         kind: event, state or planned, as in the contract.
         snapshot: the file is the whole table, not deliveries day by day.
+        partial: the file is a sample of more rows, so that its counts say nothing.
     """
 
     data: Path
@@ -42,6 +43,7 @@ class Ask:
     table: str | None = None
     kind: str = "event"
     snapshot: bool = False
+    partial: bool = False
 
     def __post_init__(self) -> None:
         if not self.data.is_file():

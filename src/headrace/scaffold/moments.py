@@ -1,13 +1,13 @@
 """How a column of text says when: found by trying, refused where two readings are possible."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import duckdb
 import pyarrow as pa
 
 from headrace.contracts.model import LogicalType
 from headrace.errors import DeclarationError
-from headrace.scaffold.ask import Ask
 from headrace.sql import ident, literal
 
 # A few unreadable times are rows for the quarantine; more means that the reading is wrong.
@@ -20,6 +20,16 @@ _FORMATS = (
     "%b %d %Y", "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y",
 )  # fmt: skip
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+
+
+class Timed(Protocol):
+    """A column of times, and how it reads where that was said."""
+
+    @property
+    def time(self) -> str: ...
+
+    @property
+    def time_format(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class TimeForm:
         return _over(self.expression or "{}", ident(column))
 
 
-def time_form(texts: pa.ChunkedArray, ask: Ask) -> TimeForm:
+def time_form(texts: pa.ChunkedArray, ask: Timed) -> TimeForm:
     """The one reading of `texts` (strings) that fits.
 
     Raises:
@@ -56,7 +66,7 @@ def time_form(texts: pa.ChunkedArray, ask: Ask) -> TimeForm:
         return _by_format(db, ask)
 
 
-def _stated(db: duckdb.DuckDBPyConnection, ask: Ask, time_format: str) -> TimeForm:
+def _stated(db: duckdb.DuckDBPyConnection, ask: Timed, time_format: str) -> TimeForm:
     expression = f"try_strptime({{}}, {literal(time_format)})"
     if not _reads(db, expression):
         raise _unreadable(db, ask, f"{time_format!r} does not read it")
@@ -91,7 +101,7 @@ def _epoch(db: duckdb.DuckDBPyConnection) -> TimeForm | None:
     return None
 
 
-def _by_format(db: duckdb.DuckDBPyConnection, ask: Ask) -> TimeForm:
+def _by_format(db: duckdb.DuckDBPyConnection, ask: Timed) -> TimeForm:
     formats = [form + clock for form in _FORMATS for clock in _CLOCKS]
     expressions = {form: f"try_strptime({{}}, {literal(form)})" for form in formats}
     fitting = {form: sql for form, sql in expressions.items() if _reads(db, sql)}
@@ -106,7 +116,7 @@ def _by_format(db: duckdb.DuckDBPyConnection, ask: Ask) -> TimeForm:
     return TimeForm("string", expression, aware=False, dates=_midnights(db, expression))
 
 
-def _unreadable(db: duckdb.DuckDBPyConnection, ask: Ask, why: str) -> DeclarationError:
+def _unreadable(db: duckdb.DuckDBPyConnection, ask: Timed, why: str) -> DeclarationError:
     samples = [str(text) for (text,) in db.execute("SELECT x FROM given LIMIT 3").fetchall()]
     return DeclarationError(
         f"cannot tell when a row of {ask.time!r} is: {why}",

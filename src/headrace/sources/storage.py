@@ -1,0 +1,174 @@
+"""Files wherever they lie: a local path or `s3://bucket/key`; read, never written.
+
+Credentials of an object store come from where its own tools look (AWS_ACCESS_KEY_ID, profiles,
+roles); `AWS_ENDPOINT_URL` points at a store that is not Amazon's.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import SourceError
+
+S3 = "s3://"
+UNFINISHED = (".part", ".tmp")
+_WILD = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file as its store lists it: `modified` is int64 microseconds UTC."""
+
+    uri: str
+    size: int
+    modified: int
+
+    @property
+    def name(self) -> str:
+        return self.uri.rsplit("/", 1)[-1]
+
+
+def listed(address: str, *, hidden: bool = False) -> list[Stored]:
+    """The files of a file, folder or glob (`*`, `?`, `**`), in order of their names.
+
+    Names that start with `.` or `_`, or end in .part or .tmp, are no data; `hidden` shows them.
+
+    Raises:
+        SourceError: there is nothing of that name, or the store refuses.
+    """
+    import pyarrow.fs as pafs
+
+    prefix, path = _split(address)
+    with explained(address):
+        store = filesystem(prefix)
+        wild = _WILD.search(path)
+        base = path[: wild.start()].rpartition("/")[0] if wild else path.rstrip("/")
+        info = store.get_file_info(base or "/")
+        if info.type == pafs.FileType.NotFound:
+            raise _nothing(address, base)
+        if info.type == pafs.FileType.File:
+            return [_stored(prefix, info)]
+        deep = wild is None or "/" in path[wild.start() :]
+        found = store.get_file_info(pafs.FileSelector(base, recursive=deep))
+    pattern = _pattern(path) if wild else None
+    files = [
+        _stored(prefix, one)
+        for one in found
+        if one.type == pafs.FileType.File and (pattern is None or pattern.fullmatch(one.path))
+    ]
+    return sorted((f for f in files if hidden or is_data(f.name)), key=lambda f: f.uri)
+
+
+def is_data(name: str) -> bool:
+    return not name.startswith((".", "_")) and not name.endswith(UNFINISHED)
+
+
+def stat(uri: str) -> Stored | None:
+    """The file now; None if it is not there."""
+    import pyarrow.fs as pafs
+
+    prefix, path = _split(uri)
+    with explained(uri):
+        info = filesystem(prefix).get_file_info(path)
+    return _stored(prefix, info) if info.type == pafs.FileType.File else None
+
+
+@contextmanager
+def opened(uri: str) -> Iterator[Any]:
+    """The file as a seekable `pyarrow.NativeFile`."""
+    prefix, path = _split(uri)
+    with explained(uri):
+        handle = filesystem(prefix).open_input_file(path)
+    with handle:
+        yield handle
+
+
+def head(uri: str, most: int) -> bytes:
+    """The first `most` bytes, or all there are."""
+    with opened(uri) as handle, explained(uri):
+        data: bytes = handle.read(most)
+        return data
+
+
+@lru_cache(maxsize=8)
+def filesystem(prefix: str) -> Any:  # noqa: ANN401 - pyarrow has no types
+    """The store of addresses with this prefix: `s3://`, or "" for local files."""
+    import pyarrow.fs as pafs
+
+    if prefix != S3:
+        return pafs.LocalFileSystem()
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return pafs.S3FileSystem(
+        endpoint_override=endpoint,
+        region=region or ("us-east-1" if endpoint else None),
+        connect_timeout=5,
+        request_timeout=60,
+        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=3),
+    )
+
+
+@contextmanager
+def explained(address: str) -> Iterator[None]:
+    """What a store says, as an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        text = str(error)
+        raise SourceError(
+            f"cannot read {address}: {_short(text)}", where=address, fix=_advice(text)
+        ) from error
+
+
+_ADVICE = (
+    ("ACCESS_DENIED", "ask for the right to list and read it: s3:ListBucket, s3:GetObject"),
+    ("InvalidAccessKeyId", "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+    ("SignatureDoesNotMatch", "check AWS_SECRET_ACCESS_KEY"),
+    ("NO_SUCH_BUCKET", "check the bucket's name, the region and AWS_ENDPOINT_URL"),
+    ("NETWORK_CONNECTION", "check that the store runs, and AWS_ENDPOINT_URL"),
+    ("Permission denied", "ask for the right to read it"),
+)
+
+
+def _advice(text: str) -> str:
+    found = (fix for part, fix in _ADVICE if part.lower() in text.lower())
+    return next(found, "check that it is still there and may be read")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 300 else text[:300] + "…"
+
+
+def _nothing(address: str, base: str) -> SourceError:
+    local = not address.startswith(S3)
+    parent = Path(base).parent
+    near = sorted(p.name for p in parent.iterdir())[:8] if local and parent.is_dir() else []
+    there = f"there is {', '.join(near)} in {parent}" if near else "check the address"
+    return SourceError(f"there is nothing at {address}", where=address, fix=there)
+
+
+def _split(address: str) -> tuple[str, str]:
+    if address.startswith(S3):
+        return S3, address.removeprefix(S3)
+    return "", str(Path(address.removeprefix("file://")).expanduser().absolute())
+
+
+def _stored(prefix: str, info: Any) -> Stored:  # noqa: ANN401
+    return Stored(prefix + info.path, int(info.size), int(info.mtime_ns or 0) // 1000)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """A glob over whole paths: `*` stays within a folder, `**` does not."""
+    parts = re.split(r"(\*\*/?|\*|\?|\[[^\]]*\])", path)
+    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile(
+        "".join(
+            meaning.get(part) or (part if part.startswith("[") else re.escape(part))
+            for part in parts
+        )
+    )

@@ -1,0 +1,44 @@
+"""Typed columns as the texts that a contract reads: exact, and the same from every file."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def as_texts(table: pa.Table) -> tuple[pa.Table, dict[str, str]]:
+    """Every column that can be text as strings, and {column: why} of those that cannot.
+
+    Moments with a zone end in Z, those without keep their wall clock and have none. Floats are the
+    shortest text that reads back the same.
+    """
+    columns: dict[str, pa.ChunkedArray] = {}
+    left: dict[str, str] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            columns[name] = text_of(column)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            left[name] = f"{column.type}: {str(error).splitlines()[0][:120]}"
+    return pa.table(columns), left
+
+
+def text_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Raises pa.ArrowInvalid, pa.ArrowNotImplementedError or pa.ArrowTypeError for what is no text.
+
+    Nested values, and bytes that are not UTF-8.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return text_of(column.cast(kind.value_type))
+    if pa.types.is_timestamp(kind):
+        return _moments(column)
+    if pa.types.is_nested(kind):
+        raise pa.ArrowNotImplementedError("nested values have no column of their own")
+    if pa.types.is_null(kind):
+        return pa.chunked_array([pa.nulls(len(column), pa.string())])
+    return column.cast(pa.string())
+
+
+def _moments(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if column.type.tz is None:
+        return pc.strftime(column, format="%Y-%m-%d %H:%M:%S")
+    utc = column.cast(pa.timestamp(column.type.unit, "UTC"))
+    return pc.strftime(utc, format="%Y-%m-%dT%H:%M:%SZ")
