@@ -31,6 +31,10 @@ class StateError(HeadraceError):
     """Stored state is missing, damaged, or written by a newer Headrace."""
 
 
+class TaintedError(HeadraceError):
+    """A release or a model holds a batch that was recalled; it opens with an explicit override."""
+
+
 class RefusedError(HeadraceError):
     """An action that this principal may not do, or that the batch's state does not admit.
 

@@ -3,8 +3,10 @@
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
-from headrace.cli.output import emit_json, explained, grid, out
+from headrace.cli.output import emit_json, explained, grid, marked, out, tell_taints
+from headrace.clock import iso
 
 app = typer.Typer(no_args_is_help=True, help="Immutable dataset releases: name@version.")
 
@@ -14,7 +16,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 @app.command("ls")
 @explained
 def ls(*, as_json: Json = False) -> None:
-    """List all releases, oldest first."""
+    """List all releases, oldest first, and what taints them.
+
+    A release that holds a batch which was recalled refuses to open, unless the caller gives a
+    reason: `headrace.open(ref, allow_tainted="why")`, which is recorded.
+    """
     from headrace.home import Home
     from headrace.pipeline.report import release_rows
 
@@ -27,7 +33,7 @@ def ls(*, as_json: Json = False) -> None:
         ["release", "rows#", "content hash", "change", "made"],
         [
             [
-                row["ref"],
+                marked(row),
                 row["rows"],
                 str(row["content_hash"])[:16],
                 row["change"],
@@ -36,6 +42,7 @@ def ls(*, as_json: Json = False) -> None:
             for row in rows
         ],
     )
+    tell_taints(rows)
     if not rows:
         out.print("nothing released yet: headrace run")
 
@@ -49,14 +56,25 @@ def show(
     *,
     as_json: Json = False,
 ) -> None:
-    """Show what a release is made of: splits, inputs, and rows left out with their reasons."""
-    import headrace
+    """Show what a release is made of: splits, inputs, and rows left out with their reasons.
 
-    manifest = headrace.open(ref).manifest
+    Of a tainted one, too: who recalled which batch, and who opened it nevertheless. With --json it
+    is the manifest, which never changes; `headrace dataset ls --json` says what taints it.
+    """
+    from headrace.datasets.store import Store
+    from headrace.datasets.taint import opened_path, openings, taints
+
+    store = Store.find()
+    manifest = store.manifest(*store.resolve(ref))
     if as_json:
         emit_json(manifest.to_json())
         return
     out.print(f"[bold]{manifest.ref}[/] {manifest.description}", highlight=False)
+    for one in taints(store, manifest):
+        out.print(Text(f"TAINTED by {one}", "bold red"), soft_wrap=True)
+    for line in openings(opened_path(store, manifest)):
+        told = f"opened nevertheless by {line['principal']} at {iso(line['at'])}: {line['reason']}"
+        out.print(Text(told, "red"), soft_wrap=True)
     out.print(f"content hash {manifest.content_hash}", highlight=False)
     out.print(f"manifest     {manifest.id}", highlight=False)
     grid(

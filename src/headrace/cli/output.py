@@ -2,10 +2,10 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -46,6 +46,19 @@ STYLES = {
 
 def verdict(name: str) -> Text:
     return Text(name, STYLES.get(name, ""))
+
+
+def marked(row: Mapping[str, Any]) -> Text:
+    """The `ref` of a release or a model, and whether it is tainted."""
+    taint = (" TAINTED", "bold red") if row["tainted"] else ""
+    return Text.assemble(str(row["ref"]), taint)
+
+
+def tell_taints(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Why each of these is tainted, a line each."""
+    for row in rows:
+        for why in row["tainted"]:
+            out.print(Text(f"{row['ref']} is tainted by {why}", "red"), soft_wrap=True)
 
 
 def emit_json(value: object) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from headrace.cli.output import emit_json, explained, grid, out, verdict
+from headrace.cli.output import emit_json, explained, grid, marked, out, tell_taints, verdict
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
@@ -50,7 +50,7 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
             ["release", "rows#", "content hash", "made"],
             [
                 [
-                    one["ref"],
+                    marked(one),
                     one["rows"],
                     str(one["content_hash"])[:16],
                     str(one["created_at"])[:19],
@@ -61,10 +61,17 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
     if found["models"]:
         grid(
             "models",
-            ["model", "trained on", "champion", "log loss#", "AUC#", "against the baseline"],
+            [
+                "model",
+                "trained on",
+                "champion",
+                "log loss#",
+                "AUC#",
+                "against the baseline",
+            ],
             [
                 [
-                    one["ref"],
+                    marked(one),
                     one["dataset"],
                     one["champion"],
                     (one["test"]["model"] or {}).get("log_loss"),
@@ -74,6 +81,7 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
                 for one in found["models"]
             ],
         )
+    tell_taints([*found["releases"], *found["models"]])
     if not found["releases"]:
         out.print("nothing released yet: headrace run")
 

@@ -6,10 +6,11 @@ What makes releases loads when it is used: who only opens one pays for pyarrow a
 from typing import TYPE_CHECKING
 
 from headrace.datasets.content_hash import ContentSum, content_hash, content_sum, row_sum
+from headrace.datasets.listing import list_releases
 from headrace.datasets.manifest import InputTable, Manifest
 from headrace.datasets.reader import Dataset, open_release
 from headrace.datasets.reader import open_release as open  # noqa: A004 - the word users know
-from headrace.datasets.store import Store, list_releases
+from headrace.datasets.store import Store
 
 if TYPE_CHECKING:
     from headrace.datasets.releases import release

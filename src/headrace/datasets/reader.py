@@ -12,6 +12,14 @@ import pyarrow.parquet as pq
 from headrace.datasets.content_hash import content_sum
 from headrace.datasets.manifest import Manifest, SplitEntry
 from headrace.datasets.store import Store
+from headrace.datasets.taint import (
+    Recall,
+    opened_path,
+    record_opening,
+    refuse_tainted,
+    taints,
+    untainted,
+)
 from headrace.errors import DeclarationError, StateError
 from headrace.sql import ident, literal
 
@@ -35,12 +43,16 @@ class Verification:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A release, or a selection of its splits and columns. Data is read when asked for."""
+    """A release, or a selection of its splits and columns. Data is read when asked for.
+
+    `taints` are the recalled batches it holds: empty, unless it was opened nevertheless.
+    """
 
     store: Store
     manifest: Manifest
     splits: tuple[str, ...]
     columns: tuple[str, ...]
+    taints: tuple[Recall, ...] = ()
 
     @property
     def ref(self) -> str:
@@ -56,7 +68,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         chosen = ", ".join(f"{name} {self.manifest.splits[name].rows:,}" for name in self.splits)
-        return f"<{self.ref}: {chosen} rows x {len(self.columns)} columns>"
+        mark = " TAINTED" if self.taints else ""
+        return f"<{self.ref}{mark}: {chosen} rows x {len(self.columns)} columns>"
 
     def split(self, name: str) -> "Dataset":
         """Only `train`, `valid` or `test`."""
@@ -191,14 +204,33 @@ def open_release(
     *,
     split: str | None = None,
     columns: Sequence[str] | None = None,
+    allow_tainted: str | None = None,
 ) -> Dataset:
     """Open `name@version`, `name@latest`, `name@champion` or `name`.
 
     `store` is the folder of a store; by default `HEADRACE_STORE`, else the store of the default
-    home. Raises StateError, listing what exists, when there is no such release.
+    home. `allow_tainted` is the reason to open a release that holds a recalled batch; it is
+    recorded beside the manifest, with who gave it.
+
+    Raises:
+        StateError: there is no such release; it lists what exists.
+        TaintedError: a batch that the release holds was recalled, and no reason was given.
     """
     found = Store.find(store)
     manifest = found.manifest(*found.resolve(ref))
+    marks = taints(found, manifest)
+    if marks and allow_tainted is not None:
+        record_opening(opened_path(found, manifest), marks, allow_tainted)
+    elif marks:
+        refuse_tainted(manifest.ref, marks, where=str(found.root), fix=_instead(found, manifest))
     names = tuple(column.name for column in manifest.columns)
-    whole = Dataset(found, manifest, tuple(manifest.splits), names)
+    whole = Dataset(found, manifest, tuple(manifest.splits), names, marks)
     return whole.select(columns, None if split is None else (split,))
+
+
+def _instead(store: Store, manifest: Manifest) -> str:
+    """What to do about a tainted release."""
+    clean = untainted(store, manifest.name)
+    other = f"{manifest.name}@{clean} is clean" if clean else "make a clean one: headrace run"
+    call = f'headrace.open("{manifest.ref}", allow_tainted="why")'
+    return f"{other}; or {call}, which is recorded"

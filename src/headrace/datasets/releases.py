@@ -17,6 +17,7 @@ from headrace.datasets.shape import columns_of, shaped, statistics
 from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.splits import OUTSIDE, assign, check_keys
 from headrace.datasets.store import Store
+from headrace.datasets.taint import recalled_inputs, refuse_tainted, taints
 from headrace.datasets.version import FIRST, next_version
 from headrace.errors import DeclarationError
 
@@ -44,6 +45,7 @@ def release(
     parameters: Mapping[str, Any] | None = None,
     fits: Mapping[str, str] | None = None,
     store: Path | str | None = None,
+    allow_tainted: str | None = None,
 ) -> Manifest:
     """Release `frame` and return its manifest; the latest one, if nothing changed since.
 
@@ -52,14 +54,17 @@ def release(
     says. Features are the columns `<view>__<name>`, or `<view>`, of a view in `definitions`
     (view -> definition hash). `inputs` says what was read, table by table; `cutoff` (microseconds
     UTC) defaults to the spec's. Raises DeclarationError when the sources forbid it, a key leaks
-    between splits, or rows lack a label for an undeclared reason.
+    between splits, or rows lack a label for an undeclared reason; TaintedError when `inputs` hold a
+    recalled batch, as those of an earlier snapshot do, and `allow_tainted` gives no reason, which
+    the manifest then keeps. Such a release is tainted from its first day.
     """
+    target = Store.find(store)
+    inputs = _untainted(target, spec.name, inputs, allow_tainted)
     check_allowed(spec.name, spec.purpose, inputs)
     end = spec.cutoff_us if cutoff is None else cutoff
     columns = columns_of(spec, frame.schema, definitions)
     splits, outside = _split(spec, frame, columns, end)
     content = _total(splits.values())
-    target = Store.find(store)
     draft = Manifest(
         name=spec.name,
         version=FIRST,
@@ -87,7 +92,12 @@ def release(
     latest = target.latest(spec.name)
     step = next_version(latest, draft)
     if latest is not None and step.change == "NONE":
-        return latest
+        kept = recalled_inputs(target, inputs)
+        marks = [one for one in taints(target, latest) if one not in kept]
+        if not marks:
+            return latest
+        # The same content, and none of it from what was recalled: a clean release of its own.
+        step = next_version(latest, draft, anew=tuple(f"without {one}" for one in marks))
     manifest = replace(
         draft,
         version=step.version,
@@ -99,6 +109,21 @@ def release(
     )
     target.publish(manifest)
     return manifest
+
+
+def _untainted(
+    store: Store, name: str, inputs: Mapping[str, InputTable], reason: str | None
+) -> Mapping[str, InputTable]:
+    """The inputs, with the overrides of those that hold a recalled batch."""
+    marks = recalled_inputs(store, inputs)
+    if reason is None:
+        fix = "make it from the tables as they are now; or release(..., allow_tainted='why')"
+        refuse_tainted(f"a release of {name}", marks, where=str(store.root), fix=fix)
+    found = dict(inputs)
+    for one in marks:
+        given, line = found[one.table], f"recalled batch {one.batch_id[:12]} kept: {reason}"
+        found[one.table] = replace(given, overrides=(*given.overrides, line))
+    return found
 
 
 def _split(

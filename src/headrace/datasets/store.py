@@ -3,6 +3,7 @@
     objects/<sha256>.parquet|json        what releases are made of
     datasets/<name>/<version>/           manifest.json, created.json
     datasets/<name>/aliases.json         {"champion": "1.0.0"}
+    recalls/<table>/<batch id>/          see `headrace.datasets.taint`
 
 Objects come first and the folder of a release last, by one rename, so a release is whole or absent.
 """
@@ -26,21 +27,6 @@ from headrace.home import Home
 
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _OBJECT = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class Release:
-    """One line of a listing."""
-
-    ref: str
-    name: str
-    version: str
-    content_hash: str
-    rows: int
-    features: int
-    manifest_id: str
-    created_at: str
-    change: str
 
 
 @dataclass(frozen=True)
@@ -100,6 +86,10 @@ class Store:
     def temporary(self, name: str) -> Path:
         self.objects.mkdir(parents=True, exist_ok=True)
         return self.objects / f".{name}.{os.getpid()}.tmp"
+
+    @property
+    def recalls(self) -> Path:
+        return self.root / "recalls"
 
     # Releases
 
@@ -215,26 +205,3 @@ def checked_version(text: str) -> str:
     if not _VERSION.fullmatch(text):
         raise DeclarationError(f"{text!r} is not a version", fix="as in 1.0.0")
     return text
-
-
-def list_releases(store: Path | str | None = None) -> list[Release]:
-    """Every release of a store, by name and version."""
-    found = Store.find(store)
-    return [
-        _line(found, name, version) for name in found.names() for version in found.versions(name)
-    ]
-
-
-def _line(store: Store, name: str, version: str) -> Release:
-    manifest = store.manifest(name, version)
-    return Release(
-        ref=manifest.ref,
-        name=name,
-        version=version,
-        content_hash=manifest.content_hash,
-        rows=manifest.rows,
-        features=len(manifest.features),
-        manifest_id=manifest.id,
-        created_at=str(store.created(name, version)["created_at"]),
-        change=manifest.change,
-    )

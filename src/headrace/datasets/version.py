@@ -19,11 +19,13 @@ class Step:
     reasons: tuple[str, ...]
 
 
-def next_version(previous: Manifest | None, candidate: Manifest) -> Step:
+def next_version(
+    previous: Manifest | None, candidate: Manifest, *, anew: tuple[str, ...] = ()
+) -> Step:
     """MAJOR: the meaning changed. MINOR: rows or columns came or went. PATCH: new metadata only.
 
     Snapshot ids, batch lists, cutoff and code revision alone make no version: the same content from
-    the same definitions is the same release.
+    the same definitions is the same release, unless there are reasons to make it `anew`: a PATCH.
     """
     if previous is None:
         return Step(FIRST, "FIRST", ("first release",))
@@ -31,6 +33,8 @@ def next_version(previous: Manifest | None, candidate: Manifest) -> Step:
         reasons = tuple(reason for rule in rules for reason in rule(previous, candidate))
         if reasons:
             return Step(bumped(previous.version, change), change, reasons)
+    if anew:
+        return Step(bumped(previous.version, "PATCH"), "PATCH", anew)
     return Step(previous.version, "NONE", ("content, definitions and metadata are the same",))
 
 

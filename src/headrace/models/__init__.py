@@ -8,11 +8,13 @@ from headrace.models.registry import (
     challenge,
     champion,
     history,
+    open_model,
     pointer,
     promote,
 )
 from headrace.models.score import predict
 from headrace.models.spec import ModelSpec
+from headrace.models.taint import model_taints
 from headrace.models.train import train
 
 __all__ = [
@@ -26,6 +28,8 @@ __all__ = [
     "history",
     "list_models",
     "load_record",
+    "model_taints",
+    "open_model",
     "pointer",
     "predict",
     "promote",

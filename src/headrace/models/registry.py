@@ -7,15 +7,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from headrace.clock import iso, now_us
+from headrace.datasets.names import NAME
 from headrace.datasets.reader import Dataset
 from headrace.datasets.store import Store
-from headrace.errors import DeclarationError
+from headrace.errors import DeclarationError, StateError
 from headrace.files import canonical_json, write_json
 from headrace.home import Home
 from headrace.models.evaluate import moments, truth
 from headrace.models.metrics import day_block_interval, losses
-from headrace.models.record import ModelRecord, load_record, model_folder
+from headrace.models.record import ModelRecord, bundles, load_record, model_folder
 from headrace.models.score import predict
+from headrace.models.taint import allow_model, model_taints
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,53 @@ def pointer(home: Home, name: str) -> Champion | None:
 
 
 def champion(home: Home, name: str) -> ModelRecord | None:
-    """The model in charge, or None before the first promotion."""
+    """The model in charge, or None before the first promotion.
+
+    Also one that is tainted: what answers must not fall silent because of a recall. Whoever uses it
+    asks `model_taints`, and says so.
+    """
     found = pointer(home, name)
     return load_record(home, name, found.bundle_id) if found else None
+
+
+def open_model(home: Home, ref: str, *, allow_tainted: str | None = None) -> ModelRecord:
+    """Open `name@bundle id` (or the start of one), `name@champion` or `name`.
+
+    Args:
+        home: where the models are.
+        ref: which one.
+        allow_tainted: the reason to open a model that was trained on a recalled batch; it is
+            recorded beside the bundles, with who gave it.
+
+    Raises:
+        DeclarationError: it is no reference, or more than one bundle is meant.
+        StateError: there is no such model.
+        TaintedError: a batch it was trained on was recalled, and no reason was given.
+    """
+    name, _, wanted = ref.partition("@")
+    if not NAME.fullmatch(name):
+        raise DeclarationError(f"{ref!r} is no model", fix="as in flights_late@0123abcd")
+    record = load_record(home, name, _bundle(home, name, wanted or "champion"))
+    allow_model(home, record, allow_tainted)
+    return record
+
+
+def _bundle(home: Home, name: str, wanted: str) -> str:
+    if wanted == "champion":
+        standing = pointer(home, name)
+        if standing is None:
+            raise StateError(
+                f"no model {name} is in charge",
+                where=str(home.models),
+                fix="see `headrace model ls`",
+            )
+        return standing.bundle_id
+    found = [one for one in bundles(home, name) if one.startswith(wanted)]
+    if len(found) > 1:
+        raise DeclarationError(
+            f"{name}@{wanted} may be {len(found)} models", fix="give more of the bundle id"
+        )
+    return found[0] if found else wanted
 
 
 def history(home: Home, name: str) -> list[Champion]:
@@ -62,14 +108,18 @@ def history(home: Home, name: str) -> list[Champion]:
     return [*kept, now] if now and len(kept) < now.sequence else kept
 
 
-def promote(home: Home, record: ModelRecord, reason: str) -> Champion:
+def promote(
+    home: Home, record: ModelRecord, reason: str, *, allow_tainted: str | None = None
+) -> Champion:
     """Put `record` in charge, and point its dataset's `@champion` at what it was trained on.
 
-    Promoting the champion again changes nothing.
+    Promoting the champion again changes nothing. Raises TaintedError for a model that was trained
+    on a recalled batch, unless `allow_tainted` says why, which is recorded.
     """
     before = pointer(home, record.name)
     if before and before.bundle_id == record.bundle_id:
         return before
+    allow_model(home, record, allow_tainted)
     _append_missing(home, record.name)
     after = Champion(
         name=record.name,
@@ -111,7 +161,8 @@ def challenge(
     """Promote `record` if there is no champion, or if it is not worse than the champion.
 
     Not worse: on the test split of `dataset`, which neither may have been trained on, the upper end
-    of the day-block interval of its log loss minus the champion's is at most `margin`.
+    of the day-block interval of its log loss minus the champion's is at most `margin`. Against a
+    champion that was trained on a recalled batch the burden of proof turns round: the lower end.
     """
     standing = pointer(home, record.name)
     if standing is None:
@@ -127,9 +178,11 @@ def challenge(
             f"not comparable with the champion: {error.what}; promote it by hand if it is meant"
         )
         return Challenge(promoted=False, reason=reason, champion=standing)
-    promoted = interval["high"] <= margin
+    tainted = bool(model_taints(home, current))
+    promoted = interval["low" if tainted else "high"] <= margin
     reason = (
-        f"log loss against the champion {interval['difference']:+.4f} "
+        f"log loss against the {'tainted ' if tainted else ''}champion"
+        f" {interval['difference']:+.4f} "
         f"[{interval['low']:+.4f}, {interval['high']:+.4f}], margin {margin:+.4f}"
     )
     chosen = promote(home, record, reason) if promoted else standing

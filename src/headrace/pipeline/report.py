@@ -25,7 +25,7 @@ def release_rows(home: Home) -> list[dict[str, Any]]:
 
 
 def model_rows(home: Home) -> list[dict[str, Any]]:
-    from headrace.models import list_models
+    from headrace.models import list_models, model_taints
     from headrace.models.registry import pointer
 
     rows = []
@@ -43,6 +43,7 @@ def model_rows(home: Home) -> list[dict[str, Any]]:
                 "trained_at": record.trained_at,
                 "test": {who: metrics.get(who) for who in ("model", "baseline", "constant")},
                 "against_baseline": metrics.get("against_baseline"),
+                "tainted": [str(one) for one in model_taints(home, record)],
             }
         )
     return rows

@@ -1,0 +1,29 @@
+"""Models that were trained on a recalled batch."""
+
+from headrace.datasets.store import Store
+from headrace.datasets.taint import OPENED, Recall, record_opening, refuse_tainted, taints_of
+from headrace.home import Home
+from headrace.models.record import ModelRecord, model_folder
+
+
+def model_taints(home: Home, record: ModelRecord) -> tuple[Recall, ...]:
+    """The standing recalls of batches in the release that the model was trained on."""
+    return taints_of(Store.find(home.store), record.dataset)
+
+
+def allow_model(home: Home, record: ModelRecord, reason: str | None) -> None:
+    """Let a clean model pass; a tainted one with a reason, which is recorded beside the bundles.
+
+    Raises:
+        TaintedError: it was trained on a recalled batch, and no reason was given.
+    """
+    marks = model_taints(home, record)
+    if marks and reason is not None:
+        record_opening(model_folder(home, record.name) / OPENED, marks, f"{record.ref}: {reason}")
+    else:
+        refuse_tainted(
+            f"{record.ref}, trained on {record.dataset},",
+            marks,
+            where=str(record.path),
+            fix="train on a clean release: headrace run; or give a reason, which is recorded",
+        )
