@@ -314,6 +314,7 @@ def _result(
         pending=rows.pending,
         repeated=rows.repeated,
         batches=tuple(b.batch_id for b in batches),
+        batch=top[0].batch_id if (top := shown(batches, run.judged)) else "",
         reasons=reasons,
         judgement=judgement,
         changed=slot in run.changed,

@@ -30,6 +30,7 @@ class SlotResult:
         published, quarantined, pending: rows.
         repeated: exact repeats inside a delivery, not in `delivered`.
         batches: ids of the slot's batches, in order of arrival.
+        batch: id of the one that gave the verdict; "" if none did.
         reasons: sentences for people.
         judgement: the gate's report on the batch that gave the verdict.
         changed: whether this run changed anything.
@@ -46,6 +47,7 @@ class SlotResult:
     pending: int = 0
     repeated: int = 0
     batches: tuple[str, ...] = ()
+    batch: str = ""
     reasons: tuple[str, ...] = ()
     judgement: dict[str, Any] | None = None
     changed: bool = False
