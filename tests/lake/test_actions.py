@@ -7,7 +7,8 @@ import pytest
 from headrace.errors import DeclarationError
 from headrace.lake.actions import Action, actions, record
 from headrace.lake.database import open_database
-from headrace.lake.ledger import MIGRATIONS, Ledger
+from headrace.lake.ledger import Ledger
+from headrace.lake.schema import MIGRATIONS
 
 RELEASE = Action(
     "ana",

@@ -77,28 +77,35 @@ def judge_events(suite: Suite, contract: Contract, rows: RawRows, delivery: Deli
 
 
 def _with_malformed(judgement: Judgement, rows: RawRows, delivery: Delivery) -> Judgement:
-    events = [line for line in delivery.payload.split(b"\n") if line.strip()]
-    kept = judgement.quarantined
-    raw = [events[line - 1].decode(errors="replace") for line in kept["_line"].to_pylist()]
-    kept = kept.append_column(RAW, pa.array(raw, pa.string()))
-    if not rows.malformed:
+    kept = as_quarantined(judgement.quarantined, rows, delivery)
+    count = len(rows.malformed)
+    if not count:
         return replace(judgement, quarantined=kept)
-    bad = _malformed_rows(kept.schema, rows, events, delivery.batch_id)
     foreseen = judgement.foreseen
     if foreseen is not None:
         worse = max(foreseen.verdict, Verdict.QUARANTINE, key=lambda v: v.gravity)
         foreseen = replace(
-            foreseen, verdict=worse, quarantined_count=foreseen.quarantined_count + bad.num_rows
+            foreseen, verdict=worse, quarantined_count=foreseen.quarantined_count + count
         )
     return replace(
         judgement,
         verdict=max(judgement.verdict, Verdict.QUARANTINE, key=lambda v: v.gravity),
         results=(_result(rows), *judgement.results),
-        conformed=judgement.conformed + bad.num_rows,
-        quarantined_count=judgement.quarantined_count + bad.num_rows,
+        conformed=judgement.conformed + count,
+        quarantined_count=judgement.quarantined_count + count,
         foreseen=foreseen,
-        quarantined=pa.concat_tables([kept, bad]),
+        quarantined=kept,
     )
+
+
+def as_quarantined(kept: pa.Table, rows: RawRows, delivery: Delivery) -> pa.Table:
+    """Rows of quarantine with the text of each event as it came, and what is no row at all."""
+    events = [line for line in delivery.payload.split(b"\n") if line.strip()]
+    raw = [events[line - 1].decode(errors="replace") for line in kept["_line"].to_pylist()]
+    kept = kept.append_column(RAW, pa.array(raw, pa.string()))
+    if not rows.malformed:
+        return kept
+    return pa.concat_tables([kept, _malformed_rows(kept.schema, rows, events, delivery.batch_id)])
 
 
 def _malformed_rows(

@@ -32,7 +32,12 @@ def account(batch: Batch, judged: JudgementRow, file: LiveFile | None) -> Accoun
     empty = judged.verdict in PUBLISHABLE and judged.passing == 0 and batch.state == "published"
     if file is None and not empty:
         return Account(**whole, pending=judged.delivered)
-    return Account(**whole, published=file.rows if file else 0, quarantined=judged.quarantined)
+    return Account(
+        **whole,
+        published=file.rows if file else 0,
+        quarantined=judged.quarantined,
+        rejected=judged.rejected,
+    )
 
 
 def current_verdicts(
@@ -49,10 +54,15 @@ def current_verdicts(
 
 def _current(rows: list[JudgementRow], path: str | None) -> JudgementRow:
     """`rows` in order of judging."""
-    shown = [row for row in rows if row.published_at is not None and not row.staged_path]
     if path is not None:
         shown = [row for row in rows if row.staged_path == path]
-    return max(shown or rows[-1:], key=lambda row: row.published_at or 0)
+        # Two share a file where people rejected rows out of quarantine; the later one counts them.
+        return shown[-1] if shown else rows[-1]
+    empty = [r for r in rows if r.published_at and not r.staged_path and r.withdrawn_at is None]
+    if empty:
+        return max(empty, key=lambda row: row.published_at or 0)
+    # What people did counts when it is published; until then the gate's own word stands.
+    return next(row for row in reversed(rows) if not row.derived_from)
 
 
 def total(accounts: Iterable[Account]) -> Account:

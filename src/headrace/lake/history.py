@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -17,6 +18,14 @@ from headrace.sql import ident
 
 PROVENANCE = ("event_time", "known_at", "_batch", "_line")
 _COMMITS = pa.schema([("_batch", pa.string()), ("at", pa.int64())])
+# Since when a row is shown: the first of the files that have all held it, without a gap, up to the
+# present one. What was taken out, and released again, is usable from its release.
+_FIRST = """
+    SELECT _batch, _line, min(turns.since) AS at FROM (
+        SELECT _batch, _line, shown.since, shown.ago,
+            row_number() OVER (PARTITION BY _batch, _line ORDER BY shown.ago) AS turn
+        FROM read_parquet(getvariable('paths'), filename = 'path') JOIN shown USING (path)
+    ) AS turns WHERE turns.ago = turns.turn GROUP BY ALL"""
 
 
 def history(
@@ -43,12 +52,13 @@ def history(
     rows = lake.scan(table_name, wanted, snapshot_id)
     with Ledger(home) as ledger:
         published = ledger.publications(table_name)
+        left = ledger.withdrawals(table_name)
     times = _commit_times(lake, table_name, snapshot_id, published)
     batches = pa.array(list(times), pa.string())
     moments = pa.array(list(times.values()), pa.int64())
     positions = pc.index_in(rows.column("_batch"), value_set=batches)
     committed = moments.take(positions.combine_chunks())
-    earlier = _earlier(published, times)
+    earlier = _earlier(published, times, left)
     if earlier:
         committed = _first_commits(rows, committed, earlier)
     return rows.append_column("committed_at", committed)
@@ -82,8 +92,9 @@ def history_batches(
     wanted = [*dict.fromkeys(c for c in columns if c not in PROVENANCE), *PROVENANCE]
     with Ledger(home) as ledger:
         published = ledger.publications(table_name)
+        left = ledger.withdrawals(table_name)
     times = _commit_times(lake, table_name, snapshot_id, published, files)
-    earlier = _earlier(published, times)
+    earlier = _earlier(published, times, left)
     with closing(duckdb.connect()) as db:
         db.execute("SET TimeZone = 'UTC'")
         db.execute("SET preserve_insertion_order = false")
@@ -91,13 +102,8 @@ def history_batches(
         db.register("commits", pa.table(named, schema=_COMMITS))
         shown = "SELECT NULL::VARCHAR AS _batch, NULL::BIGINT AS _line, NULL::BIGINT AS at"
         if earlier:
-            db.register("shown", pa.table({"path": list(earlier), "at": list(earlier.values())}))
-            shown = (
-                "SELECT _batch, _line, min(shown.at) AS at"
-                " FROM read_parquet(getvariable('paths'), filename = 'path')"
-                " JOIN shown USING (path) GROUP BY ALL"
-            )
-            db.execute("SET VARIABLE paths = ?", [list(earlier)])
+            _register(db, earlier)
+            shown = _FIRST
         only = ""
         if keys is not None:
             db.register("keys", keys)
@@ -115,19 +121,36 @@ def history_batches(
             yield reader.schema.empty_table()
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A path by which a batch was shown before: since when, and how many such paths ago."""
+
+    path: str
+    since: int
+    ago: int
+
+
 def _earlier(
-    published: Mapping[str, Mapping[str, int]], times: Mapping[str, int]
-) -> dict[str, int]:
-    """Paths by which batches were shown before they were judged again, and since when."""
-    return {
-        path: moment
-        for batch, moments in published.items()
-        for path, moment in moments.items()
-        if moment < times.get(batch, moment) and Path(path).exists()
-    }
+    published: Mapping[str, Mapping[str, int]], times: Mapping[str, int], left: Mapping[str, int]
+) -> list[_Shown]:
+    """Paths by which batches were shown before the present one, since they last left the table."""
+    found = []
+    for batch, moments in published.items():
+        until, since = times.get(batch), left.get(batch, -1)
+        before = [(at, path) for path, at in moments.items() if until and since < at < until]
+        there = [(at, path) for at, path in sorted(before, reverse=True) if Path(path).exists()]
+        found += [_Shown(path, at, ago) for ago, (at, path) in enumerate(there, 1)]
+    return found
 
 
-def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Mapping[str, int]) -> pa.Array:
+def _register(db: duckdb.DuckDBPyConnection, earlier: Sequence[_Shown]) -> None:
+    """What `_FIRST` reads."""
+    columns = {name: [getattr(one, name) for one in earlier] for name in ("path", "since", "ago")}
+    db.register("shown", pa.table(columns))
+    db.execute("SET VARIABLE paths = ?", [columns["path"]])
+
+
+def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Sequence[_Shown]) -> pa.Array:
     """When each row was first shown: a batch judged again keeps the times of the rows it had.
 
     Rows that only the newer rules let through were not there before, and keep the newer time.
@@ -136,13 +159,10 @@ def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Mapping[str, in
     lines = lines.append_column("place", pa.array(np.arange(rows.num_rows)))
     with duckdb.connect() as db:
         db.register("lines", lines)
-        db.register("files", pa.table({"path": list(earlier), "at": list(earlier.values())}))
+        _register(db, earlier)
         found = db.sql(
-            "SELECT least(lines.at, first.at) AS at FROM lines LEFT JOIN ("
-            " SELECT _batch, _line, min(files.at) AS at"
-            " FROM read_parquet(?, filename = 'path') JOIN files USING (path) GROUP BY ALL"
-            ") AS first USING (_batch, _line) ORDER BY place",
-            params=[list(earlier)],
+            "SELECT least(lines.at, first.at) AS at FROM lines"  # noqa: S608
+            f" LEFT JOIN ({_FIRST}) AS first USING (_batch, _line) ORDER BY place"
         ).to_arrow_table()
     return found["at"].combine_chunks()
 

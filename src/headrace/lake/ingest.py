@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,9 +20,11 @@ from headrace.home import Home
 from headrace.lake.account import account, current_verdicts, total
 from headrace.lake.fetch import Fetched, fetch_slots
 from headrace.lake.judges import Judges
-from headrace.lake.judging import Desk, table_rule
+from headrace.lake.judging import desk_for, table_rule
 from headrace.lake.landing import landed_delivery
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.muting import mutes_now, mutes_of
+from headrace.lake.overrides import Case, derive
 from headrace.lake.plans import LiveFile
 from headrace.lake.reconcile import reconcile
 from headrace.lake.slots import (
@@ -38,6 +40,7 @@ from headrace.lake.slots import (
     shown,
 )
 from headrace.lake.staging import StagedFile
+from headrace.lake.standing import Standing, lapsed, standings
 from headrace.lake.table import Table
 from headrace.lake.tables import Lake
 from headrace.sources.base import Delivery
@@ -62,6 +65,8 @@ class _Run:
     batches: dict[str, list[Batch]] = field(default_factory=dict)
     judged: dict[str, JudgementRow] = field(default_factory=dict)
     origins: dict[str, set[str]] = field(default_factory=dict)
+    standings: dict[str, Standing] = field(default_factory=dict)
+    lapsed: dict[str, JudgementRow | None] = field(default_factory=dict)
     live: dict[str, str] = field(default_factory=dict)
     visible: dict[str, list[str]] = field(default_factory=dict)
     done: int = 0
@@ -75,12 +80,28 @@ class _Run:
         self.batches = {}
         for batch in self.ledger.batches(self.name).values():
             self.batches.setdefault(batch.slot, []).append(batch)
-        rows = self.ledger.judgements(self.name, self.rule)
-        self.judged = {batch_id: row for (batch_id, _), row in rows.items()}
+        self.standings = standings(self.ledger, self.name, self.rule, now_us())
+        # Where the verdict is still to be derived, the gate's own stands meanwhile.
+        self.judged = {key: one.row or one.gate for key, one in self.standings.items()}
+        rows = self.ledger.judgements(self.name).values()
+        self.lapsed = lapsed(rows, self.judged, self.live)
 
     def pick(self, slot: str) -> Pick:
         visible = self.visible.get(slot, ())
-        return pick(self.batches.get(slot, []), self.judged, self.live, visible)
+        return pick(self.batches.get(slot, []), self.judged, self.live, visible, self.lapsed)
+
+    def due(self, slot: str) -> list[Standing]:
+        """Standings of a slot's batches whose verdict is still to be derived."""
+        open_ones = [b for b in self.batches.get(slot, []) if b.state not in SETTLED_STATES]
+        found = [self.standings[b.batch_id] for b in open_ones if b.batch_id in self.standings]
+        return [one for one in found if one.row is None]
+
+    def moved_on(self, files: Sequence[StagedFile]) -> set[str]:
+        """Batches for which the ledger meanwhile wants something else than these files."""
+        now = standings(self.ledger, self.name, self.rule, now_us())
+        wanted = {key: one.row and one.row.staged_path for key, one in now.items()}
+        wanted |= {key: good.staged_path for key, good in self.lapsed.items() if good is not None}
+        return {f.batch_id for f in files if wanted[f.batch_id] != (str(f.path) if f.rows else "")}
 
     def known(self, slot: str) -> dict[str, Batch]:
         return {batch.batch_id: batch for batch in self.batches.get(slot, [])}
@@ -117,9 +138,32 @@ def ingest(
         run.reload()
         _judge_all(run, slots)
         run.reload()
-        snapshot_id = _publish(run, slots)
+        return _settle(run, slots)
+
+
+def settle(table: Table, slots: Sequence[str], home: Home) -> list[SlotResult]:
+    """Bring the table up to what the ledger holds of these slots; no source is asked.
+
+    What people did about batches is taken into account, and published.
+
+    Raises:
+        StateError: as `ingest`.
+    """
+    with Ledger(home) as ledger:
+        lake = Lake(home)
+        run = _Run(table, home, ledger, lake, table_rule(table), len(slots), None)
+        run.live = reconcile(ledger, lake, table.name)
+        run.origins = ledger.origins(table.name)
         run.reload()
-        return _results(run, slots, snapshot_id)
+        return _settle(run, slots)
+
+
+def _settle(run: _Run, slots: Sequence[str]) -> list[SlotResult]:
+    if any(run.due(slot) for slot in slots):
+        _derive_all(run, slots)
+    snapshot_id = _publish(run, slots)
+    run.reload()
+    return _results(run, slots, snapshot_id)
 
 
 def outstanding(table: Table, slots: Sequence[str], home: Home) -> list[str]:
@@ -142,7 +186,7 @@ def _is_done(run: _Run, slot: str) -> bool:
         return False
     known = run.known(slot)
     run.visible[slot] = [delivery.batch_id for delivery in deliveries]
-    if run.pick(slot).superseded:
+    if run.due(slot) or run.pick(slot).withdrawn or run.pick(slot).superseded:
         return False
     if any(b.state == "recalled" and b.batch_id in run.live for b in known.values()):
         return False
@@ -158,8 +202,7 @@ def _judge_all(run: _Run, slots: Sequence[str]) -> None:
     stream = fetch_slots(run.table.source, slots, run.home)
     writes: list[Future[Any]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="headrace-stage") as pool:
-        contract, suite = run.table.contract, run.table.suite
-        desk = Desk(contract, suite, run.rule, run.home)
+        desk = desk_for(run.table, run.home, mutes_now(run.ledger, run.name, now_us()))
         with Judges(desk, partial(_submit, pool, writes), run.total) as judges:
             while chunk := list(islice(stream, _CHUNK)):
                 _deliver(run, chunk)
@@ -245,6 +288,36 @@ def _report(run: _Run, fetched: Fetched, rows: Iterable[JudgementRow]) -> None:
     run.on_slot(SlotProgress(run.name, fetched.slot, gravest, run.done, run.total))
 
 
+# Between: what people did about batches
+
+
+def _derive_all(run: _Run, slots: Sequence[str]) -> None:
+    """Judge anew, with what people did, where that has not been done under these rules."""
+    rows = [(slot, _derived(run, slot, one)) for slot in slots for one in run.due(slot)]
+    with run.ledger.transaction():
+        for slot, row in rows:
+            if row.derived_from:
+                run.ledger.judge(run.name, row, again=True)
+                run.changed.add(slot)
+    run.reload()
+    # What could not be derived stays as it is, and is shown as an error.
+    run.judged |= {row.batch_id: row for _, row in rows if not row.derived_from}
+
+
+def _derived(run: _Run, slot: str, standing: Standing) -> JudgementRow:
+    gate = standing.gate
+    batch = run.known(slot)[gate.batch_id]
+    try:
+        mutes = mutes_of(run.ledger, gate)
+        report = run.ledger.report(run.name, gate.batch_id, gate.rule_hash)
+        suite = mutes.suite(run.table.suite)
+        delivery = landed_delivery(run.home, batch)
+        return derive(Case(run.home, run.table.contract, suite, delivery, standing, report))
+    except Exception as error:  # noqa: BLE001 - fails closed, and holds up no other batch
+        why = f"ERROR: what people did about it could not be carried out: {error}"
+        return replace(gate, verdict="ERROR", summary=why, staged_path="")
+
+
 # Steps 4 to 8: pick, commit once, mark
 
 
@@ -252,12 +325,17 @@ def _publish(run: _Run, slots: Sequence[str]) -> int | None:
     picks = {slot: run.pick(slot) for slot in slots}
     run.changed.update(slot for slot, p in picks.items() if p != Pick())
     add = [_file(run, row) for p in picks.values() for row in p.add if row.staged_path]
-    replace = [_file(run, row) for p in picks.values() for row in p.replace]
+    exchange = [_file(run, row) for p in picks.values() for row in p.replace]
+    if leaving := [batch_id for p in picks.values() for batch_id in p.withdrawn]:
+        with run.ledger.transaction():
+            run.ledger.mark_withdrawn(run.name, leaving)
+        exchange += [StagedFile(Path(), batch_id, 0, run.name) for batch_id in leaving]
     # A recall that was cut short is brought to its end by whoever comes next.
     left_over = run.ledger.recalled(run.name) & run.live.keys()
-    if add or replace or left_over:
+    if add or exchange or left_over:
         recalled = partial(run.ledger.recalled, run.name)
-        run.lake.publish(run.table.contract, add, replace, recalled=recalled)
+        outdated = partial(run.moved_on, [*add, *exchange])
+        run.lake.publish(run.table.contract, add, exchange, recalled=recalled, outdated=outdated)
         reconcile(run.ledger, run.lake, run.name)
     snapshot_id = run.lake.snapshot_id(run.name)
     # A batch of which every row was quarantined has no file that could tell when it was published.
@@ -336,8 +414,13 @@ def _verdict(
     if top is None:
         return "not_expected", "MISSING", (), None
     state: State = "pending" if top[1].verdict in BLOCKED else "published"
-    judgement = json.loads(run.ledger.report(run.name, top[0].batch_id, run.rule))
+    judgement = _told(run, top[1])
     return state, top[1].verdict, tuple(_reasons(run, batches, files)), judgement
+
+
+def _told(run: _Run, row: JudgementRow) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run.ledger.report(run.name, row.batch_id, row.rule_hash))
+    return found
 
 
 def _reasons(run: _Run, batches: Sequence[Batch], files: Mapping[str, LiveFile]) -> Iterator[str]:

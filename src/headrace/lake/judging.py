@@ -10,8 +10,10 @@ import pyarrow as pa
 
 from headrace.clock import now_us
 from headrace.contracts import Contract, conform
+from headrace.files import digest
 from headrace.gates import Judgement, Result, Suite, Verdict, judge
 from headrace.gates.events import judge_events
+from headrace.gates.mutes import NO_MUTES, Mutes
 from headrace.home import Home
 from headrace.lake.ledger import JudgementRow
 from headrace.lake.slots import PUBLISHABLE
@@ -19,6 +21,7 @@ from headrace.lake.staging import quarantine, quarantine_path, rule_hash, stage,
 from headrace.lake.table import Table
 from headrace.sources.base import Delivery
 from headrace.sources.parse import read_rows
+from headrace.sources.rows import RawRows
 
 # Raise it when the parser or `conform` reads the same bytes differently: batches are judged again.
 PARSER_VERSION = 1
@@ -29,6 +32,19 @@ def table_rule(table: Table) -> str:
     return rule_hash(table.contract, table.suite, PARSER_VERSION)
 
 
+def delivered_rows(contract: Contract, delivery: Delivery) -> RawRows:
+    """The delivery's rows as text, read as the contract wants them read."""
+    known = [name for field in contract.delivered for name in (field.name, *field.aliases)]
+    return read_rows(delivery, null_tokens=contract.null_tokens, known=known)
+
+
+def desk_for(table: Table, home: Home, mutes: Mutes = NO_MUTES) -> "Desk":
+    """A desk at which the table's deliveries are judged now."""
+    suite, base = mutes.suite(table.suite), table_rule(table)
+    muted = digest([base, sorted(mutes.checks)])[:16] if mutes.checks else base
+    return Desk(table.contract, suite, muted, home, base=base, mutes=mutes)
+
+
 Write = Callable[[Callable[[], Any]], Any]
 
 
@@ -37,7 +53,9 @@ class Desk:
     """What judging one table's deliveries needs.
 
     Attributes:
-        rule: the rule hash of the table's present contract and suite.
+        rule: the rule hash of what it is judged by: contract, and suite with its mutes.
+        base: the rule hash of the table's present contract and suite; empty if it is `rule`.
+        mutes: the checks that people muted; `suite` is the suite with them.
         write: runs what it is given, at once or in another thread; a verdict may be recorded once
             everything given to it is done.
     """
@@ -47,6 +65,8 @@ class Desk:
     rule: str
     home: Home
     write: Write = call
+    base: str = ""
+    mutes: Mutes = NO_MUTES
 
     @property
     def name(self) -> str:
@@ -56,17 +76,15 @@ class Desk:
     def judge(self, delivery: Delivery) -> JudgementRow:
         """Judge, and write the rows. Whatever crashes is an ERROR, never a pass."""
         try:
-            delivered = self.contract.delivered
-            known = [name for field in delivered for name in (field.name, *field.aliases)]
-            rows = read_rows(delivery, null_tokens=self.contract.null_tokens, known=known)
+            rows = delivered_rows(self.contract, delivery)
             if delivery.format == "events":
                 judgement = judge_events(self.suite, self.contract, rows, delivery)
             else:
                 conformed = conform(self.contract, rows, delivery.batch_id)
                 judgement = judge(self.suite, self.contract, conformed)
         except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
-            return _row(delivery, self.rule, self._crashed(delivery, error))
-        return self._staged(delivery, _accounted(judgement))
+            return self._row(delivery, self._crashed(delivery, error))
+        return self._staged(delivery, _accounted(self.mutes.of(judgement)))
 
     def _staged(self, delivery: Delivery, judgement: Judgement) -> JudgementRow:
         batch_id = delivery.batch_id
@@ -79,7 +97,28 @@ class Desk:
         if _count(judgement.quarantined):
             self.write(partial(quarantine, *at, judgement.quarantined))
             kept = str(quarantine_path(*at))
-        return _row(delivery, self.rule, judgement, staged, kept)
+        return self._row(delivery, judgement, staged, kept)
+
+    def _row(
+        self, delivery: Delivery, judgement: Judgement, staged: str = "", kept: str = ""
+    ) -> JudgementRow:
+        return JudgementRow(
+            batch_id=delivery.batch_id,
+            rule_hash=self.rule,
+            verdict=judgement.verdict.value,
+            delivered=judgement.delivered - judgement.repeated,
+            passing=_count(judgement.passing),
+            quarantined=judgement.quarantined_count,
+            repeated=judgement.repeated,
+            staged_path=staged,
+            quarantine_path=kept,
+            judged_at=now_us(),
+            summary=judgement.summary(),
+            judgement=judgement.to_json(),
+            base_hash=self.base or self.rule,
+            action_ids=self.mutes.ids,
+            forced=int(self.mutes.forced(judgement)),
+        )
 
     def _crashed(self, delivery: Delivery, error: Exception) -> Judgement:
         empty = Judgement(
@@ -91,25 +130,6 @@ class Desk:
             delivered=_countable(delivery),
         )
         return _error(empty, f"judging {delivery.origin} crashed: {type(error).__name__}: {error}")
-
-
-def _row(
-    delivery: Delivery, rule: str, judgement: Judgement, staged: str = "", kept: str = ""
-) -> JudgementRow:
-    return JudgementRow(
-        batch_id=delivery.batch_id,
-        rule_hash=rule,
-        verdict=judgement.verdict.value,
-        delivered=judgement.delivered - judgement.repeated,
-        passing=_count(judgement.passing),
-        quarantined=judgement.quarantined_count,
-        repeated=judgement.repeated,
-        staged_path=staged,
-        quarantine_path=kept,
-        judged_at=now_us(),
-        summary=judgement.summary(),
-        judgement=judgement.to_json(),
-    )
 
 
 def _count(rows: pa.Table | None) -> int:

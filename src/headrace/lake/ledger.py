@@ -11,61 +11,13 @@ from headrace.clock import now_us
 from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.database import open_database, transaction
+from headrace.lake.schema import MIGRATIONS
 from headrace.sources.base import Delivery, Offsets
 
 # A batch is `received` until judged; `judged` when it may be published and is not yet; `pending`
 # when the gate blocked it; `superseded` when a later delivery of its slot passed in its stead;
 # `recalled` when it was published and found bad: it never comes back by itself.
 STATES = ("received", "judged", "pending", "published", "rejected", "superseded", "recalled")
-
-MIGRATIONS = (
-    """
-    CREATE TABLE batches (
-        batch_id TEXT NOT NULL, tbl TEXT NOT NULL, slot TEXT NOT NULL, source TEXT NOT NULL,
-        origin TEXT NOT NULL, producer TEXT NOT NULL, owner TEXT NOT NULL, format TEXT NOT NULL,
-        sha256 TEXT NOT NULL, bytes INTEGER NOT NULL, arrived_at INTEGER NOT NULL,
-        received_at INTEGER NOT NULL, sequence INTEGER NOT NULL, raw_path TEXT NOT NULL,
-        state TEXT NOT NULL DEFAULT 'received', published_at INTEGER, snapshot_id INTEGER,
-        note TEXT NOT NULL DEFAULT '',
-        PRIMARY KEY (batch_id, tbl)) WITHOUT ROWID;
-    CREATE INDEX batches_by_slot ON batches (tbl, slot);
-    CREATE TABLE deliveries (
-        batch_id TEXT NOT NULL, tbl TEXT NOT NULL, origin TEXT NOT NULL,
-        arrived_at INTEGER NOT NULL, received_at INTEGER NOT NULL,
-        PRIMARY KEY (batch_id, tbl, origin)) WITHOUT ROWID;
-    CREATE TABLE judgements (
-        batch_id TEXT NOT NULL, tbl TEXT NOT NULL, rule_hash TEXT NOT NULL, verdict TEXT NOT NULL,
-        delivered INTEGER NOT NULL, passing INTEGER NOT NULL, quarantined INTEGER NOT NULL,
-        repeated INTEGER NOT NULL, staged_path TEXT NOT NULL, quarantine_path TEXT NOT NULL,
-        judged_at INTEGER NOT NULL, summary TEXT NOT NULL, judgement TEXT NOT NULL,
-        published_at INTEGER, snapshot_id INTEGER,
-        PRIMARY KEY (batch_id, tbl, rule_hash));
-    CREATE INDEX judgements_by_table ON judgements (tbl, rule_hash)
-    """,
-    # A lane is a chain: each row starts where another ended, and no two start at the same place.
-    """
-    CREATE TABLE offsets (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT NOT NULL, stream TEXT NOT NULL,
-        lane TEXT NOT NULL, after_ TEXT NOT NULL, first TEXT NOT NULL, last TEXT NOT NULL,
-        events INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
-        lost INTEGER NOT NULL, batch_id TEXT NOT NULL,
-        UNIQUE (tbl, stream, lane, after_));
-    CREATE INDEX offsets_by_lane ON offsets (tbl, stream, lane, id)
-    """,
-    # What people did about batches; what was refused to them, too (allowed = 0).
-    """
-    CREATE TABLE actions (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, principal TEXT NOT NULL,
-        action TEXT NOT NULL, tbl TEXT NOT NULL, batch_id TEXT NOT NULL, slot TEXT NOT NULL,
-        rule_hash TEXT NOT NULL, suite_hash TEXT NOT NULL, scope TEXT NOT NULL,
-        reason TEXT NOT NULL, expires_at INTEGER, allowed INTEGER NOT NULL, note TEXT NOT NULL);
-    CREATE INDEX actions_by_table ON actions (tbl, batch_id, id);
-    CREATE TRIGGER actions_stay BEFORE UPDATE ON actions
-        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
-    CREATE TRIGGER actions_remain BEFORE DELETE ON actions
-        BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END
-    """,
-)
 
 
 @dataclass(frozen=True)
@@ -101,12 +53,21 @@ class JudgementRow:
     """A verdict on one batch under one set of rules, and the files it staged.
 
     Attributes:
+        rule_hash: of all that decided it: the table's rules, muted checks, what people did.
         delivered: rows of the delivery, exact repeats left out; those are in `repeated`.
-        passing, quarantined: rows by the verdict's split; together `delivered` unless blocked.
+        passing, quarantined: rows by the verdict's split; with `rejected` they are together
+            `delivered` unless blocked.
         staged_path, quarantine_path: empty when there was no row to keep.
         summary: sentences for people, one a line.
         judgement: the whole report as JSON; empty where it was not asked for.
+        base_hash: the table's rules alone; see `judging.table_rule`.
+        derived_from: the `rule_hash` of the gate's own verdict, where people did something about
+            the batch and this is the verdict with it; else empty.
+        action_ids: JSON list of the actions that it takes into account, mutes included.
+        rejected: rows that people rejected out of quarantine.
+        forced: without those actions nothing of the batch would be published.
         published_at: commit time of `staged_path`, microseconds UTC.
+        withdrawn_at: when `staged_path` left the table because what had forced it in ended.
     """
 
     batch_id: str
@@ -121,8 +82,14 @@ class JudgementRow:
     judged_at: int
     summary: str
     judgement: str
+    base_hash: str = ""
+    derived_from: str = ""
+    action_ids: str = "[]"
+    rejected: int = 0
+    forced: int = 0
     published_at: int | None = None
     snapshot_id: int | None = None
+    withdrawn_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +105,8 @@ class Taken:
 
 _BATCH = tuple(Batch.__dataclass_fields__)
 _JUDGEMENT = tuple(JudgementRow.__dataclass_fields__)
+# What a verdict is recorded with; the rest is what became of its file.
+_GIVEN = _JUDGEMENT[:-3]
 # The verdict's report may be long; what only counts does not read it.
 _LIGHT = ", ".join("''" if name == "judgement" else name for name in _JUDGEMENT)
 
@@ -286,20 +255,20 @@ class Ledger:
 
     # How it was judged
 
-    def judge(self, table: str, row: JudgementRow) -> None:
-        """Record a verdict; the first one stays, unless its check had crashed.
+    def judge(self, table: str, row: JudgementRow, *, again: bool = False) -> None:
+        """Record a verdict; the first one stays, unless its check had crashed, or with `again`.
 
         A batch that the table already shows stays `published`: its last good file keeps serving.
         """
-        columns = _JUDGEMENT[:12]
+        columns = _GIVEN
         values = [getattr(row, name) for name in columns]
         self._connection.execute(
             f"INSERT INTO judgements (tbl, {', '.join(columns)})"  # noqa: S608
             f" VALUES (?{',?' * len(columns)})"
             " ON CONFLICT (batch_id, tbl, rule_hash) DO UPDATE SET "
             + ", ".join(f"{name} = excluded.{name}" for name in columns[2:])
-            + " WHERE judgements.verdict = 'ERROR'",
-            (table, *values),
+            + " WHERE ? OR judgements.verdict = 'ERROR'",
+            (table, *values, again),
         )
         state = "pending" if row.verdict in ("BLOCK", "ERROR") else "judged"
         self._connection.execute(
@@ -309,12 +278,15 @@ class Ledger:
         )
 
     def judgements(
-        self, table: str, rule_hash: str | None = None
+        self, table: str, base_hash: str | None = None
     ) -> dict[tuple[str, str], JudgementRow]:
-        """Verdicts by (batch, rule hash), oldest first, without their reports."""
+        """Verdicts by (batch, rule hash), oldest first, without their reports.
+
+        With `base_hash`, those under these rules of the table.
+        """
         where, values = ("tbl = ?", [table])
-        if rule_hash is not None:
-            where, values = ("tbl = ? AND rule_hash = ?", [table, rule_hash])
+        if base_hash is not None:
+            where, values = ("tbl = ? AND base_hash = ?", [table, base_hash])
         rows = self._connection.execute(
             f"SELECT {_LIGHT} FROM judgements WHERE {where}"  # noqa: S608
             " ORDER BY judged_at, rowid",
@@ -343,13 +315,24 @@ class Ledger:
     def publications(self, table: str) -> dict[str, dict[str, int]]:
         """For each batch the commit time (int64 microseconds UTC) of every path it was shown by."""
         found: dict[str, dict[str, int]] = {}
+        # Two verdicts may share a file: what people reject out of quarantine moves no other row.
         for batch_id, path, published_at in self._connection.execute(
-            "SELECT batch_id, staged_path, published_at FROM judgements"
-            " WHERE tbl = ? AND published_at IS NOT NULL AND staged_path <> ''",
+            "SELECT batch_id, staged_path, min(published_at) FROM judgements"
+            " WHERE tbl = ? AND published_at IS NOT NULL AND staged_path <> ''"
+            " GROUP BY batch_id, staged_path",
             (table,),
         ):
             found.setdefault(batch_id, {})[path] = published_at
         return found
+
+    def withdrawals(self, table: str) -> dict[str, int]:
+        """When each batch last left the table; int64 microseconds UTC."""
+        rows = self._connection.execute(
+            "SELECT batch_id, max(withdrawn_at) FROM judgements"
+            " WHERE tbl = ? AND withdrawn_at IS NOT NULL GROUP BY batch_id",
+            (table,),
+        )
+        return dict(rows.fetchall())
 
     # What became of it
 
@@ -387,6 +370,17 @@ class Ledger:
                 " WHERE tbl = ? AND batch_id = ?",
                 (table, batch_id),
             )
+
+    def mark_withdrawn(self, table: str, batch_ids: Iterable[str]) -> None:
+        """What had forced them in has ended: they are pending, and leave with the next commit."""
+        now = now_us()
+        for batch_id in batch_ids:
+            self._connection.execute(
+                "UPDATE judgements SET withdrawn_at = ? WHERE tbl = ? AND batch_id = ? AND forced"
+                " AND published_at IS NOT NULL",
+                (now, table, batch_id),
+            )
+            self._set_state(table, batch_id, "pending", "")
 
     def mark_superseded(self, table: str, pairs: Iterable[tuple[str, str]]) -> None:
         """Each pair: a batch that was never published, and the later one that passed."""

@@ -15,15 +15,21 @@ def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
     times = plan.committed_at if plan else {}
     judged = ledger.judgements(table).values()
     by_path = {row.staged_path: row for row in judged if row.staged_path}
+    # Commits are dated in milliseconds, rounded down: nothing was usable before it was judged.
     unmarked = [
-        (f.batch_id, f.path, times.get(f.snapshot_id, now_us()), f.snapshot_id)
+        (f.batch_id, f.path, max(times.get(f.snapshot_id, now_us()), row.judged_at), f.snapshot_id)
         for f in files
         if (row := by_path.get(f.path)) is not None and row.published_at is None
     ]
     live = {file.batch_id: file.path for file in files}
     # Oldest verdict first, so that the newest published one of each batch remains.
     shown = {row.batch_id: row for row in judged if row.published_at is not None}
-    lost = [key for key, row in shown.items() if row.passing and key not in live]
+    states = {key: batch.state for key, batch in ledger.batches(table).items()}
+    lost = [
+        key
+        for key, row in shown.items()
+        if row.passing and key not in live and states[key] == "published"
+    ]
     if unmarked or lost:
         with ledger.transaction():
             ledger.mark_published(table, unmarked)

@@ -14,6 +14,9 @@ SEVERITY = {"PASS": 0, "WARN": 1, "QUARANTINE": 2, "BLOCK": 3, "ERROR": 4}
 SETTLED_STATES = ("superseded", "rejected", "recalled")
 
 
+NONE_LAPSED: Mapping[str, JudgementRow | None] = {}
+
+
 @dataclass(frozen=True)
 class SlotResult:
     """What a slot shows after a run.
@@ -72,11 +75,13 @@ class Pick:
     Attributes:
         add: verdicts whose rows should become visible.
         replace: verdicts whose file takes the place of their batch's present one.
+        withdrawn: ids of batches whose file leaves: what had forced it in has ended.
         superseded: (batch never published, the later batch that passed).
     """
 
     add: tuple[JudgementRow, ...] = ()
     replace: tuple[JudgementRow, ...] = ()
+    withdrawn: tuple[str, ...] = ()
     superseded: tuple[tuple[str, str], ...] = ()
 
 
@@ -102,6 +107,7 @@ def pick(
     judged: Mapping[str, JudgementRow],
     live: Mapping[str, str],
     visible: Sequence[str] = (),
+    lapsed: Mapping[str, JudgementRow | None] = NONE_LAPSED,
 ) -> Pick:
     """Decide over one slot's batches, given in order of arrival.
 
@@ -109,6 +115,8 @@ def pick(
     is superseded by a later batch that passed, unless it was published before; and by an earlier
     one that its source shows again in its stead, `visible` being what the source shows now.
     Events of a stream are other events, never a correction of earlier ones: they stand alone.
+    What an override alone had let in leaves when the override has `lapsed`; the last good file of
+    that batch, if there is one, takes its place.
     """
     open_ones = [b for b in batches if b.state not in SETTLED_STATES and b.batch_id in judged]
     passed = [b for b in open_ones if judged[b.batch_id].verdict in PUBLISHABLE]
@@ -116,6 +124,8 @@ def pick(
     blocked = [b for b in files if judged[b.batch_id].verdict in BLOCKED and b.batch_id not in live]
     better = [b for b in passed if b.format != "events"]
     todo = [judged[b.batch_id] for b in passed if not is_shown(judged[b.batch_id], live)]
+    ended = {b.batch_id: lapsed[b.batch_id] for b in open_ones if b.batch_id in lapsed}
+    todo += [good for good in ended.values() if good is not None]
     superseded = [
         (b.batch_id, winner.batch_id)
         for b in blocked
@@ -124,6 +134,7 @@ def pick(
     return Pick(
         add=tuple(j for j in todo if j.batch_id not in live),
         replace=tuple(j for j in todo if j.batch_id in live),
+        withdrawn=tuple(batch_id for batch_id, good in ended.items() if good is None),
         superseded=tuple(superseded),
     )
 

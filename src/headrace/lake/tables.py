@@ -82,6 +82,7 @@ class Lake:
         replace: Sequence[StagedFile] = (),
         *,
         recalled: Callable[[], Collection[str]] = tuple,
+        outdated: Callable[[], Collection[str]] = tuple,
     ) -> Snapshot:
         """Make the files visible in exactly one snapshot; whatever is live already is left out.
 
@@ -92,6 +93,8 @@ class Lake:
                 removes it.
             recalled: the batches that must not be live, asked after the state to commit upon was
                 read: a recall that comes later meets that commit, and this one comes again.
+            outdated: asked likewise: batches whose file is left as it is, because another than the
+                one given here is wanted by now.
 
         Raises:
             StateError: a field changed its type, or commits kept colliding.
@@ -99,7 +102,7 @@ class Lake:
         from headrace.lake import iceberg
 
         return iceberg.retrying(
-            lambda: self._attempt(contract, add, replace, recalled),
+            lambda: self._attempt(contract, add, replace, recalled, outdated),
             f"publishing to {contract.table}",
         )
 
@@ -109,6 +112,7 @@ class Lake:
         add: Sequence[StagedFile],
         replace: Sequence[StagedFile],
         recalled: Callable[[], Collection[str]],
+        outdated: Callable[[], Collection[str]],
     ) -> Snapshot:
         from headrace.lake import iceberg
 
@@ -118,12 +122,13 @@ class Lake:
         )
         live = self._live_at(table)
         barred = set(recalled())
-        wanted = [f for f in (*add, *replace) if f.batch_id not in barred]
+        kept = barred | set(outdated())
+        wanted = [f for f in (*add, *replace) if f.batch_id not in kept]
         new = [f for f in wanted if f.rows and f.batch_id not in live]
         exchanged = [
             f
             for f in replace
-            if f.batch_id in live.keys() - barred and live[f.batch_id].path != str(f.path)
+            if f.batch_id in live.keys() - kept and live[f.batch_id].path != str(f.path)
         ]
         gone = sorted(live.keys() & barred)
         staged = {f.batch_id: f for f in (*new, *exchanged)}
