@@ -40,8 +40,13 @@ def described(defs: dg.Definitions) -> dict:
         "schedules": {
             one.name: [one.job_name, one.cron_schedule] for one in repository.schedule_defs
         },
-        "sensors": {one.name: one.job_name for one in repository.sensor_defs},
+        "sensors": {one.name: launched(one) for one in repository.sensor_defs},
     }
+
+
+def launched(sensor: dg.SensorDefinition) -> str | None:
+    """The job that it launches; None for one that only looks."""
+    return sensor.job_name if sensor.has_jobs else None
 
 
 def compare(found: dict, name: str) -> None:

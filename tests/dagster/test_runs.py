@@ -1,5 +1,6 @@
 """Blocked days through the real ingest job, on a persistent instance."""
 
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -11,7 +12,9 @@ from headrace.dagster import definitions
 from headrace.dagster.execute import ingest_due, reference_due, run_job, run_range
 from headrace.dagster.instance import open_instance
 from headrace.dagster.names import table_key
+from headrace.gates.report import report_url
 from headrace.home import Home
+from headrace.lake.inspect import find_batches
 
 VISITS, SALES = table_key("visits"), table_key("sales")
 
@@ -108,6 +111,27 @@ def test_the_check_says_which_day_and_stays_red(bad_day):
         (None, False, "ERROR"),
         ("2024-03-03", False, "ERROR"),
     ]
+
+
+def test_the_day_names_its_cause_and_leads_to_the_report_and_the_actions(bad_day):
+    storage = bad_day.instance.event_log_storage
+    history = storage.get_asset_check_execution_history(dg.AssetCheckKey(VISITS, "gate"), limit=9)
+    told = {
+        one.partition: one
+        for record in history
+        for one in [record.event.dagster_event.event_specific_data]
+    }
+    day, table = told["2024-03-03"], told[None]
+    assert day.metadata["cause"].value == "check rows failed"
+    report = day.metadata["report"].value
+    (batch,) = find_batches(bad_day.home, bad_day.pipeline.table("visits"), "2024-03-03")
+    assert report == report_url("visits", batch["batch"])
+    actions = day.metadata["actions"].value
+    assert re.findall(r"\[(\w+)\]", actions) == ["release", "reject", "rerun", "ack"]
+    assert "/locations/shop/jobs/gate_release/playground/setup?config=" in actions
+    assert "| rows | BLOCK | critical |" in day.metadata["checks"].value
+    assert f"[2024-03-03]({report})" in table.metadata["report"].value
+    assert "BLOCK (check rows failed)" in table.description
 
 
 def test_no_day_of_a_failed_run_is_left_as_a_check_that_never_ran(bad_day):

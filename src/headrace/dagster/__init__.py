@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from headrace.dagster.alerts import alert_sensor
 from headrace.dagster.features import view_asset
 from headrace.dagster.jobs import jobs, schedules
 from headrace.dagster.models import model_asset
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
 
 __all__ = [
+    "alert_sensor",
     "daily",
     "definitions",
     "gate_check",
@@ -85,6 +87,7 @@ def definitions(
         schedules=[*schedules(pipeline, home), *([audit_schedule()] if audited else [])],
         sensors=[
             retraining_sensor(pipeline, home),
+            alert_sensor(pipeline.tables, home),
             *([online_sensor(pipeline, home)] if stored_online else []),
             *(stream_sensor(pipeline, stream, home) for stream in pipeline.streams),
         ],

@@ -91,6 +91,7 @@ def run_pipeline(
         defs: the code location's definitions; found by the pipeline's name if left out.
         project: where `.env` is written for `dagster dev`; this project if left out.
     """
+    from headrace.alerts import look_quietly
     from headrace.dagster import project_definitions
     from headrace.pipeline.current import is_current, mark_current
 
@@ -108,6 +109,7 @@ def run_pipeline(
             outcome.runs.append(built)
             if built.success:
                 mark_current(pipeline, home)
+    look_quietly(home, pipeline.tables)
     return outcome
 
 

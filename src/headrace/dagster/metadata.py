@@ -7,7 +7,9 @@ from typing import Any
 import dagster as dg
 
 from headrace.contracts.model import Contract, Field
+from headrace.dagster import findings
 from headrace.dagster.dayplot import day_plot
+from headrace.dagster.links import action_links, report_link
 from headrace.lake.slots import SlotResult
 
 PUBLISHED = "published"
@@ -48,13 +50,19 @@ def slot_metadata(result: SlotResult) -> dict[str, Any]:
     }
     if result.repeated:
         found["repeated"] = result.repeated
+    if link := report_link(result):
+        found["report"] = dg.MetadataValue.url(link)
     return found
 
 
-def slot_report(result: SlotResult) -> dict[str, Any]:
-    """For the check of one slot that did not pass: why, in words and in numbers."""
+def slot_report(result: SlotResult, location: str = "") -> dict[str, Any]:
+    """For the check of one slot: why, in words and in numbers, and where to go from there.
+
+    `location` is the code location whose jobs are offered for the slot's batch.
+    """
     return {
         "verdict": shown(result),
+        **_guide(result, location),
         "delivered": result.delivered,
         "published": result.published,
         "quarantined": result.quarantined,
@@ -63,6 +71,20 @@ def slot_report(result: SlotResult) -> dict[str, Any]:
             "\n".join(f"- {reason}" for reason in result.reasons) or "none given"
         ),
     }
+
+
+def _guide(result: SlotResult, location: str) -> dict[str, Any]:
+    """The named cause, the report, what may be done, and every check that did not pass."""
+    found: dict[str, Any] = {}
+    if cause := findings.cause_of(result):
+        found["cause"] = cause
+    if link := report_link(result):
+        found["report"] = dg.MetadataValue.url(link)
+    if links := action_links(result, location):
+        found["actions"] = dg.MetadataValue.md(links)
+    if result.judgement:
+        found["checks"] = dg.MetadataValue.md(findings.found(result.judgement))
+    return found
 
 
 def run_report(results: Sequence[SlotResult], status: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,8 +106,14 @@ def run_report(results: Sequence[SlotResult], status: Mapping[str, Any]) -> dict
 def summary(results: Sequence[SlotResult]) -> str:
     """In one paragraph: how many of each, and why for the worst."""
     notable = sorted((r for r in results if not passed(r)), key=lambda r: _rank(shown(r)))
-    told = [f"{r.slot} {shown(r)}: {'; '.join(r.reasons)}" for r in notable[:TOLD]]
+    told = [f"{r.slot} {_told(r)}: {'; '.join(r.reasons)}" for r in notable[:TOLD]]
     return ". ".join([counted(results), *told])
+
+
+def _told(result: SlotResult) -> str:
+    """The verdict and its cause: `BLOCK (unit change in distance)`."""
+    cause = findings.cause_of(result)
+    return f"{shown(result)} ({cause})" if cause else shown(result)
 
 
 def day_table(results: Sequence[SlotResult]) -> str:
@@ -96,8 +124,8 @@ def day_table(results: Sequence[SlotResult]) -> str:
     notable.sort(key=lambda result: (_rank(shown(result)), result.slot))
     rows = [
         (
-            r.slot,
-            shown(r),
+            _linked(r),
+            _told(r),
             f"{r.delivered:,}",
             f"{r.published:,}",
             f"{r.quarantined:,}",
@@ -111,6 +139,12 @@ def day_table(results: Sequence[SlotResult]) -> str:
     )
     more = len(notable) - LISTED
     return f"{text}\n\nand {more:,} more" if more > 0 else text
+
+
+def _linked(result: SlotResult) -> str:
+    """The day, which leads to its report."""
+    link = report_link(result)
+    return f"[{result.slot}]({link})" if link else result.slot
 
 
 def status_table(status: Mapping[str, Any]) -> str:

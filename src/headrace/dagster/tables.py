@@ -7,6 +7,7 @@ import dagster as dg
 
 from headrace.dagster import metadata, names, verdicts
 from headrace.dagster.failures import readable
+from headrace.dagster.links import location_of
 from headrace.home import Home
 from headrace.lake.slots import SlotProgress, SlotResult
 from headrace.lake.table import SNAPSHOT_SLOT, Table
@@ -99,16 +100,20 @@ def _asset(
 def _ingest(
     context: dg.AssetExecutionContext, table: Table, slots: Sequence[str], home: Home
 ) -> Iterator[Published]:
+    from headrace.alerts import note
     from headrace.lake.ingest import ingest
     from headrace.lake.status import table_status
 
     with readable():
         results = ingest(table, slots, home, on_slot=_tell)
+        note(home, table, results)
         status = table_status(home, table)
+    location = location_of(context.run.tags)
     if len(results) > 1:
         _log_materialisations(context, table, results)
     for event in chain(
-        verdicts.observations(table, results), verdicts.evaluations(table, results, status)
+        verdicts.observations(table, results, location),
+        verdicts.evaluations(table, results, status, location),
     ):
         context.log_event(event)
     if stopped := [result for result in results if metadata.stopped(result)]:

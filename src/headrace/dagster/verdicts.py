@@ -13,7 +13,10 @@ NAMED = 10
 
 
 def evaluations(
-    table: Table, results: Sequence[SlotResult], status: Mapping[str, Any]
+    table: Table,
+    results: Sequence[SlotResult],
+    status: Mapping[str, Any],
+    location: str = "",
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """One for each day that did not pass, then one for the table, which is what the UI shows.
 
@@ -21,11 +24,13 @@ def evaluations(
     """
     for result in results:
         if table.partitioned and (len(results) == 1 or not metadata.passed(result)):
-            yield _of_slot(table, result)
-    yield _of_table(table, results, status)
+            yield of_slot(table, result, location)
+    yield of_table(table, results, status)
 
 
-def observations(table: Table, results: Sequence[SlotResult]) -> Iterator[dg.AssetObservation]:
+def observations(
+    table: Table, results: Sequence[SlotResult], location: str = ""
+) -> Iterator[dg.AssetObservation]:
     """For slots that are not materialised: the page of such a day would say nothing else."""
     for result in results:
         if table.partitioned and result.state not in (metadata.PUBLISHED, "not_expected"):
@@ -33,7 +38,7 @@ def observations(table: Table, results: Sequence[SlotResult]) -> Iterator[dg.Ass
                 names.table_key(table.name),
                 partition=result.slot,
                 description=metadata.summary([result]),
-                metadata=metadata.slot_report(result),
+                metadata=metadata.slot_report(result, location),
             )
 
 
@@ -57,19 +62,20 @@ def failure(table: Table, stopped: Sequence[SlotResult]) -> dg.Failure:
     )
 
 
-def _of_slot(table: Table, result: SlotResult) -> dg.AssetCheckEvaluation:
+def of_slot(table: Table, result: SlotResult, location: str = "") -> dg.AssetCheckEvaluation:
+    """ERROR where the day is held back, WARN where it is published all the same."""
     return dg.AssetCheckEvaluation(
         asset_key=names.table_key(table.name),
         check_name=names.GATE,
         passed=metadata.passed(result),
         severity=_severity(error=metadata.stopped(result)),
         partition=result.slot,
-        metadata=metadata.slot_report(result),
+        metadata=metadata.slot_report(result, location),
         description=metadata.summary([result]),
     )
 
 
-def _of_table(
+def of_table(
     table: Table, results: Sequence[SlotResult], status: Mapping[str, Any]
 ) -> dg.AssetCheckEvaluation:
     """Green only if nothing is pending, also from earlier runs."""
