@@ -24,6 +24,7 @@ STATE = """    properties:
 """
 TABLE = """      - {property: coverage, value: {first: 2024-01-01, last: 2024-12-31}}
       - {property: nullTokens, value: ["", NA]}
+      - {property: deleted, value: {expression: count = 0, description: Nothing is left.}}
       - {property: maxEvents,"""
 BASE = (
     SMALL.read_text()

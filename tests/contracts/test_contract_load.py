@@ -6,6 +6,7 @@ import pytest
 
 from headrace.contracts import load_contract
 from headrace.contracts.expressions import kinds_of
+from headrace.contracts.meaning import time_meaning
 from headrace.errors import DeclarationError
 from tests.contracts.given import FLIGHTS, SMALL, flights
 
@@ -256,3 +257,23 @@ def test_a_function_that_only_the_zone_makes_unstable_is_taken():
     )
     assert kinds["+"] == {("scalar", "CONSISTENT"), ("scalar", None)}
     assert kinds["now"] == {("scalar", "CONSISTENT_WITHIN_QUERY")}
+
+
+def test_rows_that_delete(tmp_path):
+    text = SMALL.read_text()
+    rule = "      - {property: deleted, value: {expression: count = 0, description: None left.}}\n"
+    mark = "      - {property: sequence,"
+    path = tmp_path / "readings.yaml"
+    path.write_text(text.replace(mark, rule + mark))
+    contract = load_contract(path)
+    schema = contract.arrow_schema()
+    assert schema.names[-1] == "_deleted"
+    assert schema.field("_deleted").metadata == {b"PARQUET:field_id": b"5"}
+    assert time_meaning(contract) != time_meaning(load_contract(SMALL))
+    path.write_text(text.replace(mark, rule.replace("count = 0", "count") + mark))
+    with pytest.raises(DeclarationError, match="boolean"):
+        load_contract(path)
+    key = "        primaryKey: true\n        primaryKeyPosition: 1\n"
+    path.write_text(text.replace(mark, rule + mark).replace(key, ""))
+    with pytest.raises(DeclarationError, match="can delete nothing"):
+        load_contract(path)

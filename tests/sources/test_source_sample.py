@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -23,6 +24,8 @@ __all__ = ["postgres"]
 CSV = "id,name\n1,Müller\n2,Bär\n"
 ROWS = [{"id": "1", "name": "Müller"}, {"id": "2", "name": "Bär"}]
 MOST = Limits()
+NAME = f"tried_{os.getpid()}"  # tests run beside each other
+NOBODY, SECRET = f"hr_nobody_{os.getpid()}", f"hr_secret_{os.getpid()}"
 
 
 def parquet(path):
@@ -121,8 +124,8 @@ def test_nothing_there(tmp_path):
 def database(request, tmp_path):
     if request.param == "duckdb":
         with duckdb.connect(str(tmp_path / "a.duckdb")) as db:
-            db.execute("CREATE TABLE tried (id INTEGER PRIMARY KEY, name TEXT, raw BLOB)")
-            db.execute("INSERT INTO tried VALUES (1, 'Müller', NULL), (2, 'Bär', '\\xAA')")
+            db.execute(f"CREATE TABLE {NAME} (id INTEGER PRIMARY KEY, name TEXT, raw BLOB)")
+            db.execute(f"INSERT INTO {NAME} VALUES (1, 'Müller', NULL), (2, 'Bär', '\\xAA')")
         yield f"duckdb:///{tmp_path}/a.duckdb"
         return
     if request.param == "postgres":
@@ -130,7 +133,7 @@ def database(request, tmp_path):
     url = f"sqlite:///{tmp_path}/a.db" if request.param == "sqlite" else POSTGRES
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     columns = [sa.Column("name", sa.String), sa.Column("raw", sa.LargeBinary)]
-    made = sa.Table("tried", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), *columns)
+    made = sa.Table(NAME, sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), *columns)
     with engine.begin() as connection:
         made.drop(connection, checkfirst=True)
         made.create(connection)
@@ -140,20 +143,20 @@ def database(request, tmp_path):
 
 
 def test_a_table(database):
-    found = sample_sql(f"{database}#tried", MOST)
+    found = sample_sql(f"{database}#{NAME}", MOST)
     assert found.table.select(["id", "name"]).to_pylist() == ROWS
     assert found.whole
     assert found.total == 2
     assert found.declared["id"].lower().startswith("int")
     assert any("column raw" in note for note in found.notes)
-    some = sample_sql(f"{database}#tried", Limits(rows=1))
+    some = sample_sql(f"{database}#{NAME}", Limits(rows=1))
     assert (some.table.num_rows, some.whole) == (1, False)
 
 
 def test_a_missing_table_names_those_that_are_there(database):
     with pytest.raises(SourceError, match="no table 'nope'") as caught:
         sample_sql(f"{database}#nope", MOST)
-    assert "tried" in caught.value.fix
+    assert NAME in caught.value.fix
     with pytest.raises(DeclarationError, match="no table is named"):
         sample_sql(database, MOST)
 
@@ -165,20 +168,20 @@ def test_postgres_says_what_it_refuses_and_no_password(postgres, monkeypatch):
     assert "check that the database runs" in caught.value.fix
     assert "secret" not in str(caught.value)
     with postgres.begin() as connection:
-        connection.execute(sa.text("DROP ROLE IF EXISTS hr_nobody"))
-        connection.execute(sa.text("CREATE TABLE IF NOT EXISTS hr_secret (id int)"))
-        connection.execute(sa.text("CREATE ROLE hr_nobody LOGIN"))
+        connection.execute(sa.text(f"DROP ROLE IF EXISTS {NOBODY}"))
+        connection.execute(sa.text(f"CREATE TABLE IF NOT EXISTS {SECRET} (id int)"))
+        connection.execute(sa.text(f"CREATE ROLE {NOBODY} LOGIN"))
     monkeypatch.setenv("HEADRACE_SQL_PASSWORD", "hidden")
     try:
-        address = sa.engine.make_url(POSTGRES).set(username="hr_nobody", password=None)
+        address = sa.engine.make_url(POSTGRES).set(username=NOBODY, password=None)
         with pytest.raises(SourceError, match="permission denied") as caught:
-            sample_sql(f"{address.render_as_string()}#hr_secret", MOST)
+            sample_sql(f"{address.render_as_string()}#{SECRET}", MOST)
         assert "GRANT SELECT" in caught.value.fix
         assert "hidden" not in str(caught.value)
     finally:
         with postgres.begin() as connection:
-            connection.execute(sa.text("DROP TABLE hr_secret"))
-            connection.execute(sa.text("DROP ROLE hr_nobody"))
+            connection.execute(sa.text(f"DROP TABLE {SECRET}"))
+            connection.execute(sa.text(f"DROP ROLE {NOBODY}"))
 
 
 _PAGE = json.dumps({"records": ROWS, "next": "c"})

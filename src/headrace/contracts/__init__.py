@@ -16,6 +16,8 @@ Those of the table:
 - `tableKind`: `event`, `planned` (known before it happens) or `state`.
 - `eventTime`, `knownAt`: `{expression, description}`, SQL over the row giving a timestamp;
   `knownAt` may use `event_time`.
+- `deleted`: `{expression, description}`, a SQL boolean over the row: a row for which it is true is
+  a tombstone, which deletes its key from its known-at on. It still has an event time and a key.
 - `nullTokens`: unquoted CSV fields that mean null, for the reader; `["", "NA"]` if not given.
 - `sourceForm`: `text` (decimal text is exact) or `float`; decides how numbers are quantised.
 - `sequence`: an integer column that orders versions of a row with one known-at.

@@ -160,6 +160,9 @@ def _of_table(old: Contract, new: Contract) -> Iterator[Change]:
         yield from _plain(aspect, was.expression.expression, is_.expression.expression)
         if was.description != is_.description:
             yield _change(f"{aspect}.words")
+    yield from _optional("deleted", _deletes(old), _deletes(new))
+    if old.deleted and new.deleted and old.deleted.description != new.deleted.description:
+        yield _change("deleted.words")
     yield from _items("null_tokens", map(repr, old.null_tokens), map(repr, new.null_tokens))
     yield from _items("consumers", old.consumers, new.consumers)
     yield from _items("purposes", old.purposes, new.purposes)
@@ -169,6 +172,10 @@ def _of_table(old: Contract, new: Contract) -> Iterator[Change]:
         yield _change(known if known in rules() else "status.changed", after=new.status)
     yield from _coverage(old.coverage, new.coverage)
     yield from _invariants(old, new)
+
+
+def _deletes(contract: Contract) -> str | None:
+    return None if contract.deleted is None else contract.deleted.expression.expression
 
 
 def _coverage(old: tuple[str, str] | None, new: tuple[str, str] | None) -> Iterator[Change]:

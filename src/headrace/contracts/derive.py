@@ -10,6 +10,7 @@ from headrace.contracts.cells import Cells, bounded, normal
 from headrace.contracts.clocks import local_time, next_clock, wall_clock
 from headrace.contracts.expressions import Expression, evaluate
 from headrace.contracts.model import (
+    DELETED,
     Contract,
     Derivation,
     Field,
@@ -31,7 +32,9 @@ class DerivationFailed(Exception):  # noqa: N818  (never leaves this package)
 
 
 def derive(contract: Contract, columns: Columns) -> Iterator[tuple[Field, Cells]]:
-    """Each derived column, then event_time and known_at; they are added to `columns` as well.
+    """Each derived column, then event_time, known_at and `_deleted` if there is a rule for it.
+
+    They are added to `columns` as well.
 
     Raises DerivationFailed if an expression cannot be evaluated on some row.
     """
@@ -50,6 +53,10 @@ def _steps(contract: Contract) -> list[tuple[Field, Derivation]]:
     ]
     for name, rule in (("event_time", contract.event_time), ("known_at", contract.known_at)):
         field = Field(name, "timestamp", None, rule.description, contract.privacy)
+        steps.append((field, rule.expression))
+    if contract.deleted is not None:
+        rule = contract.deleted
+        field = Field(DELETED[0], "boolean", None, rule.description, contract.privacy)
         steps.append((field, rule.expression))
     return steps
 

@@ -8,6 +8,7 @@ from headrace.contracts.document import Node, read_document
 from headrace.contracts.load_derivations import sql_rule, types_of
 from headrace.contracts.load_fields import FORMS, Defaults, read_fields
 from headrace.contracts.model import (
+    DELETED,
     FIRST_FIELD_ID,
     TIMESTAMP,
     Contract,
@@ -48,7 +49,7 @@ _MORE_TABLE = (
 )  # fmt: skip
 _TABLE_CUSTOM = ("tableKind", "eventTime", "knownAt")
 _MORE_TABLE_CUSTOM = (
-    "nullTokens", "sourceForm", "sequence", "coverage", "maxEvents", "invariants",
+    "nullTokens", "sourceForm", "sequence", "coverage", "maxEvents", "invariants", "deleted",
     "retiredFieldIds",
 )  # fmt: skip
 
@@ -91,6 +92,7 @@ def load_contract(path: Path | str) -> Contract:
         hash=_hash(document.value, fields),
         meaning_hash=_hash(_meant(document.value), fields),
         path=Path(path),
+        deleted=_deleted(rules, fields),
         retired_ids=_retired(rules, fields),
     )
 
@@ -126,6 +128,21 @@ def _times(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[TimeRule,
 def _time_rule(node: Node, name: str, columns: dict[str, Any]) -> TimeRule:
     part = node.mapping(("expression", "description"))
     sql = sql_rule(part["expression"], name, "timestamp", columns)
+    return TimeRule(sql, part["description"].text())
+
+
+def _deleted(rules: dict[str, Node], fields: tuple[Field, ...]) -> TimeRule | None:
+    if "deleted" not in rules:
+        return None
+    node = rules["deleted"]
+    if not any(field.primary_key_position for field in fields):
+        raise node.error(
+            "a row of a table without a primary key can delete nothing",
+            fix="declare a primaryKey, or drop `deleted`",
+        )
+    part = node.mapping(("expression", "description"))
+    columns = {**types_of({field.name: field for field in fields}), "known_at": TIMESTAMP}
+    sql = sql_rule(part["expression"], DELETED[0], "boolean", columns)
     return TimeRule(sql, part["description"].text())
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from headrace.contracts.document import Node
 from headrace.contracts.load_derivations import column_before, known_zone, read_derivation
-from headrace.contracts.model import FIRST_FIELD_ID, RESERVED, Field, Form, LogicalType
+from headrace.contracts.model import DELETED, FIRST_FIELD_ID, RESERVED, Field, Form, LogicalType
 from headrace.errors import DeclarationError
 
 TYPES: tuple[LogicalType, ...] = ("integer", "number", "string", "timestamp", "boolean")
@@ -97,7 +97,7 @@ def _levels(node: Node, kind: LogicalType) -> dict[str, str]:
 
 
 def _check_name(node: Node, name: str) -> None:
-    if not _NAME.fullmatch(name) or name in {reserved for reserved, _, _ in RESERVED}:
+    if not _NAME.fullmatch(name) or name in {reserved for reserved, _, _ in (*RESERVED, DELETED)}:
         raise node.error(
             f"{name!r} cannot be a column name",
             fix="use letters, digits and _, a letter first; event_time and known_at are reserved",

@@ -33,17 +33,20 @@ def meaning_parts(contract: Contract) -> dict[str, dict[str, Any]]:
 
 
 def time_parts(contract: Contract) -> dict[str, Any]:
-    """The expressions of `event_time` and `known_at`."""
+    """The expressions of `event_time`, `known_at` and, where there is one, `deleted`."""
+    deleted = contract.deleted and contract.deleted.expression.expression
     return {
         "event_time": contract.event_time.expression.expression,
         "known_at": contract.known_at.expression.expression,
+        **({"deleted": deleted} if deleted else {}),
     }
 
 
 def time_meaning(contract: Contract) -> str:
-    """Digest of when rows happen and when they are known."""
+    """Digest of when rows happen, when they are known, and which of them delete."""
     meanings = column_meanings(contract)
-    rules = (contract.event_time, contract.known_at)
+    rules = [contract.event_time, contract.known_at]
+    rules += [contract.deleted] if contract.deleted else []
     return digest([_time(rule, meanings) for rule in rules])
 
 

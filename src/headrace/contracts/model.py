@@ -22,6 +22,8 @@ RESERVED: tuple[tuple[str, int, pa.DataType], ...] = (
     ("_batch", 1, pa.string()),
     ("_line", 2, pa.int64()),
 )
+# A table whose contract says which rows delete has this column as well: true in a tombstone.
+DELETED: tuple[str, int, pa.DataType] = ("_deleted", 5, pa.bool_())
 _ARROW: dict[LogicalType, pa.DataType] = {
     "integer": pa.int64(),
     "number": pa.float64(),
@@ -150,7 +152,7 @@ class Field:
 
 @dataclass(frozen=True)
 class TimeRule:
-    """How `event_time` or `known_at` follows from a row, and why, in words."""
+    """How `event_time`, `known_at` or `_deleted` follows from a row, and why, in words."""
 
     expression: Sql
     description: str
@@ -171,6 +173,7 @@ class Contract:
 
     `coverage` is the first and last expected slot; both are the same name for a snapshot table.
     `max_events` is the greatest number of rows that any window of any feature can hold.
+    `deleted` says which rows delete their key; without it, no row does.
     `hash` covers everything that the file says, `meaning_hash` only what decides which rows pass
     and what their values mean: not prose, people, terms or coverage. `retired_ids` are field ids of
     columns that are gone.
@@ -199,6 +202,7 @@ class Contract:
     meaning_hash: str
     path: Path
     retired_ids: tuple[int, ...] = ()
+    deleted: TimeRule | None = None
 
     @cached_property
     def primary_key(self) -> tuple[str, ...]:
@@ -237,5 +241,5 @@ class Contract:
         columns = [(field.name, field.id, field.arrow_type) for field in self.fields]
         return pa.schema(
             pa.field(name, kind, metadata={b"PARQUET:field_id": str(number).encode()})
-            for name, number, kind in (*columns, *RESERVED)
+            for name, number, kind in (*columns, *RESERVED, *([DELETED] if self.deleted else []))
         )

@@ -17,6 +17,7 @@ from headrace.lake.tables import Lake
 from headrace.sql import ident
 
 PROVENANCE = ("event_time", "known_at", "_batch", "_line")
+DELETED = "_deleted"  # published where a contract says which rows delete
 _COMMITS = pa.schema([("_batch", pa.string()), ("at", pa.int64())])
 # Since when a row is shown: the first of the files that have all held it, without a gap, up to the
 # present one. What was taken out, and released again, is usable from its release.
@@ -41,14 +42,15 @@ def history(
 
     Returns:
         `columns` in their contract dtypes, then `event_time`, `known_at` (timestamp[us, UTC]),
-        `_batch` (string), `_line` (int64) and `committed_at` (int64 microseconds UTC: when the
-        row was first published). Rows in order of batch id, then line.
+        `_batch` (string), `_line` (int64), `_deleted` (bool, null being false) where the contract
+        says which rows delete, and `committed_at` (int64 microseconds UTC: when the row was first
+        published). Rows in order of batch id, then line.
 
     Raises:
         StateError: nothing was published, or a column or the snapshot is unknown.
     """
     lake = Lake(home)
-    wanted = [*dict.fromkeys(c for c in columns if c not in PROVENANCE), *PROVENANCE]
+    wanted = with_provenance(lake, table_name, columns, snapshot_id)
     rows = lake.scan(table_name, wanted, snapshot_id)
     with Ledger(home) as ledger:
         published = ledger.publications(table_name)
@@ -62,6 +64,15 @@ def history(
     if earlier:
         committed = _first_commits(rows, committed, earlier)
     return rows.append_column("committed_at", committed)
+
+
+def with_provenance(
+    lake: Lake, table_name: str, columns: Sequence[str], snapshot_id: int | None
+) -> list[str]:
+    """`columns` and those that always come: provenance, and `_deleted` where there may be any."""
+    there = {column.name for column in lake.schema(table_name, snapshot_id)}
+    always = (*PROVENANCE, *({DELETED} & there))
+    return [*dict.fromkeys(c for c in columns if c not in always), *always]
 
 
 def history_batches(
@@ -89,7 +100,7 @@ def history_batches(
         StateError: nothing was published, or a column or the snapshot is unknown.
     """
     lake = Lake(home)
-    wanted = [*dict.fromkeys(c for c in columns if c not in PROVENANCE), *PROVENANCE]
+    wanted = with_provenance(lake, table_name, columns, snapshot_id)
     with Ledger(home) as ledger:
         published = ledger.publications(table_name)
         left = ledger.withdrawals(table_name)

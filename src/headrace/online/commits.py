@@ -17,7 +17,7 @@ import pyarrow as pa
 from headrace.clock import now_us
 from headrace.errors import StateError
 from headrace.home import Home
-from headrace.lake.history import PROVENANCE, history_batches
+from headrace.lake.history import history_batches, with_provenance
 from headrace.lake.plans import LiveFile
 from headrace.lake.tables import Lake
 from headrace.online import meta
@@ -229,7 +229,8 @@ class _Work:
 
         All keys of a file that was published again: its rows are usable later than they were.
         """
-        names = ", ".join(map(ident, dict.fromkeys([*self._columns, *PROVENANCE])))
+        wanted = with_provenance(self.lake, self.table, self._columns, state.snapshot)
+        names = ", ".join(map(ident, wanted))
         key = ", ".join(map(ident, self._key))
 
         def read(files: Sequence[str]) -> str:
