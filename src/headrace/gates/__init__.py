@@ -2,6 +2,7 @@
 
 from headrace.gates.judge import judge
 from headrace.gates.judgement import Foreseen, Judgement, Result, Verdict
+from headrace.gates.parquet import judge_file
 from headrace.gates.suite import Expectation, Suite, load_suite, parse_suite
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Suite",
     "Verdict",
     "judge",
+    "judge_file",
     "load_suite",
     "parse_suite",
 ]

@@ -1,10 +1,13 @@
 """A compiled check: the aggregates it needs, how to read them, and which rows fail."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from headrace.sql import ident
+
+if TYPE_CHECKING:
+    from headrace.gates.bounds import Bounds
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Check:
         failing: predicate of the failing rows; empty if it has none.
         among: predicate of the rows that `repeated` are counted among.
         repeated: columns whose combination may occur once; the failing rows need a second query.
+        safe: columns and limits: where all their values lie within (None: where they have no
+            nulls), no row fails, and the last aggregate is 0. Empty if that cannot be said.
     """
 
     columns: tuple[str, ...]
@@ -77,6 +82,7 @@ class Check:
     failing: str = ""
     among: str = ""
     repeated: tuple[str, ...] = ()
+    safe: Mapping[str, "Bounds | None"] = field(default_factory=dict)
 
     def failing_rows(self) -> str:
         """A query over `batch` with its `_row` numbers: those of the failing rows, ascending."""

@@ -1,7 +1,8 @@
 """Judge a batch: contract, invariants, suite; then the verdict, and which rows pass."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from headrace.gates.rules import plan_for
 from headrace.gates.samples import SAMPLE, plain, sample_rows, violation_samples
 from headrace.gates.suite import Suite
 
+Sampler = Callable[[Sequence[str]], tuple[Mapping[str, Any], ...]]
 Marks = np.ndarray[Any, np.dtype[np.bool_]]  # one a row
 
 
@@ -38,7 +40,12 @@ def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
     results = [
         *broken,
         *(
-            _bad_row_result(rule, rows, conformed, table, contract.primary_key)
+            bad_row_result(
+                rule,
+                conformed,
+                (len(rows), table.num_rows),
+                partial(sample_rows, table, rows, contract.primary_key),
+            )
             for rule, rows in rejected.items()
         ),
         *(result_of(finding, contract, table) for finding in findings),
@@ -116,11 +123,13 @@ def _bad_rows(conformed: Conformed, table: pa.Table) -> dict[str, Rows]:
     return {rule: np.flatnonzero(np.isin(lines, wanted)) for rule, wanted in by_rule.items()}
 
 
-def _bad_row_result(
-    rule: str, rows: Rows, conformed: Conformed, table: pa.Table, keys: Sequence[str]
+def bad_row_result(
+    rule: str, conformed: Conformed, counts: tuple[int, int], sample: Sampler
 ) -> Result:
+    """Of rows that the contract rejects: `counts` are those and all; `sample` shows columns."""
     problems = [p for p in conformed.bad_rows if f"contract:{p.rule}" == rule]
-    more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
+    rows, total = counts
+    more = f", and {rows - 1} more" if rows > 1 else ""
     fields = tuple(dict.fromkeys(p.field for p in problems if p.field))
     return Result(
         id=rule,
@@ -129,9 +138,9 @@ def _bad_row_result(
         columns=fields,
         action="quarantine",
         status="fail",
-        unexpected_count=len(rows),
-        element_count=table.num_rows,
-        sample=sample_rows(table, rows, keys, fields),
+        unexpected_count=rows,
+        element_count=total,
+        sample=sample(fields),
         reason=f"line {problems[0].line}: {problems[0].reason}{more}",
     )
 

@@ -1,6 +1,7 @@
 """Builders of row-level checks: each says which rows fail."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from headrace.errors import DeclarationError
@@ -80,7 +81,8 @@ def null(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 def between(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     name = columns.require(kwargs["column"], *_ORDERED)
     bounds = Bounds.of(kwargs)
-    return _column_map(name, bounds.predicate(name, columns), bounds.text(), scope)
+    check = _column_map(name, bounds.predicate(name, columns), bounds.text(), scope)
+    return replace(check, safe={name: bounds})
 
 
 def _options(kwargs: Kwargs, name: str, columns: Columns) -> tuple[str, str]:

@@ -1,0 +1,173 @@
+"""`judge_file`: the same verdict as `judge`, over a Parquet file that need not fit in memory."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.contracts import Conformed, Contract
+from headrace.gates.judge import (
+    Counts,
+    bad_row_result,
+    conclude,
+    contract_results,
+    quarantines,
+    result_of,
+)
+from headrace.gates.judgement import Judgement, Result
+from headrace.gates.parquet.batch import ParquetBatch
+from headrace.gates.parquet.published import published_rules, schema_violations
+from headrace.gates.parquet.rejected import Rejected, ordered, separate
+from headrace.gates.parquet.scan import Place, Scan
+from headrace.gates.plan import Finding, Plan, Rows
+from headrace.gates.rules import plan_for
+from headrace.gates.samples import SAMPLE, sample_rows
+from headrace.gates.suite import Suite
+
+MEMORY_MB = 128
+
+
+def judge_file(
+    suite: Suite,
+    contract: Contract,
+    path: Path | str,
+    *,
+    passing: Path | None = None,
+    quarantined: Path | None = None,
+    about: Conformed | None = None,
+    copy_clean: bool = True,
+    use_statistics: bool = True,
+    memory_mb: int = MEMORY_MB,
+    threads: int | None = None,
+) -> Judgement:
+    """The verdict on a Parquet file of rows in the contract's published types.
+
+    Answers as `judge` does of the same rows; sums of floats may differ in their last digits. The
+    judgement holds no rows: they are written to two files.
+
+    Args:
+        suite: the checks.
+        contract: its fields are the file's columns; the reserved ones may be missing. Rows of a
+            file without `_line` are lines 1, 2, ...
+        path: a local file.
+        passing: where the rows that pass are written, if there are any and the verdict lets them be
+            published. None: they are only counted.
+        quarantined: where the others are written, with `_reasons`, if there are any.
+        about: what `conform` found when it made the file (its `table` is not looked at). None: the
+            file was delivered like this. Then columns that are missing, undeclared or of another
+            type break the contract, and rows without a required value, or with one that is too
+            great, are quarantined. Repeated rows are kept: a check can forbid them.
+        copy_clean: False: if every row passes, no `passing` is written; the file is it.
+        use_statistics: take from the file's footer what it says reliably (see `facts`); False
+            reads every value.
+        memory_mb: memory of the engine; beyond it, it spills to the disk.
+        threads: of the engine; all cores if None.
+
+    Raises:
+        OSError, pyarrow.ArrowInvalid: the file cannot be read as Parquet.
+    """
+    with ParquetBatch(Path(path), memory_mb=memory_mb, threads=threads) as batch:
+        found = about or _delivered(contract, batch)
+        if found.violation_count:
+            return conclude(suite, contract, found, contract_results(found), Counts(0, 0, 0))
+        rules = [] if about else published_rules(contract, batch.schema)
+        rules += plan_for(suite, contract, batch.schema).rules
+        plan = Plan.over(rules, batch.schema)
+        scan = Scan(plan, batch, sample=SAMPLE, use_statistics=use_statistics)
+        return _Desk(suite, contract, batch, scan, found).judge(passing, quarantined, copy_clean)
+
+
+def _delivered(contract: Contract, batch: ParquetBatch) -> Conformed:
+    violations = schema_violations(contract, batch.file_schema)
+    return Conformed(None, violations, len(violations), (), (), 0, batch.rows)
+
+
+class _Desk:
+    """One file under judgement."""
+
+    def __init__(
+        self,
+        suite: Suite,
+        contract: Contract,
+        batch: ParquetBatch,
+        scan: Scan,
+        conformed: Conformed,
+    ) -> None:
+        self.suite, self.contract, self.batch, self.scan = suite, contract, batch, scan
+        self.conformed = conformed
+        self.rejected, self.shadowed = Rejected(batch.rows), Rejected(batch.rows)
+
+    def judge(self, passing: Path | None, quarantined: Path | None, copy_clean: bool) -> Judgement:
+        bad = self._bad_rows()
+        findings = self.scan.findings()
+        marks = {
+            number: self._place(finding)
+            for number, finding in enumerate(findings)
+            if quarantines(finding)
+        }
+        findings = self.scan.rows(findings, marks)
+        results = [*contract_results(self.conformed), *bad, *self._results(findings)]
+        count = self.rejected.count()
+        counts = Counts(self.batch.rows, count, self.rejected.count_with(self.shadowed))
+        judgement = conclude(self.suite, self.contract, self.conformed, results, counts)
+        wanted = judgement.verdict.publishes and count < self.batch.rows and (count or copy_clean)
+        to = (passing if wanted else None, quarantined if count else None)
+        if any(to):
+            separate(self.batch, self.rejected, *to)
+        return judgement
+
+    def _place(self, finding: Finding) -> Place:
+        rejected = self.shadowed if finding.rule.shadow else self.rejected
+        return rejected, rejected.rule(finding.rule.id)
+
+    def _bad_rows(self) -> list[Result]:
+        """Results of the rows that `conform` rejected, which are marked."""
+        by_rule: dict[str, list[int]] = {}
+        for problem in self.conformed.bad_rows:
+            by_rule.setdefault(f"contract:{problem.rule}", []).append(problem.line)
+        results = []
+        for rule, lines in by_rule.items():
+            rows = self._at_lines(lines)
+            self.rejected.mark(rows, self.rejected.rule(rule))
+            results.append(
+                bad_row_result(
+                    rule,
+                    self.conformed,
+                    (len(rows), self.batch.rows),
+                    partial(self._sample, rows),
+                )
+            )
+        return results
+
+    def _at_lines(self, lines: Sequence[int]) -> Rows:
+        wanted = pa.table({"line": pa.array(sorted(set(lines)), pa.int64())})
+        self.batch.connection.register("_lines", wanted)
+        query = "SELECT _row FROM _delivered WHERE _line IN (SELECT line FROM _lines)"
+        rows: Rows = self.batch.connection.execute(query).fetchnumpy()["_row"]
+        self.batch.connection.unregister("_lines")
+        return ordered([np.asarray(rows, dtype=np.int64)], len(rows))
+
+    def _sample(self, rows: Rows, columns: Sequence[str]) -> tuple[Mapping[str, Any], ...]:
+        first = rows[:SAMPLE]
+        table = self.batch.take(first, self._shown(columns))
+        return sample_rows(table, np.arange(len(first)), self.contract.primary_key, columns)
+
+    def _shown(self, columns: Sequence[str]) -> list[str]:
+        named = dict.fromkeys(["_line", *self.contract.primary_key, *columns])
+        return [name for name in named if name in self.batch.schema.names]
+
+    def _results(self, findings: Sequence[Finding]) -> list[Result]:
+        """With samples: all rows that any of them shows are read at once."""
+        rows = np.unique(np.concatenate([np.empty(0, np.int64), *(f.rows for f in findings)]))
+        columns = [name for f in findings if len(f.rows) for name in f.rule.columns]
+        table = self.batch.take(rows, self._shown(columns)) if len(rows) else None
+        told = [
+            result_of(replace(f, rows=np.searchsorted(rows, f.rows)), self.contract, table)
+            for f in findings
+        ]
+        # As of what `conform` finds, nothing is said of rules of the contract that hold.
+        return [r for r in told if r.kind != "contract" or r.status != "pass"]
