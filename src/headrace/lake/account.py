@@ -60,7 +60,7 @@ def _current(rows: list[JudgementRow], path: str | None) -> JudgementRow:
         return shown[-1] if shown else rows[-1]
     empty = [r for r in rows if r.published_at and not r.staged_path and r.withdrawn_at is None]
     if empty:
-        return max(empty, key=lambda row: row.published_at or 0)
+        return max(empty, key=lambda row: (row.published_at or 0, row.judged_at))
     # What people did counts when it is published; until then the gate's own word stands.
     return next(row for row in reversed(rows) if not row.derived_from)
 

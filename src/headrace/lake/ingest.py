@@ -43,7 +43,7 @@ from headrace.lake.staging import StagedFile
 from headrace.lake.standing import Standing, lapsed, standings
 from headrace.lake.table import Table
 from headrace.lake.tables import Lake
-from headrace.sources.base import Delivery
+from headrace.sources.base import Delivery, NoFiles
 
 # Slots whose ledger rows share a transaction: a year costs few syncs, a crash repeats few slots.
 _CHUNK = 16
@@ -69,6 +69,7 @@ class _Run:
     lapsed: dict[str, JudgementRow | None] = field(default_factory=dict)
     live: dict[str, str] = field(default_factory=dict)
     visible: dict[str, list[str]] = field(default_factory=dict)
+    again: frozenset[str] = frozenset()
     done: int = 0
 
     @property
@@ -158,6 +159,28 @@ def settle(table: Table, slots: Sequence[str], home: Home) -> list[SlotResult]:
         return _settle(run, slots)
 
 
+def rejudge(table: Table, batch: Batch, home: Home) -> list[SlotResult]:
+    """Judge a batch again from its delivered bytes, whatever was found before, and settle its slot.
+
+    The source is not asked. Its checks are those of now, and muted are those that are muted now.
+
+    Raises:
+        StateError: as `ingest`.
+    """
+    must_be_decided(table.contract)
+    alone = replace(table, source=NoFiles(table.source.name))
+    with Ledger(home) as ledger:
+        lake = Lake(home)
+        run = _Run(alone, home, ledger, lake, table_rule(table), 1, None)
+        run.again = frozenset({batch.batch_id})
+        run.live = reconcile(ledger, lake, table.name)
+        run.origins = ledger.origins(table.name)
+        run.reload()
+        _judge_all(run, [batch.slot])
+        run.reload()
+        return _settle(run, [batch.slot])
+
+
 def _settle(run: _Run, slots: Sequence[str]) -> list[SlotResult]:
     if any(run.due(slot) for slot in slots):
         _derive_all(run, slots)
@@ -211,7 +234,7 @@ def _judge_all(run: _Run, slots: Sequence[str]) -> None:
                     writes.pop().result()
                 with run.ledger.transaction():
                     for row in rows:
-                        run.ledger.judge(run.name, row)
+                        run.ledger.judge(run.name, row, again=row.batch_id in run.again)
 
 
 def _submit(pool: Executor, writes: list[Future[Any]], work: Callable[[], Any]) -> None:
@@ -271,6 +294,9 @@ def _unjudged(run: _Run, fetched: Fetched) -> list[Delivery]:
     todo = [d for key, d in visible.items() if key not in known]
     for batch_id, batch in known.items():
         judged = run.judged.get(batch_id)
+        if batch_id in run.again:
+            todo.append(landed_delivery(run.home, batch))
+            continue
         if judged is not None and judged.verdict != "ERROR":
             continue
         if not is_settled(batch, judged, run.live):

@@ -345,7 +345,8 @@ class Ledger:
             self._connection.execute(
                 "UPDATE judgements SET published_at = ?, snapshot_id = ?"
                 " WHERE tbl = ? AND batch_id = ? AND staged_path = ?"
-                " AND (published_at IS NULL OR staged_path = '')",
+                " AND (published_at IS NULL OR staged_path = '')"
+                " AND verdict IN ('PASS', 'WARN', 'QUARANTINE')",
                 (committed_at, snapshot_id, table, batch_id, path),
             )
             self._connection.execute(
@@ -402,6 +403,14 @@ class Ledger:
                 fix="only a pending batch can be rejected; see `headrace gate ls`",
             )
         self._set_state(table, batch_id, "rejected", reason)
+
+    def mark_released(self, table: str, batch_id: str) -> None:
+        """A pending batch waits for a commit: no later delivery supersedes it any more."""
+        self._connection.execute(
+            "UPDATE batches SET state = 'judged' WHERE tbl = ? AND batch_id = ?"
+            " AND state = 'pending'",
+            (table, batch_id),
+        )
 
     def recalled(self, table: str) -> frozenset[str]:
         """Batches that must not be shown, whatever the table shows."""

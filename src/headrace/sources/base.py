@@ -92,3 +92,16 @@ class Source(Protocol):
             SourceError: the source could not be read; nothing was recorded.
         """
         ...
+
+
+@dataclass(frozen=True)
+class NoFiles:
+    """A source that has nothing to show.
+
+    Of a table that only streams feed, and of what is judged from bytes that were delivered before.
+    """
+
+    name: str
+
+    def deliveries(self, slot: str) -> list[Delivery]:  # noqa: ARG002 - as every source is asked
+        return []

@@ -23,12 +23,12 @@ from headrace.lake.ingest import ingest, outstanding
 from headrace.lake.ledger import Ledger
 from headrace.lake.slots import BLOCKED, SlotProgress
 from headrace.lake.table import Table
-from headrace.sources.base import Delivery
+from headrace.sources.base import Delivery, NoFiles
 from headrace.streams.buffer import Buffer
 from headrace.streams.events import delivery_of
 from headrace.streams.port import Broker, open_broker
 from headrace.streams.reading import Reader
-from headrace.streams.spec import NoFiles, Stream
+from headrace.streams.spec import Stream
 from headrace.streams.state import beat_path, lock_path
 
 _IDLE = 0.25  # seconds between two looks at whether to stop

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from headrace.clock import duration
 from headrace.contracts import Contract
 from headrace.errors import DeclarationError
-from headrace.sources.base import Delivery
 
 
 @dataclass(frozen=True)
@@ -87,16 +86,6 @@ class Stream:
     @property
     def max_lag_us(self) -> int:
         return duration(self.max_lag)
-
-
-@dataclass(frozen=True)
-class NoFiles:
-    """The source of a table that only streams feed: there is nothing to ask it for."""
-
-    name: str
-
-    def deliveries(self, slot: str) -> list[Delivery]:  # noqa: ARG002 - as every source is asked
-        return []
 
 
 def check_streams(streams: tuple[Stream, ...], contracts: dict[str, Contract], where: str) -> None:
