@@ -10,8 +10,10 @@ from headrace.cli import (
     datasets,
     features,
     gates,
+    models,
     new,
     online,
+    recalls,
     runs,
     serve,
     sources,
@@ -62,11 +64,14 @@ app.command("serve")(serve.serve)
 app.add_typer(features.app, name="features")
 app.add_typer(sources.app, name="source")
 app.add_typer(contracts.app, name="contract")
+gates.app.command("recall")(recalls.recall)
+gates.app.command("restore")(recalls.restore)
 app.add_typer(gates.app, name="gate")
 app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")
 app.add_typer(online.app, name="online")
 app.add_typer(datasets.app, name="dataset")
+app.add_typer(models.app, name="model")
 app.add_typer(new.app, name="new")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from headrace.datasets.manifest import Manifest
 from headrace.datasets.store import Store
+from headrace.datasets.taint import taints
 from headrace.home import Home
 from headrace.models.record import list_models
 from headrace.models.registry import pointer
@@ -13,11 +14,15 @@ from headrace.models.registry import pointer
 
 @dataclass(frozen=True)
 class HeldBy:
-    """A release that was made from a snapshot in which the batch was live, table by table."""
+    """A release that was made from a snapshot in which the batch was live, table by table.
+
+    `tainted`: that batch, or another one that it holds, is recalled already.
+    """
 
     ref: str
     tables: tuple[str, ...]
     content_hash: str
+    tainted: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,13 @@ def batches_of(manifest: Manifest, home: Home) -> dict[str, list[str]]:
     }
 
 
-def impact(home: Home, batch_id: str) -> Impact:
+def impact(home: Home, batch_id: str, table: str | None = None) -> Impact:
     """Releases and models that hold anything from a batch; empty for a batch nobody used.
 
     A release holds a batch when the batch was live in a snapshot it read, whether or not a window
-    of a feature reached it.
+    of a feature reached it. With `table`, what came into that table of a delivery to several.
     """
-    held = tuple(_held_by(home, batch_id))
+    held = tuple(_held_by(home, batch_id, table))
     refs = {one.ref for one in held}
     reached = [record for record in list_models(home) if record.dataset in refs]
     in_charge = [
@@ -59,12 +64,19 @@ def impact(home: Home, batch_id: str) -> Impact:
     return Impact(batch_id, held, tuple(one.ref for one in reached), tuple(in_charge))
 
 
-def _held_by(home: Home, batch_id: str) -> Iterator[HeldBy]:
+def _held_by(home: Home, batch_id: str, only: str | None) -> Iterator[HeldBy]:
     store = Store.find(home.store)
     for name in store.names():
         for version in store.versions(name):
             manifest = store.manifest(name, version)
             found = batches_of(manifest, home)
-            tables = tuple(sorted(table for table, ids in found.items() if batch_id in ids))
+            tables = tuple(
+                sorted(
+                    table
+                    for table, ids in found.items()
+                    if only in {None, table} and batch_id in ids
+                )
+            )
             if tables:
-                yield HeldBy(manifest.ref, tables, manifest.content_hash)
+                tainted = bool(taints(store, manifest))
+                yield HeldBy(manifest.ref, tables, manifest.content_hash, tainted)

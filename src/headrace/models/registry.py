@@ -72,12 +72,17 @@ def open_model(home: Home, ref: str, *, allow_tainted: str | None = None) -> Mod
         StateError: there is no such model.
         TaintedError: a batch it was trained on was recalled, and no reason was given.
     """
+    record = find_model(home, ref)
+    allow_model(home, record, allow_tainted)
+    return record
+
+
+def find_model(home: Home, ref: str) -> ModelRecord:
+    """What `open_model` opens, tainted or not: to look at it, never to use it."""
     name, _, wanted = ref.partition("@")
     if not NAME.fullmatch(name):
         raise DeclarationError(f"{ref!r} is no model", fix="as in flights_late@0123abcd")
-    record = load_record(home, name, _bundle(home, name, wanted or "champion"))
-    allow_model(home, record, allow_tainted)
-    return record
+    return load_record(home, name, _bundle(home, name, wanted or "champion"))
 
 
 def _bundle(home: Home, name: str, wanted: str) -> str:

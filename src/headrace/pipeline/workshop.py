@@ -1,5 +1,6 @@
 """What the stages of one build share: pinned snapshots, tables read once, the spine."""
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from headrace.features.spines import build_spine
 from headrace.files import digest
 from headrace.home import Home
 from headrace.lake.history import history
+from headrace.lake.plans import LiveFile
 from headrace.lake.tables import Lake
 from headrace.pipeline.declare import Pipeline
 
@@ -41,15 +43,28 @@ class Workshop:
         return {table.name: self.lake.snapshot_id(table.name) for table in self.pipeline.tables}
 
     @cached_property
-    def batches(self) -> dict[str, dict[str, str]]:
-        """{table: {batch id: published file}} of the pinned snapshots."""
+    def live(self) -> dict[str, tuple[LiveFile, ...]]:
+        """{table: published files} of the pinned snapshots."""
         return {
-            name: self.lake.live(name, snapshot) if snapshot is not None else {}
+            name: self.lake.files(name, snapshot) if snapshot is not None else ()
             for name, snapshot in self.snapshots.items()
         }
 
+    @cached_property
+    def batches(self) -> dict[str, dict[str, str]]:
+        """{table: {batch id: published file}} of the pinned snapshots."""
+        return {
+            name: {file.batch_id: file.path for file in files} for name, files in self.live.items()
+        }
+
     def files(self, table: str) -> tuple[str, ...]:
-        return tuple(sorted(self.batches[table].values()))
+        """What the rows of a view depend on: in recorded mode also since when they are usable.
+
+        A file that was taken back and published again is another one then.
+        """
+        if self.pipeline.mode == "declared":
+            return tuple(sorted(self.batches[table].values()))
+        return tuple(sorted(f"{file.snapshot_id}:{file.path}" for file in self.live[table]))
 
     def history(self, table: str, columns: list[str]) -> pa.Table:
         """Rows of the pinned snapshot; see `headrace.lake.history`."""
@@ -104,7 +119,8 @@ class Workshop:
 
 def usable_from(files: Mapping[str, tuple[str, ...]]) -> int | None:
     """The least known-at in these files, microseconds UTC: nothing in them is usable earlier."""
-    paths = [path for some in files.values() for path in some]
+    names = [name for some in files.values() for name in some]
+    paths = [re.sub(r"^\d+:", "", name) for name in names]
     if not paths:
         return None
     with duckdb.connect() as db:

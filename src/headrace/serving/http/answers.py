@@ -65,7 +65,9 @@ class Answers:
         scores = model.scores(found)
         self._log(found, model.name, scores)
         given = [{"score": score} for score in scores]
-        return self._answer(asked, found, {"model": model.name, "predictions": given})
+        taints = self.scorer.taints()
+        marks = {"tainted": list(taints)} if taints else {}
+        return self._answer(asked, found, {"model": model.name, "predictions": given, **marks})
 
     def _vectors(self, asked: Asked) -> Vectors:
         if asked.definition not in {None, self.service.definition}:

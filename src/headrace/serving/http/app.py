@@ -93,7 +93,8 @@ class _Web:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.metrics = Metrics(endpoint.lags)
+        taints = endpoint.scorer.taints if endpoint.scorer is not None else tuple
+        self.metrics = Metrics(endpoint.lags, taints)
         self.ready = Readiness(endpoint.service)
         self.answers = Answers(endpoint.service, endpoint.scorer, None, self.metrics.served)
         self.limiter: Any = None
@@ -219,15 +220,25 @@ class _Web:
         return self.answers.predictions(asked)
 
     async def _healthz(self, _: "Request") -> "Response":
-        from fastapi import Response
+        from fastapi.responses import JSONResponse
 
-        return Response(b'{"status":"alive"}', media_type=JSON)
+        return JSONResponse({"status": "alive", **await self._warnings()})
+
+    async def _warnings(self) -> dict[str, list[str]]:
+        """What somebody should look at, though answers are given."""
+        from anyio import to_thread
+
+        scorer = self.endpoint.scorer
+        taints = await to_thread.run_sync(scorer.taints) if scorer is not None else ()
+        told = [f"model {scorer.name} is tainted: {one}" for one in taints] if scorer else []
+        return {"warnings": told} if told else {}
 
     async def _readyz(self, _: "Request") -> "Response":
         from fastapi.responses import JSONResponse
 
         await self.ready.check()
-        return JSONResponse({"status": "ready", "definition": self.endpoint.service.definition})
+        about = {"status": "ready", "definition": self.endpoint.service.definition}
+        return JSONResponse({**about, **await self._warnings()})
 
     async def _metrics(self, _: "Request") -> "Response":
         from anyio import to_thread

@@ -95,11 +95,19 @@ def predictions() -> dict[int | str, Schema]:
         {
             "model": {"type": "string", "description": "Its name and the id of its bundle."},
             "predictions": {"type": "array", "items": one, "description": about},
-        }
+        },
+        {
+            "tainted": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Recalled batches that the model was trained on: do not rely on it."
+                " Absent if there are none.",
+            }
+        },
     )
 
 
-def _answers(more: Schema) -> dict[int | str, Schema]:
+def _answers(more: Schema, maybe: Schema | None = None) -> dict[int | str, Schema]:
     about = {
         "t": {"type": "integer", "description": "The prediction time, microseconds UTC."},
         "definition": {"type": "string", "description": "One digest of what the features mean."},
@@ -111,7 +119,7 @@ def _answers(more: Schema) -> dict[int | str, Schema]:
     }
     stale: Schema = {"type": "array", "items": {"type": "string"}}
     stale["description"] = "Views that are older than they should be; absent if none is."
-    found = _object({**about, **more, "stale": stale}, [*about, *more])
+    found = _object({**about, **more, "stale": stale, **(maybe or {})}, [*about, *more])
     refusals: dict[int | str, Schema] = {
         status: _content(text, _ERROR) for status, text in _REFUSALS.items()
     }

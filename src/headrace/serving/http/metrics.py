@@ -5,7 +5,7 @@ worker then answers for all.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,15 +30,16 @@ class Lag:
 
 
 Lags = Callable[[], Iterable[Lag]]
+Taints = Callable[[], Sequence[str]]
 
 
 class Metrics:
     """The counters of one process; several may be made, as tests do."""
 
-    def __init__(self, lags: Lags) -> None:
+    def __init__(self, lags: Lags, taints: Taints = tuple) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-        self._lags = lags
+        self._lags, self._taints = lags, taints
         self._kept: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._registry = CollectorRegistry()
         about: dict[str, Any] = {"registry": self._registry}
@@ -88,15 +89,15 @@ class Metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         lags = CollectorRegistry()
-        lags.register(_Lagging(self._lags))
+        lags.register(_Lagging(self._lags, self._taints))
         return bytes(generate_latest(registry) + generate_latest(lags))
 
 
 class _Lagging:
     """Read when it is asked for: nobody measures a lag between two scrapes."""
 
-    def __init__(self, lags: Lags) -> None:
-        self._lags = lags
+    def __init__(self, lags: Lags, taints: Taints) -> None:
+        self._lags, self._taints = lags, taints
 
     def describe(self) -> list["Metric"]:
         return []
@@ -119,3 +120,5 @@ class _Lagging:
             behind.add_metric([lag.table], lag.behind_s)
         yield age
         yield behind
+        tainted = "Recalled batches that the model in charge was trained on; it answers on."
+        yield GaugeMetricFamily("headrace_model_taints", tainted, value=len(self._taints()))

@@ -1,6 +1,8 @@
 """The model in charge, kept in memory for as long as it is in charge."""
 
+import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,16 +10,19 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.datasets.manifest import Column
-from headrace.errors import StateError
+from headrace.errors import HeadraceError, StateError
 from headrace.features.content import Cell
 from headrace.home import Home
-from headrace.models import ModelRecord
+from headrace.models import ModelRecord, model_taints
 from headrace.models.fits import Fits, encode
 from headrace.models.record import load_record
 from headrace.models.registry import pointer
 from headrace.models.score import require_definitions
 from headrace.serving.vectors import Vector
 
+_logger = logging.getLogger(__name__)
+# A recall is told by every server within so many seconds; between them it costs nothing.
+LOOK_EVERY = 5.0
 _TYPES = {
     "int64": pa.int64(),
     "float64": pa.float64(),
@@ -54,6 +59,43 @@ class Scorer:
         self._home, self._name = home, name
         self._loaded: Loaded | None = None
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
+        self._looked: tuple[str, float] | None = None
+        self._taints: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of the model, whichever bundle is in charge."""
+        return self._name
+
+    def taints(self) -> tuple[str, ...]:
+        """What taints the model in charge, a sentence each; looked at every few seconds.
+
+        It goes on answering: an endpoint must not fall silent because of a recall. It says so in
+        its answers, its health, its metrics and its log, until another model is in charge.
+        """
+        champion = pointer(self._home, self._name)
+        if champion is None:
+            return ()
+        with self._looking:  # not the other lock, under which a model may be loading
+            now, looked = time.monotonic(), self._looked
+            if looked and looked[0] == champion.bundle_id and now - looked[1] < LOOK_EVERY:
+                return self._taints
+            found = self._look(champion.bundle_id)
+            if found != self._taints:
+                for one in found:
+                    _logger.warning(
+                        "model %s is tainted and goes on answering: %s", self._name, one
+                    )
+            self._looked, self._taints = (champion.bundle_id, now), found
+            return found
+
+    def _look(self, bundle: str) -> tuple[str, ...]:
+        try:
+            record = load_record(self._home, self._name, bundle)
+            return tuple(map(str, model_taints(self._home, record)))
+        except HeadraceError as error:
+            return (f"it cannot be told what it was trained on: {error.what}",)
 
     def current(self, definitions: Mapping[str, str]) -> Loaded:
         """The model in charge; `definitions` (view -> hash) are those of the vectors it is to see.
