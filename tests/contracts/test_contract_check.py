@@ -89,6 +89,78 @@ def test_an_earlier_version_is_not_rewritten(tmp_path):
     assert found.problem == f"version 1.0.0, an earlier one, was changed in {OLD}"
 
 
+def test_a_version_is_not_taken_away_from_those_who_use_it(tmp_path):
+    present = {NAME: edited(CENT, version("2.0.0"))}
+    found = held(tmp_path, present, present | {OLD: edited(consumers("[archive]"))})
+    assert found.problem == "version 1.0.0 is gone, and archive still use it"
+    assert found.breaks == ("archive",)
+    moved = {NAME: edited(CENT, version("2.0.0"), consumers("[tests, archive]"))}
+    then = present | {OLD: edited(consumers("[archive]"))}
+    assert "PATCH" in held(tmp_path, moved, then).problem, "the version tells of a new consumer"
+    moved = {NAME: edited(CENT, version("2.0.1"), consumers("[tests, archive]"))}
+    assert held(tmp_path, moved, then).problem == ""
+    retired = edited(consumers("[archive]"), ("status: active", "status: retired"))
+    assert held(tmp_path, present, present | {OLD: retired}).problem == ""
+
+
+def test_three_live_versions(tmp_path):
+    """Each version names its own consumers, and each is told what it loses."""
+    older = {
+        "pipelines/one/contracts/readings@1.yaml": edited(consumers("[archive]")),
+        "pipelines/one/contracts/readings@2.yaml": edited(
+            CENT, version("2.0.0"), consumers("[forecast, ledger]")
+        ),
+    }
+    now = older | {NAME: edited(("value: EUR", "value: USD"), version("3.0.0"))}
+    found = held(tmp_path, now, older)
+    assert found.problem == ""
+    assert found.breaks == ("forecast", "ledger", "archive")
+    back = older | {NAME: edited(version("2.1.0"))}  # what 1.0.0 was, and 2.0.0 was not
+    found = held(tmp_path, back, older)
+    assert found.problem == "a MAJOR change against 2.0.0, but the version is 2.1.0"
+    assert found.breaks == ("forecast", "ledger")
+
+
+def test_one_version_in_two_files(tmp_path):
+    found = held(tmp_path, {NAME: TEXT, OLD: TEXT}, {NAME: TEXT})
+    assert found.problem.startswith("version 1.0.0 is there twice")
+
+
+@pytest.mark.parametrize("status", ["active", "proposed"])
+def test_a_proposal_binds_nobody(status, tmp_path):
+    now = {NAME: TEXT, OLD: edited(CENT, ("status: active", f"status: {status}"), version("1.0.1"))}
+    problem = held(tmp_path, now, {NAME: TEXT}).problem
+    assert bool(problem) is (status == "active")
+    alone = {NAME: edited(CENT, ("status: active", "status: proposed"))}
+    assert "MAJOR" in held(tmp_path, alone, {NAME: TEXT}).problem
+
+
+GONE = """      - name: good
+        logicalType: boolean
+        description: Yes or no.
+        customProperties: [{property: fieldId, value: 18}]
+"""
+
+
+def retired(*ids):
+    old = "      - {property: maxEvents"
+    return (old, f"      - {{property: retiredFieldIds, value: {list(ids)}}}\n{old}")
+
+
+def test_a_field_id_is_never_used_again(tmp_path):
+    without = edited((GONE, ""), version("2.0.0"))
+    found = held(tmp_path, {NAME: without}, {NAME: TEXT})
+    assert found.problem == "field ids of columns that are gone are not retired: 18"
+    assert found.fix == "add to the table: {property: retiredFieldIds, value: [18]}"
+    second = edited((GONE, ""), version("2.0.0"), retired(18))
+    assert held(tmp_path, {NAME: second}, {NAME: TEXT}).problem == ""
+    third = edited(("name: good", "name: better"), version("3.0.0"))
+    found = held(tmp_path, {NAME: third}, {NAME: second})
+    assert found.problem == "'better' takes field id 18, which 2.0.0 had retired"
+    forgotten = edited((GONE, ""), version("2.0.1"), WORDS)
+    assert "not retired: 18" in held(tmp_path, {NAME: forgotten}, {NAME: second}).problem
+
+
 def test_what_is_gone_had_consumers(tmp_path):
     found = held(tmp_path, {}, {NAME: TEXT})
     assert found.breaks == ("tests",)

@@ -13,6 +13,7 @@ from headrace.cli import (
     models,
     new,
     online,
+    proposals,
     recalls,
     runs,
     serve,
@@ -63,6 +64,7 @@ app.command("ui")(runs.ui)
 app.command("serve")(serve.serve)
 app.add_typer(features.app, name="features")
 app.add_typer(sources.app, name="source")
+contracts.app.command("propose")(proposals.propose)
 app.add_typer(contracts.app, name="contract")
 gates.app.command("recall")(recalls.recall)
 gates.app.command("restore")(recalls.restore)

@@ -41,7 +41,7 @@ def diff(
     if as_json:
         emit_json(found.as_json())
     else:
-        _show(found)
+        show_comparison(found)
     if found.level is Level.MAJOR:
         raise typer.Exit(BLOCKED)
 
@@ -136,7 +136,7 @@ def _level(name: str) -> Text:
     return Text(name, STYLES[name])
 
 
-def _show(found: "Comparison") -> None:
+def show_comparison(found: "Comparison") -> None:
     title = f"{found.after.table} {found.before.version} -> {found.after.version}: "
     out.print(Text.assemble((title, "bold"), _level(found.level.name)))
     if found.changes:
@@ -163,7 +163,7 @@ def _show_checked(one: "Checked") -> None:
         return
     for comparison in one.comparisons:
         if comparison.changes:
-            _show(comparison)
+            show_comparison(comparison)
     if one.problem:
         out.print(Text.assemble((f"{one.path}: {one.problem}", "bold red")), soft_wrap=True)
         out.print(Text(f"  fix: {one.fix}"), soft_wrap=True)

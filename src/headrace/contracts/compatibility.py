@@ -381,5 +381,4 @@ def _of_rest(old: Contract, new: Contract, *, told: bool) -> Iterator[Change]:
 
 
 def _aside_of_version(contract: Contract) -> dict[str, Any]:
-    document: dict[str, Any] = read_document(contract.path).value
-    return document | {"version": ""}
+    return {**contract.document, "version": ""}

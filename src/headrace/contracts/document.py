@@ -111,10 +111,19 @@ def is_mark(value: object) -> bool:
 def read_document(path: Path) -> Node:
     """The document in `path`; DeclarationError if it is not there or not YAML."""
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), _Strict)  # noqa: S506  (a safe loader)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise DeclarationError(f"cannot read it: {error.strerror}", where=str(path)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise DeclarationError(f"not valid YAML: {error}", where=str(path)) from error
+    return parse_document(text, path)
+
+
+def parse_document(text: str, path: Path) -> Node:
+    """The document in `text`, as if it stood in `path`."""
+    try:
+        value = yaml.load(text, _Strict)  # noqa: S506  (a safe loader)
+    except yaml.YAMLError as error:
         raise DeclarationError(f"not valid YAML: {error}", where=str(path)) from error
     return Node(path, "", value)
 

@@ -5,13 +5,16 @@ is then parsed anew. Edits are for block style, in which contracts are written, 
 style where they meet it.
 """
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from headrace.contracts.document import parse_document
 from headrace.contracts.writing import flow
 from headrace.errors import DeclarationError
 
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Step = str | int
 Place = tuple[Step, ...]
 
@@ -33,8 +36,14 @@ class Edited:
         return _descend(_parsed(self.text), place) is not None
 
     def value(self, *place: Step) -> Any:  # noqa: ANN401  (any YAML value)
-        """What stands there, every scalar as text."""
-        return _plain(self._node(place))
+        """What stands there."""
+        node = parse_document(self.text, Path("contract")).value
+        for step in place:
+            node = _of_value(node, step)
+        return node
+
+    def is_block(self, *place: Step) -> bool:
+        return not self._node(place).flow_style
 
     def set(self, *place: Step, to: object) -> None:
         """Replace a value; the last step of a mapping's entry may be new."""
@@ -143,7 +152,7 @@ class Edited:
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401
-    return yaml.compose(text, yaml.SafeLoader)
+    return yaml.compose(text, _Loader)
 
 
 def _descend(node: Any, place: Place) -> Any:  # noqa: ANN401
@@ -180,9 +189,7 @@ def _end(node: Any) -> int:  # noqa: ANN401
     return _end(last[1] if isinstance(last, tuple) else last)
 
 
-def _plain(node: Any) -> Any:  # noqa: ANN401
-    if isinstance(node, yaml.MappingNode):
-        return {key.value: _plain(value) for key, value in node.value}
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(item) for item in node.value]
-    return node.value
+def _of_value(value: Any, step: Step) -> Any:  # noqa: ANN401
+    if isinstance(step, int) or isinstance(value, dict):
+        return value[step]
+    return next(one for one in value if one.get("property", one.get("name")) == step)

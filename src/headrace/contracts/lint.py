@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.contracts.document import read_document
+from headrace.contracts.document import Node, read_document
 from headrace.contracts.load import load_contract
 from headrace.contracts.model import Contract, Field
 from headrace.contracts.undecided import PROPOSED, undecided
@@ -24,7 +24,7 @@ class Hint:
 def lint(contract: Contract) -> list[Hint]:
     """All hints: what is undecided, then those of the table, then those of its columns."""
     return [
-        *_undecided(contract.path),
+        *_undecided(Node(contract.path, "", contract.document)),
         *_of_table(contract),
         *(hint for field in contract.fields for hint in _of(field)),
     ]
@@ -39,15 +39,14 @@ def lint_file(path: Path) -> list[Hint]:
     try:
         contract = load_contract(path)
     except DeclarationError as error:
-        open_ = [*_undecided(path)]
+        open_ = [*_undecided(read_document(path))]
         if not open_:
             raise
         return [*open_, Hint(None, "does_not_load", error.what, error.fix or error.where)]
     return lint(contract)
 
 
-def _undecided(path: Path) -> Iterator[Hint]:
-    document = read_document(path)
+def _undecided(document: Node) -> Iterator[Hint]:
     for mark in undecided(document):
         fix = f"write it at {mark.path}"
         yield Hint(mark.field, "undecided", mark.text, fix)
@@ -58,7 +57,7 @@ def _undecided(path: Path) -> Iterator[Hint]:
 
 
 def _of_table(contract: Contract) -> Iterator[Hint]:
-    if "support" not in read_document(contract.path).value:
+    if "support" not in contract.document:
         yield Hint(
             None,
             "no_support",

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from headrace.contracts.document import Node, read_document
+from headrace.contracts.document import Node, parse_document, read_document
 from headrace.contracts.load_derivations import sql_rule, types_of
 from headrace.contracts.load_fields import FORMS, Defaults, read_fields
 from headrace.contracts.model import (
@@ -56,7 +56,15 @@ _MORE_TABLE_CUSTOM = (
 
 def load_contract(path: Path | str) -> Contract:
     """The contract in a YAML file; DeclarationError names the file, the place and the fix."""
-    document = read_document(Path(path))
+    return _contract(read_document(Path(path)))
+
+
+def parse_contract(text: str, path: Path) -> Contract:
+    """The contract in `text` as if it stood in `path`; files it looks up are sought from there."""
+    return _contract(parse_document(text, path))
+
+
+def _contract(document: Node) -> Contract:
     top = document.mapping(_KEYS, _MORE_KEYS)
     top["apiVersion"].one_of(("v3.2.0",))
     top["kind"].one_of(("DataContract",))
@@ -91,9 +99,10 @@ def load_contract(path: Path | str) -> Contract:
         null_tokens=rules["nullTokens"].texts() if "nullTokens" in rules else DEFAULT_NULL_TOKENS,
         hash=_hash(document.value, fields),
         meaning_hash=_hash(_meant(document.value), fields),
-        path=Path(path),
         deleted=_deleted(rules, fields),
+        path=document.file,
         retired_ids=_retired(rules, fields),
+        document=document.value,
     )
 
 

@@ -198,10 +198,12 @@ def _check_unique(nodes: list[Node], fields: list[Field]) -> None:
     names: set[str] = set()
     ids: dict[int, str] = {}
     for node, field in zip(nodes, fields, strict=True):
-        for name in (field.name, *field.aliases):
-            if name.casefold() in names:  # SQL does not tell them apart
-                raise node.error(f"the name {name!r} is taken", fix="rename one of the two")
-            names.add(name.casefold())
+        own = (field.name, *field.aliases)
+        # SQL does not tell cases apart; a producer may, and write one column either way.
+        taken = [name for name in own if name.casefold() in names or own.count(name) > 1]
+        if taken:
+            raise node.error(f"the name {taken[0]!r} is taken", fix="rename one of the two")
+        names |= {name.casefold() for name in own}
         if field.id is not None and field.id in ids:
             raise node.error(
                 f"fieldId {field.id} belongs to {ids[field.id]!r}", fix=f"use {max(ids) + 1}"

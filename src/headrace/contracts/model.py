@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from dataclasses import field as attribute
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -176,7 +176,7 @@ class Contract:
     `deleted` says which rows delete their key; without it, no row does.
     `hash` covers everything that the file says, `meaning_hash` only what decides which rows pass
     and what their values mean: not prose, people, terms or coverage. `retired_ids` are field ids of
-    columns that are gone.
+    columns that are gone, `document` is what was read.
     """
 
     table: str
@@ -203,6 +203,7 @@ class Contract:
     path: Path
     retired_ids: tuple[int, ...] = ()
     deleted: TimeRule | None = None
+    document: Mapping[str, Any] = attribute(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def primary_key(self) -> tuple[str, ...]:

@@ -34,22 +34,32 @@ def draft_contract(
     lag = known_after(look)
     return fill(
         "contract.yaml",
-        pipeline=pipeline,
+        intro=_INTRO,
+        id=f"{pipeline}-{ask.table_name}",
         table=ask.table_name,
-        consumers=", ".join(consumers),
+        status="draft",
+        purpose=flow(f"TODO: what {ask.table_name} is for."),
+        owner="not_stated",
+        licence="not_stated",
+        purposes="[training]",
+        privacy="not_stated",
+        consumers=flow(list(consumers)),
         grain=flow(f"One row for each {', '.join(column.name for column in look.key)}."),
         kind=ask.kind,
-        null_tokens=flow(_null_tokens(look)),
+        null_tokens=flow(null_tokens(look.columns)),
         max_events=MAX_EVENTS,
         event_time=flow(ident(moment_name(look))),
         event_words=flow(f"{ask.time}, {_how(look)}."),
-        known_at=flow(f"event_time{_plus(lag)}"),
+        known_at=flow(f"event_time{plus(lag)}"),
         known_words=flow(f"{lag} after its time." if lag != "0s" else "At once."),
         known_todo="" if ask.known_after else _KNOWN_TODO,
         columns="\n".join(lines),
     )
 
 
+_INTRO = """\
+# Drafted from one file. TODO: owner, licence and purposes; what each column means; a unit for each
+# number: {property: unit, value: EUR}."""
 _KNOWN_TODO = "      # TODO: from when can a row be used? Too early, and features see the future.\n"
 
 
@@ -70,11 +80,16 @@ def moment_of(time: str, form: TimeForm) -> str:
 
 
 def _how(look: Look) -> str:
-    zone = "UTC" if look.form.aware else look.ask.zone
-    return f"midnight in {zone}" if look.form.dates else f"a moment in {zone}"
+    return how(look.form, look.ask.zone)
 
 
-def _plus(lag: str) -> str:
+def how(form: TimeForm, zone: str) -> str:
+    """How a time reads, in words."""
+    zone = "UTC" if form.aware else zone
+    return f"midnight in {zone}" if form.dates else f"a moment in {zone}"
+
+
+def plus(lag: str) -> str:
     us = duration(lag)
     if us == 0:
         return ""
@@ -82,9 +97,9 @@ def _plus(lag: str) -> str:
     return f" {'-' if us < 0 else '+'} INTERVAL {abs(us) // duration(one)} {unit}"
 
 
-def _null_tokens(look: Look) -> list[str]:
+def null_tokens(columns: Iterable[Column]) -> list[str]:
     """`NA` in a column of numbers is how R exports; then it means null in texts, too."""
-    found = {token for column in look.columns for token in column.null_tokens}
+    found = {token for column in columns for token in column.null_tokens}
     return ["", *(["NA"] if "NA" in found else [])]
 
 

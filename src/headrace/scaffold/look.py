@@ -167,18 +167,23 @@ def _typed(
     exponents = f"count(*) FILTER (WHERE {ident(header)} ILIKE '%e%')"
     query = f"SELECT {greatest}, {decimals}, {exponents} FROM given WHERE {given}"  # noqa: S608
     largest, places, floats = db.execute(query, tokens).fetchall()[0]
-    limit = _limit(largest)
+    limit = limit_of(Decimal(largest))
     if all_match(_INTEGER):
         return Column(header, header, "integer", 0, max_abs=limit if limit < _MOST_UNITS else None)
-    scaled = not floats and places <= MOST_DECIMALS and limit * 10**places < _MOST_UNITS
+    scaled = not floats and places <= MOST_DECIMALS and sums_fit(limit, places)
     return Column(
         header, header, "number", 0, places if scaled else None, limit if scaled else None
     )
 
 
-def _limit(largest: float) -> int:
+def limit_of(largest: Decimal) -> int:
     """A power of ten, at least ten times what was seen."""
-    return int(10 ** (Decimal(max(largest, 1)).adjusted() + 2))
+    return int(10 ** (max(largest, Decimal(1)).adjusted() + 2))
+
+
+def sums_fit(limit: Decimal | int, places: int) -> bool:
+    """Whether sums over a window of values up to `limit` fit, kept with so many decimal digits."""
+    return bool(limit * 10**places < _MOST_UNITS)
 
 
 def _count(db: duckdb.DuckDBPyConnection, where: str, *values: str) -> int:

@@ -1,0 +1,211 @@
+"""The first contract of a source, drawn from its data: what data cannot tell is marked.
+
+A mark is a text that begins with TODO. Those that a contract cannot load without (what kind of
+table it is, when a row is known, when it happened if several columns could say) keep it from
+loading; all of them keep it from being in force.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.clock import duration
+from headrace.contracts.document import MARK, parse_document
+from headrace.contracts.load import parse_contract
+from headrace.contracts.model import FIRST_FIELD_ID
+from headrace.contracts.undecided import Undecided, undecided
+from headrace.contracts.writing import flow
+from headrace.errors import DeclarationError
+from headrace.scaffold.ask import KINDS, check_name
+from headrace.scaffold.contract import column_lines, how, moment_lines, moment_of, null_tokens, plus
+from headrace.scaffold.look import MAX_EVENTS, Column
+from headrace.scaffold.moments import TimeForm, time_form
+from headrace.scaffold.proposal.faults import faults
+from headrace.scaffold.proposal.sample import as_rows
+from headrace.scaffold.templates import fill
+from headrace.scaffold.tried import Tried, tried
+from headrace.sources.sample import Sample
+from headrace.sql import ident
+from headrace.zones import zone_table
+
+_INTRO = """\
+# Proposed from data. Every TODO is for a person to decide, and `headrace contract lint` lists them;
+# then write status: active."""
+_SOMEWHEN = "CAST('2000-01-01T00:00:00Z' AS TIMESTAMPTZ)"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is known of a source beside its rows; columns by their names in the data.
+
+    Attributes:
+        name: of the table.
+        owner: who answers for it.
+        kind: event, state or planned.
+        time: the column that says when a row happened.
+        key: the columns that together identify a row.
+        known_after: how long after its time a row can be used ("10m").
+        zone: IANA zone of times that carry no offset.
+        time_format: strptime format of the time column.
+    """
+
+    name: str
+    owner: str | None = None
+    kind: str | None = None
+    time: str | None = None
+    key: tuple[str, ...] = ()
+    known_after: str | None = None
+    zone: str | None = None
+    time_format: str | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "table", "--name NAME")
+        if self.kind not in {None, *KINDS}:
+            raise DeclarationError(f"no kind {self.kind!r}", fix=f"one of {', '.join(KINDS)}")
+        if self.known_after is not None:
+            duration(self.known_after)
+        if self.zone is not None:
+            zone_table(self.zone)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """`text` is the contract's YAML; `faults` are rows of the data that do not fit it, in words."""
+
+    table: str
+    text: str
+    undecided: tuple[Undecided, ...]
+    faults: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "table": self.table,
+            "version": "0.1.0",
+            "status": "proposed",
+            "conforms": not self.faults,
+            "faults": list(self.faults),
+            "undecided": [vars(one) for one in self.undecided],
+            "contract": self.text,
+        }
+
+
+@dataclass(frozen=True)
+class _Timed:
+    time: str
+    time_format: str | None = None
+
+
+def draft(sample: Sample, told: Told) -> Draft:
+    """The contract that the rows of a source suggest.
+
+    Raises:
+        DeclarationError: a named column is not there, or a named time cannot be read.
+    """
+    seen = tried(sample)
+    headers = [one.column.header for one in seen.columns]
+    for name in (*told.key, *filter(None, [told.time])):
+        if name not in headers:
+            known = ", ".join(headers)
+            raise DeclarationError(f"the data have no column {name!r}", fix=f"one of: {known}")
+    path = Path(f"{told.name}.yaml")
+    text = _written(seen, told)
+    contract = parse_contract(_written(seen, told, trial=True), path)
+    left = faults(contract, as_rows(sample, contract.null_tokens))
+    return Draft(told.name, text, tuple(undecided(parse_document(text, path))), left)
+
+
+@dataclass(frozen=True)
+class _Time:
+    """When a row happened, as the draft says it: SQL, words, and the column it is read from."""
+
+    sql: str
+    words: str
+    column: Column | None = None
+    form: TimeForm | None = None
+
+
+def _time(seen: Tried, told: Told, *, trial: bool) -> _Time:
+    """As told; else the one column that could say it, for a person to confirm."""
+    times = (told.time,) if told.time else seen.times
+    if len(times) != 1:
+        words = (
+            f"TODO: when did a row happen? Of: {', '.join(times) or 'no column reads as a time'}"
+        )
+        return _Time(_SOMEWHEN if trial else MARK, words)
+    header = times[0]
+    column = seen.column(header).column
+    form = time_form(seen.sample.table[header], _Timed(header, told.time_format))
+    words = f"{header}, {how(form, told.zone or 'UTC')}."
+    if told.time is None:
+        words = f"TODO: is this when it happened? {words}"
+    elif not form.aware and told.zone is None:
+        words = f"TODO: whose clock is it? {words}"
+    return _Time(ident(moment_of(column.name, form)), words, column, form)
+
+
+def _written(seen: Tried, told: Told, *, trial: bool = False) -> str:
+    """The contract; a trial has stand-ins where a mark would keep it from loading."""
+    time = _time(seen, told, trial=trial)
+    columns = [_as_time(one.column, time) for one in seen.columns]
+    key = told.key or (seen.keys[0] if seen.keys else ())
+    numbers = iter(range(FIRST_FIELD_ID, FIRST_FIELD_ID + 10_000))
+    lines = [line for one in columns for line in _column(one, next(numbers), key, time)]
+    if time.column is not None and time.form is not None:
+        made = [*moment_lines(time.column.name, time.form, told.zone or "UTC", numbers)]
+        lines += ["      # --- derived ---", *made] if made else []
+    lag = told.known_after
+    stand_in = "event_time" if trial else "TODO"
+    return fill(
+        "contract.yaml",
+        intro=_INTRO,
+        id=told.name,
+        table=told.name,
+        status="proposed",
+        purpose=flow(f"TODO: what {told.name} is for."),
+        owner=flow(told.owner or "TODO: who answers for it"),
+        licence=flow("TODO: an SPDX id, or whose leave it takes"),
+        purposes=flow(["TODO: what it may be used for"]),
+        privacy=flow("TODO: public, internal, personal, …"),
+        consumers=flow(["TODO: who reads it"]),
+        grain=flow(_grain(seen, key, told)),
+        kind=flow(told.kind or ("event" if trial else "TODO")),
+        null_tokens=flow(null_tokens(columns)),
+        max_events=MAX_EVENTS,
+        event_time=flow(time.sql),
+        event_words=flow(time.words),
+        known_at=stand_in if lag is None else flow(f"event_time{plus(lag)}"),
+        known_words=flow(_KNOWN if lag is None else f"{lag} after its time."),
+        known_todo="",
+        columns="\n".join(lines),
+    )
+
+
+_KNOWN = "TODO: from when can a row be used? Too early, and features see the future."
+
+
+def _as_time(column: Column, time: _Time) -> Column:
+    if time.form is None or column != time.column:
+        return column
+    return Column(column.header, column.name, time.form.type, column.nulls)
+
+
+def _column(column: Column, number: int, key: tuple[str, ...], time: _Time) -> list[str]:
+    is_key = column.header in key
+    is_time = time.column is not None and column.header == time.column.header
+    return column_lines(
+        column,
+        number,
+        about=f"TODO: what {column.header} means.",
+        key_position=key.index(column.header) + 1 if is_key else None,
+        required=is_key or (is_time and not column.nulls),
+        unit="TODO" if column.type == "number" else None,
+    )
+
+
+def _grain(seen: Tried, key: tuple[str, ...], told: Told) -> str:
+    names = ", ".join(key)
+    if told.key:
+        return f"One row for each {names}."
+    if key:
+        return f"TODO: is it one row for each {names}? No two of {seen.rows:,} rows share it."
+    return "TODO: what is one row? No few columns tell rows apart."

@@ -1,0 +1,24 @@
+"""What of some data does not fit a contract, in a few sentences."""
+
+from collections import Counter
+
+from headrace.contracts import Contract, conform
+from headrace.sources.rows import RawRows
+
+_MOST = 2  # of each column and rule
+
+
+def faults(contract: Contract, rows: RawRows) -> tuple[str, ...]:
+    """The first violations and bad rows of each column, and how many there are in all."""
+    found = conform(contract, rows, "sample")
+    told = [(one.field, "", str(one)) for one in found.violations]
+    told += [(one.field, one.rule, f"row {one.line}: {one.reason}") for one in found.bad_rows]
+    shown, seen = [], Counter[tuple[str, str]]()
+    for field, rule, text in told:
+        seen[field, rule] += 1
+        if seen[field, rule] <= _MOST:
+            shown.append(text)
+    total = found.violation_count + len(found.bad_rows)
+    if total > len(shown):
+        shown.append(f"{total:,} in all")
+    return tuple(shown)

@@ -1,0 +1,176 @@
+"""Which new column of a source is a vanished one under another name: by name, content and place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.contracts.cells import parse
+from headrace.contracts.model import Contract, Field
+from headrace.scaffold.ask import plain_name
+from headrace.scaffold.look import NOTHING
+
+# A pair is proposed from here on, and only if no other pair of either column comes near it.
+LIKELY, MARGIN = 0.6, 0.08
+_FITS = 0.99
+_MOST_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Rename:
+    """`header` is likely `field`; `likeness` from 0 to 1, `why` says what speaks for it."""
+
+    field: str
+    header: str
+    likeness: float
+    why: str
+
+
+def find_renames(
+    contract: Contract,
+    vanished: Sequence[Field],
+    headers: Sequence[str],
+    table: pa.Table,
+    before: pa.Table | None = None,
+) -> tuple[list[Rename], list[Rename]]:
+    """The renames that are likely, and those that may be, for a person to say.
+
+    Args:
+        contract: the present one.
+        vanished: its delivered columns that the data lack.
+        headers: columns of the data that it does not know.
+        table: the data, columns of text.
+        before: earlier rows as the contract types them, if there are any.
+    """
+    pairs = [
+        pair
+        for field in vanished
+        for header in headers
+        if (pair := _pair(contract, field, header, table, before)) is not None
+    ]
+    pairs.sort(key=lambda pair: -pair.likeness)
+    likely: list[Rename] = []
+    for pair in pairs:
+        rivals = [
+            other
+            for other in pairs
+            if other != pair and (other.field == pair.field) != (other.header == pair.header)
+        ]
+        clear = all(pair.likeness >= other.likeness + MARGIN for other in rivals)
+        if pair.likeness >= LIKELY and clear:
+            likely.append(pair)
+    taken = {name for pair in likely for name in (pair.field, pair.header)}
+    maybe = [
+        pair
+        for pair in pairs
+        if pair.likeness >= LIKELY - 0.2 and not {pair.field, pair.header} & taken
+    ]
+    return likely, maybe
+
+
+def _pair(
+    contract: Contract, field: Field, header: str, table: pa.Table, before: pa.Table | None
+) -> Rename | None:
+    text = table[header].combine_chunks()[:_MOST_ROWS]
+    text = pc.if_else(pc.is_in(text, pa.array(NOTHING)), pa.scalar(None, pa.string()), text)
+    cells = parse(field, text)
+    given = len(text) - text.null_count
+    if given and len(cells.wrong) > (1 - _FITS) * given:
+        return None
+    name = name_likeness(field.name, header)
+    place = _place(contract, field, header, table.column_names)
+    content = None
+    if before is not None and field.name in before.column_names and not cells.wrong:
+        content = content_likeness(before[field.name].combine_chunks(), cells.values)
+    elif field.levels and not cells.wrong:
+        content = _of_levels(field, cells.values)
+    if content is None:
+        likeness, why = 0.8 * name + 0.2 * place, f"by its name ({name:.0%} alike)"
+    else:
+        likeness = 0.55 * content + 0.3 * name + 0.15 * place
+        why = f"by its values ({content:.0%} alike) and its name ({name:.0%})"
+    if place == 1:
+        why += ", and it stands in the same place"
+    return Rename(field.name, header, likeness, why)
+
+
+def name_likeness(one: str, other: str) -> float:
+    """0 to 1, by words: an abbreviation of a word is nearly the word."""
+    words, others = plain_name(one).split("_"), plain_name(other).split("_")
+    if "".join(words) == "".join(others):
+        return 1.0
+    by_words = sum(max((_word(a, b) for b in others), default=0.0) for a in words) + sum(
+        max((_word(a, b) for a in words), default=0.0) for b in others
+    )
+    by_letters = SequenceMatcher(None, "".join(words), "".join(others)).ratio()
+    return max(by_words / (len(words) + len(others)), by_letters)
+
+
+def _word(one: str, other: str) -> float:
+    if one == other:
+        return 1.0
+    short, long = sorted((one, other), key=len)
+    if len(short) >= 2 and long.startswith(short):
+        return 0.9
+    letters = iter(long)
+    if len(short) >= 3 and short[0] == long[0] and all(char in letters for char in short):
+        return 0.8  # qty and quantity
+    ratio = SequenceMatcher(None, one, other).ratio()
+    return ratio if ratio >= 0.6 else 0.0
+
+
+def _place(contract: Contract, field: Field, header: str, headers: Sequence[str]) -> float:
+    """The share of its two neighbours that are the column's own: 0, 0.5 or 1."""
+    names = [[one.name, *one.aliases] for one in contract.delivered]
+    at, there = contract.delivered.index(field), list(headers).index(header)
+    before = at == there == 0 or (at > 0 and there > 0 and headers[there - 1] in names[at - 1])
+    last, end = at == len(names) - 1, there == len(headers) - 1
+    after = (last and end) or (not last and not end and headers[there + 1] in names[at + 1])
+    return (before + after) / 2
+
+
+def content_likeness(one: pa.Array, other: pa.Array) -> float | None:
+    """How alike two columns of one type are in their values; None if one has none."""
+    one, other = (column.drop_null()[:_MOST_ROWS] for column in (one, other))
+    if not len(one) or not len(other):
+        return None
+    if pa.types.is_integer(one.type) or pa.types.is_floating(one.type):
+        return _of_numbers(*(column.to_numpy(zero_copy_only=False) for column in (one, other)))
+    if pa.types.is_timestamp(one.type):
+        return None  # time goes on: the values must differ
+    if pa.types.is_boolean(one.type):
+        one, other = one.cast(pa.string()), other.cast(pa.string())
+    return max(_overlap(one, other), 0.9 * _overlap(_shapes(one), _shapes(other)))
+
+
+def _of_numbers(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    """1 less the greatest distance of the two distributions."""
+    points = np.sort(np.concatenate([one, other]))
+    shares = [np.searchsorted(np.sort(side), points, "right") / len(side) for side in (one, other)]
+    return float(1 - np.abs(shares[0] - shares[1]).max())
+
+
+def _overlap(one: pa.Array, other: pa.Array) -> float:
+    """The part of the rows in which both have the same values."""
+    shares = []
+    for side in (one, other):
+        counts = pc.value_counts(side).to_pylist()
+        shares.append({row["values"]: row["counts"] / len(side) for row in counts})
+    alike = (min(share, shares[1].get(value, 0.0)) for value, share in shares[0].items())
+    return float(sum(alike))
+
+
+def _shapes(texts: pa.Array) -> pa.Array:
+    """Letters and digits by their kind: `AA 00` for `UA 15`."""
+    shaped = pc.replace_substring_regex(texts, r"\p{Lu}", "A")
+    shaped = pc.replace_substring_regex(shaped, r"\p{Ll}", "a")
+    return pc.replace_substring_regex(shaped, r"\d", "0")
+
+
+def _of_levels(field: Field, values: pa.Array) -> float | None:
+    found = pc.unique(values.cast(pa.string())).drop_null().to_pylist()
+    return sum(code in field.levels for code in found) / len(found) if found else None

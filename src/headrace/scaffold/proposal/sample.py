@@ -1,0 +1,50 @@
+"""The rows that a proposal is drawn from: deliveries of one source, as text."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.errors import DeclarationError
+from headrace.scaffold.sampled import take
+from headrace.sources.rows import RawRows
+from headrace.sources.sample import Limits, Sample
+
+# So much of each delivery is read; what is beyond cannot be proposed from.
+_LIMITS = Limits(rows=1_000_000, bytes=256 << 20)
+
+
+def read_sample(addresses: Sequence[str]) -> Sample:
+    """The rows of all `addresses` (files, globs, tables, HTTP) as those of one source.
+
+    Columns that some of them lack are null there.
+
+    Raises:
+        DeclarationError: there is none, or nothing reads such an address.
+        SourceError: nothing there, or not readable.
+    """
+    if not addresses:
+        raise DeclarationError("nothing to propose from", fix="give --data FILE, once or more")
+    parts = [take(address, _LIMITS) for address in addresses]
+    tables = [part.table for part in parts]
+    notes = dict.fromkeys(note for part in parts for note in part.notes)
+    return replace(
+        parts[0],
+        table=pa.concat_tables(tables, promote_options="default"),
+        whole=all(part.whole for part in parts),
+        notes=tuple(notes),
+    )
+
+
+def as_rows(sample: Sample, null_tokens: Sequence[str]) -> RawRows:
+    """A sample as a delivery whose reader takes `null_tokens` for null; rows count from 2."""
+    tokens = pa.array(null_tokens, pa.string())
+    columns = {
+        name: pc.if_else(pc.is_in(column, tokens), pa.scalar(None, pa.string()), column)
+        for name, column in zip(sample.table.column_names, sample.table.columns, strict=True)
+    }
+    table = pa.table(columns)
+    lines = np.arange(2, table.num_rows + 2, dtype=np.int64)
+    return RawRows(table, lines, tuple(columns), (), table.num_rows)
