@@ -12,6 +12,7 @@ from headrace.cli import (
     gates,
     models,
     new,
+    oncall,
     online,
     proposals,
     recalls,
@@ -68,6 +69,7 @@ contracts.app.command("propose")(proposals.propose)
 app.add_typer(contracts.app, name="contract")
 gates.app.command("recall")(recalls.recall)
 gates.app.command("restore")(recalls.restore)
+oncall.register(gates.app)
 app.add_typer(gates.app, name="gate")
 app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")

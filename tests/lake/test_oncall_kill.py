@@ -1,0 +1,164 @@
+"""A release or a quarantine that dies anywhere, and is run again: done once, and nothing lost."""
+
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from headrace.lake import iceberg, overrides
+from headrace.lake import ingest as ingesting
+from headrace.lake.actions import actions
+from headrace.lake.ingest import outstanding
+from headrace.lake.ledger import Ledger
+from headrace.lake.status import table_status
+from headrace.lake.tables import Lake
+from headrace.pipeline import oncall
+from tests.lake.kit import SLOTS, Meter, balanced
+from tests.lake.kit_oncall import act, counts, run, values
+
+KILLS = 10
+DAYS = SLOTS[:3]
+
+
+def deliver(meter):
+    meter.drop(DAYS[0], [1, -5, 2000, 3])
+    meter.drop(DAYS[1], [4, 5000, 6, 6000])
+    meter.drop(DAYS[2], [7, 8, 9])
+    run(meter, DAYS)
+
+
+def script(meter):
+    """Each of these may be repeated."""
+    act(meter, "release", DAYS[0])
+    act(meter, "release", DAYS[1], scope={"lines": [3]})
+    act(meter, "reject", DAYS[1], scope={"lines": [5]})
+    act(meter, "quarantine", DAYS[2], scope={"where": {"value": "8"}})
+
+
+def content(meter):
+    lake = Lake(meter.home)
+    rows = lake.scan("meter", ["id", "value", "_batch", "_line"]).to_pylist()
+    with Ledger(meter.home) as ledger:
+        states = {key: batch.state for key, batch in ledger.batches("meter").items()}
+        done = [(a.action, a.slot, dict(a.scope), a.allowed) for a in actions(ledger)]
+    return rows, states, done, table_status(meter.home, meter.table)
+
+
+def counted_script(root: Path, last: int) -> None:
+    """Die by SIGKILL at the `last` call of any function."""
+    calls = itertools.count()
+
+    def watch(_frame, _event, _arg):
+        if next(calls) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.setprofile(watch)
+    sys.setprofile(watch)
+    script(Meter(root))
+    sys.setprofile(None)
+    (root / "calls").write_text(str(next(calls)))
+
+
+def child(root: Path, last: int = -1) -> int:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.lake.test_oncall_kill", "headrace.lake.iceberg"])
+    process = context.Process(target=counted_script, args=(root, last))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def test_kills_change_nothing(tmp_path):
+    calm = Meter(tmp_path / "calm")
+    deliver(calm)
+    assert child(calm.root) == 0
+    calls = int((calm.root / "calls").read_text())
+    expected = content(calm)
+    assert balanced(expected[-1])
+    assert len(expected[2]) == 4
+    moments, kills = random.Random(4), 0
+    for number in itertools.count():
+        meter = Meter(tmp_path / str(number))
+        deliver(meter)
+        codes = [child(meter.root, moments.randrange(calls)) for _ in range(2)]
+        assert set(codes) <= {0, -signal.SIGKILL}
+        if number % 2:  # the next run of the pipeline comes first
+            run(meter, DAYS)
+        script(meter)
+        assert content(meter) == expected
+        assert outstanding(meter.table, DAYS, meter.home) == []
+        kills += codes.count(-signal.SIGKILL)
+        if kills >= KILLS:
+            return
+
+
+def die(*_args, **_more):
+    raise KeyboardInterrupt
+
+
+STEPS = {
+    "before the record": (oncall, "record"),
+    "after the record": (oncall, "settle"),
+    "while the file is written": (overrides, "stage"),
+    "after the file": (overrides, "quarantine"),
+    "before the verdict": (ingesting.Ledger, "judge"),
+    "before the commit": (iceberg, "commit"),
+    "after the commit": (ingesting.Ledger, "mark_published"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("then", ["the same again", "the pipeline runs"])
+def test_a_release_that_dies_at_any_step(meter, monkeypatch, step, then):
+    deliver(meter)
+    with monkeypatch.context() as patch:
+        patch.setattr(*STEPS[step], die)
+        with pytest.raises(KeyboardInterrupt):
+            act(meter, "release", DAYS[0])
+    assert balanced(table_status(meter.home, meter.table))
+    assert not {-5, 2000} & set(values(meter))
+    if then == "the pipeline runs":
+        run(meter, DAYS)
+        decided = step != "before the record"
+        assert values(meter) == ([1, 3, 4, 6, 7, 8, 9] if decided else [4, 6, 7, 8, 9])
+    act(meter, "release", DAYS[0])
+    assert values(meter) == [1, 3, 4, 6, 7, 8, 9]
+    assert counts(meter) == (7, 4, 0, 0)
+    with Ledger(meter.home) as ledger:
+        assert [a.action for a in actions(ledger)] == ["release"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_quarantine_that_dies_at_any_step(meter, monkeypatch, step):
+    deliver(meter)
+    with monkeypatch.context() as patch:
+        patch.setattr(*STEPS[step], die)
+        with pytest.raises(KeyboardInterrupt):
+            act(meter, "quarantine", DAYS[2], scope={"lines": [3]})
+    assert balanced(table_status(meter.home, meter.table))
+    act(meter, "quarantine", DAYS[2], scope={"lines": [3]})
+    assert values(meter) == [4, 6, 7, 9]
+    assert counts(meter) == (4, 3, 4, 0)
+
+
+def test_two_of_the_same_at_once_are_one(tmp_path):
+    calm, meter = Meter(tmp_path / "calm"), Meter(tmp_path / "raced")
+    for one in (calm, meter):
+        deliver(one)
+    script(calm)
+    with ThreadPoolExecutor(2) as both:
+        codes = list(both.map(child, [meter.root] * 2))
+    # The one that found it changed under its hands says so, and is done by saying it again.
+    assert 0 in codes
+    script(meter)
+    rows, states, done, status = content(meter)
+    expected = content(calm)
+    assert (rows, states, status) == (expected[0], expected[1], expected[3])
+    assert [one for one in done if one[3]] == expected[2]
