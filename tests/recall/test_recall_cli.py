@@ -80,7 +80,11 @@ def test_a_recall_and_its_end(run, world):
     back = run("gate", "restore", "arrivals", day, "--reason", "it was fine")
     assert (back.exit_code, "restored by" in back.output) == (0, True), back.output
     assert "TAINTED" not in run("status").output
-    assert run("gate", "restore", "arrivals", day, "--reason", "again").exit_code == 2
+    assert (
+        "was restored already"
+        in run("gate", "restore", "arrivals", day, "--reason", "again").output
+    )
+    assert run("gate", "restore", "arrivals", DAYS[0], "--reason", "x").exit_code == 2
     with Ledger(world.home) as ledger:
         assert [b.state for b in ledger.batches("arrivals").values()] == ["published"] * len(DAYS)
 

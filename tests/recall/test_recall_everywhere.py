@@ -71,7 +71,8 @@ def world(built, tmp_path):
 def act(verb, world, which=BAD, *, table="arrivals", principal=None, reason="a loose sensor"):
     do = {"recall": recall, "restore": restore}[verb]
     who = principal or local()
-    return do(world.home, [world.pipeline], table, which, principal=who, reason=reason)
+    declared = world.pipeline.table(table)
+    return do(world.home, declared, which, principal=who, reason=reason, pipelines=[world.pipeline])
 
 
 def local():
@@ -139,13 +140,16 @@ def test_a_restoration_brings_all_of_it_back(world):
     assert headrace.open(ref, world.home.store).taints == ()
     with Ledger(world.home) as ledger:
         assert [one.action for one in actions(ledger)] == ["recall", "restore"]
-    with pytest.raises(RefusedError, match="is published"):
-        act("restore", world)
+    assert not act("restore", world)["decided_now"]
+    with pytest.raises(RefusedError, match="is published, not recalled"):
+        act("restore", world, DAYS[0])
+    with Ledger(world.home) as ledger:
+        assert [one.allowed for one in actions(ledger)] == [True, True, False]
 
 
 def test_looking_changes_nothing(world):
     before = tree(world.home.root)
-    found = reach(world.home, [world.pipeline], "arrivals", BAD)
+    found = reach(world.home, world.pipeline.table("arrivals"), BAD, pipelines=[world.pipeline])
     assert found["published_rows"] == 40
     assert found["releases"][0]["tainted"] is False
     (reading,) = found["readers"]
@@ -175,17 +179,15 @@ def test_the_policy_decides_and_refusals_are_on_the_record(world):
     with Ledger(world.home) as ledger:
         (tried,) = actions(ledger)
     assert (tried.principal, tried.action, tried.allowed) == ("eve", "recall", False)
-    assert tried.note == "eve is not listed in the policy"
+    assert tried.note == "refused: eve is not listed in the policy"
 
 
 def test_what_names_no_batch_or_several(world):
-    with pytest.raises(DeclarationError, match="no table 'nothing'"):
-        act("recall", world, table="nothing")
-    with pytest.raises(DeclarationError, match="no such batch"):
+    with pytest.raises(DeclarationError, match="no batch in slot"):
         act("recall", world, "1999-01-01")
     world.deliver("arrivals", BAD, world.rows(BAD)["arrivals"][:3], "_again")
     world.publish("arrivals")
-    with pytest.raises(DeclarationError, match="2 batches may be meant"):
+    with pytest.raises(DeclarationError, match="2 batches of arrivals are meant"):
         act("recall", world)
     (world.folder / f"arrivals_{BAD}_again.csv").unlink()
 

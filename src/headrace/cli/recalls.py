@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from headrace.cli.gates import tables
 from headrace.cli.output import BLOCKED, emit_json, explained, out
 
 TableName = Annotated[str, typer.Argument(help="A table, as in `headrace gate ls`.")]
@@ -47,18 +48,17 @@ def recall(
     """
     from headrace.gates.policy import acting
     from headrace.home import Home
-    from headrace.pipeline import project_pipelines
+    from headrace.pipeline.oncall import recall as take_back
     from headrace.pipeline.recalling import reach
-    from headrace.pipeline.recalling import recall as take_back
 
-    home, pipelines = Home.find(), project_pipelines()
-    found = reach(home, pipelines, table, which)
+    home, (declared,) = Home.find(), tables(table)
+    found = reach(home, declared, which)
     if not as_json:
         _tell_reach(found)
     if dry_run:
         _end({**found, "dry_run": True}, "nothing was changed", as_json=as_json)
         return
-    done = take_back(home, pipelines, table, which, principal=acting(principal), reason=reason)
+    done = take_back(home, declared, which, principal=acting(principal), reason=reason)
     by = done["action"]
     what = "recalled" if done["decided_now"] else "was recalled already"
     told = f"{what} by {by['principal']} at {by['at']}: {by['reason']}"
@@ -81,14 +81,13 @@ def restore(
     """
     from headrace.gates.policy import acting
     from headrace.home import Home
-    from headrace.pipeline import project_pipelines
-    from headrace.pipeline.recalling import restore as bring_back
+    from headrace.pipeline.oncall import restore as bring_back
 
-    done = bring_back(
-        Home.find(), project_pipelines(), table, which, principal=acting(principal), reason=reason
-    )
+    (declared,) = tables(table)
+    done = bring_back(Home.find(), declared, which, principal=acting(principal), reason=reason)
     by = done["action"]
-    _end(done, f"restored by {by['principal']} at {by['at']}: {by['reason']}", as_json=as_json)
+    what = "restored" if done["decided_now"] else "was restored already"
+    _end(done, f"{what} by {by['principal']} at {by['at']}: {by['reason']}", as_json=as_json)
 
 
 def _tell_reach(found: Mapping[str, Any]) -> None:

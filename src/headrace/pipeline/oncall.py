@@ -15,7 +15,7 @@ from headrace.alerts.store import AlertStore
 from headrace.clock import iso, now_us
 from headrace.errors import DeclarationError, RefusedError
 from headrace.gates.mutes import mutable
-from headrace.gates.policy import Policy, load_policy
+from headrace.gates.policy import Policy
 from headrace.home import Home
 from headrace.lake.actions import Action, record
 from headrace.lake.cases import BatchCase, open_case
@@ -25,7 +25,20 @@ from headrace.lake.ledger import Ledger
 from headrace.lake.muting import mutes_now
 from headrace.lake.scopes import reject_scope, release_scope, rows_scope
 from headrace.lake.table import Table
+from headrace.pipeline.permit import permit
+from headrace.pipeline.recalling import recall, restore
 
+__all__ = [
+    "ack",
+    "mute",
+    "quarantine",
+    "recall",
+    "reject",
+    "release",
+    "rerun",
+    "restore",
+    "unmute",
+]
 Scope = Mapping[str, Any]
 
 
@@ -241,7 +254,7 @@ def _decide(
 ) -> Action | None:
     """Put it on the record, if policy and state admit it; None if it is on it already."""
     with Ledger(case.home) as ledger:
-        _allow(ledger, draft, policy)
+        permit(ledger, draft, policy)
         try:
             action = admit(case, draft)
             if action is None:
@@ -254,14 +267,6 @@ def _decide(
             record(ledger, replace(draft, allowed=False, note=refused.what))
             raise
         return done
-
-
-def _allow(ledger: Ledger, draft: Action, policy: Policy | None) -> None:
-    try:
-        (policy or load_policy()).check(draft.principal, draft.action, draft.table)
-    except RefusedError as refused:
-        record(ledger, replace(draft, allowed=False, note=refused.what))
-        raise
 
 
 def _still(case: BatchCase, ledger: Ledger) -> None:
@@ -327,7 +332,7 @@ def _of_table(
 
 def _of_checks(home: Home, action: Action, policy: Policy | None) -> dict[str, Any]:
     with Ledger(home) as ledger:
-        _allow(ledger, action, policy)
+        permit(ledger, action, policy)
         held = mutes_now(ledger, action.table, now_us()).checks
         loud = [check for check in action.scope["checks"] if check not in held]
         if action.action == "unmute" and loud:

@@ -7,220 +7,205 @@ call again brings to its end what was cut short.
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from headrace.clock import iso, now_us
+from headrace.clock import now_us
 from headrace.datasets.store import Store
 from headrace.datasets.taint import Recall, note, standing
 from headrace.errors import DeclarationError, HeadraceError, RefusedError
-from headrace.gates.policy import load_policy
+from headrace.gates.policy import Policy
 from headrace.home import Home
 from headrace.lake import recall as lake_recall
 from headrace.lake.actions import Action, record
-from headrace.lake.inspect import batch_rows
+from headrace.lake.cases import BatchCase, open_case
+from headrace.lake.ingest import settle
 from headrace.lake.ledger import Ledger
 from headrace.lake.recall import Withdrawal
-from headrace.lake.reconcile import reconcile
 from headrace.lake.table import Table
 from headrace.lake.tables import Lake
 from headrace.lineage.impact import impact
 from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.load import project_pipelines
+from headrace.pipeline.permit import permit
 from headrace.pipeline.reach import readers, stores
 
-
-@dataclass(frozen=True)
-class _Case:
-    """One batch of a table of these pipelines, as `batch_rows` tells of it."""
-
-    home: Home
-    pipelines: Sequence[Pipeline]
-    table: Table
-    batch: dict[str, Any]
-
-    @property
-    def id(self) -> str:
-        return str(self.batch["batch"])
-
-    def action(self, verb: str, principal: str, reason: str) -> Action:
-        return Action(
-            principal, verb, self.table.name, reason, batch_id=self.id, slot=self.batch["slot"]
-        )
-
-    def event(self, action: Action, refs: Sequence[str]) -> Recall:
-        return Recall(
-            "recalled" if action.action == "recall" else "restored",
-            action.table,
-            self.id,
-            str(self.batch["slot"]),
-            now_us(),
-            action.principal,
-            action.reason,
-            tuple(refs),
-        )
+_STATES = ("published", "recalled")
 
 
-def reach(home: Home, pipelines: Sequence[Pipeline], table: str, which: str) -> dict[str, Any]:
+def reach(
+    home: Home, table: Table, batch: str, *, pipelines: Sequence[Pipeline] | None = None
+) -> dict[str, Any]:
     """What a recall would reach, as plain JSON values; nothing is changed.
 
     Args:
         home: where the state is.
-        pipelines: of the project.
-        table: the table's name.
-        which: a slot with one published batch, or the start of a batch id.
+        table: as the pipeline declares it.
+        batch: its slot, or the start of its id.
+        pipelines: whose views and stores are looked at; the project's, if left out.
     """
-    return _reach(_case(home, pipelines, table, which, ("published", "recalled")))
+    return _reach(open_case(home, table, batch, _STATES), _readers(pipelines, table))
 
 
 def recall(
     home: Home,
-    pipelines: Sequence[Pipeline],
-    table: str,
-    which: str,
+    table: Table,
+    batch: str,
     *,
     principal: str,
     reason: str,
+    policy: Policy | None = None,
+    pipelines: Sequence[Pipeline] | None = None,
 ) -> dict[str, Any]:
     """Recall a published batch; what it reached and what was done, as plain JSON values.
 
     `incomplete` says in words what has yet to be done; it is empty if nothing. Running it again
     changes nothing, or does the rest.
 
+    Args:
+        home: where the state is.
+        table: as the pipeline declares it.
+        batch: its slot, or the start of its id.
+        principal: who.
+        reason: why, for the record.
+        policy: the project's, if left out.
+        pipelines: as in `reach`.
+
     Raises:
-        DeclarationError: no batch, or more than one, is meant.
+        DeclarationError: no batch, or more than one, is meant; or no reason.
         RefusedError: the policy does not allow it, or the batch is not published.
     """
-    case = _case(home, pipelines, table, which, ("published", "recalled"))
-    action = case.action("recall", principal, reason)
-    _permit(home, action)
-    found = _reach(case)
+    case = open_case(home, table, batch, _STATES)
+    affected = _readers(pipelines, table)
+    action = _draft(case, "recall", principal, reason)
+    with Ledger(home) as ledger:
+        permit(ledger, action, policy)
+        if case.batch.state not in _STATES:
+            told = f"{case.name}, is {case.batch.state}, not published"
+            record(ledger, replace(action, allowed=False, note=told))
+            raise RefusedError(
+                told,
+                where=case.batch.note,
+                fix="only what is published can be recalled; what is pending is rejected:"
+                f" headrace gate reject {table.name} {case.batch.batch_id[:12]} --reason ...",
+            )
+    found = _reach(case, affected)
     refs = [one["ref"] for one in found["releases"]]
-    note(Store.find(home.store), case.event(action, refs))
+    note(Store.find(home.store), _event(action, refs))
     done = lake_recall.recall(home, action)
     found["releases"] = [{**one, "tainted": True} for one in found["releases"]]
-    return {**found, **_done(case, done)}
+    return {**found, **_done(case, affected, done)}
 
 
 def restore(
     home: Home,
-    pipelines: Sequence[Pipeline],
-    table: str,
-    which: str,
+    table: Table,
+    batch: str,
     *,
     principal: str,
     reason: str,
+    policy: Policy | None = None,
+    pipelines: Sequence[Pipeline] | None = None,
 ) -> dict[str, Any]:
     """Take a recall back: the batch is shown again, and what it had tainted opens again.
 
+    Args and result are as those of `recall`.
+
     Raises:
-        DeclarationError: no batch, or more than one, is meant.
+        DeclarationError: no batch, or more than one, is meant; or no reason.
         RefusedError: the policy does not allow it, or the batch is not recalled.
+        StateError: its file is gone.
     """
     store = Store.find(home.store)
-    marked = {batch for _, batch in standing(store, [table])}
-    case = _case(home, pipelines, table, which, ("recalled",), marked)
-    action = case.action("restore", principal, reason)
-    _permit(home, action)
-    if case.batch["state"] == "published" and not _was_restored(case):
-        # A recall that was cut short between the taint and the ledger: there is only that to lift.
+    case = open_case(home, table, batch, ("recalled", "judged", "pending", "published"))
+    affected = _readers(pipelines, table)
+    action = _draft(case, "restore", principal, reason)
+    with Ledger(home) as ledger:
+        permit(ledger, action, policy)
+        last = lake_recall.last_action(ledger, table.name, case.batch.batch_id)
+    marked = (table.name, case.batch.batch_id) in standing(store, [table.name])
+    if marked and case.batch.state == "published" and (last is None or last.action == "recall"):
+        # A recall that was cut short before the ledger knew of it: there is only a taint to lift.
         with Ledger(home) as ledger:
-            done = Withdrawal(record(ledger, action), True, Lake(home).snapshot_id(table), False)
+            done = Withdrawal(
+                record(ledger, action), True, Lake(home).snapshot_id(table.name), False
+            )
     else:
-        done = lake_recall.restore(home, case.table, action)
-    note(store, case.event(action, ()))
-    return {**_reach(case), **_done(case, done)}
+        done = _restored(home, table, action)
+        settle(table, [case.batch.slot], home)  # what was released until a day that has passed
+    note(store, _event(action, ()))
+    return {**_reach(case, affected), **_done(case, affected, done)}
 
 
-def _was_restored(case: _Case) -> bool:
-    with Ledger(case.home) as ledger:
-        last = lake_recall.last_action(ledger, case.table.name, case.id)
-    return last is not None and last.action == "restore"
-
-
-def _permit(home: Home, action: Action) -> None:
-    """Raises RefusedError, on the record, where the policy does not allow it."""
-    policy = load_policy()
-    refused = policy.refusal(action.principal, action.action, action.table)
-    if refused:
+def _restored(home: Home, table: Table, action: Action) -> Withdrawal:
+    try:
+        return lake_recall.restore(home, table, action)
+    except RefusedError as refused:
         with Ledger(home) as ledger:
-            record(ledger, replace(action, allowed=False, note=refused))
-    policy.check(action.principal, action.action, action.table)
+            record(ledger, replace(action, allowed=False, note=refused.what))
+        raise
 
 
-def _case(  # noqa: PLR0917
-    home: Home,
-    pipelines: Sequence[Pipeline],
-    table: str,
-    which: str,
-    states: tuple[str, ...],
-    marked: set[str] | None = None,
-) -> _Case:
-    """The one batch that is meant: of these states, or marked in the store."""
-    known = {one.name: one for pipeline in pipelines for one in pipeline.tables}
-    if table not in known:
-        raise DeclarationError(f"no table {table!r}", fix=f"one of {', '.join(sorted(known))}")
-    with Ledger(home) as ledger:  # what a crashed ingest has committed is published, too
-        reconcile(ledger, Lake(home), table)
-    rows = [
-        row
-        for row in batch_rows(home, known[table])
-        if row["slot"] == which or str(row["batch"]).startswith(which)
-    ]
-    able = [row for row in rows if row["state"] in states or row["batch"] in (marked or ())]
-    if len(able) == 1:
-        return _Case(home, pipelines, known[table], able[0])
-    where = f"table {table}, {which}"
-    if able:
-        listed = ", ".join(f"{str(row['batch'])[:12]} ({row['state']})" for row in able)
+def _readers(pipelines: Sequence[Pipeline] | None, table: Table) -> list[Pipeline]:
+    every = project_pipelines() if pipelines is None else pipelines
+    return [one for one in every if table.name in one.contracts]
+
+
+def _draft(case: BatchCase, verb: str, principal: str, reason: str) -> Action:
+    if not reason.strip():
         raise DeclarationError(
-            f"{len(able)} batches may be meant: {listed}", where=where, fix="name one of them"
+            f"{verb} of {case.name}, has no reason", fix="say why: it is kept for good"
         )
-    if not rows:
-        raise DeclarationError(
-            "there is no such batch", where=where, fix=f"headrace gate ls --table {table} --all"
-        )
-    listed = ", ".join(f"{str(row['batch'])[:12]} is {row['state']}" for row in rows)
-    raise RefusedError(
-        f"no batch here is {' or '.join(states)}: {listed}",
-        where=where,
-        fix="what is pending can be rejected: headrace gate reject",
+    batch = case.batch
+    return Action(principal, verb, case.table.name, reason, batch.batch_id, batch.slot)
+
+
+def _event(action: Action, refs: Sequence[str]) -> Recall:
+    return Recall(
+        "recalled" if action.action == "recall" else "restored",
+        action.table,
+        action.batch_id,
+        action.slot,
+        now_us(),
+        action.principal,
+        action.reason,
+        tuple(refs),
     )
 
 
 # What it reaches
 
 
-def _reach(case: _Case) -> dict[str, Any]:
-    home, table = case.home, case.table.name
-    found = impact(home, case.id, table)
+def _reach(case: BatchCase, pipelines: Sequence[Pipeline]) -> dict[str, Any]:
+    home, table, batch = case.home, case.table.name, case.batch
+    found = impact(home, batch.batch_id, table)
     files = {file.batch_id: file for file in Lake(home).files(table)}
-    live = files.get(case.id)
+    live = files.get(batch.batch_id)
     return {
         "table": table,
-        "slot": case.batch["slot"],
-        "batch": case.id,
-        "origin": case.batch["origin"],
-        "state": case.batch["state"],
+        "slot": batch.slot,
+        "batch": batch.batch_id,
+        "origin": batch.origin,
+        "state": batch.state,
         "published_rows": live.rows if live else 0,
         "releases": [
             {"ref": one.ref, "content_hash": one.content_hash, "tainted": one.tainted}
             for one in found.releases
         ],
         "models": [{"ref": ref, "champion": ref in found.champions} for ref in found.models],
-        "readers": readers(case.pipelines, table),
-        "stores": [one.name for one in stores(case.pipelines, home, table)],
+        "readers": readers(pipelines, table),
+        "stores": [one.name for one in stores(pipelines, home, table)],
     }
 
 
 # What was done
 
 
-def _done(case: _Case, done: Withdrawal) -> dict[str, Any]:
-    renewed = [
-        _renewed(one, case.home) for one in stores(case.pipelines, case.home, case.table.name)
-    ]
+def _done(case: BatchCase, pipelines: Sequence[Pipeline], done: Withdrawal) -> dict[str, Any]:
+    holding = stores(pipelines, case.home, case.table.name)
+    renewed = [_renewed(one, case.home) for one in holding]
     with Ledger(case.home) as ledger:
-        state = ledger.batches(case.table.name)[case.id].state
+        state = ledger.batches(case.table.name)[case.batch.batch_id].state
     return {
         "action": done.action.document(),
         "decided_now": done.decided,
@@ -229,7 +214,6 @@ def _done(case: _Case, done: Withdrawal) -> dict[str, Any]:
         "committed_now": done.moved,
         "stores": renewed,
         "incomplete": [one["error"] for one in renewed if one["error"]],
-        "at": iso(now_us()),
     }
 
 
