@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 
-from headrace.features.spec import FeatureView, Lookup, RowTransform
+from headrace.features.spec import RowTransform
 from headrace.gates.report.model import Reach
 from headrace.home import Home
 from headrace.lineage.impact import impact
 from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.reach import readers
 
-ROW = "from the row itself"  # features that are computed from the spine's own columns
+# Features that no view stores: computed from those of the views, or from the spine's columns.
+FROM_THEM, FROM_ROW = "computed from these", "from the row itself"
 
 
-def blast_radius(pipeline: Pipeline, home: Home, table: str, batch_id: str, *, published: bool) -> Reach:
+def blast_radius(
+    pipeline: Pipeline, home: Home, table: str, batch_id: str, *, published: bool
+) -> Reach:
     """What is downstream of `table`; of a published batch also what was released with it."""
     views = tuple(_views(pipeline, table))
     uses = _uses(pipeline, table, features=sum(count for _, count in views))
@@ -28,17 +32,19 @@ def blast_radius(pipeline: Pipeline, home: Home, table: str, batch_id: str, *, p
 
 
 def _views(pipeline: Pipeline, table: str) -> Iterator[tuple[str, int]]:
-    for view in pipeline.views:
-        if isinstance(view, FeatureView) and view.table == table:
-            yield view.name, sum(len(feature.names) for feature in view.features)
-        elif isinstance(view, Lookup) and view.table == table:
-            yield view.name, len(view.outputs)
+    """Views with how many features each has; transforms by what they are computed from."""
+    stored = [v for v in pipeline.views if not isinstance(v, RowTransform) and v.table == table]
+    yield from ((view.name, len(view.outputs)) for view in stored)
+    reached = [name for one in readers([pipeline], table) for name in one["features"]]
+    computed = len(reached) - sum(len(view.outputs) for view in stored)
+    if computed:
+        yield FROM_THEM, computed
     spine = pipeline.spine
     if spine.table == table:
         own = {*getattr(spine, "columns", ()), "t"}
         rows = [v for v in pipeline.views if isinstance(v, RowTransform) and own & set(v.inputs)]
         if rows:
-            yield ROW, len(rows)
+            yield FROM_ROW, len(rows)
 
 
 def _uses(pipeline: Pipeline, table: str, *, features: int) -> str:

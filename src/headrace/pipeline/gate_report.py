@@ -6,9 +6,10 @@ delivered files, or what was kept of them. Without either the page says so.
 """
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from headrace.clock import now_us
 from headrace.contracts.support import support_channels
@@ -16,6 +17,7 @@ from headrace.errors import DeclarationError, HeadraceError, StateError
 from headrace.files import canonical_json
 from headrace.gates import Judgement
 from headrace.gates.compare import Comparison
+from headrace.gates.report import words
 from headrace.gates.report.failing import failing_rows
 from headrace.gates.report.model import (
     History,
@@ -32,12 +34,14 @@ from headrace.home import Home
 from headrace.lake.account import current_verdicts
 from headrace.lake.actions import actions
 from headrace.lake.compare import compare_batches, good_before, keep, kept, kept_path
+from headrace.lake.inspect import find_batches
 from headrace.lake.judging import table_rule
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.slots import SETTLED_STATES
 from headrace.lake.table import Table
 from headrace.lake.tables import Lake
-from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.blast import blast_radius
+from headrace.pipeline.declare import Pipeline
 
 PAST = 30  # batches of a rule's history
 # Checks that leave a result only where they fail: where there is none, they passed.
@@ -52,6 +56,7 @@ def gate_report(
     *,
     link: Link = no_link,
     keeping: bool = False,
+    memory: MutableMapping[tuple[str, ...], Comparison] | None = None,
 ) -> Report:
     """Every fact about one batch.
 
@@ -62,12 +67,13 @@ def gate_report(
         batch_id: whole, as the ledger has it.
         link: the page where an action can be done in a browser.
         keeping: write the comparison down, so that the report outlives the rows.
+        memory: comparisons that need not be made again.
 
     Raises:
         StateError: no such batch, or it was not judged yet.
     """
     with Ledger(home) as ledger:
-        facts = _Facts(pipeline, home, ledger, pipeline.table(table), batch_id)
+        facts = _Facts(pipeline, home, ledger, pipeline.table(table), batch_id, memory)
         return _report(facts, link, keeping=keeping)
 
 
@@ -80,6 +86,7 @@ class _Facts:
     ledger: Ledger
     table: Table
     batch_id: str
+    memory: MutableMapping[tuple[str, ...], Comparison] | None = None
 
     @cached_property
     def batches(self) -> dict[str, Batch]:
@@ -226,19 +233,21 @@ def _compared(facts: _Facts, *, keeping: bool) -> tuple[Comparison | None, str]:
     """The comparison with the last good batch, or why there is none."""
     if not facts.good:
         return None, "There is no good batch before this one."
-    name, batch, rule = facts.table.name, facts.batch, facts.judged.rule_hash
     other = facts.good[-1]
-    path = kept_path(facts.home, name, batch.batch_id, rule)
-    found = kept(path, other.batch_id)
+    path = kept_path(facts.home, facts.table.name, facts.batch_id, facts.judged.rule_hash)
+    key = (facts.table.name, facts.batch_id, facts.judged.rule_hash, other.batch_id)
+    found = (facts.memory or {}).get(key) or kept(path, other.batch_id)
     if found is None:
         before = [facts.with_verdict(one) for one in facts.good]
-        pair = facts.with_verdict(batch), facts.with_verdict(other)
+        pair = facts.with_verdict(facts.batch), facts.with_verdict(other)
         try:
             found = compare_batches(facts.home, facts.table, *pair, before)
         except HeadraceError as error:
-            return None, f"The columns cannot be compared: {error.what}."
+            return None, f"The columns cannot be compared: {words.parted(error.what)[0]}."
     if keeping:
         keep(path, other.batch_id, found)
+    if facts.memory is not None:
+        facts.memory[key] = found
     return found, ""
 
 
@@ -286,6 +295,20 @@ def _log(facts: _Facts) -> tuple[LogEntry, ...]:
 
 
 # By name
+
+
+def one_batch(home: Home, table: Table, which: str) -> dict[str, Any]:
+    """The batch of a slot, or whose id starts with `which`, as `find_batches` tells it.
+
+    Of several it is the one that waits, or else the gravest that is not closed, or the last.
+    """
+    gravity = ("PASS", "WARN", "QUARANTINE", "UNJUDGED", "BLOCK", "ERROR")
+
+    def order(row: dict[str, Any]) -> tuple[bool, bool, int, int]:
+        held, open_ = row["state"] == "pending", row["state"] not in SETTLED_STATES
+        return held, open_, gravity.index(row["verdict"]), row["arrived_at"]
+
+    return max(find_batches(home, table, which), key=order)
 
 
 def pipeline_of(pipelines: Sequence[Pipeline], table: str) -> Pipeline:

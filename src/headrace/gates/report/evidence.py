@@ -6,6 +6,7 @@ from typing import Any
 
 from headrace.gates.compare import Bars, Compared, Stats
 from headrace.gates.report import draw, words
+from headrace.gates.report.first import Page
 from headrace.gates.report.html import Html, element, join
 from headrace.gates.report.model import FailingRow, Report, RuleHistory
 
@@ -57,8 +58,7 @@ def _row(row: FailingRow) -> Html:
     return element(
         "tr",
         element("th", [_cell(name, value) for name, value in row.key], line, scope="row"),
-        element("td", [_cell(name, value, bad=True) for name, value in row.values],
-                data_label="values looked at"),
+        element("td", [_cell(name, value, bad=True) for name, value in row.values]),
         element("td", [join([element("span", check, class_="tag"), " "]) for check in row.checks],
                 data_label="failed"),
     )  # fmt: skip
@@ -69,14 +69,14 @@ def _cell(name: str, value: Any, *, bad: bool = False) -> Html:  # noqa: ANN401 
     return element("span", element("span", f"{name} ", class_="soft"), shown, class_="cell")
 
 
-def comparison(report: Report) -> Html:
+def comparison(report: Report, page: Page) -> Html:
     """Column by column, those that moved furthest beyond the usual first."""
     head = element("h2", "Against the last good batch")
     if report.comparison is None or report.last_good is None:
         said = report.not_compared or "There is no earlier batch to hold it against."
         return element("section", head, element("p", said), id="compare")
     found, good = report.comparison, report.last_good
-    units = dict(report.units)
+    units, other = dict(report.units), element("code", good.batch_id[:12])
     blamed = {name for result in report.failed for name in result.columns}
     alike = _alike(sorted(found.columns, key=lambda c: c.name not in blamed))
     cards = [_card(columns, units.get(columns[0].name, "")) for columns in alike]
@@ -87,7 +87,7 @@ def comparison(report: Report) -> Html:
         "section",
         head,
         element("p", f"{words.counted(found.rows, 'row')} here, {found.other_rows:,} in ",
-                f"{good.slot} (", element("code", good.batch_id[:12]), "). ", _ORDER),
+                f"{good.slot} (", element("a", other, href=page(good.batch_id)), "). ", _ORDER),
         _legend(),
         element("div", cards[:first], class_="cards"),
         element("details", element("summary", f"{words.counted(len(rest), 'more column')}"),

@@ -1,6 +1,6 @@
 """What the reader needs first: the verdict, what it holds up, why, and what happens by itself."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from headrace.gates.judgement import Result
@@ -8,6 +8,8 @@ from headrace.gates.report import words
 from headrace.gates.report.html import Html, element, join
 from headrace.gates.report.model import Reach, Report
 
+# From a batch of the same table to its page; "" where there is none.
+Page = Callable[[str], str]
 _OPEN = 8  # failed checks that are told in full
 
 
@@ -15,7 +17,7 @@ def chip(verdict: str) -> Html:
     return element("span", verdict, class_=f"chip {verdict}")
 
 
-def top(report: Report) -> Html:
+def top(report: Report, page: Page) -> Html:
     """Table, slot, verdict, the reason as the page's heading, and whether to act."""
     todo, because = words.call(report)
     return element(
@@ -23,15 +25,25 @@ def top(report: Report) -> Html:
         element("p", element("strong", report.table), element("span", report.slot, class_="mono"),
                 chip(report.verdict), class_="where"),
         element("h1", _capital(words.headline(report))),
-        element("p", element("strong", f"{todo}."), f" {because}", class_="call"),
+        element("p", element("strong", f"{todo}."), f" {because} ", _instead(report, page),
+                class_="call"),
         _sums(report),
         class_=f"top {tone(report)}",
     )  # fmt: skip
 
 
+def _instead(report: Report, page: Page) -> Html | None:
+    """The batch that took this one's place."""
+    if not report.successor:
+        return None
+    name = element("code", report.successor[:12])
+    address = page(report.successor)
+    return element("a", "It is ", name, href=address) if address else join(["It is ", name])
+
+
 def tone(report: Report) -> str:
     """The verdict gives the colour, unless the matter is closed."""
-    return "NONE" if report.state in {"superseded", "rejected"} else report.verdict
+    return "NONE" if report.closed else report.verdict
 
 
 def _sums(report: Report) -> Html:
@@ -85,7 +97,9 @@ def reach(report: Report) -> Html:
 def _reach_said(report: Report) -> str:
     if report.held:
         return "Blocked for everything below: none of it reads a row of this batch."
-    if report.state in {"superseded", "rejected"}:
+    if report.state == "recalled":
+        return "It was published and is recalled: what has read it before is marked."
+    if report.closed:
         return "Nothing below has read a row of this batch, or will."
     if report.judgement.quarantined_count:
         return "Everything below reads the rows that passed, and none of the quarantined ones."

@@ -183,5 +183,10 @@ class Report:
         return self.state == "pending"
 
     @property
+    def closed(self) -> bool:
+        """Whether nothing of it is used, and nothing waits."""
+        return self.state in {"superseded", "rejected", "recalled"}
+
+    @property
     def failed(self) -> tuple[Result, ...]:
         return self.judgement.failed

@@ -1,5 +1,7 @@
 """The whole page: one self-contained document that asks for nothing else."""
 
+from urllib.parse import quote
+
 from headrace.gates.report import evidence, first, record, words
 from headrace.gates.report.html import Child, Html, element, join
 from headrace.gates.report.model import Report
@@ -11,13 +13,14 @@ def render(report: Report, home: str = "") -> str:
 
     Args:
         report: every fact that is shown.
-        home: address of the index, where there is one.
+        home: address of the index, relative to this page, where the page is served with others.
     """
+    page = (lambda batch_id: page_path(report.table, batch_id, home)) if home else _alone
     sections = [
         element("div", first.reach(report), first.why(report), class_="two"),
         first.inaction(report),
         evidence.rows(report),
-        evidence.comparison(report),
+        evidence.comparison(report, page),
         evidence.history(report),
         record.lineage(report),
         record.log(report),
@@ -27,11 +30,22 @@ def render(report: Report, home: str = "") -> str:
     back = element("p", element("a", "All reports", href=home)) if home else None
     return document(
         f"{report.verdict} {report.table} {report.slot}",
-        first.top(report),
+        first.top(report, page),
         _jumps(report),
         element("main", sections),
         element("footer", back, element("p", made)),
     )
+
+
+def page_path(table: str, batch_id: str, home: str) -> str:
+    """The page of a batch, from one that has the index at `home`."""
+    return f"{home}batch/{quote(table, safe='')}/{quote(batch_id, safe='')}"
+
+
+def _alone(batch_id: str) -> str:
+    """A file has no other pages beside it."""
+    del batch_id
+    return ""
 
 
 def _jumps(report: Report) -> Html:

@@ -41,7 +41,7 @@ def steps(
         link: the page of an action.
     """
     named = shlex.join([table, batch_id[:12]])
-    closed = state in {"superseded", "rejected"}
+    closed = state in {"superseded", "rejected", "recalled"}
     found: list[Step] = []
     if state == "pending":
         found += _held(slot, named, link, readable=readable)
@@ -67,6 +67,16 @@ def steps(
                 f"headrace gate recall {named} --reason 'what is wrong'",
                 link("recall"),
             )
+        )
+    if state == "recalled":
+        found.insert(
+            0,
+            Step(
+                "Take the recall back",
+                "The batch was right: its rows are shown again, usable from that moment.",
+                f"headrace gate restore {named} --reason 'why it is right'",
+                link("restore"),
+            ),
         )
     return tuple(found)
 

@@ -18,6 +18,7 @@ _STATES = {
     "judged": "judged, to be published by the next run",
     "superseded": "replaced by a later delivery",
     "rejected": "rejected",
+    "recalled": "recalled",
     "received": "received, not judged yet",
 }
 
@@ -130,8 +131,8 @@ def call(report: Report) -> tuple[str, str]:
     """(whether the reader has to do something, and why) in words."""
     if report.state == "superseded":
         return "Closed", "A later delivery of this slot passed and took its place."
-    if report.state == "rejected":
-        return "Closed", "Somebody rejected this batch; none of it is used."
+    if report.closed:
+        return "Closed", f"Somebody {report.state} this batch; none of it is used."
     if report.held:
         rows = counted(report.judgement.delivered - report.judgement.repeated, "row")
         return "Needs a decision", f"Nothing of this batch is published: {rows} held back."
@@ -153,7 +154,7 @@ def _call_of_published(report: Report) -> tuple[str, str]:
 
 def if_nothing_is_done(report: Report) -> list[str]:
     """What goes on by itself, in order of what matters."""
-    if report.state in {"superseded", "rejected"}:
+    if report.closed:
         return [_closed(report), _standing(report)]
     if report.held or report.verdict in {"BLOCK", "ERROR"}:
         return [*_while_held(report), *_next_run(report)]
@@ -165,8 +166,8 @@ def if_nothing_is_done(report: Report) -> list[str]:
 
 
 def _closed(report: Report) -> str:
-    if report.state == "rejected":
-        said = f": {report.note}" if report.note else ""
+    if report.state != "superseded":
+        said = f" ({report.note})" if report.note else ""
         return f"Nothing: its rows are set aside for good and count as rejected{said}."
     return "Nothing: its rows are in no table, and the delivery that passed is used in their stead."
 
