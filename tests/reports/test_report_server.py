@@ -62,7 +62,7 @@ def test_the_index_of_one_table(server):
 
 
 def test_a_batch_by_the_address_that_alerts_link_to(server, flights, monkeypatch):
-    pipeline, home = flights
+    home = flights[1]
     monkeypatch.setenv("HEADRACE_REPORTS_URL", "http://reports.example/")
     answer, _ = ask(server, f"/table/schedule/{world.KILOMETRES}")
     assert answer.status == 302
