@@ -143,7 +143,7 @@ def _take(page: Page, address: str, shot: Shot, out: Path) -> None:
 
 @contextmanager
 def served(home: Path, workspace: Path) -> Iterator[str]:
-    port = _free_port()
+    port = free_port()
     # Dagster prefers the `.env` of its folder to the environment, and the project's may speak of
     # another home: serve from the home itself, with the project's folder spelled out.
     served = home / workspace.name
@@ -157,26 +157,27 @@ def served(home: Path, workspace: Path) -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     with subprocess.Popen(command, cwd=home, env=env) as server:
         try:
-            _wait(address, server)
+            wait(address + "/server_info", server)
             yield address
         finally:
             server.terminate()
 
 
-def _wait(address: str, server: subprocess.Popen[bytes]) -> None:
+def wait(address: str, server: subprocess.Popen[bytes]) -> None:
+    """Until something answers there; ends the script if the server ends before."""
     for _ in range(PATIENCE * 2):
         if server.poll() is not None:
-            raise SystemExit(f"dagster-webserver ended with {server.returncode}")
+            raise SystemExit(f"{server.args} ended with {server.returncode}")
         try:
-            urllib.request.urlopen(address + "/server_info", timeout=5).read()  # noqa: S310 - ours
+            urllib.request.urlopen(address, timeout=5).read()  # noqa: S310 - ours
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             time.sleep(0.5)
         else:
             return
-    raise SystemExit("dagster-webserver does not answer")
+    raise SystemExit(f"{address} does not answer")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

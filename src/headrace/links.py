@@ -20,10 +20,10 @@ def dagster_url() -> str:
 
 
 def asset_url(table: str, slot: str = "", base: str | None = None) -> str:
-    """The page of a table; of one day of it, if `slot` is a day."""
+    """The page of a table; what happened to one day of it, if `slot` is a day."""
     page = f"{base or dagster_url()}/assets/tables/{quote(table, safe='')}"
     if slot[:1].isdigit():
-        return f"{page}?{urlencode({'view': 'partitions', 'partition': slot})}"
+        return f"{page}?view=events&{urlencode({'partitions[0]': slot})}"
     return f"{page}?view=checks&checkDetail=gate"
 
 

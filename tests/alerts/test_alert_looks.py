@@ -43,7 +43,7 @@ def test_a_blocked_batch_is_told_once(meter, hook, written):
     body = got["message"].splitlines()
     assert body[1] == "5 rows held back; readers keep the last good state. Read by tests."
     assert f"/batch/meter/{alert.condition.batch_id}" in body[2]
-    assert "/assets/tables/meter?view=partitions&partition=2024-01-01" in body[3]
+    assert "/assets/tables/meter?view=events&partitions%5B0%5D=2024-01-01" in body[3]
     assert body[4] == f"alert {alert.alert_id}"
 
 

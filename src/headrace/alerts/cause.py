@@ -7,6 +7,9 @@ from typing import Any
 from headrace.gates import Result
 
 _NAMED = "semantic"
+# What people did about the batch stands among its findings; nobody has to be told of that.
+OVERRIDE = "override"
+_DONE = {"release": "released", "quarantine": "rows taken out", "reject": "rows rejected"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ def named_cause(document: Mapping[str, Any], verdict: str) -> Cause:
 def _key(result: Result) -> str:
     if result.kind == _NAMED:
         return f"{result.type}:{','.join(result.columns)}"
+    if result.kind == OVERRIDE:
+        return f"{OVERRIDE}:{result.id}"
     return result.id
 
 
@@ -48,6 +53,9 @@ def _words(result: Result) -> str:
         return f"check {result.id} crashed" if result.type != "crash" else "the gate crashed"
     if result.kind == _NAMED:
         return _in(result.type.replace("_", " "), result.columns)
+    if result.kind == OVERRIDE:
+        action = result.id.partition(":")[0]
+        return _DONE.get(action, action)
     if result.kind == "contract":
         return _in("contract broken", result.columns)
     return f"check {result.id} failed"

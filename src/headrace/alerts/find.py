@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.alerts.cause import named_cause
+from headrace.alerts.cause import OVERRIDE, named_cause
 from headrace.alerts.model import HELD, Alert, Condition
 from headrace.clock import DAY, from_us
 from headrace.lake.actions import Action, actions
@@ -48,7 +48,8 @@ def held_back(ledger: Ledger, table: Table) -> list[Condition]:
 def passed_with_marks(ledger: Ledger, table: Table, since: int) -> list[Condition]:
     """Batches judged WARN or QUARANTINE after `since` and published."""
     rows = _judged(ledger, table, "j.judged_at > ? AND j.verdict IN ('WARN', 'QUARANTINE')", since)
-    return [_condition(ledger, table, row) for row in rows if row.state == "published"]
+    found = [_condition(ledger, table, row) for row in rows if row.state == "published"]
+    return [one for one in found if not one.cause.startswith(OVERRIDE)]
 
 
 def missing(ledger: Ledger, table: Table, now: int) -> list[Condition]:

@@ -17,6 +17,7 @@ from headrace.dagster.jobs import jobs, schedules
 from headrace.dagster.models import model_asset
 from headrace.dagster.monitors import monitor_assets
 from headrace.dagster.names import partitioned, snapshots, stored
+from headrace.dagster.oncall import oncall_jobs
 from headrace.dagster.online import online_asset, online_job, online_key, online_sensor
 from headrace.dagster.partitions import daily
 from headrace.dagster.releases import release_asset
@@ -37,6 +38,7 @@ __all__ = [
     "jobs",
     "model_asset",
     "monitor_assets",
+    "oncall_jobs",
     "online_asset",
     "online_sensor",
     "partitioned",
@@ -80,6 +82,7 @@ def definitions(
         asset_checks=[one for one in chosen if isinstance(one, dg.AssetChecksDefinition)],
         jobs=[
             *jobs(pipeline),
+            *oncall_jobs(pipeline, home),
             *([audit_job(pipeline)] if audited else []),
             *([online_job(pipeline)] if stored_online else []),
             *(stream_job(pipeline, stream, home) for stream in pipeline.streams),

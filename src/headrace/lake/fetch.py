@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from headrace.errors import SourceError
 from headrace.home import Home
 from headrace.lake.landing import land
-from headrace.lake.resume import deliveries_of
 from headrace.sources.base import Delivery, Source
 
 # Slots fetched before the first of them is judged: sources wait for networks, judging does not.
@@ -32,7 +31,7 @@ class Fetched:
     error: SourceError | None = None
 
 
-def fetch_slots(source: Source, slots: Sequence[str], home: Home, table: str) -> Iterator[Fetched]:
+def fetch_slots(source: Source, slots: Sequence[str], home: Home) -> Iterator[Fetched]:
     """The slots in their order. One thread asks the source, so a source need not be thread-safe."""
     waiting: deque[Future[Fetched]] = deque()
     remaining = iter(slots)
@@ -40,7 +39,7 @@ def fetch_slots(source: Source, slots: Sequence[str], home: Home, table: str) ->
 
         def start_next() -> None:
             for slot in remaining:
-                waiting.append(worker.submit(_fetch, source, slot, home, table))
+                waiting.append(worker.submit(_fetch, source, slot, home))
                 return
 
         for _ in range(AHEAD):
@@ -55,9 +54,9 @@ def fetch_slots(source: Source, slots: Sequence[str], home: Home, table: str) ->
                 future.cancel()
 
 
-def _fetch(source: Source, slot: str, home: Home, table: str) -> Fetched:
+def _fetch(source: Source, slot: str, home: Home) -> Fetched:
     try:
-        deliveries = deliveries_of(source, slot, home, table)
+        deliveries = source.deliveries(slot)
     except SourceError as error:
         return Fetched(slot, error=error)
     except Exception as error:  # noqa: BLE001 - one slot's source must not stop the others

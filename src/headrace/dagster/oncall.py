@@ -1,0 +1,209 @@
+"""What on-call may do about a batch, as jobs: the commands of `headrace gate`, from a browser.
+
+Each job is one step that calls the same function as the command. Who may do what is the policy's
+to say; a refusal is on the record, and fails the run with its sentence.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from headrace.clock import duration, now_us, parse_iso
+from headrace.dagster import metadata, names, verdicts
+from headrace.dagster.failures import readable
+from headrace.errors import DeclarationError
+from headrace.home import Home
+from headrace.lake.slots import SlotResult
+from headrace.lake.table import Table
+from headrace.links import ACTIONS, action_config, job_name, op_name
+
+if TYPE_CHECKING:
+    from headrace.pipeline import Pipeline
+
+
+class OnBatch(dg.Config):
+    """Asked of every action. An empty principal, or an empty reason, is refused."""
+
+    table: str
+    slot: str = ""
+    batch: str
+    principal: str
+    reason: str
+
+
+class OnRows(OnBatch):
+    """For all of the batch, or for what failed these checks, or for these lines."""
+
+    checks: list[str] = []  # noqa: RUF012 - Config copies its defaults
+    lines: list[int] = []  # noqa: RUF012
+
+
+class Release(OnRows):
+    """`expires` as `7d` or a moment; never if empty."""
+
+    expires: str = ""
+
+
+class Mute(dg.Config):
+    """`expires` as `7d` or a moment; a mute always ends."""
+
+    table: str
+    slot: str = ""
+    batch: str = ""
+    checks: list[str] = []  # noqa: RUF012 - Config copies its defaults
+    expires: str
+    principal: str
+    reason: str
+
+
+# What each action is for, its configuration, and what of it a person fills in beside the reason.
+_FORMS: Mapping[str, tuple[str, type[dg.Config], dict[str, object]]] = {
+    "release": ("Publish a batch that the gate held back, as it is.", Release, {}),
+    "quarantine": ("Take rows of a published batch out, and keep them apart.", OnRows, {}),
+    "reject": ("Set a batch that the gate held back aside for good.", OnRows, {}),
+    "rerun": ("Judge a batch anew, from its delivered bytes.", OnBatch, {}),
+    "mute": ("Let checks of a table not stop anything for a while.", Mute, {"expires": "1d"}),
+    "recall": ("Take a published batch out of its table, and taint what holds it.", OnBatch, {}),
+    "ack": ("Say that you are on it: no more messages about this batch.", OnBatch, {}),
+}
+_EMPTY = {"table": "", "slot": "", "batch": "", "principal": "", "reason": ""}
+
+
+def oncall_jobs(
+    pipeline: "Pipeline", home: Callable[[], Home] = Home.find
+) -> list[dg.JobDefinition]:
+    """One job an action, for the tables of a pipeline."""
+    return [_job(action, pipeline, home) for action in ACTIONS]
+
+
+def _job(action: str, pipeline: "Pipeline", home: Callable[[], Home]) -> dg.JobDefinition:
+    about, form, more = _FORMS[action]
+
+    def act(context: dg.OpExecutionContext, config: dg.Config) -> None:
+        given = config.model_dump()
+        with readable():
+            done = _do(action, home(), pipeline, given)
+            _tell(context, home(), _table(pipeline, given["table"]), done)
+        shown = {key: value for key, value in done.items() if value not in (None, "", [], {})}
+        context.log.info("%s", json.dumps(shown, default=str))
+
+    act.__annotations__["config"] = form
+    step = dg.op(name=op_name(action), description=about)(act)
+
+    @dg.job(
+        name=job_name(action),
+        description=f"{about} For on-call; `headrace gate {action}` does the same.",
+        config=action_config(action, {**_EMPTY, **more}),
+        tags={"headrace/pipeline": pipeline.name},
+    )
+    def acted() -> None:
+        step()
+
+    return acted
+
+
+def _table(pipeline: "Pipeline", name: str) -> Table:
+    for table in pipeline.tables:
+        if table.name == name:
+            return table
+    known = ", ".join(table.name for table in pipeline.tables)
+    raise DeclarationError(f"no table {name!r}", where="config: table", fix=f"one of {known}")
+
+
+def _do(action: str, home: Home, pipeline: "Pipeline", given: Mapping[str, Any]) -> dict[str, Any]:
+    """Call what the command calls; returns the batch as it is then, if the action is about one."""
+    from headrace.pipeline import oncall
+
+    table = _table(pipeline, given["table"])
+    who = {name: given[name].strip() for name in ("principal", "reason")}
+    for name, value in who.items():
+        if not value:
+            raise DeclarationError(
+                f"{name} is empty",
+                where=f"config: {name}",
+                fix="say who you are, as policy.yaml lists you, and why: both are kept for good",
+            )
+    batch = given["batch"] or given["slot"]
+    scope = {key: given[key] for key in ("checks", "lines") if given.get(key)}
+    if action == "mute":
+        ends = _moment(given["expires"]) or 0
+        return oncall.mute(home, table, given["checks"], expires=ends, **who)
+    if action == "recall":
+        return oncall.recall(home, table, batch, **who)
+    if action == "release":
+        until = _moment(given["expires"])
+        return oncall.release(home, table, batch, scope=scope, expires=until, **who)
+    if action == "quarantine":
+        return oncall.quarantine(home, table, batch, scope=scope, **who)
+    if action == "reject":
+        return oncall.reject(home, table, batch, scope=scope, **who)
+    return {"rerun": oncall.rerun, "ack": oncall.ack}[action](home, table, batch, **who)
+
+
+def _moment(text: str) -> int | None:
+    """`7d` from now, or a moment, in microseconds UTC; None if nothing is written."""
+    if not text.strip():
+        return None
+    try:
+        return now_us() + duration(text)
+    except DeclarationError:
+        pass
+    try:
+        return parse_iso(text)
+    except ValueError as error:
+        raise DeclarationError(
+            f"{text!r} is no moment", where="config: expires", fix="7d, or 2026-12-24T18:00:00Z"
+        ) from error
+
+
+def _tell(
+    context: dg.OpExecutionContext, home: Home, table: Table, done: Mapping[str, Any]
+) -> None:
+    """In the asset's own history: the day is published now, and where the table stands."""
+    from headrace.lake.inspect import find_batches
+    from headrace.lake.status import table_status
+
+    if not done.get("batch"):
+        return
+    (row, *_) = find_batches(home, table, str(done["batch"]))
+    result = _result(row)
+    if result.state == metadata.PUBLISHED:
+        context.log_event(
+            dg.AssetMaterialization(
+                names.table_key(table.name),
+                partition=result.slot if table.partitioned else None,
+                description=_sentence(done),
+                metadata=metadata.slot_metadata(result),
+            )
+        )
+    status = table_status(home, table)
+    # Takes evaluations as well, whatever its type says: assets log theirs in the same way.
+    context.log_event(verdicts.of_table(table, [result], status))  # type: ignore[arg-type]
+
+
+def _result(row: Mapping[str, Any]) -> SlotResult:
+    """A batch as the ledger has it, as a run would show its slot."""
+    state = str(row["state"])
+    published = state == metadata.PUBLISHED
+    held = state in {"pending", "received", "judged"}
+    return SlotResult(
+        table=row["table"],
+        slot=row["slot"],
+        state="published" if published else "pending" if held else "missing",
+        verdict=row["verdict"],
+        delivered=row["delivered"],
+        published=row["passing"] if published else 0,
+        quarantined=row["quarantined"] if published else 0,
+        pending=row["delivered"] if held else 0,
+        batches=(row["batch"],),
+        batch=row["batch"],
+        reasons=(row["summary"],) if row["summary"] else (),
+        judgement=row.get("judgement"),
+    )
+
+
+def _sentence(done: Mapping[str, Any]) -> str:
+    action = done.get("action") or {}
+    return f"{action['action']} by {action['principal']}: {action['reason']}" if action else ""
