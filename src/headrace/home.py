@@ -62,6 +62,11 @@ class Home:
         return self.root / "landing"
 
     @property
+    def sources(self) -> Path:
+        """Hints of sources that read on; they only spare work, and may be deleted."""
+        return self.root / "sources"
+
+    @property
     def staged(self) -> Path:
         return self.root / "staged"
 

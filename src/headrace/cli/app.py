@@ -16,6 +16,7 @@ from headrace.cli import (
     online,
     proposals,
     recalls,
+    reports,
     runs,
     serve,
     sources,
@@ -63,6 +64,7 @@ app.command("run")(runs.run)
 app.command("status")(status.status)
 app.command("ui")(runs.ui)
 app.command("serve")(serve.serve)
+app.command("reports")(reports.reports)
 app.add_typer(features.app, name="features")
 app.add_typer(sources.app, name="source")
 contracts.app.command("propose")(proposals.propose)
@@ -70,6 +72,7 @@ app.add_typer(contracts.app, name="contract")
 gates.app.command("recall")(recalls.recall)
 gates.app.command("restore")(recalls.restore)
 oncall.register(gates.app)
+gates.app.command("report")(reports.report)
 app.add_typer(gates.app, name="gate")
 app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")

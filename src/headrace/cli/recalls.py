@@ -7,28 +7,19 @@ import typer
 from rich.text import Text
 
 from headrace.cli.gates import tables
+from headrace.cli.oncall import Json, Name, Reason, Which, Who
 from headrace.cli.output import BLOCKED, emit_json, explained, out
 
-TableName = Annotated[str, typer.Argument(help="A table, as in `headrace gate ls`.")]
-Which = Annotated[
-    str, typer.Argument(help="A slot with one published batch, or the start of a batch id.")
-]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept for good, and shown.")]
-As = Annotated[
-    str | None,
-    typer.Option("--as", help="Who does it; HEADRACE_PRINCIPAL or the system's user if left out."),
-]
 Dry = Annotated[bool, typer.Option("--dry-run", help="Say what it would reach, and stop.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
 @explained
 def recall(
-    table: TableName,
-    which: Which,
+    table: Name,
+    batch: Which,
     *,
     reason: Reason,
-    principal: As = None,
+    who: Who = None,
     dry_run: Dry = False,
     as_json: Json = False,
 ) -> None:
@@ -52,13 +43,13 @@ def recall(
     from headrace.pipeline.recalling import reach
 
     home, (declared,) = Home.find(), tables(table)
-    found = reach(home, declared, which)
+    found = reach(home, declared, batch)
     if not as_json:
         _tell_reach(found)
     if dry_run:
         _end({**found, "dry_run": True}, "nothing was changed", as_json=as_json)
         return
-    done = take_back(home, declared, which, principal=acting(principal), reason=reason)
+    done = take_back(home, declared, batch, principal=acting(who), reason=reason)
     by = done["action"]
     what = "recalled" if done["decided_now"] else "was recalled already"
     told = f"{what} by {by['principal']} at {by['at']}: {by['reason']}"
@@ -67,11 +58,11 @@ def recall(
 
 @explained
 def restore(
-    table: TableName,
-    which: Which,
+    table: Name,
+    batch: Which,
     *,
     reason: Reason,
-    principal: As = None,
+    who: Who = None,
     as_json: Json = False,
 ) -> None:
     """Take a recall back, on the record: the batch is shown again as it was.
@@ -84,7 +75,7 @@ def restore(
     from headrace.pipeline.oncall import restore as bring_back
 
     (declared,) = tables(table)
-    done = bring_back(Home.find(), declared, which, principal=acting(principal), reason=reason)
+    done = bring_back(Home.find(), declared, batch, principal=acting(who), reason=reason)
     by = done["action"]
     what = "restored" if done["decided_now"] else "was restored already"
     _end(done, f"{what} by {by['principal']} at {by['at']}: {by['reason']}", as_json=as_json)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from headrace.errors import SourceError
 from headrace.home import Home
 from headrace.lake.landing import land
+from headrace.lake.resume import deliveries_of
 from headrace.sources.base import Delivery, Source
 
 # Slots fetched before the first of them is judged: sources wait for networks, judging does not.
@@ -31,7 +32,7 @@ class Fetched:
     error: SourceError | None = None
 
 
-def fetch_slots(source: Source, slots: Sequence[str], home: Home) -> Iterator[Fetched]:
+def fetch_slots(source: Source, slots: Sequence[str], home: Home, table: str) -> Iterator[Fetched]:
     """The slots in their order. One thread asks the source, so a source need not be thread-safe."""
     waiting: deque[Future[Fetched]] = deque()
     remaining = iter(slots)
@@ -39,7 +40,7 @@ def fetch_slots(source: Source, slots: Sequence[str], home: Home) -> Iterator[Fe
 
         def start_next() -> None:
             for slot in remaining:
-                waiting.append(worker.submit(_fetch, source, slot, home))
+                waiting.append(worker.submit(_fetch, source, slot, home, table))
                 return
 
         for _ in range(AHEAD):
@@ -54,9 +55,9 @@ def fetch_slots(source: Source, slots: Sequence[str], home: Home) -> Iterator[Fe
                 future.cancel()
 
 
-def _fetch(source: Source, slot: str, home: Home) -> Fetched:
+def _fetch(source: Source, slot: str, home: Home, table: str) -> Fetched:
     try:
-        deliveries = source.deliveries(slot)
+        deliveries = deliveries_of(source, slot, home, table)
     except SourceError as error:
         return Fetched(slot, error=error)
     except Exception as error:  # noqa: BLE001 - one slot's source must not stop the others

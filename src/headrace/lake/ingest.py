@@ -27,6 +27,7 @@ from headrace.lake.muting import mutes_now, mutes_of
 from headrace.lake.overrides import Case, derive
 from headrace.lake.plans import LiveFile
 from headrace.lake.reconcile import reconcile
+from headrace.lake.resume import deliveries_of
 from headrace.lake.slots import (
     BLOCKED,
     SETTLED_STATES,
@@ -204,7 +205,7 @@ def outstanding(table: Table, slots: Sequence[str], home: Home) -> list[str]:
 
 def _is_done(run: _Run, slot: str) -> bool:
     try:
-        deliveries = run.table.source.deliveries(slot)
+        deliveries = deliveries_of(run.table.source, slot, run.home, run.name)
     except SourceError:
         return False
     known = run.known(slot)
@@ -222,7 +223,7 @@ def _is_done(run: _Run, slot: str) -> bool:
 
 
 def _judge_all(run: _Run, slots: Sequence[str]) -> None:
-    stream = fetch_slots(run.table.source, slots, run.home)
+    stream = fetch_slots(run.table.source, slots, run.home, run.name)
     writes: list[Future[Any]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="headrace-stage") as pool:
         desk = desk_for(run.table, run.home, mutes_now(run.ledger, run.name, now_us()))

@@ -196,6 +196,15 @@ class Ledger:
         ).fetchone()
         return "" if row is None else str(row[0])
 
+    def chain(self, table: str, stream: str, lane: str) -> list[tuple[str, str]]:
+        """(position at its end, batch) of each part of a lane that was taken, the latest first."""
+        rows = self._connection.execute(
+            "SELECT last, batch_id FROM offsets WHERE tbl = ? AND stream = ? AND lane = ?"
+            " ORDER BY id DESC",
+            (table, stream, lane),
+        )
+        return [(str(last), str(batch_id)) for last, batch_id in rows.fetchall()]
+
     def taken(self, table: str, stream: str) -> dict[str, Taken]:
         """What was taken of each lane so far."""
         rows = self._connection.execute(

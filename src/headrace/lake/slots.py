@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from headrace.lake.ledger import Batch, JudgementRow
+from headrace.sources.base import STANDALONE
 
 State = Literal["published", "pending", "missing", "failed", "not_expected"]
 PUBLISHABLE = ("PASS", "WARN", "QUARANTINE")
@@ -114,15 +115,16 @@ def pick(
     Every batch that passed is live: a correction adds rows with its own known-at. A blocked one
     is superseded by a later batch that passed, unless it was published before; and by an earlier
     one that its source shows again in its stead, `visible` being what the source shows now.
-    Events of a stream are other events, never a correction of earlier ones: they stand alone.
+    Events of a stream, and changes of a table, are others, never a correction of earlier ones: they
+    stand alone.
     What an override alone had let in leaves when the override has `lapsed`; the last good file of
     that batch, if there is one, takes its place.
     """
     open_ones = [b for b in batches if b.state not in SETTLED_STATES and b.batch_id in judged]
     passed = [b for b in open_ones if judged[b.batch_id].verdict in PUBLISHABLE]
-    files = [b for b in open_ones if b.format != "events"]
+    files = [b for b in open_ones if b.format not in STANDALONE]
     blocked = [b for b in files if judged[b.batch_id].verdict in BLOCKED and b.batch_id not in live]
-    better = [b for b in passed if b.format != "events"]
+    better = [b for b in passed if b.format not in STANDALONE]
     todo = [judged[b.batch_id] for b in passed if not is_shown(judged[b.batch_id], live)]
     ended = {b.batch_id: lapsed[b.batch_id] for b in open_ones if b.batch_id in lapsed}
     todo += [good for good in ended.values() if good is not None]

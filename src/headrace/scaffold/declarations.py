@@ -26,7 +26,9 @@ def _table(seen: Tried, name: str, key: str) -> str:
     url, schema, table = split_address(seen.sample.address)
     more = f', schema="{schema}"' if schema else ""
     given = f'"{name}", "{url}", "{table}", {key}, producer="<who>"{more}'
-    return f"TableSnapshot({given})"
+    if not seen.cursors:
+        return f"TableSnapshot({given})"
+    return f'TableChanges({given}, cursor="{seen.cursors[0]}")'
 
 
 def _tuple(names: tuple[str, ...]) -> str:

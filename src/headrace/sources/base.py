@@ -1,22 +1,27 @@
 """What a source hands over: a `Delivery`, and the protocol that every reader follows."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from headrace.files import sha256
 
-Format = Literal["csv", "ndjson", "pages", "events"]
+Format = Literal["csv", "ndjson", "pages", "events", "changes"]
+# Formats whose deliveries hold other rows than those before: none is a correction of another.
+STANDALONE = ("events", "changes")
 
 
 @dataclass(frozen=True)
 class Offsets:
-    """Which events of a stream a delivery holds; recorded in the same transaction as the delivery.
+    """Which part of a stream a delivery holds; recorded in the same transaction as the delivery.
+
+    A stream is events of a broker, or what a source reads on from where it stopped.
 
     Attributes:
         stream: name of the stream.
-        lane: partition of the stream; "" where the broker has one order only.
+        lane: partition of the stream; "" where it has one order only.
         after: the position that was taken last before these, "" at the start of the lane.
         first, last: positions of the first and the last event, as the broker writes them.
         events: how many there are.
@@ -46,6 +51,7 @@ class Delivery:
             "pages": one API page a line, each a JSON object with a list "records".
             "events": one event of a stream a line; each stands alone, so a bad one is quarantined
             where a bad line of a file would break the whole batch.
+            "changes": rows that changed since the delivery before, one JSON object a line.
         format: how `headrace.sources.parse.read_rows` reads the payload.
         origin: path or address it was read from, for people; not part of the batch id.
         arrived_at: microseconds since the epoch, UTC; not part of the batch id.
@@ -77,6 +83,27 @@ class Delivery:
         return hasher.hexdigest()
 
 
+class Past(Protocol):
+    """What was taken of a source so far, by one table: as the ledger has it, and nothing else."""
+
+    def position(self, lane: str = "") -> str:
+        """Where the last delivery that was recorded ends; "" if there is none."""
+        ...
+
+    def deliveries(self, lane: str = "") -> Iterator[tuple[str, bytes]]:
+        """(position at its end, payload) of each recorded delivery, the latest first."""
+        ...
+
+    @property
+    def hint(self) -> str:
+        """What `remember` was last given; "" if nothing, or if it got lost."""
+        ...
+
+    def remember(self, hint: str) -> None:
+        """Keep what only spares work: it may get lost, and must not be needed."""
+        ...
+
+
 class Source(Protocol):
     """Something that can be asked for a slot's deliveries, any number of times."""
 
@@ -105,3 +132,19 @@ class NoFiles:
 
     def deliveries(self, slot: str) -> list[Delivery]:  # noqa: ARG002 - as every source is asked
         return []
+
+
+@runtime_checkable
+class Resuming(Protocol):
+    """A source that reads on from where the ledger says it stopped."""
+
+    @property
+    def name(self) -> str: ...
+
+    def resume(self, slot: str, past: Past) -> list[Delivery]:
+        """What is there for `slot` beyond `past`, with offsets that go on from its positions.
+
+        Raises:
+            SourceError: the source could not be read; nothing was recorded.
+        """
+        ...

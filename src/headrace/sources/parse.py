@@ -26,6 +26,6 @@ def read_rows(
         return csv_rows(delivery.payload, null_tokens)
     if delivery.format == "events":
         return event_rows(delivery.payload, frozenset(known))
-    if delivery.format == "ndjson":
+    if delivery.format in {"ndjson", "changes"}:
         return ndjson_rows(delivery.payload)
     return page_rows(delivery.payload)

@@ -1,0 +1,90 @@
+"""`headrace reports` and `headrace gate report`: the gate's pages, served or as files."""
+
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headrace.cli.output import err, explained, out
+from headrace.cli.which import stopped_by_signals
+
+
+@explained
+def reports(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 3070,
+    public: Annotated[
+        bool,
+        typer.Option("--public", help="Let everybody who reaches a public address read."),
+    ] = False,
+) -> None:
+    """Serve the gate's reports: what waits, what did not pass, one page per batch.
+
+    It only reads. /batch/TABLE/BATCH is one batch, /table/TABLE/SLOT one slot, /health says that it
+    is up. HEADRACE_REPORTS_URL is the address that alerts and the orchestrator link to, and
+    HEADRACE_DAGSTER_URL the one that the pages' buttons lead to. The pages show rows of data and
+    ask for no login: put a server that does in front of a public address.
+    """
+    from headrace.errors import DeclarationError
+    from headrace.home import Home
+    from headrace.pipeline import project_pipelines
+    from headrace.pipeline.report_server import ReportServer, is_local
+    from headrace.pipeline.report_site import Site
+
+    if not public and not is_local(host):
+        raise DeclarationError(
+            f"{host} can be reached by others, and reports show rows of data",
+            where="headrace reports",
+            fix="put a server with a login in front, and say --public",
+        )
+    site = Site(project_pipelines(), Home.find())
+    with ReportServer(site, host, port) as server:
+        address = f"[{host}]" if ":" in host else host
+        stop = stopped_by_signals()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        err.print(f"reports on http://{address}:{server.server_address[1]}/", highlight=False)
+        stop.wait()
+        server.shutdown()
+
+
+@explained
+def report(
+    table: Annotated[str, typer.Argument(help="A table, as in `headrace gate ls`.")],
+    slot: Annotated[
+        str, typer.Argument(help="A day (2013-02-12), `snapshot`, or the start of a batch id.")
+    ],
+    *,
+    to: Annotated[
+        Path | None,
+        typer.Option("--out", help="File to write; `-` prints. Default: under HEADRACE_HOME."),
+    ] = None,
+) -> None:
+    """Write the report on one batch as a single HTML file, which needs nothing else to be read.
+
+    Of a slot with several batches it is the one that gives the slot its verdict. What the columns'
+    comparison found is kept with the home, so that the report can be made again without the rows.
+    """
+    from functools import partial
+
+    from headrace.files import write_atomically
+    from headrace.gates.report import render
+    from headrace.home import Home
+    from headrace.pipeline import project_pipelines
+    from headrace.pipeline.gate_report import gate_report, one_batch, pipeline_of
+    from headrace.pipeline.report_site import action_link
+
+    home = Home.find()
+    pipeline = pipeline_of(project_pipelines(), table)
+    found = one_batch(home, pipeline.table(table), slot)
+    batch_id = str(found["batch"])
+    link = partial(action_link, pipeline.name, table, batch_id, str(found["slot"]))
+    page = render(gate_report(pipeline, home, table, batch_id, link=link, keeping=True))
+    if str(to) == "-":
+        sys.stdout.write(page)
+        return
+    path = to or home.reports / table / f"{batch_id}.html"
+    write_atomically(path, page.encode())
+    out.print(str(path), highlight=False, soft_wrap=True)

@@ -1,0 +1,243 @@
+"""The evidence: failing rows, this batch against the last good one, and each rule's past."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from headrace.gates.compare import Bars, Compared, Stats
+from headrace.gates.report import draw, words
+from headrace.gates.report.first import Page
+from headrace.gates.report.html import Html, element, join
+from headrace.gates.report.model import FailingRow, Report, RuleHistory
+
+_ROWS = 5  # failing rows that are shown at once
+_FEWEST, _MOST = 3, 8  # columns that are shown at once
+_ORDER = "Columns that a failed check names come first, then those that moved beyond the usual."
+_RANGE = {"low": "min", "high": "max"}
+_MOVED = 0.02  # a distance beyond the usual that is worth a look
+
+
+def rows(report: Report) -> Html | None:
+    found = report.rows
+    if found is None or not found.total:
+        return None
+    more = found.total > len(found.rows)
+    shown = f"The first {len(found.rows)} of {found.total:,}" if more else "All of them"
+    shared = [element("p", "All of them: ", [_cell(*pair) for pair in found.shared])]
+    first, rest = found.rows[:_ROWS], found.rows[_ROWS:]
+    return element(
+        "section",
+        element("h2", "Failing rows"),
+        shared if found.shared else None,
+        _table(f"{shown}, by key, with the checks they failed.", first),
+        element("details", element("summary", f"{len(rest)} more"), _table("The next ones.", rest))
+        if rest
+        else None,
+        element("p", "All of them, whole, with their reasons:"),
+        element("pre", found.command),
+        id="rows",
+    )
+
+
+def _table(caption: str, found: Sequence[FailingRow]) -> Html:
+    return element(
+        "table",
+        element("caption", caption),
+        element("thead", _heads("row", "values looked at", "failed")),
+        element("tbody", [_row(row) for row in found]),
+        class_="rows",
+    )
+
+
+def _heads(*names: str) -> Html:
+    return element("tr", [element("th", name, scope="col") for name in names])
+
+
+def _row(row: FailingRow) -> Html:
+    line = element("span", f"line {row.line}", class_="soft small cell") if row.line else None
+    return element(
+        "tr",
+        element("th", [_cell(name, value) for name, value in row.key], line, scope="row"),
+        element("td", [_cell(name, value, bad=True) for name, value in row.values]),
+        element("td", [join([element("span", check, class_="tag"), " "]) for check in row.checks],
+                data_label="failed"),
+    )  # fmt: skip
+
+
+def _cell(name: str, value: Any, *, bad: bool = False) -> Html:  # noqa: ANN401 - a value of data
+    shown = element("bdi", words.value(value), class_="bad" if bad else None)
+    return element("span", element("span", f"{name} ", class_="soft"), shown, class_="cell")
+
+
+def comparison(report: Report, page: Page) -> Html:
+    """Column by column, those that moved furthest beyond the usual first."""
+    head = element("h2", "Against the last good batch")
+    if report.comparison is None or report.last_good is None:
+        said = report.not_compared or "There is no earlier batch to hold it against."
+        return element("section", head, element("p", said), id="compare")
+    found, good = report.comparison, report.last_good
+    units, other = dict(report.units), element("code", good.batch_id[:12])
+    blamed = {name for result in report.failed for name in result.columns}
+    alike = _alike(sorted(found.columns, key=lambda c: c.name not in blamed))
+    cards = [_card(columns, units.get(columns[0].name, "")) for columns in alike]
+    told = sum(c[0].name in blamed or is_odd(c[0]) for c in alike)
+    first = min(max(_FEWEST, told), _MOST)
+    rest = cards[first:]
+    return element(
+        "section",
+        head,
+        element("p", f"{words.counted(found.rows, 'row')} here, {found.other_rows:,} in ",
+                f"{good.slot} (", element("a", other, href=page(good.batch_id)), "). ", _ORDER),
+        _legend(),
+        element("div", cards[:first], class_="cards"),
+        element("details", element("summary", f"{words.counted(len(rest), 'more column')}"),
+                element("div", rest, class_="cards")) if rest else None,
+        id="compare",
+    )  # fmt: skip
+
+
+def _legend() -> Html:
+    return element(
+        "p",
+        element("span", class_="key t"), "this batch",
+        element("span", class_="key o"), "the last good one. ",
+        element("span", "“Moved” goes from 0% (alike) to 100% (nothing in common).", class_="soft"),
+        class_="small",
+    )  # fmt: skip
+
+
+def _alike(columns: Sequence[Compared]) -> list[list[Compared]]:
+    """Columns of the same values are told once: a derived one often repeats another."""
+    groups: dict[object, list[Compared]] = {}
+    for column in columns:
+        groups.setdefault((column.type, column.this, column.other, column.bars), []).append(column)
+    return list(groups.values())
+
+
+def _card(alike: Sequence[Compared], unit: str) -> Html:
+    column, *others = alike
+    said = element("span", unit or words.kind(column.type), class_="soft small")
+    also = words.listed([one.name for one in others])
+    return element(
+        "article",
+        element("h3", element("bdi", column.name), said),
+        element("p", f"and {also}, alike", class_="small soft also") if others else None,
+        element("p", _moved(column), class_="small bad" if is_odd(column) else "small soft"),
+        _picture(column),
+        _stats(column),
+        class_="card",
+    )
+
+
+def is_odd(column: Compared) -> bool:
+    """Whether it is worth a look: it moved beyond the usual, or holds what no good batch held."""
+    return column.excess > _MOVED or bool(column.outside)
+
+
+def _moved(column: Compared) -> str:
+    if column.this is None or column.other is None:
+        return f"Not in {'this' if column.this is None else 'the last good'} batch."
+    share = f"Moved by {words.percent(column.distance)}"
+    if column.outside:
+        low, high = (words.value(end) for end in column.outside)
+        return f"{share}, and goes far beyond {low} to {high}, the range of good batches."
+    if not column.distance:
+        return "The same as before."
+    if column.usual is not None and column.excess > _MOVED:
+        return f"{share}; usually by up to {words.percent(column.usual)}."
+    return f"{share}." if column.usual is None else f"{share}, about as usual."
+
+
+def _picture(column: Compared) -> Html | None:
+    bars = column.bars
+    if bars is None:
+        return None
+    if bars.names:
+        return join([_level(bars, at) for at in range(len(bars.names))])
+    ends = element(
+        "div",
+        element("span", words.value(bars.low)),
+        element("span", words.value(bars.high)),
+        class_="ends",
+    )
+    return join([draw.histogram(bars, column.name), ends])
+
+
+def _level(bars: Bars, at: int) -> Html:
+    this, other, name = bars.this[at], bars.other[at], words.shortened(bars.names[at] or "''", 24)
+    said = f"{words.percent(this)}, was {words.percent(other)}"
+    return element(
+        "div",
+        element("bdi", name),
+        draw.level(this, other, name),
+        element("span", said, class_="num"),
+        class_="level",
+    )
+
+
+def _stats(column: Compared) -> Html:
+    """The same numbers of both, side by side."""
+    text = column.type == "string"
+    names = ("nulls", "distinct", *(() if text else ("low", "median", "high")))
+    return element(
+        "table",
+        element("caption", f"{column.name}: this batch and the last good one", class_="unseen"),
+        element("thead", element("tr", [_head(name) for name in ("", "this", "last good")])),
+        element("tbody", [_stat(name, column.this, column.other) for name in names]),
+    )
+
+
+def _head(name: str) -> Html:
+    return element("th", name, scope="col", class_="num" if name else None)
+
+
+def _stat(name: str, this: Stats | None, other: Stats | None) -> Html:
+    told = [None if of is None else getattr(of, name) for of in (this, other)]
+    shown = [_RANGE.get(name, name), *("none" if v is None else words.value(v) for v in told)]
+    return element(
+        "tr",
+        element("th", shown[0], scope="row"),
+        [element("td", value, class_="num") for value in shown[1:]],
+    )
+
+
+def history(report: Report) -> Html | None:
+    """What each failed check said of the batches before: is this new, or does it cry often?"""
+    found = report.history
+    if found is None or len(found.slots) < 2:
+        return None
+    first, last = found.slots[0], found.slots[-1]
+    whole = RuleHistory("the batch as a whole", found.whole)
+    return element(
+        "section",
+        element("h2", "Have these checks failed before?"),
+        element("p", f"The last {len(found.slots)} batches, {first} to {last}; a higher mark is a"
+                " graver verdict, the underlined one is this batch.", class_="soft small"),
+        [_strip(rule) for rule in (*found.rules, whole)],
+        id="history",
+    )  # fmt: skip
+
+
+def _strip(rule: RuleHistory) -> Html:
+    said = past(rule)
+    return element(
+        "div",
+        element("h3", element("code", rule.check) if rule.check[:4] != "the " else rule.check),
+        element("p", said, class_="small"),
+        draw.strip(rule.verdicts, f"{rule.check}: {said}"),
+        class_="strip",
+    )
+
+
+def past(rule: RuleHistory) -> str:
+    """In words, so that nobody has to count marks."""
+    before = [v for v in rule.verdicts[:-1] if v]
+    if not before:
+        return "It is new: no batch before this one was judged by it."
+    bad = Counter(v for v in before if v not in {"", "PASS"})
+    if not bad:
+        return f"Passed in all {len(before)} batches before this one."
+    told = words.listed(f"{count} {verdict}" for verdict, count in bad.most_common())
+    streak = next((at for at, v in enumerate(reversed(before)) if v == "PASS"), len(before))
+    run = f" It has not passed {streak + 1} times in a row now." if streak else ""
+    return f"Of {len(before)} batches before this one: {told}.{run}"

@@ -1,0 +1,73 @@
+"""The whole page: one self-contained document that asks for nothing else."""
+
+from urllib.parse import quote
+
+from headrace.gates.report import evidence, first, record, words
+from headrace.gates.report.html import Child, Html, element, join
+from headrace.gates.report.model import Report
+from headrace.gates.report.style import CSS, POLICY
+
+
+def render(report: Report, home: str = "") -> str:
+    """The report as one HTML document.
+
+    Args:
+        report: every fact that is shown.
+        home: address of the index, relative to this page, where the page is served with others.
+    """
+    page = (lambda batch_id: page_path(report.table, batch_id, home)) if home else _alone
+    sections = [
+        element("div", first.reach(report), first.why(report), class_="two"),
+        first.inaction(report),
+        evidence.rows(report),
+        evidence.comparison(report, page),
+        evidence.history(report),
+        record.lineage(report),
+        record.log(report),
+        record.steps(report),
+    ]
+    made = f"Made {words.moment(report.rendered_at)} from what the gate recorded when it judged."
+    back = element("p", element("a", "All reports", href=home)) if home else None
+    return document(
+        f"{report.verdict} {report.table} {report.slot}",
+        first.top(report, page),
+        _jumps(report),
+        element("main", sections),
+        element("footer", back, element("p", made)),
+    )
+
+
+def page_path(table: str, batch_id: str, home: str) -> str:
+    """The page of a batch, from one that has the index at `home`."""
+    return f"{home}batch/{quote(table, safe='')}/{quote(batch_id, safe='')}"
+
+
+def _alone(batch_id: str) -> str:
+    """A file has no other pages beside it."""
+    del batch_id
+    return ""
+
+
+def _jumps(report: Report) -> Html:
+    """To what is asked for most; it stays in sight while the page scrolls."""
+    places = [("Why", "#why"), ("Compare", "#compare"), ("Act", "#act")]
+    if report.rows is not None and report.rows.total:
+        places.insert(1, ("Rows", "#rows"))
+    links = [element("a", name, href=place) for name, place in places]
+    return element("nav", links, aria_label="Parts of this report")
+
+
+def document(title: str, *body: Child) -> str:
+    """A page in the one style, which lets nothing else in."""
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("title", title),
+        element("style", Html(CSS)),
+    )
+    page = element("html", head, element("body", body), lang="en")
+    return f"<!doctype html>\n{join(page)}\n"

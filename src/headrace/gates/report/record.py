@@ -1,0 +1,106 @@
+"""For the record: where the batch came from, who answers for it, what was done; and what to do."""
+
+from headrace.gates.report import words
+from headrace.gates.report.html import Child, Html, element, is_link, join
+from headrace.gates.report.model import LogEntry, Report, Step
+
+
+def lineage(report: Report) -> Html:
+    origin, rules = report.origin, report.rules
+    pairs: list[tuple[str, Child]] = [
+        ("Owner", element("strong", rules.owner or "nobody is named")),
+        ("Support", [_channel(*channel) for channel in rules.support] or "none is named"),
+        ("Producer", origin.producer),
+        ("Delivered as", element("code", element("bdi", origin.origin))),
+        ("Also delivered as", [element("code", element("bdi", o)) for o in origin.origins] or None),
+        ("Arrived", _moment(origin.arrived_at, report)),
+        ("Judged", _moment(rules.judged_at, report)),
+        ("Published", _moment(report.published_at, report) if report.published_at else None),
+        ("Contract", [f"version {rules.contract_version} ", _hash(rules.contract_hash)]),
+        ("Suite", [f"{rules.suite} ", _hash(rules.suite_hash)]),
+        ("Rules", [_hash(rules.rule_hash), "" if rules.current else " (the table has newer ones)"]),
+        ("Batch", element("code", report.batch_id)),
+        ("Content", [f"sha256 {origin.sha256}, {words.counted(origin.bytes, 'byte')}"]),
+        ("Kept as", element("code", f"landing/{origin.raw_path}")),
+        ("State", [words.state(report.state), f": {report.note}" if report.note else ""]),
+    ]  # fmt: skip
+    told = [join([element("dt", name), element("dd", what)]) for name, what in pairs if what]
+    return element(
+        "section",
+        element("h2", "Owner and lineage"),
+        element("dl", told, class_="pairs"),
+        id="lineage",
+    )
+
+
+def _channel(channel: str, address: str) -> Html:
+    if is_link(address):
+        return join([element("a", channel, href=address), " "])
+    return join([f"{channel} {address}".strip(), " "])
+
+
+def _hash(digest: str) -> Html:
+    return element("code", digest[:16])
+
+
+def _moment(us: int, report: Report) -> str:
+    return f"{words.moment(us)}, {words.ago(us, report.rendered_at)}"
+
+
+def log(report: Report) -> Html:
+    """Newest first: what was done about this batch, and what was refused."""
+    head = element("h2", "What was done about it")
+    if not report.log:
+        body = element("p", "Nothing so far: no override, and nobody was refused one.")
+        return element("section", head, body, id="log")
+    entries = sorted(report.log, key=lambda entry: entry.at, reverse=True)
+    table = element(
+        "table",
+        element("caption", "The audit trail, newest first. Lines are never changed or removed."),
+        element("thead", element("tr", [element("th", name, scope="col")
+                                        for name in ("when", "who did what", "why")])),
+        element("tbody", [_entry(entry) for entry in entries]),
+        class_="rows",
+    )  # fmt: skip
+    return element("section", head, table, id="log")
+
+
+def _entry(entry: LogEntry) -> Html:
+    until = f" until {words.moment(entry.expires_at)}" if entry.expires_at else ""
+    refused = None if entry.allowed else element("span", "refused", class_="chip BLOCK")
+    did = join([element("strong", entry.principal), f" {entry.action}{until} ", refused])
+    note = element("span", f" {entry.note}", class_="soft small") if entry.note else None
+    return element(
+        "tr",
+        element("th", words.moment(entry.at), scope="row"),
+        element("td", did, _scope(entry), data_label="who did what"),
+        element("td", entry.reason, note, data_label="why"),
+    )
+
+
+def _scope(entry: LogEntry) -> Html | None:
+    if entry.scope in {"", "{}"}:
+        return None
+    return element("span", f" {words.shortened(entry.scope)}", class_="soft small mono")
+
+
+def steps(report: Report) -> Html:
+    """What can be done, the likeliest first."""
+    told = [_step(step) for step in report.steps]
+    said = "In a browser with the button, or with the command. Each is on the record."
+    if not any(step.url for step in report.steps):
+        said = "Each command below is complete: tap it to select it whole."
+    head = [element("h2", "What you can do"), element("p", said, class_="soft")]
+    return element("section", head, told, id="act")
+
+
+def _step(step: Step) -> Html:
+    button = element("a", f"{step.name} in the browser", href=step.url, class_="button")
+    return element(
+        "div",
+        element("h3", step.name),
+        element("p", step.does),
+        button if is_link(step.url) else None,
+        element("pre", step.command),
+        class_="step",
+    )

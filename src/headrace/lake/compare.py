@@ -1,0 +1,154 @@
+"""A batch against an earlier one of its table: which, where their rows are, and what is kept of it.
+
+A blocked batch has no staged file, so its rows are read from the delivered bytes again. Files may
+go; what `keep` wrote stays, and holds no row.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.clock import parse_iso
+from headrace.contracts import Contract, conform
+from headrace.errors import StateError
+from headrace.files import write_json
+from headrace.gates.compare import Comparison, Usual, compare, usual_moves
+from headrace.home import Home
+from headrace.lake.landing import landed_delivery
+from headrace.lake.ledger import Batch, JudgementRow
+from headrace.lake.table import Table
+from headrace.sources.parse import read_rows
+
+FORMAT = 1
+USUAL = 8  # good batches that say what is usual
+MOST_ROWS = 2_000_000  # in those together; beyond, the usual is left open
+
+
+def good_before(
+    batches: Iterable[Batch], verdicts: dict[str, JudgementRow], batch: Batch
+) -> list[Batch]:
+    """The published batches before `batch`, by slot and arrival; the last one is the last good."""
+    place = (batch.slot, *batch.order)
+    found = [
+        one
+        for one in batches
+        if one.state == "published"
+        and (one.slot, *one.order) < place
+        and one.batch_id in verdicts
+        and verdicts[one.batch_id].staged_path
+    ]
+    return sorted(found, key=lambda one: (one.slot, *one.order))
+
+
+class Rows:
+    """The rows of Parquet files, one column at a time; as much of a table as comparing asks for."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.files = [pq.ParquetFile(path) for path in paths]
+        self.schema = self.files[0].schema_arrow
+        self.num_rows = sum(file.metadata.num_rows for file in self.files)
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        parts = [file.read(columns=[name])[name] for file in self.files]
+        return pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
+
+
+def batch_rows_of(home: Home, contract: Contract, batch: Batch, judged: JudgementRow | None) -> Any:  # noqa: ANN401 - a table, or `Rows`, which reads as one
+    """Every row of a batch, those in quarantine too.
+
+    Raises:
+        StateError: neither its files nor its delivered bytes are there, or its rows cannot be
+            typed under the contract.
+    """
+    paths = [Path(path) for path in _paths(judged)]
+    if paths and all(path.exists() for path in paths):
+        return Rows(paths)
+    delivery = landed_delivery(home, batch)
+    known = [name for field in contract.delivered for name in (field.name, *field.aliases)]
+    rows = read_rows(delivery, null_tokens=contract.null_tokens, known=known)
+    conformed = conform(contract, rows, batch.batch_id, by_row=batch.format == "events")
+    if conformed.table is None:
+        raise StateError(
+            f"its rows cannot be read under contract {contract.version}: {conformed.violations[0]}",
+            where=f"batch {batch.batch_id} of {contract.table}",
+        )
+    return conformed.table
+
+
+def _paths(judged: JudgementRow | None) -> list[str]:
+    """The files that together hold every row; none of a blocked batch, whose file is a part."""
+    if judged is None or not judged.staged_path:
+        return []
+    return [path for path in (judged.staged_path, judged.quarantine_path) if path]
+
+
+def compare_batches(
+    home: Home,
+    table: Table,
+    this: tuple[Batch, JudgementRow | None],
+    other: tuple[Batch, JudgementRow | None],
+    before: Sequence[tuple[Batch, JudgementRow]] = (),
+) -> Comparison:
+    """`this` batch against the `other`; `before` are good ones that say how far columns move.
+
+    Raises:
+        StateError: see `batch_rows_of`.
+    """
+    contract = table.contract
+    mine, theirs = (batch_rows_of(home, contract, *one) for one in (this, other))
+    return compare(
+        mine,
+        theirs,
+        shift=slot_start(this[0].slot) - slot_start(other[0].slot),
+        keys=contract.primary_key,
+        scales={field.name: field.scale for field in contract.fields if field.scale},
+        usual=_usual(home, contract, before[-USUAL:]),
+    )
+
+
+def _usual(
+    home: Home, contract: Contract, before: Sequence[tuple[Batch, JudgementRow]]
+) -> dict[str, Usual] | None:
+    if len(before) < 2 or sum(judged.delivered for _, judged in before) > MOST_ROWS:
+        return None
+    try:
+        return usual_moves(
+            [(batch_rows_of(home, contract, *one), slot_start(one[0].slot)) for one in before]
+        )
+    except StateError:
+        return None  # an old file is gone: then nobody knows what is usual
+
+
+def slot_start(slot: str) -> int:
+    """When a day's slot begins, microseconds UTC; 0 of one that is no day."""
+    try:
+        return parse_iso(slot)
+    except ValueError:
+        return 0
+
+
+# What is kept
+
+
+def kept_path(home: Home, table: str, batch_id: str, rule: str) -> Path:
+    return home.reports / table / f"{batch_id}-{rule}.json"
+
+
+def keep(path: Path, other: str, found: Comparison) -> None:
+    """Write what a comparison with batch `other` found; it outlives the rows."""
+    write_json(path, {"format": FORMAT, "other": other, "comparison": found.to_json()})
+
+
+def kept(path: Path, other: str) -> Comparison | None:
+    """What `keep` wrote of the comparison with the same batch, if it did."""
+    try:
+        document = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    if document["format"] != FORMAT or document["other"] != other:
+        return None
+    return Comparison.of(document["comparison"])

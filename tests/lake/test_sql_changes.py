@@ -1,0 +1,245 @@
+"""A table that is read on, through the ledger into its published table: once, also killed."""
+
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from headrace.contracts import load_contract
+from headrace.errors import StateError
+from headrace.gates import load_suite
+from headrace.home import Home
+from headrace.lake.history import history
+from headrace.lake.ingest import ingest, outstanding
+from headrace.lake.ledger import Ledger
+from headrace.lake.resume import deliveries_of
+from headrace.lake.status import table_status
+from headrace.lake.table import Table
+from headrace.sources.sql_changes import TableChanges
+from tests.lake.kit import balanced
+from tests.sources.databases import Stock
+
+SLOT = ["snapshot"]
+KILLS = 8
+CONTRACT = """
+apiVersion: v3.2.0
+kind: DataContract
+id: stock
+name: stock
+version: 1.0.0
+status: active
+description: {purpose: What is in store.}
+schema:
+  - name: stock
+    dataGranularityDescription: one row per article
+    properties:
+      - {name: sku, logicalType: string, description: the article, primaryKey: true,
+         primaryKeyPosition: 1, customProperties: [{property: fieldId, value: 10}]}
+      - {name: amount, logicalType: integer, description: pieces,
+         customProperties: [{property: fieldId, value: 11}]}
+      - {name: updated_at, logicalType: string, description: when it last changed,
+         customProperties: [{property: fieldId, value: 12}]}
+      - {name: noticed_at, logicalType: timestamp, description: from when it could be read,
+         customProperties: [{property: fieldId, value: 13}, {property: rounding, value: up}]}
+      - {name: deleted, logicalType: boolean, description: whether it is gone,
+         customProperties: [{property: fieldId, value: 14}]}
+    customProperties:
+      - {property: tableKind, value: state}
+      - {property: eventTime, value: {expression: noticed_at, description: from then on}}
+      - {property: knownAt, value: {expression: noticed_at, description: from then on}}
+      - {property: deleted, value: {expression: deleted, description: it is gone}}
+team: {name: shop}
+customProperties:
+  - {property: consumers, value: [tests]}
+  - {property: licence, value: CC0-1.0}
+  - {property: allowedPurposes, value: [testing]}
+  - {property: privacyClass, value: public}
+"""
+SUITE = """
+name: test.stock
+meta: {table: stock, version: 1, max_quarantined_share: 0.9}
+expectations:
+  - type: expect_column_values_to_be_between
+    kwargs: {column: amount, min_value: 0}
+    meta: {id: negative, action: block, reason: there is no such amount}
+"""
+
+
+def table_at(root: Path) -> Table:
+    """The table of a shop in SQLite under `root`; the database is there already."""
+    (root / "stock.yaml").write_text(CONTRACT)
+    (root / "suite.yaml").write_text(SUITE)
+    url, key = f"sqlite:///{root}/stock.db", ("sku",)
+    source = TableChanges(
+        "shop", url, "stock", key, "the shop",
+        cursor="updated_at", overlap="1m", full_every="0s", deletions=True,
+    )  # fmt: skip
+    contract, suite = load_contract(root / "stock.yaml"), load_suite(root / "suite.yaml")
+    return Table("stock", source, contract, suite, partitioned=False)
+
+
+def shop(root: Path) -> Stock:
+    root.mkdir(parents=True, exist_ok=True)
+    return Stock(f"sqlite:///{root}/stock.db", "stock")
+
+
+def run(root: Path) -> None:
+    ingest(table_at(root), SLOT, Home(root / "home"))
+
+
+def content(root: Path):
+    """What must not depend on how often a run was killed: all but the moments of reading."""
+    home, table = Home(root / "home"), table_at(root)
+    rows = history(home, "stock", ["sku", "amount"]).to_pylist()
+    plain = sorted((r["sku"], r["amount"] or 0, bool(r["_deleted"])) for r in rows)
+    status = table_status(home, table)
+    with Ledger(home) as ledger:
+        chain = len(ledger.chain("stock", "shop", ""))
+    return plain, status["delivered"], status["published"], chain
+
+
+def first(stock: Stock) -> None:
+    for number in range(20):
+        stock.put(f"s{number:02}", number, number)
+
+
+def then(stock: Stock) -> None:
+    stock.put("s03", 33, 100)
+    stock.put("new", 1, 101)
+    stock.drop("s04")
+
+
+def test_changes_and_deletions_are_published_once(tmp_path):
+    stock, home = shop(tmp_path), Home(tmp_path / "home")
+    first(stock)
+    (result,) = ingest(table_at(tmp_path), SLOT, home)
+    assert (result.state, result.published) == ("published", 20)
+    assert outstanding(table_at(tmp_path), SLOT, home) == []
+    (again,) = ingest(table_at(tmp_path), SLOT, home)
+    assert not again.changed
+    then(stock)
+    assert outstanding(table_at(tmp_path), SLOT, home) == SLOT
+    run(tmp_path)
+    rows, delivered, published, chain = content(tmp_path)
+    assert (delivered, published, chain) == (23, 23, 2)
+    assert [row for row in rows if row[0] in {"s03", "s04", "new"}] == [
+        ("new", 1, False),
+        ("s03", 3, False),
+        ("s03", 33, False),
+        ("s04", 4, False),
+        ("s04", 4, True),
+    ]
+
+
+def test_a_blocked_delivery_is_not_superseded_by_the_next(tmp_path):
+    """They hold other rows: what is wrong waits for on-call, and the others go on."""
+    stock, home = shop(tmp_path), Home(tmp_path / "home")
+    first(stock)
+    run(tmp_path)
+    stock.put("s01", -1, 100)
+    run(tmp_path)
+    stock.put("s02", 2, 101)
+    run(tmp_path)
+    status = table_status(home, table_at(tmp_path))
+    assert balanced(status)
+    assert (status["published"], status["pending"]) == (21, 1)
+
+
+def test_two_at_once_take_each_row_once(tmp_path):
+    stock, home = shop(tmp_path), Home(tmp_path / "home")
+    first(stock)
+    table = table_at(tmp_path)
+    early = deliveries_of(table.source, "snapshot", home, "stock")
+    run(tmp_path)
+    with Ledger(home) as ledger, pytest.raises(StateError, match="taken by another"):
+        ledger.deliver("stock", "shop", early[0], "nowhere")
+    assert content(tmp_path)[1:] == (20, 20, 1)
+
+
+def test_another_home_starts_at_the_beginning(tmp_path):
+    first(shop(tmp_path))
+    run(tmp_path)
+    other = Home(tmp_path / "other")
+    (result,) = ingest(table_at(tmp_path), SLOT, other)
+    assert result.published == 20
+
+
+def counted_run(root: Path, last: int) -> None:
+    """Run, and die by SIGKILL at the `last` call of any function."""
+    calls = itertools.count()
+
+    def watch(_frame, _event, _arg):
+        if next(calls) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.setprofile(watch)
+    sys.setprofile(watch)
+    run(root)
+    sys.setprofile(None)
+    (root / "calls").write_text(str(next(calls)))
+
+
+def child(root: Path, last: int = -1) -> int:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.lake.test_sql_changes", "headrace.lake.iceberg"])
+    process = context.Process(target=counted_run, args=(root, last))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def test_kills_change_nothing(tmp_path):
+    calm = tmp_path / "calm"
+    stock = shop(calm)
+    first(stock)
+    assert child(calm) == 0
+    then(stock)
+    assert child(calm) == 0
+    calls = int((calm / "calls").read_text())
+    expected = content(calm)
+    moments, kills = random.Random(3), 0
+    for number in itertools.count():
+        root = tmp_path / str(number)
+        stock = shop(root)
+        for change in (first, then):
+            change(stock)
+            codes = [child(root, moments.randrange(calls)) for _ in range(2)]
+            assert set(codes) <= {0, -signal.SIGKILL}
+            kills += codes.count(-signal.SIGKILL)
+            run(root)
+        assert content(root) == expected
+        if kills >= KILLS:
+            return
+
+
+def test_the_published_key_is_what_the_table_holds(tmp_path):
+    """Under random changes, deletions and returns, read after some of them."""
+    stock, home = shop(tmp_path), Home(tmp_path / "home")
+    chance = random.Random(11)
+    table = replace(table_at(tmp_path))
+    source = replace(table.source, most_deleted=1.0)
+    table = replace(table, source=source)
+    for step in range(40):
+        skus = [f"s{chance.randrange(8)}" for _ in range(chance.randrange(1, 4))]
+        if chance.random() < 0.4:
+            stock.drop(*skus)
+        for sku in skus if chance.random() < 0.7 else ():
+            stock.put(sku, chance.randrange(3), chance.choice([step, None]))
+        if chance.random() < 0.5:
+            ingest(table, SLOT, home)
+    ingest(table, SLOT, home)
+    rows = history(home, "stock", ["sku", "amount"]).to_pylist()
+    latest = {}
+    for row in sorted(rows, key=lambda row: row["known_at"]):
+        latest[row["sku"]] = row
+    alive = {sku: row["amount"] for sku, row in latest.items() if not row["_deleted"]}
+    assert alive == stock.content()
+    assert isinstance(stock.engine, sa.Engine)

@@ -1,0 +1,120 @@
+"""kill -9 at random moments of a recall, then the same call: once, whole, and marked."""
+
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import headrace
+from headrace.datasets import release
+from headrace.datasets.store import Store
+from headrace.datasets.taint import standing
+from headrace.errors import TaintedError
+from headrace.lake import iceberg
+from headrace.lake.actions import actions
+from headrace.lake.ingest import ingest
+from headrace.lake.ledger import Ledger
+from headrace.lake.tables import Lake
+from headrace.pipeline import oncall
+from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
+from tests.lake.kit import SLOTS, Meter
+from tests.lake.kit_oncall import POLICY, values
+
+KILLS = 8
+FRAME = frame(200)
+
+
+def prepared(root: Path) -> Meter:
+    """Two days published, and a release that holds both."""
+    meter = Meter(root)
+    meter.drop(SLOTS[0], [1, 2])
+    meter.drop(SLOTS[1], [3, 4])
+    ingest(meter.table, SLOTS[:2], meter.home)
+    given = {"meter": replace(INPUTS["weather"], batches=tuple(Lake(meter.home).live("meter")))}
+    release(
+        SPEC,
+        FRAME,
+        inputs={**INPUTS, **given},
+        definitions=DEFINITIONS,
+        mode="declared",
+        code_revision="r1",
+        store=meter.home.store,
+    )
+    return meter
+
+
+def run(root: Path, verb: str) -> None:
+    meter = Meter(root)
+    who = {"principal": "ana", "reason": "a loose sensor", "policy": POLICY, "pipelines": []}
+    getattr(oncall, verb)(meter.home, meter.table, SLOTS[0], **who)
+
+
+def counted_run(root: Path, verb: str, last: int) -> None:
+    """Run, and die by SIGKILL at the `last` call of any function."""
+    calls = itertools.count()
+
+    def watch(_frame, _event, _arg):
+        if next(calls) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.setprofile(watch)
+    sys.setprofile(watch)
+    run(root, verb)
+    sys.setprofile(None)
+    (root / "calls").write_text(str(next(calls)))
+
+
+def child(root: Path, verb: str, last: int = -1) -> int:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.recall.test_recall_kill", "headrace.lake.iceberg"])
+    process = context.Process(target=counted_run, args=(root, verb, last))
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def state(meter):
+    """Rows, what opens, what stands, what is on the record, snapshots."""
+    try:
+        opens = headrace.open("delays", meter.home.store) is not None
+    except TaintedError:
+        opens = False
+    with Ledger(meter.home) as ledger:
+        told = [(one.action, one.allowed) for one in actions(ledger)]
+        states = sorted(b.state for b in ledger.batches("meter").values())
+    marks = [event.table for event in standing(Store(meter.home.store)).values()]
+    snapshots = len(iceberg.load(Lake(meter.home)._catalog(), "meter").snapshots())
+    return values(meter), opens, marks, told, states, snapshots
+
+
+@pytest.mark.parametrize("verb", ["recall", "restore"])
+def test_kills_change_nothing(tmp_path, monkeypatch, verb):
+    monkeypatch.delenv("HEADRACE_STORE", raising=False)
+
+    def started(name):
+        meter = prepared(tmp_path / name)
+        if verb == "restore":
+            run(meter.root, "recall")
+        return meter
+
+    calm = started("calm")
+    assert child(calm.root, verb) == 0
+    expected = state(calm)
+    moments, kills = random.Random(8), 0
+    total = int((calm.root / "calls").read_text())
+    for number in itertools.count():
+        meter = started(str(number))
+        codes = [child(meter.root, verb, moments.randrange(total)) for _ in range(2)]
+        assert set(codes) <= {0, -signal.SIGKILL}
+        run(meter.root, verb)
+        assert state(meter) == expected
+        kills += codes.count(-signal.SIGKILL)
+        if kills >= KILLS:
+            return

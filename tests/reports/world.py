@@ -1,0 +1,54 @@
+"""Some days of flights, a few of them damaged in ways that on-call will see."""
+
+import csv
+import io
+import os
+import shutil
+from pathlib import Path
+
+from headrace.clock import days
+from headrace.home import Home
+from headrace.lake.ingest import ingest
+from headrace.pipeline import Pipeline
+from pipelines.flights import pipeline
+
+FIRST, LAST = "2013-02-03", "2013-02-14"
+KILOMETRES, TORN, RENAMED, WIND = "2013-02-11", "2013-02-12", "2013-02-13", "2013-02-12"
+
+
+def make(root: Path, deliveries: Path) -> tuple[Pipeline, Home]:
+    """Ingested schedules (one in kilometres, one torn, one with a renamed column) and weather."""
+    folder, home = root / "deliveries", Home(root / "home")
+    (folder / "drop").mkdir(parents=True)
+    for day in days(FIRST, LAST):
+        (file,) = (deliveries / "drop").glob(f"schedule_{day}.csv")
+        shutil.copy2(file, folder / "drop")
+    for name in ("feed.sqlite", "reference.db"):
+        (folder / name).symlink_to(deliveries / name)
+    to_kilometres(folder / "drop" / f"schedule_{KILOMETRES}.csv")
+    rewrite(folder / "drop" / f"schedule_{TORN}.csv", lambda t: t[: len(t) // 2].rpartition(",")[0])
+    rewrite(folder / "drop" / f"schedule_{RENAMED}.csv", lambda t: t.replace("distance", "far", 1))
+    flights = pipeline(folder)
+    for table, first in (("schedule", FIRST), ("weather", "2013-02-09")):
+        ingest(flights.table(table), days(first, LAST), home)
+    return flights, home
+
+
+def to_kilometres(file: Path) -> None:
+    def change(text: str) -> str:
+        head, *rows = csv.reader(io.StringIO(text))
+        at = head.index("distance")
+        for row in rows:
+            row[at] = str(round(int(row[at]) * 1.609344))
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerows([head, *rows])
+        return out.getvalue()
+
+    rewrite(file, change)
+
+
+def rewrite(file: Path, change) -> None:
+    """Other content under the same name and times: deliveries are ordered by them."""
+    times = file.stat()
+    file.write_text(change(file.read_text()))
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
