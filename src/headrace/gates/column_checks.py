@@ -4,17 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from headrace.clock import iso, parse_iso
-from headrace.errors import DeclarationError
 from headrace.gates.bounds import Bounds, shown
 from headrace.gates.check import Check, Outcome, Scope
 from headrace.gates.columns import Columns
 from headrace.sql import ident
 
 Kwargs = Mapping[str, Any]
-_NAMED_VALUES = 20
 
 
-def _observed(
+def observed(
     what: str,
     bounds: Bounds,
     aggregates: tuple[str, ...],
@@ -34,24 +32,12 @@ def _observed(
     return Check(names, f"{what} is {bounds.text()}", aggregates, read)
 
 
-def row_count_between(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    del columns
-    bounds = Bounds.of(kwargs).check_numbers()
-    return _observed(f"row count{scope.words}", bounds, (scope.count(),))
-
-
-def row_count_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    return row_count_between(
-        {"min_value": kwargs["value"], "max_value": kwargs["value"]}, columns, scope
-    )
-
-
 def _of_numbers(function: str, words: str) -> Callable[[Kwargs, Columns, Scope], Check]:
     def build(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
         name = columns.require(kwargs["column"], "number")
         call = scope.aggregate(f"{function}({ident(name)})")
         what = f"{words} of {name}{scope.words}"
-        return _observed(what, Bounds.of(kwargs).check_numbers(), (call,), (name,))
+        return observed(what, Bounds.of(kwargs).check_numbers(), (call,), (name,))
 
     return build
 
@@ -65,7 +51,7 @@ def total(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     """The sum; of no values it is 0, as in pandas."""
     name = columns.require(kwargs["column"], "number")
     call = scope.aggregate(f"sum({ident(name)})")
-    return _observed(
+    return observed(
         f"sum of {name}{scope.words}",
         Bounds.of(kwargs).check_numbers(),
         (call,),
@@ -84,7 +70,7 @@ def _extreme(function: str, words: str) -> Callable[[Kwargs, Columns, Scope], Ch
         what, call = f"{words} of {name}{scope.words}", f"{function}({ident(name)})"
         if columns.family(name) == "timestamp":
             return _timestamps(what, bounds, f"epoch_us({scope.aggregate(call)})", name)
-        return _observed(what, bounds, (scope.aggregate(call),), (name,))
+        return observed(what, bounds, (scope.aggregate(call),), (name,))
 
     return build
 
@@ -98,7 +84,7 @@ def _timestamps(what: str, bounds: Bounds, aggregate: str, name: str) -> Check:
 
     low, high = (None if v is None else text(parse_iso(v)) for v in (bounds.low, bounds.high))
     moments = Bounds(low, high, bounds.strict_low, bounds.strict_high)
-    return _observed(
+    return observed(
         what,
         moments,
         (aggregate,),
@@ -115,14 +101,14 @@ def unique_count(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     name = columns.require(kwargs["column"])
     call = scope.aggregate(f"count(DISTINCT {ident(name)})")
     what = f"number of different values of {name}{scope.words}"
-    return _observed(what, Bounds.of(kwargs).check_numbers(), (call,), (name,))
+    return observed(what, Bounds.of(kwargs).check_numbers(), (call,), (name,))
 
 
 def unique_share(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     """Different values over non-null values; 0 where there are none."""
     name = columns.require(kwargs["column"])
     distinct, present = f"count(DISTINCT {ident(name)})", f"count({ident(name)})"
-    return _observed(
+    return observed(
         f"share of different values of {name}{scope.words}",
         Bounds.of(kwargs).check_numbers(),
         (scope.aggregate(distinct), scope.aggregate(present)),
@@ -133,55 +119,10 @@ def unique_share(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 def non_null_share(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     name = columns.require(kwargs["column"])
-    return _observed(
+    return observed(
         f"share of values of {name} that are present{scope.words}",
         Bounds.of(kwargs).check_numbers(),
         (scope.aggregate(f"count({ident(name)})"), scope.count()),
         (name,),
         value_of=lambda values: values[0] / values[1] if values[1] else 0,
     )
-
-
-def distinct_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    """`unexpected` counts values, not rows."""
-    name = columns.require(kwargs["column"])
-    values = kwargs["value_set"]
-    if not isinstance(values, list | tuple) or not values:
-        raise DeclarationError(
-            f"value_set is {values!r}", fix="write a list with at least one value"
-        )
-    options = ", ".join(columns.constant(name, value) for value in values)
-    outside = scope.only(f"{ident(name)} NOT IN ({options})")
-    aggregate = f"list(DISTINCT {ident(name)}::VARCHAR) FILTER (WHERE {outside})"
-
-    def read(found: Sequence[Any]) -> Outcome:
-        strangers = sorted(found[0] or ())
-        named = ", ".join(map(repr, strangers[:_NAMED_VALUES]))
-        return Outcome(
-            not strangers,
-            observed=strangers[:_NAMED_VALUES],
-            unexpected=len(strangers),
-            reason=f"{len(strangers)} values of {name} are not in the set: {named}{scope.words}",
-        )
-
-    words = ", ".join(shown(value) for value in values[:_NAMED_VALUES])
-    return Check((name,), f"every value of {name} is one of {words}", (aggregate,), read)
-
-
-def columns_match_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    del scope
-    wanted, found = set(kwargs["column_set"]), set(columns.names)
-    lacking, surplus = sorted(wanted - found), sorted(found - wanted)
-    exact = kwargs.get("exact_match", True)
-    words = [f"lacks {', '.join(lacking)}"] if lacking else []
-    words += [f"also has {', '.join(surplus)}"] if surplus and exact else []
-    outcome = Outcome(not words, observed=sorted(found), reason="the table " + " and ".join(words))
-    expected = f"the columns are {'' if exact else 'at least '}{', '.join(sorted(wanted))}"
-    return Check((), expected, (), lambda _: outcome)
-
-
-def column_exists(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
-    del scope
-    name = kwargs["column"]
-    outcome = Outcome(name in columns.names, reason=f"there is no column {name}")
-    return Check((name,), f"column {name} exists", (), lambda _: outcome)

@@ -67,6 +67,9 @@ class Columns:
     def family(self, name: str) -> str:
         return family_of(self.schema.field(name).type)
 
+    def is_integer(self, name: str) -> bool:
+        return bool(pa.types.is_integer(self.schema.field(name).type))
+
     def constant(self, name: str, value: Scalar) -> str:
         """`value` as SQL, checked to be comparable with the column: no silent casts."""
         family = self.family(name)

@@ -10,30 +10,28 @@ from dataclasses import replace
 import pyarrow as pa
 
 from headrace.contracts import Contract, conform
-from headrace.errors import DeclarationError
-from headrace.gates.columns import Columns
 from headrace.gates.judge import judge
 from headrace.gates.judgement import Judgement, Result, Verdict
 from headrace.gates.suite import Expectation, Suite
-from headrace.gates.vocabulary import VOCABULARY, compile_check
+from headrace.gates.vocabulary import VOCABULARY
 from headrace.sources.base import Delivery
 from headrace.sources.rows import RawRows, shortened
 
 RAW = "_raw"  # the event as it came, in quarantine
 MALFORMED = "contract:malformed"
 _SHOWN = 20
-_ROW_SUITES: dict[tuple[str, str], Suite] = {}
+_ROW_SUITES: dict[str, Suite] = {}
 
 
-def row_suite(suite: Suite, contract: Contract) -> Suite:
+def row_suite(suite: Suite) -> Suite:
     """What of a suite is about single rows.
 
     A check that would block a batch quarantines the row instead. There is no share of quarantined
     rows that blocks: a stream's share is watched over time, not over a few events.
     """
-    key = (suite.full_hash, contract.hash)
+    key = suite.full_hash
     if key not in _ROW_SUITES:
-        kept = [e for e in suite.expectations if _about_a_row(e, contract)]
+        kept = [e for e in suite.expectations if _about_a_row(e)]
         _ROW_SUITES[key] = replace(
             suite,
             expectations=tuple(
@@ -44,20 +42,14 @@ def row_suite(suite: Suite, contract: Contract) -> Suite:
     return _ROW_SUITES[key]
 
 
-def whole_batch_checks(suite: Suite, contract: Contract) -> tuple[str, ...]:
+def whole_batch_checks(suite: Suite) -> tuple[str, ...]:
     """Ids of the checks that events do not undergo."""
-    return tuple(e.id for e in suite.expectations if not _about_a_row(e, contract))
+    return tuple(e.id for e in suite.expectations if not _about_a_row(e))
 
 
-def _about_a_row(expectation: Expectation, contract: Contract) -> bool:
+def _about_a_row(expectation: Expectation) -> bool:
     """Whether one row alone can pass or fail it; a share of rows, or uniqueness, needs the rest."""
-    if not VOCABULARY[expectation.type].row_level or expectation.kwargs.get("mostly", 1) != 1:
-        return False
-    columns = Columns(contract.arrow_schema())
-    try:
-        return not compile_check(expectation.type, expectation.kwargs, columns).repeated
-    except DeclarationError:
-        return True  # it does not compile, and must be seen to fail
+    return VOCABULARY[expectation.type].alone and expectation.kwargs.get("mostly", 1) == 1
 
 
 def judge_events(suite: Suite, contract: Contract, rows: RawRows, delivery: Delivery) -> Judgement:
@@ -70,7 +62,7 @@ def judge_events(suite: Suite, contract: Contract, rows: RawRows, delivery: Deli
         delivery: the same, for the text of what goes to quarantine.
     """
     conformed = conform(contract, rows, delivery.batch_id, by_row=True)
-    judgement = judge(row_suite(suite, contract), contract, conformed)
+    judgement = judge(row_suite(suite), contract, conformed)
     if conformed.table is None:
         return judgement
     return _with_malformed(judgement, rows, delivery)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from headrace.contracts import Conformed, Contract, Violation
 from headrace.gates.engine import run
+from headrace.gates.fallback import answered
 from headrace.gates.judgement import Foreseen, Judgement, Result, Verdict
 from headrace.gates.plan import Finding, Rows
 from headrace.gates.rules import plan_for
@@ -35,7 +36,7 @@ def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
         return replace(judgement, passing=nothing, quarantined=_with_reasons(nothing, []))
     table = conformed.table
     plan = plan_for(suite, contract, table.schema)
-    findings = run(plan, table, sample=SAMPLE)
+    findings = answered(run(plan, table, sample=SAMPLE), table)
     rejected = _bad_rows(conformed, table)
     results = [
         *broken,

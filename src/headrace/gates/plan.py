@@ -1,6 +1,6 @@
 """A plan: the rules of a suite and a contract over one schema, and the SQL they share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,8 @@ NO_ROWS: Rows = np.empty(0, np.int64)
 class Rule:
     """A check with what happens if it fails; `error` says why it could not be compiled.
 
-    A `shadow` rule is run and told, and decides nothing.
+    A `shadow` rule is run and told, and decides nothing. `kwargs` are those of a rule that has no
+    check because Great Expectations itself is asked.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Rule:
     check: Check | None
     error: str = ""
     shadow: bool = False
+    kwargs: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def plan_for(suite: Suite, contract: Contract, schema: pa.Schema) -> Plan:
 
 def _expectation(expectation: Expectation, columns: Columns) -> Rule:
     """A rule without a check, but with an error, if the expectation does not fit the columns."""
-    check, error = None, ""
+    kind, check, error = VOCABULARY[expectation.type], None, ""
     try:
         check = compile_check(expectation.type, expectation.kwargs, columns)
     except DeclarationError as wrong:
@@ -42,13 +42,14 @@ def _expectation(expectation: Expectation, columns: Columns) -> Rule:
         id=expectation.id,
         kind="expectation",
         type=expectation.type,
-        columns=VOCABULARY[expectation.type].columns(expectation.kwargs),
+        columns=kind.columns(expectation.kwargs),
         severity=expectation.severity,
         action=expectation.action,
         note=expectation.reason,
         check=check,
         error=error,
         shadow=expectation.shadow,
+        kwargs=None if kind.compiled else expectation.kwargs,
     )
 
 

@@ -15,6 +15,7 @@
 decide nothing: see `headrace gate shadow`.
 """
 
+import difflib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from headrace.contracts.document import read_document
 from headrace.errors import DeclarationError
 from headrace.files import digest
 from headrace.gates.columns import Columns
-from headrace.gates.vocabulary import VOCABULARY, Check, compile_check
+from headrace.gates.vocabulary import ELSEWHERE, VOCABULARY, Check, compile_check
 
 Document = Any  # a parsed YAML or JSON value, not yet proven to be of the right form
 SEMANTICS = 1  # part of every suite hash: raise it when a compiled expectation changes its answer
@@ -104,8 +105,11 @@ class Suite:
         """Digest of all that is evaluated; for what is compiled, not for what is stored."""
         return digest([self.hash, self.shadow_hash])
 
-    def check(self, schema: pa.Schema) -> tuple[Check, ...]:
-        """Compile every expectation against a schema, or name the first that does not fit."""
+    def check(self, schema: pa.Schema) -> tuple[Check | None, ...]:
+        """Compile every expectation against a schema, or name the first that does not fit.
+
+        None stands for one that is not compiled, but asked of Great Expectations.
+        """
         checks = []
         for expectation in self.expectations:
             try:
@@ -169,11 +173,7 @@ def _expectation(entry: Document, where: str, *, shadow: bool) -> Expectation:
     _known_keys(meta, _EXPECTATION_META, f"{where}, meta")
     kind, kwargs = entry.get("type"), entry.get("kwargs") or {}
     if kind not in VOCABULARY:
-        raise DeclarationError(
-            f"unknown expectation type {kind!r}",
-            where=where,
-            fix=f"use one of {sorted(VOCABULARY)}",
-        )
+        raise _unknown_type(kind, where)
     VOCABULARY[kind].check_kwargs(kwargs, where)
     severity = _one_of(entry.get("severity", "critical"), SEVERITIES, "severity", where)
     action = _one_of(meta.get("action", _DEFAULT_ACTION[severity]), ACTIONS, "action", where)
@@ -192,6 +192,14 @@ def _expectation(entry: Document, where: str, *, shadow: bool) -> Expectation:
         reason=str(meta.get("reason", "")),
         shadow=_flag(meta.get("shadow", False), f"{where}, meta") or shadow,
     )
+
+
+def _unknown_type(kind: object, where: str) -> DeclarationError:
+    if kind in ELSEWHERE:
+        return DeclarationError(f"{kind} cannot be a gate's", where=where, fix=ELSEWHERE[str(kind)])
+    near = difflib.get_close_matches(str(kind), VOCABULARY, n=1)
+    fix = f"did you mean {near[0]}?" if near else "docs/suites.md lists all types"
+    return DeclarationError(f"unknown expectation type {kind!r}", where=where, fix=fix)
 
 
 def default_id(kind: str, kwargs: Mapping[str, Any]) -> str:

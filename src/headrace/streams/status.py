@@ -71,7 +71,7 @@ def stream_status(
         "lost": sum(lane.lost for lane in taken.values()),
         "position": {lane: one.position for lane, one in taken.items()},
         "quarantined_share": _share(batches, verdicts),
-        "checks_left_out": list(whole_batch_checks(table.suite, table.contract)),
+        "checks_left_out": list(whole_batch_checks(table.suite)),
         **_run_at_work(home, stream),
         **_lag(stream, taken, connect),
     }
