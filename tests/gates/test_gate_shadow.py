@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from gate_batches import conformed, contract, expect, rows, suite
 from hypothesis import given as for_all
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from headrace.contracts import Invariant
@@ -43,6 +44,7 @@ def verdict(one: Suite) -> Judgement:
     return judge(one, contract(Invariant("near", "miles < 990", "")), conformed(rows(*TRIPS)))
 
 
+@settings(deadline=None)
 @for_all(st.data())
 def test_shadow_moves_nothing_and_foresees_exactly(data) -> None:
     names = data.draw(st.lists(st.sampled_from(sorted(CHECKS)), unique=True))
