@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from headrace.contracts import Invariant, RowProblem
 from headrace.gates import Judgement, Verdict, judge, judge_file
 from headrace.gates.parquet import keys
+from headrace.gates.vocabulary import VOCABULARY
 
 TOWNS = ["Ulm", "Bonn", "Köln", "", "a" * 100, "a" * 99 + "b", "\U0001f300", None]
 MILES = [0.0, -0.0, 1.5, -3.25, 40.0, 1e300, math.inf, -math.inf, math.nan, None]
@@ -40,6 +41,18 @@ ROW_CHECKS = [
     ("column_value_lengths_to_be_between", {"column": "town", "max_value": 50}),
     ("column_pair_values_to_be_equal", {"column_A": "at", "column_B": "event_time"}),
     ("column_values_to_be_between", {"column": "id", "min_value": 0, **EWR}),
+    ("column_values_to_be_increasing", {"column": "id"}),
+    ("column_values_to_be_decreasing", {"column": "at", "strictly": True}),
+    (
+        "column_value_z_scores_to_be_less_than",
+        {"column": "id", "threshold": 1, "double_sided": True},
+    ),
+    ("column_values_to_match_like_pattern_list", {"column": "town", "like_pattern_list": ["U%"]}),
+    (
+        "column_pair_values_to_be_in_set",
+        {"column_A": "town", "column_B": "id", "value_pairs_set": [["Ulm", 1], [None, 2]]},
+    ),
+    ("multicolumn_values_to_be_equal", {"column_list": ["at", "event_time"]}),
 ]
 WHOLE_CHECKS = [
     ("table_row_count_to_be_between", {"min_value": 3}),
@@ -54,6 +67,12 @@ WHOLE_CHECKS = [
     ("column_proportion_of_unique_values_to_be_between", {"column": "miles", "min_value": 0.5}),
     ("column_proportion_of_non_null_values_to_be_between", {"column": "miles", "min_value": 0.9}),
     ("column_distinct_values_to_be_in_set", {"column": "town", "value_set": ["Ulm", "Köln"]}),
+    ("column_distinct_values_to_equal_set", {"column": "town", "value_set": ["Ulm", "Köln"]}),
+    ("column_most_common_value_to_be_in_set", {"column": "town", "value_set": ["Ulm"]}),
+    (
+        "column_quantile_values_to_be_between",
+        {"column": "id", "quantile_ranges": {"quantiles": [0.3], "value_ranges": [[0, 3]]}},
+    ),
 ]
 BROKEN = [
     ("column_to_exist", {"column": "no such"}),
@@ -89,6 +108,8 @@ def suites(draw: st.DrawFn) -> Any:
         actions = ["warn"] if calm else ["warn", "block"]
         action = chance.choice([*actions, "quarantine"] if row_level else actions)
         meta = {"id": f"check {number}", "action": action, "shadow": chance.random() < 0.1}
+        if VOCABULARY[f"expect_{kind}"].sliced and chance.random() < 0.2:
+            meta |= {"by": "town", "min_rows": chance.choice([1, 3])}
         mostly = {"mostly": chance.choice([0.5, 0.9, 1])} if row_level else {}
         expectations.append(expect(kind, meta=meta, **kwargs, **mostly))
     return suite(*expectations, max_quarantined_share=draw(st.sampled_from([0.1, 1.0])))
@@ -216,3 +237,19 @@ def test_a_clean_file_need_not_be_copied(tmp_path) -> None:
     assert not to.exists()
     judge_file(suite(), contract(), path, passing=to)
     assert pq.read_table(to).equals(pq.read_table(path))
+
+
+def test_what_great_expectations_answers_is_asked_of_a_file_too(tmp_path) -> None:
+    trips = [(1, "{}", 1.0), (2, "no json", 2.0), (3, None, 3.0)]
+    checks = [
+        expect("column_values_to_be_json_parseable", meta={"action": does}, column="town", **more)
+        for does, more in (("quarantine", {}), ("warn", {"mostly": 0.9}))
+    ]
+    one = suite(*({**c, "meta": {**c["meta"], "id": str(n)}} for n, c in enumerate(checks)))
+    table, path = rows(*trips), tmp_path / "trips.parquet"
+    pq.write_table(table, path)
+    quarantined = tmp_path / "quarantined.parquet"
+    about = conformed(table)
+    judged = judge_file(one, contract(), path, quarantined=quarantined, about=about)
+    assert comparable(judged) == comparable(judge(one, contract(), about))
+    assert pq.read_table(quarantined)["_reasons"].to_pylist() == [["0"]]

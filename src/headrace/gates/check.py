@@ -1,7 +1,7 @@
 """A compiled check: the aggregates it needs, how to read them, and which rows fail."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.sql import ident
@@ -15,7 +15,8 @@ class Outcome:
     """What a check found. `reason` says it in words if it failed.
 
     `elements` are the rows looked at, `missing` the nulls among them, `unexpected` the failing rows
-    (of a distinct-values check: the failing values); None where that means nothing.
+    (of a distinct-values check: the failing values); None where that means nothing. `only` narrows
+    the failing rows to those that the failure is about: of a check by level, the levels that fail.
     """
 
     success: bool
@@ -24,6 +25,7 @@ class Outcome:
     missing: int | None = None
     unexpected: int | None = None
     reason: str = ""
+    only: str = ""
 
 
 def count_where(condition: str) -> str:
@@ -84,6 +86,12 @@ class Check:
     repeated: tuple[str, ...] = ()
     safe: Mapping[str, "Bounds | None"] = field(default_factory=dict)
 
+    def narrowed(self, outcome: Outcome) -> "Check":
+        """The same check with the failing rows that an outcome is about."""
+        if not (outcome.only and self.failing):
+            return self
+        return replace(self, failing=f"({self.failing}) AND {outcome.only}")
+
     def failing_rows(self) -> str:
         """A query over `batch` with its `_row` numbers: those of the failing rows, ascending."""
         if not self.repeated:
@@ -93,6 +101,11 @@ class Check:
             f"SELECT _row FROM (SELECT _row, count(*) OVER (PARTITION BY {keys}) AS _times"  # noqa: S608
             f" FROM batch WHERE {self.among or 'TRUE'}) WHERE _times > 1 ORDER BY _row"
         )
+
+
+def once(query: str) -> str:
+    """An aggregate: the one value of a query over `batch`; null if the batch is empty."""
+    return f"any_value(({query}))"
 
 
 def enough(considered: int, unexpected: int, mostly: float) -> bool:

@@ -105,7 +105,7 @@ class _Batch:
         if outcome.success or not (check.failing or check.repeated):
             return Finding(rule, outcome, NO_ROWS)
         limit = None if rule.action == "quarantine" else self.sample
-        return Finding(rule, outcome, self.failing(check, limit))
+        return Finding(rule, outcome, self.failing(check.narrowed(outcome), limit))
 
     def values(self, check: Check) -> list[Any]:
         if self.known is not None or not check.aggregates:

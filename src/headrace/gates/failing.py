@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.contracts import Conformed, Contract
-from headrace.gates.engine import run
+from headrace.gates.judge import find
 from headrace.gates.plan import Finding, Rows
 from headrace.gates.rules import plan_for
 from headrace.gates.suite import Suite
@@ -59,7 +59,7 @@ def failing(suite: Suite, contract: Contract, conformed: Conformed) -> Failing:
     if conformed.table is None:
         return Failing(None)
     table = conformed.table
-    findings = run(
+    findings = find(
         plan_for(suite, contract, table.schema), table, sample=max(1, int(table.num_rows))
     )
     failed = [f for f in findings if f.outcome is not None and not f.outcome.success]

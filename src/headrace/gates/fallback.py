@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -34,10 +34,19 @@ class NotInstalledError(HeadraceError):
     """Great Expectations is not there."""
 
 
-def answered(findings: Sequence[Finding], table: pa.Table) -> list[Finding]:
-    """The findings, with answers for the rules that are not compiled."""
+Select = Callable[[list[str]], pa.Table]  # all rows of the batch, with these of its columns
+
+
+def answered(findings: Sequence[Finding], names: Sequence[str], select: Select) -> list[Finding]:
+    """The findings, with answers for the rules that are not compiled.
+
+    Args:
+        findings: of every rule.
+        names: the batch's columns.
+        select: gives the batch's rows; not called if every rule is compiled.
+    """
     asked = [f.rule for f in findings if f.rule.kwargs is not None and not f.rule.error]
-    answers = {f.rule.id: f for part in _rounds(asked) for f in _answers(part, table)}
+    answers = {f.rule.id: f for part in _rounds(asked) for f in _answers(part, names, select)}
     return [answers.get(finding.rule.id, finding) for finding in findings]
 
 
@@ -50,10 +59,10 @@ def _rounds(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
         left = [rule for rule in left if taken[rule.type, rule.columns] is not rule]
 
 
-def _answers(rules: Sequence[Rule], table: pa.Table) -> list[Finding]:
+def _answers(rules: Sequence[Rule], names: Sequence[str], select: Select) -> list[Finding]:
     named = {name for rule in rules for name in _columns(rule)}
     try:
-        reference = Reference(table.select([n for n in table.schema.names if n in named]))
+        reference = Reference(select([name for name in names if name in named]))
         told = reference.ask([(rule.type, rule.kwargs or {}) for rule in rules])
     except Exception as crash:  # noqa: BLE001 - whatever it dies of, the batch must not pass
         reason = _crash(crash)

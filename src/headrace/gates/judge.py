@@ -12,7 +12,7 @@ from headrace.contracts import Conformed, Contract, Violation
 from headrace.gates.engine import run
 from headrace.gates.fallback import answered
 from headrace.gates.judgement import Foreseen, Judgement, Result, Verdict
-from headrace.gates.plan import Finding, Rows
+from headrace.gates.plan import Finding, Plan, Rows
 from headrace.gates.rules import plan_for
 from headrace.gates.samples import SAMPLE, plain, sample_rows, violation_samples
 from headrace.gates.suite import Suite
@@ -36,7 +36,7 @@ def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
         return replace(judgement, passing=nothing, quarantined=_with_reasons(nothing, []))
     table = conformed.table
     plan = plan_for(suite, contract, table.schema)
-    findings = answered(run(plan, table, sample=SAMPLE), table)
+    findings = find(plan, table, sample=SAMPLE)
     rejected = _bad_rows(conformed, table)
     results = [
         *broken,
@@ -58,6 +58,11 @@ def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
     counts = Counts(table.num_rows, quarantined.num_rows, also)
     judgement = conclude(suite, contract, conformed, results, counts)
     return replace(judgement, passing=passing, quarantined=quarantined)
+
+
+def find(plan: Plan, table: pa.Table, *, sample: int) -> list[Finding]:
+    """What every rule of a plan finds, compiled or not."""
+    return answered(run(plan, table, sample=sample), table.schema.names, table.select)
 
 
 def quarantines(finding: Finding) -> bool:

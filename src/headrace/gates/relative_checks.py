@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.errors import DeclarationError
-from headrace.gates.check import Check, Outcome, Scope, enough
+from headrace.gates.check import Check, Outcome, Scope, enough, once
 from headrace.gates.columns import Columns
 from headrace.gates.record_checks import IGNORE_COMPOUND, column_list, considered
 from headrace.gates.row_checks import column_map
@@ -81,7 +81,8 @@ def _ordered(sign: str, words: str) -> Callable[[Kwargs, Columns, Scope], Check]
         rows = f"SELECT _row FROM ({steps}) WHERE {wrong}"  # noqa: S608
 
         def read(values: Sequence[Any]) -> Outcome:
-            elements, present, unexpected = values
+            elements, present = values[:2]
+            unexpected = values[2] or 0
             return Outcome(
                 enough(present, unexpected, scope.mostly),
                 elements=elements,
@@ -97,7 +98,7 @@ def _ordered(sign: str, words: str) -> Callable[[Kwargs, Columns, Scope], Check]
             aggregates=(
                 scope.count(),
                 scope.aggregate(f"count({ident(name)})"),
-                f"(SELECT count(*) FROM ({rows}))",  # noqa: S608
+                once(f"SELECT count(*) FROM ({rows})"),  # noqa: S608
             ),
             read=read,
             failing=f"_row IN ({rows})",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,8 +12,9 @@ from headrace.errors import DeclarationError
 from headrace.gates.check import Check, Outcome, count_where
 from headrace.gates.columns import Columns
 from headrace.gates.plan import Plan, Rule
+from headrace.gates.slices import Part, sliced
 from headrace.gates.suite import Expectation, Suite
-from headrace.gates.vocabulary import VOCABULARY, compile_check
+from headrace.gates.vocabulary import VOCABULARY, compile_check, scope_of
 
 _PLANS: dict[tuple[str, str, pa.Schema], Plan] = {}
 _MOST_PLANS = 256
@@ -26,9 +28,30 @@ def plan_for(suite: Suite, contract: Contract, schema: pa.Schema) -> Plan:
             _PLANS.clear()
         columns = Columns(schema)
         rules = [_invariant(invariant, columns) for invariant in contract.invariants]
-        rules += [_expectation(expectation, columns) for expectation in suite.expectations]
+        rules += _by_level(
+            suite.expectations,
+            [_expectation(expectation, columns) for expectation in suite.expectations],
+            columns,
+        )
         _PLANS[key] = Plan.over(rules, schema)
     return _PLANS[key]
+
+
+def _by_level(
+    expectations: Sequence[Expectation], rules: Sequence[Rule], columns: Columns
+) -> list[Rule]:
+    """The rules, with those that are asked by level grouped by the column of the levels."""
+    parts: dict[str, dict[int, Part]] = {}
+    for place, (expectation, rule) in enumerate(zip(expectations, rules, strict=True)):
+        slices = expectation.slices
+        if slices is not None and rule.check is not None:
+            part = Part(rule.check, scope_of(expectation.kwargs, columns), slices)
+            parts.setdefault(slices.by, {})[place] = part
+    made = list(rules)
+    for group in parts.values():
+        for place, check in zip(group, sliced(list(group.values())), strict=True):
+            made[place] = replace(rules[place], check=check)
+    return made
 
 
 def _expectation(expectation: Expectation, columns: Columns) -> Rule:
@@ -36,13 +59,15 @@ def _expectation(expectation: Expectation, columns: Columns) -> Rule:
     kind, check, error = VOCABULARY[expectation.type], None, ""
     try:
         check = compile_check(expectation.type, expectation.kwargs, columns)
+        if expectation.slices is not None:
+            expectation.slices.check(columns)
     except DeclarationError as wrong:
-        error = wrong.what
+        check, error = None, wrong.what
     return Rule(
         id=expectation.id,
         kind="expectation",
         type=expectation.type,
-        columns=kind.columns(expectation.kwargs),
+        columns=expectation.columns,
         severity=expectation.severity,
         action=expectation.action,
         note=expectation.reason,

@@ -12,7 +12,8 @@
 (row-level expectations only), or `warn`. Without one, critical blocks, the others warn.
 
 `shadow: true`, in the meta of one expectation or of the suite, makes a check run and be told, and
-decide nothing: see `headrace gate shadow`.
+decide nothing: see `headrace gate shadow`. `by: carrier` asks a check of each carrier apart: see
+`slices`.
 """
 
 import difflib
@@ -30,6 +31,7 @@ from headrace.contracts.document import read_document
 from headrace.errors import DeclarationError
 from headrace.files import digest
 from headrace.gates.columns import Columns
+from headrace.gates.slices import Slices, parse_slices
 from headrace.gates.vocabulary import ELSEWHERE, VOCABULARY, Check, compile_check
 
 Document = Any  # a parsed YAML or JSON value, not yet proven to be of the right form
@@ -40,7 +42,8 @@ _DEFAULT_ACTION = {"critical": "block", "warning": "warn", "info": "warn"}
 _SUITE_KEYS = {"name", "meta", "expectations", "notes"}
 _SUITE_META = {"table", "version", "max_quarantined_share", "shadow", "owner", "notes"}
 _EXPECTATION_KEYS = {"type", "kwargs", "severity", "meta"}
-_EXPECTATION_META = {"id", "action", "reason", "shadow", "owner", "notes"}
+_SLICES = {"by", "min_rows", "max_levels"}
+_EXPECTATION_META = {"id", "action", "reason", "shadow", "owner", "notes", *_SLICES}
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,18 @@ class Expectation:
     action: str = "block"
     reason: str = ""
     shadow: bool = False
+    slices: Slices | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it is about."""
+        by = () if self.slices is None else (self.slices.by,)
+        return tuple(dict.fromkeys((*VOCABULARY[self.type].columns(self.kwargs), *by)))
 
     def document(self) -> dict[str, Any]:
         """What decides its answer. `shadow` is no part of it: the suite keeps those apart."""
         return {
+            **(self.slices.document() if self.slices else {}),
             "id": self.id,
             "type": self.type,
             "kwargs": dict(self.kwargs),
@@ -114,6 +125,8 @@ class Suite:
         for expectation in self.expectations:
             try:
                 checks.append(compile_check(expectation.type, expectation.kwargs, Columns(schema)))
+                if expectation.slices is not None:
+                    expectation.slices.check(Columns(schema))
             except DeclarationError as wrong:
                 raise DeclarationError(
                     wrong.what, where=_place(self.name, expectation.id, wrong.where), fix=wrong.fix
@@ -183,14 +196,20 @@ def _expectation(entry: Document, where: str, *, shadow: bool) -> Expectation:
             where=where,
             fix="use action: block or warn",
         )
+    slices = parse_slices(meta, where)
+    if slices is not None and not VOCABULARY[kind].sliced:
+        raise DeclarationError(
+            f"{kind} has no answer by level", where=where, fix="drop by, or use row_condition"
+        )
     return Expectation(
-        id=str(meta.get("id") or default_id(kind, kwargs)),
+        id=str(meta.get("id") or default_id(kind, kwargs, slices)),
         type=kind,
         kwargs=dict(kwargs),
         severity=severity,
         action=action,
         reason=str(meta.get("reason", "")),
         shadow=_flag(meta.get("shadow", False), f"{where}, meta") or shadow,
+        slices=slices,
     )
 
 
@@ -202,10 +221,11 @@ def _unknown_type(kind: object, where: str) -> DeclarationError:
     return DeclarationError(f"unknown expectation type {kind!r}", where=where, fix=fix)
 
 
-def default_id(kind: str, kwargs: Mapping[str, Any]) -> str:
+def default_id(kind: str, kwargs: Mapping[str, Any], slices: Slices | None = None) -> str:
     """`column_values_to_be_between:distance`: what a check is called if its meta gives no id."""
     columns = VOCABULARY[kind].columns(kwargs)
-    return kind.removeprefix("expect_") + (":" + "+".join(columns) if columns else "")
+    named = kind.removeprefix("expect_") + (":" + "+".join(columns) if columns else "")
+    return named if slices is None else f"{named}/{slices.by}"
 
 
 def _known_keys(found: Document, known: set[str], where: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from headrace.clock import iso, parse_iso
 from headrace.errors import DeclarationError
 from headrace.gates.bounds import shown
-from headrace.gates.check import Check, Outcome, Scope
+from headrace.gates.check import Check, Outcome, Scope, once
 from headrace.gates.columns import Columns, Scalar
 from headrace.gates.row_checks import value_set
 from headrace.sql import ident, literal
@@ -103,7 +103,7 @@ def most_common_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     value = f"epoch_us({ident(name)})" if moments else ident(name)
     counted = f"SELECT {value} AS v, count(*) AS n FROM batch WHERE {among} GROUP BY ALL"  # noqa: S608
     ranked = f"SELECT v, n, max(n) OVER () AS most FROM ({counted})"  # noqa: S608
-    aggregate = f"(SELECT list(v ORDER BY v) FROM ({ranked}) WHERE n = most)"  # noqa: S608
+    aggregate = once(f"SELECT list(v ORDER BY v) FROM ({ranked}) WHERE n = most")  # noqa: S608
     wanted = {parse_iso(one) if moments else one for one in values}
 
     def read(found: Sequence[Any]) -> Outcome:
@@ -130,7 +130,7 @@ def quantiles(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
         f" count(*) OVER () AS n FROM batch WHERE {among}"
     )
     places = ", ".join(f"round_even((n - 1) * {literal(s * 100.0 / 100)}, 0)" for s in shares)
-    picked = f"(SELECT list([place, v]) FROM ({ranked}) WHERE place IN ({places}))"  # noqa: S608
+    picked = once(f"SELECT list([place, v]) FROM ({ranked}) WHERE place IN ({places})")  # noqa: S608
     count = scope.count(f"{c} IS NOT NULL")
 
     def read(found: Sequence[Any]) -> Outcome:

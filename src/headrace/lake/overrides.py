@@ -71,7 +71,7 @@ def look(suite: Suite, contract: Contract, delivery: Delivery) -> Seen:
     events = delivery.format == "events"
     rows = delivered_rows(contract, delivery)
     conformed = conform(contract, rows, delivery.batch_id, by_row=events)
-    checks = row_suite(suite, contract) if events else suite
+    checks = row_suite(suite) if events else suite
     return Seen(delivery, rows, failing(checks, contract, conformed))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.contracts import Conformed, Contract
+from headrace.gates.fallback import answered
 from headrace.gates.judge import (
     Counts,
     bad_row_result,
@@ -103,12 +104,15 @@ class _Desk:
 
     def judge(self, passing: Path | None, quarantined: Path | None, copy_clean: bool) -> Judgement:
         bad = self._bad_rows()
-        findings = self.scan.findings()
+        findings = answered(self.scan.findings(), self.batch.schema.names, self.batch.columns)
         marks = {
             number: self._place(finding)
             for number, finding in enumerate(findings)
             if quarantines(finding)
         }
+        for number, (rejected, rule) in marks.items():
+            rejected.mark(findings[number].rows, rule)  # those that are known already
+        findings = [replace(finding, rows=finding.rows[:SAMPLE]) for finding in findings]
         findings = self.scan.rows(findings, marks)
         results = [*contract_results(self.conformed), *bad, *self._results(findings)]
         count = self.rejected.count()

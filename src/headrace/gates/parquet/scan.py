@@ -115,9 +115,9 @@ class Scan:
         """The findings with the first failing rows; all those of `marks` (by number) are marked."""
         found = list(findings)
         failed = [
-            _Failed(number, finding, finding.rule.check, marks.get(number))
+            _Failed(number, finding, check, marks.get(number))
             for number, finding in enumerate(findings)
-            if finding.rule.check is not None and _has_rows(finding, finding.rule.check)
+            if (check := _with_rows(finding)) is not None
         ]
         looked_at = [one for one in failed if not one.check.repeated and _is_few(one)]
         for one, finding in self._streamed(looked_at):
@@ -190,9 +190,12 @@ def _scanned(check: Check) -> tuple[str, ...]:
     return check.aggregates[:2] if check.repeated else check.aggregates
 
 
-def _has_rows(finding: Finding, check: Check) -> bool:
-    failed = finding.outcome is not None and not finding.outcome.success
-    return failed and bool(check.failing or check.repeated)
+def _with_rows(finding: Finding) -> Check | None:
+    """The check that says which rows failed, if any did."""
+    check, outcome = finding.rule.check, finding.outcome
+    if check is None or outcome is None or outcome.success:
+        return None
+    return check.narrowed(outcome) if check.failing or check.repeated else None
 
 
 def _is_few(one: _Failed) -> bool:
