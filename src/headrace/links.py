@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 HOST, PORT = "127.0.0.1", 3000
 # What on-call may do from a browser; each is a job of every code location.
-ACTIONS = ("release", "quarantine", "reject", "rerun", "mute", "recall", "ack")
+ACTIONS = ("release", "quarantine", "reject", "rerun", "mute", "recall", "restore", "ack")
 
 
 def dagster_url() -> str:

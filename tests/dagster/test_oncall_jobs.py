@@ -125,6 +125,11 @@ def test_a_recall_takes_the_batch_out(published, act, home, pipeline):
     assert Lake(home).scan("visits").num_rows == 0
     (row,) = find_batches(home, pipeline.table("visits"), DAY)
     assert row["state"] == "recalled"
+    done = act("restore", reason="it was right")
+    assert done.success, failure(done)
+    (row,) = find_batches(home, pipeline.table("visits"), DAY)
+    assert row["state"] == "published"
+    assert Lake(home).scan("visits").num_rows > 0
 
 
 def test_a_mute_lets_the_next_batch_pass(act, blocked, home, folder, pipeline):

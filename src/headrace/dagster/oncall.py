@@ -66,6 +66,7 @@ _FORMS: Mapping[str, tuple[str, type[dg.Config], dict[str, object]]] = {
     "rerun": ("Judge a batch anew, from its delivered bytes.", OnBatch, {}),
     "mute": ("Let checks of a table not stop anything for a while.", Mute, {"expires": "1d"}),
     "recall": ("Take a published batch out of its table, and taint what holds it.", OnBatch, {}),
+    "restore": ("Take a recall back: the batch is shown again, from now on.", OnBatch, {}),
     "ack": ("Say that you are on it: no more messages about this batch.", OnBatch, {}),
 }
 _EMPTY = {"table": "", "slot": "", "batch": "", "principal": "", "reason": ""}
@@ -88,6 +89,8 @@ def _job(action: str, pipeline: "Pipeline", home: Callable[[], Home]) -> dg.JobD
             _tell(context, home(), _table(pipeline, given["table"]), done)
         shown = {key: value for key, value in done.items() if value not in (None, "", [], {})}
         context.log.info("%s", json.dumps(shown, default=str))
+        if left := done.get("incomplete"):
+            raise dg.Failure("; ".join(left), allow_retries=False)
 
     act.__annotations__["config"] = form
     step = dg.op(name=op_name(action), description=about)(act)
@@ -130,8 +133,9 @@ def _do(action: str, home: Home, pipeline: "Pipeline", given: Mapping[str, Any])
     if action == "mute":
         ends = _moment(given["expires"]) or 0
         return oncall.mute(home, table, given["checks"], expires=ends, **who)
-    if action == "recall":
-        return oncall.recall(home, table, batch, **who)
+    if action in {"recall", "restore"}:
+        take = {"recall": oncall.recall, "restore": oncall.restore}[action]
+        return take(home, table, batch, **who)
     if action == "release":
         until = _moment(given["expires"])
         return oncall.release(home, table, batch, scope=scope, expires=until, **who)
