@@ -29,7 +29,7 @@ from headrace.gates.report.model import (
     RuleHistory,
     Rules,
 )
-from headrace.gates.report.steps import Link, no_link, steps
+from headrace.gates.report.steps import Case, Link, no_link, steps
 from headrace.home import Home
 from headrace.lake.account import current_verdicts
 from headrace.lake.actions import actions
@@ -162,19 +162,9 @@ def _report(facts: _Facts, link: Link, *, keeping: bool) -> Report:
         comparison=comparison,
         not_compared=why_not,
         units=tuple((f.name, f.unit) for f in facts.table.contract.fields if f.unit),
-        history=_history(facts, [result.id for result in failed]),
+        history=_history(facts, [result.id for result in failed if result.kind != "override"]),
         log=_log(facts),
-        steps=steps(
-            name,
-            batch.slot,
-            batch.batch_id,
-            state=batch.state,
-            verdict=judged.verdict,
-            quarantined=judged.quarantined,
-            failed=tuple(result.id for result in failed),
-            readable=judgement.conformed > 0,
-            link=link,
-        ),
+        steps=steps(Case(name, batch.slot, batch.batch_id, batch.state, judgement, now_us(), link)),
     )
 
 
@@ -211,7 +201,7 @@ def _rules(facts: _Facts) -> Rules:
         contract_hash=judgement.contract_hash,
         rule_hash=facts.judged.rule_hash,
         judged_at=facts.judged.judged_at,
-        current=facts.judged.rule_hash == table_rule(facts.table),
+        current=(facts.judged.base_hash or facts.judged.rule_hash) == table_rule(facts.table),
         support=support_channels(contract),
     )
 

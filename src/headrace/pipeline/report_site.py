@@ -129,11 +129,13 @@ class Site:
         return _page(render_slot(table, slot, lines))
 
 
-def action_link(location: str, table: str, batch_id: str, slot: str, action: str) -> str:
+def action_link(
+    location: str, table: str, batch_id: str, slot: str, action: str, **fields: object
+) -> str:
     """Where the orchestrator does an action on a batch, all but the reason filled in."""
     if action not in ACTIONS:
         return ""
-    return action_url(None, action, table, batch_id, location=location, slot=slot)
+    return action_url(None, action, table, batch_id, location=location, slot=slot, **fields)
 
 
 def _line(row: dict[str, Any]) -> Line:

@@ -24,7 +24,7 @@ def top(report: Report, page: Page) -> Html:
         "header",
         element("p", element("strong", report.table), element("span", report.slot, class_="mono"),
                 chip(report.verdict), class_="where"),
-        element("h1", _capital(words.headline(report))),
+        element("h1", words.capital(words.headline(report))),
         element("p", element("strong", f"{todo}."), f" {because} ", _instead(report, page),
                 class_="call"),
         _sums(report),
@@ -72,12 +72,6 @@ def _sums(report: Report) -> Html:
 def _sum(name: str, value: object) -> Html:
     told = words.number(value) if isinstance(value, int) else str(value)
     return element("div", element("dt", name), element("dd", told))
-
-
-def _capital(text: str) -> str:
-    """Sentences begin large; a column's name stays as it is spelled."""
-    word = text.partition(" ")[0]
-    return text if "_" in word else text[:1].upper() + text[1:]
 
 
 def reach(report: Report) -> Html:
@@ -148,7 +142,7 @@ def _holding(report: Report) -> Html | None:
 
 def why(report: Report) -> Html:
     """Every check that did not pass, gravest first; a named cause before all others."""
-    failed = sorted(report.failed, key=lambda r: (-r.verdict.gravity, r.kind != "semantic"))
+    failed = sorted(report.failed, key=_place)
     shadows = report.judgement.shadowed
     head = element("h2", "Why")
     if not failed:
@@ -167,21 +161,32 @@ def why(report: Report) -> Html:
     return element("section", head, body, id="why")
 
 
+def _place(result: Result) -> tuple[bool, int, bool]:
+    """What people did, then the gravest, of these a named cause."""
+    return result.kind != "override", -result.verdict.gravity, result.kind != "semantic"
+
+
 def _check(result: Result, *, first: bool = False) -> Html:
     evidence: Mapping[str, Any] = getattr(result, "evidence", None) or {}
     spelled = result.id if result.kind != "semantic" else result.type.replace("_", " ")
-    verdict, (reason, fix) = result.would.value, words.parted(result.reason)
+    reason, fix = words.parted(result.reason)
     return element(
         "div",
-        element("p", element("span", f"would {verdict}" if result.shadow else verdict,
-                             class_=f"chip {verdict}"),
-                " ", element("code", spelled)),
-        element("p", _capital(reason), class_="first" if first else None),
-        element("p", _capital(fix)) if fix else None,
-        _expected(result),
+        element("p", _kind(result), " ", element("code", spelled)),
+        element("p", words.capital(reason), class_="first" if first else None),
+        element("p", words.capital(fix)) if fix else None,
+        _expected(result) if result.kind != "override" else None,
         _pairs(evidence) if evidence else None,
         class_="check",
-    )  # fmt: skip
+    )
+
+
+def _kind(result: Result) -> Html:
+    verdict = result.would.value
+    if result.kind == "override":
+        return element("span", result.type, class_="chip NONE")
+    said = f"would {verdict}" if result.shadow else verdict
+    return element("span", said, class_=f"chip {verdict}")
 
 
 def _expected(result: Result) -> Html | None:

@@ -188,5 +188,10 @@ class Report:
         return self.state in {"superseded", "rejected", "recalled"}
 
     @property
+    def overrides(self) -> tuple[Result, ...]:
+        """What people did that the verdict takes into account, in order."""
+        return tuple(r for r in self.judgement.results if r.kind == "override")
+
+    @property
     def failed(self) -> tuple[Result, ...]:
         return self.judgement.failed

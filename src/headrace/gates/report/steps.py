@@ -1,123 +1,172 @@
 """What a person can do about a batch, the likeliest first: commands, and pages that do the same."""
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
+from headrace.clock import DAY, from_us
+from headrace.gates.judgement import Judgement, Result
 from headrace.gates.report.model import Step
 
-# From the name of an action to the page where a browser can do it; "" where there is none.
-Link = Callable[[str], str]
+MUTED = 7  # days of a mute, unless the reader writes another date
+# Checks that a mute does not hold: they are the contract's.
+_CONTRACT = ("contract", "invariant")
 
 
-def no_link(action: str) -> str:
+class Link(Protocol):
+    """From an action to the page where a browser can do it; "" where there is none."""
+
+    def __call__(self, action: str, **fields: object) -> str:
+        """`fields` are filled in there, besides table and batch."""
+        ...
+
+
+def no_link(action: str, **fields: object) -> str:
     """Of an installation without a user interface."""
-    del action
+    del action, fields
     return ""
 
 
-def steps(
-    table: str,
-    slot: str,
-    batch_id: str,
-    *,
-    state: str,
-    verdict: str,
-    quarantined: int,
-    failed: tuple[str, ...] = (),
-    readable: bool = True,
-    link: Link = no_link,
-) -> tuple[Step, ...]:
-    """The steps that make sense for a batch in this state.
+@dataclass(frozen=True)
+class Case:
+    """The batch that something is to be done about, and when it is looked at (microseconds UTC)."""
 
-    Args:
-        table: its name.
-        slot: the batch's.
-        batch_id: whole; commands take its start.
-        state: as in the ledger.
-        verdict: PASS, WARN, QUARANTINE, BLOCK or ERROR.
-        quarantined: rows that are in quarantine.
-        failed: ids of the checks that did not pass, gravest first.
-        readable: whether its rows could be judged; of one that broke its contract none could.
-        link: the page of an action.
-    """
-    named = shlex.join([table, batch_id[:12]])
-    closed = state in {"superseded", "rejected", "recalled"}
-    found: list[Step] = []
-    if state == "pending":
-        found += _held(slot, named, link, readable=readable)
-    elif quarantined and not closed:
-        found.append(
-            Step(
-                "Release the quarantined rows",
-                "They are right after all: publish them. They become usable from that moment,"
-                " not before.",
-                f"headrace gate release {named} --reason 'why they are right'",
-                link("release"),
-            )
-        )
-    if not closed and verdict == "ERROR":
-        found.insert(0, _rerun(named, link))
-    found += _always(table, slot, named, failed, link, muted=closed)
-    if state == "published":
-        found.append(
-            Step(
-                "Recall the batch",
-                "It should never have been published: its rows leave tables and stores, and"
-                " releases and models that hold them are marked.",
-                f"headrace gate recall {named} --reason 'what is wrong'",
-                link("recall"),
-            )
-        )
-    if state == "recalled":
-        found.insert(
-            0,
-            Step(
-                "Take the recall back",
-                "The batch was right: its rows are shown again, usable from that moment.",
-                f"headrace gate restore {named} --reason 'why it is right'",
-                link("restore"),
-            ),
-        )
-    return tuple(found)
+    table: str
+    slot: str
+    batch_id: str
+    state: str
+    judgement: Judgement
+    now: int
+    link: Link = no_link
+
+    @property
+    def named(self) -> str:
+        """Table and batch as arguments; the start of an id is enough."""
+        return shlex.join([self.table, self.batch_id[:12]])
+
+    def step(self, name: str, does: str, action: str, why: str, **fields: object) -> Step:
+        """A step whose command has the name of its action."""
+        command = f"headrace gate {action} {self.named} --reason {shlex.quote(why)}"
+        return Step(name, does, command, self.link(action, **fields))
 
 
-def _held(slot: str, named: str, link: Link, *, readable: bool) -> Iterator[Step]:
+def steps(case: Case) -> tuple[Step, ...]:
+    """The steps that make sense for a batch in its state."""
+    return tuple(_steps(case))
+
+
+def _steps(case: Case) -> Iterator[Step]:
+    if case.state == "pending":
+        yield from _held(case)
+    if case.state == "published" and case.judgement.quarantined_count:
+        yield from _quarantined(case)
+    yield Step(
+        "Look closer",
+        "Every column against the last good batch, and every check, in a terminal.",
+        f"headrace gate compare {case.named}\nheadrace gate show {case.named}",
+    )
+    if case.state in {"pending", "published"}:
+        yield from _mute(case)
+    if case.state == "published":
+        yield case.step(
+            "Recall the batch",
+            "It should never have been published: its rows leave tables and stores, and releases"
+            " and models that hold them are marked.",
+            "recall",
+            "what is wrong",
+        )
+    if case.state == "recalled":
+        yield case.step(
+            "Take the recall back",
+            "The batch was right: its rows are shown again, usable from that moment.",
+            "restore",
+            "why it is right",
+        )
+
+
+def _held(case: Case) -> Iterator[Step]:
+    yield case.step(
+        "Say that you are on it", "No more messages about this batch.", "ack", "looking into it"
+    )
+    if case.judgement.verdict.value == "ERROR":
+        yield case.step(
+            "Judge it again",
+            "Once the cause of the crash is mended, the same bytes are judged anew.",
+            "rerun",
+            "what was mended",
+        )
     yield Step(
         "Ask for a corrected delivery",
-        "The safe way. Once it is there the next run judges it, and it takes this batch's place.",
-        _run(slot),
+        "The safe way. Once it is there, this run judges it, and it takes this batch's place.",
+        _run(case.slot),
     )
-    if readable:
-        yield from _overrides(named, link)
-    else:
-        yield Step(
-            "Change the contract",
-            "The new form is meant: describe it in the contract, and the same bytes are judged"
-            " again. Under the present contract no row of them can be read.",
-            f"{_run(slot)}",
-        )
-    yield Step(
+    yield from _override(case) if case.judgement.conformed else _mend(case)
+    yield case.step(
         "Reject it",
         "The data is wrong and will not be corrected: set it aside for good.",
-        f"headrace gate reject {named} --reason 'what is wrong'",
-        link("reject"),
+        "reject",
+        "what is wrong",
     )
 
 
-def _overrides(named: str, link: Link) -> Iterator[Step]:
-    yield Step(
+def _override(case: Case) -> Iterator[Step]:
+    others = ""
+    if case.judgement.quarantined_count:
+        others = " The rows that fail a check of their own go to quarantine."
+    yield case.step(
         "Release it",
-        "The data is right and the gate is not: publish the batch as it is. Who and why go with it"
+        f"The data is right and the gate is not: publish the batch.{others} Who and why go with it"
         " into every release.",
-        f"headrace gate release {named} --reason 'why it is right'",
-        link("release"),
+        "release",
+        "why it is right",
     )
+
+
+def _mend(case: Case) -> Iterator[Step]:
+    """No override can let in what could not be read."""
     yield Step(
-        "Publish the rows that passed",
-        "Keep the failing rows in quarantine and publish the others.",
-        f"headrace gate quarantine {named} --reason 'why the others are right'",
-        link("quarantine"),
+        "Change the contract",
+        "The new form is meant: review the proposal, describe the form in the contract, and the"
+        " same bytes are judged again.",
+        f"headrace contract propose {shlex.quote(case.table)}\n{_run(case.slot)}",
     )
+
+
+def _quarantined(case: Case) -> Iterator[Step]:
+    rows = "the row" if case.judgement.quarantined_count == 1 else "the rows"
+    yield case.step(
+        f"Release {rows} in quarantine",
+        "Right after all: publish. Usable from that moment, not before.",
+        "release",
+        "why they are right",
+    )
+    yield case.step(
+        f"Reject {rows} in quarantine",
+        "Wrong, and nobody will correct it: set aside for good.",
+        "reject",
+        "what is wrong",
+    )
+
+
+def _mute(case: Case) -> Iterator[Step]:
+    """A check that cries wolf is silenced by name and for a time, never a whole gate."""
+    able = [r.id for r in case.judgement.failed if _mutable(r)]
+    if not able:
+        return
+    until = f"{from_us(case.now + MUTED * DAY):%Y-%m-%d}"
+    named = shlex.join([case.table, able[0]])
+    yield Step(
+        "Mute the check",
+        "It cries wolf: it goes on telling, and decides nothing of batches judged from now on,"
+        " until a day.",
+        f"headrace gate mute {named} --until {until} --reason 'why'",
+        case.link("mute", checks=[able[0]], expires=f"{MUTED}d"),
+    )
+
+
+def _mutable(result: Result) -> bool:
+    return result.status == "fail" and result.kind not in {*_CONTRACT, "override"}
 
 
 def _run(slot: str) -> str:
@@ -125,30 +174,3 @@ def _run(slot: str) -> str:
     day = shlex.quote(slot)
     days = f" --from {day} --to {day}" if slot[:1].isdigit() else ""
     return f"headrace run --stage ingest{days}"
-
-
-def _rerun(named: str, link: Link) -> Step:
-    return Step(
-        "Judge it again",
-        "The check crashed: once its cause is mended, the same bytes are judged anew.",
-        f"headrace gate rerun {named} --reason 'what was mended'",
-        link("rerun"),
-    )
-
-
-def _always(
-    table: str, slot: str, named: str, failed: tuple[str, ...], link: Link, *, muted: bool
-) -> Iterator[Step]:
-    yield Step(
-        "Look closer",
-        "Every column against the last good batch, and every check, in a terminal.",
-        f"headrace gate compare {named}\nheadrace gate show {shlex.join([table, slot])}",
-    )
-    if failed and not muted:
-        check = shlex.quote(failed[0])
-        yield Step(
-            "Mute the check",
-            "It cries wolf: no alert from it until a date. Its verdict stays as it is.",
-            f"headrace gate mute {shlex.quote(table)} --check {check} --until DATE --reason 'why'",
-            link("mute"),
-        )

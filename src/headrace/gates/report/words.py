@@ -113,12 +113,18 @@ def shortened(text: str, most: int = LONGEST) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}… ({len(text):,} characters)"
 
 
+def capital(text: str) -> str:
+    """Sentences begin large; a column's name stays as it is spelled."""
+    word = text.partition(" ")[0]
+    return text if "_" in word else text[:1].upper() + text[1:]
+
+
 # What the page says first
 
 
 def headline(report: Report) -> str:
     """The gravest reason, a named one if there is one; a sentence without its verdict."""
-    failed = report.failed
+    failed = [result for result in report.failed if result.kind != "override"]
     named = [r for r in failed if r.kind == "semantic" and r.status == "fail"]
     if failed and failed[0].status == "error":
         return failed[0].reason
@@ -144,6 +150,8 @@ def call(report: Report) -> tuple[str, str]:
 def _call_of_published(report: Report) -> tuple[str, str]:
     if report.verdict in {"BLOCK", "ERROR"}:
         return "Needs a decision", "Published under earlier rules; under the present ones it fails."
+    if report.overrides:
+        return "Decided", capital(report.overrides[-1].reason)
     if report.judgement.quarantined_count:
         kept = counted(report.judgement.quarantined_count, "row")
         return "Can wait", f"Published without {kept}, kept in quarantine."
