@@ -130,7 +130,12 @@ class Site:
 
 
 def action_link(
-    location: str, table: str, batch_id: str, slot: str, action: str, **fields: object
+    location: str,
+    table: str,
+    batch_id: str,
+    slot: str,
+    action: str,
+    **fields: Any,  # noqa: ANN401 - handed on
 ) -> str:
     """Where the orchestrator does an action on a batch, all but the reason filled in."""
     if action not in ACTIONS:
