@@ -12,6 +12,12 @@ from urllib.parse import quote, urlencode
 HOST, PORT = "127.0.0.1", 3000
 # What on-call may do from a browser; each is a job of every code location.
 ACTIONS = ("release", "quarantine", "reject", "rerun", "mute", "recall", "restore", "ack")
+# What some of them ask beside batch, principal and reason, as it stands in an empty form.
+ASKED: Mapping[str, Mapping[str, object]] = {
+    "release": {"expires": ""},
+    "quarantine": {"checks": [], "lines": []},
+    "mute": {"checks": [], "expires": "1d"},
+}
 
 
 def dagster_url() -> str:
@@ -41,6 +47,13 @@ def action_config(action: str, given: Mapping[str, object]) -> dict[str, object]
     return {"ops": {op_name(action): {"config": dict(given)}}}
 
 
+def empty_form(action: str, **known: object) -> dict[str, object]:
+    """The configuration of an action with what is known; what a person types is empty, and last."""
+    about = {"table": "", "slot": "", "batch": "", **ASKED.get(action, {})}
+    typed = {"principal": "", "reason": ""}
+    return action_config(action, {**about, **typed, **known})
+
+
 def action_url(
     base: str | None,
     action: str,
@@ -64,8 +77,7 @@ def action_url(
         principal: who will act, if it is known.
         more: other fields of the job's configuration.
     """
-    given = {"table": table, "slot": slot, "batch": batch, **more}
-    config = action_config(action, {**given, "principal": principal, "reason": ""})
+    config = empty_form(action, table=table, slot=slot, batch=batch, principal=principal, **more)
     # JSON is YAML; spelled in lines it is what a person would write.
     text = "\n".join(_lines(config))
     page = f"{base or dagster_url()}/locations/{quote(location, safe='')}/jobs/{job_name(action)}"

@@ -17,7 +17,7 @@ from headrace.errors import DeclarationError
 from headrace.home import Home
 from headrace.lake.slots import SlotResult
 from headrace.lake.table import Table
-from headrace.links import ACTIONS, action_config, job_name, op_name
+from headrace.links import ACTIONS, empty_form, job_name, op_name
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
@@ -58,18 +58,17 @@ class Mute(dg.Config):
     reason: str
 
 
-# What each action is for, its configuration, and what of it a person fills in beside the reason.
-_FORMS: Mapping[str, tuple[str, type[dg.Config], dict[str, object]]] = {
-    "release": ("Publish a batch that the gate held back, as it is.", Release, {}),
-    "quarantine": ("Take rows of a published batch out, and keep them apart.", OnRows, {}),
-    "reject": ("Set a batch that the gate held back aside for good.", OnRows, {}),
-    "rerun": ("Judge a batch anew, from its delivered bytes.", OnBatch, {}),
-    "mute": ("Let checks of a table not stop anything for a while.", Mute, {"expires": "1d"}),
-    "recall": ("Take a published batch out of its table, and taint what holds it.", OnBatch, {}),
-    "restore": ("Take a recall back: the batch is shown again, from now on.", OnBatch, {}),
-    "ack": ("Say that you are on it: no more messages about this batch.", OnBatch, {}),
+# What each action is for, and its configuration.
+_FORMS: Mapping[str, tuple[str, type[dg.Config]]] = {
+    "release": ("Publish a batch that the gate held back, but for rows that fail.", Release),
+    "quarantine": ("Take rows of a published batch out, and keep them apart.", OnRows),
+    "reject": ("Set a batch that the gate held back aside for good.", OnRows),
+    "rerun": ("Judge a batch anew, from its delivered bytes.", OnBatch),
+    "mute": ("Let checks of a table not stop anything for a while.", Mute),
+    "recall": ("Take a published batch out of its table, and taint what holds it.", OnBatch),
+    "restore": ("Take a recall back: the batch is shown again, from now on.", OnBatch),
+    "ack": ("Say that you are on it: no more messages about this batch.", OnBatch),
 }
-_EMPTY = {"table": "", "slot": "", "batch": "", "principal": "", "reason": ""}
 
 
 def oncall_jobs(
@@ -80,7 +79,7 @@ def oncall_jobs(
 
 
 def _job(action: str, pipeline: "Pipeline", home: Callable[[], Home]) -> dg.JobDefinition:
-    about, form, more = _FORMS[action]
+    about, form = _FORMS[action]
 
     def act(context: dg.OpExecutionContext, config: dg.Config) -> None:
         given = config.model_dump()
@@ -98,7 +97,7 @@ def _job(action: str, pipeline: "Pipeline", home: Callable[[], Home]) -> dg.JobD
     @dg.job(
         name=job_name(action),
         description=f"{about} For on-call; `headrace gate {action}` does the same.",
-        config=action_config(action, {**_EMPTY, **more}),
+        config=empty_form(action),
         tags={"headrace/pipeline": pipeline.name},
     )
     def acted() -> None:
@@ -116,7 +115,7 @@ def _table(pipeline: "Pipeline", name: str) -> Table:
 
 
 def _do(action: str, home: Home, pipeline: "Pipeline", given: Mapping[str, Any]) -> dict[str, Any]:
-    """Call what the command calls; returns the batch as it is then, if the action is about one."""
+    """Call what the command calls; returns the batch as it is then, if it is about one."""
     from headrace.pipeline import oncall
 
     table = _table(pipeline, given["table"])
@@ -133,9 +132,10 @@ def _do(action: str, home: Home, pipeline: "Pipeline", given: Mapping[str, Any])
     if action == "mute":
         ends = _moment(given["expires"]) or 0
         return oncall.mute(home, table, given["checks"], expires=ends, **who)
-    if action in {"recall", "restore"}:
-        take = {"recall": oncall.recall, "restore": oncall.restore}[action]
-        return take(home, table, batch, **who)
+    if action == "recall":
+        return oncall.recall(home, table, batch, **who)
+    if action == "restore":
+        return oncall.restore(home, table, batch, **who)
     if action == "release":
         until = _moment(given["expires"])
         return oncall.release(home, table, batch, scope=scope, expires=until, **who)
