@@ -284,6 +284,14 @@ def test_the_model_in_charge_goes_on_answering_and_says_that_it_is_tainted(
         assert client.ask("GET", "/healthz") == (200, {"status": "alive"})
 
 
+def test_a_damaged_release_does_not_hold_up_the_recall(world):
+    manifest = Store(world.home.store).folder("line_lateness", "1.0.0") / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"rows"', '"rows "', 1))
+    found = act("recall", world)
+    assert (found["state"], found["committed_now"]) == ("recalled", True)
+    assert "cannot be told" in found["incomplete"][0]
+
+
 def test_restored_rows_are_usable_later_also_in_stored_views(tmp_path):
     """In recorded mode the same file, published again, is another one."""
     world = World(tmp_path, mode="recorded")

@@ -102,6 +102,8 @@ def _tell_reach(found: Mapping[str, Any]) -> None:
         out.print(Text(told), soft_wrap=True)
     stores = ", ".join(found["stores"]) or "none"
     out.print(Text(f"  online stores that hold it: {stores}"), soft_wrap=True)
+    for line in found["problems"]:
+        out.print(Text(f"  {line}", "red"), soft_wrap=True)
 
 
 def _end(done: Mapping[str, Any], told: str, *, as_json: bool) -> None:

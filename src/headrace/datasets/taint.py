@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -169,10 +170,11 @@ def opened_path(store: Store, manifest: Manifest) -> Path:
 
 
 def untainted(store: Store, name: str) -> str:
-    """The latest clean version of a dataset; "" if there is none."""
+    """The latest clean version of a dataset; "" if there is none that can be read."""
     for version in reversed(store.versions(name)):
-        if not taints(store, store.manifest(name, version)):
-            return version
+        with suppress(StateError):
+            if not taints(store, store.manifest(name, version)):
+                return version
     return ""
 
 

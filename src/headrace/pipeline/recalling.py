@@ -24,7 +24,7 @@ from headrace.lake.ledger import Ledger
 from headrace.lake.recall import Withdrawal
 from headrace.lake.table import Table
 from headrace.lake.tables import Lake
-from headrace.lineage.impact import impact
+from headrace.lineage.impact import Impact, impact
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.load import project_pipelines
 from headrace.pipeline.permit import permit
@@ -94,7 +94,8 @@ def recall(
     note(Store.find(home.store), _event(action, refs))
     done = lake_recall.recall(home, action)
     found["releases"] = [{**one, "tainted": True} for one in found["releases"]]
-    return {**found, **_done(case, affected, done)}
+    ended = _done(case, affected, done)
+    return {**found, **ended, "incomplete": [*ended["incomplete"], *found["problems"]]}
 
 
 def restore(
@@ -178,7 +179,12 @@ def _event(action: Action, refs: Sequence[str]) -> Recall:
 
 def _reach(case: BatchCase, pipelines: Sequence[Pipeline]) -> dict[str, Any]:
     home, table, batch = case.home, case.table.name, case.batch
-    found = impact(home, batch.batch_id, table)
+    problems = []
+    try:
+        found = impact(home, batch.batch_id, table)
+    except HeadraceError as error:  # a damaged release must not hold up a recall
+        found = Impact(batch.batch_id, (), (), ())
+        problems = [f"which releases and models hold it cannot be told: {error.what}"]
     files = {file.batch_id: file for file in Lake(home).files(table)}
     live = files.get(batch.batch_id)
     return {
@@ -195,6 +201,7 @@ def _reach(case: BatchCase, pipelines: Sequence[Pipeline]) -> dict[str, Any]:
         "models": [{"ref": ref, "champion": ref in found.champions} for ref in found.models],
         "readers": readers(pipelines, table),
         "stores": [one.name for one in stores(pipelines, home, table)],
+        "problems": problems,
     }
 
 
