@@ -128,22 +128,16 @@ def _do(action: str, home: Home, pipeline: "Pipeline", given: Mapping[str, Any])
                 fix="say who you are, as policy.yaml lists you, and why: both are kept for good",
             )
     batch = given["batch"] or given["slot"]
-    scope = {key: given[key] for key in ("checks", "lines") if given.get(key)}
     if action == "mute":
         ends = _moment(given["expires"]) or 0
         return oncall.mute(home, table, given["checks"], expires=ends, **who)
-    if action == "recall":
-        return oncall.recall(home, table, batch, **who)
-    if action == "restore":
-        return oncall.restore(home, table, batch, **who)
+    more: dict[str, Any] = {}
+    if action in {"release", "quarantine", "reject"}:
+        more["scope"] = {key: given[key] for key in ("checks", "lines") if given[key]}
     if action == "release":
-        until = _moment(given["expires"])
-        return oncall.release(home, table, batch, scope=scope, expires=until, **who)
-    if action == "quarantine":
-        return oncall.quarantine(home, table, batch, scope=scope, **who)
-    if action == "reject":
-        return oncall.reject(home, table, batch, scope=scope, **who)
-    return {"rerun": oncall.rerun, "ack": oncall.ack}[action](home, table, batch, **who)
+        more["expires"] = _moment(given["expires"])
+    done: dict[str, Any] = getattr(oncall, action)(home, table, batch, **who, **more)
+    return done
 
 
 def _moment(text: str) -> int | None:
