@@ -29,7 +29,11 @@ class BatchCase:
     table: Table
     batch: Batch
     standing: Standing | None
-    is_live: bool
+    live_path: str | None
+
+    @property
+    def is_live(self) -> bool:
+        return self.live_path is not None
 
     @property
     def name(self) -> str:
@@ -81,7 +85,7 @@ class BatchCase:
 
     def unchanged(self, ledger: Ledger) -> bool:
         """Whether nobody did anything about it since it was looked at."""
-        now = find_case(ledger, self.home, self.table, self.batch.batch_id, self.is_live)
+        now = find_case(ledger, self.home, self.table, self.batch.batch_id, self.live_path)
         return (now.batch.state, now.standing) == (self.batch.state, self.standing)
 
     def action(self, verb: str, principal: str, reason: str, **more: Any) -> Action:  # noqa: ANN401 - fields of an Action
@@ -110,14 +114,16 @@ def open_case(home: Home, table: Table, which: str, states: Sequence[str] = ()) 
     with Ledger(home) as ledger:
         live = reconcile(ledger, Lake(home), table.name)
         batch = _pick(ledger, table, which, states)
-        case = find_case(ledger, home, table, batch.batch_id, batch.batch_id in live)
+        case = find_case(ledger, home, table, batch.batch_id, live.get(batch.batch_id))
         return replace(case, batch=batch)
 
 
-def find_case(ledger: Ledger, home: Home, table: Table, batch_id: str, is_live: bool) -> BatchCase:
+def find_case(
+    ledger: Ledger, home: Home, table: Table, batch_id: str, live_path: str | None
+) -> BatchCase:
     batch = ledger.batches(table.name)[batch_id]
     found = standings(ledger, table.name, table_rule(table), now_us()).get(batch_id)
-    return BatchCase(home, table, batch, found, is_live)
+    return BatchCase(home, table, batch, found, live_path)
 
 
 def _pick(ledger: Ledger, table: Table, which: str, states: Sequence[str]) -> Batch:

@@ -13,10 +13,9 @@ from headrace.lake.account import current_verdicts
 from headrace.lake.cases import BatchCase
 from headrace.lake.judging import delivered_rows
 from headrace.lake.landing import landed_delivery
-from headrace.lake.ledger import Ledger
-from headrace.lake.overrides import PASSING, QUARANTINED, Fates
-from headrace.lake.slots import SETTLED_STATES
-from headrace.lake.tables import Lake
+from headrace.lake.ledger import JudgementRow, Ledger
+from headrace.lake.overrides import PASSING
+from headrace.lake.slots import PUBLISHABLE, SETTLED_STATES
 from headrace.sources.rows import RawRows
 
 _RAW = "_raw"
@@ -26,25 +25,33 @@ _WHOLE = "contract"
 def failing_rows(case: BatchCase, checks: Sequence[str] = ()) -> list[dict[str, Any]]:
     """All failing rows, in the delivery's order; with `checks`, those that fail one of these.
 
-    A batch that was judged under earlier rules shows what these put into quarantine. One that
-    breaks its contract shows what is wrong line by line, and first, without a line, what is wrong
-    with the delivery as a whole.
+    What earlier rules put into quarantine is there as well, where the table still shows the batch
+    as they judged it. A batch that breaks its contract shows what is wrong line by line, and first,
+    without a line, what is wrong with the delivery as a whole.
 
     Returns:
         {"line", "fate": published | quarantined | pending | rejected | superseded | recalled,
         "key": {column: value}, "values": {column: value}, "reasons": [{"check", "does", "why"}]},
         values as JSON; "raw", the text as it came, where the row has no typed values.
     """
-    if case.standing is None:
-        found = _kept_before(case)
-    elif case.seen.failing.table is None:
-        found = _of_broken(case)
-    else:
-        found = _of_judged(case)
+    shown = _shown_by(case)
+    found: dict[Any, dict[str, Any]] = {}
+    if shown is not None and not _is_present(case, shown):
+        found |= {row["line"]: row for row in _kept_before(case, shown)}
+    if case.standing is not None:
+        broken = case.seen.failing.table is None
+        rows = _of_broken(case) if broken else _of_judged(case)
+        for row in rows:
+            before = found.pop(row["line"], {"reasons": []}) if row["line"] else {"reasons": []}
+            key = row["line"] or f"whole {len(found)}"
+            found[key] = {**row, "reasons": [*row["reasons"], *before["reasons"]]}
+    lines = _lines_of(case.live_path)
+    for row in found.values():
+        row["fate"] = _fate(case, shown, row["line"], lines, row["reasons"])
     wanted = set(checks)
     return [
         row
-        for row in sorted(found, key=lambda row: row["line"] or 0)
+        for row in sorted(found.values(), key=lambda row: row["line"] or 0)
         if not wanted or wanted & {why["check"] for why in row["reasons"]}
     ]
 
@@ -66,17 +73,16 @@ def _of_judged(case: BatchCase) -> Iterator[dict[str, Any]]:
     wanted = np.isin(lines, list(reasons))
     assert failing.table is not None
     for row in _plain_rows(case, failing.table.filter(pa.array(wanted))):
-        yield {**row, "fate": _fate(case, state, row["line"]), "reasons": reasons[row["line"]]}
-    yield from _malformed(case, seen.rows, state)
+        yield {**row, "reasons": reasons[row["line"]]}
+    yield from _malformed(seen.rows)
 
 
-def _malformed(case: BatchCase, rows: RawRows, state: Fates) -> Iterator[dict[str, Any]]:
+def _malformed(rows: RawRows) -> Iterator[dict[str, Any]]:
     for one in rows.malformed:
         yield {
             "line": one.line,
             "key": {},
             "values": {},
-            "fate": _fate(case, state, one.line),
             "reasons": [_why("contract:malformed", _WHOLE, one.why)],
             "raw": one.text,
         }
@@ -87,11 +93,10 @@ def _of_broken(case: BatchCase) -> Iterator[dict[str, Any]]:
     contract = case.table.contract
     delivery = landed_delivery(case.home, case.batch)
     rows = delivered_rows(contract, delivery)
-    fate = case.batch.state if case.batch.state in SETTLED_STATES else "pending"
     for violation in case.report.violations:
         if violation.line is None:
             told = [_why(f"contract:{violation.field or 'rows'}", _WHOLE, str(violation))]
-            yield {"line": None, "key": {}, "values": {}, "fate": fate, "reasons": told}
+            yield {"line": None, "key": {}, "values": {}, "reasons": told}
     wrong: dict[int, list[dict[str, str]]] = {}
     for problem in conform(contract, rows, delivery.batch_id, by_row=True).bad_rows:
         wrong.setdefault(problem.line, []).append(
@@ -100,23 +105,40 @@ def _of_broken(case: BatchCase) -> Iterator[dict[str, Any]]:
     texts = rows.table.append_column("_line", pa.array(rows.lines))
     for row in texts.filter(pa.array(np.isin(rows.lines, list(wrong)))).to_pylist():
         line = row.pop("_line")
-        yield {"line": line, "key": {}, "values": row, "fate": fate, "reasons": wrong[line]}
-    yield from ({**row, "fate": fate} for row in _malformed(case, rows, Fates({})))
+        yield {"line": line, "key": {}, "values": row, "reasons": wrong[line]}
+    yield from _malformed(rows)
 
 
-def _kept_before(case: BatchCase) -> Iterator[dict[str, Any]]:
-    """What is in quarantine by the rules that the batch was judged by last."""
+def _shown_by(case: BatchCase) -> JudgementRow | None:
+    """The verdict by which the table shows the batch, or kept all of it in quarantine."""
     with Ledger(case.home) as ledger:
         rows = ledger.judgements(case.table.name)
-    live = Lake(case.home).live(case.table.name)
+    live = {case.batch.batch_id: case.live_path} if case.live_path else {}
     judged = current_verdicts(rows, live).get(case.batch.batch_id)
-    if judged is None or not judged.quarantine_path:
+    if judged is None or judged.verdict not in PUBLISHABLE or case.batch.state != "published":
+        return None
+    return judged
+
+
+def _is_present(case: BatchCase, shown: JudgementRow) -> bool:
+    """Whether that is the verdict of the present rules."""
+    one = case.standing
+    return one is not None and shown.rule_hash == (one.row or one.gate).rule_hash
+
+
+def _kept_before(case: BatchCase, shown: JudgementRow) -> Iterator[dict[str, Any]]:
+    """What earlier rules put into quarantine."""
+    if not shown.quarantine_path:
         return
-    kept = pq.read_table(judged.quarantine_path)
+    kept = pq.read_table(shown.quarantine_path)
     for row, why in zip(_plain_rows(case, kept), kept["_reasons"].to_pylist(), strict=True):
-        told = [_why(rule, "quarantine", "by earlier rules") for rule in why]
-        rejected = any(rule.startswith("reject:") for rule in why)
-        yield {**row, "fate": "rejected" if rejected else "quarantined", "reasons": told}
+        yield {**row, "reasons": [_why(rule, "quarantine", "by earlier rules") for rule in why]}
+
+
+def _lines_of(path: str | None) -> set[int]:
+    if path is None:
+        return set()
+    return set(pq.read_table(path, columns=["_line"])["_line"].to_pylist())
 
 
 def _plain_rows(case: BatchCase, table: pa.Table) -> Iterator[dict[str, Any]]:
@@ -131,12 +153,22 @@ def _plain_rows(case: BatchCase, table: pa.Table) -> Iterator[dict[str, Any]]:
         yield {**found, "raw": row[_RAW]} if row.get(_RAW) is not None else found
 
 
-def _fate(case: BatchCase, state: Fates, line: int) -> str:
+def _fate(
+    case: BatchCase,
+    shown: JudgementRow | None,
+    line: int | None,
+    lines: set[int],
+    reasons: Sequence[dict[str, str]],
+) -> str:
+    """Where a failing row is, by what the table shows."""
     if case.batch.state in SETTLED_STATES:
         return case.batch.state
-    if case.blocked:
-        return "published" if case.is_live else "pending"
-    return {PASSING: "published", QUARANTINED: "quarantined"}.get(state.fate[line], "rejected")
+    if line in lines:
+        return "published"
+    if shown is None:
+        return "pending"
+    rejected = any(why["check"].startswith("reject:") for why in reasons)
+    return "rejected" if rejected else "quarantined"
 
 
 def _why(check: str, does: str, why: str) -> dict[str, str]:

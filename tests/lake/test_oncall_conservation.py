@@ -1,0 +1,205 @@
+"""Whatever is delivered, judged and done about it, every row has one fate, and can be found."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from headrace.clock import now_us
+from headrace.errors import DeclarationError, RefusedError
+from headrace.lake.actions import actions
+from headrace.lake.cases import open_case
+from headrace.lake.ingest import outstanding
+from headrace.lake.ledger import Ledger
+from headrace.lake.rows import failing_rows
+from headrace.lake.status import table_status
+from headrace.lake.tables import Lake
+from headrace.pipeline import oncall
+from tests.lake.kit import SLOTS, Meter, balanced, meter_suite
+from tests.lake.kit_oncall import GIVEN, act, run
+
+DAYS = SLOTS[:2]
+VALUES = st.lists(st.sampled_from([1, 2, 900, 2000, 3000, -1, -2, None]), min_size=1, max_size=5)
+LINES = st.lists(st.integers(2, 6), min_size=1, max_size=3, unique=True)
+SCOPES = st.one_of(
+    st.just({}),
+    st.builds(lambda lines: {"lines": lines}, LINES),
+    st.sampled_from(
+        [{"checks": ["limit"]}, {"checks": ["negative"]}, {"checks": ["quarantine:1"]}]
+    ),
+)
+SUITES = st.tuples(
+    st.sampled_from(["quarantine", "warn", "block"]),
+    st.sampled_from(["quarantine", "block"]),
+    st.sampled_from([0.3, 1.0]),
+)
+STEPS = st.one_of(
+    st.tuples(st.just("drop"), st.sampled_from(DAYS), VALUES),
+    st.tuples(st.just("again"), st.integers(0, 5), st.none()),
+    st.tuples(st.just("suite"), SUITES, st.none()),
+    st.tuples(st.sampled_from(["release", "reject"]), st.integers(0, 5), SCOPES),
+    st.tuples(st.just("quarantine"), st.integers(0, 5), SCOPES),
+    st.tuples(st.just("rerun"), st.integers(0, 5), st.none()),
+    st.tuples(st.sampled_from(["mute", "unmute"]), st.sampled_from(["limit", "negative"]),
+              st.none()),
+)  # fmt: skip
+STORY = st.tuples(
+    SUITES, st.lists(st.tuples(st.just("drop"), st.sampled_from(DAYS), VALUES), min_size=1,
+                     max_size=3), st.lists(STEPS, min_size=3, max_size=8),
+)  # fmt: skip
+
+
+@dataclass
+class Story:
+    """A meter, what was dropped, and how many rows that was."""
+
+    meter: Meter
+    suite: tuple
+    raw: int = 0
+    drops: list = field(default_factory=list)
+    suites: list = field(default_factory=list)
+
+    def __post_init__(self):
+        self.suites.append(self.suite)
+
+    @property
+    def table(self):
+        limit, negative, share = self.suite
+        base = meter_suite()
+        first, second = base.expectations
+        checks = (replace(first, action=limit), replace(second, action=negative))
+        return replace(
+            self.meter.table, suite=replace(base, expectations=checks, max_quarantined_share=share)
+        )
+
+    def tell(self, step):
+        verb, what, more = step
+        if verb == "drop":
+            self.drop(what, ["" if value is None else value for value in more])
+        elif verb == "again":
+            self.drop(*self.drops[what % len(self.drops)])
+        elif verb == "suite":
+            self.suite = what
+            self.suites.append(what)
+        elif verb in {"mute", "unmute"}:
+            ends = {"expires": now_us() + 10**12} if verb == "mute" else {}
+            getattr(oncall, verb)(self.meter.home, self.table, [what], **GIVEN, **ends)
+        else:
+            with Ledger(self.meter.home) as ledger:
+                batches = sorted(ledger.batches("meter"))
+            scope = {} if more is None else {"scope": more}
+            act(self.meter, verb, batches[what % len(batches)], self.table, **scope)
+        run(self.meter, DAYS, self.table)
+
+    def drop(self, slot, values):
+        number = len(self.drops)
+        self.drops.append((slot, values))
+        self.meter.drop(slot, values, name=f"_{number}", arrived=number)
+        self.raw += len(values)
+
+
+def play(story):
+    suite, first, rest = story
+    with TemporaryDirectory() as folder:
+        one = Story(Meter(Path(folder)), suite)
+        for step in (*first, *rest):
+            try:
+                one.tell(step)
+            except (RefusedError, DeclarationError):
+                run(one.meter, DAYS, one.table)
+            check(one)
+        assert outstanding(one.table, DAYS, one.meter.home) == []
+        before = content(one)
+        assert not any(r.changed for r in run(one.meter, DAYS, one.table))
+        assert content(one) == before
+
+
+def content(story):
+    return published(story), table_status(story.meter.home, story.table)
+
+
+def published(story):
+    """{(batch, line): value}: what the table shows."""
+    lake = Lake(story.meter.home)
+    if lake.snapshot_id("meter") is None:
+        return {}
+    rows = lake.scan("meter", ["_batch", "_line", "value"]).to_pylist()
+    found = {(r["_batch"], r["_line"]): r["value"] for r in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def check(story):
+    table, home = story.table, story.meter.home
+    status = table_status(home, table)
+    assert balanced(status)
+    apart = status["repeated"] + status["redelivered"]["rows"] + status["superseded"]["rows"]
+    assert status["delivered"] + apart == story.raw
+    live = published(story)
+    assert len(live) == status["published"]
+    with Ledger(home) as ledger:
+        batches, trail = ledger.batches("meter"), actions(ledger)
+    fates = Counter()
+    for batch_id in batches:
+        case = open_case(home, table, batch_id)
+        rows = failing_rows(case)
+        lines = {r["line"]: r for r in rows}
+        assert all(r["reasons"] and r["key"] for r in rows)
+        fates.update(r["fate"] for r in rows if r["fate"] in {"quarantined", "rejected"})
+        for (batch, line), value in live.items():
+            if batch == batch_id and line in lines:
+                justified(story, trail, batch_id, lines[line], value)
+        for line, row in lines.items():
+            assert (row["fate"] == "published") == ((batch_id, line) in live)
+    assert fates["quarantined"] == status["quarantined"]
+    of_whole = sum(
+        len(values)
+        for batch_id, batch in batches.items()
+        if batch.state == "rejected"
+        for values in [rows_of(story, batch)]
+    )
+    assert fates["rejected"] <= status["rejected"] <= fates["rejected"] + of_whole
+
+
+def rows_of(story, batch):
+    return next(v for n, (_, v) in enumerate(story.drops) if batch.origin.endswith(f"_{n}.csv"))
+
+
+def justified(story, trail, batch_id, row, value):
+    """A failing row is published because a check only warns, or did when it was published (what is
+    blocked later keeps serving), is muted, or because somebody released it.
+    """
+    done = [a for a in trail if a.allowed and a.batch_id == batch_id and a.action == "release"]
+    muted = [a for a in trail if a.allowed and a.action == "mute"]
+    hard = all(
+        (value > 1000 and limit != "warn") or (value < 0 and negative != "warn")
+        for limit, negative, _ in story.suites
+    )
+    assert done or muted or not hard, (row, value)
+    by_hand = [why["check"] for why in row["reasons"] if why["check"].startswith("reject:")]
+    assert not by_hand
+
+
+# A story takes a second: to make a failing one shorter would take many minutes.
+STEADY = {
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "phases": (Phase.explicit, Phase.generate),
+}
+
+
+@settings(max_examples=6, derandomize=True, **STEADY)
+@given(STORY)
+def test_every_row_has_one_fate_whatever_people_do(story):
+    play(story)
+
+
+@pytest.mark.slow
+@settings(max_examples=80, **STEADY)
+@given(STORY)
+def test_every_row_has_one_fate_in_many_stories(story):
+    play(story)
