@@ -63,6 +63,7 @@ def show(
     """
     from headrace.datasets.store import Store
     from headrace.datasets.taint import opened_path, openings, taints
+    from headrace.lake.pinned import told
 
     store = Store.find()
     manifest = store.manifest(*store.resolve(ref))
@@ -73,8 +74,10 @@ def show(
     for one in taints(store, manifest):
         out.print(Text(f"TAINTED by {one}", "bold red"), soft_wrap=True)
     for line in openings(opened_path(store, manifest)):
-        told = f"opened nevertheless by {line['principal']} at {iso(line['at'])}: {line['reason']}"
-        out.print(Text(told, "red"), soft_wrap=True)
+        opened = (
+            f"opened nevertheless by {line['principal']} at {iso(line['at'])}: {line['reason']}"
+        )
+        out.print(Text(opened, "red"), soft_wrap=True)
     out.print(f"content hash {manifest.content_hash}", highlight=False)
     out.print(f"manifest     {manifest.id}", highlight=False)
     grid(
@@ -104,6 +107,9 @@ def show(
             for name, given in manifest.inputs.items()
         ],
     )
+    for given in manifest.inputs.values():
+        for override in given.overrides:
+            out.print(Text(f"override: {told(override)}", "yellow"), soft_wrap=True)
     out.print(
         f"features ({len(manifest.features)}): {', '.join(manifest.features)}", highlight=False
     )

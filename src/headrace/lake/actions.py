@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from headrace.clock import iso, now_us
+from headrace.clock import iso, now_us, parse_iso
 from headrace.errors import DeclarationError
 from headrace.files import canonical_json
 from headrace.gates.policy import ACTIONS
@@ -79,7 +79,8 @@ def record(ledger: Ledger, action: Action) -> Action:
     """Append it, at this moment unless it says when; returns it with its `id` and `at`.
 
     Raises:
-        DeclarationError: it has no principal or no reason, or there is no such action.
+        DeclarationError: it has no principal or no reason, there is no such action, or its end is
+            no moment.
     """
     if action.action not in ACTIONS:
         raise DeclarationError(f"no action {action.action!r}", fix=f"one of {', '.join(ACTIONS)}")
@@ -89,6 +90,11 @@ def record(ledger: Ledger, action: Action) -> Action:
                 f"{action.action} of {action.table} has no {what}",
                 fix="say who does it and why: both are kept for good",
             )
+    if action.expires_at is not None and not 0 < action.expires_at < parse_iso("9999-12-31"):
+        raise DeclarationError(
+            f"{action.expires_at} is no moment in microseconds since 1970",
+            fix="name a day before the year 9999, or none",
+        )
     values = {
         **asdict(action),
         "at": action.at or now_us(),

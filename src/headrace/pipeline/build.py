@@ -12,6 +12,8 @@ from headrace.features.labels import attach_label
 from headrace.features.spec import FeatureView, Lookup, RowTransform
 from headrace.home import Home
 from headrace.lake.inspect import slot_rows
+from headrace.lake.ledger import Ledger
+from headrace.lake.pinned import overrides_in
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.report import test_report
 from headrace.pipeline.revision import code_revision
@@ -208,9 +210,15 @@ def _inputs(shop: Workshop) -> dict[str, "InputTable"]:
             purposes=tuple(contract.purposes),
             owner=contract.owner,
             verdicts=verdicts,
+            overrides=_overrides(shop, table.name),
             batches=tuple(sorted(shop.batches[table.name])),
         )
     return found
+
+
+def _overrides(shop: Workshop, table: str) -> tuple[str, ...]:
+    with Ledger(shop.home) as ledger:
+        return overrides_in(ledger, table, shop.batches[table])
 
 
 def _tag(ref: str) -> str:
