@@ -7,7 +7,7 @@ import yaml
 from gate_batches import contract, expect, suite
 
 from headrace.errors import DeclarationError
-from headrace.gates import load_suite, parse_suite
+from headrace.gates import parse_suite, read_suite
 from headrace.gates.regex import to_re2
 
 BETWEEN = {"column": "miles", "min_value": 0}
@@ -102,16 +102,16 @@ def test_what_does_not_fit_the_contract_is_refused_on_load(tmp_path, kind, kwarg
     path = tmp_path / "trips.yaml"
     path.write_text(yaml.safe_dump(document(expect(kind, meta={"id": "wrong"}, **kwargs))))
     with pytest.raises(DeclarationError, match=re.escape(message)):
-        load_suite(path, contract())
+        read_suite(path, contract())
 
 
 def test_an_unreadable_suite_is_refused(tmp_path) -> None:
     path = tmp_path / "trips.yaml"
     with pytest.raises(DeclarationError, match="cannot read it"):
-        load_suite(path)
+        read_suite(path)
     path.write_text("name: [")
     with pytest.raises(DeclarationError, match="not valid YAML"):
-        load_suite(path)
+        read_suite(path)
 
 
 def test_the_hash_follows_the_meaning() -> None:

@@ -10,6 +10,7 @@ from headrace.cli import (
     datasets,
     features,
     gates,
+    lint,
     models,
     new,
     oncall,
@@ -19,6 +20,7 @@ from headrace.cli import (
     reports,
     runs,
     serve,
+    shadow,
     sources,
     status,
     stream,
@@ -73,6 +75,8 @@ gates.app.command("recall")(recalls.recall)
 gates.app.command("restore")(recalls.restore)
 oncall.register(gates.app)
 gates.app.command("report")(reports.report)
+gates.app.command("shadow")(shadow.shadow)
+gates.app.command("lint")(lint.lint)
 app.add_typer(gates.app, name="gate")
 app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")

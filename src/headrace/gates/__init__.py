@@ -3,10 +3,12 @@
 from headrace.gates.judge import judge
 from headrace.gates.judgement import Foreseen, Judgement, Result, Verdict
 from headrace.gates.parquet import judge_file
-from headrace.gates.suite import Expectation, Suite, load_suite, parse_suite
+from headrace.gates.reading import load_suite, parse_suite, read_suite
+from headrace.gates.suite import Expectation, Fault, Suite
 
 __all__ = [
     "Expectation",
+    "Fault",
     "Foreseen",
     "Judgement",
     "Result",
@@ -16,4 +18,5 @@ __all__ = [
     "judge_file",
     "load_suite",
     "parse_suite",
+    "read_suite",
 ]

@@ -49,6 +49,8 @@ def whole_batch_checks(suite: Suite) -> tuple[str, ...]:
 
 def _about_a_row(expectation: Expectation) -> bool:
     """Whether one row alone can pass or fail it; a share of rows, or uniqueness, needs the rest."""
+    if expectation.fault is not None:
+        return True  # it must be seen
     alone = VOCABULARY[expectation.type].alone and expectation.slices is None
     return alone and expectation.kwargs.get("mostly", 1) == 1
 

@@ -166,7 +166,8 @@ def result_of(finding: Finding, contract: Contract, table: pa.Table) -> Result:
         shadow=rule.shadow,
     )
     if outcome is None:
-        return replace(base, status="error", reason=f"the check crashed: {finding.error}")
+        how = "the check cannot be run" if rule.error else "the check crashed"
+        return replace(base, status="error", reason=f"{how}: {finding.error}")
     return replace(
         base,
         status="pass" if outcome.success else "fail",
@@ -199,6 +200,7 @@ def conclude(
     rows: Counts,
 ) -> Judgement:
     """The judgement, without its rows."""
+    results = [*_suite_result(suite), *results]
     foreseen = None
     if suite.shadow_hash:
         share = _share_result(suite, rows.foreseen, rows.total)
@@ -223,6 +225,14 @@ def conclude(
 
 def _gravest(verdicts: Sequence[Verdict]) -> Verdict:
     return max(verdicts, key=lambda verdict: verdict.gravity, default=Verdict.PASS)
+
+
+def _suite_result(suite: Suite) -> list[Result]:
+    """A suite that could not be read has nothing to say of a batch, and lets none pass."""
+    if suite.fault is None:
+        return []
+    reason = f"the suite cannot be read: {suite.fault}"
+    return [Result(id="suite", kind="expectation", type="suite", status="error", reason=reason)]
 
 
 def _share_result(suite: Suite, quarantined: int, total: int) -> list[Result]:

@@ -8,13 +8,12 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.contracts import Contract, Invariant
-from headrace.errors import DeclarationError
 from headrace.gates.check import Check, Outcome, count_where
 from headrace.gates.columns import Columns
 from headrace.gates.plan import Plan, Rule
 from headrace.gates.slices import Part, sliced
-from headrace.gates.suite import Expectation, Suite
-from headrace.gates.vocabulary import VOCABULARY, compile_check, scope_of
+from headrace.gates.suite import Expectation, Fault, Suite
+from headrace.gates.vocabulary import VOCABULARY, scope_of
 
 _PLANS: dict[tuple[str, str, pa.Schema], Plan] = {}
 _MOST_PLANS = 256
@@ -56,13 +55,12 @@ def _by_level(
 
 def _expectation(expectation: Expectation, columns: Columns) -> Rule:
     """A rule without a check, but with an error, if the expectation does not fit the columns."""
-    kind, check, error = VOCABULARY[expectation.type], None, ""
+    check, error = None, str(expectation.fault or "")
     try:
-        check = compile_check(expectation.type, expectation.kwargs, columns)
-        if expectation.slices is not None:
-            expectation.slices.check(columns)
-    except DeclarationError as wrong:
-        check, error = None, wrong.what
+        check = expectation.compiled(columns)
+    except Exception as wrong:  # noqa: BLE001 - whatever it is, it is this check's alone
+        error = error or Fault.of(wrong, "").what
+    asked = not error and not VOCABULARY[expectation.type].compiled
     return Rule(
         id=expectation.id,
         kind="expectation",
@@ -74,7 +72,7 @@ def _expectation(expectation: Expectation, columns: Columns) -> Rule:
         check=check,
         error=error,
         shadow=expectation.shadow,
-        kwargs=None if kind.compiled else expectation.kwargs,
+        kwargs=expectation.kwargs if asked else None,
     )
 
 

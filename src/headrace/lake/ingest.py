@@ -37,6 +37,7 @@ from headrace.lake.slots import (
     SlotResult,
     State,
     is_settled,
+    is_shown,
     pick,
     shown,
 )
@@ -85,8 +86,12 @@ class _Run:
         self.standings = standings(self.ledger, self.name, self.rule, now_us())
         # Where the verdict is still to be derived, the gate's own stands meanwhile.
         self.judged = {key: one.row or one.gate for key, one in self.standings.items()}
-        rows = self.ledger.judgements(self.name).values()
-        self.lapsed = lapsed(rows, self.judged, self.live)
+        rows = self.ledger.judgements(self.name)
+        if self.table.suite.broken:
+            # A suite that cannot be read says nothing against what was published before it broke.
+            before = current_verdicts(rows, self.live)
+            self.judged |= {key: row for key, row in before.items() if is_shown(row, self.live)}
+        self.lapsed = lapsed(rows.values(), self.judged, self.live)
 
     def pick(self, slot: str) -> Pick:
         visible = self.visible.get(slot, ())

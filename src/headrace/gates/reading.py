@@ -1,0 +1,240 @@
+"""Reading suites: strictly, or so that a fault in one check is that check's alone.
+
+At run time nothing may stop for a suite that cannot be read but its own table. So `load_suite`
+always gives a suite: what is wrong in it is a fault, and every batch judged by it is an ERROR with
+the cause. `read_suite` and `headrace gate lint` refuse instead, for tests and CI.
+"""
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from headrace.contracts import Contract
+from headrace.contracts.document import read_document
+from headrace.errors import DeclarationError
+from headrace.gates.columns import Columns
+from headrace.gates.slices import Slices, parse_slices
+from headrace.gates.suite import ACTIONS, SEVERITIES, Expectation, Fault, Suite
+from headrace.gates.vocabulary import ELSEWHERE, VOCABULARY
+
+Document = Any  # a parsed YAML or JSON value, not yet proven to be of the right form
+_DEFAULT_ACTION = {"critical": "block", "warning": "warn", "info": "warn"}
+_SUITE_KEYS = {"name", "meta", "expectations", "notes"}
+_SUITE_META = {"table", "version", "max_quarantined_share", "shadow", "owner", "notes"}
+_EXPECTATION_KEYS = {"type", "kwargs", "severity", "meta"}
+_SLICES = {"by", "min_rows", "max_levels"}
+_EXPECTATION_META = {"id", "action", "reason", "shadow", "owner", "notes", *_SLICES}
+
+
+def load_suite(path: Path | str, contract: Contract | None = None) -> Suite:
+    """Read a suite, whatever is in it: see `Suite.faults` for what is wrong.
+
+    Args:
+        path: a YAML file in the form that `suite` shows.
+        contract: the contract of the suite's table; with it, each check is also held against the
+            contract's fields.
+    """
+    path = Path(path)
+    try:
+        suite = _parsed(read_document(path).value, str(path))
+    except Exception as wrong:  # noqa: BLE001 - whatever is in the file, other tables go on
+        named = path.stem if contract is None else contract.table
+        return Suite(path.stem, named, 0, (), fault=Fault.of(wrong, str(path)), path=str(path))
+    suite = replace(suite, path=str(path))
+    return suite if contract is None else fitted(suite, contract)
+
+
+def read_suite(path: Path | str, contract: Contract | None = None) -> Suite:
+    """Read a suite; with a contract, also prove that each check fits its fields.
+
+    Raises:
+        DeclarationError: unreadable file, unknown key, type or kwarg, repeated id, an action
+            that the expectation cannot have, or a column that the contract does not declare.
+    """
+    return load_suite(path, contract).sound()
+
+
+def parse_suite(document: Document, *, where: str = "suite") -> Suite:
+    """A suite from its parsed YAML or JSON document.
+
+    Raises:
+        DeclarationError: as `read_suite`.
+    """
+    return _parsed(document, where).sound()
+
+
+def fitted(suite: Suite, contract: Contract) -> Suite:
+    """The suite with a fault for each check that does not fit the contract."""
+    if suite.fault is not None:
+        return suite
+    if suite.table != contract.table:
+        what = f"the suite is for table {suite.table!r}, not {contract.table!r}"
+        return replace(suite, fault=Fault(what, suite.path, "correct its meta: {table: ...}"))
+    columns = Columns(contract.arrow_schema())
+    held = tuple(_held(suite, one, columns) for one in suite.expectations)
+    return replace(suite, expectations=held)
+
+
+def _held(suite: Suite, expectation: Expectation, columns: Columns) -> Expectation:
+    if expectation.fault is not None:
+        return expectation
+    try:
+        expectation.compiled(columns)
+    except Exception as wrong:  # noqa: BLE001 - one check's fault is no other's
+        return replace(expectation, fault=Fault.of(wrong, suite.place(expectation)))
+    return expectation
+
+
+def _parsed(document: Document, where: str) -> Suite:
+    _known_keys(document, _SUITE_KEYS, where)
+    meta = document.get("meta") or {}
+    _known_keys(meta, _SUITE_META, f"{where}, meta")
+    for key, place in (("name", document), ("table", meta)):
+        if not isinstance(place.get(key), str):
+            raise DeclarationError(
+                f"the suite has no {key!r}", where=where, fix=f"add {key}: a string"
+            )
+    shadow = _flag(meta.get("shadow", False), f"{where}, meta")
+    entries = document.get("expectations") or []
+    if not isinstance(entries, list):
+        raise DeclarationError("expectations is no list", where=where, fix="write a list")
+    expectations = [
+        _read(entry, f"{where}, expectations[{number}]", number, shadow=shadow)
+        for number, entry in enumerate(entries)
+    ]
+    return Suite(
+        name=document["name"],
+        table=meta["table"],
+        version=_version(meta.get("version", 1), where),
+        expectations=_with_unique_ids(expectations, where),
+        max_quarantined_share=_share(meta.get("max_quarantined_share", 0.01), where),
+        path=where,
+    )
+
+
+def _read(entry: Document, where: str, number: int, *, shadow: bool) -> Expectation:
+    try:
+        return _expectation(entry, where, shadow=shadow)
+    except Exception as wrong:  # noqa: BLE001 - one check's fault is no other's
+        return _faulty(entry, Fault.of(wrong, where), number, shadow=shadow)
+
+
+def _faulty(entry: Document, fault: Fault, number: int, *, shadow: bool) -> Expectation:
+    """What can be said of a check that cannot be read: in shadow, it stops nothing."""
+    known: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {}
+    given = known.get("meta")
+    meta: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    kind = str(known.get("type") or "unknown")
+    return Expectation(
+        id=str(meta.get("id") or f"{kind.removeprefix('expect_')}[{number}]"),
+        type=kind,
+        kwargs={},
+        shadow=shadow or meta.get("shadow") is True,
+        fault=fault,
+    )
+
+
+def _expectation(entry: Document, where: str, *, shadow: bool) -> Expectation:
+    _known_keys(entry, _EXPECTATION_KEYS, where)
+    meta = entry.get("meta") or {}
+    _known_keys(meta, _EXPECTATION_META, f"{where}, meta")
+    kind, kwargs = entry.get("type"), entry.get("kwargs") or {}
+    if kind not in VOCABULARY:
+        raise _unknown_type(kind, where)
+    VOCABULARY[kind].check_kwargs(kwargs, where)
+    severity = _one_of(entry.get("severity", "critical"), SEVERITIES, "severity", where)
+    action = _one_of(meta.get("action", _DEFAULT_ACTION[severity]), ACTIONS, "action", where)
+    if action == "quarantine" and not VOCABULARY[kind].row_level:
+        raise DeclarationError(
+            f"{kind} is about the whole batch: it has no rows to quarantine",
+            where=where,
+            fix="use action: block or warn",
+        )
+    slices = parse_slices(meta, where)
+    if slices is not None and not VOCABULARY[kind].sliced:
+        raise DeclarationError(
+            f"{kind} has no answer by level", where=where, fix="drop by, or use row_condition"
+        )
+    return Expectation(
+        id=str(meta.get("id") or default_id(kind, kwargs, slices)),
+        type=kind,
+        kwargs=dict(kwargs),
+        severity=severity,
+        action=action,
+        reason=str(meta.get("reason", "")),
+        shadow=_flag(meta.get("shadow", False), f"{where}, meta") or shadow,
+        slices=slices,
+    )
+
+
+def _unknown_type(kind: object, where: str) -> DeclarationError:
+    if kind in ELSEWHERE:
+        return DeclarationError(f"{kind} cannot be a gate's", where=where, fix=ELSEWHERE[str(kind)])
+    near = difflib.get_close_matches(str(kind), VOCABULARY, n=1)
+    fix = f"did you mean {near[0]}?" if near else "docs/suites.md lists all types"
+    return DeclarationError(f"unknown expectation type {kind!r}", where=where, fix=fix)
+
+
+def default_id(kind: str, kwargs: Mapping[str, Any], slices: Slices | None = None) -> str:
+    """`column_values_to_be_between:distance`: what a check is called if its meta gives no id."""
+    columns = VOCABULARY[kind].columns(kwargs)
+    named = kind.removeprefix("expect_") + (":" + "+".join(columns) if columns else "")
+    return named if slices is None else f"{named}/{slices.by}"
+
+
+def _known_keys(found: Document, known: set[str], where: str) -> None:
+    if not isinstance(found, Mapping):
+        raise DeclarationError(
+            f"expected a mapping, got {found!r}", where=where, fix="see the form"
+        )
+    unknown = sorted(str(key) for key in found if key not in known)
+    if unknown:
+        raise DeclarationError(
+            f"unknown key {', '.join(unknown)}", where=where, fix=f"use only {sorted(known)}"
+        )
+
+
+def _one_of(value: object, options: tuple[str, ...], what: str, where: str) -> str:
+    if value not in options:
+        raise DeclarationError(
+            f"unknown {what} {value!r}", where=where, fix=f"use one of {options}"
+        )
+    return str(value)
+
+
+def _flag(value: object, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise DeclarationError(f"shadow is {value!r}", where=where, fix="write true or false")
+    return value
+
+
+def _share(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise DeclarationError(
+            f"max_quarantined_share is {value!r}", where=where, fix="write a number from 0 to 1"
+        )
+    return float(value)
+
+
+def _version(value: object, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise DeclarationError(f"version is {value!r}", where=where, fix="write a whole number")
+    return value
+
+
+def _with_unique_ids(expectations: list[Expectation], where: str) -> tuple[Expectation, ...]:
+    """The first of a name keeps it; the others have a fault, and a name of their own."""
+    seen: Counter[str] = Counter()
+    made = []
+    for one in expectations:
+        seen[one.id] += 1
+        if seen[one.id] > 1:
+            what = f"more than one expectation is called {one.id!r}"
+            fault = one.fault or Fault(what, where, "give each its own meta: {id: ...}")
+            made.append(replace(one, id=f"{one.id} ({seen[one.id]})", fault=fault))
+        else:
+            made.append(one)
+    return tuple(made)
