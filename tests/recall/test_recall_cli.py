@@ -64,6 +64,7 @@ def test_a_recall_and_its_end(run, world):
     again = json.loads(run(*bad, found["batch"][:12], "--reason", "again", "--json").stdout)
     assert (again["decided_now"], again["action"]["reason"]) == (False, "a loose sensor")
 
+    assert "recalled: a loose sensor" in run("gate", "show", "arrivals", day).output
     listed = run("dataset", "ls")
     assert "line_lateness@1.0.0 TAINTED" in listed.output
     assert "a loose sensor" in listed.output

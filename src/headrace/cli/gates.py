@@ -126,6 +126,8 @@ def _show_batch(row: dict[str, object]) -> None:
             "Nothing of this batch is published, and nothing downstream reads it. "
             "A corrected delivery of the same slot supersedes it on the next run."
         )
+    if row["note"]:
+        out.print(Text(str(row["note"])), soft_wrap=True)
     if told is None:
         return
     judged = Judgement.from_json(json.dumps(told))

@@ -31,6 +31,7 @@ def _row(table: Table, batch: Batch, judged: JudgementRow | None) -> dict[str, A
         "owner": batch.owner,
         "arrived_at": batch.arrived_at,
         "state": batch.state,
+        "note": batch.note,
         "verdict": judged.verdict if judged else "UNJUDGED",
         "rules": judged.rule_hash if judged else "",
         "delivered": judged.delivered if judged else 0,
