@@ -6,6 +6,7 @@ import typer
 
 from headrace.cli import (
     alerts,
+    batches,
     contracts,
     datasets,
     features,
@@ -77,6 +78,8 @@ oncall.register(gates.app)
 gates.app.command("report")(reports.report)
 gates.app.command("shadow")(shadow.shadow)
 gates.app.command("lint")(lint.lint)
+gates.app.command("compare")(batches.compare)
+gates.app.command("export")(batches.export)
 app.add_typer(gates.app, name="gate")
 app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")

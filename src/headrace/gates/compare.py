@@ -143,8 +143,8 @@ def compare(
         column = _column(name, _values(this, name), _values(other, name), shift, scale)
         if usual is not None:
             column = _judged(column, usual.get(name, Usual()), scale)
-        told.append(_as_a_key(column) if name in keys else column)
-    told.sort(key=lambda c: -round(c.excess, 3))
+        told.append(replace(column, usual=1.0, outside=None) if _is_a_key(column, keys) else column)
+    told.sort(key=lambda c: (_is_a_key(c, keys), -round(c.excess, 3)))
     return Comparison(this.num_rows, other.num_rows, tuple(told))
 
 
@@ -153,16 +153,16 @@ def _judged(column: Compared, usual: Usual, scale: int) -> Compared:
     column = replace(column, usual=usual.distance)
     if usual.low is None or usual.high is None or column.this is None or column.this.low is None:
         return column
-    low, high = (value / 10**scale for value in (usual.low, usual.high))
+    low, high = (v / 10**scale if scale else v for v in (usual.low, usual.high))
     room = _FAR * (high - low)
     inside = low - room <= column.this.low and column.this.high <= high + room
     return column if inside or not room else replace(column, outside=(low, high))
 
 
-def _as_a_key(column: Compared) -> Compared:
+def _is_a_key(column: Compared, keys: Sequence[str]) -> bool:
+    """Whether it tells the batches apart, and nothing else: one value in each."""
     sides = (column.this, column.other)
-    constant = all(side is not None and side.distinct == 1 for side in sides)
-    return replace(column, usual=1.0, outside=None) if constant else column
+    return column.name in keys and all(s is not None and s.distinct == 1 for s in sides)
 
 
 def usual_moves(batches: Sequence[tuple[pa.Table, int]]) -> dict[str, Usual]:

@@ -5,7 +5,8 @@ go; what `keep` wrote stays, and holds no row.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from headrace.errors import StateError
 from headrace.files import write_json
 from headrace.gates.compare import Comparison, Usual, compare, usual_moves
 from headrace.home import Home
+from headrace.lake.account import current_verdicts
 from headrace.lake.landing import landed_delivery
-from headrace.lake.ledger import Batch, JudgementRow
+from headrace.lake.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.table import Table
+from headrace.lake.tables import Lake
 from headrace.sources.parse import read_rows
 
 FORMAT = 1
@@ -28,20 +31,47 @@ USUAL = 8  # good batches that say what is usual
 MOST_ROWS = 2_000_000  # in those together; beyond, the usual is left open
 
 
-def good_before(
-    batches: Iterable[Batch], verdicts: dict[str, JudgementRow], batch: Batch
-) -> list[Batch]:
-    """The published batches before `batch`, by slot and arrival; the last one is the last good."""
-    place = (batch.slot, *batch.order)
-    found = [
-        one
-        for one in batches
-        if one.state == "published"
-        and (one.slot, *one.order) < place
-        and one.batch_id in verdicts
-        and verdicts[one.batch_id].staged_path
-    ]
-    return sorted(found, key=lambda one: (one.slot, *one.order))
+Judged = tuple[Batch, JudgementRow]
+
+
+@dataclass(frozen=True)
+class JudgedBatches:
+    """A table's batches, and of those that were judged the verdict that counts."""
+
+    batches: Mapping[str, Batch]
+    verdicts: Mapping[str, JudgementRow]
+
+    def of(self, batch_id: str) -> Judged:
+        """Raises StateError if it was not judged yet."""
+        if batch_id not in self.verdicts:
+            raise StateError(
+                f"batch {batch_id} was not judged yet", fix="headrace run --stage ingest"
+            )
+        return self.batches[batch_id], self.verdicts[batch_id]
+
+    def until(self, batch: Batch) -> list[Judged]:
+        """Judged ones up to `batch`, by slot and order of arrival."""
+        place = (batch.slot, *batch.order)
+        judged = (self.of(key) for key in self.batches if key in self.verdicts)
+        found = [one for one in judged if (one[0].slot, *one[0].order) <= place]
+        return sorted(found, key=lambda one: (one[0].slot, *one[0].order))
+
+    def good_before(self, batch: Batch) -> list[Judged]:
+        """Those before it that the table shows; the last one is the last good."""
+        return [
+            (one, row)
+            for one, row in self.until(batch)
+            if one.batch_id != batch.batch_id and one.state == "published" and row.staged_path
+        ]
+
+
+def judged_batches(home: Home, table: str, ledger: Ledger | None = None) -> JudgedBatches:
+    """Of one table, from its ledger, which is opened if none is given."""
+    if ledger is None:
+        with Ledger(home) as opened:
+            return judged_batches(home, table, opened)
+    verdicts = current_verdicts(ledger.judgements(table), Lake(home).live(table))
+    return JudgedBatches(ledger.batches(table), verdicts)
 
 
 class Rows:
@@ -57,7 +87,7 @@ class Rows:
         return pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
 
 
-def batch_rows_of(home: Home, contract: Contract, batch: Batch, judged: JudgementRow | None) -> Any:  # noqa: ANN401 - a table, or `Rows`, which reads as one
+def batch_rows_of(home: Home, contract: Contract, batch: Batch, judged: JudgementRow) -> Any:  # noqa: ANN401 - a table, or `Rows`, which reads as one
     """Every row of a batch, those in quarantine too.
 
     Raises:
@@ -79,9 +109,9 @@ def batch_rows_of(home: Home, contract: Contract, batch: Batch, judged: Judgemen
     return conformed.table
 
 
-def _paths(judged: JudgementRow | None) -> list[str]:
+def _paths(judged: JudgementRow) -> list[str]:
     """The files that together hold every row; none of a blocked batch, whose file is a part."""
-    if judged is None or not judged.staged_path:
+    if not judged.staged_path:
         return []
     return [path for path in (judged.staged_path, judged.quarantine_path) if path]
 
@@ -89,9 +119,9 @@ def _paths(judged: JudgementRow | None) -> list[str]:
 def compare_batches(
     home: Home,
     table: Table,
-    this: tuple[Batch, JudgementRow | None],
-    other: tuple[Batch, JudgementRow | None],
-    before: Sequence[tuple[Batch, JudgementRow]] = (),
+    this: Judged,
+    other: Judged,
+    before: Sequence[Judged] = (),
 ) -> Comparison:
     """`this` batch against the `other`; `before` are good ones that say how far columns move.
 
@@ -110,9 +140,7 @@ def compare_batches(
     )
 
 
-def _usual(
-    home: Home, contract: Contract, before: Sequence[tuple[Batch, JudgementRow]]
-) -> dict[str, Usual] | None:
+def _usual(home: Home, contract: Contract, before: Sequence[Judged]) -> dict[str, Usual] | None:
     if len(before) < 2 or sum(judged.delivered for _, judged in before) > MOST_ROWS:
         return None
     try:

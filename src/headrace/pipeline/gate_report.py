@@ -31,15 +31,21 @@ from headrace.gates.report.model import (
 )
 from headrace.gates.report.steps import Case, Link, no_link, steps
 from headrace.home import Home
-from headrace.lake.account import current_verdicts
 from headrace.lake.actions import actions
-from headrace.lake.compare import compare_batches, good_before, keep, kept, kept_path
+from headrace.lake.compare import (
+    Judged,
+    JudgedBatches,
+    compare_batches,
+    judged_batches,
+    keep,
+    kept,
+    kept_path,
+)
 from headrace.lake.inspect import find_batches
 from headrace.lake.judging import table_rule
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.slots import SETTLED_STATES
 from headrace.lake.table import Table
-from headrace.lake.tables import Lake
 from headrace.pipeline.blast import blast_radius
 from headrace.pipeline.declare import Pipeline
 
@@ -89,34 +95,23 @@ class _Facts:
     memory: MutableMapping[tuple[str, ...], Comparison] | None = None
 
     @cached_property
-    def batches(self) -> dict[str, Batch]:
-        return self.ledger.batches(self.table.name)
-
-    @cached_property
-    def verdicts(self) -> dict[str, JudgementRow]:
-        live = Lake(self.home).live(self.table.name)
-        return current_verdicts(self.ledger.judgements(self.table.name), live)
+    def known(self) -> JudgedBatches:
+        return judged_batches(self.home, self.table.name, self.ledger)
 
     @cached_property
     def batch(self) -> Batch:
-        if self.batch_id not in self.batches:
+        if self.batch_id not in self.known.batches:
             raise StateError(
                 f"table {self.table.name} has no batch {self.batch_id}",
                 where=str(self.ledger.path),
                 fix=f"list what there is: headrace gate ls --table {self.table.name} --all",
             )
-        return self.batches[self.batch_id]
+        return self.known.batches[self.batch_id]
 
     @cached_property
     def judged(self) -> JudgementRow:
         """The verdict that decides what is shown of the batch; of a blocked one the newest."""
-        if self.batch.batch_id not in self.verdicts:
-            raise StateError(
-                f"batch {self.batch_id} of {self.table.name} was not judged yet",
-                where=str(self.ledger.path),
-                fix="headrace run --stage ingest",
-            )
-        return self.verdicts[self.batch_id]
+        return self.known.of(self.batch.batch_id)[1]
 
     @cached_property
     def judgement(self) -> Judgement:
@@ -126,11 +121,8 @@ class _Facts:
         return Judgement.from_json(self.ledger.report(self.table.name, row.batch_id, row.rule_hash))
 
     @cached_property
-    def good(self) -> list[Batch]:
-        return good_before(self.batches.values(), self.verdicts, self.batch)
-
-    def with_verdict(self, batch: Batch) -> tuple[Batch, JudgementRow]:
-        return batch, self.verdicts[batch.batch_id]
+    def good(self) -> list[Judged]:
+        return self.known.good_before(self.batch)
 
 
 def _report(facts: _Facts, link: Link, *, keeping: bool) -> Report:
@@ -152,8 +144,8 @@ def _report(facts: _Facts, link: Link, *, keeping: bool) -> Report:
         published_at=batch.published_at,
         note=batch.note,
         successor=_successor(batch),
-        last_good=_last_good(facts, last) if last else None,
-        corrects=last is not None and last.slot == batch.slot,
+        last_good=_last_good(*last) if last else None,
+        corrects=last is not None and last[0].slot == batch.slot,
         rows=failing_rows(
             judgement,
             shlex.join(["headrace", "gate", "rows", name, batch.batch_id[:12]]),
@@ -213,8 +205,7 @@ def _reach(facts: _Facts) -> Reach:
     )
 
 
-def _last_good(facts: _Facts, batch: Batch) -> LastGood:
-    row = facts.verdicts[batch.batch_id]
+def _last_good(batch: Batch, row: JudgementRow) -> LastGood:
     published = row.published_at or batch.published_at or 0
     return LastGood(batch.batch_id, batch.slot, row.passing, published, row.verdict)
 
@@ -223,15 +214,14 @@ def _compared(facts: _Facts, *, keeping: bool) -> tuple[Comparison | None, str]:
     """The comparison with the last good batch, or why there is none."""
     if not facts.good:
         return None, "There is no good batch before this one."
-    other = facts.good[-1]
+    other = facts.good[-1][0]
     path = kept_path(facts.home, facts.table.name, facts.batch_id, facts.judged.rule_hash)
     key = (facts.table.name, facts.batch_id, facts.judged.rule_hash, other.batch_id)
     found = (facts.memory or {}).get(key) or kept(path, other.batch_id)
     if found is None:
-        before = [facts.with_verdict(one) for one in facts.good]
-        pair = facts.with_verdict(facts.batch), facts.with_verdict(other)
+        pair = (facts.batch, facts.judged), facts.good[-1]
         try:
-            found = compare_batches(facts.home, facts.table, *pair, before)
+            found = compare_batches(facts.home, facts.table, *pair, facts.good)
         except HeadraceError as error:
             return None, f"The columns cannot be compared: {words.parted(error.what)[0]}."
     if keeping:
@@ -246,13 +236,10 @@ def _compared(facts: _Facts, *, keeping: bool) -> tuple[Comparison | None, str]:
 
 def _history(facts: _Facts, checks: Sequence[str]) -> History:
     """Up to `PAST` batches that end with this one, in order of slot and arrival."""
-    place = (facts.batch.slot, *facts.batch.order)
-    before = [b for b in facts.batches.values() if (b.slot, *b.order) <= place]
-    before = [b for b in before if b.batch_id in facts.verdicts]
-    before.sort(key=lambda b: (b.slot, *b.order))
-    past = [facts.judgement_of(facts.verdicts[b.batch_id]) for b in before[-PAST:]]
+    judged = facts.known.until(facts.batch)[-PAST:]
+    past = [facts.judgement_of(row) for _, row in judged]
     return History(
-        slots=tuple(b.slot for b in before[-PAST:]),
+        slots=tuple(batch.slot for batch, _ in judged),
         whole=tuple(judgement.verdict.value for judgement in past),
         rules=tuple(RuleHistory(check, tuple(_verdicts(past, check))) for check in checks),
     )
