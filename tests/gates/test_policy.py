@@ -52,6 +52,20 @@ def test_without_a_file_the_local_user_acts_alone(tmp_path):
     assert policy.refusal(f"{local_user()}-2", "ack", "any")
 
 
+def test_the_local_user_is_whoever_runs_it(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text("version: 1\nprincipals: {local-user: {actions: [ack]}}")
+    policy = load_policy(path)
+    assert policy.refusal(local_user(), "ack", "any") == ""
+    assert policy.refusal(local_user(), "release", "any")
+    assert policy.refusal("local-user", "ack", "any")
+    path.write_text(
+        f"version: 1\nprincipals: {{local-user: {{actions: all}}, {local_user()}: {{actions: []}}}}"
+    )
+    with pytest.raises(DeclarationError, match="is the local-user, too"):
+        load_policy(path)
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [

@@ -2,6 +2,8 @@
 
     version: 1
     principals:
+      local-user:                            # whoever runs Headrace on this machine
+        actions: all
       ana:
         actions: [release, quarantine, reject, rerun, mute, unmute, ack]
         tables: all                          # or a list of tables
@@ -38,6 +40,7 @@ ACTIONS = (
     "ack",
 )
 ALL = "all"
+LOCAL = "local-user"
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,14 @@ def load_policy(path: Path | None = None) -> Policy:
     top["version"].one_of(VERSIONS)
     people = top["principals"]
     names = list(people.value) if isinstance(people.value, dict) else []
-    return Policy({name: _grant(node) for name, node in people.mapping(names).items()}, file)
+    grants = {name: _grant(node) for name, node in people.mapping(names).items()}
+    if LOCAL in grants:
+        # A word for a name that differs from machine to machine; nobody is called so.
+        me, mine = local_user(), grants.pop(LOCAL)
+        if me in grants:
+            raise people.error(f"{me} is listed, and is the {LOCAL}, too", fix="keep one of them")
+        grants[me] = mine
+    return Policy(grants, file)
 
 
 def _grant(node: Node) -> Grant:

@@ -156,6 +156,7 @@ def _project_files(name: str) -> Files:
     return {
         "pyproject.toml": fill("pyproject.toml", **given),
         "workspace.yaml": f"{_WORKSPACE}{fill('location.yaml', name=name)}",
+        "policy.yaml": fill("policy.yaml"),
         "README.md": fill("README.md", **given),
         "Makefile": fill("Makefile", **given),
         ".gitignore": fill("gitignore", **given),
