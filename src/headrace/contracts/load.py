@@ -17,6 +17,7 @@ from headrace.contracts.model import (
     Kind,
     LocalTime,
     NextClock,
+    Relation,
     TimeRule,
     WallClock,
     ZoneRule,
@@ -50,7 +51,7 @@ _MORE_TABLE = (
 _TABLE_CUSTOM = ("tableKind", "eventTime", "knownAt")
 _MORE_TABLE_CUSTOM = (
     "nullTokens", "sourceForm", "sequence", "coverage", "maxEvents", "invariants", "deleted",
-    "retiredFieldIds",
+    "retiredFieldIds", "relations",
 )  # fmt: skip
 
 
@@ -94,6 +95,7 @@ def _contract(document: Node) -> Contract:
         event_time=event_time,
         known_at=known_at,
         invariants=_invariants(rules, fields),
+        relations=_relations(rules, fields),
         coverage=_coverage(rules),
         max_events=rules["maxEvents"].integer(least=1) if "maxEvents" in rules else None,
         null_tokens=rules["nullTokens"].texts() if "nullTokens" in rules else DEFAULT_NULL_TOKENS,
@@ -182,6 +184,21 @@ def _invariants(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[Inva
     return tuple(found.values())
 
 
+def _relations(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[Relation, ...]:
+    if "relations" not in rules:
+        return ()
+    columns = types_of({field.name: field for field in fields if field.derivation is None})
+    found: dict[str, Relation] = {}
+    for node in rules["relations"].items():
+        part = node.mapping(("name", "expression", "description"))
+        name = part["name"].text()
+        if name in found:
+            raise node.error(f"relation {name!r} is given twice", fix="rename one of the two")
+        expression = sql_rule(part["expression"], name, "boolean", columns)
+        found[name] = Relation(name, expression, part["description"].text())
+    return tuple(found.values())
+
+
 def _coverage(rules: dict[str, Node]) -> tuple[str, str] | None:
     if "coverage" not in rules:
         return None
@@ -210,14 +227,15 @@ def _free_id(fields: tuple[Field, ...], retired: tuple[int, ...]) -> int:
     return max([*retired, *(field.id for field in fields if field.id is not None)]) + 1
 
 
-# Prose, people and terms: they decide neither which rows pass nor what their values mean.
+# Prose, people and terms, and hints for the detection of changes: they decide neither which rows
+# pass nor what their values mean.
 _ASIDE = frozenset(
     {
         "id", "version", "status", "description", "team", "support", "tags", "domain", "tenant",
         "dataProduct", "price", "roles", "slaProperties", "slaDefaultElement", "businessName",
         "authoritativeDefinitions", "contractCreatedTs", "dataGranularityDescription",
         "classification", "consumers", "licence", "allowedPurposes", "privacyClass", "coverage",
-        "retiredFieldIds",
+        "retiredFieldIds", "relations", "explainedBy",
     }
 )  # fmt: skip
 

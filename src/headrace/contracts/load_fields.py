@@ -22,7 +22,9 @@ _MORE_KEYS = (
     "transformSourceObjects", "criticalDataElement", "examples", "tags",
     "authoritativeDefinitions", "customProperties",
 )  # fmt: skip
-_OF_SOURCE = ("sourceForm", "sentinels", "nullTokens", "aliases", "mayBeAbsent", "rounding")
+_OF_SOURCE = (
+    "sourceForm", "sentinels", "nullTokens", "aliases", "mayBeAbsent", "rounding", "explainedBy",
+)  # fmt: skip
 _CUSTOM = (
     "fieldId", "unit", "zone", "scale", "maxAbs", "levels", "hidden", "derivation", *_OF_SOURCE,
 )  # fmt: skip
@@ -46,6 +48,7 @@ def read_fields(nodes: list[Node], defaults: Defaults) -> tuple[Field, ...]:
         fields.append(field)
     _check_unique(nodes, fields)
     _check_primary_key(nodes, fields)
+    _check_explained(nodes, fields)
     return tuple(fields)
 
 
@@ -78,11 +81,18 @@ def _read_field(node: Node, defaults: Defaults, before: Mapping[str, Field]) -> 
         null_tokens=custom["nullTokens"].texts() if "nullTokens" in custom else (),
         aliases=custom["aliases"].texts() if "aliases" in custom else (),
         levels=_levels(custom["levels"], kind) if "levels" in custom else {},
+        explained_by=_explained_by(custom["explainedBy"]) if "explainedBy" in custom else (),
         may_be_absent="mayBeAbsent" in custom and custom["mayBeAbsent"].boolean(),
         round_up="rounding" in custom and custom["rounding"].one_of(("down", "up")) == "up",
         derivation=derivation,
     )
     return _with_numbers(field, custom)
+
+
+def _explained_by(node: Node) -> tuple[tuple[str, ...], ...]:
+    """One list of columns, or a list of such lists."""
+    nested = all(isinstance(item.value, list) for item in node.items())
+    return tuple(item.texts() for item in node.items()) if nested else (node.texts(),)
 
 
 def _levels(node: Node, kind: LogicalType) -> dict[str, str]:
@@ -210,6 +220,18 @@ def _check_unique(nodes: list[Node], fields: list[Field]) -> None:
             )
         if field.id is not None:
             ids[field.id] = field.name
+
+
+def _check_explained(nodes: list[Node], fields: list[Field]) -> None:
+    delivered = {field.name for field in fields if field.derivation is None}
+    for node, field in zip(nodes, fields, strict=True):
+        for key in field.explained_by:
+            strange = [name for name in key if name not in delivered or name == field.name]
+            if strange or not key:
+                raise node.error(
+                    f"{field.name!r} cannot be explained by {strange or 'nothing'}",
+                    fix="explainedBy names other delivered columns",
+                )
 
 
 def _check_primary_key(nodes: list[Node], fields: list[Field]) -> None:

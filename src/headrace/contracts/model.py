@@ -110,8 +110,9 @@ Derivation = LocalTime | NextClock | WallClock | Sql
 class Field:
     """One column. `max_abs` and `sentinels` are in stored units: quantised if `scale` is given.
 
-    `levels` says what codes mean: {code: meaning}, codes as text. A hidden column exists only while
-    rows are conformed and has no field id.
+    `levels` says what codes mean: {code: meaning}, codes as text. `explained_by` lists sets of
+    columns each of which all but determines this one, for the detection of semantic changes. A
+    hidden column exists only while rows are conformed and has no field id.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Field:
     null_tokens: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     levels: Mapping[str, str] = attribute(default_factory=dict, hash=False)
+    explained_by: tuple[tuple[str, ...], ...] = ()
     may_be_absent: bool = False
     round_up: bool = False
     derivation: Derivation | None = None
@@ -164,6 +166,18 @@ class Invariant:
 
     name: str
     expression: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A SQL boolean over delivered columns that holds for nearly all rows.
+
+    No row fails for breaking it; a batch in which many do has changed its meaning.
+    """
+
+    name: str
+    expression: Sql
     description: str
 
 
@@ -204,6 +218,7 @@ class Contract:
     retired_ids: tuple[int, ...] = ()
     deleted: TimeRule | None = None
     document: Mapping[str, Any] = attribute(default_factory=dict, compare=False, repr=False)
+    relations: tuple[Relation, ...] = ()
 
     @cached_property
     def primary_key(self) -> tuple[str, ...]:

@@ -1,0 +1,23 @@
+"""Semantic change detection: what changed its meaning, told by name, against stored profiles."""
+
+from headrace.contracts.semantic.detect import detect, marked
+from headrace.contracts.semantic.findings import ACTIONS, Finding
+from headrace.contracts.semantic.look import Look
+from headrace.contracts.semantic.profile import Profile, from_bytes, to_bytes
+from headrace.contracts.semantic.reading import look_at
+from headrace.contracts.semantic.reference import WINDOW, Reference, reference_of
+
+__all__ = [
+    "ACTIONS",
+    "WINDOW",
+    "Finding",
+    "Look",
+    "Profile",
+    "Reference",
+    "detect",
+    "from_bytes",
+    "look_at",
+    "marked",
+    "reference_of",
+    "to_bytes",
+]

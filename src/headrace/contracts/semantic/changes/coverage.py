@@ -1,0 +1,139 @@
+"""Parts of a slot that did not come: its end cut off, or hours in the middle."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from headrace.clock import parse_iso
+from headrace.contracts.semantic.findings import Finding
+from headrace.contracts.semantic.fit import LEAST_BATCHES, time_inputs
+from headrace.contracts.semantic.look import HOUR, Floats, Look
+from headrace.contracts.semantic.reference import Reference
+from headrace.contracts.semantic.trial import Case
+from headrace.zones import to_local
+
+_FEWEST = 0.2  # of the usual rows of the hours in question may be there
+_HOURS = 4  # that every batch has, before it can be said that some are missing
+_BLOCK = 0.06  # of a usual batch, at least, has to be missing
+_SMALL = 0.6  # of the smallest batch of the window
+
+
+def missing_parts(case: Case) -> Iterator[Finding]:
+    look, reference = case.look, case.reference
+    if look.start is None or reference.batches < LEAST_BATCHES or _at_an_end(case):
+        return
+    for what, moments in (("event", look.event), ("known", look.known)):
+        if moments is not None:
+            found = _missing(case, what, moments, look.start)
+            if found is not None:
+                yield found
+                return
+    yield from _small(case)
+
+
+def _at_an_end(case: Case) -> bool:
+    """The first and the last slot of what a contract covers may hold less than the others."""
+    coverage = case.look.contract.coverage
+    return coverage is not None and any(parse_iso(day) == case.look.start for day in coverage)
+
+
+def _missing(case: Case, what: str, moments: Floats, start: int) -> Finding | None:
+    """The longest run of hours that hold far fewer rows than in every batch before.
+
+    Where the clocks have changed since, a slot may keep to UTC or to its zone: hours are missing
+    only if they are either way.
+    """
+    found = [
+        _longest(case, what, moments, start, windows)
+        for windows in shifted_windows(case.look, case.reference, what)
+    ]
+    return None if None in found else min(found, key=lambda f: f.weight if f else 0.0)
+
+
+def _longest(
+    case: Case, what: str, moments: Floats, start: int, window: list[dict[int, int]]
+) -> Finding | None:
+    least, typical = least_by_hour(window)
+    if len(least) < _HOURS:
+        return None
+    hours = np.floor((moments - start) / HOUR)
+    there = {hour: int((hours == hour).sum()) for hour in least}
+    low = [hour for hour in sorted(least) if there[hour] < _FEWEST * least[hour]]
+    runs = _runs(low, sorted(typical))
+    if not runs:
+        return None
+    run = max(runs, key=lambda r: sum(typical[hour] for hour in r))
+    lost = sum(typical[hour] - there.get(hour, 0) for hour in run)
+    whole = sum(typical.values())
+    if lost < _BLOCK * whole or lost < 3:
+        return None
+    rest = [hour for hour in typical if hour > run[-1]]
+    at_end = not any(((hours == hour).any()) for hour in rest)
+    first, last = run[0], run[-1] + 1
+    kind = "truncation" if at_end else "missing_hours"
+    words = "its end is cut off" if at_end else "hours are missing"
+    sentence = (
+        f"{words}: between hour {first} and hour {last} of the slot, by {what} time, there are"
+        f" {sum(there.get(hour, 0) for hour in run)} rows where the"
+        f" {case.reference.batches} batches before had {sum(typical[h] for h in run):.0f} on"
+        " average."
+    )
+    evidence = {"first_hour": first, "last_hour": last, "lost": round(lost, 1), "by": what}
+    return Finding(kind, (), sentence[0].upper() + sentence[1:], evidence, weight=lost)
+
+
+def shifted_windows(look: Look, reference: Reference, what: str) -> list[list[dict[int, int]]]:
+    """The hours of the window as they are, and moved by what its zone's clocks were moved since."""
+    plain = [dict(profile.hours.get(what, {})) for profile in reference.window]
+    zone = next((f.zone for f in look.contract.delivered if f.zone and "/" in f.zone), None)
+    by_moment = any(look.contract.field(n).type == "timestamp" for n in time_inputs(look))
+    if zone is None or look.start is None or by_moment:
+        return [plain]
+    now = _offset(zone, look.start)
+    moved = []
+    for profile, hours in zip(reference.window, plain, strict=True):
+        by = (_offset(zone, parse_iso(profile.slot)) - now) // HOUR
+        moved.append({hour + by: count for hour, count in hours.items()})
+    return [plain] if moved == plain else [plain, moved]
+
+
+def _offset(zone: str, start: int) -> int:
+    """Microseconds by which the zone's clock is ahead of UTC at noon of that day."""
+    noon = np.array([start + 12 * HOUR], np.int64)
+    return int((to_local(noon, zone) - noon)[0])
+
+
+def least_by_hour(window: list[dict[int, int]]) -> tuple[dict[int, int], dict[int, float]]:
+    """By hour of the slot: the fewest rows of all but the barest twentieth of the window (where
+    there are some), and the mean.
+    """
+    every = {hour for counts in window for hour in counts}
+    rare = len(window) // 20  # batches that lack an hour by themselves
+    least = {hour: sorted(counts.get(hour, 0) for counts in window)[rare] for hour in every}
+    mean = {hour: sum(counts.get(hour, 0) for counts in window) / len(window) for hour in every}
+    return {hour: n for hour, n in least.items() if n > 0}, mean
+
+
+def _runs(hours: list[int], order: list[int]) -> list[list[int]]:
+    """Neighbouring hours, in the order of the hours that ever hold rows."""
+    place = {hour: at for at, hour in enumerate(order)}
+    runs: list[list[int]] = []
+    for hour in hours:
+        if runs and place[hour] - place[runs[-1][-1]] == 1:
+            runs[-1].append(hour)
+        else:
+            runs.append([hour])
+    return runs
+
+
+def _small(case: Case) -> Iterator[Finding]:
+    """Fewer rows than any batch of the window, where batches are much alike."""
+    rows = case.look.rows
+    sizes = np.array([profile.rows for profile in case.reference.window])
+    if rows < _SMALL * sizes.min() and sizes.min() > 0.7 * np.median(sizes):
+        sentence = (
+            f"{rows} rows are fewer than the {len(sizes)} batches before had, which lie between"
+            f" {sizes.min()} and {sizes.max()}."
+        )
+        evidence = {"rows": rows, "least": int(sizes.min())}
+        yield Finding("truncation", (), sentence, evidence, weight=float(sizes.min() - rows))

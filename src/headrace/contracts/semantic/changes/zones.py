@@ -1,0 +1,58 @@
+"""Clocks and moments that are hours off: another time zone, or a switch that was missed."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.contracts.semantic.findings import Finding
+from headrace.contracts.semantic.look import HOUR, MINUTES_A_DAY, Look, clocks
+from headrace.contracts.semantic.trial import Case, explains
+
+_LEAST = 0.02  # of the rows have to be lost before a group is tried
+_HOURS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 8, -8)
+
+
+def zone_shifts(case: Case) -> Iterator[Finding]:
+    best: Finding | None = None
+    for names in _groups(case.look):
+        if case.loss(names) < _LEAST * case.look.rows:
+            continue
+        for hours in _HOURS:
+            changed = {name: shifted(case.look, name, -60 * hours) for name in names}
+            before, after = case.try_out(changed)
+            if explains(before, after) and (best is None or before - after > best.weight):
+                best = _finding(names, hours, before, after)
+    if best is not None:
+        yield best
+
+
+def _groups(look: Look) -> list[tuple[str, ...]]:
+    """Each column of a time alone, all clocks, all moments, all of both."""
+    clock = [c.name for c in look.columns.values() if c.kind == "clock"]
+    moment = [c.name for c in look.columns.values() if c.kind == "moment"]
+    groups = [(name,) for name in (*clock, *moment)]
+    groups += [tuple(g) for g in (clock, moment, [*clock, *moment]) if len(g) > 1]
+    return list(dict.fromkeys(groups))
+
+
+def shifted(look: Look, name: str, by: int) -> pa.Array:
+    """A column of times moved by so many minutes; a clock goes round."""
+    column = look.columns[name]
+    if column.kind == "moment":
+        array = look.arrays[name]
+        moved = np.asarray(array.cast(pa.int64()).fill_null(0)) + by * (HOUR // 60)
+        return pa.array(moved, mask=~column.present).cast(array.type)
+    values = clocks((column.values + by) % MINUTES_A_DAY)
+    return pa.array(np.nan_to_num(values).astype(np.int64), mask=~column.present)
+
+
+def _finding(names: tuple[str, ...], hours: int, before: float, after: float) -> Finding:
+    direction = "late" if hours > 0 else "early"
+    sentence = (
+        f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {abs(hours)} h too {direction},"
+        f" as in another time zone: moved back, {before - after:.0f} of the {before:.0f} values and"
+        " rows that do not fit what came before fit again."
+    )
+    evidence = {"hours": hours, "misfits": round(before, 1), "left": round(after, 1)}
+    return Finding("zone_shift", names, sentence, evidence, weight=before - after)

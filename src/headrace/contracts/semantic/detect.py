@@ -1,0 +1,88 @@
+"""The detection of semantic changes in one batch.
+
+Two things make a finding: the batch is unusual against its own past, and a named hypothesis, undone,
+makes it usual again. What is merely unusual is an anomaly, and only if it is gross.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from headrace.contracts.semantic.changes.coverage import missing_parts
+from headrace.contracts.semantic.changes.levels import level_changes
+from headrace.contracts.semantic.changes.renames import renames
+from headrace.contracts.semantic.changes.rows import duplicates, seen_before, stale_rows
+from headrace.contracts.semantic.changes.swaps import swaps
+from headrace.contracts.semantic.changes.texts import written_otherwise
+from headrace.contracts.semantic.changes.units import unit_changes
+from headrace.contracts.semantic.changes.values import (
+    fine_marks,
+    frozen,
+    nulls,
+    precision_changes,
+    run_marks,
+    sentinels,
+)
+from headrace.contracts.semantic.changes.zones import zone_shifts
+from headrace.contracts.semantic.findings import Finding
+from headrace.contracts.semantic.look import Look
+from headrace.contracts.semantic.profile import Profile, profile_of
+from headrace.contracts.semantic.reference import Reference
+from headrace.contracts.semantic.trial import Case
+
+LEAST_HISTORY = 14  # batches before anything is said
+
+_COLUMN_CHANGES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
+    unit_changes,
+    swaps,
+    zone_shifts,
+    sentinels,
+    frozen,
+    level_changes,
+    precision_changes,
+    nulls,
+)
+
+
+def detect(
+    look: Look, reference: Reference, text: Mapping[str, pa.Array] | None = None
+) -> tuple[Finding, ...]:
+    """What changed its meaning, gravest first; nothing before there are `LEAST_HISTORY` batches.
+
+    Args:
+        look: the batch.
+        reference: the profiles of the batches before it.
+        text: of a batch that the contract refuses, the delivered text of every column.
+    """
+    if reference.batches < LEAST_HISTORY:
+        return ()
+    case = Case(look, reference, text or {})
+    renamed = list(renames(case))
+    unread = list(written_otherwise(case))
+    if renamed or unread:
+        return (*renamed, *unread)
+    columns = best([f for change in _COLUMN_CHANGES for f in change(case)])
+    batch = [*stale_rows(case), *duplicates(case)]
+    if not any(f.kind in {"zone_shift", "swap", "unit_change"} for f in columns):
+        batch += missing_parts(case)
+    return tuple(sorted([*columns, *batch], key=lambda f: -f.weight))
+
+
+def best(findings: Sequence[Finding]) -> list[Finding]:
+    """Of findings about the same columns the one that explains most."""
+    kept: list[Finding] = []
+    for one in sorted(findings, key=lambda f: -f.weight):
+        taken = {name for other in kept for name in other.columns}
+        if not taken.intersection(one.columns):
+            kept.append(one)
+    return kept
+
+
+def marked(look: Look, reference: Reference, slot: str) -> Profile:
+    """The batch's profile with its marks, as later batches will be held against it."""
+    case = Case(look, reference)
+    marks = {**case.fit.marks, **run_marks(look), **fine_marks(look)}
+    if reference.batches and look.rows:
+        marks["seen"] = float(seen_before(look, reference).mean())
+    return replace(profile_of(look, slot), marks=marks)

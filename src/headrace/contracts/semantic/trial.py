@@ -1,0 +1,106 @@
+"""Trying a hypothesis: undo the supposed change, and see whether the batch is usual again."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.contracts.semantic.fit import Fit, Slack, badness, fit, time_inputs
+from headrace.contracts.semantic.look import Bools, Look
+from headrace.contracts.semantic.reading import timed
+from headrace.contracts.semantic.reference import Reference
+
+RESIDUE = 0.25  # the share of what was wrong that an explanation may leave
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A batch that is being looked into: its fit, and what of it is not usual.
+
+    `text` holds the delivered text of columns, declared or not, where the contract refuses it.
+    """
+
+    look: Look
+    reference: Reference
+    text: Mapping[str, pa.Array] = field(default_factory=dict)
+
+    @cached_property
+    def fit(self) -> Fit:
+        return fit(self.look, self.reference)
+
+    @cached_property
+    def lost(self) -> dict[str, float]:
+        """By mark, the rows that do not fit beyond what is usual."""
+        lost = badness(self.fit, self.reference, self.look.rows)
+        return lost | dict.fromkeys(self.without(self.look), float(self.look.rows))
+
+    def without(self, look: Look) -> list[str]:
+        """Time marks that earlier batches had: without event time no row is in its slot."""
+        return [
+            f"inside:{what}"
+            for what, moments in (("event", look.event), ("known", look.known))
+            if moments is None and look.start is not None
+            if any(f"inside:{what}" in p.marks for p in self.reference.window)
+        ]
+
+    def misfits(self, column: str) -> Bools:
+        """Rows that some sharp mark of `column` holds against it, where that is unusual."""
+        bad = np.zeros(self.look.rows, bool)
+        for mark, rows in self.fit.misfit.items():
+            if mark in self.lost and column in columns_of(mark, self.look):
+                bad |= rows
+        return bad
+
+    def suspects(self) -> set[str]:
+        """Columns that some unusual mark is about."""
+        return {name for mark in self.lost for name in columns_of(mark, self.look)}
+
+    def loss(self, names: Iterable[str]) -> float:
+        """The rows that the worst mark about any of these columns does not explain."""
+        wanted = set(names)
+        lost = (v for mark, v in self.lost.items() if columns_of(mark, self.look) & wanted)
+        return max(lost, default=0.0)
+
+    def _derives(self, names: Iterable[str]) -> bool:
+        """Whether event time, known-at or an invariant is derived from one of these columns."""
+        wanted = set(names)
+        inputs = [time_inputs(self.look), *self.look.rule_inputs.values()]
+        return any(found & wanted for found in inputs)
+
+    def try_out(
+        self, changed: Mapping[str, pa.Array], slack: Slack | None = None
+    ) -> tuple[float, float]:
+        """(what was wrong with these columns, what is still wrong once they are `changed`).
+
+        What is left also counts, at a hundredth, the misfits that are usual: of two hypotheses
+        that both make the batch usual the sharper one is right.
+        """
+        other = self.look.with_arrays(changed)
+        if self._derives(changed.keys()):
+            other = timed(other)
+        after = fit(other, self.reference, changed, slack)
+        still = badness(after, self.reference, other.rows)
+        if time_inputs(self.look) & changed.keys():
+            still |= dict.fromkeys(self.without(other), float(other.rows))
+        touched = [m for m in self.lost if columns_of(m, self.look) & changed.keys()]
+        usual = sum(int(rows.sum()) for rows in after.misfit.values())
+        return sum(self.lost[mark] for mark in touched), sum(still.values()) + usual / 100
+
+
+def columns_of(mark: str, look: Look) -> frozenset[str]:
+    """The delivered columns that a mark depends on."""
+    kind, _, about = mark.partition(":")
+    if kind in {"keyed", "off", "far"}:
+        name, _, key = about.partition("<")
+        return frozenset({name, *key.rstrip(">").split("+")})
+    if kind == "relation":
+        return look.rule_inputs[about]
+    if kind in {"inside", "covered", "pace"}:
+        return time_inputs(look)
+    return frozenset({about})
+
+
+def explains(before: float, after: float) -> bool:
+    return before > 0.5 and after <= max(RESIDUE * before, 0.2)

@@ -1,0 +1,81 @@
+"""Conversions between units: what a value is multiplied by, and the unit it is then in.
+
+Factors are exact by definition: the international yard and pound (1959), the nautical mile (1929),
+the SI brochure. A temperature is a factor and an offset.
+"""
+
+from dataclasses import dataclass
+
+Factor = tuple[str, float, float]  # (unit, scale, offset): value in that unit = v * scale + offset
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """`value in other = value * scale + offset`."""
+
+    unit: str
+    other: str
+    scale: float
+    offset: float = 0.0
+
+    @property
+    def text(self) -> str:
+        if self.offset:
+            return f"{self.other} for {self.unit}"
+        return f"a factor of {self.scale:.6g}, {self.other} for {self.unit}"
+
+
+# Each unit of a quantity in its first one.
+_QUANTITIES: dict[str, dict[str, float]] = {
+    "length": {
+        "metre": 1.0, "kilometre": 1000.0, "mile": 1609.344, "nautical mile": 1852.0, "foot": 0.3048,
+        "inch": 0.0254, "centimetre": 0.01, "millimetre": 0.001, "yard": 0.9144,
+    },
+    "speed": {"m/s": 1.0, "km/h": 1 / 3.6, "mph": 0.44704, "knot": 1852 / 3600},
+    "time": {
+        "second": 1.0, "millisecond": 0.001, "minute": 60.0, "hour": 3600.0, "day": 86400.0,
+    },
+    "mass": {"kilogram": 1.0, "gram": 0.001, "pound": 0.45359237, "ounce": 0.028349523125},
+    "pressure": {
+        "Pa": 1.0, "hPa": 100.0, "kPa": 1000.0, "inHg": 3386.389, "mmHg": 133.322387415,
+        "psi": 6894.757293168,
+    },
+    "angle": {"degree": 1.0, "radian": 57.29577951308232, "gon": 0.9},
+    "share": {"percent": 1.0, "fraction": 100.0},
+    "money": {"dollar": 1.0, "cent": 0.01},
+}  # fmt: skip
+_ALIASES = {
+    "m": "metre", "km": "kilometre", "mi": "mile", "miles": "mile", "nmi": "nautical mile",
+    "ft": "foot", "feet": "foot", "in": "inch", "cm": "centimetre", "mm": "millimetre",
+    "s": "second", "ms": "millisecond", "min": "minute", "h": "hour", "d": "day", "kg": "kilogram",
+    "g": "gram", "lb": "pound", "oz": "ounce", "mbar": "hPa", "millibar": "hPa", "deg": "degree",
+    "rad": "radian", "%": "percent", "kt": "knot", "knots": "knot", "kmh": "km/h", "USD": "dollar",
+    "degF": "degF", "degC": "degC", "K": "kelvin", "fahrenheit": "degF", "celsius": "degC",
+}  # fmt: skip
+_TEMPERATURES = {
+    "degF": (("degC", 5 / 9, -160 / 9), ("kelvin", 5 / 9, 459.67 * 5 / 9)),
+    "degC": (("degF", 9 / 5, 32.0), ("kelvin", 1.0, 273.15)),
+    "kelvin": (("degC", 1.0, -273.15), ("degF", 9 / 5, -459.67)),
+}
+# Where no unit is declared: what people mix up most.
+_COMMON = (60.0, 3600.0, 1000.0, 100.0, 10.0, 24.0, 1.609344, 0.3048, 2.54, 0.45359237, 1.852)
+
+
+def conversions(unit: str | None) -> tuple[Conversion, ...]:
+    """What a column of this unit may have been changed into."""
+    if unit is None:
+        pairs = [(f, 1 / f) for f in _COMMON]
+        return tuple(
+            Conversion("the declared unit", "another unit", f) for pair in pairs for f in pair
+        )
+    name = _ALIASES.get(unit, unit)
+    if name in _TEMPERATURES:
+        return tuple(Conversion(unit, *other) for other in _TEMPERATURES[name])
+    for units in _QUANTITIES.values():
+        if name in units:
+            return tuple(
+                Conversion(unit, other, units[name] / size)
+                for other, size in units.items()
+                if other != name
+            )
+    return conversions(None)
