@@ -7,8 +7,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.shelf import shelf, version
+
+# A machine may be busy: how long a test takes says nothing of the code.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 # Tests start many programs: what these import is compiled once, not by each of them anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -57,6 +57,11 @@ class Home:
         return self.root / "alerts.sqlite"
 
     @property
+    def batch_profiles(self) -> Path:
+        """SQLite: a profile of each batch, which later ones are held against."""
+        return self.root / "profiles.sqlite"
+
+    @property
     def landing(self) -> Path:
         """Delivered bytes as they came, by content hash."""
         return self.root / "landing"

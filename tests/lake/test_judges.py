@@ -62,7 +62,7 @@ def judged(desk, given, expected=100):
         crew.wait()
         found = dict(crew.judge(given))
     assert sorted(found) == list(range(len(given)))
-    return [replace(found[place], judged_at=0) for place in range(len(given))]
+    return [replace(found[place].row, judged_at=0) for place in range(len(given))]
 
 
 def spied(monkeypatch, helper, before=lambda: None):
@@ -84,7 +84,7 @@ def test_rows_are_the_same_whoever_judges(meter, desk, helper, monkeypatch):
     answers = spied(monkeypatch, helper)
     rows = judged(desk, given)
     assert len([answer for answer in answers if answer is not None]) > 1
-    assert rows == [replace(desk.judge(delivery), judged_at=0) for delivery in given]
+    assert rows == [replace(desk.judge(delivery).row, judged_at=0) for delivery in given]
     assert {row.verdict for row in rows} == {"PASS", "QUARANTINE", "BLOCK"}
 
 
@@ -94,7 +94,7 @@ def test_what_a_killed_helper_had_in_hand_is_judged_here(meter, desk, helper, mo
     answers = spied(monkeypatch, helper, lambda: len(answers) == 2 and kill(helper))
     rows = judged(desk, given)
     assert answers[-1] is None
-    assert rows == [replace(desk.judge(delivery), judged_at=0) for delivery in given]
+    assert rows == [replace(desk.judge(delivery).row, judged_at=0) for delivery in given]
     again = spied(monkeypatch, helper)  # another one is started by the next who need one
     judged(desk, given)
     assert None not in again

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -31,7 +31,12 @@ class Verdict(StrEnum):
         return self.gravity < Verdict.BLOCK.gravity
 
 
-_FAILED = {"warn": Verdict.WARN, "quarantine": Verdict.QUARANTINE, "block": Verdict.BLOCK}
+_FAILED = {
+    "note": Verdict.PASS,
+    "warn": Verdict.WARN,
+    "quarantine": Verdict.QUARANTINE,
+    "block": Verdict.BLOCK,
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Result:
     """One check of one batch.
 
     Attributes:
-        kind: contract | invariant | expectation.
+        kind: contract | invariant | expectation | semantic | override.
         status: pass | fail | error. An error is a check that crashed: it says nothing of the data.
         observed: the value found, of a check on a whole column or table.
         unexpected_count: failing rows (failing values, of a distinct-values check).
@@ -47,6 +52,7 @@ class Result:
             {"line", "field", "expected", "got"}.
         reason: a failed check in words, or what the check died of.
         note: why the check exists, as declared.
+        evidence: of a change of meaning, what its sentence says, as JSON values.
         shadow: told, and decides nothing; `would` is what it would have done.
     """
 
@@ -66,6 +72,7 @@ class Result:
     reason: str = ""
     note: str = ""
     shadow: bool = False
+    evidence: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -136,6 +143,12 @@ class Judgement:
     foreseen: Foreseen | None = None
     passing: pa.Table = field(default=None, compare=False, repr=False)
     quarantined: pa.Table = field(default=None, compare=False, repr=False)
+
+    def also(self, found: Iterable[Result]) -> "Judgement":
+        """With more results, and the verdict that all of them give."""
+        results = (*self.results, *found)
+        gravest = max((r.verdict for r in results), key=lambda v: v.gravity, default=Verdict.PASS)
+        return replace(self, results=results, verdict=gravest)
 
     @property
     def failed(self) -> tuple[Result, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from headrace.contracts import Contract
 from headrace.contracts.document import read_document
+from headrace.contracts.semantic.findings import ACTIONS as CHANGES
 from headrace.errors import DeclarationError
 from headrace.gates.columns import Columns
 from headrace.gates.slices import Slices, parse_slices
@@ -23,7 +24,8 @@ from headrace.gates.vocabulary import ELSEWHERE, VOCABULARY
 Document = Any  # a parsed YAML or JSON value, not yet proven to be of the right form
 _DEFAULT_ACTION = {"critical": "block", "warning": "warn", "info": "warn"}
 _SUITE_KEYS = {"name", "meta", "expectations", "notes"}
-_SUITE_META = {"table", "version", "max_quarantined_share", "shadow", "owner", "notes"}
+CHANGE_ACTIONS = ("block", "warn", "note", "off")
+_SUITE_META = {"table", "version", "max_quarantined_share", "shadow", "semantic", "owner", "notes"}
 _EXPECTATION_KEYS = {"type", "kwargs", "severity", "meta"}
 _SLICES = {"by", "min_rows", "max_levels"}
 _EXPECTATION_META = {"id", "action", "reason", "shadow", "owner", "notes", *_SLICES}
@@ -111,6 +113,7 @@ def _parsed(document: Document, where: str) -> Suite:
         version=_version(meta.get("version", 1), where),
         expectations=_with_unique_ids(expectations, where),
         max_quarantined_share=_share(meta.get("max_quarantined_share", 0.01), where),
+        semantic=_semantic(meta.get("semantic") or {}, f"{where}, meta, semantic"),
         path=where,
     )
 
@@ -209,6 +212,15 @@ def _flag(value: object, where: str) -> bool:
     if not isinstance(value, bool):
         raise DeclarationError(f"shadow is {value!r}", where=where, fix="write true or false")
     return value
+
+
+def _semantic(found: Document, where: str) -> dict[str, str]:
+    """What each kind of change does: {kind: block | warn | note | off}."""
+    _known_keys(found, set(CHANGES), where)
+    return {
+        kind: _one_of(action, CHANGE_ACTIONS, f"action of {kind}", where)
+        for kind, action in found.items()
+    }
 
 
 def _share(value: object, where: str) -> float:

@@ -112,7 +112,8 @@ class Suite:
     """The checks of one table.
 
     `hash` changes when the verdict on a batch, or the rows that pass, could: batches are then
-    judged again. Checks in shadow decide neither, so a new one changes only `shadow_hash`.
+    judged again. `semantic` says what a change of meaning does to the batch, by its kind, where
+    that is not the usual. Checks in shadow decide neither, so a new one changes only `shadow_hash`.
     A suite with a `fault` could not be read at all; whatever it is asked is an ERROR. `path` is
     where it was read.
     """
@@ -124,6 +125,7 @@ class Suite:
     max_quarantined_share: float = 0.01
     fault: Fault | None = None
     path: str = field(default="", compare=False)
+    semantic: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -158,6 +160,7 @@ class Suite:
                 "version": self.version,
                 "max_quarantined_share": self.max_quarantined_share,
                 **({"fault": self.fault.what} if self.fault else {}),
+                **({"semantic": dict(self.semantic)} if self.semantic else {}),
                 "expectations": [e.document() for e in self.expectations if not e.shadow],
             }
         )

@@ -4,7 +4,6 @@ Every step may be repeated: after a crash at any moment, the same call ends in t
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -20,16 +19,18 @@ from headrace.home import Home
 from headrace.lake.account import account, current_verdicts, total
 from headrace.lake.fetch import Fetched, fetch_slots
 from headrace.lake.judges import Judges
-from headrace.lake.judging import desk_for, table_rule
+from headrace.lake.judging import Desk, Judged, desk_for, table_rule
 from headrace.lake.landing import landed_delivery
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.muting import mutes_now, mutes_of
 from headrace.lake.overrides import Case, derive
 from headrace.lake.plans import LiveFile
+from headrace.lake.profiles import Kept, Past, place_of
 from headrace.lake.reconcile import reconcile
 from headrace.lake.resume import deliveries_of
 from headrace.lake.slots import (
     BLOCKED,
+    PUBLISHABLE,
     SETTLED_STATES,
     SEVERITY,
     Pick,
@@ -232,12 +233,15 @@ def _judge_all(run: _Run, slots: Sequence[str]) -> None:
     writes: list[Future[Any]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="headrace-stage") as pool:
         desk = desk_for(run.table, run.home, mutes_now(run.ledger, run.name, now_us()))
+        past = Past(run.home, run.table.contract, run.ledger)
         with Judges(desk, partial(_submit, pool, writes), run.total) as judges:
             while chunk := list(islice(stream, _CHUNK)):
                 _deliver(run, chunk)
-                rows = _judge_chunk(run, chunk, judges)
+                rows = _judge_chunk(run, chunk, judges, desk, past)
                 while writes:
                     writes.pop().result()
+                # First, so that a verdict on record has its profile.
+                past.save()
                 with run.ledger.transaction():
                     for row in rows:
                         run.ledger.judge(run.name, row, again=row.batch_id in run.again)
@@ -264,12 +268,12 @@ def _deliver(run: _Run, chunk: Iterable[Fetched]) -> None:
             run.changed.add(slot)
 
 
-def _judge_chunk(run: _Run, chunk: Sequence[Fetched], judges: Judges) -> list[JudgementRow]:
-    """Rows for the ledger; each slot is reported as soon as all of it is judged."""
+def _judge_chunk(
+    run: _Run, chunk: Sequence[Fetched], judges: Judges, desk: Desk, past: Past
+) -> list[JudgementRow]:
+    """Rows for the ledger, each verdict with what its batch is like beside the ones before."""
     todo: list[Delivery] = []
     slots: list[Fetched] = []
-    waiting: Counter[str] = Counter()
-    rows: dict[str, list[JudgementRow]] = {}
     for fetched in chunk:
         if fetched.error is not None:
             run.errors[fetched.slot] = fetched.error
@@ -277,20 +281,26 @@ def _judge_chunk(run: _Run, chunk: Sequence[Fetched], judges: Judges) -> list[Ju
         deliveries = _unjudged(run, fetched)
         todo += deliveries
         slots += [fetched] * len(deliveries)
-        waiting[fetched.slot] += len(deliveries)
-        rows.setdefault(fetched.slot, [])
-        if not deliveries:
-            _report(run, fetched, ())
-    for place, row in judges.judge(todo):
-        fetched = slots[place]
-        rows[fetched.slot].append(row)
+    judged = dict(judges.judge(todo))
+    rows = [_weighed(desk, past, delivery, judged[at]) for at, delivery in enumerate(todo)]
+    for fetched, row in zip(slots, rows, strict=True):
         before = run.judged.get(row.batch_id)
         if before is None or before.verdict != row.verdict:
             run.changed.add(fetched.slot)
-        waiting[fetched.slot] -= 1
-        if not waiting[fetched.slot]:
-            _report(run, fetched, rows[fetched.slot])
-    return [row for found in rows.values() for row in found]
+    for fetched in chunk:
+        _report(run, fetched, [r for f, r in zip(slots, rows, strict=True) if f is fetched])
+    return rows
+
+
+def _weighed(desk: Desk, past: Past, delivery: Delivery, judged: Judged) -> JudgementRow:
+    """The verdict beside the batches before; what stands alone, such as an event, keeps its own."""
+    if judged.glance is None:
+        return judged.row
+    place = place_of(delivery.slot, delivery.arrived_at)
+    weighed = desk.weigh(judged.row, judged.glance, past.before(place))
+    good = weighed.row.verdict in PUBLISHABLE
+    past.keep(Kept(delivery.batch_id, place, weighed.profile), good=good)
+    return weighed.row
 
 
 def _unjudged(run: _Run, fetched: Fetched) -> list[Delivery]:

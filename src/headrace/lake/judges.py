@@ -18,14 +18,13 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import Self
 
-from headrace.lake.judging import Desk, Write
-from headrace.lake.ledger import JudgementRow
+from headrace.lake.judging import Desk, Judged, Write
 from headrace.sources.base import Delivery
 
 # A second process takes about a second to start: fewer deliveries are judged sooner without it.
 WORTH_IT = 64
 
-Judged = tuple[int, JudgementRow]
+Placed = tuple[int, Judged]
 
 
 class Helper:
@@ -58,7 +57,7 @@ class Helper:
         self._ready = self._ready or self._receive() == "ready"
         return self._ready
 
-    def judge(self, desk: Desk, delivery: Delivery) -> JudgementRow | None:
+    def judge(self, desk: Desk, delivery: Delivery) -> Judged | None:
         """None if the process is no more."""
         if self._process is None or self._process.stdin is None:
             return None
@@ -67,8 +66,8 @@ class Helper:
             self._process.stdin.flush()
         except OSError:
             return None
-        row = self._receive()
-        return row if isinstance(row, JudgementRow) else None
+        judged = self._receive()
+        return judged if isinstance(judged, Judged) else None
 
     def stop(self) -> None:
         process, self._process = self._process, None
@@ -119,10 +118,10 @@ class Judges:
         """Wait until it is known whether there is help, and say so; nobody needs to."""
         return self._helped and self._starting.result()
 
-    def judge(self, deliveries: Sequence[Delivery]) -> Iterator[Judged]:
-        """(place in `deliveries`, row for the ledger), in the order in which they are ready."""
+    def judge(self, deliveries: Sequence[Delivery]) -> Iterator[Placed]:
+        """(place in `deliveries`, its verdict), in the order in which they are ready."""
         todo = deque(enumerate(deliveries))
-        beside: SimpleQueue[Judged] = SimpleQueue()
+        beside: SimpleQueue[Placed] = SimpleQueue()
         can_help = self._helped and self._starting.done() and self._starting.result()
         help_ = self._pool.submit(self._help, todo, beside) if can_help else None
         try:
@@ -137,16 +136,16 @@ class Judges:
         finally:
             todo.clear()
 
-    def _help(self, todo: deque[tuple[int, Delivery]], beside: SimpleQueue[Judged]) -> None:
+    def _help(self, todo: deque[tuple[int, Delivery]], beside: SimpleQueue[Placed]) -> None:
         while item := _next(todo):
-            row = _HELPER.judge(self._theirs, item[1])
-            if row is None:
+            judged = _HELPER.judge(self._theirs, item[1])
+            if judged is None:
                 self._helped = False
                 _HELPER.stop()
                 _BUSY.release()
                 todo.append(item)
                 return
-            beside.put((item[0], row))
+            beside.put((item[0], judged))
 
 
 def _next(todo: deque[tuple[int, Delivery]]) -> tuple[int, Delivery] | None:
@@ -156,7 +155,7 @@ def _next(todo: deque[tuple[int, Delivery]]) -> tuple[int, Delivery] | None:
         return None
 
 
-def _ready(beside: SimpleQueue[Judged]) -> Iterator[Judged]:
+def _ready(beside: SimpleQueue[Placed]) -> Iterator[Placed]:
     while not beside.empty():
         yield beside.get()
 

@@ -10,9 +10,11 @@ import pyarrow as pa
 
 from headrace.clock import now_us
 from headrace.contracts import Contract, conform
+from headrace.contracts.semantic import Glance, Profile, Reference, detect, glance_at, marked
 from headrace.files import digest
 from headrace.gates import Judgement, Result, Suite, Verdict, judge
 from headrace.gates.events import judge_events
+from headrace.gates.meaning import crashed, results_of
 from headrace.gates.mutes import NO_MUTES, Mutes
 from headrace.home import Home
 from headrace.lake.ledger import JudgementRow
@@ -49,6 +51,22 @@ Write = Callable[[Callable[[], Any]], Any]
 
 
 @dataclass(frozen=True)
+class Judged:
+    """A verdict on a batch by itself; `glance` is what it is held against earlier ones by."""
+
+    row: JudgementRow
+    glance: Glance | None = None
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A verdict that takes the batches before into account, and what later ones are held to."""
+
+    row: JudgementRow
+    profile: Profile
+
+
+@dataclass(frozen=True)
 class Desk:
     """What judging one table's deliveries needs.
 
@@ -73,8 +91,9 @@ class Desk:
         """The table's."""
         return self.contract.table
 
-    def judge(self, delivery: Delivery) -> JudgementRow:
+    def judge(self, delivery: Delivery) -> Judged:
         """Judge, and write the rows. Whatever crashes is an ERROR, never a pass."""
+        glance = None
         try:
             rows = delivered_rows(self.contract, delivery)
             if delivery.format == "events":
@@ -82,9 +101,35 @@ class Desk:
             else:
                 conformed = conform(self.contract, rows, delivery.batch_id)
                 judgement = judge(self.suite, self.contract, conformed)
+                glance = glance_at(self.contract, rows, conformed, delivery.slot)
         except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
-            return self._row(delivery, self._crashed(delivery, error))
-        return self._staged(delivery, _accounted(self.mutes.of(judgement)))
+            return Judged(self._row(delivery, self._crashed(delivery, error)))
+        return Judged(self._staged(delivery, _accounted(self.mutes.of(judgement))), glance)
+
+    def weigh(self, row: JudgementRow, glance: Glance, reference: Reference) -> Weighed:
+        """The verdict with what changed its meaning since the batches before, and the profile."""
+        look = glance.look(self.contract)
+        profile = glance.profile
+        try:
+            profile = marked(profile, look, reference)
+            found = results_of(detect(look, reference, glance.text), self.suite, look)
+        except Exception as error:  # noqa: BLE001  # fails closed
+            found = [crashed(error)]
+        if not found:
+            return Weighed(row, profile)
+        return Weighed(self._with(row, found), profile)
+
+    def _with(self, row: JudgementRow, found: list[Result]) -> JudgementRow:
+        judgement = self.mutes.of(Judgement.from_json(row.judgement).also(found))
+        publishes = judgement.verdict.value in PUBLISHABLE
+        return replace(
+            row,
+            verdict=judgement.verdict.value,
+            staged_path=row.staged_path if publishes else "",
+            summary=judgement.summary(),
+            judgement=judgement.to_json(),
+            forced=int(self.mutes.forced(judgement)),
+        )
 
     def _staged(self, delivery: Delivery, judgement: Judgement) -> JudgementRow:
         batch_id = delivery.batch_id

@@ -4,18 +4,20 @@ from headrace.contracts.semantic.detect import detect, marked
 from headrace.contracts.semantic.findings import ACTIONS, Finding
 from headrace.contracts.semantic.look import Look
 from headrace.contracts.semantic.profile import Profile, from_bytes, to_bytes
-from headrace.contracts.semantic.reading import look_at
+from headrace.contracts.semantic.reading import Glance, glance_at, look_at
 from headrace.contracts.semantic.reference import WINDOW, Reference, reference_of
 
 __all__ = [
     "ACTIONS",
     "WINDOW",
     "Finding",
+    "Glance",
     "Look",
     "Profile",
     "Reference",
     "detect",
     "from_bytes",
+    "glance_at",
     "look_at",
     "marked",
     "reference_of",

@@ -1,7 +1,7 @@
 """The detection of semantic changes in one batch.
 
-Two things make a finding: the batch is unusual against its own past, and a named hypothesis, undone,
-makes it usual again. What is merely unusual is an anomaly, and only if it is gross.
+Two things make a finding: the batch is unusual against its own past, and a named hypothesis,
+undone, makes it usual again. What is merely unusual is an anomaly, and only if it is gross.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from headrace.contracts.semantic.changes.values import (
 from headrace.contracts.semantic.changes.zones import zone_shifts
 from headrace.contracts.semantic.findings import Finding
 from headrace.contracts.semantic.look import Look
-from headrace.contracts.semantic.profile import Profile, profile_of
+from headrace.contracts.semantic.profile import Profile
 from headrace.contracts.semantic.reference import Reference
 from headrace.contracts.semantic.trial import Case
 
@@ -79,10 +79,10 @@ def best(findings: Sequence[Finding]) -> list[Finding]:
     return kept
 
 
-def marked(look: Look, reference: Reference, slot: str) -> Profile:
+def marked(profile: Profile, look: Look, reference: Reference) -> Profile:
     """The batch's profile with its marks, as later batches will be held against it."""
     case = Case(look, reference)
     marks = {**case.fit.marks, **run_marks(look), **fine_marks(look)}
     if reference.batches and look.rows:
         marks["seen"] = float(seen_before(look, reference).mean())
-    return replace(profile_of(look, slot), marks=marks)
+    return replace(profile, marks=marks)

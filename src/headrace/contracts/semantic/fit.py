@@ -5,15 +5,16 @@ A mark is a share from 0 to 1. Sharp marks judge single rows: the value is one t
 that is known. Blunt ones judge a column: the shape and the place of its distribution, its nulls.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from headrace.contracts.semantic.look import HOUR, MINUTES_A_DAY, Bools, Column, Floats, Look
-from headrace.contracts.semantic.rules import delivered_inputs, time_names
 from headrace.contracts.semantic.profile import explained, label
 from headrace.contracts.semantic.reference import Pool, Reference
+from headrace.contracts.semantic.rules import delivered_inputs, time_names
 
 SOFT = 5  # rows that fit, added to each sharp mark: one misfit of two rows is no rule
 LEAST_BATCHES = 7  # before a mark is worth anything
@@ -59,7 +60,7 @@ def fit(
             _column(result, look.columns[name], reference, slack.get(name, 0.0))
     for f, key in explained(look):
         if wanted & {f.name, *key}:
-            _keyed(result, look, reference, f.name, key, slack.get(f.name, 0.0))
+            _keyed(result, look, reference, (f.name, key), slack.get(f.name, 0.0))
     everywhere = np.ones(look.rows, bool)
     for name, broken in look.broken.items():
         if wanted & look.rule_inputs[name]:
@@ -168,8 +169,13 @@ def _level(middle: float, earlier: Floats) -> float | None:
 
 
 def _keyed(
-    result: Fit, look: Look, reference: Reference, name: str, key: tuple[str, ...], slack: float
+    result: Fit,
+    look: Look,
+    reference: Reference,
+    about: tuple[str, tuple[str, ...]],
+    slack: float,
 ) -> None:
+    name, key = about
     mark = label(name, key)
     last = reference.last.get(mark)
     if last is None or not len(last.hashes):
@@ -215,7 +221,8 @@ def residual(column: Column, expected: Floats) -> Floats:
         off = np.abs(column.values - expected)
         if column.kind == "clock":
             off = off % MINUTES_A_DAY
-            return np.minimum(off, MINUTES_A_DAY - off)
+            round_the_clock: Floats = np.minimum(off, MINUTES_A_DAY - off)
+            return round_the_clock
         result: Floats = off / np.maximum(np.abs(expected), 1e-9)
     return result
 
@@ -252,13 +259,13 @@ def _unlike(hours: Floats, reference: Reference, what: str) -> float:
     """The share of rows that would have to move to another hour to lie as they usually do."""
     usual: dict[int, float] = {}
     for profile in reference.window:
-        counts = profile.hours.get(what, {})
-        total = sum(counts.values()) or 1
-        for hour, count in counts.items():
+        had = profile.hours.get(what, {})
+        total = sum(had.values()) or 1
+        for hour, count in had.items():
             usual[hour] = usual.get(hour, 0.0) + count / total / reference.batches
     at, counts = np.unique(hours, return_counts=True)
     shares = dict(zip(at.astype(int).tolist(), (counts / max(len(hours), 1)).tolist(), strict=True))
-    return sum(max(share - usual.get(hour, 0.0), 0.0) for hour, share in shares.items())
+    return math.fsum(max(share - usual.get(hour, 0.0), 0.0) for hour, share in shares.items())
 
 
 # what is wrong, in rows

@@ -115,7 +115,16 @@ class Look:
             whole &= column.present
         return mixed(columns, self.rows), whole
 
-    def with_arrays(self, changed: Mapping[str, pa.Array], **times: Any) -> "Look":
+    def having(self, **computed: object) -> "Look":
+        """The same with properties that were computed elsewhere."""
+        self.__dict__.update(computed)
+        return self
+
+    def with_arrays(
+        self,
+        changed: Mapping[str, pa.Array],
+        **times: Any,  # noqa: ANN401 - fields of a look
+    ) -> "Look":
         """The same rows with other values; columns that do not change are not read again."""
         other = replace(self, arrays={**self.arrays, **changed}, **times)
         if "columns" in self.__dict__:
@@ -182,7 +191,9 @@ def _text_tokens(array: pa.Array) -> Ints:
 @lru_cache(maxsize=200_000)
 def token(text: str) -> int:
     """The token of a text: the first 64 bits of its BLAKE2b hash."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
+    return int.from_bytes(
+        hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True
+    )
 
 
 def mixed(columns: list[Column], rows: int) -> Ints:

@@ -109,10 +109,8 @@ def summary(column: Column) -> Summary:
     if not column.is_number:  # the most frequent ones tell levels; the rest are names of things
         most = np.sort(np.argsort(-counts, kind="stable")[:MOST_VALUES])
         return Summary(values[most], counts[most].astype(np.int64), nulls, coarse=True)
-    rounded, where = np.unique(coarse(values), return_inverse=True)
-    return Summary(
-        rounded, np.bincount(where, counts).astype(np.int64), nulls, coarse=True
-    )
+    rounded, where = np.unique(coarse(np.asarray(values, np.float64)), return_inverse=True)
+    return Summary(rounded, np.bincount(where, counts).astype(np.int64), nulls, coarse=True)
 
 
 def coarse(values: Floats) -> Floats:

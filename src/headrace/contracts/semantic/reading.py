@@ -1,5 +1,9 @@
 """From a delivery's rows to a `Look`, also where the contract refuses them."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +14,7 @@ from headrace.contracts.conform import Conformed
 from headrace.contracts.derive import DerivationFailed, derive
 from headrace.contracts.model import Contract, Field
 from headrace.contracts.semantic.look import Floats, Look
+from headrace.contracts.semantic.profile import Profile, profile_of
 from headrace.sources.rows import RawRows
 
 
@@ -36,6 +41,31 @@ def delivered_texts(rows: RawRows, look: Look) -> dict[str, pa.Array]:
     places = np.searchsorted(rows.lines, look.lines)
     table = rows.table if look.rows == rows.table.num_rows else rows.table.take(pa.array(places))
     return {name: _whole(table.column(name)) for name in table.column_names}
+
+
+@dataclass(frozen=True, eq=False)
+class Glance:
+    """A look that can travel between processes, with its profile and, where it may matter, the
+    delivered text.
+    """
+
+    parts: Mapping[str, Any]
+    profile: Profile
+    text: Mapping[str, pa.Array]
+
+    def look(self, contract: Contract) -> Look:
+        return Look(contract, **self.parts["fields"]).having(**self.parts["computed"])
+
+
+def glance_at(contract: Contract, rows: RawRows, conformed: Conformed, slot: str) -> Glance:
+    look = look_at(contract, rows, conformed, slot)
+    refused = conformed.table is None or conformed.bad_rows
+    parts = {
+        "fields": {f.name: getattr(look, f.name) for f in fields(look) if f.name != "contract"},
+        "computed": {"columns": look.columns, "broken": look.broken},
+    }
+    text = delivered_texts(rows, look) if refused else {}
+    return Glance(parts, profile_of(look, slot), text)
 
 
 def slot_start(slot: str) -> int | None:
@@ -69,7 +99,7 @@ def readable(field: Field, text: pa.Array) -> pa.Array:
 def _numbers(text: pa.Array) -> pa.Array:
     """Float64, null where the text is no number."""
     plain = pc.match_substring_regex(text, r"^-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,2})?$")
-    kept = pc.if_else(pc.fill_null(plain, False), text, pa.scalar(None, pa.string()))  # noqa: FBT003
+    kept = pc.if_else(pc.fill_null(plain, False), text, pa.scalar(None, pa.string()))
     return kept.cast(pa.float64())
 
 

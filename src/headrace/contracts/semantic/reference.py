@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from headrace.contracts.semantic.profile import Ints, Profile
+from headrace.contracts.semantic.look import Ints
+from headrace.contracts.semantic.profile import Profile
 
 WINDOW = 42  # batches, six weeks of days
 MOST_KEYS = 200_000
@@ -98,7 +100,7 @@ class Reference:
         return np.array([p.marks[name] for p in self.window if name in p.marks])
 
 
-def _empty(kind: Any) -> Pool:
+def _empty(kind: npt.DTypeLike) -> Pool:
     none = np.empty(0, np.int64)
     return Pool(np.empty(0, kind), none, none)
 
@@ -113,7 +115,7 @@ def _remove(pool: Pool, values: Array, counts: Ints) -> None:
 
 
 def _merge(pool: Pool, values: Array, counts: Ints) -> None:
-    places = np.searchsorted(pool.values, values)
+    places = np.asarray(np.searchsorted(pool.values, values))
     inside = np.minimum(places, max(len(pool.values) - 1, 0))
     known = pool.values[inside] == values if len(pool.values) else np.zeros(len(values), bool)
     pool.counts = pool.counts.copy()

@@ -76,9 +76,7 @@ def rules(contract: Contract) -> dict[str, tuple[str, frozenset[str]]]:
     return found
 
 
-def broken_rules(
-    contract: Contract, arrays: Mapping[str, pa.Array], rows: int
-) -> dict[str, Bools]:
+def broken_rules(contract: Contract, arrays: Mapping[str, pa.Array], rows: int) -> dict[str, Bools]:
     """For each rule whose columns are in `arrays`: the rows for which it is false."""
     possible = {n: rule for n, rule in rules(contract).items() if rule[1] <= arrays.keys()}
     if not possible or not rows:
@@ -87,6 +85,6 @@ def broken_rules(
     given = {name: arrays[name] for name in sorted(needed)}
     made = evaluate(given, [Expression(n, sql, "boolean") for n, (sql, _) in possible.items()])
     return {
-        name: ~made.column(name).combine_chunks().fill_null(True).to_numpy(zero_copy_only=False)  # noqa: FBT003
+        name: ~made.column(name).combine_chunks().fill_null(True).to_numpy(zero_copy_only=False)
         for name in possible
     }

@@ -28,8 +28,8 @@ class Conversion:
 # Each unit of a quantity in its first one.
 _QUANTITIES: dict[str, dict[str, float]] = {
     "length": {
-        "metre": 1.0, "kilometre": 1000.0, "mile": 1609.344, "nautical mile": 1852.0, "foot": 0.3048,
-        "inch": 0.0254, "centimetre": 0.01, "millimetre": 0.001, "yard": 0.9144,
+        "metre": 1.0, "kilometre": 1000.0, "mile": 1609.344, "nautical mile": 1852.0,
+        "foot": 0.3048, "inch": 0.0254, "centimetre": 0.01, "millimetre": 0.001, "yard": 0.9144,
     },
     "speed": {"m/s": 1.0, "km/h": 1 / 3.6, "mph": 0.44704, "knot": 1852 / 3600},
     "time": {

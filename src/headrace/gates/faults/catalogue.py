@@ -1,12 +1,14 @@
 """What can be wrong with a batch of a table, from its contract alone.
 
 Magnitudes are fixed: units by their true factors, on a whole column and on the rows of one level;
-0.5% of rows repeated, stale or sentinel; a tenth cut off; clocks one hour off; six hours stuck; a new
-level for 1% of rows; one level under another name; every pair of columns of one type exchanged;
+0.5% of rows repeated, stale or sentinel; a tenth cut off; clocks one hour off; six hours stuck; a
+new level for 1% of rows; one level under another name; every pair of columns of one type exchanged;
 columns renamed singly and all at once.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -45,7 +47,7 @@ class Fault:
     plant: Plant
     columns: tuple[str, ...] = ()
     keyed: bool = False
-    evidence: dict[str, object] = field(default_factory=dict, hash=False)
+    evidence: Mapping[str, object] = field(default_factory=dict, hash=False)
     accept: tuple[str, ...] = ()
 
 
@@ -60,13 +62,13 @@ def reached(contract: Contract, names: Sequence[str]) -> bool:
     """Whether something declared says what the values of one of these columns have to be."""
     if any(contract.field(name).explained_by for name in names):
         return True
-    inputs = [r.expression.inputs for r in contract.relations]
+    inputs: list[AbstractSet[str]] = [r.expression.inputs for r in contract.relations]
     inputs += [_delivered(contract, _words(i.expression)) for i in contract.invariants]
     return any(set(names) & found for found in inputs)
 
 
 def _words(expression: str) -> set[str]:
-    return {w for w in "".join(c if c.isalnum() or c == "_" else " " for c in expression).split()}
+    return set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", expression))
 
 
 def _delivered(contract: Contract, names: set[str]) -> set[str]:
@@ -105,14 +107,10 @@ def _units(contract: Contract) -> list[Fault]:
     for f, conversion in _of_units(contract):
         keyed = reached(contract, [f.name])
         says = {"to": conversion.other}
-        label = f"{f.name} in {conversion.other}"
-        found.append(
-            Fault("unit_change", f"unit: {label}", plant.unit(f, conversion), (f.name,), keyed, says)
-        )
-        if slices is not None:
-            label += f", rows of one {slices}"
-            planted = plant.unit(f, conversion, slices)
-            found.append(Fault("unit_change", f"unit: {label}", planted, (f.name,), keyed, says))
+        for by in (None, slices) if slices else (None,):
+            label = f"unit: {f.name} in {conversion.other}" + (f", rows of one {by}" if by else "")
+            planted = plant.unit(f, conversion, by)
+            found.append(Fault("unit_change", label, planted, (f.name,), keyed, says))
     return found
 
 
@@ -129,7 +127,7 @@ def _rows(contract: Contract) -> list[Fault]:
 def _times(contract: Contract) -> list[Fault]:
     clocks = tuple(f.name for f in contract.delivered if f.unit == "HHMM")
     moments = tuple(f.name for f in contract.delivered if f.type == "timestamp")
-    groups = [(name,) for name in (*clocks, *moments)]
+    groups: list[tuple[str, ...]] = [(name,) for name in (*clocks, *moments)]
     groups += [group for group in (clocks, moments) if len(group) > 1]
     found = [
         Fault(
@@ -162,27 +160,21 @@ def _times(contract: Contract) -> list[Fault]:
 def _values(contract: Contract) -> list[Fault]:
     found = []
     for f in contract.delivered:
-        if f.type in {"integer", "number"} and f.name not in contract.primary_key and not _date(f):
-            for value in ("-999", "9999"):
-                found.append(
-                    Fault(
-                        "sentinel",
-                        f"sentinel: {value} in {f.name}",
-                        plant.sentinel(f.name, value),
-                        (f.name,),
-                        reached(contract, [f.name]),
-                    )
-                )
+        numeric = f.type in {"integer", "number"} and f.name not in contract.primary_key
+        values: tuple[str, ...] = ("-999", "9999") if numeric and not _date(f) else ()
         if f.type == "string":
-            found.append(
-                Fault(
-                    "sentinel",
-                    f"sentinel: UNKNOWN in {f.name}",
-                    plant.sentinel(f.name, "UNKNOWN"),
-                    (f.name,),
-                    reached(contract, [f.name]),
-                )
+            values = ("UNKNOWN",)
+        keyed = reached(contract, [f.name])
+        found += [
+            Fault(
+                "sentinel",
+                f"sentinel: {value} in {f.name}",
+                plant.sentinel(f.name, value),
+                (f.name,),
+                keyed,
             )
+            for value in values
+        ]
     return [*found, *_frozen(contract)]
 
 
@@ -244,9 +236,7 @@ def _swaps(contract: Contract) -> list[Fault]:
 
 def _renames(contract: Contract) -> list[Fault]:
     names = [f.name for f in contract.delivered]
-    single = [
-        Fault("rename", f"rename: {name}", plant.rename((name,)), (name,)) for name in names
-    ]
+    single = [Fault("rename", f"rename: {name}", plant.rename((name,)), (name,)) for name in names]
     return [*single, Fault("rename", "rename: all columns", plant.rename(tuple(names)), ())]
 
 

@@ -41,28 +41,28 @@ class Day:
             return None
         for name, values in new.items():
             table = table.set_column(table.schema.get_field_index(name), name, values)
-        return raw(self.rows, table, self.rows.lines)
+        return raw(table, self.rows.lines)
 
     def taking(self, places: np.ndarray) -> RawRows | None:
         """Only these rows, in this order; None if they are all."""
         if len(places) == self.rows.table.num_rows:
             return None
         table = self.rows.table.take(pa.array(places))
-        return raw(self.rows, table, np.arange(1, len(places) + 1))
+        return raw(table, np.arange(1, len(places) + 1))
 
     def adding(self, more: pa.Table) -> RawRows:
         """With rows put in the middle of the file, where their number decides."""
         table, at = self.rows.table, self.number * 37 % max(self.rows.table.num_rows, 1)
         whole = pa.concat_tables([table.slice(0, at), more, table.slice(at)])
-        return raw(self.rows, whole, np.arange(1, whole.num_rows + 1))
+        return raw(whole, np.arange(1, whole.num_rows + 1))
 
     @cached_property
     def hours(self) -> np.ndarray:
         """The hour of the slot in which each row of the look happens, and is known."""
         moments = self.look.event
-        assert moments is not None  # noqa: S101  # clean batches have times
+        assert moments is not None  # clean batches have times
         return np.floor((moments - (self.look.start or 0)) / HOUR)
 
 
-def raw(like: RawRows, table: pa.Table, lines: np.ndarray) -> RawRows:
+def raw(table: pa.Table, lines: np.ndarray) -> RawRows:
     return RawRows(table, lines, tuple(table.column_names), (), table.num_rows)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -170,9 +171,7 @@ def frozen(names: tuple[str, ...]) -> Plant:
             return None
         order, starts = ordered_rows(look)
         begins = [*np.flatnonzero(starts).tolist(), look.rows]
-        stations = [
-            (a, b) for a, b in zip(begins, begins[1:], strict=False) if b - a >= _FEWEST_READINGS
-        ]
+        stations = [(a, b) for a, b in pairwise(begins) if b - a >= _FEWEST_READINGS]
         if not stations:
             return None
         first, end = stations[day.number % len(stations)]
@@ -241,5 +240,3 @@ def comma(name: str) -> Plant:
         return day.with_columns({name: values})
 
     return planted
-
-

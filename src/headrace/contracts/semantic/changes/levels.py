@@ -91,9 +91,7 @@ def _by_absence(case: Case, column: Column, rows: Bools) -> int | None:
     if count < _FEW:
         return None
     alike = [
-        token
-        for token in gone
-        if 0.5 <= count / max(_mean(case, column.name, token), 1e-9) <= 2.0
+        token for token in gone if 0.5 <= count / max(_mean(case, column.name, token), 1e-9) <= 2.0
     ]
     return min(alike, key=lambda t: abs(_mean(case, column.name, t) - count), default=None)
 

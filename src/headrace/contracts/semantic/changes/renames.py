@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
+from itertools import combinations
 
 import pyarrow as pa
 
@@ -93,10 +94,8 @@ def _improved(
     better = True
     while better and best > 0:
         better = False
-        for one in found:
-            for other in found:
-                if one >= other or fields[one].type != fields[other].type:
-                    continue
+        for one, other in combinations(sorted(found), 2):
+            if fields[one].type == fields[other].type:
                 tried = {**found, one: found[other], other: found[one]}
                 now = cost(tried)
                 if now < best - 0.5:

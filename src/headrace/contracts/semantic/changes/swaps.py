@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from headrace.contracts.model import Field
 from headrace.contracts.semantic.findings import Finding
 from headrace.contracts.semantic.trial import Case, explains
+
 _LEAST = 0.05  # of the rows have to be lost before a pair is tried
 
 
@@ -37,6 +38,4 @@ def swaps(case: Case) -> Iterator[Finding]:
                 f" {before:.0f} values and rows that do not fit what came before fit again."
             )
             evidence = {"misfits": round(before, 1), "left": round(after, 1)}
-            yield Finding(
-                "swap", (one.name, other.name), sentence, evidence, weight=before - after
-            )
+            yield Finding("swap", (one.name, other.name), sentence, evidence, weight=before - after)

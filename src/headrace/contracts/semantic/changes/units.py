@@ -1,6 +1,7 @@
 """A number in another unit: the whole column, or the rows of one level of another one."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,15 @@ _PLACES = 3  # that a converted number is written with at least; whole ones may 
 _MISFITS = 0.5  # the share of a slice's rows that must misfit
 
 
+@dataclass(frozen=True, eq=False)
+class Scope:
+    """The rows that may be in another unit; `lines` is empty if they are all."""
+
+    name: str
+    rows: Bools
+    lines: tuple[int, ...] = ()
+
+
 def unit_changes(case: Case) -> Iterator[Finding]:
     for field in case.look.contract.delivered:
         column = case.look.columns.get(field.name)
@@ -26,11 +36,11 @@ def unit_changes(case: Case) -> Iterator[Finding]:
             continue
         whole = []
         if case.loss([field.name]) >= _WHOLE * case.look.rows:
-            whole = list(_tried(case, field, "the whole column", column.present))
+            whole = list(_tried(case, field, Scope("the whole column", column.present)))
         yield from whole
         if not whole:
-            for scope, rows in _slices(case, field.name):
-                yield from _tried(case, field, scope, rows & column.present)
+            for scope in _slices(case, field.name):
+                yield from _tried(case, field, scope)
 
 
 def _can_be_converted(case: Case, field: Field) -> bool:
@@ -44,7 +54,7 @@ def _can_be_converted(case: Case, field: Field) -> bool:
     return field.type == "number" and field.name not in aside
 
 
-def _slices(case: Case, name: str) -> list[tuple[str, Bools]]:
+def _slices(case: Case, name: str) -> list[Scope]:
     bad = case.misfits(name)
     if not bad.any():
         return []
@@ -59,26 +69,26 @@ def _slices(case: Case, name: str) -> list[tuple[str, Bools]]:
         share = misfits / np.bincount(where)
         for at in np.argsort(-misfits, kind="stable")[:MOST_SLICES]:
             if share[at] >= _MISFITS:
-                scope = f"{other.name} {case.look.names.get(int(levels[at]), '')}"
-                found.append((scope, where == at))
+                level = case.look.names.get(int(levels[at]), "")
+                rows = (where == at) & case.look.columns[name].present
+                lines = tuple(case.look.lines[rows].tolist())
+                found.append(Scope(f"{other.name} {level}", rows, lines))
     return found
 
 
-def _tried(case: Case, field: Field, scope: str, rows: Bools) -> Iterator[Finding]:
+def _tried(case: Case, field: Field, scope: Scope) -> Iterator[Finding]:
     """The conversion that explains most, if one does."""
     best: Finding | None = None
     for conversion in conversions(field.unit):
-        changed, slack = undone(case, field, conversion, rows)
+        changed, slack = undone(case, field, conversion, scope.rows)
         before, after = case.try_out({field.name: changed}, {field.name: slack})
         if explains(before, after) and (best is None or before - after > best.weight):
-            best = _finding(case, field, conversion, scope, rows, (before, after))
+            best = _finding(field, conversion, scope, (before, after))
     if best is not None:
         yield best
 
 
-def undone(
-    case: Case, field: Field, conversion: Conversion, rows: Bools
-) -> tuple[pa.Array, float]:
+def undone(case: Case, field: Field, conversion: Conversion, rows: Bools) -> tuple[pa.Array, float]:
     """(the column with the conversion taken back in `rows`, how far off rounding leaves it)."""
     values = case.look.columns[field.name].values.copy()
     unit = 10.0 ** (field.scale or 0)
@@ -101,15 +111,11 @@ def decimals(values: np.ndarray, most: int = 6) -> int:
 
 
 def _finding(
-    case: Case,
-    field: Field,
-    conversion: Conversion,
-    scope: str,
-    rows: Bools,
-    wrong: tuple[float, float],
+    field: Field, conversion: Conversion, scope: Scope, wrong: tuple[float, float]
 ) -> Finding:
     before, after = wrong
-    where = "" if scope == "the whole column" else f" in the {int(rows.sum())} rows of {scope}"
+    count = int(scope.rows.sum())
+    where = f" in the {count} rows of {scope.name}" if scope.lines else ""
     sentence = (
         f"{field.name} looks like {conversion.other} instead of {conversion.unit}{where}:"
         f" with {conversion.text} taken back, {before - after:.0f} of the {before:.0f} values"
@@ -120,15 +126,9 @@ def _finding(
         "offset": conversion.offset,
         "from": conversion.unit,
         "to": conversion.other,
-        "scope": scope,
-        "rows": int(rows.sum()),
+        "scope": scope.name,
+        "rows": count,
         "misfits": round(before, 1),
         "left": round(after, 1),
     }
-    return Finding(
-        "unit_change", (field.name,), sentence, evidence, _lines(case, scope, rows), before - after
-    )
-
-
-def _lines(case: Case, scope: str, rows: Bools) -> tuple[int, ...]:
-    return () if scope == "the whole column" else tuple(case.look.lines[rows].tolist())
+    return Finding("unit_change", (field.name,), sentence, evidence, scope.lines, before - after)

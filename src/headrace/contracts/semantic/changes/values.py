@@ -46,7 +46,7 @@ def _too_great(case: Case, column: Column) -> Iterator[Finding]:
         return
     refused = pc.and_(text.is_valid(), pc.invert(pa.array(column.present)))
     for value in pc.unique(text.filter(refused)).to_pylist():
-        rows = np.asarray(pc.and_(refused, pc.equal(text, value)).fill_null(False))  # noqa: FBT003
+        rows = np.asarray(pc.and_(refused, pc.equal(text, value)).fill_null(False))
         if _number(value) in SENTINELS and rows.mean() < _MOST_SENTINELS:
             yield _stands_for_nothing(case, column, value, rows, float(rows.sum()))
 
@@ -177,7 +177,7 @@ _BROKEN, _TOGETHER_BROKEN = 5, 0.75  # rows of a run that break a relation, and 
 def _unlikely(case: Case, mark: str, length: float) -> bool:
     """If readings repeat as independently as they did, a run so long hardly ever occurs."""
     same = float(case.reference.marks(mark.replace("run:", "same:")).max())
-    return case.look.rows * same ** (length - 1) < _BY_CHANCE
+    return bool(case.look.rows * same ** (length - 1) < _BY_CHANCE)
 
 
 def frozen(case: Case) -> Iterator[Finding]:
@@ -320,4 +320,3 @@ def _coarser(column: Column, grain: float, usual: float) -> Finding:
     kind = "timestamp_precision"
     weight = float(column.present.sum())
     return Finding(kind, (column.name,), sentence, {"grain": grain}, weight=weight)
-

@@ -31,7 +31,7 @@ def _groups(look: Look) -> list[tuple[str, ...]]:
     """Each column of a time alone, all clocks, all moments, all of both."""
     clock = [c.name for c in look.columns.values() if c.kind == "clock"]
     moment = [c.name for c in look.columns.values() if c.kind == "moment"]
-    groups = [(name,) for name in (*clock, *moment)]
+    groups: list[tuple[str, ...]] = [(name,) for name in (*clock, *moment)]
     groups += [tuple(g) for g in (clock, moment, [*clock, *moment]) if len(g) > 1]
     return list(dict.fromkeys(groups))
 

@@ -1,0 +1,67 @@
+"""Changes of meaning as results of the gate: what each does is the suite's to say."""
+
+from collections.abc import Iterable
+
+from headrace.contracts.semantic import ACTIONS, Finding, Look
+from headrace.gates.judgement import Result
+from headrace.gates.samples import SAMPLE, plain
+from headrace.gates.suite import Suite
+
+KIND = "semantic"
+_SEVERITY = {"block": "critical", "warn": "warning", "note": "info"}
+
+
+def results_of(findings: Iterable[Finding], suite: Suite, look: Look) -> list[Result]:
+    """One result for each finding that the suite does not switch off."""
+    found = []
+    for one in findings:
+        action = suite.semantic.get(one.kind, ACTIONS[one.kind])
+        if action != "off":
+            found.append(_result(one, action, look))
+    return found
+
+
+def _result(finding: Finding, action: str, look: Look) -> Result:
+    about = "+".join(finding.columns)
+    return Result(
+        id=f"{KIND}:{finding.kind}" + (f":{about}" if about else ""),
+        kind=KIND,
+        type=finding.kind,
+        columns=finding.columns,
+        severity=_SEVERITY[action],
+        action=action,
+        status="pass" if action == "note" else "fail",
+        expected="the meaning of the batches before",
+        unexpected_count=len(finding.lines) or None,
+        element_count=look.rows,
+        sample=_sample(finding, look),
+        reason=finding.sentence,
+        evidence=dict(finding.evidence),
+    )
+
+
+def crashed(error: Exception) -> Result:
+    """Detection that died is an error, and holds the batch back like any check that crashed."""
+    return Result(
+        id=KIND,
+        kind=KIND,
+        type="crash",
+        status="error",
+        reason=f"the detection of changed meaning crashed: {type(error).__name__}: {error}",
+    )
+
+
+def _sample(finding: Finding, look: Look) -> tuple[dict[str, object], ...]:
+    """The first of the rows concerned, by key and with the columns concerned."""
+    wanted = set(finding.lines[:SAMPLE])
+    rows = [at for at, line in enumerate(look.lines.tolist()) if line in wanted] if wanted else []
+    keys = [name for name in look.contract.primary_key if name in look.arrays]
+    shown = [name for name in finding.columns if name in look.arrays and name not in keys]
+    return tuple(
+        {
+            "line": int(look.lines[row]),
+            "key": {name: plain(look.arrays[name][row].as_py()) for name in keys},
+            "values": {name: plain(look.arrays[name][row].as_py()) for name in shown},
+        }
+        for row in rows
+    )
