@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from headrace.contracts import Invariant, RowProblem
 from headrace.gates import Judgement, Verdict, judge, judge_file
-from headrace.gates.parquet import keys
+from headrace.gates.parquet import gather
 from headrace.gates.vocabulary import VOCABULARY
 
 TOWNS = ["Ulm", "Bonn", "Köln", "", "a" * 100, "a" * 99 + "b", "\U0001f300", None]
@@ -193,7 +193,7 @@ def test_nan_that_the_footer_does_not_tell_of_is_seen(tmp_path, statistics) -> N
 
 
 def test_keys_are_compared_in_parts(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(keys, "MOST_KEYS", 100)
+    monkeypatch.setattr(gather, "MOST", 100)
     twice = [*range(1000), 500, 3]
     table = rows(*((key, "Ulm", 1.0) for key in twice))
     unique = suite(expect("column_values_to_be_unique", column="id", meta={"action": "quarantine"}))

@@ -28,13 +28,23 @@ class Outcome:
     only: str = ""
 
 
+_COUNT = ("count(CASE WHEN ", " THEN 1 END)")
+
+
 def count_where(condition: str) -> str:
     """An aggregate: rows for which `condition` is true.
 
     `count(*) FILTER` would split every chunk by its condition, at twice the cost; `count_if` is
     null where there are no rows.
     """
-    return f"count(CASE WHEN {condition} THEN 1 END)"
+    return f"{_COUNT[0]}{condition}{_COUNT[1]}"
+
+
+def condition_of(aggregate: str) -> str:
+    """The condition of what `count_where` made; empty of any other aggregate."""
+    first, last = _COUNT
+    made = aggregate.startswith(first) and aggregate.endswith(last)
+    return aggregate.removeprefix(first).removesuffix(last) if made else ""
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,9 @@ class Check:
         aggregates: SQL aggregates over the batch; equal texts are computed once for all checks.
         read: the aggregates' values, in order, to the outcome.
         failing: predicate of the failing rows; empty if it has none.
-        among: predicate of the rows that `repeated` are counted among.
+        among: predicate of the rows that `repeated` or `median_of` is about; empty for all.
         repeated: columns whose combination may occur once; the failing rows need a second query.
+        median_of: the column whose median the only aggregate is.
         safe: columns and limits: where all their values lie within (None: where they have no
             nulls), no row fails, and the last aggregate is 0. Empty if that cannot be said.
     """
@@ -84,6 +95,7 @@ class Check:
     failing: str = ""
     among: str = ""
     repeated: tuple[str, ...] = ()
+    median_of: str = ""
     safe: Mapping[str, "Bounds | None"] = field(default_factory=dict)
 
     def narrowed(self, outcome: Outcome) -> "Check":

@@ -1,6 +1,7 @@
 """Builders of checks on a whole column or table: one observed value, held against limits."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from headrace.clock import iso, parse_iso
@@ -43,8 +44,12 @@ def _of_numbers(function: str, words: str) -> Callable[[Kwargs, Columns, Scope],
 
 
 mean = _of_numbers("avg", "mean")
-median = _of_numbers("median", "median")
 stdev = _of_numbers("stddev_samp", "standard deviation")
+
+
+def median(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
+    check = _of_numbers("median", "median")(kwargs, columns, scope)
+    return replace(check, median_of=kwargs["column"], among=scope.where)
 
 
 def total(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:

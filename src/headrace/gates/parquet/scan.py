@@ -9,8 +9,11 @@ import numpy as np
 
 from headrace.gates.check import Check
 from headrace.gates.parquet.batch import ParquetBatch
+from headrace.gates.parquet.counts import by_value, counted, few_valued
 from headrace.gates.parquet.facts import column_facts, known_aggregates
+from headrace.gates.parquet.gather import Numbers
 from headrace.gates.parquet.keys import Keys
+from headrace.gates.parquet.median import median
 from headrace.gates.parquet.rejected import Rejected, ordered
 from headrace.gates.plan import NO_ROWS, Finding, Plan, Rows, Rule
 from headrace.sql import ident
@@ -55,13 +58,30 @@ class Scan:
                 self._keys_of(check)
         wanted = {a: a for check in checks for a in _scanned(check) if a not in self.known}
         wanted |= self._distinct(wanted)
-        if not wanted:
-            return
         try:
-            values = self.batch.one(self.plan.select(", ".join(wanted.values())))
+            for name, weighted in self._by_value(wanted).items():
+                query = counted(self.plan, name, weighted.values())
+                self.known |= dict(zip(weighted, self.batch.one(query), strict=True))
+            # Beside an aggregate over different values, the engine would keep what the others need.
+            apart = [text for text in wanted if "(DISTINCT " in text]
+            for texts in ([text for text in wanted if text not in apart], *([t] for t in apart)):
+                if texts:
+                    asked = ", ".join(wanted[text] for text in texts)
+                    values = self.batch.one(self.plan.select(asked))
+                    self.known |= dict(zip(texts, values, strict=True))
         except duckdb.Error:
             return  # each check is asked alone, to find out which it is
-        self.known |= dict(zip(wanted, values, strict=True))
+
+    def _by_value(self, wanted: dict[str, str]) -> dict[str, dict[str, str]]:
+        """By column of few values, the aggregates that are computed from them: not wanted more."""
+        found = {}
+        for name in few_valued(self.batch.metadata, self.batch.file_schema):
+            weighted = {t: w for t, w in by_value(self.plan, name).items() if t in wanted}
+            if weighted:
+                found[name] = weighted
+                for text in weighted:
+                    del wanted[text]
+        return found
 
     def _distinct(self, wanted: dict[str, str]) -> dict[str, str]:
         """Keys that are known to be unique need not be counted as different values."""
@@ -99,6 +119,8 @@ class Scan:
             return _crashed(rule, crash)
 
     def _values(self, check: Check) -> list[Any]:
+        if check.median_of:
+            return [self._median(check)]
         scanned = _scanned(check)
         if missing := [text for text in scanned if text not in self.known]:
             values = self.batch.one(self.plan.select(", ".join(missing)))
@@ -108,6 +130,20 @@ class Scan:
             return values
         repeated = self._keys_of(check).count()
         return [*values, values[1], repeated] if repeated else [*values, values[1]]
+
+    def _median(self, check: Check) -> float | None:
+        (text,) = check.aggregates
+        if text not in self.known:
+            name = ident(check.median_of)
+            of = f"{check.among or 'TRUE'} AND {name} IS NOT NULL"
+            query = f"{self.plan.batch} SELECT {name}::DOUBLE AS value FROM batch WHERE {of}"  # noqa: S608
+
+            def read() -> Iterator[Numbers]:
+                return (piece["value"].to_numpy() for piece in self.batch.pieces(query))
+
+            self.known[text] = median(read, self.batch.rows)
+        found: float | None = self.known[text]
+        return found
 
     # failing rows
 
@@ -186,7 +222,9 @@ class Scan:
 
 
 def _scanned(check: Check) -> tuple[str, ...]:
-    """The last aggregate of a uniqueness check, its different keys, is found by their hashes."""
+    """Different keys and medians, which would need memory for all values, are found otherwise."""
+    if check.median_of:
+        return ()
     return check.aggregates[:2] if check.repeated else check.aggregates
 
 
