@@ -90,6 +90,13 @@ class Remembered:
 
     taken: list[Delivery] = field(default_factory=list)
     hint: str = ""
+    published: bool = False
+
+    def positions(self) -> dict[str, str]:
+        return {d.offsets.lane: d.offsets.last for d in self.taken}
+
+    def is_published(self, lane: str = "") -> bool:
+        return self.published and bool(self.position(lane))
 
     def position(self, lane: str = "") -> str:
         found = [d.offsets.last for d in self.taken if d.offsets.lane == lane]

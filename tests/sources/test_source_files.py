@@ -2,11 +2,14 @@
 
 import os
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import DeclarationError, SourceError
 from headrace.sources.base import Delivery
 from headrace.sources.files import DropFolder
+from headrace.sources.parse import read_rows
 
 
 def folder(path, pattern="sales_{slot}*.csv") -> DropFolder:
@@ -78,3 +81,19 @@ def test_source_slot_and_bytes_make_the_batch_id():
 
     others = {batch(source="t"), batch(slot="2"), batch(payload=b"y"), batch("s1", "", b"x")}
     assert len(others | {batch()}) == 5
+
+
+def test_parquet_is_read_as_text_is(tmp_path):
+    table = pa.table({"id": [1, None], "share": [0.1, 2.0], "ok": [True, False]})
+    pq.write_table(table, tmp_path / "a_2024-01-01.parquet")
+    (found,) = DropFolder("a", tmp_path, "a_{slot}.parquet", "x").deliveries("2024-01-01")
+    assert read_rows(found).table.to_pylist() == [
+        {"id": "1", "share": "0.1", "ok": "true"},
+        {"id": None, "share": "2", "ok": "false"},
+    ]
+    nested = pa.table({"id": [1], "list": [[1]]})
+    pq.write_table(nested, tmp_path / "a_2024-01-02.parquet")
+    (tmp_path / "a_2024-01-03.parquet").write_bytes(b"PAR1")
+    for day, why in (("2024-01-02", "nested"), ("2024-01-03", "no whole Parquet file")):
+        (found,) = DropFolder("a", tmp_path, "a_{slot}.parquet", "x").deliveries(day)
+        assert why in read_rows(found).malformed[0].why

@@ -365,13 +365,24 @@ def _repeats_of_typed(
 
 
 def _clash(work: _Work, earlier: int, later: int, name: str) -> Violation:
-    one, other = (work.columns[name][row].as_py() for row in (earlier, later))
-    keys = {key: work.columns[key][later].as_py() for key in work.contract.primary_key}
-    expected = (
-        f"{one!r} as on line {work.line(earlier)}, which has the same key and known-at {keys}"
-    )
+    columns = {**work.columns, "_line": pa.array(work.rows.lines, pa.int64())}
+    return clash(work.contract, columns, earlier, later, name)
+
+
+def clash(
+    contract: Contract,
+    columns: Mapping[str, pa.Array] | pa.Table,
+    earlier: int,
+    later: int,
+    name: str,
+) -> Violation:
+    """Of two rows of one key and known-at, what is said of the later one; `columns` has `_line`."""
+    one, other = (columns[name][row].as_py() for row in (earlier, later))
+    lines = [columns["_line"][row].as_py() for row in (earlier, later)]
+    keys = {key: columns[key][later].as_py() for key in contract.primary_key}
+    expected = f"{one!r} as on line {lines[0]}, which has the same key and known-at {keys}"
     fix = "two versions of a row need different known-at times or sequence numbers"
-    return Violation(name, work.line(later), expected, repr(other), fix)
+    return Violation(name, lines[1], expected, repr(other), fix)
 
 
 def _table(work: _Work, batch_id: str, repeats: Repeats) -> pa.Table:

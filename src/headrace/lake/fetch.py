@@ -9,7 +9,7 @@ from headrace.errors import SourceError
 from headrace.home import Home
 from headrace.lake.landing import land
 from headrace.lake.resume import deliveries_of
-from headrace.sources.base import Delivery, Source
+from headrace.sources.base import Delivery, IncompleteError, Source
 
 # Slots fetched before the first of them is judged: sources wait for networks, judging does not.
 AHEAD = 24
@@ -25,7 +25,7 @@ class Landed:
 
 @dataclass(frozen=True)
 class Fetched:
-    """One slot's deliveries, or the reason why its source could not be read."""
+    """One slot's deliveries, and the reason why its source could not be read, or not all of it."""
 
     slot: str
     landed: tuple[Landed, ...] = ()
@@ -58,6 +58,8 @@ def fetch_slots(source: Source, slots: Sequence[str], home: Home, table: str) ->
 def _fetch(source: Source, slot: str, home: Home, table: str) -> Fetched:
     try:
         deliveries = deliveries_of(source, slot, home, table)
+    except IncompleteError as error:
+        return Fetched(slot, _landed(error.deliveries, home), error)
     except SourceError as error:
         return Fetched(slot, error=error)
     except Exception as error:  # noqa: BLE001 - one slot's source must not stop the others
@@ -67,5 +69,9 @@ def _fetch(source: Source, slot: str, home: Home, table: str) -> Fetched:
             fix="a source raises SourceError for what it expects; this is a fault in its code",
         )
         return Fetched(slot, error=told)
-    # The bytes are kept before the ledger knows them: a row there always has its file.
-    return Fetched(slot, tuple(Landed(d, land(home, d)) for d in deliveries))
+    return Fetched(slot, _landed(deliveries, home))
+
+
+def _landed(deliveries: Sequence[Delivery], home: Home) -> tuple[Landed, ...]:
+    """The bytes are kept before the ledger knows them: a row there always has its file."""
+    return tuple(Landed(one, land(home, one)) for one in deliveries)

@@ -18,11 +18,13 @@ from headrace.gates.meaning import crashed, results_of
 from headrace.gates.mutes import NO_MUTES, Mutes
 from headrace.home import Home
 from headrace.lake.ledger import JudgementRow
+from headrace.lake.objects import conformed_file, judged_file, stage_file
 from headrace.lake.slots import PUBLISHABLE
 from headrace.lake.staging import quarantine, quarantine_path, rule_hash, stage, staged_path
 from headrace.lake.table import Table
-from headrace.sources.base import Delivery
+from headrace.sources.base import STANDALONE, Delivery
 from headrace.sources.parse import read_rows
+from headrace.sources.reference import Reference as ObjectReference
 from headrace.sources.rows import RawRows
 
 # Raise it when the parser or `conform` reads the same bytes differently: batches are judged again.
@@ -94,6 +96,8 @@ class Desk:
     def judge(self, delivery: Delivery) -> Judged:
         """Judge, and write the rows. Whatever crashes is an ERROR, never a pass."""
         glance = None
+        if delivery.format == "objects":
+            return Judged(self._judge_in_place(delivery))
         try:
             rows = delivered_rows(self.contract, delivery)
             if delivery.format == "events":
@@ -101,7 +105,8 @@ class Desk:
             else:
                 conformed = conform(self.contract, rows, delivery.batch_id)
                 judgement = judge(self.suite, self.contract, conformed)
-                glance = glance_at(self.contract, rows, conformed, delivery.slot)
+                if delivery.format not in STANDALONE:  # some of the rows, never like those before
+                    glance = glance_at(self.contract, rows, conformed, delivery.slot)
         except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
             return Judged(self._row(delivery, self._crashed(delivery, error)))
         return Judged(self._staged(delivery, _accounted(self.mutes.of(judgement))), glance)
@@ -130,6 +135,24 @@ class Desk:
             judgement=judgement.to_json(),
             forced=int(self.mutes.forced(judgement)),
         )
+
+    def _judge_in_place(self, delivery: Delivery) -> JudgementRow:
+        """The same of an object that is read where it lies, some rows at a time."""
+        at = (self.home, self.name, delivery.batch_id, self.rule)
+        staged, kept = staged_path(*at), quarantine_path(*at)
+        try:
+            with conformed_file(self.contract, delivery, staged) as (found, path):
+                judgement = judged_file(self.suite, self.contract, found, path, kept)
+                judgement = self.mutes.of(judgement)
+                failed = kept if judgement.quarantined_count else None
+                passing = judgement.conformed - judgement.quarantined_count
+                publishes = judgement.verdict.value in PUBLISHABLE and passing > 0
+                if publishes:
+                    stage_file(path, failed, staged, passing)
+        except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
+            return self._row(delivery, self._crashed(delivery, error))
+        given = str(staged) if publishes else "", str(failed) if failed else ""
+        return replace(self._row(delivery, judgement, *given), passing=passing)
 
     def _staged(self, delivery: Delivery, judgement: Judgement) -> JudgementRow:
         batch_id = delivery.batch_id
@@ -200,6 +223,8 @@ def _error(judgement: Judgement, reason: str) -> Judgement:
 
 def _countable(delivery: Delivery) -> int:
     """Rows of a delivery, for the books, when judging it crashed."""
+    if delivery.format == "objects":
+        return ObjectReference.of(delivery.payload).rows
     try:
         return read_rows(delivery).delivered
     except Exception:  # noqa: BLE001  # the parser itself crashed; lines are all there is to count

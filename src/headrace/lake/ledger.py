@@ -196,6 +196,15 @@ class Ledger:
         ).fetchone()
         return "" if row is None else str(row[0])
 
+    def positions(self, table: str, stream: str) -> dict[str, str]:
+        """The last position of every lane of a stream."""
+        rows = self._connection.execute(
+            "SELECT lane, last FROM offsets WHERE id IN (SELECT max(id) FROM offsets"
+            " WHERE tbl = ? AND stream = ? GROUP BY lane)",
+            (table, stream),
+        )
+        return {str(lane): str(last) for lane, last in rows.fetchall()}
+
     def chain(self, table: str, stream: str, lane: str) -> list[tuple[str, str]]:
         """(position at its end, batch) of each part of a lane that was taken, the latest first."""
         rows = self._connection.execute(

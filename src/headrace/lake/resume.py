@@ -40,6 +40,13 @@ class Taken:
         for position, batch_id in self.ledger.chain(self.table, self.source, lane):
             yield position, landed_delivery(self.home, batches[batch_id]).payload
 
+    def positions(self) -> dict[str, str]:
+        return self.ledger.positions(self.table, self.source)
+
+    def is_published(self, lane: str = "") -> bool:
+        chain = self.ledger.chain(self.table, self.source, lane)
+        return bool(chain) and self.ledger.batches(self.table)[chain[0][1]].state == "published"
+
     @property
     def hint(self) -> str:
         try:

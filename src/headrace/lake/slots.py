@@ -115,23 +115,23 @@ def pick(
     Every batch that passed is live: a correction adds rows with its own known-at. A blocked one
     is superseded by a later batch that passed, unless it was published before; and by an earlier
     one that its source shows again in its stead, `visible` being what the source shows now.
-    Events of a stream, and changes of a table, are others, never a correction of earlier ones: they
-    stand alone.
+    What stands alone (events, changes of a table, objects) is never a correction of what came
+    before, but for an object under the same name.
     What an override alone had let in leaves when the override has `lapsed`; the last good file of
     that batch, if there is one, takes its place.
     """
     open_ones = [b for b in batches if b.state not in SETTLED_STATES and b.batch_id in judged]
     passed = [b for b in open_ones if judged[b.batch_id].verdict in PUBLISHABLE]
-    files = [b for b in open_ones if b.format not in STANDALONE]
-    blocked = [b for b in files if judged[b.batch_id].verdict in BLOCKED and b.batch_id not in live]
-    better = [b for b in passed if b.format not in STANDALONE]
+    blocked = [
+        b for b in open_ones if judged[b.batch_id].verdict in BLOCKED and b.batch_id not in live
+    ]
     todo = [judged[b.batch_id] for b in passed if not is_shown(judged[b.batch_id], live)]
     ended = {b.batch_id: lapsed[b.batch_id] for b in open_ones if b.batch_id in lapsed}
     todo += [good for good in ended.values() if good is not None]
     superseded = [
         (b.batch_id, winner.batch_id)
         for b in blocked
-        if (winner := _better(b, better, visible)) is not None
+        if (winner := _better(b, _rivals(b, passed), visible)) is not None
     ]
     return Pick(
         add=tuple(j for j in todo if j.batch_id not in live),
@@ -139,6 +139,15 @@ def pick(
         withdrawn=tuple(batch_id for batch_id, good in ended.items() if good is None),
         superseded=tuple(superseded),
     )
+
+
+def _rivals(blocked: Batch, passed: Sequence[Batch]) -> list[Batch]:
+    """Those of `passed` that can take the place of a blocked batch."""
+    if blocked.format == "objects":
+        return [b for b in passed if b.origin == blocked.origin]
+    if blocked.format in STANDALONE:
+        return []
+    return [b for b in passed if b.format not in STANDALONE]
 
 
 def _better(blocked: Batch, passed: Sequence[Batch], visible: Sequence[str]) -> Batch | None:

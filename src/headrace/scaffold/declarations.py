@@ -19,6 +19,9 @@ def declaration(seen: Tried, name: str, key: tuple[str, ...] = ()) -> str:
     folder, _, last = sample.address.rpartition("/")
     pattern = str(sample.about.get("pattern") or f"{name}_{{slot}}*.{sample.format}")
     place = folder if sample.about.get("files") == 1 or "*" in last else sample.address
+    if sample.format == "parquet":
+        glob = last if "*" in last else str(sample.about.get("pattern") or "**/*.parquet")
+        return f'ParquetObjects("{name}", "{place}", "{glob}", producer="<who>")'
     return f'DropFolder("{name}", Path("{place or "."}"), "{pattern}", producer="<who>")'
 
 

@@ -1,16 +1,17 @@
 """What a source hands over: a `Delivery`, and the protocol that every reader follows."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
 
+from headrace.errors import SourceError
 from headrace.files import sha256
 
-Format = Literal["csv", "ndjson", "pages", "events", "changes"]
+Format = Literal["csv", "ndjson", "pages", "events", "changes", "parquet", "objects"]
 # Formats whose deliveries hold other rows than those before: none is a correction of another.
-STANDALONE = ("events", "changes")
+STANDALONE = ("events", "changes", "objects")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Delivery:
             "pages": one API page a line, each a JSON object with a list "records".
             "events": one event of a stream a line; each stands alone, so a bad one is quarantined
             where a bad line of a file would break the whole batch.
+            "parquet": a whole Parquet file. "objects": not the bytes but a reference to a Parquet
+            object, `headrace.sources.reference`; `origin` is where it lies.
             "changes": rows that changed since the delivery before, one JSON object a line.
         format: how `headrace.sources.parse.read_rows` reads the payload.
         origin: path or address it was read from, for people; not part of the batch id.
@@ -94,6 +97,14 @@ class Past(Protocol):
         """(position at its end, payload) of each recorded delivery, the latest first."""
         ...
 
+    def positions(self) -> Mapping[str, str]:
+        """The position of every lane."""
+        ...
+
+    def is_published(self, lane: str = "") -> bool:
+        """Whether the delivery that was recorded last is in the table."""
+        ...
+
     @property
     def hint(self) -> str:
         """What `remember` was last given; "" if nothing, or if it got lost."""
@@ -132,6 +143,16 @@ class NoFiles:
 
     def deliveries(self, slot: str) -> list[Delivery]:  # noqa: ARG002 - as every source is asked
         return []
+
+
+class IncompleteError(SourceError):
+    """Some of a slot could not be delivered; `deliveries` could."""
+
+    def __init__(
+        self, what: str, *, where: str = "", fix: str = "", deliveries: tuple[Delivery, ...] = ()
+    ) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.deliveries = deliveries
 
 
 @runtime_checkable

@@ -6,9 +6,14 @@ from pathlib import Path
 
 from headrace.errors import DeclarationError, SourceError
 from headrace.sources.base import Delivery, Format
+from headrace.sources.storage import UNFINISHED
 
-_FORMATS: dict[str, Format] = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
-_UNFINISHED = (".part", ".tmp")
+_FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".parquet": "parquet",
+}
 
 
 @dataclass(frozen=True)
@@ -93,4 +98,4 @@ class DropFolder:
 
 
 def _finished(path: Path) -> bool:
-    return not path.name.startswith(".") and path.suffix not in _UNFINISHED and path.is_file()
+    return not path.name.startswith(".") and path.suffix not in UNFINISHED and path.is_file()

@@ -5,6 +5,8 @@ from collections.abc import Collection, Sequence
 from headrace.sources.base import Delivery
 from headrace.sources.csv_rows import csv_rows
 from headrace.sources.json_rows import event_rows, ndjson_rows, page_rows
+from headrace.sources.parquet_rows import joined, parquet_rows, pieces
+from headrace.sources.reference import referred
 from headrace.sources.rows import Malformed, RawRows
 
 __all__ = ["NULL_TOKENS", "Malformed", "RawRows", "read_rows"]
@@ -26,6 +28,11 @@ def read_rows(
         return csv_rows(delivery.payload, null_tokens)
     if delivery.format == "events":
         return event_rows(delivery.payload, frozenset(known))
+    if delivery.format == "parquet":
+        return parquet_rows(delivery.payload)
+    if delivery.format == "objects":
+        with referred(delivery) as handle:
+            return joined(list(pieces(handle)))
     if delivery.format in {"ndjson", "changes"}:
         return ndjson_rows(delivery.payload)
     return page_rows(delivery.payload)

@@ -33,10 +33,13 @@ class Stored:
         return self.uri.rsplit("/", 1)[-1]
 
 
-def listed(address: str, *, hidden: bool = False) -> list[Stored]:
+def listed(
+    address: str, *, hidden: bool = False, deep: bool = True, missing_ok: bool = False
+) -> list[Stored]:
     """The files of a file, folder or glob (`*`, `?`, `**`), in order of their names.
 
     Names that start with `.` or `_`, or end in .part or .tmp, are no data; `hidden` shows them.
+    Of a folder, those in its folders too, if `deep`. Nothing there is no file, if `missing_ok`.
 
     Raises:
         SourceError: there is nothing of that name, or the store refuses.
@@ -50,10 +53,12 @@ def listed(address: str, *, hidden: bool = False) -> list[Stored]:
         base = path[: wild.start()].rpartition("/")[0] if wild else path.rstrip("/")
         info = store.get_file_info(base or "/")
         if info.type == pafs.FileType.NotFound:
+            if missing_ok:
+                return []
             raise _nothing(address, base)
         if info.type == pafs.FileType.File:
             return [_stored(prefix, info)]
-        deep = wild is None or "/" in path[wild.start() :]
+        deep = deep if wild is None else "/" in path[wild.start() :]
         found = store.get_file_info(pafs.FileSelector(base, recursive=deep))
     pattern = _pattern(path) if wild else None
     files = [
