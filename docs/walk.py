@@ -176,15 +176,81 @@ def walk(home: Path, out: Path) -> dict[str, Any]:
 
 
 def _walk(browser: Browser, found: Place, out: Path) -> dict[str, Any]:
-    (page_message, *more) = found.pager.messages
-    assert not more, f"paged {len(more) + 1} times"
-    report, asset = (line for line in page_message["message"].splitlines() if "://" in line)
-    phone, wide = _page(browser, PHONE), _page(browser, WIDE)
-    _open(phone, report, DAY)
-    _shoot(phone, out / "on-call-report.png")
-    _open(wide, asset, DAY)
-    _shoot(wide, out / "on-call-day.png")
-    return {"opened": page_message}
+    (opened,) = found.pager.messages
+    report, day = (line for line in opened["message"].splitlines() if "://" in line)
+    _read_on_the_phone(_page(browser, PHONE), report, out)
+    page = _page(browser, WIDE)
+    _look_at_the_day(page, day, out)
+    _refused(page, report)
+    run = _release(page, report, out)
+    _see_it_published(page, day, out)
+    found.pager.came.clear()
+    assert found.pager.came.wait(PATIENCE), "nobody was told that it is over"
+    closed = found.pager.messages[-1]
+    assert closed["alert"] == opened["alert"]
+    return {"opened": opened, "run": run, "closed": closed}
+
+
+def _read_on_the_phone(page: Page, report: str, out: Path) -> None:
+    _open(page, report, DAY)
+    _shoot(page, out / "on-call-report.png")
+    for name, part in (("why", "Why"), ("act", "Act")):
+        page.get_by_role("link", name=part, exact=True).click()
+        _shoot(page, out / f"on-call-{name}.png")
+
+
+def _look_at_the_day(page: Page, day: str, out: Path) -> None:
+    _open(page, day, "observed in run")
+    _shoot(page, out / "on-call-day.png")
+    page.get_by_text("[Show Markdown]").nth(1).click()
+    expect(page.get_by_text("checks passed.")).to_be_visible()
+    _shoot(page, out / "on-call-checks.png")
+    page.get_by_role("button", name="Close").click()
+
+
+def _refused(page: Page, report: str) -> None:
+    """Somebody whom the policy does not list tries it first."""
+    _fill(page, report, principal="bob", reason="trying it out")
+    _launch(page, "Failure")
+    expect(page.get_by_text("refused: bob is not listed in the policy").first).to_be_visible()
+
+
+def _release(page: Page, report: str, out: Path) -> str:
+    _fill(
+        page,
+        report,
+        expires="1d",
+        principal="ana",
+        reason="Only distance is wrong; corrected file promised for tomorrow.",
+    )
+    _shoot(page, out / "on-call-launchpad.png")
+    _launch(page, "Success")
+    _shoot(page, out / "on-call-run.png")
+    return page.url
+
+
+def _fill(page: Page, report: str, **typed: str) -> None:
+    """From the report to the launchpad, and type what it leaves empty."""
+    _open(page, report, DAY)
+    page.get_by_role("link", name="Release it in the browser").click()
+    expect(page.get_by_text("No errors").first).to_be_visible(timeout=PATIENCE * 1000)
+    for name, text in typed.items():
+        page.locator(".CodeMirror-line", has_text=f"{name}:").last.click()
+        page.keyboard.press("End")
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.type(text)
+        page.keyboard.press("Escape")
+
+
+def _launch(page: Page, ends: str) -> None:
+    page.get_by_role("button", name="Launch Run").click()
+    page.wait_for_url("**/runs/**", timeout=PATIENCE * 1000)
+    expect(page.get_by_text(ends, exact=True).first).to_be_visible(timeout=PATIENCE * 1000)
+
+
+def _see_it_published(page: Page, day: str, out: Path) -> None:
+    _open(page, day, "release by ana")
+    _shoot(page, out / "on-call-released.png")
 
 
 def _page(browser: Browser, size: tuple[int, int]) -> Page:

@@ -1,16 +1,20 @@
 """From the gate's verdict to the message and its end, over a real ledger and a real webhook."""
 
+import time
 from dataclasses import replace
 
 import pytest
 
 from headrace.alerts import AlertStore, look, note
-from headrace.clock import DAY, MINUTE, now_us, parse_iso
+from headrace.clock import DAY, MINUTE, SECOND, now_us, parse_iso
+from headrace.gates.policy import ACTIONS, Grant, Policy
 from headrace.lake.ingest import ingest
 from headrace.lake.ledger import Ledger
+from headrace.pipeline.oncall import release
 from tests.alerts.conftest import ROUTES
 from tests.lake.kit import ROWS, SLOTS
 
+ANA = Policy({"ana": Grant(frozenset(ACTIONS))})
 BAD = [-5] * ROWS
 GOOD = range(ROWS)
 
@@ -102,6 +106,24 @@ def test_a_rejected_batch_closes(meter, hook, written):
     assert alerts(meter)[0].closed_by.startswith("rejected")
 
 
+def test_the_end_of_a_release_is_told(meter, hook, written):
+    written()
+    meter.drop(SLOTS[0], [-5, *GOOD])
+    (result,) = run(meter, SLOTS[0])
+    look(meter.home, [meter.table])
+    who = {"principal": "ana", "reason": "for today", "policy": ANA}
+    release(meter.home, meter.table, result.batch, expires=now_us() + SECOND, **who)
+    look(meter.home, [meter.table])
+    assert hook.closed == hook.ids
+    time.sleep(1.1)
+    (result,) = run(meter, SLOTS[0])
+    assert result.state == "pending"
+    look(meter.home, [meter.table])
+    assert hook.got[-1]["title"] == "BLOCK meter 2024-01-01: release ended"
+    assert "the release by ana has ended: for today" in hook.got[-1]["message"]
+    assert not look(meter.home, [meter.table]).opened
+
+
 def test_another_cause_of_the_same_batch_is_another_alert(meter, hook, written):
     written()
     meter.drop(SLOTS[0], [5000] * ROWS)
@@ -190,7 +212,6 @@ def _raise(error):
 def test_acknowledged_alerts_send_no_more(meter, hook, written, monkeypatch):
     from headrace.alerts.acknowledge import acknowledge
     from headrace.errors import RefusedError
-    from headrace.gates.policy import Grant, Policy
     from headrace.lake.actions import actions
 
     written()

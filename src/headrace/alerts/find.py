@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.alerts.cause import OVERRIDE, named_cause
@@ -16,12 +16,15 @@ from headrace.lake.table import Table
 # ends somewhere, and nobody waits for the day after.
 ALIVE = 7 * DAY
 
+# The latest verdict on a batch; of one that is held back the gate's own, not one by an override
+# that has ended.
 _JUDGED = """
     SELECT b.batch_id, b.slot, b.state, j.verdict, j.delivered, j.quarantined, j.judged_at,
            j.rule_hash
     FROM batches b JOIN judgements j ON j.batch_id = b.batch_id AND j.tbl = b.tbl
     WHERE b.tbl = ? AND j.judged_at = (
-        SELECT max(k.judged_at) FROM judgements k WHERE k.batch_id = b.batch_id AND k.tbl = b.tbl)
+        SELECT max(k.judged_at) FROM judgements k WHERE k.batch_id = b.batch_id AND k.tbl = b.tbl
+        AND (b.state <> 'pending' OR k.derived_from = ''))
 """
 
 
@@ -39,10 +42,25 @@ class Judged:
     rule_hash: str
 
 
-def held_back(ledger: Ledger, table: Table) -> list[Condition]:
+def held_back(ledger: Ledger, table: Table, now: int) -> list[Condition]:
     """One for each pending batch: nothing of it can be read until somebody acts."""
     rows = _judged(ledger, table, "b.state = 'pending'")
-    return [_condition(ledger, table, row) for row in rows if row.verdict in HELD]
+    return [_held(ledger, table, row, now) for row in rows if row.verdict in HELD]
+
+
+def _held(ledger: Ledger, table: Table, row: Judged, now: int) -> Condition:
+    """A release that has ended is another cause: somebody counted on those rows."""
+    found = _condition(ledger, table, row)
+    ended = [
+        one
+        for one in _allowed(ledger, table.name, row.batch_id)
+        if one.action == "release" and one.expires_at is not None and one.expires_at <= now
+    ]
+    if not ended:
+        return found
+    last = ended[-1]
+    words, reason = "release ended", f"the release by {last.principal} has ended: {last.reason}"
+    return replace(found, cause=f"lapsed:{last.id}", words=words, reason=reason)
 
 
 def passed_with_marks(ledger: Ledger, table: Table, since: int) -> list[Condition]:
@@ -107,9 +125,9 @@ def _resolved(ledger: Ledger, table: Table, alert: Alert, row: Judged) -> str:
         return _by(acted, row.state)
     if held and row.state == "published":
         return _by(acted, "published")
-    now = _condition(ledger, table, row)
-    if now.alert_id != alert.alert_id and row.judged_at > alert.opened_at:
-        return f"judged anew: {now.verdict}" + (f", {now.words}" if now.words else "")
+    found = _condition(ledger, table, row)
+    if found.alert_id != alert.alert_id and row.judged_at > alert.opened_at:
+        return f"judged anew: {found.verdict}" + (f", {found.words}" if found.words else "")
     return ""
 
 

@@ -33,7 +33,10 @@ def _single(alert: Alert, kind: str) -> Text:
     lines = [given.reason, radius(given)]
     title = f"{given.verdict} {given.table} {given.slot}"
     if kind == CLOSED:
-        lines, title = [f"Over: {alert.closed_by}."], f"Closed: {given.table} {given.slot}"
+        lines, title = (
+            [f"Over: {alert.closed_by.rstrip('.')}."],
+            f"Closed: {given.table} {given.slot}",
+        )
     title = f"{title}: {given.words}" if given.words else title
     lines += [*_links(given), f"alert {alert.alert_id}"]
     return Text(

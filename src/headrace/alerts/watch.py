@@ -94,7 +94,7 @@ def _look_at(
 ) -> None:
     since = store.looked(table.name)
     newest = find.judged_since(ledger, table)
-    found = [*find.held_back(ledger, table), *find.missing(ledger, table, now)]
+    found = [*find.held_back(ledger, table, now), *find.missing(ledger, table, now)]
     found += find.passed_with_marks(ledger, table, now - DAY if since is None else since)
     with store.transaction():
         # First what is over: a batch that was judged anew changes its cause.

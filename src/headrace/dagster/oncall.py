@@ -4,7 +4,6 @@ Each job is one step that calls the same function as the command. Who may do wha
 to say; a refusal is on the record, and fails the run with its sentence.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +85,7 @@ def _job(action: str, pipeline: "Pipeline", home: Callable[[], Home]) -> dg.JobD
         with readable():
             done = _do(action, home(), pipeline, given)
             _tell(context, home(), _table(pipeline, given["table"]), done)
-        shown = {key: value for key, value in done.items() if value not in (None, "", [], {})}
-        context.log.info("%s", json.dumps(shown, default=str))
+        context.log.info("%s", _outcome(done))
         if left := done.get("incomplete"):
             raise dg.Failure("; ".join(left), allow_retries=False)
 
@@ -205,3 +203,16 @@ def _result(row: Mapping[str, Any]) -> SlotResult:
 def _sentence(done: Mapping[str, Any]) -> str:
     action = done.get("action") or {}
     return f"{action['action']} by {action['principal']}: {action['reason']}" if action else ""
+
+
+def _outcome(done: Mapping[str, Any]) -> str:
+    """What was done and how the batch is now, for the log of the run."""
+    told = [_sentence(done) or "nothing had to be done: it was decided before"]
+    if "state" in done:
+        told.append(f"{done['table']} {done['slot']} is {done['state']}")
+    if "delivered" in done:
+        told.append(f"{done['delivered']:,} rows delivered, {done['quarantined']:,} in quarantine")
+    if done.get("muted"):
+        told.append(f"muted: {', '.join(done['muted'])}")
+    told += [f"still to be done: {one}" for one in done.get("incomplete") or ()]
+    return "\n".join(told)
