@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +21,11 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def run(flights, monkeypatch):
+def run(flights, monkeypatch, tmp_path):
+    """In a copy: what `report` keeps is for its tests alone."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("HEADRACE_HOME", str(flights[1].root))
+    shutil.copytree(flights[1].root, tmp_path / "home")
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
     return lambda *arguments: CliRunner().invoke(app, ["gate", *arguments])
 
 

@@ -21,12 +21,15 @@ Floats = npt.NDArray[np.float64]
 BARS = 24  # of a histogram
 LEVELS = 6  # of a column of text that are drawn, the rest is one bar
 _FAR = 0.5  # of the range of good batches: what lies further out is far out
-MOST_ROWS = 200_000  # that a distance is computed from; of more, every n-th
+MOST_ROWS = 250_000  # of a batch that are looked at one by one; of more, every n-th
 
 
 @dataclass(frozen=True)
 class Stats:
-    """One column of one batch. `low`, `median`, `high` are JSON values, None of text's median."""
+    """One column of one batch. `low`, `median`, `high` are JSON values, None of text's median.
+
+    `rows`, `nulls`, `low` and `high` are of every row; the others of every n-th of a long batch.
+    """
 
     rows: int
     nulls: int
@@ -88,11 +91,15 @@ class Usual:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Columns, those that moved furthest beyond the usual first."""
+    """Columns, those that moved furthest beyond the usual first.
+
+    `every` is n where a batch is so long that only every n-th row was looked at one by one.
+    """
 
     rows: int
     other_rows: int
     columns: tuple[Compared, ...]
+    every: int = 1
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -101,7 +108,10 @@ class Comparison:
     def of(cls, document: Mapping[str, Any]) -> "Comparison":
         """Back from `to_json`."""
         return cls(
-            document["rows"], document["other_rows"], tuple(map(_compared, document["columns"]))
+            document["rows"],
+            document["other_rows"],
+            tuple(map(_compared, document["columns"])),
+            document["every"],
         )
 
 
@@ -145,7 +155,8 @@ def compare(
             column = _judged(column, usual.get(name, Usual()), scale)
         told.append(replace(column, usual=1.0, outside=None) if _is_a_key(column, keys) else column)
     told.sort(key=lambda c: (_is_a_key(c, keys), -round(c.excess, 3)))
-    return Comparison(this.num_rows, other.num_rows, tuple(told))
+    every = max(_step(this.num_rows), _step(other.num_rows))
+    return Comparison(this.num_rows, other.num_rows, tuple(told), every)
 
 
 def _judged(column: Compared, usual: Usual, scale: int) -> Compared:
@@ -220,16 +231,16 @@ def _column(
 
 
 def _stats(values: pa.Array, scale: int) -> Stats:
-    nulls, distinct = values.null_count, pc.count_distinct(values).as_py()
-    if nulls == len(values):
-        return Stats(len(values), nulls, distinct)
-    if _is_number(values.type):
-        numbers = np.sort(_numbers(values))
-        middle = float(np.median(numbers))
-        shown = (_shown(v, values.type, scale) for v in (numbers[0], middle, numbers[-1]))
-        return Stats(len(values), nulls, distinct, *shown)
-    ends = pc.min_max(values.cast(pa.string()))
-    return Stats(len(values), nulls, distinct, ends["min"].as_py(), None, ends["max"].as_py())
+    nulls, some = values.null_count, _thin(values)
+    counts = (len(values), nulls, pc.count_distinct(some).as_py())
+    if some.null_count == len(some):
+        return Stats(*counts)
+    if not _is_number(values.type):
+        ends = pc.min_max(values.cast(pa.string()))
+        return Stats(*counts, ends["min"].as_py(), None, ends["max"].as_py())
+    ends = _numbers(pa.array(pc.min_max(values).values(), values.type))
+    three = (float(ends[0]), float(np.median(_numbers(some))), float(ends[1]))
+    return Stats(*counts, *(_shown(value, values.type, scale) for value in three))
 
 
 def _shown(value: float, kind: pa.DataType, scale: int) -> Any:  # noqa: ANN401 - a JSON value
@@ -257,8 +268,13 @@ def _numbers(values: pa.Array) -> Floats:
 
 
 def _thin(values: pa.Array) -> pa.Array:
-    step = -(-len(values) // MOST_ROWS)
-    return values if step <= 1 else values.take(pa.array(np.arange(0, len(values), step)))
+    step = _step(len(values))
+    return values if step == 1 else values.take(pa.array(np.arange(0, len(values), step)))
+
+
+def _step(rows: int) -> int:
+    """Of so many rows every n-th is looked at."""
+    return max(1, -(-rows // MOST_ROWS))
 
 
 def _distance(this: pa.Array, other: pa.Array, shift: int) -> float:
@@ -311,7 +327,8 @@ def _histogram(this: pa.Array, other: pa.Array, shift: int, scale: int) -> Bars:
     # What lies outside is drawn at the edge: it must not vanish from the picture.
     counts = [np.histogram(np.clip(values, low, high), edges)[0] for values in finite]
     shares = [tuple((c / max(1, c.sum())).round(5).tolist()) for c in counts]
-    ends = [_shown(v + moved, this.type, scale) for v in (low, high)]
+    whole = pa.types.is_integer(this.type) and not scale
+    ends = [_shown(round(v) if whole else v + moved, this.type, scale) for v in (low, high)]
     return Bars(shares[0], shares[1], (), *ends)
 
 

@@ -72,9 +72,7 @@ class Site:
         parts = [unquote(part) for part in split.path.split("/")[1:]]
         home = "../" * (len(parts) - 1) or "./"
         try:
-            # One at a time: a report reads whole columns, and there is one reader or a few.
-            with self.busy:
-                return self._route(parts, parse_qs(split.query))
+            return self._route(parts, parse_qs(split.query))
         except DeclarationError as wrong:
             return _problem(HTTPStatus.NOT_FOUND, "Not found", wrong, home)
         except HeadraceError as wrong:
@@ -116,7 +114,11 @@ class Site:
             raise _none(table, f"batch {which}")
         slots = [row["slot"] for row in self._rows(table) if row["batch"] == found[0]]
         link = partial(action_link, pipeline.name, table, found[0], slots[0])
-        report = gate_report(pipeline, self.home, table, found[0], link=link, memory=self.memory)
+        # One at a time: a report reads whole columns, and there is one reader or a few.
+        with self.busy:
+            report = gate_report(
+                pipeline, self.home, table, found[0], link=link, memory=self.memory
+            )
         return _page(render(report, "../../"))
 
     def _slot(self, table: str, slot: str) -> Answer:

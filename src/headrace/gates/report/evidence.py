@@ -88,12 +88,20 @@ def comparison(report: Report, page: Page) -> Html:
         head,
         element("p", f"{words.counted(found.rows, 'row')} here, {found.other_rows:,} in ",
                 f"{good.slot} (", element("a", other, href=page(good.batch_id)), "). ", _ORDER),
+        element("p", _thinned(found.every), class_="soft small") if found.every > 1 else None,
         _legend(),
         element("div", cards[:first], class_="cards"),
         element("details", element("summary", f"{words.counted(len(rest), 'more column')}"),
                 element("div", rest, class_="cards")) if rest else None,
         id="compare",
     )  # fmt: skip
+
+
+def _thinned(every: int) -> str:
+    return (
+        f"Rows, nulls, min and max are of every row; the rest is of one row in {every}, since the"
+        " batch is long."
+    )
 
 
 def _legend() -> Html:

@@ -17,8 +17,9 @@ def render(report: Report, home: str = "") -> str:
     """
     page = (lambda batch_id: page_path(report.table, batch_id, home)) if home else _alone
     sections = [
-        element("div", first.reach(report), first.why(report), class_="two"),
-        first.inaction(report),
+        element(
+            "div", first.reach(report), first.why(report), first.inaction(report), class_="two"
+        ),
         evidence.rows(report),
         evidence.comparison(report, page),
         evidence.history(report),

@@ -81,7 +81,7 @@ def _entry(entry: LogEntry) -> Html:
 def _scope(entry: LogEntry) -> Html | None:
     if entry.scope in {"", "{}"}:
         return None
-    return element("span", f" {words.shortened(entry.scope)}", class_="soft small mono")
+    return element("span", f" {words.scope(entry.scope)}", class_="soft small")
 
 
 def steps(report: Report) -> Html:

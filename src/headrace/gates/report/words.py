@@ -109,6 +109,25 @@ def _minute(text: str) -> str:
     return f"{found[1]} {found[2]}{(found[3] or '').removeprefix(':00')}" if found else text
 
 
+def scope(text: str) -> str:
+    """An override's scope, as canonical JSON, in words: `checks wind_speed; lines 3, 9`."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return shortened(text)
+    if not isinstance(found, dict):
+        return shortened(text)
+    return shortened("; ".join(_part(name, value) for name, value in found.items()))
+
+
+def _part(name: str, value: object) -> str:
+    if isinstance(value, list):
+        return f"{name} {', '.join(map(str, value))}"
+    if isinstance(value, dict):
+        return f"{name} {', '.join(f'{k} = {v}' for k, v in value.items())}"
+    return f"the whole {name}" if value is True else f"{name} {value}"
+
+
 def shortened(text: str, most: int = LONGEST) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}… ({len(text):,} characters)"
 
