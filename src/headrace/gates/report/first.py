@@ -167,7 +167,7 @@ def _place(result: Result) -> tuple[bool, int, bool]:
 
 
 def _check(result: Result, *, first: bool = False) -> Html:
-    evidence: Mapping[str, Any] = getattr(result, "evidence", None) or {}
+    evidence: Mapping[str, Any] = result.evidence or {}
     spelled = result.id if result.kind != "semantic" else result.type.replace("_", " ")
     reason, fix = words.parted(result.reason)
     return element(
