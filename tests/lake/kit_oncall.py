@@ -1,6 +1,9 @@
 """On-call at the meter: actions by name, and what the lake shows after them."""
 
+from headrace.clock import now_us
 from headrace.gates.policy import ACTIONS, Grant, Policy
+from headrace.lake import actions, cases, judging, ledger, overrides, reconcile
+from headrace.lake import ingest as ingesting
 from headrace.lake.history import history
 from headrace.lake.ingest import ingest
 from headrace.lake.status import table_status
@@ -15,6 +18,12 @@ GIVEN = {"principal": "ana", "reason": "the meter was replaced", "policy": POLIC
 def act(meter, verb, which, table=None, **more):
     given = {**GIVEN, **more}
     return getattr(oncall, verb)(meter.home, table or meter.table, which, **given)
+
+
+def wait(monkeypatch, duration):
+    """Let time pass: `duration` microseconds, for all that asks what time it is."""
+    for module in (actions, cases, ingesting, judging, ledger, overrides, reconcile, oncall):
+        monkeypatch.setattr(module, "now_us", lambda: now_us() + duration)
 
 
 def run(meter, slots, table=None):

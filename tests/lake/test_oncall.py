@@ -1,21 +1,24 @@
 """Release, quarantine, reject, rerun, mute: what they publish, refuse and put on the record."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.clock import now_us
+from headrace.clock import HOUR, now_us
 from headrace.errors import DeclarationError, RefusedError
 from headrace.lake.actions import actions
+from headrace.lake.cases import open_case
 from headrace.lake.ingest import outstanding
 from headrace.lake.inspect import batch_rows
 from headrace.lake.ledger import Ledger
+from headrace.lake.rows import failing_rows
 from headrace.lake.tables import Lake
 from headrace.pipeline import oncall
+from headrace.sources.base import Delivery
 from tests.lake.kit import SLOTS
-from tests.lake.kit_oncall import GIVEN, act, counts, run, usable, values
+from tests.lake.kit_oncall import GIVEN, act, counts, run, usable, values, wait
 
 DAY = SLOTS[0]
 
@@ -141,18 +144,71 @@ def test_the_last_good_file_comes_back_when_a_release_over_it_ends(meter):
     assert settled(meter, stricter)
 
 
-def test_a_release_until_a_day_ends_by_itself(meter):
+def test_a_release_until_a_day_ends_by_itself(meter, monkeypatch):
     meter.drop(DAY, [1, -5, 3])
     run(meter, [DAY])
-    act(meter, "release", DAY, expires=now_us() + 2_000_000)
+    act(meter, "release", DAY, expires=now_us() + HOUR)
     assert values(meter) == [1, 3]
     assert settled(meter)
-    time.sleep(2)
+    wait(monkeypatch, HOUR)
     assert outstanding(meter.table, [DAY], meter.home) == [DAY]
     assert run(meter, [DAY])[0].state == "pending"
     assert values(meter) == []
     assert counts(meter) == (0, 0, 3, 0)
     assert settled(meter)
+
+
+def test_rows_released_until_a_day_go_back_to_quarantine(meter, monkeypatch):
+    meter.drop(DAY, [1, 2000, 3])
+    run(meter, [DAY])
+    before = usable(meter)
+    act(meter, "release", DAY, expires=now_us() + HOUR)
+    assert values(meter) == [1, 3, 2000]
+    wait(monkeypatch, HOUR)
+    assert outstanding(meter.table, [DAY], meter.home) == [DAY]
+    run(meter, [DAY])
+    assert usable(meter) == before
+    assert counts(meter) == (2, 1, 0, 0)
+    assert settled(meter)
+
+
+def test_events_are_released_and_what_is_no_row_stays_as_it_came(meter):
+    lines = [
+        b'{"id": 1, "value": 5, "read_at": "2024-01-01T00:01:00Z"}',
+        b"no event at all",
+        b'{"id": 2, "value": 2000, "read_at": "2024-01-01T00:02:00Z"}',
+        b'{"id": 3, "value": -7, "read_at": "2024-01-01T00:03:00Z"}',
+    ]
+    one = Delivery("meter", DAY, b"\n".join(lines), "events", "lane 0", 5, "the meter")
+    table = replace(meter.table, source=Given("meter", one))
+    assert run(meter, [DAY], table)[0].verdict == "QUARANTINE"
+    assert counts(meter, table) == (1, 3, 0, 0)
+    told = act(meter, "release", DAY, table)
+    assert values(meter) == [-7, 5, 2000]
+    assert counts(meter, table) == (3, 1, 0, 0)
+    (kept,) = pq.read_table(told["quarantine_path"]).to_pylist()
+    assert (kept["_raw"], kept["_reasons"]) == ("no event at all", ["contract:malformed"])
+    with pytest.raises(RefusedError, match="1 rows are in quarantine, for contract:malformed"):
+        act(meter, "release", DAY, table, scope={"lines": [2]})
+    found = failing_rows(open_case(meter.home, table, DAY))
+    assert [(r["line"], r["fate"]) for r in found] == [
+        (2, "quarantined"),
+        (3, "published"),
+        (4, "published"),
+    ]
+    assert found[0]["raw"] == "no event at all"
+    assert settled(meter, table)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A source that shows one delivery on the first day."""
+
+    name: str
+    delivery: Delivery
+
+    def deliveries(self, slot):
+        return [self.delivery] if slot == DAY else []
 
 
 # superseding
@@ -396,11 +452,11 @@ def test_a_muted_check_runs_and_does_not_decide(meter):
     assert settled(meter)
 
 
-def test_a_mute_ends_and_what_it_let_in_stays_until_it_is_judged_again(meter):
-    oncall.mute(meter.home, meter.table, ["negative"], expires=now_us() + 1_500_000, **GIVEN)
+def test_a_mute_ends_and_what_it_let_in_stays_until_it_is_judged_again(meter, monkeypatch):
+    oncall.mute(meter.home, meter.table, ["negative"], expires=now_us() + HOUR, **GIVEN)
     meter.drop(DAY, [1, -5])
     assert run(meter, [DAY])[0].verdict == "PASS"
-    time.sleep(1.5)
+    wait(monkeypatch, HOUR)
     meter.drop(SLOTS[1], [2, -6])
     assert [r.state for r in run(meter, SLOTS[:2])] == ["published", "pending"]
     assert values(meter) == [-5, 1]

@@ -126,6 +126,12 @@ def _show_batch(row: dict[str, object]) -> None:
             "Nothing of this batch is published, and nothing downstream reads it. "
             "A corrected delivery of the same slot supersedes it on the next run."
         )
+        named = f"{row['table']} {str(row['batch'])[:12]}"
+        out.print(
+            f"Its failing rows: headrace gate rows {named}. To publish it on the record: headrace"
+            f" gate release {named} --reason ...; to set it aside: headrace gate reject",
+            soft_wrap=True,
+        )
     if row["note"]:
         out.print(Text(str(row["note"])), soft_wrap=True)
     if told is None:

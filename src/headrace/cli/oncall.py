@@ -1,7 +1,6 @@
 """`headrace gate release` and the other actions on batches; each is `headrace.pipeline.oncall`."""
 
 import csv
-import json
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -190,7 +189,7 @@ def rows(
     elif form is Form.csv:
         _csv(flat(found))
     else:
-        _grid_of_rows(case.name, flat(found))
+        _grid_of_rows(case.name, found)
 
 
 @explained
@@ -208,7 +207,7 @@ def log(
     if as_json:
         emit_json(found)
         return
-    columns = ["#", "at", "who", "action", "table", "slot", "what of", "why", "until", "outcome"]
+    columns = ["no#", "at", "who", "action", "table", "slot", "what of", "why", "until", "outcome"]
     grid("audit trail", columns, [_logged(one) for one in found])
     if not found:
         out.print("nothing was done or refused yet")
@@ -216,19 +215,13 @@ def log(
 
 def _logged(one: dict[str, Any]) -> list[object]:
     """One line of the trail, as cells."""
-    scope = ", ".join(f"{k} {_listed(v)}" for k, v in one["scope"].items() if k != "batch")
+    from headrace.lake.actions import scope_words
+
     outcome = Text("done", "green") if one["allowed"] else Text(f"refused: {one['note']}", "red")
     return [
         one["id"], one["at"][:19], one["principal"], one["action"], one["table"], one["slot"],
-        scope or "the whole", one["reason"], (one["expires_at"] or "")[:19], outcome,
+        scope_words(one["scope"]), one["reason"], (one["expires_at"] or "")[:19], outcome,
     ]  # fmt: skip
-
-
-def _listed(value: object) -> str:
-    if isinstance(value, list):
-        more = f" and {len(value) - 5} more" if len(value) > 5 else ""
-        return ", ".join(map(str, value[:5])) + more
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 # what they share
@@ -329,13 +322,32 @@ def _csv(rows: Sequence[dict[str, Any]]) -> None:
     writer.writerows(rows)
 
 
-def _grid_of_rows(title: str, rows: Sequence[dict[str, Any]]) -> None:
-    names = list(dict.fromkeys(name for row in rows[:_SHOWN] for name in row))
-    grid(title, names, [[row.get(name) for name in names] for row in rows[:_SHOWN]])
-    if len(rows) > _SHOWN:
-        out.print(f"{len(rows) - _SHOWN} more; --format csv or json has all of them")
-    elif not rows:
+def _grid_of_rows(title: str, found: Sequence[dict[str, Any]]) -> None:
+    """Of each row the key, and the values that its reasons are about."""
+    cells = [
+        [
+            row["line"],
+            row["fate"],
+            _named(row["key"]),
+            _named(_about(row)) or row.get("raw", ""),
+            "; ".join(": ".join(filter(None, (w["check"], w["why"]))) for w in row["reasons"]),
+        ]
+        for row in found[:_SHOWN]
+    ]
+    grid(title, ["line#", "now", "key", "values", "why"], cells)
+    if len(found) > _SHOWN:
+        out.print(f"{len(found) - _SHOWN} more; --format csv or json has all of them")
+    elif not found:
         out.print("no row fails anything")
+
+
+def _about(row: dict[str, Any]) -> dict[str, Any]:
+    columns = {name for why in row["reasons"] for name in why["columns"]}
+    return {name: value for name, value in row["values"].items() if name in columns}
+
+
+def _named(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def register(app: typer.Typer) -> None:

@@ -27,6 +27,7 @@ class Failing:
         rows: by id of a failed check, positions in `table`; checks on whole columns have none.
         does: by id, one of the constants above.
         expected: by id, what the check expects.
+        columns: by id, the columns it is about.
         told: by (line, id), the contract's own sentence about that row.
     """
 
@@ -34,6 +35,7 @@ class Failing:
     rows: Mapping[str, Rows] = field(default_factory=dict)
     does: Mapping[str, str] = field(default_factory=dict)
     expected: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     told: Mapping[tuple[int, str], str] = field(default_factory=dict)
 
     @property
@@ -69,6 +71,7 @@ def failing(suite: Suite, contract: Contract, conformed: Conformed) -> Failing:
         rows={**broken, **{f.rule.id: np.sort(f.rows) for f in failed}},
         does={**dict.fromkeys(broken, CONTRACT), **{f.rule.id: _does(f) for f in failed}},
         expected={f.rule.id: f.rule.check.expected for f in failed if f.rule.check},
+        columns={**_contract_columns(conformed), **{f.rule.id: f.rule.columns for f in failed}},
         told={(p.line, f"contract:{p.rule}"): p.reason for p in conformed.bad_rows},
     )
 
@@ -84,3 +87,10 @@ def _contract_rows(
     for problem in conformed.bad_rows:
         by_rule.setdefault(f"contract:{problem.rule}", []).append(problem.line)
     return {rule: np.flatnonzero(np.isin(lines, wanted)) for rule, wanted in by_rule.items()}
+
+
+def _contract_columns(conformed: Conformed) -> dict[str, tuple[str, ...]]:
+    found: dict[str, dict[str, None]] = {}
+    for problem in conformed.bad_rows:
+        found.setdefault(f"contract:{problem.rule}", {})[problem.field] = None
+    return {rule: tuple(name for name in names if name) for rule, names in found.items()}

@@ -15,6 +15,7 @@ _FIELDS = (
     "id", "at", "principal", "action", "table", "batch_id", "slot", "rule_hash", "suite_hash",
     "scope", "reason", "expires_at", "allowed", "note",
 )  # fmt: skip
+_LINES = 5
 _COLUMNS = ", ".join("tbl" if name == "table" else name for name in _FIELDS)
 
 
@@ -54,6 +55,11 @@ class Action:
     def in_force(self, now: int) -> bool:
         return self.allowed and (self.expires_at is None or now < self.expires_at)
 
+    @property
+    def what(self) -> str:
+        """What of the batch or the table it is about, in words."""
+        return scope_words(self.scope)
+
     def document(self) -> dict[str, Any]:
         """JSON values, moments in RFC 3339."""
         until = None if self.expires_at is None else iso(self.expires_at)
@@ -73,6 +79,21 @@ class Action:
             "allowed": self.allowed,
             "note": self.note,
         }
+
+
+def scope_words(scope: Mapping[str, Any]) -> str:
+    """A scope for people: "the whole batch", "lines 3, 4", "rows that fail limit"."""
+    told = []
+    if scope.get("rows") == "all":
+        told.append("all rows in quarantine")
+    if checks := scope.get("checks"):
+        told.append(f"checks {', '.join(checks)}")
+    if where := scope.get("where"):
+        told.append(" and ".join(f"{name} = {value}" for name, value in where.items()))
+    if lines := scope.get("lines"):
+        more = f" and {len(lines) - _LINES} more" if len(lines) > _LINES else ""
+        told.append(f"lines {', '.join(map(str, lines[:_LINES]))}{more}")
+    return "; ".join(told) or "the whole batch"
 
 
 def record(ledger: Ledger, action: Action) -> Action:

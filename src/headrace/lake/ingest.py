@@ -17,6 +17,7 @@ from headrace.contracts.undecided import must_be_decided
 from headrace.errors import SourceError
 from headrace.home import Home
 from headrace.lake.account import account, current_verdicts, total
+from headrace.lake.actions import actions
 from headrace.lake.fetch import Fetched, fetch_slots
 from headrace.lake.judges import Judges
 from headrace.lake.judging import Desk, Judged, desk_for, table_rule
@@ -87,7 +88,8 @@ class _Run:
         self.standings = standings(self.ledger, self.name, self.rule, now_us())
         # Where the verdict is still to be derived, the gate's own stands meanwhile.
         self.judged = {key: one.row or one.gate for key, one in self.standings.items()}
-        rows = self.ledger.judgements(self.name)
+        blocked = any(row.verdict in BLOCKED for row in self.judged.values())
+        rows = self.ledger.judgements(self.name) if blocked else {}
         if self.table.suite.broken:
             # A suite that cannot be read says nothing against what was published before it broke.
             before = current_verdicts(rows, self.live)
@@ -106,6 +108,8 @@ class _Run:
 
     def moved_on(self, files: Sequence[StagedFile]) -> set[str]:
         """Batches for which the ledger meanwhile wants something else than these files."""
+        if not actions(self.ledger, self.name):
+            return set()
         now = standings(self.ledger, self.name, self.rule, now_us())
         wanted = {key: one.row and one.row.staged_path for key, one in now.items()}
         wanted |= {key: good.staged_path for key, good in self.lapsed.items() if good is not None}

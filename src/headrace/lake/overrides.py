@@ -248,7 +248,7 @@ def _row(case: Case, state: Fates, staged: str, kept: str) -> JudgementRow:
         staged_path=staged,
         quarantine_path=kept,
         judged_at=max(now_us(), gate.judged_at + 1),
-        summary=f"{verdict}: {told[-1].reason} The gate said {gate.summary}",
+        summary=f"{verdict}: {told[-1].reason} (the gate said {gate.summary})",
         judgement=judgement.to_json(),
         derived_from=gate.rule_hash,
         action_ids=json.dumps(ids),
@@ -270,6 +270,6 @@ def _result(action: Action) -> Result:
         severity="warning",
         action="warn",
         status="fail",
-        expected=json.dumps(dict(action.scope)),
-        reason=f"{done[action.action]} by {action.principal}{until}: {action.reason}.",
+        expected=action.what,
+        reason=f"{done[action.action]} by {action.principal}{until}: {action.reason}",
     )

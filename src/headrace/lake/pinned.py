@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from headrace.files import canonical_json
 from headrace.lake.account import current_verdicts
-from headrace.lake.actions import Action, actions
+from headrace.lake.actions import Action, actions, scope_words
 from headrace.lake.ledger import Ledger
 
 
@@ -43,6 +43,5 @@ def told(override: str) -> str:
     one = json.loads(override)
     until = f" until {one['expires_at']}" if one.get("expires_at") else ""
     what = f"{one['table']} {one['slot']}".strip()
-    checks = ", ".join(one["scope"].get("checks", ()))
-    of = f" ({checks})" if checks else ""
-    return f"{one['action']} of {what}{of} by {one['principal']}{until}: {one['reason']}"
+    of = scope_words(one["scope"])
+    return f"{one['action']} of {what} ({of}) by {one['principal']}{until}: {one['reason']}"

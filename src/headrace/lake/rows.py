@@ -31,7 +31,8 @@ def failing_rows(case: BatchCase, checks: Sequence[str] = ()) -> list[dict[str, 
 
     Returns:
         {"line", "fate": published | quarantined | pending | rejected | superseded | recalled,
-        "key": {column: value}, "values": {column: value}, "reasons": [{"check", "does", "why"}]},
+        "key": {column: value}, "values": {column: value}, "reasons": [{"check", "does", "why",
+        "columns"}]},
         values as JSON; "raw", the text as it came, where the row has no typed values.
     """
     shown = _shown_by(case)
@@ -61,11 +62,12 @@ def _of_judged(case: BatchCase) -> Iterator[dict[str, Any]]:
     seen, state = case.seen, case.fates()
     failing = seen.failing
     lines = failing.lines
-    reasons: dict[int, list[dict[str, str]]] = {}
+    reasons: dict[int, list[dict[str, Any]]] = {}
     for rule, rows in failing.rows.items():
         for line in map(int, lines[rows]):
             why = failing.told.get((line, rule)) or failing.expected.get(rule, "")
-            reasons.setdefault(line, []).append(_why(rule, failing.does[rule], why))
+            columns = failing.columns.get(rule, ())
+            reasons.setdefault(line, []).append(_why(rule, failing.does[rule], why, columns))
     for line, fate in state.fate.items():
         for by_hand in state.reasons.get(line, ()):
             if fate != PASSING and by_hand.startswith(("quarantine:", "reject:")):
@@ -97,10 +99,10 @@ def _of_broken(case: BatchCase) -> Iterator[dict[str, Any]]:
         if violation.line is None:
             told = [_why(f"contract:{violation.field or 'rows'}", _WHOLE, str(violation))]
             yield {"line": None, "key": {}, "values": {}, "reasons": told}
-    wrong: dict[int, list[dict[str, str]]] = {}
+    wrong: dict[int, list[dict[str, Any]]] = {}
     for problem in conform(contract, rows, delivery.batch_id, by_row=True).bad_rows:
         wrong.setdefault(problem.line, []).append(
-            _why(f"contract:{problem.rule}", _WHOLE, problem.reason)
+            _why(f"contract:{problem.rule}", _WHOLE, problem.reason, [problem.field])
         )
     texts = rows.table.append_column("_line", pa.array(rows.lines))
     for row in texts.filter(pa.array(np.isin(rows.lines, list(wrong)))).to_pylist():
@@ -158,7 +160,7 @@ def _fate(
     shown: JudgementRow | None,
     line: int | None,
     lines: set[int],
-    reasons: Sequence[dict[str, str]],
+    reasons: Sequence[dict[str, Any]],
 ) -> str:
     """Where a failing row is, by what the table shows."""
     if case.batch.state in SETTLED_STATES:
@@ -171,8 +173,8 @@ def _fate(
     return "rejected" if rejected else "quarantined"
 
 
-def _why(check: str, does: str, why: str) -> dict[str, str]:
-    return {"check": check, "does": does, "why": why}
+def _why(check: str, does: str, why: str, columns: Sequence[str] = ()) -> dict[str, Any]:
+    return {"check": check, "does": does, "why": why, "columns": [c for c in columns if c]}
 
 
 def flat(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -126,7 +126,10 @@ def rows_scope(case: BatchCase, draft: Action) -> Action | None:
         return replace(draft, scope={**draft.scope, "lines": published})
     if lines:
         return None
-    raise RefusedError(f"no row of {case.name}, is meant", fix="see: headrace gate rows --all")
+    raise RefusedError(
+        f"no row of {case.name}, is meant",
+        fix="write values as `headrace gate rows --json` does, and lines as the file counts them",
+    )
 
 
 def _matching(case: BatchCase, draft: Action) -> list[int]:
