@@ -26,8 +26,8 @@ def try_(
     address: Annotated[
         str,
         typer.Argument(
-            help="A file, folder or glob (also s3://), url#schema.table of a database, or an HTTP"
-            " address."
+            help="A file, folder or glob (also s3://), url#schema.table of a database, an HTTP"
+            " address, or a topic: nats://host#subject, redis://host#stream, kafka://host#topic."
         ),
     ],
     *,

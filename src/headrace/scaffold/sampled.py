@@ -18,7 +18,7 @@ _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
 def take(address: str, limits: Limits) -> Sample:
-    """The first rows at an address of any kind: file, folder, glob, table, HTTP.
+    """The first rows at an address of any kind: file, folder, glob, table, HTTP, topic.
 
     Raises:
         DeclarationError: nothing reads such an address, or it names too little.
@@ -34,6 +34,10 @@ def take(address: str, limits: Limits) -> Sample:
         from headrace.sources.sample_http import sample_http
 
         return sample_http(address, limits)
+    if scheme in _TOPICS:
+        from headrace.streams.sample import sample_topic
+
+        return sample_topic(address, limits)
     if scheme in _DATABASES:
         from headrace.sources.sample_sql import sample_sql
 
@@ -41,10 +45,12 @@ def take(address: str, limits: Limits) -> Sample:
     raise DeclarationError(
         f"nothing reads {scheme}://",
         where=f"the address: {scheme}://…",
-        fix="a path, s3://, http(s)://, postgresql://, sqlite:/// or duckdb:///",
+        fix="a path, s3://, http(s)://, postgresql://, sqlite:///, duckdb:///, nats://, redis://"
+        " or kafka://",
     )
 
 
+_TOPICS = {"nats", "redis", "rediss", "kafka"}
 _DATABASES = {"postgresql", "postgres", "sqlite", "duckdb", "mysql", "mariadb", "mssql", "oracle"}
 
 

@@ -24,7 +24,7 @@ class KafkaBroker:
     whoever looks at Kafka itself, what is published.
     """
 
-    def __init__(self, where: KafkaTopic, *, group: str) -> None:
+    def __init__(self, where: KafkaTopic, *, group: str, address: str | None = None) -> None:
         try:
             import confluent_kafka
         except ModuleNotFoundError as error:
@@ -35,7 +35,7 @@ class KafkaBroker:
         self._where = where
         self._consumer = confluent_kafka.Consumer(
             {
-                "bootstrap.servers": os.environ.get(ADDRESS, DEFAULT),
+                "bootstrap.servers": address or os.environ.get(ADDRESS, DEFAULT),
                 "group.id": group,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",

@@ -35,7 +35,9 @@ class NatsBroker:
     among several nobody can tell, since the others' events make gaps as well.
     """
 
-    def __init__(self, where: NatsSubject, *, trim: bool = False) -> None:
+    def __init__(
+        self, where: NatsSubject, *, trim: bool = False, address: str | None = None
+    ) -> None:
         try:
             import nats
             import nats.errors
@@ -46,6 +48,7 @@ class NatsBroker:
             ) from error
         self._nats: Any = nats
         self._where, self._trim = where, trim
+        self._address = address or os.environ.get(ADDRESS, DEFAULT)
         self._reader: Any = None
         self._after, self._expected, self._passed = "", 1, 0
         self._dense = not where.subject
@@ -63,10 +66,9 @@ class NatsBroker:
         async def quiet(_: Exception) -> None:
             """What is wrong is raised by the call that meets it."""
 
-        address = os.environ.get(ADDRESS, DEFAULT)
         # The consumer tries again by itself, and meanwhile says that it is disconnected.
         self._connection = await self._nats.connect(
-            address,
+            self._address,
             connect_timeout=5,
             allow_reconnect=False,
             max_reconnect_attempts=1,

@@ -24,7 +24,14 @@ class RedisBroker:
     A consumer group only marks what is published, for whoever looks at Redis itself.
     """
 
-    def __init__(self, where: RedisStream, *, group: str, trim: bool = False) -> None:
+    def __init__(
+        self,
+        where: RedisStream,
+        *,
+        group: str,
+        trim: bool = False,
+        address: str | None = None,
+    ) -> None:
         try:
             import redis
         except ModuleNotFoundError as error:
@@ -35,7 +42,7 @@ class RedisBroker:
         self._where, self._group, self._trim = where, group, trim
         self._entry, self._taken = _START, 0
         self._client: Any = redis.Redis.from_url(
-            os.environ.get(ADDRESS, DEFAULT), socket_timeout=30, socket_connect_timeout=5
+            address or os.environ.get(ADDRESS, DEFAULT), socket_timeout=30, socket_connect_timeout=5
         )
         self._ask("PING")
 

@@ -1,0 +1,173 @@
+"""The first events of a topic, read without taking them: no position moves, nothing is told."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from urllib.parse import urlsplit
+
+from headrace.clock import iso
+from headrace.errors import DeclarationError, SourceError
+from headrace.sources.json_rows import ndjson_rows
+from headrace.sources.sample import Limits, Sample
+from headrace.streams.events import Event, event_line
+from headrace.streams.port import Broker, BrokerDownError
+from headrace.streams.spec import KafkaTopic, NatsSubject, RedisStream
+
+_AT_ONCE = 500
+_PATIENCE = 10.0  # seconds for a topic whose events come slowly
+
+
+def sample_topic(address: str, limits: Limits) -> Sample:
+    """The oldest events of `nats://host#subject`, `redis://host#stream` or `kafka://host#topic`.
+
+    Raises:
+        DeclarationError: no topic is named, or the broker's library is not installed.
+        SourceError: the broker does not answer, there is no such topic, or it is empty.
+    """
+    server, _, topic = address.partition("#")
+    scheme = server.partition("://")[0].lower()
+    shown = re.sub(r"//[^/@]*@", "//", server)
+    if not topic:
+        raise DeclarationError("no topic is named", where=shown, fix="write #subject or #stream")
+    try:
+        broker, place = _OPEN[scheme](server, topic)
+    except SourceError as error:  # as it is told elsewhere, but without the password
+        fix = "start the broker, or correct the address"
+        down = isinstance(error, BrokerDownError) or not error.fix
+        raise SourceError(
+            error.what.replace(server, shown), where=shown, fix=fix if down else error.fix
+        ) from error
+    with closing(broker):
+        waiting = {lane: broker.waiting(lane, "").events for lane in broker.lanes()}
+        events = _first(broker, waiting, limits)
+    if not events:
+        raise SourceError(
+            f"there is no event in {topic}",
+            where=shown,
+            fix="check its name, or send an event: without one nothing can be said",
+        )
+    rows = ndjson_rows(b"".join(event_line(event.payload) + b"\n" for event in events))
+    notes = [
+        f"{len(rows.malformed)} events are no flat JSON objects, such as {one.text[:120]!r}"
+        f" ({one.why}): they would go to quarantine"
+        for one in rows.malformed[:1]
+    ]
+    total = sum(waiting.values())
+    return Sample(
+        address=f"{shown}#{topic}",
+        kind="topic",
+        format="events",
+        name=topic,
+        table=rows.table,
+        whole=len(events) >= total,
+        total=total,
+        about={
+            "place": place,
+            "lanes": len(waiting),
+            "oldest": iso(min(event.at for event in events)),
+        },
+        notes=tuple(notes),
+    )
+
+
+def _first(broker: Broker, waiting: Mapping[str, int], limits: Limits) -> list[Event]:
+    """Events of all lanes in turn, oldest first, until there are enough."""
+    for lane in waiting:
+        broker.seek(lane, "")
+    wanted = {lane: min(n, -(-limits.rows // len(waiting))) for lane, n in waiting.items()}
+    found: list[Event] = []
+    stop = time.monotonic() + _PATIENCE
+    while any(wanted.values()) and time.monotonic() < stop:
+        for lane in [one for one, more in wanted.items() if more]:
+            some = broker.read(lane, min(_AT_ONCE, wanted[lane]), 0.5)
+            wanted[lane] -= len(some)
+            found += some
+        if sum(len(event.payload) for event in found) > limits.bytes:
+            break
+    return found[: limits.rows]
+
+
+Opened = tuple[Broker, str]
+
+
+def _nats(server: str, topic: str) -> Opened:
+    from headrace.streams.nats_jetstream import NatsBroker
+
+    stream = _stream_of(server, topic)
+    where = NatsSubject(stream, "" if stream == topic else topic)
+    shown = f'NatsSubject("{stream}"' + (f', "{topic}")' if where.subject else ")")
+    return NatsBroker(where, address=server), shown
+
+
+def _stream_of(server: str, topic: str) -> str:
+    """The JetStream stream of a subject; the name itself if it is a stream's."""
+    try:
+        import nats
+        import nats.errors
+        import nats.js.errors
+    except ModuleNotFoundError as error:
+        raise DeclarationError(
+            "NATS needs the nats library", fix="pip install headrace[nats]"
+        ) from error
+
+    async def quiet(_: Exception) -> None:
+        """What is wrong is raised by the call that meets it."""
+
+    async def ask() -> str:
+        connection = await nats.connect(
+            server,
+            connect_timeout=5,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0.1,
+            error_cb=quiet,
+        )
+        try:
+            jetstream = connection.jetstream(timeout=5)
+            with suppress(nats.js.errors.NotFoundError):
+                await jetstream.stream_info(topic)
+                return topic
+            return str(await jetstream.find_stream_name_by_subject(topic))
+        finally:
+            await connection.close()
+
+    try:
+        return asyncio.run(ask())
+    except nats.js.errors.NotFoundError as error:
+        raise SourceError(
+            f"no stream keeps {topic!r}",
+            where=server,
+            fix="name a JetStream stream, or a subject that one listens to",
+        ) from error
+    except (OSError, nats.errors.Error) as error:
+        raise SourceError(
+            f"NATS does not answer: {error or type(error).__name__}",
+            where=server,
+            fix="start the broker, or correct the address",
+        ) from error
+
+
+def _redis(server: str, topic: str) -> Opened:
+    from headrace.streams.redis_streams import RedisBroker
+
+    broker = RedisBroker(RedisStream(topic), group="headrace-try", address=server)
+    return broker, f'RedisStream("{topic}")'
+
+
+def _kafka(server: str, topic: str) -> Opened:
+    from headrace.streams.kafka_topics import KafkaBroker
+
+    address = urlsplit(server).netloc
+    return KafkaBroker(KafkaTopic(topic), group="headrace-try", address=address), (
+        f'KafkaTopic("{topic}")'
+    )
+
+
+_OPEN: dict[str, Callable[[str, str], Opened]] = {
+    "nats": _nats,
+    "redis": _redis,
+    "rediss": _redis,
+    "kafka": _kafka,
+}
