@@ -30,6 +30,24 @@ def test_kilometres_are_seen_at_once(flights):
     assert "distance" in {name for result in report.failed for name in result.columns}
 
 
+@pytest.mark.parametrize(
+    ("day", "cause"),
+    [
+        (world.KILOMETRES, "<h1>Distance looks like kilometre instead of mile</h1>"),
+        (world.TORN, "<h1>Its end is cut off</h1>"),
+        (
+            world.RENAMED,
+            "<h1>Distance is missing, and the undeclared column far looks like it</h1>",
+        ),
+    ],
+)
+def test_a_cause_that_has_a_name_is_the_headline(flights, day, cause):
+    report = report_of(flights, "schedule", day)
+    assert cause in render(report)
+    named = [rule for rule in report.history.rules if rule.check.startswith("semantic:")]
+    assert named[0].verdicts == ("PASS",) * (len(named[0].verdicts) - 1) + ("BLOCK",)
+
+
 def test_what_it_reaches_is_what_the_pipeline_declares(flights):
     reach = report_of(flights, "schedule", world.KILOMETRES).reach
     assert [name for name, _ in reach.views] == ["runway", "bank", "inbound", "from the row itself"]

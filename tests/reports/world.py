@@ -12,7 +12,7 @@ from headrace.lake.ingest import ingest
 from headrace.pipeline import Pipeline
 from pipelines.flights import pipeline
 
-FIRST, LAST = "2013-02-03", "2013-02-14"
+FIRST, LAST = "2013-01-22", "2013-02-14"
 KILOMETRES, TORN, RENAMED, WIND = "2013-02-11", "2013-02-12", "2013-02-13", "2013-02-12"
 
 

@@ -17,6 +17,7 @@ from headrace.errors import DeclarationError, HeadraceError, StateError
 from headrace.files import canonical_json
 from headrace.gates import Judgement
 from headrace.gates.compare import Comparison
+from headrace.gates.mutes import SEMANTIC
 from headrace.gates.report import words
 from headrace.gates.report.failing import failing_rows
 from headrace.gates.report.model import (
@@ -51,7 +52,7 @@ from headrace.pipeline.declare import Pipeline
 
 PAST = 30  # batches of a rule's history
 # Checks that leave a result only where they fail: where there is none, they passed.
-_ONLY_FAILING = ("contract:", "quarantined_share", "accounting")
+_ONLY_FAILING = ("contract:", "quarantined_share", "accounting", f"{SEMANTIC}:")
 
 
 def gate_report(
@@ -250,8 +251,7 @@ def _verdicts(past: Sequence[Judgement], check: str) -> Iterator[str]:
     implied = check.startswith(_ONLY_FAILING)
     for judgement in past:
         found = [result for result in judgement.results if result.id == check]
-        semantic = any(result.kind == "semantic" for result in judgement.results)
-        yield found[0].would.value if found else "PASS" if implied or semantic else ""
+        yield found[0].would.value if found else "PASS" if implied else ""
 
 
 def _log(facts: _Facts) -> tuple[LogEntry, ...]:

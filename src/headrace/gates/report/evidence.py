@@ -243,6 +243,8 @@ def past(rule: RuleHistory) -> str:
     if not before:
         return "It is new: no batch before this one was judged by it."
     bad = Counter(v for v in before if v not in {"", "PASS"})
+    if not bad and rule.check.startswith("semantic:"):
+        return f"Not seen in the {len(before)} batches before this one."
     if not bad:
         return f"Passed in all {len(before)} batches before this one."
     told = words.listed(f"{count} {verdict}" for verdict, count in bad.most_common())

@@ -176,7 +176,7 @@ def _check(result: Result, *, first: bool = False) -> Html:
         element("p", words.capital(reason), class_="first" if first else None),
         element("p", words.capital(fix)) if fix else None,
         _expected(result) if result.kind != "override" else None,
-        _pairs(evidence) if evidence else None,
+        _evidence(evidence) if evidence else None,
         class_="check",
     )
 
@@ -199,13 +199,14 @@ def _expected(result: Result) -> Html | None:
     return element("p", " ".join(told), class_="soft small") if told else None
 
 
-def _pairs(found: Mapping[str, Any]) -> Html:
-    names = [(name.replace("_", " "), words.value(value)) for name, value in found.items()]
-    return element(
-        "dl",
-        [join([element("dt", name), element("dd", value)]) for name, value in names],
-        class_="pairs small",
-    )
+def _evidence(found: Mapping[str, Any]) -> Html:
+    """In one line, as much of it as fits: names small, values as they are."""
+    told = [(name.replace("_", " "), words.value(value)) for name, value in found.items()]
+    cells = [
+        element("span", element("span", f"{name} ", class_="soft"), value, class_="cell")
+        for name, value in told
+    ]
+    return element("p", cells, class_="small")
 
 
 def inaction(report: Report) -> Html:

@@ -147,8 +147,10 @@ def headline(report: Report) -> str:
     named = [r for r in failed if r.kind == "semantic" and r.status == "fail"]
     if failed and failed[0].status == "error":
         return failed[0].reason
-    if named or failed:
-        return shortened(parted((named or failed)[0].reason)[0], 200)
+    if named:
+        return shortened(named[0].reason.partition(": ")[0].rstrip("."), 200)
+    if failed:
+        return shortened(parted(failed[0].reason)[0], 200)
     return f"all {counted(len(report.judgement.counted), 'check')} passed"
 
 
