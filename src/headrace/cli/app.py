@@ -25,6 +25,7 @@ from headrace.cli import (
     sources,
     status,
     stream,
+    suggest,
 )
 from headrace.cli.output import out
 
@@ -80,6 +81,7 @@ gates.app.command("shadow")(shadow.shadow)
 gates.app.command("lint")(lint.lint)
 gates.app.command("compare")(batches.compare)
 gates.app.command("export")(batches.export)
+gates.app.command("suggest")(suggest.suggest)
 app.add_typer(gates.app, name="gate")
 app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")
