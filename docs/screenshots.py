@@ -4,6 +4,7 @@ Needs Chromium (its path in CHROMIUM, or on PATH). With --home it looks at a sta
 """
 
 import argparse
+import json
 import os
 import shutil
 import socket
@@ -91,6 +92,9 @@ def _show_report(page: Page) -> None:
 
 def main() -> None:
     args = _arguments()
+    if args.walk:
+        the_walk(args.out)
+        return
     if args.home:
         take(args.home, args.workspace, shots(args.location, args.table, args.day), args.out)
         return
@@ -98,6 +102,15 @@ def main() -> None:
         home = Path(folder) / "home"
         run_with_a_damaged_day(home, args.table, args.day)
         take(home, args.workspace, shots(args.location, args.table, args.day), args.out)
+    the_walk(args.out)
+
+
+def the_walk(out: Path) -> None:
+    """The pictures of docs/on-call.md, by going its way; prints the messages that it quotes."""
+    from docs.walk import walk
+
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(walk(Path(folder) / "home", out), indent=2))  # noqa: T201
 
 
 def run_with_a_damaged_day(home: Path, table: str, day: str) -> None:
@@ -198,6 +211,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--location", default="flights")
     parser.add_argument("--table", default="schedule")
     parser.add_argument("--day", default="2013-02-12")
+    parser.add_argument("--walk", action="store_true", help="only those of docs/on-call.md")
     parser.add_argument("--out", type=Path, default=IMAGES)
     return parser.parse_args()
 

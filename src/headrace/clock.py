@@ -57,6 +57,23 @@ def parse_iso(text: str) -> int:
     return to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
+def end_of(text: str) -> int:
+    """When something that is limited ends: `7d` from now, a moment, or a day, meant to its end.
+
+    Raises:
+        DeclarationError: it is none of these.
+    """
+    text = text.strip()
+    if _DURATION.fullmatch(text):
+        return now_us() + duration(text)
+    try:
+        return parse_iso(text) + (DAY if len(text) == len("2026-11-30") else 0)
+    except ValueError:
+        raise DeclarationError(
+            f"{text!r} is no day", fix="write it as 2026-11-30, 2026-11-30T18:00:00Z, or 7d"
+        ) from None
+
+
 def now_us() -> int:
     return to_us(datetime.now(UTC))
 

@@ -1,8 +1,10 @@
 """alerts.yaml, read strictly; windows of mutes by the wall clock."""
 
+from pathlib import Path
+
 import pytest
 
-from headrace.alerts.config import Config, load_config
+from headrace.alerts.config import Config, address, load_config
 from headrace.alerts.model import Condition
 from headrace.clock import parse_iso
 from headrace.errors import DeclarationError
@@ -95,3 +97,42 @@ def test_a_file_of_comments_has_no_routes(tmp_path):
     path = tmp_path / "alerts.yaml"
     path.write_text("version: 1\nroutes:\n  # nobody yet\nmute:\n")
     assert load_config(path).targets("x") == ()
+
+
+def test_the_commented_file_of_a_new_project_and_ours_tell_nobody_yet(tmp_path):
+    from headrace.scaffold.templates import fill
+
+    written = tmp_path / "alerts.yaml"
+    written.write_text(fill("alerts.yaml"))
+    ours = Path(__file__).parents[2] / "alerts.yaml"
+    for path in (written, ours):
+        found = load_config(path)
+        assert (found.targets("x"), found.quiet, found.mutes) == ((), {"WARN", "QUARANTINE"}, ())
+    assert written.read_text() == ours.read_text()
+
+
+def test_its_examples_are_right_when_the_marks_are_taken_away(tmp_path):
+    from headrace.scaffold.templates import fill
+
+    lines = fill("alerts.yaml").splitlines()
+    live = [line.replace("# ", "", 1) if line.startswith("  # ") else line for line in lines]
+    text = "\n".join(line for line in live if "owner, as" not in line and "else:" not in line)
+    path = tmp_path / "alerts.yaml"
+    path.write_text(text)
+    found = load_config(path)
+    assert found.targets("schedule-planning") == ("SCHEDULE_PAGER",)
+    assert found.targets("anybody") == ("DATA_TEAM_MAIL",)
+    assert len(found.mutes) == 2
+
+
+@pytest.mark.parametrize("line", ["PAGER=json://h/x", "PAGER = 'json://h/x'", 'PAGER="json://h/x"'])
+def test_addresses_may_stand_in_the_env_file_of_the_project(tmp_path, monkeypatch, line):
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / ".env").write_text(f"# PAGER=old\nOTHER=1\n{line}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PAGER", raising=False)
+    assert address("PAGER") == "json://h/x"
+    monkeypatch.setenv("PAGER", "json://other")
+    assert address("PAGER") == "json://other"
+    with pytest.raises(DeclarationError, match="NOBODY is not set"):
+        address("NOBODY")

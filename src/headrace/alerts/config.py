@@ -66,12 +66,12 @@ class Config:
 
 
 def address(name: str) -> str:
-    """The address in an environment variable.
+    """The address in an environment variable, or in `.env` at the project's root.
 
     Raises:
         DeclarationError: it is not set.
     """
-    found = os.environ.get(name, "").strip()
+    found = (os.environ.get(name) or _dotenv(name)).strip()
     if not found:
         raise DeclarationError(
             f"the environment variable {name} is not set",
@@ -79,6 +79,15 @@ def address(name: str) -> str:
             fix=f"{name}=mailto://... in the environment, or in .env beside alerts.yaml",
         )
     return found
+
+
+def _dotenv(name: str) -> str:
+    """What Dagster reads from `.env` by itself; the command line finds it as well."""
+    file = project_root() / ".env"
+    lines = file.read_text().splitlines() if file.exists() else []
+    pairs = [line.partition("=") for line in lines if not line.lstrip().startswith("#")]
+    found = [value.strip() for key, _, value in pairs if key.strip() == name]
+    return found[-1].strip("'\"") if found else ""
 
 
 def alerts_path() -> Path:

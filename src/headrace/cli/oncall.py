@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from headrace.cli.output import emit_json, explained, grid, out, verdict
+from headrace.clock import end_of
 
 if TYPE_CHECKING:
     from headrace.lake.table import Table
@@ -67,7 +68,7 @@ def release(
       headrace gate release weather 2013-07-22 --line 14 --reason "checked with the station"
     """
     scope = _scope(checks=check, lines=line)
-    more = {"scope": scope, "expires": None if until is None else _moment(until)}
+    more = {"scope": scope, "expires": None if until is None else end_of(until)}
     _emit(_do("release", table, batch, who, reason, **more), as_json)
 
 
@@ -144,7 +145,7 @@ def mute(
     from headrace.pipeline import oncall
 
     found = oncall.mute(
-        _home(), _table(table), check, principal=_who(who), reason=reason, expires=_moment(until)
+        _home(), _table(table), check, principal=_who(who), reason=reason, expires=end_of(until)
     )
     _emit_mutes(found, as_json)
 
@@ -273,19 +274,6 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
     if any("=" not in one for one in given):
         raise DeclarationError("--where has no value", fix="write it as --where flight=1141")
     return found
-
-
-def _moment(text: str) -> int:
-    """A day is meant to its end."""
-    from headrace.clock import DAY, parse_iso
-    from headrace.errors import DeclarationError
-
-    try:
-        return parse_iso(text) + (DAY if len(text) == len("2026-11-30") else 0)
-    except ValueError:
-        raise DeclarationError(
-            f"{text!r} is no day", fix="write it as 2026-11-30, or 2026-11-30T18:00:00Z"
-        ) from None
 
 
 def _emit(found: dict[str, Any], as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from headrace.clock import duration, now_us, parse_iso
+from headrace.clock import end_of
 from headrace.dagster import metadata, names, verdicts
 from headrace.dagster.failures import readable
 from headrace.errors import DeclarationError
@@ -40,13 +40,13 @@ class OnRows(OnBatch):
 
 
 class Release(OnRows):
-    """`expires` as `7d` or a moment; never if empty."""
+    """`expires` as `7d`, a day (to its end) or a moment; never if empty."""
 
     expires: str = ""
 
 
 class Mute(dg.Config):
-    """`expires` as `7d` or a moment; a mute always ends."""
+    """`expires` as `7d`, a day (to its end) or a moment; a mute always ends."""
 
     table: str
     slot: str = ""
@@ -127,31 +127,15 @@ def _do(action: str, home: Home, pipeline: "Pipeline", given: Mapping[str, Any])
             )
     batch = given["batch"] or given["slot"]
     if action == "mute":
-        ends = _moment(given["expires"]) or 0
+        ends = end_of(given["expires"])
         return oncall.mute(home, table, given["checks"], expires=ends, **who)
     more: dict[str, Any] = {}
     if action in {"release", "quarantine", "reject"}:
         more["scope"] = {key: given[key] for key in ("checks", "lines") if given[key]}
-    if action == "release":
-        more["expires"] = _moment(given["expires"])
+    if action == "release" and given["expires"].strip():
+        more["expires"] = end_of(given["expires"])
     done: dict[str, Any] = getattr(oncall, action)(home, table, batch, **who, **more)
     return done
-
-
-def _moment(text: str) -> int | None:
-    """`7d` from now, or a moment, in microseconds UTC; None if nothing is written."""
-    if not text.strip():
-        return None
-    try:
-        return now_us() + duration(text)
-    except DeclarationError:
-        pass
-    try:
-        return parse_iso(text)
-    except ValueError as error:
-        raise DeclarationError(
-            f"{text!r} is no moment", where="config: expires", fix="7d, or 2026-12-24T18:00:00Z"
-        ) from error
 
 
 def _tell(

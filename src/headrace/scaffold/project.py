@@ -157,6 +157,7 @@ def _project_files(name: str) -> Files:
         "pyproject.toml": fill("pyproject.toml", **given),
         "workspace.yaml": f"{_WORKSPACE}{fill('location.yaml', name=name)}",
         "policy.yaml": fill("policy.yaml"),
+        "alerts.yaml": fill("alerts.yaml"),
         "README.md": fill("README.md", **given),
         "Makefile": fill("Makefile", **given),
         ".gitignore": fill("gitignore", **given),
