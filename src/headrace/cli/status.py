@@ -92,6 +92,8 @@ def _table_row(table: dict[str, Any]) -> list[object]:
     told = Text(", ").join(
         Text.assemble(verdict(name), f" {count}") for name, count in batches.items() if count
     )
+    if count := table["recalled"]["batches"]:
+        told.append(f"{', ' if told else ''}recalled {count}", "red")
     absent = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
     return [
         table["table"],

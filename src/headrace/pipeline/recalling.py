@@ -158,7 +158,8 @@ def _draft(case: BatchCase, verb: str, principal: str, reason: str) -> Action:
             f"{verb} of {case.name}, has no reason", fix="say why: it is kept for good"
         )
     batch = case.batch
-    return Action(principal, verb, case.table.name, reason, batch.batch_id, batch.slot)
+    named = (batch.batch_id, batch.slot)
+    return Action(principal, verb, case.table.name, reason, *named, at=now_us())
 
 
 def _event(action: Action, refs: Sequence[str]) -> Recall:
@@ -167,7 +168,7 @@ def _event(action: Action, refs: Sequence[str]) -> Recall:
         action.table,
         action.batch_id,
         action.slot,
-        now_us(),
+        action.at,
         action.principal,
         action.reason,
         tuple(refs),
