@@ -2,7 +2,7 @@
 
 from headrace.clock import now_us
 from headrace.gates.policy import ACTIONS, Grant, Policy
-from headrace.lake import actions, cases, judging, ledger, overrides, reconcile
+from headrace.lake import actions, cases, judging, ledger, overrides, reconcile, running
 from headrace.lake import ingest as ingesting
 from headrace.lake.history import history
 from headrace.lake.ingest import ingest
@@ -22,7 +22,17 @@ def act(meter, verb, which, table=None, **more):
 
 def wait(monkeypatch, duration):
     """Let time pass: `duration` microseconds, for all that asks what time it is."""
-    for module in (actions, cases, ingesting, judging, ledger, overrides, reconcile, oncall):
+    for module in (
+        actions,
+        cases,
+        ingesting,
+        judging,
+        ledger,
+        overrides,
+        reconcile,
+        running,
+        oncall,
+    ):
         monkeypatch.setattr(module, "now_us", lambda: now_us() + duration)
 
 

@@ -3,10 +3,9 @@
 Every step may be repeated: after a crash at any moment, the same call ends in the same state.
 """
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,8 +15,6 @@ from headrace.clock import now_us
 from headrace.contracts.undecided import must_be_decided
 from headrace.errors import SourceError
 from headrace.home import Home
-from headrace.lake.account import account, current_verdicts, total
-from headrace.lake.actions import actions
 from headrace.lake.fetch import Fetched, fetch_slots
 from headrace.lake.judges import Judges
 from headrace.lake.judging import Desk, Judged, desk_for, table_rule
@@ -25,98 +22,27 @@ from headrace.lake.landing import landed_delivery
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.muting import mutes_now, mutes_of
 from headrace.lake.overrides import Case, derive
-from headrace.lake.plans import LiveFile
 from headrace.lake.profiles import Kept, Past, place_of
 from headrace.lake.reconcile import reconcile
+from headrace.lake.results import results
 from headrace.lake.resume import deliveries_of
+from headrace.lake.running import Run
 from headrace.lake.slots import (
-    BLOCKED,
     PUBLISHABLE,
-    SETTLED_STATES,
     SEVERITY,
     Pick,
     SlotProgress,
     SlotResult,
-    State,
     is_settled,
-    is_shown,
-    pick,
-    shown,
 )
 from headrace.lake.staging import StagedFile
-from headrace.lake.standing import Standing, lapsed, standings
+from headrace.lake.standing import Standing
 from headrace.lake.table import Table
 from headrace.lake.tables import Lake
 from headrace.sources.base import Delivery, NoFiles
 
 # Slots whose ledger rows share a transaction: a year costs few syncs, a crash repeats few slots.
 _CHUNK = 16
-
-
-@dataclass
-class _Run:
-    """One ingest of one table: what it works with, and what it knows so far."""
-
-    table: Table
-    home: Home
-    ledger: Ledger
-    lake: Lake
-    rule: str
-    total: int
-    on_slot: Callable[[SlotProgress], None] | None
-    errors: dict[str, SourceError] = field(default_factory=dict)
-    changed: set[str] = field(default_factory=set)
-    batches: dict[str, list[Batch]] = field(default_factory=dict)
-    judged: dict[str, JudgementRow] = field(default_factory=dict)
-    origins: dict[str, set[str]] = field(default_factory=dict)
-    standings: dict[str, Standing] = field(default_factory=dict)
-    lapsed: dict[str, JudgementRow | None] = field(default_factory=dict)
-    live: dict[str, str] = field(default_factory=dict)
-    visible: dict[str, list[str]] = field(default_factory=dict)
-    again: frozenset[str] = frozenset()
-    done: int = 0
-
-    @property
-    def name(self) -> str:
-        return self.table.name
-
-    def reload(self) -> None:
-        """Read the ledger again: another run may have written meanwhile."""
-        self.batches = {}
-        for batch in self.ledger.batches(self.name).values():
-            self.batches.setdefault(batch.slot, []).append(batch)
-        self.standings = standings(self.ledger, self.name, self.rule, now_us())
-        # Where the verdict is still to be derived, the gate's own stands meanwhile.
-        self.judged = {key: one.row or one.gate for key, one in self.standings.items()}
-        blocked = any(row.verdict in BLOCKED for row in self.judged.values())
-        rows = self.ledger.judgements(self.name) if blocked else {}
-        if self.table.suite.broken:
-            # A suite that cannot be read says nothing against what was published before it broke.
-            before = current_verdicts(rows, self.live)
-            self.judged |= {key: row for key, row in before.items() if is_shown(row, self.live)}
-        self.lapsed = lapsed(rows.values(), self.judged, self.live)
-
-    def pick(self, slot: str) -> Pick:
-        visible = self.visible.get(slot, ())
-        return pick(self.batches.get(slot, []), self.judged, self.live, visible, self.lapsed)
-
-    def due(self, slot: str) -> list[Standing]:
-        """Standings of a slot's batches whose verdict is still to be derived."""
-        open_ones = [b for b in self.batches.get(slot, []) if b.state not in SETTLED_STATES]
-        found = [self.standings[b.batch_id] for b in open_ones if b.batch_id in self.standings]
-        return [one for one in found if one.row is None]
-
-    def moved_on(self, files: Sequence[StagedFile]) -> set[str]:
-        """Batches for which the ledger meanwhile wants something else than these files."""
-        if not actions(self.ledger, self.name):
-            return set()
-        now = standings(self.ledger, self.name, self.rule, now_us())
-        wanted = {key: one.row and one.row.staged_path for key, one in now.items()}
-        wanted |= {key: good.staged_path for key, good in self.lapsed.items() if good is not None}
-        return {f.batch_id for f in files if wanted[f.batch_id] != (str(f.path) if f.rows else "")}
-
-    def known(self, slot: str) -> dict[str, Batch]:
-        return {batch.batch_id: batch for batch in self.batches.get(slot, [])}
 
 
 def ingest(
@@ -144,7 +70,7 @@ def ingest(
     must_be_decided(table.contract)
     with Ledger(home) as ledger:
         lake = Lake(home)
-        run = _Run(table, home, ledger, lake, table_rule(table), len(slots), on_slot)
+        run = Run(table, home, ledger, lake, table_rule(table), len(slots), on_slot)
         run.live = reconcile(ledger, lake, table.name)
         run.origins = ledger.origins(table.name)
         run.reload()
@@ -163,7 +89,7 @@ def settle(table: Table, slots: Sequence[str], home: Home) -> list[SlotResult]:
     """
     with Ledger(home) as ledger:
         lake = Lake(home)
-        run = _Run(table, home, ledger, lake, table_rule(table), len(slots), None)
+        run = Run(table, home, ledger, lake, table_rule(table), len(slots), None)
         run.live = reconcile(ledger, lake, table.name)
         run.origins = ledger.origins(table.name)
         run.reload()
@@ -182,7 +108,7 @@ def rejudge(table: Table, batch: Batch, home: Home) -> list[SlotResult]:
     alone = replace(table, source=NoFiles(table.source.name))
     with Ledger(home) as ledger:
         lake = Lake(home)
-        run = _Run(alone, home, ledger, lake, table_rule(table), 1, None)
+        run = Run(alone, home, ledger, lake, table_rule(table), 1, None)
         run.again = frozenset({batch.batch_id})
         run.live = reconcile(ledger, lake, table.name)
         run.origins = ledger.origins(table.name)
@@ -192,12 +118,12 @@ def rejudge(table: Table, batch: Batch, home: Home) -> list[SlotResult]:
         return _settle(run, [batch.slot])
 
 
-def _settle(run: _Run, slots: Sequence[str]) -> list[SlotResult]:
+def _settle(run: Run, slots: Sequence[str]) -> list[SlotResult]:
     if any(run.due(slot) for slot in slots):
         _derive_all(run, slots)
     snapshot_id = _publish(run, slots)
     run.reload()
-    return _results(run, slots, snapshot_id)
+    return results(run, slots, snapshot_id)
 
 
 def outstanding(table: Table, slots: Sequence[str], home: Home) -> list[str]:
@@ -206,14 +132,14 @@ def outstanding(table: Table, slots: Sequence[str], home: Home) -> list[str]:
     A slot whose source cannot be read counts as outstanding: ingesting it will say why.
     """
     with Ledger(home) as ledger:
-        run = _Run(table, home, ledger, Lake(home), table_rule(table), len(slots), None)
+        run = Run(table, home, ledger, Lake(home), table_rule(table), len(slots), None)
         run.origins = ledger.origins(table.name)
         run.live = run.lake.live(table.name)
         run.reload()
         return [slot for slot in slots if not _is_done(run, slot)]
 
 
-def _is_done(run: _Run, slot: str) -> bool:
+def _is_done(run: Run, slot: str) -> bool:
     try:
         deliveries = deliveries_of(run.table.source, slot, run.home, run.name)
     except SourceError:
@@ -232,7 +158,7 @@ def _is_done(run: _Run, slot: str) -> bool:
 # Steps 1 to 3: deliver, judge, record
 
 
-def _judge_all(run: _Run, slots: Sequence[str]) -> None:
+def _judge_all(run: Run, slots: Sequence[str]) -> None:
     stream = fetch_slots(run.table.source, slots, run.home, run.name)
     writes: list[Future[Any]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="headrace-stage") as pool:
@@ -255,7 +181,7 @@ def _submit(pool: Executor, writes: list[Future[Any]], work: Callable[[], Any]) 
     writes.append(pool.submit(work))
 
 
-def _deliver(run: _Run, chunk: Iterable[Fetched]) -> None:
+def _deliver(run: Run, chunk: Iterable[Fetched]) -> None:
     new = [
         (fetched.slot, landed)
         for fetched in chunk
@@ -273,7 +199,7 @@ def _deliver(run: _Run, chunk: Iterable[Fetched]) -> None:
 
 
 def _judge_chunk(
-    run: _Run, chunk: Sequence[Fetched], judges: Judges, desk: Desk, past: Past
+    run: Run, chunk: Sequence[Fetched], judges: Judges, desk: Desk, past: Past
 ) -> list[JudgementRow]:
     """Rows for the ledger, each verdict with what its batch is like beside the ones before."""
     todo: list[Delivery] = []
@@ -307,7 +233,7 @@ def _weighed(desk: Desk, past: Past, delivery: Delivery, judged: Judged) -> Judg
     return weighed.row
 
 
-def _unjudged(run: _Run, fetched: Fetched) -> list[Delivery]:
+def _unjudged(run: Run, fetched: Fetched) -> list[Delivery]:
     """Deliveries without a verdict under these rules, also those the source no longer shows."""
     known = run.known(fetched.slot)
     visible = {landed.delivery.batch_id: landed.delivery for landed in fetched.landed}
@@ -324,7 +250,7 @@ def _unjudged(run: _Run, fetched: Fetched) -> list[Delivery]:
     return todo
 
 
-def _report(run: _Run, fetched: Fetched, rows: Iterable[JudgementRow]) -> None:
+def _report(run: Run, fetched: Fetched, rows: Iterable[JudgementRow]) -> None:
     run.done += 1
     if run.on_slot is None:
         return
@@ -337,7 +263,7 @@ def _report(run: _Run, fetched: Fetched, rows: Iterable[JudgementRow]) -> None:
 # Between: what people did about batches
 
 
-def _derive_all(run: _Run, slots: Sequence[str]) -> None:
+def _derive_all(run: Run, slots: Sequence[str]) -> None:
     """Judge anew, with what people did, where that has not been done under these rules."""
     rows = [(slot, _derived(run, slot, one)) for slot in slots for one in run.due(slot)]
     with run.ledger.transaction():
@@ -350,7 +276,7 @@ def _derive_all(run: _Run, slots: Sequence[str]) -> None:
     run.judged |= {row.batch_id: row for _, row in rows if not row.derived_from}
 
 
-def _derived(run: _Run, slot: str, standing: Standing) -> JudgementRow:
+def _derived(run: Run, slot: str, standing: Standing) -> JudgementRow:
     gate = standing.gate
     batch = run.known(slot)[gate.batch_id]
     try:
@@ -367,7 +293,7 @@ def _derived(run: _Run, slot: str, standing: Standing) -> JudgementRow:
 # Steps 4 to 8: pick, commit once, mark
 
 
-def _publish(run: _Run, slots: Sequence[str]) -> int | None:
+def _publish(run: Run, slots: Sequence[str]) -> int | None:
     picks = {slot: run.pick(slot) for slot in slots}
     run.changed.update(slot for slot, p in picks.items() if p != Pick())
     add = [_file(run, row) for p in picks.values() for row in p.add if row.staged_path]
@@ -399,81 +325,5 @@ def _publish(run: _Run, slots: Sequence[str]) -> int | None:
     return snapshot_id
 
 
-def _file(run: _Run, row: JudgementRow) -> StagedFile:
+def _file(run: Run, row: JudgementRow) -> StagedFile:
     return StagedFile(Path(row.staged_path), row.batch_id, row.passing, run.name)
-
-
-# What to say
-
-
-def _results(run: _Run, slots: Sequence[str], snapshot_id: int | None) -> list[SlotResult]:
-    files = {file.batch_id: file for file in run.lake.files(run.name, snapshot_id)}
-    live = {key: file.path for key, file in files.items()}
-    counted = current_verdicts(run.ledger.judgements(run.name), live)
-    return [_result(run, slot, snapshot_id, counted, files) for slot in slots]
-
-
-def _result(
-    run: _Run,
-    slot: str,
-    snapshot_id: int | None,
-    counted: Mapping[str, JudgementRow],
-    files: Mapping[str, LiveFile],
-) -> SlotResult:
-    batches = run.batches.get(slot, [])
-    rows = total(
-        account(b, counted[b.batch_id], files.get(b.batch_id))
-        for b in batches
-        if b.batch_id in counted
-    )
-    state, verdict, reasons, judgement = _verdict(run, slot, batches, files)
-    return SlotResult(
-        table=run.name,
-        slot=slot,
-        state=state,
-        verdict=verdict,
-        delivered=rows.delivered - rows.rejected,
-        published=rows.published,
-        quarantined=rows.quarantined,
-        pending=rows.pending,
-        repeated=rows.repeated,
-        batches=tuple(b.batch_id for b in batches),
-        batch=top[0].batch_id if (top := shown(batches, run.judged)) else "",
-        reasons=reasons,
-        judgement=judgement,
-        changed=slot in run.changed,
-        snapshot_id=snapshot_id,
-    )
-
-
-def _verdict(
-    run: _Run, slot: str, batches: Sequence[Batch], files: Mapping[str, LiveFile]
-) -> tuple[State, str, tuple[str, ...], dict[str, Any] | None]:
-    """State, verdict, reasons and report of a slot."""
-    top = shown(batches, run.judged)
-    if slot in run.errors:
-        return "failed", "ERROR", (str(run.errors[slot]),), None
-    if top is None and batches:
-        return "missing", "MISSING", ("every delivery of this slot was rejected or recalled",), None
-    if top is None and run.table.expects(slot):
-        return "missing", "MISSING", ("expected, and no delivery has come",), None
-    if top is None:
-        return "not_expected", "MISSING", (), None
-    state: State = "pending" if top[1].verdict in BLOCKED else "published"
-    judgement = _told(run, top[1])
-    return state, top[1].verdict, tuple(_reasons(run, batches, files)), judgement
-
-
-def _told(run: _Run, row: JudgementRow) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run.ledger.report(run.name, row.batch_id, row.rule_hash))
-    return found
-
-
-def _reasons(run: _Run, batches: Sequence[Batch], files: Mapping[str, LiveFile]) -> Iterator[str]:
-    for batch in batches:
-        row = run.judged.get(batch.batch_id)
-        if row is None or row.verdict == "PASS" or batch.state in SETTLED_STATES:
-            continue
-        yield row.summary
-        if row.verdict in BLOCKED and batch.batch_id in files:
-            yield "It was published under earlier rules; its last good file keeps serving."

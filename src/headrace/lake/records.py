@@ -1,0 +1,91 @@
+"""What the ledger keeps of batches, verdicts and lanes of streams, as values."""
+
+from dataclasses import dataclass
+
+# A batch is `received` until judged; `judged` when it may be published and is not yet; `pending`
+# when the gate blocked it; `superseded` when a later delivery of its slot passed in its stead;
+# `recalled` when it was published and found bad: it never comes back by itself.
+STATES = ("received", "judged", "pending", "published", "rejected", "superseded", "recalled")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One delivery's bytes. Times are int64 microseconds UTC."""
+
+    batch_id: str
+    slot: str
+    source: str
+    origin: str
+    producer: str
+    owner: str
+    format: str
+    sha256: str
+    bytes: int
+    arrived_at: int
+    received_at: int
+    sequence: int
+    raw_path: str
+    state: str
+    published_at: int | None
+    snapshot_id: int | None
+    note: str
+
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Order of arrival; the id breaks ties, so that it is the same everywhere."""
+        return (self.arrived_at, self.sequence, self.batch_id)
+
+
+@dataclass(frozen=True)
+class JudgementRow:
+    """A verdict on one batch under one set of rules, and the files it staged.
+
+    Attributes:
+        rule_hash: of all that decided it: the table's rules, muted checks, what people did.
+        delivered: rows of the delivery, exact repeats left out; those are in `repeated`.
+        passing, quarantined: rows by the verdict's split; with `rejected` they are together
+            `delivered` unless blocked.
+        staged_path, quarantine_path: empty when there was no row to keep.
+        summary: sentences for people, one a line.
+        judgement: the whole report as JSON; empty where it was not asked for.
+        base_hash: the table's rules alone; see `judging.table_rule`.
+        derived_from: the `rule_hash` of the gate's own verdict, where people did something about
+            the batch and this is the verdict with it; else empty.
+        action_ids: JSON list of the actions that it takes into account, mutes included.
+        rejected: rows that people rejected out of quarantine.
+        forced: without those actions nothing of the batch would be published.
+        published_at: commit time of `staged_path`, microseconds UTC.
+        withdrawn_at: when `staged_path` left the table because what had forced it in ended.
+    """
+
+    batch_id: str
+    rule_hash: str
+    verdict: str
+    delivered: int
+    passing: int
+    quarantined: int
+    repeated: int
+    staged_path: str
+    quarantine_path: str
+    judged_at: int
+    summary: str
+    judgement: str
+    base_hash: str = ""
+    derived_from: str = ""
+    action_ids: str = "[]"
+    rejected: int = 0
+    forced: int = 0
+    published_at: int | None = None
+    snapshot_id: int | None = None
+    withdrawn_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was taken of one lane of a stream; `last_at` is int64 microseconds UTC."""
+
+    position: str
+    events: int
+    batches: int
+    lost: int
+    last_at: int

@@ -1,0 +1,84 @@
+"""One ingest of one table under way: what it works with, and what it knows so far."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from headrace.clock import now_us
+from headrace.errors import SourceError
+from headrace.home import Home
+from headrace.lake.account import current_verdicts
+from headrace.lake.actions import actions
+from headrace.lake.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.slots import BLOCKED, SETTLED_STATES, Pick, SlotProgress, is_shown, pick
+from headrace.lake.staging import StagedFile
+from headrace.lake.standing import Standing, lapsed, standings
+from headrace.lake.table import Table
+from headrace.lake.tables import Lake
+
+
+@dataclass
+class Run:
+    """One ingest of one table: what it works with, and what it knows so far."""
+
+    table: Table
+    home: Home
+    ledger: Ledger
+    lake: Lake
+    rule: str
+    total: int
+    on_slot: Callable[[SlotProgress], None] | None
+    errors: dict[str, SourceError] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+    batches: dict[str, list[Batch]] = field(default_factory=dict)
+    judged: dict[str, JudgementRow] = field(default_factory=dict)
+    origins: dict[str, set[str]] = field(default_factory=dict)
+    standings: dict[str, Standing] = field(default_factory=dict)
+    lapsed: dict[str, JudgementRow | None] = field(default_factory=dict)
+    live: dict[str, str] = field(default_factory=dict)
+    visible: dict[str, list[str]] = field(default_factory=dict)
+    again: frozenset[str] = frozenset()
+    done: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.table.name
+
+    def reload(self) -> None:
+        """Read the ledger again: another run may have written meanwhile."""
+        self.batches = {}
+        for batch in self.ledger.batches(self.name).values():
+            self.batches.setdefault(batch.slot, []).append(batch)
+        self.standings = standings(self.ledger, self.name, self.rule, now_us())
+        # Where the verdict is still to be derived, the gate's own stands meanwhile.
+        self.judged = {key: one.row or one.gate for key, one in self.standings.items()}
+        blocked = any(row.verdict in BLOCKED for row in self.judged.values())
+        rows = self.ledger.judgements(self.name) if blocked else {}
+        if self.table.suite.broken:
+            # A suite that cannot be read says nothing against what was published before it broke.
+            before = current_verdicts(rows, self.live)
+            self.judged |= {key: row for key, row in before.items() if is_shown(row, self.live)}
+        self.lapsed = lapsed(rows.values(), self.judged, self.live)
+
+    def pick(self, slot: str) -> Pick:
+        visible = self.visible.get(slot, ())
+        return pick(self.batches.get(slot, []), self.judged, self.live, visible, self.lapsed)
+
+    def due(self, slot: str) -> list[Standing]:
+        """Standings of a slot's batches whose verdict is still to be derived."""
+        open_ones = [b for b in self.batches.get(slot, []) if b.state not in SETTLED_STATES]
+        found = [self.standings[b.batch_id] for b in open_ones if b.batch_id in self.standings]
+        return [one for one in found if one.row is None]
+
+    def moved_on(self, files: Sequence[StagedFile]) -> set[str]:
+        """Batches for which the ledger meanwhile wants something else than these files."""
+        if not actions(self.ledger, self.name):
+            return set()
+        now = standings(self.ledger, self.name, self.rule, now_us())
+        wanted = {key: one.row and one.row.staged_path for key, one in now.items()}
+        wanted |= {key: good.staged_path for key, good in self.lapsed.items() if good is not None}
+        return {
+            f.batch_id for f in files if wanted.get(f.batch_id) != (str(f.path) if f.rows else "")
+        }
+
+    def known(self, slot: str) -> dict[str, Batch]:
+        return {batch.batch_id: batch for batch in self.batches.get(slot, [])}
