@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -170,7 +170,13 @@ def pipeline(
 def source(
     name: Annotated[str, typer.Argument(help="The new table: stock.")],
     *,
-    data: Data = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="A CSV file, which becomes deliveries, or the address of any source that"
+            " `headrace source try` takes."
+        ),
+    ] = None,
     time: Time = None,
     key: Key = None,
     entity: Entity = None,
@@ -183,6 +189,9 @@ def source(
     snapshot: Annotated[
         bool, typer.Option(help="The file is the whole table, not a delivery of some days.")
     ] = False,
+    deletions: Annotated[
+        bool, typer.Option("--deletions", help="A key that the whole table lacks was deleted.")
+    ] = False,
     to: Annotated[
         str | None, typer.Option("--pipeline", help="The pipeline to add it to, if there are more.")
     ] = None,
@@ -194,14 +203,33 @@ def source(
 
       headrace new source stock --data stock.csv \
         --time updated_at --key sku --kind state --snapshot
-    """
-    from headrace.scaffold import new_source
 
-    given = _Given(data, time, key, entity, known_after, zone, time_format, name)
-    example = f"headrace new source {name} --data {name}.csv --time updated_at --key sku"
-    asked = given.ask(example, kind=kind, snapshot=snapshot)
-    made = new_source(asked, to, Path.cwd())
+      headrace new source stock --deletions --kind state \
+        --data 'postgresql://me@host/shop#public.stock'
+    """
+    from headrace.scaffold import new_source, new_source_at
+
+    if data is None or _is_csv(data):
+        path = None if data is None else Path(data)
+        given = _Given(path, time, key, entity, known_after, zone, time_format, name)
+        example = f"headrace new source {name} --data {name}.csv --time updated_at --key sku"
+        made = new_source(given.ask(example, kind=kind, snapshot=snapshot), to, Path.cwd())
+    else:
+        like: dict[str, Any] = {
+            "time": time,
+            "key": _split(key),
+            "entity": _split(entity),
+            "table": name,
+        }
+        like |= {"known_after": known_after, "zone": zone, "time_format": time_format}
+        like |= {"kind": kind, "snapshot": snapshot}
+        made = new_source_at(data, like, to, Path.cwd(), deletions=deletions)
     _tell(made, json=json, then="headrace run && python -m pytest -q")
+
+
+def _is_csv(data: str) -> bool:
+    """A local file, or what was meant to be one: it is split into deliveries."""
+    return "://" not in data and data.endswith(".csv") and "*" not in data
 
 
 def _split(names: list[str] | None) -> tuple[str, ...]:

@@ -51,6 +51,9 @@ def try_(
         str | None, typer.Option(help="How times read (strptime), where it is not clear.")
     ] = None,
     kind: Annotated[str, typer.Option(help="event, state or planned.")] = "event",
+    deletions: Annotated[
+        bool, typer.Option("--deletions", help="A key that the whole table lacks was deleted.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead of tables.")
     ] = False,
@@ -78,31 +81,31 @@ def try_(
     told: dict[str, Any] = {
         **seen.to_json(),
         "preview": seen.sample.table.slice(0, _PREVIEW).to_pylist(),
-        "declaration": declaration(seen, name, keys),
+        "declaration": declaration(seen, name, keys, deletions=deletions),
     }
     if draft is not None:
-        like = {"time": time or "", "key": keys, "table": name, "known_after": known_after}
+        like: dict[str, Any] = {
+            "time": time,
+            "key": keys,
+            "table": name,
+            "known_after": known_after,
+        }
         like |= {"zone": zone, "time_format": time_format, "kind": kind}
-        told["drafted"] = _draft(seen, draft, like)
+        told["drafted"] = _draft(seen, draft, like, deletions=deletions)
     if as_json:
         emit_json(told)
     else:
         _show(seen, told)
 
 
-def _draft(seen: "Tried", folder: Path, like: dict[str, Any]) -> list[str]:
+def _draft(seen: "Tried", folder: Path, like: dict[str, Any], *, deletions: bool) -> list[str]:
     from tempfile import TemporaryDirectory
 
-    from headrace.scaffold import Ask
     from headrace.scaffold.files import write_new
-    from headrace.scaffold.sampled import drafts, filled_in, sample_file
+    from headrace.scaffold.sampled import asked, drafts
 
-    sample = seen.sample
-    whole_table = sample.kind == "sql" and not seen.cursors
     with TemporaryDirectory() as scratch:
-        path = sample_file(sample, Path(scratch))
-        ask = Ask(path, **like, snapshot=whole_table, partial=not sample.whole)
-        made = drafts(filled_in(ask, seen))
+        made = drafts(asked(seen, Path(scratch), like, deletions=deletions))
     return [str(path) for path in write_new(folder, made)]
 
 
@@ -133,7 +136,8 @@ def _show(seen: "Tried", told: dict[str, Any]) -> None:
         out.print(f"{what:<7}{listed or 'none found'}", highlight=False, markup=False)
     for note in sample.notes:
         out.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-    out.print(f"\ndeclare {told['declaration']}", highlight=False, markup=False, soft_wrap=True)
+    if said := told["declaration"]:
+        out.print(f"\ndeclare {said}", highlight=False, markup=False, soft_wrap=True)
     for path in told.get("drafted", ()):
         out.print(f"drafted {path}", highlight=False, markup=False, soft_wrap=True)
 

@@ -8,5 +8,6 @@ and a TODO beside it.
 
 from headrace.scaffold.ask import Ask
 from headrace.scaffold.project import Made, new_pipeline, new_project, new_source
+from headrace.scaffold.sources import new_source_at
 
-__all__ = ["Ask", "Made", "new_pipeline", "new_project", "new_source"]
+__all__ = ["Ask", "Made", "new_pipeline", "new_project", "new_source", "new_source_at"]

@@ -29,6 +29,8 @@ class Ask:
         table: name of the table; the file's if None.
         kind: event, state or planned, as in the contract.
         snapshot: the file is the whole table, not deliveries day by day.
+        known_at: the column that says from when a row is known, where the source gives it.
+        deleted: the column that says that a row is gone, where the source gives it.
         partial: the file is a sample of more rows, so that its counts say nothing.
     """
 
@@ -44,6 +46,8 @@ class Ask:
     kind: str = "event"
     snapshot: bool = False
     partial: bool = False
+    known_at: str | None = None
+    deleted: str | None = None
 
     def __post_init__(self) -> None:
         if not self.data.is_file():

@@ -31,7 +31,6 @@ def draft_contract(
         lines += _derived(column, next(numbers))
     if lines[-1].strip().startswith("#"):
         lines.pop()
-    lag = known_after(look)
     return fill(
         "contract.yaml",
         intro=_INTRO,
@@ -50,9 +49,10 @@ def draft_contract(
         max_events=MAX_EVENTS,
         event_time=flow(ident(moment_name(look))),
         event_words=flow(f"{ask.time}, {_how(look)}."),
-        known_at=flow(f"event_time{plus(lag)}"),
-        known_words=flow(f"{lag} after its time." if lag != "0s" else "At once."),
-        known_todo="" if ask.known_after else _KNOWN_TODO,
+        known_at=flow(_known_at(look)),
+        known_words=flow(_known_words(look)),
+        known_todo="" if ask.known_after or ask.known_at else _KNOWN_TODO,
+        deleted=_DELETED.format(flow(ident(ask.deleted))) if ask.deleted else "",
         columns="\n".join(lines),
     )
 
@@ -61,6 +61,25 @@ _INTRO = """\
 # Drafted from one file. TODO: owner, licence and purposes; what each column means; a unit for each
 # number: {property: unit, value: EUR}."""
 _KNOWN_TODO = "      # TODO: from when can a row be used? Too early, and features see the future.\n"
+
+
+_DELETED = """\
+      - property: deleted
+        value: {{expression: {}, description: The source says that it is gone.}}
+"""
+
+
+def _known_at(look: Look) -> str:
+    if look.ask.known_at:
+        return ident(look.ask.known_at)
+    return f"event_time{plus(known_after(look))}"
+
+
+def _known_words(look: Look) -> str:
+    lag = known_after(look)
+    if look.ask.known_at:
+        return f"{look.ask.known_at}, from when it could be read."
+    return f"{lag} after its time." if lag != "0s" else "At once."
 
 
 def known_after(look: Look) -> str:
@@ -111,6 +130,7 @@ def _delivered(look: Look, column: Column, number: int) -> list[str]:
         about=_about(look, column),
         key_position=look.key.index(column) + 1 if is_key else None,
         required=is_key or column == look.time,
+        round_up=column.header == look.ask.known_at,
     )
 
 
@@ -122,6 +142,7 @@ def column_lines(
     key_position: int | None = None,
     required: bool = False,
     unit: str | None = None,
+    round_up: bool = False,
 ) -> list[str]:
     """A delivered column as an entry of `properties`, indented for it; `number` is its field id."""
     custom: dict[str, object] = {"fieldId": number}
@@ -133,6 +154,8 @@ def column_lines(
         custom["scale"] = column.scale
     if column.max_abs is not None and (column.scale is not None or key_position is None):
         custom["maxAbs"] = column.max_abs
+    if round_up:
+        custom["rounding"] = "up"
     if tokens := [token for token in column.null_tokens if token in NOTHING]:
         custom["nullTokens"] = tokens
     return [
@@ -148,6 +171,12 @@ def column_lines(
 
 
 def _about(look: Look, column: Column) -> str:
+    if column.header in {look.ask.known_at, look.ask.deleted}:
+        return "Given by the source: " + (
+            "from when the row could be read."
+            if column.header == look.ask.known_at
+            else "whether it is gone."
+        )
     if column == look.time:
         return f"When it happened, {_how(look)}."
     measured = column.is_number and column not in (*look.key, *look.entity)

@@ -56,49 +56,49 @@ def new_project(name: str, ask: Ask, parent: Path) -> Made:
     files = {**_project_files(name), **_pipeline_files(name, found, chosen)}
     root = parent / name
     write_new(root, files)
-    return Made(root, tuple(files), _decided(found, chosen, rows), _notes(found))
+    return Made(root, tuple(files), decided(found, chosen, rows), notes_on(found))
 
 
 def new_pipeline(name: str, ask: Ask, start: Path) -> Made:
     """One more pipeline in the project that `start` lies in."""
     check_name(name, "pipeline", "headrace new pipeline shop")
-    root = _project(start)
-    _check_new(root, ask.table_name)
+    root = project_of(start)
+    check_new(root, ask.table_name)
     found, chosen = _drafted(ask, name)
     rows = labelled(found, chosen)
     files = _pipeline_files(name, found, chosen)
     write_new(root, files)
-    notes = [*_notes(found)]
+    notes = [*notes_on(found)]
     if not add_pipeline_module(root, f"pipelines.{name}"):
         notes.append(f'pyproject.toml: add "pipelines.{name}" to [tool.headrace] pipelines')
     block = fill("location.yaml", name=name)
     if not add_location(root, block, name):
         notes.append(f"workspace.yaml: add under load_from:\n{block}")
-    return Made(root, tuple(files), _decided(found, chosen, rows), tuple(notes))
+    return Made(root, tuple(files), decided(found, chosen, rows), tuple(notes))
 
 
 def new_source(ask: Ask, pipeline: str | None, start: Path) -> Made:
     """One more table in a pipeline of the project that `start` lies in."""
-    root = _project(start)
-    _check_new(root, ask.table_name)
-    folder = _pipeline_folder(root, pipeline)
+    root = project_of(start)
+    check_new(root, ask.table_name)
+    folder = pipeline_folder(root, pipeline)
     seen = look(ask)
     consumers = [code.dataset_name(folder.name)]
     found = facts(seen, draft_contract(seen, pipeline=folder.name, consumers=consumers))
     files = _table_files(folder.name, found, [column.name for column in seen.entity])
     write_new(root, files)
     entry = code.table_entry(ask, every_day=False)
-    notes = [*_notes(found)]
+    notes = [*notes_on(found)]
     if not add_table(folder / "__init__.py", entry):
         notes.append(f"{folder.relative_to(root)}/__init__.py: add to tables:\n    {entry}")
     notes.append(
         f"features.py: use it, as in {code.view_hint(found)}. Days outside FIRST_DAY to "
         "LAST_DAY in __init__.py are not looked at; every_day=True there shows missing ones."
     )
-    return Made(root, tuple(files), _decided(found, None), tuple(notes))
+    return Made(root, tuple(files), decided(found, None), tuple(notes))
 
 
-def _project(start: Path) -> Path:
+def project_of(start: Path) -> Path:
     root = project_root(start)
     if not (root / "pyproject.toml").exists():
         raise DeclarationError(
@@ -109,7 +109,7 @@ def _project(start: Path) -> Path:
     return root
 
 
-def _check_new(root: Path, table: str) -> None:
+def check_new(root: Path, table: str) -> None:
     """Published tables of one project share one place, whatever pipeline they are in."""
     for path in sorted((root / "pipelines").glob(f"*/contracts/{table}.yaml")):
         raise DeclarationError(
@@ -119,7 +119,7 @@ def _check_new(root: Path, table: str) -> None:
         )
 
 
-def _pipeline_folder(root: Path, name: str | None) -> Path:
+def pipeline_folder(root: Path, name: str | None) -> Path:
     folders = sorted(path.parent for path in (root / "pipelines").glob("*/__init__.py"))
     chosen = [folder for folder in folders if name in {None, folder.name}]
     if len(chosen) != 1:
@@ -182,15 +182,20 @@ def _pipeline_files(name: str, found: Facts, chosen: Choices) -> Files:
 def _table_files(pipeline: str, found: Facts, entity: "list[str] | tuple[str, ...]") -> Files:
     table = found.look.ask.table_name
     dropped = {f"deliveries/{table}/{n}": data for n, data in deliveries(found).items()}
+    return {**gate_files(pipeline, found, entity), **dropped}
+
+
+def gate_files(pipeline: str, found: Facts, entity: "list[str] | tuple[str, ...]") -> Files:
+    """Contract, suite and a sample for the tests."""
+    table = found.look.ask.table_name
     return {
         f"pipelines/{pipeline}/contracts/{table}.yaml": found.contract_text,
         f"quality_suites/{pipeline}/{table}.yaml": draft_suite(found, pipeline),
         f"tests/{pipeline}/sample/{table}.csv": sample(found, entity),
-        **dropped,
     }
 
 
-def _decided(
+def decided(
     found: Facts, chosen: Choices | None, rows: Mapping[str, int] | None = None
 ) -> dict[str, Any]:
     ask = found.look.ask
@@ -216,7 +221,7 @@ def _decided(
     return decided
 
 
-def _notes(found: Facts) -> tuple[str, ...]:
+def notes_on(found: Facts) -> tuple[str, ...]:
     notes = []
     if found.undated:
         lines = ", ".join(map(str, found.undated[:5]))

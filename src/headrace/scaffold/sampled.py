@@ -1,9 +1,14 @@
 """From an address to a sample, and from a sample to drafts: what `try` and `new source` share."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
+import pyarrow as pa
+
+from headrace.clock import iso, now_us
 from headrace.errors import DeclarationError
 from headrace.files import write_atomically
 from headrace.scaffold.ask import Ask, plain_name
@@ -13,6 +18,8 @@ from headrace.scaffold.look import look
 from headrace.scaffold.suite import draft_suite
 from headrace.scaffold.tried import Tried
 from headrace.sources.sample import Limits, Sample
+from headrace.sources.sql_changes import DELETED, NOTICED
+from headrace.sources.sql_cursor import moment_of
 
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
@@ -75,13 +82,49 @@ def _quoted(text: str) -> str:
     return text if plain else '"' + text.replace('"', '""') + '"'
 
 
-def filled_in(ask: Ask, seen: Tried) -> Ask:
-    """With the likeliest time and key, where none was given."""
-    if not (ask.time or seen.times):
-        raise _unsaid("no column reads as a time", "--time COLUMN", seen)
-    if not (ask.key or seen.keys):
-        raise _unsaid("no few columns tell all rows apart", "--key COLUMN, repeated", seen)
-    return replace(ask, time=ask.time or seen.times[0], key=ask.key or seen.keys[0])
+def asked(seen: Tried, folder: Path, like: Mapping[str, Any], *, deletions: bool = False) -> Ask:
+    """What drafts are made from: the sample as a file in `folder`, and what its columns are for.
+
+    The likeliest time and key are taken where `like`, which is as `Ask` has it, gives none. What a
+    source adds to the rows of a table that it reads on is added here, too.
+
+    Raises:
+        DeclarationError: no column reads as a time, or no few tell all rows apart.
+    """
+    given = {key: value for key, value in like.items() if value}
+    if "time" not in given:
+        given["time"] = _likeliest(seen.times, "no column reads as a time", "--time COLUMN", seen)
+    if "key" not in given:
+        what = "no few columns tell all rows apart"
+        given["key"] = _likeliest(seen.keys, what, "--key COLUMN, repeated", seen)
+    sample = seen.sample
+    partial = not sample.whole
+    if sample.kind == "sql" and (seen.cursors or deletions):
+        sample = _as_changes(sample, seen.cursors[:1], deletions=deletions)
+        partial = True  # deliveries are what changed: how many rows were read says nothing
+        given |= {"known_at": NOTICED, **({"deleted": DELETED} if deletions else {})}
+    given.setdefault("snapshot", sample.kind == "sql")
+    return Ask(sample_file(sample, folder), **given, partial=partial)
+
+
+def _as_changes(sample: Sample, cursor: Sequence[str], *, deletions: bool) -> Sample:
+    """With the columns that `TableChanges` adds, as it fills them when it first reads the table."""
+    table, now = sample.table, iso(now_us())
+    texts = table[cursor[0]].to_pylist() if cursor else [None] * table.num_rows
+    noticed = [now if text is None else iso(moment_of(text)) for text in texts]
+    table = table.append_column(NOTICED, pa.array(noticed, pa.string()))
+    if deletions:
+        table = table.append_column(DELETED, pa.array(["false"] * table.num_rows, pa.string()))
+    return replace(sample, table=table)
+
+
+T = TypeVar("T")
+
+
+def _likeliest(found: Sequence[T], what: str, option: str, seen: Tried) -> T:
+    if not found:
+        raise _unsaid(what, option, seen)
+    return found[0]
 
 
 def _unsaid(what: str, option: str, seen: Tried) -> DeclarationError:

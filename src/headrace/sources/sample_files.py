@@ -18,7 +18,7 @@ from headrace.sources.json_rows import ndjson_rows, page_rows
 from headrace.sources.rows import RawRows
 from headrace.sources.sample import Limits, Sample
 from headrace.sources.separated import decoded, separated
-from headrace.sources.storage import Stored, head, listed, opened
+from headrace.sources.storage import Stored, base_of, head, listed, opened
 from headrace.sources.texts import as_texts
 
 SUFFIXES = {
@@ -287,13 +287,15 @@ def _joined(
     known = len(files) == len(parts) and all(part.total is not None for part in parts)
     about: dict[str, object] = dict(first.about)
     about |= {"files": len(files), "bytes": sum(one.size for one in files)}
-    if pattern := _slots(files):
+    base = base_of(address)
+    about["folder"] = base
+    if pattern := _slots(files, base):
         about["pattern"] = pattern
     return Sample(
         address=address,
         kind="file",
         format=first.format,
-        name=_name(files, address),
+        name=_name(files, base, pattern),
         table=pa.concat_tables([part.table for part in parts], promote_options="default"),
         whole=whole,
         total=total if known else None,
@@ -311,18 +313,18 @@ def _differences(first: Stored, one: Part, other: Stored, part: Part) -> list[st
     return [f"{other.name} has other columns than {first.name}: {'; '.join(told)}"] if told else []
 
 
-def _slots(files: Sequence[Stored]) -> str:
-    """A `DropFolder` pattern, where every name holds one day."""
-    patterns = {_SLOT.sub("{slot}", one.name, count=1) for one in files}
-    found = patterns.pop() if len(patterns) == 1 else ""
+def _slots(files: Sequence[Stored], base: str) -> str:
+    """A pattern of names below `base` with `{slot}`, where every one of them holds one day."""
+    forms = {_SLOT.sub("{slot}", one.uri.removeprefix(f"{base}/"), count=1) for one in files}
+    folders = {form.rpartition("/")[0] for form in forms}
+    if len(forms) > 1 and len(folders) == 1:
+        forms = {f"{folders.pop()}/*{suffix_of(files[0].name)}".lstrip("/")}
+    found = forms.pop() if len(forms) == 1 else ""
     return found if "{slot}" in found else ""
 
 
-def _name(files: Sequence[Stored], address: str) -> str:
-    if len(files) == 1:
+def _name(files: Sequence[Stored], base: str, pattern: str) -> str:
+    if len(files) == 1 and not pattern:
         return files[0].name.rsplit(".", 1)[0]
-    pattern = _slots(files)
-    if pattern:
-        return pattern.replace("{slot}", "").rsplit(".", 1)[0].strip("_-. ")
-    folder = re.sub(r"[*?\[].*", "", address).rstrip("/")
-    return folder.rsplit("/", 1)[-1]
+    named = pattern.rpartition("/")[2].replace("{slot}", "").rsplit(".", 1)[0].strip("_-. *")
+    return named or base.rsplit("/", 1)[-1]

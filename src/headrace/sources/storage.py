@@ -69,6 +69,15 @@ def listed(
     return sorted((f for f in files if hidden or is_data(f.name)), key=lambda f: f.uri)
 
 
+def base_of(address: str) -> str:
+    """The folder that a file lies in, or that a glob starts from; a folder is its own."""
+    prefix, path = _split(address)
+    wild = _WILD.search(path)
+    if wild:
+        return prefix + path[: wild.start()].rpartition("/")[0]
+    return prefix + (path.rpartition("/")[0] if stat(address) else path.rstrip("/"))
+
+
 def is_data(name: str) -> bool:
     return not name.startswith((".", "_")) and not name.endswith(UNFINISHED)
 

@@ -175,6 +175,7 @@ def _written(seen: Tried, told: Told, *, trial: bool = False) -> str:
         event_words=flow(time.words),
         known_at=stand_in if lag is None else flow(f"event_time{plus(lag)}"),
         known_words=flow(_KNOWN if lag is None else f"{lag} after its time."),
+        deleted="",
         known_todo="",
         columns="\n".join(lines),
     )
