@@ -15,6 +15,8 @@ from headrace.datasets import list_releases, release
 from headrace.datasets.store import Store
 from headrace.datasets.taint import Recall, note, openings, standing, taints_of
 from headrace.errors import DeclarationError, StateError, TaintedError
+from headrace.gates.policy import local_user
+from headrace.lake.pinned import told
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 
 ROWS = frame(400)
@@ -124,7 +126,9 @@ def test_a_batch_that_is_recalled_cannot_enter_a_new_release(store):
         made(store)
     assert list_releases(store.root) == []
     manifest = made(store, allow_tainted="to see what it did")
-    assert manifest.inputs["outcomes"].overrides == ("recalled batch b2 kept: to see what it did",)
+    (override,) = manifest.inputs["outcomes"].overrides
+    assert json.loads(override)["batches"] == ["b2"]
+    assert told(override).endswith(f"by {local_user()}: to see what it did")
     with pytest.raises(TaintedError):
         headrace.open("delays", store.root)
     assert made(store, allow_tainted="to see what it did") == manifest

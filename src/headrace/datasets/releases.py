@@ -17,7 +17,7 @@ from headrace.datasets.shape import columns_of, shaped, statistics
 from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.splits import OUTSIDE, assign, check_keys
 from headrace.datasets.store import Store
-from headrace.datasets.taint import recalled_inputs, refuse_tainted, taints
+from headrace.datasets.taint import kept, recalled_inputs, refuse_tainted, taints
 from headrace.datasets.version import FIRST, next_version
 from headrace.errors import DeclarationError
 
@@ -92,8 +92,8 @@ def release(
     latest = target.latest(spec.name)
     step = next_version(latest, draft)
     if latest is not None and step.change == "NONE":
-        kept = recalled_inputs(target, inputs)
-        marks = [one for one in taints(target, latest) if one not in kept]
+        held = recalled_inputs(target, inputs)
+        marks = [one for one in taints(target, latest) if one not in held]
         if not marks:
             return latest
         # The same content, and none of it from what was recalled: a clean release of its own.
@@ -121,8 +121,8 @@ def _untainted(
         refuse_tainted(f"a release of {name}", marks, where=str(store.root), fix=fix)
     found = dict(inputs)
     for one in marks:
-        given, line = found[one.table], f"recalled batch {one.batch_id[:12]} kept: {reason}"
-        found[one.table] = replace(given, overrides=(*given.overrides, line))
+        given = found[one.table]
+        found[one.table] = replace(given, overrides=(*given.overrides, kept(one, str(reason))))
     return found
 
 

@@ -119,6 +119,29 @@ def recalled_inputs(store: Store, inputs: Mapping[str, InputTable]) -> tuple[Rec
     return tuple(one for (table, key), one in recalled.items() if key in inputs[table].batches)
 
 
+def kept(recall: Recall, reason: str) -> str:
+    """For a manifest: that a release holds a recalled batch on purpose, in the form of an override.
+
+    The moment is the recall's, so that the same release made again has the same manifest.
+    """
+    from headrace.gates.policy import acting
+
+    form: dict[str, Any] = {
+        "action": "keep",
+        "at": iso(recall.at),
+        "batches": [recall.batch_id],
+        "expires_at": None,
+        "principal": acting(),
+        "reason": reason,
+        "rules": "",
+        "scope": {},
+        "slot": recall.slot,
+        "suite_hash": "",
+        "table": recall.table,
+    }
+    return canonical_json(form).decode()
+
+
 def refuse_tainted(ref: str, found: Sequence[Recall], *, where: str, fix: str) -> None:
     """Raises TaintedError if `found` is not empty."""
     if found:
