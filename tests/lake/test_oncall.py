@@ -10,6 +10,7 @@ from headrace.clock import HOUR, now_us
 from headrace.errors import DeclarationError, RefusedError
 from headrace.lake.actions import actions
 from headrace.lake.cases import open_case
+from headrace.lake.history import history
 from headrace.lake.ingest import outstanding
 from headrace.lake.inspect import batch_rows
 from headrace.lake.ledger import Ledger
@@ -149,6 +150,7 @@ def test_a_release_until_a_day_ends_by_itself(meter, monkeypatch):
     run(meter, [DAY])
     act(meter, "release", DAY, expires=now_us() + HOUR)
     assert values(meter) == [1, 3]
+    first = usable(meter)[1]
     assert settled(meter)
     wait(monkeypatch, HOUR)
     assert outstanding(meter.table, [DAY], meter.home) == [DAY]
@@ -156,6 +158,27 @@ def test_a_release_until_a_day_ends_by_itself(meter, monkeypatch):
     assert values(meter) == []
     assert counts(meter) == (0, 0, 3, 0)
     assert settled(meter)
+    act(meter, "release", DAY)
+    assert min(usable(meter).values()) > first + HOUR // 2
+
+
+def test_a_batch_whose_release_ended_waits_as_any_other(meter, monkeypatch):
+    """It is pending, so a correction supersedes it; and what was shown then can still be dated."""
+    meter.drop(DAY, [1, -5, 3], arrived=1)
+    run(meter, [DAY])
+    act(meter, "release", DAY, expires=now_us() + HOUR)
+    then = Lake(meter.home).snapshot_id("meter")
+    wait(monkeypatch, HOUR)
+    run(meter, [DAY])
+    assert [row["state"] for row in batch_rows(meter.home, meter.table)] == ["pending"]
+    rows = history(meter.home, "meter", ["value"], snapshot_id=then)
+    assert rows["value"].to_pylist() == [1, 3]
+    with Ledger(meter.home) as ledger:
+        assert len(ledger.publications("meter")) == 1
+    meter.drop(DAY, [1, 5], name="_again", arrived=2)
+    run(meter, [DAY])
+    states = [row["state"] for row in batch_rows(meter.home, meter.table)]
+    assert states == ["superseded", "published"]
 
 
 def test_rows_released_until_a_day_go_back_to_quarantine(meter, monkeypatch):
@@ -538,6 +561,13 @@ def test_a_slot_of_several_batches_means_the_one_that_waits(meter):
     run(meter, [DAY])
     assert act(meter, "release", DAY)["verdict"] == "QUARANTINE"
     assert values(meter) == [1, 2]
+    with Ledger(meter.home) as ledger:
+        told = ledger.judgements("meter").values()
+    assert [(r.verdict, r.published_at is None) for r in told] == [
+        ("PASS", False),
+        ("BLOCK", True),
+        ("QUARANTINE", False),
+    ]
     with pytest.raises(DeclarationError, match="2 batches of meter are meant"):
         act(meter, "ack", DAY)
     with pytest.raises(DeclarationError, match="has no batch in slot nonsense"):
