@@ -95,6 +95,12 @@ def main() -> None:
     if args.walk:
         the_walk(args.out)
         return
+    if args.reports:
+        from docs.report_shots import take_reports
+
+        with tempfile.TemporaryDirectory() as folder:
+            take_reports(Path(folder) / "home", args.out, chromium(), FLAGS)
+        return
     if args.home:
         take(args.home, args.workspace, shots(args.location, args.table, args.day), args.out)
         return
@@ -206,6 +212,7 @@ def chromium() -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reports", action="store_true", help="only those of the gate reports")
     parser.add_argument("--home", type=Path, help="a Headrace home; made and run if left out")
     parser.add_argument("--workspace", type=Path, default=ROOT / "workspace.yaml")
     parser.add_argument("--location", default="flights")

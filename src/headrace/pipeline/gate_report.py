@@ -157,7 +157,18 @@ def _report(facts: _Facts, link: Link, *, keeping: bool) -> Report:
         units=tuple((f.name, f.unit) for f in facts.table.contract.fields if f.unit),
         history=_history(facts, [result.id for result in failed if result.kind != "override"]),
         log=_log(facts),
-        steps=steps(Case(name, batch.slot, batch.batch_id, batch.state, judgement, now_us(), link)),
+        steps=steps(
+            Case(
+                name,
+                batch.slot,
+                batch.batch_id,
+                batch.state,
+                judgement,
+                now_us(),
+                _contact(facts),
+                link,
+            )
+        ),
     )
 
 
@@ -197,6 +208,14 @@ def _rules(facts: _Facts) -> Rules:
         current=(facts.judged.base_hash or facts.judged.rule_hash) == table_rule(facts.table),
         support=support_channels(contract),
     )
+
+
+def _contact(facts: _Facts) -> str:
+    """Who delivers, who owns, and where the owner is reached."""
+    owner, channels = facts.batch.owner, support_channels(facts.table.contract)
+    where = words.listed([channel for channel, _ in channels])
+    owned = f"{owner} ({where})" if owner and where else owner
+    return words.listed(dict.fromkeys(one for one in (facts.batch.producer, owned) if one))
 
 
 def _reach(facts: _Facts) -> Reach:

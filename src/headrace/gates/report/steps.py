@@ -30,7 +30,10 @@ def no_link(action: str, **fields: object) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """The batch that something is to be done about, and when it is looked at (microseconds UTC)."""
+    """The batch that something is to be done about, and when it is looked at (microseconds UTC).
+
+    `contact` is who can correct a delivery, in words.
+    """
 
     table: str
     slot: str
@@ -38,6 +41,7 @@ class Case:
     state: str
     judgement: Judgement
     now: int
+    contact: str = ""
     link: Link = no_link
 
     @property
@@ -87,7 +91,7 @@ def _steps(case: Case) -> Iterator[Step]:
 
 def _held(case: Case) -> Iterator[Step]:
     yield case.step(
-        "Say that you are on it", "No more messages about this batch.", "ack", "looking into it"
+        "Acknowledge", "You are on it: no more messages about this batch.", "ack", "looking into it"
     )
     if case.judgement.verdict.value == "ERROR":
         yield case.step(
@@ -98,7 +102,8 @@ def _held(case: Case) -> Iterator[Step]:
         )
     yield Step(
         "Ask for a corrected delivery",
-        "The safe way. Once it is there, this run judges it, and it takes this batch's place.",
+        f"The safe way{case.contact and f': tell {case.contact}'}. Once it is there, this run"
+        " judges it, and it takes this batch's place.",
         _run(case.slot),
     )
     yield from _override(case) if case.judgement.conformed else _mend(case)
@@ -136,14 +141,14 @@ def _mend(case: Case) -> Iterator[Step]:
 def _quarantined(case: Case) -> Iterator[Step]:
     rows = "the row" if case.judgement.quarantined_count == 1 else "the rows"
     yield case.step(
-        f"Release {rows} in quarantine",
-        "Right after all: publish. Usable from that moment, not before.",
+        f"Release {rows}",
+        "In quarantine, and right after all: publish. Usable from that moment, not before.",
         "release",
         "why they are right",
     )
     yield case.step(
-        f"Reject {rows} in quarantine",
-        "Wrong, and nobody will correct it: set aside for good.",
+        f"Reject {rows}",
+        "In quarantine, wrong, and nobody will correct it: set aside for good.",
         "reject",
         "what is wrong",
     )

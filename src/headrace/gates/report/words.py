@@ -245,7 +245,8 @@ def _stale(report: Report) -> str:
 
 def _unreleased(report: Report) -> list[str]:
     names = [name for name, uses in report.reach.datasets if "its rows" in uses]
-    return [f"{listed(names)} gets no rows of {report.slot}, nor does a new release."] * bool(names)
+    told = f"{listed(names)} has no rows of {report.slot}; a new release goes without them."
+    return [told] if names else []
 
 
 def _next_run(report: Report) -> list[str]:
