@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.clock import HOUR, now_us
-from headrace.errors import DeclarationError, RefusedError
+from headrace.errors import DeclarationError, RefusedError, StateError
+from headrace.gates import failing, parse_suite
 from headrace.lake.actions import actions
 from headrace.lake.cases import open_case
 from headrace.lake.history import history
@@ -360,6 +361,72 @@ def test_a_row_that_breaks_the_contract_is_never_released(meter):
     act(meter, "release", DAY)
     assert values(meter) == [1, 4, 2000]
     assert counts(meter)[:2] == (3, 1)
+
+
+def test_a_check_that_cannot_be_asked_again_lets_nothing_in(meter, monkeypatch):
+    """It found a row when the batch was judged, and does not run when the batch is released."""
+    meter.drop(DAY, [1, 2000, 3, -5])
+    run(meter, [DAY])
+    real = failing.find
+
+    def crashing(plan, table, *, sample):
+        found = real(plan, table, sample=sample)
+        return [replace(f, outcome=None) if f.rule.id == "limit" else f for f in found]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(failing, "find", crashing)
+        with pytest.raises(StateError, match="4 rows of which 0 fail, and had 4 and 1"):
+            act(meter, "release", DAY)
+    act(meter, "release", DAY)
+    other = replace(meter.table, suite=replace(meter.table.suite, version=7))
+    act(meter, "quarantine", DAY, scope={"lines": [2]})
+    with monkeypatch.context() as patch:
+        patch.setattr(failing, "find", crashing)
+        result = run(meter, [DAY], other)[0]
+    assert (result.state, result.verdict) == ("pending", "BLOCK")
+
+
+def test_what_people_took_out_stays_out_while_it_cannot_be_derived(meter, monkeypatch):
+    meter.drop(DAY, [1, 2000, 3])
+    run(meter, [DAY])
+    act(meter, "quarantine", DAY, scope={"lines": [4]})
+    assert values(meter) == [1]
+    other = replace(meter.table, suite=replace(meter.table.suite, version=7))
+    with monkeypatch.context() as patch:
+        patch.setattr(failing, "find", lambda *_, **__: [])
+        result = run(meter, [DAY], other)[0]
+    assert (result.state, result.verdict) == ("pending", "ERROR")
+    assert "could not be carried out" in result.reasons[0]
+    assert values(meter) == [1]
+    assert outstanding(other, [DAY], meter.home) == [DAY]
+    assert run(meter, [DAY], other)[0].state == "published"
+    assert values(meter) == [1]
+    assert settled(meter, other)
+
+
+@pytest.mark.slow
+def test_what_great_expectations_itself_finds_is_held_back_too(meter):
+    """Checks that are not compiled fail rows as the others do."""
+    pytest.importorskip("great_expectations", reason="the fallback needs headrace[gx]")
+    odd = parse_suite(
+        {
+            "name": "test.meter",
+            "meta": {"table": "meter", "max_quarantined_share": 0.5},
+            "expectations": [
+                {
+                    "type": "expect_column_values_to_not_be_outliers",
+                    "kwargs": {"column": "value", "method": "iqr", "multiplier": 1.5},
+                    "meta": {"id": "odd", "action": "block"},
+                }
+            ],
+        }
+    )
+    table = replace(meter.table, suite=odd)
+    meter.drop(DAY, [9, 8, 900, 7, 8, 9])
+    assert run(meter, [DAY], table)[0].verdict == "BLOCK"
+    assert [r["line"] for r in failing_rows(open_case(meter.home, table, DAY))] == [4]
+    act(meter, "release", DAY, table)
+    assert values(meter) == [7, 8, 8, 9, 9]
 
 
 # quarantine and reject

@@ -271,9 +271,8 @@ def _derive_all(run: Run, slots: Sequence[str]) -> None:
             if row.derived_from:
                 run.ledger.judge(run.name, row, again=True)
                 run.changed.add(slot)
+    run.stuck = {row.batch_id: row for _, row in rows if not row.derived_from}
     run.reload()
-    # What could not be derived stays as it is, and is shown as an error.
-    run.judged |= {row.batch_id: row for _, row in rows if not row.derived_from}
 
 
 def _derived(run: Run, slot: str, standing: Standing) -> JudgementRow:

@@ -82,6 +82,9 @@ def fates(seen: Seen, gate: JudgementRow, taken: Iterable[Action]) -> Fates:
         seen: the batch.
         gate: the gate's verdict on it.
         taken: what people did about it, oldest first.
+
+    Raises:
+        StateError: the rows read from the delivered bytes are not those that the gate counted.
     """
     found, untyped = seen.failing, seen.untyped
     lines = found.lines
@@ -92,6 +95,7 @@ def fates(seen: Seen, gate: JudgementRow, taken: Iterable[Action]) -> Fates:
         {line: QUARANTINED if line in kept else PASSING for line in everything},
         {line: list(why) for line, why in kept.items()},
     )
+    _same_rows(seen, gate, state)
     blocking = {int(lines[row]): why for row, why in found.reasons(BLOCK).items()}
     blocked = gate.verdict == "BLOCK"
     for action in taken:
@@ -105,6 +109,18 @@ def fates(seen: Seen, gate: JudgementRow, taken: Iterable[Action]) -> Fates:
         if state.lines(PASSING) != before or releases_batch(action):
             state.moved.append(action)
     return state
+
+
+def _same_rows(seen: Seen, gate: JudgementRow, state: Fates) -> None:
+    """What a check cannot find again (it crashes now, say) must not be let in for that."""
+    now = (len(state.fate), len(state.lines(QUARANTINED)))
+    if now != (gate.delivered, gate.quarantined):
+        raise StateError(
+            f"batch {gate.batch_id[:12]} has {now[0]} rows of which {now[1]} fail, and had"
+            f" {gate.delivered} and {gate.quarantined} when it was judged",
+            where=f"slot {seen.delivery.slot}, {seen.delivery.origin}",
+            fix="judge it again: headrace gate rerun",
+        )
 
 
 def _hold(state: Fates, failing_block: Mapping[int, Sequence[str]]) -> None:
@@ -185,14 +201,6 @@ def derive(case: Case) -> JudgementRow:
     """
     seen = look(case.suite, case.contract, case.delivery)
     state = fates(seen, case.gate, case.standing.actions)
-    if len(state.fate) != case.gate.delivered:
-        raise StateError(
-            f"batch {case.gate.batch_id[:12]} has {len(state.fate)} rows now, and had"
-            f" {case.gate.delivered} when it was judged",
-            where=f"table {case.contract.table}",
-            fix=f"judge it again: headrace gate rerun {case.contract.table}"
-            f" {case.gate.batch_id[:12]} --reason ...",
-        )
     return _row(case, state, _stage(case, seen.failing, state), _keep(case, seen, state))
 
 

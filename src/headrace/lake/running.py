@@ -37,6 +37,7 @@ class Run:
     live: dict[str, str] = field(default_factory=dict)
     visible: dict[str, list[str]] = field(default_factory=dict)
     again: frozenset[str] = frozenset()
+    stuck: dict[str, JudgementRow] = field(default_factory=dict)
     done: int = 0
 
     @property
@@ -51,6 +52,8 @@ class Run:
         self.standings = standings(self.ledger, self.name, self.rule, now_us())
         # Where the verdict is still to be derived, the gate's own stands meanwhile.
         self.judged = {key: one.row or one.gate for key, one in self.standings.items()}
+        # What could not be derived stays as it is, and is shown as an error.
+        self.judged |= self.stuck
         blocked = any(row.verdict in BLOCKED for row in self.judged.values())
         rows = self.ledger.judgements(self.name) if blocked else {}
         if self.table.suite.broken:
