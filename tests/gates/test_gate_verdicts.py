@@ -134,6 +134,15 @@ def test_samples_show_the_key_and_the_values_of_failing_rows() -> None:
     assert (len(many.sample), many.unexpected_count) == (20, 100)
 
 
+def test_what_is_no_number_is_within_no_limits() -> None:
+    """Of infinite values there is no standard deviation: that passes no check."""
+    batch = conformed(rows((1, "Ulm", math.inf), (2, "Ulm", 1.0)))
+    deviation = expect("column_stdev_to_be_between", column="miles", max_value=1)
+    judgement = judge(suite(deviation), contract(), batch)
+    assert judgement.verdict is Verdict.BLOCK
+    assert "is no number: there are infinite values" in judgement.summary()
+
+
 def test_a_judgement_reads_back_from_json() -> None:
     batch = conformed(rows(*FAR), bad_rows=(RowProblem(4, "required", "town is null", "town"),))
     infinite = rows((1, "Ulm", math.inf))

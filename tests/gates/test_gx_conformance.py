@@ -186,7 +186,7 @@ ROWS = [
     ),
     *on("ijxyt", "expect_column_values_to_be_decreasing", {}, {"strictly": True}),
     *on(
-        "ijyz",
+        "ijxyz",
         "expect_column_value_z_scores_to_be_less_than",
         {"threshold": 1.3, "double_sided": True},
         {"threshold": 0.7, "double_sided": False},
@@ -201,10 +201,10 @@ COLUMNS = [
     ("expect_table_columns_to_match_set", {"column_set": ["i", "j"], "exact_match": False}),
     ("expect_table_columns_to_match_set", {"column_set": ["i", "q"], "exact_match": False}),
     *on("iq", "expect_column_to_exist"),
-    *on("ijyz", "expect_column_mean_to_be_between", *LIMITS[:3]),
-    *on("ijyz", "expect_column_median_to_be_between", *LIMITS[:3]),
-    *on("ijyz", "expect_column_stdev_to_be_between", *LIMITS[:3]),
-    *on("ijyz", "expect_column_sum_to_be_between", *LIMITS),
+    *on("ijxyz", "expect_column_mean_to_be_between", *LIMITS[:3]),
+    *on("ijxyz", "expect_column_median_to_be_between", *LIMITS[:3]),
+    *on("ijxyz", "expect_column_stdev_to_be_between", *LIMITS[:3]),
+    *on("ijxyz", "expect_column_sum_to_be_between", *LIMITS),
     *on("ijxyz", "expect_column_min_to_be_between", *LIMITS),
     *on("ijxyz", "expect_column_max_to_be_between", *LIMITS),
     *on("t", "expect_column_min_to_be_between", {"min_value": MOMENTS[0]}),
@@ -297,6 +297,8 @@ def same(observed, reference) -> bool:
             theirs is None or math.isnan(theirs) if mine is None else mine == theirs
             for mine, theirs in zip(observed, reference, strict=True)
         )
+    if isinstance(observed, float) and math.isnan(observed):
+        return reference is None or math.isnan(reference)
     if isinstance(observed, int | float):
         return math.isclose(observed, reference, rel_tol=1e-12, abs_tol=1e-12)
     if isinstance(observed, str):

@@ -67,13 +67,16 @@ class Bounds:
         )
 
     def hold(self, value: Scalar) -> bool:
-        """A missing value is outside every limit, as in Great Expectations."""
-        return value is not None and not self.too_low(value) and not self.too_high(value)
+        """What is missing or no number is outside every limit, as in Great Expectations."""
+        there = value is not None and value == value  # noqa: PLR0124 - NaN is not itself
+        return there and not self.too_low(value) and not self.too_high(value)
 
     def miss(self, value: Scalar) -> str:
         """What is wrong with `value`: 'is below 600'."""
         if value is None:
             return "does not exist: there are no values"
+        if value != value:  # noqa: PLR0124
+            return "is no number: there are infinite values"
         if self.too_low(value):
             return f"is {'not above' if self.strict_low else 'below'} {shown(self.low)}"
         return f"is {'not below' if self.strict_high else 'above'} {shown(self.high)}"

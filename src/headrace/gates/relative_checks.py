@@ -68,8 +68,10 @@ def z_scores(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     score = f"({c} - {mean}) / nullif({spread}, 0)"
     double = bool(kwargs["double_sided"])
     score, limit = (f"abs({score})", abs(threshold)) if double else (score, threshold)
+    # Among infinite values there is no score either.
+    under = f"(coalesce(isnan({score}), TRUE) OR {score} < {literal(limit)})"
     words = f"less than {limit} standard deviations {'from' if double else 'above'} the mean"
-    return column_map(name, f"coalesce({score} < {literal(limit)}, TRUE)", words, scope)
+    return column_map(name, under, words, scope)
 
 
 def _ordered(sign: str, words: str) -> Callable[[Kwargs, Columns, Scope], Check]:

@@ -1,0 +1,33 @@
+"""docs/suites.md is true: its table is the vocabulary, and its examples are suites."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from headrace.contracts import load_contract
+from headrace.gates import parse_suite
+from headrace.gates.reading import fitted
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "suites.md"
+
+
+def test_the_table_of_types_is_the_vocabulary(monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from docs.suite_types import renewed
+
+    page = PAGE.read_text(encoding="utf-8")
+    assert renewed(page) == page, "run: python -m docs.suite_types"
+    sys.modules.pop("docs.suite_types")
+
+
+@pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL))
+def test_the_examples_fit_the_contract(text) -> None:
+    given = yaml.safe_load(text)
+    if isinstance(given, list):
+        given = {"name": "example", "meta": {"table": "schedule"}, "expectations": given}
+    contract = load_contract(ROOT / "pipelines/flights/contracts/schedule.yaml")
+    assert fitted(parse_suite(given), contract).faults == ()
