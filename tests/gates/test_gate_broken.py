@@ -11,6 +11,7 @@ from headrace.errors import DeclarationError
 from headrace.gates import Judgement, Suite, Verdict, judge, load_suite, read_suite
 from headrace.gates.events import row_suite
 from headrace.gates.lint import lint, unread
+from headrace.gates.mutes import Mutes
 
 GOOD = expect("column_values_to_not_be_null", meta={"id": "town"}, column="town")
 TRIPS = [(number, "Ulm", 1.0) for number in range(5)]
@@ -137,3 +138,12 @@ def test_lint_names_every_fault(tmp_path) -> None:
     assert all(fault["where"].startswith(str(path)) for fault in told["faults"])
     (tmp_path / "stray.yaml").touch()
     assert unread(tmp_path, [load_suite(path)]) == [str(tmp_path / "stray.yaml")]
+
+
+def test_a_muted_check_that_cannot_be_run_is_still_an_error(tmp_path) -> None:
+    """A mute is about what a check finds; one that finds nothing lets nothing pass."""
+    one = load_suite(write(tmp_path / "trips.yaml", GOOD, expect("miracles", meta={"id": "new"})))
+    mutes = Mutes({"new": "muted until 2014 by ana: too loud", "town": "muted, too"})
+    judged = mutes.of(answer(mutes.suite(one)))
+    assert judged.verdict is Verdict.ERROR
+    assert [(r.id, r.shadow) for r in judged.results] == [("town", True), ("new", False)]

@@ -47,15 +47,13 @@ class Mutes:
         )
 
     def of(self, judgement: Judgement) -> Judgement:
-        """The judgement with findings in shadow that the suite could not put there."""
-        if not any(self._mutes(one) for one in judgement.results):
+        """The judgement with findings in shadow that the suite could not put there.
+
+        Crashes of muted checks come out of it again.
+        """
+        results = tuple(self._of(one) for one in judgement.results)
+        if results == judgement.results:
             return judgement
-        results = tuple(
-            replace(one, shadow=True, note=self._note(one.id, one.note))
-            if self._mutes(one)
-            else one
-            for one in judgement.results
-        )
         gravest = max((r.verdict for r in results), key=lambda v: v.gravity, default=Verdict.PASS)
         return replace(judgement, results=results, verdict=gravest)
 
@@ -65,8 +63,14 @@ class Mutes:
             return False
         return any(not r.would.publishes for r in judgement.results if r.id in self.checks)
 
-    def _mutes(self, one: Result) -> bool:
-        return one.id in self.checks and not one.shadow and one.status == "fail"
+    def _of(self, one: Result) -> Result:
+        if one.id not in self.checks:
+            return one
+        if one.status == "error":
+            return replace(one, shadow=False)
+        if one.status == "fail" and not one.shadow:
+            return replace(one, shadow=True, note=self._note(one.id, one.note))
+        return one
 
     def _note(self, check: str, before: str) -> str:
         return f"{self.checks[check]}; {before}" if before else self.checks[check]
