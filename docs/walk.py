@@ -8,15 +8,18 @@ that person would be stuck.
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -39,7 +42,15 @@ class Pager:
 
     url: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
-    came: threading.Event = field(default_factory=threading.Event)
+
+    def wait_for(self, kind: str) -> dict[str, Any]:
+        """The sensor looks every half minute."""
+        for _ in range(PATIENCE):
+            for message in self.messages:
+                if message["kind"] == kind:
+                    return message
+            time.sleep(1)
+        raise SystemExit(f"no message of kind {kind} came")
 
 
 @contextmanager
@@ -50,7 +61,6 @@ def pager() -> Iterator[Pager]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             found.messages.append(json.loads(body))
-            found.came.set()
             self.send_response(204)
             self.end_headers()
 
@@ -82,7 +92,7 @@ def place(home: Path) -> Iterator[Place]:
     dagster, reports = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
     with ExitStack() as stack:
         found = Place(home, dagster, reports, stack.enter_context(pager()))
-        os.environ.update(_environment(found))
+        stack.enter_context(mock.patch.dict(os.environ, _environment(found)))
         run_with_kilometres(home)
         stack.enter_context(_serving(_dagster_dev(found), home, dagster + "/server_info"))
         stack.enter_context(_serving(_reports(found), ROOT, reports + "/"))
@@ -145,12 +155,26 @@ def _reports(found: Place) -> list[str]:
 @contextmanager
 def _serving(command: list[str], folder: Path, address: str) -> Iterator[None]:
     log = (Path(os.environ["HEADRACE_HOME"]) / "walk.log").open("a")
-    with log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as server:
+    with (
+        log,
+        subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=log, start_new_session=True
+        ) as server,
+    ):
         try:
             wait(address, server)
             yield
         finally:
-            server.terminate()
+            _end(server)
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """Dagster ends its own children by an interrupt, which those of a background job ignore."""
+    server.terminate()
+    try:
+        server.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
 
 
 def walk(home: Path, out: Path) -> dict[str, Any]:
@@ -173,9 +197,7 @@ def _walk(browser: Browser, found: Place, out: Path) -> dict[str, Any]:
     _refused(page, report)
     run = _release(page, report, out)
     _see_it_published(page, day, out)
-    found.pager.came.clear()
-    assert found.pager.came.wait(PATIENCE), "nobody was told that it is over"
-    closed = found.pager.messages[-1]
+    closed = found.pager.wait_for("closed")
     assert closed["alert"] == opened["alert"]
     return {"opened": opened, "run": run, "closed": closed}
 

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from docs import screenshots
+from docs.walk import walk
 from headrace.dagster.instance import prepare
 from headrace.home import Home
 
@@ -16,6 +17,15 @@ pytestmark = [
         reason="no Chromium on this machine",
     ),
 ]
+
+
+@pytest.mark.slow
+def test_on_call_comes_from_the_page_to_the_release_by_browser_alone(tmp_path):
+    """A real fault, a real daemon, and at every step only what the page before offers."""
+    done = walk(tmp_path / "home", tmp_path / "shots")
+    assert done["opened"]["title"] == "BLOCK schedule 2013-02-12: unit change in distance"
+    assert done["closed"]["message"].startswith("Over: released by on-call: ")
+    assert len(list((tmp_path / "shots").glob("*.png"))) == 8
 
 
 def test_the_graph_reads_like_the_chain(tmp_path):

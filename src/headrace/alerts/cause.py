@@ -35,8 +35,14 @@ def named_cause(document: Mapping[str, Any], verdict: str) -> Cause:
     ]
     if not gravest:
         return Cause(verdict.lower(), "", _violations(document))
-    first = next((one for one in gravest if one.kind == _NAMED), gravest[0])
+    first = _first([one for one in results if one.kind == OVERRIDE], gravest)
     return Cause(_key(first), _words(first), first.reason + _more(len(gravest) - 1), first.id)
+
+
+def _first(done: Sequence[Result], gravest: Sequence[Result]) -> Result:
+    """What people did explains the verdict best; then a named fault; then a check."""
+    named = [one for one in gravest if one.kind == _NAMED]
+    return [*done[-1:], *named, *gravest][0]
 
 
 def _key(result: Result) -> str:

@@ -21,11 +21,14 @@ ALIVE = 7 * DAY
 _JUDGED = """
     SELECT b.batch_id, b.slot, b.state, j.verdict, j.delivered, j.quarantined, j.judged_at,
            j.rule_hash
-    FROM batches b JOIN judgements j ON j.batch_id = b.batch_id AND j.tbl = b.tbl
-    WHERE b.tbl = ? AND j.judged_at = (
+    FROM {first} CROSS JOIN {second}
+    WHERE b.batch_id = j.batch_id AND b.tbl = j.tbl AND {first_tbl} = ? AND j.judged_at = (
         SELECT max(k.judged_at) FROM judgements k WHERE k.batch_id = b.batch_id AND k.tbl = b.tbl
         AND (b.state <> 'pending' OR k.derived_from = ''))
 """
+# A stream's table has many thousands of batches: CROSS JOIN makes SQLite start where few are left.
+_FROM_BATCHES = _JUDGED.format(first="batches b", second="judgements j", first_tbl="b.tbl")
+_FROM_JUDGEMENTS = _JUDGED.format(first="judgements j", second="batches b", first_tbl="j.tbl")
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Judged:
 
 def held_back(ledger: Ledger, table: Table, now: int) -> list[Condition]:
     """One for each pending batch: nothing of it can be read until somebody acts."""
-    rows = _judged(ledger, table, "b.state = 'pending'")
+    rows = _judged(ledger, table, f"{_FROM_BATCHES} AND b.state = 'pending'")
     return [_held(ledger, table, row, now) for row in rows if row.verdict in HELD]
 
 
@@ -65,7 +68,8 @@ def _held(ledger: Ledger, table: Table, row: Judged, now: int) -> Condition:
 
 def passed_with_marks(ledger: Ledger, table: Table, since: int) -> list[Condition]:
     """Batches judged WARN or QUARANTINE after `since` and published."""
-    rows = _judged(ledger, table, "j.judged_at > ? AND j.verdict IN ('WARN', 'QUARANTINE')", since)
+    marked = f"{_FROM_JUDGEMENTS} AND j.judged_at > ? AND j.verdict IN ('WARN', 'QUARANTINE')"
+    rows = _judged(ledger, table, marked, since)
     found = [_condition(ledger, table, row) for row in rows if row.state == "published"]
     return [one for one in found if not one.cause.startswith(OVERRIDE)]
 
@@ -109,7 +113,7 @@ def over(ledger: Ledger, table: Table, alert: Alert) -> str:
     """Why an open alert is over, in words; "" if it is not."""
     if not alert.condition.has_batch:
         return _delivered(ledger, alert) or _next_passed(ledger, alert)
-    rows = _judged(ledger, table, "b.batch_id = ?", alert.condition.batch_id)
+    rows = _judged(ledger, table, f"{_FROM_BATCHES} AND b.batch_id = ?", alert.condition.batch_id)
     if not rows:
         return "the ledger knows the batch no more"
     return _resolved(ledger, table, alert, rows[0]) or _next_passed(ledger, alert)
@@ -137,7 +141,7 @@ def _next_passed(ledger: Ledger, alert: Alert) -> str:
     # What only warns is not over because the next one warns as well.
     good = ("PASS",) if given.verdict == "WARN" else ("PASS", "WARN")
     row = ledger.connection.execute(
-        "SELECT b.slot, j.verdict FROM judgements j JOIN batches b"  # noqa: S608
+        "SELECT b.slot, j.verdict FROM judgements j CROSS JOIN batches b"  # noqa: S608
         " ON b.batch_id = j.batch_id AND b.tbl = j.tbl"
         " WHERE j.tbl = ? AND j.judged_at > ? AND b.slot >= ? AND b.batch_id <> ?"
         f" AND b.state = 'published' AND j.verdict IN ({', '.join('?' * len(good))})"
@@ -155,9 +159,9 @@ def _delivered(ledger: Ledger, alert: Alert) -> str:
     return f"delivered: {row[0][:12]}" if row else ""
 
 
-def _judged(ledger: Ledger, table: Table, where: str, *values: object) -> list[Judged]:
+def _judged(ledger: Ledger, table: Table, query: str, *values: object) -> list[Judged]:
     rows = ledger.connection.execute(
-        f"{_JUDGED} AND {where} ORDER BY b.slot, b.arrived_at, b.batch_id", (table.name, *values)
+        f"{query} ORDER BY b.slot, b.arrived_at, b.batch_id", (table.name, *values)
     )
     return [Judged(*row) for row in rows]
 

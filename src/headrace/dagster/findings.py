@@ -25,7 +25,7 @@ def cause_of(result: SlotResult) -> str:
 def found(document: Mapping[str, Any]) -> str:
     """Markdown: a bar for each check that did not pass, and the table of them, gravest first."""
     results = [Result.of(one) for one in document.get("results", ())]
-    failed = sorted((r for r in results if r.status != "pass"), key=lambda r: -r.verdict.gravity)
+    failed = sorted((r for r in results if r.status != "pass"), key=_order)
     if not failed:
         return f"All {len(results)} checks passed."
     rows = [
@@ -62,6 +62,11 @@ def _bar(y: float, result: Result) -> str:
         f'<text class="t" x="{LEFT + max(share * room, 1) + 6:.1f}" y="{y + 13}">'
         f"{escape(told)} {result.verdict}</text>"
     )
+
+
+def _order(result: Result) -> tuple[int, bool]:
+    """The gravest first; of equals what names a fault."""
+    return (-result.verdict.gravity, result.kind != "semantic")
 
 
 def _told(result: Result) -> str:
