@@ -8,6 +8,7 @@ from headrace.scaffold.tried import Tried
 from headrace.sources.databases import split_address
 
 WHO = 'producer="not_stated"'
+_WIDTH = 88
 
 
 @dataclass(frozen=True)
@@ -15,16 +16,29 @@ class Declared:
     """A source's declaration.
 
     Attributes:
-        call: the expression.
+        kind, arguments: of the expression that makes it.
         imports: what it needs, as `from a import b` lines.
         partitioned: whether its slots are days.
         stream: the declaration of the stream that feeds the table, for a topic.
     """
 
-    call: str
+    kind: str
+    arguments: tuple[str, ...]
     imports: tuple[str, ...]
     partitioned: bool = True
     stream: str = ""
+
+    @property
+    def call(self) -> str:
+        """The expression on one line."""
+        return f"{self.kind}({', '.join(self.arguments)})"
+
+    def lines(self, indent: str) -> str:
+        """The expression, an argument a line where one line is too long."""
+        if len(self.call) < _WIDTH:
+            return self.call
+        inner = "".join(f"{indent}    {one},\n" for one in self.arguments)
+        return f"{self.kind}(\n{inner}{indent})"
 
 
 def declared(
@@ -44,7 +58,8 @@ def declared(
     if sample.kind == "topic":
         place = str(sample.about["place"])
         return Declared(
-            f"NoFiles({_text(name)})",
+            "NoFiles",
+            (_text(name),),
             ("from headrace.sources.base import NoFiles",),
             stream=f"Stream({_text(name)}, {place}, {WHO})",
         )
@@ -64,15 +79,15 @@ def declaration(
 
 def _table(seen: Tried, name: str, key: tuple[str, ...], *, deletions: bool) -> Declared:
     url, schema, table = split_address(seen.sample.address)
-    more = f", schema={_text(schema)}" if schema else ""
-    given = f"{_text(name)}, {_text(url)}, {_text(table)}, {_tuple(key)}, {WHO}{more}"
+    given = [_text(name), _text(url), _text(table), _tuple(key), WHO]
+    given += [f"schema={_text(schema)}"] if schema else []
     if not seen.cursors and not deletions:
         snapshot = ("from headrace.sources.sql import TableSnapshot",)
-        return Declared(f"TableSnapshot({given})", snapshot, partitioned=False)
-    more = f", cursor={_text(seen.cursors[0])}" if seen.cursors else ""
-    more += ", deletions=True" if deletions else ""
+        return Declared("TableSnapshot", tuple(given), snapshot, partitioned=False)
+    given += [f"cursor={_text(seen.cursors[0])}"] if seen.cursors else []
+    given += ["deletions=True"] if deletions else []
     changes = ("from headrace.sources.sql_changes import TableChanges",)
-    return Declared(f"TableChanges({given}{more})", changes, partitioned=False)
+    return Declared("TableChanges", tuple(given), changes, partitioned=False)
 
 
 def _api(seen: Tried, name: str) -> Declared:
@@ -86,11 +101,11 @@ def _api(seen: Tried, name: str) -> Declared:
     bare = seen.sample.address.partition("?")[0]
     scheme, _, rest = bare.partition("://")
     host, _, path = rest.partition("/")
-    call = (
-        f"CursorApi({_text(name)}, {_text(f'{scheme}://{host}')}, {_text('/' + path)},"
-        f' {{"date": "{{slot}}"}}, {WHO})'
+    given = (_text(name), _text(f"{scheme}://{host}"), _text(f"/{path}"))
+    slot = '{"date": "{slot}"}'
+    return Declared(
+        "CursorApi", (*given, slot, WHO), ("from headrace.sources.http import CursorApi",)
     )
-    return Declared(call, ("from headrace.sources.http import CursorApi",))
 
 
 def _files(seen: Tried, name: str) -> Declared:
@@ -98,14 +113,15 @@ def _files(seen: Tried, name: str) -> Declared:
     place, pattern = str(sample.about["folder"]), str(sample.about.get("pattern") or "")
     if sample.format == "parquet":
         glob = pattern or "**/*.parquet"
-        given = f"{_text(name)}, {_text(place)}, {_text(glob)}, {WHO}"
+        given = (_text(name), _text(place), _text(glob), WHO)
         objects = ("from headrace.sources.objects import ParquetObjects",)
-        return Declared(f"ParquetObjects({given})", objects, partitioned="{slot}" in glob)
+        return Declared("ParquetObjects", given, objects, partitioned="{slot}" in glob)
     suffix = {"csv": "csv"}.get(sample.format, "ndjson")
     pattern = pattern if "/" not in pattern else ""
-    given = f"{_text(name)}, Path({_text(place)}), {_text(pattern or f'{name}_{{slot}}*.{suffix}')}"
+    pattern = pattern or f"{name}_{{slot}}*.{suffix}"
     imports = ("from pathlib import Path", "from headrace.sources.files import DropFolder")
-    return Declared(f"DropFolder({given}, {WHO})", imports)
+    given = (_text(name), f"Path({_text(place)})", _text(pattern), WHO)
+    return Declared("DropFolder", given, imports)
 
 
 def _text(text: str | None) -> str:

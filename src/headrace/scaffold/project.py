@@ -206,7 +206,7 @@ def decided(
         "first_day": found.days[0],
         "last_day": found.days[-1],
         "key": [column.name for column in found.look.key],
-        "known_after": known_after(found.look),
+        "known": ask.known_at or f"{known_after(found.look)} after its time",
     }
     if chosen is not None:
         decided |= {
@@ -228,7 +228,7 @@ def notes_on(found: Facts) -> tuple[str, ...]:
         notes.append(
             f"{len(found.undated)} rows have no readable time (lines {lines}): undated.csv"
         )
-    if found.look.ask.known_after is None:
+    if found.look.ask.known_after is None and found.look.ask.known_at is None:
         lag = known_after(found.look)
         notes.append(
             f"rows are taken to be usable {lag} after their time: see knownAt in the contract"

@@ -102,7 +102,7 @@ def _function(name: str, source: Declared, sample: Sample) -> str:
     imports = "".join(f"    {line}\n" for line in source.imports)
     return (
         f'def {name}() -> Source:\n    """Drafted from {sample.address.replace(chr(92), "/")}."""\n'
-        f"{imports}\n    # TODO: who answers for the content?\n    return {source.call}\n"
+        f"{imports}\n    # TODO: who answers for the content?\n    return {source.lines('    ')}\n"
     )
 
 

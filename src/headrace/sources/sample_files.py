@@ -26,7 +26,9 @@ SUFFIXES = {
     ".jsonl": "ndjson", ".parquet": "parquet", ".pq": "parquet", ".zip": "zip",
 }  # fmt: skip
 _SLOT = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}")
-_LOOKED_AT = 3  # files of a folder: the first, the last and one between
+# Files of a folder that are looked at: evenly spaced, the first and the last among them.
+_FEW, _MANY = 3, 100
+_MOST_TOLD = 3  # files whose other columns are told
 
 
 @dataclass
@@ -54,7 +56,7 @@ def sample_files(address: str, limits: Limits) -> Sample:
         raise SourceError(
             f"there is no file in {address}", where=address, fix="give a folder that holds data"
         )
-    chosen = _some(known)
+    chosen = _some(known, limits)
     each = Limits(max(1, limits.rows // len(chosen)), max(1, limits.bytes // len(chosen)))
     parts = [read_part(one, each) for one in chosen]
     return _joined(address, known, chosen, parts)
@@ -268,11 +270,13 @@ def _sniffed(start: bytes) -> str:
     return "parquet" if start == b"PAR1" else "zip" if start[:2] == b"PK" else "csv"
 
 
-def _some(files: Sequence[Stored]) -> list[Stored]:
+def _some(files: Sequence[Stored], limits: Limits) -> list[Stored]:
+    """Many files if they are small, few if they are not."""
     filled = [one for one in files if one.size] or list(files)
-    if len(filled) <= _LOOKED_AT:
-        return filled
-    return [filled[0], filled[len(filled) // 2], filled[-1]]
+    small = sum(one.size for one in filled) <= limits.bytes
+    count = min(len(filled), _MANY if small else _FEW)
+    places = [round(n * (len(filled) - 1) / max(count - 1, 1)) for n in range(count)]
+    return [filled[place] for place in places]
 
 
 def _joined(
@@ -280,8 +284,9 @@ def _joined(
 ) -> Sample:
     first = parts[0]
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
-    for file, part in zip(chosen[1:], parts[1:], strict=True):
-        notes += _differences(chosen[0], first, file, part)
+    others = zip(chosen[1:], parts[1:], strict=True)
+    differing = [one for f, part in others for one in _differences(chosen[0], first, f, part)]
+    notes += differing[:_MOST_TOLD]
     whole = len(files) == len(parts) and all(part.whole for part in parts)
     total = sum(part.total or 0 for part in parts)
     known = len(files) == len(parts) and all(part.total is not None for part in parts)
