@@ -1,59 +1,18 @@
-"""An environment of its own for Feast, whose pins do not fit ours: `python -m bench.feast_env`.
+"""The environment of Feast, which takes about 600 MB: `python -m bench.feast_env`."""
 
-It lies under `.headrace/bench/feast` and is made once, by `pip`, from the exact versions in
-`feast_requirements.txt`; it takes about 600 MB. The versions are those of Python 3.11 on Linux.
-"""
-
-import fcntl
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
-from headrace.home import default_root
-
-REQUIREMENTS = Path(__file__).with_name("feast_requirements.txt")
+from bench import peer_env
 
 
 def python() -> Path:
-    """The interpreter of the environment, which is made or renewed first where it has to be.
-
-    Raises:
-        subprocess.CalledProcessError: `pip` failed; what it said is on stderr.
-    """
-    folder = default_root() / "bench" / "feast"
-    interpreter, marker = folder / "bin" / "python", folder / "complete"
-    wanted = sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    with _alone(folder.with_suffix(".lock")):
-        if not marker.exists() or marker.read_text() != wanted:
-            shutil.rmtree(folder, ignore_errors=True)
-            _run(sys.executable, "-m", "venv", str(folder))
-            _run(str(interpreter), "-m", "pip", "install", "--quiet", "-r", str(REQUIREMENTS))
-            marker.write_text(wanted)  # last: what a crash left half done is made anew
-    return interpreter
+    """The interpreter of the environment, which is made or renewed first where it has to be."""
+    return peer_env.python("feast")
 
 
 def environment() -> dict[str, str]:
     """Variables for a process in it: no telemetry, and nothing of our own environment's modules."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return {**kept, "FEAST_USAGE": "False", "FEAST_TELEMETRY": "False"}
-
-
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, stdout=sys.stderr)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """One process at a time: two would write into one folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return {**peer_env.environment(), "FEAST_USAGE": "False", "FEAST_TELEMETRY": "False"}
 
 
 if __name__ == "__main__":
