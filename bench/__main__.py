@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import cluster, features, serving, streams, year
+from bench import cluster, features, gates, serving, streams, year
 from bench.page import renew, section, table
 from bench.report import Comparison
 
@@ -73,6 +73,19 @@ CLUSTER = """
 `python -m bench.cluster`. The same frame on the embedded host, on Sail and on Spark, Parquet in and
 Parquet out, all on one machine: what the way over a cluster costs, not what many machines gain.
 """
+GATES = """
+`python -m bench.gates`. The same thirty checks (`bench/gates_suite.yaml`: ranges, sets, forms,
+nulls, keys, orders, means, spreads, a median) of a file of twelve columns on the disk, one without
+a fault and one with some, by every side in its own best form: Great Expectations on pandas asked
+for success only; Soda Core with its own checks, SQL expressions where it has none, over the file
+and over a table that it is loaded into; Pandera with its own checks, one expression for each other.
+Each in a process of its own, imports and a small file before the clock starts. Equal answers are
+the same verdict on each check; only ours also says how many rows failed, and which first. A bare
+scan is DuckDB's least and greatest value and count of every column. Times are the least of {repeat}
+turns, since what else a machine does can only add to them. Ours takes what it can from the footer,
+reads what is left in one scan and once more where rows failed; writing the rows that pass and those
+that do not is a line of its own.
+"""
 Made = tuple[str, list[Comparison]]
 
 
@@ -108,6 +121,7 @@ def plain(intro: str, measure: Callable[[int], Iterator[Comparison] | list[Compa
 
 SECTIONS: dict[str, tuple[str, Callable[..., Made]]] = {
     "year": ("The year from deliveries to model", of_year),
+    "gates": ("Gates", plain(GATES, lambda n: gates.measure(repeat=n))),
     "features": ("Features", plain(FEATURES, lambda n: features.measure(repeat=n))),
     "serving": ("Serving", plain(SERVING, lambda n: serving.comparisons(repeat=n))),
     "streams": ("Streams", of_streams),
@@ -120,12 +134,12 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(SECTIONS)} (all)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side (3)")
     parser.add_argument("--lines", type=Path, help="take what `--json` printed; for one of "
-                        "features, serving, cluster")  # fmt: skip
+                        "gates, features, serving, cluster")  # fmt: skip
     given = parser.parse_args()
     if unknown := set(given.names) - set(SECTIONS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
     if given.lines and (len(given.names) != 1 or given.names[0] in {"year", "streams"}):
-        parser.error("--lines goes with one of features, serving, cluster")
+        parser.error("--lines goes with one of gates, features, serving, cluster")
     titles = [title for title, _ in SECTIONS.values()]
     for name in given.names or SECTIONS:
         title, make = SECTIONS[name]

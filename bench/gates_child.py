@@ -1,7 +1,7 @@
 """One side in our environment: `python -m bench.gates_child SIDE FILE ROWS SMALL`; prints JSON.
 
-SIDE is `ours`, `ours writing` (passing and quarantined rows go to files), `scan` (DuckDB's least
-and greatest value and count of every column) or `semantic` (what a day is judged by, not a file).
+SIDE is `ours`, `ours writing` (passing and quarantined rows go to files) or `scan` (DuckDB's least
+and greatest value and count of every column).
 Imports are done, and a small file has been judged, before the clock starts.
 """
 
@@ -42,10 +42,8 @@ def scan(path: Path, rows: int) -> Callable[[], Answer]:
 
     del rows
     connection = duckdb.connect()
-    listed = ", ".join(
-        f'min("{n}"), max("{n}"), count("{n}")' for n in pq.read_schema(path).names
-    )
-    query = f"SELECT {listed} FROM read_parquet('{path}')"  # noqa: S608
+    listed = ", ".join(f'min("{n}"), max("{n}"), count("{n}")' for n in pq.read_schema(path).names)
+    query = f"SELECT {listed} FROM read_parquet('{path}')"
     plan = connection.execute(f"EXPLAIN {query}").fetchall()
     if "READ_PARQUET" not in str(plan).upper():
         raise SystemExit(f"DuckDB does not read the file for this:\n{plan}")

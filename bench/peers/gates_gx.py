@@ -19,9 +19,10 @@ os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
 def validate(definition, gx, classes, path: str, checks: list) -> dict[str, bool]:
     asked = []
-    for name, kind, kwargs in checks:
+    for name, kind, given in checks:
+        kwargs = dict(given)
         if kind in {"expect_column_min_to_be_between", "expect_column_max_to_be_between"}:
-            kwargs = {k: pd.Timestamp(v) if k.endswith("_value") else v for k, v in kwargs.items()}
+            kwargs |= {k: pd.Timestamp(v) for k, v in given.items() if k.endswith("_value")}
         class_name = "".join(part.capitalize() for part in kind.split("_"))
         asked.append(getattr(classes, class_name)(**kwargs, meta={"id": name}))
     suite = gx.ExpectationSuite(name="suite", expectations=asked)

@@ -1,8 +1,8 @@
 """Pandera, in its own environment: `python gates_pandera.py FORM FILE SMALL SMALL_CHECKS CHECKS`.
 
 FORM is `polars` or `pandas`. Built-in checks where Pandera has them, else checks written as one
-expression of the library below; all failures are asked for (`lazy`), as our gate tells all. The file
-is read in the time that is measured, by the columns as they are. Answer as `gates_soda`'s.
+expression of the library below; all failures are asked for (`lazy`), as our gate tells all. The
+file is read in the time that is measured, by the columns as they are. Answer as `gates_soda`'s.
 """
 
 import json

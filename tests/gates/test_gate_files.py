@@ -18,6 +18,7 @@ from headrace.gates import Judgement, Verdict, judge, judge_file
 from headrace.gates.parquet import gather
 from headrace.gates.vocabulary import VOCABULARY
 
+QUARANTINE = {"meta": {"action": "quarantine"}}
 TOWNS = ["Ulm", "Bonn", "Köln", "", "a" * 100, "a" * 99 + "b", "\U0001f300", None]
 MILES = [0.0, -0.0, 1.5, -3.25, 40.0, 1e300, math.inf, -math.inf, math.nan, None]
 IDS = [*range(-3, 9), 2**53, 2**53 + 1, -(2**63), 2**63 - 1, None]
@@ -190,6 +191,25 @@ def test_nan_that_the_footer_does_not_tell_of_is_seen(tmp_path, statistics) -> N
     found = judge_file(checks, contract(), path, quarantined=to, use_statistics=statistics)
     assert [(r.unexpected_count, r.missing_count) for r in found.results[:2]] == [(1, None), (0, 1)]
     assert pq.read_table(to)["id"].to_pylist() == [2]
+
+
+def test_texts_of_few_values_are_judged_by_value(tmp_path) -> None:
+    """Also where many of them, or none at all, are what fails."""
+    towns = [*(f"T{number}" for number in range(20)), "it's", None, "Ulm"]
+    table = rows(*((number, towns[number % 23], 1.0) for number in range(230)))
+    checks = suite(
+        expect("column_values_to_be_in_set", column="town", value_set=["Ulm"], **QUARANTINE),
+        expect("column_values_to_not_be_null", column="town", **QUARANTINE),
+        expect("column_value_lengths_to_be_between", column="town", max_value=3, **QUARANTINE),
+        expect("column_distinct_values_to_be_in_set", column="town", value_set=["Ulm"]),
+    )
+    judged = judge(checks, contract(), conformed(table))
+    to = tmp_path / "quarantined.parquet"
+    found = judge_file(
+        checks, contract(), file_of(table, tmp_path), about=conformed(table), quarantined=to
+    )
+    assert comparable(found) == comparable(judged)
+    assert plain_rows(pq.read_table(to)) == plain_rows(judged.quarantined)
 
 
 def test_keys_are_compared_in_parts(tmp_path, monkeypatch) -> None:

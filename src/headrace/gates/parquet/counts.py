@@ -5,13 +5,16 @@ What a check asks of a million rows of three hundred towns it asks of three hund
 
 from collections.abc import Iterable, Iterator
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.gates.check import condition_of
+from headrace.gates.parquet.batch import ParquetBatch
 from headrace.gates.plan import Plan
-from headrace.sql import ident
+from headrace.sql import ident, literal
 
+_MOST_LISTED, _LONG = 1000, 8
 _BYTES = 2  # a value: with a dictionary of up to some thousand short texts, a file takes less
 
 
@@ -62,3 +65,23 @@ def counted(plan: Plan, name: str, expressions: Iterable[str]) -> str:
         f"{plan.batch} SELECT {', '.join(expressions)}"  # noqa: S608
         f" FROM (SELECT {value}, count(*) AS _count FROM batch GROUP BY {value})"
     )
+
+
+def failing_values(batch: ParquetBatch, plan: Plan, name: str, failing: str) -> str:
+    """A predicate that lists the values for which `failing` is true; empty if it cannot."""
+    value = ident(name)
+    query = (
+        f"{plan.batch} SELECT {value} FROM (SELECT DISTINCT {value} FROM batch)"  # noqa: S608
+        f" WHERE {failing} LIMIT {_MOST_LISTED + 1}"
+    )
+    try:
+        found = [row[0] for row in batch.connection.execute(query).fetchall()]
+    except duckdb.Error:
+        return ""  # it needs other columns too
+    if not found or len(found) > _MOST_LISTED:
+        return ""
+    listed = [literal(text) for text in found if text is not None]
+    # A long list would be gone through row by row; a subquery is joined by hash.
+    rows = f"SELECT * FROM (VALUES {', '.join(f'({text})' for text in listed)})"  # noqa: S608
+    within = [f"{value} IN ({', '.join(listed) if len(listed) < _LONG else rows})"]
+    return " OR ".join([*within[: len(listed)], *([f"{value} IS NULL"] if None in found else [])])

@@ -14,7 +14,8 @@ from headrace.gates.check import Check
 from headrace.gates.parquet import gather
 from headrace.gates.parquet.batch import ParquetBatch
 from headrace.gates.parquet.gather import Numbers, gathered
-from headrace.gates.plan import Plan, Rows
+from headrace.gates.plan import NO_ROWS, Plan, Rows
+from headrace.gates.samples import SAMPLE
 from headrace.sql import ident
 
 
@@ -31,6 +32,7 @@ class Keys:
         self.key = f"{self.names}::BIGINT" if is_integer else f"hash({self.names})"
         self.kind: type[np.generic] = np.int64 if is_integer else np.uint64
         self.shared = self._shared_keys()
+        self._found: tuple[int, Rows] | None = None
 
     def _shared_keys(self) -> Numbers:
         """Keys, or hashes of keys, that more than one row has, ascending."""
@@ -46,18 +48,16 @@ class Keys:
         pieces = (piece["key"].to_numpy() for piece in self.batch.pieces(query))
         return gathered(pieces, self.kind, self.batch.rows // parts + 1)
 
-    def count(self) -> int:
-        """Rows whose key another row has too."""
+    def found(self) -> tuple[int, Rows]:
+        """How many rows have a key that another row has too; positions of the first of them."""
         if not len(self.shared):
-            return 0
-        with self._suspects():
-            return int(self.batch.one(f"{self._query('count(*)')}")[0])
-
-    def first(self, limit: int) -> Rows:
-        """Positions of the first of them."""
-        with self._suspects():
-            query = f"{self._query('min(_row, ' + str(limit) + ')')}"
-            return np.asarray(self.batch.one(query)[0] or [], dtype=np.int64)
+            return 0, NO_ROWS
+        if self._found is None:
+            with self._suspects():
+                query = self._query(f"count(*), min(_row, {SAMPLE})")
+                count, first = self.batch.one(query)
+            self._found = int(count), np.asarray(first or [], dtype=np.int64)
+        return self._found
 
     def rows(self) -> Iterator[Rows]:
         """Positions of all of them, some at a time, in no order."""

@@ -2,21 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import duckdb
 import numpy as np
 
 from headrace.gates.check import Check
 from headrace.gates.parquet.batch import ParquetBatch
-from headrace.gates.parquet.counts import by_value, counted, few_valued
-from headrace.gates.parquet.facts import column_facts, known_aggregates
-from headrace.gates.parquet.gather import Numbers
-from headrace.gates.parquet.keys import Keys
-from headrace.gates.parquet.median import median
+from headrace.gates.parquet.counts import failing_values
+from headrace.gates.parquet.facts import without_nulls
+from headrace.gates.parquet.measures import Measures
 from headrace.gates.parquet.rejected import Rejected, ordered
 from headrace.gates.plan import NO_ROWS, Finding, Plan, Rows, Rule
-from headrace.sql import ident
 
 FEW = 10_000  # so many failing rows of a check that needs only a sample are looked at all
 Place = tuple[Rejected, int]
@@ -39,74 +35,11 @@ class Scan:
         self, plan: Plan, batch: ParquetBatch, *, sample: int, use_statistics: bool
     ) -> None:
         self.plan, self.batch, self.sample = plan, batch, sample
-        facts = column_facts(batch.metadata, batch.file_schema) if use_statistics else {}
-        self.known = known_aggregates(plan, batch.rows, facts)
-        self._keys: dict[tuple[tuple[str, ...], str], Keys | Exception] = {}
-        self._aggregate()
+        self.measures = Measures(plan, batch, use_statistics=use_statistics)
 
     def findings(self) -> list[Finding]:
         """Every rule's finding, without rows."""
         return [self._find(rule) for rule in self.plan.rules]
-
-    # aggregates
-
-    def _aggregate(self) -> None:
-        """Each aggregate that is not known yet; if some check crashes the query, none."""
-        checks = [rule.check for rule in self.plan.rules if rule.check is not None]
-        for check in checks:
-            if check.repeated:
-                self._keys_of(check)
-        wanted = {a: a for check in checks for a in _scanned(check) if a not in self.known}
-        wanted |= self._distinct(wanted)
-        try:
-            for name, weighted in self._by_value(wanted).items():
-                query = counted(self.plan, name, weighted.values())
-                self.known |= dict(zip(weighted, self.batch.one(query), strict=True))
-            # Beside an aggregate over different values, the engine would keep what the others need.
-            apart = [text for text in wanted if "(DISTINCT " in text]
-            for texts in ([text for text in wanted if text not in apart], *([t] for t in apart)):
-                if texts:
-                    asked = ", ".join(wanted[text] for text in texts)
-                    values = self.batch.one(self.plan.select(asked))
-                    self.known |= dict(zip(texts, values, strict=True))
-        except duckdb.Error:
-            return  # each check is asked alone, to find out which it is
-
-    def _by_value(self, wanted: dict[str, str]) -> dict[str, dict[str, str]]:
-        """By column of few values, the aggregates that are computed from them: not wanted more."""
-        found = {}
-        for name in few_valued(self.batch.metadata, self.batch.file_schema):
-            weighted = {t: w for t, w in by_value(self.plan, name).items() if t in wanted}
-            if weighted:
-                found[name] = weighted
-                for text in weighted:
-                    del wanted[text]
-        return found
-
-    def _distinct(self, wanted: dict[str, str]) -> dict[str, str]:
-        """Keys that are known to be unique need not be counted as different values."""
-        unique = [
-            ident(names[0])
-            for (names, among), keys in self._keys.items()
-            if len(names) == 1
-            and among == f"{ident(names[0])} IS NOT NULL"
-            and isinstance(keys, Keys)
-            and not len(keys.shared)
-        ]
-        same = {f"count(DISTINCT {name})": f"count({name})" for name in unique}
-        return {text: cheap for text, cheap in same.items() if text in wanted}
-
-    def _keys_of(self, check: Check) -> Keys:
-        at = (check.repeated, check.among)
-        if at not in self._keys:
-            try:
-                self._keys[at] = Keys(self.batch, self.plan, check)
-            except Exception as crash:  # noqa: BLE001 - told by the check that needs it
-                self._keys[at] = crash
-        keys = self._keys[at]
-        if isinstance(keys, Exception):
-            raise keys
-        return keys
 
     # findings
 
@@ -114,36 +47,9 @@ class Scan:
         if rule.check is None:
             return Finding(rule, None, NO_ROWS, rule.error)
         try:
-            return Finding(rule, rule.check.read(self._values(rule.check)), NO_ROWS)
+            return Finding(rule, rule.check.read(self.measures.of(rule.check)), NO_ROWS)
         except Exception as crash:  # noqa: BLE001 - whatever it dies of, the batch must not pass
             return _crashed(rule, crash)
-
-    def _values(self, check: Check) -> list[Any]:
-        if check.median_of:
-            return [self._median(check)]
-        scanned = _scanned(check)
-        if missing := [text for text in scanned if text not in self.known]:
-            values = self.batch.one(self.plan.select(", ".join(missing)))
-            self.known |= dict(zip(missing, values, strict=True))
-        values = [self.known[text] for text in scanned]
-        if not check.repeated:
-            return values
-        repeated = self._keys_of(check).count()
-        return [*values, values[1], repeated] if repeated else [*values, values[1]]
-
-    def _median(self, check: Check) -> float | None:
-        (text,) = check.aggregates
-        if text not in self.known:
-            name = ident(check.median_of)
-            of = f"{check.among or 'TRUE'} AND {name} IS NOT NULL"
-            query = f"{self.plan.batch} SELECT {name}::DOUBLE AS value FROM batch WHERE {of}"  # noqa: S608
-
-            def read() -> Iterator[Numbers]:
-                return (piece["value"].to_numpy() for piece in self.batch.pieces(query))
-
-            self.known[text] = median(read, self.batch.rows)
-        found: float | None = self.known[text]
-        return found
 
     # failing rows
 
@@ -177,10 +83,9 @@ class Scan:
                 yield from self._streamed([one])
 
     def _stream(self, failed: Sequence[_Failed]) -> list[Finding]:
-        flags = ", ".join(
-            f"({one.check.failing}) IS TRUE AS _{number}" for number, one in enumerate(failed)
-        )
-        any_ = " OR ".join(f"({one.check.failing})" for one in failed)
+        tests = [self._test(one) for one in failed]
+        flags = ", ".join(f"({test}) IS TRUE AS _{number}" for number, test in enumerate(tests))
+        any_ = " OR ".join(f"({test})" for test in tests)
         query = f"{self.plan.batch} SELECT _row, {flags} FROM batch WHERE {any_}"  # noqa: S608
         first: list[list[Rows]] = [[] for _ in failed]
         for piece in self.batch.pieces(query):
@@ -192,6 +97,15 @@ class Scan:
             replace(one.finding, rows=ordered(rows, self.sample))
             for one, rows in zip(failed, first, strict=True)
         ]
+
+    def _test(self, one: _Failed) -> str:
+        """The check's predicate of failing rows, or one that costs less and holds for the same."""
+        columns = one.finding.rule.columns
+        if len(columns) == 1 and columns[0] in self.measures.few:
+            listed = failing_values(self.batch, self.plan, columns[0], one.check.failing)
+            if listed:
+                return listed
+        return without_nulls(one.check.failing, self.measures.facts)
 
     def _note(self, one: _Failed, rows: Rows, first: list[Rows]) -> None:
         if not len(rows):
@@ -214,18 +128,11 @@ class Scan:
         return np.asarray(found, dtype=np.int64)
 
     def _first_repeated(self, one: _Failed) -> Rows:
-        keys = self._keys_of(one.check)
+        keys = self.measures.keys(one.check)
         if one.mark is not None:
             for rows in keys.rows():
                 one.mark[0].mark(rows, one.mark[1])
-        return keys.first(self.sample)
-
-
-def _scanned(check: Check) -> tuple[str, ...]:
-    """Different keys and medians, which would need memory for all values, are found otherwise."""
-    if check.median_of:
-        return ()
-    return check.aggregates[:2] if check.repeated else check.aggregates
+        return keys.found()[1][: self.sample]
 
 
 def _with_rows(finding: Finding) -> Check | None:

@@ -1,0 +1,162 @@
+"""Thirty checks on five million rows, against a bare scan and the tools that people use for it.
+
+    python -m bench.gates [--json] [--scale 1.0] [--repeat 3] [--peers NAME]
+
+One Parquet file without a fault and one with some, made with a fixed seed; each side of each case
+is a process of its own that has done its imports, and judged a small file, before the clock starts.
+All sides begin with the file on the disk, and must come to the same verdict on each of the thirty
+checks. A bare scan is DuckDB's least and greatest value and count of every column.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench import peer_env
+from bench.peers import gates_data
+from bench.report import Comparison, compare
+
+Run = dict[str, Any]
+ROWS, SMALL = 5_000_000, 5_000
+MOST_SCAN, MOST_MB = 2.5, 300
+PEERS = Path(__file__).with_name("peers")
+# By kind of peer: its forms, of which the fastest counts, and the least ratio that will do.
+FORMS = {
+    "great expectations": (("great expectations on pandas",), 10.0),
+    "soda core": (("soda core on the file", "soda core on a table"), 1.0),
+    "pandera": (("pandera on polars", "pandera on pandas"), 1.0),
+}
+_ARGUMENTS = {
+    "soda core on the file": ("soda", "view"),
+    "soda core on a table": ("soda", "table"),
+    "pandera on polars": ("pandera", "polars"),
+    "pandera on pandas": ("pandera", "pandas"),
+}
+
+
+def measure(scale: float = 1.0, repeat: int = 3, peers: str = "") -> Iterator[Comparison]:
+    """Every comparison, the file without a fault first."""
+    rows = int(ROWS * scale)
+    with TemporaryDirectory(prefix="gates-") as name:
+        folder = Path(name)
+        for kind in ("clean", "faulty"):
+            files = _write(folder, kind, rows)
+            yield from _of_file(f"30 checks, {_number(rows)} rows, {kind}", files, repeat, peers)
+
+
+def _number(rows: int) -> str:
+    return f"{rows / 1e6:g}M" if rows >= 10**6 else f"{rows / 1e3:g}k"
+
+
+def _write(folder: Path, kind: str, rows: int) -> dict[str, str]:
+    """The file and a small one like it, with the checks of each for peers."""
+    files = {"rows": str(rows)}
+    for name, count in (("file", rows), ("small", SMALL)):
+        files[name] = str(folder / f"{kind}-{name}.parquet")
+        files[f"{name} checks"] = str(folder / f"{kind}-{name}.json")
+        gates_data.write(Path(files[name]), count, faulty=kind == "faulty")
+        Path(files[f"{name} checks"]).write_text(json.dumps(gates_data.checks(count)))
+    return files
+
+
+def _of_file(name: str, files: dict[str, str], repeat: int, peers: str) -> Iterator[Comparison]:
+    sides = ["scan", "ours", "ours writing"]
+    forms = [form for kind, (forms, _) in FORMS.items() if peers in kind for form in forms]
+    runs: dict[str, list[Run]] = {side: [] for side in (*sides, *forms)}
+    for turn in range(repeat):
+        for side, done in runs.items():
+            if side in sides or turn == 0 or done[0]["seconds"] < 60:
+                print(f"{name}: {side}", file=sys.stderr, flush=True)
+                done.append(_run(side, files))
+    yield from _against_scan(name, runs)
+    for kind, (listed, goal) in FORMS.items():
+        if peers in kind:
+            best = min(listed, key=lambda form: _least(runs[form]))
+            for form in listed:
+                yield _against(name, runs, form, goal if form == best else None)
+
+
+def _least(runs: list[Run]) -> float:
+    return min(run["seconds"] for run in runs)
+
+
+def _against_scan(name: str, runs: dict[str, list[Run]]) -> Iterator[Comparison]:
+    peak = max(run["rss_mb"] for run in runs["ours"])
+    yield _compared(name, runs["ours"], "a scan", runs["scan"], 1 / MOST_SCAN, equal=True)
+    scan, ours = ([run["cpu_s"] for run in runs[side]] for side in ("scan", "ours"))
+    yield compare(
+        f"{name}: processor seconds", [min(ours)], "a scan", [min(scan)],
+        goal=None, answers_equal=True, rss_mb=peak,
+    )  # fmt: skip
+    yield compare(
+        f"{name}: MB in memory, not seconds", [peak], f"a limit of {MOST_MB} MB", [MOST_MB],
+        goal=1.0, answers_equal=True, rss_mb=peak,
+    )  # fmt: skip
+    same = runs["ours writing"][0]["verdicts"] == runs["ours"][0]["verdicts"]
+    yield _compared(
+        f"{name}, its rows written to two files", runs["ours writing"], "a scan", runs["scan"],
+        None, equal=same,
+    )  # fmt: skip
+
+
+def _against(name: str, runs: dict[str, list[Run]], form: str, goal: float | None) -> Comparison:
+    ours = runs["ours"][0]["verdicts"]
+    theirs = runs[form][0]["verdicts"]
+    differ = sorted(check for check in ours if theirs.get(check) != ours[check])
+    if differ:
+        print(f"{name}: {form} differs in {', '.join(differ)}", file=sys.stderr)
+    return _compared(name, runs["ours"], form, runs[form], goal, equal=not differ)
+
+
+def _compared(
+    name: str, ours: list[Run], peer: str, theirs: list[Run], goal: float | None, *, equal: bool
+) -> Comparison:
+    """The least of the runs of both sides: what else the machine does can only add to a time."""
+    return compare(
+        name, [_least(ours)], peer, [_least(theirs)],
+        goal=goal, answers_equal=equal, rss_mb=max(run["rss_mb"] for run in ours),
+    )  # fmt: skip
+
+
+def _run(side: str, files: dict[str, str]) -> Run:
+    given = [files["file"], files["small"], files["small checks"], files["file checks"]]
+    environment = dict(os.environ)
+    if side in _ARGUMENTS:
+        tool, form = _ARGUMENTS[side]
+        command = [str(peer_env.python(tool)), str(PEERS / f"gates_{tool}.py"), form, *given]
+        environment = peer_env.environment()
+    elif side.startswith("great"):
+        command = [sys.executable, "-m", "bench.peers.gates_gx", *given]
+    else:
+        command = [sys.executable, "-m", "bench.gates_child", side]
+        command += [files["file"], files["rows"], files["small"]]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)
+    found: Run = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--peers", default="", help="peers whose name holds this; 'none' for none")
+    args = parser.parse_args()
+    for found in measure(args.scale, args.repeat, args.peers):
+        if args.json:
+            print(found.line(), flush=True)
+        else:
+            verdict = "met" if found.met else "missed" if found.goal else ""
+            differ = "" if found.answers_equal else " ANSWERS DIFFER"
+            told = f"{found.name}: {found.ours_s}, {found.peer} {found.peer_s}"
+            print(f"{told}, {found.ratio}x {verdict}{differ}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
