@@ -246,7 +246,8 @@ def _plain(told: Violation | Foreseen) -> dict[str, Any]:
 
 
 def _gravest_first(results: Iterable[Result]) -> tuple[Result, ...]:
-    return tuple(sorted(results, key=lambda r: -r.would.gravity))
+    """Of equals, a finding that names its cause comes first: it is what explains the others."""
+    return tuple(sorted(results, key=lambda r: (-r.would.gravity, r.kind != "semantic")))
 
 
 def _cell(text: str) -> str:

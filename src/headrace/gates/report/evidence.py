@@ -9,6 +9,7 @@ from headrace.gates.report import draw, words
 from headrace.gates.report.first import Page
 from headrace.gates.report.html import Html, element, join
 from headrace.gates.report.model import FailingRow, Report, RuleHistory
+from headrace.gates.report.tables import Row, table
 
 _ROWS = 5  # failing rows that are shown at once
 _FEWEST, _MOST = 3, 8  # columns that are shown at once
@@ -40,28 +41,15 @@ def rows(report: Report) -> Html | None:
 
 
 def _table(caption: str, found: Sequence[FailingRow]) -> Html:
-    return element(
-        "table",
-        element("caption", caption),
-        element("thead", _heads("row", "values looked at", "failed")),
-        element("tbody", [_row(row) for row in found]),
-        class_="rows",
-    )
+    return table(caption, ("row", "values looked at", "failed"), [_row(row) for row in found])
 
 
-def _heads(*names: str) -> Html:
-    return element("tr", [element("th", name, scope="col") for name in names])
-
-
-def _row(row: FailingRow) -> Html:
+def _row(row: FailingRow) -> Row:
     line = element("span", f"line {row.line}", class_="soft small cell") if row.line else None
-    return element(
-        "tr",
-        element("th", [_cell(name, value) for name, value in row.key], line, scope="row"),
-        element("td", [_cell(name, value, bad=True) for name, value in row.values]),
-        element("td", [join([element("span", check, class_="tag"), " "]) for check in row.checks],
-                data_label="failed"),
-    )  # fmt: skip
+    key = [_cell(name, value) for name, value in row.key]
+    values = [_cell(name, value, bad=True) for name, value in row.values]
+    checks = [join([element("span", check, class_="tag"), " "]) for check in row.checks]
+    return Row(join([key, line]), (("", values), ("failed", checks)))
 
 
 def _cell(name: str, value: Any, *, bad: bool = False) -> Html:  # noqa: ANN401 - a value of data

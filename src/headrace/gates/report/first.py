@@ -142,7 +142,8 @@ def _holding(report: Report) -> Html | None:
 
 def why(report: Report) -> Html:
     """Every check that did not pass, gravest first; a named cause before all others."""
-    failed = sorted(report.failed, key=_place)
+    # What people did stands before what the gate had said.
+    failed = sorted(report.failed, key=lambda r: r.kind != "override")
     shadows = report.judgement.shadowed
     head = element("h2", "Why")
     if not failed:
@@ -159,11 +160,6 @@ def why(report: Report) -> Html:
         told = [_check(r) for r in shadows]
         body.append(element("details", element("summary", title), told))
     return element("section", head, body, id="why")
-
-
-def _place(result: Result) -> tuple[bool, int, bool]:
-    """What people did, then the gravest, of these a named cause."""
-    return result.kind != "override", -result.verdict.gravity, result.kind != "semantic"
 
 
 def _check(result: Result, *, first: bool = False) -> Html:

@@ -3,6 +3,7 @@
 from headrace.gates.report import words
 from headrace.gates.report.html import Child, Html, element, is_link, join
 from headrace.gates.report.model import LogEntry, Report, Step
+from headrace.gates.report.tables import Row, table
 
 
 def lineage(report: Report) -> Html:
@@ -54,28 +55,18 @@ def log(report: Report) -> Html:
         body = element("p", "Nothing so far: no override, and nobody was refused one.")
         return element("section", head, body, id="log")
     entries = sorted(report.log, key=lambda entry: entry.at, reverse=True)
-    table = element(
-        "table",
-        element("caption", "The audit trail, newest first. Lines are never changed or removed."),
-        element("thead", element("tr", [element("th", name, scope="col")
-                                        for name in ("when", "who did what", "why")])),
-        element("tbody", [_entry(entry) for entry in entries]),
-        class_="rows",
-    )  # fmt: skip
-    return element("section", head, table, id="log")
+    caption = "The audit trail, newest first. Lines are never changed or removed."
+    told = table(caption, ("when", "who did what", "why"), [_entry(entry) for entry in entries])
+    return element("section", head, told, id="log")
 
 
-def _entry(entry: LogEntry) -> Html:
+def _entry(entry: LogEntry) -> Row:
     until = f" until {words.moment(entry.expires_at)}" if entry.expires_at else ""
     refused = None if entry.allowed else element("span", "refused", class_="chip BLOCK")
     did = join([element("strong", entry.principal), f" {entry.action}{until} ", refused])
     note = element("span", f" {entry.note}", class_="soft small") if entry.note else None
-    return element(
-        "tr",
-        element("th", words.moment(entry.at), scope="row"),
-        element("td", did, _scope(entry), data_label="who did what"),
-        element("td", entry.reason, note, data_label="why"),
-    )
+    why = join([entry.reason, note])
+    return Row(words.moment(entry.at), (("", [did, _scope(entry)]), ("why", why)))
 
 
 def _scope(entry: LogEntry) -> Html | None:
