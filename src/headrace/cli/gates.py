@@ -137,11 +137,14 @@ def _show_batch(row: dict[str, object]) -> None:
     if told is None:
         return
     judged = Judgement.from_json(json.dumps(told))
+    for one in judged.shadowed:
+        would = f"in shadow, would {one.would}: {one.id}: {one.reason}"
+        out.print(would, soft_wrap=True, highlight=False, markup=False)
     if not judged.failed:
-        out.print(f"all {len(judged.results)} checks passed")
+        out.print(f"all {len(judged.counted)} checks passed")
         return
     grid(
-        f"{len(judged.results)} checks, {len(judged.failed)} not passed",
+        f"{len(judged.counted)} checks, {len(judged.failed)} not passed",
         ["check", "does", "expected", "found", "rows#"],
         [
             [one.id, verdict(one.verdict), one.expected, one.reason, one.unexpected_count]

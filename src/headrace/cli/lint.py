@@ -41,8 +41,9 @@ def lint(*, as_json: Json = False) -> None:
             ],
         )
         for fault in faults:
-            out.print(f"{fault['what']}\n  where: {fault['where']}\n  fix:   {fault['fix']}")
+            text = f"{fault['what']}\n  where: {fault['where']}\n  fix:   {fault['fix']}"
+            out.print(text, soft_wrap=True, highlight=False, markup=False)
         for path in stray:
-            out.print(f"no table reads {path}")
+            out.print(f"no table reads {path}", soft_wrap=True, highlight=False, markup=False)
     if faults:
         raise typer.Exit(MISUSED)

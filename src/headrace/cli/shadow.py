@@ -64,6 +64,11 @@ def _show(found: list[dict[str, Any]]) -> None:
     for one in found:
         for does, days in one["days"].items():
             for day in days[:_SHOWN]:
-                out.print(f"{one['check']} would {does} {day['slot']}: {day['reason']}")
+                _say(f"{one['check']} would {does} {day['slot']}: {day['reason']}")
             if len(days) > _SHOWN:
-                out.print(f"{one['check']} would {does} {len(days) - _SHOWN} more: see --json")
+                _say(f"{one['check']} would {does} {len(days) - _SHOWN} more: see --json")
+
+
+def _say(text: str) -> None:
+    """Names and reasons may hold square brackets, which are no markup."""
+    out.print(text, soft_wrap=True, highlight=False, markup=False)
