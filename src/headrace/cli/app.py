@@ -11,6 +11,7 @@ from headrace.cli import (
     datasets,
     features,
     gates,
+    interchange,
     lint,
     models,
     new,
@@ -72,6 +73,8 @@ app.command("reports")(reports.reports)
 app.add_typer(features.app, name="features")
 app.add_typer(sources.app, name="source")
 contracts.app.command("propose")(proposals.propose)
+contracts.app.command("export")(interchange.export)
+contracts.app.command("import")(interchange.import_)
 app.add_typer(contracts.app, name="contract")
 gates.app.command("recall")(recalls.recall)
 gates.app.command("restore")(recalls.restore)

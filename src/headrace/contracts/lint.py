@@ -7,6 +7,7 @@ from pathlib import Path
 from headrace.contracts.document import Node, read_document
 from headrace.contracts.load import load_contract
 from headrace.contracts.model import Contract, Field
+from headrace.contracts.odcs.unread import custom
 from headrace.contracts.undecided import PROPOSED, undecided
 from headrace.errors import DeclarationError
 
@@ -26,6 +27,7 @@ def lint(contract: Contract) -> list[Hint]:
     return [
         *_undecided(Node(contract.path, "", contract.document)),
         *_of_table(contract),
+        *_not_enforced(contract),
         *(hint for field in contract.fields for hint in _of(field)),
     ]
 
@@ -102,6 +104,22 @@ def _of_table(contract: Contract) -> Iterator[Hint]:
             "rows count as known the moment they happen: a leak, if they come later",
             "add the delay to the expression of knownAt",
         )
+
+
+# Of a document of another tool, what demands something of the data.
+_DEMANDS = ("quality", "logicalTypeOptions", "relationships", "enum", "unique")
+
+
+def _not_enforced(contract: Contract) -> Iterator[Hint]:
+    """Demands that were imported, and that no expectation stands for."""
+    table = contract.document["schema"][0]
+    for owner in (table, *table["properties"]):
+        kept = custom(owner, "unread") or {}
+        field = None if owner is table else owner["name"]
+        for key in _DEMANDS:
+            if key in kept:
+                text = f"the imported {key} is kept, and nothing holds the data to it"
+                yield Hint(field, "not_enforced", text, "write an expectation, or take it out")
 
 
 def _of(field: Field) -> Iterator[Hint]:

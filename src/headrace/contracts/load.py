@@ -40,6 +40,8 @@ _MORE_KEYS = (
     "domain", "tenant", "dataProduct", "tags", "support", "price", "roles", "slaProperties",
     "slaDefaultElement", "authoritativeDefinitions", "contractCreatedTs",
 )  # fmt: skip
+# Parts of an ODCS document of another tool, kept for its export; see `contracts.odcs`.
+UNREAD = "unread"
 _CUSTOM = ("consumers", "licence", "allowedPurposes", "privacyClass")
 _TEAM = ("id", "description", "members", "tags", "customProperties", "authoritativeDefinitions")
 _DESCRIPTION = ("usage", "limitations", "authoritativeDefinitions", "customProperties")
@@ -51,8 +53,16 @@ _MORE_TABLE = (
 _TABLE_CUSTOM = ("tableKind", "eventTime", "knownAt")
 _MORE_TABLE_CUSTOM = (
     "nullTokens", "sourceForm", "sequence", "coverage", "maxEvents", "invariants", "deleted",
-    "retiredFieldIds", "relations",
+    "retiredFieldIds", "relations", UNREAD,
 )  # fmt: skip
+
+# What a contract can say, for those who write one.
+CONTRACT_KEYS = frozenset({*_KEYS, *_MORE_KEYS})
+CONTRACT_CUSTOM = frozenset({*_CUSTOM, UNREAD})
+TEAM_KEYS = frozenset({"name", *_TEAM})
+DESCRIPTION_KEYS = frozenset({"purpose", *_DESCRIPTION})
+TABLE_KEYS = frozenset({*_TABLE, *_MORE_TABLE})
+TABLE_CUSTOM = frozenset({*_TABLE_CUSTOM, *_MORE_TABLE_CUSTOM})
 
 
 def load_contract(path: Path | str) -> Contract:
@@ -69,14 +79,17 @@ def _contract(document: Node) -> Contract:
     top = document.mapping(_KEYS, _MORE_KEYS)
     top["apiVersion"].one_of(("v3.2.0",))
     top["kind"].one_of(("DataContract",))
-    custom = top["customProperties"].properties(_CUSTOM)
+    custom = top["customProperties"].properties(_CUSTOM, (UNREAD,))
     status = top["status"].one_of(STATUSES)
     refuse_marks(document, status)
     privacy = custom["privacyClass"].text()
     table = _only(top["schema"]).mapping(_TABLE, _MORE_TABLE)
     rules = table["customProperties"].properties(_TABLE_CUSTOM, _MORE_TABLE_CUSTOM)
     form = rules["sourceForm"].one_of(FORMS) if "sourceForm" in rules else "text"
-    fields = read_fields(table["properties"].items(), Defaults(privacy, form))
+    columns = table["properties"].items()
+    if not columns:
+        raise table["properties"].error("the table has no columns", fix="name those it has")
+    fields = read_fields(columns, Defaults(privacy, form))
     event_time, known_at = _times(rules, fields)
     return Contract(
         table=table["name"].text(),
@@ -235,7 +248,7 @@ _ASIDE = frozenset(
         "dataProduct", "price", "roles", "slaProperties", "slaDefaultElement", "businessName",
         "authoritativeDefinitions", "contractCreatedTs", "dataGranularityDescription",
         "classification", "consumers", "licence", "allowedPurposes", "privacyClass", "coverage",
-        "retiredFieldIds", "relations", "explainedBy",
+        "retiredFieldIds", "relations", "explainedBy", UNREAD,
     }
 )  # fmt: skip
 

@@ -26,8 +26,15 @@ _OF_SOURCE = (
     "sourceForm", "sentinels", "nullTokens", "aliases", "mayBeAbsent", "rounding", "explainedBy",
 )  # fmt: skip
 _CUSTOM = (
-    "fieldId", "unit", "zone", "scale", "maxAbs", "levels", "hidden", "derivation", *_OF_SOURCE,
+    "fieldId", "unit", "zone", "scale", "maxAbs", "levels", "hidden", "derivation", "unread",
+    *_OF_SOURCE,
 )  # fmt: skip
+
+TIMESTAMP_OPTIONS = ("timezone", "defaultTimezone", "format")
+UTC = ("UTC", "Etc/UTC")
+# What a column can say, for those who write one.
+FIELD_KEYS = frozenset({*_KEYS, *_MORE_KEYS})
+FIELD_CUSTOM = frozenset(_CUSTOM)
 
 
 @dataclass(frozen=True)
@@ -140,10 +147,10 @@ def _key_position(node: Node, entries: Mapping[str, Node]) -> int | None:
 
 
 def _check_options(node: Node, kind: LogicalType) -> None:
-    allowed = ("timezone", "defaultTimezone", "format") if kind == "timestamp" else ()
+    allowed = TIMESTAMP_OPTIONS if kind == "timestamp" else ()
     options = node.mapping((), allowed)
     if "defaultTimezone" in options:
-        options["defaultTimezone"].one_of(("UTC", "Etc/UTC"))
+        options["defaultTimezone"].one_of(UTC)
 
 
 def _refuse_source_properties(custom: Mapping[str, Node]) -> None:

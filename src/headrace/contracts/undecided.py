@@ -34,7 +34,7 @@ def undecided(document: Node) -> list[Undecided]:
 def _marks(value: object, path: str, field: str | None) -> Iterator[Undecided]:
     if is_mark(value):
         yield Undecided(path, field, str(value))
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and value.get("property") != "unread":
         for key, inner in value.items():
             yield from _marks(inner, f"{path}.{key}".lstrip("."), field)
     elif isinstance(value, list):

@@ -1,0 +1,53 @@
+"""The published JSON schema of the Open Data Contract Standard, and what a document breaks of it.
+
+The schema comes with the package `open-data-contract-standard`: `pip install 'headrace[odcs]'`.
+"""
+
+import json
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+_PACKAGE = "open-data-contract-standard"
+_MOST = 20
+
+
+@cache
+def schema() -> dict[str, Any] | None:
+    """The JSON schema of ODCS 3.2.0; None where the package is not installed."""
+    try:
+        found = distribution(_PACKAGE)
+    except PackageNotFoundError:
+        return None
+    # The file alone: importing the package loads pydantic.
+    path = Path(str(found.locate_file("open_data_contract_standard/schema.json")))
+    read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return _mended(read)
+
+
+def _mended(published: dict[str, Any]) -> dict[str, Any]:
+    """A condition on the type of a column is meant for columns that have a type.
+
+    As published with 3.2.0, a column without a logicalType would need a `map` and the options of a
+    vector, since a condition on a key holds where the key is absent.
+    """
+    for rule in published["$defs"]["SchemaBaseProperty"]["allOf"]:
+        if "logicalType" in rule.get("if", {}).get("properties", {}):
+            rule["if"].setdefault("required", ["logicalType"])
+    return published
+
+
+def problems(document: object) -> list[str] | None:
+    """What `document` breaks of the schema, by place; None if nothing can tell."""
+    published = schema()
+    if published is None:
+        return None
+    try:
+        from jsonschema import Draft201909Validator
+    except ImportError:
+        return None
+    errors = sorted(
+        Draft201909Validator(published).iter_errors(document), key=lambda e: e.json_path
+    )
+    return [f"{error.json_path}: {error.message[:200]}" for error in errors[:_MOST]]

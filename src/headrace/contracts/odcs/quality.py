@@ -1,0 +1,321 @@
+"""Quality rules of ODCS as expectations of a suite, where one says exactly what the other does."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import yaml
+
+Rule = Mapping[str, Any]
+Expectation = dict[str, Any]
+_SEVERITIES = {
+    "critical": ("critical", "error", "blocker", "high", "fatal", "severe"),
+    "warning": ("warning", "warn", "medium", "minor", "moderate"),
+    "info": ("info", "informational", "low", "notice"),
+}
+# Of the meta of an expectation, what a metric of the library has no word for.
+OUR_META = ("action", "owner", "notes", "shadow")
+_ENGINES = {"greatexpectations", "gx"}
+# Rules of ODCS 3.0 and the metrics that they became.
+_METRICS = {
+    "duplicateCount": "duplicateValues",
+    "nullCount": "nullValues",
+    "nullCheck": "nullValues",
+    "validValues": "invalidValues",
+}
+_LEAST = {"mustBeGreaterOrEqualTo": False, "mustBeGreaterThan": True}
+_MOST = {"mustBeLessOrEqualTo": False, "mustBeLessThan": True}
+_OPERATORS = (
+    "mustBe", "mustNotBe", *_LEAST, *_MOST, "mustBeBetween", "mustNotBeBetween",
+)  # fmt: skip
+
+
+class Untranslatable(Exception):  # noqa: N818  (it is an answer, not an error)
+    """Why no expectation says what the rule says."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A column as the suite sees it: its published name and type, and the scale it is stored in."""
+
+    name: str
+    type: str
+    scale: int | None = None
+
+    def stored(self, value: object) -> object:
+        """A limit in stored units."""
+        if self.scale is None or isinstance(value, bool) or not isinstance(value, int | float):
+            return value
+        exact = Decimal(str(value)).scaleb(self.scale)
+        return int(exact) if exact == exact.to_integral_value() else float(exact)
+
+    @property
+    def is_number(self) -> bool:
+        return self.type in {"integer", "number"}
+
+
+def modern(rule: Rule) -> dict[str, Any]:
+    """A rule of ODCS 3.0 in the form of 3.2."""
+    if "rule" not in rule or "metric" in rule:
+        return dict(rule)
+    name = str(rule["rule"])
+    made = {key: value for key, value in rule.items() if key not in {"rule", "validValues"}}
+    if "validValues" in rule:
+        made["arguments"] = {**made.get("arguments", {}), "validValues": rule["validValues"]}
+    metric = _METRICS.get(name, name)
+    if metric in {"nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount"}:
+        return {"metric": metric, **made}
+    return {"type": "custom", "engine": "odcs-3.0", "implementation": dict(rule)}
+
+
+def modernised(value: Any) -> Any:  # noqa: ANN401  (any YAML value)
+    """A document with all its quality rules in the form of 3.2."""
+    if isinstance(value, list):
+        return [modernised(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    made = {key: modernised(one) for key, one in value.items()}
+    if isinstance(made.get("quality"), list):
+        rules = made["quality"]
+        made["quality"] = [modern(one) if isinstance(one, dict) else one for one in rules]
+    return made
+
+
+def from_part(was: Rule, subject: Subject | None) -> list[Expectation]:
+    """The expectations of a part of a document: a quality rule, or what a column says of itself.
+
+    Raises:
+        Untranslatable: none says the same.
+    """
+    if "quality" in was:
+        return from_quality(was["quality"][0], subject)
+    assert subject is not None
+    if "unique" in was:
+        return [_expect("column_values_to_be_unique", subject)]
+    if "enum" in was:
+        return [from_enum(was["enum"], subject)]
+    return [from_options(was["logicalTypeOptions"], subject)]
+
+
+def from_quality(rule: Rule, subject: Subject | None) -> list[Expectation]:
+    """The expectations of a rule of a column, or of the table if `subject` is None.
+
+    Raises:
+        Untranslatable: none says the same.
+    """
+    kind = rule.get("type", "library")
+    if kind == "custom":
+        return [_from_custom(rule, subject)]
+    if kind != "library" and "metric" not in rule:
+        raise Untranslatable(f"a rule of type {kind}")
+    meta = {
+        one["property"]: one["value"]
+        for one in rule.get("customProperties") or []
+        if one.get("property") in OUR_META and one.get("value") is not None
+    }
+    made = list(_from_metric(rule, subject))
+    return [{**_with_severity(one, rule), **({"meta": dict(meta)} if meta else {})} for one in made]
+
+
+def _from_metric(rule: Rule, subject: Subject | None) -> Iterator[Expectation]:
+    metric, arguments = rule.get("metric"), rule.get("arguments") or {}
+    if metric == "rowCount" and subject is None:
+        yield _row_count(rule)
+    elif metric == "duplicateValues":
+        yield _duplicates(rule, subject, arguments)
+    elif subject is None:
+        raise Untranslatable(f"the metric {metric} of a whole table")
+    elif metric == "nullValues":
+        yield _expect("column_values_to_not_be_null", subject, **_mostly(rule))
+    elif metric == "missingValues":
+        yield from _missing(rule, subject, arguments)
+    elif metric == "invalidValues":
+        yield from _invalid(rule, subject, arguments)
+    else:
+        raise Untranslatable(f"the metric {metric}")
+
+
+def _missing(rule: Rule, subject: Subject, arguments: Rule) -> Iterator[Expectation]:
+    values, mostly = list(arguments.get("missingValues") or []), _mostly(rule)
+    if mostly or not values:
+        raise Untranslatable("missing values of which some may come")
+    if None in values:
+        yield _expect("column_values_to_not_be_null", subject)
+    given = [_constant(value, subject) for value in values if value is not None]
+    if given:
+        yield _expect("column_values_to_not_be_in_set", subject, value_set=given)
+
+
+def _invalid(rule: Rule, subject: Subject, arguments: Rule) -> Iterator[Expectation]:
+    mostly, values, pattern = _mostly(rule), arguments.get("validValues"), arguments.get("pattern")
+    if set(arguments) - {"validValues", "pattern"} or not (values or pattern):
+        raise Untranslatable(f"invalid values by {', '.join(arguments) or 'nothing'}")
+    if values and pattern and mostly:
+        raise Untranslatable("invalid values by a list and a pattern, of which some may come")
+    if values:
+        given = [_constant(value, subject) for value in values if value is not None]
+        yield _expect("column_values_to_be_in_set", subject, value_set=given, **mostly)
+    if pattern:
+        yield _pattern(pattern, subject, mostly)
+
+
+def _pattern(pattern: object, subject: Subject, mostly: Rule) -> Expectation:
+    if subject.type != "string":
+        raise Untranslatable(f"a pattern of a {subject.type}")
+    return _expect("column_values_to_match_regex", subject, regex=str(pattern), **mostly)
+
+
+def _constant(value: object, subject: Subject) -> object:
+    """A value of a list as the suite compares it."""
+    fits = {
+        "string": isinstance(value, str),
+        "integer": isinstance(value, int) and not isinstance(value, bool),
+        "number": isinstance(value, int | float) and not isinstance(value, bool),
+        "boolean": isinstance(value, bool),
+    }
+    if not fits.get(subject.type):
+        raise Untranslatable(f"the value {value!r} of a {subject.type}")
+    return subject.stored(value)
+
+
+def _duplicates(rule: Rule, subject: Subject | None, arguments: Rule) -> Expectation:
+    if _mostly(rule):
+        raise Untranslatable("duplicates of which some may come")
+    if subject is not None:
+        return _expect("column_values_to_be_unique", subject)
+    names = [str(name) for name in arguments.get("properties") or []]
+    if not names:
+        raise Untranslatable("duplicates of whole rows")
+    if len(names) == 1:
+        return {"type": "expect_column_values_to_be_unique", "kwargs": {"column": names[0]}}
+    return {"type": "expect_compound_columns_to_be_unique", "kwargs": {"column_list": names}}
+
+
+def _row_count(rule: Rule) -> Expectation:
+    low, high = None, None
+    operator, value = _operator(rule)
+    if rule.get("unit", "rows") != "rows":
+        raise Untranslatable(f"a row count in {rule['unit']}")
+    if operator == "mustBe":
+        low = high = int(value)
+    elif operator in _LEAST:
+        low = int(value) + _LEAST[operator]
+    elif operator in _MOST:
+        high = int(value) - _MOST[operator]
+    elif operator == "mustBeBetween":  # the standard: greater than the one, less than the other
+        low, high = int(value[0]) + 1, int(value[1]) - 1
+    else:
+        raise Untranslatable(f"a row count with {operator}")
+    limits = {"min_value": low, "max_value": high}
+    kwargs = {key: limit for key, limit in limits.items() if limit is not None}
+    return {"type": "expect_table_row_count_to_be_between", "kwargs": kwargs}
+
+
+def _mostly(rule: Rule) -> dict[str, float]:
+    """The share of rows that must be right: none if it is all of them."""
+    operator, value = _operator(rule)
+    if operator in {"mustBe", "mustBeLessOrEqualTo"} and value == 0:
+        return {}
+    if operator == "mustBeLessThan" and value == 1 and rule.get("unit", "rows") == "rows":
+        return {}
+    if operator == "mustBeLessOrEqualTo" and rule.get("unit") == "percent" and 0 < value < 100:
+        return {"mostly": float(1 - Decimal(str(value)) / 100)}
+    raise Untranslatable(f"{operator} {value} {rule.get('unit', 'rows')}")
+
+
+def _operator(rule: Rule) -> tuple[str, Any]:
+    found = [(name, rule[name]) for name in _OPERATORS if name in rule]
+    if len(found) != 1:
+        raise Untranslatable("no operator" if not found else "more than one operator")
+    name, value = found[0]
+    numbers = value if isinstance(value, list) else [value]
+    if any(isinstance(one, bool) or not isinstance(one, int | float) for one in numbers):
+        raise Untranslatable(f"{name} {value!r}")
+    return name, value
+
+
+def _expect(kind: str, subject: Subject, **kwargs: object) -> Expectation:
+    return {"type": f"expect_{kind}", "kwargs": {"column": subject.name, **kwargs}}
+
+
+def _from_custom(rule: Rule, subject: Subject | None) -> Expectation:
+    """An expectation that is written as one."""
+    engine = str(rule.get("engine", "")).replace("-", "").replace("_", "").casefold()
+    if engine not in _ENGINES:
+        raise Untranslatable(f"a rule for {rule.get('engine')}")
+    written = rule.get("implementation")
+    if isinstance(written, str):
+        try:
+            written = yaml.safe_load(written)
+        except yaml.YAMLError as error:
+            raise Untranslatable("an expectation that is not YAML") from error
+    if not isinstance(written, Mapping):
+        raise Untranslatable("an expectation that is no mapping")
+    kind = written.get("type", written.get("expectation_type"))
+    kwargs = {_snake(str(key)): value for key, value in (written.get("kwargs") or {}).items()}
+    if subject is not None and not kwargs.keys() & {"column", "column_A", "column_list"}:
+        kwargs = {"column": subject.name, **kwargs}
+    made: Expectation = {"type": _snake(str(kind)), "kwargs": kwargs}
+    for key in ("severity", "meta"):
+        if key in written:
+            made[key] = written[key]
+    return made if "severity" in made else _with_severity(made, rule)
+
+
+def _snake(name: str) -> str:
+    """`minValue` as `min_value`; `column_A` stays."""
+    if "_" in name or name.islower():
+        return name
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
+
+
+def _with_severity(made: Expectation, rule: Rule) -> Expectation:
+    given = str(rule.get("severity", "")).casefold()
+    found = next((ours for ours, theirs in _SEVERITIES.items() if given in theirs), "critical")
+    return made if found == "critical" else {**made, "severity": found}
+
+
+LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+
+
+def from_options(options: Rule, subject: Subject) -> Expectation:
+    """`logicalTypeOptions` of one kind: lengths, a pattern, or limits.
+
+    Raises:
+        Untranslatable: no expectation says the same.
+    """
+    if "pattern" in options:
+        return _pattern(options["pattern"], subject, {})
+    if set(options) <= {"minLength", "maxLength"}:
+        if subject.type != "string":
+            raise Untranslatable(f"lengths of a {subject.type} are not enforced")
+        limits = {"min_value": options.get("minLength"), "max_value": options.get("maxLength")}
+        kwargs = {key: value for key, value in limits.items() if value is not None}
+        return _expect("column_value_lengths_to_be_between", subject, **kwargs)
+    for side in ("minimum", "maximum"):
+        if {side, f"exclusive{side.capitalize()}"} <= set(options):
+            raise Untranslatable(f"{side} is given twice")
+    return _expect("column_values_to_be_between", subject, **_limits(options, subject))
+
+
+def _limits(options: Rule, subject: Subject) -> dict[str, object]:
+    kwargs: dict[str, object] = {}
+    if not subject.is_number:
+        raise Untranslatable(f"limits of a {subject.type} are not enforced")
+    for name, value in options.items():
+        side = "min" if name.casefold().endswith("minimum") else "max"
+        kwargs[f"{side}_value"] = subject.stored(value)
+        if name.startswith("exclusive"):
+            kwargs[f"strict_{side}"] = True
+    return kwargs
+
+
+def from_enum(values: list[Rule], subject: Subject) -> Expectation:
+    """The allowed values of ODCS 3.2.
+
+    Raises:
+        Untranslatable: they are no values of the column's type.
+    """
+    given = [_constant(one.get("value"), subject) for one in values if one.get("value") is not None]
+    return _expect("column_values_to_be_in_set", subject, value_set=given)

@@ -1,0 +1,136 @@
+"""Contracts to and from plain ODCS: files in, files out, judged by those who will read them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.contracts import Contract
+from headrace.contracts.document import parse_document, read_document
+from headrace.contracts.model import RESERVED, Field
+from headrace.contracts.odcs.exporting import export
+from headrace.contracts.odcs.importing import Imported, import_table, tables_of
+from headrace.contracts.odcs.mending import settled
+from headrace.contracts.odcs.published import problems
+from headrace.contracts.odcs.quality import Expectation, Subject, modernised
+from headrace.contracts.odcs.reading import read_foreign
+from headrace.contracts.undecided import Undecided, undecided
+from headrace.contracts.writing import block
+from headrace.errors import DeclarationError
+from headrace.gates.reading import parse_suite
+
+_HEAD = "# Imported from {source}. Every TODO is for a person to decide: headrace contract lint\n"
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """One table of a document that was imported: the YAML of its contract and of its suite.
+
+    `suite` is empty if the document demands nothing of the data that a suite could say. `broken` is
+    why the contract will not load even when all is decided, empty if it will.
+    """
+
+    table: str
+    contract: str
+    suite: str
+    undecided: tuple[Undecided, ...]
+    notes: tuple[str, ...]
+    broken: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "table": self.table,
+            "contract": self.contract,
+            "suite": self.suite,
+            "undecided": [vars(one) for one in self.undecided],
+            "notes": list(self.notes),
+            "broken": self.broken,
+        }
+
+
+def arrive(path: Path, table: str | None = None) -> list[Arrived]:
+    """The contracts of an ODCS file, or of one of its tables.
+
+    Raises:
+        DeclarationError: it is no ODCS 3 document, or has no such table.
+    """
+    source = read_foreign(path)
+    names = tables_of(source)
+    chosen = [n for n, name in enumerate(names) if table in {None, name}]
+    if not chosen:
+        raise DeclarationError(
+            f"it describes no table {table!r}" if table else "it describes no table",
+            where=str(path),
+            fix=f"--table, one of: {', '.join(names)}" if names else "it needs a schema",
+        )
+    modern = modernised(source)
+    invalid = problems(modern) or []
+    notes = [f"not valid ODCS: {problem}" for problem in invalid]
+    return [_arrived(import_table(modern, n, _refused), path, notes) for n in chosen]
+
+
+def _arrived(made: Imported, source: Path, notes: Sequence[str]) -> Arrived:
+    path = Path(f"{made.table}.yaml")
+    document, refused, broken = settled(made.document, path)
+    text = _HEAD.format(source=source.name) + block(document)
+    marks = tuple(undecided(parse_document(text, path)))
+    suite = _suite(made, source) if made.expectations else ""
+    return Arrived(made.table, text, suite, marks, (*notes, *made.notes, *refused), broken)
+
+
+def _suite(made: Imported, source: Path) -> str:
+    head = f"# The demands of {source.name} on the rows of {made.table}.\n"
+    return head + block(
+        {
+            "name": made.table,
+            "meta": {"table": made.table, "version": 1},
+            "expectations": list(made.expectations),
+        }
+    )
+
+
+def _refused(expectation: Expectation, subjects: Sequence[Subject]) -> str | None:
+    """Why a suite over columns of these types would not take it."""
+    document = {"name": "one", "meta": {"table": "one"}, "expectations": [expectation]}
+    columns = [pa.field(one.name, _type(one)) for one in subjects]
+    reserved = [pa.field(name, kind) for name, _, kind in RESERVED]
+    try:
+        parse_suite(document).check(pa.schema([*columns, *reserved]))
+    except DeclarationError as error:
+        return error.what
+    return None
+
+
+def _type(subject: Subject) -> pa.DataType:
+    kind: Any = subject.type if subject.type != "TODO" else "string"
+    return Field(subject.name, kind, 10, "", "", scale=subject.scale).arrow_type
+
+
+def depart(contract: Contract, suite: Path | None) -> dict[str, Any]:
+    """A contract as an ODCS 3.2 document, with what its suite demands.
+
+    Raises:
+        DeclarationError: it does not validate against the published schema: ours to mend.
+    """
+    expectations: list[Mapping[str, Any]] | None = None
+    if suite is not None:
+        expectations = list(read_document(suite).value.get("expectations") or [])
+    document = export(contract, expectations)
+    found = problems(document)
+    if found:
+        raise DeclarationError(
+            f"the export breaks the published schema: {'; '.join(found[:3])}",
+            where=str(contract.path),
+            fix="mend these parts of the contract",
+        )
+    return document
+
+
+def suite_of(contract: Contract) -> Path | None:
+    """Where a project keeps the suite of a contract; None if there is none."""
+    pipeline = contract.path.absolute().parent.parent
+    root = pipeline.parent.parent
+    path = root / "quality_suites" / pipeline.name / f"{contract.table}.yaml"
+    return path if path.is_file() else None
