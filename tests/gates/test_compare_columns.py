@@ -105,6 +105,21 @@ def test_a_column_that_is_not_there_is_told():
     }
 
 
+def test_what_is_not_finite_is_kept_as_text():
+    column = one([1.0, float("inf")], [1.0, float("-inf")], pa.float64())
+    assert (column.this.high, column.other.low) == ("inf", "-inf")
+
+
+def test_of_a_long_batch_every_nth_row_is_looked_at():
+    long = list(range(600_000))
+    found = compare(table(x=pa.array(long)), table(x=pa.array(long[:10])))
+    (column,) = found.columns
+    assert found.every == 3
+    assert (column.this.rows, column.this.low, column.this.high) == (600_000, 0, 599_999)
+    assert column.this.distinct == 200_000
+    assert column.this.median == pytest.approx(300_000, rel=0.001)
+
+
 def test_far_values_stay_in_the_picture():
     column = one([*range(100), 10**9], list(range(100)), pa.int64())
     assert sum(column.bars.this) == pytest.approx(1, abs=0.001)

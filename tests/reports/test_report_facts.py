@@ -10,7 +10,8 @@ from headrace.gates.report import render
 from headrace.home import Home
 from headrace.lake.actions import Action, record
 from headrace.lake.ledger import Ledger
-from headrace.pipeline.gate_report import gate_report, one_batch
+from headrace.pipeline.gate_facts import one_batch
+from headrace.pipeline.gate_report import gate_report
 from tests.reports import world
 
 

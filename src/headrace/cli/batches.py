@@ -95,7 +95,7 @@ def export(
     from headrace.gates import Judgement
     from headrace.gates.gx_document import gx_document
     from headrace.home import Home
-    from headrace.pipeline.gate_report import one_batch
+    from headrace.pipeline.gate_facts import one_batch
 
     found = _table(table)
     row = one_batch(Home.find(), found, batch)
@@ -105,7 +105,7 @@ def export(
 
 def _table(name: str) -> "Table":
     from headrace.pipeline import project_pipelines
-    from headrace.pipeline.gate_report import pipeline_of
+    from headrace.pipeline.gate_facts import pipeline_of
 
     return pipeline_of(project_pipelines(), name).table(name)
 
@@ -116,7 +116,7 @@ def _pair(
     """The batch, the one it is held against, and the good ones before it."""
     from headrace.errors import DeclarationError
     from headrace.lake.compare import judged_batches
-    from headrace.pipeline.gate_report import one_batch
+    from headrace.pipeline.gate_facts import one_batch
 
     known = judged_batches(home, table.name)
     this = known.of(str(one_batch(home, table, batch)["batch"]))

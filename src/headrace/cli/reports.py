@@ -73,7 +73,8 @@ def report(
     from headrace.gates.report import render
     from headrace.home import Home
     from headrace.pipeline import project_pipelines
-    from headrace.pipeline.gate_report import gate_report, one_batch, pipeline_of
+    from headrace.pipeline.gate_facts import one_batch, pipeline_of
+    from headrace.pipeline.gate_report import gate_report
     from headrace.pipeline.report_site import action_link
 
     home = Home.find()

@@ -20,7 +20,8 @@ from headrace.home import Home
 from headrace.lake.inspect import batch_rows
 from headrace.links import ACTIONS, action_url
 from headrace.pipeline.declare import Pipeline
-from headrace.pipeline.gate_report import gate_report, pipeline_of
+from headrace.pipeline.gate_facts import pipeline_of
+from headrace.pipeline.gate_report import gate_report
 
 LISTED = 50  # batches in the index that wait for nobody
 REMEMBERED = 64  # comparisons: they cost the most, and never change

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from headrace.gates.judgement import Result
-from headrace.gates.report import words
+from headrace.gates.report import saying, words
 from headrace.gates.report.html import Html, element, join
 from headrace.gates.report.model import Reach, Report
 
@@ -19,12 +19,12 @@ def chip(verdict: str) -> Html:
 
 def top(report: Report, page: Page) -> Html:
     """Table, slot, verdict, the reason as the page's heading, and whether to act."""
-    todo, because = words.call(report)
+    todo, because = saying.call(report)
     return element(
         "header",
         element("p", element("strong", report.table), element("span", report.slot, class_="mono"),
                 chip(report.verdict), class_="where"),
-        element("h1", words.capital(words.headline(report))),
+        element("h1", words.capital(saying.headline(report))),
         element("p", element("strong", f"{todo}."), f" {because} ", _instead(report, page),
                 class_="call"),
         _sums(report),
@@ -206,7 +206,7 @@ def _evidence(found: Mapping[str, Any]) -> Html:
 
 
 def inaction(report: Report) -> Html:
-    told = [element("li", sentence) for sentence in words.if_nothing_is_done(report)]
+    told = [element("li", sentence) for sentence in saying.if_nothing_is_done(report)]
     return element(
         "section", element("h2", "If nothing is done"), element("ul", told), id="nothing"
     )

@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-from headrace.gates.report import evidence, first, record, words
+from headrace.gates.report import columns, evidence, first, record, words
 from headrace.gates.report.html import Child, Html, element, join
 from headrace.gates.report.model import Report
 from headrace.gates.report.style import CSS, POLICY
@@ -21,7 +21,7 @@ def render(report: Report, home: str = "") -> str:
             "div", first.reach(report), first.why(report), first.inaction(report), class_="two"
         ),
         evidence.rows(report),
-        evidence.comparison(report, page),
+        columns.comparison(report, page),
         evidence.history(report),
         record.lineage(report),
         record.log(report),

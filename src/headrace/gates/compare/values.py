@@ -1,0 +1,62 @@
+"""The values of a column, as comparing needs them."""
+
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.gates.samples import plain
+
+Floats = npt.NDArray[np.float64]
+MOST_ROWS = 250_000  # of a batch that are looked at one by one; of more, every n-th
+
+
+def column_of(table: pa.Table, name: str) -> pa.Array | None:
+    """One column, NaN as null; the table in hand may be chunked."""
+    if name not in table.schema.names:
+        return None
+    column = table[name].combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    return column
+
+
+def shown(value: float, kind: pa.DataType, scale: int) -> Any:  # noqa: ANN401 - a JSON value
+    """A number of `numbers` as people read it."""
+    if pa.types.is_timestamp(kind):
+        return plain(pa.scalar(round(value), pa.int64()).cast(kind).as_py())
+    if not isfinite(value):
+        return plain(float(value))
+    if scale:
+        return round(value / 10**scale, scale + 1)
+    return int(value) if pa.types.is_integer(kind) and float(value).is_integer() else float(value)
+
+
+def is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_timestamp(kind)
+    )
+
+
+def numbers(values: pa.Array) -> Floats:
+    """Values that are there as float64; of moments microseconds, exact for some 285 years."""
+    present = values.drop_null()
+    if pa.types.is_timestamp(present.type):
+        present = present.cast(pa.int64())
+    found: Floats = present.to_numpy(zero_copy_only=False).astype(np.float64)
+    return found
+
+
+def thin(values: pa.Array) -> pa.Array:
+    step = step_of(len(values))
+    return values if step == 1 else values.take(pa.array(np.arange(0, len(values), step)))
+
+
+def step_of(rows: int) -> int:
+    """Of so many rows every n-th is looked at."""
+    return max(1, -(-rows // MOST_ROWS))
