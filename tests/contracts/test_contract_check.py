@@ -133,6 +133,9 @@ def test_a_proposal_binds_nobody(status, tmp_path):
     assert bool(problem) is (status == "active")
     alone = {NAME: edited(CENT, ("status: active", "status: proposed"))}
     assert "MAJOR" in held(tmp_path, alone, {NAME: TEXT}).problem
+    alone = {NAME: edited(WORDS, ("status: active", "status: proposed"), version("1.0.1"))}
+    assert "only proposed" in held(tmp_path, alone, {NAME: TEXT}).problem
+    assert held(tmp_path, alone, {}).problem == ""
 
 
 GONE = """      - name: good

@@ -11,12 +11,18 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from headrace.cli.app import app
+from headrace.clock import days
 from headrace.contracts import Level, compare
 from headrace.contracts.compatibility import next_version, rules
 from headrace.contracts.load import parse_contract
 from headrace.errors import DeclarationError
+from headrace.gates.reading import parse_suite
+from headrace.home import Home
+from headrace.lake.ingest import ingest
+from headrace.lake.table import Table
 from headrace.scaffold.proposal import Told, as_rows, draft, read_sample, revise
 from headrace.scaffold.proposal.renames import name_likeness
+from headrace.sources.files import DropFolder
 
 BASE = """\
 # Sales, as the shop tells them.
@@ -434,3 +440,55 @@ def test_misuse(project, arguments, says):
     done = run("propose", *arguments)
     assert done.exit_code == 2
     assert says in done.output
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A project whose sales of twenty days are published."""
+    root = tmp_path_factory.mktemp("shop")
+    (root / "pipelines/shop/contracts").mkdir(parents=True)
+    (root / "pyproject.toml").write_text("")
+    path = root / "pipelines/shop/contracts/sales.yaml"
+    path.write_text(BASE)
+    (root / "drop").mkdir()
+    slots = days("2024-03-01", "2024-03-20")
+    for number, slot in enumerate(slots):
+        (root / "drop" / f"sales_{slot}.csv").write_text(payload(of_day(slot, number)))
+    suite = parse_suite({"name": "sales", "meta": {"table": "sales"}, "expectations": []})
+    source = DropFolder("sales", root / "drop", "sales_{slot}.csv", "shop")
+    table = Table("sales", source, parse_contract(BASE, path), suite)
+    results = ingest(table, slots, Home(root / ".headrace"))
+    assert {one.verdict for one in results} <= {"PASS", "WARN"}
+    return root
+
+
+def of_day(slot, number):
+    rng = random.Random(number)
+    rows = sold(rng, 200)
+    for n, row in enumerate(rows):
+        row["sale_id"] = str(number * 1000 + n)
+        row["sold_at"] = f"{slot}T{n % 24:02}:{n % 60:02}:00Z"
+        row["weight"] = f"{rng.gauss(5, 1):.6f}"
+        row["quantity_left"] = str(int(rng.gauss(900, 40)))
+    return rows
+
+
+def test_the_past_tells_names_and_units(shop, monkeypatch):
+    monkeypatch.chdir(shop)
+    monkeypatch.delenv("HEADRACE_HOME", raising=False)
+    rows = of_day("2024-03-21", 77)
+    renamed("weight", "q1")(rows, None)
+    renamed("quantity_left", "q2")(rows, None)
+    done = run("propose", "sales", "--data", written(shop, rows), "--json")
+    told = json.loads(done.stdout)
+    after = parse_contract(told["contract"], shop / "x.yaml")
+    assert (after.field("weight").aliases, after.field("quantity_left").aliases) == (
+        ("q1",),
+        ("q2",),
+    )
+    assert any("all batches before" in step["text"] for step in told["steps"])
+    rows = of_day("2024-03-21", 78)
+    each("weight", lambda v, _: f"{float(v) * 2.20462:.6f}")(rows, None)
+    done = run("propose", "sales", "--data", written(shop, rows), "--json")
+    (step,) = [one for one in json.loads(done.stdout)["steps"] if one["kind"] == "meaning"]
+    assert (step["field"], step["proposed"]) == ("weight", False)

@@ -114,7 +114,7 @@ def _revised(table: str, data: Sequence[str], before: Sequence[str]) -> "Proposa
 
     contract, *beside = versions_of(table, contract_files(project_root()))
     sample = read_sample(data)
-    earlier = published(contract.table)
+    earlier = published(contract)
     known = earlier.rows
     if before:
         then = as_rows(read_sample(before), contract.null_tokens)
@@ -126,6 +126,7 @@ def _revised(table: str, data: Sequence[str], before: Sequence[str]) -> "Proposa
         beside=beside,
         used_ids=earlier.field_ids,
         before=known,
+        reference=earlier.reference,
     )
 
 

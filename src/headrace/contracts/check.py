@@ -133,7 +133,7 @@ def _checked(table: str, now: Versions, then: Versions) -> Checked:
     ]
     comparisons.sort(key=lambda one: (one.bumped, -one.level))
     found = Checked(table, path, tuple(comparisons))
-    for rule in (_short, _twice, _rewritten, _dropped, _reused, _forgotten):
+    for rule in (_short, _twice, _rewritten, _dropped, _reused, _forgotten, _stalled):
         wrong = rule(found, now, before)
         if wrong is not None:
             return wrong
@@ -233,4 +233,15 @@ def _forgotten(found: Checked, now: Versions, before: list[Contract]) -> Checked
         found,
         problem=f"field ids of columns that are gone are not retired: {', '.join(map(str, lost))}",
         fix=f"add to the table: {{property: retiredFieldIds, value: {retired}}}",
+    )
+
+
+def _stalled(found: Checked, now: Versions, before: list[Contract]) -> Checked | None:
+    """A proposal in the place of what was in force: nothing more would be published."""
+    if now[0][1].status != PROPOSED or not before or before[0].status == PROPOSED:
+        return None
+    return replace(
+        found,
+        problem="it is only proposed, and nothing would be published any more",
+        fix="write status: active when all is decided, or put the proposal beside the one in force",
     )

@@ -1,14 +1,26 @@
-"""What a table held before: its latest published rows, and the field ids it has."""
+"""What a table held before: its latest rows, its field ids, and what its batches were like."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from headrace.contracts import Contract, conform
+from headrace.contracts.semantic import Finding, Reference, detect, look_at
+from headrace.contracts.semantic.reading import delivered_texts
 from headrace.errors import StateError
 from headrace.home import Home, default_root
+from headrace.lake.ledger import Ledger
+from headrace.lake.profiles import Past
 from headrace.lake.tables import Lake
+from headrace.sources.rows import RawRows
 
 _ENOUGH = 20_000
+_AFTER_ALL = "~"  # a place behind every day
+# Changes of what values mean; what concerns single rows is for the gate.
+_MEANINGS = frozenset(
+    {"unit_change", "zone_shift", "swap", "recoding", "decimal_comma", "timestamp_precision"}
+)
 
 
 @dataclass(frozen=True)
@@ -17,18 +29,22 @@ class Published:
 
     rows: pa.Table | None = None
     field_ids: tuple[int, ...] = ()
+    reference: Reference = field(default_factory=Reference)
 
 
-def published(table: str) -> Published:
-    """The latest rows of `table` under `HEADRACE_HOME`, some ten thousand; makes no home."""
+def published(contract: Contract) -> Published:
+    """What is under `HEADRACE_HOME` of the contract's table; makes no home."""
     if not (default_root() / "format.json").exists():
         return Published()
-    lake = Lake(Home.find())
+    home = Home.find()
+    lake = Lake(home)
     try:
-        ids = tuple(column.field_id for column in lake.schema(table))
-        return Published(_latest(lake, table), ids)
+        ids = tuple(column.field_id for column in lake.schema(contract.table))
+        rows = _latest(lake, contract.table)
     except StateError:
         return Published()
+    with Ledger(home) as ledger:
+        return Published(rows, ids, Past(home, contract, ledger).before(_AFTER_ALL))
 
 
 def _latest(lake: Lake, table: str) -> pa.Table:
@@ -44,3 +60,19 @@ def _latest(lake: Lake, table: str) -> pa.Table:
         db.execute("SET TimeZone = 'UTC'")
         relation = lake.relation(table, files=files)
         return db.sql(f"SELECT * FROM {relation} LIMIT {_ENOUGH}").to_arrow_table()  # noqa: S608
+
+
+def meaning_changes(
+    contract: Contract, rows: RawRows, reference: Reference
+) -> tuple[Mapping[str, str], list[Finding]]:
+    """What the stored profiles of earlier batches say of `rows`: names and meanings.
+
+    Returns:
+        {column: the name that it is delivered under}, and what else changed its meaning.
+    """
+    conformed = conform(contract, rows, "sample")
+    look = look_at(contract, rows, conformed, "sample")
+    refused = conformed.table is None or conformed.bad_rows
+    found = detect(look, reference, delivered_texts(rows, look) if refused else {})
+    renamed = {one.evidence["old"]: one.evidence["new"] for one in found if one.kind == "rename"}
+    return renamed, [one for one in found if one.kind in _MEANINGS]

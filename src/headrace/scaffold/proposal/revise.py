@@ -5,7 +5,7 @@ contract which does not load is taken back, and its step left to a person. The v
 far as the table of rules demands, against the present version and every live one beside it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
@@ -20,12 +20,14 @@ from headrace.contracts.document import parse_document
 from headrace.contracts.editing import Edited
 from headrace.contracts.load import parse_contract
 from headrace.contracts.model import RESERVED
+from headrace.contracts.semantic import Finding, Reference
 from headrace.contracts.undecided import PROPOSED, Undecided, undecided
 from headrace.errors import DeclarationError
 from headrace.scaffold.contract import column_lines
 from headrace.scaffold.look import Column, typed_columns
 from headrace.scaffold.proposal.faults import faults
 from headrace.scaffold.proposal.observe import observe
+from headrace.scaffold.proposal.published import meaning_changes
 from headrace.scaffold.proposal.renames import Rename, find_renames
 from headrace.scaffold.proposal.steps import (
     Step,
@@ -92,6 +94,7 @@ def revise(
     beside: Sequence[Contract] = (),
     used_ids: Iterable[int] = (),
     before: pa.Table | None = None,
+    reference: Reference | None = None,
 ) -> Proposal:
     """What `rows`, new data of the source of `contract`, ask of its next version.
 
@@ -102,9 +105,11 @@ def revise(
         beside: earlier versions of the table that are on file.
         used_ids: further field ids that the table ever had.
         before: earlier rows, as the contract types them: they tell renamed columns by content.
+        reference: the profiles of earlier batches: they tell changes of meaning by name.
     """
     ids = _free_ids([contract, *beside], used_ids)
-    steps = [*_steps(contract, rows, before, ids)]
+    past = _Past(before, *meaning_changes(contract, rows, reference or Reference()))
+    steps = [*_steps(contract, rows, past, ids)]
     edited, steps = _applied(text, contract, steps)
     if edited == text:
         return Proposal(contract, None, text, (), tuple(steps), (), faults(contract, rows))
@@ -118,17 +123,24 @@ def _free_ids(versions: Sequence[Contract], used: Iterable[int]) -> Iterator[int
     return count(max(had) + 1)
 
 
-def _steps(
-    contract: Contract, rows: RawRows, before: pa.Table | None, ids: Iterator[int]
-) -> Iterator[Step]:
+@dataclass(frozen=True)
+class _Past:
+    """Earlier rows, and what the profiles of earlier batches say of the new ones."""
+
+    rows: pa.Table | None
+    renamed: Mapping[str, str]
+    findings: list[Finding]
+
+
+def _steps(contract: Contract, rows: RawRows, past: _Past, ids: Iterator[int]) -> Iterator[Step]:
     table = rows.table
     found = {field.name: _header(field, rows.columns) for field in contract.delivered}
     known = {name for field in contract.delivered for name in (field.name, *field.aliases)}
     new = [header for header in rows.columns if header not in known]
     vanished = [one for one in contract.delivered if found[one.name] is None]
-    renamed, maybe = find_renames(
-        contract, [one for one in vanished if not one.may_be_absent], new, table, before
-    )
+    sought = [one for one in vanished if not one.may_be_absent]
+    renamed, maybe = find_renames(contract, sought, new, table, past.rows)
+    renamed, maybe = _with_profiles(renamed, maybe, past.renamed)
     taken = {pair.header for pair in renamed}
     added = [header for header in new if header not in taken]
     yield from _added(contract, table.select(added), ids)
@@ -140,6 +152,10 @@ def _steps(
         yield Step(
             pair.field, "rows", f"may be {_says(pair)}; if so, make {pair.header!r} an alias"
         )
+    for one in past.findings:
+        yield Step(
+            ", ".join(one.columns), "meaning", f"{one.sentence} If so, say it in the contract."
+        )
     for field in contract.delivered:
         header = found[field.name]
         if header is not None:
@@ -147,6 +163,17 @@ def _steps(
             yield from observe(field, pc.cast(text, pa.string()))
         elif not field.may_be_absent:
             yield _gone(field)
+
+
+def _with_profiles(
+    likely: list[Rename], maybe: list[Rename], known: Mapping[str, str]
+) -> tuple[list[Rename], list[Rename]]:
+    """Profiles of many batches know better than a look at one."""
+    why = "its values are like those of all batches before"
+    told = [Rename(old, new, 1.0, why) for old, new in known.items()]
+    taken = {name for pair in told for name in (pair.field, pair.header)}
+    rest = [[p for p in side if not {p.field, p.header} & taken] for side in (likely, maybe)]
+    return [*told, *rest[0]], rest[1]
 
 
 def _header(field: Field, columns: Sequence[str]) -> str | None:

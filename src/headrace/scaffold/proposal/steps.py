@@ -16,7 +16,7 @@ class Step:
     """`edit` is None where only a person can say what follows.
 
     `kind` is one of added, vanished, renamed, retyped, finer, raised, null_text, sentinel,
-    nullable, level, rows.
+    nullable, level, meaning, rows.
     """
 
     field: str | None
