@@ -7,13 +7,14 @@ an annoyance, one that never comes is a night lost. Receivers drop what they hav
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from headrace.alerts.model import CLOSED, OPENED, Alert, Condition
+from headrace.alerts.rows import select
 from headrace.clock import MINUTE, SECOND
 from headrace.errors import DeclarationError
 from headrace.home import Home
@@ -216,12 +217,13 @@ class AlertStore:
     def alerts(self, ids: Sequence[str] | None = None) -> list[Alert]:
         """All of them, or those of these ids, in the order in which they were opened."""
         if ids is None:
-            return self._alerts("1")
-        return self._alerts("alert_id IN (SELECT value FROM json_each(?))", json.dumps(list(ids)))
+            return select(self._connection, "1")
+        listed = json.dumps(list(ids))
+        return select(self._connection, "alert_id IN (SELECT value FROM json_each(?))", listed)
 
     def open_alerts(self, table: str | None = None) -> list[Alert]:
         """Those that are not over, of one table or of all."""
-        return self._alerts("closed_at IS NULL AND tbl = coalesce(?, tbl)", table)
+        return select(self._connection, "closed_at IS NULL AND tbl = coalesce(?, tbl)", table)
 
     def find(self, start: str) -> Alert:
         """The alert whose id starts so.
@@ -237,38 +239,3 @@ class AlertStore:
                 fix="see headrace alert ls --all",
             )
         return found[0]
-
-    def _alerts(self, where: str, *values: object) -> list[Alert]:
-        found = f"(SELECT alert_id FROM alerts WHERE {where})"  # noqa: S608 - from this module
-        counts = self._counts(found, values)
-        rows = self._connection.execute(
-            "SELECT alert_id, condition, opened_at, notified_at, acknowledged_at, acknowledged_by,"  # noqa: S608
-            f" closed_at, closed_by FROM alerts WHERE alert_id IN {found}"
-            " ORDER BY opened_at, alert_id",
-            values,
-        )
-        return [_alert(row, *counts.get(row[0], ({}, ""))) for row in rows]
-
-    def _counts(
-        self, found: str, values: Sequence[object]
-    ) -> dict[str, tuple[dict[str, int], str]]:
-        """How many messages of each alert are in which state, and an error of one of them."""
-        counts: dict[str, tuple[dict[str, int], str]] = {}
-        for alert_id, state, number, error in self._connection.execute(
-            "SELECT alert_id, state, count(*), max(error) FROM messages"  # noqa: S608
-            f" WHERE alert_id IN {found} GROUP BY alert_id, state",
-            values,
-        ):
-            states, before = counts.get(alert_id, ({}, ""))
-            counts[alert_id] = ({**states, state: number}, error or before)
-        return counts
-
-
-def _alert(row: Sequence[Any], messages: Mapping[str, int], error: str) -> Alert:
-    alert_id, condition, opened, notified, acknowledged, by, closed, why = row
-    given = json.loads(condition)
-    given["consumers"] = tuple(given["consumers"])
-    return Alert(
-        alert_id, Condition(**given), opened, notified, acknowledged, by, closed, why,
-        messages, error,
-    )  # fmt: skip
