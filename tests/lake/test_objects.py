@@ -1,5 +1,6 @@
 """Objects judged where they lie: the verdicts and rows of any other delivery, out of core."""
 
+import getpass
 import random
 import resource
 import subprocess
@@ -21,6 +22,7 @@ from headrace.lake.objects import conformed_file, judged_file
 from headrace.lake.status import table_status
 from headrace.lake.table import Table
 from headrace.lake.tables import Lake
+from headrace.pipeline.oncall import release
 from headrace.sources import parquet_rows
 from headrace.sources.base import Delivery
 from headrace.sources.objects import ParquetObjects
@@ -122,6 +124,17 @@ def test_under_new_rules_the_object_is_read_again_and_must_be_the_same(folder, t
     assert result.verdict == "ERROR"
     (live,) = Lake(home).files("meter")
     assert live.rows == 1, "what was published stays"
+
+
+def test_on_call_releases_rows_of_an_object(folder, tmp_path):
+    home, table = Home(tmp_path / "home"), table_over(folder, tmp_path)
+    folder.put(f"{SLOT}/a.parquet", readings([1, 2], [5, 2000]))
+    (result,) = ingest(table, [SLOT], home)
+    assert (result.published, result.quarantined) == (1, 1)
+    given = {"principal": getpass.getuser(), "reason": "it is so", "scope": {"lines": [2]}}
+    release(home, table, result.batches[0], **given)
+    rows = history(home, "meter", ["id", "value"]).to_pylist()
+    assert sorted(row["value"] for row in rows) == [5, 2000]
 
 
 def referring(uri: str, data: pa.Table) -> Delivery:

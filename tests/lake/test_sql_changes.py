@@ -1,5 +1,6 @@
 """A table that is read on, through the ledger into its published table: once, also killed."""
 
+import getpass
 import itertools
 import multiprocessing
 import os
@@ -23,6 +24,7 @@ from headrace.lake.ledger import Ledger
 from headrace.lake.resume import deliveries_of
 from headrace.lake.status import table_status
 from headrace.lake.table import Table
+from headrace.pipeline.oncall import release
 from headrace.sources.sql_changes import TableChanges
 from tests.lake.kit import balanced
 from tests.sources.databases import Stock
@@ -151,6 +153,35 @@ def test_a_blocked_delivery_is_not_superseded_by_the_next(tmp_path):
     status = table_status(home, table_at(tmp_path))
     assert balanced(status)
     assert (status["published"], status["pending"]) == (21, 1)
+
+
+def test_a_warning_is_told_until_the_next_delivery(tmp_path):
+    stock, home = shop(tmp_path), Home(tmp_path / "home")
+    first(stock)
+    table = table_at(tmp_path)
+    (tmp_path / "suite.yaml").write_text(SUITE.replace("action: block", "action: warn"))
+    table = replace(table, suite=load_suite(tmp_path / "suite.yaml"))
+    verdicts = []
+    for amount in (-1, 5):
+        stock.put("s01", amount, 100 + amount)
+        (result,) = ingest(table, SLOT, home)
+        verdicts.append(result.verdict)
+    assert verdicts == ["WARN", "PASS"]
+
+
+def test_on_call_releases_and_judges_anew_what_was_read(tmp_path):
+    stock, home = shop(tmp_path), Home(tmp_path / "home")
+    first(stock)
+    stock.put("s01", -1, 100)
+    table = table_at(tmp_path)
+    (result,) = ingest(table, SLOT, home)
+    assert result.state == "pending"
+    user = getpass.getuser()
+    (line,) = [n for n, sku in enumerate(sorted(stock.content()), 1) if sku == "s01"]
+    given = {"principal": user, "reason": "it is so", "scope": {"lines": [line]}}
+    release(home, table, result.batches[0], **given)
+    assert content(tmp_path)[1:3] == (20, 20)
+    assert outstanding(table, SLOT, home) == []
 
 
 def test_two_at_once_take_each_row_once(tmp_path):

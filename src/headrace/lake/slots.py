@@ -162,12 +162,14 @@ def _better(blocked: Batch, passed: Sequence[Batch], visible: Sequence[str]) -> 
 def shown(
     batches: Sequence[Batch], judged: Mapping[str, JudgementRow]
 ) -> tuple[Batch, JudgementRow] | None:
-    """The batch that gives the slot its verdict: the gravest, of equals the latest."""
-    candidates = [
-        (b, judged[b.batch_id])
-        for b in batches
-        if b.state not in SETTLED_STATES and b.batch_id in judged
-    ]
+    """The batch that gives the slot its verdict: the gravest, of equals the latest.
+
+    A table that is read on has one slot for ever: of what was published there, the latest counts.
+    """
+    open_ones = [b for b in batches if b.state not in SETTLED_STATES and b.batch_id in judged]
+    read_on = [b for b in open_ones if b.format == "changes" and b.state == "published"]
+    past = {b.batch_id for b in sorted(read_on, key=lambda b: b.order)[:-1]}
+    candidates = [(b, judged[b.batch_id]) for b in open_ones if b.batch_id not in past]
     if not candidates:
         return None
     return max(candidates, key=lambda pair: (SEVERITY[pair[1].verdict], pair[0].order))
