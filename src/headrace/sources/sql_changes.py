@@ -9,7 +9,7 @@ from headrace.clock import duration, iso, now_us
 from headrace.errors import DeclarationError, SourceError
 from headrace.sources.base import Delivery, Offsets, Past
 from headrace.sources.databases import reading, safe, table_of
-from headrace.sources.differences import Known, known_rows
+from headrace.sources.differences import Known, key_of, known_rows
 from headrace.sources.plain import NotPlainError, Row, ndjson, plain, rank
 from headrace.sources.sql import SNAPSHOT
 from headrace.sources.sql_cursor import (
@@ -115,7 +115,7 @@ class TableChanges:
             names, records = self._read(connection, before, full=full)
         rows = self._rows(names, records)
         moments, style = self._moments(names, records, before)
-        known = known_rows(past, self.key, since=None if full else before.low)
+        known = known_rows(past, self.key, rows, None if full else before.low)
         changed = [
             self._noticed(row, moment, now, first=not at)
             for row, moment in zip(rows, moments, strict=True)
@@ -175,7 +175,7 @@ class TableChanges:
                 "read a view that gives it another name",
             )
         rows = [dict(zip(names, map(self._plain, record), strict=True)) for record in records]
-        if len({tuple(row[name] for name in self.key) for row in rows}) < len(rows):
+        if len({key_of(row, self.key) for row in rows}) < len(rows):
             raise self._error(
                 f"two rows have the same {', '.join(self.key)}",
                 "name all columns of the key where the source is declared",
