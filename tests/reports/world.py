@@ -14,6 +14,7 @@ from pipelines.flights import pipeline
 
 FIRST, LAST = "2013-01-22", "2013-02-14"
 KILOMETRES, TORN, RENAMED, WIND = "2013-02-11", "2013-02-12", "2013-02-13", "2013-02-12"
+TWICE = "2013-02-05"  # first half of it, then all of it
 
 
 def make(root: Path, deliveries: Path) -> tuple[Pipeline, Home]:
@@ -25,6 +26,10 @@ def make(root: Path, deliveries: Path) -> tuple[Pipeline, Home]:
         shutil.copy2(file, folder / "drop")
     for name in ("feed.sqlite", "reference.db"):
         (folder / name).symlink_to(deliveries / name)
+    whole = folder / "drop" / f"schedule_{TWICE}.csv"
+    later = shutil.copy2(whole, folder / "drop" / f"schedule_{TWICE}_2.csv")
+    os.utime(later, (whole.stat().st_mtime + 3600,) * 2)
+    rewrite(whole, half)
     to_kilometres(folder / "drop" / f"schedule_{KILOMETRES}.csv")
     rewrite(folder / "drop" / f"schedule_{TORN}.csv", lambda t: t[: len(t) // 2].rpartition(",")[0])
     rewrite(folder / "drop" / f"schedule_{RENAMED}.csv", lambda t: t.replace("distance", "far", 1))
@@ -45,6 +50,11 @@ def to_kilometres(file: Path) -> None:
         return out.getvalue()
 
     rewrite(file, change)
+
+
+def half(text: str) -> str:
+    lines = text.splitlines(keepends=True)
+    return "".join(lines[: len(lines) // 2])
 
 
 def rewrite(file: Path, change) -> None:

@@ -88,7 +88,8 @@ def past(rule: RuleHistory) -> str:
     if not bad and rule.check.startswith("semantic:"):
         return f"Not seen in the {len(before)} batches before this one."
     if not bad:
-        return f"Passed in all {len(before)} batches before this one."
+        every = f"all {len(before)} batches" if len(before) > 1 else "the one batch"
+        return f"Passed in {every} before this one."
     told = words.listed(f"{count} {verdict}" for verdict, count in bad.most_common())
     streak = next((at for at, v in enumerate(reversed(before)) if v == "PASS"), len(before))
     run = f" It has not passed {streak + 1} times in a row now." if streak else ""
