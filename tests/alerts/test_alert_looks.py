@@ -7,6 +7,7 @@ import pytest
 
 from headrace.alerts import AlertStore, look, note
 from headrace.clock import DAY, MINUTE, SECOND, now_us, parse_iso
+from headrace.gates import load_suite
 from headrace.gates.policy import ACTIONS, Grant, Policy
 from headrace.lake.ingest import ingest
 from headrace.lake.ledger import Ledger
@@ -207,6 +208,35 @@ def test_a_source_that_fails_is_told(meter, hook, written, monkeypatch):
 
 def _raise(error):
     raise error
+
+
+def test_a_crash_is_told_as_one_and_never_as_bad_data(meter, hook, written, monkeypatch):
+    written()
+    meter.drop(SLOTS[0], GOOD)
+    with monkeypatch.context() as broken:
+        broken.setattr("headrace.lake.judging.judge", lambda *_a, **_k: 1 / 0)
+        run(meter, SLOTS[0])
+    look(meter.home, [meter.table])
+    (got,) = hook.got
+    assert got["title"] == "ERROR meter 2024-01-01: the gate crashed"
+    assert "ZeroDivisionError" in got["message"]
+    run(meter, SLOTS[0])
+    look(meter.home, [meter.table])
+    assert hook.closed == hook.ids
+    assert alerts(meter)[0].closed_by == "published"
+
+
+def test_an_unreadable_suite_is_told_as_an_error(meter, hook, written, tmp_path):
+    written()
+    file = tmp_path / "meter.yaml"
+    file.write_text("name: test.meter\nmeta: {table: meter, version: 1}\nexpectations: 7\n")
+    meter.table = replace(meter.table, suite=load_suite(file))
+    meter.drop(SLOTS[0], GOOD)
+    run(meter, SLOTS[0])
+    look(meter.home, [meter.table])
+    (got,) = hook.got
+    assert got["title"] == "ERROR meter 2024-01-01: the suite cannot be read"
+    assert "expectations is no list" in got["message"]
 
 
 def test_acknowledged_alerts_send_no_more(meter, hook, written, monkeypatch):

@@ -9,6 +9,8 @@ from headrace.gates import Result
 _NAMED = "semantic"
 # What people did about the batch stands among its findings; nobody has to be told of that.
 OVERRIDE = "override"
+# Errors that are no single check's; of a check it is open whether it crashed or cannot be run.
+_BROKEN = {"crash": "the gate crashed", "suite": "the suite cannot be read"}
 _DONE = {"release": "released", "quarantine": "rows taken out", "reject": "rows rejected"}
 
 
@@ -56,7 +58,7 @@ def _key(result: Result) -> str:
 def _words(result: Result) -> str:
     """Short enough for a title: `unit change in distance`, `check mean_distance`."""
     if result.status == "error":
-        return f"check {result.id} crashed" if result.type != "crash" else "the gate crashed"
+        return _BROKEN.get(result.type, f"no answer of check {result.id}")
     if result.kind == _NAMED:
         return _in(result.type.replace("_", " "), result.columns)
     if result.kind == OVERRIDE:
