@@ -64,7 +64,6 @@ def shots(location: str, table: str, day: str) -> list[Shot]:
         Shot(
             "gate-report", f"{asset}?view=checks&checkDetail=gate", "[Show Markdown]", _show_report
         ),
-        Shot("blocked-day", f"{asset}?view=partitions&partition={day}", day),
         Shot("runs", "/runs", "ingest"),
     ]
 
