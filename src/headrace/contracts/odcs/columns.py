@@ -185,13 +185,14 @@ def _scale(source: Mapping[str, Any], kind: str) -> Document:
 
 
 def _key(made: Document, rest: Document, key: int | None, done: Translated) -> None:
-    made.pop("primaryKeyPosition", None)
-    if key is None:
-        if made.pop("primaryKey", None) is True:
-            rest["primaryKey"] = True
-            done.notes.append(f"{made['name']}: a number that is not exact can be no key")
-    else:
+    if key is not None:
         made |= {"primaryKey": True, "primaryKeyPosition": key}
+    elif made.get("primaryKey") is True:
+        rest |= {name: made.pop(name) for name in _KEY_WORDS if name in made}
+        done.notes.append(f"{made['name']}: a number that is not exact can be no key")
+
+
+_KEY_WORDS = ("primaryKey", "primaryKeyPosition")
 
 
 def _own_properties(made: Document, rest: Document, new: Document) -> tuple[Document, Document]:
