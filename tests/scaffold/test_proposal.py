@@ -15,11 +15,13 @@ from headrace.clock import days
 from headrace.contracts import Level, compare
 from headrace.contracts.compatibility import next_version, rules
 from headrace.contracts.load import parse_contract
+from headrace.contracts.odcs import published
 from headrace.errors import DeclarationError
 from headrace.gates.reading import parse_suite
 from headrace.home import Home
 from headrace.lake.ingest import ingest
 from headrace.lake.table import Table
+from headrace.scaffold.interchange import depart, suite_of
 from headrace.scaffold.proposal import Told, as_rows, draft, read_sample, revise
 from headrace.scaffold.proposal.renames import name_likeness
 from headrace.sources.files import DropFolder
@@ -380,6 +382,15 @@ def test_a_wall_clock_is_not_guessed(told, mark, tmp_path):
     where = "schema[days].customProperties[eventTime].value.description"
     marks = [one.text for one in made.undecided if one.path == where]
     assert [mark in text for text in marks] == ([True] if mark else [])
+
+
+def test_a_scaffolded_contract_goes_out(made):
+    path = made.root / "pipelines/shop/contracts/orders.yaml"
+    contract = parse_contract(path.read_text(), path)
+    document = depart(contract, suite_of(contract))
+    assert published.problems(document) == []
+    rules = [rule for one in document["schema"][0]["properties"] for rule in one.get("quality", [])]
+    assert len(rules) > 4
 
 
 def run(*arguments):
