@@ -1,6 +1,8 @@
 """Drop folders: which files are there for a slot, and in which order they came."""
 
+import io
 import os
+import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +12,7 @@ from headrace.errors import DeclarationError, SourceError
 from headrace.sources.base import Delivery
 from headrace.sources.files import DropFolder
 from headrace.sources.parse import read_rows
+from tests.sources.buckets import places
 
 
 def folder(path, pattern="sales_{slot}*.csv") -> DropFolder:
@@ -97,3 +100,45 @@ def test_parquet_is_read_as_text_is(tmp_path):
     for day, why in (("2024-01-02", "nested"), ("2024-01-03", "no whole Parquet file")):
         (found,) = DropFolder("a", tmp_path, "a_{slot}.parquet", "x").deliveries(day)
         assert why in read_rows(found).malformed[0].why
+
+
+def zipped(**members: bytes) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name.replace("_csv", ".csv"), data)
+    return sink.getvalue()
+
+
+def test_a_zip_delivers_the_file_in_it(tmp_path):
+    drop(tmp_path, "sales_2024-01-01.zip", zipped(a_csv=b"id\n1\n"), 100)
+    (found,) = folder(tmp_path, "sales_{slot}*.zip").deliveries("2024-01-01")
+    assert (found.payload, found.format) == (b"id\n1\n", "csv")
+    assert found.origin.endswith("sales_2024-01-01.zip!a.csv")
+    for data, why in (
+        (zipped(a_csv=b"", b_csv=b""), "holds a.csv, b.csv"),
+        (zipped(), "no file"),
+        (zipped(a_csv=b"id")[:-5], "no whole zip"),
+    ):
+        drop(tmp_path, "sales_2024-01-02.zip", data, 100)
+        with pytest.raises(SourceError, match=why):
+            folder(tmp_path, "sales_{slot}*.zip").deliveries("2024-01-02")
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+    yield from places("s3", tmp_path, monkeypatch)
+
+
+def test_a_drop_folder_in_a_bucket(bucket):
+    bucket.put("sales_2024-01-01_b.csv", b"id\n2\n")
+    bucket.put("sales_2024-01-01_a.csv", b"id\n1\n")
+    bucket.put("sales_2024-01-02.csv", b"id\n3\n")
+    bucket.put("sales_2024-01-01.csv.part", b"id\n")
+    found = folder(bucket.address).deliveries("2024-01-01")
+    assert sorted(one.payload for one in found) == [b"id\n1\n", b"id\n2\n"]
+    assert found[0].origin.startswith("s3://")
+    assert [one.sequence for one in found] == [0, 1]
+    assert folder(bucket.address).deliveries("2024-01-03") == []
+    with pytest.raises(SourceError, match="nothing at"):
+        folder(f"{bucket.address}/none").deliveries("2024-01-01")

@@ -116,11 +116,12 @@ def _files(seen: Tried, name: str) -> Declared:
         given = (_text(name), _text(place), _text(glob), WHO)
         objects = ("from headrace.sources.objects import ParquetObjects",)
         return Declared("ParquetObjects", given, objects, partitioned="{slot}" in glob)
-    suffix = {"csv": "csv"}.get(sample.format, "ndjson")
+    where = _text(place) if place.startswith("s3://") else f"Path({_text(place)})"
+    suffix = "zip" if "member" in sample.about else {"csv": "csv"}.get(sample.format, "ndjson")
     pattern = pattern if "/" not in pattern else ""
     pattern = pattern or f"{name}_{{slot}}*.{suffix}"
     imports = ("from pathlib import Path", "from headrace.sources.files import DropFolder")
-    given = (_text(name), f"Path({_text(place)})", _text(pattern), WHO)
+    given = (_text(name), where, _text(pattern), WHO)
     return Declared("DropFolder", given, imports)
 
 

@@ -1,12 +1,15 @@
 """A drop folder: files that somebody else writes, one or more for a slot."""
 
 import glob
+import io
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.errors import DeclarationError, SourceError
 from headrace.sources.base import Delivery, Format
-from headrace.sources.storage import UNFINISHED
+from headrace.sources.reference import version_of
+from headrace.sources.storage import S3, UNFINISHED, explained, listed, opened
 
 _FORMATS: dict[str, Format] = {
     ".csv": "csv",
@@ -14,6 +17,7 @@ _FORMATS: dict[str, Format] = {
     ".jsonl": "ndjson",
     ".parquet": "parquet",
 }
+_ZIP = ".zip"
 
 
 @dataclass(frozen=True)
@@ -23,15 +27,17 @@ class DropFolder:
     Files whose names start with a dot or end in .part or .tmp are still being written, and are
     not there yet. `arrived_at` is the file's modification time; equal times are told apart by name.
 
+    A .zip holds one file, which is what is delivered.
+
     Attributes:
         name: name of the source.
-        folder: the folder itself; subfolders are not searched.
+        folder: the folder itself, or `"s3://bucket/prefix"`; subfolders are not searched.
         pattern: file name with `{slot}` in it and shell wildcards, such as `"sales_{slot}*.csv"`.
         producer: who writes the files.
     """
 
     name: str
-    folder: Path
+    folder: Path | str
     pattern: str
     producer: str
 
@@ -41,10 +47,10 @@ class DropFolder:
                 f"source {self.name}: {self.pattern!r} does not match file names to slots",
                 fix='write a file name that holds {slot}, such as "sales_{slot}*.csv"',
             )
-        if Path(self.pattern).suffix not in _FORMATS:
+        if Path(self.pattern).suffix not in {*_FORMATS, _ZIP}:
             raise DeclarationError(
                 f"source {self.name}: no reader for {self.pattern!r}",
-                fix=f"end the pattern in one of {', '.join(_FORMATS)}",
+                fix=f"end the pattern in one of {', '.join([*_FORMATS, _ZIP])}",
             )
 
     def deliveries(self, slot: str) -> list[Delivery]:
@@ -53,6 +59,44 @@ class DropFolder:
         Raises:
             SourceError: the folder is missing, or a file changed while it was read.
         """
+        stored = str(self.folder).startswith(S3)
+        read = sorted(self._in_store(slot) if stored else self._in_folder(slot))
+        return [
+            self._delivery(slot, sequence, nanoseconds // 1000, origin, payload)
+            for sequence, (nanoseconds, origin, payload) in enumerate(read)
+        ]
+
+    def _delivery(
+        self, slot: str, sequence: int, arrived_at: int, origin: str, payload: bytes
+    ) -> Delivery:
+        if Path(origin).suffix == _ZIP:
+            payload, origin = _unpacked(payload, origin)
+        return Delivery(
+            source=self.name,
+            slot=slot,
+            payload=payload,
+            format=_FORMATS[Path(origin).suffix],
+            origin=origin,
+            arrived_at=arrived_at,
+            producer=self.producer,
+            sequence=sequence,
+        )
+
+    def _in_store(self, slot: str) -> list[tuple[int, str, bytes]]:
+        """Objects appear whole; one that is replaced while it is read is no delivery."""
+        listed(str(self.folder), hidden=True, deep=False)  # a wrong place is no empty slot
+        pattern = self.pattern.replace("{slot}", slot)
+        found = []
+        for one in listed(f"{str(self.folder).rstrip('/')}/{pattern}", missing_ok=True):
+            before = version_of(one.uri)
+            with opened(one.uri) as handle, explained(one.uri):
+                payload: bytes = handle.read()
+            if before is None or version_of(one.uri) != before:
+                raise self._changed(one.uri, slot)
+            found.append((before.modified * 1000, one.uri, payload))
+        return found
+
+    def _in_folder(self, slot: str) -> list[tuple[int, str, bytes]]:
         folder = Path(self.folder)
         if not folder.is_dir():
             raise SourceError(
@@ -62,20 +106,7 @@ class DropFolder:
             )
         pattern = self.pattern.replace("{slot}", glob.escape(slot))
         found = [path for path in folder.glob(pattern) if _finished(path)]
-        read = sorted(self._read(path, slot) for path in found)
-        return [
-            Delivery(
-                source=self.name,
-                slot=slot,
-                payload=payload,
-                format=_FORMATS[Path(origin).suffix],
-                origin=origin,
-                arrived_at=nanoseconds // 1000,
-                producer=self.producer,
-                sequence=sequence,
-            )
-            for sequence, (nanoseconds, origin, payload) in enumerate(read)
-        ]
+        return [self._read(path, slot) for path in found]
 
     def _read(self, path: Path, slot: str) -> tuple[int, str, bytes]:
         try:
@@ -89,12 +120,43 @@ class DropFolder:
                 fix="check that the file is still there and may be read, then run again",
             ) from error
         if (before.st_mtime_ns, len(payload)) != (after.st_mtime_ns, after.st_size):
-            raise SourceError(
-                f"source {self.name}: {path} changed while it was read",
-                where=f"slot {slot}",
-                fix="have the producer write to a name ending in .part and rename it when done",
-            )
+            raise self._changed(str(path), slot)
         return after.st_mtime_ns, str(path), payload
+
+    def _changed(self, origin: str, slot: str) -> SourceError:
+        return SourceError(
+            f"source {self.name}: {origin} changed while it was read",
+            where=f"slot {slot}",
+            fix="have the producer write to a name ending in .part and rename it when done",
+        )
+
+
+def _unpacked(payload: bytes, origin: str) -> tuple[bytes, str]:
+    """The one file of a zip, and its address as `archive.zip!member`.
+
+    Raises:
+        SourceError: it is damaged, or does not hold one file that is read.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(payload)) as archive:
+            names = [one for one in archive.namelist() if _is_member(one)]
+            if len(names) == 1 and Path(names[0]).suffix in _FORMATS:
+                return archive.read(names[0]), f"{origin}!{names[0]}"
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise SourceError(
+            f"{origin} is no whole zip file: {error}",
+            where=origin,
+            fix="it may still be written: have the producer write to a name ending in .part",
+        ) from error
+    raise SourceError(
+        f"{origin} holds {', '.join(names[:5]) or 'no file'}",
+        where=origin,
+        fix=f"one file a zip, ending in one of {', '.join(_FORMATS)}",
+    )
+
+
+def _is_member(name: str) -> bool:
+    return not name.endswith("/") and not name.startswith(("__MACOSX", "."))
 
 
 def _finished(path: Path) -> bool:
