@@ -47,8 +47,8 @@ class Shot:
     size: tuple[int, int] = (1600, 1000)
 
 
-def shots(location: str, table: str, day: str) -> list[Shot]:
-    """The graph, the checks of a table, and a day that the gate stopped."""
+def shots(location: str, table: str) -> list[Shot]:
+    """The graph, and the checks of a table of which the gate stopped a day."""
     asset = f"/assets/tables/{table}"
     return [
         Shot(
@@ -101,12 +101,12 @@ def main() -> None:
             take_reports(Path(folder) / "home", args.out, chromium(), FLAGS)
         return
     if args.home:
-        take(args.home, args.workspace, shots(args.location, args.table, args.day), args.out)
+        take(args.home, args.workspace, shots(args.location, args.table), args.out)
         return
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         run_with_a_damaged_day(home, args.table, args.day)
-        take(home, args.workspace, shots(args.location, args.table, args.day), args.out)
+        take(home, args.workspace, shots(args.location, args.table), args.out)
     the_walk(args.out)
 
 
