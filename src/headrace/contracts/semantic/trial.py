@@ -15,6 +15,39 @@ from headrace.contracts.semantic.reference import Reference
 RESIDUE = 0.25  # the share of what was wrong that an explanation may leave
 
 
+@dataclass(frozen=True)
+class Trial:
+    """What a hypothesis leaves: unusual misfits `before` and `after`, in rows, and usual ones."""
+
+    before: float
+    after: float
+    usual: int
+
+    @property
+    def gain(self) -> float:
+        return self.before - self.after
+
+    @property
+    def explains(self) -> bool:
+        return self.before > 0.5 and self.after <= RESIDUE * self.before
+
+    @property
+    def rank(self) -> float:
+        """Of two that make the batch usual again, the one with fewer misfits is right."""
+        return self.gain - self.usual / 100
+
+    @property
+    def told(self) -> dict[str, float]:
+        return {"misfits": round(self.before, 1), "left": round(self.after, 1)}
+
+    @property
+    def words(self) -> str:
+        return (
+            f"{self.gain:.0f} of the {self.before:.0f} values and rows that do not fit what came"
+            " before fit again."
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """A batch that is being looked into: its fit, and what of it is not usual.
@@ -69,14 +102,8 @@ class Case:
         inputs = [time_inputs(self.look), *self.look.rule_inputs.values()]
         return any(found & wanted for found in inputs)
 
-    def try_out(
-        self, changed: Mapping[str, pa.Array], slack: Slack | None = None
-    ) -> tuple[float, float]:
-        """(what was wrong with these columns, what is still wrong once they are `changed`).
-
-        What is left also counts, at a hundredth, the misfits that are usual: of two hypotheses
-        that both make the batch usual the sharper one is right.
-        """
+    def try_out(self, changed: Mapping[str, pa.Array], slack: Slack | None = None) -> "Trial":
+        """What was wrong with these columns, and what still is once they are `changed`."""
         other = self.look.with_arrays(changed)
         if self._derives(changed.keys()):
             other = timed(other)
@@ -86,7 +113,8 @@ class Case:
             still |= dict.fromkeys(self.without(other), float(other.rows))
         touched = [m for m in self.lost if columns_of(m, self.look) & changed.keys()]
         usual = sum(int(rows.sum()) for rows in after.misfit.values())
-        return sum(self.lost[mark] for mark in touched), sum(still.values()) + usual / 100
+        before = sum(self.lost[mark] for mark in touched)
+        return Trial(before, sum(still.values()), usual)
 
 
 def columns_of(mark: str, look: Look) -> frozenset[str]:
@@ -100,7 +128,3 @@ def columns_of(mark: str, look: Look) -> frozenset[str]:
     if kind in {"inside", "covered", "pace"}:
         return time_inputs(look)
     return frozenset({about})
-
-
-def explains(before: float, after: float) -> bool:
-    return before > 0.5 and after <= max(RESIDUE * before, 0.2)

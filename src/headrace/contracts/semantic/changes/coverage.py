@@ -14,6 +14,7 @@ from headrace.zones import to_local
 
 _FEWEST = 0.2  # of the usual rows of the hours in question may be there
 _HOURS = 4  # that every batch has, before it can be said that some are missing
+_FEW = 3  # rows; fewer are no part of a slot
 _BLOCK = 0.06  # of a usual batch, at least, has to be missing
 _SMALL = 0.6  # of the smallest batch of the window
 
@@ -64,11 +65,14 @@ def _longest(
         return None
     run = max(runs, key=lambda r: sum(typical[hour] for hour in r))
     lost = sum(typical[hour] - there.get(hour, 0) for hour in run)
-    whole = sum(typical.values())
-    if lost < _BLOCK * whole or lost < 3:
-        return None
     rest = [hour for hour in typical if hour > run[-1]]
     at_end = not any(((hours == hour).any()) for hour in rest)
+    if at_end:  # the hour in which it breaks off is there in part
+        broken_off = run[0] - 1
+        part = typical.get(broken_off, 0.0) - float((hours == broken_off).sum())
+        lost += sum(typical[hour] for hour in rest) + max(part, 0.0)
+    if lost < max(_BLOCK * sum(typical.values()), _FEW):
+        return None
     first, last = run[0], run[-1] + 1
     kind = "truncation" if at_end else "missing_hours"
     words = "its end is cut off" if at_end else "hours are missing"

@@ -108,5 +108,4 @@ def _fits(case: Case, column: Column, rows: Bools, old: int) -> bool:
         return False
     array = case.look.arrays[column.name]
     back = pc.if_else(pa.array(rows), pa.scalar(was, array.type), array)
-    before, after = case.try_out({column.name: back})
-    return after <= before
+    return case.try_out({column.name: back}).gain >= 0

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from headrace.contracts.model import Field
 from headrace.contracts.semantic.findings import Finding
-from headrace.contracts.semantic.trial import Case, explains
+from headrace.contracts.semantic.trial import Case
 
 _LEAST = 0.05  # of the rows have to be lost before a pair is tried
 
@@ -31,11 +31,8 @@ def swaps(case: Case) -> Iterator[Finding]:
             a, b = _rescaled(a, one, other), _rescaled(b, other, one)
         if a.equals(b):
             continue
-        before, after = case.try_out({one.name: b, other.name: a})
-        if explains(before, after):
-            sentence = (
-                f"{one.name} and {other.name} look exchanged: put back, {before - after:.0f} of the"
-                f" {before:.0f} values and rows that do not fit what came before fit again."
-            )
-            evidence = {"misfits": round(before, 1), "left": round(after, 1)}
-            yield Finding("swap", (one.name, other.name), sentence, evidence, weight=before - after)
+        trial = case.try_out({one.name: b, other.name: a})
+        if trial.explains:
+            sentence = f"{one.name} and {other.name} look exchanged: put back, {trial.words}"
+            names = (one.name, other.name)
+            yield Finding("swap", names, sentence, trial.told, weight=trial.gain)

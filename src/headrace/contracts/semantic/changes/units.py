@@ -10,7 +10,7 @@ from headrace.contracts.model import Field
 from headrace.contracts.semantic.findings import Finding
 from headrace.contracts.semantic.fit import time_inputs
 from headrace.contracts.semantic.look import Bools
-from headrace.contracts.semantic.trial import Case, explains
+from headrace.contracts.semantic.trial import Case, Trial
 from headrace.contracts.semantic.units import Conversion, conversions
 
 MOST_LEVELS = 64  # of a column whose levels may be slices
@@ -78,14 +78,14 @@ def _slices(case: Case, name: str) -> list[Scope]:
 
 def _tried(case: Case, field: Field, scope: Scope) -> Iterator[Finding]:
     """The conversion that explains most, if one does."""
-    best: Finding | None = None
+    best: tuple[Trial, Conversion] | None = None
     for conversion in conversions(field.unit):
         changed, slack = undone(case, field, conversion, scope.rows)
-        before, after = case.try_out({field.name: changed}, {field.name: slack})
-        if explains(before, after) and (best is None or before - after > best.weight):
-            best = _finding(field, conversion, scope, (before, after))
+        trial = case.try_out({field.name: changed}, {field.name: slack})
+        if trial.explains and (best is None or trial.rank > best[0].rank):
+            best = (trial, conversion)
     if best is not None:
-        yield best
+        yield _finding(field, best[1], scope, best[0])
 
 
 def undone(case: Case, field: Field, conversion: Conversion, rows: Bools) -> tuple[pa.Array, float]:
@@ -110,16 +110,12 @@ def decimals(values: np.ndarray, most: int = 6) -> int:
     return most
 
 
-def _finding(
-    field: Field, conversion: Conversion, scope: Scope, wrong: tuple[float, float]
-) -> Finding:
-    before, after = wrong
+def _finding(field: Field, conversion: Conversion, scope: Scope, trial: Trial) -> Finding:
     count = int(scope.rows.sum())
     where = f" in the {count} rows of {scope.name}" if scope.lines else ""
     sentence = (
         f"{field.name} looks like {conversion.other} instead of {conversion.unit}{where}:"
-        f" with {conversion.text} taken back, {before - after:.0f} of the {before:.0f} values"
-        " and rows that do not fit what came before fit again."
+        f" with {conversion.text} taken back, {trial.words}"
     )
     evidence = {
         "factor": conversion.scale,
@@ -128,7 +124,6 @@ def _finding(
         "to": conversion.other,
         "scope": scope.name,
         "rows": count,
-        "misfits": round(before, 1),
-        "left": round(after, 1),
+        **trial.told,
     }
-    return Finding("unit_change", (field.name,), sentence, evidence, scope.lines, before - after)
+    return Finding("unit_change", (field.name,), sentence, evidence, scope.lines, trial.gain)

@@ -23,6 +23,7 @@ WORDS = frozenset(
      "999", "9999", "-1"}
 )  # fmt: skip
 _MOST_SENTINELS = 0.3  # of the rows; more is another change
+_GAIN = 0.5  # rows, at least, that fit better without it
 _TOGETHER = 3  # rows that share a value inside the usual range, before it stands for nothing
 
 
@@ -80,9 +81,9 @@ def _of_column(case: Case, column: Column, fresh: Bools) -> Iterator[Finding]:
             continue
         nothing = pa.scalar(None, case.look.arrays[column.name].type)
         nulled = pc.if_else(pa.array(rows), nothing, case.look.arrays[column.name])
-        before, after = case.try_out({column.name: nulled})
-        if before - after >= 0.5:
-            yield _stands_for_nothing(case, column, shown, rows, before - after)
+        trial = case.try_out({column.name: nulled})
+        if trial.gain >= _GAIN:
+            yield _stands_for_nothing(case, column, shown, rows, trial.gain)
 
 
 def _sentinel(case: Case, column: Column, value: float, rows: Bools) -> str | None:

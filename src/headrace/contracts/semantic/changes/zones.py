@@ -7,24 +7,24 @@ import pyarrow as pa
 
 from headrace.contracts.semantic.findings import Finding
 from headrace.contracts.semantic.look import HOUR, MINUTES_A_DAY, Look, clocks
-from headrace.contracts.semantic.trial import Case, explains
+from headrace.contracts.semantic.trial import Case, Trial
 
 _LEAST = 0.02  # of the rows have to be lost before a group is tried
 _HOURS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 8, -8)
 
 
 def zone_shifts(case: Case) -> Iterator[Finding]:
-    best: Finding | None = None
+    best: tuple[Trial, tuple[str, ...], int] | None = None
     for names in _groups(case.look):
         if case.loss(names) < _LEAST * case.look.rows:
             continue
         for hours in _HOURS:
             changed = {name: shifted(case.look, name, -60 * hours) for name in names}
-            before, after = case.try_out(changed)
-            if explains(before, after) and (best is None or before - after > best.weight):
-                best = _finding(names, hours, before, after)
+            trial = case.try_out(changed)
+            if trial.explains and (best is None or trial.rank > best[0].rank):
+                best = (trial, names, hours)
     if best is not None:
-        yield best
+        yield _finding(*best)
 
 
 def _groups(look: Look) -> list[tuple[str, ...]]:
@@ -47,12 +47,10 @@ def shifted(look: Look, name: str, by: int) -> pa.Array:
     return pa.array(np.nan_to_num(values).astype(np.int64), mask=~column.present)
 
 
-def _finding(names: tuple[str, ...], hours: int, before: float, after: float) -> Finding:
+def _finding(trial: Trial, names: tuple[str, ...], hours: int) -> Finding:
     direction = "late" if hours > 0 else "early"
     sentence = (
         f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {abs(hours)} h too {direction},"
-        f" as in another time zone: moved back, {before - after:.0f} of the {before:.0f} values and"
-        " rows that do not fit what came before fit again."
+        f" as in another time zone: moved back, {trial.words}"
     )
-    evidence = {"hours": hours, "misfits": round(before, 1), "left": round(after, 1)}
-    return Finding("zone_shift", names, sentence, evidence, weight=before - after)
+    return Finding("zone_shift", names, sentence, {"hours": hours, **trial.told}, weight=trial.gain)
