@@ -9,6 +9,7 @@ from headrace.cli import (
     batches,
     contracts,
     datasets,
+    faults,
     features,
     gates,
     interchange,
@@ -81,6 +82,7 @@ gates.app.command("restore")(recalls.restore)
 oncall.register(gates.app)
 gates.app.command("report")(reports.report)
 gates.app.command("shadow")(shadow.shadow)
+gates.app.command("faults")(faults.faults)
 gates.app.command("lint")(lint.lint)
 gates.app.command("compare")(batches.compare)
 gates.app.command("export")(batches.export)

@@ -4,9 +4,11 @@ import importlib
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from headrace.errors import DeclarationError
 from headrace.home import project_root
+from headrace.lake.table import Table
 from headrace.pipeline.declare import Pipeline
 
 
@@ -49,8 +51,7 @@ def pipeline_modules(folder: Path) -> list[str]:
             where=str(folder),
             fix="change to the project's folder, or make one: headrace new project NAME",
         )
-    declared = tomllib.loads(file.read_text()).get("tool", {}).get("headrace", {})
-    names = declared.get("pipelines", [])
+    names = _declared(folder).get("pipelines", [])
     if not names:
         raise DeclarationError(
             "no pipelines are declared",
@@ -58,3 +59,26 @@ def pipeline_modules(folder: Path) -> list[str]:
             fix='add [tool.headrace] pipelines = ["pipelines.<name>"]',
         )
     return [str(name) for name in names]
+
+
+def _declared(folder: Path) -> dict[str, Any]:
+    """`[tool.headrace]` of the project."""
+    document = tomllib.loads((folder / "pyproject.toml").read_text())
+    found: dict[str, Any] = document.get("tool", {}).get("headrace", {})
+    return found
+
+
+def table_groups(root: Path | None = None) -> dict[str, tuple[Table, ...]]:
+    """The tables of each pipeline by its name, and those of modules with `TABLES` alone.
+
+    The latter are declared as `[tool.headrace] tables`: sources that the gate is measured on, and
+    that no model is made of.
+    """
+    groups = {one.name: one.tables for one in project_pipelines(root)}
+    declared = _declared(project_root(root)).get("tables", [])
+    for name in declared:
+        module = importlib.import_module(str(name))
+        if hasattr(module, "make_deliveries"):
+            module.make_deliveries()
+        groups[str(name).rpartition(".")[2]] = tuple(module.TABLES)
+    return groups

@@ -1,0 +1,33 @@
+"""Police stops in Minneapolis in 2017: a source for measuring the gate on, apart from any model.
+
+The gate's thresholds were chosen on the flights. Here they meet data of another kind: 365 local
+days of 33 to 251 rows, texts with few and with many levels, nulls by the nature of a stop.
+"""
+
+from pathlib import Path
+
+from headrace.contracts import load_contract
+from headrace.gates import load_suite
+from headrace.home import default_root
+from headrace.lake.table import Table
+from headrace.sources.files import DropFolder
+
+HERE = Path(__file__).parent
+SUITES = HERE.parents[1] / "quality_suites" / "stops"
+FOLDER = default_root() / "deliveries" / "stops"
+
+_CONTRACT = load_contract(HERE / "contracts" / "stops.yaml")
+TABLES = (
+    Table(
+        "stops",
+        DropFolder("stops", FOLDER, "stops_{slot}.csv", "police-department"),
+        _CONTRACT,
+        load_suite(SUITES / "stops.yaml", _CONTRACT),
+    ),
+)
+
+
+def make_deliveries() -> None:
+    from pipelines.stops.deliveries import make
+
+    make(FOLDER)

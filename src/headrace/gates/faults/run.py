@@ -1,0 +1,162 @@
+"""Planting the catalogue in one table's batches, day by day, and counting what the gate says.
+
+The same functions judge as in a run; only the store is left out: each batch is held against the
+clean ones before it, which are profiled as they go by.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
+
+from headrace.contracts import Contract, conform
+from headrace.contracts.semantic import Finding, Look, Reference, detect, look_at, marked
+from headrace.contracts.semantic.detect import LEAST_HISTORY
+from headrace.contracts.semantic.profile import profile_of
+from headrace.contracts.semantic.reading import delivered_texts
+from headrace.gates.faults.catalogue import Fault, faults_of
+from headrace.gates.faults.day import Day
+from headrace.gates.faults.plant import renamed_to
+from headrace.gates.judge import judge
+from headrace.gates.judgement import Judgement, Verdict
+from headrace.gates.meaning import results_of
+from headrace.gates.suite import Suite
+from headrace.sources.rows import RawRows
+
+Batches = Iterable[tuple[str, RawRows]]  # (slot, rows) in the order of slots
+Told = Callable[[str], None]
+
+
+@dataclass
+class Count:
+    """One fault of one table: on how many days planted, detected, and named right."""
+
+    fault: Fault
+    injected: int = 0
+    detected: int = 0
+    named: int = 0
+    missed: list[str] = field(default_factory=list)
+
+    def document(self, table: str) -> dict[str, Any]:
+        return {
+            "fault": self.fault.label,
+            "kind": self.fault.kind,
+            "table": table,
+            "injected": self.injected,
+            "detected": self.detected,
+            "named": self.named,
+            "keyed": self.fault.keyed,
+            "missed": self.missed[:5],
+        }
+
+
+@dataclass
+class Measured:
+    """What one table's batches gave; `verdicts` of the clean ones by slot."""
+
+    counts: list[Count]
+    verdicts: dict[str, str] = field(default_factory=dict)
+    evaluable: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A batch through contract, gate and detection."""
+
+    look: Look
+    judgement: Judgement
+    findings: tuple[Finding, ...]
+
+    @property
+    def told(self) -> set[str]:
+        """What the gate says of it, to compare with what it says of the clean batch."""
+        return {r.id for r in self.judgement.failed} | {f.sentence for f in self.findings}
+
+
+def measure(
+    suite: Suite, contract: Contract, batches: Batches, *, every: int = 1, whole: bool = False,
+    told: Told | None = None,
+) -> Measured:  # fmt: skip
+    """Plant faults in every `every`-th batch that has enough history.
+
+    Args:
+        suite: of the table.
+        contract: of the table.
+        batches: clean ones.
+        every: 1 for all of them.
+        whole: every variant of a kind on every day; else each day has one of them, in turn.
+        told: called with each slot that is done.
+    """
+    faults = faults_of(contract)
+    result = Measured([Count(fault) for fault in faults])
+    turns = _turns(result.counts)
+    reference, before = Reference(), None
+    for number, (slot, rows) in enumerate(batches):
+        clean = _look(suite, contract, reference, slot, rows)
+        result.verdicts[slot] = clean.judgement.verdict.value
+        if reference.batches >= LEAST_HISTORY and number % every == 0:
+            result.evaluable.append(slot)
+            conformed = conform(contract, rows, slot)
+            day = Day(contract, slot, number, rows, conformed, clean.look, before)
+            for count in result.counts if whole else _of_today(turns):
+                _plant(suite, count, day, clean, reference)
+        if clean.judgement.verdict.publishes:
+            profile = profile_of(clean.look, slot)
+            reference.add(marked(profile, clean.look, reference))
+        before = rows
+        if told is not None:
+            told(slot)
+    return result
+
+
+def _turns(counts: list[Count]) -> list[Iterator[Count]]:
+    """The variants of each kind, those with and those without an explanation, for ever in turn."""
+    groups: Mapping[tuple[str, bool], list[Count]] = defaultdict(list)
+    for count in counts:
+        groups[count.fault.kind, count.fault.keyed].append(count)
+    return [cycle(group) for group in groups.values()]
+
+
+def _of_today(turns: list[Iterator[Count]]) -> list[Count]:
+    return [next(turn) for turn in turns]
+
+
+def _look(
+    suite: Suite, contract: Contract, reference: Reference, slot: str, rows: RawRows
+) -> _Seen:
+    conformed = conform(contract, rows, slot)
+    judgement = judge(suite, contract, conformed)
+    look = look_at(contract, rows, conformed, slot)
+    refused = conformed.table is None or conformed.bad_rows
+    findings = detect(look, reference, delivered_texts(rows, look) if refused else {})
+    return _Seen(look, judgement.also(results_of(findings, suite, look)), findings)
+
+
+def _plant(suite: Suite, count: Count, day: Day, clean: _Seen, reference: Reference) -> None:
+    bad = count.fault.plant(day)
+    if bad is None:
+        return
+    count.injected += 1
+    seen = _look(suite, day.contract, reference, day.slot, bad)
+    worse = seen.judgement.verdict.gravity > Verdict.PASS.gravity or bool(seen.findings)
+    count.detected += worse and bool(seen.told - clean.told)
+    if is_named(count.fault, day.contract, seen.findings):
+        count.named += 1
+    else:
+        found = ", ".join(f"{f.kind} {'+'.join(f.columns)}" for f in seen.findings[:3])
+        count.missed.append(f"{day.slot}: {found or 'nothing named'}")
+
+
+def is_named(fault: Fault, contract: Contract, findings: Iterable[Finding]) -> bool:
+    """Whether the right name was given, for the right columns, with the right evidence."""
+    if fault.kind == "rename":
+        wanted = renamed_to(fault.columns or tuple(f.name for f in contract.delivered))
+        found = {f.evidence["old"]: f.evidence["new"] for f in findings if f.kind == "rename"}
+        return found == wanted
+    return any(
+        f.kind == fault.kind
+        and set(fault.columns) <= set(f.columns)
+        and all(f.evidence.get(key) == value for key, value in fault.evidence.items())
+        for f in findings
+    )
