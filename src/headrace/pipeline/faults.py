@@ -8,7 +8,7 @@ from multiprocessing import Manager, get_context
 from queue import Empty, Queue
 from typing import Any
 
-from headrace.gates.faults.run import Measured, measure
+from headrace.gates.faults.run import measure
 from headrace.lake.judging import delivered_rows
 from headrace.lake.table import Table
 from headrace.pipeline.load import table_groups
@@ -26,6 +26,15 @@ class Task:
     table: str
     every: int
     whole: bool
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What comes back of a task: `faults` as JSON values, verdicts on the clean slots in order."""
+
+    faults: list[dict[str, Any]]
+    verdicts: dict[str, str]
+    evaluable: list[str]
 
 
 def run_faults(
@@ -46,20 +55,15 @@ def run_faults(
         if one.partitioned and table in {None, one.name}
     ]
     found = dict(zip(tasks, _measured(tasks), strict=True))
-    faults = [
-        count.document(task.table)
-        for task, measured in found.items()
-        for count in measured.counts
-        if count.injected
-    ]
+    faults = [one for gathered in found.values() for one in gathered.faults]
     return {"faults": faults, "clean": [_clean(name, found) for name in groups if _of(name, found)]}
 
 
-def _of(group: str, found: dict[Task, Measured]) -> list[Measured]:
+def _of(group: str, found: dict[Task, Gathered]) -> list[Gathered]:
     return [measured for task, measured in found.items() if task.group == group]
 
 
-def _clean(group: str, found: dict[Task, Measured]) -> dict[str, Any]:
+def _clean(group: str, found: dict[Task, Gathered]) -> dict[str, Any]:
     """Days on which any table of the group had the verdict; only days with enough history count."""
     by_day: dict[str, set[str]] = {}
     for measured in _of(group, found):
@@ -79,12 +83,12 @@ def _clean(group: str, found: dict[Task, Measured]) -> dict[str, Any]:
     }
 
 
-def _skipped(measured: Measured) -> int:
+def _skipped(measured: Gathered) -> int:
     first = measured.evaluable[0] if measured.evaluable else ""
     return list(measured.verdicts).index(first) if first else len(measured.verdicts)
 
 
-def _measured(tasks: Sequence[Task]) -> list[Measured]:
+def _measured(tasks: Sequence[Task]) -> list[Gathered]:
     with Manager() as manager:
         ticks: Queue[tuple[str, str]] = manager.Queue()
         workers = min(len(tasks), os.cpu_count() or 1)
@@ -95,7 +99,7 @@ def _measured(tasks: Sequence[Task]) -> list[Measured]:
 
 
 def _tell(
-    tasks: Sequence[Task], running: Sequence[Future[Measured]], ticks: "Queue[tuple[str, str]]"
+    tasks: Sequence[Task], running: Sequence[Future[Gathered]], ticks: "Queue[tuple[str, str]]"
 ) -> None:
     done = dict.fromkeys((task.table for task in tasks), 0)
     slots = {t.name: len(t.expected_slots()) for ts in table_groups().values() for t in ts}
@@ -108,9 +112,9 @@ def _tell(
         report(table, done[table], slots[table], slot)
 
 
-def _measure(task: Task, ticks: "Queue[tuple[str, str]]") -> Measured:
+def _measure(task: Task, ticks: "Queue[tuple[str, str]]") -> Gathered:
     table = next(t for t in table_groups()[task.group] if t.name == task.table)
-    return measure(
+    measured = measure(
         table.suite,
         table.contract,
         batches(table),
@@ -118,6 +122,8 @@ def _measure(task: Task, ticks: "Queue[tuple[str, str]]") -> Measured:
         whole=task.whole,
         told=lambda slot: ticks.put((task.table, slot)),
     )
+    faults = [count.document(task.table) for count in measured.counts if count.injected]
+    return Gathered(faults, measured.verdicts, measured.evaluable)
 
 
 def batches(table: Table) -> Iterator[tuple[str, RawRows]]:

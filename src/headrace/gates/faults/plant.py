@@ -53,9 +53,10 @@ def unit(field: Field, conversion: Conversion, by: str | None = None) -> Plant:
     return planted
 
 
-def _level(day: Day, name: str) -> str:
+def _level(day: Day, name: str) -> str | None:
+    """One of the levels that the batch has; None if it has none."""
     levels = sorted({text for text in day.text(name) if text is not None})
-    return levels[day.number % len(levels)]
+    return levels[day.number % len(levels)] if levels else None
 
 
 def _converted(field: Field, conversion: Conversion, text: str | None) -> str | None:
@@ -199,6 +200,8 @@ def new_level(name: str) -> Plant:
 def recoding(name: str) -> Plant:
     def planted(day: Day) -> RawRows | None:
         level = _level(day, name)
+        if level is None:
+            return None
         other = ("Z9" + level)[: max(len(level), 2)]
         return day.with_columns({name: [other if t == level else t for t in day.text(name)]})
 

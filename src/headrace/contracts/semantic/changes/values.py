@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from headrace.contracts.semantic.findings import Finding
 from headrace.contracts.semantic.fit import LEAST_BATCHES, member, out_of_range
-from headrace.contracts.semantic.look import Bools, Column, Look
+from headrace.contracts.semantic.look import Bools, Column, Look, clocks
 from headrace.contracts.semantic.trial import Case
 
 SENTINELS = frozenset(
@@ -17,6 +17,7 @@ SENTINELS = frozenset(
        for part in (0.9, 0.99, 0.999)]
     + [-1.0, 255.0, 32767.0, -32768.0, 65535.0, 2147483647.0, -2147483648.0, 1e20, 1e30, -1e30]
 )  # fmt: skip
+_SENTINEL_VALUES = np.array(sorted(SENTINELS))
 WORDS = frozenset(
     {"", "na", "n/a", "#n/a", "null", "none", "nil", "nan", "unknown", "unk", "undefined",
      "missing", "not available", "tbd", "-", "--", "?", "x", "xx", "xxx", "zzz", "test", "-999",
@@ -34,7 +35,7 @@ def sentinels(case: Case) -> Iterator[Finding]:
         if column is None or pool is None or not pool.total:
             continue
         fresh = column.present & ~member(column, pool)
-        if fresh.any() and fresh.mean() < _MOST_SENTINELS:
+        if fresh.any():
             yield from _of_column(case, column, fresh)
         if field.max_abs is not None:
             yield from _too_great(case, column)
@@ -74,16 +75,36 @@ def _stands_for_nothing(
 
 def _of_column(case: Case, column: Column, fresh: Bools) -> Iterator[Finding]:
     values = column.values if column.is_number else column.tokens
-    for value in np.unique(values[fresh]):
+    for value in _suspicious(case, column, np.unique(values[fresh])):
         rows = fresh & (values == value)
         shown = _sentinel(case, column, value, rows)
-        if shown is None:
+        if shown is None or rows.mean() > _MOST_SENTINELS:
             continue
-        nothing = pa.scalar(None, case.look.arrays[column.name].type)
-        nulled = pc.if_else(pa.array(rows), nothing, case.look.arrays[column.name])
-        trial = case.try_out({column.name: nulled})
-        if trial.gain >= _GAIN:
-            yield _stands_for_nothing(case, column, shown, rows, trial.gain)
+        gain = _gain(case, column, rows)
+        if gain >= _GAIN:
+            yield _stands_for_nothing(case, column, shown, rows, gain)
+
+
+def _gain(case: Case, column: Column, rows: Bools) -> float:
+    """The rows that fit better without the value; all of them if it is out of all proportion."""
+    pool = case.reference.pools[column.name]
+    if column.is_number and out_of_range(column.values[rows], pool).all():
+        return float(rows.sum())
+    array = case.look.arrays[column.name]
+    nulled = pc.if_else(pa.array(rows), pa.scalar(None, array.type), array)
+    return case.try_out({column.name: nulled}).gain
+
+
+def _suspicious(case: Case, column: Column, values: np.ndarray) -> np.ndarray:
+    """Of numbers those that may stand for nothing; texts are looked up one by one."""
+    if column.kind == "text":
+        return values
+    if column.kind == "moment":
+        return values[:0]
+    plain = clocks(values) if column.kind == "clock" else values
+    unit = 10 ** (case.look.contract.field(column.name).scale or 0)
+    found: np.ndarray = values[np.isin(plain / unit, _SENTINEL_VALUES)]
+    return found
 
 
 def _sentinel(case: Case, column: Column, value: float, rows: Bools) -> str | None:
