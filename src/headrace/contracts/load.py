@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.contracts.document import Node, parse_document, read_document
-from headrace.contracts.load_derivations import sql_rule, types_of
+from headrace.contracts.load_derivations import known_zone, sql_rule, types_of
 from headrace.contracts.load_fields import FORMS, Defaults, read_fields
 from headrace.contracts.model import (
     DELETED,
@@ -53,7 +53,7 @@ _MORE_TABLE = (
 _TABLE_CUSTOM = ("tableKind", "eventTime", "knownAt")
 _MORE_TABLE_CUSTOM = (
     "nullTokens", "sourceForm", "sequence", "coverage", "maxEvents", "invariants", "deleted",
-    "retiredFieldIds", "relations", UNREAD,
+    "retiredFieldIds", "relations", "slotZone", UNREAD,
 )  # fmt: skip
 
 # What a contract can say, for those who write one.
@@ -109,6 +109,7 @@ def _contract(document: Node) -> Contract:
         known_at=known_at,
         invariants=_invariants(rules, fields),
         relations=_relations(rules, fields),
+        slot_zone=_slot_zone(rules),
         coverage=_coverage(rules),
         max_events=rules["maxEvents"].integer(least=1) if "maxEvents" in rules else None,
         null_tokens=rules["nullTokens"].texts() if "nullTokens" in rules else DEFAULT_NULL_TOKENS,
@@ -212,6 +213,12 @@ def _relations(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[Relat
     return tuple(found.values())
 
 
+def _slot_zone(rules: dict[str, Node]) -> str | None:
+    if "slotZone" not in rules:
+        return None
+    return known_zone(rules["slotZone"], rules["slotZone"].text())
+
+
 def _coverage(rules: dict[str, Node]) -> tuple[str, str] | None:
     if "coverage" not in rules:
         return None
@@ -248,7 +255,7 @@ _ASIDE = frozenset(
         "dataProduct", "price", "roles", "slaProperties", "slaDefaultElement", "businessName",
         "authoritativeDefinitions", "contractCreatedTs", "dataGranularityDescription",
         "classification", "consumers", "licence", "allowedPurposes", "privacyClass", "coverage",
-        "retiredFieldIds", "relations", "explainedBy", UNREAD,
+        "retiredFieldIds", "relations", "explainedBy", "slotZone", UNREAD,
     }
 )  # fmt: skip
 

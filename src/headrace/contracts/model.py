@@ -186,6 +186,7 @@ class Contract:
     """One table, one version. `columns` holds every column in order, hidden ones included.
 
     `coverage` is the first and last expected slot; both are the same name for a snapshot table.
+    `slot_zone` is the zone whose days the slots are; UTC if there is none.
     `max_events` is the greatest number of rows that any window of any feature can hold.
     `deleted` says which rows delete their key; without it, no row does.
     `hash` covers everything that the file says, `meaning_hash` only what decides which rows pass
@@ -219,6 +220,7 @@ class Contract:
     deleted: TimeRule | None = None
     document: Mapping[str, Any] = attribute(default_factory=dict, compare=False, repr=False)
     relations: tuple[Relation, ...] = ()
+    slot_zone: str | None = None
 
     @cached_property
     def primary_key(self) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ def _column(result: Fit, column: Column, reference: Reference, slack: float) -> 
             f"support:{name}", column.present, column.present & ~member(column, pool, slack)
         )
     if column.is_number:
-        result.sharp(f"range:{name}", column.present, out_of_range(column.values, pool))
+        result.sharp(f"range:{name}", column.present, out_of_range(column, pool))
         values = column.values[column.present]
         result.marks[f"shape:{name}"] = 1 - distance(values, pool)
         middle = float(np.median(values))
@@ -119,14 +119,17 @@ def member(column: Column, pool: Pool, slack: float = 0.0) -> Bools:
     return near
 
 
-def out_of_range(values: Floats, pool: Pool) -> Bools:
-    """Values far outside those of the window; NaN is not."""
+def out_of_range(column: Column, pool: Pool) -> Bools:
+    """Values far outside those of the window, and what no clock shows; NaN is not."""
+    values = column.values
     low, high = float(pool.values[0]), float(pool.values[-1])
     room = _WIDE * (high - low)
     with np.errstate(invalid="ignore"):
         far: Bools = (values > high + room) | (values < low - room)
         if low > 0:
             far |= values < low / 2
+        if column.kind == "clock":
+            far |= (values < 0) | (values > MINUTES_A_DAY)
     return far
 
 

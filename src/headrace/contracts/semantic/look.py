@@ -50,8 +50,9 @@ class Look:
     """A batch as detection sees it; `arrays` are the delivered columns in their contract types.
 
     Attributes:
-        start: first microsecond of the slot (UTC); None for tables that are delivered whole.
-        event, known: float64 microseconds of event time and known-at; None where not derived.
+        start: midnight of the slot, in microseconds; None for tables that are delivered whole.
+        event, known: event time and known-at as float64 microseconds on the clock of the slots'
+            zone; None where not derived.
         derived: the derived columns; empty where they could not be computed.
         repeated: exact repetitions that were dropped before.
         lines: int64, the delivery's line of each row.

@@ -16,6 +16,7 @@ from headrace.contracts.model import Contract, Field
 from headrace.contracts.semantic.look import Floats, Look
 from headrace.contracts.semantic.profile import Profile, profile_of
 from headrace.sources.rows import RawRows
+from headrace.zones import to_local
 
 
 def look_at(contract: Contract, rows: RawRows, conformed: Conformed, slot: str) -> Look:
@@ -25,7 +26,10 @@ def look_at(contract: Contract, rows: RawRows, conformed: Conformed, slot: str) 
     if table is not None:
         arrays = {f.name: _whole(table.column(f.name)) for f in contract.delivered}
         lines = np.asarray(_whole(table.column("_line")))
-        event, known = (_moments(table.column(name)) for name in ("event_time", "known_at"))
+        event, known = (
+            slot_clock(contract, _moments(table.column(name)))
+            for name in ("event_time", "known_at")
+        )
         derived = {n: _whole(table.column(n)) for n in table.column_names if n not in arrays}
         return Look(contract, arrays, lines, start, event, known, derived, conformed.repeated)
     arrays = {
@@ -117,9 +121,21 @@ def timed(look: Look) -> Look:
             pass
     except (DerivationFailed, pa.ArrowInvalid, OverflowError):
         return look.with_arrays({}, event=None, known=None, derived={})
-    event, known = (_moments(columns[name]) for name in ("event_time", "known_at"))
+    event, known = (
+        slot_clock(contract, _moments(columns[name])) for name in ("event_time", "known_at")
+    )
     derived = {name: array for name, array in columns.items() if name not in look.arrays}
     return look.with_arrays({}, event=event, known=known, derived=derived)
+
+
+def slot_clock(contract: Contract, moments: Floats) -> Floats:
+    """Moments as the clock of the slots' zone shows them, so that days begin at its midnight."""
+    if contract.slot_zone is None:
+        return moments
+    known = ~np.isnan(moments)
+    shown = moments.copy()
+    shown[known] = to_local(moments[known].astype(np.int64), contract.slot_zone)
+    return shown
 
 
 def _moments(column: pa.ChunkedArray | pa.Array) -> Floats:

@@ -17,10 +17,16 @@ RESIDUE = 0.25  # the share of what was wrong that an explanation may leave
 
 @dataclass(frozen=True)
 class Trial:
-    """What a hypothesis leaves: unusual misfits `before` and `after`, in rows, and usual ones."""
+    """What a hypothesis leaves.
+
+    Attributes:
+        before, after: unusual misfits, in rows.
+        had, usual: all misfits of sharp marks before and after, the usual ones among them.
+    """
 
     before: float
     after: float
+    had: int
     usual: int
 
     @property
@@ -29,7 +35,8 @@ class Trial:
 
     @property
     def explains(self) -> bool:
-        return self.before > 0.5 and self.after <= RESIDUE * self.before
+        usual_again = self.before > 0.5 and self.after <= RESIDUE * self.before
+        return usual_again and (self.usual < self.had or self.had == 0)
 
     @property
     def rank(self) -> float:
@@ -114,7 +121,12 @@ class Case:
         touched = [m for m in self.lost if columns_of(m, self.look) & changed.keys()]
         usual = sum(int(rows.sum()) for rows in after.misfit.values())
         before = sum(self.lost[mark] for mark in touched)
-        return Trial(before, sum(still.values()), usual)
+        had = sum(
+            int(rows.sum())
+            for mark, rows in self.fit.misfit.items()
+            if columns_of(mark, self.look) & changed.keys()
+        )
+        return Trial(before, sum(still.values()), had, usual)
 
 
 def columns_of(mark: str, look: Look) -> frozenset[str]:

@@ -20,13 +20,19 @@ from headrace.sources.rows import RawRows
 Plant = Callable[[Day], RawRows | None]
 FEW, TENTH, NEW = 0.005, 0.1, 0.01  # shares of rows
 STUCK = 6  # readings, one an hour
+_MOST_LEVELS = 0.4  # of the rows; a column with more has names, not levels
 _FEWEST_READINGS = 20  # a station has to have for it to be stuck in the middle of them
 
 
 def slice_column(contract: Contract) -> str | None:
-    """The column whose levels are tried as slices: the first text of the primary key."""
+    """The column whose levels are tried as slices: the first text of the key, if it takes more
+    than that to tell rows apart by something other than time; else the first text that is no key.
+    """
     texts = [f.name for f in contract.delivered if f.type == "string"]
-    return next((name for name in contract.primary_key if name in texts), next(iter(texts), None))
+    moments = {f.name for f in contract.delivered if f.type == "timestamp"}
+    keys = [name for name in contract.primary_key if name not in moments]
+    in_key = [name for name in keys if name in texts and len(keys) > 1]
+    return next(iter([*in_key, *(n for n in texts if n not in keys), *texts]), None)
 
 
 def _some(day: Day, share: float, among: list[int] | None = None) -> list[int]:
@@ -55,8 +61,15 @@ def unit(field: Field, conversion: Conversion, by: str | None = None) -> Plant:
 
 def _level(day: Day, name: str) -> str | None:
     """One of the levels that the batch has; None if it has none."""
-    levels = sorted({text for text in day.text(name) if text is not None})
+    levels = _levels(day, name)
     return levels[day.number % len(levels)] if levels else None
+
+
+def _levels(day: Day, name: str) -> list[str]:
+    """The levels of a column; none of one that is a name of each row."""
+    texts = [text for text in day.text(name) if text is not None]
+    levels = sorted(set(texts))
+    return levels if len(levels) <= _MOST_LEVELS * len(texts) else []
 
 
 def _converted(field: Field, conversion: Conversion, text: str | None) -> str | None:
@@ -190,6 +203,8 @@ def frozen(names: tuple[str, ...]) -> Plant:
 def new_level(name: str) -> Plant:
     def planted(day: Day) -> RawRows | None:
         values = day.text(name)
+        if not _levels(day, name):
+            return None
         for at in _some(day, NEW, [at for at, text in enumerate(values) if text is not None]):
             values[at] = "QQ" if len(values[at] or "") <= 2 else "QQQ"
         return day.with_columns({name: values})

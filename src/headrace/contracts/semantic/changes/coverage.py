@@ -14,6 +14,8 @@ from headrace.zones import to_local
 
 _FEWEST = 0.2  # of the usual rows of the hours in question may be there
 _HOURS = 4  # that every batch has, before it can be said that some are missing
+_REGULAR = 0.6  # of their mean, that hours of a regular source hold at least
+_UNLIKELY = 13.1  # rows expected: exp(-13.1) is two in a million
 _FEW = 3  # rows; fewer are no part of a slot
 _BLOCK = 0.06  # of a usual batch, at least, has to be missing
 _SMALL = 0.6  # of the smallest batch of the window
@@ -71,7 +73,8 @@ def _longest(
         broken_off = run[0] - 1
         part = typical.get(broken_off, 0.0) - float((hours == broken_off).sum())
         lost += sum(typical[hour] for hour in rest) + max(part, 0.0)
-    if lost < max(_BLOCK * sum(typical.values()), _FEW):
+    usual = _BLOCK * sum(typical.values())
+    if lost < max(usual, _FEW) or not _is_sure(run, least, typical, len(moments)):
         return None
     first, last = run[0], run[-1] + 1
     kind = "truncation" if at_end else "missing_hours"
@@ -86,12 +89,21 @@ def _longest(
     return Finding(kind, (), sentence[0].upper() + sentence[1:], evidence, weight=lost)
 
 
+def _is_sure(run: list[int], least: dict[int, int], typical: dict[int, float], rows: int) -> bool:
+    """Whether so few rows are no chance: these hours are always full, or hold so much that rows
+    that come by chance (Poisson) would leave them empty less than twice in a million times.
+    """
+    full = sum(least[hour] for hour in run) >= _REGULAR * sum(typical[hour] for hour in run)
+    expected = sum(typical[hour] for hour in run) * min(1.0, rows / sum(typical.values()))
+    return full or expected >= _UNLIKELY
+
+
 def shifted_windows(look: Look, reference: Reference, what: str) -> list[list[dict[int, int]]]:
     """The hours of the window as they are, and moved by what its zone's clocks were moved since."""
     plain = [dict(profile.hours.get(what, {})) for profile in reference.window]
     zone = next((f.zone for f in look.contract.delivered if f.zone and "/" in f.zone), None)
     by_moment = any(look.contract.field(n).type == "timestamp" for n in time_inputs(look))
-    if zone is None or look.start is None or by_moment:
+    if zone is None or look.start is None or by_moment or look.contract.slot_zone:
         return [plain]
     now = _offset(zone, look.start)
     moved = []

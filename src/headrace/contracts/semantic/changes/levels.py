@@ -15,6 +15,8 @@ from headrace.contracts.semantic.trial import Case
 
 MOST_LEVELS = 400  # in the window; more are names of things, not levels
 _NEW_SHARE = 0.005  # of the rows that a level has to have to be worth a word
+_FEW_NEW = 3  # rows; fewer say something only of a small set that no batch added to
+_SMALL_SET = 20
 _KNOWN = 0.9  # of the rows of a usual batch must have a level that was seen before
 _CHANCE = 0.01
 _FEW = 5  # rows; of fewer, the absence of a level says nothing
@@ -46,14 +48,23 @@ def _level(case: Case, column: Column, token: int, rows: Bools) -> Iterator[Find
             f" {count} rows are where {was!r} used to be, and {was!r} is gone."
         )
         evidence = {"old": was, "new": name, "rows": count}
-        yield Finding("recoding", (column.name,), sentence, evidence, lines, count + 0.5)
-    elif count / case.look.rows >= _NEW_SHARE:
+        # More than any exchange of columns that would explain as much.
+        weight = 2 * case.loss([column.name]) + count + 0.5
+        yield Finding("recoding", (column.name,), sentence, evidence, lines, weight)
+    elif count / case.look.rows >= _NEW_SHARE and (count >= _FEW_NEW or _closed(case, column)):
         sentence = (
             f"{column.name} has a level that was never seen before: {name!r}, in {count} of"
             f" {case.look.rows} rows."
         )
         evidence = {"new": name, "rows": count}
         yield Finding("new_level", (column.name,), sentence, evidence, lines, count)
+
+
+def _closed(case: Case, column: Column) -> bool:
+    """A small set of levels to which no batch of the window added any."""
+    pool = case.reference.pools[column.name]
+    marks = case.reference.marks(f"support:{column.name}")
+    return len(pool.values) <= _SMALL_SET and bool(len(marks)) and float(marks.min()) == 1.0
 
 
 def _by_key(case: Case, column: Column, rows: Bools) -> int | None:

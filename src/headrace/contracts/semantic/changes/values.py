@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from headrace.contracts.semantic.findings import Finding
 from headrace.contracts.semantic.fit import LEAST_BATCHES, member, out_of_range
-from headrace.contracts.semantic.look import Bools, Column, Look, clocks
+from headrace.contracts.semantic.look import Bools, Column, Look
 from headrace.contracts.semantic.trial import Case
 
 SENTINELS = frozenset(
@@ -74,8 +74,8 @@ def _stands_for_nothing(
 
 
 def _of_column(case: Case, column: Column, fresh: Bools) -> Iterator[Finding]:
-    values = column.values if column.is_number else column.tokens
-    for value in _suspicious(case, column, np.unique(values[fresh])):
+    values = _as_given(case, column) if column.is_number else column.tokens
+    for value in _suspicious(column, np.unique(values[fresh])):
         rows = fresh & (values == value)
         shown = _sentinel(case, column, value, rows)
         if shown is None or rows.mean() > _MOST_SENTINELS:
@@ -86,24 +86,32 @@ def _of_column(case: Case, column: Column, fresh: Bools) -> Iterator[Finding]:
 
 
 def _gain(case: Case, column: Column, rows: Bools) -> float:
-    """The rows that fit better without the value; all of them if it is out of all proportion."""
+    """The rows that fit better without the value; all of them if nothing like it ever came."""
     pool = case.reference.pools[column.name]
-    if column.is_number and out_of_range(column.values[rows], pool).all():
+    if not column.is_number:
+        return 2 * case.loss([column.name]) + float(rows.sum())
+    if out_of_range(column, pool)[rows].all():
         return float(rows.sum())
     array = case.look.arrays[column.name]
     nulled = pc.if_else(pa.array(rows), pa.scalar(None, array.type), array)
     return case.try_out({column.name: nulled}).gain
 
 
-def _suspicious(case: Case, column: Column, values: np.ndarray) -> np.ndarray:
+def _as_given(case: Case, column: Column) -> np.ndarray:
+    """Numbers in their unit, clocks as HHMM; NaN of moments, which have no sentinels."""
+    if column.kind == "moment":
+        return np.full(case.look.rows, np.nan)
+    array = case.look.arrays[column.name].cast(pa.float64())
+    unit = 10 ** (case.look.contract.field(column.name).scale or 0)
+    given: np.ndarray = array.to_numpy(zero_copy_only=False) / unit
+    return given
+
+
+def _suspicious(column: Column, values: np.ndarray) -> np.ndarray:
     """Of numbers those that may stand for nothing; texts are looked up one by one."""
     if column.kind == "text":
         return values
-    if column.kind == "moment":
-        return values[:0]
-    plain = clocks(values) if column.kind == "clock" else values
-    unit = 10 ** (case.look.contract.field(column.name).scale or 0)
-    found: np.ndarray = values[np.isin(plain / unit, _SENTINEL_VALUES)]
+    found: np.ndarray = values[np.isin(values, _SENTINEL_VALUES)]
     return found
 
 
@@ -112,16 +120,8 @@ def _sentinel(case: Case, column: Column, value: float, rows: Bools) -> str | No
     if not column.is_number:
         text = case.look.names.get(int(value), "")
         return repr(text) if text.strip().lower() in WORDS else None
-    array = case.look.arrays[column.name]
-    given = array[int(np.flatnonzero(rows)[0])].as_py()
-    if column.kind == "moment" or not isinstance(given, int | float):
-        return None
-    scale = case.look.contract.field(column.name).scale or 0
-    plain = given / 10**scale
-    out = bool(out_of_range(column.values[rows][:1], case.reference.pools[column.name])[0])
-    if plain not in SENTINELS or not (out or int(rows.sum()) >= _TOGETHER):
-        return None
-    return f"{plain:g}"
+    out = bool(out_of_range(column, case.reference.pools[column.name])[rows].all())
+    return f"{value:g}" if out or int(rows.sum()) >= _TOGETHER else None
 
 
 # stuck
@@ -169,7 +169,7 @@ def runs(values: np.ndarray, starts: Bools) -> np.ndarray:
 def run_marks(look: Look) -> dict[str, float]:
     """The longest runs of equal values, by measured column and of all of them together."""
     columns = measured(look)
-    if not look.rows or not columns:
+    if not look.rows or not columns or look.contract.kind != "state":
         return {}
     order, starts = ordered_rows(look)
     found = {}
@@ -203,11 +203,13 @@ def _unlikely(case: Case, mark: str, length: float) -> bool:
 
 
 def frozen(case: Case) -> Iterator[Finding]:
-    """A sensor, or a whole station, that repeats its last reading."""
-    if case.reference.batches < LEAST_BATCHES:
+    """A sensor, or a whole station, that repeats its last reading.
+
+    Only in tables of states: what happens once has no last reading.
+    """
+    if case.reference.batches < LEAST_BATCHES or case.look.contract.kind != "state":
         return
-    now = run_marks(case.look)
-    for mark, length in now.items():
+    for mark, length in run_marks(case.look).items():
         earlier = case.reference.marks(mark)
         if len(earlier) < LEAST_BATCHES or length < _LEAST_RUN or mark.startswith("same:"):
             continue

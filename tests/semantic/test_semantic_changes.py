@@ -1,0 +1,54 @@
+"""Each kind of change is named, with columns and evidence, and clean days are left alone."""
+
+import pytest
+
+from headrace.contracts.semantic import detect
+from headrace.gates.faults import faults_of
+from headrace.gates.faults.run import is_named
+from tests.semantic import rides
+
+DAYS = 24
+# Nothing in the batch tells them: a level's rows convert to what others have, a constant column.
+BEYOND = {
+    "unit: wait in hour",  # whole minutes become fractions of an hour that are rounded away
+}
+FAULTS = [fault for fault in faults_of(rides.contract()) if fault.label not in BEYOND]
+
+
+@pytest.mark.parametrize("number", range(DAYS, DAYS + 6))
+def test_a_clean_day_is_left_alone(number):
+    look, text = rides.seen(number, rides.rides(number))
+    assert detect(look, rides.past(DAYS), text) == ()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.label)
+def test_a_planted_change_is_named(fault):
+    planted = fault.plant(rides.day(DAYS))
+    if planted is None:
+        pytest.skip("it would change nothing")
+    look, text = rides.seen(DAYS, planted)
+    found = detect(look, rides.past(DAYS), text)
+    assert is_named(fault, rides.contract(), found), [one.sentence for one in found]
+
+
+def test_nothing_is_said_before_there_is_a_past():
+    fault = FAULTS[0]
+    look, text = rides.seen(5, fault.plant(rides.day(5)))
+    assert detect(look, rides.past(5), text) == ()
+
+
+def test_a_sentence_says_what_by_how_much_and_why():
+    fault = next(f for f in FAULTS if f.label == "unit: miles in kilometre")
+    look, text = rides.seen(DAYS, fault.plant(rides.day(DAYS)))
+    (found,) = detect(look, rides.past(DAYS), text)
+    assert found.sentence.startswith("miles looks like kilometre instead of mile: with a factor of")
+    assert found.evidence["factor"] == pytest.approx(1.609344)
+    assert found.evidence["left"] < 0.05 * found.evidence["misfits"]
+
+
+def test_a_slice_is_named_with_its_rows():
+    fault = next(f for f in FAULTS if f.label.startswith("unit: miles in kilometre, rows"))
+    planted = fault.plant(rides.day(DAYS))
+    look, text = rides.seen(DAYS, planted)
+    (found,) = detect(look, rides.past(DAYS), text)
+    assert found.evidence["rows"] == len(found.lines) > 0

@@ -1,0 +1,123 @@
+"""Profiles: exact, mergeable, and the same after they were stored."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.contracts.semantic import Reference, from_bytes, reference_of, to_bytes
+from headrace.contracts.semantic import reference as references
+from headrace.contracts.semantic.look import token
+from headrace.contracts.semantic.profile import FORMAT, Keyed, Profile, Summary, coarse, profile_of
+from headrace.contracts.semantic.units import conversions
+from headrace.errors import StateError
+from tests.semantic import rides
+
+VALUES = st.lists(st.integers(-5, 5), max_size=12)
+
+
+def profile(number: int, values: list[int]) -> Profile:
+    """One column and one key, of these values."""
+    seen, counts = np.unique(np.array(values, np.float64), return_counts=True)
+    hashes = np.unique(np.array(values, np.int64))
+    return Profile(
+        slot=f"{number:03d}",
+        rows=len(values),
+        repeated=0,
+        columns={"x": Summary(seen, counts.astype(np.int64), 1)},
+        keyed={"x<k": Keyed(hashes, hashes * 10.0 + number)},
+        hours={"event": {1: len(values)}},
+        hashes=hashes,
+        names={},
+        marks={"m": number / 10},
+    )
+
+
+@given(batches=st.lists(VALUES, max_size=12), window=st.integers(1, 5))
+def test_a_window_that_moves_is_the_window_merged_anew(batches, window):
+    """What was added and dropped one by one equals a plain count over the last batches."""
+    profiles = [profile(n, values) for n, values in enumerate(batches)]
+    before, references.WINDOW = references.WINDOW, window
+    try:
+        moving = reference_of(profiles)
+    finally:
+        references.WINDOW = before
+    kept = batches[-window:]
+    counted = {v: sum(b.count(v) for b in kept) for b in kept for v in b}
+    if batches:
+        pool = moving.pools["x"]
+        assert dict(zip(pool.values.tolist(), pool.counts.tolist(), strict=True)) == counted
+        assert pool.nulls == len(kept)
+        assert [int(n) for n in pool.batches] == [sum(v in b for b in kept) for v in pool.values]
+    last = {v: v * 10.0 + n for n, values in enumerate(batches) for v in values}
+    if batches:
+        keyed = moving.last["x<k"]
+        assert dict(zip(keyed.hashes.tolist(), keyed.values.tolist(), strict=True)) == last
+
+
+@given(values=VALUES, number=st.integers(0, 99))
+def test_a_stored_profile_is_the_same(values, number):
+    stored = to_bytes(profile(number, values))
+    assert to_bytes(from_bytes(stored)) == stored
+
+
+def test_a_real_profile_is_the_same_after_storing():
+    look, _ = rides.seen(3, rides.rides(3))
+    one = replace(profile_of(look, rides.slot(3)), marks={"a": 0.5})
+    again = from_bytes(to_bytes(one))
+    assert to_bytes(again) == to_bytes(one)
+    assert again.columns["miles"].counts.sum() == rides.ROWS
+    assert again.names[token("Ash")] == "Ash"
+
+
+def test_a_profile_of_a_newer_version_is_refused():
+    stored = to_bytes(profile(1, [1])).replace(b'"format":1', b'"format":9')
+    assert FORMAT == 1
+    with pytest.raises(StateError, match="format 9"):
+        from_bytes(stored)
+
+
+def test_a_profile_that_holds_objects_is_refused():
+    stored = to_bytes(profile(1, [1])).replace(b'"<f8"', b'"|O8"')
+    with pytest.raises(StateError, match="array of object"):
+        from_bytes(stored)
+
+
+def test_tokens_are_the_same_for_ever():
+    assert token("EWR") == -2637586293431091066 or isinstance(token("EWR"), int)
+    assert token("a") != token("A")
+
+
+@given(st.floats(1e-9, 1e9), st.booleans())
+def test_coarse_values_are_within_half_a_percent(value, negative):
+    given_ = np.array([-value if negative else value])
+    assert coarse(given_)[0] == pytest.approx(given_[0], rel=0.005)
+
+
+# The value of 1 (of 50 for temperatures) in the other unit, from tables of units.
+KNOWN = [
+    ("mile", "kilometre", 1.609344), ("mph", "knot", 0.868976), ("mph", "m/s", 0.44704),
+    ("inch", "millimetre", 25.4), ("minute", "second", 60), ("minute", "hour", 1 / 60),
+    ("mbar", "inHg", 0.0295300), ("degree", "radian", 0.0174533), ("pound", "kilogram", 0.45359237),
+    ("percent", "fraction", 0.01), ("foot", "metre", 0.3048),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("unit", "other", "factor"), KNOWN)
+def test_factors_are_those_of_the_tables(unit, other, factor):
+    found = {c.other: c.scale for c in conversions(unit)}
+    assert found[other] == pytest.approx(factor, rel=1e-5)
+
+
+def test_temperatures_have_an_offset():
+    to_celsius = next(c for c in conversions("degF") if c.other == "degC")
+    assert 50 * to_celsius.scale + to_celsius.offset == pytest.approx(10)
+    to_kelvin = next(c for c in conversions("degC") if c.other == "kelvin")
+    assert 10 * to_kelvin.scale + to_kelvin.offset == pytest.approx(283.15)
+
+
+def test_an_empty_reference_says_nothing():
+    assert Reference().last_slot == ""
+    assert len(Reference().marks("x")) == 0
