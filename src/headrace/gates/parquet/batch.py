@@ -112,10 +112,15 @@ class ParquetBatch:
         query = f"SELECT {wanted} FROM _delivered ORDER BY _row"  # noqa: S608
         return self.connection.sql(query).to_arrow_table()
 
+    def rest(self) -> None:
+        """Give the engine's memory back: nothing is asked of it any more."""
+        self.connection.close()
+
     def tables(self) -> Iterator[tuple[int, pa.Table]]:
         """(position of its first row, rows) of one piece after the other, in order."""
         first = 0
-        with pq.ParquetFile(self.path) as file:
+        # Read ahead, the whole file would be in memory at the end.
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
             for piece in file.iter_batches(PIECE):
                 table = pa.Table.from_batches([piece])
                 if self.numbered:

@@ -121,6 +121,7 @@ class _Desk:
         wanted = judgement.verdict.publishes and count < self.batch.rows and (count or copy_clean)
         to = (passing if wanted else None, quarantined if count else None)
         if any(to):
+            self.batch.rest()
             separate(self.batch, self.rejected, *to)
         return judgement
 
