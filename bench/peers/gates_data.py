@@ -12,8 +12,8 @@ import yaml
 PIECE = 122_880  # rows of a row group, as DuckDB writes them
 START = 1_600_000_000_000_000  # September 2020
 SUITE = Path(__file__).parents[1] / "gates_suite.yaml"
-TOWNS = pa.array([f"town{number:03}" for number in range(300)])
-STATUS = pa.array(["open", "paid", "sent", "gone", "lost"])
+TOWNS = [f"town{number:03}" for number in range(300)]
+STATUS = ["open", "paid", "sent", "gone", "lost"]
 # In a faulty file one row in so many breaks each rule that can be broken.
 ONE_IN = 2_000
 
@@ -40,7 +40,7 @@ def _orders(chance: np.random.Generator, first: int, rows: int, *, faulty: bool)
     status = chance.integers(0, 4, rows)
     status[some()] = 4
     unpaid = (status == 0) | (some() & (status == 1))
-    town = TOWNS.take(pa.array(chance.zipf(1.2, rows) % 300))
+    town = pa.array(TOWNS).take(pa.array(chance.zipf(1.2, rows) % 300))
     code = pc.utf8_lpad(pa.array(number * 7_654_321 % 10**8).cast(pa.string()), 8, "0")
     wrong = pa.array(some())
     columns = {
@@ -52,7 +52,7 @@ def _orders(chance: np.random.Generator, first: int, rows: int, *, faulty: bool)
             np.where(some(), -1.0, chance.gamma(2, 3, rows)), mask=chance.random(rows) < 0.01
         ),
         "score": chance.normal(0, 1, rows),
-        "status": STATUS.take(pa.array(status)),
+        "status": pa.array(STATUS).take(pa.array(status)),
         "town": pc.if_else(wrong, pc.utf8_upper(town), town),
         "code": pc.binary_join_element_wise("AB", code, ""),
         "ordered_at": ordered,

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from headrace.clock import iso, to_us
 from headrace.contracts import Violation
+from headrace.gates.arrays import to_column
 from headrace.gates.columns import Scalar
 from headrace.gates.plan import Rows
 
@@ -36,7 +37,7 @@ def sample_rows(
     keys = [name for name in keys if name in there]
     shown = [name for name in columns if name in there and name not in keys]
     wanted = dict.fromkeys(["_line", *keys, *shown])
-    picked = table.select([n for n in wanted if n in there]).take(pa.array(rows[:SAMPLE]))
+    picked = table.select([n for n in wanted if n in there]).take(to_column(rows[:SAMPLE]))
     return tuple(
         {
             "line": row.get("_line"),

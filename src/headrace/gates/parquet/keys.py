@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import pyarrow as pa
 
+from headrace.gates.arrays import to_column, to_numbers
 from headrace.gates.check import Check
 from headrace.gates.parquet import gather
 from headrace.gates.parquet.batch import ParquetBatch
@@ -45,7 +46,7 @@ class Keys:
             f"{self.plan.batch} SELECT {self.key} AS key FROM batch"  # noqa: S608
             f" WHERE {self.among}{of_part}"
         )
-        pieces = (piece["key"].to_numpy() for piece in self.batch.pieces(query))
+        pieces = (to_numbers(piece["key"]) for piece in self.batch.pieces(query))
         return gathered(pieces, self.kind, self.batch.rows // parts + 1)
 
     def found(self) -> tuple[int, Rows]:
@@ -63,7 +64,7 @@ class Keys:
         """Positions of all of them, some at a time, in no order."""
         with self._suspects():
             for piece in self.batch.pieces(self._query("_row")):
-                yield piece["_row"].to_numpy()
+                yield to_numbers(piece["_row"])
 
     def _query(self, selected: str) -> str:
         return (
@@ -75,7 +76,8 @@ class Keys:
 
     @contextmanager
     def _suspects(self) -> Iterator[None]:
-        self.batch.connection.register("_shared", pa.table({"key": pa.array(self.shared)}))
+        shared = pa.Table.from_arrays([to_column(self.shared)], ["key"])
+        self.batch.connection.register("_shared", shared)
         try:
             yield
         finally:

@@ -5,6 +5,7 @@ from typing import Any
 
 import duckdb
 
+from headrace.gates.arrays import to_numbers
 from headrace.gates.check import Check
 from headrace.gates.parquet.batch import ParquetBatch
 from headrace.gates.parquet.counts import by_value, counted, few_valued
@@ -117,7 +118,7 @@ class Measures:
             query = f"{self.plan.batch} SELECT {name}::DOUBLE AS value FROM batch WHERE {of}"  # noqa: S608
 
             def read() -> Iterator[Numbers]:
-                return (piece["value"].to_numpy() for piece in self.batch.pieces(query))
+                return (to_numbers(piece["value"]) for piece in self.batch.pieces(query))
 
             self._known[text] = median(read, self.batch.rows)
         found: float | None = self._known[text]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import duckdb
 import numpy as np
 
+from headrace.gates.arrays import to_numbers
 from headrace.gates.check import Check
 from headrace.gates.parquet.batch import ParquetBatch
 from headrace.gates.parquet.counts import failing_values
@@ -84,14 +85,16 @@ class Scan:
 
     def _stream(self, failed: Sequence[_Failed]) -> list[Finding]:
         tests = [self._test(one) for one in failed]
-        flags = ", ".join(f"({test}) IS TRUE AS _{number}" for number, test in enumerate(tests))
+        flags = ", ".join(
+            f"(({test}) IS TRUE)::TINYINT AS _{number}" for number, test in enumerate(tests)
+        )
         any_ = " OR ".join(f"({test})" for test in tests)
         query = f"{self.plan.batch} SELECT _row, {flags} FROM batch WHERE {any_}"  # noqa: S608
         first: list[list[Rows]] = [[] for _ in failed]
         for piece in self.batch.pieces(query):
-            positions = piece["_row"].to_numpy()
+            positions = to_numbers(piece["_row"])
             for number, one in enumerate(failed):
-                rows = positions[piece[f"_{number}"].to_numpy(zero_copy_only=False)]
+                rows = positions[to_numbers(piece[f"_{number}"]) != 0]
                 self._note(one, rows, first[number])
         return [
             replace(one.finding, rows=ordered(rows, self.sample))
