@@ -5,6 +5,7 @@ go; what `keep` wrote stays, and holds no row.
 """
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.clock import parse_iso
-from headrace.contracts import Contract, conform
+from headrace.contracts import Conformed, Contract, conform
 from headrace.errors import StateError
 from headrace.files import write_json
 from headrace.gates.compare import Comparison, Usual, compare, usual_moves
@@ -22,8 +23,10 @@ from headrace.home import Home
 from headrace.lake.account import current_verdicts
 from headrace.lake.landing import landed_delivery
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.objects import conformed_file
 from headrace.lake.table import Table
 from headrace.lake.tables import Lake
+from headrace.sources.base import Delivery
 from headrace.sources.parse import read_rows
 
 FORMAT = 1
@@ -83,8 +86,9 @@ class Rows:
         self.num_rows = sum(file.metadata.num_rows for file in self.files)
 
     def __getitem__(self, name: str) -> pa.ChunkedArray:
-        parts = [file.read(columns=[name])[name] for file in self.files]
-        return pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
+        kind = self.schema.field(name).type
+        parts = [file.read(columns=[name])[name].cast(kind) for file in self.files]
+        return pa.chunked_array([chunk for part in parts for chunk in part.chunks], kind)
 
 
 def batch_rows_of(home: Home, contract: Contract, batch: Batch, judged: JudgementRow) -> Any:  # noqa: ANN401 - a table, or `Rows`, which reads as one
@@ -98,15 +102,30 @@ def batch_rows_of(home: Home, contract: Contract, batch: Batch, judged: Judgemen
     if paths and all(path.exists() for path in paths):
         return Rows(paths)
     delivery = landed_delivery(home, batch)
+    if batch.format == "objects":
+        return _rows_in_place(contract, delivery)
     known = [name for field in contract.delivered for name in (field.name, *field.aliases)]
     rows = read_rows(delivery, null_tokens=contract.null_tokens, known=known)
     conformed = conform(contract, rows, batch.batch_id, by_row=batch.format == "events")
     if conformed.table is None:
-        raise StateError(
-            f"its rows cannot be read under contract {contract.version}: {conformed.violations[0]}",
-            where=f"batch {batch.batch_id} of {contract.table}",
-        )
+        raise _unreadable(contract, batch.batch_id, conformed)
     return conformed.table
+
+
+def _rows_in_place(contract: Contract, delivery: Delivery) -> Rows:
+    """Of an object that is read where it lies, out of core: from a scratch file, kept open."""
+    scratch = Path(tempfile.gettempdir()) / f"headrace-{delivery.batch_id}.parquet"
+    with conformed_file(contract, delivery, scratch) as (conformed, path):
+        if conformed.violation_count:
+            raise _unreadable(contract, delivery.batch_id, conformed)
+        return Rows([path])
+
+
+def _unreadable(contract: Contract, batch_id: str, conformed: Conformed) -> StateError:
+    return StateError(
+        f"its rows cannot be read under contract {contract.version}: {conformed.violations[0]}",
+        where=f"batch {batch_id} of {contract.table}",
+    )
 
 
 def _paths(judged: JudgementRow) -> list[str]:
