@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from headrace.clock import now_us
 from headrace.errors import DeclarationError, RefusedError
-from headrace.lake.actions import actions
+from headrace.lake import recall as recalling
+from headrace.lake.actions import Action, actions
 from headrace.lake.cases import open_case
 from headrace.lake.ingest import outstanding
 from headrace.lake.ledger import Ledger
@@ -43,7 +44,7 @@ STEPS = st.one_of(
     st.tuples(st.just("suite"), SUITES, st.none()),
     st.tuples(st.sampled_from(["release", "reject"]), st.integers(0, 5), SCOPES),
     st.tuples(st.just("quarantine"), st.integers(0, 5), SCOPES),
-    st.tuples(st.just("rerun"), st.integers(0, 5), st.none()),
+    st.tuples(st.sampled_from(["rerun", "recall", "restore"]), st.integers(0, 5), st.none()),
     st.tuples(st.sampled_from(["mute", "unmute"]), st.sampled_from(["limit", "negative"]),
               st.none()),
 )  # fmt: skip
@@ -91,9 +92,18 @@ class Story:
         else:
             with Ledger(self.meter.home) as ledger:
                 batches = sorted(ledger.batches("meter"))
-            scope = {} if more is None else {"scope": more}
-            act(self.meter, verb, batches[what % len(batches)], self.table, **scope)
+            self.act(verb, batches[what % len(batches)], {} if more is None else {"scope": more})
         run(self.meter, DAYS, self.table)
+
+    def act(self, verb, batch, scope):
+        if verb in {"recall", "restore"}:
+            action = Action("ana", verb, "meter", "it was wrong", batch_id=batch)
+            if verb == "recall":
+                recalling.recall(self.meter.home, action)
+            else:
+                recalling.restore(self.meter.home, self.table, action)
+        else:
+            act(self.meter, verb, batch, self.table, **scope)
 
     def drop(self, slot, values):
         number = len(self.drops)
@@ -134,6 +144,7 @@ def published(story):
 
 
 def check(story):
+    """Counts, rows and fates agree."""
     table, home = story.table, story.meter.home
     status = table_status(home, table)
     assert balanced(status)
@@ -159,7 +170,7 @@ def check(story):
     of_whole = sum(
         len(values)
         for batch_id, batch in batches.items()
-        if batch.state == "rejected"
+        if batch.state in {"rejected", "recalled"}
         for values in [rows_of(story, batch)]
     )
     assert fates["rejected"] <= status["rejected"] <= fates["rejected"] + of_whole
