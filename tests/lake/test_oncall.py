@@ -174,8 +174,6 @@ def test_a_batch_whose_release_ended_waits_as_any_other(meter, monkeypatch):
     assert [row["state"] for row in batch_rows(meter.home, meter.table)] == ["pending"]
     rows = history(meter.home, "meter", ["value"], snapshot_id=then)
     assert rows["value"].to_pylist() == [1, 3]
-    with Ledger(meter.home) as ledger:
-        assert len(ledger.publications("meter")) == 1
     meter.drop(DAY, [1, 5], name="_again", arrived=2)
     run(meter, [DAY])
     states = [row["state"] for row in batch_rows(meter.home, meter.table)]
@@ -324,6 +322,32 @@ def test_a_row_taken_out_and_released_again_is_usable_from_the_last_release(mete
     now = usable(meter)
     assert now[1] == first[1]
     assert min(now[3], now[2000]) > moment
+
+
+def test_a_row_that_earlier_rules_let_in_again_is_usable_from_then_on(meter):
+    """The file is the one of before; what others had kept back in between was not served."""
+    meter.drop(DAY, [1, 50, 3])
+    run(meter, [DAY])
+    first = usable(meter)
+    run(meter, [DAY], meter.with_limit(10))
+    time.sleep(0.01)
+    moment = now_us()
+    run(meter, [DAY])
+    again = usable(meter)
+    assert again[50] > moment - 2_000
+    assert {v: again[v] for v in (1, 3)} == {v: first[v] for v in (1, 3)}
+    run(meter, [DAY], meter.with_limit(900))
+    assert usable(meter) == again
+
+
+def test_rows_that_were_all_taken_out_are_usable_from_when_they_came_back(meter):
+    meter.drop(DAY, [1, 2])
+    run(meter, [DAY])
+    act(meter, "quarantine", DAY, scope={"lines": [2, 3]})
+    time.sleep(0.01)
+    moment = now_us()
+    act(meter, "release", DAY)
+    assert min(usable(meter).values()) > moment
 
 
 def test_a_released_row_leads_to_its_delivery(meter):

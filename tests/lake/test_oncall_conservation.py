@@ -1,4 +1,7 @@
-"""Whatever is delivered, judged and done about it, every row has one fate, and can be found."""
+"""Whatever is delivered, judged and done about it, every row has one fate, and can be found.
+
+And none is usable before it was shown: what comes back is usable from then on.
+"""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -14,6 +17,7 @@ from headrace.errors import DeclarationError, RefusedError
 from headrace.lake import recall as recalling
 from headrace.lake.actions import Action, actions
 from headrace.lake.cases import open_case
+from headrace.lake.history import history
 from headrace.lake.ingest import outstanding
 from headrace.lake.ledger import Ledger
 from headrace.lake.rows import failing_rows
@@ -63,6 +67,8 @@ class Story:
     raw: int = 0
     drops: list = field(default_factory=list)
     suites: list = field(default_factory=list)
+    usable: dict = field(default_factory=dict)
+    moment: int = 0
 
     def __post_init__(self):
         self.suites.append(self.suite)
@@ -78,6 +84,7 @@ class Story:
         )
 
     def tell(self, step):
+        self.moment = now_us()
         verb, what, more = step
         if verb == "drop":
             self.drop(what, ["" if value is None else value for value in more])
@@ -152,6 +159,7 @@ def check(story):
     assert status["delivered"] + apart == story.raw
     live = published(story)
     assert len(live) == status["published"]
+    check_times(story)
     with Ledger(home) as ledger:
         batches, trail = ledger.batches("meter"), actions(ledger)
     fates = Counter()
@@ -174,6 +182,21 @@ def check(story):
         for values in [rows_of(story, batch)]
     )
     assert fates["rejected"] <= status["rejected"] <= fates["rejected"] + of_whole
+
+
+def check_times(story):
+    """What is shown keeps its time; what comes, or comes back, is usable from now on."""
+    before, story.usable = story.usable, {}
+    if Lake(story.meter.home).snapshot_id("meter") is None:
+        return
+    rows = history(story.meter.home, "meter", ["value"])
+    keys = zip(rows["_batch"].to_pylist(), rows["_line"].to_pylist(), strict=True)
+    story.usable = dict(zip(keys, rows["committed_at"].to_pylist(), strict=True))
+    for key, at in story.usable.items():
+        if key in before:
+            assert at == before[key]
+        else:
+            assert at > story.moment - 1_000  # commits are dated in milliseconds
 
 
 def rows_of(story, batch):

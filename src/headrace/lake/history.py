@@ -13,12 +13,14 @@ import pyarrow.compute as pc
 from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.ledger import Ledger
+from headrace.lake.plans import LiveFile
 from headrace.lake.tables import Lake
 from headrace.sql import ident
 
 PROVENANCE = ("event_time", "known_at", "_batch", "_line")
 DELETED = "_deleted"  # published where a contract says which rows delete
 _COMMITS = pa.schema([("_batch", pa.string()), ("at", pa.int64())])
+_SLACK = 2_000  # commits are dated in milliseconds, and never before what they show was judged
 # Since when a row is shown: the first of the files that have all held it, without a gap, up to the
 # present one. What was taken out, and released again, is usable from its release.
 _FIRST = """
@@ -53,14 +55,12 @@ def history(
     wanted = with_provenance(lake, table_name, columns, snapshot_id)
     rows = lake.scan(table_name, wanted, snapshot_id)
     with Ledger(home) as ledger:
-        published = ledger.publications(table_name)
-        left = ledger.withdrawals(table_name)
-    times = _commit_times(lake, table_name, snapshot_id, published)
+        shown = _Showings(ledger.showings(table_name), ledger.withdrawals(table_name))
+    times, earlier = _times(lake, table_name, snapshot_id, shown)
     batches = pa.array(list(times), pa.string())
     moments = pa.array(list(times.values()), pa.int64())
     positions = pc.index_in(rows.column("_batch"), value_set=batches)
     committed = moments.take(positions.combine_chunks())
-    earlier = _earlier(published, times, left)
     if earlier:
         committed = _first_commits(rows, committed, earlier)
     return rows.append_column("committed_at", committed)
@@ -102,10 +102,8 @@ def history_batches(
     lake = Lake(home)
     wanted = with_provenance(lake, table_name, columns, snapshot_id)
     with Ledger(home) as ledger:
-        published = ledger.publications(table_name)
-        left = ledger.withdrawals(table_name)
-    times = _commit_times(lake, table_name, snapshot_id, published, files)
-    earlier = _earlier(published, times, left)
+        showings = _Showings(ledger.showings(table_name), ledger.withdrawals(table_name))
+    times, earlier = _times(lake, table_name, snapshot_id, showings, files)
     with closing(duckdb.connect()) as db:
         db.execute("SET TimeZone = 'UTC'")
         db.execute("SET preserve_insertion_order = false")
@@ -141,24 +139,38 @@ class _Shown:
     ago: int
 
 
-def _earlier(
-    published: Mapping[str, Mapping[str, int]], times: Mapping[str, int], left: Mapping[str, int]
-) -> list[_Shown]:
-    """Paths by which batches were shown before the present one, since they last left the table."""
-    found = []
-    for batch, moments in published.items():
-        until, since = times.get(batch), left.get(batch, -1)
-        before = [(at, path) for path, at in moments.items() if until and since < at < until]
-        there = [(at, path) for at, path in sorted(before, reverse=True) if Path(path).exists()]
-        found += [_Shown(path, at, ago) for ago, (at, path) in enumerate(there, 1)]
-    return found
+@dataclass(frozen=True)
+class _Showings:
+    """By batch, since when it was shown by which path; and when it last left the table."""
+
+    by_batch: Mapping[str, Sequence[tuple[int, str]]]
+    left: Mapping[str, int]
+
+    def since(self, file: LiveFile, committed_at: int | None) -> int | None:
+        """When the showing of this file began that a commit at this moment is part of."""
+        moments = [at for at, path in self.by_batch.get(file.batch_id, ()) if path == file.path]
+        until = committed_at + _SLACK if committed_at is not None else None
+        before = [at for at in moments if until is None or at <= until]
+        return before[-1] if before else next(iter(moments), committed_at)
+
+    def before(self, batch_id: str, moment: int) -> Iterator[_Shown]:
+        """What the batch was shown by before, back to where it was not shown at all."""
+        ago = 0
+        for at, path in reversed(self.by_batch.get(batch_id, ())):
+            if at >= moment:
+                continue
+            if not path or at <= self.left.get(batch_id, at - 1):
+                return
+            if Path(path).exists():
+                ago += 1
+                yield _Shown(path, at, ago)
 
 
 def _register(db: duckdb.DuckDBPyConnection, earlier: Sequence[_Shown]) -> None:
     """What `_FIRST` reads."""
     columns = {name: [getattr(one, name) for one in earlier] for name in ("path", "since", "ago")}
     db.register("shown", pa.table(columns))
-    db.execute("SET VARIABLE paths = ?", [columns["path"]])
+    db.execute("SET VARIABLE paths = ?", [sorted(set(columns["path"]))])
 
 
 def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Sequence[_Shown]) -> pa.Array:
@@ -178,16 +190,16 @@ def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Sequence[_Shown
     return found["at"].combine_chunks()
 
 
-def _commit_times(
+def _times(
     lake: Lake,
     table_name: str,
     snapshot_id: int | None,
-    published: Mapping[str, Mapping[str, int]],
+    shown: _Showings,
     files: Sequence[str] | None = None,
-) -> dict[str, int]:
-    """Commit time (int64 microseconds UTC) of the file of each batch that a snapshot shows.
+) -> tuple[dict[str, int], list[_Shown]]:
+    """Since when each batch is shown as a snapshot shows it, and by what it was shown before.
 
-    With `files`, of the batches of these paths only.
+    With `files`, of the batches of these paths only. Moments are int64 microseconds UTC.
 
     Raises:
         StateError: neither the table nor the ledger knows when a file was committed.
@@ -198,8 +210,7 @@ def _commit_times(
     for file in plan.files if plan else ():
         if wanted is not None and file.path not in wanted:
             continue
-        shown = published.get(file.batch_id, {})
-        moment = shown.get(file.path, plan.committed_at.get(file.snapshot_id) if plan else None)
+        moment = shown.since(file, plan.committed_at.get(file.snapshot_id) if plan else None)
         if moment is None:
             raise StateError(
                 f"nobody knows when batch {file.batch_id} was published",
@@ -207,4 +218,4 @@ def _commit_times(
                 fix="ingest its slot again; that reconciles the ledger from the table",
             )
         times[file.batch_id] = moment
-    return times
+    return times, [one for key, moment in times.items() for one in shown.before(key, moment)]

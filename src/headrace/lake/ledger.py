@@ -243,17 +243,22 @@ class Ledger:
             )
         return str(row[0])
 
-    def publications(self, table: str) -> dict[str, dict[str, int]]:
-        """For each batch the commit time (int64 microseconds UTC) of every path it was shown by."""
-        found: dict[str, dict[str, int]] = {}
+    def showings(self, table: str) -> dict[str, list[tuple[int, str]]]:
+        """By batch, since when (int64 microseconds UTC) it was shown by which path, in order.
+
+        An empty path is a time in which none of its rows was shown.
+        """
+        found: dict[str, list[tuple[int, str]]] = {}
         # Two verdicts may share a file: what people reject out of quarantine moves no other row.
-        for batch_id, path, published_at in self._connection.execute(
-            "SELECT batch_id, staged_path, min(published_at) FROM judgements"
-            " WHERE tbl = ? AND published_at IS NOT NULL AND staged_path <> ''"
-            " GROUP BY batch_id, staged_path",
-            (table,),
-        ):
-            found.setdefault(batch_id, {})[path] = published_at
+        rows = self._connection.execute(
+            "SELECT batch_id, min(published_at) AS at, staged_path FROM judgements"
+            " WHERE tbl = ? AND published_at IS NOT NULL GROUP BY batch_id, staged_path"
+            " UNION ALL SELECT batch_id, at, staged_path FROM returns WHERE tbl = ?"
+            " ORDER BY batch_id, at, staged_path",
+            (table, table),
+        )
+        for batch_id, at, path in rows:
+            found.setdefault(batch_id, []).append((at, path))
         return found
 
     def withdrawals(self, table: str) -> dict[str, int]:
@@ -286,6 +291,12 @@ class Ledger:
                 (committed_at, snapshot_id, table, batch_id),
             )
 
+    def mark_returned(self, table: str, rows: Iterable[tuple[str, str, int]]) -> None:
+        """Each row: batch, the path that is shown again, since when in microseconds UTC."""
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO returns VALUES (?,?,?,?)", [(table, *row) for row in rows]
+        )
+
     def mark_unpublished(self, table: str, batch_ids: Iterable[str]) -> None:
         """The table does not show them (rolled back, or lost): they wait for a commit again.
 
@@ -301,6 +312,9 @@ class Ledger:
                 "UPDATE judgements SET published_at = NULL, snapshot_id = NULL"
                 " WHERE tbl = ? AND batch_id = ?",
                 (table, batch_id),
+            )
+            self._connection.execute(
+                "DELETE FROM returns WHERE tbl = ? AND batch_id = ?", (table, batch_id)
             )
 
     def mark_withdrawn(self, table: str, batch_ids: Iterable[str]) -> None:

@@ -1,7 +1,10 @@
 """Bring the ledger in line with the table: the table says what is published."""
 
+from collections.abc import Sequence
+
 from headrace.clock import now_us
 from headrace.lake.ledger import Ledger
+from headrace.lake.plans import LiveFile
 from headrace.lake.tables import Lake
 
 
@@ -21,6 +24,12 @@ def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
         for f in files
         if (row := by_path.get(f.path)) is not None and row.published_at is None
     ]
+    showings = ledger.showings(table)
+    returned = [
+        (f.batch_id, f.path, max(times.get(f.snapshot_id, now_us()), between + 1))
+        for f in files
+        if (between := _shown_since(f, showings.get(f.batch_id, ()))) is not None
+    ]
     live = {file.batch_id: file.path for file in files}
     # Oldest verdict first, so that the newest published one of each batch remains.
     shown = {row.batch_id: row for row in judged if row.published_at is not None}
@@ -30,8 +39,16 @@ def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
         for key, row in shown.items()
         if row.passing and key not in live and states[key] == "published"
     ]
-    if unmarked or lost:
+    if unmarked or lost or returned:
         with ledger.transaction():
             ledger.mark_published(table, unmarked)
+            ledger.mark_returned(table, returned)
             ledger.mark_unpublished(table, lost)
     return live
+
+
+def _shown_since(file: LiveFile, showings: Sequence[tuple[int, str]]) -> int | None:
+    """When its batch was last shown otherwise, if that was after this file had been shown."""
+    own = [at for at, path in showings if path == file.path]
+    others = [at for at, path in showings if path != file.path and own and at > own[-1]]
+    return others[-1] if others else None

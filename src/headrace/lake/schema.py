@@ -58,4 +58,10 @@ MIGRATIONS = (
     UPDATE judgements SET base_hash = rule_hash;
     CREATE INDEX judgements_by_base ON judgements (tbl, base_hash)
     """,
+    # A file that is published again, after others of its batch (or none) were shown in between.
+    """
+    CREATE TABLE returns (
+        tbl TEXT NOT NULL, batch_id TEXT NOT NULL, staged_path TEXT NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (tbl, batch_id, at)) WITHOUT ROWID
+    """,
 )
