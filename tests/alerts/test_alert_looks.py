@@ -206,6 +206,18 @@ def test_a_source_that_fails_is_told(meter, hook, written, monkeypatch):
     assert hook.closed == hook.ids
 
 
+def test_a_file_that_cannot_be_read_fails_a_look_and_no_run(meter, written, caplog):
+    from headrace.alerts import look_quietly
+    from headrace.errors import DeclarationError
+
+    written("version: 9")
+    note(meter.home, meter.table, run(meter, SLOTS[0]))
+    assert look_quietly(meter.home, [meter.table]).failed
+    assert caplog.text.count("9 is not known here") == 2
+    with pytest.raises(DeclarationError, match="not known here"):
+        look(meter.home, [meter.table])
+
+
 def _raise(error):
     raise error
 

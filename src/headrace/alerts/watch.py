@@ -70,14 +70,19 @@ def look(
 
 
 def note(home: Home, table: Table, results: Iterable[SlotResult]) -> None:
-    """Sources that a run could not read: only the run knows of them."""
-    config = load_config()
+    """Sources that a run could not read: only the run knows of them.
+
+    What is wrong with alerts never fails the run; the next `look` says it aloud.
+    """
     failed = [result for result in results if result.state == "failed"]
-    if config.path is None or not failed:
-        return
     found = [find.unreadable(table, one.slot, "; ".join(one.reasons)) for one in failed]
-    with AlertStore(home) as store, store.transaction():
-        _open(store, found, config, now_us(), Looked())
+    try:
+        config = load_config()
+        if found and config.path is not None:
+            with AlertStore(home) as store, store.transaction():
+                _open(store, found, config, now_us(), Looked())
+    except HeadraceError as error:
+        log.warning("alerts: %s", error)
 
 
 def look_quietly(home: Home, tables: Sequence[Table]) -> Looked:
