@@ -431,6 +431,14 @@ def test_the_command(project):
     assert not (project / ".headrace").exists()
 
 
+def test_what_is_odd_about_the_data_is_said(project):
+    rows = sold(random.Random(1))
+    path = project / "odd.csv"
+    path.write_text(payload(rows).replace(",", ";"))
+    done = run("propose", "sales", "--data", str(path))
+    assert "note: " in done.output
+
+
 def test_nothing_to_propose(project):
     done = run("propose", "sales", "--data", written(project, sold(random.Random(1))))
     assert done.exit_code == 0

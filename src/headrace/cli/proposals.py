@@ -75,6 +75,7 @@ def propose(
     sample = read_sample(data or [])
     named = name or table_name(sample)
     told = Told(named, owner, kind, time, tuple(key or ()), known_after, zone, time_format)
+    _show_notes(sample.notes)
     _tell_draft(draft(sample, told), to, as_json=as_json)
 
 
@@ -95,8 +96,11 @@ def _tell_draft(made: "Draft", to: Path | None, *, as_json: bool) -> None:
 def _revise(
     table: str, data: Sequence[str], before: Sequence[str], to: Path | None, *, as_json: bool
 ) -> None:
+    from headrace.contracts.load import parse_contract
+
     made = _revised(table, data, before)
-    if made.after is not None:
+    if made.after is not None and to is not None:
+        parse_contract(made.text, to.absolute())  # what it looks up is found from there as well
         _write(to, made.text)
     if as_json:
         emit_json({**made.as_json(), "path": to if made.after is not None else None})
@@ -114,6 +118,7 @@ def _revised(table: str, data: Sequence[str], before: Sequence[str]) -> "Proposa
 
     contract, *beside = versions_of(table, contract_files(project_root()))
     sample = read_sample(data)
+    _show_notes(sample.notes)
     earlier = published(contract)
     known = earlier.rows
     if before:
@@ -166,6 +171,12 @@ def _show_undecided(marks: "Sequence[Undecided]") -> None:
         out.print(Text("for a person to decide:", "bold"))
     for mark in marks:
         out.print(Text(f"  {mark.path}: {mark.text}"), soft_wrap=True)
+
+
+def _show_notes(notes: Sequence[str]) -> None:
+    """What is odd about the data; on stderr, beside any JSON."""
+    for note in notes:
+        err.print(Text(f"note: {note}"), soft_wrap=True)
 
 
 def _show_faults(faults: Sequence[str]) -> None:
