@@ -177,6 +177,42 @@ def test_it_cannot_be_asked_without_a_past(stock):
     assert source(stock).resume("2024-01-01", Remembered()) == []
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_was_delivered_adds_up_to_the_table(stock, seed):
+    """Random changes, some behind the cursor, some deletions; read by cursor, whole at the end."""
+    chance, past = random.Random(seed), Remembered()
+    of = source(stock, overlap="5s", full_every=None, deletions=False)
+    whole = source(stock, overlap="5s", full_every="0s", most_deleted=1.0)
+    for step in range(25):
+        for _ in range(chance.randrange(3)):
+            sku = f"s{chance.randrange(6)}"
+            if chance.random() < 0.25:
+                stock.drop(sku)
+            else:
+                second = chance.choice([step, max(step - chance.randrange(20), 0), None])
+                stock.put(sku, chance.randrange(3), second)
+        if chance.random() < 0.6:
+            polled(chance.choice([of, of, whole]), past)
+    polled(whole, past)
+    assert folded(past) == stock.content()
+    assert polled(whole, past) == []
+    moments = [json.loads(row)["noticed_at"] for d in past.taken for row in lines(d)]
+    assert len(past.taken) > 2
+    assert all(moments)
+
+
+def lines(delivery):
+    return delivery.payload.splitlines()
+
+
+def folded(past):
+    """The last delivered row of each key, without what is gone."""
+    found = {}
+    for row in (json.loads(line) for delivery in past.taken for line in lines(delivery)):
+        found[row["sku"]] = row
+    return {sku: row["amount"] for sku, row in found.items() if not row.get("deleted")}
+
+
 # Transactions that commit late
 
 

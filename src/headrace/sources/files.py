@@ -9,7 +9,7 @@ from pathlib import Path
 from headrace.errors import DeclarationError, SourceError
 from headrace.sources.base import Delivery, Format
 from headrace.sources.reference import version_of
-from headrace.sources.storage import S3, UNFINISHED, explained, listed, opened
+from headrace.sources.storage import S3, UNFINISHED, explained, listed, opened, require
 
 _FORMATS: dict[str, Format] = {
     ".csv": "csv",
@@ -84,7 +84,7 @@ class DropFolder:
 
     def _in_store(self, slot: str) -> list[tuple[int, str, bytes]]:
         """Objects appear whole; one that is replaced while it is read is no delivery."""
-        listed(str(self.folder), hidden=True, deep=False)  # a wrong place is no empty slot
+        require(str(self.folder))
         pattern = self.pattern.replace("{slot}", slot)
         found = []
         for one in listed(f"{str(self.folder).rstrip('/')}/{pattern}", missing_ok=True):

@@ -14,7 +14,7 @@ from headrace.files import canonical_json
 from headrace.sources.base import Delivery, IncompleteError, Offsets, Past
 from headrace.sources.reference import Reference, Version, hash_of, version_of
 from headrace.sources.sql import SNAPSHOT
-from headrace.sources.storage import Stored, listed, opened
+from headrace.sources.storage import Stored, listed, opened, require
 
 _FORMAT = 1
 _FUTURE = duration("5m")  # how far ahead a store's clock may be
@@ -92,7 +92,7 @@ class ParquetObjects:
         return found
 
     def _files(self, slot: str) -> list[Stored]:
-        listed(self.place, hidden=True, deep=False)  # so that a wrong place is no empty slot
+        require(self.place)
         base = f"{self.place.rstrip('/')}/{self.pattern.replace('{slot}', slot)}"
         found = listed(base, missing_ok=True)
         if self.marker is None or not found:
@@ -143,8 +143,10 @@ class ParquetObjects:
     def _gone(self, slot: str, there: set[str], past: Past, now: int) -> list[str]:
         told = []
         for uri, position in past.positions().items():
+            if uri in there or json.dumps(slot) not in position:  # cheaper than to read them all
+                continue
             known = _Known.read(position)
-            if known is None or known.slot != slot or uri in there:
+            if known is None or known.slot != slot:
                 continue
             old = self.expires and now - known.version.modified > duration(self.expires)
             if not old and past.is_published(uri):

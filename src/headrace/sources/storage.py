@@ -33,13 +33,22 @@ class Stored:
         return self.uri.rsplit("/", 1)[-1]
 
 
-def listed(
-    address: str, *, hidden: bool = False, deep: bool = True, missing_ok: bool = False
-) -> list[Stored]:
+def require(address: str) -> None:
+    """Raises SourceError if there is no such folder or prefix: that is no empty one."""
+    import pyarrow.fs as pafs
+
+    prefix, path = _split(address)
+    with explained(address):
+        info = filesystem(prefix).get_file_info(path.rstrip("/"))
+    if info.type == pafs.FileType.NotFound:
+        raise _nothing(address, path)
+
+
+def listed(address: str, *, hidden: bool = False, missing_ok: bool = False) -> list[Stored]:
     """The files of a file, folder or glob (`*`, `?`, `**`), in order of their names.
 
     Names that start with `.` or `_`, or end in .part or .tmp, are no data; `hidden` shows them.
-    Of a folder, those in its folders too, if `deep`. Nothing there is no file, if `missing_ok`.
+    Nothing there is no file, if `missing_ok`.
 
     Raises:
         SourceError: there is nothing of that name, or the store refuses.
@@ -58,7 +67,7 @@ def listed(
             raise _nothing(address, base)
         if info.type == pafs.FileType.File:
             return [_stored(prefix, info)]
-        deep = deep if wild is None else "/" in path[wild.start() :]
+        deep = wild is None or "/" in path[wild.start() :]
         found = store.get_file_info(pafs.FileSelector(base, recursive=deep))
     pattern = _pattern(path) if wild else None
     files = [
