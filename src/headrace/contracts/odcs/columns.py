@@ -84,14 +84,7 @@ def column_of(
         done: takes notes.
     """
     if is_ours(source):
-        foreign = custom(source, DELIVERED) is True
-        left_out = _options_aside(source) | ({"transformLogic"} if foreign else set())
-        made, rest = parted(source, FIELD_KEYS - left_out)
-        _typed(source, made, rest, done)
-        _key(made, rest, key, done)
-        made, rest = _own_properties(made, rest, {})
-        taken.add(str(made["name"]).casefold())
-        return made, rest
+        return _own_column(source, key, taken, done)
     made, rest = parted(source, FIELD_KEYS - {"transformLogic"} - _options_aside(source))
     given = str(source.get("name", ""))
     made["name"] = _name(given, taken)
@@ -109,6 +102,19 @@ def column_of(
     order = ("name", "logicalType", "physicalType", "required", "primaryKey", "primaryKeyPosition")
     ordered = {name: made[name] for name in (*order, *made) if name in made}
     return ordered, rest
+
+
+def _own_column(
+    source: Mapping[str, Any], key: int | None, taken: set[str], done: Translated
+) -> tuple[Document, Document]:
+    """A column that we exported."""
+    foreign = custom(source, DELIVERED) is True
+    left_out = _options_aside(source) | ({"transformLogic"} if foreign else set())
+    made, rest = parted(source, FIELD_KEYS - left_out)
+    _typed(source, made, rest, done)
+    _key(made, rest, key, done)
+    taken.add(str(made["name"]).casefold())
+    return _own_properties(made, rest, {})
 
 
 def _name(given: str, taken: set[str]) -> str:

@@ -77,7 +77,6 @@ def _contract(
 ) -> Document:
     read, rest = parted({**source, "schema": None}, CONTRACT_KEYS)
     kept, foreign, unread = own_properties(read.pop("customProperties", None), CONTRACT_CUSTOM)
-    names = {one["property"] for one in kept}
     made: Document = {"apiVersion": API, "kind": "DataContract"}
     if several:
         unread["id"] = read["id"]
@@ -93,11 +92,7 @@ def _contract(
     unread |= more
     done_with = {*made, "schema", "customProperties"}
     made |= {key: value for key, value in read.items() if key not in done_with}
-    terms = {name: NEEDED[name] for name in _TERMS}
-    made["customProperties"] = [
-        *({"property": key, "value": one} for key, one in terms.items() if key not in names),
-        *kept,
-    ]
+    made["customProperties"] = _with_new(kept, {name: NEEDED[name] for name in _TERMS})
     unread |= rest
     if foreign:
         unread["customProperties"] = foreign
@@ -157,6 +152,21 @@ def _table(
     hidden = [one for one in kept if one["property"] == "hiddenColumns"]
     kept = [one for one in kept if one["property"] != "hiddenColumns"]
     columns = _columns(given.get("properties") or [], hidden, done, expectations)
+    unread |= _rules(rest, columns, done, expectations)
+    if foreign:
+        unread["customProperties"] = foreign
+    done.notes += [f"table: {key} is kept and not enforced" for key in rest if key != "quality"]
+    made = {**read, "name": _table_name(str(read["name"]), unread)}
+    made.setdefault("dataGranularityDescription", "TODO: what is one row?")
+    made["customProperties"] = _with_new(kept, {} if ours else _times(source, columns))
+    made = with_unread(made, unread)
+    return {**{key: one for key, one in made.items() if key != "properties"}, "properties": columns}
+
+
+def _rules(
+    rest: Document, columns: list[Document], done: Translated, expectations: list[Expectation]
+) -> Document:
+    """What is left of a table, its rules turned into expectations as far as that goes."""
     if rest.get("quality"):
         rest["quality"] = [one for one in rest["quality"] if not _of_invariant(one)]
         if not rest["quality"]:
@@ -164,20 +174,14 @@ def _table(
     before = len(done.pairs)
     quality(rest, None, [subject_of(one) for one in columns], done)
     pairs = _named(done.pairs[before:], expectations)
-    unread |= rest
-    if foreign:
-        unread["customProperties"] = foreign
-    if pairs:
-        unread["translated"] = pairs
-    done.notes += [f"table: {key} is kept and not enforced" for key in rest if key != "quality"]
-    made = {**read, "name": _table_name(str(read["name"]), unread)}
-    made.setdefault("dataGranularityDescription", "TODO: what is one row?")
+    return {**rest, **({"translated": pairs} if pairs else {})}
+
+
+def _with_new(kept: list[Document], new: Document) -> list[Document]:
+    """Custom properties, those first that the document lacks."""
     names = {one["property"] for one in kept}
-    new = {} if ours else _times(source, columns)
     own = [{"property": key, "value": one} for key, one in new.items() if key not in names]
-    made["customProperties"] = [*own, *kept]
-    made = with_unread(made, unread)
-    return {**{key: one for key, one in made.items() if key != "properties"}, "properties": columns}
+    return [*own, *kept]
 
 
 def _table_name(given: str, unread: Document) -> str:

@@ -137,27 +137,42 @@ def _limit(seen: _Seen) -> Iterator[Step]:
     if not rows or field.max_abs is None or field.type not in {"integer", "number"}:
         return
     beyond = seen.cells.values.take(pa.array(rows)).to_pylist()
-    code, count = Counter(beyond).most_common(1)[0]
-    shown = _in_unit(field, code)
-    if count >= max(2, _MOST_OF * len(rows)) and _CODE.fullmatch(str(shown)):
-        codes = [_plain(_in_unit(field, float(one))) for one in field.sentinels]
-        yield Step(
-            field.name,
-            "sentinel",
-            f"{shown} comes {count:,} times and is beyond the limit: taken for null",
-            with_custom(field.name, sentinels=[*codes, _plain(shown)]),
-        )
+    code = _code_for_null(field, beyond)
+    if code is not None:
+        yield _sentinel(field, code, beyond.count(code))
         beyond = [one for one in beyond if one != code]
-    if not beyond:
-        return
+    if beyond:
+        yield _beyond(seen, beyond)
+
+
+def _code_for_null(field: Field, beyond: list[float]) -> float | None:
+    """The value that nearly all of those beyond the limit have, if it looks like a code."""
+    code, count = Counter(beyond).most_common(1)[0]
+    looks = _CODE.fullmatch(str(_in_unit(field, code)))
+    return code if looks and count >= max(2, _MOST_OF * len(beyond)) else None
+
+
+def _sentinel(field: Field, code: float, count: int) -> Step:
+    shown = _in_unit(field, code)
+    codes = [_plain(_in_unit(field, float(one))) for one in field.sentinels]
+    return Step(
+        field.name,
+        "sentinel",
+        f"{shown} comes {count:,} times and is beyond the limit: taken for null",
+        with_custom(field.name, sentinels=[*codes, _plain(shown)]),
+    )
+
+
+def _beyond(seen: _Seen, beyond: list[float]) -> Step:
+    """A greater limit, if that is how the source is now and sums still fit."""
+    field = seen.field
     largest = _in_unit(field, max(map(abs, beyond)))
     says = f"{len(beyond):,} values are beyond {_limit_in_unit(field)}, up to {largest}"
     limit = limit_of(largest)
     if seen.few(len(beyond)) or (field.scale is not None and not sums_fit(limit, field.scale)):
-        yield Step(field.name, "rows", f"{says}; their rows are quarantined")
-        return
+        return Step(field.name, "rows", f"{says}; their rows are quarantined")
     edit = with_custom(field.name, maxAbs=limit)
-    yield Step(field.name, "raised", f"{says}: the limit is {limit}", edit)
+    return Step(field.name, "raised", f"{says}: the limit is {limit}", edit)
 
 
 def _nulls(seen: _Seen) -> Iterator[Step]:
