@@ -1,6 +1,7 @@
 """The report server, asked over real HTTP."""
 
 import http.client
+import re
 import threading
 
 import pytest
@@ -52,6 +53,12 @@ def test_the_index_begins_with_what_waits(server):
     assert page.index("Waiting for a decision") < page.index("What did not simply pass")
     assert page.index(world.RENAMED) < page.index(world.TORN) < page.index(world.KILOMETRES)
     assert "weather 2013-02-12" in page
+
+
+def test_what_was_not_delivered_is_on_the_index(server):
+    _, page = ask(server, "/?table=weather")
+    assert "Expected, and not delivered" in page
+    assert re.search(r"<strong>weather</strong>: \d+ slots, 2013-01-01 to 2013-12-31", page)
 
 
 def test_the_index_of_one_table(server):

@@ -1,7 +1,7 @@
 """Which page answers which address: the routes of the report server, without the network."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -9,12 +9,19 @@ from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from headrace.clock import now_us
+from headrace.clock import from_us, now_us
 from headrace.errors import DeclarationError, HeadraceError
 from headrace.files import canonical_json
 from headrace.gates.compare import Comparison
 from headrace.gates.report import render
-from headrace.gates.report.index import Index, Line, render_index, render_problem, render_slot
+from headrace.gates.report.index import (
+    Index,
+    Line,
+    Missing,
+    render_index,
+    render_problem,
+    render_slot,
+)
 from headrace.gates.report.style import POLICY
 from headrace.home import Home
 from headrace.lake.inspect import batch_rows
@@ -96,7 +103,8 @@ class Site:
 
     def _index(self, only: str) -> Index:
         chosen = [only] if only else self.tables
-        lines = [_line(row) for table in chosen for row in self._rows(table)]
+        found = {table: [_line(row) for row in self._rows(table)] for table in chosen}
+        lines = [line for rows in found.values() for line in rows]
         lines.sort(key=lambda line: (line.slot, line.arrived_at, line.table), reverse=True)
         others = [one for one in lines if one.state != "pending" and one.verdict != "PASS"]
         return Index(
@@ -106,7 +114,17 @@ class Site:
             older=len(others[LISTED:]),
             rendered_at=now_us(),
             only=only,
+            missing=tuple(self._missing(found)),
         )
+
+    def _missing(self, found: dict[str, list[Line]]) -> Iterator[Missing]:
+        today = from_us(now_us()).date().isoformat()
+        for name, lines in found.items():
+            table = pipeline_of(self.pipelines, name).table(name)
+            there = {line.slot for line in lines}
+            slots = [slot for slot in table.expected_slots(today) if slot not in there]
+            if slots:
+                yield Missing(name, len(slots), slots[0], slots[-1])
 
     def _batch(self, table: str, which: str) -> Answer:
         pipeline = pipeline_of(self.pipelines, table)

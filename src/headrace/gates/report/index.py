@@ -26,6 +26,16 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """Slots of a table that were expected by now and have no delivery; the first and the last."""
+
+    table: str
+    slots: int
+    first: str
+    last: str
+
+
+@dataclass(frozen=True)
 class Index:
     """What the index shows; `only` is the table it is narrowed to, "" for all.
 
@@ -40,6 +50,7 @@ class Index:
     older: int
     rendered_at: int
     only: str = ""
+    missing: tuple[Missing, ...] = ()
 
 
 def render_index(index: Index) -> str:
@@ -56,13 +67,33 @@ def render_index(index: Index) -> str:
             _section("What did not simply pass", "The latest first; nothing of it waits.",
                      index.recent),
             element("p", more, class_="soft") if more else None,
+            _missing(index.missing),
         ),
         element("footer", element("p", f"Made {words.moment(index.rendered_at)}.")),
     )  # fmt: skip
 
 
+def _missing(tables: Sequence[Missing]) -> Html | None:
+    """What is not there has no page of its own."""
+    if not tables:
+        return None
+    told = [element("li", element("strong", one.table), f": {_span(one)}") for one in tables]
+    return element(
+        "section",
+        element("h2", "Expected, and not delivered"),
+        element("ul", told),
+        element("p", "headrace status names each.", class_="soft"),
+    )
+
+
+def _span(one: Missing) -> str:
+    if one.slots == 1:
+        return one.first
+    return f"{words.counted(one.slots, 'slot')}, {one.first} to {one.last}"
+
+
 def _calm() -> Html:
-    said = "Every batch is published, or closed. Nobody is needed."
+    said = "Every batch is published, or closed."
     return element("section", element("h2", "Waiting for a decision"), element("p", said))
 
 
