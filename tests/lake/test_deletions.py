@@ -11,6 +11,9 @@ from headrace.gates import load_suite
 from headrace.lake.history import history, history_batches
 from headrace.lake.ingest import ingest
 from headrace.lake.tables import Lake
+from headrace.online import MemoryStore, layout_of, materialise
+from headrace.online.plain import Plain
+from headrace.online.values import values
 from headrace.sources.files import DropFolder
 from tests.lake.kit import CONTRACT, SUITE, Meter
 
@@ -75,3 +78,22 @@ def test_rows_from_before_the_rule_delete_nothing(tmp_path):
     batches = history_batches(meter.home, "meter", ["id"], snapshot_id=snapshot)
     assert {row["_deleted"] for row in pa.concat_tables(batches).to_pylist()} == {None, True}
     assert counted(meter.home, table.contract, NOON + 9 * DAY) == [1, 0]
+
+
+def test_the_online_store_forgets_the_key_as_training_does(tmp_path):
+    meter = Meter(tmp_path)
+    table = deleting(meter, tmp_path)
+    contracts = {"meter": table.contract}
+    views = (FeatureView("m", "meter", ("id",), (Rows(Window("-10d")),)),)
+    layout, store = layout_of(views, contracts, "declared"), MemoryStore()
+    for day, value in ((1, 5), (3, 0), (5, 7)):
+        slot = f"2024-01-{day:02}"
+        row = f"0,{value},{slot}T00:00:00Z"
+        (meter.folder / f"meter_{slot}.csv").write_text(f"id,value,read_at\n{row}\n")
+        ingest(table, [slot], meter.home)
+        materialise(meter.home, layout, store)
+    moments = [NOON + n * DAY for n in (2, 4, 6)]
+    with store.reading() as reader:
+        found = values(reader, layout, Plain(), [{"id": 0}] * 3, moments)
+    assert [one["m__rows_10d"] for one in found] == [1, 0, 1]
+    assert [counted(meter.home, table.contract, at)[0] for at in moments] == [1, 0, 1]

@@ -18,9 +18,8 @@ from headrace.sources.sample import Limits
 from headrace.sources.sample_files import sample_files
 from headrace.sources.sample_http import sample_http
 from headrace.sources.sample_sql import sample_sql
-from tests.sources.test_source_sql import POSTGRES, postgres
+from tests.sources.databases import POSTGRES, require_postgres
 
-__all__ = ["postgres"]
 CSV = "id,name\n1,Müller\n2,Bär\n"
 ROWS = [{"id": "1", "name": "Müller"}, {"id": "2", "name": "Bär"}]
 MOST = Limits()
@@ -159,6 +158,12 @@ def test_a_missing_table_names_those_that_are_there(database):
     assert NAME in caught.value.fix
     with pytest.raises(DeclarationError, match="no table is named"):
         sample_sql(database, MOST)
+
+
+@pytest.fixture
+def postgres():
+    require_postgres()
+    return sa.create_engine(POSTGRES, poolclass=sa.NullPool)
 
 
 @pytest.mark.postgres

@@ -1,6 +1,5 @@
 """Database tables as snapshots: the same bytes from every database."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,8 +9,8 @@ import sqlalchemy as sa
 from headrace.errors import SourceError
 from headrace.sources.parse import read_rows
 from headrace.sources.sql import TableSnapshot
+from tests.sources.databases import BOTH, POSTGRES, require_postgres
 
-POSTGRES = os.environ.get("HEADRACE_TEST_POSTGRES", "postgresql+psycopg://postgres@127.0.0.1/test")
 TABLE = 'a "strange" name; DROP TABLE x'
 ROWS = [("b", 2, 0.1, None, "é"), ("a", 10, -1.5, "x", 'say "so"\n'), ("a", 9, 3.0, "y", "")]
 
@@ -43,16 +42,11 @@ def filled(url: str) -> Iterator[str]:
 
 @pytest.fixture
 def postgres() -> sa.Engine:
-    pytest.importorskip("psycopg", reason="the driver psycopg is not installed")
-    engine = sa.create_engine(POSTGRES, poolclass=sa.NullPool)
-    try:
-        engine.connect().close()
-    except sa.exc.OperationalError as error:
-        pytest.skip(f"no PostgreSQL at {POSTGRES} (HEADRACE_TEST_POSTGRES): {error.orig}")
-    return engine
+    require_postgres()
+    return sa.create_engine(POSTGRES, poolclass=sa.NullPool)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(params=BOTH)
 def url(request, tmp_path) -> Iterator[str]:
     if request.param == "postgres":
         request.getfixturevalue("postgres")
