@@ -19,8 +19,11 @@ from headrace.lake.rows import failing_rows
 from headrace.lake.tables import Lake
 from headrace.pipeline import oncall
 from headrace.sources.base import Delivery
+from headrace.sources.objects import ParquetObjects
 from tests.lake.kit import SLOTS
 from tests.lake.kit_oncall import GIVEN, act, counts, run, usable, values, wait
+from tests.lake.test_objects import readings
+from tests.sources.buckets import places
 
 DAY = SLOTS[0]
 
@@ -220,6 +223,24 @@ def test_events_are_released_and_what_is_no_row_stays_as_it_came(meter):
     ]
     assert found[0]["raw"] == "no event at all"
     assert settled(meter, table)
+
+
+def test_rows_of_an_object_that_is_read_where_it_lies(meter, tmp_path, monkeypatch):
+    for place in places("folder", tmp_path, monkeypatch):
+        source = ParquetObjects("m", place.address, "{slot}/*.parquet", "m", settle=place.settle)
+        table = replace(meter.table, source=source)
+        place.put(f"{DAY}/a.parquet", readings([1, 2, 3], [5, 2000, 6]))
+        place.put(f"{SLOTS[1]}/a.parquet", readings([11, 12, 13], [7, -1, 8]))
+        assert [r.state for r in run(meter, SLOTS[:2], table)] == ["published", "pending"]
+        act(meter, "quarantine", DAY, table, scope={"where": {"id": "3"}})
+        assert values(meter) == [5]
+        act(meter, "release", DAY, table, scope={"checks": ["limit"]})
+        act(meter, "release", SLOTS[1], table)
+        assert values(meter) == [5, 7, 8, 2000]
+        assert counts(meter, table) == (4, 2, 0, 0)
+        rows = failing_rows(open_case(meter.home, table, SLOTS[1]))
+        assert [(r["key"], r["fate"]) for r in rows] == [({"id": 12}, "quarantined")]
+        assert settled(meter, table)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Bring the ledger in line with the table: the table says what is published."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from headrace.clock import now_us
-from headrace.lake.ledger import Ledger
+from headrace.lake.ledger import JudgementRow, Ledger
 from headrace.lake.plans import LiveFile
 from headrace.lake.tables import Lake
 
@@ -24,27 +25,37 @@ def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
         for f in files
         if (row := by_path.get(f.path)) is not None and row.published_at is None
     ]
-    showings = ledger.showings(table)
-    returned = [
-        (f.batch_id, f.path, max(times.get(f.snapshot_id, now_us()), between + 1))
-        for f in files
-        if (between := _shown_since(f, showings.get(f.batch_id, ()))) is not None
-    ]
     live = {file.batch_id: file.path for file in files}
     # Oldest verdict first, so that the newest published one of each batch remains.
     shown = {row.batch_id: row for row in judged if row.published_at is not None}
-    states = {key: batch.state for key, batch in ledger.batches(table).items()}
-    lost = [
-        key
-        for key, row in shown.items()
-        if row.passing and key not in live and states[key] == "published"
-    ]
+    absent = [key for key, row in shown.items() if row.passing and key not in live]
+    states = ledger.batches(table) if absent else {}
+    lost = [key for key in absent if states[key].state == "published"]
+    returned = _returned(ledger, table, [f for f in files if f.path in by_path], judged, times)
     if unmarked or lost or returned:
         with ledger.transaction():
             ledger.mark_published(table, unmarked)
             ledger.mark_returned(table, returned)
             ledger.mark_unpublished(table, lost)
     return live
+
+
+def _returned(
+    ledger: Ledger,
+    table: str,
+    files: Sequence[LiveFile],
+    judged: Iterable[JudgementRow],
+    times: Mapping[int, int],
+) -> list[tuple[str, str, int]]:
+    """Files that are shown again after others of their batch, and since when."""
+    published = Counter(row.batch_id for row in judged if row.published_at is not None)
+    several = [file for file in files if published[file.batch_id] > 1]
+    showings = ledger.showings(table) if several else {}
+    return [
+        (f.batch_id, f.path, max(times.get(f.snapshot_id, now_us()), between + 1))
+        for f in several
+        if (between := _shown_since(f, showings.get(f.batch_id, ()))) is not None
+    ]
 
 
 def _shown_since(file: LiveFile, showings: Sequence[tuple[int, str]]) -> int | None:

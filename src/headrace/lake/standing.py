@@ -70,13 +70,15 @@ def applicable(gate: JudgementRow, held: tuple[Action, ...]) -> tuple[Action, ..
 def standings(ledger: Ledger, table: str, base_hash: str, now: int) -> dict[str, Standing]:
     """By batch, what holds under these rules of the table; batches not judged under them lack."""
     rows = ledger.judgements(table, base_hash)
+    # Oldest first, so the latest remains.
+    gates = {row.batch_id: row for row in rows.values() if not row.derived_from}
     trails: dict[str, list[Action]] = {}
     for action in actions(ledger, table):
         trails.setdefault(action.batch_id, []).append(action)
-    # Oldest first, so the latest remains.
-    gates = {row.batch_id: row for row in rows.values() if not row.derived_from}
     return {
-        batch_id: _standing(gate, trails.get(batch_id, ()), rows, base_hash, now)
+        batch_id: _standing(gate, trails[batch_id], rows, base_hash, now)
+        if batch_id in trails
+        else Standing(gate, row=gate)
         for batch_id, gate in gates.items()
     }
 
