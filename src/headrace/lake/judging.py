@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from headrace.clock import now_us
 from headrace.contracts import Contract, conform
-from headrace.contracts.semantic import Glance, Profile, Reference, detect, glance_at, marked
+from headrace.contracts.semantic import Glance, Profile, Reference, examine, glance_at
 from headrace.files import digest
 from headrace.gates import Judgement, Result, Suite, Verdict, judge
 from headrace.gates.events import judge_events
@@ -116,8 +116,9 @@ class Desk:
         look = glance.look(self.contract)
         profile = glance.profile
         try:
-            profile = marked(profile, look, reference)
-            found = results_of(detect(look, reference, glance.text), self.suite, look)
+            seen = examine(look, reference, glance.text)
+            profile = replace(profile, marks=seen.marks)
+            found = results_of(seen.findings, self.suite, look)
         except Exception as error:  # noqa: BLE001  # fails closed
             found = [crashed(error)]
         if not found:

@@ -1,6 +1,6 @@
 """Semantic change detection: what changed its meaning, told by name, against stored profiles."""
 
-from headrace.contracts.semantic.detect import detect, marked
+from headrace.contracts.semantic.detect import Examined, detect, examine, marked
 from headrace.contracts.semantic.findings import ACTIONS, Finding
 from headrace.contracts.semantic.look import Look
 from headrace.contracts.semantic.profile import Profile, from_bytes, to_bytes
@@ -10,12 +10,14 @@ from headrace.contracts.semantic.reference import WINDOW, Reference, reference_o
 __all__ = [
     "ACTIONS",
     "WINDOW",
+    "Examined",
     "Finding",
     "Glance",
     "Look",
     "Profile",
     "Reference",
     "detect",
+    "examine",
     "from_bytes",
     "glance_at",
     "look_at",

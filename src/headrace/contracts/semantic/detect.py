@@ -5,7 +5,7 @@ undone, makes it usual again. What is merely unusual is an anomaly, and only if 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -45,19 +45,38 @@ _COLUMN_CHANGES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
 )
 
 
-def detect(
+@dataclass(frozen=True)
+class Examined:
+    """What changed its meaning, gravest first, and the marks that later batches are held to."""
+
+    findings: tuple[Finding, ...]
+    marks: Mapping[str, float]
+
+
+def examine(
     look: Look, reference: Reference, text: Mapping[str, pa.Array] | None = None
-) -> tuple[Finding, ...]:
-    """What changed its meaning, gravest first; nothing before there are `LEAST_HISTORY` batches.
+) -> Examined:
+    """Hold a batch against the ones before; nothing is said before there are `LEAST_HISTORY`.
 
     Args:
         look: the batch.
         reference: the profiles of the batches before it.
         text: of a batch that the contract refuses, the delivered text of every column.
     """
-    if reference.batches < LEAST_HISTORY:
-        return ()
     case = Case(look, reference, text or {})
+    return Examined(_findings(case), _marks(case))
+
+
+def detect(
+    look: Look, reference: Reference, text: Mapping[str, pa.Array] | None = None
+) -> tuple[Finding, ...]:
+    """The findings of `examine`."""
+    return _findings(Case(look, reference, text or {}))
+
+
+def _findings(case: Case) -> tuple[Finding, ...]:
+    if case.reference.batches < LEAST_HISTORY:
+        return ()
     renamed = list(renames(case))
     unread = list(written_otherwise(case))
     if renamed or unread:
@@ -67,6 +86,13 @@ def detect(
     if not any(f.kind in {"zone_shift", "swap", "unit_change"} for f in columns):
         batch += missing_parts(case)
     return tuple(sorted([*columns, *batch], key=lambda f: -f.weight))
+
+
+def _marks(case: Case) -> dict[str, float]:
+    marks = {**case.fit.marks, **run_marks(case.look), **fine_marks(case.look)}
+    if case.reference.batches and case.look.rows:
+        marks["seen"] = float(seen_before(case.look, case.reference).mean())
+    return marks
 
 
 def best(findings: Sequence[Finding]) -> list[Finding]:
@@ -81,8 +107,4 @@ def best(findings: Sequence[Finding]) -> list[Finding]:
 
 def marked(profile: Profile, look: Look, reference: Reference) -> Profile:
     """The batch's profile with its marks, as later batches will be held against it."""
-    case = Case(look, reference)
-    marks = {**case.fit.marks, **run_marks(look), **fine_marks(look)}
-    if reference.batches and look.rows:
-        marks["seen"] = float(seen_before(look, reference).mean())
-    return replace(profile, marks=marks)
+    return replace(profile, marks=_marks(Case(look, reference)))

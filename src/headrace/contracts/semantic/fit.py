@@ -233,39 +233,24 @@ def residual(column: Column, expected: Floats) -> Floats:
 # the slot
 
 
-def known_hours(reference: Reference, what: str) -> dict[int, int]:
-    """In how many batches of the window each hour has rows."""
-    found: dict[int, int] = {}
-    for profile in reference.window:
-        for hour in profile.hours.get(what, ()):
-            found[hour] = found.get(hour, 0) + 1
-    return found
-
-
 def _hours(result: Fit, what: str, moments: Floats, start: int, reference: Reference) -> None:
-    seen = known_hours(reference, what)
-    if not seen:
+    past = reference.hours(what)
+    if not past.batches:
         return
     with np.errstate(invalid="ignore"):
         hours = np.floor((moments - start) / HOUR)
-    known = np.isin(hours, np.array(sorted(seen), np.float64))
+    known = np.isin(hours, np.array(sorted(past.batches), np.float64))
     result.sharp(f"inside:{what}", np.ones(len(hours), bool), ~known)
     if reference.batches >= LEAST_BATCHES:
-        result.marks[f"pace:{what}"] = 1 - _unlike(hours[known], reference, what)
-    always = [hour for hour, times in seen.items() if times == reference.batches]
+        result.marks[f"pace:{what}"] = 1 - _unlike(hours[known], past.shares)
+    always = [hour for hour, times in past.batches.items() if times == reference.batches]
     if always and reference.batches >= LEAST_BATCHES:
         there = set(hours[known].tolist())
         result.marks[f"covered:{what}"] = sum(hour in there for hour in always) / len(always)
 
 
-def _unlike(hours: Floats, reference: Reference, what: str) -> float:
+def _unlike(hours: Floats, usual: Mapping[int, float]) -> float:
     """The share of rows that would have to move to another hour to lie as they usually do."""
-    usual: dict[int, float] = {}
-    for profile in reference.window:
-        had = profile.hours.get(what, {})
-        total = sum(had.values()) or 1
-        for hour, count in had.items():
-            usual[hour] = usual.get(hour, 0.0) + count / total / reference.batches
     at, counts = np.unique(hours, return_counts=True)
     shares = dict(zip(at.astype(int).tolist(), (counts / max(len(hours), 1)).tolist(), strict=True))
     return math.fsum(max(share - usual.get(hour, 0.0), 0.0) for hour, share in shares.items())

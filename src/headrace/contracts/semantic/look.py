@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headrace.contracts.model import Contract, Field
 from headrace.contracts.semantic.rules import broken_rules, delivered_inputs, rules
@@ -24,6 +23,7 @@ Bools = npt.NDArray[np.bool_]
 Kind = Literal["number", "clock", "moment", "text"]
 
 MINUTES_A_DAY = 1440
+MOST_LEVELS = 400  # different texts of a column; more are names of things, not levels
 HOUR = 3_600_000_000  # microseconds
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -32,6 +32,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 class Column:
     """One delivered column: `values` float64 (minutes of a clock, microseconds of a moment; NaN
     where null, and in all of a text), `tokens` int64, `present` bool; all of the batch's length.
+    `names` are the texts of the tokens, where they may be levels.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Column:
     values: Floats
     tokens: Ints
     present: Bools
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def is_number(self) -> bool:
@@ -97,10 +99,7 @@ class Look:
         """The text of each text token."""
         found: dict[int, str] = {}
         for column in self.columns.values():
-            if column.kind == "text":
-                for text in pc.unique(_text(self.arrays[column.name])).to_pylist():
-                    if text is not None:
-                        found[token(text)] = text
+            found.update(column.names)
         return found
 
     @cached_property
@@ -138,25 +137,25 @@ class Look:
         return other
 
 
-def column_of(field: Field, array: pa.Array) -> Column:
+def column_of(about: Field, array: pa.Array) -> Column:
     present = ~np.asarray(array.is_null())
-    if field.type in {"string", "boolean"}:
-        tokens = _text_tokens(_text(array))
-        return Column(field.name, "text", np.full(len(array), np.nan), tokens, present)
+    if about.type in {"string", "boolean"}:
+        tokens, names = _text_tokens(_text(array))
+        return Column(about.name, "text", np.full(len(array), np.nan), tokens, present, names)
     values = np.asarray(array.cast(pa.int64())) if pa.types.is_timestamp(array.type) else None
     if values is None:
         values = array.to_numpy(zero_copy_only=False)
     floats = values.astype(np.float64)
     floats[~present] = np.nan
     kind: Kind = "number"
-    if field.type == "timestamp":
+    if about.type == "timestamp":
         kind = "moment"
-    elif field.unit == "HHMM":
+    elif about.unit == "HHMM":
         kind = "clock"
         floats = minutes(floats)
     tokens = (floats + 0.0).view(np.int64).copy()
     tokens[~present] = 0
-    return Column(field.name, kind, floats, tokens, present)
+    return Column(about.name, kind, floats, tokens, present)
 
 
 def minutes(clock: Floats) -> Floats:
@@ -178,15 +177,17 @@ def _text(array: pa.Array) -> pa.Array:
     return array.cast(pa.string()) if pa.types.is_boolean(array.type) else array
 
 
-def _text_tokens(array: pa.Array) -> Ints:
+def _text_tokens(array: pa.Array) -> tuple[Ints, dict[int, str]]:
     encoded = array.dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    known = np.array([token(text) for text in encoded.dictionary.to_pylist()] or [0], np.int64)
+    texts = encoded.dictionary.to_pylist()
+    known = np.array([token(text) for text in texts] or [0], np.int64)
     codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
     tokens: Ints = known[codes.astype(np.int64)] if len(codes) else np.empty(0, np.int64)
     tokens[np.asarray(array.is_null())] = 0
-    return tokens
+    few = len(texts) <= MOST_LEVELS
+    return tokens, dict(zip(known.tolist(), texts, strict=False)) if few else {}
 
 
 @lru_cache(maxsize=200_000)

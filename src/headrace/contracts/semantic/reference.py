@@ -1,7 +1,7 @@
 """What a batch is held against: the merged profiles of the batches before it."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,8 @@ class Reference:
     pools: dict[str, Pool] = field(default_factory=dict)
     last: dict[str, Last] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    _marks: dict[str, Array] = field(default_factory=dict)
+    _hours: dict[str, "Hours"] = field(default_factory=dict)
     rows_seen: Pool = field(default_factory=lambda: _empty(np.int64))  # hashes of whole rows
 
     @property
@@ -59,6 +61,7 @@ class Reference:
 
     def add(self, profile: Profile) -> None:
         self.window.append(profile)
+        self._marks, self._hours = {}, {}
         for name, summary in profile.columns.items():
             pool = self.pools.setdefault(name, _empty(summary.values.dtype))
             _merge(pool, summary.values, summary.counts)
@@ -97,7 +100,54 @@ class Reference:
 
     def marks(self, name: str) -> Array:
         """What earlier batches had of one mark (float64), oldest first."""
-        return np.array([p.marks[name] for p in self.window if name in p.marks])
+        if not self._marks:
+            found: dict[str, list[float]] = {}
+            for profile in self.window:
+                for mark, value in profile.marks.items():
+                    found.setdefault(mark, []).append(value)
+            self._marks = {mark: np.array(values) for mark, values in found.items()}
+        return self._marks.get(name, _NOTHING)
+
+    def hours(self, what: str) -> "Hours":
+        """When rows of the window happen, or are known, within their slots."""
+        if what not in self._hours:
+            self._hours[what] = hours_of([p.hours.get(what, {}) for p in self.window])
+        return self._hours[what]
+
+
+_NOTHING = np.empty(0)
+
+
+@dataclass(frozen=True)
+class Hours:
+    """By hour of the slot, over the batches of a window.
+
+    Attributes:
+        batches: in how many it has rows.
+        shares: its mean share of a batch's rows.
+        least: the fewest rows of all but the barest twentieth of batches, where there are some.
+        mean: its rows.
+    """
+
+    batches: dict[int, int]
+    shares: dict[int, float]
+    least: dict[int, int]
+    mean: dict[int, float]
+
+
+def hours_of(window: list[Mapping[int, int]]) -> Hours:
+    batches: dict[int, int] = {}
+    shares: dict[int, float] = {}
+    for counts in window:
+        total = sum(counts.values()) or 1
+        for hour, count in counts.items():
+            batches[hour] = batches.get(hour, 0) + 1
+            shares[hour] = shares.get(hour, 0.0) + count / total / len(window)
+    rare = len(window) // 20  # batches that lack an hour by themselves
+    counted = {hour: sorted(counts.get(hour, 0) for counts in window) for hour in batches}
+    least = {hour: rows[rare] for hour, rows in counted.items() if rows[rare] > 0}
+    mean = {hour: sum(rows) / len(window) for hour, rows in counted.items()}
+    return Hours(batches, shares, least, mean)
 
 
 def _empty(kind: npt.DTypeLike) -> Pool:

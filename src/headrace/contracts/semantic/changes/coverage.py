@@ -1,6 +1,6 @@
 """Parts of a slot that did not come: its end cut off, or hours in the middle."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from headrace.clock import parse_iso
 from headrace.contracts.semantic.findings import Finding
 from headrace.contracts.semantic.fit import LEAST_BATCHES, time_inputs
 from headrace.contracts.semantic.look import HOUR, Floats, Look
-from headrace.contracts.semantic.reference import Reference
+from headrace.contracts.semantic.reference import Hours, Reference, hours_of
 from headrace.contracts.semantic.trial import Case
 from headrace.zones import to_local
 
@@ -46,17 +46,15 @@ def _missing(case: Case, what: str, moments: Floats, start: int) -> Finding | No
     Where the clocks have changed since, a slot may keep to UTC or to its zone: hours are missing
     only if they are either way.
     """
-    found = [
-        _longest(case, what, moments, start, windows)
-        for windows in shifted_windows(case.look, case.reference, what)
-    ]
-    return None if None in found else min(found, key=lambda f: f.weight if f else 0.0)
+    found = _longest(case, what, moments, start, case.reference.hours(what))
+    if found is None:
+        return None
+    moved = moved_window(case.look, case.reference, what)
+    return found if moved is None else _longest(case, what, moments, start, hours_of(moved))
 
 
-def _longest(
-    case: Case, what: str, moments: Floats, start: int, window: list[dict[int, int]]
-) -> Finding | None:
-    least, typical = least_by_hour(window)
+def _longest(case: Case, what: str, moments: Floats, start: int, usual: Hours) -> Finding | None:
+    least, typical = usual.least, usual.mean
     if len(least) < _HOURS:
         return None
     hours = np.floor((moments - start) / HOUR)
@@ -73,8 +71,8 @@ def _longest(
         broken_off = run[0] - 1
         part = typical.get(broken_off, 0.0) - float((hours == broken_off).sum())
         lost += sum(typical[hour] for hour in rest) + max(part, 0.0)
-    usual = _BLOCK * sum(typical.values())
-    if lost < max(usual, _FEW) or not _is_sure(run, least, typical, len(moments)):
+    little = lost < max(_BLOCK * sum(typical.values()), _FEW)
+    if little or not _is_sure(run, usual, len(moments)):
         return None
     first, last = run[0], run[-1] + 1
     kind = "truncation" if at_end else "missing_hours"
@@ -89,45 +87,39 @@ def _longest(
     return Finding(kind, (), sentence[0].upper() + sentence[1:], evidence, weight=lost)
 
 
-def _is_sure(run: list[int], least: dict[int, int], typical: dict[int, float], rows: int) -> bool:
+def _is_sure(run: list[int], usual: Hours, rows: int) -> bool:
     """Whether so few rows are no chance: these hours are always full, or hold so much that rows
     that come by chance (Poisson) would leave them empty less than twice in a million times.
     """
-    full = sum(least[hour] for hour in run) >= _REGULAR * sum(typical[hour] for hour in run)
-    expected = sum(typical[hour] for hour in run) * min(1.0, rows / sum(typical.values()))
+    mean = sum(usual.mean[hour] for hour in run)
+    full = sum(usual.least[hour] for hour in run) >= _REGULAR * mean
+    expected = mean * min(1.0, rows / sum(usual.mean.values()))
     return full or expected >= _UNLIKELY
 
 
-def shifted_windows(look: Look, reference: Reference, what: str) -> list[list[dict[int, int]]]:
-    """The hours of the window as they are, and moved by what its zone's clocks were moved since."""
-    plain = [dict(profile.hours.get(what, {})) for profile in reference.window]
+def moved_window(look: Look, reference: Reference, what: str) -> list[Mapping[int, int]] | None:
+    """The hours of the window moved by what the clocks of the rows' zone were moved since.
+
+    None where that is nothing, or where the slots keep to one clock anyway.
+    """
     zone = next((f.zone for f in look.contract.delivered if f.zone and "/" in f.zone), None)
     by_moment = any(look.contract.field(n).type == "timestamp" for n in time_inputs(look))
     if zone is None or look.start is None or by_moment or look.contract.slot_zone:
-        return [plain]
+        return None
     now = _offset(zone, look.start)
-    moved = []
-    for profile, hours in zip(reference.window, plain, strict=True):
-        by = (_offset(zone, parse_iso(profile.slot)) - now) // HOUR
-        moved.append({hour + by: count for hour, count in hours.items()})
-    return [plain] if moved == plain else [plain, moved]
+    by = [(_offset(zone, parse_iso(p.slot)) - now) // HOUR for p in reference.window]
+    if not any(by):
+        return None
+    return [
+        {hour + hours: count for hour, count in p.hours.get(what, {}).items()}
+        for p, hours in zip(reference.window, by, strict=True)
+    ]
 
 
 def _offset(zone: str, start: int) -> int:
     """Microseconds by which the zone's clock is ahead of UTC at noon of that day."""
     noon = np.array([start + 12 * HOUR], np.int64)
     return int((to_local(noon, zone) - noon)[0])
-
-
-def least_by_hour(window: list[dict[int, int]]) -> tuple[dict[int, int], dict[int, float]]:
-    """By hour of the slot: the fewest rows of all but the barest twentieth of the window (where
-    there are some), and the mean.
-    """
-    every = {hour for counts in window for hour in counts}
-    rare = len(window) // 20  # batches that lack an hour by themselves
-    least = {hour: sorted(counts.get(hour, 0) for counts in window)[rare] for hour in every}
-    mean = {hour: sum(counts.get(hour, 0) for counts in window) / len(window) for hour in every}
-    return {hour: n for hour, n in least.items() if n > 0}, mean
 
 
 def _runs(hours: list[int], order: list[int]) -> list[list[int]]:

@@ -9,11 +9,10 @@ import pyarrow.compute as pc
 from headrace.contracts.semantic.changes.values import WORDS
 from headrace.contracts.semantic.findings import Finding
 from headrace.contracts.semantic.fit import member
-from headrace.contracts.semantic.look import Bools, Column
+from headrace.contracts.semantic.look import MOST_LEVELS, Bools, Column
 from headrace.contracts.semantic.profile import label
 from headrace.contracts.semantic.trial import Case
 
-MOST_LEVELS = 400  # in the window; more are names of things, not levels
 _NEW_SHARE = 0.005  # of the rows that a level has to have to be worth a word
 _FEW_NEW = 3  # rows; fewer say something only of a small set that no batch added to
 _SMALL_SET = 20

@@ -10,7 +10,7 @@ from headrace.contracts.model import Field
 from headrace.contracts.semantic.findings import Finding
 from headrace.contracts.semantic.trial import Case
 
-_LEAST = 0.05  # of the rows have to be lost before a pair is tried
+_LEAST = 0.3  # of the rows have to be lost before a pair is tried
 
 
 def _rescaled(array: pa.Array, given: Field, wanted: Field) -> pa.Array:

@@ -6,17 +6,20 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.contracts.semantic.findings import Finding
+from headrace.contracts.semantic.fit import time_inputs
 from headrace.contracts.semantic.look import HOUR, MINUTES_A_DAY, Look, clocks
 from headrace.contracts.semantic.trial import Case, Trial
 
-_LEAST = 0.02  # of the rows have to be lost before a group is tried
+# Of the rows have to be lost before a group is tried: fewer where they leave the hours of the slot.
+_LEAST, _LEAST_OF_HOURS = 0.3, 0.02
+_OF_HOURS = ("inside:", "pace:", "covered:")
 _HOURS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 8, -8)
 
 
 def zone_shifts(case: Case) -> Iterator[Finding]:
     best: tuple[Trial, tuple[str, ...], int] | None = None
     for names in _groups(case.look):
-        if case.loss(names) < _LEAST * case.look.rows:
+        if not _is_suspect(case, names):
             continue
         for hours in _HOURS:
             changed = {name: shifted(case.look, name, -60 * hours) for name in names}
@@ -25,6 +28,13 @@ def zone_shifts(case: Case) -> Iterator[Finding]:
                 best = (trial, names, hours)
     if best is not None:
         yield _finding(*best)
+
+
+def _is_suspect(case: Case, names: tuple[str, ...]) -> bool:
+    lost = [v for mark, v in case.lost.items() if mark.startswith(_OF_HOURS)]
+    of_hours = max(lost, default=0.0) if time_inputs(case.look).intersection(names) else 0.0
+    rows = case.look.rows
+    return bool(of_hours >= _LEAST_OF_HOURS * rows > 0) or case.loss(names) >= _LEAST * rows
 
 
 def _groups(look: Look) -> list[tuple[str, ...]]:
