@@ -1,12 +1,8 @@
 """kill -9 at random moments, then run again: the same rows, nothing lost, nothing doubled."""
 
 import itertools
-import multiprocessing
-import os
 import random
 import signal
-import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +11,7 @@ from headrace.lake.ingest import ingest, outstanding
 from headrace.lake.ledger import Ledger
 from headrace.lake.status import table_status
 from headrace.lake.tables import Lake
+from tests.lake.killing import child
 from tests.lake.kit import SLOTS, Meter, balanced
 
 KILLS = 20
@@ -45,38 +42,10 @@ def content(meter):
     return rows, sorted(lake.live("meter")), states, table_status(meter.home, meter.table)
 
 
-def counted_run(root: Path, last: int) -> None:
-    """Run, and die by SIGKILL at the `last` call of any function, C functions included.
-
-    A number of calls, not of seconds: the kills fall all over the work, however busy the machine.
-    """
-    calls = itertools.count()
-
-    def watch(_frame, _event, _arg):
-        if next(calls) == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.setprofile(watch)
-    sys.setprofile(watch)
-    run(root)
-    sys.setprofile(None)
-    (root / "calls").write_text(str(next(calls)))
-
-
-def child(root: Path, last: int = -1) -> int:
-    """Exit code of a run in a process forked from a server that has imported everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.lake.test_ingest_kill", "headrace.lake.iceberg"])
-    process = context.Process(target=counted_run, args=(root, last))
-    process.start()
-    process.join()
-    return process.exitcode
-
-
 def test_twenty_kills_change_nothing(tmp_path):
     calm = Meter(tmp_path / "calm")
     deliver(calm)
-    assert child(calm.root) == 0
+    assert child(run, calm.root) == 0
     calls = int((calm.root / "calls").read_text())
     expected = content(calm)
     assert balanced(expected[-1])
@@ -84,7 +53,7 @@ def test_twenty_kills_change_nothing(tmp_path):
     for number in itertools.count():
         meter = Meter(tmp_path / str(number))
         deliver(meter)
-        codes = [child(meter.root, moments.randrange(calls)) for _ in range(3)]
+        codes = [child(run, meter.root, moments.randrange(calls)) for _ in range(3)]
         assert set(codes) <= {0, -signal.SIGKILL}
         run(meter.root)
         assert content(meter) == expected
@@ -105,6 +74,6 @@ def test_two_runs_at_once_lose_and_double_nothing(tmp_path):
         deliver(one)
     run(calm.root)
     with ThreadPoolExecutor(2) as both:
-        codes = list(both.map(child, [meter.root] * 2))
+        codes = list(both.map(child, [run] * 2, [meter.root] * 2))
     assert codes == [0, 0]
     assert content(meter) == content(calm)

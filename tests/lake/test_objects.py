@@ -1,8 +1,10 @@
 """Objects judged where they lie: the verdicts and rows of any other delivery, out of core."""
 
 import getpass
+import itertools
 import random
 import resource
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -28,6 +30,7 @@ from headrace.sources.base import Delivery
 from headrace.sources.objects import ParquetObjects
 from headrace.sources.parse import read_rows
 from headrace.sources.reference import Reference, hash_of, version_of
+from tests.lake.killing import child
 from tests.lake.kit import CONTRACT, SUITE, balanced
 from tests.sources.buckets import PLACES, parquet_bytes, places
 
@@ -135,6 +138,50 @@ def test_on_call_releases_rows_of_an_object(folder, tmp_path):
     release(home, table, result.batches[0], **given)
     rows = history(home, "meter", ["id", "value"]).to_pylist()
     assert sorted(row["value"] for row in rows) == [5, 2000]
+
+
+def run(root: Path) -> None:
+    """Ingest what lies in a folder under `root`."""
+    contract, suite = rules(root)
+    source = ParquetObjects("m", str(root / "objects"), "{slot}/*.parquet", "x", settle="0s")
+    ingest(Table("meter", source, contract, suite), [SLOT], Home(root / "home"))
+
+
+def test_kills_change_nothing(tmp_path):
+    """Passing, quarantined and blocked parts: each is registered, judged and published once."""
+
+    def laid(root: Path) -> Path:
+        parts = ([5, None], [7, 2000], [-1, 3])
+        (root / "objects" / SLOT).mkdir(parents=True)
+        for number, values in enumerate(parts):
+            data = parquet_bytes(readings([number * 10, number * 10 + 1], values))
+            (root / "objects" / SLOT / f"{number}.parquet").write_bytes(data)
+        return root
+
+    def content(root: Path):
+        rows = history(Home(root / "home"), "meter", ["id", "value"])
+        contract, suite = rules(root)
+        table = Table("meter", ParquetObjects("m", "x", "{slot}", "x"), contract, suite)
+        status = table_status(Home(root / "home"), table)
+        return rows.drop_columns(["committed_at"]).to_pylist(), status
+
+    calm = laid(tmp_path / "calm")
+    assert child(run, calm) == 0
+    calls, expected = int((calm / "calls").read_text()), content(calm)
+    assert balanced(expected[1])
+    assert (expected[1]["published"], expected[1]["quarantined"]) == (3, 1)
+    moments, kills = random.Random(7), 0
+    for number in itertools.count():
+        root = laid(tmp_path / str(number))
+        codes = [child(run, root, moments.randrange(calls)) for _ in range(2)]
+        assert set(codes) <= {0, -signal.SIGKILL}
+        kills += codes.count(-signal.SIGKILL)
+        run(root)
+        assert content(root) == expected
+        staged = list((root / "home" / "staged").rglob("*.parquet"))
+        assert len(staged) == 2
+        if kills >= 6:
+            return
 
 
 def referring(uri: str, data: pa.Table) -> Delivery:

@@ -2,12 +2,8 @@
 
 import getpass
 import itertools
-import multiprocessing
-import os
 import random
 import signal
-import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +22,7 @@ from headrace.lake.status import table_status
 from headrace.lake.table import Table
 from headrace.pipeline.oncall import release
 from headrace.sources.sql_changes import TableChanges
+from tests.lake.killing import child
 from tests.lake.kit import balanced
 from tests.sources.databases import Stock
 
@@ -203,37 +200,13 @@ def test_another_home_starts_at_the_beginning(tmp_path):
     assert result.published == 20
 
 
-def counted_run(root: Path, last: int) -> None:
-    """Run, and die by SIGKILL at the `last` call of any function."""
-    calls = itertools.count()
-
-    def watch(_frame, _event, _arg):
-        if next(calls) == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.setprofile(watch)
-    sys.setprofile(watch)
-    run(root)
-    sys.setprofile(None)
-    (root / "calls").write_text(str(next(calls)))
-
-
-def child(root: Path, last: int = -1) -> int:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.lake.test_sql_changes", "headrace.lake.iceberg"])
-    process = context.Process(target=counted_run, args=(root, last))
-    process.start()
-    process.join()
-    return process.exitcode
-
-
 def test_kills_change_nothing(tmp_path):
     calm = tmp_path / "calm"
     stock = shop(calm)
     first(stock)
-    assert child(calm) == 0
+    assert child(run, calm) == 0
     then(stock)
-    assert child(calm) == 0
+    assert child(run, calm) == 0
     calls = int((calm / "calls").read_text())
     expected = content(calm)
     moments, kills = random.Random(3), 0
@@ -242,7 +215,7 @@ def test_kills_change_nothing(tmp_path):
         stock = shop(root)
         for change in (first, then):
             change(stock)
-            codes = [child(root, moments.randrange(calls)) for _ in range(2)]
+            codes = [child(run, root, moments.randrange(calls)) for _ in range(2)]
             assert set(codes) <= {0, -signal.SIGKILL}
             kills += codes.count(-signal.SIGKILL)
             run(root)
