@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from copy import copy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -85,6 +86,12 @@ class ParquetBatch:
             f"SELECT {names}, file_row_number AS _row{line}"  # noqa: S608
             f" FROM read_parquet({literal(str(self.path))}, file_row_number = true)"
         )
+
+    def beside(self) -> "ParquetBatch":
+        """The same file for another thread, as long as this one is open."""
+        other = copy(self)
+        other.connection = self.connection.cursor()
+        return other
 
     def one(self, query: str) -> list[Any]:
         """The values of the only row."""

@@ -1,6 +1,9 @@
 """What checks measure of a file: from its footer, by value, by keys, the rest in one scan."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -31,12 +34,13 @@ class Measures:
         self.few = few_valued(batch.metadata, batch.file_schema)
         self._known = known_aggregates(plan, batch.rows, self.facts)
         self._keys: dict[tuple[tuple[str, ...], str], Keys | Exception] = {}
+        self._medians: dict[str, float | Exception | None] = {}
         self._measure()
 
     def of(self, check: Check) -> list[Any]:
         """The values that `check.read` takes; raises whatever the check dies of."""
         if check.median_of:
-            return [self._median(check)]
+            return [_or_raise(self._medians[check.aggregates[0]])]
         scanned = _scanned(check)
         if missing := [text for text in scanned if text not in self._known]:
             values = self.batch.one(self.plan.select(", ".join(missing)))
@@ -49,53 +53,60 @@ class Measures:
 
     def keys(self, check: Check) -> Keys:
         """The keys of a check that wants them unique; raises what looking for them died of."""
-        keys = self._looked_up(check)
-        if isinstance(keys, Exception):
-            raise keys
+        keys: Keys = _or_raise(self._keys[check.repeated, check.among])
         return keys
-
-    def _looked_up(self, check: Check) -> Keys | Exception:
-        at = (check.repeated, check.among)
-        if at not in self._keys:
-            try:
-                self._keys[at] = Keys(self.batch, self.plan, check)
-            except Exception as crash:  # noqa: BLE001 - told by the check that needs it
-                self._keys[at] = crash
-        return self._keys[at]
 
     def _measure(self) -> None:
         """Each aggregate that is not known yet; if some check crashes the query, none."""
         checks = [rule.check for rule in self.plan.rules if rule.check is not None]
-        for check in checks:
-            if check.repeated:
-                self._looked_up(check)
         wanted = {
             text: without_nulls(text, self.facts)
             for check in checks
             for text in _scanned(check)
             if text not in self._known
         }
-        wanted |= self._distinct(wanted)
-        try:
-            self._count_values(wanted)
-            apart = [text for text in wanted if any(part in text for part in _APART)]
-            for texts in ([text for text in wanted if text not in apart], *([t] for t in apart)):
-                if texts:
-                    asked = ", ".join(wanted[text] for text in texts)
-                    values = self.batch.one(self.plan.select(asked))
-                    self._known |= dict(zip(texts, values, strict=True))
-        except duckdb.Error:
-            return  # each check is asked alone, to find out which it is
+        apart = {t: sql for t, sql in wanted.items() if any(part in t for part in _APART)}
+        together = {text: sql for text, sql in wanted.items() if text not in apart}
+        with ThreadPoolExecutor(1, thread_name_prefix="headrace-gate") as pool:
+            # Half of its time is numpy's: beside the scan, both cores have work.
+            beside = pool.submit(self._look_up, checks, self.batch.beside())
+            try:
+                self._count_values(together, apart)
+                self._ask(together)
+            except duckdb.Error:
+                return  # each check is asked alone, to find out which it is
+            finally:
+                beside.result()
+        with suppress(duckdb.Error):
+            for text, sql in (apart | self._distinct(apart)).items():
+                self._ask({text: sql})
 
-    def _count_values(self, wanted: dict[str, str]) -> None:
+    def _ask(self, wanted: Mapping[str, str]) -> None:
+        if wanted:
+            values = self.batch.one(self.plan.select(", ".join(wanted.values())))
+            self._known |= dict(zip(wanted, values, strict=True))
+
+    def _look_up(self, checks: Sequence[Check], batch: ParquetBatch) -> None:
+        """Keys and medians; what one dies of is told by the check that needs it."""
+        for check in checks:
+            at = (check.repeated, check.among)
+            if check.repeated and at not in self._keys:
+                self._keys[at] = _caught(partial(Keys, batch, self.plan, check))
+            if check.median_of and check.aggregates[0] not in self._medians:
+                found = _caught(partial(self._median, batch, check))
+                self._medians[check.aggregates[0]] = found
+
+    def _count_values(self, *wanted: dict[str, str]) -> None:
         """What can be computed from few values and their counts, and is not wanted any more."""
         for name in self.few:
-            weighted = {t: w for t, w in by_value(self.plan, name).items() if t in wanted}
+            texts = {text for some in wanted for text in some}
+            weighted = {t: w for t, w in by_value(self.plan, name).items() if t in texts}
             if weighted:
                 values = self.batch.one(counted(self.plan, name, weighted.values()))
                 self._known |= dict(zip(weighted, values, strict=True))
                 for text in weighted:
-                    del wanted[text]
+                    for some in wanted:
+                        some.pop(text, None)
 
     def _distinct(self, wanted: Mapping[str, str]) -> dict[str, str]:
         """Keys that are known to be unique need not be counted as different values."""
@@ -110,19 +121,28 @@ class Measures:
         same = {f"count(DISTINCT {name})": f"count({name})" for name in unique}
         return {text: cheap for text, cheap in same.items() if text in wanted}
 
-    def _median(self, check: Check) -> float | None:
-        (text,) = check.aggregates
-        if text not in self._known:
-            name = ident(check.median_of)
-            of = f"{check.among or 'TRUE'} AND {name} IS NOT NULL"
-            query = f"{self.plan.batch} SELECT {name}::DOUBLE AS value FROM batch WHERE {of}"  # noqa: S608
+    def _median(self, batch: ParquetBatch, check: Check) -> float | None:
+        name = ident(check.median_of)
+        of = f"{check.among or 'TRUE'} AND {name} IS NOT NULL"
+        query = f"{self.plan.batch} SELECT {name}::DOUBLE AS value FROM batch WHERE {of}"  # noqa: S608
 
-            def read() -> Iterator[Numbers]:
-                return (to_numbers(piece["value"]) for piece in self.batch.pieces(query))
+        def read() -> Iterator[Numbers]:
+            return (to_numbers(piece["value"]) for piece in batch.pieces(query))
 
-            self._known[text] = median(read, self.batch.rows)
-        found: float | None = self._known[text]
-        return found
+        return median(read, batch.rows)
+
+
+def _caught(work: Callable[[], Any]) -> Any:  # noqa: ANN401
+    try:
+        return work()
+    except Exception as crash:  # noqa: BLE001 - whatever it is, only one check dies of it
+        return crash
+
+
+def _or_raise(found: Any) -> Any:  # noqa: ANN401
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def _scanned(check: Check) -> tuple[str, ...]:
