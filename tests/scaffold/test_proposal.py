@@ -298,6 +298,14 @@ def test_few_odd_rows_are_faults_and_no_new_type(contract, tmp_path):
     assert "got 'x'" in made.faults[0]
 
 
+def test_what_fits_no_column(contract, tmp_path):
+    rows = sold(random.Random(1))
+    some("amount", "9" * 30)(rows, None)
+    made = proposed(contract, written(tmp_path, rows))
+    assert made.after is None
+    assert "20 values fit no column" in made.steps[0].text
+
+
 def test_what_others_hang_on_is_left_to_a_person(contract, tmp_path):
     rows = sold(random.Random(1))
     each("pieces", lambda _, r: "many")(rows, random.Random(1))

@@ -136,7 +136,12 @@ def _limit(seen: _Seen) -> Iterator[Step]:
     rows = [row for row, rule, _ in seen.cells.problems if rule == "max_abs"]
     if not rows or field.max_abs is None or field.type not in {"integer", "number"}:
         return
-    beyond = seen.cells.values.take(pa.array(rows)).to_pylist()
+    values = seen.cells.values.take(pa.array(rows))
+    if values.null_count:  # too great to be kept at all
+        yield Step(field.name, "rows", f"{values.null_count:,} values fit no column; quarantined")
+    beyond = values.drop_null().to_pylist()
+    if not beyond:
+        return
     code = _code_for_null(field, beyond)
     if code is not None:
         yield _sentinel(field, code, beyond.count(code))
