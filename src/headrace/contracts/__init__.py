@@ -24,6 +24,9 @@ Those of the table:
 - `coverage`: `{first, last}`, the slots that must have a delivery.
 - `maxEvents`: the greatest number of rows that a window can hold, for proofs against overflow.
 - `retiredFieldIds`: field ids of columns that are gone, so that no later column takes one.
+- `relations`: what nearly all rows keep, written as `invariants`; no row fails for breaking one.
+  The detection of changed meaning leans on them.
+- `slotZone`: the IANA zone whose days the slots are, if it is not UTC.
 - `invariants`: `{name, expression, description}`, SQL booleans over the published row; a row for
   which one is false is quarantined by the gate (unknown, SQL's null, passes).
 
@@ -34,6 +37,8 @@ Those of a column:
 - `scale`: decimal digits kept; the column is published as int64 in units of 10^-scale.
 - `maxAbs`: the greatest absolute value, in the unit; rows beyond are quarantined.
 - `levels`: what codes mean, `{code: meaning}`.
+- `explainedBy`: columns that together all but determine this one, or a list of such lists, for the
+  detection of changed meaning.
 - `sentinels`, `nullTokens`: values and texts of this column that mean null.
 - `aliases`: other names under which it may be delivered. `mayBeAbsent`: it may be missing.
 - `rounding`: `down` or `up`, for moments finer than a microsecond.
