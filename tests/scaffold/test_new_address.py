@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from headrace.cli.app import app
@@ -86,3 +87,18 @@ def test_a_pipeline_of_before_is_told_what_to_add(fresh, stock, monkeypatch):
     assert done.exit_code == 0, done.output
     assert "let table() take" in done.output
     assert "sources.stock()" not in module.read_text()
+
+
+def test_a_table_without_times_is_read_on_by_comparison(fresh, tmp_path):
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/a.db", poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE shelf (code TEXT PRIMARY KEY, room TEXT)"))
+        connection.execute(sa.text("INSERT INTO shelf VALUES ('a', 'x'), ('b', 'y')"))
+    address = f"sqlite:///{tmp_path}/a.db#shelf"
+    made = new_source_at(address, {"kind": "state"}, None, fresh.root)
+    assert made.decided["source"].startswith("TableChanges(")
+    contract = load_contract(fresh.root / "pipelines/shop/contracts/shelf.yaml")
+    assert contract.event_time.expression.expression == '"noticed_at"'
+    assert contract.deleted is None
+    done = run_in(fresh.root, "-c", INGEST, str(tmp_path / "home"), "shelf")
+    assert json.loads(done.stdout.splitlines()[-1])[0]["published"] == 2, done.stderr

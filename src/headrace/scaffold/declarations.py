@@ -81,13 +81,18 @@ def _table(seen: Tried, name: str, key: tuple[str, ...], *, deletions: bool) -> 
     url, schema, table = split_address(seen.sample.address)
     given = [_text(name), _text(url), _text(table), _tuple(key), WHO]
     given += [f"schema={_text(schema)}"] if schema else []
-    if not seen.cursors and not deletions:
+    if not reads_on(seen, deletions=deletions):
         snapshot = ("from headrace.sources.sql import TableSnapshot",)
         return Declared("TableSnapshot", tuple(given), snapshot, partitioned=False)
     given += [f"cursor={_text(seen.cursors[0])}"] if seen.cursors else []
     given += ["deletions=True"] if deletions else []
     changes = ("from headrace.sources.sql_changes import TableChanges",)
     return Declared("TableChanges", tuple(given), changes, partitioned=False)
+
+
+def reads_on(seen: Tried, *, deletions: bool) -> bool:
+    """Whether a table is better read on: it has a cursor, or nothing says when its rows changed."""
+    return bool(seen.cursors) or deletions or not seen.times
 
 
 def _api(seen: Tried, name: str) -> Declared:

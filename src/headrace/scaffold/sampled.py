@@ -13,6 +13,7 @@ from headrace.errors import DeclarationError
 from headrace.files import write_atomically
 from headrace.scaffold.ask import Ask, plain_name
 from headrace.scaffold.contract import draft_contract
+from headrace.scaffold.declarations import reads_on
 from headrace.scaffold.facts import facts
 from headrace.scaffold.look import look
 from headrace.scaffold.suite import draft_suite
@@ -92,6 +93,9 @@ def asked(seen: Tried, folder: Path, like: Mapping[str, Any], *, deletions: bool
         DeclarationError: no column reads as a time, or no few tell all rows apart.
     """
     given = {key: value for key, value in like.items() if value}
+    read_on = seen.sample.kind == "sql" and reads_on(seen, deletions=deletions)
+    if read_on and not seen.times:
+        given.setdefault("time", NOTICED)
     if "time" not in given:
         given["time"] = _likeliest(seen.times, "no column reads as a time", "--time COLUMN", seen)
     if "key" not in given:
@@ -99,7 +103,7 @@ def asked(seen: Tried, folder: Path, like: Mapping[str, Any], *, deletions: bool
         given["key"] = _likeliest(seen.keys, what, "--key COLUMN, repeated", seen)
     sample = seen.sample
     partial = not sample.whole
-    if sample.kind == "sql" and (seen.cursors or deletions):
+    if read_on:
         sample = _as_changes(sample, seen.cursors[:1], deletions=deletions)
         partial = True  # deliveries are what changed: how many rows were read says nothing
         given |= {"known_at": NOTICED, **({"deleted": DELETED} if deletions else {})}
