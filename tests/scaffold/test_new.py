@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from headrace.contracts import load_contract
+from headrace.contracts.lint import lint
 from headrace.errors import DeclarationError
 from headrace.gates import load_suite
 from headrace.scaffold import new_pipeline, new_project, new_source
@@ -90,6 +91,8 @@ def test_contract_and_suite_say_what_was_seen(made):
     assert contract.field("order_id").type == "string", "000001 is no number"
     assert (contract.field("amount").scale, contract.field("amount").max_abs) == (2, 100_000)
     assert contract.owner == contract.licence == "not_stated"
+    listed = {hint.fix.rpartition(" ")[2] for hint in lint(contract) if hint.rule == "undecided"}
+    assert {"team.name", "customProperties[licence].value"} <= listed
     suite = load_suite(made.root / "quality_suites/shop/orders.yaml", contract)
     kinds = Counter(one.type for one in suite.expectations)
     assert kinds["expect_column_values_to_be_in_set"] == 2, "channel and note"

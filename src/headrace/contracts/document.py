@@ -12,7 +12,8 @@ import yaml
 from headrace.errors import DeclarationError
 
 T = TypeVar("T")
-MARK = "TODO"  # a text that begins so stands where a person has to decide
+# A text that begins so, or is so, stands where a person has to decide.
+MARK, NOT_STATED = "TODO", "not_stated"
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Node:
 
 
 def is_mark(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(MARK)
+    return isinstance(value, str) and (value.startswith(MARK) or value == NOT_STATED)
 
 
 def read_document(path: Path) -> Node:
