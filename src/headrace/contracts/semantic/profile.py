@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from headrace.contracts.semantic.look import HOUR, Column, Floats, Ints, Look
 from headrace.errors import StateError
@@ -142,10 +143,34 @@ def hour_counts(moments: Floats, start: int) -> dict[int, int]:
     return dict(zip(hours.tolist(), counts.tolist(), strict=True))
 
 
-# stored form: a JSON header with the place of each array, then the arrays' bytes
+# stored form: a JSON header with the place of each array, then the arrays' bytes; all compressed
 
 
 def to_bytes(profile: Profile) -> bytes:
+    """The profile as it is stored; equal profiles are equal bytes."""
+    plain = to_plain(profile)
+    return len(plain).to_bytes(4, "big") + _codec().compress(plain, asbytes=True)
+
+
+def from_bytes(data: bytes) -> Profile:
+    """The profile in `data`.
+
+    Raises:
+        StateError: it was written by a newer version, or is damaged.
+    """
+    try:
+        plain = _codec().decompress(data[4:], int.from_bytes(data[:4], "big"), asbytes=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise StateError(f"a profile is damaged: {error}", fix="judge its batch again") from error
+    return from_plain(plain)
+
+
+def _codec() -> pa.Codec:
+    return pa.Codec("zstd", compression_level=1)
+
+
+def to_plain(profile: Profile) -> bytes:
+    """The stored form before it is compressed."""
     arrays: list[Array] = []
 
     def put(array: Array) -> list[object]:
@@ -171,12 +196,8 @@ def to_bytes(profile: Profile) -> bytes:
     return b"".join([len(head).to_bytes(4, "big"), head, *(a.tobytes() for a in arrays)])
 
 
-def from_bytes(data: bytes) -> Profile:
-    """The profile in `data`.
-
-    Raises:
-        StateError: it was written by a newer version.
-    """
+def from_plain(data: bytes) -> Profile:
+    """Raises StateError if it was written by a newer version."""
     length = int.from_bytes(data[:4], "big")
     header = json.loads(data[4 : 4 + length])
     if header["format"] > FORMAT:
