@@ -149,7 +149,8 @@ def hour_counts(moments: Floats, start: int) -> dict[int, int]:
 def to_bytes(profile: Profile) -> bytes:
     """The profile as it is stored; equal profiles are equal bytes."""
     plain = to_plain(profile)
-    return len(plain).to_bytes(4, "big") + _codec().compress(plain, asbytes=True)
+    packed: bytes = _codec().compress(plain, asbytes=True)
+    return len(plain).to_bytes(4, "big") + packed
 
 
 def from_bytes(data: bytes) -> Profile:
