@@ -220,9 +220,13 @@ def _logged(one: dict[str, Any]) -> list[object]:
 
     outcome = Text("done", "green") if one["allowed"] else Text(f"refused: {one['note']}", "red")
     return [
-        one["id"], one["at"][:19], one["principal"], one["action"], one["table"], one["slot"],
-        scope_words(one["scope"]), one["reason"], (one["expires_at"] or "")[:19], outcome,
+        one["id"], _short(one["at"]), one["principal"], one["action"], one["table"], one["slot"],
+        scope_words(one["scope"]), one["reason"], _short(one["expires_at"]), outcome,
     ]  # fmt: skip
+
+
+def _short(moment: str | None) -> str:
+    return (moment or "")[:16].replace("T", " ")
 
 
 # what they share
