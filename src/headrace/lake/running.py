@@ -55,8 +55,9 @@ class Run:
         # What could not be derived stays as it is, and is shown as an error.
         self.judged |= self.stuck
         blocked = any(row.verdict in BLOCKED for row in self.judged.values())
-        rows = self.ledger.judgements(self.name) if blocked else {}
-        if self.table.suite.broken:
+        broken = self.table.suite.broken
+        rows = self.ledger.judgements(self.name) if blocked or broken else {}
+        if broken:
             # A suite that cannot be read says nothing against what was published before it broke.
             before = current_verdicts(rows, self.live)
             self.judged |= {key: row for key, row in before.items() if is_shown(row, self.live)}
