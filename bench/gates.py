@@ -24,7 +24,7 @@ from bench.report import Comparison, compare
 
 Run = dict[str, Any]
 ROWS, SMALL = 5_000_000, 5_000
-MOST_SCAN, MOST_MB = 2.5, 300
+MOST_SCAN, MOST_MB, MOST_MEANING = 2.5, 300, 0.05
 PEERS = Path(__file__).with_name("peers")
 # By kind of peer: its forms, of which the fastest counts, and the least ratio that will do.
 FORMS = {
@@ -48,6 +48,19 @@ def measure(scale: float = 1.0, repeat: int = 3, peers: str = "") -> Iterator[Co
         for kind in ("clean", "faulty"):
             files = _write(folder, kind, rows)
             yield from _of_file(f"30 checks, {_number(rows)} rows, {kind}", files, repeat, peers)
+    yield from _of_meaning()
+
+
+def _of_meaning() -> Iterator[Comparison]:
+    """What detecting changes of meaning adds to a daily batch."""
+    command = [sys.executable, "-m", "bench.gates_meaning"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    for table, found in json.loads(done.stdout.splitlines()[-1]).items():
+        yield compare(
+            f"changes of meaning, a day of {table} ({found['rows']:.0f} rows)",
+            [found["seconds"]], f"a limit of {MOST_MEANING} s", [MOST_MEANING],
+            goal=1.0, answers_equal=True, rss_mb=0,
+        )  # fmt: skip
 
 
 def _number(rows: int) -> str:

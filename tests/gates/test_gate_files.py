@@ -6,6 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import duckdb
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -177,6 +179,33 @@ def test_a_file_is_judged_as_its_rows_in_memory(trips, checks, writer, statistic
                 assert written.schema.remove_metadata() == part.schema.remove_metadata()
                 assert plain_rows(written) == plain_rows(part)
         assert to["passing"].exists() <= expected.verdict.publishes
+
+
+def by_duckdb(table: pa.Table, path: Path, group: int) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("batch", table)
+        connection.execute(f"COPY batch TO '{path}' (ROW_GROUP_SIZE {group})")
+
+
+def by_polars(table: pa.Table, path: Path, group: int) -> None:
+    pl.from_arrow(table).write_parquet(path, row_group_size=group, statistics="full")
+
+
+@pytest.mark.parametrize("write", [by_duckdb, by_polars])
+@given(trips=TRIPS, checks=suites(), group=st.integers(1, 12))
+@settings(max_examples=8, deadline=None)
+def test_the_footers_of_other_writers_say_the_same(write, trips, checks, group) -> None:
+    table = rows(*trips)
+    batch = conformed(table)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "batch.parquet"
+        write(table, path, group)
+        found = judge_file(checks, contract(IN_YARD), path, about=batch)
+        scanned = judge_file(checks, contract(IN_YARD), path, about=batch, use_statistics=False)
+    expected = comparable(judge(checks, contract(IN_YARD), batch))
+    assert comparable(found) == expected
+    assert comparable(scanned) == expected
 
 
 @pytest.mark.parametrize("statistics", [True, False])

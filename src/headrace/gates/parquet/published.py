@@ -77,6 +77,7 @@ def _null(columns: Sequence[str]) -> str:
 def _row_rule(name: str, failing: str, safe: Mapping[str, Bounds | None]) -> Rule:
     words = {"max_abs": "too great a value"}.get(name, "no value")
     said = f"{words} of {' or '.join(safe)}"
+    expected = f"no row has {said}"
 
     def read(values: Sequence[Any]) -> Outcome:
         elements, unexpected = values
@@ -92,6 +93,6 @@ def _row_rule(name: str, failing: str, safe: Mapping[str, Bounds | None]) -> Rul
         action="quarantine",
         note="",
         check=Check(
-            tuple(safe), said, ("count(*)", count_where(failing)), read, failing, safe=safe
+            tuple(safe), expected, ("count(*)", count_where(failing)), read, failing, safe=safe
         ),
     )

@@ -1,0 +1,53 @@
+"""What detecting changes of meaning adds to a daily batch: `python -m bench.gates_meaning`.
+
+The first days of every daily table of the flights are held against the days before them, as a run
+does: profile, comparison with the history, findings. Prints JSON: by table the median of seconds
+over the days that have enough history, and the rows of such a day.
+"""
+
+import json
+import os
+import time
+from dataclasses import replace
+from itertools import islice
+from statistics import median
+
+from bench.year import deliveries
+from headrace.contracts import conform
+from headrace.contracts.semantic import Reference, examine, glance_at
+from headrace.contracts.semantic.detect import LEAST_HISTORY
+from headrace.home import default_root
+from headrace.lake.table import Table
+from headrace.pipeline.faults import batches
+from headrace.pipeline.load import table_groups
+
+DAYS = LEAST_HISTORY + 30
+
+
+def of_table(table: Table) -> dict[str, float]:
+    reference = Reference()
+    seconds, rows = [], []
+    for slot, delivered in islice(batches(table), DAYS):
+        conformed = conform(table.contract, delivered, slot)
+        start = time.perf_counter()
+        glance = glance_at(table.contract, delivered, conformed, slot)
+        look, profile = glance.look(table.contract), glance.profile
+        seen = examine(look, reference, glance.text)
+        took = time.perf_counter() - start
+        if reference.batches >= LEAST_HISTORY:
+            seconds.append(took)
+            rows.append(look.rows)
+        reference.add(replace(profile, marks=seen.marks))
+    return {"seconds": median(seconds), "least": min(seconds), "rows": median(rows)}
+
+
+def main() -> None:
+    # Read when the pipeline is imported, which making the deliveries does.
+    os.environ["FLIGHTS_DELIVERIES"] = str(default_root() / "bench" / "deliveries")
+    deliveries()
+    tables = table_groups()["flights"]
+    print(json.dumps({t.name: of_table(t) for t in tables if t.partitioned}))
+
+
+if __name__ == "__main__":
+    main()
