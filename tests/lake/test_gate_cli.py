@@ -58,8 +58,10 @@ def test_lint_is_quiet_about_the_suites_of_this_project(monkeypatch) -> None:
     done = run("lint", "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
-    assert (told["ok"], told["unread"]) == (True, [])
-    assert len(told["suites"]) == len(list((ROOT / "quality_suites").rglob("*.yaml")))
+    assert told["ok"]
+    # Some are read by no table of a pipeline that is declared, but by a study of detectors.
+    files = {str(path) for path in (ROOT / "quality_suites").rglob("*.yaml")}
+    assert {one["path"] for one in told["suites"]} | set(told["unread"]) == files
 
 
 def test_lint_names_a_fault_with_its_place_and_fix(project) -> None:
