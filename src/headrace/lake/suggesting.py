@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -15,6 +16,7 @@ from headrace.lake.table import Table
 from headrace.lake.tables import Lake
 from headrace.progress import report
 
+MEMORY = "512MB"
 _AT_ONCE = 16  # deliveries that are measured in one query
 
 
@@ -143,7 +145,7 @@ def _measured(
     schema = table.contract.arrow_schema()
     names = [c.name for c in table.contract.columns if c.name in schema.names]
     measure = Measure(schema.empty_table().select(names).schema, table.contract.primary_key)
-    with duckdb.connect() as db:
+    with TemporaryDirectory() as spill, duckdb.connect(config=_config(spill)) as db:
         db.execute("SET TimeZone = 'UTC'")
         for start in range(0, len(batches), _AT_ONCE):
             some = batches[start : start + _AT_ONCE]
@@ -153,6 +155,11 @@ def _measured(
             done = min(start + _AT_ONCE, len(batches))
             report(f"measure {table.name}", done, len(batches), some[-1].slot)
     return measure.found
+
+
+def _config(spill: str) -> dict[str, str]:
+    """Keys of a great delivery need not fit in memory."""
+    return {"memory_limit": MEMORY, "temp_directory": spill}
 
 
 def _asked(table: Table, *, shadow: bool) -> Asked:
