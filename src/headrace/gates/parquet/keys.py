@@ -38,16 +38,30 @@ class Keys:
     def _shared_keys(self) -> Numbers:
         """Keys, or hashes of keys, that more than one row has, ascending."""
         parts = max(1, -(-self.batch.rows // gather.MOST))
+        if parts > 1 and self.kind is np.int64 and self._increase():
+            return np.empty(0, np.int64)
         return np.concatenate([_repeated(self._keys(part, parts)) for part in range(parts)])
+
+    def _increase(self) -> bool:
+        """Whether each key is greater than the one before; found out soon where it is not."""
+        last = np.empty(0, np.int64)
+        for keys in self._pieces(""):
+            run = np.concatenate([last, keys])
+            if not np.all(run[1:] > run[:-1]):
+                return False
+            last = run[-1:]
+        return True
 
     def _keys(self, part: int, parts: int) -> Numbers:
         of_part = f" AND hash({self.names}) % {parts} = {part}" if parts > 1 else ""
+        return gathered(self._pieces(of_part), self.kind, self.batch.rows // parts + 1)
+
+    def _pieces(self, of_part: str) -> Iterator[Numbers]:
         query = (
             f"{self.plan.batch} SELECT {self.key} AS key FROM batch"  # noqa: S608
             f" WHERE {self.among}{of_part}"
         )
-        pieces = (to_numbers(piece["key"]) for piece in self.batch.pieces(query))
-        return gathered(pieces, self.kind, self.batch.rows // parts + 1)
+        return (to_numbers(piece["key"]) for piece in self.batch.pieces(query))
 
     def found(self) -> tuple[int, Rows]:
         """How many rows have a key that another row has too; positions of the first of them."""
