@@ -10,20 +10,15 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from headrace.contracts.semantic.changes.coverage import missing_parts
+from headrace.contracts.semantic.changes.frozen import frozen, run_marks
 from headrace.contracts.semantic.changes.levels import level_changes
+from headrace.contracts.semantic.changes.precision import fine_marks, nulls, precision_changes
 from headrace.contracts.semantic.changes.renames import renames
 from headrace.contracts.semantic.changes.rows import duplicates, seen_before, stale_rows
+from headrace.contracts.semantic.changes.sentinels import sentinels
 from headrace.contracts.semantic.changes.swaps import swaps
 from headrace.contracts.semantic.changes.texts import written_otherwise
 from headrace.contracts.semantic.changes.units import unit_changes
-from headrace.contracts.semantic.changes.values import (
-    fine_marks,
-    frozen,
-    nulls,
-    precision_changes,
-    run_marks,
-    sentinels,
-)
 from headrace.contracts.semantic.changes.zones import zone_shifts
 from headrace.contracts.semantic.findings import Finding
 from headrace.contracts.semantic.look import Look

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from headrace.contracts import Contract
 from headrace.contracts.model import Field
-from headrace.contracts.semantic.changes.values import ordered_rows
+from headrace.contracts.semantic.changes.frozen import ordered_rows
 from headrace.contracts.semantic.changes.zones import shifted
 from headrace.contracts.semantic.units import Conversion
 from headrace.gates.faults.day import Day

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.contracts.semantic.changes.values import WORDS
+from headrace.contracts.semantic.changes.sentinels import WORDS
 from headrace.contracts.semantic.findings import Finding
 from headrace.contracts.semantic.fit import member
 from headrace.contracts.semantic.look import MOST_LEVELS, Bools, Column
