@@ -53,3 +53,10 @@ def test_a_slice_is_named_with_its_rows():
     look, text = rides.seen(DAYS, planted)
     (found,) = detect(look, rides.past(DAYS), text)
     assert found.evidence["rows"] == len(found.lines) > 0
+
+
+def test_new_names_in_a_column_of_many_are_no_sentinels():
+    """Of so many texts none has a name by its token alone."""
+    look, text = rides.seen(DAYS, rides.rides(DAYS, 600))
+    kinds = [one.kind for one in detect(look, rides.past(DAYS), text)]
+    assert "sentinel" not in kinds

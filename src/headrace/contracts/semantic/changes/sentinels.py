@@ -118,7 +118,10 @@ def _suspicious(column: Column, values: np.ndarray) -> np.ndarray:
 def _sentinel(case: Case, column: Column, value: float, rows: Bools) -> str | None:
     """The value as text if it is one that stands for nothing."""
     if not column.is_number:
-        text = case.look.names.get(int(value), "")
+        # Only columns of few texts have names; of the others a row tells what the token stands for.
+        text = case.look.names.get(int(value))
+        if text is None:
+            text = str(case.look.arrays[column.name][int(np.flatnonzero(rows)[0])].as_py())
         return repr(text) if text.strip().lower() in WORDS else None
     out = bool(out_of_range(column, case.reference.pools[column.name])[rows].all())
     return f"{value:g}" if out or int(rows.sum()) >= _TOGETHER else None
