@@ -11,7 +11,7 @@ from typing import Any
 from headrace.gates.faults.run import measure
 from headrace.lake.judging import delivered_rows
 from headrace.lake.table import Table
-from headrace.pipeline.load import table_groups
+from headrace.pipeline.load import make_deliveries, table_groups
 from headrace.progress import report
 from headrace.sources.rows import RawRows
 
@@ -47,6 +47,7 @@ def run_faults(
         every: plant on every n-th day only.
         whole: every variant of every fault on every day; else a day has one of each kind, in turn.
     """
+    make_deliveries()
     groups = table_groups()
     tasks = [
         Task(name, one.name, every, whole)

@@ -4,6 +4,7 @@ import importlib
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from headrace.errors import DeclarationError
@@ -75,10 +76,18 @@ def table_groups(root: Path | None = None) -> dict[str, tuple[Table, ...]]:
     that no model is made of.
     """
     groups = {one.name: one.tables for one in project_pipelines(root)}
-    declared = _declared(project_root(root)).get("tables", [])
-    for name in declared:
-        module = importlib.import_module(str(name))
+    for module in _table_modules(root):
+        groups[module.__name__.rpartition(".")[2]] = tuple(module.TABLES)
+    return groups
+
+
+def make_deliveries(root: Path | None = None) -> None:
+    """Fetch what the modules with `TABLES` alone need, where they say how."""
+    for module in _table_modules(root):
         if hasattr(module, "make_deliveries"):
             module.make_deliveries()
-        groups[str(name).rpartition(".")[2]] = tuple(module.TABLES)
-    return groups
+
+
+def _table_modules(root: Path | None) -> list[ModuleType]:
+    names = _declared(project_root(root)).get("tables", [])
+    return [importlib.import_module(str(name)) for name in names]
