@@ -2,7 +2,7 @@
 
 import typer
 
-from headrace.cli.gates import Json
+from headrace.cli.gates import Json, tables
 from headrace.cli.output import MISUSED, emit_json, explained, grid, out
 
 
@@ -16,9 +16,9 @@ def lint(*, as_json: Json = False) -> None:
     from headrace.gates.lint import lint as lint_suite
     from headrace.gates.lint import unread
     from headrace.home import project_root
-    from headrace.pipeline.load import table_groups
+    from headrace.pipeline.load import other_tables
 
-    known = [table for group in table_groups().values() for table in group]
+    known = [*tables(None), *other_tables()]
     found = [lint_suite(table.suite, table.contract) for table in known]
     stray = unread(project_root() / "quality_suites", [table.suite for table in known])
     faults = [fault for one in found for fault in one["faults"]]

@@ -81,6 +81,11 @@ def table_groups(root: Path | None = None) -> dict[str, tuple[Table, ...]]:
     return groups
 
 
+def other_tables(root: Path | None = None) -> list[Table]:
+    """The tables of modules with `TABLES` alone."""
+    return [table for module in _table_modules(root) for table in module.TABLES]
+
+
 def make_deliveries(root: Path | None = None) -> None:
     """Fetch what the modules with `TABLES` alone need, where they say how."""
     for module in _table_modules(root):
