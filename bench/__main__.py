@@ -80,11 +80,10 @@ a fault and one with some, by every side in its own best form: Great Expectation
 for success only; Soda Core with its own checks, SQL expressions where it has none, over the file
 and over a table that it is loaded into; Pandera with its own checks, one expression for each other.
 Each in a process of its own, imports and a small file before the clock starts. Equal answers are
-the same verdict on each check; only ours also says how many rows failed, and which first. A bare
-scan is DuckDB's least and greatest value and count of every column. Times are the least of {repeat}
-turns, since what else a machine does can only add to them. Ours takes what it can from the footer,
-reads what is left in one scan and once more where rows failed; writing the rows that pass and those
-that do not is a line of its own.
+the same verdict on each check. A bare scan is DuckDB's least and greatest value and count of every
+column. Times are the least of {repeat} turns, since what else a machine does can only add to them.
+Ours takes what it can from the footer, reads what is left in one scan and once more where rows
+failed; writing the rows that pass and those that do not is a line of its own.
 """
 Made = tuple[str, list[Comparison]]
 
