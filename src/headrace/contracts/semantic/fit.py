@@ -52,6 +52,18 @@ def fit(
     slack: Slack | None = None,
 ) -> Fit:
     """The marks of `look`; with `columns`, only of these and of what depends on them."""
+    result = fit_columns(look, reference, columns, slack)
+    fit_rules(result, look, reference, columns)
+    return result
+
+
+def fit_columns(
+    look: Look,
+    reference: Reference,
+    columns: Iterable[str] | None = None,
+    slack: Slack | None = None,
+) -> Fit:
+    """The marks of columns by themselves and by their keys, which cost least."""
     wanted = set(look.columns if columns is None else columns)
     slack = slack or {}
     result = Fit()
@@ -61,6 +73,14 @@ def fit(
     for f, key in explained(look):
         if wanted & {f.name, *key}:
             _keyed(result, look, reference, (f.name, key), slack.get(f.name, 0.0))
+    return result
+
+
+def fit_rules(
+    result: Fit, look: Look, reference: Reference, columns: Iterable[str] | None = None
+) -> None:
+    """Add the marks of relations, invariants and hours."""
+    wanted = set(look.columns if columns is None else columns)
     everywhere = np.ones(look.rows, bool)
     for name, broken in look.broken.items():
         if wanted & look.rule_inputs[name]:
@@ -69,7 +89,6 @@ def fit(
         for what, moments in (("event", look.event), ("known", look.known)):
             if moments is not None and look.start is not None:
                 _hours(result, what, moments, look.start, reference)
-    return result
 
 
 def time_inputs(look: Look) -> frozenset[str]:

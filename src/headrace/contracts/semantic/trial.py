@@ -7,7 +7,15 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from headrace.contracts.semantic.fit import Fit, Slack, badness, fit, time_inputs
+from headrace.contracts.semantic.fit import (
+    Fit,
+    Slack,
+    badness,
+    fit,
+    fit_columns,
+    fit_rules,
+    time_inputs,
+)
 from headrace.contracts.semantic.look import Bools, Look
 from headrace.contracts.semantic.reading import timed
 from headrace.contracts.semantic.reference import Reference
@@ -110,23 +118,33 @@ class Case:
         return any(found & wanted for found in inputs)
 
     def try_out(self, changed: Mapping[str, pa.Array], slack: Slack | None = None) -> "Trial":
-        """What was wrong with these columns, and what still is once they are `changed`."""
-        other = self.look.with_arrays(changed)
-        if self._derives(changed.keys()):
-            other = timed(other)
-        after = fit(other, self.reference, changed, slack)
-        still = badness(after, self.reference, other.rows)
-        if time_inputs(self.look) & changed.keys():
-            still |= dict.fromkeys(self.without(other), float(other.rows))
-        touched = [m for m in self.lost if columns_of(m, self.look) & changed.keys()]
-        usual = sum(int(rows.sum()) for rows in after.misfit.values())
+        """What was wrong with these columns, and what still is once they are `changed`.
+
+        What costs least is looked at first: columns, then relations, then what is derived; a
+        hypothesis that leaves too much already is not looked at further.
+        """
+        names = changed.keys()
+        touched = [m for m in self.lost if columns_of(m, self.look) & names]
         before = sum(self.lost[mark] for mark in touched)
-        had = sum(
-            int(rows.sum())
-            for mark, rows in self.fit.misfit.items()
-            if columns_of(mark, self.look) & changed.keys()
-        )
-        return Trial(before, sum(still.values()), had, usual)
+        other = self.look.with_arrays(changed, event=None, known=None, derived={})
+        after = fit_columns(other, self.reference, names, slack)
+        trial = self._trial(before, after, other)
+        if trial.after > RESIDUE * before:
+            return trial
+        fit_rules(after, other, self.reference, names)
+        trial = self._trial(before, after, other)
+        if trial.after > RESIDUE * before or not self._derives(names):
+            return trial
+        other = timed(other)
+        fit_rules(after, other, self.reference, names)
+        missing = self.without(other) if time_inputs(self.look) & names else []
+        return self._trial(before, after, other, float(len(missing) * other.rows))
+
+    def _trial(self, before: float, after: Fit, other: Look, missing: float = 0.0) -> "Trial":
+        still = badness(after, self.reference, other.rows)
+        had = sum(int(rows.sum()) for mark, rows in self.fit.misfit.items() if mark in after.misfit)
+        usual = sum(int(rows.sum()) for rows in after.misfit.values())
+        return Trial(before, sum(still.values()) + missing, had, usual)
 
 
 def columns_of(mark: str, look: Look) -> frozenset[str]:
