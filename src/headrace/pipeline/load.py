@@ -39,9 +39,13 @@ def project_pipelines(root: Path | None = None) -> list[Pipeline]:
     """All pipelines of the project that `root`, or the current folder, lies in."""
     folder = project_root(root)
     names = pipeline_modules(folder)
+    _make_importable(folder)
+    return [load_pipeline(name) for name in names]
+
+
+def _make_importable(folder: Path) -> None:
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
-    return [load_pipeline(name) for name in names]
 
 
 def pipeline_modules(folder: Path) -> list[str]:
@@ -94,5 +98,7 @@ def make_deliveries(root: Path | None = None) -> None:
 
 
 def _table_modules(root: Path | None) -> list[ModuleType]:
-    names = _declared(project_root(root)).get("tables", [])
+    folder = project_root(root)
+    _make_importable(folder)
+    names = _declared(folder).get("tables", [])
     return [importlib.import_module(str(name)) for name in names]
