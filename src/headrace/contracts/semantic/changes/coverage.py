@@ -43,14 +43,25 @@ def _at_an_end(case: Case) -> bool:
 def _missing(case: Case, what: str, moments: Floats, start: int) -> Finding | None:
     """The longest run of hours that hold far fewer rows than in every batch before.
 
-    Where the clocks have changed since, a slot may keep to UTC or to its zone: hours are missing
-    only if they are either way.
+    Where the clocks have changed since, a slot's rows may keep to UTC or to their zone: the first
+    half of the slot, which a file that was cut off still has, says which.
     """
-    found = _longest(case, what, moments, start, case.reference.hours(what))
-    if found is None:
-        return None
-    moved = moved_window(case.look, case.reference, what)
-    return found if moved is None else _longest(case, what, moments, start, hours_of(moved))
+    usual = case.reference.hours(what)
+    found = _longest(case, what, moments, start, usual)
+    moved = None if found is None else moved_window(case.look, case.reference, what)
+    if moved is None:
+        return found
+    hours = np.floor((moments - start) / HOUR)
+    other = hours_of(moved)
+    if _unlike_first_half(hours, other) >= _unlike_first_half(hours, usual):
+        return found
+    return _longest(case, what, moments, start, other)
+
+
+def _unlike_first_half(hours: Floats, usual: Hours) -> float:
+    """How far the rows of the first half lie from where they usually do, in rows."""
+    first = [hour for hour in sorted(usual.mean) if hour <= float(np.nanmedian(hours))]
+    return sum(abs(float((hours == hour).sum()) - usual.mean[hour]) for hour in first)
 
 
 def _longest(case: Case, what: str, moments: Floats, start: int, usual: Hours) -> Finding | None:
