@@ -19,6 +19,11 @@ settings.load_profile("unhurried")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# Workers of a distributed run are started by `python -c`, which early releases of Python 3.11 take
+# for a file that a process they start should load.
+if getattr(sys.modules["__main__"], "__file__", None) == "-c":
+    del sys.modules["__main__"].__file__
+
 
 @pytest.fixture(scope="session")
 def flights_deliveries() -> Path:

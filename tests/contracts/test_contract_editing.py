@@ -54,7 +54,7 @@ def changed(edited):
 
 def test_one_edit_is_one_line():
     for edit, lines in (
-        (lambda e: e.set("version", to="2.0.0"), ["-version: 1.0.0", "+version: 2.0.0"]),
+        (lambda e: e.set("version", to="2.0.0"), ["-version: 1.0.1", "+version: 2.0.0"]),
         (lambda e: e.set("dataProduct", to="d"), ["+dataProduct: d"]),
         (
             lambda e: e.custom(*COLUMNS, "temp", name="maxAbs", to=300),

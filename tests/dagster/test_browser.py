@@ -41,7 +41,7 @@ def test_the_graph_reads_like_the_chain(tmp_path):
         for stage in ("ingestion", "features", "datasets", "models", "monitoring"):
             page.get_by_text(stage).first.wait_for(timeout=screenshots.PATIENCE * 1000)
         page.goto(f"{address}/assets/tables/schedule?view=checks&checkDetail=gate")
-        page.get_by_text("Contract 1.0.0 and the suite flights.schedule").first.wait_for(
+        page.get_by_text("Contract 1.0.1 and the suite flights.schedule").first.wait_for(
             timeout=screenshots.PATIENCE * 1000
         )
         browser.close()

@@ -9,14 +9,13 @@ import pyarrow.compute as pc
 from headrace.contracts.semantic.findings import Finding
 from headrace.contracts.semantic.fit import member, out_of_range
 from headrace.contracts.semantic.look import Bools, Column
+from headrace.contracts.semantic.reference import Pool
 from headrace.contracts.semantic.trial import Case
 
 SENTINELS = frozenset(
     [sign * float("9" * digits) for digits in range(1, 10) for sign in (1, -1)]
-    + [sign * (float("9" * digits) + part) for digits in (2, 3, 4) for sign in (1, -1)
-       for part in (0.9, 0.99, 0.999)]
     + [-1.0, 255.0, 32767.0, -32768.0, 65535.0, 2147483647.0, -2147483648.0, 1e20, 1e30, -1e30]
-)  # fmt: skip
+)
 _SENTINEL_VALUES = np.array(sorted(SENTINELS))
 WORDS = frozenset(
     {"", "na", "n/a", "#n/a", "null", "none", "nil", "nan", "unknown", "unk", "undefined",
@@ -25,6 +24,7 @@ WORDS = frozenset(
 )  # fmt: skip
 _MOST_SENTINELS = 0.3  # of the rows; more is another change
 _GAIN = 0.5  # rows, at least, that fit better without it
+_APART = 0.02  # of the window's range, to the nearest value that was seen
 _TOGETHER = 3  # rows that share a value inside the usual range, before it stands for nothing
 
 
@@ -123,5 +123,13 @@ def _sentinel(case: Case, column: Column, value: float, rows: Bools) -> str | No
         if text is None:
             text = str(case.look.arrays[column.name][int(np.flatnonzero(rows)[0])].as_py())
         return repr(text) if text.strip().lower() in WORDS else None
-    out = bool(out_of_range(column, case.reference.pools[column.name])[rows].all())
-    return f"{value:g}" if out or int(rows.sum()) >= _TOGETHER else None
+    pool = case.reference.pools[column.name]
+    out = bool(out_of_range(column, pool)[rows].all())
+    alone = int(rows.sum()) >= _TOGETHER and _stands_apart(column.values[rows][0], pool)
+    return f"{value:g}" if out or alone else None
+
+
+def _stands_apart(value: float, pool: Pool) -> bool:
+    """Whether nothing in the window came near the value: 999 among 998 and 1000 is a number."""
+    reach = float(pool.values[-1] - pool.values[0])
+    return float(np.abs(pool.values - value).min()) > _APART * reach
