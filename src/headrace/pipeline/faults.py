@@ -1,7 +1,7 @@
 """The catalogue of faults over a project's tables, each in a process of its own."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import Manager, get_context
@@ -11,7 +11,7 @@ from typing import Any
 from headrace.gates.faults.run import measure
 from headrace.lake.judging import delivered_rows
 from headrace.lake.table import Table
-from headrace.pipeline.load import make_deliveries, table_groups
+from headrace.pipeline.load import make_deliveries, slots_of, table_groups
 from headrace.progress import report
 from headrace.sources.rows import RawRows
 
@@ -103,7 +103,7 @@ def _tell(
     tasks: Sequence[Task], running: Sequence[Future[Gathered]], ticks: "Queue[tuple[str, str]]"
 ) -> None:
     done = dict.fromkeys((task.table for task in tasks), 0)
-    slots = {t.name: len(t.expected_slots()) for ts in table_groups().values() for t in ts}
+    slots = {t.name: len(slots_of(name, t)) for name, ts in table_groups().items() for t in ts}
     while not all(future.done() for future in running) or not ticks.empty():
         try:
             table, slot = ticks.get(timeout=0.5)
@@ -118,7 +118,7 @@ def _measure(task: Task, ticks: "Queue[tuple[str, str]]") -> Gathered:
     measured = measure(
         table.suite,
         table.contract,
-        batches(table),
+        batches(table, slots_of(task.group, table)),
         every=task.every,
         whole=task.whole,
         told=lambda slot: ticks.put((task.table, slot)),
@@ -127,9 +127,9 @@ def _measure(task: Task, ticks: "Queue[tuple[str, str]]") -> Gathered:
     return Gathered(faults, measured.verdicts, measured.evaluable)
 
 
-def batches(table: Table) -> Iterator[tuple[str, RawRows]]:
+def batches(table: Table, slots: Iterable[str]) -> Iterator[tuple[str, RawRows]]:
     """What the table's source shows for each slot; of several deliveries the last."""
-    for slot in table.expected_slots():
+    for slot in slots:
         deliveries = table.source.deliveries(slot)
         if deliveries:
             yield slot, delivered_rows(table.contract, deliveries[-1])

@@ -85,6 +85,14 @@ def table_groups(root: Path | None = None) -> dict[str, tuple[Table, ...]]:
     return groups
 
 
+def slots_of(group: str, table: Table) -> list[str]:
+    """What a table of a group can be asked for, in order."""
+    for pipeline in project_pipelines():
+        if pipeline.name == group:
+            return pipeline.slots_of(table)
+    return table.expected_slots()
+
+
 def other_tables(root: Path | None = None) -> list[Table]:
     """The tables of modules with `TABLES` alone."""
     return [table for module in _table_modules(root) for table in module.TABLES]
