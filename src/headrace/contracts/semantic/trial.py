@@ -57,10 +57,7 @@ class Trial:
 
     @property
     def words(self) -> str:
-        return (
-            f"{self.gain:.0f} of the {self.before:.0f} values and rows that do not fit what came"
-            " before fit again."
-        )
+        return f"misfits with the batches before fall from {self.before:.0f} to {self.after:.0f}."
 
 
 @dataclass(frozen=True, eq=False)
