@@ -1,8 +1,13 @@
 """Each kind of change is named, with columns and evidence, and clean days are left alone."""
 
+from dataclasses import replace
+
+import pyarrow as pa
 import pytest
 
-from headrace.contracts.semantic import detect
+from headrace.contracts import conform
+from headrace.contracts.semantic import detect, look_at
+from headrace.contracts.semantic.reading import delivered_texts
 from headrace.gates.faults import faults_of
 from headrace.gates.faults.run import is_named
 from tests.semantic import rides
@@ -60,3 +65,23 @@ def test_new_names_in_a_column_of_many_are_no_sentinels():
     look, text = rides.seen(DAYS, rides.rides(DAYS, 600))
     kinds = [one.kind for one in detect(look, rides.past(DAYS), text)]
     assert "sentinel" not in kinds
+
+
+def test_a_declared_sentinel_is_no_surprise():
+    """It is null by declaration, also where another row is refused and texts are looked at."""
+    columns = tuple(
+        replace(f, sentinels=(-5,), max_abs=1000) if f.name == "wait" else f
+        for f in rides.contract().columns
+    )
+    contract = replace(rides.contract(), columns=columns, hash="with a sentinel")
+    rows = rides.rides(DAYS)
+    waits = rows.table.column("wait").to_pylist()
+    waits[3], waits[4], waits[9] = "-5", "-5", "5000"
+    at = rows.table.schema.get_field_index("wait")
+    table = rows.table.set_column(at, "wait", pa.array(waits))
+    planted = replace(rows, table=table)
+    conformed = conform(contract, planted, "batch")
+    assert conformed.bad_rows
+    look = look_at(contract, planted, conformed, rides.slot(DAYS))
+    found = detect(look, rides.past(DAYS), delivered_texts(planted, look))
+    assert not [one for one in found if one.kind == "sentinel"]

@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import Manager, get_context
-from queue import Empty, Queue
+from multiprocessing import get_context
+from multiprocessing.queues import Queue
+from queue import Empty
 from typing import Any
 
 from headrace.gates.faults.run import measure
@@ -15,7 +16,7 @@ from headrace.pipeline.load import make_deliveries, slots_of, table_groups
 from headrace.progress import report
 from headrace.sources.rows import RawRows
 
-_WARNING = ("WARN", "QUARANTINE")
+_TICKS: list["Queue[tuple[str, str]]"] = []  # of a process that measures: the one it reports to
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,18 @@ def _skipped(measured: Gathered) -> int:
 
 
 def _measured(tasks: Sequence[Task]) -> list[Gathered]:
-    with Manager() as manager:
-        ticks: Queue[tuple[str, str]] = manager.Queue()
-        workers = min(len(tasks), os.cpu_count() or 1)
-        with ProcessPoolExecutor(max(workers, 1), mp_context=get_context("spawn")) as pool:
-            running = [pool.submit(_measure, task, ticks) for task in tasks]
-            _tell(tasks, running, ticks)
-            return [future.result() for future in running]
+    context = get_context("spawn")
+    ticks: Queue[tuple[str, str]] = context.Queue()
+    workers = max(min(len(tasks), os.cpu_count() or 1), 1)
+    with ProcessPoolExecutor(workers, context, _report_to, (ticks,)) as pool:
+        running = [pool.submit(_measure, task) for task in tasks]
+        _tell(tasks, running, ticks)
+        return [future.result() for future in running]
+
+
+def _report_to(ticks: "Queue[tuple[str, str]]") -> None:
+    """What each process starts with: where it says which slot is done."""
+    _TICKS.append(ticks)
 
 
 def _tell(
@@ -113,7 +119,7 @@ def _tell(
         report(table, done[table], slots[table], slot)
 
 
-def _measure(task: Task, ticks: "Queue[tuple[str, str]]") -> Gathered:
+def _measure(task: Task) -> Gathered:
     table = next(t for t in table_groups()[task.group] if t.name == task.table)
     measured = measure(
         table.suite,
@@ -121,7 +127,7 @@ def _measure(task: Task, ticks: "Queue[tuple[str, str]]") -> Gathered:
         batches(table, slots_of(task.group, table)),
         every=task.every,
         whole=task.whole,
-        told=lambda slot: ticks.put((task.table, slot)),
+        told=lambda slot: _TICKS[0].put((task.table, slot)),
     )
     faults = [count.document(task.table) for count in measured.counts if count.injected]
     return Gathered(faults, measured.verdicts, measured.evaluable)

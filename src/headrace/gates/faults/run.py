@@ -6,12 +6,12 @@ clean ones before it, which are profiled as they go by.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from typing import Any
 
 from headrace.contracts import Contract, conform
-from headrace.contracts.semantic import Finding, Look, Reference, detect, look_at, marked
+from headrace.contracts.semantic import Finding, Look, Reference, examine, look_at
 from headrace.contracts.semantic.detect import LEAST_HISTORY
 from headrace.contracts.semantic.profile import profile_of
 from headrace.contracts.semantic.reading import delivered_texts
@@ -67,6 +67,7 @@ class _Seen:
     look: Look
     judgement: Judgement
     findings: tuple[Finding, ...]
+    marks: Mapping[str, float]
 
     @property
     def told(self) -> set[str]:
@@ -102,8 +103,7 @@ def measure(
             for count in result.counts if whole else _of_today(turns):
                 _plant(suite, count, day, clean, reference)
         if clean.judgement.verdict.publishes:
-            profile = profile_of(clean.look, slot)
-            reference.add(marked(profile, clean.look, reference))
+            reference.add(replace(profile_of(clean.look, slot), marks=clean.marks))
         before = rows
         if told is not None:
             told(slot)
@@ -129,8 +129,9 @@ def _look(
     judgement = judge(suite, contract, conformed)
     look = look_at(contract, rows, conformed, slot)
     refused = conformed.table is None or conformed.bad_rows
-    findings = detect(look, reference, delivered_texts(rows, look) if refused else {})
-    return _Seen(look, judgement.also(results_of(findings, suite, look)), findings)
+    found = examine(look, reference, delivered_texts(rows, look) if refused else {})
+    whole = judgement.also(results_of(found.findings, suite, look))
+    return _Seen(look, whole, found.findings, found.marks)
 
 
 def _plant(suite: Suite, count: Count, day: Day, clean: _Seen, reference: Reference) -> None:

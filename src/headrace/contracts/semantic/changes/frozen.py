@@ -55,7 +55,6 @@ def run_marks(look: Look) -> dict[str, float]:
     order, starts = ordered_rows(look)
     found = {}
     together = starts.copy()
-    moving = 0
     for column in columns:
         values = column.values[order]
         found[f"run:{column.name}"] = float(runs(values, starts).max())
@@ -65,8 +64,7 @@ def run_marks(look: Look) -> dict[str, float]:
         pairs = max(int((~np.isnan(values)).sum()), 1)
         found[f"same:{column.name}"] = float((equal.sum() + 1) / (pairs + 2))
         together[1:] |= ~same
-        moving += 1
-    if moving > 1:
+    if len(columns) > 1:
         at = np.arange(look.rows)
         found["still:"] = float((at - np.maximum.accumulate(np.where(together, at, 0)) + 1).max())
     return found

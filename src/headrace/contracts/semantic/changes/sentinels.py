@@ -37,27 +37,6 @@ def sentinels(case: Case) -> Iterator[Finding]:
         fresh = column.present & ~member(column, pool)
         if fresh.any():
             yield from _of_column(case, column, fresh)
-        if field.max_abs is not None:
-            yield from _too_great(case, column)
-
-
-def _too_great(case: Case, column: Column) -> Iterator[Finding]:
-    """Values that the contract's greatest one refused, so that they are null by now."""
-    text = case.text.get(column.name)
-    if text is None:
-        return
-    refused = pc.and_(text.is_valid(), pc.invert(pa.array(column.present)))
-    for value in pc.unique(text.filter(refused)).to_pylist():
-        rows = np.asarray(pc.and_(refused, pc.equal(text, value)).fill_null(False))
-        if _number(value) in SENTINELS and rows.mean() < _MOST_SENTINELS:
-            yield _stands_for_nothing(case, column, value, rows, float(rows.sum()))
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def _stands_for_nothing(
