@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.contracts import conform
-from headrace.contracts.semantic import detect, look_at
+from headrace.contracts.semantic import detect, examine, look_at
 from headrace.contracts.semantic.reading import delivered_texts
 from headrace.gates.faults import faults_of
 from headrace.gates.faults.run import is_named
@@ -85,3 +85,16 @@ def test_a_declared_sentinel_is_no_surprise():
     look = look_at(contract, planted, conformed, rides.slot(DAYS))
     found = detect(look, rides.past(DAYS), delivered_texts(planted, look))
     assert not [one for one in found if one.kind == "sentinel"]
+
+
+@pytest.mark.parametrize("name", [f.name for f in rides.contract().delivered])
+def test_a_batch_without_a_column_is_examined_whole(name):
+    """Findings and marks, also of a table of states, and of a key that is not there."""
+    contract = replace(rides.contract(), kind="state", hash="of states")
+    rows = rides.rides(DAYS)
+    table = rows.table.rename_columns(["other" if n == name else n for n in rows.columns])
+    planted = replace(rows, table=table, columns=tuple(table.column_names))
+    look = look_at(contract, planted, conform(contract, planted, "batch"), rides.slot(DAYS))
+    found = examine(look, rides.past(DAYS), delivered_texts(planted, look))
+    assert [(f.kind, f.evidence["new"]) for f in found.findings] == [("rename", "other")]
+    assert found.marks

@@ -23,7 +23,8 @@ def measured(look: Look) -> list[Column]:
 
 def ordered_rows(look: Look) -> tuple[np.ndarray, Bools]:
     """(rows by entity and time, where a new entity starts); one entity where there are too many."""
-    texts = [look.columns[n] for n in look.contract.primary_key if look.columns[n].kind == "text"]
+    keys = [look.columns[n] for n in look.contract.primary_key if n in look.columns]
+    texts = [column for column in keys if column.kind == "text"]
     moments = look.event if look.event is not None else np.arange(look.rows, dtype=np.float64)
     entity = np.zeros(look.rows, np.int64)
     if texts:
