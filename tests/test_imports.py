@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "src" / "headrace"
 # A room may use the rooms before it, never one after it.
 ORDER = [
-    "errors files clock engine sql progress home zones plots links",
+    "errors files clock engine sql progress home zones plots links program",
     "sources",
     "contracts",
     "gates",

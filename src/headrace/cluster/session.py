@@ -2,7 +2,6 @@
 
 import re
 import socket
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 from headrace import errors
 from headrace.errors import HeadraceError
+from headrace.program import as_a_program
 
 # pyspark.sql.connect's, which are not imported before a session is asked for.
 Session: TypeAlias = Any
@@ -32,7 +32,7 @@ def connect(url: str) -> Session:
     Raises:
         HeadraceError: the client is not installed, or nobody answers.
     """
-    with quiet(), _as_a_program(), needs("pyspark.sql.connect.session", "pyspark-client"):
+    with quiet(), as_a_program(), needs("pyspark.sql.connect.session", "pyspark-client"):
         from pyspark.sql.connect.session import SparkSession
     _expect_someone(url)
     with quiet():
@@ -79,20 +79,6 @@ def sail() -> Iterator[Session]:
             session.stop()
     finally:
         server.stop()
-
-
-@contextmanager
-def _as_a_program() -> Iterator[None]:
-    """PySpark takes a main module without a file (`python -c`) for its doctests, and exits."""
-    main = sys.modules["__main__"]
-    if hasattr(main, "__file__"):
-        yield
-        return
-    main.__file__ = "-c"
-    try:
-        yield
-    finally:
-        del main.__file__
 
 
 @contextmanager

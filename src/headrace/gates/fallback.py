@@ -6,7 +6,6 @@ never a failed check.
 """
 
 import os
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from headrace.gates.bounds import shown
 from headrace.gates.check import Outcome
 from headrace.gates.condition import condition_columns
 from headrace.gates.plan import NO_ROWS, Finding, Rule
+from headrace.program import as_a_program
 
 INSTALL = "pip install 'headrace[gx]'"
 _LOCK = threading.Lock()
@@ -164,23 +164,11 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _as_a_program() -> Iterator[None]:
-    """The library imports PySpark, which exits where the main module has no file: in a worker."""
-    main = sys.modules["__main__"]
-    lacking = not hasattr(main, "__file__")
-    if lacking:
-        main.__file__ = "-c"
-    yield
-    if lacking:
-        del main.__file__
-
-
 @cache
 def _library() -> tuple[Any, Any, Any]:
     """(the library, its expectation classes, a batch definition that takes a frame)."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # a gate calls nobody
-    with _as_a_program():
+    with as_a_program():
         try:
             import great_expectations as gx
             import great_expectations.expectations as classes
