@@ -115,7 +115,8 @@ class Dataset:
     @property
     def df(self) -> "pd.DataFrame":
         """A pandas frame; needs pandas."""
-        return self.arrow.to_pandas()
+        frame: pd.DataFrame = self.arrow.to_pandas()
+        return frame
 
     def batches(self, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
         """The same rows as a stream, for data larger than memory."""
