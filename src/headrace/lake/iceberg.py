@@ -220,12 +220,14 @@ def _expire(table: Table, transaction: Transaction) -> None:
         ExpireSnapshots(transaction).by_ids(old).commit()
 
 
-def tag(table: Table, snapshot_id: int, name: str) -> None:
-    table.manage_snapshots().create_tag(snapshot_id, name).commit()
-
-
-def untag(table: Table, name: str) -> None:
-    table.manage_snapshots().remove_tag(name).commit()
+def retag(table: Table, add: Mapping[str, int], remove: Iterable[str]) -> None:
+    """Create tags (name -> snapshot id) and remove others, in one commit."""
+    change = table.manage_snapshots()
+    for name, snapshot_id in add.items():
+        change = change.create_tag(snapshot_id, name)
+    for name in remove:
+        change = change.remove_tag(name)
+    change.commit()
 
 
 def manifest_entries(table: Table, snapshot_id: int | None) -> list[tuple[DataFile, int]]:

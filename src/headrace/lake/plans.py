@@ -16,6 +16,18 @@ from headrace.home import Home
 
 CATALOG = "headrace"
 _KEEP = 8
+DUCKDB_TYPES = {
+    "string": "VARCHAR",
+    "long": "BIGINT",
+    "int": "INTEGER",
+    "double": "DOUBLE",
+    "float": "FLOAT",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
+    "timestamptz": "TIMESTAMPTZ",
+    "binary": "BLOB",
+}
 
 
 @dataclass(frozen=True)

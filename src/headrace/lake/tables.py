@@ -12,6 +12,7 @@ import pyarrow as pa
 from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.plans import (
+    DUCKDB_TYPES,
     Column,
     LiveFile,
     Plan,
@@ -32,18 +33,6 @@ if TYPE_CHECKING:
     from headrace.contracts import Contract
 
 _NAMESPACE = "headrace"
-_DUCKDB_TYPES = {
-    "string": "VARCHAR",
-    "long": "BIGINT",
-    "int": "INTEGER",
-    "double": "DOUBLE",
-    "float": "FLOAT",
-    "boolean": "BOOLEAN",
-    "date": "DATE",
-    "timestamp": "TIMESTAMP",
-    "timestamptz": "TIMESTAMPTZ",
-    "binary": "BLOB",
-}
 
 
 @dataclass(frozen=True)
@@ -197,8 +186,10 @@ class Lake:
         kept = [file for batch, file in live.items() if batch not in leaving]
         return self._keep_plan(loaded, snapshot_id, [*kept, *added])
 
-    def pin(self, table: str, snapshot_id: int, tag: str) -> None:
+    def pin(self, table: str, snapshot_id: int, tag: str, *, instead_of: str = "") -> None:
         """Keep a snapshot for as long as the tag is there; pinning it again is a no-op.
+
+        The tag `instead_of` goes in the same commit, if it is there.
 
         Raises:
             StateError: the snapshot is gone, or the tag names another one.
@@ -216,21 +207,33 @@ class Lake:
                     where=f"table {table}",
                     fix="use another tag; a pin never moves",
                 )
-            if ref is None:
-                iceberg.tag(loaded, snapshot_id, tag)
+            gone = [instead_of] if instead_of in loaded.metadata.refs else []
+            if ref is None or gone:
+                iceberg.retag(loaded, {} if ref else {tag: snapshot_id}, gone)
 
         iceberg.retrying(attempt, f"pinning {table}")
 
-    def unpin(self, table: str, tag: str) -> None:
-        """Let the snapshot of a retired release go; an unknown tag is a no-op."""
+    def unpin(self, table: str, *tags: str) -> None:
+        """Let snapshots go that these tags keep; an unknown tag or table is a no-op."""
         from headrace.lake import iceberg
 
         def attempt() -> None:
-            loaded = self._loaded(table)
-            if tag in loaded.metadata.refs:
-                iceberg.untag(loaded, tag)
+            loaded = self._load(table)
+            there = [] if loaded is None else [tag for tag in tags if tag in loaded.metadata.refs]
+            if loaded is not None and there:
+                iceberg.retag(loaded, {}, there)
 
         iceberg.retrying(attempt, f"unpinning {table}")
+
+    def tags(self, table: str) -> dict[str, int]:
+        """Snapshot id by tag: what keeps snapshots from expiry."""
+        metadata = metadata_without_iceberg(self.home, _NAMESPACE, table)
+        if metadata is not None:
+            refs = metadata.get("refs", {}).items()
+            return {name: int(r["snapshot-id"]) for name, r in refs if r["type"] == "tag"}
+        loaded = self._load(table)
+        refs = loaded.metadata.refs.items() if loaded is not None else ()
+        return {name: r.snapshot_id for name, r in refs if str(r.snapshot_ref_type) == "tag"}
 
     # Reading
 
@@ -345,7 +348,7 @@ class Lake:
             table=loaded.name()[-1],
             snapshot_id=snapshot_id,
             columns=tuple(
-                Column(f.field_id, f.name, _DUCKDB_TYPES[str(f.field_type)]) for f in schema.fields
+                Column(f.field_id, f.name, DUCKDB_TYPES[str(f.field_type)]) for f in schema.fields
             ),
             files=tuple(sorted(files, key=lambda file: file.batch_id)),
             committed_at={s.snapshot_id: s.timestamp_ms * 1000 for s in loaded.snapshots()},

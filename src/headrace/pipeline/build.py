@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from headrace.lake.inspect import slot_rows
 from headrace.lake.ledger import Ledger
 from headrace.lake.pinned import overrides_in
 from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.pins import hold, settle
 from headrace.pipeline.report import test_report
 from headrace.pipeline.revision import code_revision
 from headrace.pipeline.workshop import Workshop, leave, workshop
@@ -22,7 +24,7 @@ from headrace.progress import report
 
 if TYPE_CHECKING:
     from headrace.datasets import Dataset
-    from headrace.datasets.manifest import InputTable
+    from headrace.datasets.manifest import InputTable, Manifest
     from headrace.models import ModelRecord
 
 
@@ -77,27 +79,18 @@ def labelled_frame(shop: Workshop) -> pa.Table:
 
 def build_release(pipeline: Pipeline, home: Home) -> Built:
     """Release the dataset; the latest release again, if nothing changed."""
-    from headrace.datasets import list_releases, release
+    from headrace.datasets import list_releases
 
     shop = workshop(pipeline, home)
     report("dataset", 0, 1, pipeline.dataset.name)
     before = {one.ref for one in list_releases(home.store)}
-    manifest = release(
-        pipeline.dataset,
-        labelled_frame(shop),
-        inputs=_inputs(shop),
-        definitions=shop.definitions,
-        mode=pipeline.mode,
-        code_revision=code_revision(),
-        store=home.store,
-    )
+    inputs = _inputs(shop)
+    held = hold(shop.lake, {name: given.snapshot_id for name, given in inputs.items()})
+    manifest = release_from(shop, home.store, inputs)
     leave()  # what follows reads the release, not the tables
     changed = manifest.ref not in before
     # Not only when it is new: a crash between release and pin must not leave it to expire.
-    for table, given in manifest.inputs.items():
-        snapshot = shop.snapshots[table]
-        if snapshot is not None and given.snapshot_id == snapshot:
-            shop.lake.pin(table, snapshot, _tag(manifest.ref))
+    settle(shop.lake, held, manifest)
     report("dataset", 1, 1, manifest.ref)
     splits = {f"rows in {name}": split.rows for name, split in manifest.splits.items()}
     return Built(
@@ -110,6 +103,27 @@ def build_release(pipeline: Pipeline, home: Home) -> Built:
             "features": len(manifest.features),
         },
         changed=changed,
+    )
+
+
+def release_from(
+    shop: Workshop, store: Path | str, inputs: Mapping[str, "InputTable"]
+) -> "Manifest":
+    """The release that a workshop makes, of new snapshots or of pinned ones.
+
+    Everything that decides the content belongs here, so that a rebuild repeats it.
+    """
+    from headrace.datasets import release
+
+    pipeline = shop.pipeline
+    return release(
+        pipeline.dataset,
+        labelled_frame(shop),
+        inputs=inputs,
+        definitions=shop.definitions,
+        mode=pipeline.mode,
+        code_revision=code_revision(),
+        store=store,
     )
 
 
@@ -219,10 +233,6 @@ def _inputs(shop: Workshop) -> dict[str, "InputTable"]:
 def _overrides(shop: Workshop, table: str) -> tuple[str, ...]:
     with Ledger(shop.home) as ledger:
         return overrides_in(ledger, table, shop.batches[table])
-
-
-def _tag(ref: str) -> str:
-    return "release-" + ref.replace("@", "-").replace(".", "-")
 
 
 def _null_table(table: pa.Table) -> str:

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from headrace.clock import to_us
+from headrace.errors import StateError
 from headrace.features.canonical import SPINE, definition_hashes
 from headrace.features.frame import Host
 from headrace.features.materialise import Inputs, Materialised, materialise
@@ -26,10 +27,19 @@ from headrace.pipeline.declare import Pipeline
 
 @dataclass
 class Workshop:
-    """One pipeline over one published state: the snapshots are read once, then kept."""
+    """One pipeline over one published state: the snapshots are read once, then kept.
+
+    Attributes:
+        pipeline: what is declared.
+        home: where the state lives.
+        pins: the snapshots to read, by table, instead of the current ones; other tables are none.
+        cache: where views are kept, instead of the pipeline's folder.
+    """
 
     pipeline: Pipeline
     home: Home
+    pins: Mapping[str, int] | None = None
+    cache: Path | None = None
     built: set[str] = field(default_factory=set)
     _hosts: dict[int, Host] = field(default_factory=dict)
     _tables: dict[tuple[str, tuple[str, ...]], pa.Table] = field(default_factory=dict)
@@ -40,6 +50,8 @@ class Workshop:
 
     @cached_property
     def snapshots(self) -> dict[str, int | None]:
+        if self.pins is not None:
+            return dict(self.pins)
         return {table.name: self.lake.snapshot_id(table.name) for table in self.pipeline.tables}
 
     @cached_property
@@ -70,7 +82,13 @@ class Workshop:
         """Rows of the pinned snapshot; see `headrace.lake.history`."""
         key = (table, tuple(sorted(columns)))
         if key not in self._tables:
-            snapshot = self.snapshots[table]
+            snapshot = self.snapshots.get(table)
+            if snapshot is None and self.pins is not None:  # None would be read as the current one
+                raise StateError(
+                    f"no snapshot of {table} is pinned",
+                    where=f"pipeline {self.pipeline.name}",
+                    fix="rebuild at the code revision of the release",
+                )
             self._tables[key] = history(self.home, table, columns, snapshot_id=snapshot)
         return self._tables[key]
 
@@ -104,7 +122,8 @@ class Workshop:
         return digest([self.definitions, files, self.pipeline.mode])
 
     def folder(self, view: str) -> Path:
-        return self.home.root / "features" / self.pipeline.name / view
+        kept = self.cache or self.home.root / "features" / self.pipeline.name
+        return kept / view
 
     def _host(self, rows: pa.Table) -> Host:
         """Views that renew the same rows share what is computed once for them."""

@@ -1,0 +1,85 @@
+"""Snapshots that releases were made of stay, so that they can be made again.
+
+A release is pinned by a tag on each snapshot it read. A snapshot is held by a tag of its own before
+the release exists, because a crash between the two must not leave it to expire; whoever comes next,
+the build or the maintenance of the lake, puts the one tag in the place of the other.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.clock import now_us
+from headrace.errors import StateError
+from headrace.lake.tables import Lake
+
+if TYPE_CHECKING:
+    from headrace.datasets.manifest import Manifest
+
+HOLD = "hold-"
+RELEASE = "release-"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A snapshot that a release is being made of; `tag` is empty where a release pins it anyway."""
+
+    snapshot_id: int
+    tag: str
+
+
+def tag_of(ref: str) -> str:
+    """The tag that pins the snapshots of a release."""
+    return RELEASE + ref.replace("@", "-").replace(".", "-")
+
+
+def hold(lake: Lake, snapshots: Mapping[str, int | str | None]) -> dict[str, Hold]:
+    """Keep what a release is about to be made of, by table."""
+    held = {}
+    for table, given in snapshots.items():
+        if given is None:
+            continue
+        snapshot, tags = int(given), lake.tags(table)
+        if any(kept == snapshot and name.startswith(RELEASE) for name, kept in tags.items()):
+            held[table] = Hold(snapshot, "")
+            continue
+        # Of this build alone: another that ends sooner must not let go of it.
+        held[table] = Hold(snapshot, f"{HOLD}{snapshot}-{now_us()}-{os.getpid()}")
+        lake.pin(table, snapshot, held[table].tag)
+    return held
+
+
+def held_since(tag: str) -> int | None:
+    """When a hold was made, int64 microseconds UTC; None if the tag is no hold."""
+    parts = tag.removeprefix(HOLD).split("-")
+    return int(parts[-2]) if tag.startswith(HOLD) and len(parts) > 1 else None
+
+
+def settle(lake: Lake, held: Mapping[str, Hold], manifest: "Manifest") -> None:
+    """Pin the release in the place of the holds; let go of what it was not made of."""
+    for table, one in held.items():
+        given = manifest.inputs.get(table)
+        if given is not None and given.snapshot_id == one.snapshot_id:
+            lake.pin(table, one.snapshot_id, tag_of(manifest.ref), instead_of=one.tag)
+        elif one.tag:
+            lake.unpin(table, one.tag)
+
+
+def pin(lake: Lake, manifest: "Manifest") -> list[str]:
+    """Pin a release, if it is not; returns the tables whose snapshot is gone already."""
+    lost, tag = [], tag_of(manifest.ref)
+    for table, given in manifest.inputs.items():
+        if not isinstance(given.snapshot_id, int) or tag in lake.tags(table):
+            continue
+        try:
+            lake.pin(table, given.snapshot_id, tag)
+        except StateError:
+            lost.append(table)
+    return lost
+
+
+def unpin(lake: Lake, manifest: "Manifest") -> None:
+    """A release is retired or erased: its snapshots may expire, and it can be made no more."""
+    for table in manifest.inputs:
+        lake.unpin(table, tag_of(manifest.ref))
