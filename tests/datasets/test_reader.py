@@ -45,8 +45,8 @@ def test_selection_is_pushed_down(store):
     assert dataset.arrow.column_names == dataset.schema.names == ["weather__wind", "late"]
     assert dataset.sql("SELECT * FROM valid").num_rows == len(dataset) == dataset.arrow.num_rows
     for unread in ("train", "test"):
-        path = dataset._path(dataset.manifest.splits[unread])
-        path.unlink()
+        for part in dataset.manifest.splits[unread].parts:
+            dataset._path(part).unlink()
     assert dataset.arrow.num_rows == len(dataset)
 
 

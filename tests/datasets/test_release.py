@@ -127,7 +127,7 @@ def test_equal_splits_share_their_object(store):
     first = made(store)
     second = made(store, spec=replace(SPEC, splits=replace(SPEC.splits, test_until="2013-05-09")))
     assert second.version == "1.1.0"
-    assert first.splits["train"].object == second.splits["train"].object
+    assert first.splits["train"] == second.splits["train"]
 
 
 def test_batches_are_listed_in_an_object(store):

@@ -1,11 +1,14 @@
 """The table of versions: what changed, what number follows, and what is said about it."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from headrace.datasets.manifest import Column, Manifest, SplitEntry
+from headrace.datasets.manifest import Column, Manifest, Part, SplitEntry
 from headrace.datasets.version import next_version
+from headrace.errors import StateError
+from headrace.files import digest
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC
 
 BASE = Manifest(
@@ -43,6 +46,7 @@ def without(mapping, name):
     return {key: value for key, value in mapping.items() if key != name}
 
 
+TABLE_NONE = "content, definitions and metadata are the same"
 TABLE = [
     ({}, "NONE", "1.2.3", "content, definitions and metadata are the same"),
     ({"code_revision": "r2"}, "NONE", "1.2.3", "content, definitions and metadata are the same"),
@@ -56,6 +60,9 @@ TABLE = [
     ({"description": "new"}, "PATCH", "1.2.4", "description: changed"),
     ({"parameters": {"rate": 2}}, "PATCH", "1.2.4", "parameters: changed"),
     ({"licences": ("CC-BY-4.0",)}, "PATCH", "1.2.4", "licences: changed"),
+    ({"pipeline": "flights"}, "PATCH", "1.2.4", "pipeline: changed"),
+    ({"retention": {"until_us": 5}}, "PATCH", "1.2.4", "retention: changed"),
+    ({"coverage": OTHER, "lineage": OTHER}, "NONE", "1.2.3", TABLE_NONE),
     ({"inputs": with_input(overrides=("o1",))}, "PATCH", "1.2.4", "overrides of weather: changed"),
     (
         {"inputs": with_input(contract_version="1.0.1", contract_hash=OTHER)},
@@ -162,11 +169,77 @@ def test_the_greatest_change_wins_and_says_only_its_reasons():
     assert (step.version, step.reasons) == ("2.0.0", (TABLE[-2][3],))
 
 
-def test_a_manifest_reads_back_as_itself():
-    entry = SplitEntry(object=OTHER, bytes=1, rows=1, row_sum=OTHER, left_out={"embargo": 2})
-    given = replace(
-        INPUTS["weather"], purposes=("a", "b"), batches=(), batch_count=1, batch_list=OTHER
-    )
-    splits = dict.fromkeys(("train", "valid", "test"), entry)
-    stored = replace(BASE, inputs={"weather": given}, splits=splits)
-    assert Manifest.from_json(stored.to_json()) == stored
+PART = Part(object=OTHER, bytes=1, rows=1, row_sum=OTHER, first=(5, "F1"), last=(5, "F1"))
+ENTRY = SplitEntry(parts=(PART,), rows=1, row_sum=OTHER, left_out={"embargo": 2})
+INPUT = replace(INPUTS["weather"], purposes=("a", "b"), batches=(), batch_count=1, batch_list=OTHER)
+STORED = replace(
+    BASE, inputs={"weather": INPUT}, splits=dict.fromkeys(("train", "valid", "test"), ENTRY)
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"splits": {**STORED.splits, "evaluation": ENTRY}},
+        {"splits": {**STORED.splits, "train": replace(ENTRY, parts=(PART, PART), rows=2)}},
+        {"erasures": ({"releases": ["delays@1.0.0"]},), "privacy": {"flight": {"class": "none"}}},
+        {"pipeline": "p", "live_since_us": 7, "retention": {"until_us": 9}, "coverage": OTHER},
+    ],
+)
+def test_a_manifest_reads_back_as_itself(changes):
+    stored = replace(STORED, **changes)
+    back = Manifest.from_json(json.loads(json.dumps(stored.to_json())))
+    assert back == stored
+    assert back.id == stored.id
+
+
+def format_1():
+    """As a release of format 1 wrote it: one object a split, and nothing that came later."""
+    form = STORED.to_json()
+    later = {"pipeline", "live_since_us", "privacy", "retention", "lineage", "coverage", "erasures"}
+    old = {key: value for key, value in form.items() if key not in later}
+    split = {
+        "object": OTHER,
+        "bytes": 1,
+        "rows": 1,
+        "row_sum": OTHER,
+        "left_out": {"embargo": 2},
+        "statistics": {},
+    }
+    return {**old, "format": 1, "splits": dict.fromkeys(("train", "valid", "test"), split)}
+
+
+def test_format_1_is_read_and_keeps_its_identity():
+    old = format_1()
+    read = Manifest.from_json(old)
+    assert read.splits["train"].parts == (replace(PART, first=(), last=()),)
+    assert read.splits["train"].bytes == 1
+    assert read.to_json() == old
+    assert read.id == digest(old)
+    assert next_version(read, STORED).change == "NONE"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": 3},
+        {"format": 0},
+        {"format": "2"},
+        {"format": None},
+        {"splits": {"train": ENTRY}},
+        {"splits": {**STORED.splits, "dev": ENTRY}},
+        {"splits": []},
+        {"splits": {"train": {}}},
+        {"columns": [{"name": "a"}]},
+        {"columns": 3},
+        {"surprise": 1},
+        {"inputs": {"weather": {}}},
+    ],
+)
+def test_what_is_no_manifest_is_refused(changes):
+    form = {**STORED.to_json(), **changes}
+    with pytest.raises(StateError, match=r"manifest"):
+        Manifest.from_json(form, "there")
+    with pytest.raises(StateError, match=r"manifest"):
+        Manifest.from_json({**format_1(), **changes, "erasures": []}, "there")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.datasets.content_hash import content_sum
-from headrace.datasets.manifest import Manifest, SplitEntry
+from headrace.datasets.manifest import Manifest, Part
 from headrace.datasets.store import Store
 from headrace.datasets.taint import (
     Recall,
@@ -99,18 +99,18 @@ class Dataset:
     @property
     def schema(self) -> pa.Schema:
         """Names and dtypes of the selected columns, in order."""
-        with self._file(self._entries()[0]) as file:
+        with self._file(self._parts()[0]) as file:
             whole = file.schema_arrow
         return pa.schema([whole.field(name) for name in self.columns])
 
     @property
     def arrow(self) -> pa.Table:
         """Rows by (split, t, key); `content_hash` of a whole release's table is its own."""
-        parts = []
-        for entry in self._entries():
-            with self._file(entry) as file:
-                parts.append(file.read(columns=list(self.columns)))
-        return pa.concat_tables(parts).select(list(self.columns))
+        tables = []
+        for part in self._parts():
+            with self._file(part) as file:
+                tables.append(file.read(columns=list(self.columns)))
+        return pa.concat_tables(tables).select(list(self.columns))
 
     @property
     def df(self) -> "pd.DataFrame":
@@ -120,8 +120,8 @@ class Dataset:
 
     def batches(self, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
         """The same rows as a stream, for data larger than memory."""
-        for entry in self._entries():
-            with self._file(entry) as file:
+        for part in self._parts():
+            with self._file(part) as file:
                 for batch in file.iter_batches(rows, columns=list(self.columns)):
                     yield batch.select(list(self.columns))
 
@@ -139,7 +139,9 @@ class Dataset:
     def _view(
         self, connection: "duckdb.DuckDBPyConnection", name: str, splits: tuple[str, ...]
     ) -> None:
-        paths = [str(self._path(self.manifest.splits[split])) for split in splits]
+        paths = [
+            str(self._path(part)) for split in splits for part in self.manifest.splits[split].parts
+        ]
         listed = ", ".join(literal(path) for path in paths)
         columns = ", ".join(ident(column) for column in self.columns)
         rows = f"SELECT {columns} FROM read_parquet([{listed}])"  # noqa: S608 - quoted above
@@ -151,7 +153,8 @@ class Dataset:
         problems = [
             f"{name}: {problem}"
             for name, entry in self.manifest.splits.items()
-            if (problem := self._object_problem(entry))
+            for part in entry.parts
+            if (problem := self._object_problem(part))
         ]
         if problems:
             return Verification(self.ref, "", tuple(problems))
@@ -165,35 +168,35 @@ class Dataset:
     def _all_columns(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.manifest.columns)
 
-    def _object_problem(self, entry: SplitEntry) -> str:
+    def _object_problem(self, part: Part) -> str:
         try:
-            with self._path(entry).open("rb") as handle:
+            with self._path(part).open("rb") as handle:
                 found = hashlib.file_digest(handle, "sha256").hexdigest()
         except StateError as error:
             return error.what
-        return "" if found == entry.object else f"object {entry.object[:12]} holds other bytes"
+        return "" if found == part.object else f"object {part.object[:12]} holds other bytes"
 
-    def _entries(self) -> list[SplitEntry]:
-        return [self.manifest.splits[name] for name in self.splits]
+    def _parts(self) -> list[Part]:
+        return [part for name in self.splits for part in self.manifest.splits[name].parts]
 
-    def _path(self, entry: SplitEntry) -> Path:
-        path = self.store.object_path(entry.object, "parquet")
-        if not path.is_file() or path.stat().st_size != entry.bytes:
+    def _path(self, part: Part) -> Path:
+        path = self.store.object_path(part.object, "parquet")
+        if not path.is_file() or path.stat().st_size != part.bytes:
             found = f"{path.stat().st_size} bytes" if path.is_file() else "missing"
             raise StateError(
-                f"object {entry.object[:12]} is {found}, not {entry.bytes} bytes",
+                f"object {part.object[:12]} is {found}, not {part.bytes} bytes",
                 where=f"{self.ref}, {path}",
                 fix="restore it from a copy of the store, or rebuild the release",
             )
         return path
 
-    def _file(self, entry: SplitEntry) -> pq.ParquetFile:
-        path = self._path(entry)
+    def _file(self, part: Part) -> pq.ParquetFile:
+        path = self._path(part)
         try:
             return pq.ParquetFile(path, memory_map=True)
         except (pa.ArrowException, OSError) as error:
             raise StateError(
-                f"object {entry.object[:12]} cannot be read: {error}",
+                f"object {part.object[:12]} cannot be read: {error}",
                 where=f"{self.ref}, {path}",
                 fix="restore it from a copy of the store",
             ) from error

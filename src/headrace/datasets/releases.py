@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from headrace.datasets.content_hash import ContentSum, content_sum
 from headrace.datasets.governance import check_allowed, licences
-from headrace.datasets.manifest import Column, InputTable, Manifest, SplitEntry
+from headrace.datasets.manifest import Column, InputTable, Manifest, Part, SplitEntry
 from headrace.datasets.names import SPLITS
+from headrace.datasets.parts import ends_of, parts_of
 from headrace.datasets.shape import columns_of, shaped, statistics
 from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.splits import OUTSIDE, assign, check_keys
@@ -26,11 +27,15 @@ _ROW_GROUP = 65_536
 
 @dataclass(frozen=True)
 class _Split:
-    """A split ready to be stored."""
+    """A split ready to be stored: its rows, cut into parts, and the content of each part."""
 
     table: pa.Table
-    content: ContentSum
+    parts: list[tuple[pa.Table, ContentSum]]
     left_out: dict[str, int]
+
+    @property
+    def content(self) -> ContentSum:
+        return _total(content for _, content in self.parts)
 
 
 def release(
@@ -46,6 +51,12 @@ def release(
     fits: Mapping[str, str] | None = None,
     store: Path | str | None = None,
     allow_tainted: str | None = None,
+    pipeline: str = "",
+    live_since: int | None = None,
+    lineage: str = "",
+    coverage: str = "",
+    privacy: Mapping[str, Mapping[str, str]] | None = None,
+    retention: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Release `frame` and return its manifest; the latest one, if nothing changed since.
 
@@ -53,7 +64,8 @@ def release(
     columns and `label_reason` (string, null where there is a label), labels read as `label_cuts`
     says. Features are the columns `<view>__<name>`, or `<view>`, of a view in `definitions`
     (view -> definition hash). `inputs` says what was read, table by table; `cutoff` (microseconds
-    UTC) defaults to the spec's. Raises DeclarationError when the sources forbid it, a key leaks
+    UTC) defaults to the spec's. What follows `allow_tainted` goes into the manifest as it is; see
+    there. Raises DeclarationError when the sources forbid it, a key leaks
     between splits, or rows lack a label for an undeclared reason; TaintedError when `inputs` hold a
     recalled batch, as those of an earlier snapshot do, and `allow_tainted` gives no reason, which
     the manifest then keeps. Such a release is tainted from its first day.
@@ -64,7 +76,7 @@ def release(
     end = spec.cutoff_us if cutoff is None else cutoff
     columns = columns_of(spec, frame.schema, definitions)
     splits, outside = _split(spec, frame, columns, end)
-    content = _total(splits.values())
+    content = _total(split.content for split in splits.values())
     draft = Manifest(
         name=spec.name,
         version=FIRST,
@@ -88,6 +100,12 @@ def release(
         purpose=spec.purpose,
         description=spec.description,
         licences=licences(inputs),
+        pipeline=pipeline,
+        live_since_us=live_since,
+        privacy=dict(privacy or {}),
+        retention=dict(retention or {}),
+        lineage=lineage,
+        coverage=coverage,
     )
     latest = target.latest(spec.name)
     step = next_version(latest, draft)
@@ -104,7 +122,7 @@ def release(
         change=step.change,
         reasons=step.reasons,
         previous=latest.id if latest else None,
-        splits={name: _stored(target, split) for name, split in splits.items()},
+        splits={name: _stored(target, split, spec.key) for name, split in splits.items()},
         inputs={table: _listed(target, given) for table, given in draft.inputs.items()},
     )
     target.publish(manifest)
@@ -140,18 +158,19 @@ def _split(
     _check_labelled(spec, kept)
     ordered = shaped(kept, columns, ["t", *spec.key])
     return (
-        {name: _one(ordered, name, given.left_out.get(name, {})) for name in SPLITS},
+        {name: _one(ordered, name, spec.key, given.left_out.get(name, {})) for name in SPLITS},
         given.left_out.get(OUTSIDE, {}),
     )
 
 
-def _one(ordered: pa.Table, name: str, left_out: dict[str, int]) -> _Split:
+def _one(ordered: pa.Table, name: str, key: tuple[str, ...], left_out: dict[str, int]) -> _Split:
     # Splits follow each other in time and the table is in order of time: each is one slice.
     codes = ordered.column("split").to_numpy()
     places = np.flatnonzero(codes == name)
     first = int(places[0]) if len(places) else 0
     table = ordered.slice(first, len(places))
-    return _Split(table, content_sum(table), left_out)
+    parts = [(part, content_sum(part)) for part in parts_of(table, key)]
+    return _Split(table, parts, left_out)
 
 
 def _check_labelled(spec: DatasetSpec, kept: pa.Table) -> None:
@@ -164,18 +183,28 @@ def _check_labelled(spec: DatasetSpec, kept: pa.Table) -> None:
         )
 
 
-def _total(splits: Iterable[_Split]) -> ContentSum:
-    first, *rest = (split.content for split in splits)
+def _total(contents: Iterable[ContentSum]) -> ContentSum:
+    first, *rest = contents
     for content in rest:
         first = first + content
     return first
 
 
-def _stored(store: Store, split: _Split) -> SplitEntry:
-    temporary = store.temporary(f"{split.content.hash}.parquet")
-    text = [field.name for field in split.table.schema if field.type == pa.string()]
+def _stored(store: Store, split: _Split, key: tuple[str, ...]) -> SplitEntry:
+    return SplitEntry(
+        parts=tuple(_stored_part(store, table, content, key) for table, content in split.parts),
+        rows=split.table.num_rows,
+        row_sum=f"{split.content.total:064x}",
+        left_out=split.left_out,
+        statistics=statistics(split.table),
+    )
+
+
+def _stored_part(store: Store, table: pa.Table, content: ContentSum, key: tuple[str, ...]) -> Part:
+    temporary = store.temporary(f"{content.hash}.parquet")
+    text = [field.name for field in table.schema if field.type == pa.string()]
     pq.write_table(
-        split.table,
+        table,
         temporary,
         row_group_size=_ROW_GROUP,
         compression="zstd",
@@ -183,13 +212,14 @@ def _stored(store: Store, split: _Split) -> SplitEntry:
         use_dictionary=text,
     )
     size = temporary.stat().st_size
-    return SplitEntry(
+    first, last = ends_of(table, key)
+    return Part(
         object=store.adopt(temporary, "parquet"),
         bytes=size,
-        rows=split.table.num_rows,
-        row_sum=f"{split.content.total:064x}",
-        left_out=split.left_out,
-        statistics=statistics(split.table),
+        rows=table.num_rows,
+        row_sum=f"{content.total:064x}",
+        first=first,
+        last=last,
     )
 
 

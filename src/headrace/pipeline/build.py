@@ -124,6 +124,7 @@ def release_from(
         mode=pipeline.mode,
         code_revision=code_revision(),
         store=store,
+        pipeline=pipeline.name,
     )
 
 
