@@ -48,6 +48,8 @@ VECTORS = [
     {"b": ("bool", [True, False]), "a": ("string", ["x", "y"])},
     {"t": ("timestamp", [dt.datetime(2013, 3, 10, 7, 0, 0, 1, tzinfo=UTC)])},
     {"d": ("date", [dt.date(1969, 12, 31)]), "n": ("binary", [b"\x00"])},
+    # By code point, which UTF-16 would order otherwise; and a name that JSON has to escape.
+    {"😀": ("int64", [1]), "｡": ("int64", [2]), '"/': ("bool", [None])},
 ]
 
 
@@ -192,6 +194,9 @@ def test_blocks_do_not_matter():
     [
         (pa.table({"a": [[1]]}), "column 'a'"),
         (pa.table({"a": pa.nulls(2)}), "type null"),
+        (pa.table({"a": pa.array([1], pa.decimal128(5, 2))}), "decimal128"),
+        (pa.table({"a": pa.array([1], pa.duration("us"))}), "duration"),
+        (pa.table({"a": pa.array([1], pa.time64("us"))}), "time64"),
         (pa.table({"a": pa.array([2**63], pa.uint64())}), "does not fit"),
         (pa.table({"a": pa.array([1], pa.timestamp("ns", "UTC"))}), "does not fit"),
         (pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), "occur twice"),
