@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 import headrace
 from headrace.datasets import content_hash, label_cuts, list_releases, release
+from headrace.datasets.privacy import Drop, Pseudonymise
 from headrace.datasets.store import Store
 from headrace.errors import DeclarationError, StateError
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
@@ -245,3 +247,23 @@ def test_killed_between_any_two_steps_the_last_good_state_stands(store, tmp_path
         assert made(copy, HALF).ref == "delays@1.1.0", "and the rerun completes"
         steps += 1
     assert steps == 7, "three objects, two documents, one rename, and an undisturbed run"
+
+
+def test_terms_and_treatments_go_into_the_manifest(store, monkeypatch):
+    monkeypatch.setenv("HEADRACE_PRIVACY_KEY", "k" * 32)
+    inputs = {**INPUTS, "weather": replace(INPUTS["weather"], licence="CC-BY-4.0", owner="met")}
+    spec = replace(SPEC, privacy={"flight": Pseudonymise(), "distance": Drop()})
+    first = made(store, spec=spec, inputs=inputs)
+    assert first.terms["credits"] == ["weather, by met, under CC-BY-4.0"]
+    assert first.privacy["flight"]["treatment"] == "pseudonymise"
+    assert "distance" not in [column.name for column in first.columns]
+    shown = json.dumps(first.to_json())
+    assert "F000" not in shown
+    assert "k" * 32 not in shown
+    assert made(store, spec=spec, inputs=inputs).id == first.id
+    monkeypatch.setenv("HEADRACE_PRIVACY_KEY", "x" * 32)
+    rotated = made(store, spec=spec, inputs=inputs)
+    assert (rotated.version, rotated.reasons[0]) == (
+        "2.0.0",
+        "privacy of flight: another key or step",
+    )

@@ -25,9 +25,12 @@ Classes = dict[str, str]
 
 
 def frame_classes(
-    spine: Spine, views: Iterable[View], label: Label, contracts: Mapping[str, Contract]
+    spine: Spine,
+    views: Iterable[View],
+    label: Label,
+    contracts: Mapping[str, Contract],
 ) -> Classes:
-    """{column: privacy class} of the labelled frame; `t` has the class of the spine's event time."""
+    """{column: privacy class} of the labelled frame; that of `t` is the event time's."""
     tables = {name: table_classes(contract) for name, contract in contracts.items()}
     of = tables[spine.table]
     found = {name: of[name] for name in (*contracts[spine.table].primary_key, *spine.columns)}

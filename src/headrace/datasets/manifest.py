@@ -109,7 +109,9 @@ class Manifest:
         privacy: column -> {"class", "treatment", "key_id"}.
         retention: {"until_us", "because"}, or empty.
         lineage, coverage: sha256 of a JSON object of the store, or "".
-        erasures: of a successor made by an erasure, what was erased; never a key in clear.
+        erasures: what was erased from it or is kept out of it: {"id", "at_us", "because"}; never a
+            key in clear.
+        terms: what the licences of its sources oblige to; see `headrace.datasets.governance.Terms`.
     """
 
     name: str
@@ -141,6 +143,7 @@ class Manifest:
     lineage: str = ""
     coverage: str = ""
     erasures: tuple[Mapping[str, Any], ...] = ()
+    terms: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     @property
@@ -218,7 +221,16 @@ def _parsed(form: Mapping[str, Any]) -> dict[str, Any]:
 
 # Format 1 had one object a split, and none of the fields below.
 
-_LATER = ("pipeline", "live_since_us", "privacy", "retention", "lineage", "coverage", "erasures")
+_LATER = (
+    "pipeline",
+    "live_since_us",
+    "privacy",
+    "retention",
+    "lineage",
+    "coverage",
+    "erasures",
+    "terms",
+)
 _OF_OBJECT = ("object", "bytes")
 
 

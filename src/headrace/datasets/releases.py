@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from headrace.datasets.content_hash import ContentSum, content_sum
 from headrace.datasets.governance import check_allowed, licences
+from headrace.datasets.governed import treated
 from headrace.datasets.manifest import Column, InputTable, Manifest, Part, SplitEntry
 from headrace.datasets.names import SPLITS
 from headrace.datasets.parts import ends_of, parts_of
@@ -65,14 +66,18 @@ def release(
     says. Features are the columns `<view>__<name>`, or `<view>`, of a view in `definitions`
     (view -> definition hash). `inputs` says what was read, table by table; `cutoff` (microseconds
     UTC) defaults to the spec's. What follows `allow_tainted` goes into the manifest as it is; see
-    there. Raises DeclarationError when the sources forbid it, a key leaks
-    between splits, or rows lack a label for an undeclared reason; TaintedError when `inputs` hold a
-    recalled batch, as those of an earlier snapshot do, and `allow_tainted` gives no reason, which
-    the manifest then keeps. Such a release is tainted from its first day.
+    there; without `privacy` the treatments that the spec declares are applied here.
+
+    Raises DeclarationError when the sources forbid it, a key leaks between splits, or rows lack a
+    label for an undeclared reason; TaintedError when `inputs` hold a recalled batch, as those of an
+    earlier snapshot do, and `allow_tainted` gives no reason, which the manifest then keeps. Such a
+    release is tainted from its first day.
     """
     target = Store.find(store)
     inputs = _untainted(target, spec.name, inputs, allow_tainted)
-    check_allowed(spec.name, spec.purpose, inputs)
+    terms = check_allowed(spec.name, spec.purpose, inputs, commercial=spec.commercial)
+    if privacy is None:
+        frame, privacy = treated(spec, frame, {})
     end = spec.cutoff_us if cutoff is None else cutoff
     columns = columns_of(spec, frame.schema, definitions)
     splits, outside = _split(spec, frame, columns, end)
@@ -104,6 +109,7 @@ def release(
         live_since_us=live_since,
         privacy=dict(privacy or {}),
         retention=dict(retention or {}),
+        terms=terms.to_json(),
         lineage=lineage,
         coverage=coverage,
     )

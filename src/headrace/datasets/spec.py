@@ -1,11 +1,13 @@
 """What a dataset is, as data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from headrace.clock import duration, iso, parse_iso
 from headrace.datasets.names import NAME
+from headrace.datasets.privacy import Treatment
 from headrace.errors import DeclarationError
 from headrace.features.spec import Label
 from headrace.files import digest
@@ -48,7 +50,9 @@ class DatasetSpec:
 
     `key` names the columns that identify a row. `cutoff` is the moment the release looks back
     from: nothing later is used. `left_out` lists the label reasons that a row may be left out for;
-    a frame with any other reason is refused, so that nothing vanishes by surprise.
+    a frame with any other reason is refused, so that nothing vanishes by surprise. `commercial` is
+    whether `purpose` is; a source for non-commercial use does not take silence for no. `privacy`
+    gives each personal or sensitive column its treatment (see `headrace.datasets.privacy`).
     """
 
     name: str
@@ -60,6 +64,8 @@ class DatasetSpec:
     purpose: str = "training"
     description: str = ""
     parameters: dict[str, Any] = field(default_factory=dict, hash=False)
+    commercial: bool | None = None
+    privacy: Mapping[str, Treatment] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

@@ -22,6 +22,7 @@ _SAID = (
     "privacy",
     "retention",
     "erasures",
+    "terms",
 )
 
 
@@ -117,6 +118,16 @@ def _contract_meaning(before: Manifest, after: Manifest) -> Iterator[str]:
             yield f"contract of {table}: changed without a new version"
 
 
+def _treatments(before: Manifest, after: Manifest) -> Iterator[str]:
+    """Another treatment, or pseudonyms of another key: values no longer compare or join."""
+    for column in sorted(set(before.privacy) & set(after.privacy)):
+        old, new = before.privacy[column], after.privacy[column]
+        if old["treatment"] != new["treatment"]:
+            yield f"privacy of {column}: {old['treatment']} became {new['treatment']}"
+        elif any(old.get(fact) != new.get(fact) for fact in ("key_id", "step")):
+            yield f"privacy of {column}: another key or step"
+
+
 def _parameters(before: Manifest, after: Manifest) -> Iterator[str]:
     """What a parameter means is unknown here; one that moved the content may have moved meaning."""
     if before.content_hash != after.content_hash and before.parameters != after.parameters:
@@ -171,6 +182,7 @@ _MAJOR: tuple[Rule, ...] = (
     _label,
     _split_rule,
     _mode,
+    _treatments,
     _parameters,
 )
 _MINOR: tuple[Rule, ...] = (_rolled, _added, _contract_minor, _content)

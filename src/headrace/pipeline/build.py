@@ -114,17 +114,24 @@ def release_from(
     Everything that decides the content belongs here, so that a rebuild repeats it.
     """
     from headrace.datasets import release
+    from headrace.datasets.classes import frame_classes
+    from headrace.datasets.governed import kept_until, treated
 
-    pipeline = shop.pipeline
+    pipeline, contracts = shop.pipeline, shop.pipeline.contracts
+    classes = frame_classes(pipeline.spine, pipeline.views, pipeline.label, contracts)
+    frame, privacy = treated(pipeline.dataset, labelled_frame(shop), classes)
+    read = {table: contracts[table] for table in inputs}
     return release(
         pipeline.dataset,
-        labelled_frame(shop),
+        frame,
         inputs=inputs,
         definitions=shop.definitions,
         mode=pipeline.mode,
         code_revision=code_revision(),
         store=store,
         pipeline=pipeline.name,
+        privacy=privacy,
+        retention=kept_until(pipeline.dataset, frame, read),
     )
 
 
