@@ -1,16 +1,46 @@
-"""DuckDB in memory for batches that come one after another.
+"""With how many threads to compute, and DuckDB in memory for batches that come one after another.
 
 Most batches are a day of some hundred rows, on which DuckDB would spend its time planning. So a
 query is prepared once in each thread, over a stream that gives whatever batch is at hand.
 """
 
 import atexit
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from weakref import WeakSet
 
 import duckdb
 import pyarrow as pa
 
+_chosen: ContextVar[int | None] = ContextVar("threads", default=None)
 _OPEN: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
+
+
+def chosen_threads() -> int | None:
+    """The number that `limited_to` gave; None if it is left to each library."""
+    return _chosen.get()
+
+
+@contextmanager
+def limited_to(count: int | None) -> Iterator[None]:
+    """Compute with so many threads; None leaves it as it is."""
+    if count is None:
+        yield
+        return
+    token, before = _chosen.set(count), pa.cpu_count()
+    pa.set_cpu_count(count)
+    try:
+        yield
+    finally:
+        pa.set_cpu_count(before)
+        _chosen.reset(token)
+
+
+def duckdb_limits() -> dict[str, int]:
+    """The configuration of a database that computes with as many threads as were chosen."""
+    chosen = chosen_threads()
+    return {} if chosen is None else {"threads": chosen}
 
 
 class BatchStream:

@@ -8,6 +8,7 @@ from headrace.cli import (
     alerts,
     batches,
     contracts,
+    dataset_rebuild,
     datasets,
     faults,
     features,
@@ -91,6 +92,7 @@ app.add_typer(gates.app, name="gate")
 app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")
 app.add_typer(online.app, name="online")
+datasets.app.command("rebuild")(dataset_rebuild.rebuild)
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(models.app, name="model")
 app.add_typer(new.app, name="new")

@@ -6,17 +6,16 @@ it, and threads are as many as the process may use.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
 
+from headrace.engine import chosen_threads, limited_to
 from headrace.errors import HeadraceError
+
+__all__ = ["compiled", "has_numba", "limited_to", "threads"]
 
 # Below this many rows numpy is done before numba is loaded.
 WORTH_IT = 100_000
-_chosen: ContextVar[int | None] = ContextVar("threads", default=None)
 
 
 def compiled(rows: int) -> bool:
@@ -43,18 +42,8 @@ def has_numba() -> bool:
 
 
 def threads() -> int:
-    wish = _chosen.get()
+    wish = chosen_threads()
     if wish is None:
         given = os.environ.get("HEADRACE_THREADS", "")
         wish = int(given) if given.isdigit() and int(given) else len(os.sched_getaffinity(0))
     return min(wish, 16)
-
-
-@contextmanager
-def limited_to(count: int | None) -> Iterator[None]:
-    """Compute with so many threads; None leaves it as it is."""
-    token = _chosen.set(count if count is not None else _chosen.get())
-    try:
-        yield
-    finally:
-        _chosen.reset(token)

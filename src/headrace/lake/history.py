@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.engine import duckdb_limits
 from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.ledger import Ledger
@@ -180,7 +181,7 @@ def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Sequence[_Shown
     """
     lines = rows.select(["_batch", "_line"]).append_column("at", committed)
     lines = lines.append_column("place", pa.array(np.arange(rows.num_rows)))
-    with duckdb.connect() as db:
+    with duckdb.connect(config=duckdb_limits()) as db:
         db.register("lines", lines)
         _register(db, earlier)
         found = db.sql(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from headrace.engine import duckdb_limits
 from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.plans import (
@@ -301,7 +302,7 @@ class Lake:
         """
         import duckdb
 
-        connection = duckdb.connect()
+        connection = duckdb.connect(config=duckdb_limits())
         try:
             connection.execute("SET TimeZone = 'UTC'")
             return connection.sql(
