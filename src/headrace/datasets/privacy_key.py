@@ -3,6 +3,9 @@
     HEADRACE_PRIVACY_KEY_FILE   a file that holds it, as secret stores mount one
     HEADRACE_PRIVACY_KEY        the secret itself
 
+The first line is the key. Further lines are earlier keys: nothing new is made with them, but
+erasures that were recorded with one are still told by it.
+
 Manifests name a key by its `id`, which tells two keys apart and leads back to neither.
 """
 
@@ -44,17 +47,25 @@ class PrivacyKey:
 
         White space around it does not count, so that an editor's last newline makes no other key.
         """
+        return cls.given(what)[0]
+
+    @classmethod
+    def given(cls, what: str) -> list["PrivacyKey"]:
+        """The key, and after it the earlier ones, which erasures of then are told by."""
         path, text = os.environ.get(FILE), os.environ.get(TEXT)
         if path:
             try:
-                return cls(Path(path).read_bytes().strip())
-            except OSError as error:
+                text = Path(path).read_text()
+            except (OSError, UnicodeDecodeError) as error:
                 raise StateError(
-                    f"the privacy key cannot be read: {error.strerror}", where=path, fix=_FIX
-                ) from error
-        if text:
-            return cls(text.strip().encode())
-        raise StateError(f"{what} needs a privacy key, and none is given", where=FILE, fix=_FIX)
+                    f"the privacy key cannot be read: {getattr(error, 'strerror', 'not UTF-8')}",
+                    where=path,
+                    fix=_FIX,
+                ) from None  # a decoding error would show the bytes
+        lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
+        if not lines:
+            raise StateError(f"{what} needs a privacy key, and none is given", where=FILE, fix=_FIX)
+        return [cls(line.encode()) for line in lines]
 
     @property
     def id(self) -> str:

@@ -1,42 +1,25 @@
 """Making a release: split, fix the shape, store the objects, number it, publish the manifest."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from headrace.datasets.content_hash import ContentSum, content_sum
 from headrace.datasets.governance import check_allowed, licences
 from headrace.datasets.governed import treated
-from headrace.datasets.manifest import Column, InputTable, Manifest, Part, SplitEntry
+from headrace.datasets.manifest import Column, InputTable, Manifest
 from headrace.datasets.names import SPLITS
-from headrace.datasets.parts import ends_of, parts_of
-from headrace.datasets.shape import columns_of, shaped, statistics
+from headrace.datasets.shape import columns_of, shaped
 from headrace.datasets.spec import DatasetSpec
+from headrace.datasets.split_files import CutSplit, cut_split, store_split, total
 from headrace.datasets.splits import OUTSIDE, assign, check_keys
 from headrace.datasets.store import Store
 from headrace.datasets.taint import kept, recalled_inputs, refuse_tainted, taints
 from headrace.datasets.version import FIRST, next_version
 from headrace.errors import DeclarationError
-
-_ROW_GROUP = 65_536
-
-
-@dataclass(frozen=True)
-class _Split:
-    """A split ready to be stored: its rows, cut into parts, and the content of each part."""
-
-    table: pa.Table
-    parts: list[tuple[pa.Table, ContentSum]]
-    left_out: dict[str, int]
-
-    @property
-    def content(self) -> ContentSum:
-        return _total(content for _, content in self.parts)
 
 
 def release(
@@ -81,7 +64,7 @@ def release(
     end = spec.cutoff_us if cutoff is None else cutoff
     columns = columns_of(spec, frame.schema, definitions)
     splits, outside = _split(spec, frame, columns, end)
-    content = _total(split.content for split in splits.values())
+    content = total(split.content for split in splits.values())
     draft = Manifest(
         name=spec.name,
         version=FIRST,
@@ -128,7 +111,7 @@ def release(
         change=step.change,
         reasons=step.reasons,
         previous=latest.id if latest else None,
-        splits={name: _stored(target, split, spec.key) for name, split in splits.items()},
+        splits={name: store_split(target, split, spec.key) for name, split in splits.items()},
         inputs={table: _listed(target, given) for table, given in draft.inputs.items()},
     )
     target.publish(manifest)
@@ -152,7 +135,7 @@ def _untainted(
 
 def _split(
     spec: DatasetSpec, frame: pa.Table, columns: tuple[Column, ...], end: int
-) -> tuple[dict[str, _Split], dict[str, int]]:
+) -> tuple[dict[str, CutSplit], dict[str, int]]:
     moments = frame.column("t").cast(pa.int64()).to_numpy()
     given = assign(spec, moments, frame.column("label_reason"), end)
     names = pa.array(np.array([*SPLITS, None], dtype=object)[given.split], pa.string())
@@ -169,14 +152,13 @@ def _split(
     )
 
 
-def _one(ordered: pa.Table, name: str, key: tuple[str, ...], left_out: dict[str, int]) -> _Split:
+def _one(ordered: pa.Table, name: str, key: tuple[str, ...], left_out: dict[str, int]) -> CutSplit:
     # Splits follow each other in time and the table is in order of time: each is one slice.
     codes = ordered.column("split").to_numpy()
     places = np.flatnonzero(codes == name)
     first = int(places[0]) if len(places) else 0
     table = ordered.slice(first, len(places))
-    parts = [(part, content_sum(part)) for part in parts_of(table, key)]
-    return _Split(table, parts, left_out)
+    return cut_split(table, key, left_out)
 
 
 def _check_labelled(spec: DatasetSpec, kept: pa.Table) -> None:
@@ -187,46 +169,6 @@ def _check_labelled(spec: DatasetSpec, kept: pa.Table) -> None:
             where=f"dataset {spec.name}, column {spec.target}",
             fix="the frame's label_reason must say why a label is null",
         )
-
-
-def _total(contents: Iterable[ContentSum]) -> ContentSum:
-    first, *rest = contents
-    for content in rest:
-        first = first + content
-    return first
-
-
-def _stored(store: Store, split: _Split, key: tuple[str, ...]) -> SplitEntry:
-    return SplitEntry(
-        parts=tuple(_stored_part(store, table, content, key) for table, content in split.parts),
-        rows=split.table.num_rows,
-        row_sum=f"{split.content.total:064x}",
-        left_out=split.left_out,
-        statistics=statistics(split.table),
-    )
-
-
-def _stored_part(store: Store, table: pa.Table, content: ContentSum, key: tuple[str, ...]) -> Part:
-    temporary = store.temporary(f"{content.hash}.parquet")
-    text = [field.name for field in table.schema if field.type == pa.string()]
-    pq.write_table(
-        table,
-        temporary,
-        row_group_size=_ROW_GROUP,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=text,
-    )
-    size = temporary.stat().st_size
-    first, last = ends_of(table, key)
-    return Part(
-        object=store.adopt(temporary, "parquet"),
-        bytes=size,
-        rows=table.num_rows,
-        row_sum=f"{content.total:064x}",
-        first=first,
-        last=last,
-    )
 
 
 def _sorted(given: InputTable) -> InputTable:
