@@ -29,6 +29,7 @@ from headrace.cli import (
     status,
     stream,
     suggest,
+    trace,
 )
 from headrace.cli.output import out
 
@@ -95,6 +96,7 @@ app.add_typer(online.app, name="online")
 datasets.app.command("rebuild")(dataset_rebuild.rebuild)
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(models.app, name="model")
+app.command("trace")(trace.trace)
 app.add_typer(new.app, name="new")
 
 

@@ -126,18 +126,22 @@ class Near:
 
     def rows(self, code: int, first: int, end: int) -> list[dict[str, Any]]:
         """All versions of the keys with a version of that entity and first <= event_time < end."""
+        return _dicts(self.table, self.row_numbers(code, first, end)) if code >= 0 else []
+
+    def row_numbers(self, code: int, first: int, end: int) -> Ints:
+        """The same as rows of `table`."""
         if code < 0:
-            return []
+            return np.zeros(0, dtype=np.int64)
         lo, hi = np.searchsorted(self.codes, [code, code + 1])
         mine = self.order[lo:hi]
         start, stop = np.searchsorted(self.e[mine], [first, end])
         if self.is_single:
-            return _dicts(self.table, mine[start:stop])
+            return mine[start:stop]
         keys = np.unique(self.pk[mine[start:stop]])
         starts = np.searchsorted(self.sorted_pk, keys)
         ends = np.searchsorted(self.sorted_pk, keys, side="right")
         spans = [self.by_key[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
-        return _dicts(self.table, np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64))
+        return np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
 
 
 def _with_all_columns(history: History, shape: TableShape, columns: Sequence[str]) -> pa.Table:
