@@ -14,16 +14,27 @@ from headrace.datasets.store import Store
 
 if TYPE_CHECKING:
     from headrace.datasets.releases import release
-    from headrace.datasets.spec import DatasetSpec, TimeSplits
+    from headrace.datasets.rules import (
+        Evaluation,
+        GroupSplits,
+        Leakage,
+        StratifiedSplits,
+        TimeSplits,
+    )
+    from headrace.datasets.spec import DatasetSpec
     from headrace.datasets.splits import label_cuts
 
 __all__ = [
     "ContentSum",
     "Dataset",
     "DatasetSpec",
+    "Evaluation",
+    "GroupSplits",
     "InputTable",
+    "Leakage",
     "Manifest",
     "Store",
+    "StratifiedSplits",
     "TimeSplits",
     "content_hash",
     "content_sum",
@@ -43,7 +54,11 @@ def __getattr__(name: str) -> object:
         "release": "releases",
         "label_cuts": "splits",
         "DatasetSpec": "spec",
-        "TimeSplits": "spec",
+        "Evaluation": "rules",
+        "GroupSplits": "rules",
+        "Leakage": "rules",
+        "StratifiedSplits": "rules",
+        "TimeSplits": "rules",
     }
     if name not in home:
         raise AttributeError(f"module 'headrace.datasets' has no attribute {name!r}")

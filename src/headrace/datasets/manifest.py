@@ -112,6 +112,7 @@ class Manifest:
         erasures: what was erased from it or is kept out of it: {"id", "at_us", "because"}; never a
             key in clear.
         terms: what the licences of its sources oblige to; see `headrace.datasets.governance.Terms`.
+        leakage: {"twins", "groups": {split: rows that are in another, too}, "because"}.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Manifest:
     retention: Mapping[str, Any] = field(default_factory=dict)
     lineage: str = ""
     coverage: str = ""
+    leakage: Mapping[str, Any] = field(default_factory=dict)
     erasures: tuple[Mapping[str, Any], ...] = ()
     terms: Mapping[str, Any] = field(default_factory=dict)
     format: int = FORMAT
@@ -230,6 +232,7 @@ _LATER = (
     "coverage",
     "erasures",
     "terms",
+    "leakage",
 )
 _OF_OBJECT = ("object", "bytes")
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 from headrace.datasets.governance import check_allowed, licences
 from headrace.datasets.governed import treated
 from headrace.datasets.manifest import Column, InputTable, Manifest
-from headrace.datasets.names import SPLITS
+from headrace.datasets.leakage import check_leakage
+from headrace.datasets.names import PLACES, SPLITS
 from headrace.datasets.shape import columns_of, shaped
 from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.split_files import CutSplit, cut_split, store_split, total
@@ -63,7 +64,7 @@ def release(
         frame, privacy = treated(spec, frame, {})
     end = spec.cutoff_us if cutoff is None else cutoff
     columns = columns_of(spec, frame.schema, definitions)
-    splits, outside = _split(spec, frame, columns, end)
+    splits, outside, leakage = _split(spec, frame, columns, end)
     content = total(split.content for split in splits.values())
     draft = Manifest(
         name=spec.name,
@@ -95,6 +96,7 @@ def release(
         terms=terms.to_json(),
         lineage=lineage,
         coverage=coverage,
+        leakage=leakage,
     )
     latest = target.latest(spec.name)
     step = next_version(latest, draft)
@@ -135,10 +137,10 @@ def _untainted(
 
 def _split(
     spec: DatasetSpec, frame: pa.Table, columns: tuple[Column, ...], end: int
-) -> tuple[dict[str, CutSplit], dict[str, int]]:
+) -> tuple[dict[str, CutSplit], dict[str, int], dict[str, Any]]:
     moments = frame.column("t").cast(pa.int64()).to_numpy()
-    given = assign(spec, moments, frame.column("label_reason"), end)
-    names = pa.array(np.array([*SPLITS, None], dtype=object)[given.split], pa.string())
+    given = assign(spec, moments, frame.column("label_reason"), end, frame)
+    names = pa.array(np.array([*PLACES, None], dtype=object)[given.split], pa.string())
     columned = frame.select([c.name for c in columns if c.name not in {"t", "split"}])
     columned = columned.append_column("t", pa.array(moments, pa.timestamp("us", "UTC")))
     columned = columned.append_column("split", names)
@@ -146,18 +148,21 @@ def _split(
     check_keys(spec, kept)
     _check_labelled(spec, kept)
     ordered = shaped(kept, columns, ["t", *spec.key])
+    leakage = check_leakage(spec, ordered, columns)
+    places = PLACES if spec.evaluation else SPLITS
     return (
-        {name: _one(ordered, name, spec.key, given.left_out.get(name, {})) for name in SPLITS},
+        {name: _one(ordered, name, spec.key, given.left_out.get(name, {})) for name in places},
         given.left_out.get(OUTSIDE, {}),
+        {**leakage, "because": spec.leakage.because},
     )
 
 
 def _one(ordered: pa.Table, name: str, key: tuple[str, ...], left_out: dict[str, int]) -> CutSplit:
-    # Splits follow each other in time and the table is in order of time: each is one slice.
-    codes = ordered.column("split").to_numpy()
-    places = np.flatnonzero(codes == name)
-    first = int(places[0]) if len(places) else 0
-    table = ordered.slice(first, len(places))
+    places = np.flatnonzero(ordered.column("split").to_numpy() == name)
+    first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
+    # Splits that follow each other in time are slices: the table is in the order of time.
+    sliced = last - first + 1 == len(places)
+    table = ordered.slice(first, len(places)) if sliced else ordered.take(pa.array(places))
     return cut_split(table, key, left_out)
 
 

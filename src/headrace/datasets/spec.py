@@ -2,46 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from headrace.clock import duration, iso, parse_iso
 from headrace.datasets.names import NAME
 from headrace.datasets.privacy import Treatment
+from headrace.datasets.rules import (
+    Evaluation,
+    GroupSplits,
+    Leakage,
+    Splits,
+    rule_form,
+)
 from headrace.errors import DeclarationError
 from headrace.features.spec import Label
 from headrace.files import digest
-
-
-@dataclass(frozen=True)
-class TimeSplits:
-    """Splits by prediction time: train is t < train_until, valid up to valid_until, and so on.
-
-    Bounds are RFC 3339 moments, excluded; a bare date is its midnight UTC. `embargo` widens the gap
-    before each bound beyond what the label's horizon and settle time already keep free.
-    """
-
-    train_until: str
-    valid_until: str
-    test_until: str
-    embargo: str = "0s"
-
-    def __post_init__(self) -> None:
-        if any(a >= b for a, b in pairwise(self.bounds)) or self.embargo_us < 0:
-            raise DeclarationError(
-                "splits must follow each other in time, with an embargo of zero or more",
-                where=f"TimeSplits({', '.join(map(iso, self.bounds))}, embargo={self.embargo!r})",
-                fix="order train_until < valid_until < test_until",
-            )
-
-    @property
-    def bounds(self) -> tuple[int, int, int]:
-        """Where train, valid and test end; microseconds UTC, excluded."""
-        return parse_iso(self.train_until), parse_iso(self.valid_until), parse_iso(self.test_until)
-
-    @property
-    def embargo_us(self) -> int:
-        return duration(self.embargo)
 
 
 @dataclass(frozen=True)
@@ -53,12 +28,14 @@ class DatasetSpec:
     a frame with any other reason is refused, so that nothing vanishes by surprise. `commercial` is
     whether `purpose` is; a source for non-commercial use does not take silence for no. `privacy`
     gives each personal or sensitive column its treatment (see `headrace.datasets.privacy`).
+    `evaluation` keeps rows apart for the last word; `leakage` says what counts as a leak between
+    splits.
     """
 
     name: str
     key: tuple[str, ...]
     label: Label
-    splits: TimeSplits
+    splits: Splits
     cutoff: str
     left_out: tuple[str, ...] = ("no outcome",)
     purpose: str = "training"
@@ -66,6 +43,8 @@ class DatasetSpec:
     parameters: dict[str, Any] = field(default_factory=dict, hash=False)
     commercial: bool | None = None
     privacy: Mapping[str, Treatment] = field(default_factory=dict, hash=False)
+    evaluation: Evaluation | None = None
+    leakage: Leakage = field(default_factory=Leakage)
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -77,6 +56,39 @@ class DatasetSpec:
             raise DeclarationError(
                 f"key {self.key!r} names no columns", where=f"dataset {self.name}", fix="a tuple"
             )
+        if self.evaluation is not None:
+            self._check_evaluation(self.evaluation)
+
+    def _check_evaluation(self, apart: Evaluation) -> None:
+        where = f"dataset {self.name}, evaluation"
+        tuned = self.splits.tuned_until
+        if tuned is not None and apart.after_us < tuned:
+            raise DeclarationError(
+                f"it begins at {iso(apart.after_us)}, while rows up to {iso(tuned)} choose the"
+                " model",
+                where=where,
+                fix=f"Evaluation(after={iso(tuned)!r}), or later",
+            )
+        if isinstance(self.splits, GroupSplits) and apart.group not in {(), self.splits.by}:
+            raise DeclarationError(
+                f"splits keep {self.splits.by} together, and it is drawn by {apart.group}",
+                where=where,
+                fix="leave out group: it is drawn by the groups of the splits",
+            )
+
+    @property
+    def evaluation_group(self) -> tuple[str, ...]:
+        """What the evaluation split is drawn by: groups, or () for single rows by their key."""
+        if self.evaluation is None:
+            return ()
+        by = self.splits.by if isinstance(self.splits, GroupSplits) else ()
+        return self.evaluation.group or by
+
+    @property
+    def training_until(self) -> int:
+        """The moment that training knows, microseconds UTC: the bound, or the cutoff."""
+        bound = self.splits.training_until
+        return self.cutoff_us if bound is None else min(bound, self.cutoff_us)
 
     @property
     def target(self) -> str:
@@ -105,13 +117,4 @@ class DatasetSpec:
 
     def split_form(self) -> dict[str, Any]:
         """The split rule as it enters manifest and version; moments in microseconds UTC."""
-        train, valid, test = self.splits.bounds
-        return {
-            "kind": "time",
-            "train_until_us": train,
-            "valid_until_us": valid,
-            "test_until_us": test,
-            "embargo_us": self.splits.embargo_us,
-            "key": list(self.key),
-            "left_out": sorted(self.left_out),
-        }
+        return dict(rule_form(self.splits, self.evaluation, self.key, self.left_out))

@@ -2,75 +2,237 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.datasets.names import SPLITS
+from headrace.datasets.names import EVALUATION, PLACES, SPLITS
+from headrace.datasets.rowhash import Hashes, row_hashes
+from headrace.datasets.rules import (
+    Evaluation,
+    GroupSplits,
+    StratifiedSplits,
+    TimeSplits,
+    exact,
+)
 from headrace.datasets.spec import DatasetSpec
 from headrace.errors import DeclarationError
 
 Moments = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 # Why a row is left out, in the order the questions are asked; label reasons come after these.
-OUTSIDE, IMMATURE, EMBARGO = "outside", "immature", "embargo"
-_BY_CLOCK = (OUTSIDE, IMMATURE, EMBARGO)
+OUTSIDE, HELD_OUT, WRONG_SIDE = "outside", "held out", "other side of the bound"
+IMMATURE, EMBARGO = "immature", "embargo"
+_BY_RULE = (OUTSIDE, HELD_OUT, WRONG_SIDE, IMMATURE, EMBARGO)
+_APART, _NOWHERE = PLACES.index(EVALUATION), len(PLACES)
+_NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """`split` per row: index into SPLITS, or -1; `left_out` counts those by split and reason."""
+    """`split` per row: index into PLACES, or -1; `left_out` counts those by split and reason."""
 
     split: npt.NDArray[np.int8]
     left_out: dict[str, dict[str, int]]
-
-
-def split_of(spec: DatasetSpec, t: Moments) -> npt.NDArray[np.int64]:
-    """0 train, 1 valid, 2 test, 3 after the last bound; by prediction time alone."""
-    places: npt.NDArray[np.int64] = np.searchsorted(np.array(spec.splits.bounds), t, side="right")
-    return places
 
 
 def label_cuts(spec: DatasetSpec, t: Moments, cutoff: int | None = None) -> Moments:
     """As of which moment each row's label is read, microseconds UTC.
 
     Training rows: the end of the training split. Validation rows, which choose the model: the end
-    of validation. Test rows: the release cutoff. None is later than the cutoff.
+    of validation, where splits follow each other in time. All other rows, and all rows of splits
+    without a bound in time: the release cutoff. None is later than the cutoff.
     """
     end = spec.cutoff_us if cutoff is None else cutoff
-    train, valid, _ = spec.splits.bounds
-    ends: Moments = np.minimum(np.array([train, valid, end, end]), end)
-    return ends[split_of(spec, t)]
+    rule = spec.splits
+    if isinstance(rule, TimeSplits):
+        train, valid, _ = rule.bounds
+        ends: Moments = np.minimum(np.array([train, valid, end]), end)
+        return ends[np.minimum(_by_time(rule, t), 2)]
+    bound = _NEVER if rule.after_us is None else rule.after_us
+    before: Moments = np.where(t < bound, min(bound, end), end).astype(np.int64)
+    return before
 
 
 def assign(
-    spec: DatasetSpec, t: Moments, reasons: pa.ChunkedArray, cutoff: int | None = None
+    spec: DatasetSpec,
+    t: Moments,
+    reasons: pa.ChunkedArray,
+    cutoff: int | None = None,
+    rows: pa.Table | None = None,
 ) -> Assignment:
-    """Put rows into splits. `reasons` holds why a row has no label, null where it has one.
+    """Put rows into splits; equal rows in any order go to equal splits.
+
+    Args:
+        spec: says how.
+        t: prediction times, int64 microseconds UTC.
+        reasons: strings, why a row has no label; null where it has one.
+        cutoff: microseconds UTC, by default the spec's.
+        rows: has the key, and the columns that groups and strata are made of; splits by time alone
+            need none.
 
     A row is mature iff t + horizon + settle <= cut, by the clock: an answer that came early does
     not make it so.
     """
     end = spec.cutoff_us if cutoff is None else cutoff
-    split = split_of(spec, t)
+    codes, names = _reason_codes(reasons)
+    apart, held = _kept_apart(spec, t, rows)
     settled = t + spec.label.matures_after
-    bounds = np.array([*spec.splits.bounds[:2], np.iinfo(np.int64).max])
-    clock = np.select(
+    usable = (codes < 0) & (settled <= end) & ~apart & ~held
+    split = np.where(apart, _APART, _place(spec, t, rows, usable))
+    why = np.select(
         [
-            split == len(SPLITS),
+            split == _NOWHERE,
+            held,
+            _on_the_wrong_side(spec, t, split),
             settled > end,
-            settled > bounds[np.minimum(split, 2)] - spec.splits.embargo_us,
+            settled > _bounds(spec)[split] - spec.splits.embargo_us,
         ],
-        [0, 1, 2],
+        range(len(_BY_RULE)),
         default=-1,
     )
-    codes, names = _reason_codes(reasons)
-    why = np.where(clock >= 0, clock, np.where(codes >= 0, codes + len(_BY_CLOCK), -1))
-    _check_reasons(spec, {names[code] for code in np.unique(codes[(clock < 0) & (codes >= 0)])})
+    _check_reasons(spec, {names[code] for code in np.unique(codes[(why < 0) & (codes >= 0)])})
+    why = np.where(why >= 0, why, np.where(codes >= 0, codes + len(_BY_RULE), -1))
     chosen = np.where(why < 0, split, -1).astype(np.int8)
-    return Assignment(chosen, _counts(split, why, (*_BY_CLOCK, *names)))
+    return Assignment(chosen, _counts(split, why, (*_BY_RULE, *names)))
+
+
+def _bounds(spec: DatasetSpec) -> Moments:
+    """Before which moment, less the embargo, a label must be settled, place by place."""
+    bounds = np.full(len(PLACES) + 1, _NEVER)
+    if isinstance(spec.splits, TimeSplits):
+        bounds[:2] = spec.splits.bounds[:2]
+    elif spec.splits.after_us is not None:
+        bounds[0] = spec.splits.after_us
+    return bounds
+
+
+def _place(spec: DatasetSpec, t: Moments, rows: pa.Table | None, usable: Flags) -> Codes:
+    """An index into PLACES, or the number after the last."""
+    rule = spec.splits
+    if isinstance(rule, TimeSplits):
+        return np.array([*range(len(SPLITS)), _NOWHERE])[_by_time(rule, t)]
+    given = _needed(spec, rows)
+    if isinstance(rule, GroupSplits):
+        found = _by_group(spec, rule, given)
+    else:
+        found = _by_stratum(spec, rule, t, given, usable)
+    return np.where(t < (_NEVER if rule.until_us is None else rule.until_us), found, _NOWHERE)
+
+
+def _by_time(rule: TimeSplits, t: Moments) -> Codes:
+    """0 train, 1 valid, 2 test, 3 after the last bound; by prediction time alone."""
+    places: Codes = np.searchsorted(np.array(rule.bounds), t, side="right")
+    return places
+
+
+def _by_group(spec: DatasetSpec, rule: GroupSplits, rows: pa.Table) -> Codes:
+    hashes = _group_hashes(spec, rows, rule.by, rule.salt)
+    train, valid, _ = rule.shares
+    found = np.full(len(hashes), 2)
+    found[below(hashes, train + valid)] = 1
+    found[below(hashes, train)] = 0
+    return found
+
+
+def _by_stratum(
+    spec: DatasetSpec, rule: StratifiedSplits, t: Moments, rows: pa.Table, usable: Flags
+) -> Codes:
+    """Only rows that can be used count for the shares; others are in no split of their own."""
+    found = np.full(len(t), _NOWHERE)
+    early = np.zeros(len(t), np.bool_) if rule.after_us is None else t < rule.after_us
+    found[early] = 0
+    until = _NEVER if rule.until_us is None else rule.until_us
+    shared = np.flatnonzero(usable & ~early & (t < until))
+    strata = row_hashes(rows, rule.by)[shared]
+    first, second = (
+        row_hashes(rows, spec.key, salt)[shared] for salt in (rule.salt, f"{rule.salt} again")
+    )
+    order = np.lexsort((second, first, strata))
+    _, start, size = np.unique(strata[order], return_index=True, return_counts=True)
+    rank = np.arange(len(order)) - np.repeat(start, size)
+    train, valid, _ = rule.shares
+    places = np.full(len(order), 2)
+    places[rank < np.repeat(_cuts(size, train + valid), size)] = 1
+    places[rank < np.repeat(_cuts(size, train), size)] = 0
+    found[shared[order]] = places
+    # Where a row that is left out would have gone is not known: its stratum has not counted it.
+    return found
+
+
+def _cuts(sizes: Codes, share: Fraction) -> Codes:
+    """The share of each size to the nearest whole row, halves up; exact."""
+    known = {int(n): (2 * share * int(n) + 1) // 2 for n in np.unique(sizes)}
+    return np.array([known[n] for n in sizes.tolist()], dtype=np.int64)
+
+
+def below(hashes: Hashes, share: Fraction) -> Flags:
+    """Which hashes are in the first `share` of all 2^64."""
+    bound = ceil(share * 2**64)
+    if bound >= 2**64:
+        return np.ones(len(hashes), np.bool_)
+    found: Flags = hashes < np.uint64(bound)
+    return found
+
+
+def _kept_apart(spec: DatasetSpec, t: Moments, rows: pa.Table | None) -> tuple[Flags, Flags]:
+    """Rows of the evaluation split; and rows that no split may have because of its groups."""
+    apart, none = spec.evaluation, np.zeros(len(t), np.bool_)
+    if apart is None:
+        return none, none
+    by = spec.evaluation_group
+    given = _needed(spec, rows)
+    hashes = (
+        _group_hashes(spec, given, by, apart.salt)
+        if by
+        else row_hashes(given, spec.key, apart.salt)
+    )
+    drawn = below(hashes, exact(apart.share))
+    recent = _recent(apart, t)
+    return drawn & recent, (drawn & ~recent if by else none)
+
+
+def _recent(apart: Evaluation, t: Moments) -> Flags:
+    until = _NEVER if apart.until_us is None else apart.until_us
+    found: Flags = (t >= apart.after_us) & (t < until)
+    return found
+
+
+def _on_the_wrong_side(spec: DatasetSpec, t: Moments, split: Codes) -> Flags:
+    """Rows whose group belongs to one side of the bound in time, and they themselves do not."""
+    rule = spec.splits
+    if not isinstance(rule, GroupSplits) or rule.after_us is None:
+        return np.zeros(len(t), np.bool_)
+    early = t < rule.after_us
+    found: Flags = np.where(split == 0, ~early, early) & (split < len(SPLITS))
+    return found
+
+
+def _group_hashes(spec: DatasetSpec, rows: pa.Table, by: tuple[str, ...], salt: str) -> Hashes:
+    for name in by:
+        if name in rows.column_names and (nulls := rows.column(name).null_count):
+            raise DeclarationError(
+                f"{nulls} rows have no {name}, and so no group",
+                where=f"dataset {spec.name}, splits by {', '.join(by)}",
+                fix="leave them out of the spine, or give each a group of its own",
+            )
+    return row_hashes(rows, by, salt)
+
+
+def _needed(spec: DatasetSpec, rows: pa.Table | None) -> pa.Table:
+    if rows is None:
+        raise DeclarationError(
+            "the splits hang on columns of the rows, and none are given",
+            where=f"dataset {spec.name}",
+            fix="assign(spec, t, reasons, cutoff, frame)",
+        )
+    return rows
 
 
 def _reason_codes(reasons: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[str]]:
@@ -95,7 +257,7 @@ def _check_reasons(spec: DatasetSpec, found: set[str]) -> None:
 def _counts(
     split: npt.NDArray[np.int64], why: npt.NDArray[np.int64], names: tuple[str, ...]
 ) -> dict[str, dict[str, int]]:
-    places = (*SPLITS, OUTSIDE)
+    places = (*PLACES, OUTSIDE)
     counted: dict[str, Counter[str]] = {place: Counter() for place in places}
     left = why >= 0
     pairs, numbers = np.unique(

@@ -7,7 +7,15 @@ from typing import Any
 from headrace.datasets.manifest import Manifest
 
 FIRST = "1.0.0"
-_ROLLING = ("train_until_us", "valid_until_us", "test_until_us")
+_ROLLING = (
+    "train_until_us",
+    "valid_until_us",
+    "test_until_us",
+    "after_us",
+    "until_us",
+    "evaluation_after_us",
+    "evaluation_until_us",
+)
 # What a release says beside its content. What it was measured to be (coverage) follows from the
 # tables of the day and alone makes no version, and neither does lineage, which follows from the
 # definitions.
@@ -95,8 +103,20 @@ def _label(before: Manifest, after: Manifest) -> Iterator[str]:
 
 
 def _split_rule(before: Manifest, after: Manifest) -> Iterator[str]:
-    kept = {name: value for name, value in before.split_rule.items() if name not in _ROLLING}
-    yield from _changed(kept, after.split_rule, "split rule")
+    old, new = (_kept_rule(one, before, after) for one in (before, after))
+    yield from _changed(old, new, "split rule")
+    yield from _new(old, new, "split rule")
+
+
+def _kept_rule(one: Manifest, before: Manifest, after: Manifest) -> dict[str, Any]:
+    rolled = set(_rolling(before, after))
+    return {name: value for name, value in one.split_rule.items() if name not in rolled}
+
+
+def _rolling(before: Manifest, after: Manifest) -> list[str]:
+    """Bounds that both have: moving one is no other rule; setting or lifting one is."""
+    rules = (before.split_rule, after.split_rule)
+    return [name for name in _ROLLING if all(rule.get(name) is not None for rule in rules)]
 
 
 def _mode(before: Manifest, after: Manifest) -> Iterator[str]:
@@ -135,7 +155,7 @@ def _parameters(before: Manifest, after: Manifest) -> Iterator[str]:
 
 
 def _rolled(before: Manifest, after: Manifest) -> Iterator[str]:
-    for name in _ROLLING:
+    for name in _rolling(before, after):
         if before.split_rule[name] != after.split_rule[name]:
             yield f"split bound {name.removesuffix('_us')}: rolled"
 
@@ -168,6 +188,8 @@ def _metadata(before: Manifest, after: Manifest) -> Iterator[str]:
     for name in _SAID:
         if getattr(before, name) != getattr(after, name):
             yield f"{name}: changed"
+    if before.leakage.get("because", "") != after.leakage.get("because", ""):
+        yield "leakage that is allowed: changed"
     for table, old in sorted(before.inputs.items()):
         new = after.inputs[table]
         for name in ("contract_version", "owner", "purposes", "overrides"):

@@ -178,7 +178,7 @@ def run_monitors(pipeline: Pipeline, home: Home) -> Built:
         home,
         min(now_us(), pipeline.dataset.cutoff_us),
         content=shop.content,
-        trained_at=pipeline.dataset.splits.bounds[0],
+        trained_at=pipeline.dataset.training_until,
     )
     leave()
     report("monitors", 1, 1)
