@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from headrace.datasets import GroupSplits
 from headrace.datasets.manifest import Column, Manifest, Part, SplitEntry
 from headrace.datasets.version import next_version
 from headrace.errors import StateError
@@ -47,6 +48,7 @@ def without(mapping, name):
 
 
 TABLE_NONE = "content, definitions and metadata are the same"
+SAME = "content, definitions and metadata are the same"
 TABLE = [
     ({}, "NONE", "1.2.3", "content, definitions and metadata are the same"),
     ({"code_revision": "r2"}, "NONE", "1.2.3", "content, definitions and metadata are the same"),
@@ -144,6 +146,20 @@ TABLE = [
         "2.0.0",
         "split rule embargo_us: changed",
     ),
+    (
+        {"split_rule": {**BASE.split_rule, "evaluation_share": "1/10"}},
+        "MAJOR",
+        "2.0.0",
+        "split rule evaluation_share: new",
+    ),
+    (
+        {"split_rule": {**BASE.split_rule, "kind": "group"}},
+        "MAJOR",
+        "2.0.0",
+        "split rule kind: changed",
+    ),
+    ({"leakage": {"because": "so"}}, "PATCH", "1.2.4", "leakage that is allowed: changed"),
+    ({"leakage": {"twins": {"test": 3}}}, "NONE", "1.2.3", SAME),
     ({"mode": "recorded"}, "MAJOR", "2.0.0", "availability mode: declared became recorded"),
     (
         {"content_hash": OTHER, "parameters": {"rate": 2}},
@@ -198,7 +214,7 @@ def format_1():
     """As a release of format 1 wrote it: one object a split, and nothing that came later."""
     form = STORED.to_json()
     later = {"pipeline", "live_since_us", "privacy", "retention", "lineage", "coverage", "erasures"}
-    later |= {"terms"}
+    later |= {"terms", "leakage"}
     old = {key: value for key, value in form.items() if key not in later}
     split = {
         "object": OTHER,
@@ -244,3 +260,13 @@ def test_what_is_no_manifest_is_refused(changes):
         Manifest.from_json(form, "there")
     with pytest.raises(StateError, match=r"manifest"):
         Manifest.from_json({**format_1(), **changes, "erasures": []}, "there")
+
+
+def test_rules_of_another_kind_compare_and_their_bounds_roll():
+    rule = {**GroupSplits(("flight",), after="2013-03-01").form(), "key": ["flight"]}
+    first = replace(BASE, split_rule=rule)
+    assert next_version(BASE, first).change == "MAJOR"
+    rolled = replace(first, split_rule={**rule, "after_us": rule["after_us"] + 1})
+    assert next_version(first, rolled).reasons == ("split bound after: rolled",)
+    lifted = replace(first, split_rule={**rule, "after_us": None})
+    assert next_version(first, lifted).reasons == ("split rule after_us: changed",)

@@ -55,7 +55,7 @@ def check_leakage(
     group = _group(spec)
     shared = shared_groups(table, group, spec.key) if group else []
     compared = compared_columns(rule, columns)
-    twins = twins_of(table, compared, spec.key, digits=rule.digits) if compared else []
+    twins = twins_of(table, compared, spec.key, rule) if compared else []
     if not rule.because:
         _refuse_groups(spec, group, shared)
         _refuse_twins(spec, compared, twins)
@@ -85,14 +85,15 @@ def compared_columns(rule: Leakage, columns: Sequence[Column]) -> tuple[str, ...
 
 
 def twins_of(
-    table: pa.Table, columns: Sequence[str], key: Sequence[str], *, digits: int | None = None
+    table: pa.Table, columns: Sequence[str], key: Sequence[str], rule: Leakage
 ) -> list[Twins]:
     """For each split but train: how many rows agree in `columns` with a row of train.
 
     A row that is null in all of them says nothing, and is no twin.
     """
-    hashes = rounded_hashes(table, columns, digits)
-    search = _Search(table, hashes, _says_something(table, columns), tuple(key))
+    hashes = rounded_hashes(table, columns, rule.digits)
+    said = _says_something(table, columns)
+    search = _Search(table, hashes, said, tuple(key), rule.common)
     codes = _codes(table)
     train = np.flatnonzero(codes == 0)
     return [search.matched(name, rows, train) for name, rows, _ in _other_splits(codes)]
@@ -136,9 +137,8 @@ def significant(values: npt.NDArray[np.float64], digits: int) -> npt.NDArray[np.
     fine = np.isfinite(values) & (values != 0)
     size = np.zeros(len(values))
     size[fine] = np.floor(np.log10(np.abs(values[fine])))
-    # 10^300 and its inverse are floats, 10^-320 hardly is one: very small values count as zero.
-    fine &= np.abs(size) < 290
-    found = np.where(np.isfinite(values), 0.0, values)
+    fine &= np.abs(size) < 290  # beyond, a power of ten hardly is a float: they stay as they are
+    found = values + 0.0
     scale = 10.0 ** (digits - 1 - size[fine])
     found[fine] = np.rint(values[fine] * scale) / scale
     return found
@@ -172,12 +172,17 @@ def _other_splits(codes: Rows) -> Iterator[tuple[str, Rows, Rows]]:
 
 @dataclass(frozen=True)
 class _Search:
-    """Rows of `table` by their hashes; `said` marks those that may be found, `names` are shown."""
+    """Rows of `table` by their hashes.
+
+    `said` marks those that may be found, `names` are shown, and a hash that more than `common` rows
+    have is none.
+    """
 
     table: pa.Table
     hashes: Hashes
     said: npt.NDArray[np.bool_]
     names: tuple[str, ...]
+    common: int | None = None
 
     def matched(self, split: str, rows: Rows, among: Rows) -> Twins:
         """Those of `rows` whose hash is among those of `among`."""
@@ -185,8 +190,9 @@ class _Search:
         known = self.hashes[among][order]
         if not len(known):
             return Twins(split, 0, len(rows))
-        place = np.minimum(np.searchsorted(known, self.hashes[rows]), len(known) - 1)
-        hit = self.said[rows] & (known[place] == self.hashes[rows])
+        place, end = (np.searchsorted(known, self.hashes[rows], side) for side in ("left", "right"))
+        many = len(known) if self.common is None else self.common
+        hit = self.said[rows] & (place < end) & (end - place <= many)
         found, twins = rows[hit], among[order[place[hit]]]
         kept = self.table.select([*self.names, "split"])
         examples = tuple(

@@ -230,35 +230,28 @@ class Leakage:
 
     Rows are twins when they agree in all features, but for `ignore` (names or patterns), floats
     rounded to `digits` significant digits. More than `share` of the rows of any other split with a
-    twin in train block the release. No value of `group` may be in two splits, which fits splits by
+    twin in train block the release. Values that more than `common` rows of train have in common
+    name no row, and make no twins. No value of `group` may be in two splits, which fits splits by
     group; splits by time usually allow it. `because` says why what is found is allowed: it is kept
     in the manifest, and then nothing blocks.
     """
 
     share: Share = 0.01
     digits: int | None = 9
+    common: int = 10
     ignore: tuple[str, ...] = ()
     with_label: bool = False
     group: tuple[str, ...] = ()
     because: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 <= exact(self.share) <= 1 or (self.digits is not None and self.digits < 1):
+        counted = (self.common, 1 if self.digits is None else self.digits)
+        if not 0 <= exact(self.share) <= 1 or min(counted) < 1:
             raise DeclarationError(
-                f"share {self.share}, digits {self.digits}",
+                f"share {self.share}, digits {self.digits}, common {self.common}",
                 where="Leakage",
-                fix="a share from 0 to 1, and one significant digit or more, or None",
+                fix="a share from 0 to 1, one significant digit or more (or None), one row or more",
             )
-
-    def form(self) -> dict[str, Any]:
-        return {
-            "share": str(exact(self.share)),
-            "digits": self.digits,
-            "ignore": sorted(self.ignore),
-            "with_label": self.with_label,
-            "group": list(self.group),
-            "because": self.because,
-        }
 
 
 def exact(share: Share) -> Fraction:
