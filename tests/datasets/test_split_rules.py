@@ -16,6 +16,7 @@ from headrace.clock import DAY, parse_iso
 from headrace.datasets import DatasetSpec, Evaluation, GroupSplits, StratifiedSplits, TimeSplits
 from headrace.datasets.names import EVALUATION, PLACES
 from headrace.datasets.rowhash import row_hashes, seed_of
+from headrace.datasets.rules import as_bounded_in
 from headrace.datasets.splits import assign, label_cuts
 from headrace.errors import DeclarationError
 from tests.datasets.frames import LABEL
@@ -308,3 +309,21 @@ def test_a_row_without_a_group_is_refused():
         assign(
             spec_of(GROUPS), np.array([START]), pa.chunked_array([pa.array([None], pa.string())])
         )
+
+
+def test_a_rule_takes_the_moments_of_a_release():
+    """Bounds that rolled on since, and nothing else; a bound that came or went is another rule."""
+    then = spec_of(replace(GROUPS, after="2013-02-01"), replace(APART, until="2013-05-01"))
+    now = spec_of(
+        replace(GROUPS, after=BOUND, salt="new"),
+        replace(APART, after="2013-04-01", until="2014-01-01"),
+    )
+    splits, apart = as_bounded_in(then.split_form(), now.splits, now.evaluation)
+    assert splits == replace(then.splits, salt="new", after="2013-02-01T00:00:00Z")
+    assert (apart.after_us, apart.until_us) == (then.evaluation.after_us, parse_iso("2013-05-01"))
+    assert as_bounded_in(then.split_form(), GROUPS, None) == (GROUPS, None)
+    times = TimeSplits("2013-01-01", "2013-02-01", "2013-03-01")
+    moved, _ = as_bounded_in(
+        times.form(), TimeSplits("2013-01-05", "2013-02-05", "2013-03-05"), None
+    )
+    assert moved.bounds == times.bounds

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from headrace.datasets.governance import check_allowed, licences
 from headrace.datasets.governed import treated
-from headrace.datasets.manifest import Column, InputTable, Manifest
 from headrace.datasets.leakage import check_leakage
+from headrace.datasets.manifest import Column, InputTable, Manifest
 from headrace.datasets.names import PLACES, SPLITS
 from headrace.datasets.shape import columns_of, shaped
 from headrace.datasets.spec import DatasetSpec

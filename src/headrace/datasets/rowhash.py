@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.datasets.content_hash import TAGS, canonical_type
+from headrace.datasets.cells import TAGS
+from headrace.datasets.content_hash import canonical_type
 from headrace.errors import DeclarationError
 
 Hashes = npt.NDArray[np.uint64]

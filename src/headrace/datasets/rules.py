@@ -1,7 +1,7 @@
 """How rows are split, which are kept apart, and what counts as a leak: declarations, as data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -268,3 +268,25 @@ def rule_form(
     """The split rule as it enters manifest and version; moments in microseconds UTC."""
     apart = evaluation.form() if evaluation else {}
     return {**splits.form(), "key": list(key), "left_out": sorted(left_out), **apart}
+
+
+def as_bounded_in(
+    form: Mapping[str, Any], splits: Splits, evaluation: Evaluation | None
+) -> tuple[Splits, Evaluation | None]:
+    """The rule with the moments of a manifest's `form`, where both have one: those may roll on."""
+    moments = {
+        name.removesuffix("_us"): iso(value)
+        for name, value in form.items()
+        if name.endswith(("after_us", "until_us")) and value is not None
+    }
+    own: dict[str, Any] = {
+        name: at for name, at in moments.items() if getattr(splits, name, None) is not None
+    }
+    if evaluation is not None:
+        apart: dict[str, Any] = {
+            name: moments[f"evaluation_{name}"]
+            for name in ("after", "until")
+            if f"evaluation_{name}" in moments and getattr(evaluation, name) is not None
+        }
+        evaluation = replace(evaluation, **apart)
+    return replace(splits, **own), evaluation

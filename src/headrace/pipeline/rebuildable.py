@@ -12,6 +12,7 @@ from typing import Any
 
 from headrace.clock import iso
 from headrace.datasets.manifest import Manifest
+from headrace.datasets.rules import as_bounded_in
 from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.store import Store
 from headrace.errors import DeclarationError, StateError
@@ -21,8 +22,6 @@ from headrace.lake.tables import Lake
 from headrace.pipeline.declare import Pipeline
 
 _PROJECT = re.compile(r"project ([0-9a-f]{7,40})(\+changes)?")
-# Bounds that roll from one release to the next, and are no change of the rule.
-_ROLLING = ("train_until", "valid_until", "test_until")
 
 
 def as_released(pipelines: Iterable[Pipeline], manifest: Manifest) -> Pipeline:
@@ -93,14 +92,11 @@ def _contracts(pipeline: Pipeline, manifest: Manifest) -> Iterator[str]:
 
 def _spec(spec: DatasetSpec, manifest: Manifest) -> DatasetSpec:
     """The dataset with what the manifest fixes and a later release may have rolled on."""
-    bounds = {
-        name: iso(manifest.split_rule[f"{name}_us"])
-        for name in _ROLLING
-        if hasattr(spec.splits, name) and f"{name}_us" in manifest.split_rule
-    }
+    splits, apart = as_bounded_in(manifest.split_rule, spec.splits, spec.evaluation)
     return replace(
         spec,
-        splits=replace(spec.splits, **bounds),
+        splits=splits,
+        evaluation=apart,
         cutoff=iso(manifest.cutoff_us),
         purpose=manifest.purpose,
         description=manifest.description,
