@@ -19,6 +19,9 @@ settings.load_profile("unhurried")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# What is known of files that tests make and alter is not for the user's own cache.
+os.environ["HEADRACE_CACHE"] = str(shelf() / "cache")
+
 # Workers of a distributed run are started by `python -c`, which early releases of Python 3.11 take
 # for a file that a process they start should load.
 if getattr(sys.modules["__main__"], "__file__", None) == "-c":

@@ -17,14 +17,26 @@ def open(  # noqa: A001 - `headrace.open` is what users type
     *,
     split: str | None = None,
     columns: Sequence[str] | None = None,
+    where: object = None,
+    purpose: str | None = None,
     allow_tainted: str | None = None,
 ) -> "Dataset":
     """Open a dataset release: `headrace.open("flights_delay@1.0.0").df`.
 
-    A release that holds a recalled batch is refused (`TaintedError`); `allow_tainted` is the reason
-    to open it nevertheless, and is recorded. See `headrace.datasets.reader.open_release`, which is
-    imported on call, so that `import headrace` costs nothing.
+    `split`, `columns` and `where` select, and only what is selected is read; the split `evaluation`
+    needs a `purpose`. A release that holds a recalled batch is refused (`TaintedError`);
+    `allow_tainted` is the reason to open it nevertheless, and is recorded. docs/datasets.md shows
+    all of it; see `headrace.datasets.reader.open_release`, which is imported on call, so that
+    `import headrace` costs nothing.
     """
     from headrace.datasets.reader import open_release
 
-    return open_release(ref, store, split=split, columns=columns, allow_tainted=allow_tainted)
+    return open_release(
+        ref,
+        store,
+        split=split,
+        columns=columns,
+        where=where,
+        purpose=purpose,
+        allow_tainted=allow_tainted,
+    )

@@ -1,6 +1,7 @@
 """The words that declarations and readers share; light, so that opening a release stays so."""
 
 import re
+from collections.abc import Iterable
 
 SPLITS = ("train", "valid", "test")
 # A fourth one, for some datasets: rows like production's, kept apart from all tuning.
@@ -8,3 +9,13 @@ EVALUATION = "evaluation"
 PLACES = (*SPLITS, EVALUATION)
 # Of datasets and models: a folder name everywhere, and never a path.
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def choose(word: str, known: Iterable[str]) -> str:
+    """What to write instead of `word`: the nearest one known, or all there are."""
+    import difflib
+
+    listed = list(known)
+    near = difflib.get_close_matches(word, listed, n=1)
+    every = f"choose from {', '.join(listed)}"
+    return f"did you mean {near[0]!r}? Or {every}" if near else every

@@ -1,16 +1,17 @@
-"""Opening a release: nothing but pyarrow and duckdb, no catalog, no pipeline."""
+"""Opening a release: nothing but pyarrow, no catalog, no pipeline. docs/datasets.md shows it."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from headrace.datasets.content_hash import content_sum
-from headrace.datasets.manifest import Manifest, Part
+from headrace.datasets.loaders.scan import Scan
+from headrace.datasets.loaders.where import EVERY_ROW, Where, parse
+from headrace.datasets.manifest import Manifest
+from headrace.datasets.names import EVALUATION, choose
 from headrace.datasets.store import Store
 from headrace.datasets.taint import (
     Recall,
@@ -20,32 +21,25 @@ from headrace.datasets.taint import (
     taints,
     untainted,
 )
-from headrace.errors import DeclarationError, StateError
-from headrace.sql import ident, literal
+from headrace.errors import DeclarationError
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-
-@dataclass(frozen=True)
-class Verification:
-    """What `verify` found; `ok` when `problems` is empty."""
-
-    ref: str
-    content_hash: str
-    problems: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        return not self.problems
+    from headrace.datasets.loaders.torch import TorchRows
+    from headrace.datasets.verify import Verification
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A release, or a selection of its splits and columns. Data is read when asked for.
+    """A release, or a selection of its splits, columns and rows. Data is read when asked for.
 
-    `taints` are the recalled batches it holds: empty, unless it was opened nevertheless.
+    Attributes:
+        store, manifest: where it lies, and what it says of itself.
+        splits, columns: those selected, in the release's order and in the order asked for.
+        taints: the recalled batches it holds: empty, unless it was opened nevertheless.
+        where: the condition on rows; without one, all are selected.
     """
 
     store: Store
@@ -53,6 +47,7 @@ class Dataset:
     splits: tuple[str, ...]
     columns: tuple[str, ...]
     taints: tuple[Recall, ...] = ()
+    where: Where = EVERY_ROW
 
     @property
     def ref(self) -> str:
@@ -64,142 +59,202 @@ class Dataset:
         return self.manifest.content_hash
 
     def __len__(self) -> int:
+        """Rows; with a condition they are counted, which reads the columns that it names."""
+        if self.where:
+            return sum(batch.num_rows for batch in self.scan.counting().batches(65_536))
         return sum(self.manifest.splits[name].rows for name in self.splits)
+
+    def __bool__(self) -> bool:
+        return True  # and not whether there are rows, which may have to be counted
 
     def __repr__(self) -> str:
         chosen = ", ".join(f"{name} {self.manifest.splits[name].rows:,}" for name in self.splits)
         mark = " TAINTED" if self.taints else ""
-        return f"<{self.ref}{mark}: {chosen} rows x {len(self.columns)} columns>"
+        where = f", where {self.where}" if self.where else ""
+        return f"<{self.ref}{mark}: {chosen} rows x {len(self.columns)} columns{where}>"
 
-    def split(self, name: str) -> "Dataset":
-        """Only `train`, `valid` or `test`."""
+    def _repr_html_(self) -> str:
+        from headrace.datasets.loaders.notebook import html
+
+        return html(self)
+
+    # Selecting
+
+    def split(self, name: str, *, purpose: str | None = None) -> "Dataset":
+        """Only `train`, `valid`, `test` or `evaluation`.
+
+        `evaluation`, where a release has it, is kept apart from all tuning: it needs a `purpose`,
+        and each look at it is recorded beside the release.
+        """
+        if name == EVALUATION and EVALUATION in self.manifest.splits:
+            look(self.store, self.manifest, purpose)
+            return replace(self, splits=(EVALUATION,))
         return self.select(splits=(name,))
 
     def select(
-        self, columns: Sequence[str] | None = None, splits: Sequence[str] | None = None
+        self,
+        columns: Sequence[str] | None = None,
+        splits: Sequence[str] | None = None,
+        where: object = None,
     ) -> "Dataset":
-        """A narrower dataset; only what is selected is ever read."""
-        picked = replace(
-            self,
-            splits=self.splits if splits is None else tuple(splits),
-            columns=self.columns if columns is None else tuple(columns),
-        )
-        self._check("split", picked.splits, self.splits)
-        self._check("column", picked.columns, self.columns)
-        return picked
+        """A narrower dataset; only what is selected is ever read.
 
-    def _check(self, what: str, asked: tuple[str, ...], known: tuple[str, ...]) -> None:
-        if unknown := sorted(set(asked) - set(known)):
+        Args:
+            columns: in the order wanted.
+            splits: names; rows come in the release's order all the same.
+            where: a condition on rows, over all columns of the release: `("distance", ">", 500)`, a
+                list of such, `{"origin": "EWR"}`, or an expression of pyarrow. It is added to the
+                one there is.
+
+        Raises:
+            DeclarationError: there is no such column or split, or the condition makes no sense.
+        """
+        chosen = self.splits if splits is None else self._known("split", splits, self.splits)
+        return replace(
+            self,
+            splits=tuple(name for name in self.splits if name in chosen),
+            columns=self.columns
+            if columns is None
+            else self._known("column", columns, self.columns),
+            where=self.where + parse(where, self.scan.types, self.ref),
+        )
+
+    def _known(self, what: str, asked: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
+        if isinstance(asked, str):
             raise DeclarationError(
-                f"there is no {what} {', '.join(map(repr, unknown))}",
-                where=self.ref,
-                fix=f"choose from {', '.join(known)}",
+                f"{what}s are a list, not {asked!r}", where=self.ref, fix=f'{what}s=["{asked}"]'
             )
+        for name in asked:
+            if name not in known:
+                fix = choose(str(name), known)
+                if name == EVALUATION and EVALUATION in self.manifest.splits:
+                    fix = 'data.split("evaluation", purpose="why"): each look is recorded'
+                raise DeclarationError(f"there is no {what} {name!r}", where=self.ref, fix=fix)
+        if not asked or len(set(asked)) < len(asked):
+            raise DeclarationError(
+                f"{what}s are {'none' if not asked else 'named twice'}: {list(asked)}",
+                where=self.ref,
+                fix=f"name each {what} once",
+            )
+        return tuple(asked)
+
+    # Reading
+
+    @property
+    def scan(self) -> Scan:
+        """What is read of it, for loaders."""
+        return Scan(self.store, self.manifest, self.splits, self.columns, self.where)
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and dtypes of the selected columns, in order."""
-        with self._file(self._parts()[0]) as file:
-            whole = file.schema_arrow
-        return pa.schema([whole.field(name) for name in self.columns])
+        """Names and dtypes of the selected columns, in order; no file is read."""
+        return self.scan.schema
 
     @property
     def arrow(self) -> pa.Table:
         """Rows by (split, t, key); `content_hash` of a whole release's table is its own."""
-        tables = []
-        for part in self._parts():
-            with self._file(part) as file:
-                tables.append(file.read(columns=list(self.columns)))
-        return pa.concat_tables(tables).select(list(self.columns))
+        return self.scan.table()
 
     @property
     def df(self) -> "pd.DataFrame":
-        """A pandas frame; needs pandas."""
+        """A pandas frame: moments are datetime64[us, UTC], whole numbers with nulls are floats."""
         frame: pd.DataFrame = self.arrow.to_pandas()
         return frame
 
+    @property
+    def polars(self) -> Any:  # noqa: ANN401 - polars is an extra
+        """A polars LazyFrame, into whose scan columns and conditions are pushed; `.collect()` it.
+
+        Needs the extra `polars`.
+        """
+        from headrace.datasets.loaders.frames import polars_frame
+
+        return polars_frame(self.scan)
+
+    @property
+    def torch(self) -> "TorchRows":
+        """An iterable dataset of torch in batches; call it for options: `data.torch(batch=512)`.
+
+        Needs torch. See `headrace.datasets.loaders.torch`.
+        """
+        from headrace.datasets.loaders.frames import library
+
+        library("torch", "torch")
+        from headrace.datasets.loaders.torch import TorchRows
+
+        return TorchRows(self)
+
     def batches(self, rows: int = 65_536) -> Iterator[pa.RecordBatch]:
-        """The same rows as a stream, for data larger than memory."""
-        for part in self._parts():
-            with self._file(part) as file:
-                for batch in file.iter_batches(rows, columns=list(self.columns)):
-                    yield batch.select(list(self.columns))
+        """The same rows as a stream of at most `rows` each, for data larger than memory."""
+        if rows < 1:
+            raise DeclarationError(f"batches of {rows} rows", where=self.ref, fix="rows=65_536")
+        return self.scan.batches(rows)
 
     def sql(self, query: str) -> pa.Table:
-        """DuckDB over the views `dataset`, and `train`, `valid`, `test` as far as selected."""
-        import duckdb
+        """DuckDB over the views `dataset`, and `train`, `valid`, `test` as far as selected.
 
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
-            for name in self.splits:
-                self._view(connection, name, (name,))
-            self._view(connection, "dataset", self.splits)
-            return connection.sql(query).to_arrow_table()
+        Reads only what the query needs, and spills to disk what does not fit into memory.
+        """
+        from headrace.datasets.loaders.duck import query as ask
 
-    def _view(
-        self, connection: "duckdb.DuckDBPyConnection", name: str, splits: tuple[str, ...]
-    ) -> None:
-        paths = [
-            str(self._path(part)) for split in splits for part in self.manifest.splits[split].parts
-        ]
-        listed = ", ".join(literal(path) for path in paths)
-        columns = ", ".join(ident(column) for column in self.columns)
-        rows = f"SELECT {columns} FROM read_parquet([{listed}])"  # noqa: S608 - quoted above
-        connection.execute(f"CREATE VIEW {ident(name)} AS {rows}")
+        views = {name: replace(self.scan, splits=(name,)) for name in self.splits}
+        return ask({**views, "dataset": self.scan}, query)
 
-    def verify(self) -> Verification:
+    def relation(self, connection: "duckdb.DuckDBPyConnection") -> Any:  # noqa: ANN401 - no types
+        """The rows as a lazy DuckDB relation in your connection, whose zone becomes UTC."""
+        from headrace.datasets.loaders.duck import relation
+
+        return relation(self.scan, connection)
+
+    def hugging_face(self, *, streaming: bool = False) -> Any:  # noqa: ANN401 - an extra
+        """A `datasets.Dataset`, or an `IterableDataset` if `streaming`; needs the extra `hf`."""
+        from headrace.datasets.loaders.frames import hugging_face
+
+        return hugging_face(self.scan, streaming=streaming)
+
+    # What is known of it
+
+    def verify(self) -> "Verification":
         """Read everything and compare: bytes of objects, schema, rows, content hash."""
-        whole = self.select(self._all_columns(), tuple(self.manifest.splits))
-        problems = [
-            f"{name}: {problem}"
-            for name, entry in self.manifest.splits.items()
-            for part in entry.parts
-            if (problem := self._object_problem(part))
-        ]
-        if problems:
-            return Verification(self.ref, "", tuple(problems))
-        found = content_sum(whole.arrow)
-        if found.hash != self.content_hash:
-            problems.append(f"content: {found.hash} is not the manifest's {self.content_hash}")
-        if found.rows != self.manifest.rows:
-            problems.append(f"rows: {found.rows} are not the manifest's {self.manifest.rows}")
-        return Verification(self.ref, found.hash, tuple(problems))
+        from headrace.datasets.verify import verify
 
-    def _all_columns(self) -> tuple[str, ...]:
-        return tuple(column.name for column in self.manifest.columns)
+        return verify(self.store, self.manifest)
 
-    def _object_problem(self, part: Part) -> str:
-        try:
-            with self._path(part).open("rb") as handle:
-                found = hashlib.file_digest(handle, "sha256").hexdigest()
-        except StateError as error:
-            return error.what
-        return "" if found == part.object else f"object {part.object[:12]} holds other bytes"
+    @property
+    def card(self) -> Any:  # noqa: ANN401
+        """Its card, for people and for audits: `.to_json()` is Croissant, `.html()` a page."""
+        return import_module("headrace.datasets.card").card(self.store, self.manifest)
 
-    def _parts(self) -> list[Part]:
-        return [part for name in self.splits for part in self.manifest.splits[name].parts]
+    def diff(self, other: "Dataset | str") -> Any:  # noqa: ANN401
+        """What `other`, a release or its reference, has that this one has not, and vice versa."""
+        opened = open_release(other, self.store.root) if isinstance(other, str) else other
+        return import_module("headrace.datasets.diff").diff(self, opened)
 
-    def _path(self, part: Part) -> Path:
-        path = self.store.object_path(part.object, "parquet")
-        if not path.is_file() or path.stat().st_size != part.bytes:
-            found = f"{path.stat().st_size} bytes" if path.is_file() else "missing"
-            raise StateError(
-                f"object {part.object[:12]} is {found}, not {part.bytes} bytes",
-                where=f"{self.ref}, {path}",
-                fix="restore it from a copy of the store, or rebuild the release",
-            )
-        return path
+    def trace(self, **key: object) -> Any:  # noqa: ANN401
+        """Where the row with this `key` comes from: `data.trace(flight="...", day="...")`.
 
-    def _file(self, part: Part) -> pq.ParquetFile:
-        path = self._path(part)
-        try:
-            return pq.ParquetFile(path, memory_map=True)
-        except (pa.ArrowException, OSError) as error:
-            raise StateError(
-                f"object {part.object[:12]} cannot be read: {error}",
-                where=f"{self.ref}, {path}",
-                fix="restore it from a copy of the store",
-            ) from error
+        Needs the home that made the release: `HEADRACE_HOME`.
+        """
+        from headrace.home import Home
+
+        # The one place that reaches up: a row is traced by what made it.
+        trace = import_module("headrace.pipeline.trace").trace
+        return trace(self.ref, key, Home.find())
+
+
+def look(store: Store, manifest: Manifest, purpose: str | None) -> None:
+    """Record a look at the evaluation split.
+
+    Raises:
+        DeclarationError: there is no purpose.
+    """
+    if not (purpose or "").strip():
+        raise DeclarationError(
+            "the evaluation split is kept apart from tuning, and each look at it is recorded",
+            where=manifest.ref,
+            fix='say what for: split("evaluation", purpose="final test of model 7")',
+        )
+    import_module("headrace.datasets.looks").record(store, manifest, purpose)
 
 
 def open_release(
@@ -208,16 +263,26 @@ def open_release(
     *,
     split: str | None = None,
     columns: Sequence[str] | None = None,
+    where: object = None,
+    purpose: str | None = None,
     allow_tainted: str | None = None,
 ) -> Dataset:
     """Open `name@version`, `name@latest`, `name@champion` or `name`.
 
-    `store` is the folder of a store; by default `HEADRACE_STORE`, else the store of the default
-    home. `allow_tainted` is the reason to open a release that holds a recalled batch; it is
-    recorded beside the manifest, with who gave it.
+    Args:
+        ref: what to open.
+        store: a folder or `s3://bucket/prefix`; by default `HEADRACE_STORE`, else the store of the
+            default home.
+        split: only this one; by default all but the evaluation split.
+        columns: only these, in this order.
+        where: a condition on rows, as in `Dataset.select`.
+        purpose: what a look at the evaluation split is for; it is recorded.
+        allow_tainted: the reason to open a release that holds a recalled batch; it is recorded
+            beside the manifest, with who gave it.
 
     Raises:
         StateError: there is no such release; it lists what exists.
+        DeclarationError: the selection names what is not there.
         TaintedError: a batch that the release holds was recalled, and no reason was given.
     """
     found = Store.find(store)
@@ -228,8 +293,9 @@ def open_release(
     elif marks:
         refuse_tainted(manifest.ref, marks, where=str(found.root), fix=_instead(found, manifest))
     names = tuple(column.name for column in manifest.columns)
-    whole = Dataset(found, manifest, tuple(manifest.splits), names, marks)
-    return whole.select(columns, None if split is None else (split,))
+    splits = tuple(name for name in manifest.splits if name != EVALUATION)
+    whole = Dataset(found, manifest, splits, names, marks).select(columns, where=where)
+    return whole if split is None else whole.split(split, purpose=purpose)
 
 
 def _instead(store: Store, manifest: Manifest) -> str:

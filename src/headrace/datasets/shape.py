@@ -8,20 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.datasets.content_hash import canonical_type
+from headrace.datasets.dtypes import TYPES
 from headrace.datasets.manifest import Column
 from headrace.datasets.spec import DatasetSpec
 from headrace.errors import DeclarationError
 
-_TYPES = {
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": pa.timestamp("us", "UTC"),
-    "string": pa.string(),
-    "local_timestamp": pa.timestamp("us"),
-    "date": pa.date32(),
-    "binary": pa.binary(),
-}
 _ORDER = ("key", "time", "spine", "feature", "label", "split")
 _NUMERIC = ("int64", "float64", "bool")
 
@@ -73,7 +64,7 @@ def _feature_names(names: Sequence[str], views: Collection[str]) -> set[str]:
 
 def shaped(table: pa.Table, columns: tuple[Column, ...], order: list[str]) -> pa.Table:
     """`table` with exactly these columns and dtypes, rows sorted by `order`, in one chunk."""
-    cast = {column.name: table.column(column.name).cast(_TYPES[column.type]) for column in columns}
+    cast = {column.name: table.column(column.name).cast(TYPES[column.type]) for column in columns}
     fixed = pa.table(cast)
     ordered = fixed.take(pc.sort_indices(fixed, [(name, "ascending") for name in order]))
     return ordered.combine_chunks().replace_schema_metadata(None)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.datasets.content_hash import ContentSum, content_sum
@@ -53,6 +54,11 @@ def total(contents: Iterable[ContentSum]) -> ContentSum:
     return first
 
 
+def _has_nan(column: pa.ChunkedArray) -> bool:
+    floats = pa.types.is_floating(column.type)
+    return floats and bool(pc.any(pc.is_nan(column)).as_py())
+
+
 def _stored_part(store: Store, table: pa.Table, content: ContentSum, key: Sequence[str]) -> Part:
     temporary = store.temporary(f"{content.hash}.parquet")
     text = [field.name for field in table.schema if field.type == pa.string()]
@@ -63,6 +69,8 @@ def _stored_part(store: Store, table: pa.Table, content: ContentSum, key: Sequen
         compression="zstd",
         compression_level=1,
         use_dictionary=text,
+        # Engines believe the least and greatest value of a footer, which leave NaN out.
+        write_statistics=[name for name in table.column_names if not _has_nan(table.column(name))],
     )
     size = temporary.stat().st_size
     first, last = ends_of(table, key)

@@ -1,0 +1,32 @@
+"""The dtypes that a release has, by their names in a manifest."""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from headrace.datasets.manifest import Column
+from headrace.errors import StateError
+
+TYPES = {
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "string": pa.string(),
+    "local_timestamp": pa.timestamp("us"),
+    "date": pa.date32(),
+    "binary": pa.binary(),
+}
+
+
+def schema_of(columns: Iterable[Column]) -> pa.Schema:
+    """Raises StateError for a dtype that this Headrace does not know."""
+    fields = []
+    for column in columns:
+        if column.type not in TYPES:
+            raise StateError(
+                f"column {column.name!r} has dtype {column.type!r}, which is not known here",
+                fix="upgrade headrace",
+            )
+        fields.append(pa.field(column.name, TYPES[column.type]))
+    return pa.schema(fields)

@@ -1,0 +1,96 @@
+"""DuckDB over the parts of a release: out of core, with columns and rows pushed into the scan."""
+
+import tempfile
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from headrace.clock import iso
+from headrace.datasets.loaders.where import LISTED, NULLNESS, Term
+from headrace.errors import DeclarationError
+from headrace.sql import ident, literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from headrace.datasets.loaders.scan import Scan
+
+DATASET = "dataset"
+
+
+def query(scans: "dict[str, Scan]", text: str) -> pa.Table:
+    """What `text` gives over the views `scans`.
+
+    Raises:
+        DeclarationError: DuckDB cannot make sense of the query.
+    """
+    import duckdb
+
+    with tempfile.TemporaryDirectory(prefix="headrace-") as spill, duckdb.connect() as connection:
+        connection.execute("SET python_enable_replacements = false")
+        connection.execute(f"SET temp_directory = {literal(spill)}")
+        _views(connection, scans)
+        try:
+            return connection.sql(text).to_arrow_table()
+        except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException) as error:
+            raise DeclarationError(
+                str(error), where="sql", fix=f"the views are {', '.join(scans)}"
+            ) from error
+
+
+def relation(scan: "Scan", connection: "duckdb.DuckDBPyConnection") -> Any:  # noqa: ANN401
+    """A lazy relation over the rows of `scan`, in a connection of the caller's."""
+    connection.execute("SET TimeZone = 'UTC'")
+    return _rows(connection, scan)
+
+
+def _views(connection: "duckdb.DuckDBPyConnection", scans: "dict[str, Scan]") -> None:
+    connection.execute("SET TimeZone = 'UTC'")
+    for name, scan in scans.items():
+        _rows(connection, scan).create_view(name)
+
+
+def _rows(connection: "duckdb.DuckDBPyConnection", scan: "Scan") -> Any:  # noqa: ANN401
+    parts = scan.parts()
+    if scan.where.expressions or not parts:
+        # Only pyarrow can compute its expressions; and no file says what no rows look like.
+        return connection.from_arrow(scan.table())
+    paths = [str(scan.path(part)) for part in parts]
+    found = connection.read_parquet(paths)
+    if scan.where:
+        found = found.filter(_sql(scan.where.terms, scan.types))
+    return found.select(", ".join(map(ident, scan.columns)))
+
+
+def _sql(terms: Iterable[Term], types: dict[str, str]) -> str:
+    return " AND ".join(f"({_of_term(term, types[term.column])})" for term in terms)
+
+
+def _of_term(term: Term, kind: str) -> str:
+    column = ident(term.column)
+    if term.op in NULLNESS:
+        return f"{column} {term.op.upper()}"
+    values = [_LITERALS.get(kind, literal)(value) for value in term.values]
+    if term.op in LISTED:
+        if not values:
+            return "FALSE" if term.op == "in" else f"{column} IS NOT NULL"
+        said = f"{column} {term.op.upper()} ({', '.join(values)})"
+    else:
+        said = f"{column} {'<>' if term.op == '!=' else term.op} {values[0]}"
+    # DuckDB takes NaN for the greatest number and equal to itself; in a condition it is neither.
+    if kind != "float64":
+        return said
+    return (
+        f"{said} OR isnan({column})"
+        if term.op in {"!=", "not in"}
+        else (f"{said} AND NOT isnan({column})")
+    )
+
+
+_LITERALS: dict[str, Callable[[Any], str]] = {
+    "timestamp": lambda us: f"CAST({literal(iso(us))} AS TIMESTAMPTZ)",
+    "local_timestamp": lambda us: f"CAST({literal(iso(us).removesuffix('Z'))} AS TIMESTAMP)",
+    "date": lambda day: f"CAST({literal(day.isoformat())} AS DATE)",
+    "binary": lambda data: f"from_hex({literal(data.hex())})",
+}
