@@ -3,41 +3,35 @@
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from headrace.clock import iso, parse_iso, to_us
-from headrace.datasets.classes import frame_classes
+from headrace.clock import iso, to_us
 from headrace.datasets.content_hash import content_sum
-from headrace.datasets.governed import treated
 from headrace.datasets.manifest import Manifest
-from headrace.datasets.privacy import treat
-from headrace.datasets.reader import Dataset
-from headrace.datasets.shape import shaped
-from headrace.datasets.splits import label_cuts
 from headrace.datasets.store import Store
-from headrace.errors import DeclarationError, StateError
 from headrace.features.audit import plain_values
-from headrace.features.canonical import definition_hashes
 from headrace.features.shapes import shapes_of
-from headrace.features.spines import build_spine
 from headrace.home import Home
 from headrace.lake.tables import Lake
 from headrace.lineage.evidence import BatchEvidence, evidence_of
-from headrace.lineage.looks import Look
-from headrace.lineage.rowtrace import LABEL, SPINE, Parts, RowTrace, trace_row
+from headrace.lineage.rowtrace import LABEL, SPINE, RowTrace, trace_row
 from headrace.lineage.stored import Stored
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.described import feature_rows
 from headrace.pipeline.load import project_pipelines
-from headrace.sql import ident, literal
+from headrace.pipeline.rebuildable import as_released, check_pins
+from headrace.pipeline.released import (
+    cut_of,
+    parts_of,
+    released_form,
+    released_row,
+    spine_row,
+)
 
 FORMAT = 1
-_SQL = {"int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "bool": "BOOLEAN"}
 
 
 @dataclass(frozen=True)
@@ -239,173 +233,20 @@ def trace(
         pipeline: whose declaration made the release; found in the project if left out.
 
     Raises:
-        DeclarationError: the key is not the release's, or no pipeline of the project made it.
-        StateError: there is no such row, a snapshot is gone, or the declaration has another meaning
-            by now than the release.
+        DeclarationError: the key is not the release's, no pipeline of the project made it, or its
+            declaration has another meaning by now.
+        StateError: there is no such row, or a snapshot is gone.
     """
     place = home or Home.find()
     store = Store.find(place.store)
     manifest = store.manifest(*store.resolve(ref))
-    made_by = pipeline or pipeline_of(manifest)
-    check_same_meaning(manifest, made_by)
+    declared = project_pipelines() if pipeline is None else [pipeline]
+    made_by = as_released(declared, manifest)
+    pins = check_pins(Lake(place), manifest)
     row = released_row(store, manifest, key)
-    parts, shapes = parts_of(made_by), shapes_of(made_by.contracts)
-    snapshots = {
-        table: int(given.snapshot_id)
-        for table, given in manifest.inputs.items()
-        if given.snapshot_id is not None
-    }
-    facts = Stored(place, shapes, snapshots)
+    parts = parts_of(made_by)
+    facts = Stored(place, shapes_of(parts.contracts), pins)
     spine = spine_row(made_by, manifest, facts, row)
-    cut = int(label_cuts(made_by.dataset, np.array([spine["t"]]), manifest.cutoff_us)[0])
+    cut = cut_of(made_by, manifest, spine["t"])
     facts.prepare(parts.looks(spine, cut))
     return Trace(manifest, made_by, row, trace_row(parts, facts, spine, cut), place)
-
-
-def parts_of(pipeline: Pipeline) -> Parts:
-    return Parts(pipeline.spine, pipeline.views, pipeline.label, pipeline.contracts, pipeline.mode)
-
-
-def pipeline_of(manifest: Manifest) -> Pipeline:
-    """The pipeline of the project that makes this dataset.
-
-    Raises:
-        DeclarationError: there is none.
-    """
-    known = project_pipelines()
-    for one in known:
-        if manifest.pipeline in {"", one.name} and one.dataset.name == manifest.name:
-            return one
-    raise DeclarationError(
-        f"no pipeline of this project makes {manifest.ref}",
-        where=", ".join(one.name for one in known),
-        fix="trace from the project that released it; a frame that was released by hand has no"
-        " declaration to trace by",
-    )
-
-
-def check_same_meaning(manifest: Manifest, pipeline: Pipeline) -> None:
-    """Raises StateError where the declaration says something else than the release was made by."""
-    now = definition_hashes(pipeline.spine, pipeline.views, pipeline.contracts)
-    differing = sorted(
-        name
-        for name in {*now, *manifest.definitions}
-        if now.get(name) != manifest.definitions.get(name)
-    )
-    if manifest.label.get("hash") != pipeline.dataset.label_form()["hash"]:
-        differing.append("the label")
-    if manifest.mode != pipeline.mode:
-        differing.append("the mode")
-    if differing:
-        raise StateError(
-            f"{', '.join(differing)} of pipeline {pipeline.name} have another meaning now than in"
-            f" {manifest.ref}",
-            where=manifest.ref,
-            fix=f"trace from the code that made it: {manifest.code_revision}",
-        )
-
-
-def released_row(store: Store, manifest: Manifest, key: Mapping[str, Any]) -> pa.Table:
-    """The one row of a release with this key; text is read as the column's type.
-
-    Raises:
-        DeclarationError: columns are missing or are no key, or a value is of another type.
-        StateError: there is no such row.
-    """
-    if set(key) != set(manifest.key):
-        raise DeclarationError(
-            f"{', '.join(key) or 'nothing'} is not the key of {manifest.ref}",
-            where=manifest.ref,
-            fix=f"give {' '.join(f'{name}=…' for name in manifest.key)}",
-        )
-    types = {column.name: column.type for column in manifest.columns}
-    tests = " AND ".join(
-        f"{ident(name)} = {_value(name, value, types[name])}" for name, value in key.items()
-    )
-    names = tuple(column.name for column in manifest.columns)
-    # A tainted release is traced as well: whoever traces wants to know what is in it.
-    whole = Dataset(store, manifest, tuple(manifest.splits), names)
-    found = whole.sql(f"SELECT * FROM dataset WHERE {tests}")  # noqa: S608 - quoted above
-    if found.num_rows == 0:
-        told = " ".join(f"{name}={value}" for name, value in key.items())
-        raise StateError(
-            f"{manifest.ref} has no row {told}",
-            where=str(store.root),
-            fix="rows may be left out: headrace dataset show says how many, and why",
-        )
-    return found.slice(0, 1)
-
-
-def _value(name: str, value: Any, kind: str) -> str:  # noqa: ANN401 - a cell
-    """A cell as SQL, of the column's type."""
-    try:
-        if kind == "timestamp":
-            us = value if isinstance(value, int) else None
-            if us is None:
-                us = parse_iso(value) if isinstance(value, str) else to_us(value)
-            return f"make_timestamptz({us:d})"
-        if kind == "int64":
-            return literal(int(value))
-        if kind == "float64":
-            return literal(float(value))
-    except (TypeError, ValueError) as error:
-        raise DeclarationError(
-            f"{name}={value!r} is no {kind}", where="the key", fix=f"{name} is {kind}"
-        ) from error
-    return f"CAST({literal(str(value))} AS {_SQL.get(kind, kind.upper())})"
-
-
-def spine_row(
-    pipeline: Pipeline, manifest: Manifest, facts: Stored, released: pa.Table
-) -> dict[str, Any]:
-    """The row of the spine that a released row is about, moments as int64 microseconds UTC.
-
-    A key that was released as a pseudonym is found among the rows of its moment, which are given
-    the same treatment; that needs the key of the pseudonyms.
-
-    Raises:
-        StateError: the spine's table has no such row.
-    """
-    t, spec = int(released["t"].cast(pa.int64())[0].as_py()), pipeline.spine
-    moment = t - spec.offset
-    look = Look(spec.table, (), (), moment, moment + 1, t)
-    rows = facts.scan(spec.table, [look])
-    spine = build_spine(spec, lambda *_: rows, pipeline.contracts, pipeline.mode)
-    spine = spine.filter(pa.array(np.asarray(spine["t"]) == t))
-    names = [name for name in pipeline.dataset.key if name in spine.column_names]
-    if any(name in manifest.privacy for name in names):
-        declared = {
-            pattern: treatment
-            for pattern, treatment in pipeline.dataset.privacy.items()
-            if any(fnmatchcase(name, pattern) for name in names)
-        }
-        classes = {name: manifest.privacy.get(name, {}).get("class", "public") for name in names}
-        shown = treat(manifest.name, spine.select(names), declared, classes, needed=names).frame
-    else:
-        shown = spine.select(names)
-    wanted = released.select(names).to_pylist()[0]
-    for place, one in enumerate(shown.to_pylist()):
-        if one == wanted:
-            columns = {
-                name: plain_values(spine[name].slice(place, 1)) for name in spine.column_names
-            }
-            return {name: cells[0] for name, cells in columns.items()}
-    raise StateError(
-        f"no row of {spec.table} gives {wanted} at {iso(t)}",
-        where=manifest.ref,
-        fix="was the store copied from another home? trace where it was released",
-    )
-
-
-def released_form(
-    pipeline: Pipeline, manifest: Manifest, frame: pa.Table, released: pa.Table
-) -> pa.Table:
-    """A recomputed row as it would be released: treated, and in the fixed shape."""
-    spec = pipeline.dataset
-    wanted = [n for n in frame.column_names if n == "label_reason" or not n.endswith("__reason")]
-    classes = frame_classes(pipeline.spine, pipeline.views, pipeline.label, pipeline.contracts)
-    again, _ = treated(spec, frame.select(wanted), classes)
-    moments = again["t"].cast(pa.int64()).cast(pa.timestamp("us", "UTC"))
-    again = again.set_column(again.column_names.index("t"), "t", moments)
-    split = pa.array(released["split"].to_pylist()[: again.num_rows], pa.string())
-    return shaped(again.append_column("split", split), manifest.columns, ["t", *spec.key])
