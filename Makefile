@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 # As pip does, uv believes the certificates that the machine believes, a company's own included.
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: demo test test-all lint types check bench lock screenshots spark clean
+.PHONY: demo test test-all lint types check bench lock screenshots spark torch clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED) ## the year of flights, from raw deliveries to a model
@@ -35,6 +35,9 @@ screenshots: $(INSTALLED) ## the pictures in docs/, from a run of its own; needs
 
 spark: $(INSTALLED) ## Spark in an environment of its own, for the tests on it; needs Java 17 or later
 	$(BIN)/python -m tests.cluster.spark_env
+
+torch: $(INSTALLED) ## torch in a folder of its own, 4 GB, for the tests on it
+	$(BIN)/python -m tests.datasets.torch_env
 
 lock: $(INSTALLED) ## resolve the lock file anew
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
