@@ -56,7 +56,10 @@ def write_atomically(path: Path, data: bytes) -> None:
     move_into_place(temporary, path)
 
 
+def pretty_json(value: object) -> bytes:
+    """For a file that people may look into."""
+    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
+
+
 def write_json(path: Path, value: object) -> None:
-    write_atomically(
-        path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
-    )
+    write_atomically(path, pretty_json(value))

@@ -85,9 +85,12 @@ class Home:
         return self.root / "warehouse"
 
     @property
-    def store(self) -> Path:
-        """Dataset releases; `HEADRACE_STORE` moves it."""
-        return Path(os.environ.get("HEADRACE_STORE") or self.root / "store").absolute()
+    def store(self) -> Path | str:
+        """Dataset releases; `HEADRACE_STORE` moves it, to `s3://bucket/prefix` too."""
+        chosen = os.environ.get("HEADRACE_STORE")
+        if chosen and chosen.startswith("s3://"):
+            return chosen
+        return Path(chosen or self.root / "store").absolute()
 
     @property
     def models(self) -> Path:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import headrace
 from headrace.datasets import list_releases, release
 from headrace.datasets.store import Store
-from headrace.datasets.taint import Recall, note, openings, standing, taints_of
+from headrace.datasets.taint import Recall, note, openings, openings_of, standing, taints_of
 from headrace.errors import DeclarationError, StateError, TaintedError
 from headrace.gates.policy import local_user
 from headrace.lake.pinned import told
@@ -68,7 +68,7 @@ def test_with_a_reason_it_opens_and_that_is_recorded(store, monkeypatch):
         assert opened.taints == (RECALLED,)
         assert "TAINTED" in repr(opened)
         assert opened.arrow.num_rows
-    found = openings(store.folder("delays", "1.0.0") / "opened.ndjson")
+    found = openings_of(store, store.manifest("delays", "1.0.0"))
     assert [(one["principal"], one["reason"]) for one in found] == [
         ("bo", "to compare"),
         ("bo", "again"),
@@ -81,7 +81,7 @@ def test_with_a_reason_it_opens_and_that_is_recorded(store, monkeypatch):
 def test_what_cannot_be_recorded_does_not_open(store, monkeypatch):
     made(store)
     note(store, RECALLED)
-    (store.folder("delays", "1.0.0") / "opened.ndjson").mkdir()
+    (store.root / "datasets/delays/1.0.0/opened").write_text("no folder")
     with pytest.raises(StateError, match="cannot be recorded"):
         headrace.open("delays@1.0.0", store.root, allow_tainted="to look")
 
@@ -91,7 +91,7 @@ def test_a_reason_for_a_clean_release_is_not_needed_and_not_kept(store):
     note(store, replace(RECALLED, batch_id="other"))
     note(store, replace(RECALLED, table="weather"))
     assert headrace.open("delays", store.root, allow_tainted="who knows").taints == ()
-    assert not (store.folder("delays", "1.0.0") / "opened.ndjson").exists()
+    assert openings_of(store, store.manifest("delays", "1.0.0")) == []
 
 
 def test_a_restored_batch_taints_no_more(store):
@@ -104,7 +104,7 @@ def test_a_restored_batch_taints_no_more(store):
     with pytest.raises(TaintedError, match="after all"):
         headrace.open("delays", store.root)
     assert standing(store) == {("outcomes", "b2"): later}
-    documents = sorted((store.recalls / "outcomes" / "b2").iterdir())
+    documents = sorted((store.root / "recalls/outcomes" / "b2").iterdir())
     assert [json.loads(one.read_text())["event"] for one in documents] == [
         "recalled",
         "restored",
@@ -171,7 +171,7 @@ def test_a_release_that_the_store_has_no_more_is_known_by_name(store):
 def test_a_newer_format_is_not_taken_for_clean(store):
     made(store)
     note(store, RECALLED)
-    (path,) = (store.recalls / "outcomes" / "b2").iterdir()
+    (path,) = (store.root / "recalls/outcomes" / "b2").iterdir()
     path.chmod(path.stat().st_mode | stat.S_IWUSR)
     path.write_text(json.dumps({**RECALLED.to_json(), "format": 99}))
     with pytest.raises(StateError, match="format 99"):
@@ -179,11 +179,17 @@ def test_a_newer_format_is_not_taken_for_clean(store):
 
 
 def test_a_torn_line_hides_no_other(tmp_path):
-    path = tmp_path / "opened.ndjson"
+    made(Store(tmp_path))
+    path = tmp_path / "datasets/delays/1.0.0/opened.ndjson"
     path.write_text('\n{"reason": "one"}\n\n{"reas')
     with path.open("a") as file:
         file.write('\n{"reason": "two"}\n')
     assert [one["reason"] for one in openings(path)] == ["one", "two"]
+    store = Store(tmp_path)
+    note(store, RECALLED)
+    headrace.open("delays", tmp_path, allow_tainted="three")
+    found = openings_of(store, store.manifest("delays", "1.0.0"))
+    assert [one["reason"] for one in found] == ["one", "two", "three"]
 
 
 @pytest.mark.parametrize("name", ["..", "a/b", ""])
@@ -196,7 +202,7 @@ def test_many_at_once_are_one_event(store):
     with ThreadPoolExecutor(8) as many:
         done = list(many.map(lambda n: note(store, replace(RECALLED, at=n)), range(1, 9)))
     assert len(set(done)) == 1
-    assert len(list((store.recalls / "outcomes" / "b2").glob("*.json"))) == 1
+    assert len(list((store.root / "recalls/outcomes" / "b2").glob("*.json"))) == 1
 
 
 @settings(max_examples=50, deadline=None)

@@ -285,7 +285,7 @@ def test_the_model_in_charge_goes_on_answering_and_says_that_it_is_tainted(
 
 
 def test_a_damaged_release_does_not_hold_up_the_recall(world):
-    manifest = Store(world.home.store).folder("line_lateness", "1.0.0") / "manifest.json"
+    manifest = world.home.store / "datasets/line_lateness/1.0.0/manifest.json"
     manifest.write_text(manifest.read_text().replace('"rows"', '"rows "', 1))
     found = act("recall", world)
     assert (found["state"], found["committed_now"]) == ("recalled", True)

@@ -62,7 +62,7 @@ def show(
     is the manifest, which never changes; `headrace dataset ls --json` says what taints it.
     """
     from headrace.datasets.store import Store
-    from headrace.datasets.taint import opened_path, openings, taints
+    from headrace.datasets.taint import openings_of, taints
     from headrace.lake.pinned import told
 
     store = Store.find()
@@ -73,7 +73,7 @@ def show(
     out.print(f"[bold]{manifest.ref}[/] {manifest.description}", highlight=False)
     for one in taints(store, manifest):
         out.print(Text(f"TAINTED by {one}", "bold red"), soft_wrap=True)
-    for line in openings(opened_path(store, manifest)):
+    for line in openings_of(store, manifest):
         opened = (
             f"opened nevertheless by {line['principal']} at {iso(line['at'])}: {line['reason']}"
         )

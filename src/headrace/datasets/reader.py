@@ -15,7 +15,6 @@ from headrace.datasets.names import EVALUATION, choose
 from headrace.datasets.store import Store
 from headrace.datasets.taint import (
     Recall,
-    opened_path,
     record_opening,
     refuse_tainted,
     taints,
@@ -289,9 +288,11 @@ def open_release(
     manifest = found.manifest(*found.resolve(ref))
     marks = taints(found, manifest)
     if marks and allow_tainted is not None:
-        record_opening(opened_path(found, manifest), marks, allow_tainted)
+        record_opening(found, manifest, marks, allow_tainted)
     elif marks:
-        refuse_tainted(manifest.ref, marks, where=str(found.root), fix=_instead(found, manifest))
+        refuse_tainted(
+            manifest.ref, marks, where=found.storage.address, fix=_instead(found, manifest)
+        )
     names = tuple(column.name for column in manifest.columns)
     splits = tuple(name for name in manifest.splits if name != EVALUATION)
     whole = Dataset(found, manifest, splits, names, marks).select(columns, where=where)

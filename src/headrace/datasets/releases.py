@@ -1,26 +1,38 @@
 """Making a release: split, fix the shape, store the objects, number it, publish the manifest."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.datasets.governance import check_allowed, licences
 from headrace.datasets.governed import treated
 from headrace.datasets.leakage import check_leakage
-from headrace.datasets.manifest import Column, InputTable, Manifest
+from headrace.datasets.manifest import Column, InputTable, Manifest, SplitEntry
 from headrace.datasets.names import PLACES, SPLITS
 from headrace.datasets.shape import columns_of, shaped
 from headrace.datasets.spec import DatasetSpec
-from headrace.datasets.split_files import CutSplit, cut_split, store_split, total
+from headrace.datasets.split_files import (
+    CutSplit,
+    check_there,
+    cut_split,
+    known_parts,
+    store_splits,
+    total,
+)
 from headrace.datasets.splits import OUTSIDE, assign, check_keys
-from headrace.datasets.store import Store
+from headrace.datasets.store import Store, TakenError
 from headrace.datasets.taint import kept, recalled_inputs, refuse_tainted, taints
 from headrace.datasets.version import FIRST, next_version
-from headrace.errors import DeclarationError
+from headrace.errors import DeclarationError, StateError
+
+# Whoever loses the race for a version computes the next one; nobody loses this often.
+_TRIES = 20
 
 
 def release(
@@ -42,6 +54,7 @@ def release(
     coverage: str = "",
     privacy: Mapping[str, Mapping[str, str]] | None = None,
     retention: Mapping[str, Any] | None = None,
+    dry_run: bool = False,
 ) -> Manifest:
     """Release `frame` and return its manifest; the latest one, if nothing changed since.
 
@@ -50,7 +63,8 @@ def release(
     says. Features are the columns `<view>__<name>`, or `<view>`, of a view in `definitions`
     (view -> definition hash). `inputs` says what was read, table by table; `cutoff` (microseconds
     UTC) defaults to the spec's. What follows `allow_tainted` goes into the manifest as it is; see
-    there; without `privacy` the treatments that the spec declares are applied here.
+    there; without `privacy` the treatments that the spec declares are applied here. With `dry_run`
+    nothing is written: the manifest says which version it would be, and why; its splits are empty.
 
     Raises DeclarationError when the sources forbid it, a key leaks between splits, or rows lack a
     label for an undeclared reason; TaintedError when `inputs` hold a recalled batch, as those of an
@@ -98,26 +112,56 @@ def release(
         coverage=coverage,
         leakage=leakage,
     )
-    latest = target.latest(spec.name)
+    if dry_run:
+        return _numbered(target, draft, inputs)[0]
+    return _published(target, draft, inputs, splits, spec.key)
+
+
+def _published(
+    store: Store,
+    draft: Manifest,
+    inputs: Mapping[str, InputTable],
+    splits: Mapping[str, CutSplit],
+    key: tuple[str, ...],
+) -> Manifest:
+    """Number the release and make it visible; again, if another one takes the number first."""
+    parts: dict[str, SplitEntry] = {}
+    lists: dict[str, InputTable] = {}
+    for _ in range(_TRIES):
+        numbered, latest = _numbered(store, draft, inputs)
+        if latest is not None and numbered == latest:
+            return latest
+        parts = parts or store_splits(store, splits, key, known_parts(latest, draft))
+        lists = lists or {name: _listed(store, given) for name, given in draft.inputs.items()}
+        manifest = replace(numbered, splits=parts, inputs=lists)
+        check_there(store, manifest)
+        with suppress(TakenError):
+            store.publish(manifest)
+            return manifest
+    raise StateError(
+        f"{_TRIES} other releases of {draft.name} came first, each time",
+        where=store.storage.address,
+        fix="release again when the others are done",
+    )
+
+
+def _numbered(
+    store: Store, draft: Manifest, inputs: Mapping[str, InputTable]
+) -> tuple[Manifest, Manifest | None]:
+    """The draft with its version and its reasons, or the latest itself; and the latest."""
+    latest = store.latest(draft.name)
     step = next_version(latest, draft)
     if latest is not None and step.change == "NONE":
-        held = recalled_inputs(target, inputs)
-        marks = [one for one in taints(target, latest) if one not in held]
+        held = recalled_inputs(store, inputs)
+        marks = [one for one in taints(store, latest) if one not in held]
         if not marks:
-            return latest
+            return latest, latest
         # The same content, and none of it from what was recalled: a clean release of its own.
         step = next_version(latest, draft, anew=tuple(f"without {one}" for one in marks))
-    manifest = replace(
-        draft,
-        version=step.version,
-        change=step.change,
-        reasons=step.reasons,
-        previous=latest.id if latest else None,
-        splits={name: store_split(target, split, spec.key) for name, split in splits.items()},
-        inputs={table: _listed(target, given) for table, given in draft.inputs.items()},
-    )
-    target.publish(manifest)
-    return manifest
+    previous = latest.id if latest else None
+    return replace(
+        draft, version=step.version, change=step.change, reasons=step.reasons, previous=previous
+    ), latest
 
 
 def _untainted(
@@ -127,7 +171,7 @@ def _untainted(
     marks = recalled_inputs(store, inputs)
     if reason is None:
         fix = "make it from the tables as they are now; or release(..., allow_tainted='why')"
-        refuse_tainted(f"a release of {name}", marks, where=str(store.root), fix=fix)
+        refuse_tainted(f"a release of {name}", marks, where=store.storage.address, fix=fix)
     found = dict(inputs)
     for one in marks:
         given = found[one.table]
@@ -158,7 +202,7 @@ def _split(
 
 
 def _one(ordered: pa.Table, name: str, key: tuple[str, ...], left_out: dict[str, int]) -> CutSplit:
-    places = np.flatnonzero(ordered.column("split").to_numpy() == name)
+    places = np.flatnonzero(pc.equal(ordered.column("split"), name))
     first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
     # Splits that follow each other in time are slices: the table is in the order of time.
     sliced = last - first + 1 == len(places)

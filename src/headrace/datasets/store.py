@@ -1,123 +1,147 @@
 """The store: content-addressed objects, one folder per release, aliases. Plain files, relocatable.
 
-    objects/<sha256>.parquet|json        what releases are made of
-    datasets/<name>/<version>/           manifest.json, created.json
-    datasets/<name>/aliases.json         {"champion": "1.0.0"}
-    recalls/<table>/<batch id>/          see `headrace.datasets.taint`
+    objects/<sha256>.parquet|json            what releases are made of
+    datasets/<name>/<version>/manifest.json  a release, with the moment it was made and its id
+    datasets/<name>/<version>/opened/        see `headrace.datasets.taint`
+    datasets/<name>/aliases/<alias>.json     {"version": "1.0.0"}
+    recalls/<table>/<batch id>/              see `headrace.datasets.taint`
 
-Objects come first and the folder of a release last, by one rename, so a release is whole or absent.
+It lies in a folder or in a bucket; `headrace.datasets.storage` reads and writes it. Objects come
+first and the manifest last, created only if there is none: a release is whole or absent, and its
+version is taken once.
 """
 
 import hashlib
 import json
 import os
 import re
-import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from headrace.clock import iso, now_us
+from headrace.datasets.consistent import check_consistent
 from headrace.datasets.manifest import Manifest
 from headrace.datasets.names import NAME
+from headrace.datasets.storage import S3, Storage, storage_at
 from headrace.datasets.version import parse_version
 from headrace.errors import DeclarationError, StateError
-from headrace.files import canonical_json, move_into_place, sha256, sync_folder, write_json
+from headrace.files import canonical_json, pretty_json, sha256
 from headrace.home import Home
 
-_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+_VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 _OBJECT = re.compile(r"[0-9a-f]{64}")
+_SUFFIXES = ("parquet", "json")
+# What the document of a release says beside its manifest; no part of its identity.
+_OF_MAKING = ("created_at", "manifest_id")
+
+
+class TakenError(StateError):
+    """The version that a release would have got was released meanwhile, by someone else."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of releases. Nothing in it is ever overwritten but aliases."""
+    """Releases in a folder, or at `s3://bucket/prefix`. Nothing is ever overwritten but aliases."""
 
-    root: Path
+    root: Path | str
 
     @classmethod
     def find(cls, root: Path | str | None = None) -> "Store":
         """`root`, else `HEADRACE_STORE`, else the store of the default home."""
         chosen = root or os.environ.get("HEADRACE_STORE") or Home.find().store
-        return cls(Path(chosen).absolute())
+        return cls(str(chosen) if str(chosen).startswith(S3) else Path(chosen).absolute())
+
+    @cached_property
+    def storage(self) -> Storage:
+        return storage_at(self.root)
 
     # Objects
 
-    @property
-    def objects(self) -> Path:
-        return self.root / "objects"
+    def object_name(self, digest: str, suffix: str) -> str:
+        """The path of an object in the store; refuses what is not a digest."""
+        if not _OBJECT.fullmatch(digest) or suffix not in _SUFFIXES:
+            raise StateError(f"{digest!r} is not an object id", where=self.storage.address)
+        return f"objects/{digest}.{suffix}"
 
     def object_path(self, digest: str, suffix: str) -> Path:
-        """Where an object lies; refuses what is not a digest, and links."""
-        if not _OBJECT.fullmatch(digest):
-            raise StateError(f"{digest!r} is not an object id", where=str(self.root))
-        path = self.objects / f"{digest}.{suffix}"
-        if path.is_symlink():
-            raise StateError("an object is a link", where=str(path), fix="restore the store")
-        return path
+        """Where an object lies on this machine; refuses links, and a store that is elsewhere."""
+        place = self.storage.local_path(self.object_name(digest, suffix))
+        if place is None:
+            raise StateError(
+                "this store is not on this machine",
+                where=self.storage.address,
+                fix="headrace dataset pull REF --to FOLDER",
+            )
+        return place
 
     def adopt(self, temporary: Path, suffix: str) -> str:
         """Move a finished file into the store under the sha256 of its bytes."""
         with temporary.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        path = self.object_path(digest, suffix)
-        if path.exists():
-            temporary.unlink()
+        name = self.object_name(digest, suffix)
+        # One of another size is what a broken disk has left: it is written anew.
+        if self.storage.size(name) == temporary.stat().st_size:
+            self.storage.refresh(name, temporary)
         else:
-            move_into_place(temporary, path)
+            self.storage.put_file(name, temporary)
         return digest
 
     def put_json(self, value: object) -> str:
         data = canonical_json(value)
-        self.objects.mkdir(parents=True, exist_ok=True)
         temporary = self.temporary(sha256(data))
         temporary.write_bytes(data)
         return self.adopt(temporary, "json")
 
     def get_json(self, digest: str) -> Any:  # noqa: ANN401 - JSON
-        path = self.object_path(digest, "json")
-        if not path.exists():
-            raise StateError("an object is missing", where=str(path), fix="restore the store")
-        data = path.read_bytes()
+        name = self.object_name(digest, "json")
+        data = self.storage.read_bytes(name)
         if sha256(data) != digest:
-            raise StateError("an object's bytes are not its own", where=str(path))
+            raise StateError(
+                f"object {digest[:12]} holds other bytes",
+                where=f"{self.storage.address}/{name}",
+                fix="restore it from a copy of the store",
+            )
         return json.loads(data)
 
     def temporary(self, name: str) -> Path:
-        self.objects.mkdir(parents=True, exist_ok=True)
-        return self.objects / f".{name}.{os.getpid()}.tmp"
-
-    @property
-    def recalls(self) -> Path:
-        return self.root / "recalls"
+        """A local file to write, for `adopt` to take."""
+        return self.storage.temporary(name)
 
     # Releases
 
-    @property
-    def datasets(self) -> Path:
-        return self.root / "datasets"
+    def folder(self, name: str, version: str) -> str:
+        """The path of a release's folder in the store."""
+        return f"{self.dataset(name)}/{checked_version(version)}"
 
-    def folder(self, name: str, version: str) -> Path:
-        return self.dataset(name) / checked_version(version)
-
-    def dataset(self, name: str) -> Path:
+    def dataset(self, name: str) -> str:
         if not NAME.fullmatch(name):
             raise DeclarationError(f"{name!r} is not a dataset name", fix="as in flights_delay")
-        return self.datasets / name
+        return f"datasets/{name}"
 
     def names(self) -> list[str]:
         """All datasets with a release."""
-        if not self.datasets.is_dir():
-            return []
-        return sorted(path.name for path in self.datasets.iterdir() if self.versions(path.name))
+        return sorted(self._released("datasets"))
 
     def versions(self, name: str) -> list[str]:
         """Versions of a dataset, oldest first."""
-        folder = self.datasets / name
-        if not NAME.fullmatch(name) or not folder.is_dir():
+        if not NAME.fullmatch(name):
             return []
-        found = [path.name for path in folder.iterdir() if _VERSION.fullmatch(path.name)]
-        return sorted(found, key=parse_version)
+        return sorted(self._released(self.dataset(name)).get(name, []), key=parse_version)
+
+    def _released(self, folder: str) -> dict[str, list[str]]:
+        """{name: versions}, as far as they have a manifest."""
+        found: dict[str, list[str]] = {}
+        for entry in self.storage.walk(folder):
+            _, name, version, *rest = [*entry.path.split("/"), ""]
+            if (
+                rest[:1] == ["manifest.json"]
+                and NAME.fullmatch(name)
+                and _VERSION.fullmatch(version)
+            ):
+                found.setdefault(name, []).append(version)
+        return found
 
     def latest(self, name: str) -> Manifest | None:
         versions = self.versions(name)
@@ -125,61 +149,92 @@ class Store:
 
     def manifest(self, name: str, version: str) -> Manifest:
         """Raises StateError when it is missing, or is not what was released."""
-        path = self.folder(name, version) / "manifest.json"
-        if not path.exists():
+        path = f"{self.folder(name, version)}/manifest.json"
+        where = f"{self.storage.address}/{path}"
+        if self.storage.size(path) is None:
+            raise StateError(f"there is no {name}@{version}", where=where, fix=self._known(name))
+        form = self.document(path)
+        expected = self._of_making(name, version, form)["manifest_id"]
+        manifest = Manifest.from_json(_without_making(form), where)
+        found = _id_of(manifest)
+        if (manifest.name, manifest.version, found) != (name, version, expected):
             raise StateError(
-                f"there is no {name}@{version}", where=str(path), fix=self._known(name)
-            )
-        manifest = Manifest.from_json(json.loads(path.read_text()), str(path))
-        expected = self.created(name, version)["manifest_id"]
-        if (manifest.name, manifest.version, manifest.id) != (name, version, expected):
-            raise StateError(
-                f"the manifest was altered after its release: {manifest.id[:12]} is not "
-                f"{expected[:12]}, or it is filed under another name",
-                where=str(path),
+                f"the manifest was altered after its release: {found[:12]} is not "
+                f"{str(expected)[:12]}, or it is filed under another name",
+                where=where,
                 fix="restore it from a copy of the store",
             )
+        check_consistent(manifest, where)
         return manifest
 
     def created(self, name: str, version: str) -> dict[str, Any]:
         """When the release was made, and the id its manifest had then."""
-        path = self.folder(name, version) / "created.json"
-        if not path.exists():
-            raise StateError("a release is not whole", where=str(path), fix="restore the store")
-        form: dict[str, Any] = json.loads(path.read_text())
-        return form
+        form = self.document(f"{self.folder(name, version)}/manifest.json")
+        return self._of_making(name, version, form)
+
+    def _of_making(self, name: str, version: str, form: dict[str, Any]) -> dict[str, Any]:
+        if "manifest_id" not in form:  # releases of format 1 had a document of their own for it
+            form = self.document(f"{self.folder(name, version)}/created.json")
+        try:
+            return {key: str(form[key]) for key in _OF_MAKING}
+        except KeyError as error:
+            raise StateError(
+                f"a release does not say its {error}",
+                where=f"{self.storage.address}/{self.folder(name, version)}",
+                fix="restore it from a copy of the store",
+            ) from error
+
+    def document(self, path: str) -> dict[str, Any]:
+        """A JSON object that lies at a path of the store. Raises StateError if there is none."""
+        data = self.storage.read_bytes(path)
+        try:
+            form = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            problem = f"it is no JSON: {error}"
+        else:
+            if isinstance(form, dict):
+                return form
+            problem = "it is no JSON object"
+        raise StateError(
+            f"a document of the store cannot be read: {problem}",
+            where=f"{self.storage.address}/{path}",
+            fix="restore it from a copy of the store",
+        )
 
     def publish(self, manifest: Manifest) -> None:
-        """Make a release visible by one rename. Raises StateError if its version is taken."""
-        folder = self.folder(manifest.name, manifest.version)
-        temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        write_json(temporary / "manifest.json", manifest.to_json())
-        created = {"created_at": iso(now_us()), "manifest_id": manifest.id}
-        write_json(temporary / "created.json", created)
-        try:
-            temporary.rename(folder)
-        except OSError as error:
-            shutil.rmtree(temporary)
-            raise StateError(
+        """Make a release visible by one creation. Raises TakenError if its version is taken."""
+        path = f"{self.folder(manifest.name, manifest.version)}/manifest.json"
+        making = {"created_at": iso(now_us()), "manifest_id": manifest.id}
+        if not self.storage.put_new(path, pretty_json({**manifest.to_json(), **making})):
+            raise TakenError(
                 f"{manifest.ref} exists and is never overwritten",
-                where=str(folder),
+                where=f"{self.storage.address}/{path}",
                 fix="release again: the next version is computed from what exists",
-            ) from error
-        sync_folder(folder.parent)
+            )
 
     # Aliases
 
     def aliases(self, name: str) -> dict[str, str]:
-        path = self.dataset(name) / "aliases.json"
-        found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        """{alias: version}; `latest` always, if anything was released."""
+        folder = f"{self.dataset(name)}/aliases"
+        found: dict[str, str] = {}
+        old = f"{folder}.json"  # what earlier versions kept them in, all in one
+        if self.storage.size(old) is not None:
+            found = {key: str(value) for key, value in self.document(old).items()}
+        for entry in self.storage.walk(folder):
+            alias = entry.path.removeprefix(f"{folder}/").removesuffix(".json")
+            if NAME.fullmatch(alias):
+                found[alias] = str(self.document(entry.path).get("version"))
         versions = self.versions(name)
         return {**found, "latest": versions[-1]} if versions else found
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Point `name@alias` at a release, at once."""
+        if not NAME.fullmatch(alias) or alias == "latest":
+            raise DeclarationError(f"{alias!r} cannot be an alias", fix="as in champion")
         self.manifest(name, version)
-        kept = {key: value for key, value in self.aliases(name).items() if key != "latest"}
-        write_json(self.dataset(name) / "aliases.json", {**kept, alias: version})
+        path = f"{self.dataset(name)}/aliases/{alias}.json"
+        self.storage.replace(path, pretty_json({"version": version}))
 
     def resolve(self, ref: str) -> tuple[str, str]:
         """`name@version`, `name@alias` or `name` (the latest) as name and version."""
@@ -189,7 +244,9 @@ class Store:
         wanted = wanted or "latest"
         version = self.aliases(name).get(wanted, wanted)
         if version not in self.versions(name):
-            raise StateError(f"there is no {ref}", where=str(self.root), fix=self._known(name))
+            raise StateError(
+                f"there is no {ref}", where=self.storage.address, fix=self._known(name)
+            )
         return name, version
 
     def _known(self, name: str) -> str:
@@ -205,3 +262,15 @@ def checked_version(text: str) -> str:
     if not _VERSION.fullmatch(text):
         raise DeclarationError(f"{text!r} is not a version", fix="as in 1.0.0")
     return text
+
+
+def _without_making(form: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in form.items() if key not in _OF_MAKING}
+
+
+def _id_of(manifest: Manifest) -> str:
+    """The id, or "" for a document that has no canonical form, as one with an infinity in it."""
+    try:
+        return manifest.id
+    except (TypeError, ValueError, RecursionError):
+        return ""

@@ -59,7 +59,8 @@ def _joined(tables: list[pa.Table], problems: list[str]) -> pa.Table | None:
 
 def _read(store: Store, part: Part) -> tuple[pa.Table | None, str]:
     try:
-        data = store.object_path(part.object, "parquet").read_bytes()
+        with store.storage.open(store.object_name(part.object, "parquet")) as handle:
+            data = handle.read()
     except (HeadraceError, OSError) as error:
         return None, f"cannot be read: {error}"
     other = hashlib.sha256(data).hexdigest() != part.object

@@ -1,7 +1,7 @@
 """Which batches a store knows to be recalled, and so which of its releases are tainted.
 
-    recalls/<table>/<batch id>/<n>.json      1: recalled, 2: restored, 3: recalled again, ...
-    datasets/<name>/<version>/opened.ndjson  who opened the release although it was tainted, and why
+    recalls/<table>/<batch id>/<n>.json        1: recalled, 2: restored, 3: recalled again, ...
+    datasets/<name>/<version>/opened/<n>.json  who opened the release although tainted, and why
 
 Each document is written once, under the next free number. A release is tainted for as long as a
 batch in its lists of inputs stands recalled. It follows from these two, so a release that is made
@@ -21,7 +21,7 @@ from headrace.clock import iso, now_us
 from headrace.datasets.manifest import InputTable, Manifest
 from headrace.datasets.store import Store
 from headrace.errors import DeclarationError, StateError, TaintedError
-from headrace.files import canonical_json, sync_folder, temporary_beside
+from headrace.files import canonical_json
 
 FORMAT = 1
 OPENED = "opened.ndjson"
@@ -66,29 +66,30 @@ def note(store: Store, event: Recall) -> Recall:
     A batch that was never recalled has nothing to be restored from: that is a no-op, too.
     """
     folder = _folder(store, event.table, event.batch_id)
-    folder.mkdir(parents=True, exist_ok=True)
     while True:
-        number, last = _last(folder)
+        number = _newest(store, folder)
+        last = _event(store, f"{folder}/{number}.json") if number else None
         if (last.event if last else "restored") == event.event:
             return last or event
-        if _write_once(folder / f"{number + 1}.json", event.to_json()):
+        if _put_new(store, f"{folder}/{number + 1}.json", event.to_json()):
             return event
 
 
 def standing(store: Store, tables: Iterable[str] | None = None) -> dict[tuple[str, str], Recall]:
     """Recalls that were not taken back, by (table, batch id); of these tables only."""
-    root = store.recalls
-    if not root.is_dir():
-        return {}
-    names = [path.name for path in root.iterdir()] if tables is None else tables
-    found = {}
-    for table in sorted(names):
-        folder = root / table
-        for one in sorted(folder.iterdir()) if folder.is_dir() else ():
-            _, last = _last(one)
-            if last is not None and last.event == "recalled":
-                found[table, one.name] = last
-    return found
+    folders = ["recalls"]
+    if tables is not None:
+        folders = [f"recalls/{table}" for table in sorted(tables) if _PART.fullmatch(table)]
+    newest: dict[tuple[str, str], int] = {}
+    for entry in (entry for folder in folders for entry in store.storage.walk(folder)):
+        _, table, batch, *rest = [*entry.path.split("/"), "", ""]
+        if rest and (number := _number(rest[0])):
+            newest[table, batch] = max(number, newest.get((table, batch), 0))
+    found = {
+        (table, batch): _event(store, f"recalls/{table}/{batch}/{number}.json")
+        for (table, batch), number in sorted(newest.items())
+    }
+    return {key: event for key, event in found.items() if event.event == "recalled"}
 
 
 def taints(store: Store, manifest: Manifest) -> tuple[Recall, ...]:
@@ -149,24 +150,57 @@ def refuse_tainted(ref: str, found: Sequence[Recall], *, where: str, fix: str) -
         raise TaintedError(f"{ref} is tainted: it holds {found[0]}{more}", where=where, fix=fix)
 
 
-def record_opening(path: Path, found: Sequence[Recall], reason: str) -> None:
-    """Append to `path` who opens something tainted, and why: first the record, then the data.
+def record_opening(store: Store, manifest: Manifest, found: Sequence[Recall], reason: str) -> None:
+    """Keep beside a release who opens it tainted, and why: first the record, then the data.
 
     Raises:
         DeclarationError: the reason is empty.
         StateError: it cannot be recorded.
     """
+    folder, line = _opened(store, manifest), opening(found, reason)
+    try:
+        while not _put_new(store, f"{folder}/{_newest(store, folder) + 1}.json", line):
+            pass
+    except StateError as error:
+        raise unrecorded(error.what, f"{store.storage.address}/{folder}") from error
+
+
+def opening(found: Sequence[Recall], reason: str) -> dict[str, Any]:
+    """What is kept of an opening. Raises DeclarationError if the reason is empty."""
     from headrace.gates.policy import acting
 
     if not reason.strip():
         raise DeclarationError("allow_tainted has no reason", fix="say why: it is kept for good")
-    line = {
+    return {
         "format": FORMAT,
         "at": now_us(),
         "principal": acting(),
         "reason": reason,
         "batches": [{"table": one.table, "batch_id": one.batch_id} for one in found],
     }
+
+
+def unrecorded(why: str, where: str) -> StateError:
+    return StateError(
+        f"that something tainted is opened cannot be recorded: {why}",
+        where=where,
+        fix="open it in a copy of the store that you may write to",
+    )
+
+
+def openings_of(store: Store, manifest: Manifest) -> list[dict[str, Any]]:
+    """What `record_opening` has recorded, in order."""
+    folder, storage = _opened(store, manifest), store.storage
+    older = f"{folder}.ndjson"  # what earlier versions appended to
+    lines = []
+    if storage.size(older) is not None:
+        lines = _lines(storage.read_bytes(older).decode())
+    numbers = sorted(_number(entry.path.rpartition("/")[2]) for entry in storage.walk(folder))
+    return lines + [store.document(f"{folder}/{n}.json") for n in numbers if n]
+
+
+def append_opening(path: Path, line: Mapping[str, Any]) -> None:
+    """Append an opening to a file of this machine. Raises StateError if it cannot be."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
@@ -175,21 +209,20 @@ def record_opening(path: Path, found: Sequence[Recall], reason: str) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise StateError(
-            f"that something tainted is opened cannot be recorded: {error.strerror}",
-            where=str(path),
-            fix="open it in a copy of the store that you may write to",
-        ) from error
+        raise unrecorded(str(error.strerror), str(path)) from error
 
 
 def openings(path: Path) -> list[dict[str, Any]]:
-    """What `record_opening` has recorded; a line that a crash cut short is left out."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    """What `append_opening` has recorded; a line that a crash cut short is left out."""
+    return _lines(path.read_text()) if path.exists() else []
 
 
-def opened_path(store: Store, manifest: Manifest) -> Path:
-    return store.folder(manifest.name, manifest.version) / OPENED
+def _lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+
+
+def _opened(store: Store, manifest: Manifest) -> str:
+    return f"{store.folder(manifest.name, manifest.version)}/opened"
 
 
 def untainted(store: Store, name: str) -> str:
@@ -201,43 +234,35 @@ def untainted(store: Store, name: str) -> str:
     return ""
 
 
-def _folder(store: Store, table: str, batch_id: str) -> Path:
+def _folder(store: Store, table: str, batch_id: str) -> str:
     for part in (table, batch_id):
         if not _PART.fullmatch(part):
-            raise StateError(f"{part!r} names no table and no batch", where=str(store.root))
-    return store.recalls / table / batch_id
+            raise StateError(f"{part!r} names no table and no batch", where=store.storage.address)
+    return f"recalls/{table}/{batch_id}"
 
 
-def _last(folder: Path) -> tuple[int, Recall | None]:
-    """The number and the event of the newest document in a batch's folder."""
-    numbers = [int(one.stem) for one in folder.iterdir() if _DOCUMENT.fullmatch(one.name)]
-    if not numbers:
-        return 0, None
-    path = folder / f"{max(numbers)}.json"
-    form = json.loads(path.read_text())
+def _number(name: str) -> int:
+    """Of a document in a series; 0 for another file."""
+    return int(name.removesuffix(".json")) if _DOCUMENT.fullmatch(name) else 0
+
+
+def _newest(store: Store, folder: str) -> int:
+    entries = store.storage.walk(folder)
+    return max((_number(entry.path.rpartition("/")[2]) for entry in entries), default=0)
+
+
+def _event(store: Store, path: str) -> Recall:
+    form = store.document(path)
     if form["format"] > FORMAT:
         raise StateError(
             f"the recall has format {form['format']}, this Headrace reads up to {FORMAT}",
-            where=str(path),
+            where=f"{store.storage.address}/{path}",
             fix="upgrade headrace",
         )
     del form["format"]
-    return max(numbers), Recall(**{**form, "releases": tuple(form["releases"])})
+    return Recall(**{**form, "releases": tuple(form["releases"])})
 
 
-def _write_once(path: Path, form: Mapping[str, Any]) -> bool:
+def _put_new(store: Store, path: str, form: Mapping[str, Any]) -> bool:
     """Write the whole document, or nothing if there is one; False if there is."""
-    temporary = temporary_beside(path)
-    try:
-        with temporary.open("wb") as file:
-            file.write(canonical_json(form) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    finally:
-        temporary.unlink(missing_ok=True)
-    for folder in path.parents[:4]:  # up to the store: they may be new
-        sync_folder(folder)
-    return True
+    return store.storage.put_new(path, canonical_json(form) + b"\n")

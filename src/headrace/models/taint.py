@@ -1,7 +1,14 @@
 """Models that were trained on a recalled batch."""
 
 from headrace.datasets.store import Store
-from headrace.datasets.taint import OPENED, Recall, record_opening, refuse_tainted, taints_of
+from headrace.datasets.taint import (
+    OPENED,
+    Recall,
+    append_opening,
+    opening,
+    refuse_tainted,
+    taints_of,
+)
 from headrace.home import Home
 from headrace.models.record import ModelRecord, model_folder
 
@@ -19,7 +26,8 @@ def allow_model(home: Home, record: ModelRecord, reason: str | None) -> None:
     """
     marks = model_taints(home, record)
     if marks and reason is not None:
-        record_opening(model_folder(home, record.name) / OPENED, marks, f"{record.ref}: {reason}")
+        line = opening(marks, f"{record.ref}: {reason}")
+        append_opening(model_folder(home, record.name) / OPENED, line)
     else:
         refuse_tainted(
             f"{record.ref}, trained on {record.dataset},",

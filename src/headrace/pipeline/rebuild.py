@@ -193,8 +193,7 @@ def _keep(work: Path, made: Manifest, manifest: Manifest, source: Store, to: Pat
     target = Store(to.absolute())
     if manifest.version in target.versions(manifest.name):
         return
-    target.objects.mkdir(parents=True, exist_ok=True)
-    for path in sorted(Store(work).objects.iterdir()):
+    for path in [work / entry.path for entry in Store(work).storage.walk("objects")]:
         target.adopt(path, path.suffix.removeprefix("."))
     others = (*manifest.fits.values(), manifest.lineage, manifest.coverage)
     for digest in filter(None, others):
