@@ -5,7 +5,7 @@ labels are read as of the end of September, so the last two days of September, w
 settled then, are left out, and so are the last two of October before the test weeks.
 """
 
-from headrace.datasets import DatasetSpec, TimeSplits
+from headrace.datasets import DatasetSpec, TimeSplits, Vocabulary
 from headrace.features.spec import Label
 
 LABEL = Label(
@@ -35,6 +35,8 @@ DATASET = DatasetSpec(
     cutoff="2014-01-02T00:00:00Z",
     # Without an arrival there is nothing to be late. These flights stay countable in the manifest.
     left_out=("cancelled", "not_arrived", "no outcome"),
+    # What the model reads as categories: their places are fixed by the training rows.
+    fits=(Vocabulary(("carrier", "dest", "origin")),),
     purpose="delay-prediction",
     description=(
         "Flights from New York in 2013: does a flight arrive more than 15 minutes late, asked two "

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 import headrace
@@ -18,10 +20,10 @@ MODEL = ModelSpec(
 )
 
 
-def released(home, rows=None, **changes):
+def released(home, rows=None, *, fits=(), **changes):
     given = {"definitions": DEFINITIONS, **changes}
     release(
-        SPEC,
+        replace(SPEC, fits=fits),
         frame() if rows is None else rows,
         inputs=INPUTS,
         mode="declared",

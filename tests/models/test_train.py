@@ -1,19 +1,27 @@
 import json
 import os
 import pickletools
+import shutil
 import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace.datasets import Impute, Scale, Vocabulary
+from headrace.datasets.fits import Fits, encode
+from headrace.datasets.fitting import fit
+from headrace.datasets.release_fits import fits_of
 from headrace.errors import DeclarationError, StateError
+from headrace.files import canonical_json
 from headrace.home import Home
-from headrace.models import evaluate, list_models, load_record, predict, train
-from headrace.models.fits import Fits, encode, fit
+from headrace.models import evaluate, list_models, load_record, predict, promote, train
+from headrace.models.record import write_bundle
+from headrace.serving.http.scorer import Scorer
 from tests.datasets.frames import DEFINITIONS, frame, put
 from tests.models.conftest import MODEL, released
 
@@ -179,3 +187,58 @@ def test_without_test_rows_there_is_nothing_to_say(home):
 
     record = train(released(home, cutoff=SPEC.splits.bounds[1]), MODEL, home)
     assert record.metrics["rows"] == 0
+
+
+TRANSFORMS = (
+    Impute(("carrier_1d__*",), "median", indicator=True),
+    Scale(("carrier_1d__*", "weather__wind")),
+    Vocabulary(("calendar__carrier",), min_count=50, unknown="own"),
+)
+
+
+def test_a_model_takes_the_fits_of_its_release_along(home, tmp_path):
+    dataset = released(home, fits=TRANSFORMS)
+    record = train(dataset, MODEL, home)
+    kept = record.fits()
+    assert dict(kept.steps) == dict(fits_of(dataset.store, dataset.manifest).steps)
+    assert json.loads((record.path / "fits.json").read_bytes())["format"] == 2
+    assert json.loads((record.path / "model.json").read_bytes())["format"] == 2
+    assert record.metrics["gain"]["carrier_1d__delay_mean__missing"] >= 0
+    assert record.metrics["model"]["auc"] > 0.7
+    shutil.rmtree(dataset.store.root)  # a bundle needs no release
+    table = frame(300, seed=9)
+    together = predict(record, table, definitions=DEFINITIONS)
+    for n in range(0, table.num_rows, 31):
+        alone = predict(record, table.slice(n, 1), definitions=DEFINITIONS)
+        assert alone[0] == together[n]
+
+
+def test_a_server_applies_the_fits_of_the_bundle_bit_for_bit(home):
+    record = train(released(home, fits=TRANSFORMS), MODEL, home)
+    columns = [*(column.name for column in record.features), "t"]
+    rows = frame(40, seed=3).select(columns).to_pylist()
+    vectors = [SimpleNamespace(request={}, values=row, t=row["t"]) for row in rows]
+    served = Scorer(home, "late")
+    promote(home, record, "first")
+    scores = served.current(DEFINITIONS).scores(vectors)
+    assert scores == predict(record, frame(40, seed=3), definitions=DEFINITIONS).tolist()
+
+
+def test_a_bundle_with_plain_vocabularies_is_what_it_was(record, dataset, home):
+    """Declared with the dataset or found by the model: the same bytes, in format 1."""
+    assert json.loads((record.path / "model.json").read_bytes())["format"] == 1
+    declared = released(home, fits=(Vocabulary(("calendar__carrier",)),))
+    assert declared.manifest.change == "PATCH"
+    again = train(declared, MODEL, home)
+    before, after = files(record.path), files(again.path)
+    for name in ("fits.json", "model.txt", "baseline.txt"):
+        assert before[name] == after[name]
+
+
+def test_a_bundle_of_a_newer_format_is_refused(record, home):
+    form = json.loads((record.path / "model.json").read_bytes())
+    changed = {**files(record.path), "model.json": canonical_json({**form, "format": 3})}
+    changed.pop("created.json")
+    identity = write_bundle(home, "late", changed, {"trained_at": "2014-01-01T00:00:00Z"})
+    with pytest.raises(StateError, match="format 3, this Headrace reads up to 2"):
+        load_record(home, "late", identity)

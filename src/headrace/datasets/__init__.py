@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from headrace.datasets.spec import DatasetSpec
     from headrace.datasets.splits import label_cuts
+    from headrace.datasets.transforms import Impute, Scale, TargetMean, Vocabulary
 
 __all__ = [
     "ContentSum",
@@ -30,12 +31,16 @@ __all__ = [
     "DatasetSpec",
     "Evaluation",
     "GroupSplits",
+    "Impute",
     "InputTable",
     "Leakage",
     "Manifest",
+    "Scale",
     "Store",
     "StratifiedSplits",
+    "TargetMean",
     "TimeSplits",
+    "Vocabulary",
     "content_hash",
     "content_sum",
     "label_cuts",
@@ -59,6 +64,10 @@ def __getattr__(name: str) -> object:
         "Leakage": "rules",
         "StratifiedSplits": "rules",
         "TimeSplits": "rules",
+        "Impute": "transforms",
+        "Scale": "transforms",
+        "TargetMean": "transforms",
+        "Vocabulary": "transforms",
     }
     if name not in home:
         raise AttributeError(f"module 'headrace.datasets' has no attribute {name!r}")

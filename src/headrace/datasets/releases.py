@@ -15,6 +15,7 @@ from headrace.datasets.governed import treated
 from headrace.datasets.leakage import check_leakage
 from headrace.datasets.manifest import Column, InputTable, Manifest, SplitEntry
 from headrace.datasets.names import PLACES, SPLITS
+from headrace.datasets.release_fits import store_fits
 from headrace.datasets.shape import columns_of, shaped
 from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.split_files import (
@@ -97,7 +98,7 @@ def release(
         left_out=outside,
         inputs={table: _sorted(given) for table, given in inputs.items()},
         definitions=dict(sorted(definitions.items())),
-        fits=dict(fits or {}),
+        fits={**store_fits(target, splits["train"].table, spec.fits, columns), **(fits or {})},
         parameters={**spec.parameters, **(parameters or {})},
         code_revision=code_revision,
         purpose=spec.purpose,

@@ -14,6 +14,7 @@ from headrace.datasets.rules import (
     Splits,
     rule_form,
 )
+from headrace.datasets.transforms import Transform
 from headrace.errors import DeclarationError
 from headrace.features.spec import Label
 from headrace.files import digest
@@ -29,7 +30,8 @@ class DatasetSpec:
     whether `purpose` is; a source for non-commercial use does not take silence for no. `privacy`
     gives each personal or sensitive column its treatment (see `headrace.datasets.privacy`).
     `evaluation` keeps rows apart for the last word; `leakage` says what counts as a leak between
-    splits.
+    splits. `fits` are transforms that are fitted on the training split, by column; a model of the
+    dataset takes them with it.
     """
 
     name: str
@@ -45,6 +47,7 @@ class DatasetSpec:
     privacy: Mapping[str, Treatment] = field(default_factory=dict, hash=False)
     evaluation: Evaluation | None = None
     leakage: Leakage = field(default_factory=Leakage)
+    fits: tuple[Transform, ...] = ()
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from headrace.datasets.fits import Fits
 from headrace.datasets.manifest import Column
 from headrace.errors import StateError
 from headrace.files import canonical_json, digest, sha256, sync_folder, write_atomically, write_json
 from headrace.home import Home
-from headrace.models.fits import Fits
 
-FORMAT = 1
+# 2: fits other than plain vocabularies, which a reader of format 1 would not apply.
+FORMAT = 2
 MODEL, BASELINE, FITS, FORM = "model.txt", "baseline.txt", "fits.json", "model.json"
 METRICS, CREATED = "metrics.json", "created.json"
 # The bundle id covers these. Metrics follow from them and the dataset, the time is no content.
@@ -61,10 +62,10 @@ def model_folder(home: Home, name: str) -> Path:
     return home.models / name
 
 
-def form_of(record: ModelRecord) -> dict[str, Any]:
+def form_of(record: ModelRecord, fits: Fits) -> dict[str, Any]:
     """What model.json holds: all that serving must know beside trees and fits."""
     return {
-        "format": FORMAT,
+        "format": fits.format,
         "name": record.name,
         "dataset": record.dataset,
         "content_hash": record.content_hash,

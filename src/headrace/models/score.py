@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace.datasets.fits import Fits, encode
 from headrace.datasets.manifest import Column
 from headrace.errors import DeclarationError
 from headrace.features.canonical import SPINE
-from headrace.models.fits import Fits, encode
 from headrace.models.record import BASELINE, ModelRecord
 
 Floats = npt.NDArray[np.float64]

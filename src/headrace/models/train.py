@@ -9,13 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.clock import iso, now_us
+from headrace.datasets.fits import Fits, encode
+from headrace.datasets.fitting import fit
 from headrace.datasets.manifest import Column
 from headrace.datasets.reader import Dataset
+from headrace.datasets.release_fits import fits_of
 from headrace.errors import DeclarationError
 from headrace.files import canonical_json, digest
 from headrace.home import Home
 from headrace.models.evaluate import Judged, assess, moments, truth
-from headrace.models.fits import Fits, encode, fit
 from headrace.models.record import (
     BASELINE,
     FITS,
@@ -134,7 +136,7 @@ def _store(dataset: Dataset, spec: ModelSpec, home: Home) -> str:
         MODEL: grown.text.encode(),
         BASELINE: plain.text.encode(),
         FITS: material.fits.to_bytes(),
-        FORM: canonical_json(form_of(draft)),
+        FORM: canonical_json(form_of(draft, material.fits)),
         METRICS: canonical_json({**metrics, **about}),
     }
     created = {"trained_at": iso(now_us()), "manifest_id": manifest.id}
@@ -149,7 +151,8 @@ def _material(dataset: Dataset, spec: ModelSpec, columns: tuple[Column, ...]) ->
             where=f"model {spec.name}",
             fix="widen the splits of the dataset, or wait until more labels are mature",
         )
-    fits = fit(rows, tuple(dict.fromkeys(spec.categorical_columns(columns))))
+    declared = fits_of(dataset.store, dataset.manifest).only(column.name for column in columns)
+    fits = fit(rows, tuple(dict.fromkeys(spec.categorical_columns(columns))), declared)
     return _Material(spec, fits, dataset.manifest.target, rows, valid)
 
 
@@ -168,7 +171,7 @@ def _grow(material: _Material, columns: tuple[Column, ...]) -> _Grown:
     )
     best = int(booster.best_iteration)
     gain = booster.feature_importance("gain", iteration=best)
-    names = [column.name for column in columns]
+    names = material.fits.outputs(columns)
     return _Grown(
         columns,
         booster.model_to_string(num_iteration=best),
@@ -185,15 +188,14 @@ def _lightgbm_data(
 ) -> Any:  # noqa: ANN401
     import lightgbm
 
-    names = [column.name for column in columns]
+    names = material.fits.outputs(columns)
+    vocabularies = material.fits.vocabularies
     return lightgbm.Dataset(
         encode(table, columns, material.fits),
         truth(table, material.target),
         reference=reference,
         feature_name=_safe(names),
-        categorical_feature=[
-            n for n, name in enumerate(names) if name in material.fits.vocabularies
-        ],
+        categorical_feature=[n for n, name in enumerate(names) if name in vocabularies],
         params=material.spec.all_params(),
     )
 

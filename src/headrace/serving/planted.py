@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.clock import DAY, HOUR
+from headrace.datasets.fits import Fits
+from headrace.datasets.fitting import fit
 from headrace.features import oracle
 from headrace.features.arrays import Ints, times
 from headrace.features.audit import plain_values
@@ -26,7 +28,6 @@ from headrace.features.parity import ServingPath, replayed, why
 from headrace.features.shapes import shape_of
 from headrace.features.spec import output_columns
 from headrace.features.spines import build_spine
-from headrace.models.fits import Fits, fit
 from headrace.serving.planted_world import (
     CONTRACTS,
     LABEL,

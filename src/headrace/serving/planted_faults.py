@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 
 from headrace.clock import DAY, HOUR, MINUTE, SECOND, from_us
 from headrace.contracts.model import Contract
+from headrace.datasets.fits import Fits
+from headrace.datasets.fitting import fit
 from headrace.features.arrays import Ints
 from headrace.features.canonical import definition_hashes
 from headrace.features.frame import training_frame
@@ -38,7 +40,6 @@ from headrace.features.spec import (
     output_columns,
 )
 from headrace.features.spines import build_spine
-from headrace.models.fits import Fits, fit
 from headrace.serving.planted import CATEGORY, System
 from headrace.serving.planted_world import (
     CONTRACTS,

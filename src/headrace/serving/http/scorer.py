@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from headrace.datasets.fits import Fits, encode
 from headrace.datasets.manifest import Column
 from headrace.errors import HeadraceError, StateError
 from headrace.features.content import Cell
 from headrace.home import Home
 from headrace.models import ModelRecord, model_taints
-from headrace.models.fits import Fits, encode
 from headrace.models.record import load_record
 from headrace.models.registry import pointer
 from headrace.models.score import require_definitions

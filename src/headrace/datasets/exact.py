@@ -1,0 +1,81 @@
+"""Sums without error: the same number whatever the order, the chunks and the threads.
+
+A float64 is a whole number times a power of two. Whole numbers are added as such, one sum for each
+power, and rounded once, at the end.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from math import ceil, sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_HALF = 27  # bits of a limb: products of two are below 2^54, sums of 2^31 of their halves fit
+_LOW = (1 << _HALF) - 1
+
+
+def sums(values: npt.NDArray[Any]) -> tuple[Fraction, Fraction]:
+    """The sum of `values` (finite float64, or int64) and of their squares, exactly."""
+    if values.dtype == np.int64:
+        if len(values) and np.abs(values.astype(np.float64)).max() > 2**53:
+            whole = values.tolist()
+            return Fraction(sum(whole)), Fraction(sum(one * one for one in whole))
+        values = values.astype(np.float64)
+    first, second = Fraction(0), Fraction(0)
+    for exponent, mantissas in _by_exponent(values):
+        power = Fraction(2) ** exponent
+        first += _sum(mantissas) * power
+        second += _sum_of_squares(mantissas) * power * power
+    return first, second
+
+
+def _by_exponent(values: Floats) -> Iterator[tuple[int, Ints]]:
+    """(e, m) so that the values are m x 2^e, m whole and below 2^53."""
+    fractions, exponents = np.frexp(values)
+    mantissas = np.ldexp(fractions, 53).astype(np.int64)
+    order = np.argsort(exponents, kind="stable")
+    found, start = np.unique(exponents[order], return_index=True)
+    for exponent, part in zip(
+        found.tolist(), np.split(mantissas[order], start[1:]), strict=bool(len(found))
+    ):
+        yield exponent - 53, part
+
+
+def _sum(whole: Ints) -> int:
+    return (int((whole >> _HALF).sum()) << _HALF) + int((whole & _LOW).sum())
+
+
+def _sum_of_squares(mantissas: Ints) -> int:
+    size = np.abs(mantissas)
+    high, low = size >> _HALF, size & _LOW
+    return (_sum(high * high) << (2 * _HALF)) + (_sum(high * low) << (_HALF + 1)) + _sum(low * low)
+
+
+def mean(values: npt.NDArray[Any]) -> float:
+    """The float64 nearest to the true mean; `values` are not empty."""
+    return float(sums(values)[0] / len(values))
+
+
+def deviation(values: npt.NDArray[Any]) -> float:
+    """The sample standard deviation: the root of the float64 nearest to the true variance.
+
+    0.0 for a single value.
+    """
+    n = len(values)
+    if n < 2:
+        return 0.0
+    first, second = sums(values)
+    return sqrt(float((n * second - first * first) / (n * (n - 1))))
+
+
+def quantile(ordered: npt.NDArray[Any], share: Fraction) -> float:
+    """The least value that at least `share` of all are not above: one of them, never between two.
+
+    `ordered` is sorted and not empty; the median of an even number is the lower of the middle two.
+    """
+    return float(ordered[max(ceil(share * len(ordered)) - 1, 0)])

@@ -1,0 +1,63 @@
+"""The fits of a release: made of its training split, kept as objects of the store."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.datasets.fits import Fits
+from headrace.datasets.fitting import fit_column
+from headrace.datasets.manifest import Column, Manifest
+from headrace.datasets.store import Store
+from headrace.datasets.transforms import Transform, chosen, form_of, transform_of
+from headrace.errors import StateError
+
+FORMAT = 1
+
+
+def store_fits(
+    store: Store, train: pa.Table, transforms: Sequence[Transform], columns: Sequence[Column]
+) -> dict[str, str]:
+    """Column -> sha256 of `{"format", "column", "declared", "steps"}`, fitted on `train`."""
+    found = chosen(transforms, columns)
+    return {name: _stored(store, train, name, steps) for name, steps in found.items()}
+
+
+def refitted(store: Store, manifest: Manifest, train: pa.Table) -> dict[str, str]:
+    """The fits of a release, as declared for it, on other training rows: those of a successor."""
+    found = {}
+    for name, form in _forms(store, manifest.fits).items():
+        declared = tuple(transform_of(one, name) for one in form["declared"])
+        found[name] = _stored(store, train, name, declared)
+    return found
+
+
+def fits_of(store: Store, manifest: Manifest) -> Fits:
+    """What the release's fits do. Raises StateError for one that is missing, altered or newer."""
+    forms = _forms(store, manifest.fits)
+    return Fits({name: tuple(form["steps"]) for name, form in forms.items()})
+
+
+def _stored(store: Store, train: pa.Table, name: str, declared: Sequence[Transform]) -> str:
+    form = {
+        "format": FORMAT,
+        "column": name,
+        "declared": [form_of(one) for one in declared],
+        "steps": [dict(step) for step in fit_column(train.column(name), declared)],
+    }
+    return store.put_json(form)
+
+
+def _forms(store: Store, fits: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for name, object_id in sorted(fits.items()):
+        form = store.get_json(object_id)
+        if form["format"] > FORMAT:
+            raise StateError(
+                f"the fit of {name} has format {form['format']},"
+                f" this Headrace reads up to {FORMAT}",
+                where=object_id,
+                fix="upgrade headrace",
+            )
+        found[name] = form
+    return found
