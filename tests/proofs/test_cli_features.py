@@ -99,7 +99,13 @@ def test_ls_and_forms(run, world, tmp_path):
     code, text = run("diff", str(tmp_path / "other.json"), "--json")
     assert code == 1
     assert set(json.loads(text)["changed"]) >= {"ahead__fare_sum_1h_ago_to_3h"}
+    used = ("releases", "models", "outdated")
+    assert all(row.pop(name) == [] for row in rows for name in used)
     assert feature_rows(world.pipeline) == rows
+    mean = next(row for row in rows if " mean of " in f" {row['what']}" or "mean of" in row["what"])
+    assert mean["columns"]
+    assert mean["window"]
+    assert mean["pipeline"] == world.pipeline.name
 
 
 def test_what_it_is_not_told_right(run):

@@ -68,7 +68,7 @@ def test_a_recall_and_its_end(run, world):
     listed = run("dataset", "ls")
     assert "line_lateness@1.0.0 TAINTED" in listed.output
     assert "a loose sensor" in listed.output
-    (release,) = json.loads(run("dataset", "ls", "--json").stdout)
+    (release,) = json.loads(run("dataset", "ls", "--json").stdout)["releases"]
     assert release["tainted"][0].startswith("batch ")
     assert "TAINTED by batch" in run("dataset", "show", "line_lateness").output
     status = json.loads(run("status", "--json").stdout)

@@ -9,6 +9,7 @@ from headrace.cli import (
     batches,
     contracts,
     dataset_rebuild,
+    dataset_show,
     datasets,
     faults,
     features,
@@ -93,6 +94,7 @@ app.add_typer(gates.app, name="gate")
 app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")
 app.add_typer(online.app, name="online")
+datasets.app.command("show")(dataset_show.show)
 datasets.app.command("rebuild")(dataset_rebuild.rebuild)
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(models.app, name="model")

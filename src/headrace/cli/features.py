@@ -40,21 +40,38 @@ def chosen(name: str | None) -> "Pipeline":
 @app.command("ls")
 @explained
 def ls(*, pipeline: Name = None, as_json: Json = False) -> None:
-    """List every feature: what it is, of which table, and the hash of its definition."""
-    from headrace.pipeline.described import feature_rows
+    """List every feature of all pipelines: what it is, of which table and columns, who uses it.
 
-    rows = feature_rows(chosen(pipeline))
+    A release or model uses a feature if it holds it by the definition of now; those that hold it by
+    another one are named as outdated with --json.
+    """
+    from headrace.home import Home
+    from headrace.pipeline import project_pipelines
+    from headrace.pipeline.feature_use import feature_catalogue
+
+    wanted = [chosen(pipeline)] if pipeline else project_pipelines()
+    rows = feature_catalogue(wanted, Home.find())
     if as_json:
         emit_json(rows)
         return
-    grid(
-        "features",
-        ["feature", "type", "table", "what it is", "definition"],
-        [
-            [row["feature"], row["type"], row["table"], row["what"], row["definition"][:12]]
-            for row in rows
-        ],
-    )
+    for one in wanted:
+        grid(
+            f"features of {one.name}",
+            ["feature", "type", "unit", "table", "what it is", "used by#", "definition"],
+            [
+                [
+                    row["feature"],
+                    row["type"],
+                    row["unit"],
+                    row["table"],
+                    row["what"],
+                    len(row["releases"]) + len(row["models"]),
+                    row["definition"][:12],
+                ]
+                for row in rows
+                if row["pipeline"] == one.name
+            ],
+        )
 
 
 @app.command("forms")

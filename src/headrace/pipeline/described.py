@@ -1,6 +1,7 @@
 """Features in words, and frames as files: what `headrace features ls` and `frame` show."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.clock import DAY, parse_iso
+from headrace.contracts.model import Contract
 from headrace.features.arrays import Bools, Ints, times
 from headrace.features.canonical import definition_hashes
 from headrace.features.frame import training_frame
@@ -16,6 +18,7 @@ from headrace.features.partitions import training_batches
 from headrace.features.spec import (
     Aggregate,
     FeatureView,
+    LastRow,
     Lookup,
     Mode,
     RowTransform,
@@ -31,38 +34,71 @@ from headrace.progress import report
 
 
 def feature_rows(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """One dict per feature: `feature, view, type, table, entity, what, definition`."""
+    """One dict per feature, with what it is and what it is made of.
+
+    `feature, pipeline, view, type, unit, table, columns, entity, window, what, definition`; the
+    unit is the contract's, "" where there is none; a transform has inputs for columns.
+    """
     hashes = definition_hashes(pipeline.spine, pipeline.views, pipeline.contracts)
     types = _types(pipeline)
     return [
         {
-            "feature": name,
+            "feature": told.name,
+            "pipeline": pipeline.name,
             "view": view.name,
-            "type": str(types[name]),
+            "type": str(types[told.name]),
+            "unit": told.unit,
             "table": "" if isinstance(view, RowTransform) else view.table,
+            "columns": list(told.columns),
             "entity": [] if isinstance(view, RowTransform) else list(view.spine_entity),
-            "what": what,
+            "window": told.window,
+            "what": told.what,
             "definition": hashes[view.name],
         }
         for view in pipeline.views
-        for name, what in _told(view)
+        for told in _told(view, pipeline.contracts)
     ]
 
 
-def _told(view: View) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class _Told:
+    """An output of a view in words."""
+
+    name: str
+    what: str
+    columns: tuple[str, ...]
+    window: str = ""
+    unit: str = ""
+
+
+def _told(view: View, contracts: Mapping[str, Contract]) -> list[_Told]:
     if isinstance(view, RowTransform):
-        return [(view.name, f"from {', '.join(view.inputs)}")]
+        return [_Told(view.name, f"from {', '.join(view.inputs)}", view.inputs)]
+    units = {one.name: one.unit or "" for one in contracts[view.table].columns}
     by = f" by {', '.join(view.spine_entity)}"
     if isinstance(view, Lookup):
         age = f", at most {view.max_age} old" if view.max_age else ""
-        return [(name, f"state{by}{age}") for name in view.outputs]
+        return [
+            _Told(name, f"state{by}{age}", (column,), view.max_age or "", units.get(column, ""))
+            for name, column in zip(view.outputs, view.columns, strict=True)
+        ]
     found = []
     for feature in view.features:
         of = f" of {', '.join(feature.columns)}" if feature.columns else ""
         kept = "".join(f" where {c.column} {c.op} {c.value!r}" for c in conditions(feature.where))
-        what = f"{feature.op}{of}{kept}, {feature.window.start} to {feature.window.end}{by}"
-        found += [(name, what) for name in _names(view, feature)]
+        window = f"{feature.window.start} to {feature.window.end}"
+        what = f"{feature.op}{of}{kept}, {window}{by}"
+        names = _names(view, feature)
+        each = feature.columns if isinstance(feature, LastRow) else (feature.column,) * len(names)
+        for name, column in zip(names, each, strict=True):
+            unit = "" if feature.op in _COUNTS else units.get(column or "", "")
+            columns = feature.columns if column is None else (column,)
+            found.append(_Told(name, what, columns, window, unit))
     return found
+
+
+# What these say is a number of rows or values, whatever the column's unit.
+_COUNTS = ("rows", "count", "distinct")
 
 
 def _names(view: FeatureView, feature: Aggregate) -> tuple[str, ...]:
