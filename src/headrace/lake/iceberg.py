@@ -39,6 +39,10 @@ from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from headrace.errors import StateError
+from headrace.home import Home
+from headrace.lake.fileio import HOME
+from headrace.lake.moved import here
+from headrace.lake.plans import catalog_uri, warehouse_root
 
 T = TypeVar("T")
 NAMESPACE = "headrace"
@@ -60,12 +64,14 @@ PROPERTIES = {
 }
 
 
-def open_catalog(uri: str, warehouse: str) -> SqlCatalog:
+def open_catalog(home: Home) -> SqlCatalog:
     """The catalog, with its namespace; creating it is safe when several processes start at once."""
+    uri = catalog_uri(home)
     options = {
         "uri": uri,
-        "warehouse": warehouse,
+        "warehouse": warehouse_root(home),
         "py-io-impl": "headrace.lake.fileio.SyncedFileIO",
+        HOME: str(home.root),
     }
     try:
         catalog = SqlCatalog("headrace", **options)
@@ -187,8 +193,9 @@ def commit(
     Raises:
         CommitFailedException: somebody else committed meanwhile; nothing was changed.
     """
-    gone = set(remove)
-    old = [f for f, _ in manifest_entries(table, None) if f.file_path in gone] if gone else []
+    gone, home = set(remove), table.io.properties[HOME]
+    entries = manifest_entries(table, None) if gone else []
+    old = [file for file, _ in entries if here(home, file.file_path) in gone]
     transaction = table.transaction()
     schema = grown_schema(table, arrow) if arrow is not None else None
     if schema is not None:

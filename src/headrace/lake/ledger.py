@@ -3,12 +3,14 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from headrace.clock import now_us
 from headrace.errors import StateError
 from headrace.home import Home
+from headrace.lake import moved
 from headrace.lake.database import open_database, transaction
 from headrace.lake.records import STATES, Batch, JudgementRow, Taken
 from headrace.lake.schema import MIGRATIONS
@@ -20,6 +22,7 @@ _BATCH = tuple(Batch.__dataclass_fields__)
 _JUDGEMENT = tuple(JudgementRow.__dataclass_fields__)
 # What a verdict is recorded with; the rest is what became of its file.
 _GIVEN = _JUDGEMENT[:-3]
+_PATHS = ("staged_path", "quarantine_path")
 # The verdict's report may be long; what only counts does not read it.
 _LIGHT = ", ".join("''" if name == "judgement" else name for name in _JUDGEMENT)
 
@@ -29,6 +32,7 @@ class Ledger:
 
     def __init__(self, home: Home) -> None:
         self.path = home.ledger
+        self._root = home.root
         self._connection = open_database(home.ledger, MIGRATIONS)
 
     def __enter__(self) -> Self:
@@ -192,7 +196,12 @@ class Ledger:
         A batch that the table already shows stays `published`: its last good file keeps serving.
         """
         columns = _GIVEN
-        values = [getattr(row, name) for name in columns]
+        values = [
+            moved.below(getattr(row, name)) or getattr(row, name)
+            if name in _PATHS
+            else getattr(row, name)
+            for name in columns
+        ]
         self._connection.execute(
             f"INSERT INTO judgements (tbl, {', '.join(columns)})"  # noqa: S608
             f" VALUES (?{',?' * len(columns)})"
@@ -223,7 +232,15 @@ class Ledger:
             " ORDER BY judged_at, rowid",
             values,
         )
-        return {(row[0], row[1]): JudgementRow(*row) for row in rows}
+        return {(row[0], row[1]): self._here(JudgementRow(*row)) for row in rows}
+
+    def _here(self, row: JudgementRow) -> JudgementRow:
+        """With the paths that its files have in this home, wherever it lay when it was written."""
+        staged, kept = self._path(row.staged_path), self._path(row.quarantine_path)
+        return replace(row, staged_path=staged, quarantine_path=kept)
+
+    def _path(self, stored: str) -> str:
+        return f"{self._root}/{stored}" if stored and not stored.startswith("/") else stored
 
     def report(self, table: str, batch_id: str, rule_hash: str) -> str:
         """The JSON report on a batch judged under these rules.
@@ -258,7 +275,7 @@ class Ledger:
             (table, table),
         )
         for batch_id, at, path in rows:
-            found.setdefault(batch_id, []).append((at, path))
+            found.setdefault(batch_id, []).append((at, self._path(path)))
         return found
 
     def withdrawals(self, table: str) -> dict[str, int]:
@@ -283,7 +300,7 @@ class Ledger:
                 " WHERE tbl = ? AND batch_id = ? AND staged_path = ?"
                 " AND (published_at IS NULL OR staged_path = '')"
                 " AND verdict IN ('PASS', 'WARN', 'QUARANTINE')",
-                (committed_at, snapshot_id, table, batch_id, path),
+                (committed_at, snapshot_id, table, batch_id, moved.below(path) or path),
             )
             self._connection.execute(
                 "UPDATE batches SET state = 'published', published_at = ?, snapshot_id = ?"
@@ -294,7 +311,8 @@ class Ledger:
     def mark_returned(self, table: str, rows: Iterable[tuple[str, str, int]]) -> None:
         """Each row: batch, the path that is shown again, since when in microseconds UTC."""
         self._connection.executemany(
-            "INSERT OR IGNORE INTO returns VALUES (?,?,?,?)", [(table, *row) for row in rows]
+            "INSERT OR IGNORE INTO returns VALUES (?,?,?,?)",
+            [(table, batch, moved.below(path) or path, at) for batch, path, at in rows],
         )
 
     def mark_unpublished(self, table: str, batch_ids: Iterable[str]) -> None:

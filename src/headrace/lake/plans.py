@@ -13,6 +13,7 @@ from typing import Any
 
 from headrace.files import write_json
 from headrace.home import Home
+from headrace.lake.moved import here
 
 CATALOG = "headrace"
 _KEEP = 8
@@ -88,7 +89,7 @@ def metadata_without_iceberg(home: Home, namespace: str, table: str) -> dict[str
     if "://" in location or not location.endswith(".json"):
         return None
     try:
-        return dict(json.loads(Path(location).read_text()))
+        return dict(json.loads(Path(here(home.root, location)).read_text()))
     except FileNotFoundError:  # expired between the two reads; the slow way reads it again
         return None
 
@@ -130,6 +131,8 @@ def load_plan(home: Home, table: str, snapshot_id: int) -> Plan | None:
         table=stored["table"],
         snapshot_id=int(stored["snapshot_id"]),
         columns=tuple(Column(**column) for column in stored["columns"]),
-        files=tuple(LiveFile(**file) for file in stored["files"]),
+        files=tuple(
+            LiveFile(**{**file, "path": here(home.root, file["path"])}) for file in stored["files"]
+        ),
         committed_at={int(key): int(value) for key, value in stored["committed_at"].items()},
     )

@@ -64,4 +64,16 @@ MIGRATIONS = (
         tbl TEXT NOT NULL, batch_id TEXT NOT NULL, staged_path TEXT NOT NULL, at INTEGER NOT NULL,
         PRIMARY KEY (tbl, batch_id, at)) WITHOUT ROWID
     """,
+    # Paths relative to the home, which may be moved: `staged/<table>/<file>`.
+    """
+    UPDATE judgements SET staged_path = 'staged/' || tbl || '/' || replace(
+        staged_path, rtrim(staged_path, replace(staged_path, '/', '')), '')
+        WHERE staged_path LIKE '%/staged/' || tbl || '/%';
+    UPDATE judgements SET quarantine_path = 'quarantine/' || tbl || '/' || replace(
+        quarantine_path, rtrim(quarantine_path, replace(quarantine_path, '/', '')), '')
+        WHERE quarantine_path LIKE '%/quarantine/' || tbl || '/%';
+    UPDATE OR IGNORE returns SET staged_path = 'staged/' || tbl || '/' || replace(
+        staged_path, rtrim(staged_path, replace(staged_path, '/', '')), '')
+        WHERE staged_path LIKE '%/staged/' || tbl || '/%'
+    """,
 )

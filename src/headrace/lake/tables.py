@@ -12,12 +12,12 @@ import pyarrow as pa
 from headrace.engine import duckdb_limits
 from headrace.errors import StateError
 from headrace.home import Home
+from headrace.lake.moved import here
 from headrace.lake.plans import (
     DUCKDB_TYPES,
     Column,
     LiveFile,
     Plan,
-    catalog_uri,
     load_plan,
     metadata_without_iceberg,
     save_plan,
@@ -183,7 +183,7 @@ class Lake:
             [live[batch].path for batch in sorted(leaving)],
             {**about, **({"headrace.recalled": " ".join(gone)} if gone else {})},
         )
-        added = [_live_file(file, snapshot_id) for file in files]
+        added = [_live_file(self.home, file, snapshot_id) for file in files]
         kept = [file for batch, file in live.items() if batch not in leaving]
         return self._keep_plan(loaded, snapshot_id, [*kept, *added])
 
@@ -302,14 +302,11 @@ class Lake:
         """
         import duckdb
 
-        connection = duckdb.connect(config=duckdb_limits())
-        try:
+        with duckdb.connect(config=duckdb_limits()) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             return connection.sql(
                 f"SELECT * FROM {self.relation(table, columns, snapshot_id)}"  # noqa: S608
             ).to_arrow_table()
-        finally:
-            connection.close()
 
     # Inside
 
@@ -318,7 +315,7 @@ class Lake:
             from headrace.lake import iceberg
 
             self.home.warehouse.mkdir(parents=True, exist_ok=True)
-            self._opened = iceberg.open_catalog(catalog_uri(self.home), warehouse_root(self.home))
+            self._opened = iceberg.open_catalog(self.home)
         return self._opened
 
     def _load(self, table: str) -> "IcebergTable | None":
@@ -339,7 +336,7 @@ class Lake:
         if loaded.snapshot_by_id(snapshot_id) is None:
             raise _no_snapshot(table, snapshot_id)
         entries = iceberg.manifest_entries(loaded, snapshot_id)
-        return self._keep_plan(loaded, snapshot_id, [_live_file(*entry) for entry in entries])
+        return self._keep_plan(loaded, snapshot_id, [_live_file(self.home, *e) for e in entries])
 
     def _keep_plan(
         self, loaded: "IcebergTable", snapshot_id: int, files: Sequence[LiveFile]
@@ -372,11 +369,11 @@ def _unchanged(loaded: "IcebergTable | None") -> Snapshot:
     return Snapshot(current.snapshot_id, current.timestamp_ms * 1000, (), ())
 
 
-def _live_file(file: "DataFile", added_by: int) -> LiveFile:
+def _live_file(home: Home, file: "DataFile", added_by: int) -> LiveFile:
     from headrace.lake import iceberg
 
     return LiveFile(
-        path=file.file_path,
+        path=here(home.root, file.file_path),
         batch_id=iceberg.batch_of(file),
         rows=int(file.record_count),
         bytes=int(file.file_size_in_bytes),
