@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +26,7 @@ from pyiceberg.io.pyarrow import (
     data_file_statistics_from_parquet_metadata,
     pyarrow_to_schema,
 )
-from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestFile
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table, Transaction
@@ -219,12 +219,41 @@ def commit(
 
 
 def _expire(table: Table, transaction: Transaction) -> None:
-    """Forget all but the newest and the tagged snapshots; deleting files is maintenance."""
-    newest_first = sorted(table.metadata.snapshots, key=lambda s: s.sequence_number, reverse=True)
-    tagged = {ref.snapshot_id for ref in table.metadata.refs.values()}
-    old = [s.snapshot_id for s in newest_first[KEEP_SNAPSHOTS - 1 :] if s.snapshot_id not in tagged]
-    if old:
+    """Forget old snapshots, so that the new one is one of `KEEP_SNAPSHOTS`; files are not deleted:
+    that is maintenance.
+    """
+    if old := beyond(table, KEEP_SNAPSHOTS - 1):
         ExpireSnapshots(transaction).by_ids(old).commit()
+
+
+def beyond(table: Table, keep: int) -> list[int]:
+    """Snapshots that are neither among the newest so many nor tagged."""
+    newest_first = sorted(table.metadata.snapshots, key=lambda s: s.sequence_number, reverse=True)
+    kept = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    return [s.snapshot_id for s in newest_first[keep:] if s.snapshot_id not in kept]
+
+
+def expire(table: Table, snapshot_ids: Iterable[int]) -> None:
+    """Forget snapshots in a commit of its own."""
+    with table.transaction() as transaction:
+        ExpireSnapshots(transaction).by_ids(list(snapshot_ids)).commit()
+
+
+def leads_to(table: Table, snapshot_ids: Collection[int]) -> set[str]:
+    """Files of data and metadata of the table as it is and of these snapshots, as written there."""
+    log = table.metadata.metadata_log
+    metadata = {table.metadata_location, *(one.metadata_file for one in log)}
+    manifests: dict[str, ManifestFile] = {}
+    for snapshot in table.metadata.snapshots:
+        if snapshot.snapshot_id in snapshot_ids:
+            metadata.add(snapshot.manifest_list)
+            manifests |= {one.manifest_path: one for one in snapshot.manifests(table.io)}
+    data = {
+        entry.data_file.file_path
+        for manifest in manifests.values()
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+    }
+    return {*data, *metadata, *manifests}
 
 
 def retag(table: Table, add: Mapping[str, int], remove: Iterable[str]) -> None:

@@ -16,6 +16,7 @@ from headrace.contracts.undecided import must_be_decided
 from headrace.errors import SourceError
 from headrace.home import Home
 from headrace.lake.fetch import Fetched, fetch_slots
+from headrace.lake.guard import working
 from headrace.lake.judges import Judges
 from headrace.lake.judging import Desk, Judged, desk_for, table_rule
 from headrace.lake.landing import landed_delivery
@@ -68,7 +69,7 @@ def ingest(
         StateError: the table's schema cannot follow the contract, or stored state is damaged.
     """
     must_be_decided(table.contract)
-    with Ledger(home) as ledger:
+    with working(home), Ledger(home) as ledger:
         lake = Lake(home)
         run = Run(table, home, ledger, lake, table_rule(table), len(slots), on_slot)
         run.live = reconcile(ledger, lake, table.name)
@@ -87,7 +88,7 @@ def settle(table: Table, slots: Sequence[str], home: Home) -> list[SlotResult]:
     Raises:
         StateError: as `ingest`.
     """
-    with Ledger(home) as ledger:
+    with working(home), Ledger(home) as ledger:
         lake = Lake(home)
         run = Run(table, home, ledger, lake, table_rule(table), len(slots), None)
         run.live = reconcile(ledger, lake, table.name)
@@ -106,7 +107,7 @@ def rejudge(table: Table, batch: Batch, home: Home) -> list[SlotResult]:
     """
     must_be_decided(table.contract)
     alone = replace(table, source=NoFiles(table.source.name))
-    with Ledger(home) as ledger:
+    with working(home), Ledger(home) as ledger:
         lake = Lake(home)
         run = Run(alone, home, ledger, lake, table_rule(table), 1, None)
         run.again = frozenset({batch.batch_id})

@@ -144,7 +144,7 @@ class Lake:
         from headrace.lake import iceberg
 
         def attempt() -> Snapshot:
-            loaded = self._load(table)
+            loaded = self.iceberg_table(table)
             live = self._live_at(loaded) if loaded is not None else {}
             gone = sorted(live.keys() & set(recalled()))
             if loaded is None or not gone:
@@ -219,7 +219,7 @@ class Lake:
         from headrace.lake import iceberg
 
         def attempt() -> None:
-            loaded = self._load(table)
+            loaded = self.iceberg_table(table)
             there = [] if loaded is None else [tag for tag in tags if tag in loaded.metadata.refs]
             if loaded is not None and there:
                 iceberg.retag(loaded, {}, there)
@@ -232,7 +232,7 @@ class Lake:
         if metadata is not None:
             refs = metadata.get("refs", {}).items()
             return {name: int(r["snapshot-id"]) for name, r in refs if r["type"] == "tag"}
-        loaded = self._load(table)
+        loaded = self.iceberg_table(table)
         refs = loaded.metadata.refs.items() if loaded is not None else ()
         return {name: r.snapshot_id for name, r in refs if str(r.snapshot_ref_type) == "tag"}
 
@@ -244,7 +244,7 @@ class Lake:
         if metadata is not None:
             found = metadata.get("current-snapshot-id")
             return int(found) if found not in (None, -1) else None
-        loaded = self._load(table)
+        loaded = self.iceberg_table(table)
         current = loaded.current_snapshot() if loaded is not None else None
         return int(current.snapshot_id) if current else None
 
@@ -318,13 +318,14 @@ class Lake:
             self._opened = iceberg.open_catalog(self.home)
         return self._opened
 
-    def _load(self, table: str) -> "IcebergTable | None":
+    def iceberg_table(self, table: str) -> "IcebergTable | None":
+        """The library's own table, for `headrace.lake.snapshots`; None if nothing was published."""
         from headrace.lake import iceberg
 
         return iceberg.load(self._catalog(), table)
 
     def _loaded(self, table: str) -> "IcebergTable":
-        loaded = self._load(table)
+        loaded = self.iceberg_table(table)
         if loaded is None:
             raise _nothing_published(table)
         return loaded

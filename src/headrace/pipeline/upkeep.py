@@ -1,0 +1,111 @@
+"""Maintenance of the lake with regard to releases: pins first, then what nothing needs goes."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.clock import DAY, now_us
+from headrace.datasets.manifest import Manifest
+from headrace.datasets.store import Store
+from headrace.errors import StateError
+from headrace.home import Home
+from headrace.lake.maintenance import KEEP_SNAPSHOTS, YOUNG, Upkeep, maintain
+from headrace.lake.tables import Lake
+from headrace.pipeline.pins import held_since, pin, tag_of
+from headrace.pipeline.rebuildable import has_ended
+
+# A hold outlives the build that made it by this, if that was killed.
+HELD = 7 * DAY
+
+
+@dataclass(frozen=True)
+class Done:
+    """What maintenance did, or would do.
+
+    Attributes:
+        applied: whether it was done.
+        tables: what went, table by table; the last one is of the landed bytes.
+        pinned: refs of releases that were not pinned, as after a crash, and are now.
+        lost: refs of releases that can no longer be made again, a snapshot being gone.
+        let_go: tags that kept a snapshot without need, by table.
+    """
+
+    applied: bool
+    tables: tuple[Upkeep, ...]
+    pinned: tuple[str, ...]
+    lost: tuple[str, ...]
+    let_go: dict[str, list[str]]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "applied": self.applied,
+            "tables": [one.to_json() for one in self.tables],
+            "bytes": sum(one.bytes for one in self.tables),
+            "files": sum(len(one.removed) for one in self.tables),
+            "pinned": list(self.pinned),
+            "lost": list(self.lost),
+            "let_go": self.let_go,
+        }
+
+
+def look_after(
+    home: Home,
+    tables: Iterable[str],
+    *,
+    apply: bool,
+    keep: int = KEEP_SNAPSHOTS,
+    young: int = YOUNG,
+) -> Done:
+    """Pin every release of the store, let go of what nobody holds, and maintain the tables.
+
+    Args:
+        home: where the state lives; its store says which releases there are.
+        tables: names of the tables to look after.
+        apply: do it; without, only say what would be done.
+        keep: how many snapshots a table keeps besides the pinned ones.
+        young: files written within so many microseconds stay.
+
+    Raises:
+        StateError: an ingest was at work all the while.
+    """
+    names = list(tables)
+    lake, manifests = Lake(home), _manifests(Store(home.store))
+    unpinned = [one for one in manifests if not _is_pinned(lake, one)]
+    lost = {one.ref for one in unpinned if apply and pin(lake, one)}
+    let_go = {name: found for name in names if (found := _needless(lake, name))}
+    if apply:
+        for name, tags in let_go.items():
+            lake.unpin(name, *tags)
+    done = maintain(home, names, dry=not apply, keep=keep, young=young)
+    pinned = tuple(one.ref for one in unpinned if one.ref not in lost)
+    return Done(apply, tuple(done), pinned, tuple(sorted(lost)), let_go)
+
+
+def _manifests(store: Store) -> list[Manifest]:
+    """Of the releases that can be made again; one that is damaged pins nothing new."""
+    found = []
+    for name in store.names():
+        for version in store.versions(name):
+            with suppress(StateError):
+                manifest = store.manifest(name, version)
+                if not has_ended(store, manifest):
+                    found.append(manifest)
+    return found
+
+
+def _is_pinned(lake: Lake, manifest: Manifest) -> bool:
+    """Of tables that this home has; a store may hold releases of others."""
+    tag = tag_of(manifest.ref)
+    return all(
+        tag in lake.tags(table)
+        for table, given in manifest.inputs.items()
+        if isinstance(given.snapshot_id, int) and lake.snapshot_id(table) is not None
+    )
+
+
+def _needless(lake: Lake, table: str) -> list[str]:
+    """Holds of builds that ended long ago without letting go."""
+    until = now_us() - HELD
+    since = {tag: held_since(tag) for tag in lake.tags(table)}
+    return sorted(tag for tag, moment in since.items() if moment is not None and moment < until)
