@@ -16,6 +16,7 @@ from headrace.cli import (
     gates,
     interchange,
     lint,
+    maintain,
     models,
     new,
     oncall,
@@ -73,6 +74,7 @@ app.command("run")(runs.run)
 app.command("status")(status.status)
 app.command("ui")(runs.ui)
 app.command("serve")(serve.serve)
+app.command("maintain")(maintain.maintain)
 app.command("reports")(reports.reports)
 app.add_typer(features.app, name="features")
 app.add_typer(sources.app, name="source")

@@ -25,6 +25,7 @@ from headrace.dagster.sensors import retraining_sensor
 from headrace.dagster.served import audit_job, audit_schedule, served_asset, served_key
 from headrace.dagster.streams import stream_job, stream_sensor
 from headrace.dagster.tables import gate_check, snapshot_asset, source_spec, table_asset
+from headrace.dagster.upkeep import maintenance_job, maintenance_schedule
 from headrace.home import Home, project_root
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ __all__ = [
     "definitions",
     "gate_check",
     "jobs",
+    "maintenance_job",
+    "maintenance_schedule",
     "model_asset",
     "monitor_assets",
     "oncall_jobs",
@@ -83,11 +86,16 @@ def definitions(
         jobs=[
             *jobs(pipeline),
             *oncall_jobs(pipeline, home),
+            maintenance_job(pipeline, home),
             *([audit_job(pipeline)] if audited else []),
             *([online_job(pipeline)] if stored_online else []),
             *(stream_job(pipeline, stream, home) for stream in pipeline.streams),
         ],
-        schedules=[*schedules(pipeline, home), *([audit_schedule()] if audited else [])],
+        schedules=[
+            *schedules(pipeline, home),
+            maintenance_schedule(),
+            *([audit_schedule()] if audited else []),
+        ],
         sensors=[
             retraining_sensor(pipeline, home),
             alert_sensor(pipeline.tables, home),

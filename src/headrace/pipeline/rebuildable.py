@@ -127,21 +127,21 @@ def _at_revision(manifest: Manifest) -> str:
     )
 
 
+def has_ended(manifest: Manifest) -> bool:
+    """Whether nobody can make it again, because rows of what it was made of were erased."""
+    return bool(manifest.erasures)
+
+
 def check_not_ended(store: Store, manifest: Manifest) -> None:
     """Raises StateError where an erasure has ended that the release can be made again."""
-    if manifest.erasures:
+    if has_ended(manifest):
         raise StateError(
-            f"{manifest.ref} was made by an erasure, from {_erased_from(manifest)}: it cannot be"
-            " made again, because what was erased is not kept",
+            f"rows were erased from {manifest.ref}, or are kept out of it: it cannot be made again,"
+            " because the tables would bring them back",
             where=str(store.root),
-            fix="its proof is the subtraction of hashes; `headrace dataset verify` checks what is"
-            " stored",
+            fix="the erasure's proof is the subtraction of hashes; `headrace dataset verify` checks"
+            " what is stored",
         )
-
-
-def _erased_from(manifest: Manifest) -> str:
-    names = [str(one["from"]) for one in manifest.erasures if one.get("from")]
-    return ", ".join(names) or "another release"
 
 
 def check_pins(lake: Lake, manifest: Manifest) -> dict[str, int]:

@@ -89,7 +89,7 @@ def _manifests(store: Store) -> list[Manifest]:
         for version in store.versions(name):
             with suppress(StateError):
                 manifest = store.manifest(name, version)
-                if not has_ended(store, manifest):
+                if not has_ended(manifest):
                     found.append(manifest)
     return found
 
