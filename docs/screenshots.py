@@ -100,6 +100,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             take_reports(Path(folder) / "home", args.out, chromium(), FLAGS)
         return
+    if args.diff:
+        from docs.diff_shots import take_diff
+
+        if not args.home:
+            raise SystemExit("--diff needs --home, in which the flights were released")
+        take_diff(args.home, args.out, chromium(), FLAGS)
+        return
     if args.home:
         take(args.home, args.workspace, shots(args.location, args.table), args.out)
         return
@@ -212,6 +219,7 @@ def chromium() -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reports", action="store_true", help="only those of the gate reports")
+    parser.add_argument("--diff", action="store_true", help="only those of docs/diff.md")
     parser.add_argument("--home", type=Path, help="a Headrace home; made and run if left out")
     parser.add_argument("--workspace", type=Path, default=ROOT / "workspace.yaml")
     parser.add_argument("--location", default="flights")

@@ -8,6 +8,7 @@ from headrace.cli import (
     alerts,
     batches,
     contracts,
+    dataset_diff,
     dataset_rebuild,
     dataset_show,
     datasets,
@@ -97,6 +98,7 @@ app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")
 app.add_typer(online.app, name="online")
 datasets.app.command("show")(dataset_show.show)
+datasets.app.command("diff")(dataset_diff.diff)
 datasets.app.command("rebuild")(dataset_rebuild.rebuild)
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(models.app, name="model")

@@ -60,7 +60,7 @@ def cells(table: pa.Table, schema: Schema, digests: Digests) -> Cells:
         if wide[n]:
             words[at : at + 2] = _digested(column, kind, digests).T
         else:
-            words[at] = _numbers(column, kind, name)
+            words[at] = words_of(column, kind, name)
         at += 1 + int(wide[n])
     return Cells(tags, words, wide)
 
@@ -71,7 +71,7 @@ def _contiguous(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _numbers(column: pa.Array, kind: str, name: str) -> Words:
+def words_of(column: pa.Array, kind: str, name: str) -> Words:
     """The eight value bytes of each cell as int64, nulls as zero."""
     try:
         values = _values(column, kind)

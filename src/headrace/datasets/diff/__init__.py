@@ -1,0 +1,6 @@
+"""What differs between two releases: rows, cells, columns, splits, meaning and governance."""
+
+from headrace.datasets.diff.compute import diff
+from headrace.datasets.diff.model import Diff
+
+__all__ = ["Diff", "diff"]

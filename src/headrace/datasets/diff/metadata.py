@@ -1,0 +1,109 @@
+"""What two manifests say differently, apart from rows: pure functions of the two."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from headrace.datasets.diff.model import Cell, Change, SchemaChange
+from headrace.datasets.manifest import InputTable, Manifest
+
+Batches = Callable[[InputTable], list[str]]
+_NOT_SAID = object()
+
+
+def schema_changes(a: Manifest, b: Manifest) -> tuple[SchemaChange, ...]:
+    """Columns that came, went, were retyped or have another role."""
+    old, new = ({column.name: column for column in one.columns} for one in (a, b))
+    found = []
+    for name in [*old, *(name for name in new if name not in old)]:
+        one, other = old.get(name), new.get(name)
+        if one is None or other is None:
+            types = [None if column is None else column.type for column in (one, other)]
+            found.append(SchemaChange(name, "removed" if one else "added", *types))
+            continue
+        if one.type != other.type:
+            found.append(SchemaChange(name, "retyped", one.type, other.type))
+        if one.role != other.role:
+            found.append(SchemaChange(name, "role", one.role, other.role))
+    return tuple(found)
+
+
+def meaning(a: Manifest, b: Manifest) -> tuple[Change, ...]:
+    """What the values mean: definitions, contracts, label, split rule, mode, parameters, fits."""
+    return (
+        *_changed("definition", a.definitions, b.definitions),
+        *_inputs("contract", a, b, ("contract_version", "contract_hash")),
+        *_changed("label", a.label, b.label),
+        *_changed("split rule", a.split_rule, b.split_rule),
+        *_changed("release", {"mode": a.mode}, {"mode": b.mode}),
+        *_changed("parameter", a.parameters, b.parameters),
+        *_changed("fit", a.fits, b.fits),
+    )
+
+
+def governance(a: Manifest, b: Manifest) -> tuple[Change, ...]:
+    """Who may use it, for what, how long, and what was erased."""
+    names = ("purpose", "description", "licences", "erasures")
+    return (
+        *_changed("release", *({name: _plain(getattr(m, name)) for name in names} for m in (a, b))),
+        *_changed("privacy", a.privacy, b.privacy),
+        *_changed("retention", a.retention, b.retention),
+        *_inputs("input", a, b, ("licence", "purposes", "owner", "overrides")),
+    )
+
+
+def origin(
+    a: Manifest, b: Manifest, batches_of_a: Batches, batches_of_b: Batches
+) -> tuple[Change, ...]:
+    """Where it came from, which makes no difference by itself."""
+    names = (
+        "pipeline", "cutoff_us", "live_since_us", "code_revision", "left_out", "lineage", "coverage"
+    )  # fmt: skip
+    left = [
+        {"left out": dict(m.left_out)}
+        | {f"left out of {n}": dict(s.left_out) for n, s in m.splits.items()}
+        for m in (a, b)
+    ]
+    return (
+        *_changed(
+            "release",
+            *({name: getattr(m, name) for name in names if name != "left_out"} for m in (a, b)),
+        ),
+        *_changed("rows", *left),
+        *_inputs("input", a, b, ("snapshot_id", "verdicts", "batch_count")),
+        *_batches(a, b, batches_of_a, batches_of_b),
+    )
+
+
+def _changed(group: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    for name in sorted({*old, *new}):
+        before, after = old.get(name, _NOT_SAID), new.get(name, _NOT_SAID)
+        if before != after:
+            yield Change(group, name, _plain(before), _plain(after))
+
+
+def _inputs(group: str, a: Manifest, b: Manifest, names: tuple[str, ...]) -> Iterator[Change]:
+    for table in sorted({*a.inputs, *b.inputs}):
+        old, new = (
+            {f"{table}.{name}": getattr(m.inputs[table], name) for name in names}
+            if table in m.inputs
+            else {}
+            for m in (a, b)
+        )
+        yield from _changed(group, old, new)
+
+
+def _batches(a: Manifest, b: Manifest, of_a: Batches, of_b: Batches) -> Iterator[Change]:
+    for table in sorted({*a.inputs} & {*b.inputs}):
+        old, new = a.inputs[table], b.inputs[table]
+        if old.batch_list != new.batch_list:
+            before, after = set(of_a(old)), set(of_b(new))
+            yield Change("batches gone", table, sorted(before - after), None)
+            yield Change("batches new", table, None, sorted(after - before))
+
+
+def _plain(value: Any) -> Cell:  # noqa: ANN401 - a field of a manifest
+    if value is _NOT_SAID:
+        return None
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return dict(value) if isinstance(value, Mapping) else value

@@ -1,0 +1,62 @@
+"""A diff in words: for the page and for the terminal."""
+
+from headrace.datasets.diff.model import Column, Diff, Rows
+from headrace.gates.report import words
+
+
+def span(found: Diff) -> str:
+    """`1.0.0 → 1.1.0`."""
+    return " → ".join(ref.partition("@")[2] for ref in (found.before, found.after))
+
+
+def value(cell: object) -> str:
+    """A cell, shortened; a number with all its digits, since the last one may be what differs."""
+    if isinstance(cell, float):
+        return repr(cell)
+    return words.value(cell)
+
+
+def number(found: object) -> str:
+    """A number of a whole column: enough digits to see it move."""
+    return f"{found:.8g}" if isinstance(found, float) else words.value(found)
+
+
+def headline(found: Diff) -> str:
+    """What matters most, in one line."""
+    rows = found.rows
+    if found.equal:
+        return "nothing differs"
+    said = [
+        f"{count:,} {what}"
+        for count, what in (
+            (rows.added, "added"), (rows.removed, "removed"), (rows.changed, "changed"),
+            (rows.moved, "in another split"),
+        )
+        if count
+    ]  # fmt: skip
+    parts = [f"rows: {', '.join(said)}"] if said else ["every row is the same"]
+    parts += [
+        words.counted(len(of), what, many)
+        for of, what, many in (
+            (found.schema, "change of schema", "changes of schema"),
+            (found.meaning, "change of meaning", "changes of meaning"),
+            (found.governance, "change of governance", "changes of governance"),
+        )
+        if of
+    ]
+    return "; ".join(parts)
+
+
+def what_moved(column: Column, rows: Rows) -> str:
+    """`1,024 cells changed (3.1%); 12% apart, PSI 0.31`."""
+    said = []
+    both = rows.same + rows.changed + rows.moved
+    if column.changed is None:
+        said.append("cells not compared")
+    elif column.changed:
+        share = words.percent(min(1.0, column.changed / max(1, both)))
+        said.append(f"{words.counted(column.changed, 'cell')} changed ({share})")
+    if column.distribution is not None:
+        apart = words.percent(column.distribution.distance)
+        said.append(f"{apart} apart, PSI {column.distribution.psi:.3g}")
+    return "; ".join(said)
