@@ -11,7 +11,7 @@ from headrace.lake.ingest import ingest, outstanding
 from headrace.lake.ledger import Ledger
 from headrace.lake.status import table_status
 from headrace.lake.tables import Lake
-from tests.lake.killing import child
+from tests.killing import child
 from tests.lake.kit import SLOTS, Meter, balanced
 
 KILLS = 20

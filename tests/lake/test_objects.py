@@ -30,7 +30,7 @@ from headrace.sources.base import Delivery
 from headrace.sources.objects import ParquetObjects
 from headrace.sources.parse import read_rows
 from headrace.sources.reference import Reference, hash_of, version_of
-from tests.lake.killing import child
+from tests.killing import child
 from tests.lake.kit import CONTRACT, SUITE, balanced
 from tests.sources.buckets import PLACES, parquet_bytes, places
 

@@ -1,12 +1,8 @@
 """A release or a quarantine that dies anywhere, and is run again: done once, and nothing lost."""
 
 import itertools
-import multiprocessing
-import os
 import random
 import signal
-import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +16,7 @@ from headrace.lake.ledger import Ledger
 from headrace.lake.status import table_status
 from headrace.lake.tables import Lake
 from headrace.pipeline import oncall
+from tests.killing import child
 from tests.lake.kit import SLOTS, Meter, balanced
 from tests.lake.kit_oncall import act, counts, run, values
 
@@ -51,34 +48,14 @@ def content(meter):
     return rows, states, done, table_status(meter.home, meter.table)
 
 
-def counted_script(root: Path, last: int) -> None:
-    """Die by SIGKILL at the `last` call of any function."""
-    calls = itertools.count()
-
-    def watch(_frame, _event, _arg):
-        if next(calls) == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.setprofile(watch)
-    sys.setprofile(watch)
+def at(root: Path) -> None:
     script(Meter(root))
-    sys.setprofile(None)
-    (root / "calls").write_text(str(next(calls)))
-
-
-def child(root: Path, last: int = -1) -> int:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.lake.test_oncall_kill", "headrace.lake.iceberg"])
-    process = context.Process(target=counted_script, args=(root, last))
-    process.start()
-    process.join()
-    return process.exitcode
 
 
 def test_kills_change_nothing(tmp_path):
     calm = Meter(tmp_path / "calm")
     deliver(calm)
-    assert child(calm.root) == 0
+    assert child(at, calm.root) == 0
     calls = int((calm.root / "calls").read_text())
     expected = content(calm)
     assert balanced(expected[-1])
@@ -87,7 +64,7 @@ def test_kills_change_nothing(tmp_path):
     for number in itertools.count():
         meter = Meter(tmp_path / str(number))
         deliver(meter)
-        codes = [child(meter.root, moments.randrange(calls)) for _ in range(2)]
+        codes = [child(at, meter.root, moments.randrange(calls)) for _ in range(2)]
         assert set(codes) <= {0, -signal.SIGKILL}
         if number % 2:  # the next run of the pipeline comes first
             run(meter, DAYS)
@@ -154,7 +131,7 @@ def test_two_of_the_same_at_once_are_one(tmp_path):
         deliver(one)
     script(calm)
     with ThreadPoolExecutor(2) as both:
-        codes = list(both.map(child, [meter.root] * 2))
+        codes = list(both.map(child, [at] * 2, [meter.root] * 2))
     # The one that found it changed under its hands says so, and is done by saying it again.
     assert 0 in codes
     script(meter)

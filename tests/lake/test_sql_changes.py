@@ -22,7 +22,7 @@ from headrace.lake.status import table_status
 from headrace.lake.table import Table
 from headrace.pipeline.oncall import release
 from headrace.sources.sql_changes import TableChanges
-from tests.lake.killing import child
+from tests.killing import child
 from tests.lake.kit import balanced
 from tests.sources.databases import Stock
 

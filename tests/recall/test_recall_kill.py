@@ -1,13 +1,10 @@
 """kill -9 at random moments of a recall, then the same call: once, whole, and marked."""
 
 import itertools
-import multiprocessing
-import os
 import random
 import signal
-import sys
-import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +21,7 @@ from headrace.lake.ledger import Ledger
 from headrace.lake.tables import Lake
 from headrace.pipeline import oncall
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
+from tests.killing import child
 from tests.lake.kit import SLOTS, Meter
 from tests.lake.kit_oncall import POLICY, values
 
@@ -56,30 +54,6 @@ def run(root: Path, verb: str) -> None:
     getattr(oncall, verb)(meter.home, meter.table, SLOTS[0], **who)
 
 
-def counted_run(root: Path, verb: str, last: int) -> None:
-    """Run, and die by SIGKILL at the `last` call of any function."""
-    calls = itertools.count()
-
-    def watch(_frame, _event, _arg):
-        if next(calls) == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.setprofile(watch)
-    sys.setprofile(watch)
-    run(root, verb)
-    sys.setprofile(None)
-    (root / "calls").write_text(str(next(calls)))
-
-
-def child(root: Path, verb: str, last: int = -1) -> int:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.recall.test_recall_kill", "headrace.lake.iceberg"])
-    process = context.Process(target=counted_run, args=(root, verb, last))
-    process.start()
-    process.join()
-    return process.exitcode
-
-
 def state(meter):
     """Rows, what opens, what stands, what is on the record, snapshots."""
     try:
@@ -105,13 +79,15 @@ def test_kills_change_nothing(tmp_path, monkeypatch, verb):
         return meter
 
     calm = started("calm")
-    assert child(calm.root, verb) == 0
+    assert child(partial(run, verb=verb), calm.root) == 0
     expected = state(calm)
     moments, kills = random.Random(8), 0
     total = int((calm.root / "calls").read_text())
     for number in itertools.count():
         meter = started(str(number))
-        codes = [child(meter.root, verb, moments.randrange(total)) for _ in range(2)]
+        codes = [
+            child(partial(run, verb=verb), meter.root, moments.randrange(total)) for _ in range(2)
+        ]
         assert set(codes) <= {0, -signal.SIGKILL}
         run(meter.root, verb)
         assert state(meter) == expected

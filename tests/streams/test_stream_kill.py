@@ -1,19 +1,19 @@
 """kill -9 of the consumer at random moments: nothing lost, nothing doubled, the same rows."""
 
 import itertools
-import multiprocessing
-import os
 import random
 import signal
-import sys
 import threading
 import time
 from collections import Counter
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from headrace.lake.ledger import Ledger
 from headrace.lake.status import table_status
+from tests.killing import child, forked
 from tests.lake.kit import balanced
 from tests.streams.kit import MOSTLY_NATS, MOSTLY_REDIS, World, conserved, event
 
@@ -30,37 +30,21 @@ def events():
     return made
 
 
-def run_until(world: World, last: int) -> None:
-    """Run, and die by SIGKILL at the `last` call of any function in any thread of ours."""
-    calls = itertools.count()
-
-    def watch(_frame, _event, _arg):
-        if next(calls) == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.setprofile(watch)
-    sys.setprofile(watch)
-    world.run()
-    sys.setprofile(None)
-    threading.setprofile(None)
-    (world.root / "calls").write_text(str(next(calls)))
+def at(root: Path, world: World) -> None:
+    World(root, world.side, world.options).run()
 
 
-def run_for(world: World, _: int) -> None:
+def run_on(world: World) -> None:
     world.run(once=False)
 
 
-def child(target, world, last, *, seconds=None):
-    """Exit code of a consumer in a process of its own, killed after `seconds` if given."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.streams.test_stream_kill", "headrace.lake.iceberg"])
-    process = context.Process(target=target, args=(world, last))
+def kill_after(seconds: float, world: World) -> None:
+    """A consumer in a process of its own, killed after `seconds`."""
+    process = forked().Process(target=run_on, args=(world,))
     process.start()
-    if seconds is not None:
-        time.sleep(seconds)
-        process.kill()
+    time.sleep(seconds)
+    process.kill()
     process.join()
-    return process.exitcode
 
 
 def content(world):
@@ -93,13 +77,16 @@ def kill_often(world, kills, seed):
     world.options = SMALL
     world.side.send(sent)
     calm = World(world.root / "calm", world.side, SMALL)
-    assert child(run_until, calm, -1) == 0
+    assert child(partial(at, world=calm), calm.root) == 0
     check(calm, sent)
     calls = int((calm.root / "calls").read_text())
     moments, killed = random.Random(seed), 0
     for number in itertools.count():
         struck = World(world.root / str(number), world.side, SMALL)
-        codes = [child(run_until, struck, moments.randrange(calls)) for _ in range(3)]
+        codes = [
+            child(partial(at, world=struck), struck.root, moments.randrange(calls))
+            for _ in range(3)
+        ]
         assert set(codes) <= {0, -signal.SIGKILL}
         struck.run()
         check(struck, sent)
@@ -133,7 +120,7 @@ def test_kills_while_events_keep_coming(world):
     producer.start()
     moments = random.Random(5)
     for _ in range(4):
-        child(run_for, world, 0, seconds=moments.uniform(0.3, 1.0))
+        kill_after(moments.uniform(0.3, 1.0), world)
     producer.join()
     world.run()
     assert Counter(world.rows()["id"].to_pylist()) == Counter(range(1000))
