@@ -17,7 +17,7 @@ from headrace.lake.ledger import Ledger
 from headrace.lake.maintenance import maintain
 from headrace.lake.status import table_status
 from headrace.lake.tables import Lake
-from tests.lake.killing import child
+from tests.killing import child
 from tests.lake.kit import SLOTS, Meter, balanced
 
 OLD = now_us() - 30 * DAY
