@@ -3,12 +3,17 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
+from dataclasses import replace
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 import headrace
 from headrace.datasets import content_hash
+from headrace.datasets.loaders import objects
+from headrace.datasets.storage import Folder
 from headrace.datasets.store import Store
 from headrace.errors import DeclarationError, StateError
 from tests.datasets.test_release import made
@@ -161,6 +166,108 @@ def test_opening_as_arrow_imports_nothing_heavy(store):
     assert run.stdout.strip() == "[]"
 
 
+def test_a_notebook_shows_what_it_is(store):
+    shown = headrace.open("delays", store, columns=["flight", "late"])._repr_html_()
+    assert "delays@1.0.0" in shown
+    assert "1,7" in shown
+    assert len(shown) < 5000
+    assert "weather__wind" not in shown
+    narrowed = headrace.open("delays", store, where=("origin", "=", "<b>"))._repr_html_()
+    assert "&lt;b&gt;" in narrowed
+    assert "<b>&" not in narrowed
+
+
+def test_hugging_face_has_the_same_rows(store):
+    data = headrace.open("delays", store, split="valid", where=("origin", "=", "EWR"))
+    whole = data.hugging_face()
+    assert whole.column_names == list(data.columns)
+    assert whole["flight"][:] == data.arrow.column("flight").to_pylist()
+    streamed = data.hugging_face(streaming=True)
+    assert [row["flight"] for row in streamed] == data.arrow.column("flight").to_pylist()
+
+
+def test_a_relation_is_lazy_and_the_callers(store):
+    data = headrace.open("delays", store, split="train")
+    with duckdb.connect() as connection:
+        relation = data.relation(connection)
+        assert relation.filter("distance > 2900").count("*").fetchall()[0][0] == len(
+            data.select(where=("distance", ">", 2900))
+        )
+
+
+def test_a_query_that_makes_no_sense_is_explained(store):
+    with pytest.raises(DeclarationError, match="trian") as caught:
+        headrace.open("delays", store).sql("SELECT * FROM trian")
+    assert "the views are train, valid, test, dataset" in caught.value.fix
+
+
 def test_rows_come_in_the_order_of_splits(store):
     splits = headrace.open("delays", store).arrow.column("split").to_pylist()
     assert list(dict.fromkeys(splits)) == ["train", "valid", "test"]
+
+
+# Bytes are checked before anything is read of them
+
+
+def test_bytes_are_checked_once_and_again_when_a_file_was_touched(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(objects, "_SETTLED_NS", 0)
+    monkeypatch.setattr(objects, "_checked", {})
+    read = []
+    digest_of = objects.digest_of
+    monkeypatch.setattr(objects, "digest_of", lambda path: read.append(path) or digest_of(path))
+    data = headrace.open("delays", store)
+    _ = data.arrow
+    assert len(read) == 3
+    _ = data.df
+    monkeypatch.setattr(objects, "_checked", {})  # as in a later process
+    _ = data.sql("SELECT 1 FROM dataset")
+    assert len(read) == 3
+    path = first_object(store)
+    whole = path.read_bytes()
+    time.sleep(0.02)
+    path.write_bytes(whole[:-9] + bytes(9))
+    with pytest.raises(StateError, match="holds other bytes"):
+        _ = data.arrow
+    path.write_bytes(whole)
+    assert data.arrow.num_rows == len(data)
+
+
+def test_a_young_file_is_checked_each_time(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "cache"))
+    _ = headrace.open("delays", store).arrow
+    assert not (tmp_path / "cache").exists()
+
+
+class Far(Folder):
+    """A store that is not on this machine."""
+
+    def local_path(self, path):
+        super().local_path(path)
+
+    def open(self, path):
+        return (self.root / path).open("rb")
+
+
+def test_parts_of_a_remote_store_are_fetched_once_and_checked(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "cache"))
+    whole = headrace.open("delays", store).arrow
+    far = Store(store)
+    far.__dict__["storage"] = Far(store)
+    data = replace(headrace.open("delays", store), store=far)
+    assert data.split("test").arrow.num_rows
+    fetched = list((tmp_path / "cache" / "objects").iterdir())
+    assert len(fetched) == 1, "only what is asked for is fetched"
+    assert data.arrow.equals(whole)
+    assert data.sql("SELECT * FROM dataset").equals(whole)
+    fetched[0].write_bytes(b"damaged")
+    assert data.arrow.equals(whole), "it is fetched anew"
+    for path in (tmp_path / "cache" / "objects").iterdir():
+        path.unlink()
+    first_object(store).write_bytes(bytes(first_object(store).stat().st_size))
+    with pytest.raises(StateError, match="holds other bytes"):
+        _ = data.arrow
+    first_object(store).write_bytes(b"short")
+    with pytest.raises(StateError, match=r"is not \d+ bytes"):
+        _ = data.arrow
+    assert not list((tmp_path / "cache").rglob("*.tmp"))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import headrace
+from headrace.datasets.fits import Fits
 from headrace.datasets.loaders.arrays import Encoder
 from headrace.datasets.loaders.order import Order
 from headrace.datasets.loaders.stream import At, Stream
@@ -50,7 +51,7 @@ def rows_of(batches):
     return [int(row) for _, arrays in batches for row in arrays["row"]]
 
 
-@settings(max_examples=80)
+@settings(max_examples=30)
 @given(
     SIZES,
     st.integers(1, 5),
@@ -77,7 +78,7 @@ def test_every_row_comes_once_over_all_shards(sizes, shards, batch, buffer, shuf
         assert [row for one in found for row in rows_of(one)] == everything
 
 
-@settings(max_examples=80)
+@settings(max_examples=30)
 @given(
     SIZES,
     st.integers(1, 3),
@@ -99,7 +100,7 @@ def test_going_on_gives_what_was_left(sizes, shards, batch, buffer, least, drop_
     assert [one for one, _ in rest] == [one for one, _ in whole[taken:]]
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(SIZES, st.integers(1, 4), st.integers(1, 9))
 def test_without_last_batches_all_shards_give_as_many(sizes, shards, batch):
     many = stream(sizes, batch=batch, drop_last=True)
@@ -165,6 +166,13 @@ def encoded(columns, form="xy", **options):
     return Encoder("r", TYPES, columns, target, form, **options).encode(TABLE)
 
 
+def fitted(**steps):
+    return Fits({name: tuple(given) for name, given in steps.items()})
+
+
+WORDS = {"kind": "vocabulary", "values": ["a", "b"], "unknown": "null"}
+
+
 def test_a_null_is_nan_a_number_or_an_error():
     nan = np.nan
     found = encoded(("x", "n", "b"))
@@ -177,12 +185,19 @@ def test_a_null_is_nan_a_number_or_an_error():
         encoded(("x",), nulls="refuse")
 
 
-def test_categories_are_codes():
-    words = {"s": ["a", "b"]}
+def test_fits_are_applied_and_categories_are_codes():
+    found = encoded(("s",), fits=fitted(s=[WORDS]))["x"]
+    np.testing.assert_array_equal(found[:, 0], [1, np.nan, np.nan])
+    assert encoded(("s",), "columns", fits=fitted(s=[WORDS]))["s"].tolist() == [1, 2, 2]
+    fits = fitted(
+        x=[{"kind": "impute", "value": 2.0, "indicator": True},
+           {"kind": "scale", "center": 2.0, "scale": 0.5}],
+    )  # fmt: skip
+    encoder = Encoder("r", TYPES, ("x", "n"), "y", fits=fits)
+    assert encoder.outputs == ("x", "n", "x__missing")
     np.testing.assert_array_equal(
-        encoded(("s",), vocabularies=words)["x"][:, 0], [1, np.nan, np.nan]
+        encoder.encode(TABLE)["x"], [[-1, 1, 0], [0, 2, 1], [1, np.nan, 0]]
     )
-    assert encoded(("s",), "columns", vocabularies=words)["s"].tolist() == [1, 2, 2]
 
 
 def test_columns_alone_keep_their_dtypes():

@@ -9,15 +9,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.datasets.manifest import Manifest
+from headrace.datasets.fits import Fits, apply_steps
+from headrace.datasets.manifest import Column, Manifest
 from headrace.datasets.names import choose
+from headrace.datasets.release_fits import fits_of
 from headrace.datasets.store import Store
 from headrace.errors import DeclarationError
 
 Array = npt.NDArray[Any]
 Form = Literal["xy", "columns"]
 Nulls = float | Literal["nan", "refuse"]
-Vocabularies = Mapping[str, Sequence[Any]]
+NO_FITS = Fits({})
 X, Y = "x", "y"
 _NUMBERS = ("float64", "int64", "bool")
 _MOMENTS = ("timestamp", "local_timestamp", "date")
@@ -37,9 +39,10 @@ class Encoder:
         dtype: of floating point; float32 holds whole numbers up to 2^24 exactly.
         nulls: what a null becomes: NaN, a number, or an error. There is no NaN among whole numbers:
             with `columns` a null there is an error, unless `nulls` is a number.
-        vocabularies: the values of categorical columns; the code of a value is its place. With `xy`
-            a value that is null or not in it is a null; with `columns` its code is the length of
-            the vocabulary, so that an embedding of length + 1 holds all.
+        fits: what was fitted on training rows. With `xy` each column goes through its steps, as in
+            a model of Headrace, and a value that is null or unknown to a vocabulary is NaN. With
+            `columns` only vocabularies count, and the code of such a value is the length of the
+            vocabulary, so that an embedding of length + 1 holds all.
     """
 
     ref: str
@@ -49,10 +52,9 @@ class Encoder:
     form: Form = "xy"
     dtype: str = "float32"
     nulls: Nulls = "nan"
-    vocabularies: Vocabularies = None  # type: ignore[assignment]
+    fits: Fits = NO_FITS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "vocabularies", dict(self.vocabularies or {}))
         self._check_options()
         for name in self.columns:
             self._check_column(name)
@@ -76,7 +78,7 @@ class Encoder:
     def _check_column(self, name: str) -> None:
         kind = self.types[name]
         fine = (*_NUMBERS, *_MOMENTS) if self.form == "columns" else _NUMBERS
-        if name in self.vocabularies or kind in fine:
+        if name in self.fits.vocabularies or kind in fine:
             return
         others = ", ".join(f'"{one}"' for one in self.columns if one != name)
         fixes = [f"leave it out: select(columns=[{others}])"]
@@ -92,6 +94,12 @@ class Encoder:
         )
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """Of the matrix, in order; or of the dict."""
+        xy = self.form == "xy"
+        return tuple(self.fits.outputs(self._columns())) if xy else self.columns
+
+    @property
     def read(self) -> tuple[str, ...]:
         """The columns that must be read."""
         return tuple(dict.fromkeys((*self.columns, *([self.target] if self.target else []))))
@@ -100,35 +108,32 @@ class Encoder:
         """Arrays by name. Raises DeclarationError for a null where none may be."""
         if self.form == "columns":
             return {name: self._alone(table.column(name), name) for name in self.columns}
-        matrix = np.empty((table.num_rows, len(self.columns)), self.dtype)
+        columns = self._columns()
+        marked = self.fits.indicators(columns)
+        matrix = np.empty((table.num_rows, len(columns) + len(marked)), self.dtype)
         for place, name in enumerate(self.columns):
-            matrix[:, place] = self._in_matrix(table.column(name), name)
+            values = apply_steps(table.column(name), self.fits.steps.get(name, ()))
+            matrix[:, place] = self._without_nan(values, name)
+        for place, name in enumerate(marked, len(columns)):
+            matrix[:, place] = table.column(name).is_null(nan_is_null=True).to_numpy()
         return {X: matrix, Y: self._whole(table.column(self.target), self.target, None)}
 
-    def _in_matrix(self, column: pa.ChunkedArray, name: str) -> Array:
-        if name in self.vocabularies:
-            column = self._codes(column, name)
-        if column.null_count:
-            column = self._filled(column.cast(pa.float64()), name)
-        if pa.types.is_boolean(column.type):
-            column = column.cast(pa.int8())
-        found: Array = column.to_numpy()
-        return found
+    def _columns(self) -> list[Column]:
+        return [Column(name, self.types[name], "") for name in self.columns]
+
+    def _without_nan(self, values: Array, name: str) -> Array:
+        if self.nulls == "nan" or not (missing := np.isnan(values)).any():
+            return values
+        if self.nulls == "refuse":
+            raise self._null(name, int(missing.sum()))
+        return np.where(missing, float(self.nulls), values)
 
     def _alone(self, column: pa.ChunkedArray, name: str) -> Array:
-        if name in self.vocabularies:
-            return self._whole(self._codes(column, name), name, len(self.vocabularies[name]))
+        if name in self.fits.vocabularies:
+            return self._whole(self._codes(column, name), name, len(self.fits.vocabularies[name]))
         if self.types[name] == "float64":
-            filled = self._filled(column, name) if column.null_count else column
-            found: Array = filled.to_numpy().astype(self.dtype)
-            return found
+            return self._without_nan(column.to_numpy(), name).astype(self.dtype)
         return self._whole(column, name, None if isinstance(self.nulls, str) else self.nulls)
-
-    def _filled(self, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-        """A column of floats without nulls, as `nulls` says; arrays show a null as NaN."""
-        if self.nulls == "refuse":
-            raise self._null(name, column.null_count)
-        return column if isinstance(self.nulls, str) else pc.fill_null(column, float(self.nulls))
 
     def _whole(self, column: pa.ChunkedArray, name: str, fill: float | None) -> Array:
         """A column without nulls in its own dtype; moments as int64."""
@@ -144,7 +149,7 @@ class Encoder:
         return found.astype(self.dtype) if pa.types.is_floating(column.type) else found
 
     def _codes(self, column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-        values = pa.array(self.vocabularies[name], column.type)
+        values = pa.array(self.fits.vocabularies[name], column.type)
         return pc.index_in(column, value_set=values, skip_nulls=True)
 
     def _null(self, name: str, count: int) -> DeclarationError:
@@ -155,11 +160,11 @@ class Encoder:
         )
 
 
-def vocabularies_of(store: Store, manifest: Manifest) -> dict[str, tuple[Any, ...]]:
-    """The vocabularies among the fits of a release, by column: fitted on its training rows."""
-    found: dict[str, tuple[Any, ...]] = {}
-    for digest in manifest.fits.values():
-        form = store.get_json(digest)
-        listed = form.get("vocabularies", {}) if isinstance(form, dict) else {}
-        found |= {str(name): tuple(values) for name, values in listed.items()}
-    return found
+def fits_for(
+    store: Store, manifest: Manifest, vocabularies: Mapping[str, Sequence[Any]] | None, *, own: bool
+) -> Fits:
+    """The fits of a release, unless `own` is false; and vocabularies that are given instead."""
+    steps = dict(fits_of(store, manifest).steps) if own else {}
+    for name, values in (vocabularies or {}).items():
+        steps[name] = ({"kind": "vocabulary", "values": list(values), "unknown": "null"},)
+    return Fits(steps)

@@ -1,10 +1,10 @@
-"""Objects of a store as files at hand whose bytes have been checked against their name.
+"""Parts of a release as files at hand whose bytes have been checked against their name.
 
-Nothing is read from an object before all its bytes have been hashed once on this machine. What was
+Nothing is read from a part before all its bytes have been hashed once on this machine. What was
 found is kept under `HEADRACE_CACHE` with all that the file system says of the file (inode, size,
 both times of change, to the nanosecond): a file that is touched, replaced or swapped is hashed
-again. Only `verify` takes nobody's word. Objects of a remote store are fetched whole into the same
-folder, which may be deleted at any time.
+again. Only `verify` takes nobody's word. Parts of a remote store are fetched whole into the same
+folder, which may be deleted at any time. docs/decisions/0027 says why.
 """
 
 import hashlib
@@ -13,11 +13,15 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from headrace.datasets.manifest import Part
+from headrace.datasets.store import Store
 from headrace.errors import StateError
 from headrace.files import temporary_beside
 
 # A file can change twice within one tick of the clock that its times are taken from.
 _SETTLED_NS = 2 * 10**9
+
+_BLOCK = 1 << 20
 
 Stamp = tuple[int, int, int, int, int]
 _checked: dict[str, Stamp] = {}
@@ -29,6 +33,46 @@ def cache() -> Path:
         return Path(given).absolute()
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base).absolute() / "headrace"
+
+
+def local_part(store: Store, part: Part, ref: str) -> Path:
+    """A file on this machine whose bytes are the part's.
+
+    Raises:
+        StateError: the store has none, or other bytes under its name.
+    """
+    name = store.object_name(part.object, "parquet")
+    here = store.storage.local_path(name)
+    if here is not None:
+        return checked(here, part.object, part.bytes, ref)
+    kept = cache() / "objects" / f"{part.object}.parquet"
+    with suppress(StateError):  # what is not there, or was damaged here, is fetched
+        return checked(kept, part.object, part.bytes, ref)
+    _fetch(store, name, part, kept, ref)
+    return checked(kept, part.object, part.bytes, ref)
+
+
+def _fetch(store: Store, name: str, part: Part, to: Path, ref: str) -> None:
+    """Copy an object; the copy appears whole, and only if its bytes are right."""
+    where = Path(store.storage.address) / name
+    found = hashlib.sha256()
+    to.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(to)
+    try:
+        with store.storage.open(name) as source, temporary.open("wb") as copy:
+            # An object of another size is not fetched to its end, however long it is.
+            left = part.bytes + 1
+            while left > 0 and (block := source.read(min(left, _BLOCK))):
+                found.update(block)
+                copy.write(block)
+                left -= len(block)
+        if left != 1:
+            raise _refused(part.object, f"is not {part.bytes} bytes", where, ref)
+        if found.hexdigest() != part.object:
+            raise _refused(part.object, "holds other bytes", where, ref)
+        temporary.replace(to)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def checked(path: Path, digest: str, size: int, ref: str) -> Path:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from headrace.clock import parse_iso
 from headrace.datasets.dtypes import schema_of
-from headrace.datasets.loaders.objects import checked
+from headrace.datasets.loaders.objects import local_part
 from headrace.datasets.loaders.where import (
     EVERY_ROW,
     Bound,
@@ -28,6 +28,7 @@ from headrace.datasets.loaders.where import (
     stated,
 )
 from headrace.datasets.manifest import Manifest, Part, SplitEntry
+from headrace.datasets.objects import footer_problem, reading
 from headrace.datasets.store import Store
 from headrace.errors import StateError
 
@@ -97,8 +98,7 @@ class Scan:
 
     def path(self, part: Part) -> Path:
         """A file whose bytes are the part's. Raises StateError if there is none."""
-        path = self.store.object_path(part.object, "parquet")
-        return checked(path, part.object, part.bytes, self.manifest.ref)
+        return local_part(self.store, part, self.manifest.ref)
 
     def counting(self) -> "Scan":
         """The same rows with as few columns as it takes to count them."""
@@ -116,16 +116,16 @@ class Scan:
         Raises:
             StateError: it is missing, or is not what was released.
         """
-        ref = self.manifest.ref
         path = self.path(part)
-        try:
+        with reading(part, f"{self.manifest.ref}, {path}"):
             file = pq.ParquetFile(path, memory_map=True)
-            schema, rows = file.schema_arrow, file.metadata.num_rows
-        except (pa.ArrowException, OSError) as error:
-            raise _unreadable(part, str(error), f"{ref}, {path}") from error
-        if not schema.equals(self._whole) or rows != part.rows:
-            file.close()
-            raise _unreadable(part, f"it has {rows} rows of {schema}", f"{ref}, {path}")
+            if problem := footer_problem(self.manifest, part, file):
+                file.close()
+                raise StateError(
+                    f"object {part.object[:12]} is not the one of this release: {problem}",
+                    where=f"{self.manifest.ref}, {path}",
+                    fix="restore it from a copy of the store, or rebuild the release",
+                )
         return file
 
     def tables(self) -> Iterator[pa.Table]:
@@ -177,14 +177,6 @@ class Scan:
             for number in range(file.num_row_groups)
             if may_match(self.where, self.types, _bounds(file, number, self.types))
         ]
-
-
-def _unreadable(part: Part, why: str, where: str) -> StateError:
-    return StateError(
-        f"object {part.object[:12]} cannot be read: {why}",
-        where=where,
-        fix="restore it from a copy of the store",
-    )
 
 
 @dataclass(frozen=True)

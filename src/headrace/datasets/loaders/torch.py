@@ -12,21 +12,21 @@ workers have read ahead. A plain `DataLoader(rows, batch_size=None, num_workers=
 out as well; there, call `rows.set_epoch(epoch)` before each epoch, as for a distributed sampler.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch  # type: ignore[import-not-found]
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info  # type: ignore[import-not-found]
 
+from headrace.datasets.fits import Fits
 from headrace.datasets.loaders.arrays import (
     Encoder,
     Form,
     Nulls,
-    Vocabularies,
     X,
     Y,
-    vocabularies_of,
+    fits_for,
 )
 from headrace.datasets.loaders.stream import Arrays, At, Stream
 from headrace.errors import DeclarationError
@@ -62,7 +62,8 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
         form: Form = "xy",
         dtype: str = "float32",
         nulls: Nulls = "nan",
-        vocabularies: Vocabularies | None = None,
+        fits: bool = True,
+        vocabularies: Mapping[str, Sequence[Any]] | None = None,
         rank: int | None = None,
         world: int | None = None,
     ) -> None:
@@ -80,8 +81,10 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
                 of the features, whatever they are.
             dtype: `float32` or `float64`.
             nulls: what stands for a null: `nan`, a number, or `refuse`. See `Encoder`.
-            vocabularies: values of categorical columns by name, in the order of their codes; those
-                of the release's fits if left out.
+            fits: apply what the release has fitted on its training rows: imputation, scales,
+                vocabularies.
+            vocabularies: values of categorical columns by name, in the order of their codes,
+                instead of those that are fitted.
             rank: which of `world` processes this is; by default as torch.distributed says.
             world: how many processes share the rows.
 
@@ -93,13 +96,16 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
         self._options: dict[str, Any] = {
             "batch": batch, "shuffle": shuffle, "seed": seed, "buffer": buffer,
             "drop_last": drop_last, "form": form, "dtype": dtype, "nulls": nulls,
+            "fits": fits,
             "vocabularies": vocabularies, "rank": rank, "world": world,
         }  # fmt: skip
         if batch < 1 or buffer < 1:
             raise DeclarationError(
                 f"batch={batch}, buffer={buffer}", where=data.ref, fix="give at least 1"
             )
-        encoder = encoder_of(data, form, dtype, nulls, vocabularies)
+        encoder = encoder_of(
+            data, form, dtype, nulls, fits_for(data.store, data.manifest, vocabularies, own=fits)
+        )
         scan = replace(data.scan, columns=encoder.read)
         self.stream = Stream(scan, encoder, batch, seed, shuffle, buffer, drop_last)
         self.epoch = 0
@@ -113,7 +119,7 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
     @property
     def columns(self) -> tuple[str, ...]:
         """Of `x`, in order; or of the dict."""
-        return self.stream.encoder.columns
+        return self.stream.encoder.outputs
 
     def __len__(self) -> int:
         """Batches of an epoch for this rank without workers; at most so many with a condition."""
@@ -266,16 +272,9 @@ class _Tagged(IterableDataset):  # type: ignore[misc]
             yield reader, at.chunk, at.row, self._rows.tensors(arrays)
 
 
-def encoder_of(
-    data: "Dataset",
-    form: Form,
-    dtype: str,
-    nulls: Nulls,
-    vocabularies: Vocabularies | None,
-) -> Encoder:
+def encoder_of(data: "Dataset", form: Form, dtype: str, nulls: Nulls, fits: Fits) -> Encoder:
     """The columns that `form` takes of a selection, and how."""
     manifest = data.manifest
-    given = vocabularies_of(data.store, manifest) if vocabularies is None else vocabularies
     target = manifest.target
     columns = data.columns
     if len(columns) == len(manifest.columns):
@@ -284,5 +283,4 @@ def encoder_of(
         columns = tuple(name for name in columns if name not in manifest.of_role("label"))
     types = {column.name: column.type for column in manifest.columns}
     label = target if form == "xy" else ""
-    known = {name: values for name, values in given.items() if name in columns}
-    return Encoder(data.ref, types, columns, label, form, dtype, nulls, known)
+    return Encoder(data.ref, types, columns, label, form, dtype, nulls, fits.only(columns))
