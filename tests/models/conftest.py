@@ -20,10 +20,10 @@ MODEL = ModelSpec(
 )
 
 
-def released(home, rows=None, *, fits=(), **changes):
+def released(home, rows=None, *, fits=(), evaluation=None, **changes):
     given = {"definitions": DEFINITIONS, **changes}
     release(
-        replace(SPEC, fits=fits),
+        replace(SPEC, fits=fits, evaluation=evaluation),
         frame() if rows is None else rows,
         inputs=INPUTS,
         mode="declared",

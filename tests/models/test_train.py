@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.datasets import Impute, Scale, Vocabulary
+from headrace.datasets import Evaluation, Impute, Scale, Vocabulary, looks
 from headrace.datasets.fits import Fits, encode
 from headrace.datasets.fitting import fit
 from headrace.datasets.release_fits import fits_of
 from headrace.errors import DeclarationError, StateError
 from headrace.files import canonical_json
 from headrace.home import Home
-from headrace.models import evaluate, list_models, load_record, predict, promote, train
+from headrace.models import challenge, evaluate, list_models, load_record, predict, promote, train
 from headrace.models.record import write_bundle
 from headrace.serving.http.scorer import Scorer
 from tests.datasets.frames import DEFINITIONS, frame, put
@@ -242,3 +242,27 @@ def test_a_bundle_of_a_newer_format_is_refused(record, home):
     identity = write_bundle(home, "late", changed, {"trained_at": "2014-01-01T00:00:00Z"})
     with pytest.raises(StateError, match="format 3, this Headrace reads up to 2"):
         load_record(home, "late", identity)
+
+
+def test_training_never_sees_the_evaluation_split(tmp_path):
+    """Its objects are gone, and training does not notice; a look at it is counted."""
+    apart = Evaluation(0.4, "2013-04-01")
+    bundles = []
+    for n, missing in enumerate((False, True)):
+        home = Home(tmp_path / str(n))
+        dataset = released(home, evaluation=apart)
+        entry = dataset.manifest.splits["evaluation"]
+        if missing:
+            for part in entry.parts:
+                dataset.store.object_path(part.object, "parquet").unlink()
+        record = train(dataset, MODEL, home)
+        challenge(home, record, dataset)
+        bundles.append(record.bundle_id)
+        assert looks.count(dataset.store, dataset.manifest) == 0
+        if not missing:
+            with pytest.raises(DeclarationError, match="kept apart"):
+                evaluate(record, dataset, "evaluation")
+            found = evaluate(record, dataset, "evaluation", rounds=50, purpose="the last word")
+            assert found["rows"] == entry.rows
+            assert looks.count(dataset.store, dataset.manifest) == 1
+    assert bundles[0] == bundles[1]

@@ -22,7 +22,7 @@ from headrace.models.metrics import (
     losses,
 )
 from headrace.models.record import ModelRecord
-from headrace.models.score import predict, predict_baseline
+from headrace.models.score import predict, predict_baseline, require_definitions
 
 # A segment of fewer rows is listed, and its numbers are marked as thin.
 THIN = 200
@@ -47,9 +47,15 @@ def evaluate(
     *,
     rounds: int = 2_000,
     seed: int = 7,
+    purpose: str | None = None,
 ) -> dict[str, Any]:
-    """Metrics of a stored model on one split of any release with the same definitions."""
-    table = dataset.split(split).arrow
+    """Metrics of a stored model on one split of any release with the same definitions.
+
+    The split `evaluation` needs a `purpose`: that it was looked at is recorded beside the release.
+    Training and the comparison with the champion never do.
+    """
+    require_definitions(record, dataset.manifest.definitions)  # before a look is spent on it
+    table = dataset.split(split, purpose=purpose).arrow
     return assess(
         Judged(
             y=truth(table, record.target),

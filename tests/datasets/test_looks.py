@@ -1,0 +1,115 @@
+"""The evaluation split: opened with a purpose, counted, and out of training's reach."""
+
+import multiprocessing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import headrace
+from headrace.datasets import Evaluation, release
+from headrace.datasets.looks import count, count_all, looks, record, summary
+from headrace.datasets.names import EVALUATION, SPLITS
+from headrace.datasets.store import Store
+from headrace.errors import DeclarationError, StateError
+from headrace.files import write_json
+from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
+
+APART = Evaluation(0.3, "2013-04-01", looks=3)
+
+
+def released(store, rows=None, **changes):
+    return release(
+        replace(SPEC, **{"evaluation": APART, **changes}),
+        frame() if rows is None else rows,
+        inputs=INPUTS,
+        definitions=DEFINITIONS,
+        mode="declared",
+        code_revision="r1",
+        store=store,
+    )
+
+
+@pytest.fixture
+def opened(tmp_path):
+    manifest = released(tmp_path)
+    return Store.find(tmp_path), manifest, headrace.open("delays", tmp_path)
+
+
+def test_it_is_no_part_of_what_is_opened(opened):
+    store, manifest, data = opened
+    assert tuple(manifest.splits) == (*SPLITS, EVALUATION)
+    assert data.splits == SPLITS
+    assert manifest.splits[EVALUATION].rows > 100
+    assert len(data) == manifest.rows - manifest.splits[EVALUATION].rows
+    assert EVALUATION not in set(data.arrow["split"].to_pylist())
+    with pytest.raises(DeclarationError, match="kept apart from tuning"):
+        data.split(EVALUATION)
+    with pytest.raises(DeclarationError, match="there is no split 'evaluation'"):
+        data.select(splits=[EVALUATION])
+    assert data.verify().ok, "whole, with the rows that are kept apart"
+    assert count(store, manifest) == 0, "to verify is no look"
+
+
+def test_each_look_is_counted_and_says_what_for(opened):
+    store, manifest, data = opened
+    keys = set(data.arrow["flight"].to_pylist())
+    rows = data.split(EVALUATION, purpose="final test of model 7").arrow
+    assert rows.num_rows == manifest.splits[EVALUATION].rows
+    assert not keys & set(rows["flight"].to_pylist())
+    headrace.open("delays", store.root, split=EVALUATION, purpose="again")
+    record(store, manifest, "by hand", "ann")
+    assert [one.purpose for one in looks(store, manifest)] == [
+        "final test of model 7",
+        "again",
+        "by hand",
+    ]
+    last = looks(store, manifest)[-1]
+    assert (last.principal, last.ref) == ("ann", "delays@1.0.0")
+    assert str(last).startswith("ann at 20")
+    with pytest.warns(UserWarning, match="was looked at 4 times, 3 are declared"):
+        record(store, manifest, "one more")
+    later = released(store.root, description="other words")
+    assert later.version == "1.0.1"
+    assert (count(store, later), count_all(store, "delays")) == (0, 4)
+    assert summary(store, later) == {"looks": 0, "of_all_versions": 4, "allowed": 3}
+
+
+def test_without_a_purpose_a_split_or_a_record_there_is_no_look(opened, tmp_path):
+    store, manifest, data = opened
+    for purpose in (None, "", "  "):
+        with pytest.raises(DeclarationError, match="no purpose"):
+            record(store, manifest, purpose)
+    plain = released(tmp_path / "plain", evaluation=None)
+    assert summary(store, plain) is None
+    with pytest.raises(DeclarationError, match="has no evaluation split"):
+        record(Store.find(tmp_path / "plain"), plain, "why")
+    folder = Path(store.root) / "datasets/delays/1.0.0/looks"
+    folder.write_text("in the way")
+    with pytest.raises(StateError, match="cannot be recorded"):
+        data.split(EVALUATION, purpose="why")
+
+
+def test_a_look_of_a_newer_format_is_refused_and_leftovers_are_none(opened):
+    store, manifest, _ = opened
+    record(store, manifest, "why")
+    folder = Path(store.root) / "datasets/delays/1.0.0/looks"
+    (folder / ".2.json.77.tmp").write_text("{")  # of a writer that died
+    (folder / "notes.txt").write_text("of a person")
+    assert count(store, manifest) == 1
+    write_json(folder / "2.json", {"format": 2})
+    with pytest.raises(StateError, match="reads up to 1"):
+        looks(store, manifest)
+
+
+def _look(root, number):
+    store = Store.find(root)
+    record(store, store.manifest("delays", "1.0.0"), f"look {number}")
+
+
+def test_looks_at_the_same_moment_are_all_counted(tmp_path):
+    manifest = released(tmp_path, evaluation=replace(APART, looks=99))
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        pool.starmap(_look, [(str(tmp_path), n) for n in range(9)])
+    found = [one.purpose for one in looks(Store.find(tmp_path), manifest)]
+    assert sorted(found) == [f"look {n}" for n in range(9)]
