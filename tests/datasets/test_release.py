@@ -246,7 +246,7 @@ def test_killed_between_any_two_steps_the_last_good_state_stands(store, tmp_path
         assert all(headrace.open(ref, copy).verify().ok for ref in refs)
         assert made(copy, HALF).ref == "delays@1.1.0", "and the rerun completes"
         steps += 1
-    assert steps == 5, "three objects, the manifest, and an undisturbed run"
+    assert steps == 6, "three parts, the coverage report, the manifest, an undisturbed run"
 
 
 def test_terms_and_treatments_go_into_the_manifest(store, monkeypatch):

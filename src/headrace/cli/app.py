@@ -8,6 +8,7 @@ from headrace.cli import (
     alerts,
     batches,
     contracts,
+    dataset_coverage,
     dataset_diff,
     dataset_rebuild,
     dataset_show,
@@ -98,6 +99,7 @@ app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")
 app.add_typer(online.app, name="online")
 datasets.app.command("show")(dataset_show.show)
+datasets.app.command("coverage")(dataset_coverage.coverage)
 datasets.app.command("diff")(dataset_diff.diff)
 datasets.app.command("rebuild")(dataset_rebuild.rebuild)
 app.add_typer(datasets.app, name="dataset")

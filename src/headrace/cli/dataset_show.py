@@ -1,7 +1,7 @@
 """`headrace dataset show`: what a release is made of, and what happened to it since."""
 
 from collections.abc import Iterator, Mapping
-from importlib import import_module
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,12 +58,12 @@ def _since(store: "Store", manifest: "Manifest") -> dict[str, Any]:
 
 def _looks(store: "Store", manifest: "Manifest") -> list[dict[str, Any]]:
     """Each look at the evaluation split, oldest first."""
+    from headrace.datasets.looks import looks
     from headrace.datasets.names import EVALUATION
 
     if EVALUATION not in manifest.splits:
         return []
-    listed = import_module("headrace.datasets.looks").looks(store, manifest)
-    return [dict(one) for one in listed]
+    return [asdict(one) for one in looks(store, manifest)]
 
 
 def _head(manifest: "Manifest", since: Mapping[str, Any]) -> None:
@@ -86,9 +86,13 @@ def _head(manifest: "Manifest", since: Mapping[str, Any]) -> None:
     for erased in manifest.erasures:
         told = ", ".join(f"{name} {value}" for name, value in erased.items())
         out.print(Text(f"erasure      {told}", "yellow"), soft_wrap=True)
+    if (most := manifest.split_rule.get("evaluation_looks")) is not None:
+        seen = len(since["looks"])
+        style = "red" if seen > most else ""
+        out.print(Text(f"evaluation   looked at {seen} times, {most} are declared", style))
     for look in since["looks"]:
-        told = " ".join(str(look.get(name, "")) for name in ("principal", "purpose"))
-        out.print(Text(f"evaluation   looked at: {told}"), soft_wrap=True)
+        told = f"{look['principal']} at {iso(look['at'])}: {look['purpose']}"
+        out.print(Text(f"             {told}"), soft_wrap=True)
 
 
 def _splits(manifest: "Manifest") -> None:

@@ -15,20 +15,23 @@ from headrace.errors import StateError
 FORMAT = 1
 
 
-def store_fits(
-    store: Store, train: pa.Table, transforms: Sequence[Transform], columns: Sequence[Column]
-) -> dict[str, str]:
-    """Column -> sha256 of `{"format", "column", "declared", "steps"}`, fitted on `train`."""
+def fit_forms(
+    train: pa.Table, transforms: Sequence[Transform], columns: Sequence[Column]
+) -> dict[str, Any]:
+    """Column -> `{"format", "column", "declared", "steps"}`, fitted on `train`."""
     found = chosen(transforms, columns)
-    return {name: _stored(store, train, name, steps) for name, steps in found.items()}
+    return {name: _form(train, name, steps) for name, steps in found.items()}
 
 
 def refitted(store: Store, manifest: Manifest, train: pa.Table) -> dict[str, str]:
-    """The fits of a release, as declared for it, on other training rows: those of a successor."""
+    """The fits of a release, as declared for it, on other training rows: those of a successor.
+
+    They are stored; column -> sha256 of the object, as in a manifest.
+    """
     found = {}
     for name, form in _forms(store, manifest.fits).items():
         declared = tuple(transform_of(one, name) for one in form["declared"])
-        found[name] = _stored(store, train, name, declared)
+        found[name] = store.put_json(_form(train, name, declared))
     return found
 
 
@@ -38,14 +41,13 @@ def fits_of(store: Store, manifest: Manifest) -> Fits:
     return Fits({name: tuple(form["steps"]) for name, form in forms.items()})
 
 
-def _stored(store: Store, train: pa.Table, name: str, declared: Sequence[Transform]) -> str:
-    form = {
+def _form(train: pa.Table, name: str, declared: Sequence[Transform]) -> dict[str, Any]:
+    return {
         "format": FORMAT,
         "column": name,
         "declared": [form_of(one) for one in declared],
         "steps": [dict(step) for step in fit_column(train.column(name), declared)],
     }
-    return store.put_json(form)
 
 
 def _forms(store: Store, fits: Mapping[str, str]) -> dict[str, dict[str, Any]]:

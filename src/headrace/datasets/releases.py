@@ -6,31 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from headrace.datasets.divided import Divided, divide
 from headrace.datasets.governance import check_allowed, licences
 from headrace.datasets.governed import treated
-from headrace.datasets.leakage import check_leakage
-from headrace.datasets.manifest import Column, InputTable, Manifest, SplitEntry
-from headrace.datasets.names import PLACES, SPLITS
-from headrace.datasets.release_fits import store_fits
-from headrace.datasets.shape import columns_of, shaped
+from headrace.datasets.manifest import InputTable, Manifest, SplitEntry
 from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.split_files import (
-    CutSplit,
     check_there,
-    cut_split,
     known_parts,
     store_splits,
     total,
 )
-from headrace.datasets.splits import OUTSIDE, assign, check_keys
 from headrace.datasets.store import Store, TakenError
 from headrace.datasets.taint import kept, recalled_inputs, refuse_tainted, taints
 from headrace.datasets.version import FIRST, next_version
-from headrace.errors import DeclarationError, StateError
+from headrace.errors import StateError
 
 # Whoever loses the race for a version computes the next one; nobody loses this often.
 _TRIES = 20
@@ -78,9 +70,8 @@ def release(
     if privacy is None:
         frame, privacy = treated(spec, frame, {})
     end = spec.cutoff_us if cutoff is None else cutoff
-    columns = columns_of(spec, frame.schema, definitions)
-    splits, outside, leakage = _split(spec, frame, columns, end)
-    content = total(split.content for split in splits.values())
+    divided = divide(spec, frame, definitions, end)
+    content = total(split.content for split in divided.splits.values())
     draft = Manifest(
         name=spec.name,
         version=FIRST,
@@ -89,16 +80,16 @@ def release(
         previous=None,
         content_hash=content.hash,
         rows=content.rows,
-        columns=columns,
+        columns=divided.columns,
         label=spec.label_form(),
         split_rule=spec.split_form(),
         cutoff_us=end,
         mode=mode,
         splits={},
-        left_out=outside,
+        left_out=divided.left_out,
         inputs={table: _sorted(given) for table, given in inputs.items()},
         definitions=dict(sorted(definitions.items())),
-        fits={**store_fits(target, splits["train"].table, spec.fits, columns), **(fits or {})},
+        fits={**divided.fit_ids, **(fits or {})},
         parameters={**spec.parameters, **(parameters or {})},
         code_revision=code_revision,
         purpose=spec.purpose,
@@ -111,30 +102,33 @@ def release(
         terms=terms.to_json(),
         lineage=lineage,
         coverage=coverage,
-        leakage=leakage,
+        leakage=divided.leakage,
     )
     if dry_run:
         return _numbered(target, draft, inputs)[0]
-    return _published(target, draft, inputs, splits, spec.key)
+    return _published(target, draft, inputs, divided, spec.key)
 
 
 def _published(
     store: Store,
     draft: Manifest,
     inputs: Mapping[str, InputTable],
-    splits: Mapping[str, CutSplit],
+    divided: Divided,
     key: tuple[str, ...],
 ) -> Manifest:
     """Number the release and make it visible; again, if another one takes the number first."""
     parts: dict[str, SplitEntry] = {}
     lists: dict[str, InputTable] = {}
+    coverage = ""
     for _ in range(_TRIES):
         numbered, latest = _numbered(store, draft, inputs)
         if latest is not None and numbered == latest:
             return latest
-        parts = parts or store_splits(store, splits, key, known_parts(latest, draft))
+        parts = parts or store_splits(store, divided.splits, key, known_parts(latest, draft))
         lists = lists or {name: _listed(store, given) for name, given in draft.inputs.items()}
-        manifest = replace(numbered, splits=parts, inputs=lists)
+        coverage = coverage or divided.store_found(store)
+        report = draft.coverage or coverage
+        manifest = replace(numbered, splits=parts, inputs=lists, coverage=report)
         check_there(store, manifest)
         with suppress(TakenError):
             store.publish(manifest)
@@ -178,47 +172,6 @@ def _untainted(
         given = found[one.table]
         found[one.table] = replace(given, overrides=(*given.overrides, kept(one, str(reason))))
     return found
-
-
-def _split(
-    spec: DatasetSpec, frame: pa.Table, columns: tuple[Column, ...], end: int
-) -> tuple[dict[str, CutSplit], dict[str, int], dict[str, Any]]:
-    moments = frame.column("t").cast(pa.int64()).to_numpy()
-    given = assign(spec, moments, frame.column("label_reason"), end, frame)
-    names = pa.array(np.array([*PLACES, None], dtype=object)[given.split], pa.string())
-    columned = frame.select([c.name for c in columns if c.name not in {"t", "split"}])
-    columned = columned.append_column("t", pa.array(moments, pa.timestamp("us", "UTC")))
-    columned = columned.append_column("split", names)
-    kept = columned.filter(pa.array(given.split >= 0))
-    check_keys(spec, kept)
-    _check_labelled(spec, kept)
-    ordered = shaped(kept, columns, ["t", *spec.key])
-    leakage = check_leakage(spec, ordered, columns)
-    places = PLACES if spec.evaluation else SPLITS
-    return (
-        {name: _one(ordered, name, spec.key, given.left_out.get(name, {})) for name in places},
-        given.left_out.get(OUTSIDE, {}),
-        {**leakage, "because": spec.leakage.because},
-    )
-
-
-def _one(ordered: pa.Table, name: str, key: tuple[str, ...], left_out: dict[str, int]) -> CutSplit:
-    places = np.flatnonzero(pc.equal(ordered.column("split"), name))
-    first, last = (int(places[0]), int(places[-1])) if len(places) else (0, -1)
-    # Splits that follow each other in time are slices: the table is in the order of time.
-    sliced = last - first + 1 == len(places)
-    table = ordered.slice(first, len(places)) if sliced else ordered.take(pa.array(places))
-    return cut_split(table, key, left_out)
-
-
-def _check_labelled(spec: DatasetSpec, kept: pa.Table) -> None:
-    nulls = kept.column(spec.target).null_count
-    if nulls:
-        raise DeclarationError(
-            f"{nulls} rows have neither a label nor a reason for lacking it",
-            where=f"dataset {spec.name}, column {spec.target}",
-            fix="the frame's label_reason must say why a label is null",
-        )
 
 
 def _sorted(given: InputTable) -> InputTable:
