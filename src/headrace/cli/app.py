@@ -11,7 +11,9 @@ from headrace.cli import (
     dataset_coverage,
     dataset_diff,
     dataset_rebuild,
+    dataset_release,
     dataset_show,
+    dataset_store,
     datasets,
     faults,
     features,
@@ -101,7 +103,11 @@ app.add_typer(online.app, name="online")
 datasets.app.command("show")(dataset_show.show)
 datasets.app.command("coverage")(dataset_coverage.coverage)
 datasets.app.command("diff")(dataset_diff.diff)
+datasets.app.command("release")(dataset_release.release)
 datasets.app.command("rebuild")(dataset_rebuild.rebuild)
+datasets.app.command("pull")(dataset_store.pull)
+datasets.app.command("verify")(dataset_store.verify)
+datasets.app.command("gc")(dataset_store.gc)
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(models.app, name="model")
 app.command("trace")(trace.trace)

@@ -175,13 +175,21 @@ def column_schema(contract: Contract) -> dg.TableSchema:
 
 
 def built(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values as Dagster metadata; `{"md": text}` is markdown."""
-    return {
-        key: dg.MetadataValue.md(str(value["md"]))
-        if isinstance(value, Mapping) and "md" in value
-        else value
-        for key, value in values.items()
-    }
+    """Plain values as Dagster metadata; `{"md": text}` is markdown, `{"columns": ...}` a schema."""
+    return {key: _value(value) for key, value in values.items()}
+
+
+def _value(value: Any) -> Any:  # noqa: ANN401 - whatever Dagster takes
+    if isinstance(value, Mapping) and "md" in value:
+        return dg.MetadataValue.md(str(value["md"]))
+    if isinstance(value, Mapping) and "columns" in value:
+        return dg.TableSchema(
+            columns=[
+                dg.TableColumn(name=name, type=kind, description=meaning)
+                for name, kind, meaning in value["columns"]
+            ]
+        )
+    return value
 
 
 def _described(field: Field) -> str:

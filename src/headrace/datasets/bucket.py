@@ -51,30 +51,28 @@ class Bucket:
             return self._reading.open_input_file(self._key(path))
 
     def size(self, path: str) -> int | None:
+        found = self.stat(path)
+        return None if found is None else found.size
+
+    def stat(self, path: str) -> Entry | None:
         import pyarrow.fs as pafs
 
         with self._explained(path):
             info = self._reading.get_file_info(self._key(path))
-        return int(info.size) if info.type == pafs.FileType.File else None
+        return self._entry(info) if info.type == pafs.FileType.File else None
 
     def walk(self, folder: str) -> list[Entry]:
         import pyarrow.fs as pafs
 
-        base = self._key(folder)
+        base = self._key(folder) if folder else self.address.removeprefix(S3)
         selector = pafs.FileSelector(base, recursive=True, allow_not_found=True)
         with self._explained(folder):
             found = self._reading.get_file_info(selector)
         files = [one for one in found if one.type == pafs.FileType.File]
-        entries = [
-            Entry(f"{folder}{one.path[len(base) :]}", int(one.size), int(one.mtime_ns or 0) // 1000)
-            for one in files
-        ]
-        return sorted(entries, key=lambda entry: entry.path)
+        return sorted((self._entry(one) for one in files), key=lambda entry: entry.path)
 
     def put_new(self, path: str, data: bytes) -> bool:
-        import obstore
-        from obstore.exceptions import AlreadyExistsError
-
+        obstore = self._client_library()
         self._require_conditions()
         for attempt in range(_TRIES):
             with self._explained(path):
@@ -82,7 +80,7 @@ class Bucket:
                     obstore.put(
                         self._writing, self._at(path), data, mode="create", use_multipart=False
                     )
-                except AlreadyExistsError:
+                except obstore.exceptions.AlreadyExistsError:
                     pass
                 else:
                     return True
@@ -94,15 +92,13 @@ class Bucket:
         raise StateError("the store does not say what is there", where=self._where(path))
 
     def put_file(self, path: str, temporary: Path) -> None:
-        import obstore
-
+        obstore = self._client_library()
         with self._explained(path), temporary.open("rb") as handle:
             obstore.put(self._writing, self._at(path), handle)
         temporary.unlink()
 
     def replace(self, path: str, data: bytes) -> None:
-        import obstore
-
+        obstore = self._client_library()
         with self._explained(path):
             obstore.put(self._writing, self._at(path), data, use_multipart=False)
 
@@ -110,8 +106,7 @@ class Bucket:
         self.put_file(path, temporary)  # a bucket has no other way to make an object new
 
     def delete(self, path: str) -> None:
-        import obstore
-
+        obstore = self._client_library()
         with self._explained(path):
             obstore.delete(self._writing, self._at(path))
 
@@ -144,6 +139,22 @@ class Bucket:
         """The key alone, as obstore has it."""
         return self._key(path).split("/", 1)[1]
 
+    def _entry(self, info: Any) -> Entry:  # noqa: ANN401 - pyarrow has no types
+        path = info.path[len(self.address.removeprefix(S3)) + 1 :]
+        return Entry(path, int(info.size), int(info.mtime_ns or 0) // 1000)
+
+    def _client_library(self) -> Any:  # noqa: ANN401 - a module
+        try:
+            import obstore
+            import obstore.exceptions
+        except ImportError as error:
+            raise StateError(
+                "writing to an object store needs obstore",
+                where=self.address,
+                fix="pip install 'headrace[s3]'",
+            ) from error
+        return obstore
+
     def _where(self, path: str) -> str:
         return f"{self.address}/{path}"
 
@@ -174,12 +185,6 @@ class Bucket:
             if isinstance(error.__cause__, FileNotFoundError):
                 raise missing(where) from error
             raise StateError(error.what, where=where, fix=error.fix) from error
-        except ImportError as error:
-            raise StateError(
-                "writing to an object store needs obstore",
-                where=where,
-                fix="pip install 'headrace[s3]'",
-            ) from error
         except Exception as error:
             if type(error).__module__.startswith("obstore"):
                 raise StateError(
@@ -201,25 +206,19 @@ def _scratch() -> Path:
 
 
 def _client(bucket: str) -> "S3Store":
-    try:
-        from obstore.store import S3Store
-    except ImportError as error:
-        raise StateError(
-            "writing to an object store needs obstore",
-            where=f"{S3}{bucket}",
-            fix="pip install 'headrace[s3]'",
-        ) from error
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    return _clients(S3Store, bucket, endpoint, region or "us-east-1")
+    return _clients(bucket, endpoint, region or "us-east-1")
 
 
 @lru_cache(maxsize=8)
-def _clients(kind: "type[S3Store]", bucket: str, endpoint: str | None, region: str) -> "S3Store":
+def _clients(bucket: str, endpoint: str | None, region: str) -> "S3Store":
+    from obstore.store import S3Store
+
     if endpoint is None:
-        return kind(bucket, region=region)
+        return S3Store(bucket, region=region)
     plain = endpoint.startswith("http://")
-    return kind(
+    return S3Store(
         bucket,
         region=region,
         endpoint=endpoint,

@@ -54,8 +54,15 @@ class Storage(Protocol):
         """Bytes of a file; None if there is none."""
         ...
 
+    def stat(self, path: str) -> Entry | None:
+        """The file now, which may be a leftover; None if there is none."""
+        ...
+
     def walk(self, folder: str) -> list[Entry]:
-        """All files in and below a folder, by path; none if there is no such folder."""
+        """All files in and below a folder, by path; none if there is no such folder.
+
+        "" is the whole store. Leftovers are not among them.
+        """
         ...
 
     def put_new(self, path: str, data: bytes) -> bool:
@@ -139,8 +146,12 @@ class Folder:
         place = self.local_path(path)
         return place.stat().st_size if place.is_file() else None
 
+    def stat(self, path: str) -> Entry | None:
+        place = self._place(path)
+        return self._entry(place) if place.is_file() else None
+
     def walk(self, folder: str) -> list[Entry]:
-        place = self.local_path(folder)
+        place = self.local_path(folder) if folder else self.root
         found = [one for one in _files(place) if not one.name.startswith(".")]
         return sorted((self._entry(one) for one in found), key=lambda entry: entry.path)
 
@@ -177,9 +188,7 @@ class Folder:
             self.put_file(path, temporary)
 
     def delete(self, path: str) -> None:
-        folder, _, name = path.rpartition("/")
-        leftover = bool(TEMPORARY.fullmatch(name))
-        place = self.local_path(folder) / name if leftover else self.local_path(path)
+        place = self._place(path)
         with self._explained(place):
             place.unlink(missing_ok=True)
 
@@ -205,6 +214,13 @@ class Folder:
                     fix="restore it from a copy of the store",
                 )
         return place
+
+    def _place(self, path: str) -> Path:
+        """As `local_path`, also of a leftover."""
+        folder, _, name = path.rpartition("/")
+        if not TEMPORARY.fullmatch(name):
+            return self.local_path(path)
+        return (self.local_path(folder) if folder else self.root) / name
 
     def _entry(self, place: Path) -> Entry:
         try:

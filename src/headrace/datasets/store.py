@@ -95,6 +95,10 @@ class Store:
         return self.adopt(temporary, "json")
 
     def get_json(self, digest: str) -> Any:  # noqa: ANN401 - JSON
+        return json.loads(self.get_bytes(digest))
+
+    def get_bytes(self, digest: str) -> bytes:
+        """Of a JSON object. Raises StateError if it is missing, or holds other bytes."""
         name = self.object_name(digest, "json")
         data = self.storage.read_bytes(name)
         if sha256(data) != digest:
@@ -103,7 +107,7 @@ class Store:
                 where=f"{self.storage.address}/{name}",
                 fix="restore it from a copy of the store",
             )
-        return json.loads(data)
+        return data
 
     def temporary(self, name: str) -> Path:
         """A local file to write, for `adopt` to take."""

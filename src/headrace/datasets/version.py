@@ -7,6 +7,7 @@ from typing import Any
 from headrace.datasets.manifest import Manifest
 
 FIRST = "1.0.0"
+SAME = "content, definitions and metadata are the same"
 _ROLLING = (
     "train_until_us",
     "valid_until_us",
@@ -59,7 +60,7 @@ def next_version(
             return Step(bumped(previous.version, change), change, reasons)
     if anew:
         return Step(bumped(previous.version, "PATCH"), "PATCH", anew)
-    return Step(previous.version, "NONE", ("content, definitions and metadata are the same",))
+    return Step(previous.version, "NONE", (SAME,))
 
 
 def parse_version(text: str) -> tuple[int, int, int]:

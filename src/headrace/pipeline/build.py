@@ -80,34 +80,35 @@ def labelled_frame(shop: Workshop) -> pa.Table:
 def build_release(pipeline: Pipeline, home: Home) -> Built:
     """Release the dataset; the latest release again, if nothing changed."""
     from headrace.datasets import list_releases
+    from headrace.pipeline.release_report import release_report
 
+    before = {one.ref for one in list_releases(home.store)}
+    manifest = pinned_release(pipeline, home)
+    return Built(release_report(manifest), changed=manifest.ref not in before)
+
+
+def pinned_release(pipeline: Pipeline, home: Home, *, dry_run: bool = False) -> "Manifest":
+    """The release of what is published now, its snapshots held; or only what it would be."""
     shop = workshop(pipeline, home)
     report("dataset", 0, 1, pipeline.dataset.name)
-    before = {one.ref for one in list_releases(home.store)}
     inputs = _inputs(shop)
-    held = hold(shop.lake, {name: given.snapshot_id for name, given in inputs.items()})
-    manifest = release_from(shop, home.store, inputs)
+    snapshots = {name: given.snapshot_id for name, given in inputs.items()}
+    held = {} if dry_run else hold(shop.lake, snapshots)
+    manifest = release_from(shop, home.store, inputs, dry_run=dry_run)
     leave()  # what follows reads the release, not the tables
-    changed = manifest.ref not in before
-    # Not only when it is new: a crash between release and pin must not leave it to expire.
-    settle(shop.lake, held, manifest)
+    if not dry_run:
+        # Not only when it is new: a crash between release and pin must not leave it to expire.
+        settle(shop.lake, held, manifest)
     report("dataset", 1, 1, manifest.ref)
-    splits = {f"rows in {name}": split.rows for name, split in manifest.splits.items()}
-    return Built(
-        {
-            "release": manifest.ref,
-            "content hash": manifest.content_hash,
-            "manifest": manifest.id,
-            "change": manifest.change,
-            **splits,
-            "features": len(manifest.features),
-        },
-        changed=changed,
-    )
+    return manifest
 
 
 def release_from(
-    shop: Workshop, store: Path | str, inputs: Mapping[str, "InputTable"]
+    shop: Workshop,
+    store: Path | str,
+    inputs: Mapping[str, "InputTable"],
+    *,
+    dry_run: bool = False,
 ) -> "Manifest":
     """The release that a workshop makes, of new snapshots or of pinned ones.
 
@@ -132,6 +133,7 @@ def release_from(
         pipeline=pipeline.name,
         privacy=privacy,
         retention=kept_until(pipeline.dataset, frame, read),
+        dry_run=dry_run,
     )
 
 

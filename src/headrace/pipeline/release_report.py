@@ -1,0 +1,90 @@
+"""A release in a few values and tables, for whoever looks at the run that made it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from headrace.datasets.manifest import Column, Manifest, SplitEntry
+
+
+def release_report(manifest: Manifest) -> dict[str, Any]:
+    """Plain values, `{"md": text}` for markdown, `{"columns": [(name, type, meaning)]}`."""
+    splits = {f"rows in {name}": split.rows for name, split in manifest.splits.items()}
+    return {
+        "release": manifest.ref,
+        "content hash": manifest.content_hash,
+        "manifest": manifest.id,
+        "change": manifest.change,
+        "reasons": {"md": "\n".join(f"- {reason}" for reason in manifest.reasons)},
+        "dagster/row_count": manifest.rows,
+        **splits,
+        "splits": {"md": _splits(manifest)},
+        "features": len(manifest.features),
+        "dagster/column_schema": {"columns": [_column(manifest, c) for c in manifest.columns]},
+        "inputs": {"md": _inputs(manifest)},
+        "licences": ", ".join(manifest.licences),
+        "terms": {"md": _terms(manifest)},
+        "open it": {"md": _how_to_open(manifest)},
+    }
+
+
+def _splits(manifest: Manifest) -> str:
+    return _table(
+        ("split", "rows", "parts", "MB", "left out"),
+        [
+            (name, f"{one.rows:,}", str(len(one.parts)), f"{one.bytes / 1e6:,.1f}", _left(one))
+            for name, one in manifest.splits.items()
+        ],
+    )
+
+
+def _left(split: SplitEntry) -> str:
+    return ", ".join(f"{why} {count:,}" for why, count in split.left_out.items())
+
+
+def _inputs(manifest: Manifest) -> str:
+    return _table(
+        ("table", "snapshot", "contract", "licence", "batches", "verdicts"),
+        [
+            (
+                name,
+                str(given.snapshot_id),
+                given.contract_version,
+                given.licence,
+                f"{given.batch_count:,}",
+                ", ".join(f"{verdict} {count}" for verdict, count in given.verdicts.items()),
+            )
+            for name, given in manifest.inputs.items()
+        ],
+    )
+
+
+def _terms(manifest: Manifest) -> str:
+    said = [*manifest.terms.get("obligations", ()), *manifest.terms.get("credits", ())]
+    if manifest.retention:
+        said.append(f"to be kept no longer than its retention says: {manifest.retention}")
+    return "\n".join(f"- {one}" for one in said) or "none"
+
+
+def _how_to_open(manifest: Manifest) -> str:
+    commands = (
+        f'headrace.open("{manifest.ref}").df',
+        f"headrace dataset show {manifest.ref}",
+        f"headrace dataset verify {manifest.ref}",
+    )
+    return "\n".join(f"- `{command}`" for command in commands)
+
+
+def _column(manifest: Manifest, column: Column) -> tuple[str, str, str]:
+    """Name, dtype, and its role, with the share of nulls in the rows to train on."""
+    train: Mapping[str, Any] = manifest.splits["train"].statistics.get(column.name, {})
+    rows, nulls = train.get("rows", 0), train.get("nulls", 0)
+    share = f", {nulls / rows:.1%} null" if rows and nulls else ""
+    return column.name, column.type, f"{column.role}{share}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for row in rows:
+        cells = (cell.replace("|", "\\|").replace("\n", " ") for cell in row)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
