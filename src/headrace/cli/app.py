@@ -18,6 +18,7 @@ from headrace.cli import (
     faults,
     features,
     gates,
+    impact,
     interchange,
     lint,
     maintain,
@@ -111,6 +112,7 @@ datasets.app.command("gc")(dataset_store.gc)
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(models.app, name="model")
 app.command("trace")(trace.trace)
+app.command("impact")(impact.impact)
 app.add_typer(new.app, name="new")
 
 

@@ -9,7 +9,8 @@ lies in the feature's window. All versions of such a key that were usable by t a
     filtered    in the window, and out by the filter
     superseded  an earlier version than the one that held at t
     deleted     the tombstone that held at t
-    moved       the version that held at t, which is of another entity or outside the window
+    moved       the version that held at t, which is of another entity or outside the window; of a
+                state, one that comes before it in event order at the same moment
     witness     shows that an entity without a row in the window has a history
 
 Rows that are not traced can be anything that is not looked at: no value depends on them.
@@ -169,8 +170,8 @@ def of_lookup(seen: Seen) -> Roles:
     if not states.size:
         return seen.roles(seen.look.first, seen.look.end, states, states, states)
     first = int(seen.holding.e[states[-1]])
-    inside = seen.within(first, seen.look.end)
-    return seen.roles(first, seen.look.end, inside, inside, inside[-1:])
+    holds = states[-1:]
+    return seen.roles(first, seen.look.end, holds, holds, holds)
 
 
 def of_label(label: Label, seen: Seen, t: int) -> Roles:
