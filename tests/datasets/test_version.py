@@ -214,7 +214,7 @@ def format_1():
     """As a release of format 1 wrote it: one object a split, and nothing that came later."""
     form = STORED.to_json()
     later = {"pipeline", "live_since_us", "privacy", "retention", "lineage", "coverage", "erasures"}
-    later |= {"terms", "leakage"}
+    later |= {"terms", "leakage", "card"}
     old = {key: value for key, value in form.items() if key not in later}
     split = {
         "object": OTHER,

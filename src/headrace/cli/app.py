@@ -8,6 +8,7 @@ from headrace.cli import (
     alerts,
     batches,
     contracts,
+    dataset_card,
     dataset_coverage,
     dataset_diff,
     dataset_rebuild,
@@ -101,6 +102,7 @@ app.add_typer(gates.app, name="gate")
 app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")
 app.add_typer(online.app, name="online")
+datasets.app.command("card")(dataset_card.card)
 datasets.app.command("show")(dataset_show.show)
 datasets.app.command("coverage")(dataset_coverage.coverage)
 datasets.app.command("diff")(dataset_diff.diff)

@@ -108,7 +108,8 @@ class Manifest:
         fits: name -> sha256 of a JSON object of the store.
         privacy: column -> {"class", "treatment", "key_id"}.
         retention: {"until_us", "because"}, or empty.
-        lineage, coverage: sha256 of a JSON object of the store, or "".
+        lineage, coverage, card: sha256 of a JSON object of the store, or ""; `card` is what people
+            state of the dataset.
         erasures: what was erased from it or is kept out of it: {"id", "at_us", "because"}; never a
             key in clear.
         terms: what the licences of its sources oblige to; see `headrace.datasets.governance.Terms`.
@@ -146,6 +147,7 @@ class Manifest:
     leakage: Mapping[str, Any] = field(default_factory=dict)
     erasures: tuple[Mapping[str, Any], ...] = ()
     terms: Mapping[str, Any] = field(default_factory=dict)
+    card: str = ""
     format: int = FORMAT
 
     @property
@@ -233,6 +235,7 @@ _LATER = (
     "erasures",
     "terms",
     "leakage",
+    "card",
 )
 _OF_OBJECT = ("object", "bytes")
 

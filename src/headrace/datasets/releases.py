@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from headrace.datasets.card.stated import to_json as stated_json
 from headrace.datasets.divided import Divided, divide
 from headrace.datasets.governance import check_allowed, licences
 from headrace.datasets.governed import treated
@@ -100,6 +101,7 @@ def release(
         privacy=dict(privacy or {}),
         retention=dict(retention or {}),
         terms=terms.to_json(),
+        card=target.put_json(stated_json(spec.card)) if spec.card else "",
         lineage=lineage,
         coverage=coverage,
         leakage=divided.leakage,

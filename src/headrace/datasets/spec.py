@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.clock import duration, iso, parse_iso
+from headrace.datasets.card.stated import Statement
 from headrace.datasets.names import NAME
 from headrace.datasets.privacy import Treatment
 from headrace.datasets.rules import (
@@ -31,7 +32,8 @@ class DatasetSpec:
     gives each personal or sensitive column its treatment (see `headrace.datasets.privacy`).
     `evaluation` keeps rows apart for the last word; `leakage` says what counts as a leak between
     splits. `fits` are transforms that are fitted on the training split, by column; a model of the
-    dataset takes them with it.
+    dataset takes them with it. `card` is what people state of it
+    (`headrace.datasets.card.load_card`).
     """
 
     name: str
@@ -48,6 +50,7 @@ class DatasetSpec:
     evaluation: Evaluation | None = None
     leakage: Leakage = field(default_factory=Leakage)
     fits: tuple[Transform, ...] = ()
+    card: tuple[Statement, ...] = ()
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

@@ -32,6 +32,7 @@ _SAID = (
     "retention",
     "erasures",
     "terms",
+    "card",
 )
 
 

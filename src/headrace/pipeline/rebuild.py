@@ -195,7 +195,7 @@ def _keep(work: Path, made: Manifest, manifest: Manifest, source: Store, to: Pat
         return
     for path in [work / entry.path for entry in Store(work).storage.walk("objects")]:
         target.adopt(path, path.suffix.removeprefix("."))
-    others = (*manifest.fits.values(), manifest.lineage, manifest.coverage)
+    others = (*manifest.fits.values(), manifest.lineage, manifest.coverage, manifest.card)
     for digest in filter(None, others):
         target.put_json(source.get_json(digest))
     for one in taints(source, manifest):

@@ -1,0 +1,77 @@
+"""Gathering what a card says, once; `croissant` and `page` show it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headrace.clock import now_us
+from headrace.datasets.card.stated import NOT_STATED, Statement, from_json
+from headrace.datasets.manifest import Manifest
+from headrace.datasets.store import Store
+from headrace.datasets.taint import taints
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything about a release that its card says.
+
+    Attributes:
+        store, manifest: which release, and where.
+        created_at: RFC 3339, when it was made.
+        stated: what people state, by field.
+        tainted: why it must not be used as it is, in words.
+        coverage: the coverage report, or empty.
+        looks: how often the evaluation split was looked at; None if it has none.
+        made_at: when the card was made, int64 microseconds UTC.
+    """
+
+    store: Store
+    manifest: Manifest
+    created_at: str
+    stated: Mapping[str, Statement] = field(default_factory=dict)
+    tainted: tuple[str, ...] = ()
+    coverage: Mapping[str, Any] = field(default_factory=dict)
+    looks: int | None = None
+    made_at: int = 0
+
+    def says(self, name: str) -> str:
+        """What somebody states of a field, or `not_stated`."""
+        return self.stated[name].text if name in self.stated else NOT_STATED
+
+    def to_json(self, folder: Path | str | None = None) -> dict[str, Any]:
+        """Croissant 1.1 JSON-LD.
+
+        `folder` is where the document will lie, so that it leads to the objects; in the store's own
+        folder, if left out.
+        """
+        from headrace.datasets.card.croissant import croissant
+
+        return croissant(self, folder)
+
+    def html(self) -> str:
+        """One self-contained page: light and dark, wide and on a phone, without a network."""
+        from headrace.datasets.card.page import page
+
+        return page(self)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the page in a frame of its own, so that its style stays there."""
+        from html import escape
+
+        source = escape(self.html(), quote=True)
+        return f'<iframe srcdoc="{source}" style="width:100%;height:70vh;border:0"></iframe>'
+
+
+def card(store: Store, manifest: Manifest) -> Card:
+    """The card of a release of `store`. Raises StateError if one of its documents is damaged."""
+    stated = store.get_json(manifest.card) if manifest.card else {"statements": []}
+    return Card(
+        store=store,
+        manifest=manifest,
+        created_at=str(store.created(manifest.name, manifest.version)["created_at"]),
+        stated=from_json(stated),
+        tainted=tuple(map(str, taints(store, manifest))),
+        coverage=store.get_json(manifest.coverage) if manifest.coverage else {},
+        made_at=now_us(),
+    )

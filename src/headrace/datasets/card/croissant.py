@@ -1,0 +1,208 @@
+"""A card as Croissant 1.1 JSON-LD, with the vocabulary for responsible use (RAI 1.0).
+
+One record set for each split; its parts are file objects, named by the sha256 that they are checked
+against, and joined by a file set where there are several.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.clock import iso
+from headrace.datasets.card.stated import NOT_STATED
+from headrace.datasets.card.words import (
+    collected,
+    label_told,
+    left_out_told,
+    privacy_told,
+    retention_told,
+    seen,
+    treated_features,
+)
+from headrace.datasets.manifest import Column, SplitEntry
+
+if TYPE_CHECKING:
+    from headrace.datasets.card.build import Card
+
+_CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "containedIn": "cr:containedIn",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "description": {"@container": "@language"},
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isArray": "cr:isArray",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "name": {"@container": "@language"},
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+_CONFORMS = ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"]
+_TYPES = {
+    "int64": "cr:Int64",
+    "float64": "cr:Float64",
+    "bool": "sc:Boolean",
+    "timestamp": "sc:DateTime",
+    "local_timestamp": "sc:DateTime",
+    "date": "sc:Date",
+    "string": "sc:Text",
+    "binary": "sc:Text",
+}
+_SPDX = "https://spdx.org/licenses/"
+
+
+def croissant(card: "Card", folder: Path | str | None = None) -> dict[str, Any]:
+    """The document; `folder` is where it will lie (see `Card.to_json`)."""
+    manifest = card.manifest
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": _CONFORMS,
+        "name": manifest.name,
+        "description": manifest.description or NOT_STATED,
+        "version": manifest.version,
+        "license": _licence(card),
+        "citeAs": card.says("citation"),
+        "dateCreated": card.created_at,
+        "datePublished": card.created_at,
+        "isLiveDataset": False,
+        "identifier": f"sha256:{manifest.id}",
+        "distribution": _distribution(card, folder),
+        "recordSet": [
+            _record_set(name, split, manifest.columns)
+            for name, split in manifest.splits.items()
+            if split.rows
+        ],
+        **_rai(card),
+    }
+
+
+def _licence(card: "Card") -> list[str]:
+    stated = card.stated.get("licence")
+    terms = card.manifest.terms
+    ids = [stated.text] if stated else list(terms.get("under") or card.manifest.licences)
+    return [f"{_SPDX}{one}.html" if " " not in one and "_" not in one else one for one in ids]
+
+
+def _distribution(card: "Card", folder: Path | str | None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for name, split in card.manifest.splits.items():
+        if not split.rows:
+            continue
+        files = [
+            {
+                "@type": "cr:FileObject",
+                "@id": _file(name, number),
+                "name": _file(name, number),
+                "description": f"{part.rows:,} rows of {name}",
+                "contentUrl": _address(card, part.object, folder),
+                "contentSize": f"{part.bytes} B",
+                "encodingFormat": "application/x-parquet",
+                "sha256": part.object,
+            }
+            for number, part in enumerate(split.parts)
+        ]
+        found += files
+        if len(files) > 1:
+            found.append(
+                {
+                    "@type": "cr:FileSet",
+                    "@id": f"{name}-files",
+                    "name": f"{name}-files",
+                    "containedIn": [{"@id": file["@id"]} for file in files],
+                    "encodingFormat": "application/x-parquet",
+                    "includes": "*.parquet",
+                }
+            )
+    return found
+
+
+def _file(split: str, number: int) -> str:
+    return f"{split}-{number}.parquet"
+
+
+def _address(card: "Card", digest: str, folder: Path | str | None) -> str:
+    """Where a part lies, as seen from the document."""
+    inside = f"objects/{digest}.parquet"
+    if folder is None:
+        return inside
+    place = card.store.object_path(digest, "parquet")
+    return Path(os.path.relpath(place, Path(folder).absolute())).as_posix()
+
+
+def _record_set(name: str, split: SplitEntry, columns: tuple[Column, ...]) -> dict[str, Any]:
+    source = (
+        {"fileSet": {"@id": f"{name}-files"}}
+        if len(split.parts) > 1
+        else {"fileObject": {"@id": _file(name, 0)}}
+    )
+    keys = [{"@id": f"{name}/{column.name}"} for column in columns if column.role == "key"]
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": name,
+        "description": f"{split.rows:,} rows, by time and key",
+        "key": keys,
+        "field": [
+            {
+                "@type": "cr:Field",
+                "@id": f"{name}/{column.name}",
+                "name": f"{name}/{column.name}",
+                "description": column.role,
+                "dataType": _TYPES[column.type],
+                "source": {**source, "extract": {"column": column.name}},
+            }
+            for column in columns
+        ],
+    }
+
+
+def _rai(card: "Card") -> dict[str, Any]:
+    manifest = card.manifest
+    frame = seen(manifest)
+    biases, limits = card.says("biases"), card.says("limitations")
+    return {
+        "rai:dataCollection": f"{card.says('collection')}. Delivered as: {collected(manifest)}",
+        **({"rai:dataCollectionTimeframe": [iso(t) for t in frame]} if frame else {}),
+        "rai:dataCollectionMissingData": left_out_told(manifest),
+        "rai:dataPreprocessingProtocol": treated_features(manifest),
+        "rai:dataAnnotationProtocol": [label_told(manifest), card.says("annotation")],
+        "rai:dataBiases": [biases],
+        "rai:dataLimitations": [limits, f"not for: {card.says('not_for')}", *card.tainted],
+        "rai:dataUseCases": [f"made for {manifest.purpose}", card.says("use_cases")],
+        "rai:dataSocialImpact": card.says("social_impact"),
+        "rai:personalSensitiveInformation": [*privacy_told(manifest), card.says("consent")],
+        "rai:dataReleaseMaintenancePlan": (
+            f"{retention_told(manifest)}; maintained: {card.says('maintenance')}"
+        ),
+    }

@@ -1,0 +1,99 @@
+"""What only a person can know of a dataset: stated in a file beside the pipeline, by name.
+
+    version: 1
+    statements:
+      - field: biases
+        text: Airports with a curfew report no arrivals at night.
+        by: Ana Ruiz, data steward
+        on: "2026-03-01"
+
+A field that nobody states reads `not_stated` on the card. Nothing is ever filled in.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from headrace.clock import parse_iso
+from headrace.errors import DeclarationError
+
+NOT_STATED = "not_stated"
+FORMAT = 1
+# field -> what the card asks.
+FIELDS = {
+    "collection": "How the data came to be in the world, before anybody delivered it",
+    "annotation": "Who or what judged the cases that became labels",
+    "consent": "What the people in the data were told, and what they agreed to",
+    "biases": "Known biases",
+    "limitations": "Known limits",
+    "use_cases": "What it was tried for, and suits",
+    "not_for": "What it must not be used for",
+    "social_impact": "Whom its use may help or harm",
+    "maintenance": "Who maintains it, and how often it is renewed",
+    "citation": "How to cite it",
+    "contact": "Whom to ask",
+    "licence": "The licence under which the release itself is passed on",
+}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """`text` as `by` states it; `on` is the ISO day, or "" if it does not matter."""
+
+    field: str
+    text: str
+    by: str
+    on: str = ""
+
+    def __post_init__(self) -> None:
+        if self.field not in FIELDS:
+            raise DeclarationError(
+                f"the card asks for no {self.field!r}",
+                where="a statement of a card",
+                fix=f"one of {', '.join(FIELDS)}",
+            )
+        if not self.text.strip() or not self.by.strip():
+            raise DeclarationError(
+                f"the statement on {self.field} is empty, or nobody makes it",
+                where="a statement of a card",
+                fix="give text and by; leave the statement out if nobody can make it",
+            )
+        if self.on:
+            parse_iso(self.on)
+
+
+def load_card(path: Path | str) -> tuple[Statement, ...]:
+    """The statements in a `card.yaml`; DeclarationError names the place of what is wrong in it."""
+    from headrace.contracts.document import read_document
+
+    top = read_document(Path(path)).mapping(("version", "statements"))
+    top["version"].one_of((FORMAT,))
+    found = []
+    for node in top["statements"].items():
+        part = node.mapping(("field", "text", "by"), ("on",))
+        name = part["field"].one_of(tuple(FIELDS))
+        on = part["on"].text() if "on" in part else ""
+        found.append(Statement(name, part["text"].text().strip(), part["by"].text(), on))
+    check_once(found, str(path))
+    return tuple(found)
+
+
+def check_once(statements: Sequence[Statement], where: str) -> None:
+    names = [one.field for one in statements]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise DeclarationError(
+            f"{doubled[0]} is stated twice", where=where, fix="keep one statement for each field"
+        )
+
+
+def to_json(statements: Sequence[Statement]) -> dict[str, object]:
+    """The object that a release keeps."""
+    return {"format": FORMAT, "statements": [asdict(one) for one in statements]}
+
+
+def from_json(form: dict[str, object]) -> dict[str, Statement]:
+    """{field: statement} of such an object."""
+    from typing import Any, cast
+
+    listed = cast("list[dict[str, Any]]", form["statements"])
+    return {one["field"]: Statement(**one) for one in listed}
