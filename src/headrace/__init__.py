@@ -20,14 +20,16 @@ def open(  # noqa: A001 - `headrace.open` is what users type
     where: object = None,
     purpose: str | None = None,
     allow_tainted: str | None = None,
+    allow_expired: str | None = None,
 ) -> "Dataset":
     """Open a dataset release: `headrace.open("flights_delay@1.0.0").df`.
 
     `split`, `columns` and `where` select, and only what is selected is read; the split `evaluation`
     needs a `purpose`. A release that holds a recalled batch is refused (`TaintedError`);
-    `allow_tainted` is the reason to open it nevertheless, and is recorded. docs/datasets.md shows
-    all of it; see `headrace.datasets.reader.open_release`, which is imported on call, so that
-    `import headrace` costs nothing.
+    `allow_tainted` is the reason to open it nevertheless, and is recorded; so is `allow_expired`
+    for one that is past its retention (`ExpiredError`). docs/datasets.md shows all of it; see
+    `headrace.datasets.reader.open_release`, which is imported on call, so that `import headrace`
+    costs nothing.
     """
     from headrace.datasets.reader import open_release
 
@@ -39,4 +41,5 @@ def open(  # noqa: A001 - `headrace.open` is what users type
         where=where,
         purpose=purpose,
         allow_tainted=allow_tainted,
+        allow_expired=allow_expired,
     )

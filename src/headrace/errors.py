@@ -35,6 +35,10 @@ class TaintedError(HeadraceError):
     """A release or a model holds a batch that was recalled; it opens with an explicit override."""
 
 
+class ExpiredError(HeadraceError):
+    """A release may be kept no longer; it opens with an explicit override, until it is retired."""
+
+
 class RefusedError(HeadraceError):
     """An action that this principal may not do, or that the batch's state does not admit.
 

@@ -11,6 +11,7 @@ from headrace.cli import (
     dataset_card,
     dataset_coverage,
     dataset_diff,
+    dataset_erase,
     dataset_rebuild,
     dataset_release,
     dataset_show,
@@ -103,6 +104,8 @@ app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")
 app.add_typer(online.app, name="online")
 datasets.app.command("card")(dataset_card.card)
+datasets.app.command("erase")(dataset_erase.erase)
+datasets.app.command("retire")(dataset_erase.retire)
 datasets.app.command("show")(dataset_show.show)
 datasets.app.command("coverage")(dataset_coverage.coverage)
 datasets.app.command("diff")(dataset_diff.diff)

@@ -20,7 +20,13 @@ from rich.progress import (
 from rich.table import Table as Grid
 from rich.text import Text
 
-from headrace.errors import DeclarationError, HeadraceError, RefusedError, TaintedError
+from headrace.errors import (
+    DeclarationError,
+    ExpiredError,
+    HeadraceError,
+    RefusedError,
+    TaintedError,
+)
 from headrace.progress import Tick, listening
 
 P = ParamSpec("P")
@@ -97,7 +103,7 @@ def fail(error: HeadraceError) -> typer.Exit:
     for name, text in (("where", error.where), ("fix", error.fix)):
         if text:
             err.print(Text.assemble((f"  {name}: ", "bold"), text), soft_wrap=True)
-    if isinstance(error, TaintedError):
+    if isinstance(error, TaintedError | ExpiredError):
         return typer.Exit(BLOCKED)
     return typer.Exit(MISUSED if isinstance(error, DeclarationError | RefusedError) else BROKEN)
 

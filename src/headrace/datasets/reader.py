@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from headrace.datasets.expired import refuse_expired
 from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.loaders.where import EVERY_ROW, Where, parse
 from headrace.datasets.manifest import Manifest
@@ -265,6 +266,7 @@ def open_release(
     where: object = None,
     purpose: str | None = None,
     allow_tainted: str | None = None,
+    allow_expired: str | None = None,
 ) -> Dataset:
     """Open `name@version`, `name@latest`, `name@champion` or `name`.
 
@@ -278,14 +280,19 @@ def open_release(
         purpose: what a look at the evaluation split is for; it is recorded.
         allow_tainted: the reason to open a release that holds a recalled batch; it is recorded
             beside the manifest, with who gave it.
+        allow_expired: the reason to open a release that its sources' retention allows to keep no
+            longer; it is recorded in the same way.
 
     Raises:
+        ExpiredError: it is past its retention, and no reason was given.
+        GoneError: its rows were erased, or it was retired; it names the successor.
         StateError: there is no such release; it lists what exists.
         DeclarationError: the selection names what is not there.
         TaintedError: a batch that the release holds was recalled, and no reason was given.
     """
     found = Store.find(store)
     manifest = found.manifest(*found.resolve(ref))
+    refuse_expired(found, manifest, allow_expired)
     marks = taints(found, manifest)
     if marks and allow_tainted is not None:
         record_opening(found, manifest, marks, allow_tainted)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from headrace.datasets.card.stated import to_json as stated_json
 from headrace.datasets.divided import Divided, divide
+from headrace.datasets.erasure import kept_out, together
 from headrace.datasets.governance import check_allowed, licences
 from headrace.datasets.governed import treated
 from headrace.datasets.manifest import InputTable, Manifest, SplitEntry
@@ -22,7 +23,7 @@ from headrace.datasets.split_files import (
 )
 from headrace.datasets.store import Store, TakenError
 from headrace.datasets.taint import kept, recalled_inputs, refuse_tainted, taints
-from headrace.datasets.version import FIRST, next_version
+from headrace.datasets.version import FIRST, next_version, unused
 from headrace.errors import StateError
 
 # Whoever loses the race for a version computes the next one; nobody loses this often.
@@ -70,6 +71,7 @@ def release(
     terms = check_allowed(spec.name, spec.purpose, inputs, commercial=spec.commercial)
     if privacy is None:
         frame, privacy = treated(spec, frame, {})
+    frame, erased = kept_out(target, spec.name, frame)
     end = spec.cutoff_us if cutoff is None else cutoff
     divided = divide(spec, frame, definitions, end)
     content = total(split.content for split in divided.splits.values())
@@ -105,6 +107,7 @@ def release(
         lineage=lineage,
         coverage=coverage,
         leakage=divided.leakage,
+        erasures=together(target.latest(spec.name), erased),
     )
     if dry_run:
         return _numbered(target, draft, inputs)[0]
@@ -156,8 +159,9 @@ def _numbered(
         # The same content, and none of it from what was recalled: a clean release of its own.
         step = next_version(latest, draft, anew=tuple(f"without {one}" for one in marks))
     previous = latest.id if latest else None
+    version = unused(step.version, step.change, store.gone(draft.name))
     return replace(
-        draft, version=step.version, change=step.change, reasons=step.reasons, previous=previous
+        draft, version=version, change=step.change, reasons=step.reasons, previous=previous
     ), latest
 
 

@@ -33,6 +33,8 @@ from headrace.home import Home
 _VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 _OBJECT = re.compile(r"[0-9a-f]{64}")
 _SUFFIXES = ("parquet", "json")
+# In the folder of a release that is gone; see `headrace.datasets.tombstone`.
+TOMBSTONE = "tombstone.json"
 # What the document of a release says beside its manifest; no part of its identity.
 _OF_MAKING = ("created_at", "manifest_id")
 
@@ -135,17 +137,29 @@ class Store:
         return sorted(self._released(self.dataset(name)).get(name, []), key=parse_version)
 
     def _released(self, folder: str) -> dict[str, list[str]]:
-        """{name: versions}, as far as they have a manifest."""
-        found: dict[str, list[str]] = {}
+        """{name: versions}, as far as they have a manifest and no tombstone."""
+        there, gone = (self._with(folder, file) for file in ("manifest.json", TOMBSTONE))
+        left = {name: sorted(versions - gone.get(name, set())) for name, versions in there.items()}
+        return {name: versions for name, versions in left.items() if versions}
+
+    def gone(self, name: str) -> list[str]:
+        """Versions that a tombstone stands for, oldest first; none of them is given again."""
+        return sorted(self._with(self.dataset(name), TOMBSTONE).get(name, ()), key=parse_version)
+
+    def _with(self, folder: str, file: str) -> dict[str, set[str]]:
+        """{name: versions} that have this file."""
+        found: dict[str, set[str]] = {}
         for entry in self.storage.walk(folder):
             _, name, version, *rest = [*entry.path.split("/"), ""]
-            if (
-                rest[:1] == ["manifest.json"]
-                and NAME.fullmatch(name)
-                and _VERSION.fullmatch(version)
-            ):
-                found.setdefault(name, []).append(version)
+            if rest[:1] == [file] and NAME.fullmatch(name) and _VERSION.fullmatch(version):
+                found.setdefault(name, set()).add(version)
         return found
+
+    def _refuse_gone(self, name: str, version: str) -> None:
+        from headrace.datasets.tombstone import refuse_gone
+
+        if _VERSION.fullmatch(version):
+            refuse_gone(self, name, version)
 
     def latest(self, name: str) -> Manifest | None:
         versions = self.versions(name)
@@ -155,6 +169,7 @@ class Store:
         """Raises StateError when it is missing, or is not what was released."""
         path = f"{self.folder(name, version)}/manifest.json"
         where = f"{self.storage.address}/{path}"
+        self._refuse_gone(name, version)
         if self.storage.size(path) is None:
             raise StateError(f"there is no {name}@{version}", where=where, fix=self._known(name))
         form = self.document(path)
@@ -207,6 +222,7 @@ class Store:
 
     def publish(self, manifest: Manifest) -> None:
         """Make a release visible by one creation. Raises TakenError if its version is taken."""
+        self._refuse_gone(manifest.name, manifest.version)
         path = f"{self.folder(manifest.name, manifest.version)}/manifest.json"
         making = {"created_at": iso(now_us()), "manifest_id": manifest.id}
         if not self.storage.put_new(path, pretty_json({**manifest.to_json(), **making})):
@@ -248,6 +264,7 @@ class Store:
         wanted = wanted or "latest"
         version = self.aliases(name).get(wanted, wanted)
         if version not in self.versions(name):
+            self._refuse_gone(name, version)
             raise StateError(
                 f"there is no {ref}", where=self.storage.address, fix=self._known(name)
             )

@@ -1,6 +1,6 @@
 """Which version a release gets, and why: a pure function of two manifests."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,14 @@ def bumped(version: str, change: str) -> str:
     if change == "MAJOR":
         return f"{major + 1}.0.0"
     return f"{major}.{minor + 1}.0" if change == "MINOR" else f"{major}.{minor}.{patch + 1}"
+
+
+def unused(version: str, change: str, gone: Sequence[str]) -> str:
+    """`version`, or the next one beyond those of releases that are gone."""
+    last = max(gone, key=parse_version, default="0.0.0")
+    if parse_version(version) > parse_version(last):
+        return version
+    return bumped(last, change if change in ("MAJOR", "MINOR", "PATCH") else "MINOR")
 
 
 Rule = Callable[[Manifest, Manifest], Iterator[str]]

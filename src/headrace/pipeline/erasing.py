@@ -1,0 +1,226 @@
+"""Erase a person from everything that was released, and say where else the person still stands.
+
+What is erased: rows in every release of the store, with the objects they stood in, and everything
+that a release learnt from its rows. What is not, and is listed instead: models that were trained on
+such a release, and the files of the home: deliveries as they came, published tables, quarantine,
+online stores. Deleting there is for the source to ask for, whose data it is; until it does, no
+release takes the rows in again.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from headrace.clock import iso, now_us
+from headrace.datasets.erase import carry_out, disproof, finish, proofs, search
+from headrace.datasets.erasure import Request, record, request_of, requests
+from headrace.datasets.naming import Named, where_named
+from headrace.datasets.privacy_key import PrivacyKey
+from headrace.datasets.store import Store
+from headrace.datasets.tombstone import tombstones
+from headrace.errors import StateError
+from headrace.files import canonical_json
+from headrace.home import Home
+from headrace.models.record import ModelRecord, list_models, model_folder
+from headrace.models.registry import pointer
+
+FORMAT = 1
+LEDGER = "erasures.ndjson"
+
+
+def erase(
+    home: Home,
+    entity: Mapping[str, str],
+    *,
+    principal: str,
+    reason: str,
+    datasets: Iterable[str] | None = None,
+    dry_run: bool = False,
+    scan: bool = True,
+) -> dict[str, Any]:
+    """Erase every row in which all columns of `entity` have this value; plain JSON values.
+
+    Running it again changes nothing, or does the rest of what was cut short.
+
+    Args:
+        home: whose store and models are meant.
+        entity: column -> value as text.
+        principal: who.
+        reason: why; it is kept for good and must not name the person.
+        datasets: only these; all, if left out.
+        dry_run: say what it would reach, and change nothing.
+        scan: search the files of store and home for the value afterwards.
+
+    Raises:
+        DeclarationError: nobody is meant, or no reason is given.
+        StateError: there is no privacy key, or a proof does not come out.
+    """
+    store = Store.find(home.store)
+    key = PrivacyKey.find("an erasure")
+    request = request_of(entity, key, principal=principal, reason=reason, datasets=datasets)
+    found = search(store, request)
+    reached = [
+        {"ref": one.manifest.ref, "rows": dict(one.rows), "of": one.manifest.rows}
+        for one in found.held
+    ]
+    before = {
+        "id": request.id,
+        "columns": sorted(request.columns),
+        "dry_run": dry_run,
+        "releases": reached,
+        "unsearched": list(found.unsearched),
+    }
+    if dry_run:
+        models = _models(home, {one.manifest.ref for one in found.held}, entity)
+        return {**before, "models": models, **_scanned(home, store, entity, wanted=scan)}
+    request = record(store, request)
+    done = carry_out(store, request)
+    old = {stone.ref for stone in tombstones(store) if stone.erasure == request.id}
+    models = _models(home, old, entity)
+    told = {
+        **before,
+        "at": iso(request.at),
+        "principal": request.principal,
+        "reason": request.reason,
+        "replaced": [asdict(one) for one in done],
+        "proofs": _checked(store, request),
+        "models": models,
+        **_scanned(home, store, entity, wanted=scan),
+    }
+    _keep(home, request, told)
+    return told
+
+
+def finish_all(home: Home) -> dict[str, Any]:
+    """Bring every erasure on the record to its end, without knowing whom it means."""
+    store = Store.find(home.store)
+    return {"replaced": [asdict(one) for one in finish(store)], "erasures": listed(home)}
+
+
+def listed(home: Home) -> list[dict[str, Any]]:
+    """The ledger: every erasure, whether its proofs hold, and what was trained on its rows."""
+    store = Store.find(home.store)
+    stones = tombstones(store)
+    found = []
+    for one in requests(store):
+        old = {stone.ref: stone.successor for stone in stones if stone.erasure == one.id}
+        found.append(
+            {
+                "id": one.id,
+                "columns": sorted(one.columns),
+                "at": iso(one.at),
+                "principal": one.principal,
+                "reason": one.reason,
+                "replaced": old,
+                "proofs": _checked(store, one),
+                "models": [record.ref for record in list_models(home) if record.dataset in old],
+            }
+        )
+    return found
+
+
+def trained_on_erased(home: Home, dataset: str) -> str:
+    """For a model: why the release it was trained on is gone; "" if it is not."""
+    name, _, version = dataset.partition("@")
+    for stone in tombstones(Store.find(home.store), name):
+        if stone.version == version:
+            return f"{dataset} was {stone}" + (
+                f"; train on {stone.successor}" if stone.successor else ""
+            )
+    return ""
+
+
+def _checked(store: Store, request: Request) -> list[dict[str, Any]]:
+    return [
+        {
+            "old": proof["old"]["ref"],
+            "new": proof["new"]["ref"],
+            "rows": proof["erased"]["rows"],
+            "problem": disproof(proof),
+        }
+        for proof in proofs(store, request)
+    ]
+
+
+def _models(home: Home, refs: set[str], entity: Mapping[str, str]) -> list[dict[str, Any]]:
+    found = []
+    for record_ in list_models(home):
+        if record_.dataset in refs:
+            standing = pointer(home, record_.name)
+            found.append(
+                {
+                    "ref": record_.ref,
+                    "dataset": record_.dataset,
+                    "champion": standing is not None and standing.bundle_id == record_.bundle_id,
+                    "names_it": _names_it(home, record_, entity),
+                }
+            )
+    return found
+
+
+def _names_it(home: Home, record_: ModelRecord, entity: Mapping[str, str]) -> bool:
+    """Whether a file of the bundle holds the value: a vocabulary, say."""
+    return bool(where_named(model_folder(home, record_.name) / record_.bundle_id, entity))
+
+
+def _scanned(
+    home: Home, store: Store, entity: Mapping[str, str], *, wanted: bool
+) -> dict[str, Any]:
+    """Files that hold the value: of the store, where none may, and elsewhere in the home."""
+    if not wanted:
+        return {"remains": None, "elsewhere": None}
+    root = store.storage.local_path("objects")
+    inside = [] if root is None else where_named(root.parent, entity)
+
+    def skip(path: Path) -> bool:
+        return root is not None and path.is_relative_to(root.parent)
+
+    outside = where_named(home.root, entity, skip)
+    return {
+        "remains": [asdict(one) for one in inside],
+        "elsewhere": _by_area(outside),
+    }
+
+
+def _by_area(found: list[Named]) -> list[dict[str, Any]]:
+    areas: dict[str, list[str]] = {}
+    for one in found:
+        areas.setdefault(one.path.split("/", maxsplit=1)[0], []).append(one.path)
+    return [
+        {"area": area, "files": len(set(paths)), "first": min(paths)}
+        for area, paths in sorted(areas.items())
+    ]
+
+
+def _keep(home: Home, request: Request, told: Mapping[str, Any]) -> None:
+    """One line in the home's own ledger for each run that changed something, or was the first."""
+    path = home.root / LEDGER
+    lines = path.read_text().splitlines() if path.exists() else []
+    known = any(json.loads(line)["id"] == request.id for line in lines if line.endswith("}"))
+    if known and not told["replaced"]:
+        return
+    line = {
+        "format": FORMAT,
+        "at": now_us(),
+        "id": request.id,
+        "principal": request.principal,
+        "reason": request.reason,
+        "replaced": {one["old"]: one["new"] for one in told["replaced"]},
+        "models": [one["ref"] for one in told["models"]],
+    }
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(handle, b"\n" + canonical_json(line) + b"\n")
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise StateError(
+            f"the erasure is done and cannot be noted: {error.strerror}",
+            where=str(path),
+            fix="run it again when the home can be written to",
+        ) from error

@@ -1,0 +1,62 @@
+"""Take a release away for good, and let go of what it held in the lake."""
+
+from typing import Any
+
+from headrace.clock import now_us
+from headrace.datasets.manifest import Manifest
+from headrace.datasets.retention import is_expired, told
+from headrace.datasets.store import Store
+from headrace.datasets.tombstone import Tombstone, bury, objects_of, releases, tombstones
+from headrace.errors import DeclarationError
+from headrace.home import Home
+
+
+def retire(
+    home: Home, ref: str | None, *, principal: str, reason: str, expired: bool = False
+) -> list[dict[str, Any]]:
+    """Retire one release, or all that are past their retention; what was retired now.
+
+    Args:
+        home: whose store it is.
+        ref: `name@version`; an alias may mean another release tomorrow, and is refused.
+        principal: who.
+        reason: why; for those past their retention the contract's words, if left out.
+        expired: all that are past their retention, instead of one.
+
+    Raises:
+        DeclarationError: neither or both are asked for, or there is no reason.
+        StateError: there is no such release.
+    """
+    if (ref is None) is not expired or not (expired or reason.strip()):
+        raise DeclarationError(
+            "say which release, and why",
+            fix="headrace dataset retire NAME@VERSION --reason '...', or --expired",
+        )
+    store = Store.find(home.store)
+    for stone in tombstones(store):
+        if stone.kind == "retired":
+            bury(store, stone)  # a crash may have left some of it
+    if expired:
+        now = now_us()
+        chosen = [one for one in releases(store) if is_expired(one.retention, now)]
+    else:
+        name, _, version = str(ref).partition("@")
+        chosen = [store.manifest(name, version)]
+    return [_retired(store, one, principal, reason or told(one.retention)) for one in chosen]
+
+
+def _retired(store: Store, manifest: Manifest, principal: str, reason: str) -> dict[str, Any]:
+    stone = Tombstone(
+        kind="retired",
+        name=manifest.name,
+        version=manifest.version,
+        manifest_id=manifest.id,
+        content_hash=manifest.content_hash,
+        rows=manifest.rows,
+        at=now_us(),
+        principal=principal,
+        reason=reason,
+        objects=tuple(sorted(objects_of(manifest))),
+    )
+    bury(store, stone)
+    return {"ref": manifest.ref, "reason": reason, "content_hash": manifest.content_hash}

@@ -1,0 +1,325 @@
+"""Erasing somebody: gone from every object and loader, proven by subtraction, at whatever crash."""
+
+import itertools
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import headrace
+from headrace.datasets import content_sum, list_releases, release
+from headrace.datasets.erase import carry_out, disproof, finish, proofs, search
+from headrace.datasets.erasure import record, request_of, requests
+from headrace.datasets.naming import where_named
+from headrace.datasets.privacy import Pseudonymise
+from headrace.datasets.privacy_key import FILE, TEXT, PrivacyKey
+from headrace.datasets.store import Store
+from headrace.datasets.taint import openings_of
+from headrace.datasets.tombstone import GoneError, tombstone, tombstones
+from headrace.errors import DeclarationError, ExpiredError, StateError
+from headrace.home import Home
+from headrace.pipeline.retiring import retire
+from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
+
+SECRET = "0123456789abcdef0123456789abcdef"
+OTHER = "fedcba9876543210fedcba9876543210"
+ANN = "ann.smith-4711"
+ROWS = frame(1_200)
+PLACES = (3, 4, 500, 900, 1_100)
+
+
+@pytest.fixture(autouse=True)
+def secret(monkeypatch):
+    monkeypatch.delenv(FILE, raising=False)
+    monkeypatch.setenv(TEXT, SECRET)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def with_people(rows=ROWS, name=ANN, places=PLACES):
+    """A spine column `who`; `name` in some rows of every split, among other people."""
+    people = np.array([f"person {n % 97}" for n in range(rows.num_rows)], dtype=object)
+    people[[place for place in places if place < len(people)]] = name
+    return rows.append_column("who", pa.array(people.tolist()))
+
+
+def made(store, rows, spec=SPEC, **changes):
+    given = {
+        "inputs": INPUTS,
+        "definitions": DEFINITIONS,
+        "mode": "declared",
+        "code_revision": "r1",
+        **changes,
+    }
+    return release(spec, rows, store=store.root, **given)
+
+
+def asked(entity, **more):
+    key = PrivacyKey.find("a test")
+    return request_of(entity, key, principal="dpo", reason="case 17, on request", **more)
+
+
+def erased(store, entity=None, **more):
+    return carry_out(store, record(store, asked(entity or {"who": ANN}, **more)))
+
+
+def versions_of_a_year(store):
+    """Three versions: all rows, half of them, and another spec of them all; ann is in each."""
+    rows = with_people()
+    first = made(store, rows)
+    half = made(store, rows.slice(0, 1_000))
+    other = made(store, rows, replace(SPEC, description="again"))
+    return first, half, other
+
+
+def test_gone_from_every_object_and_every_loader(store):
+    old = versions_of_a_year(store)
+    bystander = made(store, with_people(places=()), replace(SPEC, name="others"))
+    before = {one.ref: headrace.open(one.ref, store.root).arrow for one in old}
+    done = erased(store)
+    assert [one.old for one in done] == [one.ref for one in old]
+    assert [one.new for one in done] == ["delays@1.0.1", "delays@1.1.1", "delays@1.2.1"]
+    for one in done:
+        table = headrace.open(one.new, store.root).arrow
+        was = before[one.old]
+        mask = pa.compute.equal(was["who"], ANN)
+        assert table.equals(was.filter(pa.compute.invert(mask)))
+        assert one.erased == pa.compute.sum(mask).as_py() > 0
+        assert headrace.open(one.new, store.root).verify().ok
+        # The subtraction, by the public function alone.
+        assert content_sum(was) - content_sum(was.filter(mask)) == content_sum(table)
+        with pytest.raises(GoneError, match="case 17") as caught:
+            headrace.open(one.old, store.root)
+        assert one.new in caught.value.fix
+    assert where_named(store.root, {"who": ANN}) == []
+    assert headrace.open("others", store.root).content_hash == bystander.content_hash
+    refs = [one.ref for one in list_releases(store.root)]
+    assert refs == sorted([*(one.new for one in done), bystander.ref])
+
+
+def test_latest_means_the_same_content_as_before(store):
+    *_, latest = versions_of_a_year(store)
+    done = erased(store)
+    successor = next(one.new for one in done if one.old == latest.ref)
+    assert headrace.open("delays@latest", store.root).ref == successor
+    with pytest.raises(GoneError):
+        store.resolve(latest.ref)
+
+
+def test_whoever_was_erased_does_not_come_back(store):
+    rows = with_people()
+    made(store, rows)
+    (one,) = erased(store)
+    again = made(store, rows)  # from tables that hold her still
+    assert again.ref == one.new
+    longer = made(store, rows.append_column("extra", pa.array(range(rows.num_rows))))
+    assert ANN not in headrace.open(longer.ref, store.root).arrow["who"].to_pylist()
+    assert [entry["because"] for entry in longer.erasures] == ["case 17, on request"]
+    assert longer.version not in {"1.0.0", "1.0.1"}
+    assert where_named(store.root, {"who": ANN}) == []
+
+
+def test_the_proof_stands_alone_and_can_fail(store):
+    versions_of_a_year(store)
+    erased(store)
+    (request,) = requests(store)
+    found = proofs(store, request)
+    assert len(found) == 3
+    for proof in found:
+        assert disproof(proof) == ""
+        assert ANN not in json.dumps(proof)
+    good = found[0]
+    forged = [
+        {**good, "erased": {**good["erased"], "rows": 1}},
+        {**good, "erased": {"rows": 0, "sum": "0" * 64}},
+        {**good, "new": {**good["new"], "sum": good["old"]["sum"]}},
+        {**good, "old": {**good["old"], "content_hash": "0" * 64}},
+    ]
+    assert all(disproof(one) for one in forged)
+
+
+def test_again_changes_nothing(store):
+    versions_of_a_year(store)
+    erased(store)
+    before = bytes_of(store)
+    assert erased(store) == []
+    assert finish(store) == []
+    assert bytes_of(store) == before
+
+
+def test_what_is_not_there_changes_nothing_but_is_on_the_record(store):
+    made(store, with_people(places=()))
+    before = bytes_of(store)
+    assert erased(store) == []
+    assert set(bytes_of(store)) - set(before) == {f"erasures/{requests(store)[0].id}/request.json"}
+    found = search(store, asked({"nobody": "x"}))
+    assert (found.held, found.unsearched) == ((), ("delays@1.0.0",))
+
+
+def test_by_number_and_by_a_key_of_several_columns(store):
+    rows = with_people()
+    distance = rows["distance"][3].as_py()
+    origin = rows["origin"][3].as_py()
+    made(store, rows)
+    (one,) = erased(store, {"distance": str(distance), "origin": origin})
+    left = headrace.open(one.new, store.root).arrow
+    both = zip(left["distance"].to_pylist(), left["origin"].to_pylist(), strict=True)
+    assert (distance, origin) not in set(both)
+    assert ANN in left["who"].to_pylist()
+
+
+def test_a_pseudonym_is_found_by_the_name(store):
+    rows = with_people()
+    spec = replace(SPEC, privacy={"who": Pseudonymise()})
+    made(store, rows, spec)
+    shown = PrivacyKey.find("a test").pseudonym(ANN)
+    assert shown in headrace.open("delays", store.root).arrow["who"].to_pylist()
+    (one,) = erased(store)
+    assert shown not in headrace.open(one.new, store.root).arrow["who"].to_pylist()
+    assert where_named(store.root, {"who": shown}) == []
+    assert made(store, rows, spec).ref == one.new
+
+
+def test_only_of_one_dataset(store):
+    made(store, with_people())
+    made(store, with_people(), replace(SPEC, name="others"))
+    (one,) = erased(store, datasets=["others"])
+    assert one.old == "others@1.0.0"
+    assert headrace.open("delays@1.0.0", store.root)
+
+
+def test_the_record_names_nobody_and_needs_the_key_of_then(store, monkeypatch, tmp_path):
+    made(store, with_people())
+    erased(store)
+    assert ANN not in "".join(map(repr, bytes_of(store).values()))
+    monkeypatch.setenv(TEXT, OTHER)
+    with pytest.raises(StateError, match="which is not given") as caught:
+        made(store, with_people())
+    assert "further line" in caught.value.fix
+    (tmp_path / "keys").write_text(f"{OTHER}\n{SECRET}\n")
+    monkeypatch.setenv(FILE, str(tmp_path / "keys"))
+    assert made(store, with_people()).version == "1.0.1"
+    for reason in ("", f"because {ANN} asked"):
+        with pytest.raises(DeclarationError, match="reason is empty, or says whom"):
+            request_of({"who": ANN}, PrivacyKey.find("x"), principal="p", reason=reason)
+    with pytest.raises(DeclarationError, match="nobody"):
+        request_of({}, PrivacyKey.find("x"), principal="p", reason="r")
+
+
+class CrashError(Exception):
+    """A process that ends here."""
+
+
+def bytes_of(store):
+    return {
+        path.relative_to(store.root).as_posix(): path.read_bytes()
+        for path in sorted(store.root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def crashing(monkeypatch, store, after):
+    """From now on, the `after`-th change of the store does not happen, and nothing after it."""
+    counter = itertools.count()
+    kind = type(store.storage)
+    for name in ("put_new", "put_file", "replace", "delete"):
+        real = getattr(kind, name)
+
+        def broken(self, *args, _real=real, **kwargs):
+            if next(counter) >= after:
+                raise CrashError
+            return _real(self, *args, **kwargs)
+
+        monkeypatch.setattr(kind, name, broken)
+    return counter
+
+
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_crash_at_any_change_of_the_store_is_finished(tmp_path, monkeypatch, stride):
+    """Every place at which it can stop: never a half release, and the rerun ends in one state."""
+    rows = with_people(frame(240), places=(3, 4, 100, 200))
+    made(Store(tmp_path / "whole"), rows)
+    made(Store(tmp_path / "whole"), rows.slice(0, 200))
+    expected = None
+    for after in itertools.count(0, stride):
+        store = Store(shutil.copytree(tmp_path / "whole", tmp_path / str(after)))
+        with monkeypatch.context() as patch:
+            crashing(patch, store, after)
+            try:
+                erased(store)
+                crashed = False
+            except CrashError:
+                crashed = True
+        for line in list_releases(store.root):
+            assert headrace.open(line.ref, store.root).verify().ok
+        erased(store)
+        assert finish(store) == []
+        assert where_named(store.root, {"who": ANN}) == []
+        left = {one.ref: one.content_hash for one in list_releases(store.root)}
+        stones = {one.ref: one.successor for one in tombstones(store)}
+        assert expected in (None, (left, stones))
+        expected = (left, stones)
+        assert all(disproof(one) == "" for one in proofs(store, requests(store)[0]))
+        if not crashed:
+            assert after > 10
+            break
+
+
+def test_finishing_needs_no_name(store, monkeypatch):
+    made(store, with_people())
+    with monkeypatch.context() as patch:
+        crashing(patch, store, 1)  # the request, and no more
+        with pytest.raises(CrashError):
+            erased(store)
+    (one,) = finish(store)
+    assert one.new == "delays@1.0.1"
+    assert tombstone(store, "delays", "1.0.0").successor == one.new
+
+
+def test_a_damaged_release_is_not_erased_by_guesswork(store):
+    """What cannot be read cannot be proven: the old release stays until it can be."""
+    made(store, with_people())
+    part = store.manifest("delays", "1.0.0").splits["train"].parts[0]
+    path = store.object_path(part.object, "parquet")
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(StateError):
+        erased(store)
+    assert tombstones(store) == []
+
+
+def test_past_its_retention_it_refuses_unless_somebody_says_why(store):
+    kept = {"until_us": 1_500_000_000_000_000, "because": "visits may be kept for 30 days"}
+    made(store, with_people(), retention=kept)
+    with pytest.raises(ExpiredError, match=r"2017-07-14.*may be kept for 30 days") as caught:
+        headrace.open("delays", store.root)
+    assert "headrace dataset retire delays@1.0.0" in caught.value.fix
+    opened = headrace.open("delays", store.root, allow_expired="the audit of 2018")
+    assert len(opened) > 0
+    manifest = store.manifest("delays", "1.0.0")
+    assert [line["reason"] for line in openings_of(store, manifest)] == ["the audit of 2018"]
+
+
+def test_a_retired_release_leaves_its_hash_and_its_number(store):
+    first = made(store, with_people())
+    second = made(store, with_people().slice(0, 900))
+    home = Home(store.root.parent / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEADRACE_STORE", str(store.root))
+        (done,) = retire(home, second.ref, principal="ops", reason="nobody uses it")
+        with pytest.raises(DeclarationError):
+            retire(home, None, principal="ops", reason="x")
+    assert done["content_hash"] == second.content_hash
+    with pytest.raises(GoneError, match=r"retired by ops .* nobody uses it"):
+        headrace.open(second.ref, store.root)
+    assert headrace.open("delays", store.root).ref == first.ref
+    assert headrace.open("delays", store.root).verify().ok
+    again = made(store, with_people().slice(0, 900))
+    assert again.version == "1.2.0"
+    with pytest.raises(GoneError):
+        store.publish(second)
