@@ -24,6 +24,7 @@ from headrace.cli import (
     interchange,
     lint,
     maintain,
+    model_register,
     models,
     new,
     oncall,
@@ -115,6 +116,7 @@ datasets.app.command("pull")(dataset_store.pull)
 datasets.app.command("verify")(dataset_store.verify)
 datasets.app.command("gc")(dataset_store.gc)
 app.add_typer(datasets.app, name="dataset")
+models.app.command("register")(model_register.register)
 app.add_typer(models.app, name="model")
 app.command("trace")(trace.trace)
 app.command("impact")(impact.impact)

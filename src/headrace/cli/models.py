@@ -15,7 +15,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 @app.command("ls")
 @explained
 def ls(*, as_json: Json = False) -> None:
-    """List all models, oldest first, what taints them, and who is in charge since when."""
+    """List all models, oldest first, what taints them, and who is in charge since when.
+
+    One that was trained elsewhere and registered tells what it takes to load it, and when it was
+    registered.
+    """
     from headrace.home import Home
     from headrace.pipeline.report import model_rows
 
@@ -25,8 +29,11 @@ def ls(*, as_json: Json = False) -> None:
         return
     grid(
         "models",
-        ["model", "trained on", "trained at", "champion"],
-        [[marked(r), r["dataset"], str(r["trained_at"])[:19], r["champion"]] for r in rows],
+        ["model", "trained on", "trained at", "champion", "elsewhere"],
+        [
+            [marked(r), r["dataset"], str(r["trained_at"])[:19], r["champion"], r["elsewhere"]]
+            for r in rows
+        ],
     )
     tell_taints(rows)
     if not rows:

@@ -8,6 +8,7 @@ from headrace.datasets.manifest import Manifest
 from headrace.datasets.store import Store
 from headrace.datasets.taint import taints
 from headrace.home import Home
+from headrace.models.external import list_external
 from headrace.models.record import list_models
 from headrace.models.registry import pointer
 
@@ -27,7 +28,10 @@ class HeldBy:
 
 @dataclass(frozen=True)
 class Impact:
-    """What one batch reached. `champions` are the models among `models` that are in charge."""
+    """What one batch reached. `champions` are the models among `models` that are in charge.
+
+    Models that were trained elsewhere and registered are among them.
+    """
 
     batch_id: str
     releases: tuple[HeldBy, ...]
@@ -61,7 +65,9 @@ def impact(home: Home, batch_id: str, table: str | None = None) -> Impact:
         for record in reached
         if (now := pointer(home, record.name)) and now.bundle_id == record.bundle_id
     ]
-    return Impact(batch_id, held, tuple(one.ref for one in reached), tuple(in_charge))
+    elsewhere = [record.ref for record in list_external(home) if record.dataset in refs]
+    models = (*(one.ref for one in reached), *elsewhere)
+    return Impact(batch_id, held, models, tuple(in_charge))
 
 
 def _held_by(home: Home, batch_id: str, only: str | None) -> Iterator[HeldBy]:

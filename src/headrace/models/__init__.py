@@ -1,6 +1,7 @@
 """Models on releases: training, evaluation, the champion pointer. LightGBM loads when used."""
 
 from headrace.models.evaluate import evaluate
+from headrace.models.external import ExternalModel, list_external, register
 from headrace.models.record import ModelRecord, list_models, load_record
 from headrace.models.registry import (
     Challenge,
@@ -21,6 +22,7 @@ from headrace.models.train import train
 __all__ = [
     "Challenge",
     "Champion",
+    "ExternalModel",
     "ModelRecord",
     "ModelSpec",
     "challenge",
@@ -28,6 +30,7 @@ __all__ = [
     "evaluate",
     "find_model",
     "history",
+    "list_external",
     "list_models",
     "load_record",
     "model_taints",
@@ -35,5 +38,6 @@ __all__ = [
     "pointer",
     "predict",
     "promote",
+    "register",
     "train",
 ]

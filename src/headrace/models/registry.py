@@ -14,6 +14,7 @@ from headrace.errors import DeclarationError, StateError
 from headrace.files import canonical_json, write_json
 from headrace.home import Home
 from headrace.models.evaluate import moments, truth
+from headrace.models.external import list_external
 from headrace.models.metrics import day_block_interval, losses
 from headrace.models.record import ModelRecord, bundles, load_record, model_folder
 from headrace.models.score import predict
@@ -96,6 +97,14 @@ def _bundle(home: Home, name: str, wanted: str) -> str:
             )
         return standing.bundle_id
     found = [one for one in bundles(home, name) if one.startswith(wanted)]
+    if not found and any(
+        one.name == name and one.bundle_id.startswith(wanted) for one in list_external(home)
+    ):
+        raise DeclarationError(
+            f"{name}@{wanted} was trained elsewhere: it is registered, and cannot answer here",
+            where=str(home.models),
+            fix="headrace.models.external.artifact_path gives its files",
+        )
     if len(found) > 1:
         raise DeclarationError(
             f"{name}@{wanted} may be {len(found)} models", fix="give more of the bundle id"

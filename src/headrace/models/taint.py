@@ -10,10 +10,11 @@ from headrace.datasets.taint import (
     taints_of,
 )
 from headrace.home import Home
+from headrace.models.external import ExternalModel
 from headrace.models.record import ModelRecord, model_folder
 
 
-def model_taints(home: Home, record: ModelRecord) -> tuple[Recall, ...]:
+def model_taints(home: Home, record: ModelRecord | ExternalModel) -> tuple[Recall, ...]:
     """The standing recalls of batches in the release that the model was trained on."""
     return taints_of(Store.find(home.store), record.dataset)
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.home import Home
 from headrace.lake.status import table_status
 from headrace.pipeline.declare import Pipeline
+
+if TYPE_CHECKING:
+    from headrace.models.external import ExternalModel
 
 
 def overview(pipelines: Sequence[Pipeline], home: Home) -> dict[str, list[dict[str, Any]]]:
@@ -26,9 +29,10 @@ def release_rows(home: Home) -> list[dict[str, Any]]:
 
 def model_rows(home: Home) -> list[dict[str, Any]]:
     from headrace.models import list_models, model_taints
+    from headrace.models.external import list_external
     from headrace.models.registry import pointer
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for record in list_models(home):
         standing = pointer(home, record.name)
         metrics = record.metrics
@@ -44,9 +48,28 @@ def model_rows(home: Home) -> list[dict[str, Any]]:
                 "test": {who: metrics.get(who) for who in ("model", "baseline", "constant")},
                 "against_baseline": metrics.get("against_baseline"),
                 "tainted": [str(one) for one in model_taints(home, record)],
+                "elsewhere": None,
             }
         )
-    return rows
+    return rows + [_external_row(home, one) for one in list_external(home)]
+
+
+def _external_row(home: Home, record: "ExternalModel") -> dict[str, Any]:
+    from headrace.models import model_taints
+
+    return {
+        "name": record.name,
+        "ref": record.ref,
+        "bundle_id": record.bundle_id,
+        "dataset": record.dataset,
+        "content_hash": record.content_hash,
+        "champion": False,
+        "trained_at": record.registered_at,
+        "test": None,
+        "against_baseline": None,
+        "tainted": [str(one) for one in model_taints(home, record)],
+        "elsewhere": record.framework or "registered",
+    }
 
 
 def test_report(metrics: Mapping[str, Any]) -> str:

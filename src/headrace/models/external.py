@@ -1,0 +1,276 @@
+"""Models that were trained elsewhere, registered against the release they were trained on.
+
+    models/<name>/external/<id>/model.json     dataset, content hash, framework, metrics, artifacts
+    models/<name>/external/<id>/created.json   when, and by whom
+    models/<name>/external/<id>/files/<sha256> the artifacts, as they came
+
+They are never loaded, run or unpickled: what is kept is which bytes came of which release, so that
+a recall, an erasure or a bad batch finds them. The id is the sha256 of model.json.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headrace.clock import iso, now_us
+from headrace.datasets.names import NAME
+from headrace.datasets.reader import Dataset
+from headrace.errors import DeclarationError, SourceError, StateError
+from headrace.files import canonical_json, digest, sync_folder, write_atomically, write_json
+from headrace.home import Home
+from headrace.models.record import model_folder
+
+FORMAT = 1
+_FORM, _CREATED = "model.json", "created.json"
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file of a model: its name, the sha256 of its bytes, and how many they are."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ExternalModel:
+    """A registered model. `metrics` are what its makers say; nobody here has measured them."""
+
+    name: str
+    bundle_id: str
+    path: Path
+    dataset: str
+    content_hash: str
+    framework: str
+    artifacts: tuple[Artifact, ...]
+    metrics: Mapping[str, Any] = field(hash=False)
+    registered_at: str
+    principal: str
+
+    @property
+    def ref(self) -> str:
+        return f"{self.name}@{self.bundle_id[:12]}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "ref": self.ref,
+            **{key: value for key, value in asdict(self).items() if key != "path"},
+            "artifacts": [asdict(one) for one in self.artifacts],
+        }
+
+
+def register(
+    home: Home,
+    name: str,
+    dataset: Dataset,
+    artifacts: Sequence[Path | str],
+    *,
+    framework: str = "",
+    metrics: Mapping[str, Any] | None = None,
+    content_hash: str | None = None,
+    principal: str | None = None,
+) -> ExternalModel:
+    """Keep a model that was trained on `dataset`; registering the same again changes nothing.
+
+    Args:
+        home: where models are kept.
+        name: of the model; it may have a model trained here, too.
+        dataset: an opened release.
+        artifacts: its files, of different names; they are copied.
+        framework: what it takes to load it, as in "torch 2.9".
+        metrics: JSON values that its makers state.
+        content_hash: what training read, as it knew it; compared with the release.
+        principal: who registers it; by default who acts.
+
+    Raises:
+        DeclarationError: a name, file or metric that cannot be kept, or another content hash.
+        TaintedError: the release holds a recalled batch; a model of it would be tainted from birth.
+        SourceError: a file cannot be read.
+    """
+    from headrace.datasets.taint import refuse_tainted, taints
+    from headrace.gates.policy import acting
+
+    _check(name, artifacts, dataset, content_hash)
+    marks = taints(dataset.store, dataset.manifest)
+    fix = "train on a clean release; see `headrace dataset ls`"
+    refuse_tainted(dataset.ref, marks, where=f"model {name}", fix=fix)
+    folder = model_folder(home, name) / "external"
+    temporary = folder / f".{os.getpid()}-{now_us()}.tmp"
+    try:
+        kept = [_kept(Path(one), temporary / "files") for one in artifacts]
+        form = {
+            "format": FORMAT,
+            "name": name,
+            "dataset": dataset.ref,
+            "content_hash": dataset.content_hash,
+            "manifest": dataset.manifest.id,
+            "framework": framework,
+            "metrics": _plain(metrics or {}),
+            "artifacts": [asdict(one) for one in sorted(kept, key=lambda one: one.name)],
+        }
+        identity = digest(form)
+        write_atomically(temporary / _FORM, canonical_json(form))
+        created = {"registered_at": iso(now_us()), "principal": acting(principal)}
+        write_json(temporary / _CREATED, created)
+        _move(temporary, folder / identity)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return load_external(home, name, identity)
+
+
+def _check(
+    name: str, artifacts: Sequence[Path | str], dataset: Dataset, content_hash: str | None
+) -> None:
+    where = f"model {name}"
+    if not NAME.fullmatch(name):
+        raise DeclarationError(
+            f"{name!r} is not a model name",
+            fix="lower-case letters, digits and underscores, starting with a letter",
+        )
+    names = [Path(one).name for one in artifacts]
+    if not names or len(set(names)) < len(names):
+        raise DeclarationError(
+            "no artifact is given" if not names else f"two artifacts have one name: {names}",
+            where=where,
+            fix="give each file of the model once",
+        )
+    if content_hash is not None and content_hash != dataset.content_hash:
+        raise DeclarationError(
+            f"it was trained on {content_hash[:16]}, and {dataset.ref} is"
+            f" {dataset.content_hash[:16]}",
+            where=where,
+            fix="register it against the release that it was trained on: headrace dataset ls",
+        )
+
+
+def _plain(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        canonical_json(dict(metrics))
+    except (TypeError, ValueError) as error:
+        raise DeclarationError(
+            f"metrics are no JSON object of finite values: {error}",
+            where="metrics",
+            fix='as in {"auc": 0.81}',
+        ) from error
+    return dict(metrics)
+
+
+def _kept(source: Path, folder: Path) -> Artifact:
+    """Copy a file under the sha256 of the bytes that were copied."""
+    if not source.is_file():  # a folder, a pipe that never ends, or nothing
+        raise _not_copied(source, "it is no file")
+    folder.mkdir(parents=True, exist_ok=True)
+    taken, size = hashlib.sha256(), 0
+    target = folder / ".copying"
+    try:
+        with source.open("rb") as file, target.open("wb") as copy:
+            while block := file.read(_BLOCK):
+                taken.update(block)
+                copy.write(block)
+                size += len(block)
+            copy.flush()
+            os.fsync(copy.fileno())
+    except OSError as error:
+        raise _not_copied(source, str(error.strerror or error)) from error
+    target.rename(folder / taken.hexdigest())
+    return Artifact(source.name, taken.hexdigest(), size)
+
+
+def _not_copied(source: Path, why: str) -> SourceError:
+    return SourceError(
+        f"an artifact cannot be copied: {why}",
+        where=str(source),
+        fix="give the path of a file; pack a folder into one first",
+    )
+
+
+def _move(temporary: Path, folder: Path) -> None:
+    """Visible by one rename; what is there already is the same, but for who came first."""
+    if folder.exists():
+        return
+    sync_folder(temporary)
+    try:
+        temporary.rename(folder)
+    except OSError as error:
+        if not folder.exists():
+            raise StateError(
+                f"the model cannot be kept: {error.strerror}",
+                where=str(folder),
+                fix="check the rights and the space of the home",
+            ) from error
+        return
+    sync_folder(folder.parent)
+
+
+def load_external(home: Home, name: str, identity: str) -> ExternalModel:
+    """Raises StateError when it is missing, altered, or of a newer format."""
+    folder = model_folder(home, name) / "external" / identity
+    if not (folder / _FORM).exists():
+        raise StateError(f"there is no model {name}@{identity[:12]}", where=str(folder))
+    form = json.loads((folder / _FORM).read_text())
+    if form["format"] > FORMAT:
+        raise StateError(
+            f"the model has format {form['format']}, this Headrace reads up to {FORMAT}",
+            where=str(folder),
+            fix="upgrade headrace",
+        )
+    artifacts = tuple(Artifact(**one) for one in form["artifacts"])
+    if digest(form) != identity or not all(_is_there(folder, one) for one in artifacts):
+        raise StateError(
+            "a registered model was altered, or a file of it is missing",
+            where=str(folder),
+            fix="restore it, or remove the folder and register it again",
+        )
+    names = ("name", "dataset", "content_hash", "framework", "metrics")
+    return ExternalModel(
+        **{key: form[key] for key in names},
+        bundle_id=identity,
+        path=folder,
+        artifacts=artifacts,
+        **json.loads((folder / _CREATED).read_text()),
+    )
+
+
+def _is_there(folder: Path, artifact: Artifact) -> bool:
+    path = folder / "files" / artifact.sha256
+    return path.is_file() and path.stat().st_size == artifact.bytes
+
+
+def artifact_path(model: ExternalModel, name: str) -> Path:
+    """Where a file of a model lies, once its bytes are what was registered.
+
+    Raises DeclarationError for an unknown name, StateError for other bytes.
+    """
+    for one in model.artifacts:
+        if one.name == name:
+            path = model.path / "files" / one.sha256
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == one.sha256:
+                    return path
+            raise StateError(
+                f"{name} has other bytes than were registered",
+                where=str(path),
+                fix="restore it, or remove the folder and register it again",
+            )
+    raise DeclarationError(
+        f"{model.ref} has no file {name!r}",
+        fix=f"one of {', '.join(one.name for one in model.artifacts)}",
+    )
+
+
+def list_external(home: Home) -> list[ExternalModel]:
+    """Every registered model, by name and time."""
+    found = [load_external(home, name, one) for name, one in _all(home)]
+    return sorted(found, key=lambda one: (one.name, one.registered_at, one.bundle_id))
+
+
+def _all(home: Home) -> Iterator[tuple[str, str]]:
+    for path in sorted(home.models.glob(f"*/external/[!.]*/{_FORM}")):
+        yield path.parents[2].name, path.parent.name
