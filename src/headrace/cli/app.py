@@ -12,6 +12,7 @@ from headrace.cli import (
     dataset_coverage,
     dataset_diff,
     dataset_erase,
+    dataset_lineage,
     dataset_rebuild,
     dataset_release,
     dataset_show,
@@ -110,6 +111,7 @@ datasets.app.command("retire")(dataset_erase.retire)
 datasets.app.command("show")(dataset_show.show)
 datasets.app.command("coverage")(dataset_coverage.coverage)
 datasets.app.command("diff")(dataset_diff.diff)
+datasets.app.command("lineage")(dataset_lineage.lineage)
 datasets.app.command("release")(dataset_release.release)
 datasets.app.command("rebuild")(dataset_rebuild.rebuild)
 datasets.app.command("pull")(dataset_store.pull)

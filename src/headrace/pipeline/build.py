@@ -117,6 +117,7 @@ def release_from(
     from headrace.datasets import release
     from headrace.datasets.classes import frame_classes
     from headrace.datasets.governed import kept_until, treated
+    from headrace.pipeline.column_lineage import lineage_object
 
     pipeline, contracts = shop.pipeline, shop.pipeline.contracts
     classes = frame_classes(pipeline.spine, pipeline.views, pipeline.label, contracts)
@@ -133,6 +134,7 @@ def release_from(
         pipeline=pipeline.name,
         privacy=privacy,
         retention=kept_until(pipeline.dataset, frame, read),
+        lineage=lineage_object(pipeline, privacy, store, keep=not dry_run),
         dry_run=dry_run,
     )
 

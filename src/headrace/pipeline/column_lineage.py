@@ -1,0 +1,25 @@
+"""The column lineage of a pipeline's releases, as an object of the store."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from headrace.datasets.store import Store
+from headrace.files import digest
+from headrace.lineage.columns import Declared, column_lineage
+from headrace.pipeline.declare import Pipeline
+
+
+def lineage_object(
+    pipeline: Pipeline,
+    privacy: Mapping[str, Mapping[str, str]],
+    store: Path | str,
+    *,
+    keep: bool = True,
+) -> str:
+    """The digest of the document, which is put into the store unless `keep` is False."""
+    document = column_lineage(declared_by(pipeline, privacy))
+    return Store.find(store).put_json(document) if keep else digest(document)
+
+
+def declared_by(pipeline: Pipeline, privacy: Mapping[str, Mapping[str, str]]) -> Declared:
+    return Declared(pipeline.spine, pipeline.views, pipeline.label, pipeline.contracts, privacy)
