@@ -1,9 +1,7 @@
 """The history of a table: its published rows with the commit time each became visible at."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -14,14 +12,13 @@ from headrace.engine import duckdb_limits
 from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.ledger import Ledger
-from headrace.lake.plans import LiveFile
+from headrace.lake.showings import Showings, Shown, showings_of
 from headrace.lake.tables import Lake
 from headrace.sql import ident
 
 PROVENANCE = ("event_time", "known_at", "_batch", "_line")
 DELETED = "_deleted"  # published where a contract says which rows delete
 _COMMITS = pa.schema([("_batch", pa.string()), ("at", pa.int64())])
-_SLACK = 2_000  # commits are dated in milliseconds, and never before what they show was judged
 # Since when a row is shown: the first of the files that have all held it, without a gap, up to the
 # present one. What was taken out, and released again, is usable from its release.
 _FIRST = """
@@ -33,7 +30,12 @@ _FIRST = """
 
 
 def history(
-    home: Home, table_name: str, columns: Sequence[str], *, snapshot_id: int | None = None
+    home: Home,
+    table_name: str,
+    columns: Sequence[str],
+    *,
+    snapshot_id: int | None = None,
+    pinned: bool = False,
 ) -> pa.Table:
     """Published rows with everything that decides what was usable when.
 
@@ -42,6 +44,7 @@ def history(
         table_name: a published table.
         columns: contract columns wanted, besides the ones that always come.
         snapshot_id: a state of the table; the current one by default.
+        pinned: take the moments of publication as they were known when that state was pinned.
 
     Returns:
         `columns` in their contract dtypes, then `event_time`, `known_at` (timestamp[us, UTC]),
@@ -56,7 +59,7 @@ def history(
     wanted = with_provenance(lake, table_name, columns, snapshot_id)
     rows = lake.scan(table_name, wanted, snapshot_id)
     with Ledger(home) as ledger:
-        shown = _Showings(ledger.showings(table_name), ledger.withdrawals(table_name))
+        shown = showings_of(ledger, table_name, snapshot_id if pinned else None)
     times, earlier = _times(lake, table_name, snapshot_id, shown)
     batches = pa.array(list(times), pa.string())
     moments = pa.array(list(times.values()), pa.int64())
@@ -103,7 +106,7 @@ def history_batches(
     lake = Lake(home)
     wanted = with_provenance(lake, table_name, columns, snapshot_id)
     with Ledger(home) as ledger:
-        showings = _Showings(ledger.showings(table_name), ledger.withdrawals(table_name))
+        showings = showings_of(ledger, table_name)
     times, earlier = _times(lake, table_name, snapshot_id, showings, files)
     with closing(duckdb.connect()) as db:
         db.execute("SET TimeZone = 'UTC'")
@@ -131,50 +134,14 @@ def history_batches(
             yield reader.schema.empty_table()
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """A path by which a batch was shown before: since when, and how many such paths ago."""
-
-    path: str
-    since: int
-    ago: int
-
-
-@dataclass(frozen=True)
-class _Showings:
-    """By batch, since when it was shown by which path; and when it last left the table."""
-
-    by_batch: Mapping[str, Sequence[tuple[int, str]]]
-    left: Mapping[str, int]
-
-    def since(self, file: LiveFile, committed_at: int | None) -> int | None:
-        """When the showing of this file began that a commit at this moment is part of."""
-        moments = [at for at, path in self.by_batch.get(file.batch_id, ()) if path == file.path]
-        until = committed_at + _SLACK if committed_at is not None else None
-        before = [at for at in moments if until is None or at <= until]
-        return before[-1] if before else next(iter(moments), committed_at)
-
-    def before(self, batch_id: str, moment: int) -> Iterator[_Shown]:
-        """What the batch was shown by before, back to where it was not shown at all."""
-        ago = 0
-        for at, path in reversed(self.by_batch.get(batch_id, ())):
-            if at >= moment:
-                continue
-            if not path or at <= self.left.get(batch_id, at - 1):
-                return
-            if Path(path).exists():
-                ago += 1
-                yield _Shown(path, at, ago)
-
-
-def _register(db: duckdb.DuckDBPyConnection, earlier: Sequence[_Shown]) -> None:
+def _register(db: duckdb.DuckDBPyConnection, earlier: Sequence[Shown]) -> None:
     """What `_FIRST` reads."""
     columns = {name: [getattr(one, name) for one in earlier] for name in ("path", "since", "ago")}
     db.register("shown", pa.table(columns))
     db.execute("SET VARIABLE paths = ?", [sorted(set(columns["path"]))])
 
 
-def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Sequence[_Shown]) -> pa.Array:
+def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Sequence[Shown]) -> pa.Array:
     """When each row was first shown: a batch judged again keeps the times of the rows it had.
 
     Rows that only the newer rules let through were not there before, and keep the newer time.
@@ -195,9 +162,9 @@ def _times(
     lake: Lake,
     table_name: str,
     snapshot_id: int | None,
-    shown: _Showings,
+    shown: Showings,
     files: Sequence[str] | None = None,
-) -> tuple[dict[str, int], list[_Shown]]:
+) -> tuple[dict[str, int], list[Shown]]:
     """Since when each batch is shown as a snapshot shows it, and by what it was shown before.
 
     With `files`, of the batches of these paths only. Moments are int64 microseconds UTC.

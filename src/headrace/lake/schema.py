@@ -76,4 +76,10 @@ MIGRATIONS = (
         staged_path, rtrim(staged_path, replace(staged_path, '/', '')), '')
         WHERE staged_path LIKE '%/staged/' || tbl || '/%'
     """,
+    # What the ledger told of a snapshot when a release pinned it; see `headrace.lake.showings`.
+    """
+    CREATE TABLE pinned (
+        tbl TEXT NOT NULL, snapshot_id INTEGER NOT NULL, document TEXT NOT NULL,
+        PRIMARY KEY (tbl, snapshot_id)) WITHOUT ROWID
+    """,
 )

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from headrace.clock import now_us
 from headrace.errors import StateError
+from headrace.lake.ledger import Ledger
+from headrace.lake.showings import pin_showings, unpin_showings
 from headrace.lake.tables import Lake
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ def hold(lake: Lake, snapshots: Mapping[str, int | str | None]) -> dict[str, Hol
         if given is None:
             continue
         snapshot, tags = int(given), lake.tags(table)
+        with Ledger(lake.home) as ledger:
+            pin_showings(ledger, table, snapshot)
         if any(kept == snapshot and name.startswith(RELEASE) for name, kept in tags.items()):
             held[table] = Hold(snapshot, "")
             continue
@@ -63,7 +67,7 @@ def settle(lake: Lake, held: Mapping[str, Hold], manifest: "Manifest") -> None:
         if given is not None and given.snapshot_id == one.snapshot_id:
             lake.pin(table, one.snapshot_id, tag_of(manifest.ref), instead_of=one.tag)
         elif one.tag:
-            lake.unpin(table, one.tag)
+            let_go(lake, table, one.tag)
 
 
 def pin(lake: Lake, manifest: "Manifest") -> list[str]:
@@ -82,4 +86,14 @@ def pin(lake: Lake, manifest: "Manifest") -> list[str]:
 def unpin(lake: Lake, manifest: "Manifest") -> None:
     """A release is retired or erased: its snapshots may expire, and it can be made no more."""
     for table in manifest.inputs:
-        lake.unpin(table, tag_of(manifest.ref))
+        let_go(lake, table, tag_of(manifest.ref))
+
+
+def let_go(lake: Lake, table: str, *tags: str) -> None:
+    """Take these tags away, and what is kept of snapshots that none keeps any more."""
+    before = lake.tags(table)
+    lake.unpin(table, *tags)
+    gone = {before[tag] for tag in tags if tag in before} - set(lake.tags(table).values())
+    with Ledger(lake.home) as ledger:
+        for snapshot in gone:
+            unpin_showings(ledger, table, snapshot)

@@ -12,7 +12,7 @@ from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.maintenance import KEEP_SNAPSHOTS, YOUNG, Upkeep, maintain
 from headrace.lake.tables import Lake
-from headrace.pipeline.pins import held_since, pin, tag_of
+from headrace.pipeline.pins import held_since, let_go, pin, tag_of
 from headrace.pipeline.rebuildable import has_ended
 
 # A hold outlives the build that made it by this, if that was killed.
@@ -73,13 +73,13 @@ def look_after(
     lake, manifests = Lake(home), _manifests(Store(home.store))
     unpinned = [one for one in manifests if not _is_pinned(lake, one)]
     lost = {one.ref for one in unpinned if apply and pin(lake, one)}
-    let_go = {name: found for name in names if (found := _needless(lake, name))}
+    needless = {name: found for name in names if (found := _needless(lake, name))}
     if apply:
-        for name, tags in let_go.items():
-            lake.unpin(name, *tags)
+        for name, tags in needless.items():
+            let_go(lake, name, *tags)
     done = maintain(home, names, dry=not apply, keep=keep, young=young)
     pinned = tuple(one.ref for one in unpinned if one.ref not in lost)
-    return Done(apply, tuple(done), pinned, tuple(sorted(lost)), let_go)
+    return Done(apply, tuple(done), pinned, tuple(sorted(lost)), needless)
 
 
 def _manifests(store: Store) -> list[Manifest]:

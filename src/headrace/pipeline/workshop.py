@@ -89,7 +89,9 @@ class Workshop:
                     where=f"pipeline {self.pipeline.name}",
                     fix="rebuild at the code revision of the release",
                 )
-            self._tables[key] = history(self.home, table, columns, snapshot_id=snapshot)
+            self._tables[key] = history(
+                self.home, table, columns, snapshot_id=snapshot, pinned=self.pins is not None
+            )
         return self._tables[key]
 
     @cached_property
