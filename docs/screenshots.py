@@ -107,6 +107,13 @@ def main() -> None:
             raise SystemExit("--diff needs --home, in which the flights were released")
         take_diff(args.home, args.out, chromium(), FLAGS)
         return
+    if args.coverage:
+        from docs.coverage_shots import take_coverage
+
+        if not args.home:
+            raise SystemExit("--coverage needs --home, in which the flights were released")
+        take_coverage(args.home, args.out, chromium(), FLAGS)
+        return
     if args.home:
         take(args.home, args.workspace, shots(args.location, args.table), args.out)
         return
@@ -220,6 +227,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reports", action="store_true", help="only those of the gate reports")
     parser.add_argument("--diff", action="store_true", help="only those of docs/diff.md")
+    parser.add_argument("--coverage", action="store_true", help="only those of docs/splits.md")
     parser.add_argument("--home", type=Path, help="a Headrace home; made and run if left out")
     parser.add_argument("--workspace", type=Path, default=ROOT / "workspace.yaml")
     parser.add_argument("--location", default="flights")

@@ -33,15 +33,19 @@ def why(form: Mapping[str, Any]) -> str:
     parts = []
     if form["kind"] == "number" and "least" in form:
         if form["below"]:
-            parts.append(f"{percent(form['below'])} below {form['least']}")
+            parts.append(f"{percent(form['below'])} below {_value(form['least'])}")
         if form["above"]:
-            parts.append(f"{percent(form['above'])} above {form['greatest']}")
+            parts.append(f"{percent(form['above'])} above {_value(form['greatest'])}")
     if form.get("unseen"):
         values = ", ".join(str(one["value"]) for one in form["examples"])
         parts.append(f"{percent(form['unseen'])} never seen: {values}")
     if form["null_is_new"]:
         parts.append(f"{percent(form['null'])} null, and training has none")
     return "; ".join(parts) or "nothing"
+
+
+def _value(number: float | str) -> str:
+    return number if isinstance(number, str) else f"{number:g}"
 
 
 def says(report: Mapping[str, Any]) -> str:
@@ -56,8 +60,12 @@ def says(report: Mapping[str, Any]) -> str:
 
 
 def picture(report: Mapping[str, Any], title: str) -> str:
-    """Bars of what is outside and what is seldom, the worst columns first, as SVG."""
-    shown = [one for one in ordered(report) if one[1]["outside"] or _seldom(one[1])][:_DRAWN]
+    """Bars of what is outside and what is seldom, the worst columns first, as SVG.
+
+    Columns that moved as a whole are left out: next to them nothing else would be seen.
+    """
+    kept = [one for one in ordered(report) if one[0] not in report["moved"]]
+    shown = [one for one in kept if one[1]["outside"] or _seldom(one[1])][:_DRAWN]
     most = max((max(form["outside"], _seldom(form)) for _, form in shown), default=0.0) or 1.0
     parts = []
     for row, (name, form) in enumerate(shown):
@@ -72,7 +80,10 @@ def picture(report: Mapping[str, Any], title: str) -> str:
     if not shown:
         parts.append(_label(_LEFT, 44, "nothing is outside", "start"))
     height = 60 + max(1, len(shown)) * _STEP
-    parts.append(_label(_LEFT, height - 10, "outside training / beyond its tails or rare", "start"))
+    told = "outside training / beyond its tails or rare"
+    if report["moved"]:
+        told += f"; moved as a whole: {', '.join(report['moved'])}"
+    parts.append(_label(10, height - 10, told[:110], "start"))
     return svg(_LEFT + _WIDE + 130, height, title, parts)
 
 
@@ -100,12 +111,14 @@ def page(report: Mapping[str, Any], ref: str) -> str:
 
 
 def _columns(report: Mapping[str, Any]) -> Html:
-    most = max((form["outside"] for form in report["columns"].values()), default=0.0) or 1.0
+    moved = report["moved"]
+    shares = [form["outside"] for name, form in report["columns"].items() if name not in moved]
+    most = max(shares, default=0.0) or 1.0
     rows = [
         Row(
             element("code", name),
             (
-                ("", _meter(form["outside"], most, name)),
+                ("", _meter(min(form["outside"], most), most, name)),
                 ("outside", percent(form["outside"])),
                 ("beyond the tails or rare", percent(_seldom(form))),
                 ("", why(form)),
@@ -113,7 +126,10 @@ def _columns(report: Mapping[str, Any]) -> Html:
         )
         for name, form in ordered(report)
     ]
-    told = "Shares of the recent rows, by column, the farthest outside first."
+    told = (
+        "Shares of the recent rows, by column, the farthest outside first. Bars are relative to the"
+        " farthest that has not moved as a whole."
+    )
     return _section("Columns", table(told, ["column", "", "outside", "seldom", "what"], rows))
 
 
@@ -125,7 +141,7 @@ def _meter(share: float, most: float, name: str) -> Html:
         ground,
         bar,
         role="img",
-        aria_label=f"{name}: {percent(share)} outside",
+        aria_label=f"how far {name} is outside, relative to the farthest",
         viewBox="0 0 120 12",
         width=120,
         height=12,
