@@ -8,12 +8,14 @@ import pytest
 
 import headrace
 from headrace.datasets import Evaluation, release
+from headrace.datasets.card import card
 from headrace.datasets.looks import count, count_all, looks, record, summary
 from headrace.datasets.names import EVALUATION, SPLITS
 from headrace.datasets.store import Store
 from headrace.errors import DeclarationError, StateError
 from headrace.files import write_json
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
+from tests.datasets.stores import bucket_root
 
 APART = Evaluation(0.3, "2013-04-01", looks=3)
 
@@ -113,3 +115,16 @@ def test_looks_at_the_same_moment_are_all_counted(tmp_path):
         pool.starmap(_look, [(str(tmp_path), n) for n in range(9)])
     found = [one.purpose for one in looks(Store.find(tmp_path), manifest)]
     assert sorted(found) == [f"look {n}" for n in range(9)]
+
+
+def test_looks_are_counted_in_a_bucket_and_told_by_the_card(monkeypatch):
+    root = bucket_root(monkeypatch)
+    manifest = released(root)
+    for n in range(2):
+        headrace.open("delays", root, split=EVALUATION, purpose=f"look {n}")
+    store = Store.find(root)
+    assert [one.purpose for one in looks(store, manifest)] == ["look 0", "look 1"]
+    page = card(store, manifest).html()
+    assert "the evaluation split was looked at 2 times" in page
+    assert "0 rows of evaluation agree in all features with a training row" in page
+    assert "of recent rows lie outside" in page

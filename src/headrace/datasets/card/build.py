@@ -7,7 +7,9 @@ from typing import Any
 
 from headrace.clock import now_us
 from headrace.datasets.card.stated import NOT_STATED, Statement, from_json
+from headrace.datasets.looks import count_all
 from headrace.datasets.manifest import Manifest
+from headrace.datasets.names import EVALUATION
 from headrace.datasets.store import Store
 from headrace.datasets.taint import taints
 
@@ -22,7 +24,8 @@ class Card:
         stated: what people state, by field.
         tainted: why it must not be used as it is, in words.
         coverage: the coverage report, or empty.
-        looks: how often the evaluation split was looked at; None if it has none.
+        looks: how often the evaluation splits of the dataset were looked at; None if the release
+            has none.
         made_at: when the card was made, int64 microseconds UTC.
     """
 
@@ -73,5 +76,6 @@ def card(store: Store, manifest: Manifest) -> Card:
         stated=from_json(stated),
         tainted=tuple(map(str, taints(store, manifest))),
         coverage=store.get_json(manifest.coverage) if manifest.coverage else {},
+        looks=count_all(store, manifest.name) if EVALUATION in manifest.splits else None,
         made_at=now_us(),
     )

@@ -239,14 +239,18 @@ def _checks(card: "Card") -> Html:
     rule = manifest.split_rule
     lines = [
         "no key stands in two splits, or twice in one: a release with one is refused",
-        "training labels were read as of the end of training, test labels as of the cutoff",
+        "training labels were read as of the end of training, test labels as of the cutoff"
+        if rule.get("kind") == "time" or rule.get("after_us") is not None
+        else "labels were read as of the cutoff: time does not part the splits",
     ]
-    leakage = rule.get("leakage") or manifest.parameters.get("leakage")
-    if leakage:
-        lines.append(f"leakage between splits: {leakage}")
+    for split, rows in manifest.leakage.get("twins", {}).items():
+        what = counted(rows, "row")
+        lines.append(f"{what} of {split} agree in all features with a training row")
+    if because := manifest.leakage.get("because"):
+        lines.append(f"what is in two splits is allowed: {because}")
     if card.looks is not None:
         lines.append(f"the evaluation split was looked at {counted(card.looks, 'time')}")
-    outside = card.coverage.get("outside")
+    outside = card.coverage.get("rows")
     shown = percent(float(outside)) if isinstance(outside, int | float) else ""
     if shown:
         lines.append(f"{shown} of recent rows lie outside of what the training split supports")
