@@ -13,7 +13,7 @@ import headrace
 from headrace.datasets import content_sum, list_releases, release
 from headrace.datasets.erase import carry_out, disproof, finish, proofs, search
 from headrace.datasets.erasure import record, request_of, requests
-from headrace.datasets.naming import where_named
+from headrace.datasets.naming import where_named, where_stored
 from headrace.datasets.privacy import Pseudonymise
 from headrace.datasets.privacy_key import FILE, TEXT, PrivacyKey
 from headrace.datasets.store import Store
@@ -23,6 +23,7 @@ from headrace.errors import DeclarationError, ExpiredError, StateError
 from headrace.home import Home
 from headrace.pipeline.retiring import retire
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
+from tests.datasets.stores import store_at
 
 SECRET = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"
@@ -323,3 +324,16 @@ def test_a_retired_release_leaves_its_hash_and_its_number(store):
     assert again.version == "1.2.0"
     with pytest.raises(GoneError):
         store.publish(second)
+
+
+def test_in_a_bucket(tmp_path, monkeypatch):
+    store = store_at("bucket", tmp_path, monkeypatch)
+    rows = with_people()
+    first = made(store, rows)
+    assert where_stored(store.storage, {"who": ANN})
+    (one,) = erased(store)
+    assert where_stored(store.storage, {"who": ANN}) == []
+    assert headrace.open(one.new, store.root).verify().ok
+    with pytest.raises(GoneError):
+        headrace.open(first.ref, store.root)
+    assert made(store, rows).ref == one.new

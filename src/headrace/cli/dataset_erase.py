@@ -104,10 +104,10 @@ def _tell(done: Mapping[str, Any]) -> None:
         more = ", in charge" if one["champion"] else ""
         more += "; its files name the value: retrain, then remove the bundle" * one["names_it"]
         _warn(f"model {one['ref']} was trained on {one['dataset']}{more}")
-    for one in done["remains"] or ():
+    for one in () if done["dry_run"] else done["remains"] or ():
         out.print(Text(f"  STILL in the store: {one['path']} {one['column']}", "bold red"))
     for one in done["elsewhere"] or ():
-        _warn(f"not erased, in the home: {one['area']}/, {one['files']:,} files ({one['first']})")
+        _warn(f"not erased, in the home: {one['files']:,} files of {one['area']} ({one['first']})")
 
 
 def _tell_planned(done: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from headrace.clock import HOUR, now_us
 from headrace.datasets.reachable import reachable
 from headrace.datasets.storage import Entry
-from headrace.datasets.store import Store
+from headrace.datasets.store import TOMBSTONE, Store
 from headrace.errors import DeclarationError
 from headrace.progress import report
 
@@ -90,7 +90,9 @@ def _documents(store: Store, every: list[Entry]) -> Iterator[bytes]:
         for version in store.versions(name):
             store.manifest(name, version)
     for entry in every:
-        if not entry.path.startswith("objects/"):
+        # A tombstone names what has gone, and keeps nothing.
+        tombstone = entry.path.endswith(f"/{TOMBSTONE}")
+        if not entry.path.startswith("objects/") and not tombstone:
             yield store.storage.read_bytes(entry.path)
 
 

@@ -143,7 +143,7 @@ def _replace(store: Store, request: Request, old: Manifest, version: str) -> Rep
         reason=request.reason,
         successor=successor.ref,
         erasure=request.id,
-        objects=tuple(sorted(objects_of(old))),
+        objects=tuple(sorted(objects_of(store, old))),
     )
     bury(store, stone)
     return Replaced(old.ref, successor.ref, erased.rows, proof)

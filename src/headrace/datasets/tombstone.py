@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from headrace.clock import iso
 from headrace.datasets.manifest import Manifest
+from headrace.datasets.reachable import object_names, reachable
 from headrace.datasets.store import TOMBSTONE, Store
 from headrace.errors import StateError
 from headrace.files import canonical_json
@@ -112,30 +113,16 @@ def bury(store: Store, stone: Tombstone) -> None:
     folder = store.folder(stone.name, stone.version)
     for name in ("manifest.json", "created.json"):
         store.storage.delete(f"{folder}/{name}")
-    shared = held(store)
+    shared = objects_of(store, *releases(store))
     for name in stone.objects:
         if name not in shared:
             store.storage.delete(f"objects/{name}")
 
 
-def objects_of(manifest: Manifest) -> frozenset[str]:
-    """File names of all objects that a release consists of."""
-    parts = (part.object for split in manifest.splits.values() for part in split.parts)
-    documents = (
-        *(given.batch_list for given in manifest.inputs.values()),
-        *manifest.fits.values(),
-        manifest.lineage,
-        manifest.coverage,
-        manifest.card,
-    )
-    return frozenset(
-        {f"{one}.parquet" for one in parts} | {f"{one}.json" for one in documents if one}
-    )
-
-
-def held(store: Store) -> frozenset[str]:
-    """File names of the objects that some release of the store consists of."""
-    return frozenset[str]().union(*(objects_of(manifest) for manifest in releases(store)))
+def objects_of(store: Store, *manifests: Manifest) -> frozenset[str]:
+    """File names of all objects that these releases consist of, and that those name."""
+    documents = [canonical_json(manifest.to_json()) for manifest in manifests]
+    return frozenset(reachable(store, documents, object_names(store)))
 
 
 def releases(store: Store, name: str | None = None) -> Iterator[Manifest]:

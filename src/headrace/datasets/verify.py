@@ -155,6 +155,7 @@ def documents_of(manifest: Manifest) -> Mapping[str, str]:
         **{f"fit {name}": digest for name, digest in manifest.fits.items()},
         "lineage": manifest.lineage,
         "coverage": manifest.coverage,
+        "card": manifest.card,
     }
     return {what: digest for what, digest in named.items() if digest}
 

@@ -17,7 +17,7 @@ from typing import Any
 from headrace.clock import iso, now_us
 from headrace.datasets.erase import carry_out, disproof, finish, proofs, search
 from headrace.datasets.erasure import Request, record, request_of, requests
-from headrace.datasets.naming import Named, where_named
+from headrace.datasets.naming import Named, where_named, where_stored
 from headrace.datasets.privacy_key import PrivacyKey
 from headrace.datasets.store import Store
 from headrace.datasets.tombstone import tombstones
@@ -85,7 +85,7 @@ def erase(
         "at": iso(request.at),
         "principal": request.principal,
         "reason": request.reason,
-        "replaced": [asdict(one) for one in done],
+        "replaced": [{"old": one.old, "new": one.new, "erased": one.erased} for one in done],
         "proofs": _checked(store, request),
         "models": models,
         **_scanned(home, store, entity, wanted=scan),
@@ -97,7 +97,8 @@ def erase(
 def finish_all(home: Home) -> dict[str, Any]:
     """Bring every erasure on the record to its end, without knowing whom it means."""
     store = Store.find(home.store)
-    return {"replaced": [asdict(one) for one in finish(store)], "erasures": listed(home)}
+    done = [{"old": one.old, "new": one.new, "erased": one.erased} for one in finish(store)]
+    return {"replaced": done, "erasures": listed(home)}
 
 
 def listed(home: Home) -> list[dict[str, Any]]:
@@ -122,15 +123,15 @@ def listed(home: Home) -> list[dict[str, Any]]:
     return found
 
 
-def trained_on_erased(home: Home, dataset: str) -> str:
-    """For a model: why the release it was trained on is gone; "" if it is not."""
+def trained_on_erased(home: Home, dataset: str) -> list[str]:
+    """For a model: that the release it was trained on is gone, and why; empty if it is there."""
     name, _, version = dataset.partition("@")
-    for stone in tombstones(Store.find(home.store), name):
-        if stone.version == version:
-            return f"{dataset} was {stone}" + (
-                f"; train on {stone.successor}" if stone.successor else ""
-            )
-    return ""
+    return [
+        f"rows that are gone: {dataset} was {stone}"
+        + (f"; train on {stone.successor}" if stone.successor else "")
+        for stone in tombstones(Store.find(home.store), name)
+        if stone.version == version
+    ]
 
 
 def _checked(store: Store, request: Request) -> list[dict[str, Any]]:
@@ -172,16 +173,15 @@ def _scanned(
     """Files that hold the value: of the store, where none may, and elsewhere in the home."""
     if not wanted:
         return {"remains": None, "elsewhere": None}
-    root = store.storage.local_path("objects")
-    inside = [] if root is None else where_named(root.parent, entity)
+    place = store.storage.local_path("objects")
 
     def skip(path: Path) -> bool:
-        return root is not None and path.is_relative_to(root.parent)
+        return place is not None and path.is_relative_to(place.parent)
 
-    outside = where_named(home.root, entity, skip)
+    inside = where_stored(store.storage, entity)
     return {
         "remains": [asdict(one) for one in inside],
-        "elsewhere": _by_area(outside),
+        "elsewhere": _by_area(where_named(home.root, entity, skip)),
     }
 
 

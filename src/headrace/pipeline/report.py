@@ -31,6 +31,7 @@ def model_rows(home: Home) -> list[dict[str, Any]]:
     from headrace.models import list_models, model_taints
     from headrace.models.external import list_external
     from headrace.models.registry import pointer
+    from headrace.pipeline.erasing import trained_on_erased as erased
 
     rows: list[dict[str, Any]] = []
     for record in list_models(home):
@@ -47,7 +48,7 @@ def model_rows(home: Home) -> list[dict[str, Any]]:
                 "trained_at": record.trained_at,
                 "test": {who: metrics.get(who) for who in ("model", "baseline", "constant")},
                 "against_baseline": metrics.get("against_baseline"),
-                "tainted": [str(one) for one in model_taints(home, record)],
+                "tainted": [*map(str, model_taints(home, record)), *erased(home, record.dataset)],
                 "elsewhere": None,
             }
         )
@@ -56,6 +57,7 @@ def model_rows(home: Home) -> list[dict[str, Any]]:
 
 def _external_row(home: Home, record: "ExternalModel") -> dict[str, Any]:
     from headrace.models import model_taints
+    from headrace.pipeline.erasing import trained_on_erased as erased
 
     return {
         "name": record.name,
@@ -67,7 +69,7 @@ def _external_row(home: Home, record: "ExternalModel") -> dict[str, Any]:
         "trained_at": record.registered_at,
         "test": None,
         "against_baseline": None,
-        "tainted": [str(one) for one in model_taints(home, record)],
+        "tainted": [*map(str, model_taints(home, record)), *erased(home, record.dataset)],
         "elsewhere": record.framework or "registered",
     }
 

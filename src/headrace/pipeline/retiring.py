@@ -56,7 +56,7 @@ def _retired(store: Store, manifest: Manifest, principal: str, reason: str) -> d
         at=now_us(),
         principal=principal,
         reason=reason,
-        objects=tuple(sorted(objects_of(manifest))),
+        objects=tuple(sorted(objects_of(store, manifest))),
     )
     bury(store, stone)
     return {"ref": manifest.ref, "reason": reason, "content_hash": manifest.content_hash}
