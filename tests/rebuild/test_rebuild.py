@@ -136,7 +136,7 @@ def test_a_cell_flipped_in_a_table_file_is_located(grown):
     path = Path(files[4].path)
     kept = path.read_bytes()
     try:
-        trip = pq.read_table(path)["trip"]
+        trip, lines = pq.read_table(path)["trip"], pq.read_table(path)["_line"].to_pylist()
         row, before, after = altered(path, "fare", lambda value: value + 100_00)
         found = again(grown)
     finally:
@@ -144,9 +144,14 @@ def test_a_cell_flipped_in_a_table_file_is_located(grown):
     assert not found.equal
     assert found.content_hash != found.released
     assert found.stored.is_whole(found.released)
+    line = lines[row]
     mine = [cell for cell in found.differences.cells if cell.key == {"trip": trip[row].as_py()}]
     assert [(c.stored, c.rebuilt) for c in mine if c.column == "fare"] == [(before, after)]
     assert found.differences.columns["fare"] == 1
+    (one,) = found.altered
+    assert "altered since they were published" in found.says
+    assert (one.table, one.column, one.published, one.delivered) == ("plan", "fare", after, before)
+    assert (one.path, one.line) == (str(path), line)
     reached = {"fare", "fare_cents", "ahead__fare_sum_1h_ago_to_3h"}
     assert set(found.differences.columns) <= reached
 
@@ -326,3 +331,25 @@ def test_every_kind_of_difference_is_told():
     assert fewer.schema == ("s: only stored",)
     assert len(fewer.cells) == 1
     assert fewer.columns == {"x": 2, "split": 1}
+
+
+def test_rows_that_were_taken_out_or_put_in_are_found(grown):
+    manifest = Store(grown.home.store).manifest("line_lateness", "1.0.0")
+    path = Path(Lake(grown.home).files("plan", manifest.inputs["plan"].snapshot_id)[2].path)
+    kept = path.read_bytes()
+    table = pq.read_table(path)
+    more = table.slice(3, 1)
+    place = more.schema.get_field_index("_line")
+    more = more.set_column(place, more.schema.field("_line"), pa.array([999], pa.int64()))
+    trip = more.schema.get_field_index("trip")
+    more = more.set_column(trip, more.schema.field("trip"), pa.array([5], pa.int64()))
+    try:
+        pq.write_table(pa.concat_tables([table.slice(2), more]), path, store_schema=False)
+        found = again(grown)
+    finally:
+        path.write_bytes(kept)
+    assert not found.equal
+    assert found.differences.only_stored == 2
+    told = " ".join(map(str, found.altered))
+    assert "it has 39 rows, and was published with 40" in told
+    assert "line 999 was not delivered" in told

@@ -9,6 +9,7 @@ from rich.text import Text
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out, progress
 
 if TYPE_CHECKING:
+    from headrace.datasets.located import Differences
     from headrace.pipeline.rebuild import Rebuilt
 
 SHOWN = 10
@@ -75,16 +76,22 @@ def _tell(found: "Rebuilt") -> None:
             out.print(Text(problem, "red"), soft_wrap=True)
     for why in found.tainted:
         out.print(Text(f"it is tainted by {why}", "red"), soft_wrap=True)
-    told = found.differences
-    if told is not None and told.columns:
+    if found.differences is not None:
+        _tell_differences(found.differences)
+    for one in found.altered[:SHOWN]:
+        out.print(Text(str(one), "red"), soft_wrap=True)
+    if found.store:
+        out.print(f"kept in {found.store}", highlight=False)
+
+
+def _tell_differences(told: "Differences") -> None:
+    if told.columns:
         grid("cells that differ", ["column", "cells#"], sorted(told.columns.items()))
         for cell in told.cells[:SHOWN]:
             out.print(f"  {cell}", highlight=False, markup=False, soft_wrap=True)
-    if told is not None and (told.only_stored or told.only_rebuilt):
+    if told.only_stored or told.only_rebuilt:
         out.print(f"{told.only_stored:,} rows are only stored, {told.only_rebuilt:,} only rebuilt")
         for row in told.rows[:SHOWN]:
             out.print(f"  {row}", highlight=False, markup=False, soft_wrap=True)
-    for line in told.schema if told is not None else ():
+    for line in told.schema:
         out.print(Text(f"column {line}", "red"), soft_wrap=True)
-    if found.store:
-        out.print(f"kept in {found.store}", highlight=False)

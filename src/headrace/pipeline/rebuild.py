@@ -21,6 +21,7 @@ from headrace.datasets.taint import note, taints
 from headrace.engine import limited_to
 from headrace.home import Home
 from headrace.lake.tables import Lake
+from headrace.pipeline.altered import Altered, altered
 from headrace.pipeline.build import release_from
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.rebuildable import as_released, check_not_ended, check_pins
@@ -40,6 +41,8 @@ class Rebuilt:
         same_bytes: whether the objects are the same files, byte for byte. Another version of the
             Parquet writer may lay out the same content otherwise.
         differences: the cells, if the content differs.
+        altered: if what was made is not what was released, cells of published files that are not
+            what was delivered.
         snapshots: what was read, by table.
         tainted: recalls that the release holds.
         store: where it lies; "" if it was thrown away.
@@ -53,6 +56,7 @@ class Rebuilt:
     snapshots: Mapping[str, int]
     stored: Stored | None = None
     differences: Differences | None = None
+    altered: tuple[Altered, ...] = ()
     tainted: tuple[str, ...] = ()
     store: str = ""
 
@@ -70,6 +74,8 @@ class Rebuilt:
             return "the rebuild gives what was released; what the store holds was altered since"
         if self.stored is not None and not self.stored.is_whole(self.released):
             return "neither the rebuild nor what the store holds is what was released"
+        if self.altered:
+            return "files of the tables were altered since they were published"
         return "the tables, or the code, give something else than they did then"
 
     def to_json(self) -> dict[str, Any]:
@@ -84,6 +90,7 @@ class Rebuilt:
             "snapshots": dict(self.snapshots),
             "stored": self.stored.to_json() if self.stored else None,
             "differences": self.differences.to_json() if self.differences else None,
+            "altered": [vars(one) for one in self.altered],
             "tainted": list(self.tainted),
             "store": self.store,
         }
@@ -126,11 +133,13 @@ def rebuild(
         shop = Workshop(pipeline, home, pins=pins, cache=work / "views")
         made = release_from(shop, work / "store", _inputs(source, manifest))
         report("rebuild", 1, 2, manifest.ref)
-        stored, differences = None, None
+        stored, differences, wrong = None, None, []
         if check:
             stored = read_stored(source, manifest)
             if not (stored.is_whole(manifest.content_hash) and _same(made, manifest)):
                 differences = _located(Store(work / "store"), made, stored.table, manifest)
+            if not _same(made, manifest):
+                wrong = altered(home, pipeline.tables, pins)
         found = Rebuilt(
             ref=manifest.ref,
             content_hash=made.content_hash,
@@ -140,6 +149,7 @@ def rebuild(
             snapshots=pins,
             stored=stored,
             differences=differences,
+            altered=tuple(wrong),
             tainted=tuple(map(str, taints(source, manifest))),
         )
         if to is not None and _same(made, manifest):
