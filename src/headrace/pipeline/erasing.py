@@ -24,7 +24,8 @@ from headrace.datasets.tombstone import tombstones
 from headrace.errors import StateError
 from headrace.files import canonical_json
 from headrace.home import Home
-from headrace.models.record import ModelRecord, list_models, model_folder
+from headrace.models.external import ExternalModel, list_external
+from headrace.models.record import ModelRecord, list_models
 from headrace.models.registry import pointer
 
 FORMAT = 1
@@ -117,7 +118,7 @@ def listed(home: Home) -> list[dict[str, Any]]:
                 "reason": one.reason,
                 "replaced": old,
                 "proofs": _checked(store, one),
-                "models": [record.ref for record in list_models(home) if record.dataset in old],
+                "models": [record_.ref for record_ in _every_model(home) if record_.dataset in old],
             }
         )
     return found
@@ -146,9 +147,14 @@ def _checked(store: Store, request: Request) -> list[dict[str, Any]]:
     ]
 
 
+def _every_model(home: Home) -> list[ModelRecord | ExternalModel]:
+    return [*list_models(home), *list_external(home)]
+
+
 def _models(home: Home, refs: set[str], entity: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Models trained on these releases; `names_it`: a file of it has the value."""
     found = []
-    for record_ in list_models(home):
+    for record_ in _every_model(home):
         if record_.dataset in refs:
             standing = pointer(home, record_.name)
             found.append(
@@ -156,15 +162,10 @@ def _models(home: Home, refs: set[str], entity: Mapping[str, str]) -> list[dict[
                     "ref": record_.ref,
                     "dataset": record_.dataset,
                     "champion": standing is not None and standing.bundle_id == record_.bundle_id,
-                    "names_it": _names_it(home, record_, entity),
+                    "names_it": bool(where_named(record_.path, entity)),
                 }
             )
     return found
-
-
-def _names_it(home: Home, record_: ModelRecord, entity: Mapping[str, str]) -> bool:
-    """Whether a file of the bundle holds the value: a vocabulary, say."""
-    return bool(where_named(model_folder(home, record_.name) / record_.bundle_id, entity))
 
 
 def _scanned(

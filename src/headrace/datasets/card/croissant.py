@@ -139,9 +139,9 @@ def _distribution(card: "Card", folder: Path | str | None) -> list[dict[str, Any
                     "@type": "cr:FileSet",
                     "@id": f"{name}-files",
                     "name": f"{name}-files",
-                    "containedIn": [{"@id": file["@id"]} for file in files],
                     "encodingFormat": "application/x-parquet",
-                    "includes": "*.parquet",
+                    # Found below the folder of the document, which is the store's.
+                    "includes": [file["contentUrl"] for file in files],
                 }
             )
     return found
@@ -198,7 +198,11 @@ def _rai(card: "Card") -> dict[str, Any]:
         "rai:dataPreprocessingProtocol": treated_features(manifest),
         "rai:dataAnnotationProtocol": [label_told(manifest), card.says("annotation")],
         "rai:dataBiases": [biases],
-        "rai:dataLimitations": [limits, f"not for: {card.says('not_for')}", *card.tainted],
+        "rai:dataLimitations": [
+            limits,
+            f"not for: {card.says('not_for')}",
+            *card.tainted,
+        ],
         "rai:dataUseCases": [f"made for {manifest.purpose}", card.says("use_cases")],
         "rai:dataSocialImpact": card.says("social_impact"),
         "rai:personalSensitiveInformation": [*privacy_told(manifest), card.says("consent")],

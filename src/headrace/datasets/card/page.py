@@ -27,9 +27,9 @@ _JUMPS = (
 def page(card: "Card") -> str:
     """The whole document."""
     sections = [
+        _composition(card),
         _stated(card, "For what", ("use_cases", "not_for", "biases", "limitations",
                                    "social_impact"), "purpose"),
-        _composition(card),
         _terms(card),
         _made(card),
         _label(card),
@@ -172,16 +172,14 @@ def _terms(card: "Card") -> Html:
         )
         for name, given in sorted(manifest.inputs.items())
     ]
-    passed = (
-        "It may be passed on" + (f" under {' or '.join(under)} only" if under else "")
-        if terms.get("pass_on", True)
-        else "It may not be passed on"
-    )
+    passed = "It may be passed on" if terms.get("pass_on") else "It may not be passed on"
+    passed += f" under {' or '.join(under)} only" if under else ""
+    if not terms:
+        passed = "Its terms were not recorded when it was made: the licences below hold"
     return _section(
         "Terms of use",
         element("p", element("strong", f"{passed}."), " ",
-                f"It was released for {manifest.purpose}, which every source allows."
-                if terms else "Terms were not recorded then."),
+                f"It was released for {manifest.purpose}, which every source allows."),
         element("h3", "Obligations"),
         _listed(terms.get("obligations", ())) or element("p", "none"),
         element("h3", "Credits"),
@@ -287,7 +285,8 @@ def _identity(card: "Card") -> Html:
         "Looks back from": moment(manifest.cutoff_us),
         "Availability": manifest.mode,
         "Code": element("code", manifest.code_revision),
-        "Pipeline": manifest.pipeline or "released by hand",
+        "Pipeline": manifest.pipeline
+        or ("released by hand" if manifest.format > 1 else NOT_STATED),
         "Why this version": "; ".join(manifest.reasons),
         "Open it": element("pre", f'headrace.open("{manifest.ref}")'),
     }

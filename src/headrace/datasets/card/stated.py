@@ -10,15 +10,16 @@
 A field that nobody states reads `not_stated` on the card. Nothing is ever filled in.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from headrace.clock import parse_iso
 from headrace.errors import DeclarationError
 
 NOT_STATED = "not_stated"
 FORMAT = 1
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 # field -> what the card asks.
 FIELDS = {
     "collection": "How the data came to be in the world, before anybody delivered it",
@@ -58,8 +59,10 @@ class Statement:
                 where="a statement of a card",
                 fix="give text and by; leave the statement out if nobody can make it",
             )
-        if self.on:
-            parse_iso(self.on)
+        if self.on and not _DAY.fullmatch(self.on):
+            raise DeclarationError(
+                f"{self.on!r} is no day", where="a statement of a card", fix="as in 2026-03-01"
+            )
 
 
 def load_card(path: Path | str) -> tuple[Statement, ...]:

@@ -41,7 +41,7 @@ def left_out_told(manifest: Manifest) -> str:
 
 
 def treated_features(manifest: Manifest) -> list[str]:
-    views = ", ".join(sorted(manifest.definitions))
+    views = ", ".join(name for name in sorted(manifest.definitions) if name.isidentifier())
     said = f"{len(manifest.features)} features of the views {views}, each row's from facts that"
     found = [f"{said} were known at its prediction time ({manifest.mode})"]
     if manifest.fits:
