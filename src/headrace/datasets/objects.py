@@ -7,14 +7,19 @@ its bytes.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.datasets.content_hash import canonical_type
+from headrace.datasets.dtypes import schema_of
 from headrace.datasets.manifest import Manifest, Part
 from headrace.datasets.store import Store
 from headrace.errors import HeadraceError, StateError
 
+# Text of one group of rows (65,536), in bytes: 64 KiB for each cell.
+MOST_UNFOLDED = 4 << 30
+_SHOWN = 50
 _FIX = "restore it from a copy of the store, or rebuild the release"
 
 
@@ -66,10 +71,33 @@ def footer_problem(manifest: Manifest, part: Part, file: pq.ParquetFile) -> str:
     groups = [footer.row_group(n) for n in range(footer.num_row_groups)]
     if sum(group.num_rows for group in groups) != part.rows:
         return "its row groups have other rows than it"
-    columns = tuple((column.name, column.type) for column in manifest.columns)
-    found = tuple(
-        (field.name, canonical_type(field.type, field.name)) for field in file.schema_arrow
-    )
-    if found != columns:
-        return f"it has the columns {', '.join(f'{name} {kind}' for name, kind in found)}"
+    expected = schema_of(manifest.columns)
+    if not file.schema_arrow.equals(expected):
+        told = (f"{field.name} {field.type}" for field in list(file.schema_arrow)[:_SHOWN])
+        return f"it has the columns {', '.join(told)}"
     return ""
+
+
+def check_unfolding(file: pq.ParquetFile, group: int) -> None:
+    """Refuse a group of rows whose text would fill the memory: a small dictionary, named often.
+
+    `file` reads text as dictionaries. Raises ValueError.
+    """
+    for name in file.schema_arrow.names:
+        column = file.schema_arrow.field(name).type
+        if not pa.types.is_dictionary(column):
+            continue
+        size = 0
+        for chunk in file.read_row_group(group, columns=[name]).column(0).chunks:
+            lengths = pc.fill_null(pc.binary_length(chunk.dictionary), 0)
+            counted = np.bincount(chunk.indices.drop_null(), minlength=len(lengths))
+            size += int(np.dot(counted, lengths.to_numpy(zero_copy_only=False)))
+        if size > MOST_UNFOLDED:
+            raise ValueError(
+                f"column {name} unfolds to {size / 1e9:,.0f} GB, more than any release has"
+            )
+
+
+def text_of(manifest: Manifest) -> list[str]:
+    """The columns that a file may keep as a dictionary."""
+    return [column.name for column in manifest.columns if column.type in ("string", "binary")]

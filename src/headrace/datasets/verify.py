@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from headrace.datasets.content_hash import ContentSum, content_sum
 from headrace.datasets.manifest import Manifest, Part
-from headrace.datasets.objects import opened_part, reading
+from headrace.datasets.objects import check_unfolding, opened_part, reading, text_of
 from headrace.datasets.parts import ends_of
 from headrace.datasets.store import Store
 from headrace.errors import HeadraceError
@@ -88,9 +89,18 @@ def _of_part(
         if store.storage.size(name) == part.bytes and _sha256(store, name) != part.object:
             return None, [f"object {part.object[:12]} holds other bytes"]
         with opened_part(store, manifest, part) as file, reading(part, name):
+            _check_sizes(store, manifest, name, file.num_row_groups)
             return _of_rows(manifest, split, part, file.iter_batches())
     except HeadraceError as error:
         return None, [error.what]
+
+
+def _check_sizes(store: Store, manifest: Manifest, name: str, groups: int) -> None:
+    text = text_of(manifest)
+    if text:
+        with pq.ParquetFile(store.storage.open(name), read_dictionary=text) as file:
+            for group in range(groups):
+                check_unfolding(file, group)
 
 
 def _of_rows(
