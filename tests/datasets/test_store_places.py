@@ -15,9 +15,11 @@ from headrace.cli.app import app
 from headrace.clock import HOUR
 from headrace.datasets import list_releases
 from headrace.datasets.clearing import clear
+from headrace.datasets.manifest import _LATER
 from headrace.datasets.pull import pull
 from headrace.datasets.store import Store, TakenError
 from headrace.datasets.taint import Recall, note, openings_of, taints
+from headrace.datasets.tombstone import Tombstone, bury, objects_of
 from headrace.datasets.verify import verify, verify_ref
 from headrace.errors import DeclarationError, StateError, TaintedError
 from tests.datasets.frames import INPUTS
@@ -229,6 +231,35 @@ def test_what_a_record_or_an_object_names_is_kept(folder):
     assert set(clear(folder, delete=True).objects) == gone
 
 
+def stone_of(manifest):
+    was = (manifest.id, manifest.content_hash, manifest.rows)
+    names = tuple(sorted(objects_of(manifest)))
+    return Tombstone("erased", "delays", "1.0.0", *was, 5, "ana", "asked to", objects=names)
+
+
+def test_what_a_tombstone_names_is_not_kept_for_it(folder):
+    """A crash in the middle of an erasure leaves objects that nobody may read any more."""
+    manifest = made(folder.root)
+    stone = stone_of(manifest)
+    path = "datasets/delays/1.0.0/tombstone.json"
+    folder.storage.put_new(path, json.dumps(stone.to_json()).encode())
+    folder.storage.delete("datasets/delays/1.0.0/manifest.json")
+    aged(folder)
+    assert len(clear(folder, delete=True).objects) == len(stone.objects)
+    assert [one.path for one in folder.storage.walk("")] == [path]
+
+
+def test_what_was_erased_does_not_come_back_by_a_pull(folder, tmp_path):
+    manifest = made(folder.root)
+    copy = Store(shutil.copytree(folder.root, tmp_path / "copy"))
+    stone = stone_of(manifest)
+    bury(folder, stone)
+    for source, target in ((copy, folder), (folder, Store(tmp_path / "third"))):
+        with pytest.raises(StateError, match="erased by ana"):
+            pull("delays@1.0.0", target.root, source.root)
+        assert target.storage.walk("objects") == []
+
+
 def test_nothing_is_cleared_while_a_manifest_cannot_be_read(folder):
     made(folder.root)
     lost = folder.put_json({"nobody": "names me"})
@@ -301,9 +332,7 @@ def test_a_part_that_the_store_has_lost_is_written_again(folder):
 def test_a_store_of_format_1_opens_is_pulled_and_cleared(folder, tmp_path):
     """As it was written before: the time of making apart, and all aliases in one document."""
     manifest = made(folder.root)
-    later = ("pipeline", "live_since_us", "privacy", "retention", "lineage", "coverage", "erasures",
-             "terms", "leakage")  # fmt: skip
-    form = {key: value for key, value in manifest.to_json().items() if key not in later}
+    form = {key: value for key, value in manifest.to_json().items() if key not in _LATER}
     for split in form["splits"].values():
         (part,) = split.pop("parts")
         split |= {"object": part["object"], "bytes": part["bytes"]}
@@ -319,7 +348,8 @@ def test_a_store_of_format_1_opens_is_pulled_and_cleared(folder, tmp_path):
     pull("delays@champion", tmp_path / "copy", folder.root)
     assert verify_ref(Store(tmp_path / "copy"), "delays", "1.0.0").ok
     aged(folder)
-    assert clear(folder, delete=True).objects == ()
+    assert all(one.endswith(".json") for one in clear(folder, delete=True).objects)
+    assert verify(folder, old).ok
     folder.set_alias("delays", "candidate", "1.0.0")
     assert set(folder.aliases("delays")) == {"champion", "candidate", "latest"}
 

@@ -1,8 +1,9 @@
 """Clearing a store of what nothing refers to: leftovers of crashes and of lost races.
 
 An object is kept if anything in the store can reach it: manifests, recalls, records of erasures,
-objects that are kept. It is kept, too, while it is young: a release writes its objects before its
-manifest, and makes those that it finds there look new. `GRACE` is longer than any release takes.
+objects that are kept. Tombstones alone do not count: they say what is to go. It is kept, too, while
+it is young: a release writes its objects before its manifest, and makes those that it finds there
+look new. `GRACE` is longer than any release takes.
 """
 
 from collections.abc import Iterator

@@ -51,6 +51,7 @@ def _ids(manifest: Manifest) -> Iterator[str]:
     named = {
         "lineage": manifest.lineage,
         "coverage": manifest.coverage,
+        "card": manifest.card,
         **{f"fit {name}": digest for name, digest in manifest.fits.items()},
         **{f"batches of {name}": given.batch_list for name, given in manifest.inputs.items()},
     }

@@ -9,6 +9,7 @@ from headrace.datasets.manifest import Manifest
 from headrace.datasets.reachable import object_names, reachable
 from headrace.datasets.store import Store
 from headrace.datasets.taint import note, taints
+from headrace.datasets.tombstone import refuse_gone
 from headrace.errors import DeclarationError, StateError
 from headrace.progress import report
 
@@ -39,13 +40,14 @@ def pull(ref: str, to: Path | str, store: Path | str | None = None) -> Pulled:
 
     Raises:
         StateError: there is no such release, an object is missing or is not what its name says, or
-            `to` has another release of this name and version.
+            `to` has another release of this name and version, or had it and erased it.
         DeclarationError: `to` is the store itself.
     """
     source, target = Store.find(store), Store.find(to)
     if source.root == target.root:
         raise DeclarationError("a store is not pulled into itself", where=str(to), fix="--to DIR")
     manifest = source.manifest(*source.resolve(ref))
+    refuse_gone(target, manifest.name, manifest.version)
     _check_same(target, manifest)
     path = f"{source.folder(manifest.name, manifest.version)}/manifest.json"
     document = source.storage.read_bytes(path)

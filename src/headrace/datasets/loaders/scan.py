@@ -131,7 +131,7 @@ class Scan:
     def tables(self) -> Iterator[pa.Table]:
         """A table for each part, in order; of one that holds no such row, none."""
         for part in self.parts():
-            with self.file(part) as file:
+            with self.file(part) as file, reading(part, self.manifest.ref):
                 groups = self.groups(file)
                 if groups == list(range(file.num_row_groups)):
                     table = file.read(columns=self._read)
@@ -143,7 +143,7 @@ class Scan:
 
     def part(self, part: Part) -> "tuple[pa.Table, npt.NDArray[np.int64] | None]":
         """The rows asked for of a part, and their places in it; None if they are all its rows."""
-        with self.file(part) as file:
+        with self.file(part) as file, reading(part, self.manifest.ref):
             table = file.read(columns=self._read)
         if self._condition is None:
             return table, None
@@ -157,7 +157,7 @@ class Scan:
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         """At most `rows` at a time; no more than a group of rows is in memory."""
         for part in self.parts():
-            with self.file(part) as file:
+            with self.file(part) as file, reading(part, self.manifest.ref):
                 found = file.iter_batches(rows, self.groups(file), columns=self._read)
                 for batch in found:
                     kept = self._kept(pa.Table.from_batches([batch]))
