@@ -23,6 +23,7 @@ from headrace.cli import (
     gates,
     impact,
     interchange,
+    lineage,
     lint,
     maintain,
     model_register,
@@ -122,6 +123,7 @@ models.app.command("register")(model_register.register)
 app.add_typer(models.app, name="model")
 app.command("trace")(trace.trace)
 app.command("impact")(impact.impact)
+app.add_typer(lineage.app, name="lineage")
 app.add_typer(new.app, name="new")
 
 

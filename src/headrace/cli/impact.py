@@ -50,7 +50,7 @@ def impact(
     batch_id, tables = find_batch(home, batch, table)
     found = held_by(home, batch_id, table)
     reached = reached_rows(home, found, project_pipelines(), tables) if exact else None
-    document = told(found, tables, reached)
+    document = told(home, found, tables, reached)
     if as_json:
         emit_json(document)
         return
@@ -65,8 +65,11 @@ def impact(
     if document["models"]:
         grid(
             "models",
-            ["model", "in charge"],
-            [[one["ref"], one["champion"]] for one in document["models"]],
+            ["model", "in charge", "trained"],
+            [
+                [one["ref"], one["champion"], "elsewhere" if one["elsewhere"] else "here"]
+                for one in document["models"]
+            ],
         )
 
 

@@ -43,6 +43,7 @@ class Outcome:
 
     pipeline: str
     runs: list[Run] = field(default_factory=list)
+    lineage: str = ""  # why its lineage events could not be written; no run fails for it
 
     @property
     def ok(self) -> bool:
@@ -60,14 +61,15 @@ class Outcome:
             }
             for run in self.runs
         ]
-        return {"pipeline": self.pipeline, "ok": self.ok, "runs": runs}
+        return {"pipeline": self.pipeline, "ok": self.ok, "runs": runs, "lineage": self.lineage}
 
     def lines(self) -> list[str]:
-        return [
+        failures = [
             f"{run.job} {run.scope}: {text}".replace(" :", ":")
             for run in self.runs
             for _, text in run.failures
         ]
+        return [*failures, *([self.lineage] if self.lineage else [])]
 
 
 def run_pipeline(
@@ -94,6 +96,7 @@ def run_pipeline(
     from headrace.alerts import look_quietly
     from headrace.dagster import project_definitions
     from headrace.pipeline.current import is_current, mark_current
+    from headrace.pipeline.lineage_events import record_quietly
 
     prepare(home, project or project_root())
     outcome = Outcome(pipeline.name)
@@ -110,6 +113,8 @@ def run_pipeline(
             if built.success:
                 mark_current(pipeline, home)
     look_quietly(home, pipeline.tables)
+    if outcome.runs:
+        outcome.lineage = record_quietly(pipeline, home)
     return outcome
 
 

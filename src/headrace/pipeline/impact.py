@@ -20,6 +20,7 @@ from headrace.lake.tables import Lake
 from headrace.lineage.impact import Impact
 from headrace.lineage.rowtrace import LABEL, SPINE
 from headrace.lineage.used import Used, used
+from headrace.models.external import list_external
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.rebuildable import as_released, check_pins
 from headrace.pipeline.released import parts_of
@@ -156,9 +157,10 @@ def _reached(  # noqa: PLR0917
 
 
 def told(
-    found: Impact, tables: tuple[str, ...], reached: dict[str, Reached | str] | None
+    home: Home, found: Impact, tables: tuple[str, ...], reached: dict[str, Reached | str] | None
 ) -> dict[str, Any]:
     """The document of `headrace impact --json`; see docs/lineage.md."""
+    elsewhere = {one.ref for one in list_external(home)}
     releases = []
     for one in found.releases:
         row: dict[str, Any] = {
@@ -177,5 +179,8 @@ def told(
         "batch": found.batch_id,
         "tables": list(tables),
         "releases": releases,
-        "models": [{"ref": ref, "champion": ref in found.champions} for ref in found.models],
+        "models": [
+            {"ref": ref, "champion": ref in found.champions, "elsewhere": ref in elsewhere}
+            for ref in found.models
+        ],
     }
