@@ -231,16 +231,16 @@ def test_what_a_record_or_an_object_names_is_kept(folder):
     assert set(clear(folder, delete=True).objects) == gone
 
 
-def stone_of(manifest):
+def stone_of(store, manifest):
     was = (manifest.id, manifest.content_hash, manifest.rows)
-    names = tuple(sorted(objects_of(manifest)))
+    names = tuple(sorted(objects_of(store, manifest)))
     return Tombstone("erased", "delays", "1.0.0", *was, 5, "ana", "asked to", objects=names)
 
 
 def test_what_a_tombstone_names_is_not_kept_for_it(folder):
     """A crash in the middle of an erasure leaves objects that nobody may read any more."""
     manifest = made(folder.root)
-    stone = stone_of(manifest)
+    stone = stone_of(folder, manifest)
     path = "datasets/delays/1.0.0/tombstone.json"
     folder.storage.put_new(path, json.dumps(stone.to_json()).encode())
     folder.storage.delete("datasets/delays/1.0.0/manifest.json")
@@ -252,7 +252,7 @@ def test_what_a_tombstone_names_is_not_kept_for_it(folder):
 def test_what_was_erased_does_not_come_back_by_a_pull(folder, tmp_path):
     manifest = made(folder.root)
     copy = Store(shutil.copytree(folder.root, tmp_path / "copy"))
-    stone = stone_of(manifest)
+    stone = stone_of(folder, manifest)
     bury(folder, stone)
     for source, target in ((copy, folder), (folder, Store(tmp_path / "third"))):
         with pytest.raises(StateError, match="erased by ana"):
