@@ -65,12 +65,12 @@ def batch_of(given_logs, seed=0) -> Batch:
     return Batch(table, pa.Table.from_pylist(spine, schema), expected)
 
 
-def thousand_logs():
-    """1,000 logs as hypothesis makes them, and some dense ones."""
+def many_logs(count):
+    """Logs as hypothesis makes them, always the same, and some dense ones."""
     found = [random_log(seed) for seed in range(40)]
 
     @settings(
-        max_examples=1000,
+        max_examples=count,
         deadline=None,
         derandomize=True,
         database=None,
@@ -81,5 +81,5 @@ def thousand_logs():
         found.append(log)
 
     collect()
-    assert len(found) >= 1000
+    assert len(found) >= count
     return found

@@ -2,7 +2,7 @@ import pytest
 
 from headrace.cluster import connect, sail
 from tests.cluster import spark_env
-from tests.cluster.batched import batch_of, thousand_logs
+from tests.cluster.batched import batch_of, many_logs
 from tests.cluster.kit import SAIL, SLOWLY
 
 
@@ -23,9 +23,10 @@ def on_spark(tmp_path_factory):
         session.stop()
 
 
-@pytest.fixture(scope="session")
-def batch():
-    return batch_of(thousand_logs())
+# To think of a thousand logs takes ten times what it takes to compute their features.
+@pytest.fixture(scope="session", params=[250, pytest.param(1_000, marks=pytest.mark.slow)])
+def batch(request):
+    return batch_of(many_logs(request.param))
 
 
 @pytest.fixture(params=[SAIL, SLOWLY])

@@ -29,7 +29,7 @@ def same(session, log, views=VIEWS, **given):
 
 
 @on_both
-def test_a_thousand_logs_in_one_job_equal_the_oracle(session, batch):
+def test_many_logs_in_one_job_equal_the_oracle(session, batch):
     frame = training_frame(
         session, batch.spine, BATCHED_VIEWS, batch.history, BATCHED_SHAPES,
         mode="recorded", reasons=True, shards=4,

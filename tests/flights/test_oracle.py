@@ -14,7 +14,7 @@ from headrace.pipeline.workshop import Workshop
 from pipelines.flights.features import VIEWS
 
 # The oracle takes half a minute for a thousand rows of one carrier's flights.
-SIZES = [250, pytest.param(1_000, marks=pytest.mark.slow)]
+SIZES = [120, pytest.param(1_000, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")

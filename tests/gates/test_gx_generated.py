@@ -144,7 +144,7 @@ once = settings(
 )
 
 
-@settings(once, max_examples=3)
+@settings(once, max_examples=2)
 @for_all(batches(), st.booleans())
 def test_generated_batches_are_answered_as_the_reference_does(table, above) -> None:
     check(table, above)
