@@ -47,9 +47,15 @@ HEAVY = (
     "prometheus_client",
     "orjson",
     "apprise",
+    "torch",
+    "polars",
+    "datasets",
+    "obstore",
 )
 # These are nothing but their library, and are themselves imported where a table is touched.
-BEHIND_A_DOOR = {"lake/fileio.py", "lake/iceberg.py"}
+BEHIND_A_DOOR = {"lake/fileio.py", "lake/iceberg.py", "datasets/loaders/torch.py"}
+# A released row is traced by the pipeline that made it, when somebody asks.
+REACHES_UP = {("datasets/reader.py", "headrace.pipeline.trace")}
 
 
 def modules(folder: Path) -> list[Path]:
@@ -84,6 +90,8 @@ def test_the_package_imports_one_way(path: Path) -> None:
     for name in imported(path):
         parts = name.split(".")
         assert parts[0] not in {"pipelines", "assets", "tests", "bench"}, f"{path} imports {name}"
+        if (str(path.relative_to(CORE)), name) in REACHES_UP:
+            continue
         if parts[0] == "headrace" and len(parts) > 1 and parts[1] in RANK:
             assert RANK[parts[1]] <= RANK[room], f"{room} must not import {name}"
         if parts[0] == "dagster":

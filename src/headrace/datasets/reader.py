@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +26,11 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
+    from headrace.datasets.card import Card
+    from headrace.datasets.diff import Diff
     from headrace.datasets.loaders.torch import TorchRows
     from headrace.datasets.verify import Verification
+    from headrace.pipeline.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -221,25 +223,27 @@ class Dataset:
         return verify(self.store, self.manifest)
 
     @property
-    def card(self) -> Any:  # noqa: ANN401
+    def card(self) -> "Card":
         """Its card, for people and for audits: `.to_json()` is Croissant, `.html()` a page."""
-        return import_module("headrace.datasets.card").card(self.store, self.manifest)
+        from headrace.datasets.card import card
 
-    def diff(self, other: "Dataset | str") -> Any:  # noqa: ANN401
-        """What `other`, a release or its reference, has that this one has not, and vice versa."""
-        opened = open_release(other, self.store.root) if isinstance(other, str) else other
-        return import_module("headrace.datasets.diff").diff(self, opened)
+        return card(self.store, self.manifest)
 
-    def trace(self, **key: object) -> Any:  # noqa: ANN401
+    def diff(self, other: "Dataset | str") -> "Diff":
+        """What changed from this release to `other`, a release or its reference."""
+        from headrace.datasets.diff import diff
+
+        return diff(self, open_release(other, self.store.root) if isinstance(other, str) else other)
+
+    def trace(self, **key: object) -> "Trace":
         """Where the row with this `key` comes from: `data.trace(flight="...", day="...")`.
 
-        Needs the home that made the release: `HEADRACE_HOME`.
+        Needs the home that made the release, `HEADRACE_HOME`, and the project that declares it.
         """
-        from headrace.home import Home
-
         # The one place that reaches up: a row is traced by what made it.
-        trace = import_module("headrace.pipeline.trace").trace
-        return trace(self.ref, key, Home.find())
+        from headrace.pipeline.trace import trace
+
+        return trace(self.ref, key)
 
 
 def look(store: Store, manifest: Manifest, purpose: str | None) -> None:
@@ -248,13 +252,15 @@ def look(store: Store, manifest: Manifest, purpose: str | None) -> None:
     Raises:
         DeclarationError: there is no purpose.
     """
+    from headrace.datasets.looks import record
+
     if not (purpose or "").strip():
         raise DeclarationError(
             "the evaluation split is kept apart from tuning, and each look at it is recorded",
             where=manifest.ref,
             fix='say what for: split("evaluation", purpose="final test of model 7")',
         )
-    import_module("headrace.datasets.looks").record(store, manifest, purpose)
+    record(store, manifest, purpose)
 
 
 def open_release(
