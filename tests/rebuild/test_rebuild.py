@@ -15,7 +15,7 @@ from headrace.errors import DeclarationError, StateError
 from headrace.features import FeatureView, Rows, Window
 from headrace.lake.tables import Lake
 from headrace.pipeline import build_release
-from headrace.pipeline.pins import tag_of, unpin
+from headrace.pipeline.pins import let_go, tag_of
 from headrace.pipeline.rebuild import rebuild
 from headrace.pipeline.workshop import leave
 from tests.serving.world import DAYS, VIEWS, World
@@ -227,10 +227,10 @@ def test_a_frame_released_by_hand_is_refused(grown, tmp_path):
         rebuild(REF, [grown.pipeline], grown.home, store=tmp_path)
 
 
-def test_an_erasure_ends_it(grown, tmp_path):
+def test_an_erasure_that_is_not_on_record_is_refused(grown, tmp_path):
     manifest = Store(grown.home.store).manifest("line_lateness", "1.0.0")
     Store(tmp_path).publish(replace(manifest, erasures=({"id": "e1"},)))
-    with pytest.raises(StateError, match="erasure"):
+    with pytest.raises(StateError, match="erasure e1 is not on record"):
         rebuild(REF, [grown.pipeline], grown.home, store=tmp_path)
 
 
@@ -285,7 +285,7 @@ def test_a_pin_holds_until_the_release_is_let_go(grown):
         tags = lake.tags(table)
         assert tags[tag_of(REF)] == given.snapshot_id
         assert not any(name.startswith("hold-") for name in tags)
-    unpin(lake, replace(manifest, inputs={"gauges": manifest.inputs["gauges"]}))
+    let_go(lake, "gauges", tag_of(REF))
     assert tag_of(REF) not in lake.tags("gauges")
     lake.pin("gauges", manifest.inputs["gauges"].snapshot_id, tag_of(REF))
 

@@ -7,11 +7,15 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace.clock import DAY, now_us
-from headrace.datasets import Store
+from headrace.datasets import Store, open_release
+from headrace.errors import StateError
+from headrace.lake.maintenance import maintain
 from headrace.lake.tables import Lake
-from headrace.pipeline import build, build_release
-from headrace.pipeline.pins import HOLD, hold, tag_of, unpin
+from headrace.pipeline import build, build_release, retiring
+from headrace.pipeline.erasing import erase
+from headrace.pipeline.pins import HOLD, hold, let_go, tag_of
 from headrace.pipeline.rebuild import rebuild
+from headrace.pipeline.retiring import retire
 from headrace.pipeline.upkeep import look_after
 from headrace.pipeline.workshop import leave
 from tests.serving.world import DAYS, World
@@ -91,18 +95,56 @@ def test_a_release_that_was_let_go_can_be_made_no_more(world):
     assert rebuild(REF, [world.pipeline], world.home).equal
     lake = Lake(world.home)
     manifest = Store(world.home.store).manifest("line_lateness", "1.0.0")
-    unpin(lake, manifest)
+    for table in manifest.inputs:
+        let_go(lake, table, tag_of(REF))
     go_on_with = world.rows(DAYS[4])["arrivals"]
     world.deliver("arrivals", DAYS[4], go_on_with[:5], "-again")
     world.publish("arrivals")
     leave()
-    from headrace.lake.maintenance import maintain
-
     maintain(world.home, TABLES, keep=1)
     lost = look_after(world.home, TABLES, apply=True, keep=1).lost
     assert lost == (REF,)
-    with pytest.raises(Exception, match="has no snapshot"):
+    with pytest.raises(StateError, match="has no snapshot"):
         rebuild(REF, [world.pipeline], world.home)
+
+
+def test_an_erasure_ends_what_held_the_key_and_nothing_later(world, monkeypatch):
+    monkeypatch.setenv("HEADRACE_PRIVACY_KEY", "0123456789abcdef0123456789abcdef")
+    build_release(world.pipeline, world.home)
+    leave()
+    trip = open_release(REF, world.home.store).arrow["trip"][7].as_py()
+    erase(world.home, {"trip": str(trip)}, principal="dpo", reason="on request")
+    lake, successor = Lake(world.home), "line_lateness@1.0.1"
+    assert not any(tag_of(REF) in lake.tags(table) for table in TABLES)
+    for ref, why in ((REF, "was erased"), (successor, "rows were erased from")):
+        with pytest.raises(StateError, match=why):
+            rebuild(ref, [world.pipeline], world.home)
+    go_on(world)
+    build_release(world.pipeline, world.home)
+    leave()
+    store = Store(world.home.store)
+    later = store.latest("line_lateness")
+    assert later.erasures
+    assert later.ref not in {REF, successor}
+    look_after(world.home, TABLES, apply=True, keep=1)
+    assert not any(tag_of(successor) in lake.tags(table) for table in TABLES)
+    found = rebuild(later.ref, [world.pipeline], world.home)
+    assert found.equal
+    assert trip not in open_release(later.ref, store.root).arrow["trip"].to_pylist()
+
+
+def test_a_retired_release_is_unpinned_also_after_a_crash(world, monkeypatch):
+    build_release(world.pipeline, world.home)
+    leave()
+    go_on(world)
+    lake = Lake(world.home)
+    with monkeypatch.context() as patch:
+        patch.setattr(retiring, "let_go_of_gone", lambda *_: None)  # killed just before
+        retire(world.home, REF, principal="dpo", reason="old")
+    assert tag_of(REF) in lake.tags("plan")
+    done = look_after(world.home, TABLES, apply=True, keep=1)
+    assert sorted(done.let_go) == sorted(TABLES)
+    assert not any(lake.tags(table) for table in TABLES)
 
 
 def test_the_command_looks_first(world, monkeypatch):

@@ -27,6 +27,7 @@ from headrace.home import Home
 from headrace.models.external import ExternalModel, list_external
 from headrace.models.record import ModelRecord, list_models
 from headrace.models.registry import pointer
+from headrace.pipeline.pins import let_go_of_gone
 
 FORMAT = 1
 LEDGER = "erasures.ndjson"
@@ -79,6 +80,7 @@ def erase(
         return {**before, "models": models, **_scanned(home, store, entity, wanted=scan)}
     request = record(store, request)
     done = carry_out(store, request)
+    let_go_of_gone(home, store)
     old = {stone.ref for stone in tombstones(store) if stone.erasure == request.id}
     models = _models(home, old, entity)
     told = {

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from headrace.clock import now_us
 from headrace.errors import StateError
+from headrace.home import Home
 from headrace.lake.ledger import Ledger
 from headrace.lake.showings import pin_showings, unpin_showings
 from headrace.lake.tables import Lake
 
 if TYPE_CHECKING:
     from headrace.datasets.manifest import Manifest
+    from headrace.datasets.store import Store
 
 HOLD = "hold-"
 RELEASE = "release-"
@@ -83,10 +85,22 @@ def pin(lake: Lake, manifest: "Manifest") -> list[str]:
     return lost
 
 
-def unpin(lake: Lake, manifest: "Manifest") -> None:
-    """A release is retired or erased: its snapshots may expire, and it can be made no more."""
-    for table in manifest.inputs:
-        let_go(lake, table, tag_of(manifest.ref))
+def gone_tags(store: "Store") -> set[str]:
+    """Tags of releases that were retired or erased: a tombstone says so, not an empty place."""
+    from headrace.datasets.tombstone import tombstones
+
+    return {tag_of(stone.ref) for stone in tombstones(store)}
+
+
+def let_go_of_gone(home: Home, store: "Store") -> None:
+    """Unpin what was retired or erased: its snapshots may expire, it can be made no more.
+
+    A crash before it is made good by the maintenance of the lake.
+    """
+    lake, gone = Lake(home), gone_tags(store)
+    for folder in sorted(home.staged.iterdir()) if gone and home.staged.is_dir() else ():
+        if tags := gone & lake.tags(folder.name).keys():
+            let_go(lake, folder.name, *sorted(tags))
 
 
 def let_go(lake: Lake, table: str, *tags: str) -> None:

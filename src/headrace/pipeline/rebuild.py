@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from headrace.datasets.erasure import record, requests
 from headrace.datasets.located import Differences, locate
 from headrace.datasets.manifest import InputTable, Manifest
 from headrace.datasets.store import Store
@@ -131,6 +132,7 @@ def rebuild(
     report("rebuild", 0, 2, manifest.ref)
     with _folder(to) as work, limited_to(threads):
         shop = Workshop(pipeline, home, pins=pins, cache=work / "views")
+        _keep_out(source, work / "store", manifest)
         made = release_from(shop, work / "store", _inputs(source, manifest))
         report("rebuild", 1, 2, manifest.ref)
         stored, differences, wrong = None, None, []
@@ -170,6 +172,14 @@ def _inputs(store: Store, manifest: Manifest) -> dict[str, InputTable]:
         )
         for table, given in manifest.inputs.items()
     }
+
+
+def _keep_out(source: Store, work: Path, manifest: Manifest) -> None:
+    """Who was erased before the release was made is kept out again."""
+    ids = {one["id"] for one in manifest.erasures}
+    for request in requests(source) if ids else ():
+        if request.id in ids:
+            record(Store(work), request)
 
 
 @contextmanager

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from headrace.clock import iso
+from headrace.datasets.erasure import requests
 from headrace.datasets.manifest import Manifest
 from headrace.datasets.rules import as_bounded_in
 from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.store import Store
+from headrace.datasets.tombstone import tombstone
 from headrace.errors import DeclarationError, StateError
 from headrace.features.canonical import definition_hashes
 from headrace.files import digest
@@ -127,17 +129,25 @@ def _at_revision(manifest: Manifest) -> str:
     )
 
 
-def has_ended(manifest: Manifest) -> bool:
-    """Whether nobody can make it again, because rows of what it was made of were erased."""
-    return bool(manifest.erasures)
+def has_ended(store: Store, manifest: Manifest) -> bool:
+    """Whether the release is what an erasure left of another: nobody can make it again."""
+    for one in manifest.erasures:
+        name, _, version = str(one.get("from", "")).partition("@")
+        stone = tombstone(store, name, version) if version else None
+        if stone is not None and stone.successor == manifest.ref:
+            return True
+    return False
 
 
 def check_not_ended(store: Store, manifest: Manifest) -> None:
     """Raises StateError where an erasure has ended that the release can be made again."""
-    if has_ended(manifest):
+    known = {one.id for one in requests(store)}
+    lost = [str(one["id"]) for one in manifest.erasures if one["id"] not in known]
+    if has_ended(store, manifest) or lost:
+        why = f", and erasure {lost[0]} is not on record here" if lost else ""
         raise StateError(
-            f"rows were erased from {manifest.ref}, or are kept out of it: it cannot be made again,"
-            " because the tables would bring them back",
+            f"rows were erased from {manifest.ref}{why}: it cannot be made again, because the"
+            " tables would bring them back",
             where=str(store.root),
             fix="the erasure's proof is the subtraction of hashes; `headrace dataset verify` checks"
             " what is stored",

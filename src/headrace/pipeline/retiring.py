@@ -9,6 +9,7 @@ from headrace.datasets.store import Store
 from headrace.datasets.tombstone import Tombstone, bury, objects_of, releases, tombstones
 from headrace.errors import DeclarationError
 from headrace.home import Home
+from headrace.pipeline.pins import let_go_of_gone
 
 
 def retire(
@@ -42,7 +43,9 @@ def retire(
     else:
         name, _, version = str(ref).partition("@")
         chosen = [store.manifest(name, version)]
-    return [_retired(store, one, principal, reason or told(one.retention)) for one in chosen]
+    done = [_retired(store, one, principal, reason or told(one.retention)) for one in chosen]
+    let_go_of_gone(home, store)
+    return done
 
 
 def _retired(store: Store, manifest: Manifest, principal: str, reason: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.maintenance import KEEP_SNAPSHOTS, YOUNG, Upkeep, maintain
 from headrace.lake.tables import Lake
-from headrace.pipeline.pins import held_since, let_go, pin, tag_of
+from headrace.pipeline.pins import gone_tags, held_since, let_go, pin, tag_of
 from headrace.pipeline.rebuildable import has_ended
 
 # A hold outlives the build that made it by this, if that was killed.
@@ -70,10 +70,11 @@ def look_after(
         StateError: an ingest was at work all the while.
     """
     names = list(tables)
-    lake, manifests = Lake(home), _manifests(Store(home.store))
+    lake, store = Lake(home), Store.find(home.store)
+    manifests, gone = _manifests(store), gone_tags(store)
     unpinned = [one for one in manifests if not _is_pinned(lake, one)]
     lost = {one.ref for one in unpinned if apply and pin(lake, one)}
-    needless = {name: found for name in names if (found := _needless(lake, name))}
+    needless = {name: found for name in names if (found := _needless(lake, name, gone))}
     if apply:
         for name, tags in needless.items():
             let_go(lake, name, *tags)
@@ -89,7 +90,7 @@ def _manifests(store: Store) -> list[Manifest]:
         for version in store.versions(name):
             with suppress(StateError):
                 manifest = store.manifest(name, version)
-                if not has_ended(manifest):
+                if not has_ended(store, manifest):
                     found.append(manifest)
     return found
 
@@ -104,8 +105,9 @@ def _is_pinned(lake: Lake, manifest: Manifest) -> bool:
     )
 
 
-def _needless(lake: Lake, table: str) -> list[str]:
-    """Holds of builds that ended long ago without letting go."""
+def _needless(lake: Lake, table: str, gone: set[str]) -> list[str]:
+    """Of releases that are gone, and of builds that ended long ago without letting go."""
     until = now_us() - HELD
     since = {tag: held_since(tag) for tag in lake.tags(table)}
-    return sorted(tag for tag, moment in since.items() if moment is not None and moment < until)
+    old = {tag for tag, moment in since.items() if moment is not None and moment < until}
+    return sorted(old | (gone & since.keys()))
