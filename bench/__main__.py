@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import cluster, features, gates, serving, streams, year
+from bench import cluster, datasets, features, gates, serving, streams, year
 from bench.page import renew, section, table
 from bench.report import Comparison
 
@@ -85,6 +85,19 @@ column. Times are the least of {repeat} turns, since what else a machine does ca
 Ours takes what it can from the footer, reads what is left in one scan and once more where rows
 failed; writing the rows that pass and those that do not is a line of its own.
 """
+DATASETS = """
+`python -m bench.datasets`, about half an hour. The content hash of a table in memory against a
+Parquet write of the same table, with numba and without. A diff of two releases against a full
+outer join of the same Parquet files in DuckDB, as one join over all columns and as a join of keys
+and row hashes followed by the columns of the rows that differ; equal answers are rows added,
+removed, changed and moved and the cells changed of every column. Then ten versions of one dataset,
+each with 1% of its rows changed, in one stretch of time or anywhere, and the last one's rows once
+more in another order: ours is the whole of a release (splits, checks for leaks, hash, parts);
+peers store the rows. DVC runs in process, without Git, with links, over one file or one for each
+100,000 rows; Delta Lake overwrites, or merges only the changed rows, which it is told; Hugging
+Face datasets save Arrow or Parquet. Equal answers are rows and sums of versions 1, 5 and 10, read
+back. Storage is told in MB where a line says so. The least of {repeat} runs.
+"""
 Made = tuple[str, list[Comparison]]
 
 
@@ -121,6 +134,7 @@ def plain(intro: str, measure: Callable[[int], Iterator[Comparison] | list[Compa
 SECTIONS: dict[str, tuple[str, Callable[..., Made]]] = {
     "year": ("The year from deliveries to model", of_year),
     "gates": ("Gates", plain(GATES, lambda n: gates.measure(repeat=n))),
+    "datasets": ("Datasets", plain(DATASETS, lambda n: datasets.measure(repeat=n))),
     "features": ("Features", plain(FEATURES, lambda n: features.measure(repeat=n))),
     "serving": ("Serving", plain(SERVING, lambda n: serving.comparisons(repeat=n))),
     "streams": ("Streams", of_streams),
@@ -133,12 +147,12 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(SECTIONS)} (all)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side (3)")
     parser.add_argument("--lines", type=Path, help="take what `--json` printed; for one of "
-                        "gates, features, serving, cluster")  # fmt: skip
+                        "gates, datasets, features, serving, cluster")  # fmt: skip
     given = parser.parse_args()
     if unknown := set(given.names) - set(SECTIONS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
     if given.lines and (len(given.names) != 1 or given.names[0] in {"year", "streams"}):
-        parser.error("--lines goes with one of gates, features, serving, cluster")
+        parser.error("--lines goes with one of gates, datasets, features, serving, cluster")
     titles = [title for title, _ in SECTIONS.values()]
     for name in given.names or SECTIONS:
         title, make = SECTIONS[name]

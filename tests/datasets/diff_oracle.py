@@ -74,8 +74,9 @@ def _part(store, rows, key, row_group):
     buffer = pa.BufferOutputStream()
     pq.write_table(rows, buffer, row_group_size=row_group)
     data = buffer.getvalue().to_pybytes()
-    store.objects.mkdir(parents=True, exist_ok=True)
-    store.object_path(sha256(data), "parquet").write_bytes(data)
+    path = store.object_path(sha256(data), "parquet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
     first, last = ends_of(rows, key)
     content = f"{content_sum(rows).total:064x}"
     return Part(sha256(data), len(data), rows.num_rows, content, first, last)

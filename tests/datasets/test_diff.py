@@ -8,11 +8,14 @@ from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.datasets.diff import diff, leftovers, sweep
+from headrace.datasets.diff.match import match
+from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.names import SPLITS
 from headrace.errors import DeclarationError
 from tests.datasets.diff_oracle import big, new_store, oracle, put, table_of, told
@@ -72,13 +75,16 @@ TINY = {"_LEAST": 3, "_WINDOW": 3, "_CELLS": 1, "_MOST": 1, "IN_MEMORY": 0, "OF_
 @given(
     edited(),
     st.lists(st.integers(0, 9), max_size=3),
-    st.lists(st.integers(0, 9), max_size=3),
+    st.none() | st.lists(st.integers(0, 9), max_size=3),
+    st.sampled_from([2, 3]),
     st.sampled_from(["", "added", "removed", "retyped"]),
     st.booleans(),
 )
 @settings(max_examples=25)
-def test_equals_a_dict_by_key(rows, cuts_a, cuts_b, schema, tiny):
+def test_equals_a_dict_by_key(rows, cuts_a, cuts_b, group, schema, tiny):
+    """Also where parts and their groups are cut alike, and only some columns have to be read."""
     before, after = rows
+    cuts_b = cuts_a if cuts_b is None else cuts_b
     old, new = dict(KINDS), dict(KINDS)
     if schema == "added":
         del old["f"]
@@ -91,7 +97,7 @@ def test_equals_a_dict_by_key(rows, cuts_a, cuts_b, schema, tiny):
             small(stack, **TINY)
         store = new_store(folder)
         a = put(store, "1.0.0", table_of(before, old), ROLES, cuts=cuts_a, row_group=2)
-        b = put(store, "1.0.1", table_of(after, new), ROLES, cuts=cuts_b, row_group=3)
+        b = put(store, "1.0.1", table_of(after, new), ROLES, cuts=cuts_b, row_group=group)
         found = diff(a, b, rows=2)
     shared = [name for name in KINDS if old.get(name) == new.get(name)]
     expected = oracle(before, after, ["k", "n"], shared)
@@ -138,7 +144,8 @@ def test_what_both_have_is_not_read_and_the_rest_is(tmp_path):
     a = put(store, "1.0.0", table, roles, cuts=cuts)
     b = put(store, "1.0.1", changed, roles, cuts=cuts)
     read = []
-    with patch.object(sweep, "opened", lambda scan, part: read.append(part) or scan.file(part)):
+    real = Scan.file
+    with patch.object(Scan, "file", lambda scan, part: read.append(part) or real(scan, part)):
         found = diff(a, b, distributions=False)
     assert len(read) == 2
     assert found.parts == (15, 15, 14)
@@ -148,6 +155,29 @@ def test_what_both_have_is_not_read_and_the_rest_is(tmp_path):
         ({"k": 2_500}, table["f0"][2_500].as_py(), "nan"),
         ({"k": 2_501}, table["f0"][2_501].as_py(), 7.0),
     ]
+
+
+def test_of_parts_with_the_same_keys_only_columns_that_differ_are_read(tmp_path):
+    table, roles = big(900), {"k": "key", "t": "time", "split": "split"}
+    changed = edit(edit(table, "f0", [7], [1e9]), "split", [8], ["valid"])
+    more = edit(table, "f0", [7, 8], [1e9, 2e9]).append_column("more", table["i0"])
+    store = new_store(tmp_path)
+    a = put(store, "1.0.0", table, roles, row_group=100)
+    read = []
+    real = pq.ParquetFile.read_row_group
+
+    def counted(file, number, columns):
+        read.append((number, tuple(columns)))
+        return real(file, number, columns=columns)
+
+    with patch.object(pq.ParquetFile, "read_row_group", counted):
+        found = diff(a, put(store, "1.1.0", more, roles, row_group=100), distributions=False)
+        assert sorted(read) == [(0, ("k", "t", "split", "f0")), (0, ("split", "f0"))]
+        assert (found.rows.changed, found.rows.same) == (2, 898)
+        assert [e.after for e in found.columns[0].examples] == [1e9, 2e9]
+        # A row that moved to another split is no longer in the part: its keys are others.
+        found = diff(a, put(store, "1.0.1", changed, roles, row_group=100), distributions=False)
+    assert (found.rows.changed, found.rows.moved) == (1, 1)
 
 
 def edit(table, name, places, values):
@@ -215,3 +245,35 @@ def test_a_distance_is_that_of_the_whole_columns(tmp_path, shift):
     assert 0 < found["f0"].psi < 0.1
     assert sum(found["f0"].before) == pytest.approx(1, abs=1e-3)
     assert found["f1"] is None
+
+
+def test_equal_sums_of_other_columns_prove_nothing(tmp_path):
+    """The sum of a row knows no names: q and r of one can have the sum of p and q of the other."""
+    base, roles = big(300).select(["k", "t", "split"]), {"k": "key", "t": "time", "split": "split"}
+    x, y = big(300)["f0"], big(300)["f1"]
+    store = new_store(tmp_path)
+    one, other = (
+        base.append_column(first, x).append_column(second, y)
+        for first, second in (("p", "q"), ("q", "r"))
+    )
+    a, b = put(store, "1.0.0", one, roles), put(store, "2.0.0", other, roles)
+    sums = [[part.row_sum for part in parts(release)] for release in (a, b)]
+    assert sums[0] == sums[1]
+    assert diff(a, b).rows.changed > 290
+
+
+def test_a_key_that_occurs_twice_is_matched_occurrence_by_occurrence():
+    a, b = (pa.table({"k": cells}) for cells in ([1, 1, None, 2], [2, 1, None, 1, 1]))
+    found = match(a, b, ["k"])
+    pairs = sorted(zip(found.a.tolist(), found.b.tolist(), strict=True))
+    assert pairs == [(0, 1), (1, 3), (2, 2), (3, 0)]
+    assert (found.only_a.tolist(), found.only_b.tolist()) == ([], [4])
+
+
+def test_equal_keys_share_a_bucket():
+    other_nan = np.array([0x7FF8000000000001], np.uint64).view(np.float64)[0]
+    a = pa.table({"k": [0.0, math.nan, 1.5], "s": ["a", "a", None]})
+    b = pa.table({"k": [-0.0, other_nan, 1.5], "s": ["a", "a", None]})
+    numbers = [leftovers.bucket_numbers(table, ["k", "s"], 1 << 20).tolist() for table in (a, b)]
+    assert numbers[0] == numbers[1]
+    assert len(set(numbers[0])) == 3

@@ -1,6 +1,7 @@
 """Two releases of one dataset held against each other: `diff(a, b)`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from headrace.datasets.diff.metadata import governance, meaning, origin, schema_changes
@@ -8,7 +9,7 @@ from headrace.datasets.diff.model import Column, Diff, Rows, Step
 from headrace.datasets.diff.pairing import Pairing, pairing
 from headrace.datasets.diff.rows import Compared, compare_rows
 from headrace.datasets.diff.summary import summary
-from headrace.datasets.manifest import InputTable, Manifest
+from headrace.datasets.manifest import InputTable, Manifest, Part
 from headrace.datasets.reader import Dataset
 from headrace.datasets.store import Store
 from headrace.datasets.version import next_version, parse_version
@@ -41,9 +42,13 @@ def diff(a: Dataset, b: Dataset, *, rows: int = 5, distributions: bool = True) -
     parts, types = pairing(one, other), _comparable(one, other)
     key = one.key if _keys(one) == _keys(other) and set(one.key) <= set(types) else None
     if key is None:
-        parts = Pairing((*parts.only_a, *parts.shared), (*parts.only_b, *parts.shared), ())
+        parts = replace(parts, only_a=_parts(one), only_b=_parts(other), shared=(), twins=())
     found = compare_rows(a, b, parts, key, types, keep=rows, distributions=distributions)
     return _told(a, b, parts, key, found)
+
+
+def _parts(manifest: Manifest) -> tuple[Part, ...]:
+    return tuple(part for split in manifest.splits.values() for part in split.parts)
 
 
 def _whole(release: Dataset) -> Dataset:

@@ -13,8 +13,8 @@ from headrace.datasets.diff.pairing import Pairing
 from headrace.datasets.diff.sample import Sampler, spread
 from headrace.datasets.diff.sweep import Side, windows
 from headrace.datasets.diff.tally import Tally
+from headrace.datasets.diff.twins import compare_twins
 from headrace.datasets.loaders.scan import Scan
-from headrace.datasets.manifest import Part
 from headrace.datasets.reader import Dataset
 
 
@@ -42,10 +42,19 @@ def compare_rows(
         distributions: whether to sample values as well.
     """
     tally = Tally(key or (), types, keep)
-    rows = max(sum(part.rows for part in side) for side in (parts.only_a, parts.only_b))
-    sampler = Sampler(list(types), rows) if distributions and rows else None
-    scans = [replace(release.scan, columns=tuple(types)) for release in (a, b)]
-    with Side(scans[0], parts.only_a) as one, Side(scans[1], parts.only_b) as other:
+    sampler = Sampler(list(types), parts.rows) if distributions and parts.rows else None
+    scans = (replace(a.scan, columns=tuple(types)), replace(b.scan, columns=tuple(types)))
+    # Twins of which even the keys differ are compared as the rest is.
+    others = [
+        twins
+        for twins in parts.twins
+        if key is None or not compare_twins(scans, twins, tally, sampler)
+    ]
+    left = [
+        [*only, *(twins[side] for twins in others)]
+        for side, only in enumerate((parts.only_a, parts.only_b))
+    ]
+    with Side(scans[0], left[0]) as one, Side(scans[1], left[1]) as other:
         if key is None:
             for place, side in enumerate((one, other)):
                 for table in side.tables():
@@ -54,10 +63,12 @@ def compare_rows(
             _join(tally, sampler, one, other)
     if sampler is None:
         return Compared(tally, {})
-    moved = [name for name in types if name not in tally.key and _may_have_moved(tally, name)]
-    return Compared(
-        tally, _distributions(scans[1], parts.shared, sampler, {n: types[n] for n in moved})
-    )
+    moved = {
+        name: kind
+        for name, kind in types.items()
+        if name not in tally.key and _may_have_moved(tally, name)
+    }
+    return Compared(tally, _distributions(scans[1], parts, sampler, moved))
 
 
 def _join(tally: Tally, sampler: Sampler | None, a: Side, b: Side) -> None:
@@ -99,19 +110,21 @@ def _may_have_moved(tally: Tally, name: str) -> bool:
 
 
 def _distributions(
-    scan: Scan, shared: Sequence[Part], sampler: Sampler, types: Mapping[str, str]
+    scan: Scan, parts: Pairing, sampler: Sampler, types: Mapping[str, str]
 ) -> dict[str, Distribution]:
     if not types:
         return {}
-    common = spread(replace(scan, columns=tuple(types)), shared)
-    rows = sum(part.rows for part in shared)
-    weight = rows / common.num_rows if common.num_rows else 0.0
+    alike = [*parts.shared, *(part for _, part in parts.twins)]
+    common = spread(replace(scan, columns=tuple(types)), alike)
+    shared = sum(part.rows for part in parts.shared)
     found = {}
     for name, kind in types.items():
+        rows = shared + sampler.unread[name]
+        weight = rows / common.num_rows if common.num_rows else 0.0
         samples = [
             weighted(
                 [(common.column(name), weight)]
-                + [(table.column(name), float(sampler.every)) for table in sampler.tables[side]]
+                + [(cells, float(sampler.every)) for cells in sampler.of(side, name)]
             )
             for side in (0, 1)
         ]

@@ -5,6 +5,7 @@ only as far as the numbers of rows differ; the others are taken in pairs of the 
 that moved is therefore not drowned by the luck of the draw.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,16 +27,27 @@ class Sampler:
         self.every = max(1, -(-rows // ROWS))
         self._columns = list(columns)
         self._seen = [0, 0, 0]
+        self.unread: Counter[str] = Counter()
         self.tables: tuple[list[pa.Table], list[pa.Table]] = ([], [])
 
-    def pairs(self, a: pa.Table, b: pa.Table) -> None:
-        """Rows that are the same by key: the same ones are taken of both."""
+    def pairs(self, a: pa.Table, b: pa.Table, names: Sequence[str] | None = None) -> None:
+        """Rows that are the same by key: the same ones are taken of both, all columns or these."""
         places = self._places(2, a.num_rows)
         for side, table in enumerate((a, b)):
-            self._keep(side, table, places)
+            self._keep(side, table.select(list(names or self._columns)), places)
 
     def alone(self, side: int, rows: pa.Table) -> None:
-        self._keep(side, rows, self._places(side, rows.num_rows))
+        """Rows of one side."""
+        self._keep(side, rows.select(self._columns), self._places(side, rows.num_rows))
+
+    def common(self, names: Sequence[str], rows: int) -> None:
+        """Rows that were not read, since both sides have the same cells in these columns."""
+        for name in names:
+            self.unread[name] += rows
+
+    def of(self, side: int, name: str) -> list[pa.ChunkedArray]:
+        """The cells that were taken of a column."""
+        return [t.column(name) for t in self.tables[side] if name in t.column_names]
 
     def _places(self, of: int, rows: int) -> pa.Array:
         places = np.arange(-self._seen[of] % self.every, rows, self.every)
@@ -44,7 +56,7 @@ class Sampler:
 
     def _keep(self, side: int, table: pa.Table, places: pa.Array) -> None:
         if len(places):
-            self.tables[side].append(table.select(self._columns).take(places))
+            self.tables[side].append(table.take(places))
 
 
 def spread(scan: Scan, parts: Sequence[Part]) -> pa.Table:

@@ -22,7 +22,7 @@ class Tally:
 
     def __init__(self, key: Sequence[str], types: Mapping[str, str], keep: int) -> None:
         """`types` are the canonical types of the columns to compare; `keep` examples of a kind."""
-        self.key, self._types, self._keep = tuple(key), dict(types), keep
+        self.key, self.types, self._keep = tuple(key), dict(types), keep
         self.rows: Counter[str] = Counter()
         self.cells: Counter[str] = Counter()
         self.moves: Counter[tuple[str, str]] = Counter()
@@ -32,12 +32,16 @@ class Tally:
         }
         self.of_column: dict[str, list[CellChange]] = {name: [] for name in types}
 
-    def matched(self, a: pa.Table, b: pa.Table) -> None:
-        """Two tables whose rows are the same by key, one by one."""
+    def matched(self, a: pa.Table, b: pa.Table, names: Sequence[str] | None = None) -> None:
+        """Two tables whose rows are the same by key, one by one.
+
+        Only columns `names` are compared if they are given: the others are known to be equal.
+        """
         marks = {
             name: found
-            for name, kind in self._types.items()
-            if (found := differing(a.column(name), b.column(name), kind, name)) is not None
+            for name in (self.types if names is None else names)
+            if (found := differing(a.column(name), b.column(name), self.types[name], name))
+            is not None
         }
         moved = marks.pop("split", None)
         changed = np.logical_or.reduce(list(marks.values())) if marks else None
