@@ -5,7 +5,10 @@ labels are read as of the end of September, so the last two days of September, w
 settled then, are left out, and so are the last two of October before the test weeks.
 """
 
+from pathlib import Path
+
 from headrace.datasets import DatasetSpec, TimeSplits, Vocabulary
+from headrace.datasets.card import load_card
 from headrace.features.spec import Label
 
 LABEL = Label(
@@ -42,4 +45,5 @@ DATASET = DatasetSpec(
         "Flights from New York in 2013: does a flight arrive more than 15 minutes late, asked two "
         "hours before it is due to leave?"
     ),
+    card=load_card(Path(__file__).with_name("card.yaml")),
 )

@@ -125,19 +125,20 @@ def _composition(card: "Card") -> Html:
                 ("from", _end(split.statistics, "min")),
                 ("to", _end(split.statistics, "max")),
                 ("mean of the label", _mean(split.statistics, manifest.target)),
-                ("left out", _counts(split.left_out)),
             ),
         )
         for name, split in manifest.splits.items()
     ]
-    outside = _counts(manifest.left_out)
+    counts = {name: split.left_out for name, split in manifest.splits.items()}
+    left_out = [f"left out of {name}: {_counts(count)}" for name, count in counts.items() if count]
+    if manifest.left_out:
+        left_out.append(f"outside of all splits: {_counts(manifest.left_out)}")
     return _section(
         "What it holds",
         element("p", f"One row for each {', '.join(manifest.key)}, by time; split "
                      f"{words.split_told(manifest)}."),
-        table("Splits", ["split", "rows", "from", "to", f"mean {manifest.target}", "left out"],
-              rows),
-        element("p", f"Outside of all splits: {outside}.") if outside else None,
+        table("Splits", ["split", "rows", "from", "to", f"mean {manifest.target}"], rows),
+        _listed(left_out),
         place="holds",
     )  # fmt: skip
 
