@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import headrace.pipeline.trace as tracing
 from headrace.cli.app import app
+from headrace.clock import parse_iso
 from headrace.datasets import open_release
 from headrace.datasets.privacy import Pseudonymise
 from headrace.errors import DeclarationError, StateError
@@ -62,6 +63,19 @@ def test_rows_of_every_split_are_made_again_from_their_trace(mode, request):
             found = trace(REF, key, world.home, world.pipeline)
             assert found.differs == ()
             assert found.rows.tables["plan"].num_rows > 0
+
+
+def test_what_the_ledger_says_later_does_not_reach_back_into_a_release(live):
+    """In recorded mode a row counts from when it was usable, as that was known at the release."""
+    key = {"trip": 411}
+    before = trace(REF, key, live.home, live.pipeline).to_json()
+    live.commit_on_time(arrivals_2024_03_04=parse_iso("2030-01-01"))
+    try:
+        after = trace(REF, key, live.home, live.pipeline).to_json()
+    finally:
+        live.commit_on_time()
+    assert after["equal"]
+    assert after["rows"] == before["rows"]
 
 
 def test_each_source_row_is_the_line_it_is_said_to_be(grown):

@@ -105,7 +105,8 @@ def _rounded(value: float) -> float:
 def _column(train: pa.ChunkedArray, recent: pa.ChunkedArray) -> _Seen:
     if pa.types.is_string(train.type) or pa.types.is_boolean(train.type):
         return _category(train.cast(pa.string()), recent.cast(pa.string()))
-    return _number(train.cast(pa.float64()), recent.cast(pa.float64()))
+    # Pseudonyms fill all of int64: what lies beyond 2**53 is rounded, which moves no share.
+    return _number(*(column.cast(pa.float64(), safe=False) for column in (train, recent)))
 
 
 def _number(train: pa.ChunkedArray, recent: pa.ChunkedArray) -> _Seen:

@@ -88,6 +88,7 @@ def history_batches(
     files: Sequence[str] | None = None,
     keys: pa.Table | None = None,
     rows: int = 100_000,
+    pinned: bool = False,
 ) -> Iterator[pa.Table]:
     """The rows of `history` in any order and out of core, at most `rows` at a time, maybe none.
 
@@ -99,6 +100,7 @@ def history_batches(
         files: read only these published paths of it.
         keys: read only rows that agree with one of these, by columns of the same names.
         rows: the most rows of a batch.
+        pinned: as in `history`.
 
     Raises:
         StateError: nothing was published, or a column or the snapshot is unknown.
@@ -106,7 +108,7 @@ def history_batches(
     lake = Lake(home)
     wanted = with_provenance(lake, table_name, columns, snapshot_id)
     with Ledger(home) as ledger:
-        showings = showings_of(ledger, table_name)
+        showings = showings_of(ledger, table_name, snapshot_id if pinned else None)
     times, earlier = _times(lake, table_name, snapshot_id, showings, files)
     with closing(duckdb.connect()) as db:
         db.execute("SET TimeZone = 'UTC'")

@@ -66,7 +66,7 @@ class Stored:
         parts = list(
             history_batches(
                 self.home, table, list(shape.columns), snapshot_id=self.snapshot(table),
-                keys=self._keys(shape, looks),
+                keys=self._keys(shape, looks), pinned=True,
             )
         )  # fmt: skip
         return pa.concat_tables(parts).sort_by(_ORDER).combine_chunks()

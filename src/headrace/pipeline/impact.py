@@ -133,7 +133,7 @@ def _reached(  # noqa: PLR0917
     cuts = label_cuts(pipeline.dataset, t, manifest.cutoff_us)
 
     def read(table: str, wanted: list[str]) -> pa.Table:
-        return history(home, table, wanted, snapshot_id=pins[table])
+        return history(home, table, wanted, snapshot_id=pins[table], pinned=True)
 
     total = Used(rows.num_rows)
     for table in tables:
