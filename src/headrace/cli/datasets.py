@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from headrace.cli.output import emit_json, explained, grid, marked, out, tell_taints
 
@@ -28,7 +29,7 @@ def ls(*, as_json: Json = False) -> None:
         return
     grid(
         "releases",
-        ["release", "rows#", "content hash", "change", "made"],
+        ["release", "rows#", "content hash", "change", "made", "keep until"],
         [
             [
                 marked(row),
@@ -36,10 +37,15 @@ def ls(*, as_json: Json = False) -> None:
                 str(row["content_hash"])[:16],
                 row["change"],
                 str(row["created_at"])[:19],
+                str(row["kept_until"])[:10],
             ]
             for row in rows
         ],
     )
     tell_taints(rows)
+    for row in rows:
+        if row["expired"]:
+            told = f"{row['ref']} was to be kept until {row['kept_until']}: headrace dataset retire"
+            out.print(Text(told, "yellow"), soft_wrap=True)
     if not rows:
         out.print("nothing released yet: headrace run")

@@ -3,13 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.clock import iso, now_us
+from headrace.datasets.retention import is_expired
 from headrace.datasets.store import Store
 from headrace.datasets.taint import taints
 
 
 @dataclass(frozen=True)
 class Release:
-    """One line of a listing; `tainted` says which of its batches were recalled, and why."""
+    """One line of a listing; `tainted` says which of its batches were recalled, and why.
+
+    `kept_until` is RFC 3339, "" if no source limits it; later the release is `expired`.
+    """
 
     ref: str
     name: str
@@ -21,6 +26,8 @@ class Release:
     created_at: str
     change: str
     tainted: tuple[str, ...] = ()
+    kept_until: str = ""
+    expired: bool = False
 
 
 def list_releases(store: Path | str | None = None) -> list[Release]:
@@ -33,6 +40,7 @@ def list_releases(store: Path | str | None = None) -> list[Release]:
 
 def _line(store: Store, name: str, version: str) -> Release:
     manifest = store.manifest(name, version)
+    until = manifest.retention.get("until_us")
     return Release(
         ref=manifest.ref,
         name=name,
@@ -44,4 +52,6 @@ def _line(store: Store, name: str, version: str) -> Release:
         created_at=str(store.created(name, version)["created_at"]),
         change=manifest.change,
         tainted=tuple(map(str, taints(store, manifest))),
+        kept_until=iso(until) if until is not None else "",
+        expired=is_expired(manifest.retention, now_us()),
     )

@@ -16,6 +16,7 @@ import pyarrow as pa
 from headrace.datasets.erasure import record, requests
 from headrace.datasets.located import Differences, locate
 from headrace.datasets.manifest import InputTable, Manifest
+from headrace.datasets.privacy import require_keys
 from headrace.datasets.store import Store
 from headrace.datasets.stored import Stored, read_stored
 from headrace.datasets.taint import note, taints
@@ -127,6 +128,7 @@ def rebuild(
     source = Store.find(store or home.store)
     manifest = source.manifest(*source.resolve(ref))
     check_not_ended(source, manifest)
+    require_keys(manifest.ref, manifest.privacy)
     pipeline = as_released(pipelines, manifest)
     pins = check_pins(Lake(home), manifest)
     report("rebuild", 0, 2, manifest.ref)
