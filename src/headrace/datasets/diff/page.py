@@ -193,14 +193,15 @@ def _where(one: Row) -> list[Child]:
 
 
 def _numbers(column: Column) -> Html:
-    text = column.type in ("string", "binary")
-    names = ("nulls", "low", "high") if text else ("nulls", "low", "mean", "high")
+    sides = (column.before, column.after)
+    averaged = any(side.mean is not None for side in sides)
+    names = ("nulls", "low", *(["mean"] if averaged else []), "high")
     head = [element("th", name, scope="col", class_="num") for name in ("before", "after")]
     shown = {"low": "min", "high": "max"}
     lines = [
         element("tr", element("th", shown.get(name, name), scope="row"),
                 [element("td", number(getattr(of, name)), class_="num")
-                 for of in (column.before, column.after)])
+                 for of in sides])
         for name in names
     ]  # fmt: skip
     return element("table", element("thead", element("tr", element("th"), head)),
