@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from headrace.datasets import Store, open_release
 from headrace.datasets.located import locate
+from headrace.datasets.pull import pull
 from headrace.errors import DeclarationError, StateError
 from headrace.features import FeatureView, Rows, Window
 from headrace.lake.tables import Lake
@@ -18,6 +19,7 @@ from headrace.pipeline import build_release
 from headrace.pipeline.pins import let_go, tag_of
 from headrace.pipeline.rebuild import rebuild
 from headrace.pipeline.workshop import leave
+from tests.datasets.stores import bucket_root
 from tests.serving.world import DAYS, VIEWS, World
 
 REF = "line_lateness@1.0.0"
@@ -288,6 +290,25 @@ def test_a_pin_holds_until_the_release_is_let_go(grown):
     let_go(lake, "gauges", tag_of(REF))
     assert tag_of(REF) not in lake.tags("gauges")
     lake.pin("gauges", manifest.inputs["gauges"].snapshot_id, tag_of(REF))
+
+
+def test_from_a_bucket_and_of_format_1(grown, tmp_path, monkeypatch):
+    bucket = bucket_root(monkeypatch)
+    pull(REF, bucket, grown.home.store)
+    found = again(grown, store=bucket, to=tmp_path / "kept")
+    assert found.equal
+    assert open_release(REF, tmp_path / "kept").verify().ok
+    store = Store(tmp_path / "old")
+    pull(REF, store.root, grown.home.store)
+    manifest = store.manifest("line_lateness", "1.0.0")
+    store.storage.delete("datasets/line_lateness/1.0.0/manifest.json")
+    store.publish(replace(manifest, format=1, pipeline=""))
+    assert "pipeline" not in store.manifest("line_lateness", "1.0.0").to_json()
+    found = again(grown, store=store.root, to=tmp_path / "kept of old")
+    assert found.equal
+    assert Store(tmp_path / "kept of old").manifest("line_lateness", "1.0.0").format == 1
+    with pytest.raises(DeclarationError, match="was made by a pipeline with a dataset"):
+        rebuild(REF, [], grown.home, store=store.root)
 
 
 KEYED = pa.table(
