@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -24,13 +25,20 @@ REF = "line_lateness@1.0.0"
 TABLES = ["plan", "arrivals", "gauges"]
 
 
-@pytest.fixture
-def world(tmp_path, monkeypatch):
-    monkeypatch.delenv("HEADRACE_STORE", raising=False)
-    world = World(tmp_path)
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Eleven days, once; a home may be copied."""
+    world = World(tmp_path_factory.mktemp("published"))
     world.deliver_days(DAYS[:11])
     world.publish()
-    yield world
+    return world.root
+
+
+@pytest.fixture
+def world(published, tmp_path, monkeypatch):
+    monkeypatch.delenv("HEADRACE_STORE", raising=False)
+    shutil.copytree(published, tmp_path / "world")
+    yield World(tmp_path / "world")
     leave()
 
 
