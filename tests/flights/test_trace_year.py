@@ -19,8 +19,9 @@ from headrace.lineage.rowtrace import trace_row
 from headrace.pipeline.released import cut_of, parts_of, released_form
 from headrace.pipeline.workshop import Workshop
 
-GROUP = 25
-SIZES = [8, pytest.param(500, marks=pytest.mark.slow)]
+# The same is tried on random histories and a small lake by tests that are not slow.
+pytestmark = pytest.mark.slow
+GROUP, ROWS = 25, 500
 
 
 class World:
@@ -117,12 +118,11 @@ def world(year):
     return World(year)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_traced_rows_make_the_row_again_and_no_other_row_matters(world, size):
-    released, rows = world.chosen(size)
+def test_traced_rows_make_the_row_again_and_no_other_row_matters(world):
+    released, rows = world.chosen(ROWS)
     chance = np.random.default_rng(0)
     made = 0
-    for start in range(0, size, GROUP):
+    for start in range(0, ROWS, GROUP):
         group, some = released.slice(start, GROUP), rows[start : start + GROUP]
         traces = [trace_row(world.parts, world.facts, row, world.cut(row)) for row in some]
         for number, trace in enumerate(traces):
@@ -152,7 +152,7 @@ def test_traced_rows_make_the_row_again_and_no_other_row_matters(world, size):
         assert content_sum(again) == content_sum(group)
         # That much was altered: the same tables give the rest of the release other values.
         assert sum(len(named) for named in traced.values()) < world.facts.table("outcomes").num_rows
-    assert made == size
+    assert made == ROWS
 
 
 def test_a_traced_row_that_decides_does_matter(world):

@@ -28,6 +28,7 @@ from tests.features.logs import (
 from tests.lineage.changed_rows import changed, dicts, in_place, is_looked_at, regions
 
 TABLES = ("facts", "plan", "states")
+NONE = pa.array([], pa.int64())
 # The spine has no `target`; the place itself serves.
 OWN_VIEWS = tuple(replace(one, entity_map={}) if one.name == "spot" else one for one in VIEWS)
 OWN_LABEL = replace(LABEL, columns=("n", "s"))
@@ -142,6 +143,29 @@ def test_a_trace_is_enough_and_nothing_else_matters_on_many_logs():
     compare()
     for seed in range(100, 160):
         check(world(random_log(seed)), chance, most=20)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_rows_that_decide_give_the_value_alone(seed):
+    made = world(random_log(seed))
+    frame = made.frame()
+    facts = InMemory(made.history, SHAPES)
+    chosen = random.Random(seed).sample(range(frame.num_rows), 3)
+    for number in chosen:
+        trace = trace_row(made.parts, facts, spine_rows(frame)[number], CUT)
+        own = build_spine(SPINE, made.history, SHAPES, made.mode).slice(number, 1)
+        for view in OWN_VIEWS:
+            for name in view.outputs:
+                one = trace.columns[name]
+
+                def deciding(table, columns, one=one, trace=trace):
+                    rows = trace.tables[table].take(one.rows.get("decides", NONE))
+                    always = ["event_time", "known_at", "committed_at", "_deleted"]
+                    return rows.select([*columns, *always])
+
+                alone = training_frame(own, [view], deciding, SHAPES, made.mode)
+                expected = frame.slice(number, 1).select([name])
+                assert same(expected, alone.select([name])) == [], name
 
 
 def test_every_role_occurs():
