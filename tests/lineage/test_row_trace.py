@@ -120,7 +120,7 @@ def moved(made: World, trace, expected, chance) -> list[str]:
     return same(expected.select(wanted), after.slice(own[0], 1).select(wanted))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(logs)
 def test_a_trace_is_enough_and_nothing_else_matters_on_any_log(log):
     check(world(log), random.Random(0), most=2)

@@ -59,7 +59,7 @@ def test_rows_of_every_split_are_made_again_from_their_trace(mode, request):
     dataset = open_release(REF, world.home.store)
     for split in ("train", "valid", "test"):
         rows = dataset.split(split).arrow.select(["trip"]).to_pylist()
-        for key in rows[1 :: max(1, len(rows) // 2)]:
+        for key in rows[len(rows) // 2 :][:1]:
             found = trace(REF, key, world.home, world.pipeline)
             assert found.differs == ()
             assert found.rows.tables["plan"].num_rows > 0

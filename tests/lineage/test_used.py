@@ -46,7 +46,7 @@ def check(log):
     return reached
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(logs)
 def test_agrees_with_tracing_every_row_on_any_log(log):
     check(log)
