@@ -337,3 +337,19 @@ def test_in_a_bucket(tmp_path, monkeypatch):
     with pytest.raises(GoneError):
         headrace.open(first.ref, store.root)
     assert made(store, rows).ref == one.new
+
+
+def test_asked_for_while_a_release_is_made(store, monkeypatch):
+    """Between the look at who is erased and the manifest: the release comes out without her."""
+    real = Store.publish
+
+    def meanwhile(self, manifest):
+        if manifest.name == SPEC.name and not requests(self):
+            record(self, asked({"who": ANN}))
+        real(self, manifest)
+
+    monkeypatch.setattr(Store, "publish", meanwhile)
+    found = made(store, with_people())
+    assert found.version == "1.0.1"
+    assert where_named(store.root, {"who": ANN}) == []
+    assert [one.ref for one in tombstones(store)] == ["delays@1.0.0"]

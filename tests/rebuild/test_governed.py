@@ -96,6 +96,9 @@ def test_a_treated_release_names_nobody_and_is_made_again_by_its_key_alone(world
     }
     assert facts["stop__delay_max_6h"]["class"] == "sensitive"
     assert rebuild(ref, [pipeline], world.home).equal
+    other = governed(world, name="treated", privacy={**TREATED, "line__delay*": Keep("now")})
+    with pytest.raises(DeclarationError, match="line__delay_mean_1d: keep, it was generalise"):
+        rebuild(ref, [other], world.home)
     monkeypatch.setenv(TEXT, "another key, of more than 32 characters")
     with pytest.raises(StateError, match=f"made with the privacy key {key.id}"):
         rebuild(ref, [pipeline], world.home)

@@ -10,7 +10,7 @@ the place of, and `@latest` means the same content as before. Successors are mad
 the same reason.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from headrace.datasets.tombstone import (
     bury,
     objects_of,
     releases,
+    tombstone,
     tombstones,
 )
 from headrace.datasets.version import bumped, parse_version
@@ -110,6 +111,20 @@ def carry_out(store: Store, request: Request) -> list[Replaced]:
 def finish(store: Store) -> list[Replaced]:
     """Carry out all erasures on the record, as far as they are not: also those cut short."""
     return [one for request in requests(store) for one in carry_out(store, request)]
+
+
+def without_late(store: Store, manifest: Manifest, asked: Collection[str]) -> Manifest:
+    """A release without whom an erasure named while it was made; `asked`: those known before.
+
+    The erasure was recorded before it looked for releases, and this one is visible now: whichever
+    came second sees the other.
+    """
+    late = [one for one in requests(store) if one.id not in asked and one.meant(manifest.name)]
+    for request in late:
+        carry_out(store, request)
+    while stone := tombstone(store, manifest.name, manifest.version):
+        manifest = store.manifest(*store.resolve(stone.successor))
+    return manifest
 
 
 def _numbers(store: Store, manifests: list[Manifest]) -> dict[str, str]:

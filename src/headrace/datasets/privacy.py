@@ -164,6 +164,20 @@ def require_keys(ref: str, privacy: Mapping[str, Mapping[str, str]]) -> None:
             )
 
 
+def changed_treatments(
+    declared: Mapping[str, Treatment], privacy: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """What a release did to its columns and is no longer declared, a sentence each."""
+    found = []
+    for column, then in sorted(privacy.items()):
+        matching = [t for pattern, t in declared.items() if fnmatchcase(column, pattern)]
+        treatment = declared.get(column, matching[0] if matching else None)
+        now = _facts(treatment, None) if treatment else {"treatment": "none"}
+        if any(now.get(fact) != then.get(fact) for fact in ("treatment", "step")):
+            found.append(f"privacy of {column}: {now['treatment']}, it was {then['treatment']}")
+    return found
+
+
 def _chosen(
     columns: Collection[str], declared: Mapping[str, Treatment], where: str
 ) -> dict[str, Treatment]:

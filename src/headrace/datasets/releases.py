@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from headrace.datasets.card.stated import to_json as stated_json
 from headrace.datasets.divided import Divided, divide
-from headrace.datasets.erasure import kept_out, together
+from headrace.datasets.erase import without_late
+from headrace.datasets.erasure import kept_out, requests, together
 from headrace.datasets.governance import check_allowed, licences
 from headrace.datasets.governed import treated
 from headrace.datasets.manifest import InputTable, Manifest, SplitEntry
@@ -71,6 +72,7 @@ def release(
     terms = check_allowed(spec.name, spec.purpose, inputs, commercial=spec.commercial)
     if privacy is None:
         frame, privacy = treated(spec, frame, {})
+    asked = {one.id for one in requests(target)}
     frame, erased = kept_out(target, spec.name, frame)
     end = spec.cutoff_us if cutoff is None else cutoff
     divided = divide(spec, frame, definitions, end)
@@ -111,7 +113,7 @@ def release(
     )
     if dry_run:
         return _numbered(target, draft, inputs)[0]
-    return _published(target, draft, inputs, divided, spec.key)
+    return without_late(target, _published(target, draft, inputs, divided, spec.key), asked)
 
 
 def _published(

@@ -13,6 +13,7 @@ from typing import Any
 from headrace.clock import iso
 from headrace.datasets.erasure import requests
 from headrace.datasets.manifest import Manifest
+from headrace.datasets.privacy import changed_treatments
 from headrace.datasets.rules import as_bounded_in
 from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.store import Store
@@ -40,6 +41,7 @@ def as_released(pipelines: Iterable[Pipeline], manifest: Manifest) -> Pipeline:
         changed.append(f"label {manifest.label['name']}: changed")
     spec = _spec(pipeline.dataset, manifest)
     changed += _split_rule(spec, manifest)
+    changed += changed_treatments(spec.privacy, manifest.privacy)
     if changed:
         raise DeclarationError(
             f"{manifest.ref} cannot be made again by what is declared now: {'; '.join(changed)}",
