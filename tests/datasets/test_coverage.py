@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -59,6 +59,7 @@ def is_null(value):
 
 
 @settings(max_examples=80)
+@example([(0.0, "a", "p"), (0.0, "b", "q")], [(0.0, "a", "p"), (0.0, "b", "z"), (0.0, "a", "q")])
 @given(ROWS, ROWS)
 def test_shares_are_those_of_a_loop(train, recent):
     found = coverage(table(train), table(recent), COLUMNS)

@@ -49,6 +49,8 @@ def plain(value, digits):
 
 @settings(max_examples=60)
 @example([("train", 0.0, None, "a"), ("test", -2e300, None, "a")], 9, 1)
+@example([("train", 1.0, 1, "a"), ("train", 1.0, 1, "a"), ("test", 1.0, 1, "a")], None, 1)
+@example([("train", None, None, None), ("test", None, None, None)], None, 3)
 @given(ROWS, st.sampled_from([None, 9]), st.sampled_from([1, 3, 50]))
 def test_twins_are_those_a_loop_finds(rows, digits, common):
     vectors = [tuple(plain(v, digits) for v in row[1:]) for row in rows]
