@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headrace.errors import DeclarationError
 
@@ -109,6 +108,8 @@ def _filled(column: pa.Array, value: float | bytes) -> pa.Array:
 
 def _digested(column: pa.Array, kind: str, digests: Digests) -> Words:
     """(rows, 2): the sixteen value bytes of each cell, nulls as zeros."""
+    import pyarrow.compute as pc  # whoever only opens a release does without it
+
     if kind == "string":
         column = column.cast(pa.large_string())
     texts = column.cast(pa.large_binary())

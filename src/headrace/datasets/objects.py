@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.datasets.dtypes import schema_of
@@ -83,6 +82,8 @@ def check_unfolding(file: pq.ParquetFile, group: int) -> None:
 
     `file` reads text as dictionaries. Raises ValueError.
     """
+    import pyarrow.compute as pc  # whoever only opens a release does without it
+
     for name in file.schema_arrow.names:
         column = file.schema_arrow.field(name).type
         if not pa.types.is_dictionary(column):
