@@ -73,10 +73,14 @@ def divide(spec: DatasetSpec, frame: pa.Table, views: Mapping[str, str], end: in
     columned = frame.select([c.name for c in columns if c.name not in {"t", "split"}])
     columned = columned.append_column("t", pa.array(moments, pa.timestamp("us", "UTC")))
     columned = columned.append_column("split", names)
-    kept = columned.filter(pa.array(given.split >= 0))
-    check_keys(spec, kept)
-    _check_labelled(spec, kept)
-    ordered = shaped(kept, columns, ["t", *spec.key])
+    kept = np.flatnonzero(given.split >= 0)
+    # The rows themselves are copied once, when they are put into order: a frame may be large.
+    looked = list(dict.fromkeys([*spec.key, "t", "split", spec.target]))
+    head = columned.select(looked).take(pa.array(kept))
+    check_keys(spec, head)
+    _check_labelled(spec, head)
+    del head
+    ordered = shaped(columned, columns, ["t", *spec.key], kept)
     places = PLACES if spec.evaluation else SPLITS
     splits = {name: _one(ordered, name, spec.key, given.left_out.get(name, {})) for name in places}
     leakage = check_leakage(spec, ordered, columns)
