@@ -148,14 +148,19 @@ def test_a_declaration_that_means_something_else_now_traces_nothing(grown):
         trace(REF, {"trip": 411}, grown.home, changed)
 
 
-def test_a_difference_is_found_and_is_an_exit_code(grown, monkeypatch):
+def test_a_difference_is_found_and_is_an_exit_code(grown, monkeypatch, tmp_path):
     monkeypatch.setattr(tracing, "project_pipelines", lambda: [grown.pipeline])
     monkeypatch.setenv("HEADRACE_HOME", str(grown.home.root))
     run = CliRunner().invoke(app, ["trace", REF, "411", "--json", "--column", "line"])
     assert run.exit_code == 0
     document = json.loads(run.stdout)
     assert {one["view"] for one in document["features"]} == {"line"}
-    told = CliRunner().invoke(app, ["trace", REF, "trip=411"])
+    page = tmp_path / "trace.html"
+    told = CliRunner().invoke(app, ["trace", REF, "trip=411", "--html", str(page)])
+    shown = page.read_text()
+    assert "equal, to the bit" in shown
+    assert "arrivals_2024-03-0" in shown
+    assert "<script" not in shown
     assert told.exit_code == 0
     assert "equal, to the bit" in told.stdout
     assert "arrivals_2024-03-0" in told.stdout

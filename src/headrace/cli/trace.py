@@ -1,6 +1,7 @@
 """`headrace trace`: one row of a release, back to the lines it is made of."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,6 +46,10 @@ def trace(
             min=0,
         ),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Also write a page that holds everything it needs to this file."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document: every row, none left out.")
     ] = False,
@@ -62,14 +67,18 @@ def trace(
     origin=EWR --column carrier__late_mean_1d
     """
     from headrace.datasets.store import Store
+    from headrace.files import write_atomically
     from headrace.home import Home
     from headrace.pipeline.trace import trace as traced
+    from headrace.pipeline.trace_page import page
 
     home = Home.find()
     store = Store.find(home.store)
     manifest = store.manifest(*store.resolve(ref))
     found = traced(manifest.ref, parsed_key(key, manifest), home)
     chosen = _chosen(found, column or [])
+    if html is not None:
+        write_atomically(html, page(found).encode())
     if as_json:
         document = found.to_json()
         if chosen:

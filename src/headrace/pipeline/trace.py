@@ -34,7 +34,7 @@ from headrace.pipeline.released import (
 FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """Where one row of a release comes from.
 
@@ -51,6 +51,12 @@ class Trace:
     released: pa.Table
     rows: RowTrace
     home: Home
+
+    def __repr__(self) -> str:
+        key = " ".join(f"{name}={value}" for name, value in self.key.items())
+        rows = ", ".join(f"{name} {rows.num_rows:,}" for name, rows in self.rows.tables.items())
+        again = f"differs in {', '.join(self.differs)}" if self.differs else "equal when recomputed"
+        return f"<trace of {self.ref} {key}: rows of {rows}; {again}>"
 
     @property
     def ref(self) -> str:
