@@ -20,6 +20,7 @@ from headrace.datasets.store import Store
 from headrace.datasets.taint import openings_of
 from headrace.datasets.tombstone import GoneError, tombstone, tombstones
 from headrace.errors import DeclarationError, ExpiredError, StateError
+from headrace.gates.policy import local_user
 from headrace.home import Home
 from headrace.pipeline.retiring import retire
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
@@ -312,11 +313,11 @@ def test_a_retired_release_leaves_its_hash_and_its_number(store):
     home = Home(store.root.parent / "home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEADRACE_STORE", str(store.root))
-        (done,) = retire(home, second.ref, principal="ops", reason="nobody uses it")
+        (done,) = retire(home, second.ref, principal=local_user(), reason="nobody uses it")
         with pytest.raises(DeclarationError):
-            retire(home, None, principal="ops", reason="x")
+            retire(home, None, principal=local_user(), reason="x")
     assert done["content_hash"] == second.content_hash
-    with pytest.raises(GoneError, match=r"retired by ops .* nobody uses it"):
+    with pytest.raises(GoneError, match=r"retired by .* nobody uses it"):
         headrace.open(second.ref, store.root)
     assert headrace.open("delays", store.root).ref == first.ref
     assert headrace.open("delays", store.root).verify().ok

@@ -14,7 +14,8 @@ from headrace.datasets.naming import where_stored
 from headrace.datasets.privacy import Generalise, Keep, Pseudonymise
 from headrace.datasets.privacy_key import FILE, TEXT, PrivacyKey
 from headrace.datasets.tombstone import GoneError
-from headrace.errors import DeclarationError, ExpiredError, StateError
+from headrace.errors import DeclarationError, ExpiredError, RefusedError, StateError
+from headrace.gates.policy import local_user
 from headrace.lake.table import Table
 from headrace.pipeline import build_release, train_model
 from headrace.pipeline.erasing import erase
@@ -154,12 +155,16 @@ def test_erased_from_a_built_home_down_to_the_model(world, monkeypatch):
     trip = str(trips[7].as_py())
     leave()
 
-    planned = erase(world.home, {"trip": trip}, principal="dpo", reason="case 9", dry_run=True)
+    planned = erase(
+        world.home, {"trip": trip}, principal=local_user(), reason="case 9", dry_run=True
+    )
     assert ref in [one["ref"] for one in planned["releases"]]
     assert [one["champion"] for one in planned["models"]] == [True]
     assert headrace.open(ref, world.home.store)
 
-    done = erase(world.home, {"trip": trip}, principal="dpo", reason="case 9")
+    with pytest.raises(RefusedError, match="nobody-in-particular"):
+        erase(world.home, {"trip": trip}, principal="nobody-in-particular", reason="case 9")
+    done = erase(world.home, {"trip": trip}, principal=local_user(), reason="case 9")
     assert done["remains"] == []
     assert {one["problem"] for one in done["proofs"]} == {""}
     assert [one["dataset"] for one in done["models"]] == [ref]

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from headrace.clock import DAY, now_us
 from headrace.datasets import Store, open_release
 from headrace.errors import StateError
+from headrace.gates.policy import local_user
 from headrace.lake.maintenance import maintain
 from headrace.lake.tables import Lake
 from headrace.pipeline import build, build_release, retiring
@@ -124,7 +125,7 @@ def test_an_erasure_ends_what_held_the_key_and_nothing_later(world, monkeypatch)
     build_release(world.pipeline, world.home)
     leave()
     trip = open_release(REF, world.home.store).arrow["trip"][7].as_py()
-    erase(world.home, {"trip": str(trip)}, principal="dpo", reason="on request")
+    erase(world.home, {"trip": str(trip)}, principal=local_user(), reason="on request")
     lake, successor = Lake(world.home), "line_lateness@1.0.1"
     assert not any(tag_of(REF) in lake.tags(table) for table in TABLES)
     for ref, why in ((REF, "was erased"), (successor, "rows were erased from")):
@@ -151,7 +152,7 @@ def test_a_retired_release_is_unpinned_also_after_a_crash(world, monkeypatch):
     lake = Lake(world.home)
     with monkeypatch.context() as patch:
         patch.setattr(retiring, "let_go_of_gone", lambda *_: None)  # killed just before
-        retire(world.home, REF, principal="dpo", reason="old")
+        retire(world.home, REF, principal=local_user(), reason="old")
     assert tag_of(REF) in lake.tags("plan")
     done = look_after(world.home, TABLES, apply=True, keep=1)
     assert sorted(done.let_go) == sorted(TABLES)

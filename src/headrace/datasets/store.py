@@ -4,7 +4,9 @@
     datasets/<name>/<version>/manifest.json  a release, with the moment it was made and its id
     datasets/<name>/<version>/opened/        see `headrace.datasets.taint`
     datasets/<name>/aliases/<alias>.json     {"version": "1.0.0"}
+    datasets/<name>/<version>/tombstone.json instead of a manifest; `headrace.datasets.tombstone`
     recalls/<table>/<batch id>/              see `headrace.datasets.taint`
+    erasures/<id>/                           requests and proofs; `headrace.datasets.erasure`
 
 It lies in a folder or in a bucket; `headrace.datasets.storage` reads and writes it. Objects come
 first and the manifest last, created only if there is none: a release is whole or absent, and its

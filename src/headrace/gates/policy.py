@@ -38,6 +38,9 @@ ACTIONS = (
     "recall",
     "restore",
     "ack",
+    # Of releases; the tables of a grant are datasets then.
+    "erase",
+    "retire",
 )
 ALL = "all"
 LOCAL = "local-user"

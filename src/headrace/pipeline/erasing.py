@@ -23,6 +23,7 @@ from headrace.datasets.store import Store
 from headrace.datasets.tombstone import tombstones
 from headrace.errors import StateError
 from headrace.files import canonical_json
+from headrace.gates.policy import Policy, load_policy
 from headrace.home import Home
 from headrace.models.external import ExternalModel, list_external
 from headrace.models.record import ModelRecord, list_models
@@ -42,6 +43,7 @@ def erase(
     datasets: Iterable[str] | None = None,
     dry_run: bool = False,
     scan: bool = True,
+    policy: Policy | None = None,
 ) -> dict[str, Any]:
     """Erase every row in which all columns of `entity` have this value; plain JSON values.
 
@@ -55,8 +57,10 @@ def erase(
         datasets: only these; all, if left out.
         dry_run: say what it would reach, and change nothing.
         scan: search the files of store and home for the value afterwards.
+        policy: the project's, if left out.
 
     Raises:
+        RefusedError: the policy does not let them erase from one of the datasets; nothing was done.
         DeclarationError: nobody is meant, or no reason is given.
         StateError: there is no privacy key, or a proof does not come out.
     """
@@ -78,6 +82,9 @@ def erase(
     if dry_run:
         models = _models(home, {one.manifest.ref for one in found.held}, entity)
         return {**before, "models": models, **_scanned(home, store, entity, wanted=scan)}
+    rules = policy or load_policy()
+    for dataset in sorted({one.manifest.name for one in found.held}) or store.names():
+        rules.check(principal, "erase", dataset)
     request = record(store, request)
     done = carry_out(store, request)
     let_go_of_gone(home, store)

@@ -8,12 +8,19 @@ from headrace.datasets.retention import is_expired, told
 from headrace.datasets.store import Store
 from headrace.datasets.tombstone import Tombstone, bury, objects_of, releases, tombstones
 from headrace.errors import DeclarationError
+from headrace.gates.policy import Policy, load_policy
 from headrace.home import Home
 from headrace.pipeline.pins import let_go_of_gone
 
 
 def retire(
-    home: Home, ref: str | None, *, principal: str, reason: str, expired: bool = False
+    home: Home,
+    ref: str | None,
+    *,
+    principal: str,
+    reason: str,
+    expired: bool = False,
+    policy: Policy | None = None,
 ) -> list[dict[str, Any]]:
     """Retire one release, or all that are past their retention; what was retired now.
 
@@ -23,8 +30,10 @@ def retire(
         principal: who.
         reason: why; for those past their retention the contract's words, if left out.
         expired: all that are past their retention, instead of one.
+        policy: the project's, if left out.
 
     Raises:
+        RefusedError: the policy does not let them retire one of the datasets; nothing was done.
         DeclarationError: neither or both are asked for, or there is no reason.
         StateError: there is no such release.
     """
@@ -43,6 +52,9 @@ def retire(
     else:
         name, _, version = str(ref).partition("@")
         chosen = [store.manifest(name, version)]
+    rules = policy or load_policy()
+    for dataset in sorted({one.name for one in chosen}):
+        rules.check(principal, "retire", dataset)
     done = [_retired(store, one, principal, reason or told(one.retention)) for one in chosen]
     let_go_of_gone(home, store)
     return done
