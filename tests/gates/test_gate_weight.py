@@ -5,6 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from gate_batches import conformed, contract, expect, rows, suite
+
+from headrace.gates.engine import _Prepared
+from headrace.gates.rules import plan_for
 
 # pandas is not among them while judging: pyarrow loads it itself when it makes an array.
 HEAVY = ("great_expectations", "dagster", "pyiceberg", "sqlalchemy", "requests")
@@ -62,3 +66,17 @@ def test_gates_stay_light_and_end_in_silence(script) -> None:
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (done.stdout.split(), done.stderr) == ([], "")
+
+
+def test_distinct_counts_need_no_cross_product() -> None:
+    """What DuckDB makes of several in one query otherwise, at four times the time."""
+    counts = [
+        expect("column_unique_value_count_to_be_between", column=name, min_value=1)
+        for name in ("id", "town", "miles")
+    ]
+    batch = conformed(rows((1, "Ulm", 1.0)))
+    plan = plan_for(suite(*counts), contract(), batch.table.schema)
+    query = f"EXPLAIN {plan.select(', '.join(plan.aggregates))}"
+    explained = str(_Prepared(plan).connection.execute(query).fetchall())
+    assert "PYTHON_ARROW_SCAN" in explained.upper()
+    assert "CROSS" not in explained.upper()

@@ -1,8 +1,9 @@
 """What a batch is held against: the merged profiles of the batches before it."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -125,14 +126,26 @@ class Hours:
     Attributes:
         batches: in how many it has rows.
         shares: its mean share of a batch's rows.
-        least: the fewest rows of all but the barest twentieth of batches, where there are some.
-        mean: its rows.
     """
 
     batches: dict[int, int]
     shares: dict[int, float]
-    least: dict[int, int]
-    mean: dict[int, float]
+    window: list[Mapping[int, int]]
+
+    @cached_property
+    def least(self) -> dict[int, int]:
+        """The fewest rows of all but the barest twentieth of batches, where there are some."""
+        rare = len(self.window) // 20  # batches that lack an hour by themselves
+        counted = {hour: sorted(self._rows(hour)) for hour in self.batches}
+        return {hour: rows[rare] for hour, rows in counted.items() if rows[rare] > 0}
+
+    @cached_property
+    def mean(self) -> dict[int, float]:
+        """Its rows."""
+        return {hour: sum(self._rows(hour)) / len(self.window) for hour in self.batches}
+
+    def _rows(self, hour: int) -> Iterator[int]:
+        return (counts.get(hour, 0) for counts in self.window)
 
 
 def hours_of(window: list[Mapping[int, int]]) -> Hours:
@@ -143,11 +156,7 @@ def hours_of(window: list[Mapping[int, int]]) -> Hours:
         for hour, count in counts.items():
             batches[hour] = batches.get(hour, 0) + 1
             shares[hour] = shares.get(hour, 0.0) + count / total / len(window)
-    rare = len(window) // 20  # batches that lack an hour by themselves
-    counted = {hour: sorted(counts.get(hour, 0) for counts in window) for hour in batches}
-    least = {hour: rows[rare] for hour, rows in counted.items() if rows[rare] > 0}
-    mean = {hour: sum(rows) / len(window) for hour, rows in counted.items()}
-    return Hours(batches, shares, least, mean)
+    return Hours(batches, shares, window)
 
 
 def _empty(kind: npt.DTypeLike) -> Pool:
