@@ -1,5 +1,6 @@
 """Maintenance deletes what nothing needs, and nothing else; killed at any moment, too."""
 
+import multiprocessing
 import os
 import random
 import shutil
@@ -193,6 +194,31 @@ def test_a_table_that_never_was_published_is_passed_over(meter):
     done = maintain(meter.home, ["meter", "other"])
     assert [(one.table, one.snapshots) for one in done] == [("meter", 0), ("other", 0), ("", 0)]
     assert files(meter.home) == before
+
+
+def at_work(root: Path) -> None:
+    """Eight ingests, one after another, each of which a sweep may come between."""
+    meter = Meter(root)
+    for number, slot in enumerate(SLOTS[:8]):
+        meter.drop(slot, [number, 2000 + number])
+        ingest(meter.table, [slot], meter.home)
+
+
+def test_beside_an_ingest_it_takes_nothing_that_is_needed(tmp_path):
+    """Every file counts as old: only the lock keeps what is staged and not yet on record."""
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=at_work, args=(tmp_path,))
+    process.start()
+    sweeps = 0
+    while process.is_alive():
+        maintain(Meter(tmp_path).home, ["meter"], keep=2, young=0)
+        sweeps += 1
+    process.join()
+    assert process.exitcode == 0
+    assert sweeps > 1
+    meter = Meter(tmp_path)
+    assert sorted(rows(meter.home)["value"].to_pylist()) == list(range(8))
+    assert balanced(table_status(meter.home, meter.table))
 
 
 def maintained(root: Path) -> None:
