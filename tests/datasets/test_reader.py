@@ -150,9 +150,69 @@ LIGHT = """
     table = headrace.open("delays@1.0.0", sys.argv[1]).arrow
     assert table.num_rows
     heavy = {"pandas", "pyiceberg", "dagster", "lightgbm", "sklearn", "sqlalchemy", "polars",
-             "great_expectations", "requests", "duckdb"}
+             "great_expectations", "requests", "duckdb", "numba", "torch", "datasets", "obstore",
+             "pyarrow.compute"}
     print(sorted(heavy & set(sys.modules)))
 """
+
+# As after `pip install headrace`: what the package itself does not require cannot be imported.
+BASE = """
+    import importlib.metadata, re, sys
+
+    def required(name, seen):
+        if name in seen:
+            return seen
+        seen.add(name)
+        try:
+            needed = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            return seen  # for another system
+        for one in needed:
+            if "extra ==" not in one:
+                required(re.match("[A-Za-z0-9._-]+", one)[0].lower().replace("_", "-"), seen)
+        return seen
+
+    there = required("headrace", set())
+    tops = {top for top, names in importlib.metadata.packages_distributions().items()
+            if not {name.lower().replace("_", "-") for name in names} & there}
+
+    class Missing:
+        def find_spec(self, name, path=None, target=None):
+            if name.split(".")[0] in tops:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    sys.meta_path.insert(0, Missing())
+    import headrace
+    data = headrace.open("delays@1.0.0", sys.argv[1])
+    rows = len(data)
+    assert len(data.df) == data.arrow.num_rows == rows
+    assert data.sql("SELECT * FROM dataset").num_rows == rows
+    assert sum(batch.num_rows for batch in data.batches()) == rows
+    assert len(data.select(where=("origin", "=", "EWR"))) < rows
+    assert data.verify().ok
+    assert data._repr_html_()
+    assert data.card.html()
+    assert data.diff(data).equal
+    for extra in (lambda: data.polars, lambda: data.torch, data.hugging_face):
+        try:
+            extra()
+        except headrace.errors.DeclarationError as error:
+            assert "pip install" in error.fix
+        else:
+            raise AssertionError(extra)
+    print("opened", "polars" in tops)
+"""
+
+
+def test_what_the_package_requires_is_enough_to_open(store):
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(BASE), str(store)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": "src"},
+        check=False,
+    )
+    assert run.stdout.split() == ["opened", "True"], run.stderr
 
 
 def test_opening_as_arrow_imports_nothing_heavy(store):

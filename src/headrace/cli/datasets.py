@@ -1,5 +1,6 @@
 """`headrace dataset`: what was released; each other command has a module of its own."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -20,10 +21,9 @@ def ls(*, as_json: Json = False) -> None:
     A release that holds a batch which was recalled refuses to open, unless the caller gives a
     reason: `headrace.open(ref, allow_tainted="why")`, which is recorded.
     """
-    from headrace.home import Home
-    from headrace.pipeline.report import release_rows
+    from headrace.datasets import list_releases
 
-    rows = release_rows(Home.find())
+    rows = [asdict(one) for one in list_releases()]
     if as_json:
         emit_json({"releases": rows})
         return

@@ -21,13 +21,13 @@ def library(module: str, extra: str) -> Any:  # noqa: ANN401 - a module without 
         return import_module(module)
     except ImportError as error:
         raise DeclarationError(
-            f"{module} is not installed: {error}", fix=f'pip install "{extra}"'
+            f"{module} is not installed: {error}", fix=f"pip install {extra}"
         ) from error
 
 
 def polars_frame(scan: "Scan") -> Any:  # noqa: ANN401 - a polars.LazyFrame
     """A LazyFrame: what is chosen from it later is pushed into the scan, too."""
-    pl = library("polars", "headrace[polars]")
+    pl = library("polars", '"headrace[polars]"')
     parts = scan.parts()
     if scan.where.expressions or not parts:
         # Only pyarrow can compute its expressions; and no file says what no rows look like.
@@ -82,7 +82,7 @@ def _polars_value(value: Any, kind: str) -> Any:  # noqa: ANN401 - of the column
 
 def hugging_face(scan: "Scan", *, streaming: bool = False) -> Any:  # noqa: ANN401
     """A `datasets.Dataset` in memory; or an `IterableDataset`, a part at a time, if `streaming`."""
-    hf = library("datasets", "headrace[hf]")
+    hf = library("datasets", '"headrace[hf]"')
     if streaming:
         return hf.IterableDataset.from_generator(
             _examples, features=hf.Features.from_arrow_schema(scan.schema),

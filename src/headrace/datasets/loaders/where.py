@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from headrace.clock import parse_iso, to_us
+from headrace.clock import iso, parse_iso, to_us
 from headrace.datasets.dtypes import TYPES
 from headrace.datasets.names import choose
 from headrace.errors import DeclarationError
@@ -35,14 +35,16 @@ Types = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Term:
-    """One condition. Values are plain ones of the column's dtype: microseconds for timestamps."""
+    """One condition. Values are plain ones of dtype `kind`: microseconds for timestamps."""
 
     column: str
     op: str
     values: tuple[Any, ...] = ()
+    kind: str = ""
 
     def __str__(self) -> str:
-        shown = ", ".join(map(repr, self.values))
+        moments = self.kind in {"timestamp", "local_timestamp"}
+        shown = ", ".join(iso(one) if moments else repr(one) for one in self.values)
         return f"{self.column} {self.op} {f'({shown})' if self.op in LISTED else shown}".rstrip()
 
 
@@ -133,8 +135,10 @@ def _term(name: object, op: object, value: object, types: Types, ref: str) -> Te
                 f"{said!r} needs a list of values, not {value!r}", where=f"{ref}, {column}",
                 fix=f'("{column}", "{said}", [{value!r}])',
             )  # fmt: skip
-        return Term(column, said, tuple(_value(one, column, types[column], ref) for one in value))
-    return Term(column, said, (_value(value, column, types[column], ref),))
+        values = tuple(_value(one, column, types[column], ref) for one in value)
+    else:
+        values = (_value(value, column, types[column], ref),)
+    return Term(column, said, values, types[column])
 
 
 def _value(given: Any, column: str, kind: str, ref: str) -> Any:  # noqa: ANN401 - of any dtype
