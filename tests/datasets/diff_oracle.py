@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from headrace.datasets.content_hash import content_sum
 from headrace.datasets.manifest import Column, Manifest, Part, SplitEntry
-from headrace.datasets.names import SPLITS
+from headrace.datasets.names import EVALUATION, SPLITS
 from headrace.datasets.parts import ends_of
 from headrace.datasets.reader import Dataset
 from headrace.datasets.shape import statistics
@@ -56,7 +56,8 @@ def put(store, version, table, roles, *, cuts=(), row_group=1 << 16, **facts):
     key = tuple(name for name, role in roles.items() if role == "key")
     table = table.select(sorted(table.column_names))
     splits, total = {}, content_sum(table)
-    for split in SPLITS:
+    there = set(table["split"].to_pylist())
+    for split in (*SPLITS, *({EVALUATION} & there)):
         rows = table.filter(pa.array([v == split for v in table["split"].to_pylist()], pa.bool_()))
         rows = rows.sort_by([("t", "ascending")])
         places = [0, *sorted({cut for cut in cuts if 0 < cut < rows.num_rows}), rows.num_rows]

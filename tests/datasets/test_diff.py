@@ -262,6 +262,20 @@ def test_equal_sums_of_other_columns_prove_nothing(tmp_path):
     assert diff(a, b).rows.changed > 290
 
 
+def test_rows_of_an_evaluation_split_are_counted_and_never_shown(tmp_path):
+    table, roles = big(300), {"k": "key", "t": "time", "split": "split"}
+    apart = edit(table, "split", range(200, 300), ["evaluation"] * 100)
+    changed = edit(edit(apart, "f0", [10, 250], [1e9, 2e9]), "split", [260], ["train"])
+    kept = changed.filter(pa.array([n not in {20, 270} for n in range(300)]))
+    store = new_store(tmp_path)
+    found = diff(put(store, "1.0.0", apart, roles), put(store, "1.1.0", kept, roles))
+    assert (found.rows.changed, found.rows.removed, found.rows.moved) == (2, 2, 1)
+    assert found.rows.removed_by_split == {"evaluation": 1, "train": 1}
+    assert [e.after for c in found.columns if c.name == "f0" for e in c.examples] == [1e9]
+    assert [row.key["k"] for row in found.rows.examples_removed] == [20]
+    assert found.rows.examples_moved == ()
+
+
 def test_a_key_that_occurs_twice_is_matched_occurrence_by_occurrence():
     a, b = (pa.table({"k": cells}) for cells in ([1, 1, None, 2], [2, 1, None, 1, 1]))
     found = match(a, b, ["k"])
