@@ -15,6 +15,7 @@ from headrace.lake.ledger import Ledger
 from headrace.lineage.impact import impact
 from headrace.lineage.looks import InMemory
 from headrace.lineage.rowtrace import trace_row
+from headrace.models.external import register
 from headrace.pipeline import build_release
 from headrace.pipeline.impact import find_batch, reached_rows
 from headrace.pipeline.released import cut_of, parts_of
@@ -42,6 +43,9 @@ def grown(tmp_path_factory):
     world.publish()
     build_release(world.pipeline, world.home)
     leave()
+    weights = world.root / "model.bin"
+    weights.write_bytes(b"weights")
+    register(world.home, "elsewhere", open_release(REF, world.home.store), [weights])
     world.deliver_days(DAYS[12:])
     world.publish()
     return world
@@ -104,7 +108,9 @@ def test_the_command_says_it_for_scripts_and_for_people(grown, traced, monkeypat
     assert (document["batch"], document["tables"]) == (batch, ["arrivals"])
     assert (release["ref"], release["tainted"]) == (REF, False)
     assert release["rows"]["used"] == len(traced["arrivals", batch])
-    assert document["models"] == []
+    (model,) = document["models"]
+    assert model["ref"].startswith("elsewhere@")
+    assert (model["champion"], model["elsewhere"]) == (False, True)
     told = CliRunner().invoke(app, ["impact", "--batch", batch, "--exact"])
     assert f"{len(traced['arrivals', batch]):,}" in told.stdout
     plain = CliRunner().invoke(app, ["impact", "--batch", batch, "--json"])

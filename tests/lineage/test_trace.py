@@ -1,6 +1,7 @@
 """`headrace trace`: a released row, back to the lines of its deliveries."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +119,15 @@ def test_a_corrected_row_shows_what_it_took_the_place_of(grown):
                 roles.setdefault(role, set()).add(row["file"].rpartition("/")[2])
     # Both have the same known-at, and one of two equal ones is chosen by content, row by row.
     assert "arrivals_2024-03-04.csv" in roles["superseded"] or corrected in roles["superseded"]
+
+
+def test_an_opened_release_traces_its_rows_wherever_its_store_is(grown, monkeypatch, tmp_path):
+    monkeypatch.setattr(tracing, "project_pipelines", lambda: [grown.pipeline])
+    monkeypatch.setenv("HEADRACE_HOME", str(grown.home.root))
+    copied = shutil.copytree(grown.home.store, tmp_path / "copied")
+    found = open_release(REF, copied).trace(trip=411)
+    assert found.differs == ()
+    assert "equal when recomputed" in repr(found)
 
 
 def test_a_null_says_why(grown):

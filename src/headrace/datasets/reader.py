@@ -243,7 +243,7 @@ class Dataset:
         # The one place that reaches up: a row is traced by what made it.
         from headrace.pipeline.trace import trace
 
-        return trace(self.ref, key)
+        return trace(self.ref, key, store=self.store)
 
 
 def look(store: Store, manifest: Manifest, purpose: str | None) -> None:

@@ -228,15 +228,21 @@ def _cells(column: pa.ChunkedArray) -> list[Any]:
 
 
 def trace(
-    ref: str, key: Mapping[str, Any], home: Home | None = None, pipeline: Pipeline | None = None
+    ref: str,
+    key: Mapping[str, Any],
+    home: Home | None = None,
+    pipeline: Pipeline | None = None,
+    *,
+    store: Store | None = None,
 ) -> Trace:
     """Trace one row of a release.
 
     Args:
         ref: `name@version`, `name@alias` or `name`.
         key: the release's key columns and their values, as released: typed, or as text.
-        home: where the store, the tables and the ledger are; the default home.
+        home: where the tables and the ledger are; the default home.
         pipeline: whose declaration made the release; found in the project if left out.
+        store: where the release is; that of the home if left out.
 
     Raises:
         DeclarationError: the key is not the release's, no pipeline of the project made it, or its
@@ -244,12 +250,12 @@ def trace(
         StateError: there is no such row, or a snapshot is gone.
     """
     place = home or Home.find()
-    store = Store.find(place.store)
-    manifest = store.manifest(*store.resolve(ref))
+    found = store or Store.find(place.store)
+    manifest = found.manifest(*found.resolve(ref))
     declared = project_pipelines() if pipeline is None else [pipeline]
     made_by = as_released(declared, manifest)
     pins = check_pins(Lake(place), manifest)
-    row = released_row(store, manifest, key)
+    row = released_row(found, manifest, key)
     parts = parts_of(made_by)
     facts = Stored(place, shapes_of(parts.contracts), pins)
     spine = spine_row(made_by, manifest, facts, row)
