@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,7 @@ from headrace.clock import iso, now_us
 from headrace.datasets.consistent import check_consistent
 from headrace.datasets.manifest import Manifest
 from headrace.datasets.names import NAME
-from headrace.datasets.storage import S3, Storage, storage_at
+from headrace.datasets.storage import S3, Entry, Storage, storage_at
 from headrace.datasets.version import parse_version
 from headrace.errors import DeclarationError, StateError
 from headrace.files import canonical_json, pretty_json, sha256
@@ -140,22 +141,15 @@ class Store:
 
     def _released(self, folder: str) -> dict[str, list[str]]:
         """{name: versions}, as far as they have a manifest and no tombstone."""
-        there, gone = (self._with(folder, file) for file in ("manifest.json", TOMBSTONE))
+        entries = self.storage.walk(folder)
+        there, gone = (_with(entries, file) for file in ("manifest.json", TOMBSTONE))
         left = {name: sorted(versions - gone.get(name, set())) for name, versions in there.items()}
         return {name: versions for name, versions in left.items() if versions}
 
     def gone(self, name: str) -> list[str]:
         """Versions that a tombstone stands for, oldest first; none of them is given again."""
-        return sorted(self._with(self.dataset(name), TOMBSTONE).get(name, ()), key=parse_version)
-
-    def _with(self, folder: str, file: str) -> dict[str, set[str]]:
-        """{name: versions} that have this file."""
-        found: dict[str, set[str]] = {}
-        for entry in self.storage.walk(folder):
-            _, name, version, *rest = [*entry.path.split("/"), ""]
-            if rest[:1] == [file] and NAME.fullmatch(name) and _VERSION.fullmatch(version):
-                found.setdefault(name, set()).add(version)
-        return found
+        entries = self.storage.walk(self.dataset(name))
+        return sorted(_with(entries, TOMBSTONE).get(name, ()), key=parse_version)
 
     def _refuse_gone(self, name: str, version: str) -> None:
         from headrace.datasets.tombstone import refuse_gone
@@ -285,6 +279,16 @@ def checked_version(text: str) -> str:
     if not _VERSION.fullmatch(text):
         raise DeclarationError(f"{text!r} is not a version", fix="as in 1.0.0")
     return text
+
+
+def _with(entries: Iterable[Entry], file: str) -> dict[str, set[str]]:
+    """{name: versions} that have this file."""
+    found: dict[str, set[str]] = {}
+    for entry in entries:
+        _, name, version, *rest = [*entry.path.split("/"), "", "", ""]
+        if rest[0] == file and NAME.fullmatch(name) and _VERSION.fullmatch(version):
+            found.setdefault(name, set()).add(version)
+    return found
 
 
 def _without_making(form: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,160 @@
+"""Clearing a store takes only what nobody needs; parts that are there are not written again."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from headrace.clock import HOUR
+from headrace.datasets import list_releases
+from headrace.datasets.clearing import clear
+from headrace.datasets.pull import pull
+from headrace.datasets.store import Store
+from headrace.datasets.taint import note
+from headrace.datasets.tombstone import Tombstone, bury, objects_of
+from headrace.datasets.verify import verify, verify_ref
+from headrace.errors import DeclarationError, StateError
+from tests.datasets.frames import INPUTS
+from tests.datasets.test_release import HALF, made
+from tests.datasets.test_store_places import RECALLED, aged
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def test_only_what_nothing_names_and_what_is_old_is_cleared(folder):
+    made(folder.root)
+    made(folder.root, HALF)
+    note(folder, RECALLED)
+    before = {one.path for one in folder.storage.walk("")}
+    lost = folder.put_json({"nobody": "names me"})
+    (folder.root / "objects/.half.1-1.tmp").write_bytes(b"half a part")
+    (folder.root / "datasets/delays/.manifest.json.1-1.tmp").write_bytes(b"{")
+    young = clear(folder, delete=True)
+    assert (young.objects, young.temporaries, young.young) == ((), (), 1)
+    aged(folder)
+    looked = clear(folder)
+    assert looked.objects == (f"objects/{lost}.json",)
+    assert len(looked.temporaries) == 2
+    assert not looked.deleted
+    assert folder.get_json(lost)
+    gone = clear(folder, delete=True)
+    assert replace(gone, deleted=False) == looked
+    assert {one.path for one in folder.storage.walk("")} == before
+    assert folder.storage.leftovers() == []
+    assert clear(folder, delete=True).objects == ()
+    assert all(verify_ref(folder, "delays", v).ok for v in ("1.0.0", "1.1.0"))
+
+
+def test_what_a_record_or_an_object_names_is_kept(folder):
+    """Whatever comes to lie in a store: a record of an erasure, lineage that names more objects."""
+    made(folder.root)
+    inner = folder.put_json({"inner": 1})
+    outer = folder.put_json({"names": [inner]})
+    folder.storage.put_new("erasures/1.json", json.dumps({"proof": outer}).encode())
+    aged(folder)
+    assert clear(folder, delete=True).objects == ()
+    folder.storage.delete("erasures/1.json")
+    gone = {f"objects/{one}.json" for one in (inner, outer)}
+    assert set(clear(folder, delete=True).objects) == gone
+
+
+def stone_of(store, manifest):
+    was = (manifest.id, manifest.content_hash, manifest.rows)
+    names = tuple(sorted(objects_of(store, manifest)))
+    return Tombstone("erased", "delays", "1.0.0", *was, 5, "ana", "asked to", objects=names)
+
+
+def test_what_a_tombstone_names_is_not_kept_for_it(folder):
+    """A crash in the middle of an erasure leaves objects that nobody may read any more."""
+    manifest = made(folder.root)
+    stone = stone_of(folder, manifest)
+    path = "datasets/delays/1.0.0/tombstone.json"
+    folder.storage.put_new(path, json.dumps(stone.to_json()).encode())
+    folder.storage.delete("datasets/delays/1.0.0/manifest.json")
+    aged(folder)
+    assert len(clear(folder, delete=True).objects) == len(stone.objects)
+    assert [one.path for one in folder.storage.walk("")] == [path]
+
+
+def test_what_was_erased_does_not_come_back_by_a_pull(folder, tmp_path):
+    manifest = made(folder.root)
+    copy = Store(shutil.copytree(folder.root, tmp_path / "copy"))
+    stone = stone_of(folder, manifest)
+    bury(folder, stone)
+    for source, target in ((copy, folder), (folder, Store(tmp_path / "third"))):
+        with pytest.raises(StateError, match="erased by ana"):
+            pull("delays@1.0.0", target.root, source.root)
+        assert target.storage.walk("objects") == []
+
+
+def test_nothing_is_cleared_while_a_manifest_cannot_be_read(folder):
+    made(folder.root)
+    lost = folder.put_json({"nobody": "names me"})
+    aged(folder)
+    path = folder.root / "datasets/delays/1.0.0/manifest.json"
+    path.write_text(path.read_text().replace('"rows": ', '"rows": 1'))
+    with pytest.raises(StateError, match="altered"):
+        clear(folder, delete=True)
+    assert folder.get_json(lost)
+    with pytest.raises(DeclarationError, match="less than an hour"):
+        clear(folder, grace=HOUR - 1)
+
+
+def test_clearing_in_the_middle_of_a_release_takes_nothing_from_it(folder, monkeypatch):
+    """Objects of an earlier try, old and named by nobody, are found useful by a release."""
+    published = Store.publish
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "publish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        made(folder.root)
+    aged(folder)
+
+    def cleared_first(self, manifest):
+        done = clear(folder, delete=True)
+        assert done.objects == ()
+        published(self, manifest)
+
+    monkeypatch.setattr(Store, "publish", cleared_first)
+    manifest = made(folder.root)
+    assert verify(folder, manifest).ok
+
+
+def test_an_object_that_goes_while_a_release_is_made_stops_it(folder, monkeypatch):
+    real = type(folder).put_json
+
+    def clearing(self, value):
+        for entry in self.storage.walk("objects"):
+            if entry.path.endswith(".parquet"):
+                self.storage.delete(entry.path)
+        return real(self, value)
+
+    monkeypatch.setattr(Store, "put_json", clearing)
+    with pytest.raises(StateError, match="has gone while"):
+        made(folder.root)
+    assert list_releases(folder.root) == []
+
+
+def test_parts_of_the_release_before_are_not_written_again(folder, monkeypatch):
+    first = made(folder.root)
+    monkeypatch.setattr(
+        "headrace.datasets.split_files._stored_part", lambda *_: pytest.fail("it is there")
+    )
+    inputs = {**INPUTS, "weather": replace(INPUTS["weather"], owner="someone")}
+    second = made(folder.root, inputs=inputs)
+    assert second.version == "1.0.1"
+    assert second.splits == first.splits
+
+
+def test_a_part_that_the_store_has_lost_is_written_again(folder):
+    first = made(folder.root)
+    for split in first.splits.values():
+        folder.object_path(split.parts[0].object, "parquet").unlink()
+    inputs = {**INPUTS, "weather": replace(INPUTS["weather"], owner="someone")}
+    assert verify(folder, made(folder.root, inputs=inputs)).ok
