@@ -108,6 +108,7 @@ def finish_all(home: Home) -> dict[str, Any]:
     """Bring every erasure on the record to its end, without knowing whom it means."""
     store = Store.find(home.store)
     done = [{"old": one.old, "new": one.new, "erased": one.erased} for one in finish(store)]
+    let_go_of_gone(home, store)
     return {"replaced": done, "erasures": listed(home)}
 
 
