@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import headrace
+from headrace.cli.app import app
 from headrace.datasets import Evaluation, release
 from headrace.datasets.card import card
 from headrace.datasets.looks import count, count_all, looks, record, summary
@@ -128,3 +130,14 @@ def test_looks_are_counted_in_a_bucket_and_told_by_the_card(monkeypatch):
     assert "the evaluation split was looked at 2 times" in page
     assert "0 rows of evaluation agree in all features with a training row" in page
     assert "of recent rows lie outside" in page
+
+
+def test_show_tells_who_looked(opened, monkeypatch):
+    store, manifest, _ = opened
+    monkeypatch.setenv("HEADRACE_STORE", str(store.root))
+    record(store, manifest, "final test of model 7", "ann")
+    shown = CliRunner().invoke(app, ["dataset", "show", "delays"])
+    assert shown.exit_code == 0, shown.output
+    assert "1 of 3 declared looks" in shown.output
+    assert "ann at 20" in shown.output
+    assert "final test of model 7" in shown.output

@@ -89,7 +89,7 @@ def _head(manifest: "Manifest", since: Mapping[str, Any]) -> None:
     if (most := manifest.split_rule.get("evaluation_looks")) is not None:
         seen = len(since["looks"])
         style = "red" if seen > most else ""
-        out.print(Text(f"evaluation   looked at {seen} times, {most} are declared", style))
+        out.print(Text(f"evaluation   {seen} of {most} declared looks", style))
     for look in since["looks"]:
         told = f"{look['principal']} at {iso(look['at'])}: {look['purpose']}"
         out.print(Text(f"             {told}"), soft_wrap=True)
