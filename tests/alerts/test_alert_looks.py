@@ -1,12 +1,11 @@
 """From the gate's verdict to the message and its end, over a real ledger and a real webhook."""
 
-import time
 from dataclasses import replace
 
 import pytest
 
 from headrace.alerts import AlertStore, look, note
-from headrace.clock import DAY, MINUTE, SECOND, now_us, parse_iso
+from headrace.clock import DAY, MINUTE, now_us, parse_iso
 from headrace.gates import load_suite
 from headrace.gates.policy import ACTIONS, Grant, Policy
 from headrace.lake.ingest import ingest
@@ -14,6 +13,7 @@ from headrace.lake.ledger import Ledger
 from headrace.pipeline.oncall import release
 from tests.alerts.conftest import ROUTES
 from tests.lake.kit import ROWS, SLOTS
+from tests.lake.kit_oncall import wait
 
 ANA = Policy({"ana": Grant(frozenset(ACTIONS))})
 BAD = [-5] * ROWS
@@ -107,22 +107,26 @@ def test_a_rejected_batch_closes(meter, hook, written):
     assert alerts(meter)[0].closed_by.startswith("rejected")
 
 
-def test_the_end_of_a_release_is_told(meter, hook, written):
+def test_the_end_of_a_release_is_told(meter, hook, written, monkeypatch):
     written()
     meter.drop(SLOTS[0], [-5, *GOOD])
     (result,) = run(meter, SLOTS[0])
     look(meter.home, [meter.table])
     who = {"principal": "ana", "reason": "for today", "policy": ANA}
-    release(meter.home, meter.table, result.batch, expires=now_us() + SECOND, **who)
+    release(meter.home, meter.table, result.batch, expires=now_us() + MINUTE, **who)
     look(meter.home, [meter.table])
     assert hook.closed == hook.ids
-    time.sleep(1.1)
+    wait(monkeypatch, 2 * MINUTE)
+
+    def later():
+        return now_us() + 2 * MINUTE
+
     (result,) = run(meter, SLOTS[0])
     assert result.state == "pending"
-    look(meter.home, [meter.table])
+    look(meter.home, [meter.table], clock=later)
     assert hook.got[-1]["title"] == "BLOCK meter 2024-01-01: release ended"
     assert "the release by ana has ended: for today" in hook.got[-1]["message"]
-    assert not look(meter.home, [meter.table]).opened
+    assert not look(meter.home, [meter.table], clock=later).opened
 
 
 def test_another_cause_of_the_same_batch_is_another_alert(meter, hook, written):

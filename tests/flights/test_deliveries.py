@@ -56,7 +56,9 @@ def stored(folder: Path, feed: str) -> list[tuple[str, dict]]:
     rows = connection.execute(query, (feed,)).fetchall()
     connection.close()
     return [
-        (d, json.loads(line)) for d, body in rows for line in zlib.decompress(body).splitlines()
+        (day, record)
+        for day, body in rows
+        for record in json.loads(b"[%b]" % b",".join(zlib.decompress(body).splitlines()))
     ]
 
 

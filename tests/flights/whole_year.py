@@ -14,7 +14,7 @@ def main(deliveries: Path, root: Path) -> None:
     with opened(deliveries, flights) as pipeline:
         ingest_all(pipeline, home)
         # No test looks at how good the model is, and its rounds are a quarter of the whole.
-        model = replace(pipeline.model, num_rounds=10, bootstrap=50)
+        model = replace(pipeline.model, num_rounds=3, bootstrap=50)
         build_all(replace(pipeline, model=model), home)
 
 

@@ -1,14 +1,16 @@
 """On-call at the meter: actions by name, and what the lake shows after them."""
 
+from headrace.alerts import watch
 from headrace.clock import now_us
 from headrace.gates.policy import ACTIONS, Grant, Policy
-from headrace.lake import actions, cases, judging, ledger, overrides, reconcile, running
+from headrace.lake import actions, cases, judging, ledger, overrides, reconcile, running, status
 from headrace.lake import ingest as ingesting
+from headrace.lake import recall as recalled
 from headrace.lake.history import history
 from headrace.lake.ingest import ingest
 from headrace.lake.status import table_status
 from headrace.lake.tables import Lake
-from headrace.pipeline import oncall
+from headrace.pipeline import oncall, recalling
 from tests.lake.kit import balanced
 
 POLICY = Policy({"ana": Grant(frozenset(ACTIONS)), "night": Grant(frozenset({"ack"}))})
@@ -31,7 +33,11 @@ def wait(monkeypatch, duration):
         overrides,
         reconcile,
         running,
+        status,
+        recalled,
+        recalling,
         oncall,
+        watch,
     ):
         monkeypatch.setattr(module, "now_us", lambda: now_us() + duration)
 

@@ -1,15 +1,13 @@
 """A recall of a batch about which people did something: all of it leaves, all of it comes back."""
 
-import time
-
 import pytest
 
-from headrace.clock import now_us
+from headrace.clock import MINUTE, now_us
 from headrace.errors import RefusedError
 from headrace.lake.actions import actions
 from headrace.lake.ledger import Ledger
 from tests.lake.kit import SLOTS
-from tests.lake.kit_oncall import act, counts, run, usable, values
+from tests.lake.kit_oncall import act, counts, run, usable, values, wait
 
 DAY = SLOTS[0]
 
@@ -65,13 +63,15 @@ def test_rows_that_people_took_out_stay_out(meter):
     assert counts(meter) == (2, 1, 0, 0)
 
 
-def test_a_release_that_ends_while_its_batch_is_recalled_has_ended_when_it_is_restored(meter):
+def test_a_release_that_ends_while_its_batch_is_recalled_has_ended_when_it_is_restored(
+    meter, monkeypatch
+):
     meter.drop(DAY, [1, -5, 3])
     run(meter, [DAY])
-    act(meter, "release", DAY, expires=now_us() + 2_000_000)
+    act(meter, "release", DAY, expires=now_us() + MINUTE)
     assert values(meter) == [1, 3]
     recall(meter)
-    time.sleep(2.1)
+    wait(monkeypatch, 2 * MINUTE)
     restore(meter)
     assert values(meter) == []
     assert counts(meter) == (0, 0, 3, 0)

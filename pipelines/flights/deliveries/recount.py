@@ -4,6 +4,7 @@ import csv
 import json
 import sqlite3
 import zlib
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,9 @@ def _schedule(drop: Path) -> dict[str, Any]:
     flights: set[tuple[str, ...]] = set()
     for path in sorted(drop.glob("schedule_*.csv")):
         with path.open(newline="") as stream:
-            rows = list(csv.DictReader(stream))
+            header, *rows = csv.reader(stream)
         files[path.name] = contents[path.read_bytes()] = len(rows)
-        flights.update(tuple(row[name] for name in SCHEDULE_KEY) for row in rows)
+        flights.update(map(itemgetter(*map(header.index, SCHEDULE_KEY)), rows))
     rows, distinct = sum(files.values()), sum(contents.values())
     return {"files": files, "rows": rows, "contents": distinct, "flights": len(flights)}
 
@@ -49,7 +50,8 @@ def _feed(path: Path, page_size: int) -> dict[str, Any]:
     with sqlite3.connect(path) as connection:
         rows = connection.execute("SELECT feed, day, repeats, body FROM slots ORDER BY feed, day")
         for feed, day, repeats, body in rows:
-            records = [json.loads(line) for line in zlib.decompress(body).split(b"\n") if line]
+            lines = (line for line in zlib.decompress(body).split(b"\n") if line)
+            records = json.loads(b"[%b]" % b",".join(lines))
             count = counts.setdefault(feed, {"slots": {}, "rows": 0, "repeated": 0, "delivered": 0})
             again = _repeated(len(records), page_size) if repeats else 0
             count["slots"][day] = len(records)
