@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import headrace
@@ -85,7 +85,12 @@ def terms(draw):
     return (column, op, draw(st.lists(one, max_size=3)) if op in {"in", "not in"} else draw(one))
 
 
+ONE_AND_NAN = [{"n": None, "x": value, "s": None, "b": None} for value in (2.5, math.nan)]
+
+
 @settings(max_examples=30)
+@example(ONE_AND_NAN, [("x", "!=", 2.5)])
+@example(ONE_AND_NAN, [("x", "not in", [2.5])])
 @given(ROWS, st.lists(terms(), min_size=1, max_size=2))
 def test_rows_are_those_for_which_it_is_true_and_none_of_them_is_left_out(rows, conditions):
     types = {name: TYPES[name] for name in VALUES}

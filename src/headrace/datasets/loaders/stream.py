@@ -72,16 +72,15 @@ class Stream:
                 carried.append({name: one[mixed[place:stop]] for name, one in rows.items()})
                 place = stop
                 if sum(map(_length, carried)) == self.batch:
-                    behind = At(number + 1) if place == len(mixed) else At(number, place)
-                    yield behind, _joined(carried)
+                    yield At(number, place), _joined(carried)
                     carried = []
                     left -= 1
         if carried and not self.drop_last:
             yield At(len(chunks)), _joined(carried)
 
     def _behind(self, chunks: list[tuple[Segment, ...]], at: At) -> int:
-        """Batches given before `at`; 0 with a condition, whose batches cannot be counted."""
-        return 0 if self.scan.where else (total(chunks[: at.chunk]) + at.row) // self.batch
+        """Batches given before `at`; with a condition, no fewer are left than it leaves."""
+        return (total(chunks[: at.chunk]) + at.row) // self.batch
 
     def _chunk(
         self, epoch: int, shard: int, number: int, chunk: tuple[Segment, ...]
