@@ -19,11 +19,12 @@ from headrace.datasets.privacy_key import FILE, TEXT, PrivacyKey
 from headrace.datasets.store import Store
 from headrace.datasets.taint import openings_of
 from headrace.datasets.tombstone import GoneError, tombstone, tombstones
+from headrace.datasets.transforms import Vocabulary
 from headrace.errors import DeclarationError, ExpiredError, StateError
 from headrace.gates.policy import local_user
 from headrace.home import Home
 from headrace.pipeline.retiring import retire
-from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
+from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
 from tests.datasets.stores import store_at
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -354,3 +355,20 @@ def test_asked_for_while_a_release_is_made(store, monkeypatch):
     assert found.version == "1.0.1"
     assert where_named(store.root, {"who": ANN}) == []
     assert [one.ref for one in tombstones(store)] == ["delays@1.0.0"]
+
+
+def test_what_was_learnt_from_her_is_learnt_anew_or_gone(store):
+    spec = replace(SPEC, fits=(Vocabulary(("calendar__carrier",)),))
+    rows = put(with_people(), "calendar__carrier", pa.array(["XX-her-own"] * 5 + ["AA"] * 1_195))
+    rows = put(rows, "who", pa.array([ANN] * 5 + ["bo"] * 1_195))
+    first = made(store, rows, spec)
+    by_hand = store.put_json({"vocabulary": [ANN, "bo"]})
+    second = made(store, rows, replace(spec, fits=()), fits={"who": by_hand})
+    done = {one.old: one.new for one in erased(store)}
+    fitted = store.manifest(*done[first.ref].split("@"))
+    (document,) = [store.get_json(one) for one in fitted.fits.values()]
+    assert "XX-her-own" not in json.dumps(document)
+    assert "AA" in json.dumps(document)
+    assert store.manifest(*done[second.ref].split("@")).fits == {}
+    assert where_named(store.root, {"who": ANN}) == []
+    assert where_named(store.root, {"calendar__carrier": "XX-her-own"}) == []

@@ -192,12 +192,20 @@ def _successor(
         rows=content.rows,
         splits=splits,
         erasures=(*old.erasures, mark),
-        fits=refitted(store, old, splits_cut["train"].table),
+        fits=_fits(store, old, splits_cut["train"].table),
         # Measured with the erased rows, and it may name the person.
         coverage="",
     )
     store.publish(manifest)
     return manifest, erased
+
+
+def _fits(store: Store, old: Manifest, train: pa.Table) -> dict[str, str]:
+    """The fits on the rows that are left; none where they were made by hand."""
+    try:
+        return refitted(store, old, train)
+    except (KeyError, TypeError):  # no document of ours
+        return {}
 
 
 def _proof(
