@@ -80,6 +80,15 @@ def test_what_a_tombstone_names_is_not_kept_for_it(folder):
     assert [one.path for one in folder.storage.walk("")] == [path]
 
 
+def test_an_object_that_rotted_is_mended_by_who_writes_it_again(folder):
+    manifest = made(folder.root)
+    path = folder.object_path(manifest.splits["train"].parts[0].object, "parquet")
+    path.write_bytes(bytes(path.stat().st_size))
+    folder.storage.delete("datasets/delays/1.0.0/manifest.json")
+    assert made(folder.root).id == manifest.id
+    assert verify(folder, manifest).ok
+
+
 def test_what_was_erased_does_not_come_back_by_a_pull(folder, tmp_path):
     manifest = made(folder.root)
     copy = Store(shutil.copytree(folder.root, tmp_path / "copy"))

@@ -39,7 +39,7 @@ def pull(
         return
     out.print(
         f"{done.ref} is in {done.to}: {done.copied:,} of {done.objects:,} objects copied, "
-        f"{done.bytes / 1e6:,.1f} MB; the others were there",
+        f"{done.bytes / 1e6:,.1f} MB" + ("; the others were there" * (done.copied < done.objects)),
         highlight=False,
         soft_wrap=True,
     )

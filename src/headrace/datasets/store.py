@@ -83,11 +83,12 @@ class Store:
 
     def adopt(self, temporary: Path, suffix: str) -> str:
         """Move a finished file into the store under the sha256 of its bytes."""
-        with temporary.open("rb") as handle:
-            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        digest = _sha256_of(temporary)
         name = self.object_name(digest, suffix)
-        # One of another size is what a broken disk has left: it is written anew.
-        if self.storage.size(name) == temporary.stat().st_size:
+        there = self.storage.size(name) == temporary.stat().st_size
+        place = self.storage.local_path(name)
+        # One that holds other bytes is what a broken disk has left: it is written anew.
+        if there and (place is None or _sha256_of(place) == digest):
             self.storage.refresh(name, temporary)
         else:
             self.storage.put_file(name, temporary)
@@ -279,6 +280,11 @@ def checked_version(text: str) -> str:
     if not _VERSION.fullmatch(text):
         raise DeclarationError(f"{text!r} is not a version", fix="as in 1.0.0")
     return text
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _with(entries: Iterable[Entry], file: str) -> dict[str, set[str]]:
