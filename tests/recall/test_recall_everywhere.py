@@ -270,8 +270,7 @@ def test_the_model_in_charge_goes_on_answering_and_says_that_it_is_tainted(
         assert status == 200
         assert marked["model"] == clean["model"]
         assert "a loose sensor" in marked["tainted"][0]
-        for path in ("/healthz", "/readyz"):
-            status, told = client.ask("GET", path)
+        for status, told in (client.ask("GET", "/healthz"), client.ready()):
             assert status == 200
             assert "model line_late is tainted: batch" in told["warnings"][0]
         assert "headrace_model_taints 1.0" in client.ask("GET", "/metrics")[1]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+PATHS = os.pathsep.join(map(str, (ROOT, ROOT / "src")))
 KEY = "a-key-that-only-tests-know"
 COMMAND = "from headrace.cli import main; main()"
 
@@ -46,6 +47,13 @@ class Client:
     def predictions(self, *requests, **more):
         return self.ask("POST", "/v1/predictions", {"requests": list(requests), **more})
 
+    def ready(self):
+        """What /readyz says when nothing is being loaded any more."""
+        while True:
+            status, told = self.ask("GET", "/readyz")
+            if status != 503 or "being loaded" not in told["error"]["what"]:
+                return status, told
+
     def close(self):
         self.connection.close()
 
@@ -77,7 +85,7 @@ def serving(app, key=None):
 def command(project, home, *options, **environment):
     """(process, port) of `headrace serve` in a folder; killed in the end if it still runs."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("HEADRACE")}
-    env = {**kept, "HEADRACE_HOME": str(home.root), "PYTHONPATH": str(ROOT), **environment}
+    env = {**kept, "HEADRACE_HOME": str(home.root), "PYTHONPATH": PATHS, **environment}
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND, "serve", "--port", "0", *options],
         cwd=project,

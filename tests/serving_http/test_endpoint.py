@@ -208,7 +208,7 @@ def test_every_path_but_health_and_page_asks_for_the_key(lines, tmp_path, caplog
                 assert "Authorization: Bearer" in told["error"]["fix"]
         client.key = None
         assert client.ask("GET", "/healthz") == (200, {"status": "alive"})
-        assert client.ask("GET", "/readyz")[0] == 200
+        assert client.ready()[0] == 200
         assert client.ask("GET", "/docs")[0] == 200
         asked = {"requests": [GOOD]}
         assert client.ask("POST", "/v1/vectors", asked, {"X-API-Key": KEY})[0] == 200
@@ -250,13 +250,13 @@ def test_no_model_and_nothing_published(world):
             status, told = ask(GOOD)
             assert status == 503
             assert told["error"]["fix"]
-        status, told = client.ask("GET", "/readyz")
+        status, told = client.ready()
         assert (status, "nothing was published" in told["error"]["what"]) == (503, True)
         assert client.ask("GET", "/healthz")[0] == 200
         assert client.ask("GET", "/metrics")[0] == 200
         world.deliver_days(DAYS[:3])
         world.publish()
-        assert client.ask("GET", "/readyz")[0] == 200
+        assert client.ready()[0] == 200
         assert client.vectors(GOOD)[0] == 200
         assert client.predictions(GOOD)[0] == 503
     with serving(app(world, scorer=None)) as client:
