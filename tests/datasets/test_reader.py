@@ -16,6 +16,7 @@ from headrace.datasets.loaders import objects
 from headrace.datasets.storage import Folder
 from headrace.datasets.store import Store
 from headrace.errors import DeclarationError, StateError
+from tests.datasets.stores import bucket_root
 from tests.datasets.test_release import made
 
 
@@ -331,3 +332,15 @@ def test_parts_of_a_remote_store_are_fetched_once_and_checked(store, tmp_path, m
     with pytest.raises(StateError, match=r"is not \d+ bytes"):
         _ = data.arrow
     assert not list((tmp_path / "cache").rglob("*.tmp"))
+
+
+def test_a_bucket_opens_like_a_folder(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "cache"))
+    root = bucket_root(monkeypatch)
+    made(root)
+    here, there = (headrace.open("delays", one) for one in (store, root))
+    assert there.arrow.equals(here.arrow)
+    assert there.sql("SELECT * FROM valid").equals(here.split("valid").arrow)
+    some = there.select(columns=["flight"], where=("distance", ">", 2000))
+    assert some.polars.collect().height == len(some) > 0
+    assert there.verify().ok

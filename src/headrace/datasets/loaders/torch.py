@@ -29,6 +29,7 @@ from headrace.datasets.loaders.arrays import (
     fits_for,
 )
 from headrace.datasets.loaders.stream import Arrays, At, Stream
+from headrace.datasets.storage import S3
 from headrace.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -125,6 +126,11 @@ class TorchRows(IterableDataset):  # type: ignore[misc]
         """Batches of an epoch for this rank without workers; at most so many with a condition."""
         return self.stream.most(*self.ranks())
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether parts are fetched."""
+        return str(self._data.store.root).startswith(S3)
+
     def ranks(self) -> tuple[int, int]:
         """This process, and how many there are."""
         rank, world = self._options["rank"], self._options["world"]
@@ -201,7 +207,9 @@ class Loader:
     def __init__(self, rows: TorchRows, num_workers: int, **options: Any) -> None:  # noqa: ANN401
         self._rows = rows
         self._workers = num_workers
-        self._options = options
+        # What talks to a remote store has threads, which do not live on in a forked worker.
+        spawned = {"multiprocessing_context": "spawn"} if num_workers and rows.is_remote else {}
+        self._options = {**spawned, **options}
         self._readers = max(num_workers, 1)
         self._ats = self._start()
         self._turn = 0
