@@ -12,13 +12,15 @@ from typer.testing import CliRunner
 from headrace.datasets import Store, open_release
 from headrace.datasets.located import locate
 from headrace.datasets.pull import pull
+from headrace.datasets.transforms import Vocabulary
 from headrace.errors import DeclarationError, StateError
 from headrace.features import FeatureView, Rows, Window
 from headrace.lake.tables import Lake
 from headrace.pipeline import build_release
+from headrace.pipeline.build import release_from
 from headrace.pipeline.pins import let_go, tag_of
 from headrace.pipeline.rebuild import rebuild
-from headrace.pipeline.workshop import leave
+from headrace.pipeline.workshop import Workshop, leave
 from tests.datasets.stores import bucket_root
 from tests.serving.world import DAYS, VIEWS, World
 
@@ -290,6 +292,20 @@ def test_a_pin_holds_until_the_release_is_let_go(grown):
     let_go(lake, "gauges", tag_of(REF))
     assert tag_of(REF) not in lake.tags("gauges")
     lake.pin("gauges", manifest.inputs["gauges"].snapshot_id, tag_of(REF))
+
+
+def test_fits_are_made_again_and_compared(grown, tmp_path):
+    fitted = (Vocabulary(("line",)),)
+    pipeline = declared_otherwise(grown, dataset=replace(grown.pipeline.dataset, fits=fitted))
+    first = rebuild(REF, [pipeline], grown.home)
+    assert (first.equal, len(first.fits)) == (False, 1)
+    assert "fits came out otherwise" in first.says
+    inputs = Store(grown.home.store).manifest("line_lateness", "1.0.0").inputs
+    pins = {table: given.snapshot_id for table, given in inputs.items()}
+    shop = Workshop(pipeline, grown.home, pins=pins, cache=tmp_path / "views")
+    made = release_from(shop, tmp_path / "store", inputs)
+    assert len(made.fits) == 1
+    assert rebuild(REF, [pipeline], grown.home, store=tmp_path / "store").equal
 
 
 def test_from_a_bucket_and_of_format_1(grown, tmp_path, monkeypatch):

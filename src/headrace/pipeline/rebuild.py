@@ -38,6 +38,7 @@ class Rebuilt:
     Attributes:
         content_hash: of what was made now.
         released: of the release, as its manifest says.
+        fits: names of fits that came out otherwise.
         stored: of what the store holds now, and what is wrong with its objects; None if that was
             not asked for.
         same_bytes: whether the objects are the same files, byte for byte. Another version of the
@@ -56,6 +57,7 @@ class Rebuilt:
     rows: int
     same_bytes: bool
     snapshots: Mapping[str, int]
+    fits: tuple[str, ...] = ()
     stored: Stored | None = None
     differences: Differences | None = None
     altered: tuple[Altered, ...] = ()
@@ -66,12 +68,14 @@ class Rebuilt:
     def equal(self) -> bool:
         """Whether all that was compared is the same."""
         untouched = self.stored is None or self.stored.is_whole(self.released)
-        return self.content_hash == self.released and untouched
+        return self.content_hash == self.released and not self.fits and untouched
 
     @property
     def says(self) -> str:
         if self.equal:
             return "the same content"
+        if self.fits:
+            return f"fits came out otherwise: {', '.join(self.fits)}"
         if self.content_hash == self.released:
             return "the rebuild gives what was released; what the store holds was altered since"
         if self.stored is not None and not self.stored.is_whole(self.released):
@@ -90,6 +94,7 @@ class Rebuilt:
             "rows": self.rows,
             "same_bytes": self.same_bytes,
             "snapshots": dict(self.snapshots),
+            "fits": list(self.fits),
             "stored": self.stored.to_json() if self.stored else None,
             "differences": self.differences.to_json() if self.differences else None,
             "altered": [vars(one) for one in self.altered],
@@ -151,6 +156,7 @@ def rebuild(
             rows=made.rows,
             same_bytes=_objects(made) == _objects(manifest),
             snapshots=pins,
+            fits=_other_fits(made, manifest) if _same(made, manifest) else (),
             stored=stored,
             differences=differences,
             altered=tuple(wrong),
@@ -195,6 +201,11 @@ def _folder(to: Path | None) -> Iterator[Path]:
 
 def _same(made: Manifest, manifest: Manifest) -> bool:
     return made.content_hash == manifest.content_hash
+
+
+def _other_fits(made: Manifest, manifest: Manifest) -> tuple[str, ...]:
+    names = {*made.fits, *manifest.fits}
+    return tuple(sorted(n for n in names if made.fits.get(n) != manifest.fits.get(n)))
 
 
 def _objects(manifest: Manifest) -> list[str]:
