@@ -285,13 +285,14 @@ def test_the_command_says_equal_and_exits_so(grown, monkeypatch):
 def test_a_pin_holds_until_the_release_is_let_go(grown):
     lake, store = Lake(grown.home), Store(grown.home.store)
     manifest = store.manifest("line_lateness", "1.0.0")
+    tag = tag_of(REF, manifest.id)
     for table, given in manifest.inputs.items():
         tags = lake.tags(table)
-        assert tags[tag_of(REF)] == given.snapshot_id
+        assert tags[tag] == given.snapshot_id
         assert not any(name.startswith("hold-") for name in tags)
-    let_go(lake, "gauges", tag_of(REF))
-    assert tag_of(REF) not in lake.tags("gauges")
-    lake.pin("gauges", manifest.inputs["gauges"].snapshot_id, tag_of(REF))
+    let_go(lake, "gauges", tag)
+    assert tag not in lake.tags("gauges")
+    lake.pin("gauges", manifest.inputs["gauges"].snapshot_id, tag)
 
 
 def test_fits_are_made_again_and_compared(grown, tmp_path):

@@ -37,10 +37,18 @@ def published(tmp_path_factory):
 
 @pytest.fixture
 def world(published, tmp_path, monkeypatch):
-    monkeypatch.delenv("HEADRACE_STORE", raising=False)
+    monkeypatch.setenv("HEADRACE_POLICY", str(tmp_path / "none.yaml"))
+    for name in ("HEADRACE_PRINCIPAL", "HEADRACE_STORE"):
+        monkeypatch.delenv(name, raising=False)
     shutil.copytree(published, tmp_path / "world")
     yield World(tmp_path / "world")
     leave()
+
+
+def pins(lake, table, ref=REF) -> dict[str, int]:
+    """Tags of a release, whatever its id."""
+    found = lake.tags(table).items()
+    return {name: kept for name, kept in found if name.startswith(tag_of(ref))}
 
 
 def go_on(world) -> None:
@@ -68,7 +76,7 @@ def test_a_crash_between_release_and_pin_loses_no_snapshot(world, monkeypatch):
         build_release(world.pipeline, world.home)
     leave()
     lake = Lake(world.home)
-    assert not any(tag_of(REF) in lake.tags(table) for table in TABLES)
+    assert not any(pins(lake, table, REF) for table in TABLES)
     for table in TABLES:
         ((name, snapshot),) = lake.tags(table).items()
         assert (name.startswith(HOLD), snapshot) == (True, lake.snapshot_id(table))
@@ -77,12 +85,29 @@ def test_a_crash_between_release_and_pin_loses_no_snapshot(world, monkeypatch):
     aged(world)
     said = look_after(world.home, TABLES, apply=False, keep=1)
     assert said.pinned == (REF,)
-    assert tag_of(REF) not in lake.tags("arrivals")
+    assert not pins(lake, "arrivals", REF)
     done = look_after(world.home, TABLES, apply=True, keep=1)
     assert (done.pinned, done.lost) == ((REF,), ())
-    assert all(tag_of(REF) in lake.tags(table) for table in TABLES)
+    assert all(pins(lake, table, REF) for table in TABLES)
     assert rebuild(REF, [world.pipeline], world.home).equal
     assert look_after(world.home, TABLES, apply=True, keep=1).pinned == ()
+
+
+def test_two_stores_of_one_home_each_pin_theirs(world, monkeypatch, tmp_path):
+    build_release(world.pipeline, world.home)
+    leave()
+    go_on(world)
+    monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "other"))
+    build_release(world.pipeline, world.home)
+    leave()
+    lake = Lake(world.home)
+    assert len(set(pins(lake, "arrivals").values())) == 2
+    for store in (world.home.root / "store", tmp_path / "other"):
+        assert rebuild(REF, [world.pipeline], world.home, store=store).equal
+    # Whoever retires the one does not let go of the other.
+    retire(world.home, REF, principal=local_user(), reason="old")
+    assert len(pins(lake, "arrivals")) == 1
+    assert rebuild(REF, [world.pipeline], world.home, store=world.home.root / "store").equal
 
 
 def test_a_hold_of_a_build_that_died_goes_in_the_end(world, monkeypatch):
@@ -95,7 +120,7 @@ def test_a_hold_of_a_build_that_died_goes_in_the_end(world, monkeypatch):
     assert look_after(world.home, TABLES, apply=False).let_go == {"arrivals": [held.tag]}
     assert held.tag in lake.tags("arrivals")
     look_after(world.home, TABLES, apply=True)
-    assert set(lake.tags("arrivals")) == {tag_of(REF)}
+    assert lake.tags("arrivals") == pins(lake, "arrivals")
 
 
 def test_a_release_that_was_let_go_can_be_made_no_more(world):
@@ -108,7 +133,7 @@ def test_a_release_that_was_let_go_can_be_made_no_more(world):
     lake = Lake(world.home)
     manifest = Store(world.home.store).manifest("line_lateness", "1.0.0")
     for table in manifest.inputs:
-        let_go(lake, table, tag_of(REF))
+        let_go(lake, table, *pins(lake, table))
     go_on_with = world.rows(DAYS[4])["arrivals"]
     world.deliver("arrivals", DAYS[4], go_on_with[:5], "-again")
     world.publish("arrivals")
@@ -127,7 +152,7 @@ def test_an_erasure_ends_what_held_the_key_and_nothing_later(world, monkeypatch)
     trip = open_release(REF, world.home.store).arrow["trip"][7].as_py()
     erase(world.home, {"trip": str(trip)}, principal=local_user(), reason="on request")
     lake, successor = Lake(world.home), "line_lateness@1.0.1"
-    assert not any(tag_of(REF) in lake.tags(table) for table in TABLES)
+    assert not any(pins(lake, table, REF) for table in TABLES)
     for ref, why in ((REF, "was erased"), (successor, "rows were erased from")):
         with pytest.raises(StateError, match=why):
             rebuild(ref, [world.pipeline], world.home)
@@ -139,7 +164,7 @@ def test_an_erasure_ends_what_held_the_key_and_nothing_later(world, monkeypatch)
     assert later.erasures
     assert later.ref not in {REF, successor}
     look_after(world.home, TABLES, apply=True, keep=1)
-    assert not any(tag_of(successor) in lake.tags(table) for table in TABLES)
+    assert not any(pins(lake, table, successor) for table in TABLES)
     found = rebuild(later.ref, [world.pipeline], world.home)
     assert found.equal
     assert trip not in open_release(later.ref, store.root).arrow["trip"].to_pylist()
@@ -153,7 +178,7 @@ def test_a_retired_release_is_unpinned_also_after_a_crash(world, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(retiring, "let_go_of_gone", lambda *_: None)  # killed just before
         retire(world.home, REF, principal=local_user(), reason="old")
-    assert tag_of(REF) in lake.tags("plan")
+    assert pins(lake, "plan", REF)
     done = look_after(world.home, TABLES, apply=True, keep=1)
     assert sorted(done.let_go) == sorted(TABLES)
     assert not any(lake.tags(table) for table in TABLES)

@@ -33,9 +33,20 @@ class Hold:
     tag: str
 
 
-def tag_of(ref: str) -> str:
-    """The tag that pins the snapshots of a release."""
-    return RELEASE + ref.replace("@", "-").replace(".", "-")
+def tag_of(ref: str, manifest_id: str = "") -> str:
+    """The tag that pins the snapshots of a release; two stores may each have one of that name.
+
+    Without its id, it is what all tags of such releases begin with, and what they once were.
+    """
+    name = RELEASE + ref.replace("@", "-").replace(".", "-")
+    return f"{name}-{manifest_id[:12]}" if manifest_id else name
+
+
+def is_pinned(lake: Lake, table: str, manifest: "Manifest") -> bool:
+    """Whether a tag of the release keeps the snapshot of this table that it read."""
+    tags, wanted = lake.tags(table), manifest.inputs[table].snapshot_id
+    names = (tag_of(manifest.ref, manifest.id), tag_of(manifest.ref))
+    return any(tags.get(name) == wanted for name in names)
 
 
 def hold(lake: Lake, snapshots: Mapping[str, int | str | None]) -> dict[str, Hold]:
@@ -67,16 +78,17 @@ def settle(lake: Lake, held: Mapping[str, Hold], manifest: "Manifest") -> None:
     for table, one in held.items():
         given = manifest.inputs.get(table)
         if given is not None and given.snapshot_id == one.snapshot_id:
-            lake.pin(table, one.snapshot_id, tag_of(manifest.ref), instead_of=one.tag)
+            tag = tag_of(manifest.ref, manifest.id)
+            lake.pin(table, one.snapshot_id, tag, instead_of=one.tag)
         elif one.tag:
             let_go(lake, table, one.tag)
 
 
 def pin(lake: Lake, manifest: "Manifest") -> list[str]:
     """Pin a release, if it is not; returns the tables whose snapshot is gone already."""
-    lost, tag = [], tag_of(manifest.ref)
+    lost, tag = [], tag_of(manifest.ref, manifest.id)
     for table, given in manifest.inputs.items():
-        if not isinstance(given.snapshot_id, int) or tag in lake.tags(table):
+        if not isinstance(given.snapshot_id, int) or is_pinned(lake, table, manifest):
             continue
         try:
             lake.pin(table, given.snapshot_id, tag)
@@ -89,7 +101,8 @@ def gone_tags(store: "Store") -> set[str]:
     """Tags of releases that were retired or erased: a tombstone says so, not an empty place."""
     from headrace.datasets.tombstone import tombstones
 
-    return {tag_of(stone.ref) for stone in tombstones(store)}
+    stones = tombstones(store)
+    return {tag_of(one.ref, shown) for one in stones for shown in ("", one.manifest_id)}
 
 
 def let_go_of_gone(home: Home, store: "Store") -> None:

@@ -12,7 +12,7 @@ from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.maintenance import KEEP_SNAPSHOTS, YOUNG, Upkeep, maintain
 from headrace.lake.tables import Lake
-from headrace.pipeline.pins import gone_tags, held_since, let_go, pin, tag_of
+from headrace.pipeline.pins import gone_tags, held_since, is_pinned, let_go, pin
 from headrace.pipeline.rebuildable import has_ended
 
 # A hold outlives the build that made it by this, if that was killed.
@@ -97,9 +97,8 @@ def _manifests(store: Store) -> list[Manifest]:
 
 def _is_pinned(lake: Lake, manifest: Manifest) -> bool:
     """Of tables that this home has; a store may hold releases of others."""
-    tag = tag_of(manifest.ref)
     return all(
-        tag in lake.tags(table)
+        is_pinned(lake, table, manifest)
         for table, given in manifest.inputs.items()
         if isinstance(given.snapshot_id, int) and lake.snapshot_id(table) is not None
     )
