@@ -140,13 +140,13 @@ def _of_levels(a: pa.Array, of_a: Floats, b: pa.Array, of_b: Floats, nulls: floa
     size = len(encoded.dictionary)
     before = np.bincount(codes[: len(a)], of_a, size)
     after = np.bincount(codes[len(a) :], of_b, size)
-    names = [str(shown(level)) for level in encoded.dictionary.to_pylist()]
     # Of many values those that moved most say more than those that are many.
     weight = np.maximum(before, after) if size <= _LEVELS else np.abs(before - after)
-    order = sorted(range(size), key=lambda n: (-round(float(weight[n]), 9), names[n]))
-    shown_ones, rest = order[:_LEVELS], order[_LEVELS:]
-    bars = [[float(of[n]) for n in shown_ones] for of in (before, after)]
-    if rest:
+    told = _heaviest(encoded.dictionary, weight.round(9))
+    rest = np.setdiff1d(np.arange(size), told)
+    names = [str(shown(encoded.dictionary[n].as_py())) for n in told]
+    bars = [[float(of[n]) for n in told] for of in (before, after)]
+    if len(rest):
         bars = [
             [*row, float(of[rest].sum())] for row, of in zip(bars, (before, after), strict=True)
         ]
@@ -156,8 +156,18 @@ def _of_levels(a: pa.Array, of_a: Floats, b: pa.Array, of_b: Floats, nulls: floa
         _psi(*(np.array(row) for row in bars)),
         _told(bars[0]),
         _told(bars[1]),
-        (*(names[n] for n in shown_ones), *([f"{len(rest)} more"] if rest else [])),
+        (*names, *([f"{len(rest)} more"] if len(rest) else [])),
     )
+
+
+def _heaviest(levels: pa.Array, weights: Floats) -> list[int]:
+    """Places of the few levels that weigh most, equal ones by name; there may be many levels."""
+    least = np.sort(weights)[-_LEVELS:][0]
+    places = np.flatnonzero(weights >= least)
+    those = pa.table({"weight": weights[places], "name": levels.take(pa.array(places))})
+    order = pc.sort_indices(those, [("weight", "descending"), ("name", "ascending")])
+    found: list[int] = places[order.to_numpy()[:_LEVELS]].tolist()
+    return found
 
 
 def _psi(before: Floats, after: Floats) -> float:
