@@ -36,7 +36,7 @@ screenshots: $(INSTALLED) ## the pictures in docs/, from a run of its own; needs
 spark: $(INSTALLED) ## Spark in an environment of its own, for the tests on it; needs Java 17 or later
 	$(BIN)/python -m tests.cluster.spark_env
 
-torch: $(INSTALLED) ## torch in a folder of its own, 4 GB, for the tests on it
+torch: $(INSTALLED) ## torch in a folder of its own, for the tests on it
 	$(BIN)/python -m tests.datasets.torch_env
 
 lock: $(INSTALLED) ## resolve the lock file anew

@@ -1,7 +1,8 @@
 """A folder of its own for torch: `python -m tests.datasets.torch_env` makes it.
 
-It lies under `.headrace/torch` of the checkout and takes some 4 GB, for torch's usual build wants
-its libraries for GPUs even where there is none. Whoever has it on the path after the environment's
+It lies under `.headrace/torch` of the checkout. Whichever build pip finds is taken, with what that
+build wants: 0.9 GB for processors alone, up to 4 GB where only the one for GPUs is offered. So its
+version is pinned here, and no hashes. Whoever has the folder on the path after the environment's
 own packages has torch beside them.
 """
 
@@ -12,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[2] / ".headrace" / "torch"
-REQUIREMENTS = Path(__file__).with_name("torch_requirements.txt")
+WANTED = "torch==2.13.0"
 
 
 def missing() -> str | None:
@@ -27,20 +28,18 @@ def make() -> None:
     """Make or renew the folder, unless it is there.
 
     Raises:
-        subprocess.CalledProcessError: `uv` failed; what it said is on stderr.
+        subprocess.CalledProcessError: `pip` failed; what it said is on stderr.
     """
     if missing() is None:
         return
     shutil.rmtree(FOLDER, ignore_errors=True)
-    uv = Path(sys.executable).with_name("uv")
-    install = [str(uv), "pip", "install", "--quiet", "--python", sys.executable]
-    what = ["--no-deps", "--require-hashes", "-r", str(REQUIREMENTS)]
-    subprocess.run([*install, "--target", str(FOLDER), *what], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--no-cache-dir", "--target", str(FOLDER), WANTED], check=True)
     (FOLDER / "complete").write_text(_wanted())  # last: what a crash left half done is made anew
 
 
 def _wanted() -> str:
-    return sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
+    return sha256(f"{WANTED} {sys.version}".encode()).hexdigest()
 
 
 if __name__ == "__main__":
