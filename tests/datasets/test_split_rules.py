@@ -327,3 +327,23 @@ def test_a_rule_takes_the_moments_of_a_release():
         times.form(), TimeSplits("2013-01-05", "2013-02-05", "2013-03-05"), None
     )
     assert moved.bounds == times.bounds
+
+
+@pytest.mark.parametrize("evaluation", [None, APART])
+def test_in_strata_too_a_row_is_left_out_for_a_declared_reason_alone(evaluation):
+    """No row without a label has a place in a stratum; why it has none is told all the same."""
+    late = parse_iso(CUTOFF) - REACH
+    why = ["no outcome", "cancelled", None, None]
+    rows = [
+        {"id": n, "who": "a", "kind": "x", "t": late + (n == 2), "why": one}
+        for n, one in enumerate(why)
+    ]
+    t = np.array([one["t"] for one in rows])
+    reasons = pa.chunked_array([pa.array(why, pa.string())])
+    spec = spec_of(STRATA, evaluation)
+    with pytest.raises(DeclarationError, match="undeclared reasons \\['cancelled'\\]"):
+        assign(spec, t, reasons, rows=table(rows))
+    if evaluation is None:
+        spec = replace(spec, left_out=("no outcome", "cancelled"))
+        found = assign(spec, t, reasons, rows=table(rows))
+        assert found.left_out == {"outside": {"cancelled": 1, "immature": 1, "no outcome": 1}}

@@ -86,9 +86,11 @@ def assign(
     settled = t + spec.label.matures_after
     usable = (codes < 0) & (settled <= end) & ~apart & ~held
     split = np.where(apart, _APART, _place(spec, t, rows, usable))
+    # In strata a row that cannot be used has no place: it is not outside, it has its own reason.
+    unplaced = ~usable if isinstance(spec.splits, StratifiedSplits) else np.zeros_like(usable)
     why = np.select(
         [
-            split == _NOWHERE,
+            (split == _NOWHERE) & ~(unplaced & _before_end(spec, t)),
             held,
             _on_the_wrong_side(spec, t, split),
             settled > end,
@@ -123,7 +125,14 @@ def _place(spec: DatasetSpec, t: Moments, rows: pa.Table | None, usable: Flags) 
         found = _by_group(spec, rule, given)
     else:
         found = _by_stratum(spec, rule, t, given, usable)
-    return np.where(t < (_NEVER if rule.until_us is None else rule.until_us), found, _NOWHERE)
+    return np.where(_before_end(spec, t), found, _NOWHERE)
+
+
+def _before_end(spec: DatasetSpec, t: Moments) -> Flags:
+    """Rows before the moment that ends the dataset, if it has one."""
+    until = None if isinstance(spec.splits, TimeSplits) else spec.splits.until_us
+    found: Flags = t < (_NEVER if until is None else until)
+    return found
 
 
 def _by_time(rule: TimeSplits, t: Moments) -> Codes:
@@ -148,8 +157,7 @@ def _by_stratum(
     found = np.full(len(t), _NOWHERE)
     early = np.zeros(len(t), np.bool_) if rule.after_us is None else t < rule.after_us
     found[early] = 0
-    until = _NEVER if rule.until_us is None else rule.until_us
-    shared = np.flatnonzero(usable & ~early & (t < until))
+    shared = np.flatnonzero(usable & ~early & _before_end(spec, t))
     strata = row_hashes(rows, rule.by)[shared]
     first, second = (
         row_hashes(rows, spec.key, salt)[shared] for salt in (rule.salt, f"{rule.salt} again")
