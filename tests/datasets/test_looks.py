@@ -11,8 +11,12 @@ import headrace
 from headrace.cli.app import app
 from headrace.datasets import Evaluation, release
 from headrace.datasets.card import card
+from headrace.datasets.erase import carry_out
+from headrace.datasets.erasure import record as record_erasure
+from headrace.datasets.erasure import request_of
 from headrace.datasets.looks import count, count_all, looks, record, summary
 from headrace.datasets.names import EVALUATION, SPLITS
+from headrace.datasets.privacy_key import TEXT, PrivacyKey
 from headrace.datasets.store import Store
 from headrace.errors import DeclarationError, StateError
 from headrace.files import write_json
@@ -141,3 +145,17 @@ def test_show_tells_who_looked(opened, monkeypatch):
     assert "1 of 3 declared looks" in shown.output
     assert "ann at 20" in shown.output
     assert "final test of model 7" in shown.output
+
+
+def test_looks_at_what_was_erased_since_still_count(tmp_path, monkeypatch):
+    monkeypatch.setenv(TEXT, "0123456789abcdef0123456789abcdef")
+    store, old = Store.find(tmp_path), released(tmp_path)
+    headrace.open("delays", tmp_path, split=EVALUATION, purpose="to choose")
+    flight = headrace.open("delays", tmp_path).arrow["flight"][0].as_py()
+    key = PrivacyKey.find("a test")
+    asked = request_of({"flight": flight}, key, principal="dpo", reason="case 17")
+    (done,) = carry_out(store, record_erasure(store, asked))
+    new = store.manifest(*store.resolve(done.new))
+    assert (store.versions("delays"), count(store, new)) == (["1.0.1"], 0)
+    assert old.version in store.gone("delays")
+    assert count_all(store, "delays") == 1

@@ -88,10 +88,13 @@ def count(store: Store, manifest: Manifest) -> int:
 
 
 def count_all(store: Store, name: str) -> int:
-    """Looks at any version of a dataset: their evaluation splits have most rows in common."""
+    """Looks at any version of a dataset: their evaluation splits have most rows in common.
+
+    Versions that are gone count: whoever looked has seen most rows of the successor.
+    """
     return sum(
         len(_numbers(store, f"{store.folder(name, version)}/looks"))
-        for version in store.versions(name)
+        for version in (*store.versions(name), *store.gone(name))
     )
 
 
