@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 
 import headrace
+from headrace.clock import parse_iso
 from headrace.datasets import content_sum, list_releases, release
 from headrace.datasets.erase import carry_out, disproof, finish, proofs, search
 from headrace.datasets.erasure import record, request_of, requests
 from headrace.datasets.naming import where_named, where_stored
-from headrace.datasets.privacy import Pseudonymise
+from headrace.datasets.privacy import Generalise, Pseudonymise
 from headrace.datasets.privacy_key import FILE, TEXT, PrivacyKey
 from headrace.datasets.store import Store
 from headrace.datasets.taint import openings_of
@@ -372,3 +373,70 @@ def test_what_was_learnt_from_her_is_learnt_anew_or_gone(store):
     assert store.manifest(*done[second.ref].split("@")).fits == {}
     assert where_named(store.root, {"who": ANN}) == []
     assert where_named(store.root, {"calendar__carrier": "XX-her-own"}) == []
+
+
+def test_nobody_is_named_by_the_coverage_report_alone(store):
+    """A row without a label is in no split, so that no erasure would find whom it names."""
+    moments, reasons = ROWS["t"].to_pylist(), ROWS["label_reason"].to_pylist()
+    late = parse_iso("2013-04-02")
+    place = next(n for n, t in enumerate(moments) if t > late and reasons[n] == "cancelled")
+    few = np.array([f"person {n % 7}" for n in range(ROWS.num_rows)], dtype=object)
+    few[place] = ANN
+    manifest = made(store, ROWS.append_column("who", pa.array(few.tolist())))
+    assert search(store, asked({"who": ANN})).held == ()
+    assert where_stored(store.storage, {"who": ANN}) == []
+    report = store.get_json(manifest.coverage)
+    assert report["columns"]["who"]["unseen"] > 0, "counted it is"
+    assert {one["value"] for one in report["segments"]["who"]} == {f"person {n}" for n in range(7)}
+
+
+def test_whole_numbers_that_are_floats_are_found(store):
+    numbers = [float(n % 50) if n % 3 else None for n in range(ROWS.num_rows)]
+    rows = ROWS.append_column("customer", pa.array(numbers, pa.float64()))
+    old = made(store, rows)
+    (done,) = erased(store, {"customer": "41"})
+    assert (
+        done.erased
+        == sum(
+            one == 41.0 for one in headrace.open(done.new, store.root).arrow["customer"].to_pylist()
+        )
+        + done.proof["erased"]["rows"]
+    )
+    assert old.rows - done.erased == store.manifest("delays", "1.0.1").rows
+    assert 41.0 not in headrace.open("delays", store.root).df["customer"].to_list()
+    again = made(store, rows, replace(SPEC, description="from the same tables"))
+    assert 41.0 not in headrace.open(again.ref, store.root).df["customer"].to_list()
+
+
+@pytest.mark.parametrize("kind", ["binary", "generalised"])
+def test_where_nobody_can_be_told_it_says_so(store, kind):
+    spec, people = SPEC, [f"person {n % 97}" for n in range(ROWS.num_rows)]
+    if kind == "binary":
+        rows = ROWS.append_column("who", pa.array([one.encode() for one in people], pa.binary()))
+    else:
+        rows = ROWS.append_column("who", pa.array(people))
+        spec = replace(SPEC, privacy={"who": Generalise(6)})
+    manifest = made(store, rows, spec)
+    assert search(store, asked({"who": "person 3"})).unsearched == (manifest.ref,)
+
+
+def test_no_copy_of_a_remote_object_stays_on_the_machine(tmp_path, monkeypatch):
+    store, cache = store_at("bucket", tmp_path, monkeypatch), tmp_path / "cache"
+    monkeypatch.setenv("HEADRACE_CACHE", str(cache))
+    old = made(store, with_people())
+    assert ANN in headrace.open(old.ref, store.root).df["who"].to_list()
+    elsewhere = tmp_path / "cache of another machine"
+    shutil.copytree(cache, elsewhere)
+    erased(store)
+    assert where_named(cache, {"who": ANN}) == []
+    monkeypatch.setenv("HEADRACE_CACHE", str(elsewhere))
+    assert where_named(elsewhere, {"who": ANN})
+    with pytest.raises(GoneError):
+        headrace.open(old.ref, store.root)
+    assert where_named(elsewhere, {"who": ANN}) == []
+
+
+def test_names_that_are_nearly_numbers(store, tmp_path):
+    made(store, with_people(name="--5"))
+    assert erased(store, {"who": "--5"})
+    assert where_named(store.root, {"distance": "9" * 30}) == []

@@ -99,7 +99,8 @@ def erase(
 def _tell(done: Mapping[str, Any]) -> None:
     _tell_planned(done) if done["dry_run"] else _tell_done(done)
     for ref in done["unsearched"]:
-        _warn(f"{ref} has no column {', '.join(done['columns'])}: not searched")
+        wanted = ", ".join(done["columns"])
+        _warn(f"{ref} has no column {wanted} of text or whole numbers as they were: not searched")
     for one in done["models"]:
         more = ", in charge" if one["champion"] else ""
         more += "; its files name the value: retrain, then remove the bundle" * one["names_it"]

@@ -5,7 +5,7 @@ categories, and by segment. It is a report, not a test: how far outside is too f
 What it cannot see is a hole inside the support that no pair of categories shows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -38,7 +38,12 @@ class _Seen:
 
 
 def coverage(
-    train: pa.Table, recent: pa.Table, columns: Sequence[Column], segments: Sequence[str] = ()
+    train: pa.Table,
+    recent: pa.Table,
+    columns: Sequence[Column],
+    segments: Sequence[str] = (),
+    *,
+    named: Mapping[str, pa.Array] | None = None,
 ) -> dict[str, Any]:
     """The report as JSON values.
 
@@ -47,6 +52,7 @@ def coverage(
         recent: the rows to judge; no label is looked at.
         columns: of both tables; keys, spine columns and features are compared.
         segments: columns to tell the shares by; by default texts of few values.
+        named: column -> the only texts that may be named; any of a column that is not there.
 
     Shares are of the recent rows, from 0 to 1. A number is `outside` below the least or above the
     greatest of training, and `beyond` its 0.1% and 99.9% quantiles; a category is `outside` when
@@ -55,7 +61,11 @@ def coverage(
     the share of rows that are outside in any other column.
     """
     compared = [one for one in columns if _is_compared(one, train)]
-    seen = {one.name: _column(train.column(one.name), recent.column(one.name)) for one in compared}
+    texts_of = named or {}
+    seen = {
+        one.name: _column(train.column(one.name), recent.column(one.name), texts_of.get(one.name))
+        for one in compared
+    }
     moved = [name for name, one in seen.items() if one.form["outside"] > MOVED]
     staying = {name: one.outside for name, one in seen.items() if name not in moved}
     any_outside = np.zeros(recent.num_rows, np.bool_)
@@ -73,7 +83,10 @@ def coverage(
         "moved": moved,
         "columns": {name: one.form for name, one in seen.items()},
         "pairs": _pairs(train, recent, texts, seen),
-        "segments": {name: _by_segment(recent.column(name), any_outside, staying) for name in by},
+        "segments": {
+            name: _by_segment(recent.column(name), any_outside, staying, texts_of.get(name))
+            for name in by
+        },
     }
 
 
@@ -102,9 +115,9 @@ def _rounded(value: float) -> float:
     return float(f"{value:.9g}")
 
 
-def _column(train: pa.ChunkedArray, recent: pa.ChunkedArray) -> _Seen:
+def _column(train: pa.ChunkedArray, recent: pa.ChunkedArray, named: pa.Array | None) -> _Seen:
     if pa.types.is_string(train.type) or pa.types.is_boolean(train.type):
-        return _category(train.cast(pa.string()), recent.cast(pa.string()))
+        return _category(train.cast(pa.string()), recent.cast(pa.string()), named)
     # Pseudonyms fill all of int64: what lies beyond 2**53 is rounded, which moves no share.
     return _number(*(column.cast(pa.float64(), safe=False) for column in (train, recent)))
 
@@ -138,7 +151,7 @@ def _number(train: pa.ChunkedArray, recent: pa.ChunkedArray) -> _Seen:
     )
 
 
-def _category(train: pa.ChunkedArray, recent: pa.ChunkedArray) -> _Seen:
+def _category(train: pa.ChunkedArray, recent: pa.ChunkedArray, named: pa.Array | None) -> _Seen:
     counted = pc.value_counts(train.drop_null().combine_chunks())
     known, counts = counted.field("values"), counted.field("counts")
     rare_ones = known.filter(pc.less(counts, RARE))
@@ -155,7 +168,7 @@ def _category(train: pa.ChunkedArray, recent: pa.ChunkedArray) -> _Seen:
             "unseen": _share(unseen),
             "rare": _share(rare),
             "categories": len(known),
-            "examples": _most_often(recent.filter(pa.array(unseen))),
+            "examples": _most_often(_of_those(recent.filter(pa.array(unseen)), named)),
             **nulls,
         },
     )
@@ -163,6 +176,10 @@ def _category(train: pa.ChunkedArray, recent: pa.ChunkedArray) -> _Seen:
 
 def _nulls(in_train: int, missing: Flags) -> dict[str, Any]:
     return {"null": _share(missing), "null_is_new": not in_train and bool(missing.any())}
+
+
+def _of_those(values: pa.ChunkedArray, named: pa.Array | None) -> pa.ChunkedArray:
+    return values if named is None else values.filter(pc.is_in(values, value_set=named))
 
 
 def _most_often(values: pa.ChunkedArray) -> list[dict[str, Any]]:
@@ -188,14 +205,17 @@ def _pairs(
 
 
 def _by_segment(
-    column: pa.ChunkedArray, outside: Flags, staying: dict[str, Flags]
+    column: pa.ChunkedArray, outside: Flags, staying: dict[str, Flags], named: pa.Array | None
 ) -> list[dict[str, Any]]:
     """One line a value, null last, with the column that most of its rows are outside in."""
     encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
     values = encoded.dictionary.to_pylist()
     codes = encoded.indices.to_numpy(zero_copy_only=False)
     lines = []
+    known = None if named is None else {*named.to_pylist(), None}
     for place, value in sorted(enumerate(values), key=lambda one: (one[1] is None, str(one[1]))):
+        if known is not None and value not in known:
+            continue
         rows = codes == place
         shares = {name: _share(flags[rows]) for name, flags in staying.items()}
         worst = max(shares, key=lambda name: (shares[name], name), default=None)

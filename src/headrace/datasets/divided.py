@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +36,8 @@ class Divided:
         leakage: what the check of leaks found, for the manifest.
         fits: the documents of what was fitted on train, by column.
         recent: the rows after training, with a label or not, that coverage is told of.
+        guarded: texts that may name somebody. The report names of them only what stands in a split:
+            nobody who is searched for in the rows is in the report alone.
     """
 
     columns: tuple[Column, ...]
@@ -43,6 +46,7 @@ class Divided:
     leakage: Mapping[str, Any]
     fits: Mapping[str, Any]
     recent: pa.Table
+    guarded: tuple[str, ...] = ()
 
     @property
     def fit_ids(self) -> dict[str, str]:
@@ -51,7 +55,12 @@ class Divided:
 
     @cached_property
     def coverage(self) -> dict[str, Any]:
-        return coverage(self.splits["train"].table, self.recent, self.columns)
+        tables = [split.table for split in self.splits.values()]
+        named = {
+            name: pa.chunked_array([pc.unique(one.column(name)) for one in tables]).unique()
+            for name in self.guarded
+        }
+        return coverage(self.splits["train"].table, self.recent, self.columns, named=named)
 
     def store_found(self, store: Store) -> str:
         """Store the fits and the coverage report; the object of the latter."""
@@ -91,7 +100,14 @@ def divide(spec: DatasetSpec, frame: pa.Table, views: Mapping[str, str], end: in
         leakage={**leakage, "because": spec.leakage.because},
         fits=fit_forms(splits["train"].table, spec.fits, columns),
         recent=columned.filter(pa.array(_is_recent(spec, moments, given.split))),
+        guarded=tuple(one.name for one in columns if _may_name(spec, one)),
     )
+
+
+def _may_name(spec: DatasetSpec, column: Column) -> bool:
+    """Keys and spine say whom a row is about, and so may a feature that has a treatment."""
+    treated = any(fnmatchcase(column.name, pattern) for pattern in spec.privacy)
+    return column.type == "string" and (column.role in {"key", "spine"} or treated)
 
 
 def _is_recent(

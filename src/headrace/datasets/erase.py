@@ -17,7 +17,15 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.datasets.content_hash import ContentSum, content_sum
-from headrace.datasets.erasure import FOLDER, Mask, Request, key_of, requests, rows_meant
+from headrace.datasets.erasure import (
+    FOLDER,
+    TELLABLE,
+    Mask,
+    Request,
+    key_of,
+    requests,
+    rows_meant,
+)
 from headrace.datasets.manifest import FORMAT as MANIFEST
 from headrace.datasets.manifest import Manifest
 from headrace.datasets.reader import Dataset
@@ -64,7 +72,11 @@ class Replaced:
 
 @dataclass(frozen=True)
 class Searched:
-    """`held`: releases with such rows. `unsearched`: those that lack a column the request names."""
+    """`held`: releases with such rows. `unsearched`: those in which nobody can tell.
+
+    They lack a column that the request names, or have it generalised, or in a type that names
+    nobody: neither text nor whole numbers.
+    """
 
     held: tuple[Held, ...]
     unsearched: tuple[str, ...]
@@ -76,7 +88,7 @@ def search(store: Store, request: Request) -> Searched:
     for manifest in releases(store):
         if not request.meant(manifest.name):
             continue
-        if not set(request.columns) <= {column.name for column in manifest.columns}:
+        if not set(request.columns) <= _tellable(manifest):
             lacking.append(manifest.ref)
             continue
         rows = {}
@@ -87,6 +99,16 @@ def search(store: Store, request: Request) -> Searched:
         if rows:
             held.append(Held(manifest, rows))
     return Searched(tuple(held), tuple(lacking))
+
+
+def _tellable(manifest: Manifest) -> set[str]:
+    """The columns in which somebody can be told: not one that was generalised."""
+    return {
+        one.name
+        for one in manifest.columns
+        if one.type in TELLABLE
+        and manifest.privacy.get(one.name, {}).get("treatment") != "generalise"
+    }
 
 
 def carry_out(store: Store, request: Request) -> list[Replaced]:

@@ -30,6 +30,8 @@ FORMAT = 1
 FOLDER = "erasures"
 ALL = "all"
 Mask = npt.NDArray[np.bool_]
+# Types of columns that may name somebody; whoever is named in another one cannot be told.
+TELLABLE = ("int64", "string", "float64")
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -106,7 +108,7 @@ def request_of(
 
 def _digests(column: str, value: str, key: PrivacyKey) -> tuple[str, ...]:
     forms: list[str | int] = [value]
-    if value.lstrip("-").isdecimal() and int(value) in _INT64:
+    if value.removeprefix("-").isdecimal() and int(value) in _INT64:
         forms.append(int(value))
     shown = [one for form in forms for one in (form, key.pseudonym(form))]
     return tuple(sorted(key.subject(column, one) for one in shown))
@@ -154,15 +156,23 @@ def rows_meant(table: pa.Table, request: Request, key: PrivacyKey) -> Mask:
 def _cells_meant(
     column: pa.ChunkedArray, name: str, digests: frozenset[str], key: PrivacyKey
 ) -> Mask:
-    if canonical_type(column.type) not in ("int64", "string"):
+    kind = canonical_type(column.type)
+    if kind not in TELLABLE:
         return np.zeros(len(column), np.bool_)
     flat = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
     encoded = pc.dictionary_encode(flat.combine_chunks())
     values = encoded.dictionary.to_pylist()
+    if kind == "float64":
+        values = [_whole(value) for value in values]
     meant = np.array([key.subject(name, value) in digests for value in values] + [False])
     codes = encoded.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
     cells: Mask = meant[codes]
     return cells
+
+
+def _whole(value: float) -> str | int:
+    """A whole number that became a float, as one with nulls does in pandas; else what none is."""
+    return int(value) if value.is_integer() and abs(value) < 2**63 else ""
 
 
 def key_of(request: Request) -> PrivacyKey:

@@ -21,6 +21,7 @@ from headrace.datasets.storage import Storage
 
 # What is shorter is found in too much that has nothing to do with anybody.
 SHORTEST_TEXT, SHORTEST_NUMBER = 4, 7
+_LONGEST_NUMBER = 20
 _BLOCK = 1 << 22
 
 Opened = Callable[[], Any]
@@ -111,13 +112,23 @@ def _may_hold(field: pa.Field, column: str, value: str) -> bool:
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return field.name == column or _is_telling(value)
-    return pa.types.is_integer(kind) and field.name == column and value.lstrip("-").isdecimal()
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return number and field.name == column and _whole(value) is not None
+
+
+def _whole(value: str) -> int | None:
+    """The int64 that a text is, if it is one."""
+    if not value.removeprefix("-").isdecimal() or len(value) > _LONGEST_NUMBER:
+        return None
+    return found if -(2**63) <= (found := int(value)) < 2**63 else None
 
 
 def _holding(file: pq.ParquetFile, name: str, column: str, value: str) -> pa.ChunkedArray:
     values = file.read([name]).column(0)
     if pa.types.is_integer(values.type):
-        return pc.equal(values.cast(pa.int64()), int(value))
+        return pc.equal(values.cast(pa.int64()), _whole(value))
+    if pa.types.is_floating(values.type):
+        return pc.equal(values.cast(pa.float64()), float(value))
     text = values.cast(pa.string())
     return pc.equal(text, value) if name == column else pc.match_substring(text, value)
 

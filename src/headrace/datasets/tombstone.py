@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from headrace.clock import iso
+from headrace.datasets.loaders.objects import forget
 from headrace.datasets.manifest import Manifest
 from headrace.datasets.reachable import object_names, reachable
 from headrace.datasets.store import TOMBSTONE, Store
@@ -97,6 +98,7 @@ def tombstones(store: Store, name: str | None = None) -> list[Tombstone]:
 def refuse_gone(store: Store, name: str, version: str) -> None:
     """Raises GoneError if there is a tombstone."""
     if one := tombstone(store, name, version):
+        forget(one.objects)  # it was buried from another machine
         raise GoneError(
             f"{one.ref} was {one}",
             where=f"{store.storage.address}/{store.folder(name, version)}",
@@ -117,6 +119,7 @@ def bury(store: Store, stone: Tombstone) -> None:
     for name in stone.objects:
         if name not in shared:
             store.storage.delete(f"objects/{name}")
+    forget(stone.objects)
 
 
 def objects_of(store: Store, *manifests: Manifest) -> frozenset[str]:

@@ -10,6 +10,7 @@ folder, which may be deleted at any time. docs/decisions/0027 says why.
 import hashlib
 import os
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,6 +74,24 @@ def _fetch(store: Store, name: str, part: Part, to: Path, ref: str) -> None:
         temporary.replace(to)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def forget(names: Iterable[str]) -> None:
+    """Remove copies of objects, `<sha256>.parquet`, that were fetched from a remote store.
+
+    Raises:
+        StateError: one cannot be removed.
+    """
+    for name in names:
+        kept = cache() / "objects" / name
+        try:
+            kept.unlink(missing_ok=True)
+        except OSError as error:
+            raise StateError(
+                f"a copy of an object that is gone stays here: {error.strerror}",
+                where=str(kept),
+                fix="delete it",
+            ) from error
 
 
 def checked(path: Path, digest: str, size: int, ref: str) -> Path:
