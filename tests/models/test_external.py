@@ -9,6 +9,9 @@ from typer.testing import CliRunner
 
 import headrace
 from headrace.cli.app import app
+from headrace.datasets.erase import carry_out
+from headrace.datasets.erasure import record, request_of
+from headrace.datasets.privacy_key import TEXT, PrivacyKey
 from headrace.datasets.store import Store
 from headrace.datasets.taint import Recall, note
 from headrace.errors import DeclarationError, SourceError, StateError, TaintedError
@@ -147,3 +150,21 @@ def test_the_command_registers_and_lists(tmp_path, files, monkeypatch):
         assert refused.exit_code == 2, wrong
     assert run(app, ["model", "register", "net", "--dataset", "delays@9.0.0", "--artifact",
                      str(files[0])]).exit_code != 0  # fmt: skip
+
+
+def test_a_batch_finds_it_also_when_somebody_was_erased_since(home, dataset, files, monkeypatch):
+    """The release that it was trained on is gone; what it learnt of the batch is not."""
+    monkeypatch.setenv(TEXT, "0123456789abcdef0123456789abcdef")
+    made, store = register(home, "net", dataset, files), Store.find(home.store)
+    for flight in dataset.arrow["flight"].to_pylist()[:2]:
+        asked = request_of(
+            {"flight": flight}, PrivacyKey.find("a test"), principal="dpo", reason="case 17"
+        )
+        carry_out(store, record(store, asked))
+    assert store.versions("delays") == ["1.0.2"]
+    found = impact(home, "w1")
+    assert ([one.ref for one in found.releases], found.models) == (["delays@1.0.2"], (made.ref,))
+    assert impact(home, "w9").models == ()
+    assert model_taints(home, made) == ()
+    note(store, RECALL)
+    assert model_taints(home, made) == (RECALL,)

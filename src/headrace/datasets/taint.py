@@ -107,11 +107,19 @@ def taints(store: Store, manifest: Manifest) -> tuple[Recall, ...]:
 
 
 def taints_of(store: Store, ref: str) -> tuple[Recall, ...]:
-    """Of a release by name and version; also of one that this store has no more."""
+    """Of a release by name and version; also of one that this store has no more.
+
+    Of one that was erased from, it is what taints its successor: they are of the same batches.
+    """
+    from headrace.datasets.tombstone import tombstones
+
     name, _, version = ref.partition("@")
     if version in store.versions(name):
         return taints(store, store.manifest(name, version))
-    return tuple(one for one in standing(store).values() if ref in one.releases)
+    then = [one for one in standing(store).values() if ref in one.releases]
+    after = [one.successor for one in tombstones(store) if one.ref == ref and one.successor]
+    since = [one for successor in after for one in taints_of(store, successor)]
+    return tuple(dict.fromkeys([*then, *since]))
 
 
 def recalled_inputs(store: Store, inputs: Mapping[str, InputTable]) -> tuple[Recall, ...]:

@@ -9,7 +9,7 @@ between is finished by the same command. It can be made again by nobody: it ends
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -93,6 +93,17 @@ def tombstones(store: Store, name: str | None = None) -> list[Tombstone]:
         if rest[:1] == [TOMBSTONE] and (one := tombstone(store, dataset, version)):
             found.append(one)
     return found
+
+
+def behind(store: Store, refs: Collection[str]) -> set[str]:
+    """Refs of releases that are gone, of which the successors, near or far, are among `refs`.
+
+    All their other rows are in there, from the same batches.
+    """
+    found, stones = set(refs), [one for one in tombstones(store) if one.successor]
+    while new := {one.ref for one in stones if one.successor in found} - found:
+        found |= new
+    return found - set(refs)
 
 
 def refuse_gone(store: Store, name: str, version: str) -> None:

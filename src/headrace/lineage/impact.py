@@ -7,6 +7,7 @@ from typing import Any
 from headrace.datasets.manifest import Manifest
 from headrace.datasets.store import Store
 from headrace.datasets.taint import taints
+from headrace.datasets.tombstone import behind
 from headrace.home import Home
 from headrace.models.external import list_external
 from headrace.models.record import list_models
@@ -59,6 +60,8 @@ def impact(home: Home, batch_id: str, table: str | None = None) -> Impact:
     """
     held = tuple(_held_by(home, batch_id, table))
     refs = {one.ref for one in held}
+    # A model that was trained before an erasure holds the batch still.
+    refs |= behind(Store.find(home.store), refs)
     reached = [record for record in list_models(home) if record.dataset in refs]
     in_charge = [
         record.ref
