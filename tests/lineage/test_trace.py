@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 import headrace.pipeline.trace as tracing
 from headrace.cli.app import app
 from headrace.clock import parse_iso
-from headrace.datasets import open_release
+from headrace.datasets import Dataset, Evaluation, open_release
+from headrace.datasets.looks import count, looks
 from headrace.datasets.privacy import Pseudonymise
 from headrace.errors import DeclarationError, StateError
 from headrace.pipeline import build_release
@@ -198,3 +199,22 @@ def test_a_key_released_as_a_pseudonym_is_traced_to_the_row_it_stands_for(tmp_pa
     assert found.key == key
     assert found.rows.row["trip"] != key["trip"]
     assert found.differs == ()
+
+
+def test_to_trace_a_row_that_is_kept_apart_is_a_look_at_it(tmp_path):
+    world = World(tmp_path)
+    apart = Evaluation("1/2", "2024-03-11")
+    world.pipeline = replace(
+        world.pipeline, dataset=replace(world.pipeline.dataset, evaluation=apart)
+    )
+    world.deliver_days(DAYS[:12])
+    world.publish()
+    build_release(world.pipeline, world.home)
+    leave()
+    data = open_release(REF, world.home.store)
+    found = trace(REF, data.arrow.select(["trip"]).to_pylist()[0], world.home, world.pipeline)
+    assert (found.differs, count(data.store, data.manifest)) == ((), 0)
+    kept = Dataset(data.store, data.manifest, ("evaluation",), ("trip",)).arrow.to_pylist()[0]
+    assert trace(REF, kept, world.home, world.pipeline).differs == ()
+    (seen,) = looks(data.store, data.manifest)
+    assert seen.purpose == "a trace of one row"

@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from headrace.clock import iso, to_us
 from headrace.datasets.content_hash import content_sum
+from headrace.datasets.looks import record as look
 from headrace.datasets.manifest import Manifest
+from headrace.datasets.names import EVALUATION
 from headrace.datasets.store import Store
 from headrace.features.audit import plain_values
 from headrace.features.shapes import shapes_of
@@ -235,7 +237,7 @@ def trace(
     *,
     store: Store | None = None,
 ) -> Trace:
-    """Trace one row of a release.
+    """Trace one row of a release. A row of the evaluation split is looked at, on the record.
 
     Args:
         ref: `name@version`, `name@alias` or `name`.
@@ -256,6 +258,8 @@ def trace(
     made_by = as_released(declared, manifest)
     pins = check_pins(Lake(place), manifest)
     row = released_row(found, manifest, key)
+    if row["split"][0].as_py() == EVALUATION:
+        look(found, manifest, "a trace of one row")
     parts = parts_of(made_by)
     facts = Stored(place, shapes_of(parts.contracts), pins)
     spine = spine_row(made_by, manifest, facts, row)
