@@ -10,6 +10,7 @@ from headrace.clock import HOUR
 from headrace.datasets import list_releases
 from headrace.datasets.clearing import clear
 from headrace.datasets.pull import pull
+from headrace.datasets.split_files import store_splits
 from headrace.datasets.store import Store
 from headrace.datasets.taint import note
 from headrace.datasets.tombstone import Tombstone, bury, objects_of
@@ -147,6 +148,19 @@ def test_an_object_that_goes_while_a_release_is_made_stops_it(folder, monkeypatc
     monkeypatch.setattr(Store, "put_json", clearing)
     with pytest.raises(StateError, match="has gone while"):
         made(folder.root)
+    assert list_releases(folder.root) == []
+
+
+def test_nor_is_a_release_seen_that_lost_a_document(folder, monkeypatch):
+    lineage = folder.put_json({"columns": {}})
+
+    def retiring(*given):
+        folder.storage.delete(f"objects/{lineage}.json")  # as that of the last that shared it does
+        return store_splits(*given)
+
+    monkeypatch.setattr("headrace.datasets.releases.store_splits", retiring)
+    with pytest.raises(StateError, match="has gone while"):
+        made(folder.root, lineage=lineage)
     assert list_releases(folder.root) == []
 
 

@@ -95,14 +95,21 @@ def check_there(store: Store, manifest: Manifest) -> None:
 
     Raises StateError: something cleared one up between its writing and now.
     """
-    for split in manifest.splits.values():
-        for part in split.parts:
-            if store.storage.size(store.object_name(part.object, "parquet")) != part.bytes:
-                raise StateError(
-                    f"object {part.object[:12]} has gone while its release was made",
-                    where=store.storage.address,
-                    fix="release again",
-                )
+    parts = [part for split in manifest.splits.values() for part in split.parts]
+    lists = [given.batch_list for given in manifest.inputs.values()]
+    said = [*manifest.fits.values(), manifest.lineage, manifest.coverage, manifest.card, *lists]
+    wanted: list[tuple[str, str, int | None]] = [
+        (part.object, "parquet", part.bytes) for part in parts
+    ]
+    wanted += [(one, "json", None) for one in said if one]
+    for digest, suffix, size in wanted:
+        found = store.storage.size(store.object_name(digest, suffix))
+        if found is None or size not in {None, found}:
+            raise StateError(
+                f"object {digest[:12]} has gone while its release was made",
+                where=store.storage.address,
+                fix="release again",
+            )
 
 
 def total(contents: Iterable[ContentSum]) -> ContentSum:
