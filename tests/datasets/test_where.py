@@ -184,6 +184,8 @@ def test_groups_of_rows_that_cannot_match_are_not_read(store, tmp_path):
         (("distance", "=>", 1), "no condition '=>'", ">="),
         (("distance", ">", "far"), "'far' cannot be compared", "give a int64"),
         (("distance", ">", True), "cannot be compared", "give a int64"),
+        (("distance", "<", 2**63), "cannot be compared", "give a int64"),
+        (("t", "<", 2**63), "cannot be compared", "microseconds UTC"),
         (("distance", "=", None), "None cannot be compared", "is null"),
         (("t", ">", DAY.replace(tzinfo=None)), "cannot be compared", "a datetime with a zone"),
         (("t", ">", "yesterday"), "cannot be compared", "2013-03-01"),

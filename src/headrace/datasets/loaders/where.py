@@ -162,10 +162,17 @@ def _only(*kinds: type) -> Callable[[Any], Any]:
     return read
 
 
+def _whole(value: object) -> int:
+    found = int(_only(int)(value))
+    if not -(2**63) <= found < 2**63:
+        raise ValueError(value)
+    return found
+
+
 def _moment(value: object) -> int:
     if isinstance(value, datetime):
         return to_us(value)
-    return parse_iso(value) if isinstance(value, str) else int(_only(int)(value))
+    return parse_iso(value) if isinstance(value, str) else _whole(value)
 
 
 def _local(value: object) -> int:
@@ -184,7 +191,7 @@ def _day(value: object) -> date:
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
-    "int64": _only(int),
+    "int64": _whole,
     "float64": lambda value: float(_only(int, float)(value)),
     "bool": _only(bool),
     "string": _only(str),
