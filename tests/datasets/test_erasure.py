@@ -21,9 +21,10 @@ from headrace.datasets.store import Store
 from headrace.datasets.taint import openings_of
 from headrace.datasets.tombstone import GoneError, tombstone, tombstones
 from headrace.datasets.transforms import Vocabulary
-from headrace.errors import DeclarationError, ExpiredError, StateError
-from headrace.gates.policy import local_user
+from headrace.errors import DeclarationError, ExpiredError, RefusedError, StateError
+from headrace.gates.policy import Grant, Policy, local_user
 from headrace.home import Home
+from headrace.pipeline.erasing import erase
 from headrace.pipeline.retiring import retire
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
 from tests.datasets.stores import store_at
@@ -440,3 +441,36 @@ def test_names_that_are_nearly_numbers(store, tmp_path):
     made(store, with_people(name="--5"))
     assert erased(store, {"who": "--5"})
     assert where_named(store.root, {"distance": "9" * 30}) == []
+
+
+def test_pseudonyms_of_an_earlier_key_are_found_as_long_as_it_is_given(tmp_path, monkeypatch):
+    home = Home(tmp_path)
+    store = Store.find(home.store)
+    old = made(store, with_people(), replace(SPEC, privacy={"who": Pseudonymise()}))
+    pseudonym = PrivacyKey.find("a test").pseudonym(ANN)
+    monkeypatch.setenv(TEXT, OTHER)
+    told = {"principal": local_user(), "reason": "case 17"}
+    planned = erase(home, {"who": ANN}, dry_run=True, **told)
+    assert (planned["releases"], planned["unsearched"]) == ([], [old.ref]), "and it says so"
+    monkeypatch.setenv(TEXT, f"{OTHER}\n{SECRET}")
+    done = erase(home, {"who": ANN}, **told)
+    ((replaced, proof),) = zip(done["replaced"], done["proofs"], strict=True)
+    assert replaced["old"] == old.ref
+    assert (proof["problem"], replaced["erased"] > 1) == ("", True)
+    assert pseudonym not in headrace.open("delays", store.root).df["who"].to_list()
+
+
+def test_who_may_erase_from_one_dataset_erases_from_no_other(tmp_path):
+    """Not even from its releases to come, for which a request of all would hold."""
+    home = Home(tmp_path)
+    store = Store.find(home.store)
+    made(store, with_people())
+    made(store, with_people(places=()), replace(SPEC, name="others"))
+    policy = Policy({"ann": Grant(frozenset({"erase"}), frozenset({"delays"}))})
+    told = {"principal": "ann", "reason": "case 17", "policy": policy}
+    with pytest.raises(RefusedError, match="anything of table others"):
+        erase(home, {"who": ANN}, **told)
+    assert requests(store) == []
+    assert erase(home, {"who": ANN}, datasets=["delays"], **told)["replaced"]
+    later = made(store, with_people(), replace(SPEC, name="others", description="with ann"))
+    assert later.erasures == ()

@@ -100,7 +100,10 @@ def _tell(done: Mapping[str, Any]) -> None:
     _tell_planned(done) if done["dry_run"] else _tell_done(done)
     for ref in done["unsearched"]:
         wanted = ", ".join(done["columns"])
-        _warn(f"{ref} has no column {wanted} of text or whole numbers as they were: not searched")
+        _warn(
+            f"{ref} has no {wanted} as text, whole numbers, or pseudonyms of a key that is given:"
+            " not searched"
+        )
     for one in done["models"]:
         more = ", in charge" if one["champion"] else ""
         more += "; its files name the value: retrain, then remove the bundle" * one["names_it"]

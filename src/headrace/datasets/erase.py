@@ -28,6 +28,7 @@ from headrace.datasets.erasure import (
 )
 from headrace.datasets.manifest import FORMAT as MANIFEST
 from headrace.datasets.manifest import Manifest
+from headrace.datasets.privacy_key import PrivacyKey
 from headrace.datasets.reader import Dataset
 from headrace.datasets.release_fits import refitted
 from headrace.datasets.split_files import cut_split, store_split, total
@@ -74,8 +75,8 @@ class Replaced:
 class Searched:
     """`held`: releases with such rows. `unsearched`: those in which nobody can tell.
 
-    They lack a column that the request names, or have it generalised, or in a type that names
-    nobody: neither text nor whole numbers.
+    They lack a column that the request names, or have it generalised, in a type that names nobody
+    (neither text nor whole numbers), or as pseudonyms of a key that is not given.
     """
 
     held: tuple[Held, ...]
@@ -85,10 +86,11 @@ class Searched:
 def search(store: Store, request: Request) -> Searched:
     """Which releases of the store hold rows that `request` means; nothing is changed."""
     key, held, lacking = key_of(request), [], []
+    ids = {one.id for one in PrivacyKey.given(str(request))}
     for manifest in releases(store):
         if not request.meant(manifest.name):
             continue
-        if not set(request.columns) <= _tellable(manifest):
+        if not set(request.columns) <= _tellable(manifest, ids):
             lacking.append(manifest.ref)
             continue
         rows = {}
@@ -101,13 +103,15 @@ def search(store: Store, request: Request) -> Searched:
     return Searched(tuple(held), tuple(lacking))
 
 
-def _tellable(manifest: Manifest) -> set[str]:
-    """The columns in which somebody can be told: not one that was generalised."""
+def _tellable(manifest: Manifest, keys: Collection[str]) -> set[str]:
+    """The columns in which somebody can be told: not generalised, nor a pseudonym of a lost key."""
+    facts = {one.name: manifest.privacy.get(one.name, {}) for one in manifest.columns}
     return {
         one.name
         for one in manifest.columns
         if one.type in TELLABLE
-        and manifest.privacy.get(one.name, {}).get("treatment") != "generalise"
+        and facts[one.name].get("treatment") != "generalise"
+        and facts[one.name].get("key_id", "") in {"", *keys}
     }
 
 

@@ -9,7 +9,7 @@ release leaves out what a request names, and cannot be made without the key that
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -80,6 +80,7 @@ def request_of(
     principal: str,
     reason: str,
     datasets: Iterable[str] | None = None,
+    earlier: Sequence[PrivacyKey] = (),
 ) -> Request:
     """A request for the rows in which every column of `entity` has this value.
 
@@ -89,6 +90,7 @@ def request_of(
         principal: who.
         reason: why, for the record. It must not name the person.
         datasets: only these; all, if left out.
+        earlier: keys that releases were pseudonymised with before.
 
     Raises:
         DeclarationError: nobody is named, there is no reason, or the reason holds the value.
@@ -100,18 +102,20 @@ def request_of(
             "the reason is empty, or says whom: it is kept for good",
             fix="the number of the case, and on whose request",
         )
-    columns = {name: _digests(name, value, key) for name, value in sorted(entity.items())}
+    columns = {name: _digests(name, value, key, earlier) for name, value in sorted(entity.items())}
     chosen = ALL if datasets is None else tuple(sorted(set(datasets)))
     identity = digest([{name: list(one) for name, one in columns.items()}, key.id, chosen])[:32]
     return Request(identity, columns, key.id, chosen, now_us(), principal, reason)
 
 
-def _digests(column: str, value: str, key: PrivacyKey) -> tuple[str, ...]:
+def _digests(
+    column: str, value: str, key: PrivacyKey, earlier: Sequence[PrivacyKey]
+) -> tuple[str, ...]:
     forms: list[str | int] = [value]
     if value.removeprefix("-").isdecimal() and int(value) in _INT64:
         forms.append(int(value))
-    shown = [one for form in forms for one in (form, key.pseudonym(form))]
-    return tuple(sorted(key.subject(column, one) for one in shown))
+    shown = [*forms, *(each.pseudonym(form) for each in (key, *earlier) for form in forms)]
+    return tuple(sorted({key.subject(column, one) for one in shown}))
 
 
 def record(store: Store, request: Request) -> Request:

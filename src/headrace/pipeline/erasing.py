@@ -60,13 +60,16 @@ def erase(
         policy: the project's, if left out.
 
     Raises:
-        RefusedError: the policy does not let them erase from one of the datasets; nothing was done.
+        RefusedError: the policy does not let them erase from one of `datasets`, or of all that the
+            store has; nothing was done.
         DeclarationError: nobody is meant, or no reason is given.
         StateError: there is no privacy key, or a proof does not come out.
     """
-    store = Store.find(home.store)
-    key = PrivacyKey.find("an erasure")
-    request = request_of(entity, key, principal=principal, reason=reason, datasets=datasets)
+    store, datasets = Store.find(home.store), None if datasets is None else sorted(set(datasets))
+    key, *earlier = PrivacyKey.given("an erasure")
+    request = request_of(
+        entity, key, principal=principal, reason=reason, datasets=datasets, earlier=earlier
+    )
     found = search(store, request)
     reached = [
         {"ref": one.manifest.ref, "rows": dict(one.rows), "of": one.manifest.rows}
@@ -83,7 +86,8 @@ def erase(
         models = _models(home, {one.manifest.ref for one in found.held}, entity)
         return {**before, "models": models, **_scanned(home, store, entity, wanted=scan)}
     rules = policy or load_policy()
-    for dataset in sorted({one.manifest.name for one in found.held}) or store.names():
+    # Not only where somebody is found now: the request holds for all releases to come.
+    for dataset in store.names() if datasets is None else datasets:
         rules.check(principal, "erase", dataset)
     request = record(store, request)
     done = carry_out(store, request)
