@@ -305,3 +305,12 @@ def test_fits_are_objects_of_the_store(tmp_path):
     assert other.fits == manifest.fits
     fewer = released(tmp_path, frame(), left_out=SPEC.left_out)
     assert fewer.reasons == ("description: changed",)
+
+
+@pytest.mark.parametrize("by", ["standard", "minmax", "robust"])
+def test_what_no_float_can_scale_is_refused_by_name(by):
+    apart = pa.chunked_array([[-1.7e308, 1.7e308] * 8])
+    with pytest.raises(DeclarationError, match="further apart than a float can say"):
+        fit_column(apart, [Scale(("x",), by)])
+    with pytest.raises(DeclarationError, match="value=nan is none"):
+        Impute(("x",), "constant", value=float("nan"))

@@ -6,6 +6,7 @@ import sys
 import textwrap
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -267,3 +268,31 @@ def test_terms_and_treatments_go_into_the_manifest(store, monkeypatch):
         "2.0.0",
         "privacy of flight: another key or step",
     )
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", None])
+def test_the_time_means_the_same_in_every_unit(store, unit, zone):
+    """The default of pandas was taken for microseconds: all rows fell out, or into 1970."""
+    moments = ROWS["t"].cast(pa.timestamp("us", zone)).cast(pa.timestamp(unit, zone))
+    assert made(store, put(ROWS, "t", moments)).content_hash == made(store).content_hash
+
+
+@pytest.mark.parametrize("wrong", ["nanoseconds", "nulls", "text"])
+def test_a_time_that_is_none_is_refused(store, wrong):
+    t = {
+        "nanoseconds": pa.array(np.arange(ROWS.num_rows), pa.timestamp("ns", "UTC")),
+        "nulls": pa.array([None, *ROWS["t"].to_pylist()[1:]], pa.int64()),
+        "text": pa.array(["noon"] * ROWS.num_rows),
+    }[wrong]
+    with pytest.raises(DeclarationError, match="t is no time of prediction"):
+        made(store, put(ROWS, "t", t))
+
+
+def test_minus_zero_is_no_key_of_its_own(store):
+    """The content hash and the order take it for zero."""
+    zeros = np.where(np.arange(ROWS.num_rows) % 2, 0.0, -0.0)
+    twice = put(ROWS, "flight", pa.array([f"F{n // 2}" for n in range(ROWS.num_rows)]))
+    rows = twice.append_column("leg", pa.array(zeros))
+    with pytest.raises(DeclarationError, match="keys occur more than once"):
+        made(store, rows, replace(SPEC, key=("flight", "leg")))

@@ -76,7 +76,7 @@ def divide(spec: DatasetSpec, frame: pa.Table, views: Mapping[str, str], end: in
     for an undeclared reason.
     """
     columns = columns_of(spec, frame.schema, views)
-    moments = frame.column("t").cast(pa.int64()).to_numpy()
+    moments = _moments(spec, frame.column("t"))
     given = assign(spec, moments, frame.column("label_reason"), end, frame)
     names = pa.array(np.array([*PLACES, None], dtype=object)[given.split], pa.string())
     columned = frame.select([c.name for c in columns if c.name not in {"t", "split"}])
@@ -108,6 +108,23 @@ def _may_name(spec: DatasetSpec, column: Column) -> bool:
     """Keys and spine say whom a row is about, and so may a feature that has a treatment."""
     treated = any(fnmatchcase(column.name, pattern) for pattern in spec.privacy)
     return column.type == "string" and (column.role in {"key", "spine"} or treated)
+
+
+def _moments(spec: DatasetSpec, column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Microseconds UTC, whatever unit a timestamp has: pandas counts in others."""
+    try:
+        if pa.types.is_timestamp(column.type):
+            column = column.cast(pa.timestamp("us", column.type.tz))
+        if column.null_count:
+            raise pa.ArrowInvalid(f"{column.null_count} rows have none")
+        found: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
+    except pa.ArrowException as error:
+        raise DeclarationError(
+            f"t is no time of prediction: {error}",
+            where=f"dataset {spec.name}, column t",
+            fix="int64 microseconds UTC, or a timestamp without nulls and without nanoseconds",
+        ) from error
+    return found
 
 
 def _is_recent(

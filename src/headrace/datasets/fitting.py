@@ -53,6 +53,21 @@ def _fit_impute(column: pa.ChunkedArray, declared: Impute) -> Step:
 
 def _fit_scale(column: pa.ChunkedArray, declared: Scale) -> Step:
     values = np.sort(_finite(column, declared))
+    try:
+        step = _scaled(values, declared)
+        if all(np.isfinite(step.get(name, 0.0)) for name in ("center", "scale")):
+            return step
+    except OverflowError:
+        pass
+    raise DeclarationError(
+        "the values lie further apart than a float can say",
+        where=f"Scale({declared.columns!r})",
+        fix="bound the feature, or scale by='quantile'",
+    )
+
+
+def _scaled(values: npt.NDArray[Any], declared: Scale) -> Step:
+    """The step for values that are sorted."""
     if declared.by == "quantile":
         places = [Fraction(n, declared.bins) for n in range(1, declared.bins + 1)]
         edges = sorted({quantile(values, place) for place in places})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
+from math import isfinite
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from headrace.datasets.manifest import Column
@@ -39,6 +40,8 @@ class Impute:
                 where=where,
                 fix="a value belongs to by='constant', and nowhere else",
             )
+        if isinstance(self.value, float) and not isfinite(self.value):
+            raise DeclarationError(f"value={self.value!r} is none", where=where, fix="as in 0.0")
 
     def takes(self, column: Column) -> bool:
         return column.type in (("string", *_NUMBERS) if self.by in _ANY else _NUMBERS)
