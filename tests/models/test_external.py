@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 import headrace
 from headrace.cli.app import app
+from headrace.cli.status import show
 from headrace.datasets.erase import carry_out
 from headrace.datasets.erasure import record, request_of
 from headrace.datasets.privacy_key import TEXT, PrivacyKey
@@ -145,6 +146,8 @@ def test_the_command_registers_and_lists(tmp_path, files, monkeypatch):
     listed = json.loads(run(app, ["model", "ls", "--json"]).output)
     assert [one["elsewhere"] for one in listed] == ["onnx", "onnx"]
     assert "onnx" in run(app, ["model", "ls"]).output
+    # What `headrace status` and `headrace run` end with: nobody here judged these models.
+    show({"tables": [], "releases": [], "models": model_rows(home)})
     for wrong in ("[1]", "{", "no such file"):
         refused = run(app, [*given, "--metrics", wrong])
         assert refused.exit_code == 2, wrong

@@ -74,8 +74,8 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
                     marked(one),
                     one["dataset"],
                     one["champion"],
-                    (one["test"]["model"] or {}).get("log_loss"),
-                    (one["test"]["model"] or {}).get("auc"),
+                    _of_model(one, "log_loss"),
+                    _of_model(one, "auc"),
                     (one["against_baseline"] or {}).get("says"),
                 ]
                 for one in found["models"]
@@ -84,6 +84,12 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
     tell_taints([*found["releases"], *found["models"]])
     if not found["releases"]:
         out.print("nothing released yet: headrace run")
+
+
+def _of_model(row: dict[str, Any], measure: str) -> object:
+    """On the test split; nothing of a model from elsewhere, which nobody here judged."""
+    judged = row["test"] or {}
+    return (judged.get("model") or {}).get(measure)
 
 
 def _table_row(table: dict[str, Any]) -> list[object]:
