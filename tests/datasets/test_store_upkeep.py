@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from headrace.clock import HOUR
-from headrace.datasets import list_releases
+from headrace.datasets import list_releases, tombstone
 from headrace.datasets.clearing import clear
 from headrace.datasets.pull import pull
 from headrace.datasets.split_files import store_splits
@@ -16,7 +16,7 @@ from headrace.datasets.taint import note
 from headrace.datasets.tombstone import Tombstone, bury, objects_of
 from headrace.datasets.verify import verify, verify_ref
 from headrace.errors import DeclarationError, StateError
-from tests.datasets.frames import INPUTS
+from tests.datasets.frames import INPUTS, SPEC
 from tests.datasets.test_release import HALF, made
 from tests.datasets.test_store_places import RECALLED, aged
 
@@ -181,3 +181,46 @@ def test_a_part_that_the_store_has_lost_is_written_again(folder):
         folder.object_path(split.parts[0].object, "parquet").unlink()
     inputs = {**INPUTS, "weather": replace(INPUTS["weather"], owner="someone")}
     assert verify(folder, made(folder.root, inputs=inputs)).ok
+
+
+@pytest.mark.parametrize("moment", ["listed", "published"])
+def test_what_is_retired_takes_nothing_from_a_release_of_the_same_moment(
+    folder, monkeypatch, moment
+):
+    """Both share all objects, and neither sees the other in time."""
+    old = made(folder.root)
+    aged(folder)
+    stone, again = stone_of(folder, old), {"spec": replace(SPEC, description="again")}
+    if moment == "listed":
+        real = tombstone.releases
+
+        def listed(store, name=None):
+            found = list(real(store, name))
+            if store.versions("delays") == []:
+                made(folder.root, **again)
+            return iter(found)
+
+        monkeypatch.setattr(tombstone, "releases", listed)
+        bury(folder, stone)
+        (version,) = folder.versions("delays")
+        new = folder.manifest("delays", version)
+    else:
+        real = Store.publish
+
+        def published(self, manifest):
+            bury(folder, stone)
+            real(self, manifest)
+
+        monkeypatch.setattr(Store, "publish", published)
+        new = made(folder.root, **again)
+    assert old.splits == new.splits
+    assert verify(folder, new).ok
+
+
+def test_the_same_release_again_mends_one_that_lost_objects(folder):
+    old = made(folder.root)
+    for entry in folder.storage.walk("objects"):
+        folder.storage.delete(entry.path)
+    assert not verify(folder, old).ok
+    assert made(folder.root) == old
+    assert verify(folder, old).ok

@@ -130,7 +130,7 @@ def _published(
     for _ in range(_TRIES):
         numbered, latest = _numbered(store, draft, inputs)
         if latest is not None and numbered == latest:
-            return latest
+            return _mended(store, latest, draft, divided, key)
         parts = parts or store_splits(store, divided.splits, key, known_parts(latest, draft))
         lists = lists or {name: _listed(store, given) for name, given in draft.inputs.items()}
         coverage = coverage or divided.store_found(store)
@@ -139,12 +139,30 @@ def _published(
         check_there(store, manifest)
         with suppress(TakenError):
             store.publish(manifest)
-            return manifest
+            return _mended(store, manifest, draft, divided, key)
     raise StateError(
         f"{_TRIES} other releases of {draft.name} came first, each time",
         where=store.storage.address,
         fix="release again when the others are done",
     )
+
+
+def _mended(
+    store: Store, manifest: Manifest, draft: Manifest, divided: Divided, key: tuple[str, ...]
+) -> Manifest:
+    """A release that is seen, with all its objects.
+
+    Whoever takes another one away at this moment may not have seen it, and taken what both share.
+    """
+    try:
+        check_there(store, manifest)
+    except StateError:
+        store_splits(store, divided.splits, key, {})
+        divided.store_found(store)
+        for given in draft.inputs.values():
+            _listed(store, given)
+        check_there(store, manifest)
+    return manifest
 
 
 def _numbered(

@@ -126,10 +126,16 @@ def bury(store: Store, stone: Tombstone) -> None:
     folder = store.folder(stone.name, stone.version)
     for name in ("manifest.json", "created.json"):
         store.storage.delete(f"{folder}/{name}")
+    written = {entry.path: entry.modified for entry in store.storage.walk("objects")}
     shared = objects_of(store, *releases(store))
     for name in stone.objects:
-        if name not in shared:
-            store.storage.delete(f"objects/{name}")
+        path = f"objects/{name}"
+        if name in shared or (now := store.storage.stat(path)) is None:
+            continue
+        # One that looks newer than a moment ago is of a release at work; what else does not look
+        # new, such a release writes again (`releases.py`).
+        if now.modified == written.get(path):
+            store.storage.delete(path)
     forget(stone.objects)
 
 
