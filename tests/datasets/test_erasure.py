@@ -20,7 +20,7 @@ from headrace.datasets.privacy_key import FILE, TEXT, PrivacyKey
 from headrace.datasets.store import Store
 from headrace.datasets.taint import openings_of
 from headrace.datasets.tombstone import GoneError, tombstone, tombstones
-from headrace.datasets.transforms import Vocabulary
+from headrace.datasets.transforms import Impute, Vocabulary
 from headrace.errors import DeclarationError, ExpiredError, RefusedError, StateError
 from headrace.gates.policy import Grant, Policy, local_user
 from headrace.home import Home
@@ -474,3 +474,13 @@ def test_who_may_erase_from_one_dataset_erases_from_no_other(tmp_path):
     assert erase(home, {"who": ANN}, datasets=["delays"], **told)["replaced"]
     later = made(store, with_people(), replace(SPEC, name="others", description="with ann"))
     assert later.erasures == ()
+
+
+def test_a_fit_that_was_of_the_erased_alone_holds_nothing_up(store):
+    rows = with_people(places=range(5))
+    only = pa.array([1.0 if one == ANN else None for one in rows["who"].to_pylist()])
+    spec = replace(SPEC, fits=(Impute(("weather__wind",), "mean"), Vocabulary(("who",))))
+    old = made(store, put(rows, "weather__wind", only), spec)
+    assert set(old.fits) == {"weather__wind", "who"}
+    (done,) = erased(store)
+    assert set(store.manifest(*store.resolve(done.new)).fits) == {"who"}

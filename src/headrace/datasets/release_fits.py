@@ -1,6 +1,7 @@
 """The fits of a release: made of its training split, kept as objects of the store."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ from headrace.datasets.fitting import fit_column
 from headrace.datasets.manifest import Column, Manifest
 from headrace.datasets.store import Store
 from headrace.datasets.transforms import Transform, chosen, form_of, transform_of
-from headrace.errors import StateError
+from headrace.errors import DeclarationError, StateError
 
 FORMAT = 1
 
@@ -31,7 +32,9 @@ def refitted(store: Store, manifest: Manifest, train: pa.Table) -> dict[str, str
     found = {}
     for name, form in _forms(store, manifest.fits).items():
         declared = tuple(transform_of(one, name) for one in form["declared"])
-        found[name] = store.put_json(_form(train, name, declared))
+        # What was fitted on the rows that are gone alone goes with them.
+        with suppress(DeclarationError):
+            found[name] = store.put_json(_form(train, name, declared))
     return found
 
 
