@@ -11,7 +11,7 @@ import pytest
 
 import headrace
 from headrace.clock import parse_iso
-from headrace.datasets import content_sum, list_releases, release
+from headrace.datasets import Leakage, content_sum, list_releases, release
 from headrace.datasets.erase import carry_out, disproof, finish, proofs, search
 from headrace.datasets.erasure import record, request_of, requests
 from headrace.datasets.naming import where_named, where_stored
@@ -479,7 +479,8 @@ def test_who_may_erase_from_one_dataset_erases_from_no_other(tmp_path):
 def test_a_fit_that_was_of_the_erased_alone_holds_nothing_up(store):
     rows = with_people(places=range(5))
     only = pa.array([1.0 if one == ANN else None for one in rows["who"].to_pylist()])
-    spec = replace(SPEC, fits=(Impute(("weather__wind",), "mean"), Vocabulary(("who",))))
+    fits = (Impute(("weather__wind",), "mean"), Vocabulary(("who",)))
+    spec = replace(SPEC, fits=fits, leakage=Leakage(because="a column is all but empty"))
     old = made(store, put(rows, "weather__wind", only), spec)
     assert set(old.fits) == {"weather__wind", "who"}
     (done,) = erased(store)
