@@ -468,6 +468,8 @@ def test_who_may_erase_from_one_dataset_erases_from_no_other(tmp_path):
     made(store, with_people(places=()), replace(SPEC, name="others"))
     policy = Policy({"ann": Grant(frozenset({"erase"}), frozenset({"delays"}))})
     told = {"principal": "ann", "reason": "case 17", "policy": policy}
+    with pytest.raises(DeclarationError, match="no dataset 'delay' to erase from"):
+        erase(home, {"who": ANN}, datasets=["delay"], **told)
     with pytest.raises(RefusedError, match="anything of table others"):
         erase(home, {"who": ANN}, **told)
     assert requests(store) == []

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import headrace
 from headrace.cli.app import app
 from headrace.datasets import list_releases
+from headrace.datasets.card.stated import Statement
 from headrace.datasets.clearing import clear
 from headrace.datasets.manifest import _LATER
 from headrace.datasets.pull import pull
@@ -20,6 +21,7 @@ from headrace.datasets.store import Store, TakenError
 from headrace.datasets.taint import Recall, note, openings_of, taints
 from headrace.datasets.verify import verify, verify_ref
 from headrace.errors import DeclarationError, StateError, TaintedError
+from tests.datasets.frames import SPEC
 from tests.datasets.stores import PLACES, store_at
 from tests.datasets.test_release import HALF, ROWS, made
 
@@ -275,7 +277,8 @@ def test_threads_do_not_share_temporaries(folder):
 
 
 def test_a_dry_run_writes_nothing(folder):
-    looked = made(folder.root, dry_run=True)
+    stated = replace(SPEC, card=(Statement("citation", "as delays", "ann"),))
+    looked = made(folder.root, spec=stated, dry_run=True)
     assert (looked.ref, looked.change) == ("delays@1.0.0", "FIRST")
     assert not folder.root.exists()
     made(folder.root)

@@ -26,6 +26,7 @@ from headrace.datasets.store import Store, TakenError
 from headrace.datasets.taint import kept, recalled_inputs, refuse_tainted, taints
 from headrace.datasets.version import FIRST, next_version, unused
 from headrace.errors import StateError
+from headrace.files import digest
 
 # Whoever loses the race for a version computes the next one; nobody loses this often.
 _TRIES = 20
@@ -105,7 +106,7 @@ def release(
         privacy=dict(privacy or {}),
         retention=dict(retention or {}),
         terms=terms.to_json(),
-        card=target.put_json(stated_json(spec.card)) if spec.card else "",
+        card=digest(stated_json(spec.card)) if spec.card else "",
         lineage=lineage,
         coverage=coverage,
         leakage=divided.leakage,
@@ -113,6 +114,8 @@ def release(
     )
     if dry_run:
         return _numbered(target, draft, inputs)[0]
+    if spec.card:
+        target.put_json(stated_json(spec.card))
     return without_late(target, _published(target, draft, inputs, divided, spec.key), asked)
 
 

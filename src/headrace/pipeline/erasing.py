@@ -21,7 +21,7 @@ from headrace.datasets.naming import Named, where_named, where_stored
 from headrace.datasets.privacy_key import PrivacyKey
 from headrace.datasets.store import Store
 from headrace.datasets.tombstone import tombstones
-from headrace.errors import StateError
+from headrace.errors import DeclarationError, StateError
 from headrace.files import canonical_json
 from headrace.gates.policy import Policy, load_policy
 from headrace.home import Home
@@ -62,10 +62,17 @@ def erase(
     Raises:
         RefusedError: the policy does not let them erase from one of `datasets`, or of all that the
             store has; nothing was done.
-        DeclarationError: nobody is meant, or no reason is given.
+        DeclarationError: nobody is meant, no reason is given, or there is no such dataset.
         StateError: there is no privacy key, or a proof does not come out.
     """
     store, datasets = Store.find(home.store), None if datasets is None else sorted(set(datasets))
+    for name in datasets or ():
+        if name not in store.names() and not store.gone(name):
+            raise DeclarationError(
+                f"there is no dataset {name!r} to erase from",
+                where=store.storage.address,
+                fix=f"the store has {', '.join(store.names()) or 'none'}",
+            )
     key, *earlier = PrivacyKey.given("an erasure")
     request = request_of(
         entity, key, principal=principal, reason=reason, datasets=datasets, earlier=earlier
