@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from headrace.cli.app import app
 from headrace.datasets import open_release, release
 from headrace.datasets.diff import diff
+from headrace.datasets.diff.model import Change
+from headrace.datasets.diff.say import changed
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
 
 RUN = CliRunner()
@@ -102,6 +104,14 @@ def test_the_page_needs_nothing_and_escapes_what_comes_from_data(store):
 
 def run(store, *args):
     return RUN.invoke(app, ["dataset", "diff", *args], env={"HEADRACE_STORE": str(store)})
+
+
+def test_moments_and_spans_of_a_rule_are_told_as_people_write_them():
+    rolled = Change("split rule", "test_until_us", 1267574400000000, None)
+    assert changed(rolled) == ("split rule test_until", "2010-03-03 00:00", "")
+    apart = Change("split rule", "embargo_us", 0, 86_400_000_000)
+    assert changed(apart) == ("split rule embargo", "0us", "1d")
+    assert changed(Change("release", "mode", "a", "b")) == ("release mode", "a", "b")
 
 
 def test_the_command(store, tmp_path):

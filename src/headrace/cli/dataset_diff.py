@@ -117,19 +117,14 @@ def _tell_columns(found: "Diff") -> None:
                  "after#", "mean before#", "after#"]  # fmt: skip
         grid("columns", heads, lines)
     if rest := len(moved) - len(lines):
-        out.print(f"{rest} more columns moved, less than these: --json or --html has all")
+        what = "more columns moved, less than these" if lines else "columns moved a little"
+        out.print(f"{rest} {what}: --json or --html has all")
 
 
 def _tell_changes(title: str, changes: "tuple[Change, ...]") -> None:
-    from headrace.datasets.diff.say import value
+    from headrace.datasets.diff.say import changed
 
-    lines = [
-        [
-            f"{one.group} {one.name}",
-            *("" if v is None else value(v) for v in (one.before, one.after)),
-        ]
-        for one in changes
-    ]
+    lines = [list(changed(one)) for one in changes]
     if lines:
         grid(title, ["what", "before", "after"], lines)
 

@@ -40,6 +40,15 @@ PIPED = 140
 out = Console(width=None if sys.stdout.isatty() else PIPED)
 err = Console(stderr=True, width=None if sys.stderr.isatty() else PIPED)
 
+# Which extra brings a library that a command may lack in the base install.
+EXTRAS = {
+    "dagster": "lake,models,dagster",
+    "pyiceberg": "lake",
+    "sqlalchemy": "lake",
+    "lightgbm": "models",
+    "sklearn": "models",
+    "requests": "http",
+}
 STYLES = {
     "PASS": "green",
     "WARN": "yellow",
@@ -117,6 +126,13 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except HeadraceError as error:
             raise fail(error) from None
+        except ModuleNotFoundError as error:
+            library = str(error.name).partition(".")[0]
+            if library not in EXTRAS:
+                raise
+            fix = f"pip install 'headrace[{EXTRAS[library]}]'"
+            told = DeclarationError(f"this needs {library}, which is not installed", fix=fix)
+            raise fail(told) from None
 
     return run
 
@@ -128,22 +144,27 @@ def progress(*, quiet: bool) -> Iterator[None]:
         yield
         return
     tasks: dict[str, TaskID] = {}
-    with Progress(
+    bars = Progress(
         TextColumn("{task.description:<22}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
         console=err,
-    ) as bars:
+    )
 
-        def show(tick: Tick) -> None:
-            if tick.stage not in tasks:
-                tasks[tick.stage] = bars.add_task(tick.stage, total=tick.total, note="")
-            # A stage may report again for a few stragglers; its bar stays as full as it was.
-            shown = bars.tasks[tasks[tick.stage]]
-            if tick.total >= (shown.total or 0):
-                bars.update(shown.id, completed=tick.done, total=tick.total, note=tick.note)
+    def show(tick: Tick) -> None:
+        bars.start()  # only now: bars that show nothing would leave an empty line
+        if tick.stage not in tasks:
+            tasks[tick.stage] = bars.add_task(tick.stage, total=tick.total, note="")
+        # A stage may report again for a few stragglers; its bar stays as full as it was.
+        shown = bars.tasks[tasks[tick.stage]]
+        if tick.total >= (shown.total or 0):
+            bars.update(shown.id, completed=tick.done, total=tick.total, note=tick.note)
 
+    try:
         with listening(show):
             yield
+    finally:
+        if tasks:
+            bars.stop()

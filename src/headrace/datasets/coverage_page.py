@@ -105,6 +105,7 @@ def page(report: Mapping[str, Any], ref: str) -> str:
         element("h1", f"What training does not cover: {ref}"),
         element("p", f"{says(report)}."),
         element("p", span, class_="soft"),
+        class_="top NONE",
     )
     parts = [_columns(report), *_segments(report), _pairs(report)]
     return document(f"Coverage of {ref}", top, element("main", parts))
@@ -157,7 +158,7 @@ def _segments(report: Mapping[str, Any]) -> list[Html]:
                 (
                     ("rows", f"{one['rows']:,}"),
                     ("outside", percent(one["outside"])),
-                    ("most in", one["worst"] or ""),
+                    ("most in", one["worst"] or "—"),
                 ),
             )
             for one in sorted(lines, key=lambda one: -one["outside"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from headrace.clock import iso, parse_iso, to_us
 from headrace.datasets.classes import frame_classes
 from headrace.datasets.governed import treated
 from headrace.datasets.manifest import Manifest
-from headrace.datasets.privacy import treat
+from headrace.datasets.privacy import PUBLIC, needs_treatment, treat
 from headrace.datasets.reader import Dataset
 from headrace.datasets.shape import shaped
 from headrace.datasets.splits import label_cuts
@@ -66,9 +67,20 @@ def released_row(store: Store, manifest: Manifest, key: Mapping[str, Any]) -> pa
         raise StateError(
             f"{manifest.ref} has no row {told}",
             where=str(store.root),
-            fix="rows may be left out: headrace dataset show says how many, and why",
+            fix=f"a key is {_example(manifest)}; rows may be left out: headrace dataset show says"
+            " how many, and why",
         )
     return found.slice(0, 1)
+
+
+def _example(manifest: Manifest) -> str:
+    """How a key is given; by the first row where no column of it names anybody."""
+    facts = [manifest.privacy.get(name, {}).get("class", PUBLIC) for name in manifest.key]
+    firsts = [part.first for entry in manifest.splits.values() for part in entry.parts]
+    if not firsts or any(needs_treatment(one) for one in facts):
+        return " ".join(f"{name}=…" for name in manifest.key)
+    pairs = zip(manifest.key, firsts[0][1:], strict=True)
+    return "as in " + " ".join(quote(f"{name}={value}") for name, value in pairs)
 
 
 def _value(name: str, value: Any, kind: str) -> str:  # noqa: ANN401 - a cell

@@ -8,6 +8,7 @@ from headrace.clock import iso
 from headrace.gates.report.html import Html, element
 from headrace.gates.report.page import document
 from headrace.gates.report.tables import Row, table
+from headrace.gates.report.words import value
 from headrace.lineage.contributing import ROLES
 from headrace.lineage.rowtrace import LABEL, SPINE
 from headrace.pipeline.trace import Trace
@@ -147,8 +148,8 @@ def _row(role: str, row: Mapping[str, Any]) -> Row:
         (
             ("", element("span", role, " ", element("span", _SAYS[role], class_="soft small"))),
             ("key", key),
-            ("happened", row["event_time"]),
-            ("usable", row["usable_at"]),
+            ("happened", value(row["event_time"])),
+            ("usable", value(row["usable_at"])),
         ),
     )
 

@@ -50,12 +50,12 @@ def treated_features(manifest: Manifest) -> list[str]:
 
 
 def privacy_told(manifest: Manifest) -> list[str]:
-    """One sentence for each column that is treated or undecided; one if there is none."""
-    found = []
+    """One sentence for each treated column, and one for all undecided; one if there is none."""
+    found, open_ = [], []
     for column, facts in sorted(manifest.privacy.items()):
         how = facts["treatment"]
         if facts["class"] == "not_stated" and how == "none":
-            found.append(f"{column}: its privacy class is not_stated")
+            open_.append(column)
             continue
         more = {
             "keep": f"kept: {facts.get('because', '')}",
@@ -64,6 +64,8 @@ def privacy_told(manifest: Manifest) -> list[str]:
             "drop": "not released",
         }
         found.append(f"{column} ({facts['class']}): {more.get(how, how)}")
+    if open_:
+        found.append(f"privacy class not_stated, released as it is: {', '.join(open_)}")
     return found or ["by the contracts of its sources, no column is personal or sensitive"]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from headrace.datasets.diff import pictures
 from headrace.datasets.diff.model import Change, Column, Diff, Row
-from headrace.datasets.diff.say import headline, number, span, value, what_moved
+from headrace.datasets.diff.say import changed, headline, number, span, value, what_moved
 from headrace.gates.report import words
 from headrace.gates.report.html import Child, Html, element
 from headrace.gates.report.page import document
@@ -233,10 +233,9 @@ def _changes(name: str, title: str, changes: Sequence[Change]) -> Html | None:
 
 def _change_table(caption: str, changes: Sequence[Change]) -> Html:
     lines = [
-        Line(f"{one.group} {one.name}", (("before", value_or_none(one.before)),
-                                         ("after", value_or_none(one.after))))
-        for one in changes
-    ]  # fmt: skip
+        Line(name, (("before", before or "—"), ("after", after or "—")))
+        for name, before, after in map(changed, changes)
+    ]
     return table(caption, ("what", "before", "after"), lines)
 
 

@@ -1,6 +1,7 @@
 """A diff in words: for the page and for the terminal."""
 
-from headrace.datasets.diff.model import Column, Diff, Rows
+from headrace.clock import duration_text, iso
+from headrace.datasets.diff.model import Change, Column, Diff, Rows
 from headrace.gates.report import words
 
 
@@ -14,6 +15,26 @@ def value(cell: object) -> str:
     if isinstance(cell, float):
         return repr(cell)
     return words.value(cell)
+
+
+_MOMENTS = ("until_us", "after_us", "cutoff_us", "since_us")
+
+
+def changed(one: Change) -> tuple[str, str, str]:
+    """(what, before, after) of a change, with moments and spans as people write them."""
+    name = f"{one.group} {one.name}"
+    if not name.endswith("_us"):
+        return name, _side(one.before), _side(one.after)
+    # Unlike the others, such as an embargo, these are points in time.
+    tell = iso if name.endswith(_MOMENTS) else duration_text
+    before, after = (
+        _side(tell(side) if isinstance(side, int) else side) for side in (one.before, one.after)
+    )
+    return name.removesuffix("_us"), before, after
+
+
+def _side(cell: object) -> str:
+    return "" if cell is None else value(cell)
 
 
 def number(found: object) -> str:

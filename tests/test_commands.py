@@ -1,0 +1,38 @@
+"""How commands end where something is missing, and what they leave on stderr."""
+
+import pytest
+import typer
+
+from headrace.cli.output import MISUSED, explained, progress
+from headrace.progress import report
+
+
+def lacking(library):
+    @explained
+    def command():
+        raise ModuleNotFoundError(f"No module named {library!r}", name=library)
+
+    return command
+
+
+def test_a_library_of_an_extra_is_asked_for(capsys):
+    with pytest.raises(typer.Exit) as ended:
+        lacking("pyiceberg.catalog")()
+    assert ended.value.exit_code == MISUSED
+    told = capsys.readouterr().err
+    assert "needs pyiceberg, which is not installed" in told
+    assert "pip install 'headrace[lake]'" in told
+
+
+def test_a_module_of_the_project_that_is_not_there_is_no_extra():
+    with pytest.raises(ModuleNotFoundError):
+        lacking("pipelines.shop")()
+
+
+def test_progress_of_nothing_is_nothing(capsys):
+    with progress(quiet=False):
+        pass
+    assert capsys.readouterr().err == ""
+    with progress(quiet=False):
+        report("parts", 1, 2, "a")
+    assert "1/2" in capsys.readouterr().err
