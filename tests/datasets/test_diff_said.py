@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace.cli.app import app
-from headrace.datasets import open_release, release
+from headrace.datasets import Leakage, open_release, release
+from headrace.datasets.card.stated import Statement
 from headrace.datasets.diff import diff
 from headrace.datasets.diff.model import Change
 from headrace.datasets.diff.say import changed
@@ -141,3 +142,20 @@ def test_two_stores(store, tmp_path):
     released(tmp_path, frame(600))
     found = run(store, "delays@1.0.0", "delays@1.0.0", "--store", str(tmp_path))
     assert found.exit_code == 0
+
+
+def test_what_alone_makes_a_new_version_is_a_difference(tmp_path):
+    """Nobody is told that two releases are equal of which card or allowed leaks differ."""
+    table = frame(400)
+    stated = replace(SPEC, card=(Statement("citation", "as delays", "ann"),))
+    because = replace(stated, leakage=Leakage(because="sisters fly together"))
+    for spec in (SPEC, stated, because):
+        facts = {"inputs": INPUTS, "definitions": DEFINITIONS, "mode": "recorded"}
+        release(spec, table, store=tmp_path, code_revision="r", **facts)
+    for a, b, name in (
+        ("1.0.0", "1.0.1", "card"),
+        ("1.0.1", "1.0.2", "leakage that is allowed"),
+    ):
+        found = between(tmp_path, a, b)
+        assert (found.content_equal, found.equal, found.change) == (True, False, "PATCH")
+        assert [one.name for one in found.governance] == [name]

@@ -42,8 +42,10 @@ def meaning(a: Manifest, b: Manifest) -> tuple[Change, ...]:
 
 def governance(a: Manifest, b: Manifest) -> tuple[Change, ...]:
     """Who may use it, for what, how long, and what was erased."""
-    names = ("purpose", "description", "licences", "erasures")
+    names = ("purpose", "description", "licences", "terms", "card", "erasures")
+    allowed = [{"leakage that is allowed": m.leakage.get("because", "")} for m in (a, b)]
     return (
+        *_changed("release", *allowed),
         *_changed("release", *({name: _plain(getattr(m, name)) for name in names} for m in (a, b))),
         *_changed("privacy", a.privacy, b.privacy),
         *_changed("retention", a.retention, b.retention),
