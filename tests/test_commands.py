@@ -29,6 +29,21 @@ def test_a_module_of_the_project_that_is_not_there_is_no_extra():
         lacking("pipelines.shop")()
 
 
+def test_help_goes_on_where_only_the_source_was_broken():
+    @explained
+    def command():
+        """Say it.
+
+        A first line that is as long as lines of source may be, and which therefore goes
+        on.
+        Short.
+        headrace dataset ls
+        """
+
+    first = "A first line that is as long as lines of source may be, and which therefore goes on."
+    assert command.__doc__.split("\n")[2:] == [first, "Short.", "headrace dataset ls"]
+
+
 def test_progress_of_nothing_is_nothing(capsys):
     with progress(quiet=False):
         pass

@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 import headrace
+from headrace.cli.app import app
 from headrace.clock import parse_iso
 from headrace.datasets import Leakage, content_sum, list_releases, release
 from headrace.datasets.erase import carry_out, disproof, finish, proofs, search
@@ -441,6 +443,19 @@ def test_names_that_are_nearly_numbers(store, tmp_path):
     made(store, with_people(name="--5"))
     assert erased(store, {"who": "--5"})
     assert where_named(store.root, {"distance": "9" * 30}) == []
+
+
+def test_a_column_that_no_release_has_is_no_erasure_done(tmp_path, monkeypatch):
+    home = Home(tmp_path)
+    made(Store.find(home.store), with_people())
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path))
+    monkeypatch.delenv("HEADRACE_STORE", raising=False)
+    command = ["dataset", "erase", "--reason", "case 17", "--dry-run", "--entity"]
+    for name, code in (("woh", 1), ("who", 0)):
+        ended = CliRunner().invoke(app, [*command, f"{name}={ANN}"])
+        assert ended.exit_code == code, ended.output
+        assert ("NOT SEARCHED" in ended.output) == bool(code)
+    assert requests(Store.find(home.store)) == []
 
 
 def test_pseudonyms_of_an_earlier_key_are_found_as_long_as_it_is_given(tmp_path, monkeypatch):

@@ -60,7 +60,8 @@ def erase(
     The tables that releases are made of keep the rows until their source deletes them, and models
     keep what they learnt: both are listed. Cut short, the same command again brings it to its end.
 
-    Exit code 1: the value still stands somewhere in the store, or a proof does not hold.
+    Exit code 1: the value still stands somewhere in the store, a proof does not hold, or no release
+    could be searched by the column.
     """
     from headrace.errors import DeclarationError
     from headrace.gates.policy import acting
@@ -92,6 +93,9 @@ def erase(
         emit_json(done)
     else:
         _tell(done)
+    # Where nothing could be searched the column is misspelt, as a rule: that is no "done".
+    if done["unsearched"] and not done["searched"]:
+        raise typer.Exit(BLOCKED)
     if not dry_run and (done["remains"] or any(one["problem"] for one in done["proofs"])):
         raise typer.Exit(BLOCKED)
 
@@ -118,7 +122,7 @@ def _tell_planned(done: Mapping[str, Any]) -> None:
     for one in done["releases"]:
         rows = ", ".join(f"{split} {count:,}" for split, count in one["rows"].items())
         out.print(Text(f"{one['ref']} holds it: {rows} of {one['of']:,} rows"))
-    out.print("nothing was changed" if done["releases"] else "no release holds it")
+    out.print("nothing was changed" if done["releases"] else _nobody(done))
 
 
 def _tell_done(done: Mapping[str, Any]) -> None:
@@ -131,7 +135,14 @@ def _tell_done(done: Mapping[str, Any]) -> None:
         text = f"  {one['old']} - {one['rows']:,} rows = {one['new']}: {said}"
         out.print(Text(text, "green" if ok else "bold red"), soft_wrap=True)
     if not done["replaced"]:
-        out.print("no release holds it (any more)")
+        out.print(_nobody(done))
+
+
+def _nobody(done: Mapping[str, Any]) -> Text:
+    if done["unsearched"] and not done["searched"]:
+        names = ", ".join(done["columns"])
+        return Text(f"NOT SEARCHED: no release can be searched by {names}", "bold red")
+    return Text("no release holds it (any more)")
 
 
 def _warn(text: str) -> None:

@@ -84,7 +84,10 @@ def _head(manifest: "Manifest", since: Mapping[str, Any]) -> None:
     why = "; ".join(manifest.reasons) or "nothing was released before it"
     out.print(Text(f"version      {manifest.change}: {why}"), soft_wrap=True)
     for erased in manifest.erasures:
-        told = ", ".join(f"{name} {value}" for name, value in erased.items())
+        told = ", ".join(
+            f"at {iso(value)}" if name == "at_us" else f"{name} {value}"
+            for name, value in erased.items()
+        )
         out.print(Text(f"erasure      {told}", "yellow"), soft_wrap=True)
     if (most := manifest.split_rule.get("evaluation_looks")) is not None:
         seen = len(since["looks"])
@@ -146,14 +149,11 @@ def _lists(manifest: "Manifest") -> Iterator[tuple[str, str]]:
     if manifest.fits:
         yield "fits", ", ".join(f"{name} {digest[:12]}" for name, digest in manifest.fits.items())
     yield "licences", f"{', '.join(manifest.licences)}; released for {manifest.purpose}"
-    if manifest.privacy:
-        yield (
-            "privacy",
-            ", ".join(
-                f"{name} {one.get('class', '')} ({one.get('treatment', '')})"
-                for name, one in manifest.privacy.items()
-            ),
-        )
+    alike: dict[str, list[str]] = {}
+    for name, one in manifest.privacy.items():
+        alike.setdefault(f"{one.get('class', '')} ({one.get('treatment', '')})", []).append(name)
+    if alike:
+        yield "privacy", "; ".join(f"{how}: {', '.join(names)}" for how, names in alike.items())
     if manifest.retention:
         yield "kept", ", ".join(f"{name} {value}" for name, value in manifest.retention.items())
     yield "code", manifest.code_revision

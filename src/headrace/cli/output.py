@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from inspect import cleandoc
 from typing import Any, ParamSpec, TypeVar
 
 import typer
@@ -49,6 +50,7 @@ EXTRAS = {
     "sklearn": "models",
     "requests": "http",
 }
+_BROKEN = 72  # a line of source this long was broken, a shorter one ended
 STYLES = {
     "PASS": "green",
     "WARN": "yellow",
@@ -134,7 +136,21 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
             told = DeclarationError(f"this needs {library}, which is not installed", fix=fix)
             raise fail(told) from None
 
+    run.__doc__ = _flowing(command.__doc__ or "")
     return run
+
+
+def _flowing(doc: str) -> str:
+    """Help whose paragraphs fill any width: lines that were only broken to fit the source go on."""
+    lines: list[str] = []
+    full = False
+    for line in cleandoc(doc).split("\n"):
+        if full and line and not line.startswith((" ", "-", "*")):
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+        full = len(line) > _BROKEN
+    return "\n".join(lines)
 
 
 @contextmanager

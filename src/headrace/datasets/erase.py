@@ -81,11 +81,12 @@ class Searched:
 
     held: tuple[Held, ...]
     unsearched: tuple[str, ...]
+    searched: int = 0
 
 
 def search(store: Store, request: Request) -> Searched:
     """Which releases of the store hold rows that `request` means; nothing is changed."""
-    key, held, lacking = key_of(request), [], []
+    key, held, lacking, searched = key_of(request), [], [], 0
     ids = {one.id for one in PrivacyKey.given(str(request))}
     for manifest in releases(store):
         if not request.meant(manifest.name):
@@ -93,6 +94,7 @@ def search(store: Store, request: Request) -> Searched:
         if not set(request.columns) <= _tellable(manifest, ids):
             lacking.append(manifest.ref)
             continue
+        searched += 1
         rows = {}
         for split in manifest.splits:
             found = _columns(store, manifest, split, tuple(request.columns))
@@ -100,7 +102,7 @@ def search(store: Store, request: Request) -> Searched:
                 rows[split] = count
         if rows:
             held.append(Held(manifest, rows))
-    return Searched(tuple(held), tuple(lacking))
+    return Searched(tuple(held), tuple(lacking), searched)
 
 
 def _tellable(manifest: Manifest, keys: Collection[str]) -> set[str]:

@@ -87,6 +87,7 @@ def erase(
         "columns": sorted(request.columns),
         "dry_run": dry_run,
         "releases": reached,
+        "searched": found.searched,
         "unsearched": list(found.unsearched),
     }
     if dry_run:
