@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from headrace.datasets import open_release
 from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.ingest import ingest
+from headrace.lake.ledger import Ledger
 from headrace.lineage.event_log import append, event_path, read_events
 from headrace.lineage.openlineage import FACETS, Run
 from headrace.models.external import register
@@ -202,3 +204,21 @@ def test_commands(grown, runs, monkeypatch):
     assert {one["job"]["namespace"] for one in other} == {"blue"}
     assert not {one["run"]["runId"] for one in found} & {one["run"]["runId"] for one in other}
     assert os.environ["HEADRACE_LINEAGE_NAMESPACE"] == "blue"
+
+
+@pytest.mark.parametrize("privacy", ["public", "personal", "biometric"])
+def test_no_value_of_a_personal_column_is_told_as_an_example(grown, privacy):
+    """The gate's words may show one; events go to other systems."""
+
+    def classed(table):
+        columns = tuple(replace(one, privacy=privacy) for one in table.contract.columns)
+        return replace(table, contract=replace(table.contract, columns=columns))
+
+    tables = tuple(map(classed, grown.pipeline.tables))
+    told = events.runs_of(replace(grown.pipeline, tables=tables), grown.home)
+    said = "".join(json.dumps(run.events()) for run in told if run.kind == "PUBLISH")
+    with Ledger(grown.home) as ledger:
+        sentences = {row.summary for row in ledger.judgements("arrivals").values()}
+    shown = [one for one in sentences if json.dumps(one)[1:-1] in said]
+    assert bool(shown) is (privacy == "public")
+    assert bool(re.search(r"\d+ of \d+ rows passed", said)) is (privacy != "public")

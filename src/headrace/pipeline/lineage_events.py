@@ -11,7 +11,9 @@ from typing import Any
 
 from headrace.clock import parse_iso
 from headrace.contracts import Contract
+from headrace.datasets.classes import table_classes
 from headrace.datasets.manifest import Manifest
+from headrace.datasets.privacy import needs_treatment
 from headrace.datasets.store import Store
 from headrace.features.spec import RowTransform
 from headrace.home import Home
@@ -125,7 +127,7 @@ def _held_back(pipeline: Pipeline, table: Table, batch: Batch, row: JudgementRow
         started=batch.received_at,
         ended=row.judged_at,
         inputs=[_delivery(table, batch, row)],
-        error=row.summary or row.verdict,
+        error=_summary(table, row) or row.verdict,
     )
 
 
@@ -167,8 +169,19 @@ def _delivery(table: Table, batch: Batch, row: JudgementRow) -> dict[str, Any]:
         | facet("version", datasetVersion=batch.batch_id)
         | _owned(batch.producer, "PRODUCER")
         | facet("documentation", description=batch.origin),
-        given=verdict_facet(row.verdict, table.suite.name, row.summary),
+        given=verdict_facet(row.verdict, table.suite.name, _summary(table, row)),
     )
+
+
+def _summary(table: Table, row: JudgementRow) -> str:
+    """What the gate said, as far as events may: they go to other systems.
+
+    Its words may give a value as an example, so that a table with personal or sensitive columns is
+    told of in numbers.
+    """
+    if any(map(needs_treatment, table_classes(table.contract).values())):
+        return f"{row.verdict}: {row.passing} of {row.delivered} rows passed"
+    return row.summary
 
 
 def _owned(name: str, role: str) -> dict[str, Any]:
