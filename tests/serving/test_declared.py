@@ -4,9 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from headrace.datasets import Impute, Leakage, release
+from headrace.datasets.card import Statement
+from headrace.datasets.privacy import Drop
 from headrace.errors import DeclarationError
 from headrace.features import FeatureView, Rows, Sum, Window
 from headrace.pipeline.current import build_key
+from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 from tests.serving.world import DAYS, VIEWS
 
 
@@ -34,7 +38,30 @@ def test_a_pipeline_is_not_current_under_other_declarations(world):
         replace(plain, mode="recorded"),
         replace(plain, dataset=replace(plain.dataset, cutoff="2024-03-17")),
         replace(plain, model=replace(plain.model, num_rounds=21)),
+        *(
+            replace(plain, dataset=replace(plain.dataset, **declared))
+            for declared in (
+                {"fits": (Impute(("*",), by="median"),)},
+                {"privacy": {"line": Drop()}},
+                {"leakage": Leakage(share=0.5)},
+                {"card": (Statement("contact", "the desk", "ann"),)},
+                {"commercial": False},
+            )
+        ),
     ]
     keys = [build_key(one, world.home) for one in (plain, *others)]
     assert len(set(keys)) == len(keys)
     assert build_key(replace(plain), world.home) == keys[0]
+
+
+def test_another_release_in_its_place_is_to_be_trained_on(world):
+    """As an erasure leaves it: the tables are what they were, the latest release is not."""
+    world.deliver_days(DAYS[:1])
+    world.publish()
+    pipeline = replace(world.pipeline, dataset=replace(world.pipeline.dataset, name=SPEC.name))
+    given = {"inputs": INPUTS, "definitions": DEFINITIONS, "mode": "recorded", "code_revision": "r"}
+    keys = []
+    for rows in (400, 300):
+        release(SPEC, frame(rows), store=world.home.store, **given)
+        keys.append(build_key(pipeline, world.home))
+    assert keys[0] != keys[1]

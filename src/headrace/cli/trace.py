@@ -87,6 +87,8 @@ def trace(
     else:
         few = FEW if chosen else 1
         _show(found, chosen, few if rows is None else rows)
+        if html is not None:
+            out.print(Text(f"page: {html}"), soft_wrap=True)
     if found.differs:
         raise typer.Exit(BLOCKED)
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from headrace.datasets import list_releases
+from headrace.datasets import Store
 from headrace.features.canonical import definition_hash
 from headrace.files import digest, write_json
 from headrace.home import Home
@@ -18,8 +18,15 @@ def is_current(pipeline: Pipeline, home: Home) -> bool:
     marker = _marker(pipeline, home)
     if not marker.exists() or json.loads(marker.read_text()) != {"key": build_key(pipeline, home)}:
         return False
-    released = pipeline.dataset.name in {one.name for one in list_releases(home.store)}
+    released = _latest(pipeline, home) is not None
     return released and pointer(home, pipeline.model.name) is not None
+
+
+def _latest(pipeline: Pipeline, home: Home) -> str | None:
+    """The latest release's identity: an erasure puts another in its place, to be trained on."""
+    store, name = Store.find(home.store), pipeline.dataset.name
+    versions = store.versions(name)
+    return store.manifest(*store.resolve(name)).id if versions else None
 
 
 def mark_current(pipeline: Pipeline, home: Home) -> None:
@@ -28,7 +35,7 @@ def mark_current(pipeline: Pipeline, home: Home) -> None:
 
 
 def build_key(pipeline: Pipeline, home: Home) -> str:
-    """Digest of all that decides what a build makes: published files and declarations."""
+    """Digest of all that decides what a build makes: published files, declarations, the release."""
     dataset, monitor = pipeline.dataset, pipeline.monitor
     return digest(
         {
@@ -36,6 +43,9 @@ def build_key(pipeline: Pipeline, home: Home) -> str:
             "label": definition_hash(pipeline.label, pipeline.contracts),
             "dataset": [dataset.label_form(), dataset.split_form(), dataset.cutoff_us],
             "about": [dataset.purpose, dataset.description, dataset.parameters],
+            "held to": [repr(sorted(dataset.privacy.items())), dataset.commercial]
+            + [repr(one) for one in (dataset.leakage, dataset.fits, dataset.card)],
+            "latest": _latest(pipeline, home),
             "model": asdict(pipeline.model),
             "monitor": [repr(monitor), monitor.policy().hash],
             "store": str(home.store),
