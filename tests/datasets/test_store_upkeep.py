@@ -12,11 +12,12 @@ from headrace.datasets.clearing import clear
 from headrace.datasets.pull import pull
 from headrace.datasets.split_files import store_splits
 from headrace.datasets.store import Store
-from headrace.datasets.taint import note
+from headrace.datasets.taint import note, taints
 from headrace.datasets.tombstone import Tombstone, bury, objects_of
 from headrace.datasets.verify import verify, verify_ref
 from headrace.errors import DeclarationError, StateError
 from tests.datasets.frames import INPUTS, SPEC
+from tests.datasets.stores import store_at
 from tests.datasets.test_release import HALF, made
 from tests.datasets.test_store_places import RECALLED, aged
 
@@ -224,3 +225,26 @@ def test_the_same_release_again_mends_one_that_lost_objects(folder):
     assert not verify(folder, old).ok
     assert made(folder.root) == old
     assert verify(folder, old).ok
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_a_pull_that_goes_on_keeps_what_is_being_cleared_up(folder, tmp_path, monkeypatch, place):
+    """Objects of a pull that was cut short days ago are leftovers, until its manifest is there."""
+    manifest = made(folder.root)
+    target = store_at(place, tmp_path / "copy", monkeypatch)
+    pull("delays", target.root, folder.root)
+    target.storage.delete("datasets/delays/1.0.0/manifest.json")
+    if place == "folder":
+        aged(target)
+
+    def clearing(*given):
+        if place == "folder":
+            assert clear(target, delete=True).objects == ()
+        else:  # its objects cannot be made to look old
+            for entry in target.storage.walk("objects"):
+                target.storage.delete(entry.path)
+        return taints(*given)
+
+    monkeypatch.setattr("headrace.datasets.pull.taints", clearing)
+    pull("delays", target.root, folder.root)
+    assert verify(target, manifest).ok
