@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -30,6 +31,17 @@ os.environ["HEADRACE_CACHE"] = str(shelf() / "cache")
 # for a file that a process they start should load.
 if getattr(sys.modules["__main__"], "__file__", None) == "-c":
     del sys.modules["__main__"].__file__
+
+
+@pytest.fixture(autouse=True)
+def _signals():
+    """What a command that was run in this process did to signals ends with its test.
+
+    Processes started later would inherit that a signal is ignored, and could not be stopped.
+    """
+    yield
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The evaluation split: opened with a purpose, counted, and out of training's reach."""
 
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,8 +118,9 @@ def _look(root, number):
 
 def test_looks_at_the_same_moment_are_all_counted(tmp_path):
     manifest = released(tmp_path, evaluation=replace(APART, looks=99))
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        pool.starmap(_look, [(str(tmp_path), n) for n in range(9)])
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(3, mp_context=context) as pool:
+        list(pool.map(_look, [tmp_path] * 9, range(9)))
     found = [one.purpose for one in looks(Store.find(tmp_path), manifest)]
     assert sorted(found) == [f"look {n}" for n in range(9)]
 

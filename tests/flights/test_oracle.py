@@ -34,7 +34,7 @@ def chosen(frame, request):
     reasons = np.asarray(frame["label_reason"].to_pylist(), dtype=object)
     rows = []
     for reason in ("cancelled", "not_arrived", "immature"):
-        rows += chance.permutation(np.flatnonzero(reasons == reason))[:14].tolist()
+        rows += chance.permutation(np.flatnonzero(reasons == reason))[:6].tolist()
     rows += chance.permutation(frame.num_rows).tolist()
     return list(dict.fromkeys(rows))[: request.param]
 
