@@ -8,10 +8,10 @@ import pytest
 
 TOGETHER = (
     *("tests/cluster", "tests/reports", "tests/scaffold", "tests/serving_http"),
-    *("tests/dagster", "tests/recall", "tests/gates/test_gx"),
+    *("tests/dagster", "tests/recall", "tests/gates/test_gx", "tests/flights"),
 )
 # By what they took when last measured; others follow in the order of their names. The first makes
-# the deliveries and the year of flights, for which those of the others that need it would wait.
+# the deliveries and the year of flights: another worker would wait a minute for it.
 FIRST = (
     "tests/flights/test_accounting.py",
     *("tests/dagster", "tests/scaffold", "tests/cluster", "tests/gates/test_gx"),

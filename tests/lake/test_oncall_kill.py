@@ -20,7 +20,7 @@ from tests.killing import child
 from tests.lake.kit import SLOTS, Meter, balanced
 from tests.lake.kit_oncall import act, counts, run, values
 
-KILLS = 10
+KILLS = 6
 DAYS = SLOTS[:3]
 
 
