@@ -39,6 +39,16 @@ def test_pandas_arrow_and_duckdb_agree(store):
     ]
 
 
+@pytest.mark.parametrize("splits", [("train",), ("train", "valid", "test")])
+def test_a_frame_can_be_written_to_and_is_the_table(store, splits):
+    rows = headrace.open("delays", store).select(splits=splits)
+    frame, table = rows.df, rows.arrow
+    assert frame.equals(table.to_pandas())
+    for name in frame:
+        frame.loc[0, name] = frame.loc[1, name]
+    assert rows.arrow.equals(table)
+
+
 def test_batches_are_the_same_rows(store):
     dataset = headrace.open("delays", store, columns=["late", "t"])
     streamed = list(dataset.batches(100))

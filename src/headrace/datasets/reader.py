@@ -160,7 +160,11 @@ class Dataset:
     @property
     def df(self) -> "pd.DataFrame":
         """A pandas frame: moments are datetime64[us, UTC], whole numbers with nulls are floats."""
-        frame: pd.DataFrame = self.arrow.to_pandas()
+        table = self.arrow
+        # Columns in several pieces are copied once, each by itself, and let go, for nobody else
+        # holds the table. One in a single piece would come uncopied, and could not be written to.
+        freely = min((column.num_chunks for column in table.columns), default=0) > 1
+        frame: pd.DataFrame = table.to_pandas(split_blocks=freely, self_destruct=freely)
         return frame
 
     @property
