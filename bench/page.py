@@ -10,7 +10,7 @@ from bench.report import Comparison
 
 HEAD = """# Benchmarks
 
-Written by `make bench`, which takes about an hour and a half; `python -m bench features cluster`
+Written by `make bench`, which takes about two hours; `python -m bench features cluster`
 renews the sections named and leaves the others. `ratio` is the peer's time over ours: more is
 better, and 0.333 means that we take three times as long. A goal is met if the ratio is reached and
 the answers are equal.
