@@ -63,3 +63,16 @@ def pretty_json(value: object) -> bytes:
 
 def write_json(path: Path, value: object) -> None:
     write_atomically(path, pretty_json(value))
+
+
+def append_line(path: Path, value: object) -> None:
+    """Append `value` as a line of canonical JSON, and sync it.
+
+    A line starts anew, so that one that a crash cut short before it spoils only itself.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(handle, b"\n" + canonical_json(value) + b"\n")
+        os.fsync(handle)
+    finally:
+        os.close(handle)

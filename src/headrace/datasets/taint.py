@@ -9,7 +9,6 @@ at the very moment of a recall is tainted like any other, and no mark of it can 
 """
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -21,7 +20,7 @@ from headrace.clock import iso, now_us
 from headrace.datasets.manifest import InputTable, Manifest
 from headrace.datasets.store import Store
 from headrace.errors import DeclarationError, StateError, TaintedError
-from headrace.files import canonical_json
+from headrace.files import append_line, canonical_json
 
 FORMAT = 1
 OPENED = "opened.ndjson"
@@ -210,12 +209,7 @@ def openings_of(store: Store, manifest: Manifest) -> list[dict[str, Any]]:
 def append_opening(path: Path, line: Mapping[str, Any]) -> None:
     """Append an opening to a file of this machine. Raises StateError if it cannot be."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(handle, b"\n" + canonical_json(line) + b"\n")
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        append_line(path, line)
     except OSError as error:
         raise unrecorded(str(error.strerror), str(path)) from error
 

@@ -8,7 +8,6 @@ release takes the rows in again.
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +21,7 @@ from headrace.datasets.privacy_key import PrivacyKey
 from headrace.datasets.store import Store
 from headrace.datasets.tombstone import tombstones
 from headrace.errors import DeclarationError, StateError
-from headrace.files import canonical_json
+from headrace.files import append_line
 from headrace.gates.policy import Policy, load_policy
 from headrace.home import Home
 from headrace.models.external import ExternalModel, list_external
@@ -235,12 +234,7 @@ def _keep(home: Home, request: Request, told: Mapping[str, Any]) -> None:
         "models": [one["ref"] for one in told["models"]],
     }
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(handle, b"\n" + canonical_json(line) + b"\n")
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        append_line(path, line)
     except OSError as error:
         raise StateError(
             f"the erasure is done and cannot be noted: {error.strerror}",
