@@ -29,6 +29,7 @@ ORDER = [
     "pipeline",
     "dagster",
     "scaffold",
+    "simulation",
     "cli",
 ]
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms.split()}

@@ -1,9 +1,18 @@
-"""Time is int64 microseconds since the epoch, UTC. Conversions live here."""
+"""Time is int64 microseconds since the epoch, UTC. Conversions live here, and what time it is.
 
+A simulation has a clock of its own: `HEADRACE_CLOCK` names a file in the simulation's home that
+holds a moment. It runs on from there as fast as real time, from when the file was written, so that
+all processes of a simulation agree, and no two things happen at the same moment. It is honoured
+only in a home that is marked as a simulation; everywhere else it is an error, never ignored: what a
+real home writes down must not carry an invented time.
+"""
+
+import os
 import re
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
-from headrace.errors import DeclarationError
+from headrace.errors import DeclarationError, StateError
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -12,6 +21,8 @@ DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"us": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
+CLOCK = "HEADRACE_CLOCK"
+SIMULATION = "simulation.json"  # in the root of a home: all of it is invented
 _DURATION = re.compile(r"([+-]?)(\d+)(us|s|m|h|d)")
 
 
@@ -75,7 +86,34 @@ def end_of(text: str) -> int:
 
 
 def now_us() -> int:
-    return to_us(datetime.now(UTC))
+    """What time it is; in a simulation, what time is simulated.
+
+    Raises:
+        StateError: `HEADRACE_CLOCK` is set, and is no clock of a simulation.
+    """
+    now = to_us(datetime.now(UTC))
+    simulated = os.environ.get(CLOCK)
+    return now if simulated is None else _simulated(Path(simulated), now)
+
+
+def _simulated(clock: Path, now: int) -> int:
+    """The moment in the file, and the real time that has passed since it was written."""
+    if not (clock.parent / SIMULATION).is_file():
+        raise _no_clock(clock, f"its folder is no simulation: it has no {SIMULATION}")
+    try:
+        with clock.open() as file:
+            moment, written = file.read().strip(), os.fstat(file.fileno()).st_mtime_ns // 1000
+        return parse_iso(moment) + max(now - written, 0)
+    except (OSError, ValueError) as error:
+        raise _no_clock(clock, str(error)) from error
+
+
+def _no_clock(clock: Path, why: str) -> StateError:
+    return StateError(
+        f"{CLOCK} is set, and there is no simulated time: {why}",
+        where=str(clock),
+        fix=f"unset {CLOCK}; only headrace simulate sets it",
+    )
 
 
 def days(first: str, last: str) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.clock import CLOCK
 from headrace.errors import StateError
 from headrace.files import write_json
 
@@ -26,6 +27,7 @@ class Home:
         return cls(Path(root).absolute() if root else default_root())
 
     def __post_init__(self) -> None:
+        _refuse_foreign_clock(self.root)
         marker = self.root / "format.json"
         if not marker.exists():
             write_json(marker, {"format": FORMAT})
@@ -107,6 +109,25 @@ class Home:
     @property
     def dagster(self) -> Path:
         return self.root / "dagster"
+
+
+def _refuse_foreign_clock(root: Path) -> None:
+    """Simulated time writes only into its own simulation, and its releases stay there too.
+
+    Raises:
+        StateError: `HEADRACE_CLOCK` is set, and this is another home, or a store elsewhere.
+    """
+    clock = os.environ.get(CLOCK)
+    if clock is None:
+        return
+    own = Path(clock).absolute().parent.resolve()
+    if root.absolute().resolve() != own:
+        what, fix = f"{CLOCK} is set, and this is not its simulation", f"unset {CLOCK}"
+    elif os.environ.get("HEADRACE_STORE"):
+        what, fix = "a simulation keeps its releases to itself", "unset HEADRACE_STORE"
+    else:
+        return
+    raise StateError(what, where=str(root), fix=fix)
 
 
 def default_root() -> Path:
