@@ -20,8 +20,8 @@ from headrace.home import Home
 from headrace.lake.ingest import ingest
 from headrace.lake.slots import SlotResult
 from headrace.models import champion
-from headrace.monitoring import run as _monitoring  # noqa: F401
-from headrace.pipeline import build
+from headrace.monitoring import run as _run  # noqa: F401
+from headrace.pipeline import build, monitoring
 from headrace.pipeline.workshop import workshop
 from pipelines.flights import PIPELINE
 
@@ -47,10 +47,11 @@ def watched() -> Watch:
         ("build_view", "features"),
         ("build_release", "release"),
         ("train_model", "evaluation, champion"),
-        ("run_monitors", MONITORS),
     ):
         for place in ("headrace.pipeline.build", "headrace.pipeline"):
             watch.wrap(place, name, label)
+    for place in ("headrace.pipeline.monitoring", "headrace.pipeline"):
+        watch.wrap(place, "run_monitors", MONITORS)
     watch.wrap("headrace.pipeline.build", "labelled_frame", "label and frame")
     watch.wrap("headrace.models.train", "_grow", TRAINING)
     watch.wrap("headrace.datasets.releases", "content_sum", "content hash")
@@ -81,7 +82,7 @@ def stages(home: Home) -> dict[str, float]:
     marks = [time.perf_counter()]
     for view in VIEWS:
         build.build_view(PIPELINE, view, home)
-    for stage in (None, build.build_release, build.train_model, build.run_monitors):
+    for stage in (None, build.build_release, build.train_model, monitoring.run_monitors):
         if stage is not None:
             stage(PIPELINE, home)
         marks.append(time.perf_counter())

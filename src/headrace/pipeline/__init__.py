@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from headrace.pipeline.build import Built, build_release, build_view, run_monitors, train_model
+from headrace.pipeline.build import Built, build_release, build_view, train_model
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.load import load_pipeline, project_pipelines
+from headrace.pipeline.monitoring import run_monitors
 from headrace.pipeline.triggers import triggers_after
 
 if TYPE_CHECKING:

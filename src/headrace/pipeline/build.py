@@ -1,4 +1,4 @@
-"""The stages after the tables: views, release, model, monitors. Each is safe to run again."""
+"""The stages after the tables: views, release, model. Each is safe to run again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from headrace.clock import now_us
 from headrace.features.frame import apply_transforms
 from headrace.features.labels import attach_label
 from headrace.features.spec import FeatureView, Lookup, RowTransform
@@ -23,9 +22,7 @@ from headrace.pipeline.workshop import Workshop, leave, workshop
 from headrace.progress import report
 
 if TYPE_CHECKING:
-    from headrace.datasets import Dataset
     from headrace.datasets.manifest import InputTable, Manifest
-    from headrace.models import ModelRecord
 
 
 @dataclass(frozen=True)
@@ -160,56 +157,6 @@ def train_model(pipeline: Pipeline, home: Home) -> Built:
         },
         changed=record.ref not in before or outcome.promoted,
     )
-
-
-def run_monitors(pipeline: Pipeline, home: Home) -> Built:
-    """Judge every closed window over all rows, released or not, and record the decisions."""
-    from headrace.datasets import open_release
-    from headrace.models import champion
-    from headrace.monitoring.report import markdown
-    from headrace.monitoring.run import monitor
-
-    report("monitors", 0, 1)
-    shop = workshop(pipeline, home)
-    dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
-    record = champion(home, pipeline.model.name)
-    until = pipeline.last_slot
-    run = monitor(
-        pipeline.monitor,
-        feature_frame(shop).select(["t", *dataset.manifest.features]),
-        _out_of_sample(record, dataset) if record else None,
-        [row for table in pipeline.tables for row in slot_rows(home, table, until)],
-        home,
-        min(now_us(), pipeline.dataset.cutoff_us),
-        content=shop.content,
-        trained_at=pipeline.dataset.training_until,
-    )
-    leave()
-    report("monitors", 1, 1)
-    return Built(
-        {**run.to_json()["actions"], "windows": len(run.results), "report": {"md": markdown(run)}},
-        changed=run.recorded > 0,
-    )
-
-
-def _out_of_sample(record: "ModelRecord", dataset: "Dataset") -> pa.Table | None:
-    """`t`, `score`, `label` of the rows that the model was not trained on.
-
-    None where the features have since been given another meaning: their values say nothing of it.
-    """
-    from headrace.models import predict
-
-    definitions = dataset.manifest.definitions
-    if any(definitions.get(view) != meant for view, meant in record.definitions.items()):
-        return None
-    parts = []
-    for split in ("valid", "test"):
-        rows = dataset.split(split).arrow
-        scored = pa.array(predict(record, rows, definitions=definitions))
-        label = rows[record.target].cast(pa.int64())
-        moments = rows["t"].cast(pa.int64())
-        parts.append(pa.table({"t": moments, "score": scored, "label": label}))
-    return pa.concat_tables(parts)
 
 
 def _inputs(shop: Workshop) -> dict[str, "InputTable"]:
