@@ -13,9 +13,9 @@ from headrace.home import Home
 from headrace.monitoring import DecisionLedger, Policy, Window, monitor
 from headrace.monitoring.drift import js_distance, upper_limit
 from headrace.monitoring.evidence import day_number, windows
-from headrace.monitoring.outcomes import log_loss, ranking
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.report import markdown
+from headrace.monitoring.scored import log_loss, ranking
 from tests.monitoring.worlds import FIRST, LATER, changed, scored, spec, weeks_of, world
 
 

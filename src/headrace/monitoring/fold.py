@@ -20,9 +20,9 @@ from headrace.monitoring.drift import (
 )
 from headrace.monitoring.evidence import Evidence, Window, alarms, evidence_hash
 from headrace.monitoring.ledger import Entry
-from headrace.monitoring.outcomes import Scored, outcome_evidence
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Profiles
+from headrace.monitoring.scored import Scored, outcome_evidence
 from headrace.monitoring.slots import Slot, by_day, slot_evidence, stale_evidence
 from headrace.monitoring.spec import MonitorSpec, WindowResult
 

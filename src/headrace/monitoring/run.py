@@ -12,9 +12,9 @@ from headrace.home import Home
 from headrace.monitoring.evidence import Window, day_number, windows
 from headrace.monitoring.fold import decide_all, gather
 from headrace.monitoring.ledger import DecisionLedger, Entry
-from headrace.monitoring.outcomes import Scored, scored_windows
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Ints, Profiles
+from headrace.monitoring.scored import Scored, scored_windows
 from headrace.monitoring.slots import Slot, read_slots
 from headrace.monitoring.spec import MonitorRun, MonitorSpec
 from headrace.monitoring.store import frozen_bins, profiles_of
@@ -37,7 +37,11 @@ def monitor(  # noqa: PLR0917
     Args:
         spec: what to watch.
         frame: `t` (int64 us, prediction times) and the watched columns, whole history, any order.
-        scores: `t`, `score`, `label` (0, 1, null) of out-of-sample predictions, or None.
+        scores: out-of-sample predictions, or None: `t` (int64 us), `score` (float64, probability of
+            1), `label` (0, 1, null while unknown). Optional `model` (string): the bundle that
+            answered; a table may hold the answers of several to the same rows, and what one of them
+            answered before is kept when a later table leaves it out. Every other column (integer,
+            real, boolean or string) is a segment to search for concept drift.
         slots: what the gates said, see `read_slots`.
         home: where profiles and the ledger live.
         now: windows that end later are left for a later run.

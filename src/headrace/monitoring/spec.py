@@ -8,8 +8,8 @@ from typing import Any
 from headrace.clock import DAY, duration
 from headrace.monitoring.decide import Decision
 from headrace.monitoring.evidence import Evidence, Window
-from headrace.monitoring.outcomes import Scored
 from headrace.monitoring.policy import Policy, load_policy
+from headrace.monitoring.scored import Scored
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class MonitorSpec:
 
     `anchor`: ISO day from which windows of `window_days` are laid. `offset`: added to `t` before it
     is cut into days ("-5h" for days that begin at five UTC). `columns` of the frame, all but
-    `exclude` if None. `maturity`: after how long a label is known. `max_age` of tables.
+    `exclude` if None. `maturity`: after how long a label is known. `max_age` of tables. `segments`:
+    columns in whose values and ranges concept drift is searched for; the model's own if empty.
     """
 
     name: str
@@ -29,6 +30,7 @@ class MonitorSpec:
     columns: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     maturity: str = "48h"
+    segments: tuple[str, ...] = ()
     max_age: Mapping[str, str] = field(default_factory=dict)
 
     def policy(self) -> Policy:
