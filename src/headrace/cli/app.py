@@ -28,6 +28,7 @@ from headrace.cli import (
     maintain,
     model_register,
     models,
+    monitor,
     new,
     oncall,
     online,
@@ -121,6 +122,7 @@ datasets.app.command("gc")(dataset_store.gc)
 app.add_typer(datasets.app, name="dataset")
 models.app.command("register")(model_register.register)
 app.add_typer(models.app, name="model")
+app.add_typer(monitor.app, name="monitor")
 app.command("trace")(trace.trace)
 app.command("impact")(impact.impact)
 app.add_typer(lineage.app, name="lineage")

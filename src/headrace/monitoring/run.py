@@ -9,8 +9,9 @@ import pyarrow as pa
 from headrace.clock import DAY, duration
 from headrace.errors import DeclarationError
 from headrace.home import Home
+from headrace.monitoring.deciding import decide_all
 from headrace.monitoring.evidence import Window, day_number, windows
-from headrace.monitoring.fold import decide_all, gather
+from headrace.monitoring.fold import gather
 from headrace.monitoring.ledger import DecisionLedger, Entry
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Ints, Profiles
