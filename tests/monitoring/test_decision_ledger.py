@@ -6,13 +6,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from headrace.errors import StateError
 from headrace.home import Home
-from headrace.monitoring import Decision, DecisionLedger, Entry, Evidence, Window
+from headrace.monitoring import Ack, Decision, DecisionLedger, Entry, Evidence, Step, Window
 
 
 def entry(n, action="retrain", pipeline="p"):
@@ -79,7 +80,7 @@ def test_nothing_can_be_replaced(ledger):
     before = ledger.entries("p")
     copy = (
         "INSERT OR REPLACE INTO decisions SELECT {cursor}, pipeline, window_first, window_end, "
-        "{hash}, 'none', {trigger}, reasons, evidence, policy_hash, 0 FROM decisions "
+        "{hash}, 'none', {trigger}, reasons, evidence, policy_hash, 0, NULL FROM decisions "
         "WHERE cursor = 1"
     )
     same_key = copy.format(cursor="NULL", hash="evidence_hash", trigger="NULL")
@@ -98,6 +99,97 @@ def test_a_ledger_of_a_newer_format_is_refused(ledger, tmp_path):
     db.close()
     with pytest.raises(StateError, match="format 9"):
         DecisionLedger(Home(tmp_path / "home"))
+
+
+FORMAT_1 = """
+CREATE TABLE decisions (
+    cursor INTEGER PRIMARY KEY AUTOINCREMENT, pipeline TEXT NOT NULL,
+    window_first INTEGER NOT NULL, window_end INTEGER NOT NULL, evidence_hash TEXT NOT NULL,
+    action TEXT NOT NULL CHECK (action IN ('none', 'watch', 'retrain', 'investigate')),
+    trigger_id TEXT UNIQUE, reasons TEXT NOT NULL, evidence TEXT NOT NULL,
+    policy_hash TEXT NOT NULL, recorded_at INTEGER NOT NULL,
+    UNIQUE (pipeline, window_end, evidence_hash)
+);
+CREATE TRIGGER decisions_stay BEFORE UPDATE ON decisions
+BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
+CREATE TRIGGER decisions_remain BEFORE DELETE ON decisions
+BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
+CREATE TRIGGER decisions_once BEFORE INSERT ON decisions
+WHEN EXISTS (
+    SELECT 1 FROM decisions d WHERE d.cursor = NEW.cursor OR d.trigger_id = NEW.trigger_id OR (
+        d.pipeline = NEW.pipeline AND d.window_end = NEW.window_end
+        AND d.evidence_hash = NEW.evidence_hash
+    )
+)
+BEGIN SELECT RAISE(IGNORE); END;
+INSERT INTO decisions VALUES (1, 'p', 7, 14, 'x', 'retrain', 'p-1', '["Why."]',
+  '[{"kind":"concept","window":[7,14],"subject":"ranking","statistic":1.5,"threshold":0.1,'
+  || '"severity":"alarm","sentence":"Moved."}]', 'ph', 1);
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_ledger_of_format_1_is_brought_up_to_date(tmp_path):
+    home = Home(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "decisions.sqlite")) as db:
+        db.executescript(FORMAT_1)
+    ledger = DecisionLedger(home)
+    assert ledger.entries("p") == [replace(entry(1), cursor=1)]
+    assert ledger.entries("p")[0].attribution is None
+    later = replace(entry(2), attribution={"cause": "concept", "columns": ["x"]})
+    assert ledger.append([entry(1), later]) == 1
+    assert ledger.record_step("p", "p-1", "started", {}, 5)
+    assert DecisionLedger(home).entries("p")[-1] == replace(later, cursor=2)
+    assert DecisionLedger(home).steps("p") == [Step("p", "p-1", "started", {}, 5, 1)]
+
+
+def test_each_step_of_a_retraining_is_on_record_once(ledger):
+    assert ledger.record_step("p", "a", "started", {"why": "concept"}, 5)
+    assert not ledger.record_step("p", "a", "started", {"why": "another"}, 9)
+    assert ledger.record_step("p", "a", "released", {"dataset": "d@1.1.0"}, 6)
+    assert ledger.record_step("p", "b", "started", {}, 7)
+    assert ledger.record_step("q", "c", "started", {}, 8)
+    assert [(one.step, one.detail) for one in ledger.steps("p", "a")] == [
+        ("started", {"why": "concept"}),
+        ("released", {"dataset": "d@1.1.0"}),
+    ]
+    assert [one.trigger_id for one in ledger.steps("p")] == ["a", "a", "b"]
+    with pytest.raises(ValueError, match="unknown step"):
+        ledger.record_step("p", "a", "finished", {}, 9)
+
+
+def test_the_decision_of_a_trigger_is_found(ledger):
+    ledger.append([entry(1), entry(2)])
+    assert ledger.entry_of("p-2") == replace(entry(2), cursor=2)
+    assert ledger.entry_of("by-hand") is None
+
+
+def test_attempts_are_counted_for_each_trigger(ledger):
+    assert [ledger.begin_attempt("p", "a", n) for n in range(3)] == [1, 2, 3]
+    assert ledger.begin_attempt("p", "b", 4) == 1
+
+
+def test_an_acknowledgement_is_on_record_once(ledger):
+    assert ledger.acknowledge("p", 14, "ana", "known strike", 5)
+    assert not ledger.acknowledge("p", 14, "ana", "known strike", 6)
+    assert ledger.acknowledge("p", 14, "ben", "known strike", 7)
+    assert ledger.acks("p") == [
+        Ack("p", 14, "ana", "known strike", 5, 1),
+        Ack("p", 14, "ben", "known strike", 7, 2),
+    ]
+
+
+@pytest.mark.parametrize("table", ["steps", "attempts", "acks"])
+def test_what_was_done_can_neither_be_changed_nor_deleted(ledger, table):
+    ledger.record_step("p", "a", "started", {}, 5)
+    ledger.begin_attempt("p", "a", 5)
+    ledger.acknowledge("p", 14, "ana", "known strike", 5)
+    for statement in (f"UPDATE {table} SET recorded_at = 0", f"DELETE FROM {table}"):
+        with (
+            closing(sqlite3.connect(ledger.path)) as db,
+            pytest.raises(sqlite3.IntegrityError, match="append-only"),
+        ):
+            db.execute(statement)
 
 
 WRITER = """

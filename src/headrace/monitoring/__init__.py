@@ -2,13 +2,14 @@
 
 from headrace.monitoring.decide import Action, Decision, State, advance, decide
 from headrace.monitoring.evidence import Evidence, Window
-from headrace.monitoring.ledger import DecisionLedger, Entry
+from headrace.monitoring.ledger import Ack, DecisionLedger, Entry, Step, StepName
 from headrace.monitoring.policy import Detection, Policy, load_policy
 from headrace.monitoring.profiles import Profile, Profiles, merge, profile, profile_days
 from headrace.monitoring.run import monitor
 from headrace.monitoring.spec import MonitorRun, MonitorSpec, WindowResult
 
 __all__ = [
+    "Ack",
     "Action",
     "Decision",
     "DecisionLedger",
@@ -21,6 +22,8 @@ __all__ = [
     "Profile",
     "Profiles",
     "State",
+    "Step",
+    "StepName",
     "Window",
     "WindowResult",
     "advance",

@@ -1,17 +1,20 @@
-"""The decision ledger: every decision once, in order, for good.
+"""The decision ledger: every decision once, in order, for good, and what was done about it.
 
-SQLite with write-ahead log and full sync: a decision that `append` returned from survives a power
-cut. Its triggers refuse changes and deletions. The cursor only grows, in commit order, so a reader
-that remembers the last cursor it handled misses nothing and sees nothing twice.
+SQLite with write-ahead log and full sync: what a call returned from survives a power cut. Its
+triggers refuse changes and deletions. The cursor only grows, in commit order, so a reader that
+remembers the last cursor it handled misses nothing and sees nothing twice.
+
+Beside the decisions stand the steps of each retraining, each step once for its trigger; the
+attempts at it; and what people acknowledged.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from headrace.errors import StateError
 from headrace.files import canonical_json
@@ -19,9 +22,10 @@ from headrace.home import Home
 from headrace.monitoring.decide import Decision
 from headrace.monitoring.evidence import Evidence, Window, evidence_hash
 
-FORMAT = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS decisions (
+# 2: the attribution of a decision, steps and attempts of retrainings, acknowledgements.
+FORMAT = 2
+_DECISIONS = (
+    """CREATE TABLE decisions (
     cursor INTEGER PRIMARY KEY AUTOINCREMENT,
     pipeline TEXT NOT NULL,
     window_first INTEGER NOT NULL,
@@ -34,30 +38,88 @@ CREATE TABLE IF NOT EXISTS decisions (
     policy_hash TEXT NOT NULL,
     recorded_at INTEGER NOT NULL,
     UNIQUE (pipeline, window_end, evidence_hash)
-);
-CREATE TRIGGER IF NOT EXISTS decisions_stay BEFORE UPDATE ON decisions
-BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
-CREATE TRIGGER IF NOT EXISTS decisions_remain BEFORE DELETE ON decisions
-BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END;
--- INSERT OR REPLACE deletes without the trigger above; here the second copy is simply not written
-CREATE TRIGGER IF NOT EXISTS decisions_once BEFORE INSERT ON decisions
+)""",
+    """CREATE TRIGGER decisions_stay BEFORE UPDATE ON decisions
+BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END""",
+    """CREATE TRIGGER decisions_remain BEFORE DELETE ON decisions
+BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END""",
+    # INSERT OR REPLACE deletes without the trigger above; so the second copy is not written
+    """CREATE TRIGGER decisions_once BEFORE INSERT ON decisions
 WHEN EXISTS (
     SELECT 1 FROM decisions d WHERE d.cursor = NEW.cursor OR d.trigger_id = NEW.trigger_id OR (
         d.pipeline = NEW.pipeline AND d.window_end = NEW.window_end
         AND d.evidence_hash = NEW.evidence_hash
     )
 )
-BEGIN SELECT RAISE(IGNORE); END;
-"""
+BEGIN SELECT RAISE(IGNORE); END""",
+)
+
+
+def _kept(table: str, columns: str, once: str) -> tuple[str, ...]:
+    """Statements of an append-only table in which `once` (SQL) tells a second copy from a row d."""
+    return (
+        f"CREATE TABLE {table} (cursor INTEGER PRIMARY KEY AUTOINCREMENT, {columns})",
+        f"""CREATE TRIGGER {table}_stay BEFORE UPDATE ON {table}
+BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END""",
+        f"""CREATE TRIGGER {table}_remain BEFORE DELETE ON {table}
+BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END""",
+        f"""CREATE TRIGGER {table}_once BEFORE INSERT ON {table}
+WHEN EXISTS (SELECT 1 FROM {table} d WHERE d.cursor = NEW.cursor OR ({once}))
+BEGIN SELECT RAISE(IGNORE); END""",  # noqa: S608 - names of this module
+    )
+
+
+_STEPS = _kept(
+    "steps",
+    "pipeline TEXT NOT NULL, trigger_id TEXT NOT NULL, step TEXT NOT NULL, detail TEXT NOT NULL,"
+    " recorded_at INTEGER NOT NULL, UNIQUE (trigger_id, step)",
+    "d.trigger_id = NEW.trigger_id AND d.step = NEW.step",
+)
+_ATTEMPTS = _kept(
+    "attempts",
+    "pipeline TEXT NOT NULL, trigger_id TEXT NOT NULL, attempt INTEGER NOT NULL,"
+    " recorded_at INTEGER NOT NULL, UNIQUE (trigger_id, attempt)",
+    "d.trigger_id = NEW.trigger_id AND d.attempt = NEW.attempt",
+)
+_ACKS = _kept(
+    "acks",
+    "pipeline TEXT NOT NULL, window_end INTEGER NOT NULL, principal TEXT NOT NULL,"
+    " reason TEXT NOT NULL, recorded_at INTEGER NOT NULL,"
+    " UNIQUE (pipeline, window_end, principal, reason)",
+    "d.pipeline = NEW.pipeline AND d.window_end = NEW.window_end"
+    " AND d.principal = NEW.principal AND d.reason = NEW.reason",
+)
+# What brings a ledger to each format from the one before it.
+_TO = {
+    1: _DECISIONS,
+    2: ("ALTER TABLE decisions ADD COLUMN attribution TEXT", *_STEPS, *_ATTEMPTS, *_ACKS),
+}
 _COLUMNS = (
     "pipeline, window_first, window_end, evidence_hash, action, trigger_id, reasons, evidence, "
-    "policy_hash, recorded_at"
+    "policy_hash, recorded_at, attribution"
 )
+
+StepName = Literal[
+    "started",
+    "released",
+    "trained",
+    "compared",
+    "promoted",
+    "kept",
+    "failed",
+    "watching",
+    "confirmed",
+    "rolled_back",
+]
+STEPS: tuple[str, ...] = get_args(StepName)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One decision and what it rests on. `cursor` is 0 until the ledger has given it one."""
+    """One decision and what it rests on. `cursor` is 0 until the ledger has given it one.
+
+    `attribution` is the JSON of what the evidence was put down to; None in rows of format 1.
+    """
 
     pipeline: str
     window: Window
@@ -66,6 +128,7 @@ class Entry:
     policy_hash: str
     recorded_at: int
     cursor: int = 0
+    attribution: dict[str, Any] | None = None
 
     @property
     def evidence_hash(self) -> str:
@@ -80,9 +143,37 @@ class Entry:
             **self.decision.to_json(),
             "evidence_hash": self.evidence_hash,
             "evidence": [one.to_json() for one in self.evidence],
+            "attribution": self.attribution,
             "policy_hash": self.policy_hash,
             "recorded_at": self.recorded_at,
         }
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that was done about a trigger, and what it rests on, as JSON values.
+
+    `recorded_at` is microseconds UTC.
+    """
+
+    pipeline: str
+    trigger_id: str
+    step: StepName
+    detail: dict[str, Any]
+    recorded_at: int
+    cursor: int = 0
+
+
+@dataclass(frozen=True)
+class Ack:
+    """Somebody knows of the window that ends before day `window_end` (epoch day), and says why."""
+
+    pipeline: str
+    window_end: int
+    principal: str
+    reason: str
+    recorded_at: int
+    cursor: int = 0
 
 
 class DecisionLedger:
@@ -92,16 +183,24 @@ class DecisionLedger:
         self.path: Path = home.root / "decisions.sqlite"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._connect() as db:
-            found = int(db.execute("PRAGMA user_version").fetchone()[0])
-            if found > FORMAT:
-                raise StateError(
-                    f"decision ledger of format {found}, this Headrace reads up to {FORMAT}",
-                    where=str(self.path),
-                    fix="upgrade headrace",
-                )
-            if found == 0:
-                db.executescript(_SCHEMA)
-                db.execute(f"PRAGMA user_version = {FORMAT}")
+            if self._format(db) < FORMAT:
+                db.execute("BEGIN IMMEDIATE")
+                # asked again under the lock: another process may have done it meanwhile
+                for step in range(self._format(db) + 1, FORMAT + 1):
+                    for statement in _TO[step]:
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version = {step}")
+                db.execute("COMMIT")
+
+    def _format(self, db: sqlite3.Connection) -> int:
+        found = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if found > FORMAT:
+            raise StateError(
+                f"decision ledger of format {found}, this Headrace reads up to {FORMAT}",
+                where=str(self.path),
+                fix="upgrade headrace",
+            )
+        return found
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -141,6 +240,78 @@ class DecisionLedger:
         """All entries of a pipeline, in the order they were recorded."""
         return self.rows_after(0, pipeline, limit=-1)
 
+    def entry_of(self, trigger_id: str) -> Entry | None:
+        """The decision that asked for this retraining; None for one that a person asked for."""
+        with self._connect() as db:
+            row = db.execute(
+                f"SELECT {_COLUMNS}, cursor FROM decisions WHERE trigger_id = ?",  # noqa: S608
+                (trigger_id,),
+            ).fetchone()
+        return None if row is None else _entry(row)
+
+    def record_step(
+        self, pipeline: str, trigger_id: str, step: StepName, detail: Mapping[str, Any], at: int
+    ) -> bool:
+        """Record that `step` was done; the first record stands. Returns whether this is it."""
+        if step not in STEPS:
+            raise ValueError(f"unknown step {step!r}")
+        values = (pipeline, trigger_id, step, canonical_json(dict(detail)).decode(), at)
+        return self._insert("steps", "pipeline, trigger_id, step, detail, recorded_at", values)
+
+    def steps(self, pipeline: str, trigger_id: str | None = None) -> list[Step]:
+        """All steps of a pipeline, or of one trigger, in the order they were recorded."""
+        with self._connect() as db:
+            rows = db.execute(
+                "SELECT pipeline, trigger_id, step, detail, recorded_at, cursor FROM steps"
+                " WHERE pipeline = ? AND trigger_id = coalesce(?, trigger_id) ORDER BY cursor",
+                (pipeline, trigger_id),
+            ).fetchall()
+        return [
+            Step(name, trigger, step, json.loads(detail), at, cursor)
+            for name, trigger, step, detail, at, cursor in rows
+        ]
+
+    def begin_attempt(self, pipeline: str, trigger_id: str, at: int) -> int:
+        """Count an attempt at a retraining before it does anything; the first is 1."""
+        with self._connect() as db:
+            db.execute("BEGIN IMMEDIATE")
+            attempt = 1 + int(
+                db.execute(
+                    "SELECT count(*) FROM attempts WHERE trigger_id = ?", (trigger_id,)
+                ).fetchone()[0]
+            )
+            db.execute(
+                "INSERT INTO attempts (pipeline, trigger_id, attempt, recorded_at)"
+                " VALUES (?, ?, ?, ?)",
+                (pipeline, trigger_id, attempt, at),
+            )
+            db.execute("COMMIT")
+        return attempt
+
+    def acknowledge(
+        self, pipeline: str, window_end: int, principal: str, reason: str, at: int
+    ) -> bool:
+        """Record that `principal` knows of a window; False if that very thing is on record."""
+        values = (pipeline, window_end, principal, reason, at)
+        return self._insert("acks", "pipeline, window_end, principal, reason, recorded_at", values)
+
+    def acks(self, pipeline: str) -> list[Ack]:
+        """All acknowledgements of a pipeline, in the order they were recorded."""
+        with self._connect() as db:
+            rows = db.execute(
+                "SELECT pipeline, window_end, principal, reason, recorded_at, cursor FROM acks"
+                " WHERE pipeline = ? ORDER BY cursor",
+                (pipeline,),
+            ).fetchall()
+        return [Ack(*row) for row in rows]
+
+    def _insert(self, table: str, columns: str, values: Sequence[object]) -> bool:
+        """One row of an append-only table, names from this module; False if it is there."""
+        with self._connect() as db:
+            marks = ", ".join("?" * len(values))
+            statement = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+            return db.execute(statement, values).rowcount == 1
+
 
 def _row(entry: Entry) -> tuple[object, ...]:
     return (
@@ -154,11 +325,25 @@ def _row(entry: Entry) -> tuple[object, ...]:
         canonical_json([one.to_json() for one in entry.evidence]).decode(),
         entry.policy_hash,
         entry.recorded_at,
+        None if entry.attribution is None else canonical_json(entry.attribution).decode(),
     )
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    pipeline, first, end, _, action, trigger, reasons, evidence, policy, recorded, cursor = row
+    (
+        pipeline,
+        first,
+        end,
+        _,
+        action,
+        trigger,
+        reasons,
+        evidence,
+        policy,
+        recorded,
+        attribution,
+        cursor,
+    ) = row
     return Entry(
         pipeline,
         Window(first, end),
@@ -167,4 +352,5 @@ def _entry(row: Sequence[Any]) -> Entry:
         policy,
         recorded,
         cursor,
+        None if attribution is None else json.loads(attribution),
     )
