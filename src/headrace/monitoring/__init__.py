@@ -1,5 +1,6 @@
 """Monitoring: daily profiles, evidence of drift and faults, decisions on an append-only ledger."""
 
+from headrace.monitoring.attribution import Attribution, Cause, attribute
 from headrace.monitoring.decide import Action, Decision, State, advance, decide
 from headrace.monitoring.evidence import Evidence, Window
 from headrace.monitoring.ledger import Ack, DecisionLedger, Entry, Step, StepName
@@ -11,6 +12,8 @@ from headrace.monitoring.spec import MonitorRun, MonitorSpec, WindowResult
 __all__ = [
     "Ack",
     "Action",
+    "Attribution",
+    "Cause",
     "Decision",
     "DecisionLedger",
     "Detection",
@@ -27,6 +30,7 @@ __all__ = [
     "Window",
     "WindowResult",
     "advance",
+    "attribute",
     "decide",
     "load_policy",
     "merge",

@@ -15,6 +15,7 @@ from headrace.monitoring.bins import Bins
 from headrace.monitoring.evidence import Evidence, Severity, Window
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.profiles import Ints, Profile
+from headrace.monitoring.shapes import Shape, shape
 
 MAD_TO_DEVIATION = 1.4826
 ALWAYS = 1.0  # the greatest share, and the greatest distance
@@ -59,6 +60,19 @@ def _novelty(bins: Bins, now: Ints, earlier: Ints) -> float:
     """Share of values unlike any before: in bins always empty, or of levels unknown when frozen."""
     strange = now[-1] if bins.kind == "level" else now[earlier == 0].sum()
     return _share(strange, now.sum())
+
+
+def shapes_of(
+    seen: Seen, past: Sequence[Seen], columns: Sequence[str], settings: Detection
+) -> dict[str, Shape]:
+    """{column: its counts in this window and in the clean windows it is compared with}."""
+    found = {}
+    for bins in seen.profile.bins:
+        earlier = [one.cells[bins.column] for one in clean(past, bins.column)]
+        if bins.column in columns and earlier:
+            before = np.sum(earlier[-settings.reference_windows :], axis=0)
+            found[bins.column] = shape(bins, before, seen.cells[bins.column])
+    return found
 
 
 def clean(past: Sequence[Seen], column: str) -> list[Seen]:
@@ -142,7 +156,9 @@ def _moved(seen: Seen, column: str, limit: float, settings: Detection) -> Eviden
         f"{column} moved: its distribution is {distance:.2f} from the windows before "
         f"(0 same, 1 disjoint); its own past allows {limit:.2f}."
     )
-    return Evidence("population", seen.window, column, distance, limit, severity, sentence)
+    return Evidence(
+        "population", seen.window, column, distance, limit, severity, sentence, (column,)
+    )
 
 
 def broken_columns(seen: Seen, past: Sequence[Seen], settings: Detection) -> list[Evidence]:
@@ -166,7 +182,7 @@ def _nulls(seen: Seen, bins: Bins, earlier: Sequence[Seen], settings: Detection)
     if share <= limit:
         return None
     sentence = f"{bins.column} is missing in {share:.1%} of rows; at most {max(past):.1%} before."
-    return Evidence("data_fault", seen.window, bins.column, share, limit, "alarm", sentence)
+    return _fault(seen, bins.column, share, limit, sentence)
 
 
 def _novel(seen: Seen, bins: Bins, earlier: Sequence[Seen], settings: Detection) -> Evidence | None:
@@ -181,7 +197,7 @@ def _novel(seen: Seen, bins: Bins, earlier: Sequence[Seen], settings: Detection)
     sentence = (
         f"{bins.column} has {what} in {share:.1%} of rows; a unit, a code or a column changed."
     )
-    return Evidence("data_fault", seen.window, bins.column, share, limit, "alarm", sentence)
+    return _fault(seen, bins.column, share, limit, sentence)
 
 
 def _frozen(
@@ -197,7 +213,11 @@ def _frozen(
     if most > limit:
         return None
     sentence = f"{bins.column} stands still: one value all window long; at most {most:.1%} before."
-    return Evidence("data_fault", seen.window, bins.column, share, limit, "alarm", sentence)
+    return _fault(seen, bins.column, share, limit, sentence)
+
+
+def _fault(seen: Seen, column: str, share: float, limit: float, sentence: str) -> Evidence:
+    return Evidence("data_fault", seen.window, column, share, limit, "alarm", sentence, (column,))
 
 
 def _null_share(cells: Ints) -> float:

@@ -64,7 +64,11 @@ def windows(anchor: int, days: int, first: int, last: int, closed_by: int) -> li
 
 @dataclass(frozen=True)
 class Evidence:
-    """One finding. `statistic` beyond `threshold` is why it exists; `sentence` says it in words."""
+    """One finding. `statistic` beyond `threshold` is why it exists; `sentence` says it in words.
+
+    `columns` carry it, strongest first; `segment` is where alone it holds, as (column, level)
+    pairs. Both may be empty, and are in records older than they are.
+    """
 
     kind: Kind
     window: Window
@@ -73,8 +77,15 @@ class Evidence:
     threshold: float
     severity: Severity
     sentence: str
+    columns: tuple[str, ...] = ()
+    segment: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
+        where: dict[str, Any] = {}  # absent if empty, so that older records keep their hash
+        if self.columns:
+            where["columns"] = list(self.columns)
+        if self.segment:
+            where["segment"] = [list(pair) for pair in self.segment]
         return {
             "kind": self.kind,
             "window": [self.window.first, self.window.end],
@@ -83,11 +94,18 @@ class Evidence:
             "threshold": significant(self.threshold),
             "severity": self.severity,
             "sentence": self.sentence,
+            **where,
         }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Evidence":
-        return cls(**{**value, "window": Window(*value["window"])})
+        segment = tuple((str(column), str(level)) for column, level in value.get("segment", ()))
+        read = {
+            "window": Window(*value["window"]),
+            "columns": tuple(value.get("columns", ())),
+            "segment": segment,
+        }
+        return cls(**{**value, **read})
 
 
 def alarms(evidence: Iterable[Evidence]) -> list[Evidence]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from headrace.clock import duration
+from headrace.monitoring.attribution import attribute
 from headrace.monitoring.decide import Decision
 from headrace.monitoring.drift import (
     Seen,
@@ -14,6 +15,7 @@ from headrace.monitoring.drift import (
     distance_limits,
     look,
     population,
+    shapes_of,
     volume,
 )
 from headrace.monitoring.evidence import Evidence, Window, alarms
@@ -51,17 +53,21 @@ def gather(
         moved = population(seen, limits, settings)
         model = _model(window, laid[:at], scored, policy)
         jumped = frozenset(one.subject for one in alarms(moved))
-        past.append(replace(seen, jumped=jumped))
+        evidence = (*gates, *stale, *broken, *rows, *moved, *model)
+        cause = attribute(evidence, spec.label_derived)
         found.append(
             WindowResult(
                 window,
-                (*gates, *stale, *broken, *rows, *moved, *model),
+                evidence,
                 Decision("none", ()),
                 int(seen.profile.rows),
                 {column: seen.distance[column] / limit for column, limit in limits.items()},
                 scored.get(window),
+                cause,
+                shapes_of(seen, past, cause.columns, settings),
             )
         )
+        past.append(replace(seen, jumped=jumped))
     return found
 
 

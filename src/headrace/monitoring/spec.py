@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from headrace.clock import DAY, duration
+from headrace.monitoring.attribution import NOTHING, Attribution
 from headrace.monitoring.decide import Decision
 from headrace.monitoring.evidence import Evidence, Window
 from headrace.monitoring.policy import Policy, load_policy
 from headrace.monitoring.scored import Scored
+from headrace.monitoring.shapes import Shape
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class MonitorSpec:
     is cut into days ("-5h" for days that begin at five UTC). `columns` of the frame, all but
     `exclude` if None. `maturity`: after how long a label is known. `max_age` of tables. `segments`:
     columns in whose values and ranges concept drift is searched for; the model's own if empty.
+    `label_derived` columns come from the label's own table: when the relation moves they follow.
     """
 
     name: str
@@ -32,6 +35,7 @@ class MonitorSpec:
     maturity: str = "48h"
     segments: tuple[str, ...] = ()
     max_age: Mapping[str, str] = field(default_factory=dict)
+    label_derived: tuple[str, ...] = ()
 
     def policy(self) -> Policy:
         return load_policy(self.policy_path)
@@ -43,7 +47,11 @@ class MonitorSpec:
 
 @dataclass(frozen=True)
 class WindowResult:
-    """One window as judged in this run. `heat` is {column: distance / its limit}."""
+    """One window as judged in this run.
+
+    `heat` is {column: distance / its limit}. `shapes` are the columns that the attribution names,
+    before and in this window, to be drawn.
+    """
 
     window: Window
     evidence: tuple[Evidence, ...]
@@ -51,6 +59,8 @@ class WindowResult:
     rows: int
     heat: dict[str, float]
     scored: Scored | None
+    attribution: Attribution = NOTHING
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,95 @@
+"""Which of two things happened: the data changed, or the relation between inputs and outcome did.
+
+A fault of an input explains scores that got worse; a relation that moved changes no input, save the
+ones that are made of labels: those follow and are a consequence.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from headrace.monitoring.evidence import Evidence, alarms
+
+_T = TypeVar("_T")
+Cause = Literal["none", "data", "concept", "both"]
+FAULTS = frozenset({"data_fault", "volume", "staleness"})
+MODEL = frozenset({"concept", "performance"})
+NAMED = 3  # columns a sentence names; the rest is counted
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Why a window is loud: `columns` and `segments` that carry it, strongest first.
+
+    A segment is a tuple of (column, level) pairs, as in `Evidence`.
+    """
+
+    cause: Cause
+    columns: tuple[str, ...]
+    segments: tuple[tuple[tuple[str, str], ...], ...]
+    sentence: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "cause": self.cause,
+            "columns": list(self.columns),
+            "segments": [[list(pair) for pair in segment] for segment in self.segments],
+            "sentence": self.sentence,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Attribution":
+        segments = tuple(
+            tuple((str(column), str(level)) for column, level in segment)
+            for segment in value["segments"]
+        )
+        return cls(value["cause"], tuple(value["columns"]), segments, value["sentence"])
+
+
+NOTHING = Attribution("none", (), (), "Nothing beyond its limits.")
+
+
+def attribute(evidence: Sequence[Evidence], label_derived: Collection[str] = ()) -> Attribution:
+    """The cause of the alarms of one window. Pure; notices and the model's age name no cause.
+
+    Args:
+        evidence: of one window, in any order.
+        label_derived: columns made of labels; moved together with the relation, they only follow.
+    """
+    loud = alarms(evidence)
+    faults = [one for one in loud if one.kind in FAULTS]
+    model = [one for one in loud if one.kind in MODEL]
+    moved = [one for one in loud if one.kind == "population"]
+    if model:
+        moved = [one for one in moved if not _follows(one, label_derived)]
+    if faults or (moved and not any(one.kind == "concept" for one in model)):
+        return _made("data", [*faults, *moved], "Data", reacts=bool(model))
+    if moved:
+        return _made("both", [*moved, *model], "Data and relation", reacts=False)
+    if model:
+        return _made("concept", model, "Relation", reacts=False)
+    return NOTHING
+
+
+def _follows(one: Evidence, label_derived: Collection[str]) -> bool:
+    carried = one.columns or (one.subject,)
+    return all(column in label_derived for column in carried)
+
+
+def _made(cause: Cause, found: Sequence[Evidence], title: str, reacts: bool) -> Attribution:
+    ranked = sorted(found, key=_strength, reverse=True)
+    columns = _distinct(column for one in ranked for column in one.columns)
+    segments = _distinct(one.segment for one in ranked if one.segment)
+    more = f" And {len(ranked) - 1} more finding(s)." if len(ranked) > 1 else ""
+    after = " The scores follow; the relation itself was not seen to move." if reacts else ""
+    return Attribution(cause, columns, segments, f"{title}: {ranked[0].sentence}{more}{after}")
+
+
+def _strength(one: Evidence) -> tuple[bool, float, str]:
+    """Faults first, then how far beyond its threshold."""
+    beyond = one.statistic / one.threshold if one.threshold > 0 else float("inf")
+    return one.kind in FAULTS, beyond, one.subject
+
+
+def _distinct(values: Iterable[_T]) -> tuple[_T, ...]:
+    return tuple(dict.fromkeys(values))
