@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from headrace.clock import DAY
 from headrace.errors import DeclarationError
 from headrace.monitoring import Evidence, Policy, State, Window, advance, decide, load_policy
-from headrace.monitoring.decide import FAULTS
+from headrace.monitoring.decide import FAULTS, FUTILE
 from headrace.monitoring.evidence import KINDS, evidence_hash
 
 WEEK = Window(7, 14)
@@ -24,6 +24,8 @@ def found(kind, subject="s", severity="alarm", statistic=1.0):
 
 
 LOSS, CONCEPT, FAULT = found("performance"), found("concept"), found("data_fault")
+STRONG = found("concept", statistic=1.0)  # twice its limit
+BOTH = [found("population"), CONCEPT]
 MOVED = [found("population", subject, "notice") for subject in "abc"]
 
 CASES = [
@@ -61,6 +63,39 @@ CASES = [
     ("fault and too old", [FAULT], replace(FRESH, closes=101 * DAY), POLICY, "investigate", ""),
     ("slight fault and worse", [found("data_fault", severity="notice"), LOSS], LASTING, POLICY,
      "watch", "doubtful"),
+    ("data moved and the scores with them", [found("population"), LOSS],
+     replace(LASTING, cause="data"), POLICY, "watch", "nothing is retrained"),
+    ("data moved, and the scores suffer on", [found("population"), LOSS],
+     replace(LASTING, cause="data", hurt=1), POLICY, "investigate", "suffer for 2 windows"),
+    ("data moved, and the model is too old", [found("population")],
+     replace(FRESH, cause="data", closes=101 * DAY), POLICY, "watch", "nothing is retrained"),
+    ("data moved, by a policy that trusts it", [found("population")],
+     replace(LASTING, cause="data"), replace(POLICY, retrain_on=("population",)), "retrain", ""),
+    ("both once", BOTH, replace(FRESH, cause="both"), POLICY, "watch", "1 of 2"),
+    ("both twice", BOTH, replace(LASTING, cause="both"), POLICY, "investigate", "which it is"),
+    ("both, and somebody knows", BOTH, replace(LASTING, cause="both", acknowledged=True), POLICY,
+     "retrain", "lasted 2"),
+    ("both, longer than a person is waited for", BOTH, replace(LASTING, cause="both", streak=3),
+     POLICY, "retrain", "lasted 4"),
+    ("strong once", [STRONG], FRESH, replace(POLICY, strong=2.0), "retrain", "one window"),
+    ("not strong enough", [STRONG], FRESH, replace(POLICY, strong=2.5), "watch", "1 of 2"),
+    ("strong, and the policy makes no exception", [STRONG], FRESH, POLICY, "watch", "1 of 2"),
+    ("strong loss is no relation", [found("performance", statistic=9.0)], FRESH,
+     replace(POLICY, strong=2.0), "watch", "1 of 2"),
+    ("strong with a fault", [STRONG, FAULT], FRESH, replace(POLICY, strong=2.0), "investigate",
+     "Nothing is retrained"),
+    ("strong and cooling down", [STRONG], replace(FRESH, retrained=(7 * DAY,)),
+     replace(POLICY, strong=2.0), "watch", "Cooling"),
+    ("a retraining on it was rolled back", [LOSS],
+     replace(LASTING, retrained=(-14 * DAY,), futile=("rolled_back",)), POLICY, "investigate",
+     "rolled back"),
+    ("one on it failed, some time ago", [LOSS],
+     replace(LASTING, retrained=(-14 * DAY,), futile=("failed",)), POLICY, "retrain", ""),
+    ("one on it failed just now", [LOSS],
+     replace(LASTING, retrained=(7 * DAY,), futile=("failed",)), POLICY, "watch", "Cooling"),
+    ("two on it changed nothing", [LOSS],
+     replace(LASTING, retrained=(-45 * DAY, -14 * DAY), futile=("kept", "failed")), POLICY,
+     "investigate", "did not help"),
     ("volume", [found("volume")], LASTING, POLICY, "investigate", ""),
     ("stale table", [found("staleness")], LASTING, POLICY, "investigate", ""),
     ("contract changed", [found("contract", severity="notice")], FRESH, POLICY, "watch", ""),
@@ -83,11 +118,16 @@ def test_decision(evidence, state, policy, action, words):
 EVIDENCE = st.builds(
     found, st.sampled_from(KINDS), st.sampled_from("abcd"), st.sampled_from(["notice", "alarm"])
 )
+CAUSES = st.sampled_from(["none", "data", "concept", "both"])
 STATES = st.builds(
-    lambda streak, trained, past: replace(FRESH, streak=streak, trained_at=trained, retrained=past),
-    st.integers(0, 9),
-    st.none() | st.integers(-500 * DAY, 14 * DAY),
-    st.lists(st.integers(-500 * DAY, 7 * DAY), max_size=3).map(tuple),
+    lambda **known: replace(FRESH, **known),
+    cause=CAUSES,
+    streak=st.integers(0, 9),
+    hurt=st.integers(0, 3),
+    trained_at=st.none() | st.integers(-500 * DAY, 14 * DAY),
+    retrained=st.lists(st.integers(-500 * DAY, 7 * DAY), max_size=3).map(tuple),
+    futile=st.lists(st.sampled_from(sorted(FUTILE)), max_size=2).map(tuple),
+    acknowledged=st.booleans(),
 )
 POLICIES = st.builds(
     Policy,
@@ -99,6 +139,9 @@ POLICIES = st.builds(
     cool_down=st.integers(0, 60).map(lambda d: d * DAY),
     budget=st.integers(0, 3),
     max_age=st.none() | st.just(DAY),
+    strong=st.none() | st.just(1.0),
+    patience=st.integers(1, 4),
+    attempts=st.integers(1, 2),
 )
 
 
@@ -109,17 +152,32 @@ def test_no_fault_ever_retrains(evidence, state, policy, kind, severity):
 
 
 @given(st.lists(EVIDENCE, max_size=8), STATES, POLICIES)
+def test_data_that_moved_never_retrain_unless_the_policy_trusts_them(evidence, state, policy):
+    decision = decide([*evidence, found("population")], replace(state, cause="data"), policy)
+    if "population" not in policy.retrain_on:
+        assert decision.action != "retrain"
+
+
+@given(st.lists(EVIDENCE, max_size=8), STATES, POLICIES)
+def test_what_was_rolled_back_is_not_tried_again_without_a_person(evidence, state, policy):
+    state = replace(state, futile=("rolled_back",))
+    assert decide(evidence, state, policy).action != "retrain"
+
+
+@given(st.lists(EVIDENCE, max_size=8), STATES, POLICIES)
 def test_decisions_are_pure_and_do_not_depend_on_the_order_of_evidence(evidence, state, policy):
     one, other = decide(evidence, state, policy), decide(evidence[::-1], state, policy)
     assert (one.action, one.trigger_id) == (other.action, other.trigger_id)
     assert one == decide(evidence, state, policy)
 
 
-@given(st.lists(st.lists(EVIDENCE, max_size=4), max_size=40), POLICIES)
+@given(st.lists(st.tuples(st.lists(EVIDENCE, max_size=4), CAUSES), max_size=40), POLICIES)
 def test_cool_down_and_budget_hold_over_any_history(history, policy):
     state, fired = replace(FRESH, trained_at=None), []
-    for week, evidence in enumerate(history):
-        state = replace(state, window=Window(week * 7, week * 7 + 7), closes=(week * 7 + 7) * DAY)
+    for week, (evidence, cause) in enumerate(history):
+        state = replace(
+            state, cause=cause, window=Window(week * 7, week * 7 + 7), closes=(week * 7 + 7) * DAY
+        )
         decision = decide(evidence, state, policy)
         if decision.action == "retrain":
             fired.append(state.closes)
@@ -185,6 +243,9 @@ def test_a_policy_is_read_with_its_durations(tmp_path):
         ("version: 1\nquorum: two", "expected int"),
         ("version: 1\nquorum: true", "expected int"),
         ("version: 1\nquorum: 0", "start at 1"),
+        ("version: 1\nattempts: 0", "start at 1"),
+        ("version: 1\nstrong: 0.5", "at least 1"),
+        ("version: 1\nstrong: much", "expected"),
         ("version: 1\ncool_down: 28", "a duration such as"),
         ("version: 1\ncool_down: 4 weeks", "not a duration"),
         ("version: 1\nretrain_on: [data_fault]", "retraining on data_fault"),

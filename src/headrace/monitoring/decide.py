@@ -1,7 +1,9 @@
 """What to do about the evidence of a window: one pure function, so that a year can be replayed.
 
-The order of the rules is the policy's spine: a fault is investigated and never retrains; only
-evidence that a new model would be better retrains, when it lasts, not too soon, not too often.
+The order of the rules is the policy's spine. A fault is investigated and never retrains. Data that
+moved explain what the scores do, so they are watched, and looked at where the scores suffer. Only
+a relation that moved retrains: when it lasts, not too soon, not too often, and not once more on
+what a retraining did not mend.
 """
 
 from collections.abc import Sequence
@@ -15,23 +17,42 @@ from headrace.monitoring.policy import Policy
 
 Action = Literal["none", "watch", "retrain", "investigate"]
 FAULTS = frozenset({"data_fault", "contract", "volume", "staleness"})
+MODEL = frozenset({"concept", "performance"})
+# How a retraining can end without a new champion that stayed.
+FUTILE = frozenset({"kept", "failed", "rolled_back"})
+_ENDED = {"kept": "was no better than the champion", "failed": "failed"}
 
 
 @dataclass(frozen=True)
 class State:
     """What is known when a window is decided, from the windows before it.
 
-    `closes` is the moment (us) the window ends. `trained_at` is the newest training cut known by
-    then; `retrained` are the ends of windows that triggered one. `streak` counts the windows in a
-    row, faulty ones apart, that had a cause to retrain.
+    Attributes:
+        pipeline: its name is part of every trigger.
+        window: the one that is decided.
+        closes: the moment (us) it ends.
+        cause: what its evidence is put down to: none, data, concept or both.
+        trained_at: the newest training cut known by then.
+        retrained: ends of windows that triggered a retraining, however it ended.
+        since: when the stretch of windows with a cause to retrain began; None where there is none.
+            Faulty windows and those whose data moved neither end nor feed it.
+        streak: windows of that stretch since the last retraining.
+        hurt: windows in a row in which data that moved made the scores worse.
+        futile: how retrainings of this stretch ended that brought no lasting champion.
+        acknowledged: whether a person knows of a window of this stretch.
     """
 
     pipeline: str
     window: Window
     closes: int
+    cause: str = "none"
     trained_at: int | None = None
     retrained: tuple[int, ...] = ()
+    since: int | None = None
     streak: int = 0
+    hurt: int = 0
+    futile: tuple[str, ...] = ()
+    acknowledged: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +67,9 @@ class Decision:
         return {"action": self.action, "reasons": list(self.reasons), "trigger_id": self.trigger_id}
 
 
+Said = tuple[Action, list[str]]
+
+
 def decide(evidence: Sequence[Evidence], state: State, policy: Policy) -> Decision:
     """The action for one window. Pure: the same arguments give the same decision."""
     action, reasons = _action(evidence, state, policy)
@@ -58,7 +82,7 @@ def trigger_id(state: State, evidence: Sequence[Evidence]) -> str:
     return digest([state.pipeline, window, evidence_hash(evidence)])[:32]
 
 
-def _action(evidence: Sequence[Evidence], state: State, policy: Policy) -> tuple[Action, list[str]]:
+def _action(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
     faults = [one.sentence for one in alarms(evidence) if one.kind in FAULTS]
     if faults:
         held = ["Nothing is retrained on a faulty window."] if causes(evidence, policy) else []
@@ -66,16 +90,36 @@ def _action(evidence: Sequence[Evidence], state: State, policy: Policy) -> tuple
     notices = [one.sentence for one in evidence if one.kind in FAULTS]
     if notices:
         return "watch", [*notices, "Nothing is retrained on a doubtful window."]
+    if _explained(evidence, state, policy):
+        return _data_moved(evidence, state, policy)
     due = _due(evidence, state, policy)
     if due:
         return _retrain(due, state, policy)
     return _quiet(evidence, state, policy)
 
 
+def _explained(evidence: Sequence[Evidence], state: State, policy: Policy) -> bool:
+    """Whether data that moved are the cause, and the policy does not retrain on those."""
+    return (
+        state.cause == "data" and bool(alarms(evidence)) and "population" not in policy.retrain_on
+    )
+
+
+def _data_moved(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
+    """Watch; have it looked at where the scores suffer for as long as would else retrain."""
+    moved = shifts(evidence, policy)
+    worse = [one.sentence for one in alarms(evidence) if one.kind in MODEL]
+    held = "The data moved, so nothing is retrained"
+    if worse and state.hurt + 1 >= policy.hysteresis:
+        lasting = f"The scores suffer for {state.hurt + 1} windows."
+        return "investigate", [*moved, *worse, f"{held}.", lasting]
+    return "watch", [*moved, *worse, f"{held}; by this policy that alone does not retrain."]
+
+
 def causes(evidence: Sequence[Evidence], policy: Policy) -> list[str]:
     """Sentences of the evidence for which this policy retrains, once it lasts."""
     found = [one for one in alarms(evidence) if one.kind in policy.retrain_on]
-    kept = [one.sentence for one in found if one.kind in {"concept", "performance"}]
+    kept = [one.sentence for one in found if one.kind in MODEL]
     if "population" in policy.retrain_on:
         kept += shifts(evidence, policy)
     return kept
@@ -97,6 +141,8 @@ def _due(evidence: Sequence[Evidence], state: State, policy: Policy) -> list[str
             *found,
             f"It has lasted {lasting} windows; the policy asks for {policy.hysteresis}.",
         ]
+    if found and is_strong(evidence, policy):
+        return [*found, f"It is {policy.strong:g} times its limit or more: one window is enough."]
     if "schedule" not in policy.retrain_on:
         return []
     planned = [one.sentence for one in evidence if one.kind == "schedule"]
@@ -107,15 +153,30 @@ def _due(evidence: Sequence[Evidence], state: State, policy: Policy) -> list[str
     return planned
 
 
-def _retrain(due: list[str], state: State, policy: Policy) -> tuple[Action, list[str]]:
-    """Retrain, unless it is too soon or was done too often."""
+def is_strong(evidence: Sequence[Evidence], policy: Policy) -> bool:
+    """Whether a relation moved so far that the policy waits for no second window."""
+    if policy.strong is None:
+        return False
+    found = [one for one in alarms(evidence) if one.kind == "concept"]
+    return any(one.statistic >= policy.strong * one.threshold > 0 for one in found)
+
+
+def _retrain(due: list[str], state: State, policy: Policy) -> Said:
+    """Retrain, unless a person has to say so, it is too soon, or it was done too often."""
+    if state.cause == "both" and not state.acknowledged and state.streak + 1 < policy.patience:
+        return "investigate", [*due, "The data moved too: somebody has to say which it is."]
+    if "rolled_back" in state.futile:
+        return "investigate", [*due, "A retraining on it was rolled back: somebody has to look."]
     recent = [end for end in state.retrained if abs(state.closes - end) < policy.cool_down]
     if recent:
         return "watch", [
             *due,
             f"Cooling down: retrained less than {duration_text(policy.cool_down)} ago.",
         ]
-    spent = sum(state.closes - end < policy.budget_period for end in state.retrained)
+    if len(state.futile) >= policy.attempts:
+        ended = ", ".join(_ENDED[one] for one in state.futile)
+        return "investigate", [*due, f"Retraining on it did not help before: it {ended}."]
+    spent = within_budget_period(state, policy)
     if spent >= policy.budget:
         period = duration_text(policy.budget_period)
         return "investigate", [
@@ -125,16 +186,19 @@ def _retrain(due: list[str], state: State, policy: Policy) -> tuple[Action, list
     return "retrain", due
 
 
-def _quiet(evidence: Sequence[Evidence], state: State, policy: Policy) -> tuple[Action, list[str]]:
+def within_budget_period(state: State, policy: Policy) -> int:
+    """Retrainings that count against the budget when the window of `state` closes."""
+    return sum(state.closes - end < policy.budget_period for end in state.retrained)
+
+
+def _quiet(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
     """Nothing to start: watch what may become a cause, else none."""
     found = causes(evidence, policy)
     if found:
         lasting = f"Seen in {state.streak + 1} of {policy.hysteresis} windows in a row."
         return "watch", [*found, lasting]
     watched = shifts(evidence, policy) + [
-        one.sentence
-        for one in alarms(evidence)
-        if one.kind in {"concept", "performance", "schedule"}
+        one.sentence for one in alarms(evidence) if one.kind in {*MODEL, "schedule"}
     ]
     if watched:
         return "watch", [*watched, "By this policy that alone does not retrain."]
@@ -150,7 +214,16 @@ def advance(
     """What a decided window leaves to the next one."""
     if decision.action == "retrain":
         retrained = (*state.retrained, state.closes)
-        return replace(state, streak=0, trained_at=state.closes, retrained=retrained)
+        since = state.since if state.since is not None else state.closes
+        return replace(
+            state, streak=0, hurt=0, since=since, trained_at=state.closes, retrained=retrained
+        )
     if any(one.kind in FAULTS for one in evidence):
         return state  # a faulty window says nothing about the model, either way
-    return replace(state, streak=state.streak + 1 if causes(evidence, policy) else 0)
+    if _explained(evidence, state, policy):
+        worse = any(one.kind in MODEL for one in alarms(evidence))
+        return replace(state, hurt=state.hurt + 1 if worse else 0)
+    if not causes(evidence, policy):
+        return replace(state, streak=0, hurt=0, since=None, futile=(), acknowledged=False)
+    since = state.since if state.since is not None else state.closes
+    return replace(state, streak=state.streak + 1, hurt=0, since=since)

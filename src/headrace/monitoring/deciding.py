@@ -4,14 +4,55 @@ What was decided before stays decided. A window that has new evidence later (a c
 gets a second entry, but never a trigger: the present is judged by the windows of the present.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-from headrace.monitoring.decide import Decision, State, advance, decide
-from headrace.monitoring.evidence import Window, evidence_hash
-from headrace.monitoring.ledger import Entry
+from headrace.clock import DAY
+from headrace.monitoring.decide import FUTILE, Decision, State, advance, decide
+from headrace.monitoring.evidence import Evidence, Window, evidence_hash
+from headrace.monitoring.ledger import Ack, Entry, Step
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.spec import MonitorSpec, WindowResult
+
+# How a retraining ended, the last word first; one that goes on has none of these.
+_ENDINGS = ("rolled_back", "failed", "kept", "promoted")
+Closes = Callable[[Window], int]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A window, its evidence, and what that was put down to (none, data, concept or both)."""
+
+    window: Window
+    evidence: tuple[Evidence, ...]
+    cause: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the ledger knows beside evidence. Moments are when a window closes (us).
+
+    Attributes:
+        fired: windows that triggered a retraining.
+        endings: {window that triggered: how it ended}.
+        acknowledged: windows that somebody knows of.
+    """
+
+    fired: frozenset[int] = frozenset()
+    endings: Mapping[int, str] | None = None
+    acknowledged: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What is the same for all windows of a history."""
+
+    name: str
+    closes: Closes
+    policy: Policy
+    trained_at: int | None
+    record: Record
 
 
 def decide_all(
@@ -20,31 +61,115 @@ def decide_all(
     recorded: Sequence[Entry],
     policy: Policy,
     trained_at: int | None,
+    *,
+    steps: Sequence[Step] = (),
+    acks: Sequence[Ack] = (),
 ) -> list[WindowResult]:
     """Decide window after window; what the ledger holds already is taken from it."""
     known = {(entry.window.end, entry.evidence_hash): entry.decision for entry in recorded}
     newest = max((entry.window.end for entry in recorded), default=0)
-    fired = {spec.closes(entry.window) for entry in recorded if entry.decision.action == "retrain"}
-    results: list[WindowResult] = []
-    state = State(spec.name, Window(0, 0), 0)
-    for one in seen:
-        state = _arrive(state, one.window, spec.closes(one.window), fired, trained_at)
+
+    def settle(one: Judged, state: State) -> Decision:
         decision = known.get((one.window.end, evidence_hash(one.evidence)))
-        if decision is None:
-            decision = _timely(decide(one.evidence, state, policy), state, newest, trained_at)
-        results.append(replace(one, decision=decision))
-        state = advance(state, one.evidence, decision, policy)
-    return results
+        if decision is not None:
+            return decision
+        return _timely(decide(one.evidence, state, policy), state, newest, trained_at)
+
+    judged = [Judged(one.window, one.evidence, one.attribution.cause) for one in seen]
+    record = record_of(recorded, spec.closes, steps, acks)
+    given = _Given(spec.name, spec.closes, policy, trained_at, record)
+    decided = _walk(judged, given, settle)
+    return [
+        replace(one, decision=decision)
+        for one, (decision, _) in zip(seen, decided, strict=True)
+    ]  # fmt: skip
 
 
-def _arrive(
-    state: State, window: Window, closes: int, fired: set[int], trained_at: int | None
-) -> State:
-    """The state for `window`: with all trainings known when it closes, whoever recorded them."""
-    ends = sorted({*state.retrained, *(end for end in fired if end < closes)})
-    cuts = [cut for cut in (*ends, trained_at) if cut is not None and cut <= closes]
-    newest = max(cuts, default=None)
-    return replace(state, window=window, closes=closes, retrained=tuple(ends), trained_at=newest)
+def redecide(
+    name: str,
+    judged: Iterable[Judged],
+    policy: Policy,
+    *,
+    closes: Closes | None = None,
+    trained_at: int | None = None,
+    record: Record | None = None,
+) -> list[tuple[Decision, State]]:
+    """What `policy` decides of these windows, with the state that each was decided in.
+
+    Nothing recorded is taken over but how retrainings ended that happen in this history too, and
+    what was acknowledged; others are taken to succeed.
+    """
+    known = replace(record or Record(), fired=frozenset())
+    given = _Given(name, closes or _day_ends, policy, trained_at, known)
+    return list(_walk(judged, given, partial(_afresh, policy=policy)))
+
+
+def _afresh(one: Judged, state: State, policy: Policy) -> Decision:
+    return decide(one.evidence, state, policy)
+
+
+def record_of(
+    entries: Iterable[Entry], closes: Closes, steps: Iterable[Step], acks: Iterable[Ack]
+) -> Record:
+    """What these rows of the ledger say about windows."""
+    told: dict[str, set[str]] = {}
+    for step in steps:
+        told.setdefault(step.trigger_id, set()).add(step.step)
+    fired: dict[int, str | None] = {
+        closes(entry.window): entry.decision.trigger_id
+        for entry in entries
+        if entry.decision.action == "retrain"
+    }
+    endings = {
+        end: ending for end, trigger in fired.items()
+        if trigger and (ending := ending_of(told.get(trigger, ())))
+    }  # fmt: skip
+    known = frozenset(closes(Window(ack.window_end, ack.window_end)) for ack in acks)
+    return Record(frozenset(fired), endings, known)
+
+
+def ending_of(steps: Iterable[str]) -> str:
+    """How a retraining with these steps ended; "" while it goes on."""
+    done = set(steps)
+    return next((one for one in _ENDINGS if one in done), "")
+
+
+def _day_ends(window: Window) -> int:
+    return window.end * DAY
+
+
+def _walk(
+    judged: Iterable[Judged], given: _Given, settle: Callable[[Judged, State], Decision]
+) -> Iterator[tuple[Decision, State]]:
+    state = State(given.name, Window(0, 0), 0)
+    for one in judged:
+        state = _arrive(state, one, given)
+        decision = settle(one, state)
+        yield decision, state
+        state = advance(state, one.evidence, decision, given.policy)
+
+
+def _arrive(state: State, one: Judged, given: _Given) -> State:
+    """The state for a window: with all trainings known when it closes, whoever recorded them."""
+    record, closes, trained_at = given.record, given.closes(one.window), given.trained_at
+    ends = sorted({*state.retrained, *(end for end in record.fired if end < closes)})
+    endings = record.endings or {}
+    # one that was kept stood the comparison with a model of that day: its age counts from there
+    stand = [end for end in ends if endings.get(end) not in {"failed", "rolled_back"}]
+    cuts = [cut for cut in (*stand, trained_at) if cut is not None and cut <= closes]
+    since = state.since
+    here = [end for end in ends if since is not None and end >= since]
+    return replace(
+        state,
+        window=one.window,
+        closes=closes,
+        cause=one.cause,
+        retrained=tuple(ends),
+        trained_at=max(cuts, default=None),
+        futile=tuple(endings[end] for end in here if endings.get(end) in FUTILE),
+        acknowledged=since is not None
+        and any(since <= end < closes for end in record.acknowledged),
+    )
 
 
 def _timely(decision: Decision, state: State, newest: int, trained_at: int | None) -> Decision:

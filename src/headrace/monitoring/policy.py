@@ -57,6 +57,14 @@ class Policy:
     """Columns that must have shifted in one window before it counts as a population shift."""
     hysteresis: int = 2
     """Windows in a row, faulty ones apart, that must show it."""
+    strong: float | None = None
+    """A relation that moved so many times its limit needs one window only; None: no exception."""
+    patience: int = 4
+    """Windows in a row in which data and relation moved, before that retrains unacknowledged."""
+    attempts: int = 2
+    """Retrainings on one stretch of evidence that may fail or change nothing; then a person looks.
+
+    One that was promoted and rolled back ends it at once."""
     retrain_on: tuple[str, ...] = ("concept", "performance", "schedule")
     """Kinds that may retrain. A shift alone is watched: nothing says a new model is better."""
     cool_down: int = duration("28d")
@@ -75,10 +83,14 @@ class Policy:
                 where="retrain_on",
                 fix="choose from concept, performance, schedule and population",
             )
-        if min(self.quorum, self.hysteresis) < 1 or min(self.budget, self.cool_down) < 0:
+        counts = (self.quorum, self.hysteresis, self.patience, self.attempts)
+        if min(counts) < 1 or min(self.budget, self.cool_down) < 0:
             raise DeclarationError(
-                "quorum and hysteresis start at 1, budget and cool_down at 0", where="policy"
+                "quorum, hysteresis, patience and attempts start at 1, budget and cool_down at 0",
+                where="policy",
             )
+        if self.strong is not None and self.strong < 1:
+            raise DeclarationError("strong is at least 1, or null", where="policy")
 
     @property
     def hash(self) -> str:
@@ -86,6 +98,7 @@ class Policy:
 
 
 _DURATIONS = {"cool_down", "budget_period", "max_age"}
+_OPTIONAL = {"max_age", "strong"}
 
 
 def load_policy(path: Path) -> Policy:
@@ -121,11 +134,11 @@ def _read(
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if key in _DURATIONS and isinstance(value, str):
         return duration(value)
-    if key in _DURATIONS and value is None and key == "max_age":
+    if value is None and key in _OPTIONAL:
         return None
     if kind is int and isinstance(value, int) and number and key not in _DURATIONS:
         return value
-    if kind is float and number:
+    if kind in {float, float | None} and number:
         return float(value)  # type: ignore[arg-type]
     if (
         key == "retrain_on"

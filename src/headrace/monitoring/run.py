@@ -17,7 +17,7 @@ from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Ints, Profiles
 from headrace.monitoring.scored import Scored, scored_windows
 from headrace.monitoring.slots import Slot, read_slots
-from headrace.monitoring.spec import MonitorRun, MonitorSpec
+from headrace.monitoring.spec import MonitorRun, MonitorSpec, WindowResult
 from headrace.monitoring.store import frozen_bins, profiles_of
 
 
@@ -69,12 +69,18 @@ def monitor(  # noqa: PLR0917
         scored = scored_windows(scores, laid, maturity, offset, policy.detection)
     seen = gather(spec, laid, profiles, slots=parsed, scored=scored, policy=policy)
     ledger = DecisionLedger(home)
-    results = decide_all(spec, seen, ledger.entries(spec.name), policy, trained_at)
-    entries = [
-        Entry(spec.name, one.window, one.decision, one.evidence, policy.hash, now)
-        for one in results
-    ]
+    results = decide_all(
+        spec, seen, ledger.entries(spec.name), policy, trained_at,
+        steps=ledger.steps(spec.name), acks=ledger.acks(spec.name),
+    )  # fmt: skip
+    entries = [_entry(spec.name, one, policy, now) for one in results]
     return MonitorRun(spec.name, tuple(results), tuple(notes), ledger.append(entries), profile_s)
+
+
+def _entry(name: str, one: WindowResult, policy: Policy, now: int) -> Entry:
+    cause = one.attribution.to_json()
+    found = (one.window, one.decision, one.evidence, policy.hash, now)
+    return Entry(name, *found, attribution=cause)
 
 
 def _days(frame: pa.Table, offset: int) -> Ints:
