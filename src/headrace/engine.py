@@ -1,19 +1,31 @@
-"""With how many threads to compute, and DuckDB in memory for batches that come one after another.
+"""With what to compute, and with how many threads; and DuckDB in memory for batches that come one
+after another.
+
+Loops over many rows are in machine code where numba is installed and there is enough to do to pay
+for loading it; the bits are the same either way. `HEADRACE_KERNEL` is `numpy` or `compiled` to
+force one; `HEADRACE_THREADS` a number, else threads are as many as the process may use.
 
 Most batches are a day of some hundred rows, on which DuckDB would spend its time planning. So a
 query is prepared once in each thread, over a stream that gives whatever batch is at hand.
 """
 
 import atexit
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
+from importlib.util import find_spec
 from weakref import WeakSet
 
 import duckdb
 import pyarrow as pa
 
+from headrace.errors import HeadraceError
+
 _chosen: ContextVar[int | None] = ContextVar("threads", default=None)
+# Below this many rows numpy is done before numba is loaded.
+WORTH_IT = 100_000
 _OPEN: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
 
 
@@ -35,6 +47,37 @@ def limited_to(count: int | None) -> Iterator[None]:
     finally:
         pa.set_cpu_count(before)
         _chosen.reset(token)
+
+
+def compiled(rows: int) -> bool:
+    """Whether to compute over so many rows with the compiled kernel."""
+    wish = os.environ.get("HEADRACE_KERNEL", "")
+    if wish == "compiled" and not has_numba():
+        raise HeadraceError(
+            "HEADRACE_KERNEL=compiled, and numba is not installed",
+            where="the environment",
+            fix="pip install headrace[fast], or unset HEADRACE_KERNEL",
+        )
+    if wish not in {"", "numpy", "compiled"}:
+        raise HeadraceError(
+            f"HEADRACE_KERNEL={wish!r} names no kernel",
+            where="the environment",
+            fix="numpy or compiled, or leave it unset",
+        )
+    return wish == "compiled" or (wish == "" and rows >= WORTH_IT and has_numba())
+
+
+@cache
+def has_numba() -> bool:
+    return find_spec("numba") is not None
+
+
+def threads() -> int:
+    wish = chosen_threads()
+    if wish is None:
+        given = os.environ.get("HEADRACE_THREADS", "")
+        wish = int(given) if given.isdigit() and int(given) else len(os.sched_getaffinity(0))
+    return min(wish, 16)
 
 
 def duckdb_limits() -> dict[str, int]:

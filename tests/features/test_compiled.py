@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
+from headrace import engine
 from headrace.errors import HeadraceError
 from headrace.features import (
     Column,
@@ -27,7 +28,6 @@ from headrace.features import (
     TableShape,
     Where,
     Window,
-    engine,
     ranges,
     training_frame,
 )

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace import engine
 from headrace.errors import DeclarationError, HeadraceError
-from headrace.features import engine, kernel, transforms
+from headrace.features import kernel, transforms
 from headrace.features.arrays import Ints, times, whole
 from headrace.features.kernel import Joined, Output
 from headrace.features.places import Places

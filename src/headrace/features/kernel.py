@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace import engine
 from headrace.clock import duration
 from headrace.errors import HeadraceError
-from headrace.features import engine
 from headrace.features.arrays import Bools, Ints, Numbers, bools
 from headrace.features.distinct import covered_distinct, value_codes
 from headrace.features.filters import stored_value

@@ -17,8 +17,8 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from headrace import engine
 from headrace.errors import HeadraceError
-from headrace.features import engine
 from headrace.features.arrays import (
     Ints,
     Numbering,

@@ -15,8 +15,8 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from headrace.engine import threads
 from headrace.features.arrays import Ints, Numbers
-from headrace.features.engine import threads
 from headrace.features.places import Places, worst
 from headrace.features.resolve import Versions
 

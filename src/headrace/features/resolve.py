@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from headrace import engine
 from headrace.errors import HeadraceError
-from headrace.features import engine
 from headrace.features.arrays import (
     NEVER,
     Bools,
