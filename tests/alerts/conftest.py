@@ -5,6 +5,7 @@ from tests.lake.kit import Meter
 
 ROUTES = """\
 version: 1
+wait: {missing: 0s, source: 0s}
 routes:
   metering:
     - ${PAGER}

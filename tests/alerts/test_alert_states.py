@@ -134,7 +134,9 @@ TestAlerts.settings = settings(max_examples=40, stateful_step_count=25, deadline
 
 def _condition(number):
     slot = f"2024-01-{number % 28 + 1:02}"
-    return Condition("meter", slot, f"b{number}", "limit", "BLOCK", "words", "a reason", "metering")
+    return Condition(
+        "meter", slot, f"b{number}", f"of {number}", "BLOCK", "words", "a reason", "metering"
+    )
 
 
 def test_an_end_is_told_also_where_the_sender_died_after_the_page_went_out(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@
       "*":                                   # every other owner
         - ${DATA_TEAM_MAIL}
     quiet: [WARN, QUARANTINE]                # verdicts of which nobody is told
+    wait: {missing: 12h, source: 2h}         # how late a delivery, how long an outage may be
     mute:
       - why: the source moves
         tables: [weather]
@@ -27,8 +28,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headrace.alerts.model import VERDICTS, Condition
+from headrace.alerts.model import MISSING, SOURCE, VERDICTS, Condition
 from headrace.alerts.mutes import Mute, read_mute
+from headrace.clock import HOUR, duration
 from headrace.contracts.document import Node, read_document
 from headrace.errors import DeclarationError
 from headrace.home import project_root
@@ -36,6 +38,8 @@ from headrace.home import project_root
 FILE = "alerts.yaml"
 VERSIONS = (1,)
 QUIET = frozenset({"WARN", "QUARANTINE"})
+# A day is delivered some time after it is over, and most outages end by themselves.
+WAIT = {MISSING: 12 * HOUR, SOURCE: 2 * HOUR}
 ANYBODY = "*"
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -47,11 +51,14 @@ class Config:
     Attributes:
         routes: owner -> names of the environment variables that hold their addresses.
         quiet: verdicts that are not alerted.
+        wait: cause -> microseconds until anybody is told: of a slot of which nothing came, from
+            the end of its day (UTC); of a source that cannot be read, from the first try.
         mutes: windows in which messages wait.
     """
 
     routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     quiet: frozenset[str] = QUIET
+    wait: Mapping[str, int] = field(default_factory=lambda: dict(WAIT), hash=False)
     mutes: tuple[Mute, ...] = ()
     path: Path | None = None
 
@@ -105,13 +112,14 @@ def load_config(path: Path | None = None) -> Config:
     file = path or alerts_path()
     if not file.exists():
         return Config()
-    top = read_document(file).mapping(("version",), ("routes", "quiet", "mute"))
+    top = read_document(file).mapping(("version",), ("routes", "quiet", "wait", "mute"))
     top["version"].one_of(VERSIONS)
     quiet = [one.one_of(VERDICTS) for one in top["quiet"].items()] if "quiet" in top else QUIET
     mutes = [read_mute(one) for one in top["mute"].items()] if _given(top, "mute") else []
     return Config(
         routes=_routes(top["routes"]) if _given(top, "routes") else {},
         quiet=frozenset(quiet),
+        wait={**WAIT, **(_waits(top["wait"]) if _given(top, "wait") else {})},
         mutes=tuple(mutes),
         path=file,
     )
@@ -128,6 +136,20 @@ def _routes(node: Node) -> dict[str, tuple[str, ...]]:
         owner: tuple(_variable(one) for one in entry.items())
         for owner, entry in node.mapping(owners).items()
     }
+
+
+def _waits(node: Node) -> dict[str, int]:
+    return {cause: _duration(entry) for cause, entry in node.mapping((), tuple(WAIT)).items()}
+
+
+def _duration(node: Node) -> int:
+    try:
+        found = duration(node.text())
+    except DeclarationError as error:
+        raise node.error(error.what, fix=error.fix) from None
+    if found < 0:
+        raise node.error("a wait is not negative", fix="write 0s to be told at once")
+    return found
 
 
 def _variable(node: Node) -> str:

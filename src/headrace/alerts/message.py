@@ -30,7 +30,8 @@ def message(alerts: Sequence[Alert], kind: str) -> Text:
 
 def _single(alert: Alert, kind: str) -> Text:
     given = alert.condition
-    lines = [given.reason, radius(given)]
+    others = f"{alert.more} more of {given.table} are like it." if alert.more else ""
+    lines = [given.reason, radius(given), others]
     title = f"{given.verdict} {given.table} {given.slot}"
     if kind == CLOSED:
         lines, title = (

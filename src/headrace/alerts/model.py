@@ -7,6 +7,8 @@ from typing import Any
 from headrace.files import sha256
 
 OPENED, CLOSED = "opened", "closed"
+# Of these there is no batch: nothing came for a slot, or its source could not be read.
+MISSING, SOURCE = "missing", "source"
 # What may be alerted, gravest first. MISSING has no batch: its slot stands for one.
 VERDICTS = ("ERROR", "BLOCK", "MISSING", "QUARANTINE", "WARN")
 HELD = frozenset({"ERROR", "BLOCK"})
@@ -45,6 +47,11 @@ class Condition:
         return sha256(f"{self.table}\0{self.batch_id}\0{self.cause}".encode())[:16]
 
     @property
+    def fault(self) -> str:
+        """What slots have in common that are one incident: nothing comes, whatever the reason."""
+        return "delivery" if self.cause in {MISSING, SOURCE} else self.cause
+
+    @property
     def has_batch(self) -> bool:
         return not self.batch_id.startswith("slot:")
 
@@ -56,6 +63,8 @@ class Alert:
     Attributes:
         notified_at: when the first of its opening messages was taken by a notifier.
         closed_by: in words, such as `superseded by 3f2a...`.
+        incident: id of the alert that was told for all that are of the same fault; "" if its own.
+        more: how many other alerts are of the same incident.
         messages: how many of its messages are `sent`, `waiting`, `dropped`.
         error: what the last attempt to send died of; "" if it did not.
     """
@@ -68,6 +77,8 @@ class Alert:
     acknowledged_by: str = ""
     closed_at: int | None = None
     closed_by: str = ""
+    incident: str = ""
+    more: int = 0
     messages: Mapping[str, int] = field(default_factory=dict, hash=False)
     error: str = ""
 
@@ -86,6 +97,7 @@ class Alert:
         given = self.condition
         return {
             "alert": self.alert_id,
+            "incident": self.incident or self.alert_id,
             "state": self.state,
             "table": given.table,
             "slot": given.slot,

@@ -14,7 +14,9 @@ def select(connection: sqlite3.Connection, where: str, *values: object) -> list[
     counts = _counts(connection, found, values)
     rows = connection.execute(
         "SELECT alert_id, condition, opened_at, notified_at, acknowledged_at, acknowledged_by,"  # noqa: S608
-        f" closed_at, closed_by FROM alerts WHERE alert_id IN {found}"
+        " closed_at, closed_by, incident,"
+        " (SELECT count(*) - 1 FROM alerts b WHERE b.tbl = a.tbl AND b.incident = a.incident"
+        f" AND a.incident <> '') FROM alerts a WHERE alert_id IN {found}"
         " ORDER BY opened_at, alert_id",
         values,
     )
@@ -37,10 +39,10 @@ def _counts(
 
 
 def _alert(row: Sequence[Any], messages: Mapping[str, int], error: str) -> Alert:
-    alert_id, condition, opened, notified, acknowledged, by, closed, why = row
+    alert_id, condition, opened, notified, acknowledged, by, closed, why, incident, more = row
     given = json.loads(condition)
     given["consumers"] = tuple(given["consumers"])
     return Alert(
         alert_id, Condition(**given), opened, notified, acknowledged, by, closed, why,
-        messages, error,
+        incident, max(more, 0), messages, error,
     )  # fmt: skip

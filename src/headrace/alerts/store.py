@@ -15,7 +15,7 @@ from typing import Self
 
 from headrace.alerts.model import CLOSED, OPENED, Alert, Condition
 from headrace.alerts.rows import select
-from headrace.clock import MINUTE, SECOND
+from headrace.clock import DAY, MINUTE, SECOND
 from headrace.errors import DeclarationError
 from headrace.home import Home
 from headrace.lake.database import open_database, transaction
@@ -23,6 +23,8 @@ from headrace.lake.database import open_database, transaction
 # A claim outlives any send: notifiers give up after seconds.
 LEASE = 2 * MINUTE
 BACKOFF, LONGEST = 30 * SECOND, 60 * MINUTE
+# A fault that shows again within this time of its last slot is the same incident.
+SAME = 7 * DAY
 
 # `state` of a message: waiting until sent, or dropped because it is over or somebody knows.
 MIGRATIONS = (
@@ -41,6 +43,12 @@ MIGRATIONS = (
         PRIMARY KEY (alert_id, kind, target)) WITHOUT ROWID;
     CREATE INDEX messages_waiting ON messages (state, due_at);
     CREATE TABLE looked (tbl TEXT PRIMARY KEY, judged_at INTEGER NOT NULL) WITHOUT ROWID
+    """,
+    # Alerts of before are incidents of their own: an empty fault is like no other.
+    """
+    ALTER TABLE alerts ADD COLUMN fault TEXT NOT NULL DEFAULT '';
+    ALTER TABLE alerts ADD COLUMN incident TEXT NOT NULL DEFAULT '';
+    CREATE INDEX alerts_incident ON alerts (incident)
     """,
 )
 
@@ -85,25 +93,51 @@ class AlertStore:
 
     # What happened
 
-    def open(self, condition: Condition, targets: Iterable[str], now: int) -> bool:
-        """Open an alert, with one message a target; False if it was opened before, ever."""
+    def open(
+        self, condition: Condition, targets: Iterable[str], now: int, *, wait: int = 0
+    ) -> bool:
+        """Open an alert, with one message a target; False if it was opened before, ever.
+
+        If the same fault of the same table is open already, and no longer ago than `SAME`, then
+        this is part of that incident, and nobody is told a second time.
+
+        Args:
+            condition: what its owner should know.
+            targets: who is told.
+            now: int64 microseconds UTC.
+            wait: microseconds until the message is sent; if it is over before, nobody hears of it.
+        """
+        incident = self._incident(condition, now)
         done = self._connection.execute(
-            "INSERT OR IGNORE INTO alerts (alert_id, tbl, slot, batch_id, condition, opened_at)"
-            " VALUES (?,?,?,?,?,?)",
+            "INSERT OR IGNORE INTO alerts"
+            " (alert_id, tbl, slot, batch_id, condition, opened_at, fault, incident)"
+            " VALUES (?,?,?,?,?,?,?,?)",
             (
                 condition.alert_id, condition.table, condition.slot, condition.batch_id,
-                json.dumps(asdict(condition)), now,
+                json.dumps(asdict(condition)), now, condition.fault, incident,
             ),
         )  # fmt: skip
         if not done.rowcount:
             return False
-        self._queue(condition.alert_id, OPENED, targets, now)
+        if incident == condition.alert_id:
+            self._queue(condition.alert_id, OPENED, targets, now + wait)
         return True
+
+    def _incident(self, condition: Condition, now: int) -> str:
+        """The incident that this is part of; its own id if it is the first of it."""
+        row = self._connection.execute(
+            "SELECT incident FROM alerts WHERE tbl = ? AND fault = ? AND closed_at IS NULL"
+            " AND opened_at > ? ORDER BY opened_at DESC LIMIT 1",
+            (condition.table, condition.fault, now - SAME),
+        ).fetchone()
+        return str(row[0]) if row else condition.alert_id
 
     def close_alert(self, alert_id: str, by: str, now: int) -> None:
         """It is over. Whoever was told of it is told so; whoever was not, hears nothing at all.
 
-        An opening message that a killed process may have sent counts as told.
+        An incident is over with the last of its alerts: until then nobody is told so, and a
+        message that still waits is about those that are left. An opening message that a killed
+        process may have sent counts as told.
         """
         done = self._connection.execute(
             "UPDATE alerts SET closed_at = ?, closed_by = ? WHERE alert_id = ?"
@@ -112,13 +146,25 @@ class AlertStore:
         )
         if not done.rowcount:
             return
+        left = self._connection.execute(
+            "SELECT alert_id FROM alerts WHERE closed_at IS NULL AND incident ="
+            " (SELECT incident FROM alerts WHERE alert_id = ?) AND incident <> ''"
+            " ORDER BY opened_at, alert_id LIMIT 1",
+            (alert_id,),
+        ).fetchone()
+        if left is not None:
+            self._hand_over(alert_id, left[0])
+            return
         told = self._connection.execute(
-            "SELECT target FROM messages WHERE alert_id = ? AND kind = ?"
-            " AND (state = 'sent' OR claimed_until > 0)",
-            (alert_id, OPENED),
+            "SELECT alert_id, target FROM messages WHERE kind = ?"
+            " AND (state = 'sent' OR claimed_until > 0) AND (alert_id = ? OR alert_id IN"
+            " (SELECT a.alert_id FROM alerts a JOIN alerts b ON a.incident = b.incident"
+            " WHERE b.alert_id = ? AND b.incident <> ''))",
+            (OPENED, alert_id, alert_id),
         ).fetchall()
         self._drop(alert_id)
-        self._queue(alert_id, CLOSED, [target for (target,) in told], now)
+        for about, target in told:
+            self._queue(about, CLOSED, [target], now)
 
     def acknowledge(self, alert_id: str, by: str, now: int) -> bool:
         """Somebody is on it; what was not sent yet will not be. False if somebody was before."""
@@ -135,6 +181,14 @@ class AlertStore:
         self._connection.executemany(
             "INSERT OR IGNORE INTO messages (alert_id, kind, target, due_at) VALUES (?,?,?,?)",
             [(alert_id, kind, target, now) for target in dict.fromkeys(targets)],
+        )
+
+    def _hand_over(self, alert_id: str, to: str) -> None:
+        """What waits, and is in nobody's hands, is about another alert of the incident now."""
+        self._connection.execute(
+            "UPDATE OR IGNORE messages SET alert_id = ?"
+            " WHERE alert_id = ? AND kind = ? AND state = 'waiting' AND claimed_until = 0",
+            (to, alert_id, OPENED),
         )
 
     def _drop(self, alert_id: str) -> None:

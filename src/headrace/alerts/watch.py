@@ -117,5 +117,6 @@ def _open(
     for condition in found:
         if condition.verdict in config.quiet:
             continue
-        if store.open(condition, config.targets(condition.owner), now):
+        wait = config.wait.get(condition.cause, 0)
+        if store.open(condition, config.targets(condition.owner), now, wait=wait):
             done.opened.append(condition.alert_id)
