@@ -1,6 +1,6 @@
 """A frame on its way into a release: split, checked for leaks, fits made of its training rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -16,6 +16,7 @@ from headrace.datasets.leakage import check_leakage
 from headrace.datasets.manifest import Column
 from headrace.datasets.names import PLACES, SPLITS
 from headrace.datasets.release_fits import fit_forms
+from headrace.datasets.rolling import Withheld
 from headrace.datasets.shape import columns_of, shaped
 from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.split_files import CutSplit, cut_split
@@ -69,7 +70,13 @@ class Divided:
         return store.put_json(self.coverage)
 
 
-def divide(spec: DatasetSpec, frame: pa.Table, views: Mapping[str, str], end: int) -> Divided:
+def divide(
+    spec: DatasetSpec,
+    frame: pa.Table,
+    views: Mapping[str, str],
+    end: int,
+    withheld: Sequence[Withheld] = (),
+) -> Divided:
     """Split a frame as `release` takes it; `end` is the cutoff, microseconds UTC.
 
     Raises DeclarationError when a key or too many rows leak between splits, or rows lack a label
@@ -77,7 +84,7 @@ def divide(spec: DatasetSpec, frame: pa.Table, views: Mapping[str, str], end: in
     """
     columns = columns_of(spec, frame.schema, views)
     moments = _moments(spec, frame.column("t"))
-    given = assign(spec, moments, frame.column("label_reason"), end, frame)
+    given = assign(spec, moments, frame.column("label_reason"), end, frame, withheld=withheld)
     names = pa.array(np.array([*PLACES, None], dtype=object)[given.split], pa.string())
     columned = frame.select([c.name for c in columns if c.name not in {"t", "split"}])
     columned = columned.append_column("t", pa.array(moments, pa.timestamp("us", "UTC")))

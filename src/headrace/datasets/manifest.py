@@ -113,6 +113,8 @@ class Manifest:
         erasures: what was erased from it or is kept out of it: {"id", "at_us", "because"}; never a
             key in clear.
         terms: what the licences of its sources oblige to; see `headrace.datasets.governance.Terms`.
+        withheld: spans of faulty rows in no split: {"from_us", "until_us", "because"}; stands in
+            the document only where there are some.
         leakage: {"twins", "groups": {split: rows that are in another, too}, "because"}.
     """
 
@@ -148,6 +150,7 @@ class Manifest:
     erasures: tuple[Mapping[str, Any], ...] = ()
     terms: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
+    withheld: tuple[Mapping[str, Any], ...] = ()
     format: int = FORMAT
 
     @property
@@ -185,6 +188,8 @@ class Manifest:
             "splits": {name: asdict(split) for name, split in self.splits.items()},
             "inputs": {table: given.to_json() for table, given in self.inputs.items()},
         }
+        if not self.withheld:  # as in documents from before it was known
+            del document["withheld"]
         return _without_parts(document) if self.format == 1 else document
 
     @classmethod
@@ -220,6 +225,7 @@ def _parsed(form: Mapping[str, Any]) -> dict[str, Any]:
         },
         "inputs": {table: InputTable.from_json(one) for table, one in form["inputs"].items()},
         "erasures": tuple(form.get("erasures", ())),
+        "withheld": tuple(form.get("withheld", ())),
     }
 
 
@@ -236,6 +242,7 @@ _LATER = (
     "terms",
     "leakage",
     "card",
+    "withheld",
 )
 _OF_OBJECT = ("object", "bytes")
 

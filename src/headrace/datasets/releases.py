@@ -1,6 +1,6 @@
 """Making a release: split, fix the shape, store the objects, number it, publish the manifest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from headrace.datasets.erasure import kept_out, requests, together
 from headrace.datasets.governance import check_allowed, licences
 from headrace.datasets.governed import treated
 from headrace.datasets.manifest import InputTable, Manifest, SplitEntry
+from headrace.datasets.rolling import Withheld
 from headrace.datasets.spec import DatasetSpec
 from headrace.datasets.split_files import (
     check_there,
@@ -51,6 +52,7 @@ def release(
     coverage: str = "",
     privacy: Mapping[str, Mapping[str, str]] | None = None,
     retention: Mapping[str, Any] | None = None,
+    withheld: Sequence[Withheld] = (),
     dry_run: bool = False,
 ) -> Manifest:
     """Release `frame` and return its manifest; the latest one, if nothing changed since.
@@ -60,7 +62,8 @@ def release(
     says. Features are the columns `<view>__<name>`, or `<view>`, of a view in `definitions`
     (view -> definition hash). `inputs` says what was read, table by table; `cutoff` (microseconds
     UTC) defaults to the spec's. What follows `allow_tainted` goes into the manifest as it is; see
-    there; without `privacy` the treatments that the spec declares are applied here. With `dry_run`
+    there; without `privacy` the treatments that the spec declares are applied here. Rows of spans
+    that are `withheld` are in no split, and counted under that reason. With `dry_run`
     nothing is written: the manifest says which version it would be, and why; its splits are empty.
 
     Raises DeclarationError when the sources forbid it, a key leaks between splits, or rows lack a
@@ -76,7 +79,7 @@ def release(
     asked = {one.id for one in requests(target)}
     frame, erased = kept_out(target, spec.name, frame)
     end = spec.cutoff_us if cutoff is None else cutoff
-    divided = divide(spec, frame, definitions, end)
+    divided = divide(spec, frame, definitions, end, withheld)
     content = total(split.content for split in divided.splits.values())
     draft = Manifest(
         name=spec.name,
@@ -111,6 +114,7 @@ def release(
         coverage=coverage,
         leakage=divided.leakage,
         erasures=together(target.latest(spec.name), erased),
+        withheld=tuple(one.to_json() for one in sorted(withheld)),
     )
     if dry_run:
         return _numbered(target, draft, inputs)[0]

@@ -1,6 +1,7 @@
 """Which split a row belongs to, as of when its label is read, and why a row is left out."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.datasets.names import EVALUATION, PLACES, SPLITS
+from headrace.datasets.rolling import WITHHELD, Withheld, inside
 from headrace.datasets.rowhash import Hashes, row_hashes
 from headrace.datasets.rules import (
     Evaluation,
@@ -29,7 +31,7 @@ Flags = npt.NDArray[np.bool_]
 # Why a row is left out, in the order the questions are asked; label reasons come after these.
 OUTSIDE, HELD_OUT, WRONG_SIDE = "outside", "held out", "other side of the bound"
 IMMATURE, EMBARGO = "immature", "embargo"
-_BY_RULE = (OUTSIDE, HELD_OUT, WRONG_SIDE, IMMATURE, EMBARGO)
+_BY_RULE = (OUTSIDE, WITHHELD, HELD_OUT, WRONG_SIDE, IMMATURE, EMBARGO)
 _APART, _NOWHERE = PLACES.index(EVALUATION), len(PLACES)
 _NEVER = np.iinfo(np.int64).max
 
@@ -66,6 +68,8 @@ def assign(
     reasons: pa.ChunkedArray,
     cutoff: int | None = None,
     rows: pa.Table | None = None,
+    *,
+    withheld: Sequence[Withheld] = (),
 ) -> Assignment:
     """Put rows into splits; equal rows in any order go to equal splits.
 
@@ -76,6 +80,7 @@ def assign(
         cutoff: microseconds UTC, by default the spec's.
         rows: has the key, and the columns that groups and strata are made of; splits by time alone
             need none.
+        withheld: spans of `t` whose rows are in no split, as in `headrace.datasets.rolling`.
 
     A row is mature iff t + horizon + settle <= cut, by the clock: an answer that came early does
     not make it so.
@@ -84,13 +89,15 @@ def assign(
     codes, names = _reason_codes(reasons)
     apart, held = _kept_apart(spec, t, rows)
     settled = t + spec.label.matures_after
-    usable = (codes < 0) & (settled <= end) & ~apart & ~held
+    faulty = inside(withheld, t)
+    usable = (codes < 0) & (settled <= end) & ~apart & ~held & ~faulty
     split = np.where(apart, _APART, _place(spec, t, rows, usable))
     # In strata a row that cannot be used has no place: it is not outside, it has its own reason.
     unplaced = ~usable if isinstance(spec.splits, StratifiedSplits) else np.zeros_like(usable)
     why = np.select(
         [
             (split == _NOWHERE) & ~(unplaced & _before_end(spec, t)),
+            faulty,
             held,
             _on_the_wrong_side(spec, t, split),
             settled > end,

@@ -33,6 +33,7 @@ _SAID = (
     "erasures",
     "terms",
     "card",
+    "withheld",
 )
 
 

@@ -16,7 +16,7 @@ _CLIP = 1e-15
 
 
 class Interval(TypedDict):
-    """A mean difference and its 95% bootstrap interval."""
+    """A mean difference and its bootstrap interval."""
 
     difference: float
     low: float
@@ -104,9 +104,9 @@ def calibration_error(bins: list[Bin]) -> float:
 
 
 def day_block_interval(
-    t: npt.NDArray[np.int64], difference: Floats, rounds: int, seed: int
+    t: npt.NDArray[np.int64], difference: Floats, rounds: int, seed: int, level: float = 0.95
 ) -> Interval:
-    """The mean of `difference` and its 95% interval, resampling whole UTC days of `t`.
+    """The mean of `difference` and its interval of `level`, resampling whole UTC days of `t`.
 
     Rows of one day share their weather and their delays; resampling rows would claim far too much.
     """
@@ -114,7 +114,8 @@ def day_block_interval(
     sums, rows = np.bincount(day, difference), np.bincount(day)
     drawn = np.random.default_rng(seed).integers(0, len(rows), (rounds, len(rows)))
     means = sums[drawn].sum(axis=1) / rows[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    tail = round((1 - level) / 2, 12)
+    low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(
         difference=float(difference.mean()), low=float(low), high=float(high), blocks=len(rows)
     )

@@ -13,11 +13,9 @@ from headrace.datasets.store import Store
 from headrace.errors import DeclarationError, StateError
 from headrace.files import canonical_json, write_json
 from headrace.home import Home
-from headrace.models.evaluate import moments, truth
+from headrace.models.compare import compare
 from headrace.models.external import list_external
-from headrace.models.metrics import day_block_interval, losses
 from headrace.models.record import ModelRecord, bundles, load_record, model_folder
-from headrace.models.score import predict
 from headrace.models.taint import allow_model, model_taints
 
 
@@ -186,7 +184,14 @@ def challenge(
     if current.bundle_id == record.bundle_id:
         return Challenge(promoted=False, reason="it is the champion already", champion=standing)
     try:
-        interval = _interval(record, current, dataset, rounds, seed)
+        interval = compare(
+            record,
+            current,
+            dataset.split("test").arrow,
+            dataset.manifest.definitions,
+            rounds=rounds,
+            seed=seed,
+        ).interval
     except DeclarationError as error:
         reason = (
             f"not comparable with the champion: {error.what}; promote it by hand if it is meant"
@@ -201,17 +206,3 @@ def challenge(
     )
     chosen = promote(home, record, reason) if promoted else standing
     return Challenge(promoted=promoted, reason=reason, champion=chosen, interval=interval)
-
-
-def _interval(
-    record: ModelRecord, current: ModelRecord, dataset: Dataset, rounds: int, seed: int
-) -> dict[str, Any]:
-    table = dataset.split("test").arrow
-    if not table.num_rows:
-        raise DeclarationError(f"{dataset.ref} has no test rows")
-    y = truth(table, record.target)
-    new, old = (
-        losses(y, predict(one, table, definitions=dataset.manifest.definitions))
-        for one in (record, current)
-    )
-    return dict(day_block_interval(moments(table), new - old, rounds, seed))

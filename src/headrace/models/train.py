@@ -1,7 +1,7 @@
 """Training: the same release, declaration and library give the same bytes in any process."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from headrace.errors import DeclarationError
 from headrace.files import canonical_json, digest
 from headrace.home import Home
 from headrace.models.evaluate import Judged, assess, moments, truth
+from headrace.models.metrics import log_loss
+from headrace.models.recipe import Recipe
 from headrace.models.record import (
     BASELINE,
     FITS,
@@ -44,6 +46,7 @@ class _Material:
     target: str
     rows: pa.Table
     valid: pa.Table
+    rounds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,20 +63,54 @@ class _Grown:
         return score(self.text, self.columns, fits, table)
 
 
-def train(dataset: Dataset, spec: ModelSpec, home: Home) -> ModelRecord:
+def train(
+    dataset: Dataset, spec: ModelSpec, home: Home, recipe: Recipe | None = None
+) -> ModelRecord:
     """Train on the train split, stop by the valid split, judge on the test split; store the bundle.
 
-    The same inputs again return the stored record without training. Needs the extra `models`.
+    A `recipe` says to learn from some rows only; without one, from all training rows. The same
+    inputs again return the stored record without training. Needs the extra `models`.
     """
-    inputs = _inputs(dataset, spec)
+    inputs = _inputs(dataset, spec, recipe)
     known = remembered(home, spec.name, inputs)
     if known is None:
-        known = _store(dataset, spec, home)
+        known = _store(dataset, spec, home, recipe)
         remember(home, spec.name, inputs, known)
     return load_record(home, spec.name, known)
 
 
-def _inputs(dataset: Dataset, spec: ModelSpec) -> str:
+@dataclass(frozen=True)
+class Tried:
+    """A recipe, with the rounds that the valid split asks for, and its log loss there."""
+
+    recipe: Recipe
+    rows: int
+    loss: float
+
+
+def choose(dataset: Dataset, spec: ModelSpec, recipes: Sequence[Recipe]) -> list[Tried]:
+    """Every recipe tried, best first, by the valid split alone; of equals the one named first.
+
+    Recipes that leave no training rows, or rows of one outcome only, are left out. Nothing is
+    stored. The rounds of a recipe are meant for training on train and valid together.
+    """
+    manifest = dataset.manifest
+    columns = spec.feature_columns(manifest)
+    found = []
+    for recipe in recipes:
+        material = _material(dataset, spec, columns, recipe)
+        known = truth(material.rows, manifest.target)
+        if len(known) == 0 or known.min() == known.max():
+            continue
+        grown = _grow(material, columns)
+        expected = grown.forecast(material.fits, material.valid)
+        loss = log_loss(truth(material.valid, manifest.target), expected)
+        best = replace(recipe, rounds=grown.rounds, with_valid=True)
+        found.append(Tried(best, material.rows.num_rows, loss))
+    return sorted(found, key=lambda one: one.loss)
+
+
+def _inputs(dataset: Dataset, spec: ModelSpec, recipe: Recipe | None) -> str:
     """Digest of all that decides the bytes of the bundle."""
     if spec.dataset != dataset.manifest.name:
         raise DeclarationError(
@@ -89,6 +126,7 @@ def _inputs(dataset: Dataset, spec: ModelSpec) -> str:
             "content": dataset.content_hash,
             "definitions": dict(dataset.manifest.definitions),
             "library": _library(),
+            **({} if recipe is None else {"recipe": recipe.form()}),
         }
     )
 
@@ -97,10 +135,10 @@ def _library() -> str:
     return f"lightgbm {version('lightgbm')}"
 
 
-def _store(dataset: Dataset, spec: ModelSpec, home: Home) -> str:
+def _store(dataset: Dataset, spec: ModelSpec, home: Home, recipe: Recipe | None) -> str:
     manifest = dataset.manifest
     features, baseline = spec.feature_columns(manifest), spec.baseline_columns(manifest)
-    material = _material(dataset, spec, features + baseline)
+    material = _material(dataset, spec, features + baseline, recipe)
     grown, plain = (_grow(material, columns) for columns in (features, baseline))
     draft = ModelRecord(
         name=spec.name,
@@ -113,7 +151,11 @@ def _store(dataset: Dataset, spec: ModelSpec, home: Home) -> str:
         baseline=baseline,
         segments=tuple(column.name for column in spec.segment_columns(manifest)),
         definitions=manifest.definitions,
-        params={**spec.all_params(), "num_rounds": spec.num_rounds},
+        params={
+            **spec.all_params(),
+            "num_rounds": spec.num_rounds,
+            **({} if recipe is None else {"recipe": recipe.form()}),
+        },
         rounds=grown.rounds,
         base_rate=float(truth(material.rows, manifest.target).mean()),
         fits_id=material.fits.id,
@@ -143,7 +185,9 @@ def _store(dataset: Dataset, spec: ModelSpec, home: Home) -> str:
     return write_bundle(home, spec.name, files, created)
 
 
-def _material(dataset: Dataset, spec: ModelSpec, columns: tuple[Column, ...]) -> _Material:
+def _material(
+    dataset: Dataset, spec: ModelSpec, columns: tuple[Column, ...], recipe: Recipe | None
+) -> _Material:
     rows, valid = (dataset.split(name).arrow for name in ("train", "valid"))
     if not rows.num_rows or not valid.num_rows:
         raise DeclarationError(
@@ -153,7 +197,11 @@ def _material(dataset: Dataset, spec: ModelSpec, columns: tuple[Column, ...]) ->
         )
     declared = fits_of(dataset.store, dataset.manifest).only(column.name for column in columns)
     fits = fit(rows, tuple(dict.fromkeys(spec.categorical_columns(columns))), declared)
-    return _Material(spec, fits, dataset.manifest.target, rows, valid)
+    target = dataset.manifest.target
+    if recipe is None:
+        return _Material(spec, fits, target, rows, valid)
+    known = pa.concat_tables([rows, valid]) if recipe.with_valid else rows
+    return _Material(spec, fits, target, recipe.rows(known), valid, recipe.rounds)
 
 
 def _grow(material: _Material, columns: tuple[Column, ...]) -> _Grown:
@@ -162,14 +210,17 @@ def _grow(material: _Material, columns: tuple[Column, ...]) -> _Grown:
     spec = material.spec
     params = spec.all_params()
     learning = _lightgbm_data(material, columns, material.rows)
-    booster = lightgbm.train(
-        params,
-        learning,
-        spec.num_rounds,
-        valid_sets=[_lightgbm_data(material, columns, material.valid, learning)],
-        callbacks=[lightgbm.early_stopping(spec.early_stopping, verbose=False)],
-    )
-    best = int(booster.best_iteration)
+    if material.rounds is None:
+        booster = lightgbm.train(
+            params,
+            learning,
+            spec.num_rounds,
+            valid_sets=[_lightgbm_data(material, columns, material.valid, learning)],
+            callbacks=[lightgbm.early_stopping(spec.early_stopping, verbose=False)],
+        )
+        best = int(booster.best_iteration)
+    else:
+        booster, best = lightgbm.train(params, learning, material.rounds), material.rounds
     gain = booster.feature_importance("gain", iteration=best)
     names = material.fits.outputs(columns)
     return _Grown(

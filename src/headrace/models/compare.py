@@ -1,0 +1,148 @@
+"""Challenger against champion on rows that neither learned from, overall and by segment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.errors import DeclarationError
+from headrace.models.evaluate import THIN, moments, truth
+from headrace.models.metrics import Floats, day_block_interval, losses
+from headrace.models.record import ModelRecord
+from headrace.models.score import predict
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Log loss of the challenger minus the champion's; below zero the challenger is better.
+
+    Attributes:
+        rows, days: what was compared, and over how many UTC days.
+        challenger, champion: mean log loss.
+        interval: of the difference, by days.
+        segments: {column: [{"value", "rows", "challenger", "champion", "difference", "low", "high",
+            "worse"}]}, of segments with enough rows; their intervals are wide enough that all of
+            them hold together.
+    """
+
+    rows: int
+    days: int
+    challenger: float
+    champion: float
+    interval: Mapping[str, Any]
+    segments: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def worse(self) -> list[str]:
+        """Segments that clearly got worse, in words."""
+        return [
+            f"{column} {one['value']}: {one['difference']:+.4f} [{one['low']:+.4f}, "
+            f"{one['high']:+.4f}] over {one['rows']:,} rows"
+            for column, found in self.segments.items()
+            for one in found
+            if one["worse"]
+        ]
+
+    @property
+    def says(self) -> str:
+        found = self.interval
+        return f"{found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}]"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "days": self.days,
+            "challenger": self.challenger,
+            "champion": self.champion,
+            "interval": dict(self.interval),
+            "segments": {name: list(found) for name, found in self.segments.items()},
+        }
+
+
+def compare(
+    challenger: ModelRecord,
+    champion: ModelRecord,
+    table: pa.Table,
+    definitions: Mapping[str, str],
+    *,
+    rounds: int = 2_000,
+    seed: int = 7,
+    segment_margin: float = 0.0,
+    looks: int = 1,
+) -> Comparison:
+    """Compare two models on the rows of `table`, which neither was trained or tuned on.
+
+    A segment is worse when even the better end of its interval is above `segment_margin`. `looks`
+    is how often the same question is asked while rows come in: the interval is widened to hold at
+    all of them (Bonferroni).
+
+    Raises:
+        DeclarationError: there are no rows, or a model's features mean something else by now.
+    """
+    if not table.num_rows:
+        raise DeclarationError("there are no rows to compare on")
+    y, t = truth(table, challenger.target), moments(table)
+    new, old = (
+        losses(y, predict(one, table, definitions=definitions)) for one in (challenger, champion)
+    )
+    level = 1 - (1 - CONFIDENCE) / looks
+    interval = day_block_interval(t, new - old, rounds, seed, level)
+    return Comparison(
+        rows=len(y),
+        days=int(interval["blocks"]),
+        challenger=float(new.mean()),
+        champion=float(old.mean()),
+        interval=dict(interval),
+        segments=_segments(
+            challenger.segments, table, t, (new, old), (rounds, seed, segment_margin)
+        ),
+    )
+
+
+def _segments(
+    columns: Sequence[str],
+    table: pa.Table,
+    t: npt.NDArray[np.int64],
+    loss: tuple[Floats, Floats],
+    how: tuple[int, int, float],
+) -> dict[str, list[dict[str, Any]]]:
+    rounds, seed, margin = how
+    new, old = loss
+    parts = {name: _parts(table.column(name)) for name in columns}
+    level = 1 - (1 - CONFIDENCE) / max(sum(map(len, parts.values())), 1)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, values in parts.items():
+        found[name] = []
+        for value, at in values:
+            one = day_block_interval(t[at], (new - old)[at], rounds, seed, level)
+            told = {"challenger": float(new[at].mean()), "champion": float(old[at].mean())}
+            worse = {"value": value, "rows": len(at), "worse": one["low"] > margin}
+            found[name].append({**one, **told, **worse})
+    return found
+
+
+def _parts(column: pa.ChunkedArray) -> list[tuple[str, npt.NDArray[np.int64]]]:
+    """(value as text, places of its rows) of values that have enough rows to be judged by."""
+    encoded = pc.dictionary_encode(column.cast(pa.string()).combine_chunks())
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    values = encoded.dictionary.to_pylist()
+    places = [(value, np.flatnonzero(codes == n)) for n, value in enumerate(values)]
+    return sorted((value, at) for value, at in places if len(at) >= THIN)
+
+
+def mix_distance(sample: pa.ChunkedArray, whole: pa.ChunkedArray) -> float:
+    """Total variation distance between the shares of values in two columns: 0 same, 1 disjoint."""
+    shares: list[dict[Any, float]] = []
+    for column in (sample, whole):
+        counts = pc.value_counts(column.cast(pa.string())).to_pylist()
+        total = max(len(column), 1)
+        shares.append({one["values"]: one["counts"] / total for one in counts})
+    first, second = shares
+    values = {*first, *second}
+    return sum((abs(first.get(v, 0.0) - second.get(v, 0.0)) for v in values), 0.0) / 2

@@ -1,0 +1,95 @@
+"""Which training rows a model learns from: all of them, or without those that no longer hold."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.clock import iso
+
+Segment = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a retraining learns. Moments are microseconds UTC.
+
+    Attributes:
+        name: what people call it.
+        after: rows predicted before this are not learned from.
+        since: of the `segment`, rows predicted before this are not learned from: the relation
+            between features and label was another one.
+        segment: (column, value as text) pairs that all hold; () is every row.
+        rounds: trees to grow; None to stop by the valid split.
+        with_valid: learn from the valid rows too, once they have chosen recipe and rounds.
+    """
+
+    name: str
+    after: int | None = None
+    since: int | None = None
+    segment: Segment = ()
+    rounds: int | None = None
+    with_valid: bool = False
+
+    def form(self) -> dict[str, Any]:
+        return {**asdict(self), "segment": [list(pair) for pair in self.segment]}
+
+    @classmethod
+    def from_form(cls, form: Mapping[str, Any]) -> "Recipe":
+        pairs = tuple((str(column), str(value)) for column, value in form["segment"])
+        return cls(**{**form, "segment": pairs})
+
+    @property
+    def says(self) -> str:
+        told = [self.name]
+        if self.after is not None:
+            told.append(f"rows from {iso(self.after)} on")
+        if self.since is not None:
+            where = " and ".join(f"{column} {value}" for column, value in self.segment)
+            told.append(f"without rows{' of ' + where if where else ''} before {iso(self.since)}")
+        return ", ".join(told)
+
+    def rows(self, table: pa.Table) -> pa.Table:
+        """Those rows of `table` (with `t` and the columns of the segment) that are learned from."""
+        t = table.column("t").cast(pa.int64()).to_numpy()
+        kept = np.ones(len(t), np.bool_)
+        if self.after is not None:
+            kept &= t >= self.after
+        if self.since is not None:
+            kept &= (t >= self.since) | ~in_segment(table, self.segment)
+        return table if kept.all() else table.filter(pa.array(kept))
+
+
+def in_segment(table: pa.Table, segment: Segment) -> "np.typing.NDArray[np.bool_]":
+    """Which rows have all values of the segment; values are compared as text."""
+    found = np.ones(table.num_rows, np.bool_)
+    for column, value in segment:
+        texts = table.column(column).cast(pa.string())
+        found &= pa.compute.equal(texts, value).fill_null(False).to_numpy()
+    return found
+
+
+def candidates(
+    as_of: int,
+    *,
+    onset: int | None = None,
+    segment: Segment = (),
+    history: int | None = None,
+    recent: int | None = None,
+) -> list[Recipe]:
+    """What a retraining as of a moment may try; the plainest first.
+
+    `onset` and `segment` are from when on, and where, the relation is held to be another one;
+    `history` and `recent` are durations in microseconds.
+    """
+    after = None if history is None else as_of - history
+    found = [Recipe("all", after)]
+    if onset is not None and segment:
+        found.append(Recipe("since in the segment", after, onset, segment))
+    if onset is not None:
+        found.append(Recipe("since", after, onset))
+    if recent is not None and (history is None or recent < history):
+        found.append(Recipe("recent", as_of - recent))
+    return found
