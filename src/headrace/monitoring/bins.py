@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from headrace.sketches import Kind, Sketches, cells_of, least_value, token
+from headrace.sketches import Kind, Sketches, cells_of, least_value, levels, numbers, token
 
 Ints = npt.NDArray[np.int64]
 
@@ -122,23 +123,39 @@ def filled(bins: Bins, some: Sketches) -> Ints:
     return counts
 
 
+def codes(bins: Bins, column: pa.Array) -> Ints:
+    """The bin of every row; `bins.size` of nulls and NaN."""
+    if bins.kind == "level":
+        texts, rows = levels(column)
+        tokens = np.array([token(text) for text in texts], np.int64)
+        return np.append(_of_tokens(bins, tokens), bins.size)[rows]
+    values, present = numbers(column)
+    found = np.searchsorted(np.array(bins.edges, values.dtype), values, side="right")
+    return np.where(present, found, bins.size)
+
+
 def _number_places(bins: Bins, cells: Ints) -> Ints:
     found: Ints = np.searchsorted(cells_of(bins.edges), cells, side="right")
     return found
 
 
 def _level_places(bins: Bins, some: Sketches) -> Ints:
+    exact = _of_tokens(bins, some.cells)
+    if bins.prefixes or not some.coarse.any():
+        return exact
+    return np.where(some.coarse[some.part], _of_tokens(bins, some.cells, coarse=True), exact)
+
+
+def _of_tokens(bins: Bins, tokens: Ints, *, coarse: bool = False) -> Ints:
     """Prefixes are known by the most frequent level that has them."""
     read = _prefix_cell if bins.prefixes else token
     known = [read(text) for text in (*bins.levels, *bins.rare)]
     place = np.minimum(np.arange(len(known)), len(bins.levels))
     unseen = len(bins.levels) + 1
-    exact = _looked_up(np.array(known, np.int64), place, some.cells, unseen)
-    if not bins.prefixes and not some.coarse.any():
-        return exact
-    prefixes = _prefix(np.array(known, np.int64))
-    by_prefix = _looked_up(prefixes, place, _prefix(some.cells), unseen)
-    return by_prefix if bins.prefixes else np.where(some.coarse[some.part], by_prefix, exact)
+    keys = np.array(known, np.int64)
+    if coarse or bins.prefixes:
+        keys, tokens = _prefix(keys), _prefix(tokens)
+    return _looked_up(keys, place, tokens, unseen)
 
 
 def _prefix(tokens: Ints) -> Ints:

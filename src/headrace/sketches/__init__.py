@@ -6,7 +6,7 @@ histogram on edges of the cells and any number of distinct values of any union o
 from their sketches alone, exactly as if the rows had been sketched together.
 """
 
-from headrace.sketches.arrays import Kind, kind_of, one_array, token
+from headrace.sketches.arrays import Kind, kind_of, levels, numbers, one_array, token
 from headrace.sketches.cells import ERROR, cells_of, least_value, ordered
 from headrace.sketches.counting import of_counts, row_sums, sketch
 from headrace.sketches.sketch import LEVELS, Sketches, joined, merged, regrouped, stacked
@@ -20,7 +20,9 @@ __all__ = [
     "joined",
     "kind_of",
     "least_value",
+    "levels",
     "merged",
+    "numbers",
     "of_counts",
     "one_array",
     "ordered",
