@@ -191,6 +191,20 @@ def within_budget_period(state: State, policy: Policy) -> int:
     return sum(state.closes - end < policy.budget_period for end in state.retrained)
 
 
+def next_retraining(state: State, policy: Policy) -> int | None:
+    """The first moment (us) at which the policy's cool-down and budget let one start.
+
+    0 if they do already; None if the budget allows none at all.
+    """
+    if policy.budget == 0:
+        return None
+    ends = sorted(state.retrained)
+    cooled = ends[-1] + policy.cool_down if ends else 0
+    freed = ends[-policy.budget] + policy.budget_period if len(ends) >= policy.budget else 0
+    first = max(cooled, freed)
+    return first if first > state.closes else 0
+
+
 def _quiet(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
     """Nothing to start: watch what may become a cause, else none."""
     found = causes(evidence, policy)

@@ -104,6 +104,25 @@ def redecide(
     return list(_walk(judged, given, partial(_afresh, policy=policy)))
 
 
+def state_after(
+    name: str,
+    judged: Sequence[Judged],
+    decisions: Sequence[Decision],
+    policy: Policy,
+    *,
+    closes: Closes | None = None,
+    trained_at: int | None = None,
+    record: Record | None = None,
+) -> State:
+    """The state that these windows leave, decided as they were, as of when the last one closed."""
+    given = _Given(name, closes or _day_ends, policy, trained_at, record or Record())
+    state, made = State(name, Window(0, 0), 0), iter(decisions)
+    for one in judged:
+        state = _arrive(state, one, given)
+        state = advance(state, one.evidence, next(made), policy)
+    return state
+
+
 def _afresh(one: Judged, state: State, policy: Policy) -> Decision:
     return decide(one.evidence, state, policy)
 

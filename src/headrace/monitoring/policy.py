@@ -103,7 +103,15 @@ _OPTIONAL = {"max_age", "strong"}
 
 def load_policy(path: Path) -> Policy:
     """The policy in the YAML file at `path`; every key must be known and of its type."""
-    value = yaml.safe_load(path.read_text())
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        first = str(error).partition("\n")[0]
+        raise DeclarationError(
+            f"the policy cannot be read: {first}",
+            where=str(path),
+            fix="a YAML file with version: 1",
+        ) from error
     if not isinstance(value, dict) or value.get("version") != 1:
         raise DeclarationError(
             "not a monitoring policy", where=str(path), fix="start the file with 'version: 1'"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.clock import DAY, duration
+from headrace.clock import DAY, duration, now_us
 from headrace.errors import DeclarationError
 from headrace.home import Home
 from headrace.monitoring.deciding import decide_all
@@ -18,7 +18,7 @@ from headrace.monitoring.profiles import Ints, Profiles
 from headrace.monitoring.scored import Scored, scored_windows
 from headrace.monitoring.slots import Slot, read_slots
 from headrace.monitoring.spec import MonitorRun, MonitorSpec, WindowResult
-from headrace.monitoring.store import daily_of, frozen_bins
+from headrace.monitoring.store import frozen_bins, profiles_of
 
 
 def monitor(  # noqa: PLR0917
@@ -30,6 +30,7 @@ def monitor(  # noqa: PLR0917
     now: int,
     *,
     policy: Policy | None = None,
+    content: str | None = None,
     trained_at: int | None = None,
 ) -> MonitorRun:
     """Judge every window closed by `now` (us) and record the decisions.
@@ -46,6 +47,7 @@ def monitor(  # noqa: PLR0917
         home: where profiles and the ledger live.
         now: windows that end later are left for a later run.
         policy: instead of the one in the spec's file.
+        content: names the rows of `frame` (a content hash), so that they are profiled once only.
         trained_at: training cut (us) of the model that serves.
 
     Raises:
@@ -55,7 +57,9 @@ def monitor(  # noqa: PLR0917
     offset = duration(spec.offset)
     day = _days(frame, offset)
     started = time.perf_counter()
-    profiles, notes = _profiles(spec, frame, day, home, policy.detection.warmup_days)
+    profiles, notes = _profiles(
+        spec, frame, day, home, content=content, warmup=policy.detection.warmup_days
+    )
     profile_s = time.perf_counter() - started
     parsed = read_slots(slots)
     laid = _windows(spec, day, parsed, (now + offset) // DAY)
@@ -69,13 +73,14 @@ def monitor(  # noqa: PLR0917
         spec, seen, ledger.entries(spec.name), policy, trained_at,
         steps=ledger.steps(spec.name), acks=ledger.acks(spec.name),
     )  # fmt: skip
-    entries = [_entry(spec.name, one, policy, now) for one in results]
+    at = now_us()  # not `now`: a past year may be judged today, and is on record since today
+    entries = [_entry(spec.name, one, policy, at) for one in results]
     return MonitorRun(spec.name, tuple(results), tuple(notes), ledger.append(entries), profile_s)
 
 
-def _entry(name: str, one: WindowResult, policy: Policy, now: int) -> Entry:
+def _entry(name: str, one: WindowResult, policy: Policy, at: int) -> Entry:
     cause = one.attribution.to_json()
-    found = (one.window, one.decision, one.evidence, policy.hash, now)
+    found = (one.window, one.decision, one.evidence, policy.hash, at)
     return Entry(name, *found, attribution=cause)
 
 
@@ -104,11 +109,11 @@ def _columns(spec: MonitorSpec, frame: pa.Table) -> list[str]:
 
 
 def _profiles(
-    spec: MonitorSpec, frame: pa.Table, day: Ints, home: Home, warmup: int
+    spec: MonitorSpec, frame: pa.Table, day: Ints, home: Home, *, content: str | None, warmup: int
 ) -> tuple[Profiles, list[str]]:
-    daily = daily_of(home, spec.name, frame, day, _columns(spec, frame))
-    bins, notes = frozen_bins(home, spec.name, daily, warmup=warmup)
-    return daily.binned(bins), notes
+    columns = _columns(spec, frame)
+    bins, notes = frozen_bins(home, spec.name, frame, day, columns, warmup=warmup)
+    return profiles_of(home, spec.name, frame, day, bins, content=content), notes
 
 
 def _windows(

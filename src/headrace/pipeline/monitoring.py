@@ -26,6 +26,7 @@ def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Buil
     from headrace.models import champion
     from headrace.monitoring.report import markdown
     from headrace.monitoring.run import monitor
+    from headrace.monitoring.seen import keep_seen
 
     report("monitors", 0, 1)
     shop = workshop(pipeline, home)
@@ -39,8 +40,10 @@ def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Buil
         [row for table in pipeline.tables for row in slot_rows(home, table, until)],
         home,
         min(now_us() if now is None else now, pipeline.dataset.cutoff_us),
+        content=shop.content,
         trained_at=pipeline.dataset.training_until,
     )
+    keep_seen(home, run)
     leave()
     report("monitors", 1, 1)
     return Built(

@@ -26,9 +26,11 @@ from headrace.gates.report.style import POLICY
 from headrace.home import Home
 from headrace.lake.inspect import batch_rows
 from headrace.links import ACTIONS, action_url
+from headrace.monitoring.report import render as render_monitor
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.gate_facts import pipeline_of
 from headrace.pipeline.gate_report import gate_report
+from headrace.pipeline.monitor_report import monitor_report, open_incidents
 
 LISTED = 50  # batches in the index that wait for nobody
 REMEMBERED = 64  # comparisons: they cost the most, and never change
@@ -96,6 +98,8 @@ class Site:
                 return self._batch(table, batch_id)
             case ["table", table, slot]:
                 return self._slot(table, slot)
+            case ["monitor", name]:
+                return self._monitor(name)
         raise DeclarationError("There is no such page.", fix="start from the list of all reports")
 
     def _rows(self, table: str) -> list[dict[str, Any]]:
@@ -115,6 +119,7 @@ class Site:
             rendered_at=now_us(),
             only=only,
             missing=tuple(self._missing(found)),
+            monitors=tuple((one.monitor.name, _open_of(one, self.home)) for one in self.pipelines),
         )
 
     def _missing(self, found: dict[str, list[Line]]) -> Iterator[Missing]:
@@ -140,6 +145,13 @@ class Site:
             )
         return _page(render(report, "../../"))
 
+    def _monitor(self, name: str) -> Answer:
+        found = [one for one in self.pipelines if one.monitor.name == name]
+        if not found:
+            names = ", ".join(one.monitor.name for one in self.pipelines)
+            raise DeclarationError(f"There is no monitor {name}.", fix=f"one of {names}")
+        return _page(render_monitor(monitor_report(found[0], self.home), "../"))
+
     def _slot(self, table: str, slot: str) -> Answer:
         lines = [_line(row) for row in self._rows(table) if row["slot"] == slot]
         if not lines:
@@ -148,6 +160,11 @@ class Site:
             place = f"../../batch/{quote(table, safe='')}/{lines[0].batch_id}"
             return Answer(HTTPStatus.FOUND, location=place)
         return _page(render_slot(table, slot, lines))
+
+
+def _open_of(pipeline: Pipeline, home: Home) -> int:
+    """Incidents of its monitor that nobody has acknowledged yet."""
+    return sum(one.acknowledged is None for one in open_incidents(pipeline, home))
 
 
 def action_link(

@@ -14,3 +14,8 @@ def reports_url() -> str:
 def report_url(table: str, batch_id: str) -> str:
     """The page of one batch of a table."""
     return f"{reports_url()}/batch/{quote(table, safe='')}/{quote(batch_id, safe='')}"
+
+
+def monitor_url(name: str) -> str:
+    """The page of a monitor."""
+    return f"{reports_url()}/monitor/{quote(name, safe='')}"

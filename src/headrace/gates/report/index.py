@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from headrace.gates.report import words
 from headrace.gates.report.first import chip
@@ -42,6 +42,7 @@ class Index:
     Attributes:
         pending: batches that wait for a decision, the newest slot first.
         recent: the latest others that did not simply pass; `older` are not shown.
+        monitors: their names, and how much of each waits for a look.
     """
 
     tables: tuple[str, ...]
@@ -51,6 +52,7 @@ class Index:
     rendered_at: int
     only: str = ""
     missing: tuple[Missing, ...] = ()
+    monitors: tuple[tuple[str, int], ...] = ()
 
 
 def render_index(index: Index) -> str:
@@ -68,9 +70,22 @@ def render_index(index: Index) -> str:
                      index.recent),
             element("p", more, class_="soft") if more else None,
             _missing(index.missing),
+            _monitors(index.monitors),
         ),
         element("footer", element("p", f"Made {words.moment(index.rendered_at)}.")),
     )  # fmt: skip
+
+
+def _monitors(monitors: Sequence[tuple[str, int]]) -> Html | None:
+    """Each has a page of its own."""
+    if not monitors:
+        return None
+    told = [
+        element("li", element("a", f"monitor {name}", href=f"./monitor/{quote(name, safe='')}"),
+                f": {words.counted(waiting, 'thing')} to look at" if waiting else ": all is well")
+        for name, waiting in monitors
+    ]  # fmt: skip
+    return element("section", element("h2", "Monitors"), element("ul", told))
 
 
 def _missing(tables: Sequence[Missing]) -> Html | None:

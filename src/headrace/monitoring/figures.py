@@ -1,0 +1,58 @@
+"""Business figures of a monitor, from what its ledgers say and from nothing else."""
+
+from collections.abc import Iterable, Sequence
+
+from headrace.clock import DAY
+from headrace.monitoring.incidents import Incident
+from headrace.monitoring.report.model import Cost, Figures, Retraining, Spread, WindowView
+
+MONTH = 365.25 * DAY / 12
+
+
+def figures(
+    windows: Sequence[WindowView],
+    incidents: Sequence[Incident],
+    retrainings: Iterable[Retraining],
+    lead_times: Sequence[int] = (),
+) -> Figures:
+    """The figures of these windows; `lead_times` are spans (us) from an arrival to a model."""
+    recorded = {one.entry.window: one.entry.recorded_at for one in windows}
+    waits = [
+        max(0, one.acknowledged.recorded_at - recorded[one.first])
+        for one in incidents
+        if one.acknowledged is not None and one.first in recorded
+    ]
+    covered = sum(one.entry.window.end - one.entry.window.first for one in windows) * DAY
+    return Figures(
+        windows=len(windows),
+        judged=sum(one.seen is not None and bool(one.seen.heat) for one in windows),
+        labelled=sum(one.seen is not None and one.seen.loss is not None for one in windows),
+        incidents=len(incidents),
+        acknowledged=sum(one.acknowledged is not None for one in incidents),
+        months=covered / MONTH,
+        lead_time=spread(lead_times),
+        diagnose=spread(waits),
+        costs=tuple(cost(one) for one in retrainings),
+    )
+
+
+def spread(spans: Sequence[int]) -> Spread | None:
+    """None of nothing; the median is the lower of two middle ones."""
+    ordered = sorted(spans)
+    if not ordered:
+        return None
+    return Spread(len(ordered), ordered[(len(ordered) - 1) // 2], ordered[-1])
+
+
+def cost(one: Retraining) -> Cost:
+    """The sum over the steps that say what they took (`wall_s`, `cpu_s`); rows learned from."""
+    details = [step.detail for step in one.steps]
+    walls = [float(d["wall_s"]) for d in details if d.get("wall_s") is not None]
+    cpus = [float(d["cpu_s"]) for d in details if d.get("cpu_s") is not None]
+    rows = [int(d["rows"]) for d in details if d.get("rows") is not None]
+    return Cost(
+        one.trigger_id,
+        sum(walls) if walls else None,
+        sum(cpus) if cpus else None,
+        max(rows, default=None),
+    )

@@ -1,0 +1,147 @@
+"""The sentences of the report: what a tired person should read first, and what to do."""
+
+from collections.abc import Sequence
+
+from headrace.clock import DAY, duration_text
+from headrace.gates.report import words
+from headrace.monitoring.evidence import day_text
+from headrace.monitoring.incidents import Incident
+from headrace.monitoring.policy import Policy
+from headrace.monitoring.report.model import Cost, MonitorReport, Retraining, WindowView
+
+ENDINGS = {
+    "promoted": "The challenger took over.",
+    "kept": "The champion stayed.",
+    "failed": "It failed.",
+    "rolled_back": "The challenger took over and was rolled back.",
+    "": "It is under way.",
+}
+STEPS = {
+    "started": "started",
+    "released": "released a dataset",
+    "trained": "trained",
+    "compared": "compared with the champion",
+    "promoted": "promoted",
+    "kept": "kept the champion",
+    "failed": "failed",
+    "watching": "watched",
+    "confirmed": "confirmed",
+    "rolled_back": "rolled back",
+}
+
+
+def headline(report: MonitorReport) -> str:
+    """Whether all is well, in one sentence."""
+    if not report.windows:
+        return "Nothing is judged yet"
+    unknown = [one for one in report.open if one.acknowledged is None]
+    if unknown:
+        return f"{words.counted(len(unknown), 'thing')} to look at: {unknown[0].sentence}"
+    if report.open:
+        return f"Somebody is on it: {report.open[0].sentence}"
+    last = report.windows[-1]
+    if last.action == "retrain":
+        return "The last window asks for a retraining"
+    if last.action == "watch":
+        return "Nothing is open; the last window is watched"
+    return "All is well: nothing is open"
+
+
+def tone(report: MonitorReport) -> str:
+    """The colour of the page: by what is open, else by the last window."""
+    if any(one.acknowledged is None for one in report.open):
+        return "investigate"
+    if not report.windows:
+        return "NONE"
+    action = report.windows[-1].action
+    return {"none": "PASS", "investigate": "watch"}.get(action, action)
+
+
+def call(report: MonitorReport) -> tuple[str, str]:
+    """(what to do, why) in the box under the headline."""
+    if not report.windows:
+        return "Run the pipeline", "Windows are judged once they are over: headrace run"
+    unknown = [one for one in report.open if one.acknowledged is None]
+    last = report.windows[-1]
+    if unknown:
+        return "Find the cause", f"Since {unknown[0].first.text}. Nothing retrains meanwhile."
+    if report.open and (ack := report.open[0].acknowledged):
+        return "Nothing to do", f"{ack.principal} knows of it: {ack.reason}"
+    return "Nothing to do", f"{last.entry.window.text}: {' '.join(last.entry.decision.reasons)}"
+
+
+def next_retraining(report: MonitorReport) -> str:
+    """When a retraining may start at the earliest, by cool-down and budget."""
+    if report.next_retraining is None:
+        return "never: the policy's budget is 0"
+    if report.next_retraining == 0:
+        return "with any window"
+    return words.moment(report.next_retraining)[:10]
+
+
+def champion_age(report: MonitorReport) -> str:
+    """Between the newest training cut and the end of the last window."""
+    trained = report.state.trained_at
+    if trained is None:
+        return "unknown"
+    return f"{max(0, report.state.closes - trained) // DAY} days"
+
+
+def budget(report: MonitorReport) -> str:
+    period = duration_text(report.policy.budget_period)
+    return f"{report.budget_left} of {report.policy.budget} in {period}"
+
+
+def acknowledgement(incident: Incident, pipeline: str) -> str:
+    """The command that says somebody knows."""
+    day = day_text(incident.last.first)
+    return f'headrace monitor ack {day} --pipeline {pipeline} --reason "..."'
+
+
+def incident_words(one: Incident) -> str:
+    until = "still there" if one.is_open else f"last seen {one.last.text}"
+    return f"since {one.first.text}, {until}"
+
+
+def cause(view: WindowView) -> str:
+    """Whether the data, the relation or both were found to have changed."""
+    return {
+        "none": "no cause named",
+        "data": "data changed",
+        "concept": "relation changed",
+        "both": "data and relation changed",
+    }[view.attribution.cause]
+
+
+def ending(one: Retraining) -> str:
+    return "It waits for its run." if not one.steps else ENDINGS[one.ending]
+
+
+def cost(one: Cost) -> str:
+    parts = []
+    if one.wall_s is not None:
+        parts.append(f"{one.wall_s:,.0f} s")
+    if one.cpu_s is not None:
+        parts.append(f"{one.cpu_s:,.0f} CPU seconds")
+    if one.rows is not None:
+        parts.append(f"{one.rows:,} rows")
+    return ", ".join(parts) or "not recorded"
+
+
+def rules(policy: Policy) -> Sequence[tuple[str, str, str]]:
+    """(name, value, meaning) of each rule of a policy."""
+    strong = "off" if policy.strong is None else f"{policy.strong:g} times the limit"
+    age = "no limit" if policy.max_age is None else duration_text(policy.max_age)
+    return (
+        ("quorum", f"{policy.quorum}", "moved columns that make a shift of the population"),
+        ("hysteresis", f"{policy.hysteresis}", "windows in a row that a cause has to last"),
+        ("retrain_on", ", ".join(policy.retrain_on) or "nothing", "kinds of evidence that retrain"),
+        ("strong", strong, "a relation that moved so far needs one window only"),
+        ("patience", f"{policy.patience}",
+         "windows that data and relation move together before that retrains unacknowledged"),
+        ("attempts", f"{policy.attempts}", "retrainings without effect before a person looks"),
+        ("cool_down", duration_text(policy.cool_down), "between two retrainings"),
+        ("budget", f"{policy.budget}",
+         f"retrainings in {duration_text(policy.budget_period)}"),
+        ("max_age", age, "of the model, from which it is retrained without other evidence"),
+    )  # fmt: skip

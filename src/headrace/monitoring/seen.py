@@ -1,0 +1,95 @@
+"""What a run of the monitor saw beside evidence, kept for its report: made anew by every run.
+
+Decisions and evidence are on the ledger for good. The heat of columns, losses and the shapes of
+columns are only for the eye; they are in one file beside the profiles, of the latest run.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import StateError
+from headrace.files import write_json
+from headrace.home import Home
+from headrace.monitoring.evidence import Window
+from headrace.monitoring.shapes import Shape
+from headrace.monitoring.spec import MonitorRun, WindowResult
+from headrace.monitoring.store import folder_of
+
+FORMAT = 1
+_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class SeenWindow:
+    """One window: `heat` as in `WindowResult`; `loss` (nats a row) and `ranking` where judged."""
+
+    window: Window
+    rows: int
+    heat: Mapping[str, float] = field(default_factory=dict)
+    loss: float | None = None
+    ranking: float | None = None
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the latest run saw, oldest window first; `notes` are what is not watched, and why."""
+
+    monitor: str
+    windows: tuple[SeenWindow, ...]
+    notes: tuple[str, ...]
+
+
+def seen_path(home: Home, monitor: str) -> Path:
+    return folder_of(home, monitor) / "seen.json"
+
+
+def keep_seen(home: Home, run: MonitorRun) -> Path:
+    """Write what `run` saw; the earlier run's is replaced as a whole."""
+    path = seen_path(home, run.name)
+    windows = [_form(one) for one in run.results]
+    body = {"format": FORMAT, "monitor": run.name, "windows": windows, "notes": list(run.notes)}
+    write_json(path, body)
+    return path
+
+
+def _form(one: WindowResult) -> dict[str, Any]:
+    return {
+        "window": [one.window.first, one.window.end],
+        "rows": one.rows,
+        "heat": {name: round(value, _DIGITS) for name, value in sorted(one.heat.items())},
+        "loss": None if one.scored is None else round(one.scored.loss, _DIGITS),
+        "ranking": None if one.scored is None else round(one.scored.ranking, _DIGITS),
+        "shapes": {name: asdict(shape) for name, shape in one.shapes.items()},
+    }
+
+
+def read_seen(home: Home, monitor: str) -> Seen:
+    """What the latest run saw; nothing if there was none.
+
+    Raises:
+        StateError: the file is of another format; the next run of the monitor writes it anew.
+    """
+    path = seen_path(home, monitor)
+    if not path.exists():
+        return Seen(monitor, (), ())
+    value = json.loads(path.read_text())
+    if value.get("format") != FORMAT:
+        raise StateError(
+            f"what the monitor saw has format {value.get('format')}, this Headrace reads {FORMAT}",
+            where=str(path),
+            fix="delete the file; the next run of the monitor writes it anew",
+        )
+    return Seen(value["monitor"], tuple(map(_read, value["windows"])), tuple(value["notes"]))
+
+
+def _read(value: Mapping[str, Any]) -> SeenWindow:
+    shapes = {
+        name: Shape(tuple(one["labels"]), tuple(one["before"]), tuple(one["after"]))
+        for name, one in value["shapes"].items()
+    }
+    given = {key: value[key] for key in ("rows", "heat", "loss", "ranking")}
+    return SeenWindow(Window(*value["window"]), **given, shapes=shapes)

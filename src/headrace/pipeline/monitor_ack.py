@@ -1,0 +1,92 @@
+"""Somebody knows of a window: on record for good, and nobody is paged for it again."""
+
+from headrace.clock import now_us
+from headrace.errors import DeclarationError
+from headrace.gates.policy import Policy
+from headrace.home import Home
+from headrace.lake.actions import Action, record
+from headrace.lake.ledger import Ledger
+from headrace.monitoring.evidence import day_number, day_text
+from headrace.monitoring.ledger import Ack, DecisionLedger, Entry
+from headrace.monitoring.replay import first_entries
+from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.permit import permit
+
+LATEST = "last"
+
+
+def window_of(pipeline: Pipeline, home: Home, which: str) -> Entry:
+    """The decided window that holds the ISO day `which`, or the newest one for `last`.
+
+    Raises:
+        DeclarationError: it is no day, or no decided window holds it.
+    """
+    name = pipeline.monitor.name
+    entries = first_entries(DecisionLedger(home).entries(name))
+    if not entries:
+        raise DeclarationError(
+            f"the monitor {name} has decided nothing yet",
+            where=str(home.root),
+            fix="headrace run; a window is judged once it is over",
+        )
+    if which == LATEST:
+        return entries[-1]
+    try:
+        day = day_number(which)
+    except ValueError:
+        raise DeclarationError(
+            f"{which!r} is no day", fix="an ISO day of the window, such as 2013-02-12, or last"
+        ) from None
+    found = [one for one in entries if one.window.first <= day < one.window.end]
+    if not found:
+        raise DeclarationError(
+            f"no decided window of monitor {name} holds {which}",
+            where=str(home.root),
+            fix=f"a day from {day_text(entries[0].window.first)} to "
+            f"{day_text(entries[-1].window.end - 1)}",
+        )
+    return found[0]
+
+
+def acknowledge(
+    pipeline: Pipeline,
+    home: Home,
+    which: str,
+    *,
+    principal: str,
+    reason: str,
+    policy: Policy | None = None,
+) -> tuple[Ack, bool]:
+    """Acknowledge the window that holds a day; also whether that was not on record before.
+
+    Raises:
+        DeclarationError: no such window, it was quiet, or the principal or reason is empty.
+        RefusedError: the policy does not allow it; that is on the record.
+    """
+    entry, name = window_of(pipeline, home, which), pipeline.monitor.name
+    if entry.decision.action == "none":
+        raise DeclarationError(
+            f"there is nothing to acknowledge in {entry.window.text}: it was quiet",
+            where=f"monitor {name}",
+            fix="headrace monitor status",
+        )
+    draft = Action(
+        principal=principal,
+        action="ack",
+        table=name,
+        reason=reason,
+        slot=day_text(entry.window.first),
+        note=f"window {entry.window.text} of monitor {name}",
+    )
+    ledger, at = DecisionLedger(home), now_us()
+    with Ledger(home) as batches:
+        permit(batches, draft, policy)
+        new = ledger.acknowledge(name, entry.window.end, principal, reason, at)
+        if new:
+            record(batches, draft)
+    ack = next(
+        one
+        for one in ledger.acks(name)
+        if (one.window_end, one.principal, one.reason) == (entry.window.end, principal, reason)
+    )
+    return ack, new

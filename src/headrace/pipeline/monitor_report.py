@@ -1,0 +1,198 @@
+"""What the ledgers, the models and the latest run say of a monitor: the facts of its report."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from headrace.clock import now_us, parse_iso
+from headrace.home import Home
+from headrace.monitoring.alternatives import alternatives
+from headrace.monitoring.attribution import Attribution, attribute
+from headrace.monitoring.decide import next_retraining, within_budget_period
+from headrace.monitoring.deciding import Judged, Record, ending_of, record_of, state_after
+from headrace.monitoring.figures import figures
+from headrace.monitoring.incidents import Decided, Incident, incidents
+from headrace.monitoring.ledger import Ack, DecisionLedger, Entry, Step
+from headrace.monitoring.policy import Policy
+from headrace.monitoring.replay import Replayed, cause_of, first_entries, replay, tally
+from headrace.monitoring.report.model import (
+    Compared,
+    MonitorReport,
+    Reign,
+    Retraining,
+    WindowView,
+)
+from headrace.monitoring.seen import Seen, read_seen
+from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.lead_times import lead_times
+
+
+@dataclass(frozen=True)
+class History:
+    """The rows of the decision ledger about one monitor, read once."""
+
+    entries: tuple[Entry, ...]
+    steps: tuple[Step, ...]
+    acks: tuple[Ack, ...]
+    record: Record
+
+    @property
+    def first(self) -> list[Entry]:
+        return first_entries(self.entries)
+
+
+def history(pipeline: Pipeline, home: Home) -> History:
+    """What is on record about the monitor of `pipeline`."""
+    ledger, spec = DecisionLedger(home), pipeline.monitor
+    entries, acks = ledger.entries(spec.name), ledger.acks(spec.name)
+    steps = ledger.steps(spec.name)
+    record = record_of(entries, spec.closes, steps, acks)
+    return History(tuple(entries), tuple(steps), tuple(acks), record)
+
+
+def monitor_report(pipeline: Pipeline, home: Home) -> MonitorReport:
+    """All that is known of the monitor of `pipeline`. Reads ledgers and small files, no rows."""
+    spec, policy = pipeline.monitor, pipeline.monitor.policy()
+    known, seen = history(pipeline, home), read_seen(home, spec.name)
+    cut = pipeline.dataset.training_until
+    others = _others(pipeline, known, policy, cut)
+    windows = _windows(pipeline, known, seen, others)
+    state = state_after(
+        spec.name,
+        [Judged(one.window, one.evidence, cause_of(one)) for one in known.first],
+        [one.decision for one in known.first],
+        policy,
+        closes=spec.closes,
+        trained_at=cut,
+        record=known.record,
+    )
+    found = incidents(_decided(known.first), known.acks)
+    retrainings = _retrainings(known)
+    return MonitorReport(
+        monitor=spec.name,
+        pipeline=pipeline.name,
+        window_days=spec.window_days,
+        policy=policy,
+        policy_path=spec.policy_path,
+        windows=windows,
+        incidents=tuple(found),
+        state=state,
+        next_retraining=next_retraining(state, policy),
+        budget_left=max(0, policy.budget - within_budget_period(state, policy)),
+        reigns=tuple(_reigns(pipeline, home, known)),
+        retrainings=retrainings,
+        recorded=tally(((e.window, e.evidence, e.decision) for e in known.first), known.acks),
+        alternatives=tuple(others),
+        figures=figures(windows, found, retrainings, list(lead_times(pipeline, home))),
+        notes=seen.notes,
+        rendered_at=now_us(),
+    )
+
+
+def replayed(
+    pipeline: Pipeline, home: Home, policy: Policy
+) -> tuple[list[Replayed], tuple[Ack, ...]]:
+    """The history decided again by `policy`, and what was acknowledged of it."""
+    known = history(pipeline, home)
+    rows = replay(
+        known.entries, policy,
+        closes=pipeline.monitor.closes,
+        trained_at=pipeline.dataset.training_until,
+        record=known.record,
+    )  # fmt: skip
+    return rows, known.acks
+
+
+def open_incidents(pipeline: Pipeline, home: Home) -> list[Incident]:
+    """What goes on now, acknowledged or not."""
+    known = history(pipeline, home)
+    return [one for one in incidents(_decided(known.first), known.acks) if one.is_open]
+
+
+def _decided(entries: Sequence[Entry]) -> list[Decided]:
+    return [
+        Decided(one.window, one.decision.action, one.evidence, one.decision.reasons)
+        for one in entries
+    ]
+
+
+def _others(pipeline: Pipeline, known: History, policy: Policy, cut: int) -> list[Compared]:
+    """What each alternative policy makes of the evidence on record."""
+    found = []
+    for one in alternatives(policy):
+        rows = replay(
+            known.entries, one.policy,
+            closes=pipeline.monitor.closes, trained_at=cut, record=known.record,
+        )  # fmt: skip
+        told = tally(((r.window, r.evidence, r.decision) for r in rows), known.acks)
+        actions = {r.window.end: r.decision.action for r in rows}
+        found.append(Compared(one.name, one.says, told, actions))
+    return found
+
+
+def _windows(
+    pipeline: Pipeline, known: History, seen: Seen, others: Sequence[Compared]
+) -> tuple[WindowView, ...]:
+    looks = {one.window: one for one in seen.windows}
+    return tuple(
+        WindowView(
+            entry=one,
+            closes=pipeline.monitor.closes(one.window),
+            attribution=attribution_of(one, pipeline.monitor.label_derived),
+            seen=looks.get(one.window),
+            later=tuple(e for e in known.entries if e.window == one.window and e is not one),
+            acks=tuple(ack for ack in known.acks if ack.window_end == one.window.end),
+            others={other.name: other.actions[one.window.end] for other in others},
+        )
+        for one in known.first
+    )
+
+
+def attribution_of(entry: Entry, label_derived: tuple[str, ...] = ()) -> Attribution:
+    """As recorded; derived anew where the record is older than attributions."""
+    if entry.attribution is not None:
+        return Attribution.from_json(entry.attribution)
+    return attribute(entry.evidence, label_derived)
+
+
+def _retrainings(known: History) -> tuple[Retraining, ...]:
+    """By trigger, also those that nothing was done about yet, or that a person asked for."""
+    steps: dict[str, list[Step]] = {}
+    for step in known.steps:
+        steps.setdefault(step.trigger_id, []).append(step)
+    asked = {one.decision.trigger_id: one for one in known.entries if one.decision.trigger_id}
+    found = []
+    for trigger in dict.fromkeys([*asked, *steps]):
+        entry, done = asked.get(trigger), tuple(steps.get(trigger, ()))
+        found.append(
+            Retraining(
+                trigger,
+                entry.recorded_at if entry else (done[0].recorded_at if done else None),
+                entry.decision.reasons if entry else ("A person asked for it.",),
+                done,
+                ending_of(step.step for step in done),
+                entry.window.text if entry else "",
+            )
+        )
+    return tuple(sorted(found, key=lambda one: one.asked_at or 0))
+
+
+def _reigns(pipeline: Pipeline, home: Home, known: History) -> Iterator[Reign]:
+    """Every champion; one that a retraining brought begins with the window that triggered it."""
+    from headrace.models.registry import history as champions
+
+    closes = {
+        one.decision.trigger_id: pipeline.monitor.closes(one.window)
+        for one in known.entries
+        if one.decision.trigger_id
+    }
+    promoted = [
+        (step.recorded_at, closes[step.trigger_id])
+        for step in known.steps
+        if step.step == "promoted" and step.trigger_id in closes
+    ]
+    for at, one in enumerate(champions(home, pipeline.model.name)):
+        since = parse_iso(one.since)
+        # the step is recorded right after the swap; the first at or after it is its own
+        own = next((began for done, began in promoted if done >= since), None) if at else None
+        began = own if own is not None else (pipeline.dataset.training_until if not at else since)
+        yield Reign(f"{one.name}@{one.bundle_id[:12]}", since, one.reason, began)

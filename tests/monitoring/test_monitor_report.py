@@ -1,0 +1,273 @@
+"""The monitor's report: what is on it, that nothing on it runs, and what the commands say of it."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from typer.testing import CliRunner
+
+from headrace.cli import app as commands
+from headrace.errors import DeclarationError, RefusedError, StateError
+from headrace.gates.policy import Grant
+from headrace.gates.policy import Policy as Grants
+from headrace.gates.report.address import monitor_url
+from headrace.monitoring import DecisionLedger
+from headrace.monitoring.figures import spread
+from headrace.monitoring.report import render
+from headrace.monitoring.report.model import Spread
+from headrace.monitoring.seen import read_seen, seen_path
+from headrace.pipeline.monitor_ack import acknowledge
+from headrace.pipeline.monitor_report import monitor_report
+from headrace.pipeline.report_site import Site
+from tests.monitoring.watched import HOSTILE, retrained, watched
+
+FAULTY = "2020-04-01"  # a day of week 12
+ANA = Grants({"ana": Grant(frozenset({"ack"}))})
+
+
+class Tags(HTMLParser):
+    """The elements and attributes of a page, as a browser reads them."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found, self.ids, self.links = [], set(), []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        for name, value in attrs:
+            if name == "id":
+                self.ids.add(value)
+            if name == "href":
+                self.links.append(value)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    pipeline, home, run = watched(tmp_path_factory.mktemp("watched"))
+    for entry in DecisionLedger(home).entries("world"):
+        if entry.decision.trigger_id:
+            retrained(home, entry.decision.trigger_id)
+    return pipeline, home, run
+
+
+@pytest.fixture
+def own(made, tmp_path):
+    """A home of one's own to write into."""
+    pipeline, home, _ = made
+    shutil.copytree(home.root, tmp_path / "home")
+    return pipeline, type(home)(tmp_path / "home")
+
+
+@pytest.fixture
+def command(made, monkeypatch):
+    """Run `headrace monitor ...` on this pipeline."""
+    pipeline, home, _ = made
+    monkeypatch.setattr("headrace.pipeline.project_pipelines", lambda: [pipeline])
+
+    def run(*words, where=home, code=0):
+        monkeypatch.setenv("HEADRACE_HOME", str(where.root))
+        done = CliRunner().invoke(commands.app, ["monitor", *words])
+        assert done.exit_code == code, done.output
+        return done
+
+    return run
+
+
+def test_the_facts_are_those_of_the_ledger(made):
+    pipeline, home, run = made
+    report = monitor_report(pipeline, home)
+    assert [view.action for view in report.windows] == [one.decision.action for one in run.results]
+    assert report.windows[12].action == "investigate"
+    assert any(view.action == "retrain" for view in report.windows[19:])
+    assert report.recorded.actions == run.counts()
+    assert (
+        len(report.retrainings)
+        == len(report.recorded.retrainings)
+        == report.policy.budget - (report.budget_left)
+    )
+    assert report.retrainings[0].ending == "promoted"
+    assert report.retrainings[0].window == report.recorded.retrainings[0].text
+
+
+def test_alternatives_decide_the_same_evidence(made):
+    report = monitor_report(*made[:2])
+    told = {one.name: one.tally for one in report.alternatives}
+    assert told["never retrain"].retrainings == ()
+    eager = told["retrain on any drift"]
+    assert len(eager.retrainings) > len(report.recorded.retrainings)
+    faulty = report.windows[12].entry.window
+    assert faulty not in eager.retrainings  # whatever the policy says
+
+
+def test_figures_come_from_the_ledgers(made):
+    figures = monitor_report(*made[:2]).figures
+    assert (figures.windows, figures.acknowledged) == (26, 0)
+    assert 15 <= figures.judged <= 26
+    assert figures.labelled >= 20
+    assert (figures.costs[0].wall_s, figures.costs[0].cpu_s, figures.costs[0].rows) == (
+        4.5, 8.0, 12_000,
+    )  # fmt: skip
+    assert figures.pages_per_month == pytest.approx(figures.incidents / (26 * 7 / 30.4375))
+    assert spread([5, 1, 9, 2]) == Spread(4, 2, 9)
+    assert spread([]) is None
+
+
+def test_the_page_says_what_it_has_to(made):
+    page = render(monitor_report(*made[:2]))
+    for words in ("Evidence and decisions", "Columns, window by window", "retrain on any drift",
+                  "speed is missing", "compared with the champion", "By segment", "4 s",
+                  "pages a month", "headrace monitor replay"):  # fmt: skip
+        assert words in page
+    assert page.count("<svg") > 8
+    assert 10_000 < len(page) < 400_000
+
+
+def test_nothing_from_data_becomes_markup(made):
+    page = render(monitor_report(*made[:2]))
+    tags = Tags(page)
+    assert not any(tag in {"script", "iframe", "img", "link", "object"} for tag, _ in tags.found)
+    assert not any(name.startswith("on") or name == "style" for _, a in tags.found for name in a)
+    assert "alert(" in page  # the level's name is there, as text
+    assert HOSTILE not in page
+    assert all(re.match(r"#|\.\./|https?://", link) for link in tags.links)
+    assert "default-src &#x27;none&#x27;" in page
+
+
+def test_links_inside_the_page_lead_somewhere(made):
+    tags = Tags(render(monitor_report(*made[:2])))
+    assert {link[1:] for link in tags.links if link.startswith("#")} <= tags.ids
+    assert any(link.startswith("#w") for link in tags.links)
+
+
+def test_a_monitor_that_saw_nothing_has_a_page(tmp_path, made):
+    pipeline, home, _ = made
+    report = monitor_report(pipeline, type(home)(tmp_path / "empty"))
+    assert report.windows == ()
+    assert "Nothing is judged yet" in render(report)
+
+
+def test_what_was_seen_is_read_back(made):
+    _, home, run = made
+    seen = read_seen(home, "world")
+    assert [one.window for one in seen.windows] == [one.window for one in run.results]
+    assert seen.windows[12].shapes == dict(run.results[12].shapes)
+    assert seen.windows[20].loss == pytest.approx(run.results[20].scored.loss, abs=1e-3)
+
+
+def test_what_another_headrace_kept_is_refused(own):
+    pipeline, home = own
+    seen_path(home, "world").write_text(json.dumps({"format": 99}))
+    with pytest.raises(StateError, match="has format 99"):
+        monitor_report(pipeline, home)
+
+
+def test_the_report_server_has_the_page_and_the_index_leads_to_it(made):
+    pipeline, home, _ = made
+    site = Site([pipeline], home)
+    page = site.answer("/monitor/world").body.decode()
+    assert "Evidence and decisions" in page
+    assert 'href="../"' in page
+    assert "./monitor/world" in site.answer("/").body.decode()
+    assert site.answer("/monitor/none").status == 404
+    assert monitor_url("a b").endswith("/monitor/a%20b")
+
+
+# -- acknowledgements ------------------------------------------------------------------------------
+
+
+def test_an_acknowledgement_is_on_record_and_once(own):
+    pipeline, home = own
+    said = {"principal": "ana", "reason": "the sensor", "policy": ANA}
+    done, new = acknowledge(pipeline, home, FAULTY, **said)
+    again, second = acknowledge(pipeline, home, FAULTY, **said)
+    assert (new, second) == (True, False)
+    assert done == again
+    report = monitor_report(pipeline, home)
+    known = next(one for one in report.incidents if one.acknowledged)
+    assert known.acknowledged.principal == "ana"
+    assert report.figures.diagnose.count == 1
+    assert "the sensor" in render(report)
+
+
+def test_who_is_not_listed_cannot_acknowledge(own):
+    pipeline, home = own
+    with pytest.raises(RefusedError, match="eve is not listed"):
+        acknowledge(pipeline, home, FAULTY, principal="eve", reason="x", policy=ANA)
+    assert DecisionLedger(home).acks("world") == []
+
+
+@pytest.mark.parametrize(
+    ("which", "words"),
+    [
+        ("2020-02-11", "nothing to acknowledge"),
+        ("1999-01-01", "no decided window"),
+        ("soon", "is no day"),
+    ],
+)
+def test_what_cannot_be_acknowledged(own, which, words):
+    with pytest.raises(DeclarationError, match=words):
+        acknowledge(*own, which, principal="ana", reason="x", policy=ANA)
+
+
+# -- the commands ----------------------------------------------------------------------------------
+
+
+def test_status_is_one_screen(command):
+    done = command("status")
+    assert "monitor world" in done.output
+    assert "budget left" in done.output
+    document = json.loads(command("status", "--json").output)["monitors"][0]
+    assert (document["windows"], len(document["latest"])) == (26, 8)
+    assert document["budget"] == {"left": 6 - document["retrainings"], "of": 6}
+
+
+def test_status_of_something_open_ends_with_1(own, command):
+    home = own[1]
+    ledger = DecisionLedger(home)
+    last = ledger.entries("world")[-1]
+    fault = next(e for e in ledger.entries("world")[12].evidence if e.kind == "data_fault")
+    later = replace(last.window, first=last.window.end, end=last.window.end + 7)
+    found = replace(fault, window=later)
+    decision = replace(last.decision, action="investigate", reasons=(found.sentence,),
+                       trigger_id=None)  # fmt: skip
+    ledger.append([replace(last, window=later, evidence=(found,), decision=decision)])
+    done = command("status", where=home, code=1)
+    assert "nobody has acknowledged it" in done.output
+    command("ack", "last", "--reason", "on it", where=home)
+    assert "on it" in command("status", where=home).output
+
+
+def test_explain_tells_one_window(command):
+    done = command("explain", FAULTY)
+    assert "speed is missing" in done.output
+    assert "investigate" in done.output
+    document = json.loads(command("explain", FAULTY, "--json").output)
+    assert document["attribution"]["cause"] == "data"
+    assert set(document["alternatives"].values()) == {"investigate"}
+    assert "is no day" in command("explain", "soon", code=2).stderr
+
+
+def test_replay_shows_what_would_have_been_otherwise(command, tmp_path):
+    never = tmp_path / "never.yaml"
+    never.write_text("version: 1\nretrain_on: []\n")
+    document = json.loads(command("replay", "--policy", str(never), "--json").output)
+    assert document["replayed"]["retrainings"] == []
+    assert document["recorded"]["retrainings"]
+    assert document["same_detection"]
+    assert len(document["windows"]) == 26
+    assert "windows decided otherwise" in command("replay", "--policy", str(never)).output
+    never.write_text("version: 1\ndetection: {spread: 9}\n")
+    assert "detection differs" in command("replay", "--policy", str(never)).output
+    assert "cannot be read" in command("replay", "--policy", str(tmp_path / "no"), code=2).stderr
+
+
+def test_report_is_a_file(command, tmp_path):
+    target = tmp_path / "page.html"
+    done = command("report", "--out", str(target))
+    assert str(target) in done.output
+    assert target.read_text().startswith("<!doctype html>")
+    assert command("report", "--out", "-").output.startswith("<!doctype html>")

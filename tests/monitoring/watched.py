@@ -1,0 +1,59 @@
+"""A pipeline whose monitor has seen half a year: a fault, a relation that moved, a retraining."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from headrace.clock import DAY
+from headrace.home import Home
+from headrace.monitoring import DecisionLedger, MonitorSpec, monitor
+from headrace.monitoring.seen import keep_seen
+from tests.monitoring.worlds import LATER, changed, scored, spec, world
+
+HOSTILE = "<script>alert('x')</script>\" onload=\"x() & [b]"
+STEPS = ("started", "released", "trained", "compared", "promoted", "watching")
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What the report and the commands ask of a pipeline, and no more."""
+
+    name: str
+    monitor: MonitorSpec
+    dataset: SimpleNamespace
+    model: SimpleNamespace
+    tables: tuple = ()
+
+
+def watched(folder: Path):
+    """(pipeline, home): week 12 has nulls, from week 19 on labels are turned, week 23 is odd."""
+    home = Home(folder / "home")
+    frame = world(weeks=26, rows=100)
+    frame = changed(frame, "speed", lambda v: np.full(len(v), np.nan), [12])
+    frame = changed(frame, "carrier", lambda v: np.full(len(v), HOSTILE, dtype=object), [23])
+    scores = scored(frame, flipped=range(19, 26))
+    rules = "version: 1\nhysteresis: 2\nmax_age: 900d\n"
+    pipeline = Watched(
+        "world",
+        spec(folder, rules),
+        SimpleNamespace(training_until=int(frame["t"][0].as_py()) + 5 * DAY),
+        SimpleNamespace(name="model"),
+    )
+    run = monitor(pipeline.monitor, frame, scores, [], home, LATER)
+    keep_seen(home, run)
+    return pipeline, home, run
+
+
+def retrained(home: Home, trigger: str, steps=STEPS):
+    """Record what became of a trigger, with texts that try to be markup."""
+    ledger = DecisionLedger(home)
+    segment = {"segment": f"carrier = {HOSTILE}", "champion": 0.61, "challenger": 0.5}
+    details = {
+        "released": {"dataset": "d@1.1.0", "rows": 12_000, "wall_s": 1.5, "cpu_s": 2.0},
+        "trained": {"model": "model@0123", "wall_s": 3.0, "cpu_s": 6.0},
+        "compared": {"reason": f"better by 0.11, {HOSTILE}", "segments": [segment]},
+    }
+    for at, step in enumerate(steps):
+        ledger.record_step("world", trigger, step, details.get(step, {}), LATER + at)
