@@ -29,6 +29,7 @@ from headrace.cli import (
     model_register,
     models,
     monitor,
+    monitor_bench,
     new,
     oncall,
     online,
@@ -122,6 +123,7 @@ datasets.app.command("gc")(dataset_store.gc)
 app.add_typer(datasets.app, name="dataset")
 models.app.command("register")(model_register.register)
 app.add_typer(models.app, name="model")
+monitor.app.command("bench")(monitor_bench.bench)
 app.add_typer(monitor.app, name="monitor")
 app.command("trace")(trace.trace)
 app.command("impact")(impact.impact)

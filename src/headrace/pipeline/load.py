@@ -105,8 +105,19 @@ def make_deliveries(root: Path | None = None) -> None:
             module.make_deliveries()
 
 
+def study_modules(root: Path | None = None) -> list[ModuleType]:
+    """The modules of `[tool.headrace] monitor_studies`: further histories to try monitors on.
+
+    Each has `histories()`, and `peers(cases)` where it has others to compare with.
+    """
+    return _modules("monitor_studies", root)
+
+
 def _table_modules(root: Path | None) -> list[ModuleType]:
+    return _modules("tables", root)
+
+
+def _modules(key: str, root: Path | None) -> list[ModuleType]:
     folder = project_root(root)
     _make_importable(folder)
-    names = _declared(folder).get("tables", [])
-    return [importlib.import_module(str(name)) for name in names]
+    return [importlib.import_module(str(name)) for name in _declared(folder).get(key, [])]

@@ -128,6 +128,8 @@ class History:
             offset=self.offset,
             exclude=self.exclude,
             maturity=self.maturity,
+            segments=self.segments,
+            label_derived=self.label_derived,
         )
 
     def rescored(self, frame: pa.Table, label: pa.ChunkedArray | pa.Array) -> "History":

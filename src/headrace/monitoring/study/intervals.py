@@ -1,0 +1,17 @@
+"""How sure a share is that was counted."""
+
+from math import sqrt
+
+Z = 1.959963984540054  # of the standard normal, for 95% between both ends
+
+
+def wilson(hits: int, of: int) -> tuple[float, float]:
+    """The 95% score interval of a share (Wilson 1927); (0, 1) of nothing."""
+    if of == 0:
+        return 0.0, 1.0
+    share, spread = hits / of, Z * Z / of
+    middle = share + spread / 2
+    reach = Z * sqrt(share * (1 - share) / of + spread / (4 * of))
+    low, high = ((middle + sign * reach) / (1 + spread) for sign in (-1, 1))
+    # exactly, where rounding would leave a last bit
+    return (0.0 if hits == 0 else low), (1.0 if hits == of else high)
