@@ -15,7 +15,6 @@ from headrace.monitoring.drift import js_distance, upper_limit
 from headrace.monitoring.evidence import day_number, windows
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.report import markdown
-from headrace.monitoring.scored import log_loss, ranking
 from tests.monitoring.worlds import FIRST, LATER, changed, scored, spec, weeks_of, world
 
 
@@ -270,18 +269,6 @@ def test_limits_are_cold_first_then_own():
     assert upper_limit([0.2, 0.2, 0.2], 0.7, 0.15, settings) == pytest.approx(0.2 * np.exp(0.45))
     assert upper_limit([0.1, 0.1, 0.4], 0.7, 0.15, settings) == 0.4
     assert upper_limit([1e-9, 1e-3, 0.01], 0.7, 0.15, settings) == pytest.approx(0.15)
-
-
-def test_losses_and_ranking_against_plain_arithmetic():
-    rng = np.random.default_rng(3)
-    score = np.round(rng.random(60), 1)
-    label = rng.integers(0, 2, 60).astype(float)
-    pairs = [(a, b) for a in score[label == 1] for b in score[label == 0]]
-    wins = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs)
-    assert ranking(score, label) == pytest.approx(wins / len(pairs))
-    assert ranking(score, np.zeros(60)) == 0.5
-    assert log_loss(np.array([0.5, 0.5]), np.array([0.0, 1.0])) == pytest.approx(np.log(2))
-    assert np.isfinite(log_loss(np.array([0.0, 1.0]), np.array([1.0, 0.0])))
 
 
 def test_windows_lie_on_their_anchor_whatever_comes_first():

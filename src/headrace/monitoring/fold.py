@@ -3,11 +3,12 @@
 Each run looks at all windows again from their profiles; what is decided of it is in `deciding`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from headrace.clock import duration
 from headrace.monitoring.attribution import attribute
+from headrace.monitoring.concept import Judged, judge_answers
 from headrace.monitoring.decide import Decision
 from headrace.monitoring.drift import (
     Seen,
@@ -18,10 +19,10 @@ from headrace.monitoring.drift import (
     shapes_of,
     volume,
 )
-from headrace.monitoring.evidence import Evidence, Window, alarms
+from headrace.monitoring.evidence import Window, alarms
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Profiles
-from headrace.monitoring.scored import Scored, outcome_evidence
+from headrace.monitoring.scored import Answers
 from headrace.monitoring.slots import Slot, by_day, slot_evidence, stale_evidence
 from headrace.monitoring.spec import MonitorSpec, WindowResult
 
@@ -32,7 +33,7 @@ def gather(
     profiles: Profiles,
     *,
     slots: Sequence[Slot],
-    scored: Mapping[Window, Scored],
+    answers: Answers,
     policy: Policy,
 ) -> list[WindowResult]:
     """The evidence of each window, from it and windows before it only; nothing is decided yet."""
@@ -41,6 +42,7 @@ def gather(
     found: list[WindowResult] = []
     settings = policy.detection
     max_age = {table: duration(text) for table, text in spec.max_age.items()}
+    judged = judge_answers(answers, laid, settings)
     for at, window in enumerate(laid):
         gates = slot_evidence(window, laid[:at], tables, settings.quarantined_floor)
         stale = stale_evidence(window, spec.closes(window), slots, max_age)
@@ -51,9 +53,9 @@ def gather(
         seen = replace(seen, soiled=frozenset(one.subject for one in broken), whole=not faulty)
         limits = distance_limits(seen, past, settings)
         moved = population(seen, limits, settings)
-        model = _model(window, laid[:at], scored, policy)
+        model = judged.get(window, Judged(None, ()))
         jumped = frozenset(one.subject for one in alarms(moved))
-        evidence = (*gates, *stale, *broken, *rows, *moved, *model)
+        evidence = (*gates, *stale, *broken, *rows, *moved, *model.evidence)
         cause = attribute(evidence, spec.label_derived)
         found.append(
             WindowResult(
@@ -62,19 +64,10 @@ def gather(
                 Decision("none", ()),
                 int(seen.profile.rows),
                 {column: seen.distance[column] / limit for column, limit in limits.items()},
-                scored.get(window),
+                model.scored,
                 cause,
                 shapes_of(seen, past, cause.columns, settings),
             )
         )
         past.append(replace(seen, jumped=jumped))
     return found
-
-
-def _model(
-    window: Window, earlier: Sequence[Window], scored: Mapping[Window, Scored], policy: Policy
-) -> list[Evidence]:
-    if window not in scored:
-        return []
-    before = [scored[one] for one in earlier if one in scored]
-    return outcome_evidence(scored[window], before, policy.detection)

@@ -40,13 +40,28 @@ class Detection:
     quarantined_floor: float = 0.01
     volume_floor: float = 0.3
     """Smallest relative change of a window's rows that is evidence."""
-    min_labelled: int = 500
-    """Scored rows with a mature label that a window needs to be judged on performance."""
+    min_labelled: int = 200
+    """Scored rows with a mature label that a window needs to be judged by its answers."""
     min_scored_windows: int = 4
+    """Earlier windows of the same model needed before its answers are judged."""
     loss_floor: float = 0.15
     """Smallest rise of log loss, relative to that of the window's own rate, that is evidence."""
-    ranking_floor: float = 0.12
-    """Smallest fall of the area under the curve that is evidence."""
+    slope_floor: float = 0.35
+    """Smallest fall of the slope of outcomes over scores (1 as trained) that is evidence."""
+    segment_share: float = 0.03
+    """Smallest share of a window's rows that is a segment."""
+    slope_spread: float = 0.1
+    """The smallest deviation believed of a segment's slope from window to window."""
+    level_spread: float = 0.15
+    """The same of a segment's level, in log odds."""
+    fall_limit: float = 4.5
+    """Deviations that the greatest fall of a segment's slope must reach at least."""
+    shift_limit: float = 5.0
+    """The same of the greatest shift of a segment's level."""
+    scan_spread: float = 4.0
+    """The greatest of all segments may be so many deviations above that of earlier windows."""
+    accumulate: int = 4
+    """Windows that are also judged together, for drift too small to be seen in one."""
 
 
 @dataclass(frozen=True)

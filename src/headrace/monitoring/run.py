@@ -15,7 +15,7 @@ from headrace.monitoring.fold import gather
 from headrace.monitoring.ledger import DecisionLedger, Entry
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Ints, Profiles
-from headrace.monitoring.scored import Scored, scored_windows
+from headrace.monitoring.scored import NO_ANSWERS, answers_of
 from headrace.monitoring.slots import Slot, read_slots
 from headrace.monitoring.spec import MonitorRun, MonitorSpec, WindowResult
 from headrace.monitoring.store import frozen_bins, profiles_of
@@ -63,11 +63,15 @@ def monitor(  # noqa: PLR0917
     profile_s = time.perf_counter() - started
     parsed = read_slots(slots)
     laid = _windows(spec, day, parsed, (now + offset) // DAY)
-    scored: dict[Window, Scored] = {}
+    answers = NO_ANSWERS
     if scores is not None:
-        maturity = duration(spec.maturity)
-        scored = scored_windows(scores, laid, maturity, offset, policy.detection)
-    seen = gather(spec, laid, profiles, slots=parsed, scored=scored, policy=policy)
+        answers = answers_of(
+            scores,
+            maturity=duration(spec.maturity),
+            offset=offset,
+            warmup=policy.detection.warmup_days,
+        )
+    seen = gather(spec, laid, profiles, slots=parsed, answers=answers, policy=policy)
     ledger = DecisionLedger(home)
     results = decide_all(
         spec, seen, ledger.entries(spec.name), policy, trained_at,

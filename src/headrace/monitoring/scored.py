@@ -1,62 +1,111 @@
-"""Evidence from the model's own answers, once the truth about them is known.
+"""Scores joined with labels once they are mature, as small sums that are exactly mergeable.
 
-Performance is what a window lost beyond what its own rate of positives makes unavoidable, so that a
-stormy week is not a bad model. Concept is how well the scores still rank: when the relation between
-inputs and outcome moves, the order breaks, whatever the rate.
+A model's answers of one day are kept as cells: the rows of a segment whose scores fell into a bin,
+how many of them came true, and the sum of their scores. All are integers, so a window is the sum of
+its days, whatever the order, and nothing that is asked of a window needs a row.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.clock import DAY
 from headrace.errors import DeclarationError
-from headrace.monitoring.drift import MAD_TO_DEVIATION
-from headrace.monitoring.evidence import Evidence, Severity, Window
-from headrace.monitoring.policy import Detection
+from headrace.monitoring.cuts import Cut, Pairs, codes, cut, segments_of
+from headrace.monitoring.evidence import Window
+from headrace.monitoring.profiles import Ints
 
 Floats = npt.NDArray[np.float64]
-_CLIP = 1e-6
-_DEVIATION_FLOOR = 0.01
+
+# Scores are cut in half steps of log odds, from 0.0025 to 0.9975: the same for every model.
+SCORE_EDGES: Floats = 1 / (1 + np.exp(-np.arange(-12, 13) / 2))
+SCORE_BINS = len(SCORE_EDGES) + 1
+FIXED = 1 << 32  # scores and losses are summed as integers of this fraction
+CLIP = 1e-6
+ALL = (("all", "all"),)
 
 
-@dataclass(frozen=True)
-class Scored:
-    """One window of scored rows with mature labels. Losses are in nats per row."""
+@dataclass(frozen=True, eq=False)
+class ScoreProfiles:
+    """What one model answered, day by day; a day is the one its labels were mature on.
 
-    window: Window
-    rows: int
-    rate: float
-    loss: float
-    excess: float
-    ranking: float
-
-
-def scored_windows(
-    scores: pa.Table, windows: Sequence[Window], maturity: int, offset: int, settings: Detection
-) -> dict[Window, Scored]:
-    """What the scores of each window were worth, as it could be known when the window closed.
-
-    `scores`: t (int64 us), score (float64, probability of 1), label (0, 1 or null). Labels take
-    `maturity` us, so a window is judged on the predictions made so much earlier: no later run sees
-    it differently. Scores must be out of sample: a model flatters itself on what it was trained on.
+    `cuts` say how rows were cut into segments, chosen from days before `cut_until`.
+    `days` (int64 epoch days, ascending) with `totals` (days, 3): answers, labelled ones, and their
+    log loss in `FIXED`. `place` (index into `days`, ascending) and `cell` (segment * SCORE_BINS +
+    score bin) with `sums` (cells, 3): rows, ones among the labels, scores in `FIXED`. `given` are
+    the days on which answers were given, mature or not, and `answers` (given, SCORE_BINS) their
+    number. All int64.
     """
-    t, score, label = _arrays(scores)
-    found = {}
-    for window in windows:
-        start, end = (day * DAY - offset - maturity for day in (window.first, window.end))
-        rows = (t >= start) & (t < end)
-        days = len(np.unique((t[rows] + offset) // DAY))
-        if rows.sum() >= settings.min_labelled and days > (window.end - window.first) // 2:
-            found[window] = _scored(window, score[rows], label[rows])
-    return found
+
+    model: str
+    cuts: tuple[Cut, ...]
+    cut_until: int
+    days: Ints
+    totals: Ints
+    place: Ints
+    cell: Ints
+    sums: Ints
+    given: Ints
+    answers: Ints
+
+    @property
+    def segments(self) -> tuple[Pairs, ...]:
+        """What each segment number stands for; the first is everything."""
+        return (ALL, *segments_of(self.cuts))
+
+    def roll(self, first: int, last: int) -> tuple[Ints, Ints]:
+        """`totals` (3) and cells (segments, SCORE_BINS, 3) of the days `first <= day < last`."""
+        start, end = np.searchsorted(self.days, [first, last])
+        low, high = np.searchsorted(self.place, [start, end])
+        cells = np.zeros((len(self.segments) * SCORE_BINS, 3), np.int64)
+        np.add.at(cells, self.cell[low:high], self.sums[low:high])
+        shaped = cells.reshape(len(self.segments), SCORE_BINS, 3)
+        return self.totals[start:end].sum(axis=0), shaped
+
+    def given_within(self, first: int, last: int) -> Ints:
+        """The number of answers (SCORE_BINS) given on the days `first <= day < last`."""
+        start, end = np.searchsorted(self.given, [first, last])
+        total: Ints = self.answers[start:end].sum(axis=0)
+        return total
 
 
-def _arrays(scores: pa.Table) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+def score_profiles(
+    scores: pa.Table, *, maturity: int, offset: int, warmup: int, closed_by: int | None = None
+) -> list[ScoreProfiles]:
+    """The profiles of every model in `scores`, by name.
+
+    Args:
+        scores: `t` (int64 us), `score` (float64, probability of 1), `label` (0, 1 or null),
+            optionally `model` (string), and segment columns (integer, real, boolean or string).
+        maturity: how long (us) a label takes.
+        offset: added (us) to a moment before it is cut into days.
+        warmup: segments are chosen from so many first days; with fewer there is only everything.
+        closed_by: no day from this one on is counted as mature.
+
+    Raises:
+        DeclarationError: a column is absent or of a type that cannot be a segment, or a score is no
+            probability.
+    """
+    _check(scores)
+    if "model" not in scores.column_names:
+        return [_profiles("", scores, (maturity, offset, warmup), closed_by)]
+    names = sorted(pc.unique(scores["model"]).to_pylist())
+    return [
+        _profiles(
+            name,
+            scores.filter(pc.equal(scores["model"], name)),
+            (maturity, offset, warmup),
+            closed_by,
+        )
+        for name in names
+    ]
+
+
+def _check(scores: pa.Table) -> None:
     missing = {"t", "score", "label"} - set(scores.column_names)
     if missing:
         raise DeclarationError(
@@ -64,76 +113,244 @@ def _arrays(scores: pa.Table) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
             where="monitor",
             fix="columns t, score, label",
         )
-    labelled = scores.filter(pa.compute.is_valid(scores["label"]))
-    return (
-        labelled["t"].to_numpy(),
-        labelled["score"].to_numpy(),
-        labelled["label"].cast(pa.float64()).to_numpy(),
+    value = scores["score"].to_numpy()
+    if len(value) and not (np.nanmin(value) >= 0 and np.nanmax(value) <= 1):
+        raise DeclarationError(
+            "a score is not a probability", where="monitor", fix="the probability of label 1"
+        )
+
+
+def _profiles(
+    model: str, scores: pa.Table, lag: tuple[int, int, int], closed_by: int | None
+) -> ScoreProfiles:
+    maturity, offset, warmup = lag
+    scores = scores.sort_by("t")
+    t, score = scores["t"].to_numpy(), scores["score"].to_numpy()
+    band = np.searchsorted(SCORE_EDGES, score, side="right")
+    given, at = np.unique((t + offset) // DAY, return_inverse=True)
+    answers = _sums(at * SCORE_BINS + band, np.ones((len(t), 1), np.int64), len(given) * SCORE_BINS)
+    day = (t + offset + maturity) // DAY
+    cuts, until = _cuts(scores, day, warmup)
+    label = scores["label"].cast(pa.float64()).to_numpy()
+    ripe = np.ones(len(day), np.bool_) if closed_by is None else day < closed_by
+    days, place = np.unique(day[ripe], return_inverse=True)
+    known = ~np.isnan(label[ripe])
+    loss = np.zeros(int(ripe.sum()), np.int64)
+    loss[known] = np.rint(_losses(score[ripe][known], label[ripe][known]) * FIXED)
+    ones = np.ones(len(known), np.int64)
+    totals = _sums(place, np.stack([ones, known, loss], axis=1).astype(np.int64), len(days))
+    rows = np.flatnonzero(ripe)[known]
+    key = place[known] * (1 + sum(one.size for one in cuts)) * SCORE_BINS + band[rows]
+    values = np.stack([ones[known], label[rows], np.rint(score[rows] * FIXED)], axis=1)
+    labelled = scores.take(pa.array(rows))
+    cells = _cells(labelled, cuts, key, values.astype(np.int64))
+    return ScoreProfiles(
+        model, cuts, until, days, totals, *cells, given, answers.reshape(-1, SCORE_BINS)
     )
 
 
-def _scored(window: Window, score: Floats, label: Floats) -> Scored:
-    rate = float(label.mean())
-    loss = log_loss(score, label)
-    unavoidable = log_loss(np.full(len(label), rate), label)
-    excess = loss / unavoidable if unavoidable > 0 else 1.0
-    return Scored(window, len(label), rate, loss, excess, ranking(score, label))
+def _losses(score: Floats, label: Floats) -> Floats:
+    p = np.clip(score, CLIP, 1 - CLIP)
+    return -np.where(label == 1, np.log(p), np.log1p(-p))
 
 
-def log_loss(score: Floats, label: Floats) -> float:
-    """Mean of -log of the probability given to what happened, in nats."""
-    p = np.clip(score, _CLIP, 1 - _CLIP)
-    return float(-np.mean(np.where(label == 1, np.log(p), np.log1p(-p))))
+def _sums(at: Ints, values: Ints, size: int) -> Ints:
+    """The sums of the rows of `values` by `at`, exactly."""
+    total = np.zeros((size, values.shape[1]), np.int64)
+    if len(at):
+        order = np.argsort(at, kind="stable")
+        found, starts = np.unique(at[order], return_index=True)
+        total[found] = np.add.reduceat(values[order], starts, axis=0)
+    return total
 
 
-def ranking(score: Floats, label: Floats) -> float:
-    """Area under the ROC curve, ties shared; 0.5 where one outcome is absent."""
-    positives = int(label.sum())
-    negatives = len(label) - positives
+def _cells(
+    labelled: pa.Table, cuts: Sequence[Cut], key: Ints, values: Ints
+) -> tuple[Ints, Ints, Ints]:
+    """`place`, `cell` and `sums` of the cells that hold rows, by place and then by cell.
+
+    `key` numbers place and score bin of each row of `labelled`, as if all were in segment 0.
+    """
+    keys, sums = [], []
+    first = 1
+    for one in (None, *cuts):
+        segment = 0 if one is None else first + codes(one, labelled[one.column])
+        at = key + segment * SCORE_BINS
+        order = np.argsort(at, kind="stable")
+        found, starts = np.unique(at[order], return_index=True)
+        keys.append(found)
+        sums.append(np.add.reduceat(values[order], starts, axis=0) if len(found) else values[:0])
+        first += 0 if one is None else one.size
+    every, total = np.concatenate(keys), np.concatenate(sums)
+    order = np.argsort(every)
+    width = first * SCORE_BINS
+    return every[order] // width, every[order] % width, total[order]
+
+
+def _cuts(scores: pa.Table, day: Ints, warmup: int) -> tuple[tuple[Cut, ...], int]:
+    """The segments of each column, from the rows of the first `warmup` days that have any."""
+    names = [n for n in scores.column_names if n not in {"t", "score", "label", "model"}]
+    some = np.unique(day)
+    if not names or len(some) < max(warmup, 1):
+        return (), 0
+    until = int(some[max(warmup, 1) - 1]) + 1
+    early = scores.filter(pa.array(day < until))
+    return tuple(cut(name, early[name]) for name in names), until
+
+
+# -- windows ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One window of labelled answers of one model. Losses are in nats a row.
+
+    `answers` were given, `rows` of them have a label; `rate` is their share of ones and `expected`
+    the mean score. `excess` is the loss relative to what the rate alone would cost. `ranking` is
+    the area under the ROC curve of the binned scores. `cells` (segments, SCORE_BINS, 3) as in
+    `ScoreProfiles`.
+    """
+
+    window: Window
+    rows: int
+    rate: float
+    loss: float
+    excess: float
+    ranking: float
+    model: str = ""
+    answers: int = 0
+    expected: float = 0.0
+    segments: tuple[Pairs, ...] = field(default=(ALL,), repr=False)
+    cut_until: int = 0
+    cells: Ints = field(
+        default_factory=lambda: np.zeros((1, SCORE_BINS, 3), np.int64), repr=False, compare=False
+    )
+
+
+def rolled(profiles: ScoreProfiles, windows: Sequence[Window], least: int) -> dict[Window, Scored]:
+    """The windows that `least` or more labelled rows, of more than half their days, speak for."""
+    found = {}
+    for window in windows:
+        start, end = np.searchsorted(profiles.days, [window.first, window.end])
+        totals, cells = profiles.roll(window.first, window.end)
+        days = int((profiles.totals[start:end, 1] > 0).sum())
+        if totals[1] >= max(least, 1) and days > (window.end - window.first) // 2:
+            found[window] = _scored(profiles, window, totals, cells)
+    return found
+
+
+def _scored(profiles: ScoreProfiles, window: Window, totals: Ints, cells: Ints) -> Scored:
+    rows, ones, score = (int(part) for part in cells[0].sum(axis=0))
+    rate, loss = ones / rows, int(totals[2]) / FIXED / rows
+    unavoidable = entropy(rate)
+    return Scored(
+        window, rows, rate, loss, loss / unavoidable if unavoidable > 0 else 1.0,
+        ranking(cells[0, :, 0], cells[0, :, 1]),
+        model=profiles.model, answers=int(totals[0]), expected=score / FIXED / rows,
+        segments=profiles.segments, cells=cells,
+        cut_until=profiles.cut_until,
+    )  # fmt: skip
+
+
+def entropy(rate: float) -> float:
+    """Nats a row that remain when only the rate of ones is known."""
+    if not 0 < rate < 1:
+        return 0.0
+    return float(-rate * np.log(rate) - (1 - rate) * np.log1p(-rate))
+
+
+def ranking(rows: Ints, ones: Ints) -> float:
+    """Area under the ROC curve of scores in ascending bins, ties shared; 0.5 of one outcome only.
+
+    `rows` and `ones` (bins) count the rows, and the ones among them, of each bin.
+    """
+    zeros = rows - ones
+    positives, negatives = int(ones.sum()), int(zeros.sum())
     if positives == 0 or negatives == 0:
         return 0.5
-    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
-    rank = np.cumsum(count) - (count - 1) / 2
-    above = rank[place][label == 1].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
+    below = np.cumsum(zeros) - zeros
+    above = float((ones * (below + zeros / 2)).sum())
+    return above / (positives * negatives)
 
 
-def outcome_evidence(now: Scored, past: Sequence[Scored], settings: Detection) -> list[Evidence]:
-    """Performance and concept evidence of one window from the windows scored before it."""
-    if len(past) < settings.min_scored_windows:
-        return []
-    return [*_performance(now, past, settings), *_concept(now, past, settings)]
+def merge_scores(a: ScoreProfiles, b: ScoreProfiles) -> ScoreProfiles:
+    """Both sets of rows together, exactly.
+
+    Raises:
+        DeclarationError: of two models, or of segments cut differently.
+    """
+    if (a.model, a.cuts, a.cut_until) != (b.model, b.cuts, b.cut_until):
+        raise DeclarationError(
+            "scores of different models or segments cannot be merged",
+            where=f"{a.model or 'no name'}, {b.model or 'no name'}",
+        )
+    days, da, db = _union(a.days, b.days)
+    given, ga, gb = _union(a.given, b.given)
+    width = len(a.segments) * SCORE_BINS
+    key = np.concatenate([da[a.place] * width + a.cell, db[b.place] * width + b.cell])
+    found, at = np.unique(key, return_inverse=True)
+    return ScoreProfiles(
+        a.model, a.cuts, a.cut_until, days,
+        _sums(np.concatenate([da, db]), np.concatenate([a.totals, b.totals]), len(days)),
+        found // width, found % width,
+        _sums(at, np.concatenate([a.sums, b.sums]), len(found)),
+        given, _sums(np.concatenate([ga, gb]), np.concatenate([a.answers, b.answers]), len(given)),
+    )  # fmt: skip
 
 
-def _performance(now: Scored, past: Sequence[Scored], settings: Detection) -> list[Evidence]:
-    limit = _limit([one.excess for one in past], settings.loss_floor, settings)
-    if now.excess <= limit:
-        return []
-    sentence = (
-        f"Log loss {now.loss:.3f} is {now.excess:.2f} of what the rate of {now.rate:.1%} alone "
-        f"would cost; earlier windows allow {limit:.2f} ({now.rows:,} labelled rows)."
-    )
-    return [Evidence("performance", now.window, "log_loss", now.excess, limit, "alarm", sentence)]
+def _union(a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:
+    """The sorted union, and the places of `a` and of `b` in it."""
+    both, at = np.unique(np.concatenate([a, b]), return_inverse=True)
+    return both, at[: len(a)], at[len(a) :]
 
 
-def _concept(now: Scored, past: Sequence[Scored], settings: Detection) -> list[Evidence]:
-    limit = _limit([1 - one.ranking for one in past], settings.ranking_floor, settings)
-    if 1 - now.ranking <= limit:
-        return []
-    severity: Severity = "alarm"
-    sentence = (
-        f"The scores rank worse: area under the curve {now.ranking:.3f}; earlier windows allow "
-        f"{1 - limit:.3f}. Inputs and outcome relate differently than before."
-    )
-    return [Evidence("concept", now.window, "ranking", 1 - now.ranking, limit, severity, sentence)]
+def days_of(profiles: ScoreProfiles, days: Ints, given: Ints) -> ScoreProfiles:
+    """Only these days of maturity, and only these days of giving."""
+    keep, keep_given = np.isin(profiles.days, days), np.isin(profiles.given, given)
+    place = np.cumsum(keep) - 1
+    cells = keep[profiles.place]
+    return replace(
+        profiles,
+        days=profiles.days[keep], totals=profiles.totals[keep],
+        place=place[profiles.place[cells]], cell=profiles.cell[cells], sums=profiles.sums[cells],
+        given=profiles.given[keep_given], answers=profiles.answers[keep_given],
+    )  # fmt: skip
 
 
-def _limit(past: Sequence[float], floor: float, settings: Detection) -> float:
-    """Median of earlier windows plus the larger of `floor` and `spread` robust deviations."""
-    middle = float(np.median(past))
-    deviation = MAD_TO_DEVIATION * float(np.median(np.abs(np.array(past) - middle)))
-    return middle + max(floor, settings.spread * max(deviation, _DEVIATION_FLOOR))
+# -- which model answered --------------------------------------------------------------------------
 
 
-def summary(scored: Scored) -> dict[str, Any]:
-    return {"rows": scored.rows, "rate": scored.rate, "loss": scored.loss, "auc": scored.ranking}
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What is known of the models' answers: `profiles` by model, and who `served` each day."""
+
+    profiles: Mapping[str, ScoreProfiles]
+    served: Mapping[int, str]
+
+    def model_of(self, window: Window) -> str | None:
+        """The model that answered on most days of a window, the later one where they are even."""
+        counts: dict[str, int] = {}
+        for day in range(window.first, window.end):
+            name = self.served.get(day)
+            if name is not None:
+                counts[name] = counts.pop(name, 0) + 1
+        return max(reversed(counts), key=counts.__getitem__, default=None)
+
+
+NO_ANSWERS = Answers({}, {})
+
+
+def first_answers(profiles: Sequence[ScoreProfiles]) -> dict[int, str]:
+    """{day: the model with most answers on it}, the first by name where they are even."""
+    most: dict[int, tuple[int, str]] = {}
+    for one in sorted(profiles, key=lambda p: p.model):
+        for day, answers in zip(one.days.tolist(), one.totals[:, 0].tolist(), strict=True):
+            if answers > most.get(day, (0, ""))[0]:
+                most[day] = (answers, one.model)
+    return {day: name for day, (_, name) in most.items()}
+
+
+def answers_of(scores: pa.Table, *, maturity: int, offset: int, warmup: int) -> Answers:
+    """What a table of scores says, without what was kept before; as `score_profiles`."""
+    made = score_profiles(scores, maturity=maturity, offset=offset, warmup=warmup)
+    return Answers({one.model: one for one in made}, first_answers(made))

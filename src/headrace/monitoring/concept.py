@@ -1,0 +1,225 @@
+"""Evidence from the model's own answers, once the truth about them is known.
+
+Performance is what a window lost beyond what its own rate of ones makes unavoidable, so that a
+stormy week is not a bad model. Concept is the relation: how outcomes rise with scores, in all rows
+and in segments of them. A rate that moved everywhere alike is neither: it is season until scores
+lose their order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from headrace.monitoring.cuts import Pairs
+from headrace.monitoring.evidence import Evidence, Window
+from headrace.monitoring.policy import Detection
+from headrace.monitoring.scored import FIXED, Answers, Scored, rolled
+from headrace.monitoring.segments import (
+    MAD_TO_DEVIATION,
+    Fit,
+    Scan,
+    center_of,
+    fit,
+    scan,
+    scan_limit,
+)
+
+_DEVIATION_FLOOR = 0.01
+_NAMED = 3  # segments that are evidence of one window; the rest moves with them
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the answers of a window were worth, None where labels are too few, and what of it."""
+
+    scored: Scored | None
+    evidence: tuple[Evidence, ...]
+
+
+def judge_answers(
+    answers: Answers, windows: Sequence[Window], settings: Detection
+) -> dict[Window, Judged]:
+    """Every window by the model that served it, held against that model's own earlier windows.
+
+    The earlier windows of a model may be ones that another served: then they are answers that it
+    would have given.
+    """
+    found: dict[Window, Judged] = {}
+    for name, profiles in sorted(answers.profiles.items()):
+        scored = rolled(profiles, windows, settings.min_labelled)
+        evidence = judge(list(scored.values()), settings)
+        for window in windows:
+            if answers.model_of(window) == name:
+                found[window] = Judged(scored.get(window), evidence.get(window, ()))
+    return found
+
+
+def judge(scored: Sequence[Scored], settings: Detection) -> dict[Window, tuple[Evidence, ...]]:
+    """The evidence of windows of one model, oldest first, each from those before it only."""
+    least = settings.min_scored_windows
+    if len(scored) <= least:
+        return {}
+    cells = np.stack([one.cells for one in scored])
+    center = center_of(cells[:least])
+    singles = fit(cells, center)
+    found: dict[Window, list[Evidence]] = {one.window: [] for one in scored}
+    for at in range(least, len(scored)):
+        window = scored[at].window
+        found[window] += _performance(scored[at], scored[:at], settings)
+        found[window] += _order(scored[at], singles.slope[: at + 1, 0], settings)
+    for length in sorted({1, settings.accumulate}):
+        for at, moved in _scans(scored, singles, center, length, settings).items():
+            found[scored[at].window] += moved
+    return {window: tuple(_distinct(list_)) for window, list_ in found.items()}
+
+
+def _distinct(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Without what a longer look says again of the same segment."""
+    subjects: dict[tuple[str, str], Evidence] = {}
+    for one in evidence:
+        subjects.setdefault((one.kind, one.subject), one)
+    return list(subjects.values())
+
+
+def _performance(now: Scored, past: Sequence[Scored], settings: Detection) -> list[Evidence]:
+    limit = _limit([one.excess for one in past], settings.loss_floor, settings)
+    if now.excess <= limit:
+        return []
+    sentence = (
+        f"Log loss {now.loss:.3f} is {now.excess:.2f} of what the rate of {now.rate:.1%} alone "
+        f"would cost; earlier windows allow {limit:.2f} ({now.rows:,} labelled rows)."
+    )
+    return [Evidence("performance", now.window, "log_loss", now.excess, limit, "alarm", sentence)]
+
+
+def _limit(past: Sequence[float], floor: float, settings: Detection) -> float:
+    """Median of earlier windows plus the larger of `floor` and `spread` robust deviations."""
+    middle = float(np.median(past))
+    deviation = MAD_TO_DEVIATION * float(np.median(np.abs(np.array(past) - middle)))
+    return middle + max(floor, settings.spread * max(deviation, _DEVIATION_FLOOR))
+
+
+def _order(now: Scored, slopes: np.ndarray, settings: Detection) -> list[Evidence]:
+    """The slope of everything against the slopes of windows before: `slopes` ends with its own."""
+    past, slope = slopes[:-1], float(slopes[-1])
+    usual = float(np.median(past))
+    below = usual - past[past <= usual]  # slopes stray further up than down, and up is no harm
+    deviation = MAD_TO_DEVIATION * float(np.median(below))
+    limit = max(settings.slope_floor, settings.spread * deviation)
+    fall = usual - slope
+    if fall <= limit:
+        return []
+    sentence = (
+        f"Outcomes follow the scores less: their log odds rise by {slope:.2f} per log odds of "
+        f"score, {usual:.2f} in the windows before, which allow {usual - limit:.2f} "
+        f"(area under the curve {now.ranking:.3f}; {now.rows:,} labelled rows)."
+    )
+    return [Evidence("concept", now.window, "relation", fall, limit, "alarm", sentence)]
+
+
+# -- segments --------------------------------------------------------------------------------------
+
+
+def _scans(
+    scored: Sequence[Scored], singles: Fit, center: float, length: int, settings: Detection
+) -> dict[int, list[Evidence]]:
+    """Evidence of segments by the place of the window, from `length` windows taken together."""
+    found: dict[int, list[Evidence]] = {}
+    falls: list[float] = []
+    shifts: list[float] = []
+    first = settings.min_scored_windows + length - 1
+    for at in range(first, len(scored)):
+        since = at - length + 1
+        block = np.sum([one.cells for one in scored[since : at + 1]], axis=0)
+        seen = scan(fit(block, center), _until(singles, since), settings)
+        known = max(0, len(falls) - length + 1)  # windows that this one has no part in
+        limits = (
+            scan_limit(falls[:known], settings.fall_limit, settings),
+            scan_limit(shifts[:known], settings.shift_limit, settings),
+        )
+        fall, shift = seen.greatest()
+        falls.append(fall)
+        shifts.append(shift)
+        if scored[at].window.first >= scored[at].cut_until:
+            found[at] = _named(scored[since : at + 1], block, seen, limits)
+    return found
+
+
+def _until(one: Fit, end: int) -> Fit:
+    return Fit(
+        one.level[:end], one.slope[:end],
+        one.level_variance[:end], one.slope_variance[:end], one.rows[:end],
+    )  # fmt: skip
+
+
+def _named(
+    block: Sequence[Scored], cells: np.ndarray, seen: Scan, limits: tuple[float, float]
+) -> list[Evidence]:
+    """The segments furthest beyond their limits, one of each column."""
+    falls = np.nan_to_num(seen.fall) / limits[0]
+    shifts = np.nan_to_num(np.abs(seen.shift)) / limits[1]
+    beyond = np.maximum(falls, shifts)
+    made: list[Evidence] = []
+    for at in np.argsort(-beyond, kind="stable").tolist():
+        if beyond[at] <= 1 or len(made) == _NAMED:
+            break
+        pairs = block[-1].segments[at]
+        columns = tuple(column for column, _ in pairs)
+        if any(one.columns == columns for one in made):
+            continue
+        fell = bool(falls[at] >= shifts[at])
+        statistic = float(seen.fall[at]) if fell else abs(float(seen.shift[at]))
+        limit = limits[0] if fell else limits[1]
+        sentence = _sentence(block, cells, at, fell=fell)
+        made.append(
+            Evidence(
+                "concept", block[-1].window, segment_text(pairs), statistic, limit, "alarm",
+                sentence, columns, pairs,
+            )
+        )  # fmt: skip
+    return made
+
+
+def segment_text(pairs: Pairs) -> str:
+    return ", ".join(f"{column}={value}" for column, value in pairs)
+
+
+def _sentence(block: Sequence[Scored], cells: np.ndarray, at: int, *, fell: bool) -> str:
+    rows, ones, score = cells[at].sum(axis=0).tolist()
+    share = rows / max(int(cells[0, :, 0].sum()), 1)
+    when = f", {len(block)} windows together" if len(block) > 1 else ""
+    said = f"the model expected {score / FIXED / rows:.1%}, {ones / rows:.1%} came"
+    what = "; its scores hardly tell outcomes apart any more" if fell else ""
+    where = segment_text(block[-1].segments[at])
+    return f"Where {where} ({share:.0%} of the rows{when}): {said}{what}."
+
+
+@dataclass(frozen=True)
+class Point:
+    """A segment in a window: shares of ones, as scored, and as they came; None without rows."""
+
+    window: Window
+    rows: int
+    expected: float | None
+    observed: float | None
+
+
+def segment_points(scored: Sequence[Scored], segment: Pairs) -> list[Point]:
+    """Expected and observed by window, of a segment as evidence names it; for a plot.
+
+    Windows of models that know no such segment are left out; without pairs it is everything.
+    """
+    points = []
+    for one in scored:
+        at = 0 if not segment else _place(one.segments, segment)
+        if at is None:
+            continue
+        rows, ones, score = one.cells[at].sum(axis=0).tolist()
+        expected = score / FIXED / rows if rows else None
+        points.append(Point(one.window, rows, expected, ones / rows if rows else None))
+    return points
+
+
+def _place(segments: Sequence[Pairs], wanted: Pairs) -> int | None:
+    return next((at for at, pairs in enumerate(segments) if pairs == wanted), None)
