@@ -20,7 +20,7 @@ from headrace.monitoring.fold import gather
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Profile, Profiles, profile_days
 from headrace.monitoring.run import monitor
-from headrace.monitoring.scored import scored_windows
+from headrace.monitoring.scored import answers_of
 from headrace.monitoring.spec import MonitorSpec, WindowResult
 from headrace.monitoring.store import frozen_bins, profiles_of
 from headrace.monitoring.study.data import History, content_of
@@ -76,10 +76,10 @@ def replay(prepared: Prepared, planted: Planted, *, after: int = 0) -> list[Wind
     scores = planted.history.scores
     settings = prepared.policy.detection
     maturity, offset = (duration(getattr(prepared.spec, n)) for n in ("maturity", "offset"))
-    scored = scored_windows(scores, laid, maturity, offset, settings)
+    answers = answers_of(scores, maturity=maturity, offset=offset, warmup=settings.warmup_days)
     found = gather(
         prepared.spec, laid, altered(prepared, planted),
-        slots=[], scored=scored, policy=prepared.policy,
+        slots=[], answers=answers, policy=prepared.policy,
     )  # fmt: skip
     return decide_all(prepared.spec, found, [], prepared.policy, prepared.trained_at)
 
