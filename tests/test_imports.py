@@ -12,6 +12,7 @@ CORE = ROOT / "src" / "headrace"
 # A room may use the rooms before it, never one after it.
 ORDER = [
     "errors files clock engine sql progress home zones plots links program",
+    "sketches",
     "sources",
     "contracts",
     "gates",

@@ -1,30 +1,28 @@
 """Frozen bins: where a column's histogram is cut. Chosen once from its first days, never again.
 
 Numbers are cut at quantiles of those days, and beyond them at growing steps, so that a season that
-leaves the first month's range still has a shape. The outermost bins lie far outside of it.
+leaves the first month's range still has a shape. The outermost bins lie far outside of it. Every
+cut is at the edge of a cell that numbers are counted in, so bins are filled from sketches alone.
 Strings keep a bin for each of the most frequent levels, one for the rarer ones and one for
 levels that were unknown when the bins were frozen.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from headrace.errors import DeclarationError
+from headrace.sketches import Kind, Sketches, cells_of, least_value, levels, numbers, token
 
-Kind = Literal["integer", "real", "level"]
-Numbers = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 QUANTILES = 16
 LEVELS = 32
-KNOWN = 20_000  # of a column with more levels than this only the most frequent are known
 TAIL_STEPS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
-WIDEST = 2**62  # keeps the tail edges of integers inside int64
+EXACT = 2**53  # the integers up to here are doubles
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,9 @@ class Bins:
     """The bins of one column.
 
     `edges` cut numbers: bin i holds `edges[i-1] <= v < edges[i]`. `levels` have a bin each, then
-    comes one for `rare` levels and one for unseen ones. `frozen_until` is the first epoch day (UTC)
-    that had no say in the bins.
+    comes one for `rare` levels and one for unseen ones; where the first days had too many levels
+    to tell them apart, both are `prefixes` of their tokens, written as "#0a1". `frozen_until` is
+    the first epoch day (UTC) that had no say in the bins.
     """
 
     column: str
@@ -42,6 +41,7 @@ class Bins:
     edges: tuple[float, ...] = ()
     levels: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
+    prefixes: bool = False
 
     @property
     def size(self) -> int:
@@ -53,129 +53,121 @@ class Bins:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Bins":
         lists = {name: tuple(value[name]) for name in ("edges", "levels", "rare")}
-        return cls(value["column"], value["kind"], value["frozen_until"], **lists)
+        return cls(**{**value, **lists})
 
 
-def kind_of(field: pa.Field) -> Kind:
-    """How a column of this type is profiled: booleans and timestamps count as integers."""
-    kind = field.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_timestamp(kind):
-        return "integer"
-    if pa.types.is_floating(kind):
-        return "real"
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return "level"
-    raise DeclarationError(
-        f"a column of type {kind} cannot be profiled",
-        where=f"column {field.name}",
-        fix="leave it out of the monitor's columns, or derive a number or a string from it",
-    )
+def freeze(column: str, first_days: Sketches, frozen_until: int) -> Bins:
+    """The bins of one column from the sketch of its first days, one partition."""
+    if first_days.kind == "level":
+        coarse = bool(first_days.coarse[0])
+        levels, rare = _levels(first_days, coarse=coarse)
+        return Bins(column, "level", frozen_until, levels=levels, rare=rare, prefixes=coarse)
+    return Bins(column, first_days.kind, frozen_until, edges=_edges(first_days))
 
 
-def numbers(column: pa.Array) -> tuple[Numbers, Mask]:
-    """The values (int64 or float64, anything where invalid) and which of them are valid.
-
-    NaN is null, as everywhere; -0.0 becomes +0.0.
-    """
-    if not pa.types.is_floating(column.type):
-        whole = column.cast(pa.int64()) if column.type != pa.int64() else column
-        return whole.fill_null(0).to_numpy(zero_copy_only=False), valid(column)
-    real = column.cast(pa.float64()) if column.type != pa.float64() else column
-    values = real.fill_null(np.nan).to_numpy(zero_copy_only=False) + 0.0
-    return values, ~np.isnan(values)
+def _levels(first_days: Sketches, *, coarse: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    names = {cell: _prefix_text(cell) for cell in first_days.cells.tolist()}
+    named: Mapping[int, str] = names if coarse else first_days.names
+    counted = zip(first_days.counts.tolist(), first_days.cells.tolist(), strict=True)
+    order = [named[cell] for _, cell in sorted(counted, key=lambda one: (-one[0], named[one[1]]))]
+    return tuple(order[:LEVELS]), tuple(sorted(order[LEVELS:]))
 
 
-def valid(column: pa.Array) -> Mask:
-    if column.null_count == 0:
-        return np.ones(len(column), dtype=np.bool_)
-    mask: Mask = pc.is_valid(column).to_numpy(zero_copy_only=False)
-    return mask
+_PREFIX_BITS = 52
 
 
-def one_array(column: pa.ChunkedArray) -> pa.Array:
-    """The column in one piece; dictionaries become plain values only where they are numbers."""
-    array = column.combine_chunks()
-    if isinstance(
-        array, pa.ChunkedArray
-    ):  # what arrow returns for several chunks differs by version
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
-    if pa.types.is_dictionary(array.type) and not _is_text(array.type.value_type):
-        return array.dictionary_decode()
-    return array
+def _prefix_text(cell: int) -> str:
+    return f"#{(cell >> _PREFIX_BITS) & 0xFFF:03x}"
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def _prefix_cell(text: str) -> int:
+    value = int(text[1:], 16)
+    return (value - (1 << 12 if value >= 1 << 11 else 0)) << _PREFIX_BITS
 
 
-def freeze(field: pa.Field, column: pa.ChunkedArray, frozen_until: int) -> Bins:
-    """The bins of one column from the rows of its first days."""
-    kind = kind_of(field)
-    array = one_array(column)
-    if kind == "level":
-        levels, rare = _levels(array)
-        return Bins(field.name, kind, frozen_until, levels=levels, rare=rare)
-    values, present = numbers(array)
-    return Bins(field.name, kind, frozen_until, edges=_edges(values[present]))
-
-
-def _levels(array: pa.Array) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    counted = pc.value_counts(array.drop_null()).to_pylist()
-    order = sorted(counted, key=lambda entry: (-entry["counts"], entry["values"]))
-    names = [str(entry["values"]) for entry in order[:KNOWN]]
-    return tuple(names[:LEVELS]), tuple(sorted(names[LEVELS:]))
-
-
-def _edges(values: Numbers) -> tuple[float, ...]:
-    finite = values if values.dtype == np.int64 else values[np.isfinite(values)]
-    if len(finite) == 0:
+def _edges(first_days: Sketches) -> tuple[float, ...]:
+    """Cuts before the cells of quantiles, after the last one, and at growing steps around them."""
+    finite = np.abs(first_days.cells) < int(cells_of(np.inf))
+    cells, counts = first_days.cells[finite], first_days.counts[finite]
+    if not len(cells):
         return ()
-    inner = np.unique(finite)
-    if len(inner) > QUANTILES + 1:
-        steps = np.linspace(0.0, 1.0, QUANTILES + 1)
-        inner = np.unique(np.quantile(finite, steps, method="lower"))
-    return tuple(sorted({*inner.tolist(), *_tails(inner)}))
+    inner = cells
+    if len(cells) > QUANTILES + 1:
+        total = int(counts.sum())
+        ranks = np.arange(QUANTILES + 1) * (total - 1) // QUANTILES
+        at = np.searchsorted(np.cumsum(counts), ranks, side="right")
+        inner = np.unique(cells[at])
+    low, high = least_value(inner[[0, -1]]).tolist()
+    span = high - low or abs(high) or 1.0
+    if first_days.kind == "integer":
+        low, high = np.ceil(low), np.ceil(high)
+        span = max(span, 1.0)
+    after = inner[-1] + 1
+    steps = [step * span if first_days.kind == "real" else max(1.0, step * span // 1)
+             for step in TAIL_STEPS]  # fmt: skip
+    tails = [high + step for step in steps] + [low - step for step in steps]
+    chosen = np.unique(np.concatenate([inner, [after], cells_of(tails)]))
+    least = least_value(chosen)
+    least = least[np.isfinite(least)]
+    if first_days.kind == "real":
+        return tuple(least.tolist())
+    whole = np.unique(np.ceil(least))
+    return tuple(int(v) for v in whole.tolist() if abs(v) <= EXACT)
 
 
-def _tails(inner: Numbers) -> list[float]:
-    """Growing steps on both sides of the range seen; a single value gets steps of its own size."""
-    low, high = inner[0].item(), inner[-1].item()
-    span = high - low or abs(high) or 1
-    if isinstance(low, int):
-        steps = [max(1, int(span * step)) for step in TAIL_STEPS]
-        above = [high + 1 + step for step in steps] + [high + 1]
-        return [edge for edge in [*above, *(low - step for step in steps)] if abs(edge) < WIDEST]
-    beyond = np.nextafter(high, np.inf).item()
-    return [beyond, *(beyond + span * s for s in TAIL_STEPS), *(low - span * s for s in TAIL_STEPS)]
+def filled(bins: Bins, some: Sketches) -> Ints:
+    """How many values of each partition lie in each bin (partitions, bins)."""
+    counts = np.zeros((len(some), bins.size), np.int64)
+    place = _level_places(bins, some) if bins.kind == "level" else _number_places(bins, some.cells)
+    np.add.at(counts.reshape(-1), some.part * bins.size + place, some.counts)
+    return counts
 
 
-def codes(bins: Bins, column: pa.Array) -> npt.NDArray[np.int64]:
-    """The bin of every value (int64); nulls and NaN get `bins.size`."""
+def codes(bins: Bins, column: pa.Array) -> Ints:
+    """The bin of every row; `bins.size` of nulls and NaN."""
     if bins.kind == "level":
-        return _level_codes(bins, column)
+        texts, rows = levels(column)
+        tokens = np.array([token(text) for text in texts], np.int64)
+        return np.append(_of_tokens(bins, tokens), bins.size)[rows]
     values, present = numbers(column)
-    return number_codes(bins, values, present)
+    found = np.searchsorted(np.array(bins.edges, values.dtype), values, side="right")
+    return np.where(present, found, bins.size)
 
 
-def number_codes(bins: Bins, values: Numbers, present: Mask) -> npt.NDArray[np.int64]:
-    """As `codes`, of values that `numbers` has taken out of Arrow already."""
-    edges = np.array(bins.edges, dtype=values.dtype)
-    found: npt.NDArray[np.int64] = np.searchsorted(edges, values, side="right")
-    if not present.all():
-        found[~present] = bins.size
+def _number_places(bins: Bins, cells: Ints) -> Ints:
+    found: Ints = np.searchsorted(cells_of(bins.edges), cells, side="right")
     return found
 
 
-def _level_codes(bins: Bins, column: pa.Array) -> npt.NDArray[np.int64]:
-    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    place = {level: at for at, level in enumerate(bins.levels)}
-    place.update(dict.fromkeys(bins.rare, len(bins.levels)))
+def _level_places(bins: Bins, some: Sketches) -> Ints:
+    exact = _of_tokens(bins, some.cells)
+    if bins.prefixes or not some.coarse.any():
+        return exact
+    return np.where(some.coarse[some.part], _of_tokens(bins, some.cells, coarse=True), exact)
+
+
+def _of_tokens(bins: Bins, tokens: Ints, *, coarse: bool = False) -> Ints:
+    """Prefixes are known by the most frequent level that has them."""
+    read = _prefix_cell if bins.prefixes else token
+    known = [read(text) for text in (*bins.levels, *bins.rare)]
+    place = np.minimum(np.arange(len(known)), len(bins.levels))
     unseen = len(bins.levels) + 1
-    table = [bins.size if v is None else place.get(v, unseen) for v in coded.dictionary.to_pylist()]
-    lookup = np.array([*table, bins.size], dtype=np.int64)
-    # a null index points at the entry after the last one, which is the bin of nulls
-    at = coded.indices.cast(pa.int64()).fill_null(len(table)).to_numpy(zero_copy_only=False)
-    result: npt.NDArray[np.int64] = lookup[at]
-    return result
+    keys = np.array(known, np.int64)
+    if coarse or bins.prefixes:
+        keys, tokens = _prefix(keys), _prefix(tokens)
+    return _looked_up(keys, place, tokens, unseen)
+
+
+def _prefix(tokens: Ints) -> Ints:
+    found: Ints = tokens >> _PREFIX_BITS << _PREFIX_BITS
+    return found
+
+
+def _looked_up(keys: Ints, place: Ints, wanted: Ints, otherwise: int) -> Ints:
+    """`place` of the first of equal `keys`, for each wanted one."""
+    if not len(keys):
+        return np.full(len(wanted), otherwise)
+    unique, first = np.unique(keys, return_index=True)
+    at = np.minimum(np.searchsorted(unique, wanted), len(unique) - 1)
+    found: Ints = np.where(unique[at] == wanted, place[first[at]], otherwise)
+    return found

@@ -5,27 +5,28 @@ integers. Merging adds and compares integers only, so it is associative, commuta
 week merged from seven days equals the week profiled from its rows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace.engine import threads
 from headrace.errors import DeclarationError
 from headrace.files import digest
-from headrace.monitoring.bins import Bins, codes, number_codes, numbers, one_array
+from headrace.monitoring.bins import Bins, filled
+from headrace.sketches import Sketches, joined, kind_of, regrouped, sketch
+from headrace.sketches.cells import from_ordered
+from headrace.sketches.sketch import LIMB, NO_HIGH, NO_LOW, carried
 
-FORMAT = 1
+FORMAT = 2
 Ints = npt.NDArray[np.int64]
 
-# Of no value at all: neutral under min and max.
-NO_LOW = np.iinfo(np.int64).max
-NO_HIGH = np.iinfo(np.int64).min
-_LIMB = 32
-_LIMB_MASK = (1 << _LIMB) - 1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ class Profile:
         at, part = self.places[name]
         kind = self.bins[at].kind
         some = int(self.rows) > int(self.nulls[at]) and kind != "level"
-        read = _from_ordered if kind == "real" else int
-        total = (int(self.limbs[at, 0]) << _LIMB) + int(self.limbs[at, 1])
+        read = _real if kind == "real" else int
+        total = (int(self.limbs[at, 0]) << LIMB) + int(self.limbs[at, 1])
         return ColumnProfile(
             rows=int(self.rows),
             nulls=int(self.nulls[at]),
@@ -96,10 +97,15 @@ class Profile:
 
 @dataclass(frozen=True)
 class Profiles:
-    """One profile a day: `whole` has a leading axis of days (int64 epoch days, ascending)."""
+    """One profile a day: `whole` has a leading axis of days (int64 epoch days, ascending).
+
+    `daily` are the sketches that they were filled from, for quantiles, distinct values and other
+    bins; None where only counts were kept.
+    """
 
     days: Ints
     whole: Profile
+    daily: "Daily | None" = None
 
     def roll(self, first: int, last: int) -> Profile:
         """The profile of the days `first <= day < last`, without touching a row."""
@@ -145,7 +151,7 @@ def collapse(profile: Profile) -> Profile:
         profile.nulls.sum(axis=0),
         profile.low.min(axis=0, initial=NO_LOW),
         profile.high.max(axis=0, initial=NO_HIGH),
-        _carry(profile.limbs.sum(axis=0)),
+        carried(profile.limbs.sum(axis=0)),
         profile.counts.sum(axis=0),
     )
 
@@ -157,42 +163,101 @@ def _map(profile: Profile, change: Callable[[Ints], Ints]) -> Profile:
     return Profile(profile.bins, **{name: change(getattr(profile, name)) for name in _ARRAYS})
 
 
-def _carry(limbs: Ints) -> Ints:
-    """One form per sum: the low limb within 32 bits, so that equal sums are equal bytes."""
-    carried = limbs.copy()
-    carried[..., 0] += limbs[..., 1] >> _LIMB
-    carried[..., 1] &= _LIMB_MASK
-    return carried
+@dataclass(frozen=True, eq=False)
+class Daily:
+    """The sketches of a table's columns, day by day.
+
+    `days` are int64 epoch days, ascending, each with `rows`; a column has as many partitions.
+    """
+
+    days: Ints
+    rows: Ints
+    columns: Mapping[str, Sketches]
+
+    def roll(
+        self, first: int, last: int, columns: Sequence[str] | None = None
+    ) -> dict[str, Sketches]:
+        """The sketch of each column over the days `first <= day < last`; touches no row."""
+        start, end = np.searchsorted(self.days, [first, last]).tolist()
+        names = self.columns if columns is None else columns
+        return {name: regrouped(self.columns[name].between(start, end), None, 1) for name in names}
+
+    def within(self, days: Collection[int]) -> "Daily":
+        """Only those of its days that are in `days`."""
+        keep = np.isin(self.days, list(days))
+        columns = {name: one.taken(keep) for name, one in self.columns.items()}
+        return Daily(self.days[keep], self.rows[keep], columns)
+
+    def binned(self, bins: Sequence[Bins]) -> "Profiles":
+        """The profile of each day on `bins`, whose columns are there."""
+        some = [self.columns[one.column] for one in bins]
+        whole = empty(bins, len(self.days))
+        whole.rows[:] = self.rows
+        for at, (one, cells) in enumerate(zip(some, _cells(bins), strict=True)):
+            whole.nulls[:, at], whole.limbs[:, at] = one.nulls, one.limbs
+            whole.low[:, at], whole.high[:, at] = one.low, one.high
+            whole.counts[:, cells] = filled(bins[at], one)
+        return Profiles(self.days, whole, self)
 
 
 def profile(table: pa.Table, bins: Sequence[Bins]) -> Profile:
     """One profile of all rows of `table`, which has every column that `bins` names."""
-    whole = profile_days(table, np.zeros(table.num_rows, np.int64), bins).whole
-    return collapse(whole)
+    return collapse(profile_days(table, np.zeros(table.num_rows, np.int64), bins).whole)
 
 
 def profile_days(table: pa.Table, day: Ints, bins: Sequence[Bins]) -> Profiles:
     """One profile for each distinct value of `day` (int64, one a row, any order)."""
-    order = None if bool(np.all(day[1:] >= day[:-1])) else np.argsort(day, kind="stable")
-    ordered_day = day if order is None else day[order]
-    days, starts, part = _parts(ordered_day)
-    result = empty(bins, len(days))
-    result.rows[:] = np.bincount(part, minlength=len(days))
-    for at, (one, cells) in enumerate(zip(bins, _cells(bins), strict=True)):
-        column = one_array(table[one.column])
-        column = column if order is None else column.take(pa.array(order))
-        _fill(result, at, cells, column, (part, starts))
-    return Profiles(days, result)
+    return sketch_days(table, day, [one.column for one in bins]).binned(bins)
 
 
-def _parts(day: Ints) -> tuple[Ints, Ints, Ints]:
-    """The distinct days, the first row of each, and the position of each row's day."""
-    if len(day) == 0:
-        none = np.zeros(0, np.int64)
-        return none, none, none
-    new = np.concatenate([[True], day[1:] != day[:-1]])
-    starts = np.flatnonzero(new)
-    return day[starts], starts, np.cumsum(new) - 1
+def sketch_days(table: pa.Table, day: Ints, columns: Sequence[str]) -> Daily:
+    """Sketches for each distinct value of `day` (int64, one a row, any order)."""
+    table, day = by_day(table.select(columns), day)
+    days, starts = parts(day)
+
+    def one(name: str) -> Sketches:
+        return sketch(kind_of(table.schema.field(name)), table[name], starts)
+
+    sketches = dict(zip(columns, side_by_side(one, columns), strict=True))
+    return Daily(days, np.diff(starts, append=len(day)), sketches)
+
+
+def joined_days(some: Sequence[Daily]) -> Daily:
+    """The days of all of them, none of which may be in two."""
+    days = np.concatenate([one.days for one in some])
+    rows = np.concatenate([one.rows for one in some])
+    order = np.argsort(days)
+    in_order = bool(np.all(days[1:] > days[:-1]))
+    rank = np.empty(len(days), np.int64)
+    rank[order] = np.arange(len(days))
+    columns = {}
+    for name in some[0].columns:
+        whole = joined([one.columns[name] for one in some])
+        columns[name] = whole if in_order else regrouped(whole, rank, len(days))
+    return Daily(days[order], rows[order], columns)
+
+
+def by_day(table: pa.Table, day: Ints) -> tuple[pa.Table, Ints]:
+    """The rows and their days, day by day; within a day in their order."""
+    if len(day) < 2 or bool(np.all(day[1:] >= day[:-1])):
+        return table, day
+    order = np.argsort(day, kind="stable")
+    return table.take(pa.array(order)), day[order]
+
+
+def parts(day: Ints) -> tuple[Ints, Ints]:
+    """The distinct days and the first row of each, of rows that lie day by day."""
+    starts = np.flatnonzero(np.diff(day, prepend=day[:1] - 1))
+    return day[starts], starts
+
+
+def side_by_side(work: Callable[[str], T], columns: Sequence[str]) -> list[T]:
+    """`work` for each column, on as many threads as the process may use."""
+    count = min(threads(), len(columns))
+    if count < 2:
+        return [work(name) for name in columns]
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(work, columns))
 
 
 def _cells(bins: Sequence[Bins]) -> list[slice]:
@@ -200,71 +265,9 @@ def _cells(bins: Sequence[Bins]) -> list[slice]:
     return [slice(end - b.size, end) for b, end in zip(bins, ends, strict=True)]
 
 
-def _fill(
-    result: Profile, at: int, cells: slice, column: pa.Array, rows: tuple[Ints, Ints]
-) -> None:
-    """Write one column of `result` from its rows, which lie day by day."""
-    part, starts = rows
-    bins = result.bins[at]
-    if bins.kind == "level":
-        _count(result, at, cells, codes(bins, column), part)
-        return
-    values, present = numbers(column)
-    _count(result, at, cells, number_codes(bins, values, present), part)
-    if len(starts) == 0:
-        return
-    if values.dtype == np.int64:
-        _extremes_of_integers(result, at, values, present, starts)
-    else:
-        _extremes_of_reals(result, at, values, starts)
-
-
-def _count(result: Profile, at: int, cells: slice, code: Ints, part: Ints) -> None:
-    width = result.bins[at].size + 1  # one more for nulls
-    table = np.bincount(part * width + code, minlength=len(result.rows) * width)
-    table = table.reshape(len(result.rows), width)
-    result.counts[:, cells] = table[:, :-1]
-    result.nulls[:, at] = table[:, -1]
-
-
-def _extremes_of_integers(
-    result: Profile, at: int, values: Ints, present: npt.NDArray[np.bool_], starts: Ints
-) -> None:
-    full = bool(present.all())
-    result.low[:, at] = np.minimum.reduceat(
-        values if full else np.where(present, values, NO_LOW), starts
-    )
-    result.high[:, at] = np.maximum.reduceat(
-        values if full else np.where(present, values, NO_HIGH), starts
-    )
-    # absent values are zero already, see `numbers`
-    high = np.add.reduceat(values >> _LIMB, starts)
-    low = np.add.reduceat(values & _LIMB_MASK, starts)
-    result.limbs[:, at] = _carry(np.stack([high, low], axis=-1))
-
-
-def _extremes_of_reals(
-    result: Profile, at: int, values: npt.NDArray[np.float64], starts: Ints
-) -> None:
-    low = np.fmin.reduceat(values, starts)  # fmin and fmax pass over NaN
-    high = np.fmax.reduceat(values, starts)
-    some = ~np.isnan(low)
-    result.low[some, at] = ordered(low[some])
-    result.high[some, at] = ordered(high[some])
-
-
-def ordered(values: npt.NDArray[np.float64]) -> Ints:
-    """Float64 as int64 in the same order, without loss."""
-    bits = values.view(np.int64)
-    result: Ints = bits ^ ((bits >> 63) & NO_LOW)
-    return result
-
-
-def _from_ordered(value: int) -> float:
-    bits = np.array([value], np.int64)
-    back: npt.NDArray[np.float64] = (bits ^ ((bits >> 63) & NO_LOW)).view(np.float64)
-    return float(back[0])
-
-
 def bins_hash(bins: Sequence[Bins]) -> str:
     return digest([b.to_json() for b in bins])
+
+
+def _real(value: int) -> float:
+    return float(from_ordered(np.array([value], np.int64))[0])

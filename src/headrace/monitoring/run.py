@@ -18,7 +18,7 @@ from headrace.monitoring.profiles import Ints, Profiles
 from headrace.monitoring.scored import NO_ANSWERS, answers_of
 from headrace.monitoring.slots import Slot, read_slots
 from headrace.monitoring.spec import MonitorRun, MonitorSpec, WindowResult
-from headrace.monitoring.store import frozen_bins, profiles_of
+from headrace.monitoring.store import daily_of, frozen_bins
 
 
 def monitor(  # noqa: PLR0917
@@ -30,7 +30,6 @@ def monitor(  # noqa: PLR0917
     now: int,
     *,
     policy: Policy | None = None,
-    content: str | None = None,
     trained_at: int | None = None,
 ) -> MonitorRun:
     """Judge every window closed by `now` (us) and record the decisions.
@@ -47,7 +46,6 @@ def monitor(  # noqa: PLR0917
         home: where profiles and the ledger live.
         now: windows that end later are left for a later run.
         policy: instead of the one in the spec's file.
-        content: names the rows of `frame` (a content hash), so that they are profiled once only.
         trained_at: training cut (us) of the model that serves.
 
     Raises:
@@ -57,9 +55,7 @@ def monitor(  # noqa: PLR0917
     offset = duration(spec.offset)
     day = _days(frame, offset)
     started = time.perf_counter()
-    profiles, notes = _profiles(
-        spec, frame, day, home, content=content, warmup=policy.detection.warmup_days
-    )
+    profiles, notes = _profiles(spec, frame, day, home, policy.detection.warmup_days)
     profile_s = time.perf_counter() - started
     parsed = read_slots(slots)
     laid = _windows(spec, day, parsed, (now + offset) // DAY)
@@ -113,11 +109,11 @@ def _columns(spec: MonitorSpec, frame: pa.Table) -> list[str]:
 
 
 def _profiles(
-    spec: MonitorSpec, frame: pa.Table, day: Ints, home: Home, *, content: str | None, warmup: int
+    spec: MonitorSpec, frame: pa.Table, day: Ints, home: Home, warmup: int
 ) -> tuple[Profiles, list[str]]:
-    columns = _columns(spec, frame)
-    bins, notes = frozen_bins(home, spec.name, frame, day, columns, warmup=warmup)
-    return profiles_of(home, spec.name, frame, day, bins, content=content), notes
+    daily = daily_of(home, spec.name, frame, day, _columns(spec, frame))
+    bins, notes = frozen_bins(home, spec.name, daily, warmup=warmup)
+    return daily.binned(bins), notes
 
 
 def _windows(

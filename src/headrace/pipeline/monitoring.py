@@ -40,7 +40,6 @@ def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Buil
         [row for table in pipeline.tables for row in slot_rows(home, table, until)],
         home,
         min(now_us() if now is None else now, pipeline.dataset.cutoff_us),
-        content=shop.content,
         trained_at=pipeline.dataset.training_until,
     )
     keep_seen(home, run)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from headrace.clock import DAY, duration
 from headrace.errors import DeclarationError, StateError
-from headrace.files import move_into_place, sha256, temporary_beside, write_json
+from headrace.files import move_into_place, temporary_beside, write_json
 from headrace.monitoring.evidence import Window, day_number, windows
 from headrace.monitoring.spec import MonitorSpec
 from headrace.monitoring.study.learn import Scorer
@@ -190,11 +190,3 @@ def load_history(folder: Path) -> History:
 def load_histories(folder: Path) -> list[History]:
     """All histories kept in `folder`, by name."""
     return [load_history(path.parent) for path in sorted(folder.glob("*/history.json"))]
-
-
-def content_of(history: History) -> str:
-    """Names the rows of the frame, for profiles that are kept: sha256 of its Arrow stream."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, history.frame.schema) as stream:
-        stream.write_table(history.frame.combine_chunks())
-    return sha256(sink.getvalue().to_pybytes())

@@ -22,8 +22,8 @@ from headrace.monitoring.profiles import Profile, Profiles, profile_days
 from headrace.monitoring.run import monitor
 from headrace.monitoring.scored import answers_of
 from headrace.monitoring.spec import MonitorSpec, WindowResult
-from headrace.monitoring.store import frozen_bins, profiles_of
-from headrace.monitoring.study.data import History, content_of
+from headrace.monitoring.store import daily_of, frozen_bins
+from headrace.monitoring.study.data import History
 from headrace.monitoring.study.faults import Planted
 
 _ARRAYS = ("rows", "nulls", "low", "high", "limbs", "counts")
@@ -55,18 +55,14 @@ def prepare(history: History, policy: Policy, policy_path: Path) -> Prepared:
     spec = history.spec(policy_path)
     trained_at = int(history.t[history.first_scored])
     with tempfile.TemporaryDirectory(prefix="headrace-study-") as folder:
-        home, content = Home(Path(folder)), content_of(history)
+        home = Home(Path(folder))
         run = monitor(
             spec, history.frame, history.scores, [], home, history.until,
-            policy=policy, content=content, trained_at=trained_at,
+            policy=policy, trained_at=trained_at,
         )  # fmt: skip
-        bins, _ = frozen_bins(
-            home, spec.name, history.frame, history.day, history.watched, warmup=warmup
-        )
-        profiles = profiles_of(
-            home, spec.name, history.frame, history.day, bins, content=content
-        )  # fmt: skip
-    return Prepared(history, spec, policy, profiles, run.results, trained_at)
+        daily = daily_of(home, spec.name, history.frame, history.day, history.watched)
+        bins, _ = frozen_bins(home, spec.name, daily, warmup=warmup)
+    return Prepared(history, spec, policy, daily.binned(bins), run.results, trained_at)
 
 
 def replay(prepared: Prepared, planted: Planted, *, after: int = 0) -> list[WindowResult]:

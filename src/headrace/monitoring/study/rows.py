@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from headrace.clock import DAY, duration
 from headrace.errors import DeclarationError
-from headrace.monitoring.bins import kind_of, numbers, one_array
 from headrace.monitoring.evidence import Window
 from headrace.monitoring.study.data import History, scores_of
+from headrace.sketches import kind_of, numbers, one_array
 
 Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]

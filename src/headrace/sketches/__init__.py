@@ -1,0 +1,34 @@
+"""Sketches: what is left of a column once its rows are counted, and all that is asked of it later.
+
+Numbers are counted in cells that are the same for everybody and for ever, texts by level; distinct
+values by HyperLogLog. Merging adds integers and takes the greater of two, so any quantile, any
+histogram on edges of the cells and any number of distinct values of any union of partitions follow
+from their sketches alone, exactly as if the rows had been sketched together.
+"""
+
+from headrace.sketches.arrays import Kind, kind_of, levels, numbers, one_array, token
+from headrace.sketches.cells import ERROR, cells_of, least_value, ordered
+from headrace.sketches.counting import of_counts, row_sums, sketch
+from headrace.sketches.sketch import LEVELS, Sketches, joined, merged, regrouped, stacked
+
+__all__ = [
+    "ERROR",
+    "LEVELS",
+    "Kind",
+    "Sketches",
+    "cells_of",
+    "joined",
+    "kind_of",
+    "least_value",
+    "levels",
+    "merged",
+    "numbers",
+    "of_counts",
+    "one_array",
+    "ordered",
+    "regrouped",
+    "row_sums",
+    "sketch",
+    "stacked",
+    "token",
+]

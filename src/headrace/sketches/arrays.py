@@ -1,0 +1,92 @@
+"""Arrow columns as arrays to count: numbers, levels, and which rows have a value."""
+
+import hashlib
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.errors import DeclarationError
+
+Kind = Literal["integer", "real", "level"]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Words = npt.NDArray[np.uint64]
+Numbers = npt.NDArray[Any]  # int64 or float64
+Mask = npt.NDArray[np.bool_]
+
+
+def kind_of(field: pa.Field) -> Kind:
+    """How a column of this type is counted: booleans and timestamps are integers."""
+    kind = field.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_timestamp(kind):
+        return "integer"
+    if pa.types.is_floating(kind):
+        return "real"
+    if is_text(kind):
+        return "level"
+    raise DeclarationError(
+        f"a column of type {kind} cannot be profiled",
+        where=f"column {field.name}",
+        fix="leave it out of the monitor's columns, or derive a number or a string from it",
+    )
+
+
+def is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def numbers(column: pa.Array) -> tuple[Numbers, Mask]:
+    """The values (int64 or float64, anything where invalid) and which of them are valid.
+
+    NaN is null, as everywhere; -0.0 becomes +0.0.
+    """
+    if not pa.types.is_floating(column.type):
+        whole = column.cast(pa.int64()) if column.type != pa.int64() else column
+        return whole.fill_null(0).to_numpy(zero_copy_only=False), valid(column)
+    real = column.cast(pa.float64()) if column.type != pa.float64() else column
+    values = real.fill_null(np.nan).to_numpy(zero_copy_only=False) + 0.0
+    return values, ~np.isnan(values)
+
+
+def valid(column: pa.Array) -> Mask:
+    if column.null_count == 0:
+        return np.ones(len(column), dtype=np.bool_)
+    mask: Mask = pc.is_valid(column).to_numpy(zero_copy_only=False)
+    return mask
+
+
+def levels(column: pa.Array) -> tuple[list[str], Ints]:
+    """The different texts of a column, and for each row the place of its own; -1 where null."""
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    texts = coded.dictionary.to_pylist()
+    codes = coded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    if None in texts:  # a null may also be a level
+        codes = np.where(codes == texts.index(None), -1, codes)
+        texts = ["" if text is None else text for text in texts]
+    return texts, codes
+
+
+def one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """The column in one piece; dictionaries become plain values only where they are numbers."""
+    array = column
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # what arrow returns for several chunks differs
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
+    if pa.types.is_dictionary(array.type) and not is_text(array.type.value_type):
+        return array.dictionary_decode()
+    return array
+
+
+@lru_cache(maxsize=200_000)
+def token(text: str) -> int:
+    """What stands for a text, the same in every process: 64 bits of its BLAKE2b hash."""
+    return int.from_bytes(
+        hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True
+    )

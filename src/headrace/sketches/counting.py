@@ -1,0 +1,204 @@
+"""Sketches from rows, or from values that are counted already."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from headrace import engine
+from headrace.sketches.arrays import (
+    Ints,
+    Kind,
+    Mask,
+    Numbers,
+    Words,
+    levels,
+    numbers,
+    one_array,
+    token,
+)
+from headrace.sketches.cells import cells_of, ordered
+from headrace.sketches.distinct import REGISTERS, hashed, record
+from headrace.sketches.sketch import (
+    LIMB,
+    LIMB_MASK,
+    NO_HIGH,
+    NO_LOW,
+    Sketches,
+    carried,
+    settled,
+)
+
+_NULL = 0x7FF8_6865_6164_7261  # bits of a NaN
+# A table of counts may have so many places for each row before sorting the rows is cheaper.
+_PLACES = 8
+
+
+def sketch(kind: Kind, column: pa.ChunkedArray | pa.Array, starts: Ints) -> Sketches:
+    """One sketch a partition, whose rows lie together: partition p begins at row `starts[p]`."""
+    array = one_array(column)
+    sizes = np.diff(np.append(starts, len(array)))
+    part = np.repeat(np.arange(len(starts)), sizes)
+    if kind == "level":
+        return _of_levels(array, sizes, part)
+    values, present = numbers(array)
+    if engine.compiled(len(array)):
+        return _by_machine(kind, values, present, starts, sizes)
+    if not present.all():
+        values, part = values[present], part[present]
+    some, label, cells, counts = _of_numbers(kind, values, sizes, part)
+    return settled(some, label, cells, counts)
+
+
+def _by_machine(kind: Kind, values: Numbers, present: Mask, starts: Ints, sizes: Ints) -> Sketches:
+    from headrace.sketches import compiled
+
+    some = _empty(kind, sizes, np.zeros(len(sizes), np.int64), {})
+    low: Numbers = some.low
+    high: Numbers = some.high
+    if kind == "real":
+        low, high = np.full(len(sizes), np.inf), np.full(len(sizes), -np.inf)
+    ends, cells, counts = np.zeros(len(sizes), np.int64), *np.zeros((2, len(values)), np.int32)
+    bits, doubles = values.view(np.int64), values.astype(np.float64, copy=False).view(np.int64)
+    compiled.count(
+        values, bits, doubles, present, starts, some.nulls, low, high, some.limbs,
+        some.registers, ends, cells, counts,
+    )  # fmt: skip
+    filled = some.nulls < sizes
+    if kind == "real":
+        some.low[filled], some.high[filled] = ordered(low[filled]), ordered(high[filled])
+        some.limbs[:] = 0
+    total = int(ends[-1]) if len(ends) else 0
+    return replace(
+        some,
+        limbs=carried(some.limbs),
+        offsets=np.concatenate([[0], ends]),
+        cells=cells[:total].astype(np.int64),
+        counts=counts[:total].astype(np.int64),
+    )
+
+
+def row_sums(kind: Kind, column: pa.ChunkedArray | pa.Array, starts: Ints) -> Words:
+    """A number for the values of each partition: the same for the same ones in any order.
+
+    It is the sum of their hashes; of two different partitions it is the same by accident only.
+    """
+    array = one_array(column)
+    words = _words(kind, array)
+    found = np.zeros(len(starts), np.uint64)
+    if engine.compiled(len(array)):
+        from headrace.sketches import compiled
+
+        compiled.sums(words, starts, found)
+    else:
+        filled = np.flatnonzero(np.diff(starts, append=len(array)))
+        if len(filled):
+            found[filled] = np.add.reduceat(hashed(words), starts[filled])
+    return found
+
+
+def _words(kind: Kind, array: pa.Array) -> Words:
+    """What stands for each value; nulls are all the same."""
+    if kind == "level":
+        texts, codes = levels(array)
+        tokens = np.array([*(token(text) for text in texts), _NULL], np.int64)
+        return tokens[codes].view(np.uint64)
+    values, present = numbers(array)
+    words = values.view(np.uint64)
+    return words if present.all() else np.where(present, words, np.uint64(_NULL))
+
+
+def of_counts(
+    kind: Kind, values: Numbers, counts: Ints, nulls: int, names: Mapping[int, str]
+) -> Sketches:
+    """The sketch of one partition from its different values: int64, float64, or tokens of texts."""
+    rows = np.array([int(counts.sum()) + nulls])
+    part = np.zeros(len(values), np.int64)
+    if kind == "level":
+        some = _empty(kind, rows, np.array([nulls]), names)
+        record(some.registers, part, values.view(np.uint64))
+        return settled(some, part, values, counts)
+    some, _, _, _ = _of_numbers(kind, values, rows, part)
+    some.nulls[:] = nulls
+    if kind == "integer":
+        some.limbs[:] = _limbs(values, counts)
+    return settled(some, part, cells_of(values), counts)
+
+
+def _empty(kind: Kind, rows: Ints, nulls: Ints, names: Mapping[int, str]) -> Sketches:
+    parts, none = len(rows), np.zeros(0, np.int64)
+    return Sketches(
+        kind, rows, nulls, np.full(parts, NO_LOW), np.full(parts, NO_HIGH),
+        np.zeros((parts, 2), np.int64), np.zeros(parts + 1, np.int64), none, none,
+        np.zeros((parts, REGISTERS), np.uint8), np.zeros(parts, np.bool_), names,
+    )  # fmt: skip
+
+
+def _of_levels(array: pa.Array, sizes: Ints, part: Ints) -> Sketches:
+    texts, codes = levels(array)
+    tokens = np.array([token(text) for text in texts], np.int64)
+    known, place = np.unique(tokens, return_inverse=True)
+    present = codes >= 0
+    label, cells, counts = counted(part[present], place[codes[present]], known, parts=len(sizes))
+    nulls = sizes - np.bincount(part[present], minlength=len(sizes))
+    some = _empty("level", sizes, nulls, dict(zip(tokens.tolist(), texts, strict=True)))
+    record(some.registers, label, cells.view(np.uint64))
+    return settled(some, label, cells, counts)
+
+
+def _of_numbers(
+    kind: Kind, values: Numbers, sizes: Ints, part: Ints
+) -> tuple[Sketches, Ints, Ints, Ints]:
+    """All but the cells, which come apart: label, cell and count."""
+    here = np.bincount(part, minlength=len(sizes))
+    some = _empty(kind, sizes, sizes - here, {})
+    filled = np.flatnonzero(here)
+    if not len(filled):
+        none = np.zeros(0, np.int64)
+        return some, none, none, none
+    starts = (np.cumsum(here) - here)[filled]
+    low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+    if kind == "real":
+        low, high = ordered(low), ordered(high)
+    else:
+        upper = np.add.reduceat(values >> LIMB, starts)
+        some.limbs[filled] = np.stack([upper, np.add.reduceat(values & LIMB_MASK, starts)], axis=-1)
+        some.limbs[:] = carried(some.limbs)
+    some.low[filled], some.high[filled] = low, high
+    record(some.registers, part, values.view(np.uint64))
+    known, place = _places(cells_of(values))
+    return some, *counted(part, place, known, parts=len(sizes))
+
+
+def _limbs(values: Ints, counts: Ints) -> Ints:
+    total = sum(int(v) * int(n) for v, n in zip(values.tolist(), counts.tolist(), strict=True))
+    return np.array([total >> LIMB, total & LIMB_MASK])
+
+
+def _places(cells: Ints) -> tuple[Ints, Ints]:
+    """The different cells, ascending, and for each row the place of its own."""
+    low = int(cells.min())
+    width = int(cells.max()) - low + 1
+    if width > _PLACES * len(cells):
+        known, place = np.unique(cells, return_inverse=True)
+        return known, place
+    seen = np.zeros(width, np.bool_)
+    shifted = cells - low
+    seen[shifted] = True
+    rank = np.cumsum(seen, dtype=np.int64)
+    return np.flatnonzero(seen) + low, rank[shifted] - 1
+
+
+def counted(part: Ints, place: Ints, known: Ints, *, parts: int) -> tuple[Ints, Ints, Ints]:
+    """Label, cell and count of each cell that is not empty; `place` is the cell's in `known`."""
+    width = len(known)
+    key = place if parts == 1 else part * width + place
+    if parts * width <= _PLACES * max(len(key), 1024):
+        table = np.bincount(key, minlength=parts * width)
+        found = np.flatnonzero(table)
+        counts = table[found]
+    else:
+        found, counts = np.unique(key, return_counts=True)
+    label, at = np.divmod(found, max(width, 1))
+    return label, known[at], counts

@@ -1,0 +1,208 @@
+"""Sketches of one column, one a partition: what they hold, how they merge, what they answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from headrace.errors import DeclarationError
+from headrace.sketches.arrays import Ints, Kind, Mask
+from headrace.sketches.cells import PREFIX, from_ordered, plainest
+from headrace.sketches.distinct import Registers, estimate
+
+LEVELS = 4096  # different texts of a partition beyond which only their tokens' prefixes are counted
+
+# Of no value at all: neutral under min and max.
+NO_LOW = np.iinfo(np.int64).max
+NO_HIGH = np.iinfo(np.int64).min
+LIMB = 32
+LIMB_MASK = (1 << LIMB) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Sketches:
+    """One column in each of some partitions; all arrays int64 where nothing else is said.
+
+    Attributes:
+        kind: whether it holds integers, reals or levels.
+        rows, nulls: of each partition.
+        low, high: of each; integers as they are, reals as integers of the same order (`ordered`).
+        limbs: (partitions, 2), the high and the low 32 bits of the sum of integers.
+        offsets: the cells of partition p are `cells[offsets[p]:offsets[p + 1]]`, ascending.
+        cells, counts: the cells that are not empty, and how many values lie in each.
+        registers: (partitions, REGISTERS) uint8, see `distinct`.
+        coarse: of each, bool: more than `LEVELS` texts, so that cells are prefixes of tokens.
+        names: {token: text} of the levels of partitions that are not coarse.
+    """
+
+    kind: Kind
+    rows: Ints
+    nulls: Ints
+    low: Ints
+    high: Ints
+    limbs: Ints
+    offsets: Ints
+    cells: Ints
+    counts: Ints
+    registers: Registers
+    coarse: Mask
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def part(self) -> Ints:
+        """The partition of each cell."""
+        found: Ints = np.repeat(np.arange(len(self)), np.diff(self.offsets))
+        return found
+
+    def between(self, first: int, end: int) -> "Sketches":
+        """Those of some neighbouring partitions."""
+        some, low, high = slice(first, end), self.offsets[first], self.offsets[end]
+        per_part = ("rows", "nulls", "low", "high", "limbs", "registers", "coarse")
+        return replace(
+            self,
+            **{name: getattr(self, name)[some] for name in per_part},
+            offsets=self.offsets[first : end + 1] - low,
+            cells=self.cells[low:high],
+            counts=self.counts[low:high],
+        )
+
+    def taken(self, keep: Mask) -> "Sketches":
+        """Those of some partitions."""
+        cells = keep[self.part]
+        sizes = np.diff(self.offsets)[keep]
+        per_part = ("rows", "nulls", "low", "high", "limbs", "registers", "coarse")
+        return replace(
+            self,
+            **{name: getattr(self, name)[keep] for name in per_part},
+            offsets=np.concatenate([[0], np.cumsum(sizes)]),
+            cells=self.cells[cells],
+            counts=self.counts[cells],
+        )
+
+    # Answers; of a single partition
+
+    def quantile(self, q: float) -> float | None:
+        """The value below which a share of `q` lies, at most `ERROR` of it too near to zero.
+
+        Of n values in order it is number floor(q (n - 1)). None of texts and of no values.
+        """
+        if self.kind == "level" or not len(self.counts):
+            return None
+        total = int(self.counts.sum())
+        at = int(np.searchsorted(np.cumsum(self.counts), int(q * (total - 1)), side="right"))
+        value = float(plainest(self.cells[at : at + 1])[0])
+        low, high = self.bounds()
+        return min(max(value, low), high)
+
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest value, exactly; there must be one."""
+        both = np.array([self.low[0], self.high[0]])
+        low, high = (from_ordered(both) if self.kind == "real" else both).tolist()
+        return low, high
+
+    def total(self) -> int | None:
+        """The exact sum of integers; None of other columns."""
+        if self.kind != "integer":
+            return None
+        return (int(self.limbs[0, 0]) << LIMB) + int(self.limbs[0, 1])
+
+    def distinct(self) -> float:
+        """About how many different values there are; exact of levels that are not coarse."""
+        if self.kind == "level" and not self.coarse[0]:
+            return float(len(self.cells))
+        return estimate(self.registers[0])
+
+
+def merged(some: Sequence[Sketches]) -> Sketches:
+    """The sketch of all rows of all partitions together, as the only partition."""
+    return regrouped(joined(some), None, 1)
+
+
+def joined(some: Sequence[Sketches]) -> Sketches:
+    """The partitions of the first, then those of the second, and so on."""
+    kinds = {one.kind for one in some}
+    if len(kinds) != 1:
+        raise DeclarationError(
+            f"a column is {' and '.join(sorted(kinds))}: such sketches cannot be merged",
+            fix="sketch the rows again with one type",
+        )
+    return some[0] if len(some) == 1 else stacked(some)
+
+
+def stacked(some: Sequence[Sketches]) -> Sketches:
+    """The same of columns of any kind, which is that of the first."""
+    plain = ("rows", "nulls", "low", "high", "limbs", "cells", "counts", "registers", "coarse")
+    ends = np.cumsum([one.offsets[-1] for one in some])
+    shifted = [one.offsets[1:] + before for one, before in zip(some, [0, *ends[:-1]], strict=True)]
+    return Sketches(
+        kind=some[0].kind,
+        **{name: np.concatenate([getattr(one, name) for one in some]) for name in plain},
+        offsets=np.concatenate([[0], *shifted]),
+        names={key: text for one in some for key, text in one.names.items()},
+    )
+
+
+def regrouped(some: Sketches, group: Ints | None, groups: int) -> Sketches:
+    """One sketch a group: partition p goes into `group[p]`; None puts all into a single one."""
+    place = np.zeros(len(some), np.int64) if group is None else group
+    rows, nulls = (np.zeros(groups, np.int64) for _ in range(2))
+    low, high = np.full(groups, NO_LOW), np.full(groups, NO_HIGH)
+    limbs, coarse = np.zeros((groups, 2), np.int64), np.zeros(groups, np.bool_)
+    registers = np.zeros((groups, some.registers.shape[1]), np.uint8)
+    for into, values, combine in (
+        (rows, some.rows, np.add), (nulls, some.nulls, np.add), (limbs, some.limbs, np.add),
+        (low, some.low, np.minimum), (high, some.high, np.maximum),
+        (coarse, some.coarse, np.logical_or), (registers, some.registers, np.maximum),
+    ):  # fmt: skip
+        if groups == 1:
+            into[0] = combine.reduce(values, axis=0, initial=into[0] if into.ndim == 1 else None)
+        else:
+            combine.at(into, place, values)
+    label = np.repeat(place, np.diff(some.offsets))
+    found = replace(
+        some, rows=rows, nulls=nulls, low=low, high=high, limbs=carried(limbs),
+        registers=registers, coarse=coarse,
+    )  # fmt: skip
+    return settled(found, label, some.cells, some.counts)
+
+
+def settled(found: Sketches, label: Ints, cells: Ints, counts: Ints) -> Sketches:
+    """`found` with cells in order, equal ones together; coarse where there are too many levels."""
+    ordered_, kept, counts = _together(label, cells, counts)
+    sizes = np.bincount(ordered_, minlength=len(found))
+    coarse = found.coarse | (sizes > LEVELS) if found.kind == "level" else found.coarse
+    if coarse.any():
+        prefixes = np.where(coarse[ordered_], kept & PREFIX, kept)
+        ordered_, kept, counts = _together(ordered_, prefixes, counts)
+        sizes = np.bincount(ordered_, minlength=len(found))
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    names = found.names
+    if names:
+        exact = set(kept[~coarse[ordered_]].tolist())
+        names = {key: text for key, text in names.items() if key in exact}
+    return replace(found, offsets=offsets, cells=kept, counts=counts, coarse=coarse, names=names)
+
+
+def _together(label: Ints, cells: Ints, counts: Ints) -> tuple[Ints, Ints, Ints]:
+    """Sorted by label and cell, with the counts of equal ones added up."""
+    if not len(cells):
+        return label, cells, counts
+    one = label[0] == label[-1] and not np.any(label != label[0])
+    order = np.argsort(cells, kind="stable") if one else np.lexsort((cells, label))
+    label, cells = label[order], cells[order]
+    new = np.empty(len(cells), np.bool_)
+    new[0] = True
+    np.logical_or(cells[1:] != cells[:-1], label[1:] != label[:-1], out=new[1:])
+    starts = np.flatnonzero(new)
+    return label[starts], cells[starts], np.add.reduceat(counts[order], starts)
+
+
+def carried(limbs: Ints) -> Ints:
+    """One form per sum: the low limb within 32 bits, so that equal sums are equal bytes."""
+    kept = limbs.copy()
+    kept[..., 0] += limbs[..., 1] >> LIMB
+    kept[..., 1] &= LIMB_MASK
+    return kept
