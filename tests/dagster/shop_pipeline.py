@@ -106,4 +106,7 @@ def stub_stages(done: list[str]) -> dict[str, Callable]:
         "build_release": lambda pipeline, home: built("release"),
         "train_model": lambda pipeline, home: built("model"),
         "run_monitors": lambda pipeline, home: built("monitors"),
+        "monitor_standing": lambda pipeline, home: SimpleNamespace(
+            state="well", says="nothing is open", metadata={"open": 0}
+        ),
     }

@@ -20,7 +20,7 @@ from headrace.monitoring.report import render
 from headrace.monitoring.report.model import Spread
 from headrace.monitoring.seen import read_seen, seen_path
 from headrace.pipeline.monitor_ack import acknowledge
-from headrace.pipeline.monitor_report import monitor_report
+from headrace.pipeline.monitor_report import monitor_report, monitor_standing
 from headrace.pipeline.report_site import Site
 from tests.monitoring.watched import HOSTILE, retrained, watched
 
@@ -237,8 +237,20 @@ def test_status_of_something_open_ends_with_1(own, command):
     ledger.append([replace(last, window=later, evidence=(found,), decision=decision)])
     done = command("status", where=home, code=1)
     assert "nobody has acknowledged it" in done.output
+    assert monitor_standing(own[0], home).state == "open"
     command("ack", "last", "--reason", "on it", where=home)
     assert "on it" in command("status", where=home).output
+    assert monitor_standing(own[0], home).state == "watch"
+
+
+def test_what_the_orchestrator_is_told(made, tmp_path):
+    pipeline, home, _ = made
+    standing = monitor_standing(pipeline, home)
+    last = monitor_report(pipeline, home).windows[-1]
+    assert (standing.state == "well") == (last.action in {"none", "retrain"})
+    assert standing.says.startswith(f"{last.entry.window.text}, {last.action}: ")
+    assert standing.metadata["report"] == {"url": monitor_url("world")}
+    assert monitor_standing(pipeline, type(home)(tmp_path / "empty")).state == "well"
 
 
 def test_explain_tells_one_window(command):

@@ -175,13 +175,18 @@ def column_schema(contract: Contract) -> dg.TableSchema:
 
 
 def built(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values as Dagster metadata; `{"md": text}` is markdown, `{"columns": ...}` a schema."""
+    """Plain values as Dagster metadata: `{"md": text}` is markdown, `{"url": address}` a link.
+
+    `{"columns": ...}` is a schema.
+    """
     return {key: _value(value) for key, value in values.items()}
 
 
 def _value(value: Any) -> Any:  # noqa: ANN401 - whatever Dagster takes
     if isinstance(value, Mapping) and "md" in value:
         return dg.MetadataValue.md(str(value["md"]))
+    if isinstance(value, Mapping) and "url" in value:
+        return dg.MetadataValue.url(str(value["url"]))
     if isinstance(value, Mapping) and "columns" in value:
         return dg.TableSchema(
             columns=[

@@ -1,11 +1,11 @@
 """Monitors as assets: profiles and drift, and the decision they lead to. One step computes all."""
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import dagster as dg
 
-from headrace.dagster import names
+from headrace.dagster import metadata, names
 from headrace.dagster.failures import readable
 from headrace.dagster.stage import shown
 from headrace.home import Home
@@ -18,19 +18,58 @@ def monitor_assets(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find
 ) -> dg.AssetsDefinition:
     specs = _specs(pipeline)
+    decision = specs[-1].key
+    check = dg.AssetCheckSpec(
+        names.MONITOR,
+        asset=decision,
+        description="Nothing is open: warns while a window is watched, or what is open is known to "
+        "somebody; fails while something has to be looked at.",
+    )
 
-    @dg.multi_asset(specs=specs, name=names.op_name(names.monitor_key(pipeline.name, "monitors")))
-    def monitors() -> Iterator[dg.MaterializeResult[None]]:
-        from headrace.pipeline import run_monitors
+    @dg.multi_asset(
+        specs=specs,
+        name=names.op_name(names.monitor_key(pipeline.name, "monitors")),
+        check_specs=[check],
+    )
+    def monitors() -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        from headrace.pipeline import monitor_standing, run_monitors
 
         with readable():
             done = run_monitors(pipeline, home())
-        *evidence, decision = specs
-        for spec in evidence:
-            yield dg.MaterializeResult(asset_key=spec.key)
-        yield dg.MaterializeResult(asset_key=decision.key, metadata=shown(done))
+            standing = monitor_standing(pipeline, home())
+        told = metadata.built(standing.metadata)
+        for spec in specs[:-1]:
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=told)
+        yield dg.MaterializeResult(asset_key=decision, metadata={**told, **shown(done)})
+        yield _checked(decision, standing, told)
 
     return monitors
+
+
+class Standing(Protocol):
+    """How a monitor stands: `state` is well, watch or open, `says` why in a sentence."""
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def says(self) -> str: ...
+
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+
+
+def _checked(key: dg.AssetKey, standing: Standing, told: Mapping[str, Any]) -> dg.AssetCheckResult:
+    graver = dg.AssetCheckSeverity.ERROR
+    milder = dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        passed=standing.state == "well",
+        severity=graver if standing.state == "open" else milder,
+        check_name=names.MONITOR,
+        asset_key=key,
+        description=standing.says,
+        metadata=told,
+    )
 
 
 def _specs(pipeline: "Pipeline") -> list[dg.AssetSpec]:

@@ -14,6 +14,7 @@ MODELS = "models"
 MONITORING = "monitoring"
 
 GATE = "gate"
+MONITOR = "monitor"
 
 
 def source_key(name: str) -> dg.AssetKey:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.pipeline.build import Built, build_release, build_view, train_model
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.load import load_pipeline, project_pipelines
+from headrace.pipeline.monitor_report import monitor_standing
 from headrace.pipeline.monitoring import run_monitors
 from headrace.pipeline.triggers import triggers_after
 
@@ -18,6 +19,7 @@ __all__ = [
     "build_view",
     "feature_service",
     "load_pipeline",
+    "monitor_standing",
     "project_pipelines",
     "run_monitors",
     "served_log",

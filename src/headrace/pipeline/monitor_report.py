@@ -1,9 +1,11 @@
 """What the ledgers, the models and the latest run say of a monitor: the facts of its report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from headrace.clock import now_us, parse_iso
+from headrace.gates.report.address import monitor_url
 from headrace.home import Home
 from headrace.monitoring.alternatives import alternatives
 from headrace.monitoring.attribution import Attribution, attribute
@@ -106,6 +108,33 @@ def open_incidents(pipeline: Pipeline, home: Home) -> list[Incident]:
     """What goes on now, acknowledged or not."""
     known = history(pipeline, home)
     return [one for one in incidents(_decided(known.first), known.acks) if one.is_open]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a monitor stands: `state` is well, watch or open, `says` why; plain values to show."""
+
+    state: str
+    says: str
+    metadata: Mapping[str, Any]
+
+
+def monitor_standing(pipeline: Pipeline, home: Home) -> Standing:
+    """For the orchestrator: whether somebody has to look, and a link to the report."""
+    known, name = history(pipeline, home), pipeline.monitor.name
+    going = [one for one in incidents(_decided(known.first), known.acks) if one.is_open]
+    unknown = [one for one in going if one.acknowledged is None]
+    shown: dict[str, Any] = {"report": {"url": monitor_url(name)}, "open": len(going)}
+    if not known.first:
+        return Standing("well", "no window is over yet", shown)
+    last = known.first[-1]
+    why = " ".join(last.decision.reasons)
+    shown |= {"window": last.window.text, "decision": last.decision.action, "why": why}
+    says = f"{last.window.text}, {last.decision.action}: {why}"
+    if unknown:
+        return Standing("open", f"to be looked at since {unknown[0].first.text}: {why}", shown)
+    watched = going or last.decision.action == "watch"
+    return Standing("watch" if watched else "well", says, shown)
 
 
 def _decided(entries: Sequence[Entry]) -> list[Decided]:

@@ -46,7 +46,7 @@ def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Buil
     leave()
     report("monitors", 1, 1)
     return Built(
-        {**run.to_json()["actions"], "windows": len(run.results), "report": {"md": markdown(run)}},
+        {**run.to_json()["actions"], "windows": len(run.results), "plots": {"md": markdown(run)}},
         changed=run.recorded > 0,
     )
 
