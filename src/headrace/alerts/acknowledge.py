@@ -1,6 +1,6 @@
 """Somebody is on it: on the record, if the policy allows it, and no more messages until it ends."""
 
-from headrace.alerts.model import Alert
+from headrace.alerts.model import INVESTIGATE, Alert, Condition
 from headrace.alerts.store import AlertStore
 from headrace.clock import now_us
 from headrace.errors import RefusedError
@@ -47,7 +47,18 @@ def acknowledge(
         if alert.acknowledged_at is None and alert.closed_at is None:
             record(ledger, action)
             store.acknowledge(alert.alert_id, principal, now_us())
+            if given.verdict == INVESTIGATE:
+                _tell_monitor(home, given, principal, reason)
         return store.find(alert.alert_id)
+
+
+def _tell_monitor(home: Home, given: Condition, principal: str, reason: str) -> None:
+    """What is known of an alert of a monitor is known of its window."""
+    from headrace.alerts.monitors import window_end
+    from headrace.monitoring.ledger import DecisionLedger
+
+    end = window_end(given.cause)
+    DecisionLedger(home).acknowledge(given.table, end, principal, reason, now_us())
 
 
 def _refused(action: Action, error: RefusedError) -> Action:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.alerts.model import CLOSED, HELD, Alert, Condition
+from headrace.alerts.model import CLOSED, HELD, INVESTIGATE, Alert, Condition
 from headrace.gates.report import report_url
+from headrace.gates.report.address import monitor_url
 from headrace.links import asset_url
 
 TITLE, LINE = 70, 180
@@ -64,7 +65,7 @@ def _several(alerts: Sequence[Alert], kind: str) -> Text:
         for a in alerts[:LISTED]
     ]
     more = [f"and {len(alerts) - LISTED} more"] if len(alerts) > LISTED else []
-    links = [asset_url(table) for table in tables]
+    links = list(dict.fromkeys(_page(alert.condition) for alert in alerts))
     ids = tuple(alert.alert_id for alert in alerts)
     done = "Closed: " if kind == CLOSED else ""
     verdict = next((v for v in HELD if v in {a.condition.verdict for a in alerts}), "WARN")
@@ -86,12 +87,22 @@ def radius(given: Condition) -> str:
         return f"{given.rows:,} rows set aside, the rest is published.{read}"
     if given.verdict == "WARN":
         return f"Published all the same.{read}"
+    if given.verdict == INVESTIGATE:
+        return f"Nothing retrains on a fault. headrace monitor explain {given.slot}"
     return f"Nothing of this slot can be read.{read}"
 
 
 def _links(given: Condition) -> list[str]:
+    if given.verdict == INVESTIGATE:
+        return [monitor_url(given.table)]
     report = [report_url(given.table, given.batch_id)] if given.has_batch else []
     return [*report, asset_url(given.table, given.slot)]
+
+
+def _page(given: Condition) -> str:
+    """Of what it is about: a monitor's report, or the table."""
+    named = given.verdict == INVESTIGATE
+    return monitor_url(given.table) if named else asset_url(given.table)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -9,8 +9,10 @@ from headrace.files import sha256
 OPENED, CLOSED = "opened", "closed"
 # Of these there is no batch: nothing came for a slot, or its source could not be read.
 MISSING, SOURCE = "missing", "source"
+# No gate's verdict: a window that somebody has to look at; the table is the monitor's name.
+INVESTIGATE = "INVESTIGATE"
 # What may be alerted, gravest first. MISSING has no batch: its slot stands for one.
-VERDICTS = ("ERROR", "BLOCK", "MISSING", "QUARANTINE", "WARN")
+VERDICTS = ("ERROR", "BLOCK", "MISSING", INVESTIGATE, "QUARANTINE", "WARN")
 HELD = frozenset({"ERROR", "BLOCK"})
 
 

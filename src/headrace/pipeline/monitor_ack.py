@@ -10,6 +10,7 @@ from headrace.monitoring.evidence import day_number, day_text
 from headrace.monitoring.ledger import Ack, DecisionLedger, Entry
 from headrace.monitoring.replay import first_entries
 from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.monitor_report import tell_owner
 from headrace.pipeline.permit import permit
 
 LATEST = "last"
@@ -84,6 +85,7 @@ def acknowledge(
         new = ledger.acknowledge(name, entry.window.end, principal, reason, at)
         if new:
             record(batches, draft)
+    tell_owner(pipeline, home)
     ack = next(
         one
         for one in ledger.acks(name)

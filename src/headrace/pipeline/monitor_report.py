@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.alerts.monitors import note_incidents
 from headrace.clock import now_us, parse_iso
 from headrace.gates.report.address import monitor_url
 from headrace.home import Home
@@ -135,6 +136,14 @@ def monitor_standing(pipeline: Pipeline, home: Home) -> Standing:
         return Standing("open", f"to be looked at since {unknown[0].first.text}: {why}", shown)
     watched = going or last.decision.action == "watch"
     return Standing("watch" if watched else "well", says, shown)
+
+
+def tell_owner(pipeline: Pipeline, home: Home) -> None:
+    """Open and close the alerts of the monitor's incidents; the next look at alerts sends them."""
+    known = history(pipeline, home)
+    owner = pipeline.tables[0].contract.owner if pipeline.tables else ""
+    found = incidents(_decided(known.first), known.acks)
+    note_incidents(home, pipeline.monitor.name, owner, found)
 
 
 def _decided(entries: Sequence[Entry]) -> list[Decided]:

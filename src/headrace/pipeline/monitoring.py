@@ -27,6 +27,7 @@ def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Buil
     from headrace.monitoring.report import markdown
     from headrace.monitoring.run import monitor
     from headrace.monitoring.seen import keep_seen
+    from headrace.pipeline.monitor_report import tell_owner
 
     report("monitors", 0, 1)
     shop = workshop(pipeline, home)
@@ -43,6 +44,7 @@ def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Buil
         trained_at=pipeline.dataset.training_until,
     )
     keep_seen(home, run)
+    tell_owner(pipeline, home)
     leave()
     report("monitors", 1, 1)
     return Built(
