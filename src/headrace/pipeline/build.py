@@ -1,6 +1,6 @@
 """The stages after the tables: views, release, model. Each is safe to run again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +17,14 @@ from headrace.lake.pinned import overrides_in
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.pins import hold, settle
 from headrace.pipeline.report import test_report
+from headrace.pipeline.retraining_world import as_it_stands, retrained
 from headrace.pipeline.revision import code_revision
 from headrace.pipeline.workshop import Workshop, leave, workshop
 from headrace.progress import report
 
 if TYPE_CHECKING:
     from headrace.datasets.manifest import InputTable, Manifest
+    from headrace.datasets.rolling import Withheld
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,24 @@ def build_release(pipeline: Pipeline, home: Home) -> Built:
 
 
 def pinned_release(pipeline: Pipeline, home: Home, *, dry_run: bool = False) -> "Manifest":
-    """The release of what is published now, its snapshots held; or only what it would be."""
+    """The release of what is published now, its snapshots held; or only what it would be.
+
+    Its splits end where the last retraining rolled them to.
+    """
+    rolled, withheld = as_it_stands(pipeline, home)
+    return pinned(rolled, home, withheld, dry_run=dry_run)
+
+
+def pinned(
+    pipeline: Pipeline, home: Home, withheld: Sequence["Withheld"] = (), *, dry_run: bool = False
+) -> "Manifest":
+    """The release of a pipeline with its splits as they are here, without spans of faulty rows."""
     shop = workshop(pipeline, home)
     report("dataset", 0, 1, pipeline.dataset.name)
     inputs = _inputs(shop)
     snapshots = {name: given.snapshot_id for name, given in inputs.items()}
     held = {} if dry_run else hold(shop.lake, snapshots)
-    manifest = release_from(shop, home.store, inputs, dry_run=dry_run)
+    manifest = release_from(shop, home.store, inputs, withheld, dry_run=dry_run)
     leave()  # what follows reads the release, not the tables
     if not dry_run:
         # Not only when it is new: a crash between release and pin must not leave it to expire.
@@ -104,6 +117,7 @@ def release_from(
     shop: Workshop,
     store: Path | str,
     inputs: Mapping[str, "InputTable"],
+    withheld: Sequence["Withheld"] = (),
     *,
     dry_run: bool = False,
 ) -> "Manifest":
@@ -131,17 +145,25 @@ def release_from(
         pipeline=pipeline.name,
         privacy=privacy,
         retention=kept_until(pipeline.dataset, frame, read),
+        withheld=withheld,
         lineage=lineage_object(pipeline, privacy, store, keep=not dry_run),
         dry_run=dry_run,
     )
 
 
 def train_model(pipeline: Pipeline, home: Home) -> Built:
-    """Train on the latest release and let the result stand against the champion."""
+    """Train on the latest release and let the result stand against the champion.
+
+    What a retraining released it has trained and judged, too: nothing is left to do then.
+    """
     from headrace.datasets import open_release
     from headrace.models import challenge, list_models, train
 
     dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
+    standing = retrained(pipeline, home, dataset.ref)
+    if standing is not None:
+        why = "this release is a retraining's: it has trained on it and compared"
+        return Built({"model": standing.ref, "dataset": dataset.ref, "why": why}, changed=False)
     report("model", 0, 1, pipeline.model.name)
     before = {one.ref for one in list_models(home)}
     record = train(dataset, pipeline.model, home)

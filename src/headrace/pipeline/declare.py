@@ -15,6 +15,7 @@ from headrace.lake.table import Table
 from headrace.models.spec import ModelSpec
 from headrace.monitoring.spec import MonitorSpec
 from headrace.online.staleness import Staleness, limits
+from headrace.pipeline.retraining_plan import Retraining
 from headrace.streams.spec import Stream, check_streams
 
 
@@ -27,6 +28,7 @@ class Pipeline:
     `streams` feed tables with events, besides what their sources deliver.
     `max_staleness` says how old the online store may be for a view, and what is done when it is
     older; it is no part of what a feature means, and of no definition hash.
+    `retraining` says how its model is trained anew; without it, nothing is retrained by itself.
     `make_deliveries` is for demonstrations only: it fills a folder with what the sources read.
     """
 
@@ -43,6 +45,7 @@ class Pipeline:
     make_deliveries: Callable[[Path], object] | None = None
     streams: tuple[Stream, ...] = ()
     max_staleness: tuple[Staleness, ...] = ()
+    retraining: Retraining | None = None
 
     def __post_init__(self) -> None:
         names = [table.name for table in self.tables]

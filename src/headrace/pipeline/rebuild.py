@@ -17,6 +17,7 @@ from headrace.datasets.erasure import record, requests
 from headrace.datasets.located import Differences, locate
 from headrace.datasets.manifest import InputTable, Manifest
 from headrace.datasets.privacy import require_keys
+from headrace.datasets.rolling import Withheld
 from headrace.datasets.store import Store
 from headrace.datasets.stored import Stored, read_stored
 from headrace.datasets.taint import note, taints
@@ -140,7 +141,12 @@ def rebuild(
     with _folder(to) as work, limited_to(threads):
         shop = Workshop(pipeline, home, pins=pins, cache=work / "views")
         _keep_out(source, work / "store", manifest)
-        made = release_from(shop, work / "store", _inputs(source, manifest))
+        made = release_from(
+            shop,
+            work / "store",
+            _inputs(source, manifest),
+            [Withheld.from_json(one) for one in manifest.withheld],
+        )
         report("rebuild", 1, 2, manifest.ref)
         stored, differences, wrong = None, None, []
         if check:
