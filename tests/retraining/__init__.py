@@ -1,0 +1,1 @@
+"""Tests of retraining from a trigger to a champion."""
