@@ -65,7 +65,12 @@ class FrameWorld:
             dry_run=dry_run,
         )
 
-    def rows(self, first: int, until: int, known: int) -> tuple[pa.Table, Mapping[str, str]]:
+    def rows(
+        self,
+        first: int,
+        until: int,
+        known: int,  # noqa: ARG002 - as the protocol says
+    ) -> tuple[pa.Table, Mapping[str, str]]:
         """Labels that are not mature yet are there: whoever asks looks at the clock."""
         t = self.moments
         return self.frame.filter(pa.array((t >= first) & (t < until))), self.definitions

@@ -33,6 +33,11 @@ def asset_url(table: str, slot: str = "", base: str | None = None) -> str:
     return f"{page}?view=checks&checkDetail=gate"
 
 
+def model_url(name: str, base: str | None = None) -> str:
+    """The page of a model."""
+    return f"{base or dagster_url()}/assets/models/{quote(name, safe='')}"
+
+
 def job_name(action: str) -> str:
     """What the job of an action is called: as the command, `headrace gate release`."""
     return f"gate_{action}"

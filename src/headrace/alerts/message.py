@@ -7,7 +7,7 @@ from typing import Any
 from headrace.alerts.model import CLOSED, HELD, INVESTIGATE, Alert, Condition
 from headrace.gates.report import report_url
 from headrace.gates.report.address import monitor_url
-from headrace.links import asset_url
+from headrace.links import asset_url, model_url
 
 TITLE, LINE = 70, 180
 LISTED = 20
@@ -80,6 +80,8 @@ def _several(alerts: Sequence[Alert], kind: str) -> Text:
 
 def radius(given: Condition) -> str:
     """What it touches, and what happens as long as nobody acts."""
+    if given.about_model:
+        return "The champion in charge answers on; this trigger retrains nothing more."
     read = f" Read by {', '.join(given.consumers)}." if given.consumers else ""
     if given.verdict in HELD and given.has_batch:
         return f"{given.rows:,} rows held back; readers keep the last good state.{read}"
@@ -95,6 +97,8 @@ def radius(given: Condition) -> str:
 def _links(given: Condition) -> list[str]:
     if given.verdict == INVESTIGATE:
         return [monitor_url(given.table)]
+    if given.about_model:
+        return [model_url(given.table)]
     report = [report_url(given.table, given.batch_id)] if given.has_batch else []
     return [*report, asset_url(given.table, given.slot)]
 

@@ -11,6 +11,8 @@ OPENED, CLOSED = "opened", "closed"
 MISSING, SOURCE = "missing", "source"
 # No gate's verdict: a window that somebody has to look at; the table is the monitor's name.
 INVESTIGATE = "INVESTIGATE"
+# These are about a model and its retraining, not about a table.
+FAILED, ROLLED_BACK = "retraining_failed", "rolled_back"
 # What may be alerted, gravest first. MISSING has no batch: its slot stands for one.
 VERDICTS = ("ERROR", "BLOCK", "MISSING", INVESTIGATE, "QUARANTINE", "WARN")
 HELD = frozenset({"ERROR", "BLOCK"})
@@ -52,6 +54,11 @@ class Condition:
     def fault(self) -> str:
         """What slots have in common that are one incident: nothing comes, whatever the reason."""
         return "delivery" if self.cause in {MISSING, SOURCE} else self.cause
+
+    @property
+    def about_model(self) -> bool:
+        """Then `table` is the model's name, and the slot the retraining's trigger."""
+        return self.cause in {FAILED, ROLLED_BACK}
 
     @property
     def has_batch(self) -> bool:

@@ -75,7 +75,14 @@ def note(home: Home, table: Table, results: Iterable[SlotResult]) -> None:
     What is wrong with alerts never fails the run; the next `look` says it aloud.
     """
     failed = [result for result in results if result.state == "failed"]
-    found = [find.unreadable(table, one.slot, "; ".join(one.reasons)) for one in failed]
+    tell(home, [find.unreadable(table, one.slot, "; ".join(one.reasons)) for one in failed])
+
+
+def tell(home: Home, found: Sequence[Condition]) -> None:
+    """Open alerts of what only the caller knows of; each is opened once, however often it is told.
+
+    What is wrong with alerts is logged, and stops nobody.
+    """
     try:
         config = load_config()
         if found and config.path is not None:

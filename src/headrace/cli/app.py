@@ -36,6 +36,7 @@ from headrace.cli import (
     proposals,
     recalls,
     reports,
+    retrain,
     runs,
     serve,
     shadow,
@@ -86,6 +87,7 @@ app.command("run")(runs.run)
 app.command("status")(status.status)
 app.command("ui")(runs.ui)
 app.command("serve")(serve.serve)
+app.command("retrain")(retrain.retrain)
 app.command("maintain")(maintain.maintain)
 app.command("reports")(reports.reports)
 app.add_typer(features.app, name="features")

@@ -22,6 +22,19 @@ def pipelines(name: str | None) -> "list[Pipeline]":
     return chosen
 
 
+def one_pipeline(name: str | None) -> "Pipeline":
+    """The project's pipeline of this name; without a name, its only one."""
+    from headrace.errors import DeclarationError
+
+    found = pipelines(name)
+    if len(found) > 1:
+        raise DeclarationError(
+            f"which of the {len(found)} pipelines is meant?",
+            fix=f"name one of {', '.join(one.name for one in found)}",
+        )
+    return found[0]
+
+
 def stopped_by_signals() -> threading.Event:
     """Set by SIGTERM and Ctrl-C."""
     stop = threading.Event()

@@ -21,6 +21,7 @@ from headrace.dagster.oncall import oncall_jobs
 from headrace.dagster.online import online_asset, online_job, online_key, online_sensor
 from headrace.dagster.partitions import daily
 from headrace.dagster.releases import release_asset
+from headrace.dagster.retraining import retrain_job
 from headrace.dagster.sensors import retraining_sensor
 from headrace.dagster.served import audit_job, audit_schedule, served_asset, served_key
 from headrace.dagster.streams import stream_job, stream_sensor
@@ -47,6 +48,7 @@ __all__ = [
     "partitioned",
     "project_definitions",
     "release_asset",
+    "retrain_job",
     "retraining_sensor",
     "schedules",
     "served_asset",
@@ -86,6 +88,7 @@ def definitions(
         jobs=[
             *jobs(pipeline),
             *oncall_jobs(pipeline, home),
+            retrain_job(pipeline, home),
             maintenance_job(pipeline, home),
             *([audit_job(pipeline)] if audited else []),
             *([online_job(pipeline)] if stored_online else []),

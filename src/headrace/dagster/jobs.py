@@ -1,4 +1,4 @@
-"""Jobs and schedules: ingest (by the day), reference (snapshots), build and retrain."""
+"""Jobs and schedules: ingest (by the day), reference (snapshots) and build."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 INGEST = "ingest"
 REFERENCE = "reference"
 BUILD = "build"
-RETRAIN = "retrain"
 
 _BUILT = (names.FEATURES, names.DATASETS, names.MODELS, names.MONITORING)
 
@@ -34,11 +33,6 @@ def jobs(pipeline: "Pipeline") -> "list[AssetJob]":
             BUILD,
             dg.AssetSelection.groups(*_BUILT),
             "Features to monitors, over what is published.",
-        ),
-        _job(
-            RETRAIN,
-            dg.AssetSelection.groups(names.DATASETS, names.MODELS),
-            "A new release and a challenger; asked for by the decision ledger.",
         ),
     ]
     if daily_tables := names.partitioned(pipeline.tables):

@@ -1,7 +1,7 @@
 """What a pipeline consists of, as data; checked against the contracts when it is made."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class Pipeline:
     `streams` feed tables with events, besides what their sources deliver.
     `max_staleness` says how old the online store may be for a view, and what is done when it is
     older; it is no part of what a feature means, and of no definition hash.
-    `retraining` says how its model is trained anew; without it, nothing is retrained by itself.
+    `retraining` says how its model is trained anew; when, the monitor's policy says.
     `make_deliveries` is for demonstrations only: it fills a folder with what the sources read.
     """
 
@@ -45,7 +45,7 @@ class Pipeline:
     make_deliveries: Callable[[Path], object] | None = None
     streams: tuple[Stream, ...] = ()
     max_staleness: tuple[Staleness, ...] = ()
-    retraining: Retraining | None = None
+    retraining: Retraining = field(default_factory=Retraining)
 
     def __post_init__(self) -> None:
         names = [table.name for table in self.tables]

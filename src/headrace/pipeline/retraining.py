@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from headrace.models.compare import Comparison
 
 SETTLED = frozenset({"kept", "failed", "confirmed", "rolled_back"})
-_ENDS = frozenset({"kept", "failed", "watching", *SETTLED})
+ENDS = frozenset({"kept", "failed", "watching", *SETTLED})
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,19 @@ def alone(home: Home, name: str) -> Iterator[None]:
         os.close(handle)
 
 
+def at_work(home: Home, name: str) -> bool:
+    """Whether a living process of this machine is retraining this pipeline."""
+    path = home.root / "retraining" / f"{name}.lock"
+    if not path.exists():
+        return False
+    with path.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 class _Work:
     """One attempt: the steps on record, and those still to do."""
 
@@ -130,7 +143,7 @@ class _Work:
 
     @property
     def ended(self) -> bool:
-        return not _ENDS.isdisjoint(self.done)
+        return not ENDS.isdisjoint(self.done)
 
     def outcome(self) -> Outcome:
         return Outcome(self.request.trigger_id, dict(self.done))

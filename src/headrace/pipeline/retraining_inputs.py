@@ -1,10 +1,10 @@
 """What a retraining starts from, read off the decision ledger: why, as of when, without what."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from headrace.clock import DAY, duration, iso
+from headrace.clock import DAY, duration, iso, parse_iso
 from headrace.datasets.rolling import Withheld
 from headrace.errors import StateError
 from headrace.models.recipe import Segment
@@ -48,14 +48,30 @@ class Request:
             "window": None if self.window is None else list(self.window),
         }
 
+    @classmethod
+    def from_json(cls, trigger_id: str, form: Mapping[str, Any]) -> "Request":
+        window = form["window"]
+        return cls(
+            trigger_id,
+            parse_iso(form["as_of"]),
+            tuple(form["why"]),
+            form["by"],
+            tuple(map(parse_iso, form["onsets"])),
+            tuple((str(column), str(value)) for column, value in form["segment"]),
+            None if window is None else (window[0], window[1]),
+        )
+
 
 def requested(spec: MonitorSpec, ledger: DecisionLedger, trigger_id: str) -> Request:
-    """What the decision with this trigger asks for.
+    """What the decision with this trigger asks for, or the person who began it.
 
     Raises:
         StateError: no decision of this monitor has that trigger.
     """
     entry = ledger.entry_of(trigger_id)
+    begun = [one for one in ledger.steps(spec.name, trigger_id) if one.step == "started"]
+    if entry is None and begun:  # a person asked, and it is carried on
+        return Request.from_json(trigger_id, begun[0].detail)
     if entry is None or entry.pipeline != spec.name:
         raise StateError(
             f"no decision of {spec.name} has the trigger {trigger_id}",
@@ -72,6 +88,15 @@ def requested(spec: MonitorSpec, ledger: DecisionLedger, trigger_id: str) -> Req
         segment_of(entry),
         (entry.window.first, entry.window.end),
     )
+
+
+def by_hand(spec: MonitorSpec, ledger: DecisionLedger, request: Request) -> Request:
+    """What a person asks for, with what the last window by then says of the relation."""
+    known = [one for one in ledger.entries(spec.name) if spec.closes(one.window) <= request.as_of]
+    last = list(standing(known).values())[-1:]
+    if not last:
+        return request
+    return replace(request, onsets=onsets(spec, known, last[0]), segment=segment_of(last[0]))
 
 
 def standing(entries: Sequence[Entry]) -> dict[int, Entry]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from headrace.clock import parse_iso
 from headrace.datasets.rolling import Withheld, rolled
-from headrace.errors import DeclarationError, StateError
+from headrace.errors import StateError
 from headrace.files import digest
 from headrace.home import Home
 from headrace.models.spec import ModelSpec
@@ -72,12 +72,6 @@ class PipelineWorld:
 
     @property
     def plan(self) -> Retraining:
-        if self.pipeline.retraining is None:
-            raise DeclarationError(
-                "it is not declared how its model is trained anew",
-                where=f"pipeline {self.pipeline.name}",
-                fix="Pipeline(retraining=Retraining())",
-            )
         return self.pipeline.retraining
 
     def release(
@@ -137,8 +131,6 @@ def as_it_stands(pipeline: Pipeline, home: Home) -> tuple[Pipeline, tuple[Withhe
     A daily build would else take them back to where they are declared. Bounds that were declared
     anew since count again.
     """
-    if pipeline.retraining is None:
-        return pipeline, ()
     released = [
         step for step in DecisionLedger(home).steps(pipeline.monitor.name)
         if step.step == "released"
@@ -156,8 +148,6 @@ def retrained(pipeline: Pipeline, home: Home, dataset: str) -> "ModelRecord | No
     """The champion, if this release was made by a retraining that has ended or is at work."""
     from headrace.models import champion
 
-    if pipeline.retraining is None:
-        return None
     steps = DecisionLedger(home).steps(pipeline.monitor.name)
     if any(one.step == "released" and one.detail["dataset"] == dataset for one in steps):
         return champion(home, pipeline.model.name)

@@ -1,0 +1,102 @@
+"""Retraining a declared pipeline: by a trigger of the decision ledger, or because a person asks."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from headrace.alerts.model import FAILED, ROLLED_BACK, Condition
+from headrace.clock import now_us, parse_iso
+from headrace.errors import DeclarationError
+from headrace.files import digest
+from headrace.home import Home
+from headrace.monitoring.ledger import DecisionLedger
+from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.retraining import Outcome, plan_of, retrain
+from headrace.pipeline.retraining_inputs import Request, by_hand, requested
+from headrace.pipeline.retraining_world import PipelineWorld
+from headrace.pipeline.watching import watch_over
+
+if TYPE_CHECKING:
+    from headrace.pipeline.watching import Watched
+
+
+def retrain_by_trigger(pipeline: Pipeline, home: Home, trigger_id: str) -> Outcome:
+    """Carry what a decision asked for to its end; raises as `retrain` does."""
+    return carry(pipeline, home, requested(pipeline.monitor, DecisionLedger(home), trigger_id))
+
+
+def retrain_by_hand(
+    pipeline: Pipeline, home: Home, principal: str, reason: str, *, as_of: str = "", key: str = ""
+) -> Outcome:
+    """Retrain because a person asks; `key` names this asking, so that it can be repeated.
+
+    Raises:
+        DeclarationError: nobody asks, or for no reason.
+    """
+    return carry(pipeline, home, asked_by(pipeline, home, principal, reason, as_of=as_of, key=key))
+
+
+def asked_by(
+    pipeline: Pipeline, home: Home, principal: str, reason: str, *, as_of: str = "", key: str = ""
+) -> Request:
+    """The request of a person, as of a moment (RFC 3339) or now."""
+    if not principal.strip() or not reason.strip():
+        raise DeclarationError(
+            "a retraining that no decision asked for needs who asks, and why",
+            where=f"pipeline {pipeline.name}",
+            fix='headrace retrain --reason "..."',
+        )
+    moment = parse_iso(as_of) if as_of else now_us()
+    named = digest([pipeline.name, principal, reason, key or moment])[:24]
+    request = Request(f"manual-{named}", moment, (reason,), principal)
+    return by_hand(pipeline.monitor, DecisionLedger(home), request)
+
+
+def dry_run(pipeline: Pipeline, home: Home, request: Request) -> dict[str, Any]:
+    """What a retraining would do; nothing is written."""
+    return plan_of(PipelineWorld(pipeline, home), request)
+
+
+def watch_promotions(
+    pipeline: Pipeline, home: Home, clock: Callable[[], int] = now_us
+) -> "list[Watched]":
+    """Confirm what was promoted, or roll it back; a rollback pages once."""
+    found = watch_over(PipelineWorld(pipeline, home), clock=clock)
+    for one in found:
+        if one.step in {"rolled_back", "failed"}:
+            _page(pipeline, home, ROLLED_BACK, one.trigger_id, one.because)
+    return found
+
+
+def carry(pipeline: Pipeline, home: Home, request: Request) -> Outcome:
+    """Carry a retraining to its end, or on from where it was; a failed one pages once."""
+    from headrace.pipeline.workshop import leave
+
+    try:
+        return retrain(PipelineWorld(pipeline, home), request)
+    finally:
+        leave()
+        page_failure(pipeline, home, request.trigger_id)
+
+
+def page_failure(pipeline: Pipeline, home: Home, trigger_id: str) -> None:
+    """Tell the owner once that a retraining is on record as failed."""
+    for step in DecisionLedger(home).steps(pipeline.monitor.name, trigger_id):
+        if step.step == "failed":
+            _page(pipeline, home, FAILED, trigger_id, str(step.detail["because"]))
+
+
+def _page(pipeline: Pipeline, home: Home, cause: str, trigger_id: str, because: str) -> None:
+    from headrace.alerts.watch import tell
+
+    words = {FAILED: "retraining failed", ROLLED_BACK: "the new champion was rolled back"}
+    condition = Condition(
+        table=pipeline.model.name,
+        slot=trigger_id[:12],
+        batch_id=f"slot:{trigger_id}",
+        cause=cause,
+        verdict="ERROR",
+        words=words[cause],
+        reason=because,
+        owner=pipeline.tables[0].contract.owner,
+    )
+    tell(home, [condition])

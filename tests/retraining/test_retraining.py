@@ -1,0 +1,335 @@
+"""From a trigger to a champion: every step once, nothing learned from a fault, rolled back if worse."""
+
+import multiprocessing
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from bench.retraining_world import FrameWorld, live
+from headrace.clock import DAY
+from headrace.datasets import open_release
+from headrace.errors import DeclarationError, StateError
+from headrace.models import champion, history, load_record, promote, train
+from headrace.models.recipe import Recipe
+from headrace.monitoring import Decision, DecisionLedger, Entry, Evidence, Window
+from headrace.monitoring.evidence import day_number
+from headrace.pipeline import retraining
+from headrace.pipeline.retraining import at_work, plan_of, retrain, verdict
+from headrace.pipeline.retraining_inputs import Request, by_hand, faulty_spans, requested
+from headrace.pipeline.watching import watch_over
+from tests.retraining.worlds import FIRST, WEEK, rows, world
+
+TURN = FIRST + 16 * WEEK
+START = day_number("2024-01-01")
+
+
+def entry(week, *evidence, action="none", trigger=None, at=0):
+    window = Window(START + 7 * week, START + 7 * week + 7)
+    found = tuple(replace(one, window=window) for one in evidence)
+    return Entry("made_up", window, Decision(action, ("Because.",), trigger), found, "p", at)
+
+
+W = Window(0, 7)
+CONCEPT = Evidence("concept", W, "ranking", 0.3, 0.1, "alarm", "Moved.", (), (("place", "b"),))
+FAULT = Evidence("data_fault", W, "x__level", 1.0, 0.5, "alarm", "Frozen.", ("x__level",))
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory):
+    """A world that turned at week 16, whose champion is from week 10; copied by `fresh`."""
+    folder = tmp_path_factory.mktemp("turned")
+    made = world(folder, rows(weeks=28, turned_from=TURN))
+    made.begin(FIRST + 10 * WEEK)
+    return made
+
+
+@pytest.fixture
+def fresh(turned, tmp_path):
+    import shutil
+
+    shutil.copytree(turned.home.root, tmp_path / "home")
+    made = world(tmp_path, turned.frame)
+    ledger = DecisionLedger(made.home)
+    ledger.append(
+        [
+            entry(12),
+            entry(13, FAULT, action="investigate"),
+            entry(14),
+            entry(20, CONCEPT, action="watch"),
+            entry(21, CONCEPT, action="retrain", trigger="t1"),
+        ]
+    )
+    return made
+
+
+def ask(made: FrameWorld, trigger="t1") -> Request:
+    return requested(made.monitor, DecisionLedger(made.home), trigger)
+
+
+def test_what_a_decision_asks_for(fresh):
+    request = ask(fresh)
+    assert request.as_of == FIRST + 22 * WEEK
+    assert request.segment == (("place", "b"),)
+    # the first alarm in a row, judged on predictions of the two days before its window
+    assert request.onsets == (FIRST + 20 * WEEK - 2 * DAY, FIRST + 18 * WEEK - 2 * DAY)
+    assert Request.from_json("t1", request.to_json()) == request
+    with pytest.raises(StateError, match="no decision"):
+        ask(fresh, "unknown")
+
+
+def test_a_window_that_later_evidence_clears_is_not_faulty(fresh):
+    ledger = DecisionLedger(fresh.home)
+    (span,) = faulty_spans(fresh.monitor, ledger.entries("made_up"), FIRST + 30 * WEEK)
+    assert (span.from_us, span.until_us) == (FIRST + 13 * WEEK, FIRST + 14 * WEEK)
+    assert span.because == "data_fault x__level"
+    assert faulty_spans(fresh.monitor, ledger.entries("made_up"), FIRST + 12 * WEEK) == []
+    ledger.append([entry(13)])
+    assert faulty_spans(fresh.monitor, ledger.entries("made_up"), FIRST + 30 * WEEK) == []
+
+
+def test_a_retraining_is_on_record_step_by_step(fresh):
+    before = champion(fresh.home, "turn")
+    outcome = retrain(fresh, ask(fresh))
+    assert list(outcome.steps) == [
+        "started", "released", "trained", "compared", "promoted", "watching",
+    ]  # fmt: skip
+    released, compared = outcome.steps["released"], outcome.steps["compared"]
+    assert released["dataset"] == "made_up@1.1.0"
+    assert released["withheld_rows"] == 7 * 120
+    data = open_release("made_up@1.1.0", store=fresh.home.store)
+    for split in ("train", "valid", "test"):
+        t = data.split(split).arrow["t"].cast(pa.int64()).to_numpy()
+        assert not np.any((t >= FIRST + 13 * WEEK) & (t < FIRST + 14 * WEEK))
+    assert outcome.steps["trained"]["recipe"].startswith("since")
+    assert compared["champion"] == before.bundle_id
+    assert compared["comparison"]["interval"]["high"] < 0
+    assert compared["frozen"]["row_sum"] == data.manifest.splits["test"].row_sum
+    assert 0 <= compared["representative"]["mix_distance"]["place"] < 0.1
+    now = champion(fresh.home, "turn")
+    assert now.bundle_id == outcome.steps["promoted"]["bundle"] != before.bundle_id
+    assert all({"seconds", "cpu_s"} <= set(found) for found in outcome.steps.values())
+    again = retrain(fresh, ask(fresh))
+    assert not again.began
+    assert again.steps == outcome.steps
+    assert len(history(fresh.home, "turn")) == 2
+
+
+STEPS = ["started", "released", "trained", "compared", "promoted", "watching"]
+
+
+@pytest.mark.parametrize("at", STEPS)
+def test_a_retraining_killed_in_any_step_goes_on_where_it_was(fresh, monkeypatch, at):
+    """Killed after the work of the step, before it is on record: the worst moment."""
+
+    class Killed(BaseException):
+        pass
+
+    real = DecisionLedger.record_step
+
+    def record(self, pipeline, trigger_id, step, detail, when):
+        if step == at:
+            raise Killed
+        return real(self, pipeline, trigger_id, step, detail, when)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DecisionLedger, "record_step", record)
+        with pytest.raises(Killed):
+            retrain(fresh, ask(fresh))
+    outcome = retrain(fresh, ask(fresh))
+    assert list(outcome.steps) == STEPS
+    ledger = DecisionLedger(fresh.home)
+    assert [one.step for one in ledger.steps("made_up", "t1")] == STEPS
+    assert [one.sequence for one in history(fresh.home, "turn")] == [1, 2]
+    assert open_release("made_up@latest", store=fresh.home.store).ref == "made_up@1.1.0"
+    assert ledger.begin_attempt("made_up", "t1", 0) == 3
+
+
+def test_a_retraining_that_always_dies_is_given_up(fresh, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(FrameWorld, "release", fail)
+    for _ in range(3):
+        with pytest.raises(OSError, match="no space"):
+            retrain(fresh, ask(fresh))
+    outcome = retrain(fresh, ask(fresh))
+    assert outcome.steps["failed"]["because"] == "attempt 3: OSError: no space left"
+    assert not outcome.began
+
+
+def test_one_that_is_killed_each_time_is_given_up(fresh):
+    ledger = DecisionLedger(fresh.home)
+    for n in range(3):
+        ledger.begin_attempt("made_up", "t1", n)
+    outcome = retrain(fresh, ask(fresh))
+    assert outcome.says == "failed: killed in each of 3 attempts"
+
+
+def test_what_no_other_attempt_can_mend_fails_at_once(fresh):
+    early = replace(ask(fresh), trigger_id="t2", as_of=FIRST + 2 * WEEK)
+    with pytest.raises(DeclarationError):
+        retrain(fresh, early)
+    assert DecisionLedger(fresh.home).steps("made_up", "t2")[-1].step == "failed"
+
+
+def _hold(root, name, ready, go):
+    from headrace.home import Home
+
+    with retraining.alone(Home(root), name):
+        ready.set()
+        go.wait()
+
+
+def test_whether_somebody_is_at_work_is_known(fresh):
+    assert not at_work(fresh.home, "made_up")
+    spawn = multiprocessing.get_context("spawn")
+    ready, go = spawn.Event(), spawn.Event()
+    other = spawn.Process(target=_hold, args=(fresh.home.root, "made_up", ready, go))
+    other.start()
+    ready.wait()
+    assert at_work(fresh.home, "made_up")
+    other.kill()
+    other.join()
+    other.close()
+    assert not at_work(fresh.home, "made_up")
+
+
+def test_a_champion_that_saw_the_compared_rows_is_not_compared(fresh):
+    """As of a moment before the champion's own training, no row is new to both."""
+    old = replace(ask(fresh), trigger_id="t3", as_of=FIRST + 8 * WEEK, onsets=(), segment=())
+    outcome = retrain(fresh, old)
+    assert outcome.says == (
+        "kept: not comparable with the champion: there are no rows to compare on"
+    )
+
+
+def test_a_dry_run_writes_nothing(fresh):
+    before = sorted(path for path in fresh.home.root.rglob("*") if path.suffix not in {".lock"})
+    plan = plan_of(fresh, ask(fresh))
+    assert (plan["dataset"], plan["change"]) == ("made_up@1.1.0", "MINOR")
+    assert plan["candidates"][0] == "all"
+    assert "place b" in plan["candidates"][1]
+    after = sorted(path for path in fresh.home.root.rglob("*") if path.suffix not in {".lock"})
+    assert [one for one in after if "sqlite" not in one.name] == [
+        one for one in before if "sqlite" not in one.name
+    ]
+
+
+def test_a_person_asks_with_what_the_monitor_knows(fresh):
+    ledger = DecisionLedger(fresh.home)
+    request = Request("manual-1", FIRST + 22 * WEEK, ("new rules",), "ana")
+    asked = by_hand(fresh.monitor, ledger, request)
+    assert asked.segment == (("place", "b"),)
+    assert asked.onsets == ask(fresh).onsets
+    calm = replace(request, as_of=FIRST + 15 * WEEK)
+    assert by_hand(fresh.monitor, ledger, calm) == calm
+
+
+class TestVerdict:
+    def found(self, low, high, *worse):
+        from headrace.models.compare import Comparison
+
+        interval = {"difference": (low + high) / 2, "low": low, "high": high, "blocks": 9}
+        one = {"value": "b", "rows": 300, "difference": 0.1, "low": 0.05, "high": 0.2}
+        return Comparison(
+            900, 9, 0.5, 0.5, interval, {"place": [{**one, "worse": w} for w in worse]}
+        )
+
+    def test_not_worse_is_promoted(self):
+        assert verdict(self.found(-0.1, 0.0005, False), 0.001)[0]
+        assert not verdict(self.found(-0.1, 0.002, False), 0.001)[0]
+
+    def test_a_segment_that_gets_worse_refuses_what_improves_the_whole(self):
+        promoted, because = verdict(self.found(-0.1, -0.05, False, True), 0.001)
+        assert not promoted
+        assert "place b: +0.1000 [+0.0500, +0.2000] over 300 rows" in because
+
+    def test_against_a_tainted_champion_the_burden_of_proof_turns_round(self):
+        assert verdict(self.found(-0.1, 0.1, True), 0.001, tainted=True)[0]
+        assert not verdict(self.found(0.05, 0.1), 0.001, tainted=True)[0]
+
+
+def watched(made, now):
+    return watch_over(made, clock=lambda: now)
+
+
+def test_a_promotion_that_keeps_its_promise_is_confirmed(fresh):
+    retrain(fresh, ask(fresh))
+    as_of = FIRST + 22 * WEEK
+    assert [one.step for one in watched(fresh, as_of + WEEK)] == [None]
+    (found,) = watched(fresh, as_of + 4 * WEEK + 2 * DAY)
+    assert (found.step, found.windows) == ("confirmed", 4)
+    assert watched(fresh, as_of + 5 * WEEK) == []
+    step = DecisionLedger(fresh.home).steps("made_up", "t1")[-1]
+    assert step.detail["comparison"]["interval"]["high"] < 0
+
+
+def test_a_promotion_that_disappoints_is_rolled_back_by_itself(fresh, turned):
+    """The relation turns back right after the promotion."""
+    old = champion(fresh.home, "turn")
+    retrain(fresh, ask(fresh))
+    as_of = FIRST + 22 * WEEK
+    ours = (fresh.moments >= as_of) & (fresh.frame["place"].to_numpy(zero_copy_only=False) == "b")
+    label = np.where(ours, 1 - fresh.frame["label"].to_numpy(), fresh.frame["label"].to_numpy())
+    at = fresh.frame.column_names.index("label")
+    fresh.frame = fresh.frame.set_column(at, "label", pa.array(label))
+    assert [one.step for one in watched(fresh, as_of + WEEK)] == [None]
+    (found,) = watched(fresh, as_of + WEEK + 2 * DAY)
+    assert (found.step, found.windows) == ("rolled_back", 1)
+    assert champion(fresh.home, "turn") == old
+    assert "rollback" in history(fresh.home, "turn")[-1].reason
+    assert watched(fresh, as_of + 3 * WEEK) == []
+
+
+def test_windows_that_are_faulty_do_not_count(fresh):
+    retrain(fresh, ask(fresh))
+    DecisionLedger(fresh.home).append([entry(23, FAULT, action="investigate")])
+    as_of = FIRST + 22 * WEEK
+    (found,) = watched(fresh, as_of + 4 * WEEK + 2 * DAY)
+    assert (found.step, found.windows) == (None, 3)
+
+
+def test_what_a_person_did_meanwhile_ends_the_watch(fresh):
+    old = champion(fresh.home, "turn")
+    retrain(fresh, ask(fresh))
+    promote(fresh.home, old, "by hand")
+    (found,) = watched(fresh, FIRST + 23 * WEEK)
+    assert (found.step, found.because) == ("rolled_back", "the old champion is in charge again")
+
+
+def test_another_champion_ends_the_watch(fresh):
+    retrain(fresh, ask(fresh))
+    data = open_release("made_up@1.1.0", store=fresh.home.store)
+    promote(fresh.home, train(data, fresh.model, fresh.home, Recipe("all")), "by hand")
+    (found,) = watched(fresh, FIRST + 23 * WEEK)
+    assert found.step == "confirmed"
+
+
+def test_a_champion_that_changed_during_the_comparison_is_not_overrun(fresh, monkeypatch):
+    data = open_release("made_up@1.0.0", store=fresh.home.store)
+    other = train(data, fresh.model, fresh.home, Recipe("all"))
+    real = DecisionLedger.record_step
+
+    def record(self, pipeline, trigger_id, step, detail, when):
+        if step == "compared":
+            promote(fresh.home, other, "by hand")
+        return real(self, pipeline, trigger_id, step, detail, when)
+
+    monkeypatch.setattr(DecisionLedger, "record_step", record)
+    with pytest.raises(DeclarationError, match="took charge"):
+        retrain(fresh, ask(fresh))
+    assert champion(fresh.home, "turn") == load_record(fresh.home, "turn", other.bundle_id)
+
+
+def test_lived_through_a_turned_segment_gets_a_new_champion(tmp_path):
+    """Window by window: detected, decided, retrained, confirmed; and quiet again."""
+    made = world(tmp_path, rows(weeks=28, turned_from=TURN))
+    first = made.begin(FIRST + 10 * WEEK)
+    lived = list(live(made, FIRST + 10 * WEEK, FIRST + 28 * WEEK))
+    calm = [one for one in lived if one.ends <= TURN]
+    assert not any(one.retrained for one in calm)
+    assert any(one.retrained and "promoted" in one.retrained.steps for one in lived)
+    assert champion(made.home, "turn") != first
+    assert lived[-1].action in {"none", "watch"}
