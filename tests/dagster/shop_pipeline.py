@@ -27,6 +27,7 @@ class ShopPipeline:
     label: SimpleNamespace
     dataset: SimpleNamespace
     model: SimpleNamespace
+    monitor: SimpleNamespace
     first_slot: str = DAYS[0]
     last_slot: str = DAYS[-1]
     streams: tuple = ()
@@ -63,6 +64,7 @@ def shop_pipeline(folder: Path) -> ShopPipeline:
         label=SimpleNamespace(table="sales"),
         dataset=SimpleNamespace(name="shop_takings", description="Takings of the next hour."),
         model=SimpleNamespace(name="takings"),
+        monitor=SimpleNamespace(name="shop"),
     )
 
 

@@ -1,12 +1,17 @@
 """The retraining sensor forwards each trigger exactly once, whatever happens in between."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import dagster as dg
 import pytest
 
-from headrace.dagster.jobs import RETRAIN
+from headrace.dagster import sensors
+from headrace.dagster.retraining import RETRAIN
 from headrace.dagster.sensors import retraining_sensor
+from headrace.monitoring import DecisionLedger
+from headrace.pipeline import retrained
+from headrace.pipeline.retraining import alone
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Daemon:
             return
         job = self.defs.resolve_job_def(RETRAIN)
         tags = {**request.tags, "dagster/run_key": request.run_key}
-        self.instance.create_run_for_job(job, tags=tags)
+        self.instance.create_run_for_job(job, tags=tags, run_config=request.run_config)
 
     def launched(self, run_key: str | None = None) -> list[str]:
         tags = {"dagster/run_key": run_key} if run_key else {}
@@ -110,9 +115,69 @@ def test_a_lost_cursor_launches_nothing_again(daemon, ledger):
     assert daemon.launched() == ["a"]
 
 
+def test_a_trigger_whose_run_failed_gets_another_until_it_has_ended(daemon, ledger, instance):
+    ledger.append("a")
+    daemon.tick()
+    daemon.tick()
+    assert daemon.launched() == ["a"]
+    for run in instance.get_runs():
+        instance.report_run_failed(run)
+    daemon.tick()
+    daemon.tick()
+    assert sorted(daemon.launched()) == ["a", "a/2"]
+    ledger.rows.clear()  # the ledger leaves out what has ended
+    for run in instance.get_runs():
+        if not run.is_finished:
+            instance.report_run_failed(run)
+    daemon.tick()
+    assert sorted(daemon.launched()) == ["a", "a/2"]
+
+
+def test_a_run_that_died_without_a_word_is_closed_and_replaced(daemon, ledger, monkeypatch):
+    ledger.append("a")
+    daemon.tick()
+    monkeypatch.setattr(sensors, "GRACE", timedelta(0))
+    daemon.tick()
+    assert sorted(daemon.launched()) == ["a", "a/2"]
+    dead = next(one for one in daemon.instance.get_runs() if one.tags["dagster/run_key"] == "a")
+    assert dead.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_at_work_is_left_alone(daemon, ledger, home, monkeypatch):
+    ledger.append("a")
+    daemon.tick()
+    monkeypatch.setattr(sensors, "GRACE", timedelta(0))
+    with alone(home, "shop"):
+        daemon.tick()
+    assert daemon.launched() == ["a"]
+
+
+def test_runs_that_never_begin_are_given_up(daemon, ledger, home, monkeypatch, pipeline):
+    told = []
+    monkeypatch.setattr(retrained, "page_failure", lambda *given: told.append(given))
+    monkeypatch.setattr(sensors, "GRACE", timedelta(0))
+    monkeypatch.setattr(sensors, "LAUNCHES", 2)
+    ledger.append("a")
+    for _ in range(3):
+        daemon.tick()
+    assert sorted(daemon.launched()) == ["a", "a/2"]
+    (step,) = DecisionLedger(home).steps("shop", "a")
+    assert (step.step, step.detail["because"]) == ("failed", "2 runs ended without beginning it")
+    assert told == [(pipeline, home, "a")]
+
+
+def test_another_dagster_forwards_what_has_not_ended(daemon, ledger):
+    """Its cursor was restored, its runs were not."""
+    ledger.append("a")
+    daemon.cursor = "1"
+    daemon.tick()
+    assert daemon.launched() == ["a"]
+
+
 def test_the_run_carries_its_trigger(daemon, ledger, instance):
     ledger.append("a")
     daemon.tick()
     (run,) = instance.get_runs()
+    assert run.run_config == {"ops": {"retrain_model": {"config": {"trigger_id": "a"}}}}
     assert run.tags["headrace/trigger"] == "a"
     assert run.tags["headrace/reason"] == "the relation moved"

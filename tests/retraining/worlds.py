@@ -19,7 +19,7 @@ FIRST = parse_iso("2024-01-01")
 WEEK = 7 * DAY
 
 
-def rows(weeks=30, a_day=120, seed=0, turned_from=None, where="b"):
+def rows(weeks=30, a_day=80, seed=0, turned_from=None, where="b"):
     """Labels follow x and z; from `turned_from` (us) on those of segment `where` are flipped."""
     rng = np.random.default_rng(seed)
     n = weeks * 7 * a_day
@@ -56,7 +56,7 @@ def world(folder: Path, frame, policy="version: 1\ncool_down: 21d\n", **plan) ->
                     leakage=Leakage(because="made up")),
         ModelSpec("turn", "made_up", ("place",), features=("x__*",), context=("place",),
                   segments=("place",), params={"num_leaves": 7, "learning_rate": 0.2},
-                  num_rounds=60, early_stopping=10, bootstrap=200),
+                  num_rounds=30, early_stopping=5, bootstrap=200),
         MonitorSpec("made_up", path, "2024-01-01"),
         Retraining(**{"valid": "7d", "test": "14d", "recent": "28d", **plan}),
     )  # fmt: skip
