@@ -118,7 +118,8 @@ def test_figures_come_from_the_ledgers(made):
 
 def test_the_page_says_what_it_has_to(made):
     page = render(monitor_report(*made[:2]))
-    for words in ("Evidence and decisions", "Columns, window by window", "retrain on any drift",
+    for words in ("outcomes seen", "as the model scored them",
+                  "Evidence and decisions", "Columns, window by window", "retrain on any drift",
                   "speed is missing", "compared with the champion", "By segment", "4 s",
                   "pages a month", "headrace monitor replay"):  # fmt: skip
         assert words in page
@@ -155,6 +156,9 @@ def test_what_was_seen_is_read_back(made):
     seen = read_seen(home, "world")
     assert [one.window for one in seen.windows] == [one.window for one in run.results]
     assert seen.windows[12].shapes == dict(run.results[12].shapes)
+    assert {"all", "carrier"} <= set(seen.windows[20].rates)
+    assert sum(one.rows for one in seen.windows[20].rates["carrier"]) == run.results[20].scored.rows
+    assert seen.windows[8].rates == {}
     assert seen.windows[20].loss == pytest.approx(run.results[20].scored.loss, abs=1e-3)
 
 

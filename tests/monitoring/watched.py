@@ -33,7 +33,7 @@ def watched(folder: Path):
     frame = world(weeks=26, rows=100)
     frame = changed(frame, "speed", lambda v: np.full(len(v), np.nan), [12])
     frame = changed(frame, "carrier", lambda v: np.full(len(v), HOSTILE, dtype=object), [23])
-    scores = scored(frame, flipped=range(19, 26))
+    scores = scored(frame, flipped=range(19, 26)).append_column("carrier", frame["carrier"])
     rules = "version: 1\nhysteresis: 2\nmax_age: 900d\n"
     pipeline = Watched(
         "world",

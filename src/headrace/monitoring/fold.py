@@ -19,12 +19,17 @@ from headrace.monitoring.drift import (
     shapes_of,
     volume,
 )
-from headrace.monitoring.evidence import Window, alarms
+from headrace.monitoring.evidence import Evidence, Window, alarms
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Profiles
 from headrace.monitoring.scored import Answers
 from headrace.monitoring.slots import Slot, by_day, slot_evidence, stale_evidence
 from headrace.monitoring.spec import MonitorSpec, WindowResult
+
+
+def _carried(moved: Sequence[Evidence]) -> tuple[str, ...]:
+    """The columns of these findings: what a quorum of notices, which names no cause, is about."""
+    return tuple(dict.fromkeys(name for one in moved for name in one.columns or (one.subject,)))
 
 
 def gather(
@@ -66,7 +71,7 @@ def gather(
                 {column: seen.distance[column] / limit for column, limit in limits.items()},
                 model.scored,
                 cause,
-                shapes_of(seen, past, cause.columns, settings),
+                shapes_of(seen, past, cause.columns or _carried(moved), settings),
             )
         )
         past.append(replace(seen, jumped=jumped))

@@ -13,7 +13,9 @@ from typing import Any
 from headrace.errors import StateError
 from headrace.files import write_json
 from headrace.home import Home
+from headrace.monitoring.decide import MODEL
 from headrace.monitoring.evidence import Window
+from headrace.monitoring.scored import FIXED
 from headrace.monitoring.shapes import Shape
 from headrace.monitoring.spec import MonitorRun, WindowResult
 from headrace.monitoring.store import folder_of
@@ -23,8 +25,21 @@ _DIGITS = 4
 
 
 @dataclass(frozen=True)
+class Rate:
+    """Of the labelled rows of one level of a segment column: the shares of ones seen and scored."""
+
+    level: str
+    rows: int
+    observed: float
+    expected: float
+
+
+@dataclass(frozen=True)
 class SeenWindow:
-    """One window: `heat` as in `WindowResult`; `loss` (nats a row) and `ranking` where judged."""
+    """One window: `heat` as in `WindowResult`; `loss` (nats a row) and `ranking` where judged.
+
+    `rates` are kept of windows with evidence about the model: {segment column: its levels}.
+    """
 
     window: Window
     rows: int
@@ -32,6 +47,7 @@ class SeenWindow:
     loss: float | None = None
     ranking: float | None = None
     shapes: Mapping[str, Shape] = field(default_factory=dict)
+    rates: Mapping[str, tuple[Rate, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,22 @@ def _form(one: WindowResult) -> dict[str, Any]:
         "loss": None if one.scored is None else round(one.scored.loss, _DIGITS),
         "ranking": None if one.scored is None else round(one.scored.ranking, _DIGITS),
         "shapes": {name: asdict(shape) for name, shape in one.shapes.items()},
+        "rates": {name: list(map(asdict, rates)) for name, rates in _rates(one).items()},
     }
+
+
+def _rates(one: WindowResult) -> dict[str, list[Rate]]:
+    """By segment column; none without evidence about the model."""
+    found: dict[str, list[Rate]] = {}
+    if one.scored is None or not any(evidence.kind in MODEL for evidence in one.evidence):
+        return found
+    sums = one.scored.cells.sum(axis=1)
+    for pairs, (rows, ones, scores) in zip(one.scored.segments, sums.tolist(), strict=True):
+        if rows and len(pairs) == 1:
+            ((column, level),) = pairs
+            shares = (round(ones / rows, _DIGITS), round(scores / FIXED / rows, _DIGITS))
+            found.setdefault(column, []).append(Rate(level, rows, *shares))
+    return found
 
 
 def read_seen(home: Home, monitor: str) -> Seen:
@@ -92,4 +123,8 @@ def _read(value: Mapping[str, Any]) -> SeenWindow:
         for name, one in value["shapes"].items()
     }
     given = {key: value[key] for key in ("rows", "heat", "loss", "ranking")}
-    return SeenWindow(Window(*value["window"]), **given, shapes=shapes)
+    rates = {
+        name: tuple(Rate(**one) for one in levels)
+        for name, levels in value.get("rates", {}).items()
+    }
+    return SeenWindow(Window(*value["window"]), **given, shapes=shapes, rates=rates)

@@ -11,6 +11,7 @@ from headrace.gates.report.words import percent, shortened
 from headrace.monitoring.decide import FAULTS, MODEL
 from headrace.monitoring.evidence import Evidence, day_text
 from headrace.monitoring.report.model import Reign, WindowView
+from headrace.monitoring.seen import Rate
 from headrace.monitoring.shapes import Shape
 
 CHUNK = 26  # windows of one picture: half a year of weeks
@@ -268,13 +269,26 @@ def loudest(evidence: Sequence[Evidence]) -> list[Evidence]:
     )
 
 
-def rates(labels: Mapping[str, tuple[int, float, float]]) -> Html:
-    """{level: (rows, observed rate, expected rate)} as two bars each: observed above expected."""
-    widest = max((max(o, e) for _, o, e in labels.values()), default=0.0) or 1.0
+def rates(levels: Sequence[Rate]) -> Html:
+    """Two bars a level, observed above expected; those furthest apart for their rows first."""
+    order = sorted(levels, key=lambda one: (-_apart(one), one.level))[:_SHOWN_LEVELS]
+    widest = max((max(one.observed, one.expected) for one in order), default=0.0) or 1.0
     return join(
         [
-            _level(name, observed / widest, expected / widest,
-                   f"{percent(observed)}, expected {percent(expected)} ({rows:,} rows)")
-            for name, (rows, observed, expected) in labels.items()
+            _level(one.level, one.observed / widest, one.expected / widest,
+                   f"{percent(one.observed)}, scored {percent(one.expected)} ({one.rows:,} rows)")
+            for one in order
         ]
     )  # fmt: skip
+
+
+def _apart(one: Rate) -> float:
+    """How many standard errors the two rates are apart, if rows were independent."""
+    error = (one.expected * (1 - one.expected) / one.rows) ** 0.5
+    return abs(one.observed - one.expected) / error if error > 0 else 0.0
+
+
+def most_apart(found: Mapping[str, Sequence[Rate]], most: int) -> list[str]:
+    """The columns in whose levels observed and expected are furthest apart."""
+    worst = {name: max(map(_apart, levels), default=0.0) for name, levels in found.items()}
+    return sorted(found, key=lambda name: (-worst[name], name))[:most]

@@ -14,6 +14,7 @@ OPENED = 1  # windows whose details are open when the page is
 _LISTED = 12
 _PICTURES = 6
 _REASONS = 3
+_COLUMNS = 3  # segment columns that are drawn
 
 
 def loud_windows(report: MonitorReport) -> Html:
@@ -38,12 +39,13 @@ def _window(report: MonitorReport, view: WindowView, *, opened: bool) -> Html:
         element("span", saying.cause(view), class_="tag"),
         class_="when",
     )
-    said = element("span", words.shortened(_first(view), 200), class_="small soft")
+    said = element("span", words.shortened(_first(view), 400), class_="small soft")
     return element(
         "details",
         element("summary", head, said),
         _why(view),
         _pictures(view),
+        _segments(view),
         _evidence(view),
         _others(view),
         _known(report, view),
@@ -97,6 +99,30 @@ def _pictures(view: WindowView) -> Html | None:
         element("article", element("h3", element("bdi", name)), draw.shape(name, shown),
                 class_="card")
         for name, shown in shapes[:_PICTURES]
+    ]  # fmt: skip
+    return element("div", legend, element("div", cards, class_="cards"))
+
+
+def _segments(view: WindowView) -> Html | None:
+    """Outcomes seen and scored, by the segments in which they are furthest apart."""
+    rates = view.seen.rates if view.seen else {}
+    named = [column for segment in view.attribution.segments for column, _ in segment]
+    by_name = [name for name in dict.fromkeys(named) if name in rates]
+    others = [n for n in draw.most_apart(rates, _COLUMNS) if n not in {*by_name, "all"}]
+    chosen = ["all"] * ("all" in rates) + [*by_name, *others][:_COLUMNS]
+    if not chosen:
+        return None
+    legend = element(
+        "p",
+        element("span", class_="key t"), "outcomes seen",
+        element("span", class_="key o"), "as the model scored them",
+        class_="small",
+    )  # fmt: skip
+    cards = [
+        element("article",
+                element("h3", element("bdi", "all rows" if name == "all" else name)),
+                draw.rates(rates[name]), class_="card wide")
+        for name in chosen
     ]  # fmt: skip
     return element("div", legend, element("div", cards, class_="cards"))
 
