@@ -146,9 +146,12 @@ def daily_of(home: Home, source: str, table: pa.Table, day: Ints, columns: Seque
     for text, dates in groupby(days.tolist(), key=_month_of):
         wanted = set(dates)
         month = months.pop(text, None)
-        kept, here = wanted & known, made.within(wanted)
-        whole = joined_days([month.daily.within(kept), here]) if month and kept else here
-        if month is None or kept != wanted or month.named.keys() != wanted:
+        kept = wanted & known
+        if month and kept == wanted == month.named.keys():
+            whole = month.daily
+        else:
+            here = made.within(wanted)
+            whole = joined_days([month.daily.within(kept), here]) if month and kept else here
             _write(folder / f"{text}.parquet", whole, [names[at] for at in whole.days.tolist()])
         found.append(whole)
     _forget(folder, sorted(stored.keys() - {_month_of(at) for at in names}))
@@ -275,12 +278,12 @@ def _stacked_in(table: pa.Table) -> Sketches:
         return found
 
     cells, counts = one_array(table["cells"]), one_array(table["counts"])
-    registers = b"".join(table["registers"].to_pylist())
+    registers = one_array(table["registers"])
     return Sketches(
         "real", ints("rows"), ints("nulls"), ints("low"), ints("high"),
         np.stack([ints("sum_high"), ints("sum_low")], axis=-1),
         cells.offsets.to_numpy().astype(np.int64),
         cells.flatten().to_numpy(), counts.flatten().to_numpy(),
-        np.frombuffer(registers, np.uint8).reshape(-1, REGISTERS),
+        np.frombuffer(registers.buffers()[1], np.uint8).reshape(-1, REGISTERS)[registers.offset :],
         table["coarse"].to_numpy(),
     )  # fmt: skip

@@ -1,19 +1,32 @@
-"""The last stage: what the monitor of a pipeline is given to see. Safe to run again."""
+"""The last stage: what the monitor of a pipeline is given to see. Safe to run again.
 
-from typing import TYPE_CHECKING
+The frame is all rows predicted by the moment of judgement, released or not. Each is scored by the
+champion that was in charge when it was predicted, as far as that model had not learned from it; the
+label is what is known of it now, null where it is not mature.
+"""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
 import pyarrow as pa
 
-from headrace.clock import now_us
+from headrace.clock import DAY, duration, now_us, parse_iso, to_us
+from headrace.errors import DeclarationError, StateError
+from headrace.features.labels import attach_label
 from headrace.home import Home
 from headrace.lake.inspect import slot_rows
+from headrace.lake.table import Table
+from headrace.lineage.columns import DIRECT, column_lineage
 from headrace.pipeline.build import Built, feature_frame
+from headrace.pipeline.column_lineage import declared_by
 from headrace.pipeline.declare import Pipeline
-from headrace.pipeline.workshop import leave, workshop
+from headrace.pipeline.workshop import Workshop, leave, workshop
 from headrace.progress import report
 
 if TYPE_CHECKING:
-    from headrace.datasets import Dataset
     from headrace.models import ModelRecord
 
 
@@ -23,7 +36,6 @@ def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Buil
     `now` (us, UTC) is the moment to judge by, instead of the clock's: windows that end later wait.
     """
     from headrace.datasets import open_release
-    from headrace.models import champion
     from headrace.monitoring.report import markdown
     from headrace.monitoring.run import monitor
     from headrace.monitoring.seen import keep_seen
@@ -31,18 +43,24 @@ def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Buil
 
     report("monitors", 0, 1)
     shop = workshop(pipeline, home)
-    dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
-    record = champion(home, pipeline.model.name)
-    until = pipeline.last_slot
-    run = monitor(
+    moment = judged_at(pipeline, now_us() if now is None else now)
+    features = open_release(f"{pipeline.dataset.name}@latest", store=home.store).manifest.features
+    frame = _until(feature_frame(shop), moment)
+    scores, trained_at, notes = answers(shop, frame, moment)
+    spec = replace(
         pipeline.monitor,
-        feature_frame(shop).select(["t", *dataset.manifest.features]),
-        _out_of_sample(record, dataset) if record else None,
-        [row for table in pipeline.tables for row in slot_rows(home, table, until)],
-        home,
-        min(now_us() if now is None else now, pipeline.dataset.cutoff_us),
-        trained_at=pipeline.dataset.training_until,
+        label_derived=pipeline.monitor.label_derived or label_derived(pipeline),
     )
+    run = monitor(
+        spec,
+        frame.select(["t", *features]),
+        scores,
+        list(gate_rows(shop, moment)),
+        home,
+        moment,
+        trained_at=trained_at,
+    )
+    run = replace(run, notes=(*run.notes, *notes))
     keep_seen(home, run)
     tell_owner(pipeline, home)
     leave()
@@ -53,21 +71,177 @@ def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Buil
     )
 
 
-def _out_of_sample(record: "ModelRecord", dataset: "Dataset") -> pa.Table | None:
-    """`t`, `score`, `label` of the rows that the model was not trained on.
+def judged_at(pipeline: Pipeline, now: int) -> int:
+    """`now` (us), or the end of the last slot: of what was never to come nothing is missing."""
+    end = parse_iso(pipeline.last_slot) + DAY - duration(pipeline.monitor.offset)
+    return min(now, end)
 
-    None where the features have since been given another meaning: their values say nothing of it.
+
+def _until(frame: pa.Table, moment: int) -> pa.Table:
+    """The rows predicted before `moment`; the frame is ordered by t."""
+    return frame.slice(0, int(_moments(frame).searchsorted(moment)))
+
+
+def _moments(frame: pa.Table) -> Any:  # noqa: ANN401 - a numpy array of int64
+    return frame["t"].cast(pa.int64()).to_numpy()
+
+
+# What the gates said
+
+
+def gate_rows(shop: Workshop, moment: int) -> Iterator[Mapping[str, Any]]:
+    """What the gates said of each slot that ended by `moment` (us), as the monitor reads it.
+
+    Of tables that are delivered whole: until when each published delivery knows.
     """
-    from headrace.models import predict
+    last = _last_day(shop.pipeline, moment)
+    for table in shop.pipeline.tables:
+        rows = slot_rows(shop.home, table, last)
+        if table.partitioned:
+            yield from (row for row in rows if row["slot"] <= last)
+        else:
+            yield from rows
+            yield from editions(shop, table)
 
-    definitions = dataset.manifest.definitions
-    if any(definitions.get(view) != meant for view, meant in record.definitions.items()):
+
+def _last_day(pipeline: Pipeline, moment: int) -> str:
+    from headrace.monitoring.evidence import day_text
+
+    return day_text((moment + duration(pipeline.monitor.offset)) // DAY - 1)
+
+
+def editions(shop: Workshop, table: Table) -> Iterator[Mapping[str, Any]]:
+    """The published deliveries of a table that is delivered whole, each with what it knows last."""
+    paths = [file.path for file in shop.live[table.name]]
+    if not paths:
+        return
+    with duckdb.connect() as db:
+        found = db.execute(
+            "SELECT max(known_at) FROM read_parquet(?, filename = 'path') GROUP BY path", [paths]
+        ).fetchall()
+    for (known_at,) in found:
+        if known_at is not None:
+            yield {
+                "table": table.name,
+                "slot": "snapshot",
+                "verdict": "PASS",
+                "known_at": to_us(known_at),
+            }
+
+
+# What the models answered
+
+
+def answers(
+    shop: Workshop, frame: pa.Table, moment: int
+) -> tuple[pa.Table | None, int | None, list[str]]:
+    """Scores for the monitor, up to when (us) the champion was taught, and what could not be told.
+
+    Columns `t`, `score`, `label`, `model` (bundle id) and the segments. A row is answered by the
+    model in charge when it was predicted; history from before the first is answered by the first.
+    """
+    from headrace.models import history, load_record, predict
+
+    home, pipeline = shop.home, shop.pipeline
+    charges = history(home, pipeline.model.name)
+    if not charges:
+        return None, None, []
+    records = {one.bundle_id: load_record(home, one.name, one.bundle_id) for one in charges}
+    taught = {bundle: taught_until(home, record) for bundle, record in records.items()}
+    t = _moments(frame)
+    since = [parse_iso(one.since) for one in charges]
+    in_charge = np.maximum(np.searchsorted(since, t, side="right") - 1, 0)
+    parts, notes = [], []
+    for at, one in enumerate(charges):
+        bundle = one.bundle_id
+        until = taught[bundle]
+        if until is None:
+            notes.append(f"answers of {records[bundle].ref}: its splits have no bound in time")
+            continue
+        rows = frame.filter(pa.array((in_charge == at) & (t >= until)))
+        if not rows.num_rows:
+            continue
+        rows = known_rows(shop, rows, moment)
+        try:
+            score = predict(records[bundle], rows, definitions=shop.definitions)
+        except DeclarationError as error:  # its features have since been given another meaning
+            notes.append(f"answers of {records[bundle].ref}: {error.what}")
+            continue
+        parts.append(_answered(pipeline, records[bundle], rows, pa.array(score)))
+    scores = pa.concat_tables(parts) if parts else None
+    return scores, taught[charges[-1].bundle_id], notes
+
+
+def _answered(
+    pipeline: Pipeline, record: "ModelRecord", rows: pa.Table, score: pa.Array
+) -> pa.Table:
+    segments = pipeline.monitor.segments or record.segments
+    return pa.table(
+        {
+            "t": rows["t"].cast(pa.int64()),
+            "score": score,
+            "label": rows[record.target].cast(pa.int64()),
+            "model": pa.array([record.bundle_id] * rows.num_rows, pa.string()),
+            **{name: rows[name] for name in segments if name in rows.column_names},
+        }
+    )
+
+
+def known_rows(shop: Workshop, frame: pa.Table, known: int) -> pa.Table:
+    """Rows of the feature frame as a release would have them, with the label as of `known` (us).
+
+    The label is null where it is not mature, or where there will be none; `label_reason` says why.
+    """
+    from headrace.datasets.classes import frame_classes
+    from headrace.datasets.governed import treated
+
+    pipeline, contracts = shop.pipeline, shop.pipeline.contracts
+    found = attach_label(frame, pipeline.label, shop.history, contracts, known, pipeline.mode)
+    classes = frame_classes(pipeline.spine, pipeline.views, pipeline.label, contracts)
+    rows, _ = treated(pipeline.dataset, found, classes)
+    return rows
+
+
+def taught_until(home: Home, record: "ModelRecord") -> int | None:
+    """From which moment (us) on rows are new to a model; None where no moment tells.
+
+    The rows that chose its number of rounds count as new, unless it learned from them as well.
+    """
+    from headrace.datasets import Store
+
+    name, _, version = record.dataset.partition("@")
+    try:
+        rule = Store.find(home.store).manifest(name, version).split_rule
+    except (KeyError, StateError):
         return None
-    parts = []
-    for split in ("valid", "test"):
-        rows = dataset.split(split).arrow
-        scored = pa.array(predict(record, rows, definitions=definitions))
-        label = rows[record.target].cast(pa.int64())
-        moments = rows["t"].cast(pa.int64())
-        parts.append(pa.table({"t": moments, "score": scored, "label": label}))
-    return pa.concat_tables(parts)
+    if rule["kind"] != "time":
+        return None if rule["after_us"] is None else int(rule["after_us"])
+    learned_from_valid = record.params.get("recipe", {}).get("with_valid", False)
+    return int(rule["valid_until_us" if learned_from_valid else "train_until_us"])
+
+
+# What follows from the label
+
+
+def label_derived(pipeline: Pipeline) -> tuple[str, ...]:
+    """The features whose values come from the label, or from what it is made of, in its table."""
+    document = column_lineage(declared_by(pipeline, {}))
+    label = pipeline.label
+    made_of = document["tables"].get(label.table, {})
+
+    def delivered(column: str) -> set[str]:
+        return set(made_of[column]["inputs"]) if column in made_of else {column}
+
+    sources = set().union(*map(delivered, label.columns))
+    return tuple(
+        sorted(
+            {
+                name
+                for name, found in document["columns"].items()
+                if name not in label.columns
+                for one in found["inputs"]
+                if (one["table"], one["kind"]) == (label.table, DIRECT)
+                and not sources.isdisjoint(delivered(one["column"]))
+            }
+        )
+    )

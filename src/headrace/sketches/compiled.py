@@ -22,7 +22,7 @@ _STEP, _FIRST, _SECOND = (
     np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 )
 _R30, _R27, _R31, _R54 = (np.uint64(n) for n in (30, 27, 31, 54))
-_R1, _HIGHEST = np.uint64(1), np.uint64(1 << 51)
+_R1, _HIGHEST, _REST = (np.uint64(n) for n in (1, 1 << 51, (1 << 52) - 1))
 
 
 @_compiled
@@ -88,11 +88,15 @@ def count(
             upper += words[row] >> 32
             lower += words[row] & _LIMB_MASK
             found = _hash(words[row])
-            index, probe, rank = found >> _R54, _HIGHEST, 1
-            while probe and not found & probe:  # half of the hashes take no step
-                probe >>= _R1
+            index, rest = found >> _R54, found & _REST
+            rank = registers[part, index]
+            if rest >> np.uint64(52 - rank) == 0:  # it has at least as many leading zeros
+                probe = _HIGHEST >> np.uint64(rank)
                 rank += 1
-            registers[part, index] = max(registers[part, index], rank)
+                while probe and not rest & probe:
+                    probe >>= _R1
+                    rank += 1
+                registers[part, index] = rank
         cells[begin:filled].sort()
         for at in range(begin, filled):
             place = cells[at]

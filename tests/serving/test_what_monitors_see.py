@@ -1,0 +1,151 @@
+"""What a pipeline's monitor is given: who answered what, what is known of it, what gates said."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.clock import DAY, HOUR, parse_iso
+from headrace.datasets import open_release
+from headrace.features.labels import attach_label
+from headrace.models import promote, train
+from headrace.monitoring import DecisionLedger
+from headrace.pipeline import build_release, run_monitors, train_model
+from headrace.pipeline.build import feature_frame
+from headrace.pipeline.monitoring import (
+    answers,
+    editions,
+    gate_rows,
+    judged_at,
+    label_derived,
+    taught_until,
+)
+from headrace.pipeline.workshop import workshop
+from tests.serving.world import FIRST, LAST, World
+
+CUT, SECOND = parse_iso("2024-03-08"), parse_iso("2024-03-12")
+MOMENT = parse_iso("2024-03-14T06:00:00Z")
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    """Released and trained once; do not change."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("HEADRACE_STORE", raising=False)
+        world = World(tmp_path_factory.mktemp("lines"))
+        world.deliver_days()
+        world.publish()
+        build_release(world.pipeline, world.home)
+        train_model(world.pipeline, world.home)
+        yield world
+
+
+def seen(world, moment=MOMENT):
+    shop = workshop(world.pipeline, world.home)
+    frame = feature_frame(shop)
+    frame = frame.filter(pa.array(frame["t"].to_numpy() < moment))
+    return shop, frame, answers(shop, frame, moment)
+
+
+def test_every_row_the_champion_did_not_learn_from_is_answered_released_or_not(released):
+    _, frame, (scores, trained_at, notes) = seen(released)
+    t = frame["t"].to_numpy()
+    assert trained_at == CUT
+    assert scores["t"].to_pylist() == t[t >= CUT].tolist()
+    assert not notes
+    found = scores["score"].to_numpy()
+    assert ((found > 0) & (found < 1)).all()
+
+
+def test_a_label_is_what_is_known_of_it_and_null_while_it_is_not_mature(released):
+    shop, frame, (scores, _, _) = seen(released)
+    pipeline = released.pipeline
+    rows = frame.filter(pa.array(frame["t"].to_numpy() >= CUT))
+    known = attach_label(rows, pipeline.label, shop.history, pipeline.contracts, MOMENT)
+    assert scores["label"].to_pylist() == known["late"].to_pylist()
+    late = scores["t"].to_numpy() + pipeline.label.matures_after > MOMENT
+    assert late.any()
+    assert np.all(np.asarray(scores["label"].is_null())[late])
+
+
+def test_a_row_is_answered_by_the_model_in_charge_when_it_was_predicted(released, monkeypatch):
+    world, home = released, released.home
+    dataset = open_release("line_lateness@latest", store=home.store)
+    first = seen(world)[2][0]["model"][0].as_py()
+    other = train(dataset, replace(world.pipeline.model, seed=99, num_rounds=3), home)
+    monkeypatch.setattr("headrace.models.registry.now_us", lambda: SECOND)
+    promote(home, other, "another")
+    try:
+        _, frame, (scores, _, _) = seen(world)
+        t = frame["t"].to_numpy()
+        expected = np.where(t[t >= CUT] < SECOND, first, other.bundle_id)
+        assert scores["model"].to_pylist() == expected.tolist()
+    finally:
+        folder = home.models / "line_late"
+        lines = (folder / "history.ndjson").read_text().splitlines()
+        (folder / "champion.json").write_text(lines[0])
+        (folder / "history.ndjson").write_text(lines[0] + "\n")
+
+
+def test_a_model_that_also_learned_from_the_valid_rows_does_not_answer_them(released):
+    record = SimpleNamespace(dataset="line_lateness@1.0.0", params={"recipe": {"with_valid": True}})
+    assert taught_until(released.home, record) == parse_iso("2024-03-11")
+    assert taught_until(released.home, SimpleNamespace(dataset="gone@1.0.0", params={})) is None
+
+
+def test_a_model_whose_features_mean_something_else_now_is_silent_and_says_so(released):
+    world = released
+    views = tuple(view for view in world.pipeline.views if view.name != "gauge")
+    changed = replace(world.pipeline, views=views)
+    shop = workshop(changed, world.home)
+    scores, _, notes = answers(shop, feature_frame(shop), MOMENT)
+    assert scores is None
+    assert "are not those the model was trained on" in notes[0]
+
+
+def test_features_made_of_the_label_are_known_from_lineage(released):
+    found = label_derived(released.pipeline)
+    assert found == ("line__late_mean_7d",)
+
+
+def test_slots_that_are_still_to_come_are_not_missing(released):
+    shop = workshop(released.pipeline, released.home)
+    rows = list(gate_rows(shop, MOMENT))
+    assert max(row["slot"] for row in rows) == "2024-03-13"
+    assert {row["verdict"] for row in rows} == {"PASS"}
+
+
+def test_nothing_is_judged_after_the_last_slot_or_after_now(released):
+    end = parse_iso(LAST) + DAY
+    assert judged_at(released.pipeline, end + 9 * DAY) == end
+    assert judged_at(released.pipeline, end - HOUR) == end - HOUR
+    moved = replace(released.pipeline.monitor, offset="-5h")
+    assert judged_at(replace(released.pipeline, monitor=moved), end + DAY) == end + 5 * HOUR
+
+
+def test_editions_of_a_table_that_is_delivered_whole_say_until_when_they_know(tmp_path):
+    moments = [parse_iso("2024-03-02"), parse_iso("2024-03-09")]
+    paths = []
+    for moment in moments:
+        paths.append(str(tmp_path / f"{moment}.parquet"))
+        known = pa.array([moment - HOUR, moment], pa.timestamp("us", "UTC"))
+        pq.write_table(pa.table({"known_at": known}), paths[-1])
+    whole = SimpleNamespace(name="stops", partitioned=False)
+    shop = SimpleNamespace(live={"stops": [SimpleNamespace(path=path) for path in paths]})
+    found = list(editions(shop, whole))
+    assert sorted(row["known_at"] for row in found) == moments
+    assert list(editions(SimpleNamespace(live={"stops": []}), whole)) == []
+
+
+def test_the_moment_of_judgement_is_given(released):
+    early = run_monitors(released.pipeline, released.home, parse_iso(FIRST) + 8 * DAY)
+    again = run_monitors(released.pipeline, released.home, parse_iso(FIRST) + 8 * DAY)
+    later = run_monitors(released.pipeline, released.home)
+    assert early.metadata["windows"] == 2  # the first one holds what was predicted the day before
+    assert early.changed
+    assert not again.changed
+    assert later.metadata["windows"] == 3
+    assert len(DecisionLedger(released.home).entries("lines")) == 3
