@@ -9,6 +9,7 @@ from headrace.alerts.store import AlertStore
 from headrace.gates.policy import Grant, Policy
 from headrace.home import Home
 from headrace.monitoring import DecisionLedger, Window
+from headrace.monitoring.decide import ROLLED_BACK
 from headrace.monitoring.incidents import Incident
 from headrace.monitoring.ledger import Ack
 
@@ -48,9 +49,10 @@ def test_one_alert_however_long_it_lasts(home):
     assert alerts(home)[0].state == "closed"
 
 
-def test_what_a_gate_tells_is_not_told_twice(home):
+def test_what_another_alert_tells_is_not_told_twice(home):
     for topic in ("data_fault:weather:missing", "data_fault:weather:block"):
         note(home, topics=frozenset({topic, "volume:rows"}))
+    note(home, reasons=("The scores rank worse.", ROLLED_BACK))
     assert alerts(home) == []
 
 

@@ -49,11 +49,25 @@ def watched(folder: Path):
 def retrained(home: Home, trigger: str, steps=STEPS):
     """Record what became of a trigger, with texts that try to be markup."""
     ledger = DecisionLedger(home)
-    segment = {"segment": f"carrier = {HOSTILE}", "champion": 0.61, "challenger": 0.5}
+    level = {"difference": -0.1, "low": -0.2, "high": 0.01, "rows": 900}
+    segments = {"carrier": [
+        {**level, "value": HOSTILE, "worse": False},
+        {**level, "value": "AA", "difference": 0.3, "low": 0.1, "high": 0.5, "worse": True},
+    ]}  # fmt: skip
+    whole = {"rows": 2_000, "days": 14, "challenger": 0.5, "champion": 0.61, "segments": segments}
     details = {
-        "released": {"dataset": "d@1.1.0", "rows": 12_000, "wall_s": 1.5, "cpu_s": 2.0},
-        "trained": {"model": "model@0123", "wall_s": 3.0, "cpu_s": 6.0},
-        "compared": {"reason": f"better by 0.11, {HOSTILE}", "segments": [segment]},
-    }
+        "released": {
+            "dataset": "d@1.1.0", "rows": {"train": 12_000, "test": 900}, "seconds": 1.5,
+            "cpu_s": 2.0, "withheld_rows": 700,
+        },
+        "trained": {
+            "model": "model@0123", "rows": 12_000, "recipe": "all rows", "seconds": 3.0,
+            "cpu_s": 6.0,
+            "candidates": [
+                {"recipe": name, "rows": 12_000, "valid_loss": 0.5} for name in ("all", HOSTILE)
+            ],
+        },
+        "compared": {"because": f"better by 0.11, {HOSTILE}", "comparison": whole},
+    }  # fmt: skip
     for at, step in enumerate(steps):
         ledger.record_step("world", trigger, step, details.get(step, {}), LATER + at)

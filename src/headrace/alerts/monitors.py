@@ -1,7 +1,7 @@
 """What a monitor has to have looked at: one alert an incident, closed when it has ended.
 
-An incident that a gate's alert is about already (nothing came, a batch was held back) is told by
-that alert, and a second page would say the same.
+An incident that another alert is about already (nothing came, a batch was held back, a champion was
+rolled back) is told by that alert, and a second page would say the same.
 """
 
 import logging
@@ -13,6 +13,7 @@ from headrace.alerts.store import AlertStore
 from headrace.clock import now_us
 from headrace.errors import HeadraceError
 from headrace.home import Home
+from headrace.monitoring.decide import ROLLED_BACK
 from headrace.monitoring.evidence import day_text
 from headrace.monitoring.incidents import Incident
 from headrace.monitoring.slots import ABSENT
@@ -42,9 +43,10 @@ def window_end(cause: str) -> int:
     return int(cause.removeprefix(_CAUSE))
 
 
-def is_told_by_a_gate(incident: Incident) -> bool:
-    """Whether a delivery that is absent or held back is part of it."""
-    return any(topic.endswith(_TOLD) for topic in incident.topics)
+def is_told_otherwise(incident: Incident) -> bool:
+    """Whether another alert is about it: of a delivery, or of a champion that was rolled back."""
+    gate = any(topic.endswith(_TOLD) for topic in incident.topics)
+    return gate or ROLLED_BACK in incident.reasons
 
 
 def note_incidents(home: Home, monitor: str, owner: str, incidents: Iterable[Incident]) -> None:
@@ -68,7 +70,7 @@ def _note(
     going = {
         condition(monitor, owner, one).alert_id: one
         for one in incidents
-        if one.is_open and not is_told_by_a_gate(one)
+        if one.is_open and not is_told_otherwise(one)
     }
     for alert in store.open_alerts(monitor):
         if alert.condition.verdict == INVESTIGATE and alert.alert_id not in going:

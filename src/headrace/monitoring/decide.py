@@ -20,6 +20,7 @@ FAULTS = frozenset({"data_fault", "contract", "volume", "staleness"})
 MODEL = frozenset({"concept", "performance"})
 # How a retraining can end without a new champion that stayed.
 FUTILE = frozenset({"kept", "failed", "rolled_back"})
+ROLLED_BACK = "A retraining on it was rolled back: somebody has to look."
 _ENDED = {"kept": "was no better than the champion", "failed": "failed"}
 
 
@@ -166,7 +167,7 @@ def _retrain(due: list[str], state: State, policy: Policy) -> Said:
     if state.cause == "both" and not state.acknowledged and state.streak + 1 < policy.patience:
         return "investigate", [*due, "The data moved too: somebody has to say which it is."]
     if "rolled_back" in state.futile:
-        return "investigate", [*due, "A retraining on it was rolled back: somebody has to look."]
+        return "investigate", [*due, ROLLED_BACK]
     recent = [end for end in state.retrained if abs(state.closes - end) < policy.cool_down]
     if recent:
         return "watch", [

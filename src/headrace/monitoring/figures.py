@@ -45,14 +45,14 @@ def spread(spans: Sequence[int]) -> Spread | None:
 
 
 def cost(one: Retraining) -> Cost:
-    """The sum over the steps that say what they took (`wall_s`, `cpu_s`); rows learned from."""
-    details = [step.detail for step in one.steps]
-    walls = [float(d["wall_s"]) for d in details if d.get("wall_s") is not None]
-    cpus = [float(d["cpu_s"]) for d in details if d.get("cpu_s") is not None]
-    rows = [int(d["rows"]) for d in details if d.get("rows") is not None]
+    """The sums of what the steps say they took, and the rows the model learned from."""
+    details = {step.step: step.detail for step in one.steps}
+    walls = [float(d["seconds"]) for d in details.values() if d.get("seconds") is not None]
+    cpus = [float(d["cpu_s"]) for d in details.values() if d.get("cpu_s") is not None]
+    rows = details.get("trained", {}).get("rows")
     return Cost(
         one.trigger_id,
         sum(walls) if walls else None,
         sum(cpus) if cpus else None,
-        max(rows, default=None),
+        int(rows) if rows is not None else None,
     )

@@ -24,6 +24,7 @@ class Incident:
     sentence: str
     is_open: bool
     acknowledged: Ack | None = None
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def incidents(decided: Iterable[Decided], acks: Iterable[Ack] = ()) -> list[Inci
                 closed.append(replace(incident, is_open=False))
         told = any(topics & incident.topics for incident, _ in kept)
         if topics and not told:
-            first = Incident(one.window, one.window, topics, _sentence(one), is_open=True)
+            about = (topics, _sentence(one))
+            first = Incident(one.window, one.window, *about, is_open=True, reasons=one.reasons)
             kept.append((_known(first, known), 0))
         current = kept
     every = [*closed, *(replace(one, is_open=missed == 0) for one, missed in current)]

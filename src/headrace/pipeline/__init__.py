@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 from headrace.pipeline.build import Built, build_release, build_view, train_model
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.load import load_pipeline, project_pipelines
-from headrace.pipeline.monitor_report import monitor_standing
 from headrace.pipeline.monitoring import run_monitors
 from headrace.pipeline.triggers import triggers_after
 
 if TYPE_CHECKING:
+    from headrace.pipeline.monitor_report import monitor_standing
     from headrace.pipeline.serve import feature_service, served_log
 
 __all__ = [
@@ -29,7 +29,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever is asked for
-    """Serving is imported when it is used: building needs none of it."""
+    """Serving and reports are imported when they are used: building needs none of them."""
+    if name == "monitor_standing":
+        from headrace.pipeline.monitor_report import monitor_standing
+
+        return monitor_standing
     if name in {"feature_service", "served_log"}:
         from headrace.pipeline import serve
 

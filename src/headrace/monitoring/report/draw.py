@@ -4,6 +4,7 @@ They are drawn for half a year at the width of a phone; a page lays two of them 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from headrace.gates.report.draw import level, svg
 from headrace.gates.report.html import Html, element, join
@@ -292,3 +293,31 @@ def most_apart(found: Mapping[str, Sequence[Rate]], most: int) -> list[str]:
     """The columns in whose levels observed and expected are furthest apart."""
     worst = {name: max(map(_apart, levels), default=0.0) for name, levels in found.items()}
     return sorted(found, key=lambda name: (-worst[name], name))[:most]
+
+
+def differences(levels: Sequence[Mapping[str, Any]]) -> Html:
+    """Intervals around a line at zero, of {value, rows, difference, low, high, worse}."""
+    shown = sorted(levels, key=lambda one: (-abs(float(one["difference"])), str(one["value"])))
+    shown = shown[: 2 * _SHOWN_LEVELS]
+    reach = max((max(abs(float(one["low"])), abs(float(one["high"]))) for one in shown), default=0)
+    return join([_difference(one, reach or 1.0) for one in shown])
+
+
+def _difference(one: Mapping[str, Any], reach: float) -> Html:
+    low, high, middle = (float(one[key]) for key in ("low", "high", "difference"))
+    name = shortened(str(one["value"]) or "''", 24)
+    said = f"{middle:+.4f} [{low:+.4f}, {high:+.4f}], {int(one['rows']):,} rows"
+    x = [60 + 58 * value / reach for value in (low, high, middle)]
+    css = "ealarm" if one.get("worse") else "ts"
+    picture = svg(
+        120,
+        16,
+        f"{name}: {said}",
+        element("line", class_="ax", x1=60, x2=60, y1=0, y2=16),
+        element("rect", class_="o", x=f"{x[0]:.1f}", y=6, width=f"{max(1.0, x[1] - x[0]):.1f}",
+                height=4),
+        element("rect", class_=css, x=f"{x[2] - 2:.1f}", y=3, width=4, height=10),
+    )  # fmt: skip
+    told = element("span", said, " ", element("strong", "worse", class_="bad")
+                   if one.get("worse") else None, class_="num")  # fmt: skip
+    return element("div", element("bdi", name), picture, told, class_="level")

@@ -1,16 +1,15 @@
 """Champions and retrainings: what was released, trained and compared, who won, and why."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from headrace.gates.report import words
-from headrace.gates.report.html import Child, Html, element
+from headrace.gates.report.html import Html, element
 from headrace.gates.report.tables import Row, table
 from headrace.monitoring.ledger import Step
-from headrace.monitoring.report import saying
+from headrace.monitoring.report import draw, saying
 from headrace.monitoring.report.model import MonitorReport, Reign, Retraining
 
-_LISTED = 15
+_TRIED = ("rows", "valid_loss")
 
 
 def retrainings(report: MonitorReport) -> Html:
@@ -48,63 +47,81 @@ def _one(one: Retraining) -> Html:
 
 
 def _step(step: Step) -> Html:
+    detail = step.detail
+    took = detail.get("seconds")
     return element(
         "li",
         element("strong", saying.STEPS.get(step.step, step.step)),
         element("span", f" {words.moment(step.recorded_at)}", class_="soft small"),
-        _told(step.detail),
-        _segments(step.detail),
+        element("span", f", took {took:,.1f} s", class_="soft small")
+        if isinstance(took, int | float)
+        else None,
+        [element("p", text) for text in _said(step)],
+        _candidates(detail.get("candidates")),
+        _segments(detail.get("comparison")),
     )
 
 
-def _told(detail: Mapping[str, Any]) -> list[Child]:
-    """Its reason in words; what else is plain, as pairs."""
-    said = [str(detail[key]) for key in ("reason", "why", "says", "error") if detail.get(key)]
-    pairs = [
-        (name, value)
-        for name, value in detail.items()
-        if isinstance(value, str | int | float) and name not in {"reason", "why", "says", "error"}
-    ]
-    return [
-        [element("p", text) for text in said],
-        element("p", [[element("span", f"{name} {_shown(value)}", class_="tag")]
-                      for name, value in pairs[:_LISTED]]) if pairs else None,
-    ]  # fmt: skip
+def _said(step: Step) -> Iterator[str]:
+    """What the step found, in sentences; unknown details are left to the JSON of the ledger."""
+    detail = step.detail
+    if name := detail.get("dataset"):
+        rows = detail.get("rows")
+        counts = rows.items() if isinstance(rows, Mapping) else ()
+        told = ", ".join(f"{split} {count:,}" for split, count in counts)
+        yield f"{name}{f': {told} rows' if told else ''}"
+    if held := detail.get("withheld_rows"):
+        yield f"{words.counted(int(held), 'row')} of faulty windows left out."
+    if model := detail.get("model"):
+        recipe = detail.get("recipe")
+        yield f"{model}, {recipe}" if recipe else str(model)
+    found = detail.get("comparison")
+    if isinstance(found, Mapping):
+        yield (
+            f"Log loss {_cell(found.get('challenger'))}, the champion's "
+            f"{_cell(found.get('champion'))}, over {_cell(found.get('rows'))} rows of "
+            f"{_cell(found.get('days'))} days."
+        )
+    if because := detail.get("because"):
+        yield words.capital(f"{because}.".replace("..", "."))
 
 
-def _shown(value: str | float) -> str:
-    if isinstance(value, bool | str):
-        return words.shortened(str(value), 60)
-    return words.number(value)
-
-
-def _segments(detail: Mapping[str, Any]) -> Html | None:
-    """How challenger and champion did by segment, where the step says so."""
-    rows = detail.get("segments")
-    if not isinstance(rows, Sequence) or isinstance(rows, str) or not rows:
+def _candidates(tried: object) -> Html | None:
+    """What was trained, and how it did on the part that chooses."""
+    if not isinstance(tried, Sequence) or isinstance(tried, str) or len(tried) < 2:
         return None
-    kept = [row for row in rows if isinstance(row, Mapping)][:_LISTED]
-    if not kept:
-        return None
-    names = [name for name in kept[0] if name not in {"segment", "column", "level"}]
-    told = [
-        Row(_segment(row), tuple((name, _cell(row.get(name))) for name in names)) for row in kept
+    rows = [
+        Row(str(one.get("recipe", "")), tuple((name, _cell(one.get(name))) for name in _TRIED))
+        for one in tried
+        if isinstance(one, Mapping)
     ]
-    heads = ["segment", *names]
-    summary = f"By segment ({len(rows)})"
     return element(
-        "details", element("summary", summary), table("challenger and champion", heads, told)
+        "details",
+        element("summary", f"{len(tried)} candidates"),
+        table("candidates, the chosen one first", ["recipe", *_TRIED], rows),
     )
 
 
-def _segment(row: Mapping[str, Any]) -> str:
-    named = row.get("segment") or " = ".join(
-        str(row[key]) for key in ("column", "level") if key in row
-    )
-    return words.shortened(str(named), 60)
+def _segments(found: object) -> Html | None:
+    """Challenger minus champion by segment, with intervals that hold together."""
+    segments = found.get("segments") if isinstance(found, Mapping) else None
+    if not isinstance(segments, Mapping) or not any(segments.values()):
+        return None
+    cards = [
+        element("article", element("h3", element("bdi", name)),
+                draw.differences([one for one in levels if isinstance(one, Mapping)]),
+                class_="card wide")
+        for name, levels in segments.items()
+        if levels
+    ]  # fmt: skip
+    return element(
+        "details",
+        element("summary", "By segment"),
+        element("p", "Log loss of the challenger minus the champion's: left of the line the "
+                "challenger is better.", class_="soft small"),
+        element("div", cards, class_="cards"),
+    )  # fmt: skip
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, list | tuple):
-        return " to ".join(_cell(one) for one in value)
-    return words.value(value)
+    return words.number(value) if isinstance(value, int | float) else words.value(value)
