@@ -14,10 +14,10 @@ import numpy as np
 from headrace.monitoring.cuts import Pairs
 from headrace.monitoring.evidence import Evidence, Window
 from headrace.monitoring.policy import Detection
-from headrace.monitoring.scored import FIXED, Answers, Scored, rolled
+from headrace.monitoring.profiles import Ints
+from headrace.monitoring.scored import FIXED, Answers, Floats, Scored, rolled
 from headrace.monitoring.segments import (
     MAD_TO_DEVIATION,
-    Fit,
     Scan,
     center_of,
     fit,
@@ -69,7 +69,7 @@ def judge(scored: Sequence[Scored], settings: Detection) -> dict[Window, tuple[E
         found[window] += _performance(scored[at], scored[:at], settings)
         found[window] += _order(scored[at], singles.slope[: at + 1, 0], settings)
     for length in sorted({1, settings.accumulate}):
-        for at, moved in _scans(scored, singles, center, length, settings).items():
+        for at, moved in _scans(scored, cells, center, length, settings).items():
             found[scored[at].window] += moved
     return {window: tuple(_distinct(list_)) for window, list_ in found.items()}
 
@@ -100,7 +100,7 @@ def _limit(past: Sequence[float], floor: float, settings: Detection) -> float:
     return middle + max(floor, settings.spread * max(deviation, _DEVIATION_FLOOR))
 
 
-def _order(now: Scored, slopes: np.ndarray, settings: Detection) -> list[Evidence]:
+def _order(now: Scored, slopes: Floats, settings: Detection) -> list[Evidence]:
     """The slope of everything against the slopes of windows before: `slopes` ends with its own."""
     past, slope = slopes[:-1], float(slopes[-1])
     usual = float(np.median(past))
@@ -122,62 +122,48 @@ def _order(now: Scored, slopes: np.ndarray, settings: Detection) -> list[Evidenc
 
 
 def _scans(
-    scored: Sequence[Scored], singles: Fit, center: float, length: int, settings: Detection
+    scored: Sequence[Scored], cells: Ints, center: float, length: int, settings: Detection
 ) -> dict[int, list[Evidence]]:
     """Evidence of segments by the place of the window, from `length` windows taken together."""
     found: dict[int, list[Evidence]] = {}
-    falls: list[float] = []
-    shifts: list[float] = []
-    first = settings.min_scored_windows + length - 1
-    for at in range(first, len(scored)):
+    singles = fit(cells, center)
+    greatest: list[float] = []
+    blocks = _together(cells, length)
+    fitted = fit(blocks, center)
+    for at in range(settings.min_scored_windows + length - 1, len(scored)):
         since = at - length + 1
-        block = np.sum([one.cells for one in scored[since : at + 1]], axis=0)
-        seen = scan(fit(block, center), _until(singles, since), settings)
-        known = max(0, len(falls) - length + 1)  # windows that this one has no part in
-        limits = (
-            scan_limit(falls[:known], settings.fall_limit, settings),
-            scan_limit(shifts[:known], settings.shift_limit, settings),
-        )
-        fall, shift = seen.greatest()
-        falls.append(fall)
-        shifts.append(shift)
+        seen = scan(fitted.at(since), singles.until(since), settings)
+        known = max(0, len(greatest) - length + 1)  # of windows that this one has no part in
+        limit = scan_limit(greatest[:known], settings)
+        greatest.append(float(seen.departure.max()))
         if scored[at].window.first >= scored[at].cut_until:
-            found[at] = _named(scored[since : at + 1], block, seen, limits)
+            found[at] = _named(scored[since : at + 1], blocks[since], seen, limit)
     return found
 
 
-def _until(one: Fit, end: int) -> Fit:
-    return Fit(
-        one.level[:end], one.slope[:end],
-        one.level_variance[:end], one.slope_variance[:end], one.rows[:end],
-    )  # fmt: skip
+def _together(cells: Ints, length: int) -> Ints:
+    """The sums of so many windows in a row (windows - length + 1, ...), each from its first on."""
+    ends = max(0, len(cells) - length + 1)
+    total = np.zeros_like(cells[:ends])
+    for at in range(length):
+        total += cells[at : at + ends]
+    return total
 
 
-def _named(
-    block: Sequence[Scored], cells: np.ndarray, seen: Scan, limits: tuple[float, float]
-) -> list[Evidence]:
-    """The segments furthest beyond their limits, one of each column."""
-    falls = np.nan_to_num(seen.fall) / limits[0]
-    shifts = np.nan_to_num(np.abs(seen.shift)) / limits[1]
-    beyond = np.maximum(falls, shifts)
+def _named(block: Sequence[Scored], cells: Ints, seen: Scan, limit: float) -> list[Evidence]:
+    """The segments furthest beyond the limit, one of each column."""
+    departure = seen.departure
     made: list[Evidence] = []
-    for at in np.argsort(-beyond, kind="stable").tolist():
-        if beyond[at] <= 1 or len(made) == _NAMED:
+    for at in np.argsort(-departure, kind="stable").tolist():
+        if departure[at] <= limit or len(made) == _NAMED:
             break
-        pairs = block[-1].segments[at]
+        window, pairs = block[-1].window, block[-1].segments[at]
         columns = tuple(column for column, _ in pairs)
         if any(one.columns == columns for one in made):
             continue
-        fell = bool(falls[at] >= shifts[at])
-        statistic = float(seen.fall[at]) if fell else abs(float(seen.shift[at]))
-        limit = limits[0] if fell else limits[1]
-        sentence = _sentence(block, cells, at, fell=fell)
-        made.append(
-            Evidence(
-                "concept", block[-1].window, segment_text(pairs), statistic, limit, "alarm",
-                sentence, columns, pairs,
-            )
-        )  # fmt: skip
+        sentence = _sentence(block, cells, at, fell=seen.fall[at] > abs(seen.shift[at]))
+        found = (window, segment_text(pairs), float(departure[at]), limit, "alarm", sentence)
+        made.append(Evidence("concept", *found, columns, pairs))
     return made
 
 
@@ -185,7 +171,7 @@ def segment_text(pairs: Pairs) -> str:
     return ", ".join(f"{column}={value}" for column, value in pairs)
 
 
-def _sentence(block: Sequence[Scored], cells: np.ndarray, at: int, *, fell: bool) -> str:
+def _sentence(block: Sequence[Scored], cells: Ints, at: int, *, fell: bool) -> str:
     rows, ones, score = cells[at].sum(axis=0).tolist()
     share = rows / max(int(cells[0, :, 0].sum()), 1)
     when = f", {len(block)} windows together" if len(block) > 1 else ""

@@ -46,7 +46,7 @@ class Detection:
     """Earlier windows of the same model needed before its answers are judged."""
     loss_floor: float = 0.15
     """Smallest rise of log loss, relative to that of the window's own rate, that is evidence."""
-    slope_floor: float = 0.35
+    slope_floor: float = 0.3
     """Smallest fall of the slope of outcomes over scores (1 as trained) that is evidence."""
     segment_share: float = 0.03
     """Smallest share of a window's rows that is a segment."""
@@ -54,12 +54,10 @@ class Detection:
     """The smallest deviation believed of a segment's slope from window to window."""
     level_spread: float = 0.15
     """The same of a segment's level, in log odds."""
-    fall_limit: float = 4.5
-    """Deviations that the greatest fall of a segment's slope must reach at least."""
-    shift_limit: float = 5.0
-    """The same of the greatest shift of a segment's level."""
-    scan_spread: float = 4.0
-    """The greatest of all segments may be so many deviations above that of earlier windows."""
+    segment_limit: float = 3.75
+    """Deviations that the greatest departure of any segment must reach at least."""
+    segment_spread: float = 4.0
+    """It may be so many deviations above the greatest of earlier windows."""
     accumulate: int = 4
     """Windows that are also judged together, for drift too small to be seen in one."""
 

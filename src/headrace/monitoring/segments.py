@@ -9,8 +9,8 @@ own departures in windows before. Both come from logistic regression of outcomes
 odds (calibration intercept and slope: Cox, Biometrika 45 (1958) 562), fitted to binned sums.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,15 @@ class Fit:
     level_variance: Floats
     slope_variance: Floats
     rows: Floats
+
+    def at(self, place: int) -> "Fit":
+        return self._taken(lambda array: array[place])
+
+    def until(self, end: int) -> "Fit":
+        return self._taken(lambda array: array[:end])
+
+    def _taken(self, part: Callable[[Floats], Floats]) -> "Fit":
+        return Fit(*(part(getattr(self, one.name)) for one in fields(self)))
 
 
 def fit(cells: npt.NDArray[np.int64], center: float) -> Fit:
@@ -78,13 +87,11 @@ class Scan:
     fall: Floats
     shift: Floats
 
-    def greatest(self) -> tuple[float, float]:
-        """The greatest fall and the greatest shift either way; 0 where nothing is judged."""
-        falls, shifts = self.fall[~np.isnan(self.fall)], self.shift[~np.isnan(self.shift)]
-        return (
-            float(falls.max(initial=0.0)),
-            float(np.abs(shifts).max(initial=0.0)),
-        )
+    @property
+    def departure(self) -> Floats:
+        """Both as one number: a steeper slope is no harm, a level counts either way. 0 for nan."""
+        fall, shift = np.nan_to_num(self.fall), np.nan_to_num(self.shift)
+        return np.hypot(np.maximum(fall, 0.0), shift)
 
 
 def departures(one: Fit) -> tuple[Floats, Floats]:
@@ -135,10 +142,11 @@ def _standard(
     return score
 
 
-def scan_limit(past: Sequence[float], least: float, settings: Detection) -> float:
+def scan_limit(past: Sequence[float], settings: Detection) -> float:
     """What the greatest of a window's departures may be, from the greatest of windows before."""
+    least = settings.segment_limit
     if len(past) < settings.min_scored_windows:
         return least
     middle = float(np.median(past))
     deviation = MAD_TO_DEVIATION * float(np.median(np.abs(np.array(past) - middle)))
-    return max(least, middle + settings.scan_spread * deviation)
+    return max(least, middle + settings.segment_spread * deviation)
