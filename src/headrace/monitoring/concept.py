@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from headrace.monitoring.cuts import Pairs
 from headrace.monitoring.evidence import Evidence, Window
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.profiles import Ints
-from headrace.monitoring.scored import FIXED, Answers, Floats, Scored, rolled
+from headrace.monitoring.scored import FIXED, Answers, Floats, Scored, ScoreProfiles, rolled
 from headrace.monitoring.segments import (
     MAD_TO_DEVIATION,
+    Fit,
     Scan,
     center_of,
     fit,
@@ -25,7 +27,9 @@ from headrace.monitoring.segments import (
     scan_limit,
 )
 
+Flags = npt.NDArray[np.bool_]
 _DEVIATION_FLOOR = 0.01
+LEAN = 1.0  # deviations by which the newest of several windows must depart by itself
 _NAMED = 3  # segments that are evidence of one window; the rest moves with them
 
 
@@ -49,21 +53,58 @@ def judge_answers(
     for name, profiles in sorted(answers.profiles.items()):
         scored = rolled(profiles, windows, settings.min_labelled)
         evidence = judge(list(scored.values()), settings)
+        thin = _thin(profiles, windows, settings)
         for window in windows:
             if answers.model_of(window) == name:
-                found[window] = Judged(scored.get(window), evidence.get(window, ()))
+                said = (*thin.get(window, ()), *evidence.get(window, ()))
+                found[window] = Judged(scored.get(window), said)
+    return found
+
+
+def unjudged(answers: Answers, windows: Sequence[Window], settings: Detection) -> list[str]:
+    """The models that have too few windows with labels to be judged by, in words."""
+    least, notes = settings.min_scored_windows, []
+    for name, profiles in sorted(answers.profiles.items()):
+        some = len(rolled(profiles, windows, settings.min_labelled))
+        if some <= least and any(answers.model_of(window) == name for window in windows):
+            whose = f"answers of {name}" if name else "answers"
+            notes.append(f"{whose}: {some} windows with labels, judged after {least}")
+    return notes
+
+
+def _thin(
+    profiles: ScoreProfiles, windows: Sequence[Window], settings: Detection
+) -> dict[Window, tuple[Evidence, ...]]:
+    """Windows with labels for far fewer answers than usual by now, or for too few to judge."""
+    found: dict[Window, tuple[Evidence, ...]] = {}
+    past: list[float] = []
+    for window in windows:
+        answers, labels, _ = profiles.roll(window.first, window.end)[0].tolist()
+        if answers < settings.min_labelled:
+            continue
+        share = labels / answers
+        least = settings.label_share * float(np.median(past)) if past else 0.0
+        past.append(share)
+        few = labels < settings.min_labelled
+        if share < least or few:
+            judged = "too few to judge it" if few else "it is judged by them alone"
+            sentence = f"{labels:,} of {answers:,} answers have a label by now: {judged}."
+            one = Evidence("performance", window, "labels", share, least, "notice", sentence)
+            found[window] = (one,)
     return found
 
 
 def judge(scored: Sequence[Scored], settings: Detection) -> dict[Window, tuple[Evidence, ...]]:
     """The evidence of windows of one model, oldest first, each from those before it only."""
     least = settings.min_scored_windows
-    if len(scored) <= least:
+    if not scored:
         return {}
     cells = np.stack([one.cells for one in scored])
     center = center_of(cells[:least])
     singles = fit(cells, center)
     found: dict[Window, list[Evidence]] = {one.window: [] for one in scored}
+    for at in range(min(least, len(scored))):
+        found[scored[at].window] += _cold(scored[at], singles.at(at), settings)
     for at in range(least, len(scored)):
         window = scored[at].window
         found[window] += _performance(scored[at], scored[:at], settings)
@@ -118,6 +159,21 @@ def _order(now: Scored, slopes: Floats, settings: Detection) -> list[Evidence]:
     return [Evidence("concept", now.window, "relation", fall, limit, "alarm", sentence)]
 
 
+def _cold(now: Scored, everything: Fit, settings: Detection) -> list[Evidence]:
+    """A window without a past: only scores that surely tell next to nothing are evidence."""
+    slope = float(everything.slope[0])
+    surely = slope + 2 * float(np.sqrt(everything.slope_variance[0]))
+    limit = 1 - settings.cold_slope
+    if 1 - surely <= limit:
+        return []
+    sentence = (
+        f"Outcomes hardly follow the scores: their log odds rise by {slope:.2f} per log odds of "
+        f"score, where 1 is expected (area under the curve {now.ranking:.3f}; {now.rows:,} "
+        "labelled rows; the model is too young to have a past)."
+    )
+    return [Evidence("concept", now.window, "relation", 1 - surely, limit, "alarm", sentence)]
+
+
 # -- segments --------------------------------------------------------------------------------------
 
 
@@ -132,12 +188,16 @@ def _scans(
     fitted = fit(blocks, center)
     for at in range(settings.min_scored_windows + length - 1, len(scored)):
         since = at - length + 1
-        seen = scan(fitted.at(since), singles.until(since), settings)
+        past = singles.until(since)
+        seen = scan(fitted.at(since), past, settings)
         known = max(0, len(greatest) - length + 1)  # of windows that this one has no part in
         limit = scan_limit(greatest[:known], settings)
         greatest.append(float(seen.departure.max()))
-        if scored[at].window.first >= scored[at].cut_until:
-            found[at] = _named(scored[since : at + 1], blocks[since], seen, limit)
+        if scored[at].window.first < scored[at].cut_until:
+            continue
+        # what has ended does not echo: the newest window must still lean the same way
+        goes_on = scan(singles.at(at), past, settings).along(seen) > LEAN
+        found[at] = _named(scored[since : at + 1], blocks[since], seen, goes_on, limit)
     return found
 
 
@@ -150,9 +210,11 @@ def _together(cells: Ints, length: int) -> Ints:
     return total
 
 
-def _named(block: Sequence[Scored], cells: Ints, seen: Scan, limit: float) -> list[Evidence]:
+def _named(
+    block: Sequence[Scored], cells: Ints, seen: Scan, goes_on: Flags, limit: float
+) -> list[Evidence]:
     """The segments furthest beyond the limit, one of each column."""
-    departure = seen.departure
+    departure = np.where(goes_on, seen.departure, 0.0)
     made: list[Evidence] = []
     for at in np.argsort(-departure, kind="stable").tolist():
         if departure[at] <= limit or len(made) == _NAMED:
@@ -162,8 +224,9 @@ def _named(block: Sequence[Scored], cells: Ints, seen: Scan, limit: float) -> li
         if any(one.columns == columns for one in made):
             continue
         sentence = _sentence(block, cells, at, fell=seen.fall[at] > abs(seen.shift[at]))
-        found = (window, segment_text(pairs), float(departure[at]), limit, "alarm", sentence)
-        made.append(Evidence("concept", *found, columns, pairs))
+        found = float(departure[at]), limit
+        subject = segment_text(pairs)
+        made.append(Evidence("concept", window, subject, *found, "alarm", sentence, columns, pairs))
     return made
 
 

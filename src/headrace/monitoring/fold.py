@@ -20,6 +20,7 @@ from headrace.monitoring.drift import (
     volume,
 )
 from headrace.monitoring.evidence import Evidence, Window, alarms
+from headrace.monitoring.outputs import output_evidence
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Profiles
 from headrace.monitoring.scored import Answers
@@ -48,6 +49,7 @@ def gather(
     settings = policy.detection
     max_age = {table: duration(text) for table, text in spec.max_age.items()}
     judged = judge_answers(answers, laid, settings)
+    given = output_evidence(answers, laid, settings)
     for at, window in enumerate(laid):
         gates = slot_evidence(window, laid[:at], tables, settings.quarantined_floor)
         stale = stale_evidence(window, spec.closes(window), slots, max_age)
@@ -60,7 +62,7 @@ def gather(
         moved = population(seen, limits, settings)
         model = judged.get(window, Judged(None, ()))
         jumped = frozenset(one.subject for one in alarms(moved))
-        evidence = (*gates, *stale, *broken, *rows, *moved, *model.evidence)
+        evidence = (*gates, *stale, *broken, *rows, *moved, *given.get(window, ()), *model.evidence)
         cause = attribute(evidence, spec.label_derived)
         found.append(
             WindowResult(

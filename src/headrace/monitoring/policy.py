@@ -42,12 +42,18 @@ class Detection:
     """Smallest relative change of a window's rows that is evidence."""
     min_labelled: int = 200
     """Scored rows with a mature label that a window needs to be judged by its answers."""
+    label_share: float = 0.5
+    """A window with a smaller part of the usual share of labels says so."""
     min_scored_windows: int = 4
     """Earlier windows of the same model needed before its answers are judged."""
     loss_floor: float = 0.15
     """Smallest rise of log loss, relative to that of the window's own rate, that is evidence."""
+    score_floor: float = 0.35
+    """Jensen-Shannon distances of the scores below this are never evidence."""
     slope_floor: float = 0.3
     """Smallest fall of the slope of outcomes over scores (1 as trained) that is evidence."""
+    cold_slope: float = 0.25
+    """A slope surely below this is evidence before there are enough earlier windows."""
     segment_share: float = 0.03
     """Smallest share of a window's rows that is a segment."""
     slope_spread: float = 0.1

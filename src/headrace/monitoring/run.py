@@ -9,13 +9,15 @@ import pyarrow as pa
 from headrace.clock import DAY, duration, now_us
 from headrace.errors import DeclarationError
 from headrace.home import Home
+from headrace.monitoring.concept import unjudged
 from headrace.monitoring.deciding import decide_all
 from headrace.monitoring.evidence import Window, day_number, windows
 from headrace.monitoring.fold import gather
 from headrace.monitoring.ledger import DecisionLedger, Entry
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Ints, Profiles
-from headrace.monitoring.scored import NO_ANSWERS, answers_of
+from headrace.monitoring.score_store import keep_answers, kept_answers
+from headrace.monitoring.scored import Answers, Joining, answers_of, score_profiles
 from headrace.monitoring.slots import Slot, read_slots
 from headrace.monitoring.spec import MonitorRun, MonitorSpec, WindowResult
 from headrace.monitoring.store import daily_of, frozen_bins
@@ -59,15 +61,12 @@ def monitor(  # noqa: PLR0917
     profile_s = time.perf_counter() - started
     parsed = read_slots(slots)
     laid = _windows(spec, day, parsed, (now + offset) // DAY)
-    answers = NO_ANSWERS
-    if scores is not None:
-        answers = answers_of(
-            scores,
-            maturity=duration(spec.maturity),
-            offset=offset,
-            warmup=policy.detection.warmup_days,
-        )
+    how = Joining(
+        duration(spec.maturity), offset, policy.detection.warmup_days, (now + offset) // DAY
+    )
+    answers = _answers(home, spec.name, scores, how)
     seen = gather(spec, laid, profiles, slots=parsed, answers=answers, policy=policy)
+    notes += unjudged(answers, laid, policy.detection)
     ledger = DecisionLedger(home)
     results = decide_all(
         spec, seen, ledger.entries(spec.name), policy, trained_at,
@@ -76,6 +75,16 @@ def monitor(  # noqa: PLR0917
     at = now_us()  # not `now`: a past year may be judged today, and is on record since today
     entries = [_entry(spec.name, one, policy, at) for one in results]
     return MonitorRun(spec.name, tuple(results), tuple(notes), ledger.append(entries), profile_s)
+
+
+def _answers(home: Home, name: str, scores: pa.Table | None, how: Joining) -> Answers:
+    """Answers of models with a name are kept, and told apart from those of another by it."""
+    if scores is not None and "model" not in scores.column_names:
+        return answers_of(scores, how)
+    kept = kept_answers(home, name)
+    if scores is None:
+        return kept
+    return keep_answers(home, name, kept, score_profiles(scores, how, kept.profiles))
 
 
 def _entry(name: str, one: WindowResult, policy: Policy, at: int) -> Entry:

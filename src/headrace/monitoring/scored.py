@@ -73,18 +73,33 @@ class ScoreProfiles:
         return total
 
 
+@dataclass(frozen=True)
+class Joining:
+    """How scores and labels are joined into days.
+
+    Attributes:
+        maturity: how long (us) a label takes.
+        offset: added (us) to a moment before it is cut into days.
+        warmup: segments are chosen from so many first days; with fewer there is only everything.
+        closed_by: no day from this one on is counted as mature.
+    """
+
+    maturity: int
+    offset: int
+    warmup: int
+    closed_by: int | None = None
+
+
 def score_profiles(
-    scores: pa.Table, *, maturity: int, offset: int, warmup: int, closed_by: int | None = None
+    scores: pa.Table, how: Joining, known: Mapping[str, ScoreProfiles] | None = None
 ) -> list[ScoreProfiles]:
     """The profiles of every model in `scores`, by name.
 
     Args:
         scores: `t` (int64 us), `score` (float64, probability of 1), `label` (0, 1 or null),
             optionally `model` (string), and segment columns (integer, real, boolean or string).
-        maturity: how long (us) a label takes.
-        offset: added (us) to a moment before it is cut into days.
-        warmup: segments are chosen from so many first days; with fewer there is only everything.
-        closed_by: no day from this one on is counted as mature.
+        how: to join them.
+        known: what models answered before; their segments stay as they were cut.
 
     Raises:
         DeclarationError: a column is absent or of a type that cannot be a segment, or a score is no
@@ -92,17 +107,13 @@ def score_profiles(
     """
     _check(scores)
     if "model" not in scores.column_names:
-        return [_profiles("", scores, (maturity, offset, warmup), closed_by)]
+        scores = scores.append_column("model", pa.array([""] * scores.num_rows, pa.string()))
     names = sorted(pc.unique(scores["model"]).to_pylist())
-    return [
-        _profiles(
-            name,
-            scores.filter(pc.equal(scores["model"], name)),
-            (maturity, offset, warmup),
-            closed_by,
-        )
-        for name in names
-    ]
+    made = []
+    for name in names:
+        some = scores.filter(pc.equal(scores["model"], name)).drop_columns(["model"]).sort_by("t")
+        made.append(_profiles(name, some, how, (known or {}).get(name)))
+    return made
 
 
 def _check(scores: pa.Table) -> None:
@@ -121,37 +132,43 @@ def _check(scores: pa.Table) -> None:
 
 
 def _profiles(
-    model: str, scores: pa.Table, lag: tuple[int, int, int], closed_by: int | None
+    model: str, scores: pa.Table, how: Joining, known: ScoreProfiles | None
 ) -> ScoreProfiles:
-    maturity, offset, warmup = lag
-    scores = scores.sort_by("t")
-    t, score = scores["t"].to_numpy(), scores["score"].to_numpy()
-    band = np.searchsorted(SCORE_EDGES, score, side="right")
-    given, at = np.unique((t + offset) // DAY, return_inverse=True)
-    answers = _sums(at * SCORE_BINS + band, np.ones((len(t), 1), np.int64), len(given) * SCORE_BINS)
-    day = (t + offset + maturity) // DAY
-    cuts, until = _cuts(scores, day, warmup)
-    label = scores["label"].cast(pa.float64()).to_numpy()
-    ripe = np.ones(len(day), np.bool_) if closed_by is None else day < closed_by
-    days, place = np.unique(day[ripe], return_inverse=True)
-    known = ~np.isnan(label[ripe])
-    loss = np.zeros(int(ripe.sum()), np.int64)
-    loss[known] = np.rint(_losses(score[ripe][known], label[ripe][known]) * FIXED)
-    ones = np.ones(len(known), np.int64)
-    totals = _sums(place, np.stack([ones, known, loss], axis=1).astype(np.int64), len(days))
-    rows = np.flatnonzero(ripe)[known]
-    key = place[known] * (1 + sum(one.size for one in cuts)) * SCORE_BINS + band[rows]
-    values = np.stack([ones[known], label[rows], np.rint(score[rows] * FIXED)], axis=1)
-    labelled = scores.take(pa.array(rows))
-    cells = _cells(labelled, cuts, key, values.astype(np.int64))
-    return ScoreProfiles(
-        model, cuts, until, days, totals, *cells, given, answers.reshape(-1, SCORE_BINS)
-    )
+    """Of one model; `scores` in order of `t`, without the column of models."""
+    moment = scores["t"].to_numpy() + how.offset
+    band = np.searchsorted(SCORE_EDGES, scores["score"].to_numpy(), side="right")
+    given, at = np.unique(moment // DAY, return_inverse=True)
+    number = _sums(at * SCORE_BINS + band, _ones(len(band)), len(given) * SCORE_BINS)
+    answers = number.reshape(-1, SCORE_BINS)
+    day = (moment + how.maturity) // DAY
+    cuts, until = _cuts(scores, day, how.warmup, known)
+    if how.closed_by is not None:
+        ripe = day < how.closed_by
+        scores, band, day = scores.filter(pa.array(ripe)), band[ripe], day[ripe]
+    days, place = np.unique(day, return_inverse=True)
+    labelled = scores["label"].is_valid().to_numpy()
+    values, loss = _values(scores.filter(pa.array(labelled)))
+    counted = np.concatenate([_ones(len(day)), np.zeros((len(day), 2), np.int64)], axis=1)
+    counted[labelled, 1], counted[labelled, 2] = 1, loss
+    key = place * (1 + sum(one.size for one in cuts)) * SCORE_BINS + band
+    cells = _cells(scores.filter(pa.array(labelled)), cuts, key[labelled], values)
+    totals = _sums(place, counted, len(days))
+    return ScoreProfiles(model, cuts, until, days, totals, *cells, given, answers)
 
 
-def _losses(score: Floats, label: Floats) -> Floats:
+def _ones(rows: int) -> Ints:
+    return np.ones((rows, 1), np.int64)
+
+
+def _values(labelled: pa.Table) -> tuple[Ints, Ints]:
+    """What is summed of labelled rows: (rows, 3) one, label, score; and the loss of each."""
+    score = labelled["score"].to_numpy()
+    label = labelled["label"].cast(pa.int64()).to_numpy()
     p = np.clip(score, CLIP, 1 - CLIP)
-    return -np.where(label == 1, np.log(p), np.log1p(-p))
+    loss = -np.where(label == 1, np.log(p), np.log1p(-p))
+    fixed = np.rint(score * FIXED).astype(np.int64)
+    values = np.stack([np.ones(len(label), np.int64), label, fixed], axis=1)
+    return values, np.rint(loss * FIXED).astype(np.int64)
 
 
 def _sums(at: Ints, values: Ints, size: int) -> Ints:
@@ -187,9 +204,13 @@ def _cells(
     return every[order] // width, every[order] % width, total[order]
 
 
-def _cuts(scores: pa.Table, day: Ints, warmup: int) -> tuple[tuple[Cut, ...], int]:
+def _cuts(
+    scores: pa.Table, day: Ints, warmup: int, known: ScoreProfiles | None
+) -> tuple[tuple[Cut, ...], int]:
     """The segments of each column, from the rows of the first `warmup` days that have any."""
-    names = [n for n in scores.column_names if n not in {"t", "score", "label", "model"}]
+    names = [name for name in scores.column_names if name not in {"t", "score", "label"}]
+    if known is not None and known.cuts and [one.column for one in known.cuts] == names:
+        return known.cuts, known.cut_until
     some = np.unique(day)
     if not names or len(some) < max(warmup, 1):
         return (), 0
@@ -350,7 +371,7 @@ def first_answers(profiles: Sequence[ScoreProfiles]) -> dict[int, str]:
     return {day: name for day, (_, name) in most.items()}
 
 
-def answers_of(scores: pa.Table, *, maturity: int, offset: int, warmup: int) -> Answers:
+def answers_of(scores: pa.Table, how: Joining) -> Answers:
     """What a table of scores says, without what was kept before; as `score_profiles`."""
-    made = score_profiles(scores, maturity=maturity, offset=offset, warmup=warmup)
+    made = score_profiles(scores, how)
     return Answers({one.model: one for one in made}, first_answers(made))

@@ -93,6 +93,12 @@ class Scan:
         fall, shift = np.nan_to_num(self.fall), np.nan_to_num(self.shift)
         return np.hypot(np.maximum(fall, 0.0), shift)
 
+    def along(self, other: "Scan") -> Floats:
+        """How far this one departs in the directions that `other` does."""
+        fall, shift = np.nan_to_num(self.fall), np.nan_to_num(self.shift)
+        same = np.maximum(shift * np.sign(np.nan_to_num(other.shift)), 0.0)
+        return np.hypot(np.maximum(fall, 0.0), same)
+
 
 def departures(one: Fit) -> tuple[Floats, Floats]:
     """Level and slope of segments (..., segments), relative to everything, which comes first."""

@@ -20,7 +20,7 @@ from headrace.monitoring.fold import gather
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Profile, Profiles, profile_days
 from headrace.monitoring.run import monitor
-from headrace.monitoring.scored import answers_of
+from headrace.monitoring.scored import Joining, answers_of
 from headrace.monitoring.spec import MonitorSpec, WindowResult
 from headrace.monitoring.store import daily_of, frozen_bins
 from headrace.monitoring.study.data import History
@@ -72,7 +72,7 @@ def replay(prepared: Prepared, planted: Planted, *, after: int = 0) -> list[Wind
     scores = planted.history.scores
     settings = prepared.policy.detection
     maturity, offset = (duration(getattr(prepared.spec, n)) for n in ("maturity", "offset"))
-    answers = answers_of(scores, maturity=maturity, offset=offset, warmup=settings.warmup_days)
+    answers = answers_of(scores, Joining(maturity, offset, settings.warmup_days))
     found = gather(
         prepared.spec, laid, altered(prepared, planted),
         slots=[], answers=answers, policy=prepared.policy,
