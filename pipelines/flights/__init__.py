@@ -1,5 +1,6 @@
 """Will a flight from New York arrive over 15 minutes late? Asked two hours before it leaves."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from headrace.contracts import load_contract
@@ -8,6 +9,7 @@ from headrace.lake.table import Table
 from headrace.pipeline.declare import Pipeline
 from headrace.progress import report
 from headrace.sources.base import Source
+from headrace.sources.places import Place
 from pipelines.flights import sources
 from pipelines.flights.dataset import DATASET
 from pipelines.flights.features import SPINE, VIEWS
@@ -43,7 +45,14 @@ def pipeline(folder: Path) -> Pipeline:
         first_slot="2013-01-01",
         last_slot="2014-01-01",
         make_deliveries=make_deliveries,
+        places=places,
     )
+
+
+def places(held: Path, live: Path) -> Mapping[str, Place]:
+    from pipelines.flights.deliveries import world
+
+    return world.places(held, live)
 
 
 def make_deliveries(target: Path) -> None:

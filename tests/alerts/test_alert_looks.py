@@ -202,12 +202,31 @@ def test_a_source_that_fails_is_told(meter, hook, written, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(kind, "deliveries", lambda self, slot: _raise(SourceError("no route")))
         note(meter.home, meter.table, run(meter, SLOTS[0]))
-    look(meter.home, [meter.table])
+        look(meter.home, [meter.table])
     assert hook.got[0]["title"] == "ERROR meter 2024-01-01: the source cannot be read"
     meter.drop(SLOTS[0], GOOD)
     run(meter, SLOTS[0])
     look(meter.home, [meter.table])
     assert hook.closed == hook.ids
+
+
+def test_an_outage_is_over_when_the_source_answers_also_if_it_has_nothing_new(
+    meter, hook, written, monkeypatch
+):
+    from headrace.errors import SourceError
+
+    written()
+    meter.drop(SLOTS[0], GOOD)
+    run(meter, SLOTS[0])
+    with monkeypatch.context() as broken:
+        kind = type(meter.table.source)
+        broken.setattr(kind, "deliveries", lambda self, slot: _raise(SourceError("no route")))
+        note(meter.home, meter.table, run(meter, SLOTS[0]))
+        look(meter.home, [meter.table])
+    assert len(hook.ids) == 1
+    look(meter.home, [meter.table])
+    assert hook.closed == hook.ids
+    assert alerts(meter)[0].closed_by == "the source can be read again"
 
 
 def test_a_file_that_cannot_be_read_fails_a_look_and_no_run(meter, written, caplog):

@@ -45,8 +45,8 @@ def described(defs: dg.Definitions) -> dict:
 
 
 def launched(sensor: dg.SensorDefinition) -> str | None:
-    """The job that it launches; None for one that only looks."""
-    return sensor.job_name if sensor.has_jobs else None
+    """The jobs that it launches; None for one that only looks."""
+    return ", ".join(job.name for job in sensor.jobs) if sensor.has_jobs else None
 
 
 def compare(found: dict, name: str) -> None:

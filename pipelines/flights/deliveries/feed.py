@@ -2,7 +2,8 @@
 
 `feed.sqlite` holds one row for each feed and UTC day with the JSON text of its records, one a
 line, in the order in which they were reported. The feed promises *at least once*: on days that
-are marked so, the last record of a page comes again as the first of the next.
+are marked so, the last record of a page comes again as the first of the next. A feed that
+stands in the table `down` gives no answers.
 """
 
 import base64
@@ -19,6 +20,10 @@ from pathlib import Path
 
 FEEDS = ("outcomes", "weather")
 LIMIT, MOST = 500, 1000
+
+
+class DownError(RuntimeError):
+    """The feed gives no answers at present."""
 
 
 class BadRequestError(ValueError):
@@ -46,6 +51,7 @@ def write_feed(path: Path, slots: Iterable[tuple[str, str, bool, int, bytes]]) -
             "CREATE TABLE slots (feed TEXT, day TEXT, repeats INTEGER, records INTEGER, body BLOB,"
             " PRIMARY KEY (feed, day)) WITHOUT ROWID"
         )
+        connection.execute("CREATE TABLE down (feed TEXT PRIMARY KEY) WITHOUT ROWID")
         rows = ((*slot[:4], zlib.compress(slot[4], 1)) for slot in slots)
         connection.executemany("INSERT INTO slots VALUES (?, ?, ?, ?, ?)", rows)
     connection.close()
@@ -64,6 +70,7 @@ class Feed:
         self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
         self._lock = threading.Lock()
         self.slot = lru_cache(maxsize=16)(self._slot)
+        self._version = self._seen()
 
     def close(self) -> None:
         self._connection.close()
@@ -79,8 +86,10 @@ class Feed:
 
         Raises:
             BadRequestError: no date, a limit out of range, or a cursor that is not ours.
+            DownError: this feed is down.
         """
         _require_date(day)
+        self._refresh(feed)
         if not 1 <= limit <= MOST:
             raise BadRequestError(f"limit must be from 1 to {MOST}, got {limit}")
         slot = self.slot(feed, day)
@@ -90,6 +99,24 @@ class Feed:
         token = b"null" if last else b'"' + _cursor(feed, day, following).encode() + b'"'
         records = b",".join(slot.records[start : start + limit])
         return b'{"records":[' + records + b'],"next":' + token + b"}"
+
+    def _refresh(self, feed: str) -> None:
+        """Forget what was read before somebody wrote."""
+        if (version := self._seen()) != self._version:
+            self._version = version
+            self.slot.cache_clear()
+        with self._lock:
+            known = "SELECT 1 FROM sqlite_master WHERE name = 'down'"
+            down = "SELECT 1 FROM down WHERE feed = ?"
+            if not self._connection.execute(known).fetchone():
+                return  # made before there was such a table
+            if self._connection.execute(down, (feed,)).fetchone():
+                raise DownError(f"{feed} is down for maintenance")
+
+    def _seen(self) -> int:
+        """Changes with every write of another connection."""
+        with self._lock:
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def _slot(self, feed: str, day: str) -> Slot:
         with self._lock:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from pipelines.flights.deliveries.feed import FEEDS, LIMIT, BadRequestError, Feed
+from pipelines.flights.deliveries.feed import FEEDS, LIMIT, BadRequestError, DownError, Feed
 
 
 class FeedServer:
@@ -98,6 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
             status, body = self._answer(url.path, url.query)
         except BadRequestError as error:
             status, body = HTTPStatus.BAD_REQUEST, _error(str(error))
+        except DownError as error:
+            status, body = HTTPStatus.SERVICE_UNAVAILABLE, _error(str(error))
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.alerts.cause import OVERRIDE, named_cause
-from headrace.alerts.model import HELD, Alert, Condition
-from headrace.clock import DAY, from_us
+from headrace.alerts.model import HELD, SOURCE, Alert, Condition
+from headrace.clock import DAY, from_us, iso
 from headrace.lake.actions import Action, actions
 from headrace.lake.ledger import Ledger
 from headrace.lake.table import Table
@@ -96,9 +96,13 @@ def missing(ledger: Ledger, table: Table, now: int) -> list[Condition]:
     ]
 
 
-def unreadable(table: Table, slot: str, reason: str) -> Condition:
-    """A source that could not be read: the ledger knows nothing of it, the run does."""
-    return _of_slot(table, slot, "source", reason, "ERROR")
+def unreadable(table: Table, slot: str, reason: str, now: int) -> Condition:
+    """A source that could not be read: the ledger knows nothing of it, the run does.
+
+    It may be down again another time, which is another alert.
+    """
+    found = _of_slot(table, slot, SOURCE, reason, "ERROR")
+    return replace(found, batch_id=f"{found.batch_id} {iso(now)}")
 
 
 def judged_since(ledger: Ledger, table: Table) -> int:

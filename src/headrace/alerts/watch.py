@@ -8,7 +8,7 @@ from typing import Any
 from headrace.alerts import find
 from headrace.alerts.config import Config, load_config
 from headrace.alerts.deliver import deliver
-from headrace.alerts.model import Condition
+from headrace.alerts.model import SOURCE, Condition
 from headrace.alerts.notifier import Notify, notify
 from headrace.alerts.store import AlertStore
 from headrace.clock import DAY, now_us
@@ -17,6 +17,7 @@ from headrace.home import Home
 from headrace.lake.ledger import Ledger
 from headrace.lake.slots import SlotResult
 from headrace.lake.table import Table
+from headrace.sources.base import Resuming
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,8 @@ def note(home: Home, table: Table, results: Iterable[SlotResult]) -> None:
     What is wrong with alerts never fails the run; the next `look` says it aloud.
     """
     failed = [result for result in results if result.state == "failed"]
-    tell(home, [find.unreadable(table, one.slot, "; ".join(one.reasons)) for one in failed])
+    now = now_us()
+    tell(home, [find.unreadable(table, one.slot, "; ".join(one.reasons), now) for one in failed])
 
 
 def tell(home: Home, found: Sequence[Condition]) -> None:
@@ -87,9 +89,18 @@ def tell(home: Home, found: Sequence[Condition]) -> None:
         config = load_config()
         if found and config.path is not None:
             with AlertStore(home) as store, store.transaction():
-                _open(store, found, config, now_us(), Looked())
+                new = [one for one in found if not _lasts(store, one)]
+                _open(store, new, config, now_us(), Looked())
     except HeadraceError as error:
         log.warning("alerts: %s", error)
+
+
+def _lasts(store: AlertStore, condition: Condition) -> bool:
+    """An outage that was told, and that is not over."""
+    return condition.cause == SOURCE and any(
+        (one.condition.cause, one.condition.slot) == (SOURCE, condition.slot)
+        for one in store.open_alerts(condition.table)
+    )
 
 
 def look_quietly(home: Home, tables: Sequence[Table]) -> Looked:
@@ -104,6 +115,7 @@ def look_quietly(home: Home, tables: Sequence[Table]) -> Looked:
 def _look_at(
     ledger: Ledger, store: AlertStore, table: Table, config: Config, now: int, *, done: Looked
 ) -> None:
+    answering = _answering(store, table)
     since = store.looked(table.name)
     newest = find.judged_since(ledger, table)
     found = [*find.held_back(ledger, table, now), *find.missing(ledger, table, now)]
@@ -111,11 +123,28 @@ def _look_at(
     with store.transaction():
         # First what is over: a batch that was judged anew changes its cause.
         for alert in store.open_alerts(table.name):
-            if why := find.over(ledger, table, alert):
+            why = find.over(ledger, table, alert)
+            if why or (alert.condition.cause == SOURCE and (why := answering)):
                 store.close_alert(alert.alert_id, why, now)
                 done.closed.append(alert.alert_id)
         _open(store, found, config, now, done)
         store.mark_looked(table.name, newest)
+
+
+def _answering(store: AlertStore, table: Table) -> str:
+    """Why an outage is over; "" if it is not, or there is none.
+
+    The source itself is asked: of what it had delivered before, a run that finds nothing new would
+    say nothing.
+    """
+    alerts = [one for one in store.open_alerts(table.name) if one.condition.cause == SOURCE]
+    if not alerts or isinstance(table.source, Resuming):
+        return ""
+    try:
+        table.source.deliveries(alerts[-1].condition.slot)
+    except Exception:  # noqa: BLE001 - whatever it is, it is no answer
+        return ""
+    return "the source can be read again"
 
 
 def _open(

@@ -40,6 +40,7 @@ from headrace.cli import (
     runs,
     serve,
     shadow,
+    simulate,
     sources,
     status,
     stream,
@@ -89,6 +90,7 @@ app.command("ui")(runs.ui)
 app.command("serve")(serve.serve)
 app.command("retrain")(retrain.retrain)
 app.command("maintain")(maintain.maintain)
+app.command("simulate")(simulate.simulate)
 app.command("reports")(reports.reports)
 app.add_typer(features.app, name="features")
 app.add_typer(sources.app, name="source")

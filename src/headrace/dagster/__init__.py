@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from headrace.dagster.alerts import alert_sensor
+from headrace.dagster.deliveries import build_sensor, deliveries_sensor
 from headrace.dagster.features import view_asset
-from headrace.dagster.jobs import jobs, schedules
+from headrace.dagster.jobs import BUILD, INGEST, REFERENCE, jobs, schedules
 from headrace.dagster.models import model_asset
 from headrace.dagster.monitors import monitor_assets
 from headrace.dagster.names import partitioned, snapshots, stored
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "alert_sensor",
+    "build_sensor",
     "daily",
     "definitions",
+    "deliveries_sensor",
     "gate_check",
     "jobs",
     "maintenance_job",
@@ -82,11 +85,12 @@ def definitions(
     keys = set().union(*map(_keys, chosen))
     audited = served_key(pipeline.name) in keys
     stored_online = online_key(pipeline.name) in keys
+    known = {job.name: job for job in jobs(pipeline)}
     return dg.Definitions(
         assets=[one for one in chosen if not isinstance(one, dg.AssetChecksDefinition)],
         asset_checks=[one for one in chosen if isinstance(one, dg.AssetChecksDefinition)],
         jobs=[
-            *jobs(pipeline),
+            *known.values(),
             *oncall_jobs(pipeline, home),
             retrain_job(pipeline, home),
             maintenance_job(pipeline, home),
@@ -100,6 +104,10 @@ def definitions(
             *([audit_schedule()] if audited else []),
         ],
         sensors=[
+            deliveries_sensor(
+                pipeline, [known[name] for name in (INGEST, REFERENCE) if name in known], home
+            ),
+            build_sensor(pipeline, known[BUILD], home),
             retraining_sensor(pipeline, home),
             alert_sensor(pipeline.tables, home),
             *([online_sensor(pipeline, home)] if stored_online else []),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
+from headrace.dagster.rest import interval
 from headrace.home import Home
 from headrace.lake.table import Table
 
@@ -22,7 +23,7 @@ def alert_sensor(
 
     @dg.sensor(
         name="alerts",
-        minimum_interval_seconds=SECONDS,
+        minimum_interval_seconds=interval(SECONDS),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Tells owners of batches that the gate stopped, once for each batch and cause,"
         " and when it is over. Routes: alerts.yaml.",

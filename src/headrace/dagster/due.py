@@ -3,11 +3,18 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from headrace.clock import DAY, from_us
 from headrace.home import Home
-from headrace.lake.table import Table
+from headrace.lake.table import SNAPSHOT_SLOT, Table
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
+
+
+# What changed of days that are published is looked for among so many; of all of them once a day.
+RECENT = 14 * DAY
+# Slots in a row that cannot be read before a source counts as down, and is left alone for a while.
+PATIENCE = 2
 
 
 def expected(pipeline: "Pipeline", table: Table, first: str = "", last: str = "") -> list[str]:
@@ -40,3 +47,42 @@ def due_slots(
         due = slots if table.name in fresh else outstanding(table, slots, home)
         found[table.name] = sorted({*due, *(slot for slot in slots if slot == newest)})
     return found
+
+
+def arrived(pipeline: "Pipeline", home: Home, now: int, *, whole: bool) -> dict[str, list[str]]:
+    """{table: slots}, in order: deliveries that came by `now` and are not settled.
+
+    Slots that were never published are always looked at, published ones while they are recent.
+
+    Args:
+        pipeline: whose sources are asked.
+        home: where the state lives.
+        now: int64 microseconds UTC. A plan is delivered the day before: tomorrow is looked at too.
+        whole: look at all slots, however long ago.
+    """
+    from headrace.lake.ingest import outstanding
+
+    found: dict[str, list[str]] = {}
+    for table in pipeline.tables:
+        slots = _looked_at(pipeline, table, home, now, whole=whole)
+        # The newest first: of a source that is down these are the days that somebody waits for.
+        if due := outstanding(table, slots[::-1], home, patience=PATIENCE):
+            found[table.name] = due[::-1]
+    return found
+
+
+def _looked_at(
+    pipeline: "Pipeline", table: Table, home: Home, now: int, *, whole: bool
+) -> list[str]:
+    from headrace.lake.ledger import Ledger
+
+    if not table.partitioned:
+        return [SNAPSHOT_SLOT]
+    slots = expected(pipeline, table, last=from_us(now + DAY).date().isoformat())
+    if whole:
+        return slots
+    since = from_us(now - RECENT).date().isoformat()
+    with Ledger(home) as ledger:
+        batches = ledger.batches(table.name).values()
+        published = {batch.slot for batch in batches if batch.state == "published"}
+    return [slot for slot in slots if slot >= since or slot not in published]

@@ -30,6 +30,7 @@ def jobs(pipeline: "Pipeline") -> "list[AssetJob]":
     """Checks are left out where the assets log the gate's verdicts themselves."""
     found = [
         _job(
+            pipeline,
             BUILD,
             dg.AssetSelection.groups(*_BUILT),
             "Features to monitors, over what is published.",
@@ -38,11 +39,13 @@ def jobs(pipeline: "Pipeline") -> "list[AssetJob]":
     if daily_tables := names.partitioned(pipeline.tables):
         keys = [names.table_key(table.name) for table in daily_tables]
         about = "Deliver, judge and publish days of the event tables."
-        found.append(_job(INGEST, dg.AssetSelection.assets(*keys).without_checks(), about))
+        selection = dg.AssetSelection.assets(*keys).without_checks()
+        found.append(_job(pipeline, INGEST, selection, about))
     if whole := names.snapshots(pipeline.tables):
         keys = [names.table_key(table.name) for table in whole]
         about = "Deliver, judge and publish the tables that come whole."
-        found.append(_job(REFERENCE, dg.AssetSelection.assets(*keys).without_checks(), about))
+        selection = dg.AssetSelection.assets(*keys).without_checks()
+        found.append(_job(pipeline, REFERENCE, selection, about))
     return found
 
 
@@ -91,8 +94,11 @@ def _request(span: Span, day: str) -> dg.RunRequest:
     return dg.RunRequest(run_key=run_key, tags=span.tags, asset_selection=keys, asset_check_keys=[])
 
 
-def _job(name: str, selection: dg.AssetSelection, description: str) -> "AssetJob":
-    return dg.define_asset_job(name, selection=selection, description=description)
+def _job(
+    pipeline: "Pipeline", name: str, selection: dg.AssetSelection, description: str
+) -> "AssetJob":
+    tags = {"headrace/pipeline": pipeline.name}
+    return dg.define_asset_job(name, selection=selection, description=description, tags=tags)
 
 
 def _plain(name: str, job: str, cron: str, description: str) -> dg.ScheduleDefinition:

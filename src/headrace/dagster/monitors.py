@@ -7,6 +7,7 @@ import dagster as dg
 
 from headrace.dagster import metadata, names
 from headrace.dagster.failures import readable
+from headrace.dagster.recovery import mark
 from headrace.dagster.stage import shown
 from headrace.home import Home
 
@@ -31,9 +32,12 @@ def monitor_assets(
         name=names.op_name(names.monitor_key(pipeline.name, "monitors")),
         check_specs=[check],
     )
-    def monitors() -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    def monitors(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         from headrace.pipeline import monitor_standing, run_monitors
 
+        mark(context)
         with readable():
             done = run_monitors(pipeline, home())
             standing = monitor_standing(pipeline, home())

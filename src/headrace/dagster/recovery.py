@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +11,7 @@ import dagster as dg
 from headrace.clock import days
 from headrace.dagster.names import table_key
 from headrace.dagster.partitions import RANGE_END, RANGE_START
+from headrace.dagster.rest import real
 
 MARK = "headrace/process"
 TABLES = "headrace/tables"
@@ -19,6 +21,9 @@ _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
 ]
 _PARTITION = "dagster/partition"
+# A run that nobody has marked so long after it last changed was never begun: its worker died first.
+BEGINS_WITHIN = 180.0  # seconds
+_MARKED: set[str] = set()  # runs that this process has marked
 
 
 def process_mark(pid: int) -> str:
@@ -26,10 +31,41 @@ def process_mark(pid: int) -> str:
     return f"{socket.gethostname()}:{pid}:{_began(pid)}"
 
 
-def abandoned(instance: dg.DagsterInstance, pipeline: str) -> list[dg.DagsterRun]:
-    """Unfinished runs that a process of this machine executed and that nobody executes any more."""
+def mark(context: dg.AssetExecutionContext) -> None:
+    """Say on the run which process executes it, so that another can tell when that one has died."""
+    run_id = context.run.run_id
+    if run_id not in _MARKED:
+        _MARKED.add(run_id)
+        context.instance.add_run_tags(run_id, {MARK: process_mark(os.getpid())})
+
+
+def abandoned(
+    instance: dg.DagsterInstance, pipeline: str, marking: Collection[str] = ()
+) -> list[dg.DagsterRun]:
+    """Unfinished runs that a process of this machine executed and that nobody executes any more.
+
+    Args:
+        instance: whose runs.
+        pipeline: of which one.
+        marking: jobs of which every run is marked as soon as it begins: one that is not, a while
+            after it was launched, has died before.
+    """
     wanted = dg.RunsFilter(statuses=_UNFINISHED, tags={"headrace/pipeline": pipeline})
-    return [run for run in instance.get_runs(filters=wanted) if not _alive(run.tags.get(MARK, ""))]
+    return [
+        record.dagster_run
+        for record in instance.get_run_records(filters=wanted)
+        if not _alive(record.dagster_run.tags.get(MARK, ""))
+        or (
+            record.dagster_run.job_name in marking
+            and MARK not in record.dagster_run.tags
+            and _idle(record) > real(BEGINS_WITHIN)
+        )
+    ]
+
+
+def _idle(record: dg.RunRecord) -> float:
+    """Seconds since anything was written about the run."""
+    return time.time() - record.update_timestamp.timestamp()
 
 
 def slots_of(

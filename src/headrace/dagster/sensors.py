@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import dagster as dg
 
+from headrace.dagster.rest import interval, status
 from headrace.dagster.retraining import RETRAIN, configured
 from headrace.home import Home
 
@@ -56,7 +57,8 @@ def retraining_sensor(
     @dg.sensor(
         name="retraining",
         job_name=RETRAIN,
-        minimum_interval_seconds=seconds,
+        minimum_interval_seconds=interval(seconds),
+        default_status=status(),
         description="Launches a retraining for each row of the decision ledger that asks for one.",
     )
     def retraining(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from headrace.dagster import metadata
 from headrace.dagster.failures import readable
+from headrace.dagster.recovery import mark
 from headrace.home import Home
 
 
@@ -43,7 +44,8 @@ def stage_asset(
         owners=list(owners),
         metadata=about,
     )
-    def stage() -> dg.MaterializeResult[None]:
+    def stage(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        mark(context)
         with readable():
             done = work(home())
         return dg.MaterializeResult(metadata=shown(done))

@@ -8,6 +8,7 @@ import dagster as dg
 from headrace.dagster import metadata, names, verdicts
 from headrace.dagster.failures import readable
 from headrace.dagster.links import location_of
+from headrace.dagster.recovery import mark
 from headrace.home import Home
 from headrace.lake.slots import SlotProgress, SlotResult
 from headrace.lake.table import SNAPSHOT_SLOT, Table
@@ -104,6 +105,7 @@ def _ingest(
     from headrace.lake.ingest import ingest
     from headrace.lake.status import table_status
 
+    mark(context)
     with readable():
         results = ingest(table, slots, home, on_slot=_tell)
         note(home, table, results)

@@ -127,24 +127,44 @@ def _settle(run: Run, slots: Sequence[str]) -> list[SlotResult]:
     return results(run, slots, snapshot_id)
 
 
-def outstanding(table: Table, slots: Sequence[str], home: Home) -> list[str]:
+def outstanding(table: Table, slots: Sequence[str], home: Home, *, patience: int = 0) -> list[str]:
     """Slots with a delivery that is not settled under the present rules; reads and hashes only.
 
     A slot whose source cannot be read counts as outstanding: ingesting it will say why.
+
+    Args:
+        table: whose source is asked.
+        slots: which ones.
+        home: where the state lives.
+        patience: after so many slots in a row that cannot be read, the source is down, and is not
+            asked for the others; 0 asks for all of them.
     """
     with Ledger(home) as ledger:
         run = Run(table, home, ledger, Lake(home), table_rule(table), len(slots), None)
         run.origins = ledger.origins(table.name)
         run.live = run.lake.live(table.name)
         run.reload()
-        return [slot for slot in slots if not _is_done(run, slot)]
+        found: list[str] = []
+        failed = 0
+        for slot in slots:
+            deliveries = _visible(run, slot)
+            failed = failed + 1 if deliveries is None else 0
+            if deliveries is None or not _is_done(run, slot, deliveries):
+                found.append(slot)
+            if patience and failed == patience:
+                break
+        return found
 
 
-def _is_done(run: Run, slot: str) -> bool:
+def _visible(run: Run, slot: str) -> list[Delivery] | None:
+    """What the source shows; None if it cannot be read."""
     try:
-        deliveries = deliveries_of(run.table.source, slot, run.home, run.name)
+        return deliveries_of(run.table.source, slot, run.home, run.name)
     except SourceError:
-        return False
+        return None
+
+
+def _is_done(run: Run, slot: str, deliveries: Sequence[Delivery]) -> bool:
     known = run.known(slot)
     run.visible[slot] = [delivery.batch_id for delivery in deliveries]
     if run.due(slot) or run.pick(slot).withdrawn or run.pick(slot).superseded:

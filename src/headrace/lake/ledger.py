@@ -347,11 +347,11 @@ class Ledger:
             self._set_state(table, batch_id, "pending", "")
 
     def mark_superseded(self, table: str, pairs: Iterable[tuple[str, str]]) -> None:
-        """Each pair: a batch that was never published, and the later one that passed."""
+        """Each pair: a batch that was never published, and the one that is shown in its stead."""
         for batch_id, successor in pairs:
             self._connection.execute(
                 "UPDATE batches SET state = 'superseded', note = ?"
-                " WHERE tbl = ? AND batch_id = ? AND state = 'pending'",
+                " WHERE tbl = ? AND batch_id = ? AND state IN ('pending', 'judged')",
                 (f"superseded by {successor}", table, batch_id),
             )
 

@@ -9,6 +9,7 @@ from headrace.home import Home
 from headrace.lake.account import current_verdicts
 from headrace.lake.actions import actions
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.same_rows import without_repeats
 from headrace.lake.slots import BLOCKED, SETTLED_STATES, Pick, SlotProgress, is_shown, pick
 from headrace.lake.staging import StagedFile
 from headrace.lake.standing import Standing, lapsed, standings
@@ -65,7 +66,9 @@ class Run:
 
     def pick(self, slot: str) -> Pick:
         visible = self.visible.get(slot, ())
-        return pick(self.batches.get(slot, []), self.judged, self.live, visible, self.lapsed)
+        batches = self.batches.get(slot, [])
+        found = pick(batches, self.judged, self.live, visible, self.lapsed)
+        return without_repeats(found, batches, self.live, self.table.contract)
 
     def due(self, slot: str) -> list[Standing]:
         """Standings of a slot's batches whose verdict is still to be derived."""

@@ -77,7 +77,8 @@ class Pick:
         add: verdicts whose rows should become visible.
         replace: verdicts whose file takes the place of their batch's present one.
         withdrawn: ids of batches whose file leaves: what had forced it in has ended.
-        superseded: (batch never published, the later batch that passed).
+        superseded: (batch never published, the batch that is shown in its stead: a later one that
+            passed, or one with the same rows).
     """
 
     add: tuple[JudgementRow, ...] = ()

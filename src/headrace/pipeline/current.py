@@ -34,8 +34,11 @@ def mark_current(pipeline: Pipeline, home: Home) -> None:
     write_json(_marker(pipeline, home), {"key": build_key(pipeline, home)})
 
 
-def build_key(pipeline: Pipeline, home: Home) -> str:
-    """Digest of all that decides what a build makes: published files, declarations, the release."""
+def build_key(pipeline: Pipeline, home: Home, *, latest: bool = True) -> str:
+    """Digest of all that decides what a build makes: published files, declarations, the release.
+
+    Without `latest` it leaves the release out, which a build itself renews.
+    """
     dataset, monitor = pipeline.dataset, pipeline.monitor
     return digest(
         {
@@ -45,7 +48,7 @@ def build_key(pipeline: Pipeline, home: Home) -> str:
             "about": [dataset.purpose, dataset.description, dataset.parameters],
             "held to": [repr(sorted(dataset.privacy.items())), dataset.commercial]
             + [repr(one) for one in (dataset.leakage, dataset.fits, dataset.card)],
-            "latest": _latest(pipeline, home),
+            "latest": _latest(pipeline, home) if latest else None,
             "model": asdict(pipeline.model),
             "monitor": [repr(monitor), monitor.policy().hash],
             "store": str(home.store),

@@ -1,6 +1,6 @@
 """What a pipeline consists of, as data; checked against the contracts when it is made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from headrace.models.spec import ModelSpec
 from headrace.monitoring.spec import MonitorSpec
 from headrace.online.staleness import Staleness, limits
 from headrace.pipeline.retraining_plan import Retraining
+from headrace.sources.places import Place
 from headrace.streams.spec import Stream, check_streams
 
 
@@ -30,6 +31,8 @@ class Pipeline:
     older; it is no part of what a feature means, and of no definition hash.
     `retraining` says how its model is trained anew; when, the monitor's policy says.
     `make_deliveries` is for demonstrations only: it fills a folder with what the sources read.
+    `places` is for simulations only: where producers of its tables put what they deliver, given
+    such a folder, and the one under the home that the sources read.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Pipeline:
     last_slot: str
     mode: Mode = "declared"
     make_deliveries: Callable[[Path], object] | None = None
+    places: Callable[[Path, Path], Mapping[str, Place]] | None = None
     streams: tuple[Stream, ...] = ()
     max_staleness: tuple[Staleness, ...] = ()
     retraining: Retraining = field(default_factory=Retraining)

@@ -3,14 +3,16 @@
 import importlib
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from headrace.errors import DeclarationError
-from headrace.home import project_root
+from headrace.home import Home, project_root
 from headrace.lake.table import Table
 from headrace.pipeline.declare import Pipeline
+from headrace.sources.files import DropFolder
 
 
 def load_pipeline(module: str) -> Pipeline:
@@ -33,6 +35,26 @@ def load_pipeline(module: str) -> Pipeline:
             fix="PIPELINE = Pipeline(...)",
         )
     return pipeline
+
+
+def moved(pipeline: Pipeline, home: Home) -> Pipeline:
+    """The pipeline with its sources' folders under a home, a folder a table: for simulations.
+
+    Raises:
+        DeclarationError: a source is no folder.
+    """
+    live = home.deliveries / pipeline.name
+    return replace(pipeline, tables=tuple(_moved(table, live) for table in pipeline.tables))
+
+
+def _moved(table: Table, live: Path) -> Table:
+    source = table.source
+    if not isinstance(source, DropFolder) or str(source.folder).startswith("s3://"):
+        raise DeclarationError(
+            f"table {table.name}: a {type(source).__name__} cannot be simulated by itself",
+            fix="say where its producer puts what it delivers: Pipeline(places=...)",
+        )
+    return replace(table, source=replace(source, folder=live / table.name))
 
 
 def project_pipelines(root: Path | None = None) -> list[Pipeline]:

@@ -1,0 +1,59 @@
+"""What a day's work is, in one process: the same functions that runs of Dagster call.
+
+`python -m headrace.simulation.work MODULE` does it once, so that it can be killed while it does.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from headrace.alerts import look, note
+from headrace.clock import now_us
+from headrace.dagster.due import arrived
+from headrace.errors import HeadraceError
+from headrace.home import Home
+from headrace.lake.ingest import ingest
+from headrace.lake.slots import SlotResult
+from headrace.pipeline.build import build_release, build_view, train_model
+from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.monitoring import run_monitors
+
+
+def take_in(pipeline: Pipeline, home: Home, *, whole: bool = False) -> list[SlotResult]:
+    """Everything that has come and is not settled; then alerts look at how it went."""
+    found: list[SlotResult] = []
+    for name, slots in arrived(pipeline, home, now_us(), whole=whole).items():
+        table = pipeline.table(name)
+        results = ingest(table, slots, home)
+        note(home, table, results)
+        found += results
+    look(home, pipeline.tables)
+    return found
+
+
+def build(pipeline: Pipeline, home: Home) -> str:
+    """Features to monitors over what is published; why it stopped, or ""."""
+    from headrace.features.spec import RowTransform
+
+    for view in pipeline.views:
+        if not isinstance(view, RowTransform):
+            build_view(pipeline, view, home)
+    build_release(pipeline, home)
+    stopped = ""
+    try:
+        train_model(pipeline, home)
+    except HeadraceError as error:  # too few labels are mature yet
+        stopped = error.what
+    run_monitors(pipeline, home)
+    return stopped
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Take in once, in the home of the environment."""
+    from headrace.simulation.stage import find_pipeline
+
+    home = Home.find()
+    take_in(find_pipeline(arguments[0], home), home)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

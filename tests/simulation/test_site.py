@@ -1,0 +1,76 @@
+"""The folder of a simulation, the pager, and the places where producers deliver."""
+
+import json
+import os
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from headrace.clock import CLOCK, iso, now_us, parse_iso
+from headrace.errors import SourceError, StateError
+from headrace.simulation.pages import Pager
+from headrace.simulation.site import PAGER, Site
+from headrace.sources.files import DropFolder
+from headrace.sources.places import FilePlace, Put
+
+NOON = parse_iso("2013-03-01T12:00:00Z")
+
+
+def test_what_is_no_simulation_is_left_alone(tmp_path: Path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(StateError, match="not empty, and no simulation"):
+        Site.begin(tmp_path, {})
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_simulation_is_begun_anew(tmp_path: Path):
+    Site.begin(tmp_path / "one", {"seed": 1})
+    (tmp_path / "one" / "left").write_text("left")
+    site = Site.begin(tmp_path / "one", {"seed": 2})
+    assert site.about == {"format": 1, "seed": 2}
+    assert not (site.root / "left").exists()
+
+
+def test_inside_its_own_time_and_store_outside_everything_as_before(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "store"))
+    site = Site.begin(tmp_path / "one", {})
+    site.set_clock(NOON)
+    with site.entered("json://pager/") as home:
+        assert iso(now_us()).startswith("2013-03-01T12:")
+        assert home.store == site.root / "store"
+        assert os.environ[PAGER] == "json://pager/"
+    assert CLOCK not in os.environ
+    assert os.environ["HEADRACE_STORE"] == str(tmp_path / "store")
+
+
+def test_the_pager_tells_pages_from_notes():
+    with Pager() as pager:
+        for kind in ("opened", "closed"):
+            body = json.dumps({"kind": kind, "alert": "a"}).encode()
+            request = urllib.request.Request(pager.url.replace("json", "http"), data=body)
+            urllib.request.urlopen(request).close()
+        assert [one["kind"] for _, one in pager.taken] == ["opened", "closed"]
+        assert [one["kind"] for _, one in pager.pages] == ["opened"]
+
+
+def test_files_appear_change_and_go_and_a_folder_may_be_away(tmp_path: Path):
+    held, live = tmp_path / "held", tmp_path / "live"
+    held.mkdir()
+    (held / "t_2013-03-01.csv").write_bytes(b"a\n1\n")
+    drops = [DropFolder("t", at, "t_{slot}*.csv", "") for at in (held, live)]
+    place = FilePlace(*drops)
+    (original,) = place.originals("2013-03-01")
+    first, second = Put(original.payload, NOON), Put(b"a\n2\n", NOON + 1)
+    place.show("2013-03-01", [first, second])
+    seen = drops[1].deliveries("2013-03-01")
+    assert [(one.payload, one.arrived_at) for one in seen] == [
+        (first.payload, NOON),
+        (second.payload, NOON + 1),
+    ]
+    place.close()
+    with pytest.raises(SourceError):
+        drops[1].deliveries("2013-03-01")
+    place.show("2013-03-01", [second])
+    place.open()
+    assert [one.payload for one in drops[1].deliveries("2013-03-01")] == [second.payload]
