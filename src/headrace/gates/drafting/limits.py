@@ -60,6 +60,8 @@ class Range:
             return value
         step = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
         step = max(step, 1.0) if self.whole else step
+        if step == 0:  # of the least numbers there are
+            return value
         rounded = (math.ceil if sign > 0 else math.floor)(value / step) * step
         return float(f"{rounded:.12g}")
 
