@@ -56,7 +56,7 @@ def monitor_report(pipeline: Pipeline, home: Home) -> MonitorReport:
     """All that is known of the monitor of `pipeline`. Reads ledgers and small files, no rows."""
     spec, policy = pipeline.monitor, pipeline.monitor.policy()
     known, seen = history(pipeline, home), read_seen(home, spec.name)
-    cut = pipeline.dataset.training_until
+    cut, newest = _cuts(pipeline, home)
     others = _others(pipeline, known, policy, cut)
     windows = _windows(pipeline, known, seen, others)
     state = state_after(
@@ -65,7 +65,7 @@ def monitor_report(pipeline: Pipeline, home: Home) -> MonitorReport:
         [one.decision for one in known.first],
         policy,
         closes=spec.closes,
-        trained_at=cut,
+        trained_at=newest,
         record=known.record,
     )
     found = incidents(_decided(known.first), known.acks)
@@ -81,7 +81,8 @@ def monitor_report(pipeline: Pipeline, home: Home) -> MonitorReport:
         state=state,
         next_retraining=next_retraining(state, policy),
         budget_left=max(0, policy.budget - within_budget_period(state, policy)),
-        reigns=tuple(_reigns(pipeline, home, known)),
+        reigns=tuple(_reigns(pipeline, home, known, cut)),
+        trained_at=newest,
         retrainings=retrainings,
         recorded=tally(((e.window, e.evidence, e.decision) for e in known.first), known.acks),
         alternatives=tuple(others),
@@ -99,7 +100,7 @@ def replayed(
     rows = replay(
         known.entries, policy,
         closes=pipeline.monitor.closes,
-        trained_at=pipeline.dataset.training_until,
+        trained_at=_cuts(pipeline, home)[0],
         record=known.record,
     )  # fmt: skip
     return rows, known.acks
@@ -109,6 +110,22 @@ def open_incidents(pipeline: Pipeline, home: Home) -> list[Incident]:
     """What goes on now, acknowledged or not."""
     known = history(pipeline, home)
     return [one for one in incidents(_decided(known.first), known.acks) if one.is_open]
+
+
+def _cuts(pipeline: Pipeline, home: Home) -> tuple[int, int]:
+    """Up to when (us) the first champion was taught, and the one of now; as declared if unknown."""
+    from headrace.models import load_record
+    from headrace.models.registry import history as champions
+    from headrace.pipeline.monitoring import taught_until
+
+    every = champions(home, pipeline.model.name)
+    declared = pipeline.dataset.training_until
+    known = [
+        taught_until(home, load_record(home, one.name, one.bundle_id))
+        for one in ([every[0], every[-1]] if every else [])
+    ]
+    first, newest = [declared if cut is None else cut for cut in known] or [declared, declared]
+    return first, newest
 
 
 @dataclass(frozen=True)
@@ -214,7 +231,7 @@ def _retrainings(known: History) -> tuple[Retraining, ...]:
     return tuple(sorted(found, key=lambda one: one.asked_at or 0))
 
 
-def _reigns(pipeline: Pipeline, home: Home, known: History) -> Iterator[Reign]:
+def _reigns(pipeline: Pipeline, home: Home, known: History, cut: int) -> Iterator[Reign]:
     """Every champion; one that a retraining brought begins with the window that triggered it."""
     from headrace.models.registry import history as champions
 
@@ -232,5 +249,5 @@ def _reigns(pipeline: Pipeline, home: Home, known: History) -> Iterator[Reign]:
         since = parse_iso(one.since)
         # the step is recorded right after the swap; the first at or after it is its own
         own = next((began for done, began in promoted if done >= since), None) if at else None
-        began = own if own is not None else (pipeline.dataset.training_until if not at else since)
+        began = own if own is not None else (since if at else cut)
         yield Reign(f"{one.name}@{one.bundle_id[:12]}", since, one.reason, began)

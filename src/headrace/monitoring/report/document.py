@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headrace.clock import iso
+from headrace.clock import DAY, iso
 from headrace.monitoring.incidents import Incident
 from headrace.monitoring.report import saying
 from headrace.monitoring.report.model import Figures, MonitorReport, Spread, WindowView
@@ -22,10 +22,8 @@ def status_json(report: MonitorReport, most: int) -> dict[str, Any]:
         "champion": None
         if reign is None
         else {"ref": reign.ref, "since": iso(reign.since), "reason": reign.reason},
-        "trained_until": None if state.trained_at is None else iso(state.trained_at),
-        "champion_age_days": None
-        if state.trained_at is None
-        else max(0, state.closes - state.trained_at) // 86_400_000_000,
+        "trained_until": iso(report.trained_at),
+        "champion_age_days": max(0, state.closes - report.trained_at) // DAY,
         "next_retraining": None if next_at is None else iso(max(next_at, state.closes)),
         "budget": {"left": report.budget_left, "of": report.policy.budget},
         "retrainings": len(report.retrainings),

@@ -116,7 +116,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class MonitorReport:
-    """All of one monitor. `state` is what the last window left; `next_retraining` see `decide`."""
+    """All of one monitor. `state` is what the last window left; `next_retraining` see `decide`.
+
+    `trained_at` is up to when (us) the champion was taught.
+    """
 
     monitor: str
     pipeline: str
@@ -135,6 +138,7 @@ class MonitorReport:
     figures: Figures
     notes: tuple[str, ...]
     rendered_at: int
+    trained_at: int
 
     @property
     def open(self) -> list[Incident]:

@@ -80,11 +80,8 @@ def next_retraining(report: MonitorReport) -> str:
 
 
 def champion_age(report: MonitorReport) -> str:
-    """Between the newest training cut and the end of the last window."""
-    trained = report.state.trained_at
-    if trained is None:
-        return "unknown"
-    return f"{max(0, report.state.closes - trained) // DAY} days"
+    """From the end of what it was taught to the end of the last window."""
+    return f"{max(0, report.state.closes - report.trained_at) // DAY} days"
 
 
 def budget(report: MonitorReport) -> str:
