@@ -15,6 +15,8 @@ Kind = Literal["integer", "real", "level"]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.uint64]
+Halves = npt.NDArray[np.int32]
+Bits = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[Any]  # int64 or float64
 Mask = npt.NDArray[np.bool_]
 
@@ -52,6 +54,18 @@ def numbers(column: pa.Array) -> tuple[Numbers, Mask]:
     real = column.cast(pa.float64()) if column.type != pa.float64() else column
     values = real.fill_null(np.nan).to_numpy(zero_copy_only=False) + 0.0
     return values, ~np.isnan(values)
+
+
+def raw_numbers(column: pa.Array) -> tuple[Numbers, Bits, int]:
+    """The values as they lie there (int64 or float64), Arrow's bitmap of which are valid, and the
+    bit of the first. The bitmap is empty where all are; NaN is for the caller to leave out.
+    """
+    kind = pa.float64() if pa.types.is_floating(column.type) else pa.int64()
+    plain = column if column.type == kind else column.cast(kind)
+    bitmap, data = plain.buffers()
+    values = np.frombuffer(data or b"", kind.to_pandas_dtype())
+    there = np.frombuffer(bitmap if bitmap and plain.null_count else b"", np.uint8)
+    return values[plain.offset : plain.offset + len(plain)], there, plain.offset
 
 
 def valid(column: pa.Array) -> Mask:

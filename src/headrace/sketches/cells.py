@@ -14,6 +14,7 @@ from headrace.sketches.arrays import Floats, Ints
 
 BITS = 10
 ERROR = 2.0**-BITS  # most that `plainest` differs from any value of its cell, relative to it
+HALF = 1 << (BITS + 11)  # there are fewer cells of either sign
 _SHIFT = 52 - BITS
 _WITHIN = (1 << _SHIFT) - 1
 _MAGNITUDE = np.iinfo(np.int64).max

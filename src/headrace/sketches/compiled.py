@@ -2,20 +2,21 @@
 
 The same cells, registers and sums as `counting` makes with numpy; the tests prove them equal.
 """
-# ruff: noqa: PLR0917  # calls cost nothing here
+# ruff: noqa: ANN401, ARG001, PLR0917  # the compiler's objects have no types; calls cost nothing here
 
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
-from headrace.sketches.arrays import Ints, Mask, Numbers, Words
+from headrace.sketches.arrays import Bits, Halves, Ints, Numbers, Words
+from headrace.sketches.cells import HALF
 from headrace.sketches.distinct import Registers
 
 _compiled: Any = njit(cache=True, nogil=True)
 
 _SHIFT = 42
-_HALF = 1 << 21  # more than the cells of either sign
 _MAGNITUDE = np.iinfo(np.int64).max
 _LIMB_MASK = (1 << 32) - 1
 _STEP, _FIRST, _SECOND = (
@@ -23,6 +24,16 @@ _STEP, _FIRST, _SECOND = (
 )
 _R30, _R27, _R31, _R54 = (np.uint64(n) for n in (30, 27, 31, 54))
 _R1, _HIGHEST, _REST = (np.uint64(n) for n in (1, 1 << 51, (1 << 52) - 1))
+
+
+@intrinsic
+def _bits(typing: Any, value: Any) -> Any:
+    """The bits of a double, as an integer."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], context.get_value_type(types.int64))
+
+    return types.int64(types.float64), code
 
 
 @_compiled
@@ -44,65 +55,74 @@ def sums(words: Words, starts: Ints, out: Words) -> None:
         out[part] = total
 
 
-@_compiled
-def count(
-    values: Numbers,
-    words: Ints,
-    doubles: Words,
-    present: Mask,
-    starts: Ints,
-    nulls: Ints,
-    low: Numbers,
-    high: Numbers,
-    limbs: Ints,
-    registers: Registers,
-    ends: Ints,
-    cells: Ints,
-    counts: Ints,
-) -> None:
-    """Fill everything from `nulls` on, partition by partition.
+def _counting(real: bool) -> Any:
+    """What `reals` and `integers` are: by name, so that the cache can tell."""
 
-    `words` are the bits of the values, `doubles` those of the values as doubles; `cells` and
-    `counts` have a place for each row, of which partition p fills those up to `ends[p]`.
-    """
-    table = np.zeros(2 * _HALF, dtype=np.int32)
-    filled = 0
-    for part in range(len(starts)):
-        end = starts[part + 1] if part + 1 < len(starts) else len(values)
-        begin = filled
-        least, greatest = low[part], high[part]
-        upper, lower, absent = 0, 0, 0
-        for row in range(starts[part], end):
-            if not present[row]:
-                absent += 1
-                continue
-            value = values[row]
-            least = min(least, value)
-            greatest = max(greatest, value)
-            bits = np.int64(doubles[row])
-            place = ((bits ^ ((bits >> 63) & _MAGNITUDE)) >> _SHIFT) + _HALF
-            if table[place] == 0:
-                cells[filled] = place
-                filled += 1
-            table[place] += 1
-            upper += words[row] >> 32
-            lower += words[row] & _LIMB_MASK
-            found = _hash(words[row])
-            index, rest = found >> _R54, found & _REST
-            rank = registers[part, index]
-            if rest >> np.uint64(52 - rank) == 0:  # it has at least as many leading zeros
-                probe = _HIGHEST >> np.uint64(rank)
-                rank += 1
-                while probe and not rest & probe:
-                    probe >>= _R1
+    @_compiled
+    def counting(
+        values: Numbers,
+        valid: Bits,
+        offset: int,
+        starts: Ints,
+        nulls: Ints,
+        low: Numbers,
+        high: Numbers,
+        limbs: Ints,
+        registers: Registers,
+        ends: Ints,
+        table: Halves,
+        cells: Halves,
+        counts: Halves,
+    ) -> None:
+        filled = 0
+        for part in range(len(starts)):
+            end = starts[part + 1] if part + 1 < len(starts) else len(values)
+            begin = filled
+            least, greatest = low[part], high[part]
+            upper, lower, absent = 0, 0, 0
+            for row in range(starts[part], end):
+                at = row + offset
+                value = values[row]
+                if (len(valid) and not (valid[at >> 3] >> (at & 7)) & 1) or value != value:  # noqa: PLR0124
+                    absent += 1
+                    continue
+                least = min(least, value)
+                greatest = max(greatest, value)
+                bits = _bits(float(value) + 0.0)
+                place = ((bits ^ ((bits >> 63) & _MAGNITUDE)) >> _SHIFT) + HALF
+                if table[place] == 0:
+                    cells[filled] = place
+                    filled += 1
+                table[place] += 1
+                if real:
+                    found = _hash(bits)
+                else:
+                    upper += value >> 32
+                    lower += value & _LIMB_MASK
+                    found = _hash(value)
+                index, rest = found >> _R54, found & _REST
+                rank = registers[part, index]
+                if rest >> np.uint64(52 - rank) == 0:  # it has at least as many leading zeros
+                    probe = _HIGHEST >> np.uint64(rank)
                     rank += 1
-                registers[part, index] = rank
-        cells[begin:filled].sort()
-        for at in range(begin, filled):
-            place = cells[at]
-            counts[at] = table[place]
-            table[place] = 0
-            cells[at] = place - _HALF
-        nulls[part], ends[part] = absent, filled
-        low[part], high[part] = least, greatest
-        limbs[part, 0], limbs[part, 1] = upper, lower
+                    while probe and not rest & probe:
+                        probe >>= _R1
+                        rank += 1
+                    registers[part, index] = rank
+            cells[begin:filled].sort()
+            for at in range(begin, filled):
+                place = cells[at]
+                counts[at] = table[place]
+                table[place] = 0
+                cells[at] = place - HALF
+            nulls[part], ends[part] = absent, filled
+            low[part], high[part] = least, greatest
+            limbs[part, 0], limbs[part, 1] = upper, lower
+
+    return counting
+
+
+# Fill everything from `nulls` on, partition by partition. `valid` is Arrow's bitmap, of which bit
+# `offset` is the first row's, or empty where there are no nulls; `cells` and `counts` have a place
+# for each row, of which partition p fills those up to `ends[p]`. `table` is empty before and after.
+reals, integers = _counting(real=True), _counting(real=False)

@@ -1,5 +1,6 @@
 """Sketches from rows, or from values that are counted already."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -8,17 +9,18 @@ import pyarrow as pa
 
 from headrace import engine
 from headrace.sketches.arrays import (
+    Halves,
     Ints,
     Kind,
-    Mask,
     Numbers,
     Words,
     levels,
     numbers,
     one_array,
+    raw_numbers,
     token,
 )
-from headrace.sketches.cells import cells_of, ordered
+from headrace.sketches.cells import HALF, cells_of, ordered
 from headrace.sketches.distinct import REGISTERS, hashed, record
 from headrace.sketches.sketch import (
     LIMB,
@@ -33,42 +35,45 @@ from headrace.sketches.sketch import (
 _NULL = 0x7FF8_6865_6164_7261  # bits of a NaN
 # A table of counts may have so many places for each row before sorting the rows is cheaper.
 _PLACES = 8
+_OWN = threading.local()
 
 
 def sketch(kind: Kind, column: pa.ChunkedArray | pa.Array, starts: Ints) -> Sketches:
     """One sketch a partition, whose rows lie together: partition p begins at row `starts[p]`."""
     array = one_array(column)
-    sizes = np.diff(np.append(starts, len(array)))
-    part = np.repeat(np.arange(len(starts)), sizes)
+    sizes = np.diff(starts, append=len(array))
     if kind == "level":
-        return _of_levels(array, sizes, part)
-    values, present = numbers(array)
+        return _of_levels(array, sizes)
     if engine.compiled(len(array)):
-        return _by_machine(kind, values, present, starts, sizes)
+        return _by_machine(kind, array, starts, sizes)
+    values, present = numbers(array)
+    part = np.repeat(np.arange(len(starts)), sizes)
     if not present.all():
         values, part = values[present], part[present]
     some, label, cells, counts = _of_numbers(kind, values, sizes, part)
     return settled(some, label, cells, counts)
 
 
-def _by_machine(kind: Kind, values: Numbers, present: Mask, starts: Ints, sizes: Ints) -> Sketches:
+def _by_machine(kind: Kind, array: pa.Array, starts: Ints, sizes: Ints) -> Sketches:
     from headrace.sketches import compiled
 
+    values, valid, offset = raw_numbers(array)
     some = _empty(kind, sizes, np.zeros(len(sizes), np.int64), {})
     low: Numbers = some.low
     high: Numbers = some.high
     if kind == "real":
         low, high = np.full(len(sizes), np.inf), np.full(len(sizes), -np.inf)
-    ends, cells, counts = np.zeros(len(sizes), np.int64), *np.zeros((2, len(values)), np.int32)
-    bits, doubles = values.view(np.int64), values.astype(np.float64, copy=False).view(np.int64)
-    compiled.count(
-        values, bits, doubles, present, starts, some.nulls, low, high, some.limbs,
-        some.registers, ends, cells, counts,
+    ends = np.zeros(len(sizes), np.int64)
+    table, cells, counts = _room(len(values))
+    count = compiled.reals if kind == "real" else compiled.integers
+    count(
+        values, valid, offset, starts, some.nulls, low, high, some.limbs, some.registers,
+        ends, table, cells, counts,
     )  # fmt: skip
     filled = some.nulls < sizes
     if kind == "real":
-        some.low[filled], some.high[filled] = ordered(low[filled]), ordered(high[filled])
-        some.limbs[:] = 0
+        some.low[filled] = ordered(low[filled] + 0.0)
+        some.high[filled] = ordered(high[filled] + 0.0)
     total = int(ends[-1]) if len(ends) else 0
     return replace(
         some,
@@ -77,6 +82,18 @@ def _by_machine(kind: Kind, values: Numbers, present: Mask, starts: Ints, sizes:
         cells=cells[:total].astype(np.int64),
         counts=counts[:total].astype(np.int64),
     )
+
+
+def _room(rows: int) -> tuple[Halves, Halves, Halves]:
+    """Each thread's own: an empty table of all cells, which is left empty, and two places a row.
+
+    Memory that is asked for anew costs as much as the counting.
+    """
+    if not hasattr(_OWN, "table"):
+        _OWN.table = np.zeros(2 * HALF, np.int32)
+    if not hasattr(_OWN, "rows") or _OWN.rows.shape[1] < rows:
+        _OWN.rows = np.empty((2, rows), np.int32)
+    return _OWN.table, *_OWN.rows
 
 
 def row_sums(kind: Kind, column: pa.ChunkedArray | pa.Array, starts: Ints) -> Words:
@@ -135,14 +152,16 @@ def _empty(kind: Kind, rows: Ints, nulls: Ints, names: Mapping[int, str]) -> Ske
     )  # fmt: skip
 
 
-def _of_levels(array: pa.Array, sizes: Ints, part: Ints) -> Sketches:
+def _of_levels(array: pa.Array, sizes: Ints) -> Sketches:
     texts, codes = levels(array)
-    tokens = np.array([token(text) for text in texts], np.int64)
-    known, place = np.unique(tokens, return_inverse=True)
-    present = codes >= 0
-    label, cells, counts = counted(part[present], place[codes[present]], known, parts=len(sizes))
-    nulls = sizes - np.bincount(part[present], minlength=len(sizes))
-    some = _empty("level", sizes, nulls, dict(zip(tokens.tolist(), texts, strict=True)))
+    tokens = np.array([_NULL, *(token(text) for text in texts)], np.int64)
+    part = None if len(sizes) == 1 else np.repeat(np.arange(len(sizes)), sizes)
+    label, place, counts = counted(part, codes + 1, len(tokens), parts=len(sizes))
+    nulls = np.zeros(len(sizes), np.int64)
+    nulls[label[place == 0]] = counts[place == 0]
+    there = place > 0
+    label, cells, counts = label[there], tokens[place[there]], counts[there]
+    some = _empty("level", sizes, nulls, dict(zip(tokens[1:].tolist(), texts, strict=True)))
     record(some.registers, label, cells.view(np.uint64))
     return settled(some, label, cells, counts)
 
@@ -168,7 +187,8 @@ def _of_numbers(
     some.low[filled], some.high[filled] = low, high
     record(some.registers, part, values.view(np.uint64))
     known, place = _places(cells_of(values))
-    return some, *counted(part, place, known, parts=len(sizes))
+    label, at, counts = counted(part, place, len(known), parts=len(sizes))
+    return some, label, known[at], counts
 
 
 def _limbs(values: Ints, counts: Ints) -> Ints:
@@ -190,10 +210,9 @@ def _places(cells: Ints) -> tuple[Ints, Ints]:
     return np.flatnonzero(seen) + low, rank[shifted] - 1
 
 
-def counted(part: Ints, place: Ints, known: Ints, *, parts: int) -> tuple[Ints, Ints, Ints]:
-    """Label, cell and count of each cell that is not empty; `place` is the cell's in `known`."""
-    width = len(known)
-    key = place if parts == 1 else part * width + place
+def counted(part: Ints | None, place: Ints, width: int, *, parts: int) -> tuple[Ints, Ints, Ints]:
+    """Label, place and count of each place below `width` that occurs in a part; by label."""
+    key = place if part is None or parts == 1 else part * width + place
     if parts * width <= _PLACES * max(len(key), 1024):
         table = np.bincount(key, minlength=parts * width)
         found = np.flatnonzero(table)
@@ -201,4 +220,4 @@ def counted(part: Ints, place: Ints, known: Ints, *, parts: int) -> tuple[Ints, 
     else:
         found, counts = np.unique(key, return_counts=True)
     label, at = np.divmod(found, max(width, 1))
-    return label, known[at], counts
+    return label, at, counts
