@@ -1,5 +1,7 @@
 """Which of the two it was, and what is said about it."""
 
+from dataclasses import replace
+
 import pytest
 
 from headrace.monitoring import Attribution, Evidence, Window, attribute
@@ -15,6 +17,8 @@ def found(kind, *columns, severity="alarm", statistic=1.0, segment=()):
     )
 
 
+MOVED = [found("population", name) for name in "abc"]
+TURNED = replace(found("concept"), subject="relation", statistic=1.9)
 CASES = [
     ("nothing", [], "none"),
     ("notices only", [found("data_fault", "a", severity="notice")], "none"),
@@ -27,7 +31,10 @@ CASES = [
     ("a fault and worse scores", [found("data_fault", "a"), found("performance")], "data"),
     ("a fault and a relation", [found("data_fault", "a"), found("concept")], "data"),
     ("a shift and worse scores", [found("population", "a"), found("performance")], "data"),
-    ("a shift and a relation", [found("population", "a"), found("concept")], "both"),
+    ("a column and a relation", [found("population", "a"), found("concept")], "data"),
+    ("a shift and a relation", [*MOVED, found("concept")], "both"),
+    ("a fault and a turned relation", [found("data_fault", "a"), TURNED], "both"),
+    ("a turned relation", [TURNED], "concept"),
     ("labels moved", [found("population", "late"), found("concept")], "concept"),
     ("labels moved alone", [found("population", "late")], "data"),
 ]

@@ -11,8 +11,8 @@ from headrace.clock import DAY, iso, parse_iso
 from headrace.errors import DeclarationError
 from headrace.home import Home
 from headrace.monitoring import DecisionLedger, Policy, Window, monitor
-from headrace.monitoring.drift import js_distance, upper_limit
 from headrace.monitoring.evidence import day_number, windows
+from headrace.monitoring.measures import js_distance, upper_limit
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.report import markdown
 from tests.monitoring.worlds import FIRST, LATER, changed, scored, spec, weeks_of, world

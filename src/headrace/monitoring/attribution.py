@@ -14,7 +14,8 @@ _T = TypeVar("_T")
 Cause = Literal["none", "data", "concept", "both"]
 FAULTS = frozenset({"data_fault", "volume", "staleness"})
 MODEL = frozenset({"concept", "performance"})
-NAMED = 3  # columns a sentence names; the rest is counted
+LONELY = 2  # columns that may have moved and still be one fault, such as a swap
+REVERSED = 1.2  # fall of the slope of outcomes over scores, which is about 1, that turns it
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,31 @@ def attribute(evidence: Sequence[Evidence], label_derived: Collection[str] = ())
     moved = [one for one in loud if one.kind == "population"]
     if model:
         moved = [one for one in moved if not _follows(one, label_derived)]
-    if faults or (moved and not any(one.kind == "concept" for one in model)):
-        return _made("data", [*faults, *moved], "Data", reacts=bool(model))
+    if not model:
+        return _made("data", [*faults, *moved], "Data") if faults or moved else NOTHING
+    if any(_reversed(one) for one in model) and (faults or moved):
+        return _made("both", [*faults, *moved, *model], "Data and relation")
+    if faults or (moved and (_lonely(evidence) or not _relation(model))):
+        return _made("data", [*faults, *moved], "Data", reacts=True)
     if moved:
-        return _made("both", [*moved, *model], "Data and relation", reacts=False)
-    if model:
-        return _made("concept", model, "Relation", reacts=False)
-    return NOTHING
+        return _made("both", [*moved, *model], "Data and relation")
+    return _made("concept", model, "Relation")
+
+
+def _relation(model: Sequence[Evidence]) -> bool:
+    return any(one.kind == "concept" for one in model)
+
+
+def _reversed(one: Evidence) -> bool:
+    """Outcomes that fall where scores rise: a broken input blinds a model, it does not turn it."""
+    return one.kind == "concept" and one.subject == "relation" and one.statistic > REVERSED
+
+
+def _lonely(evidence: Iterable[Evidence]) -> bool:
+    """Whether hardly more than one column moved: an input that broke rather than other rows."""
+    moved = [one for one in evidence if one.kind == "population"]
+    named = {name for one in moved for name in one.columns[:1]}
+    return all(one.columns for one in moved) and len(named) <= LONELY
 
 
 def _follows(one: Evidence, label_derived: Collection[str]) -> bool:
@@ -76,7 +95,7 @@ def _follows(one: Evidence, label_derived: Collection[str]) -> bool:
     return all(column in label_derived for column in carried)
 
 
-def _made(cause: Cause, found: Sequence[Evidence], title: str, reacts: bool) -> Attribution:
+def _made(cause: Cause, found: Sequence[Evidence], title: str, reacts: bool = False) -> Attribution:
     ranked = sorted(found, key=_strength, reverse=True)
     columns = _distinct(column for one in ranked for column in one.columns)
     segments = _distinct(one.segment for one in ranked if one.segment)
@@ -85,10 +104,10 @@ def _made(cause: Cause, found: Sequence[Evidence], title: str, reacts: bool) -> 
     return Attribution(cause, columns, segments, f"{title}: {ranked[0].sentence}{more}{after}")
 
 
-def _strength(one: Evidence) -> tuple[bool, float, str]:
-    """Faults first, then how far beyond its threshold."""
+def _strength(one: Evidence) -> tuple[bool, bool, float, str]:
+    """Faults first, those of a column by itself before relations, then by how far they went."""
     beyond = one.statistic / one.threshold if one.threshold > 0 else float("inf")
-    return one.kind in FAULTS, beyond, one.subject
+    return one.kind in FAULTS, one.subject in one.columns, beyond, one.subject
 
 
 def _distinct(values: Iterable[_T]) -> tuple[_T, ...]:

@@ -4,25 +4,19 @@ Each run looks at all windows again from their profiles; what is decided of it i
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from headrace.clock import duration
 from headrace.monitoring.attribution import attribute
 from headrace.monitoring.concept import Judged, judge_answers
 from headrace.monitoring.decide import Decision
-from headrace.monitoring.drift import (
-    Seen,
-    broken_columns,
-    distance_limits,
-    look,
-    population,
-    shapes_of,
-    volume,
-)
-from headrace.monitoring.evidence import Evidence, Window, alarms
+from headrace.monitoring.drift import shapes_of
+from headrace.monitoring.evidence import Evidence, Window
+from headrace.monitoring.judging import judge_data
+from headrace.monitoring.measures import Seen, look
 from headrace.monitoring.outputs import output_evidence
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Profiles
+from headrace.monitoring.rowfacts import RowFacts, terms_for
 from headrace.monitoring.scored import Answers
 from headrace.monitoring.slots import Slot, by_day, slot_evidence, stale_evidence
 from headrace.monitoring.spec import MonitorSpec, WindowResult
@@ -37,32 +31,35 @@ def gather(
     spec: MonitorSpec,
     laid: Sequence[Window],
     profiles: Profiles,
+    facts: Sequence[RowFacts],
     *,
     slots: Sequence[Slot],
     answers: Answers,
     policy: Policy,
-) -> list[WindowResult]:
-    """The evidence of each window, from it and windows before it only; nothing is decided yet."""
-    past: list[Seen] = []
+    known: Sequence[Seen] = (),
+) -> tuple[list[WindowResult], list[Seen]]:
+    """The evidence of each window, from it and windows before it only; nothing is decided yet.
+
+    `facts` has one entry for each window of `laid`. `known` are the first windows of `laid` as they
+    were seen before: only later ones have results. All as they are seen now are returned too.
+    """
+    past = list(known)
     tables = by_day(slots)
     found: list[WindowResult] = []
     settings = policy.detection
+    terms = terms_for(profiles)
     max_age = {table: duration(text) for table, text in spec.max_age.items()}
     judged = judge_answers(answers, laid, settings)
     given = output_evidence(answers, laid, settings)
-    for at, window in enumerate(laid):
+    for at, window in enumerate(laid[len(known) :], len(known)):
         gates = slot_evidence(window, laid[:at], tables, settings.quarantined_floor)
         stale = stale_evidence(window, spec.closes(window), slots, max_age)
-        seen = look(window, profiles.roll(window.first, window.end), past, settings)
-        broken = broken_columns(seen, past, settings)
-        rows = volume(seen, past, settings)
-        faulty = bool(rows) or any(one.kind == "data_fault" for one in gates)
-        seen = replace(seen, soiled=frozenset(one.subject for one in broken), whole=not faulty)
-        limits = distance_limits(seen, past, settings)
-        moved = population(seen, limits, settings)
+        profile = profiles.roll(window.first, window.end)
+        seen = look(window, profile, facts[at], terms, past, settings)
+        faulty = any(one.kind == "data_fault" for one in gates)
+        data, seen = judge_data(seen, past, terms, settings, faulty=faulty)
         model = judged.get(window, Judged(None, ()))
-        jumped = frozenset(one.subject for one in alarms(moved))
-        evidence = (*gates, *stale, *broken, *rows, *moved, *given.get(window, ()), *model.evidence)
+        evidence = (*gates, *stale, *data, *given.get(window, ()), *model.evidence)
         cause = attribute(evidence, spec.label_derived)
         found.append(
             WindowResult(
@@ -70,11 +67,11 @@ def gather(
                 evidence,
                 Decision("none", ()),
                 int(seen.profile.rows),
-                {column: seen.distance[column] / limit for column, limit in limits.items()},
+                seen.ratios("shape"),
                 model.scored,
                 cause,
-                shapes_of(seen, past, cause.columns or _carried(moved), settings),
+                shapes_of(seen, past, cause.columns or _carried(data), settings),
             )
         )
-        past.append(replace(seen, jumped=jumped))
-    return found
+        past.append(seen)
+    return found, past

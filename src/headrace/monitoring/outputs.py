@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from headrace.monitoring.drift import js_distance, upper_limit
 from headrace.monitoring.evidence import Evidence, Window
+from headrace.monitoring.measures import js_distance, upper_limit
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.profiles import Ints
 from headrace.monitoring.scored import SCORE_EDGES, Answers, ScoreProfiles

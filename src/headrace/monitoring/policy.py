@@ -19,27 +19,67 @@ class Detection:
     warmup_days: int = 28
     """Days with values that a column's bins are frozen from."""
     min_history: int = 6
-    """Earlier clean windows needed before own limits hold; before that the `cold_*` limits do."""
+    """Earlier clean windows needed before own limits hold; before that `cold_distance` does."""
     reference_windows: int = 4
-    """A window is compared with so many clean windows before it, together."""
+    """Volume is compared with so many windows before; plots show so many together."""
+    relation_windows: int = 4
+    """Earlier clean windows that columns must have been seen together in to predict each other."""
+    settles: int = 8
+    """Windows in a row with another relation, after which it is the new one."""
     spread: float = 3.0
     """How many robust standard deviations above the median of earlier windows a limit lies."""
     least_spread: float = 0.15
     """The smallest standard deviation believed, in log units (0.15 is about 15 percent)."""
-    distance_floor: float = 0.15
+    distance_floor: float = 0.1
     """Jensen-Shannon distances (0 to 1) below this are never evidence."""
     cold_distance: float = 0.75
-    gross: float = 1.5
-    """A distance of so many times its limit is an alarm alone; less is a notice: see quorum."""
+    bias_floor: float = 0.15
+    """Means of what other columns leave unexplained, in its deviations: below, never evidence."""
+    scatter_floor: float = 0.5
+    """The same of its variance, as a change in log units."""
+    scale_floor: float = 0.3
+    """The same of the slope of a column on its prediction, as a change in log units."""
+    gross: float = 1.7
+    """A measure of so many times its limit is an alarm; less is a notice: see quorum."""
+    usual_strain: float = 0.75
+    """Quantile of how far the furthest column of earlier windows went, in its limits."""
+    strain: float = 1.6
+    """An alarm is further than so many times that quantile, where that is more than `gross`."""
+    broken: float = 3.0
+    """A relation so many times further than allowed is no reference for later windows."""
+    explained: float = 0.3
+    """Share of a column's variance that others must explain before it is held to what they say."""
+    company: float = 0.1
+    """Share of other columns that may be new beside a fault; more, and the population moved."""
+    named: int = 5
+    """Columns that a finding names at most."""
     null_floor: float = 0.05
     """Smallest rise of a column's share of nulls that is a fault."""
+    null_swing: float = 1.0
+    """The same in parts of how far that share went up and down before."""
     novel_floor: float = 0.5
     """Smallest share of values where no earlier window had any that is a fault."""
+    far_floor: float = 0.02
+    """The same of values several times the range of the first days away from it."""
     unseen_floor: float = 0.05
     """Smallest share of levels that were unknown when the bins were frozen that is a fault."""
+    frozen_most: float = 0.7
+    """A favourite value, in no more than this share of values before, that fills a window."""
+    standing_floor: float = 0.15
+    """Smallest rise of the share of a column's most frequent value that is a fault."""
+    standing_most: float = 0.2
+    """Columns with a value more frequent than this have a favourite: nothing stands still."""
+    doubled_floor: float = 0.05
+    """Smallest rise of the share of rows that come twice that is a fault."""
+    again_floor: float = 0.3
+    """The same of rows that an earlier window had already."""
     quarantined_floor: float = 0.01
-    volume_floor: float = 0.3
+    volume_floor: float = 0.4
     """Smallest relative change of a window's rows that is evidence."""
+    volume_ceiling: float = 0.45
+    """A change that is always evidence, however much rows went up and down before."""
+    gap_floor: float = 0.25
+    """Smallest share of a window's days that have no rows, more than ever, that is evidence."""
     min_labelled: int = 200
     """Scored rows with a mature label that a window needs to be judged by its answers."""
     label_share: float = 0.5

@@ -16,6 +16,7 @@ from headrace.monitoring.fold import gather
 from headrace.monitoring.ledger import DecisionLedger, Entry
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Ints, Profiles
+from headrace.monitoring.rowfacts import row_facts, terms_for
 from headrace.monitoring.score_store import keep_answers, kept_answers
 from headrace.monitoring.scored import Answers, Joining, answers_of, score_profiles
 from headrace.monitoring.slots import Slot, read_slots
@@ -65,7 +66,8 @@ def monitor(  # noqa: PLR0917
         duration(spec.maturity), offset, policy.detection.warmup_days, (now + offset) // DAY
     )
     answers = _answers(home, spec.name, scores, how)
-    seen = gather(spec, laid, profiles, slots=parsed, answers=answers, policy=policy)
+    facts = row_facts(frame, day, laid, terms_for(profiles))
+    seen, _ = gather(spec, laid, profiles, facts, slots=parsed, answers=answers, policy=policy)
     notes += unjudged(answers, laid, policy.detection)
     ledger = DecisionLedger(home)
     results = decide_all(

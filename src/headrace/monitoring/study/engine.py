@@ -17,10 +17,12 @@ from headrace.home import Home
 from headrace.monitoring.deciding import decide_all
 from headrace.monitoring.evidence import Window
 from headrace.monitoring.fold import gather
+from headrace.monitoring.measures import Seen
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Profile, Profiles, profile_days
+from headrace.monitoring.rowfacts import RowFacts, row_facts, terms_for
 from headrace.monitoring.run import monitor
-from headrace.monitoring.scored import Joining, answers_of
+from headrace.monitoring.scored import NO_ANSWERS, Joining, answers_of
 from headrace.monitoring.spec import MonitorSpec, WindowResult
 from headrace.monitoring.store import daily_of, frozen_bins
 from headrace.monitoring.study.data import History
@@ -37,6 +39,8 @@ class Prepared:
     spec: MonitorSpec
     policy: Policy
     profiles: Profiles
+    facts: tuple[RowFacts, ...]
+    seen: tuple[Seen, ...]
     natural: tuple[WindowResult, ...]
     trained_at: int
 
@@ -56,13 +60,19 @@ def prepare(history: History, policy: Policy, policy_path: Path) -> Prepared:
     trained_at = int(history.t[history.first_scored])
     with tempfile.TemporaryDirectory(prefix="headrace-study-") as folder:
         home = Home(Path(folder))
+        daily = daily_of(home, spec.name, history.frame, history.day, history.watched)
+        bins, _ = frozen_bins(home, spec.name, daily, warmup=warmup)
         run = monitor(
             spec, history.frame, history.scores, [], home, history.until,
             policy=policy, trained_at=trained_at,
         )  # fmt: skip
-        daily = daily_of(home, spec.name, history.frame, history.day, history.watched)
-        bins, _ = frozen_bins(home, spec.name, daily, warmup=warmup)
-    return Prepared(history, spec, policy, daily.binned(bins), run.results, trained_at)
+    profiles = daily.binned(bins)
+    laid = [one.window for one in run.results]
+    facts = row_facts(history.frame, history.day, laid, terms_for(profiles))
+    _, seen = gather(spec, laid, profiles, facts, slots=[], answers=NO_ANSWERS, policy=policy)
+    return Prepared(
+        history, spec, policy, profiles, tuple(facts), tuple(seen), run.results, trained_at
+    )
 
 
 def replay(prepared: Prepared, planted: Planted, *, after: int = 0) -> list[WindowResult]:
@@ -73,10 +83,19 @@ def replay(prepared: Prepared, planted: Planted, *, after: int = 0) -> list[Wind
     settings = prepared.policy.detection
     maturity, offset = (duration(getattr(prepared.spec, n)) for n in ("maturity", "offset"))
     answers = answers_of(scores, Joining(maturity, offset, settings.warmup_days))
-    found = gather(
-        prepared.spec, laid, altered(prepared, planted),
-        slots=[], answers=answers, policy=prepared.policy,
+    first = prepared.windows.index(planted.windows[0])
+    profiles = altered(prepared, planted)
+    facts = list(prepared.facts[:at])
+    if not planted.fault.moves_labels_only:
+        terms = terms_for(prepared.profiles)
+        history = planted.history
+        count = len(planted.windows)
+        facts[first : first + count] = row_facts(history.frame, history.day, planted.windows, terms)
+    found, _ = gather(
+        prepared.spec, laid, profiles, facts, slots=[], answers=answers, policy=prepared.policy,
+        known=prepared.seen[:first],
     )  # fmt: skip
+    found = [*prepared.natural[:first], *found]
     return decide_all(prepared.spec, found, [], prepared.policy, prepared.trained_at)
 
 

@@ -1,0 +1,60 @@
+"""Judge the data of one window: all there is to say without labels, and what it leaves to later."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from headrace.monitoring.conditional import Term
+from headrace.monitoring.drift import population, volume
+from headrace.monitoring.evidence import Evidence, alarms
+from headrace.monitoring.faults import broken_columns, broken_relation, repeated_rows
+from headrace.monitoring.measures import Seen
+from headrace.monitoring.policy import Detection
+
+
+def judge_data(
+    seen: Seen,
+    past: Sequence[Seen],
+    terms: Sequence[Term],
+    settings: Detection,
+    *,
+    faulty: bool = False,
+) -> tuple[list[Evidence], Seen]:
+    """The evidence of a window from the windows before it, and the window as later ones see it.
+
+    `faulty`: something is known to be wrong with its tables, so that it is no reference.
+    """
+    broken = broken_columns(seen, past, settings)
+    rows = [*volume(seen, past, settings), *repeated_rows(seen, past, settings)]
+    soiled = frozenset(one.subject for one in broken)
+    seen = replace(seen, soiled=soiled, whole=not (rows or faulty))
+    relation = broken_relation(seen, past, terms, settings)
+    moved = population(seen, past, settings)
+    seen = _left_to_later(seen, past, broken, relation, moved, settings)
+    return [*broken, *rows, *relation, *moved], seen
+
+
+def _left_to_later(  # noqa: PLR0917
+    seen: Seen,
+    past: Sequence[Seen],
+    broken: Sequence[Evidence],
+    relation: Sequence[Evidence],
+    moved: Sequence[Evidence],
+    settings: Detection,
+) -> Seen:
+    """What is broken is no reference later; what moved, or relates differently, is one.
+
+    Where it went very far its rows are the new normal, but how far says nothing about what is
+    usual; columns that relate very differently are no reference, unless all of late are like them.
+    """
+    gross = [one for one in relation if _grossly(one, settings)]
+    since = [one for one in past if one.whole and one.profile.rows > 0][-settings.settles :]
+    settled = len(since) == settings.settles and not any(one.related for one in since)
+    jumped = frozenset(one.subject for one in alarms(moved) if _grossly(one, settings))
+    if settled or not (broken or gross):
+        return replace(seen, jumped=jumped)
+    soiled = seen.soiled | {column for one in gross for column in one.columns[:1]}
+    return replace(seen, jumped=jumped, soiled=soiled, related=False)
+
+
+def _grossly(one: Evidence, settings: Detection) -> bool:
+    return one.statistic > settings.broken * one.threshold
