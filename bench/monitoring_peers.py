@@ -1,0 +1,227 @@
+"""What others make of the windows of a study, in environments of their own.
+
+The untouched windows and the altered ones are written as Parquet, the peers' scripts answer with
+numbers a window, and `bench.monitoring_settings` takes verdicts from them. Judged are the windows
+after the first six with scores, which peers are fitted on; ours is told of the same windows. The
+`flights` of the tuning histories are left out here: their seventy columns take peers too long.
+
+Peers get their best case: what they compare with is untouched always, a fault counts as found in a
+window in which they alarm anyway, and one of data as told apart even if the relation alarms too.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench import peer_env
+from bench.monitoring_settings import MOST_CONCEPT, MOST_DATA, SETTINGS, Seen, Setting, chosen
+from headrace.monitoring.evidence import Window
+from headrace.monitoring.study.cases import Case, Cases, rows_by_window
+from headrace.monitoring.study.engine import Prepared
+from headrace.monitoring.study.score import (
+    Natural,
+    Outcome,
+    by_fault,
+    data_alarm,
+    groups,
+    naturals_together,
+)
+from headrace.sketches import kind_of
+
+SCRIPTS = Path(__file__).with_name("peers")
+LEFT_OUT = frozenset({"flights"})
+FITTED = 6  # see peers/monitoring_nannyml.py
+Numbers = dict[str, dict[str, Any]]
+
+
+def write(cases: Cases, folder: Path) -> None:
+    """The windows of a study, for `peers/monitoring_units.py` to read."""
+    about = [_history(one, cases, folder) for one in _chosen(cases)]
+    (folder / "MANIFEST.json").write_text(json.dumps({"histories": about}))
+
+
+def _chosen(cases: Cases) -> list[Prepared]:
+    return [one for name, one in cases.prepared.items() if name not in LEFT_OUT]
+
+
+def _history(prepared: Prepared, cases: Cases, folder: Path) -> dict[str, Any]:
+    history, windows = prepared.history, calm(prepared)
+    name = history.name
+    rows = rows_by_window(history, prepared.windows, windows)
+    pq.write_table(_plain(rows), folder / f"{name}.parquet")
+    planted = []
+    for at, case in enumerate(cases.cases):
+        if case.history == name:
+            pq.write_table(_plain(case.rows), folder / f"case-{at}.parquet")
+            planted.append({"id": str(at), "rows": f"case-{at}.parquet"})
+    kinds = {n: kind_of(history.frame.schema.field(n)) for n in history.watched}
+    return {
+        "name": name,
+        "rows": f"{name}.parquet",
+        "numbers": [n for n, kind in kinds.items() if kind != "level"],
+        "texts": [n for n, kind in kinds.items() if kind == "level"],
+        "first_scored": first_scored(prepared),
+        "cases": planted,
+    }
+
+
+def calm(prepared: Prepared) -> list[Window]:
+    """The windows before a drift that is known."""
+    since = prepared.history.drift_from
+    closes = prepared.spec.closes
+    return [one for one in prepared.windows if since is None or closes(one) <= since]
+
+
+def first_scored(prepared: Prepared) -> int:
+    """The place of the first window whose rows all have scores."""
+    day = int(prepared.history.day[prepared.history.first_scored])
+    return next(at for at, one in enumerate(prepared.windows) if one.first >= day)
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    """Numbers as float64, so that a null is NaN in every peer."""
+    for at, field in enumerate(rows.schema):
+        if field.name not in {"t", "window"} and kind_of(field) != "level":
+            rows = rows.set_column(at, field.name, rows.column(at).cast(pa.float64()))
+    return rows
+
+
+def environment() -> dict[str, str]:
+    """Variables for a peer's process: nobody is told of its use, and warnings are not repeated."""
+    quiet = {"DO_NOT_TRACK": "1", "ITERATIVE_DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}
+    return {**peer_env.environment(), **quiet, "PYTHONWARNINGS": "ignore"}
+
+
+def ask(name: str, folder: Path) -> Numbers:
+    """{history:unit: what the script of this peer says of it}."""
+    script = SCRIPTS / f"monitoring_{name}.py"
+    command = [str(peer_env.python(name)), str(script), str(folder)]
+    subprocess.run(command, check=True, env=environment(), stdout=sys.stderr)
+    found: Numbers = json.loads((folder / f"{name}.json").read_text())
+    return found
+
+
+def peers(cases: Cases) -> list[dict[str, Any]]:
+    """Ours, then every peer in every setting, on the same windows and the same faults."""
+    with TemporaryDirectory(prefix="monitoring-peers-") as name:
+        folder = Path(name)
+        write(cases, folder)
+        said = {peer: ask(peer, folder) for peer in ("evidently", "nannyml")}
+    windows = {one.history.name: _windows(one, said) for one in _chosen(cases)}
+    return [_ours(cases, windows), *(_judged(one, cases, windows, said) for one in SETTINGS)]
+
+
+Windows = dict[int, Seen]
+
+
+def _unit(said: Mapping[str, Numbers], name: str) -> dict[str, Any]:
+    return {peer: found[name] for peer, found in said.items() if name in found}
+
+
+def _windows(prepared: Prepared, said: Mapping[str, Numbers]) -> Windows:
+    """{place: what is known of it} of the untouched windows that are judged."""
+    name, first = prepared.history.name, first_scored(prepared)
+    last = len(calm(prepared))
+    units = [_unit(said, f"{name}:untouched:{at}") for at in range(first, last)]
+    fitted = units[:FITTED]
+    return {
+        first + at: Seen(units[at], units[:at], fitted) for at in range(FITTED, len(units))
+    }  # fmt: skip
+
+
+def _judged(
+    setting: Setting, cases: Cases, windows: Mapping[str, Windows], said: Mapping[str, Numbers]
+) -> dict[str, Any]:
+    tuning = [
+        seen
+        for name, found in windows.items()
+        if cases.prepared[name].history.part == "tuning"
+        for seen in found.values()
+    ]
+    data = chosen(setting.data, tuning, MOST_DATA) if setting.tuned and tuning else 1.0
+    concept = chosen(setting.concept, tuning, MOST_CONCEPT) if setting.tuned and tuning else 1.0
+
+    def alarms(seen: Seen) -> tuple[bool, bool]:
+        return setting.data(seen, data), setting.concept(seen, concept)
+
+    naturals = [
+        _natural(cases.prepared[name], [alarms(seen) for seen in found.values()])
+        for name, found in windows.items()
+    ]
+    outcomes = []
+    for at, case in enumerate(cases.cases):
+        places = windows.get(case.history, {})
+        if all(place in places for place in case.windows):
+            told = []
+            for place in case.windows:
+                now = _unit(said, f"{case.history}:{at}:{place}")
+                told.append(alarms(replace(places[place], now=now)))
+            outcomes.append(_outcome(case, told))
+    found = _told(setting.name, setting.setting, naturals, outcomes)
+    return found | ({"sizes": [data, concept]} if setting.tuned else {})
+
+
+def _outcome(case: Case, told: list[tuple[bool, bool]]) -> Outcome:
+    loud = next((at for at, alarms in enumerate(told) if any(alarms)), None)
+    cause = "none" if loud is None else _cause(case, *told[loud])
+    return replace(
+        case.ours, cause=cause, waited=0 if loud is None else loud + 1, named=False, retrained=0
+    )
+
+
+def _cause(case: Case, data: bool, concept: bool) -> str:
+    if data and concept:
+        return "data" if case.fault.kind == "data" else "both"
+    return "data" if data else "concept"
+
+
+def _natural(prepared: Prepared, alarms: list[tuple[bool, bool]]) -> Natural:
+    history = prepared.history
+    data, concept = (sum(one[side] for one in alarms) for side in (0, 1))
+    count = len(alarms)
+    return Natural(history.name, history.part, count, data, count, concept, 0.0, 0)
+
+
+def _ours(cases: Cases, windows: Mapping[str, Windows]) -> dict[str, Any]:
+    """What our monitor said of the same windows and faults."""
+    naturals = []
+    for name, places in windows.items():
+        prepared = cases.prepared[name]
+        results = [prepared.natural[place] for place in places]
+        said = [
+            (data_alarm(one, prepared), one.attribution.cause in {"concept", "both"})
+            for one in results
+        ]
+        naturals.append(_natural(prepared, said))
+    same = [
+        case.ours
+        for case in cases.cases
+        if all(place in windows.get(case.history, {}) for place in case.windows)
+    ]
+    return _told("Headrace", "the project's policy", naturals, same)
+
+
+def _told(
+    name: str, setting: str, naturals: Iterable[Natural], outcomes: list[Outcome]
+) -> dict[str, Any]:
+    reported = [one for one in naturals if one.part != "tuning"]
+    histories = [
+        {"history": one.history, "windows": one.windows, "data_alarms": one.data_alarms,
+         "concept_alarms": one.concept_alarms}
+        for one in reported
+    ]  # fmt: skip
+    return {
+        "name": name,
+        "setting": setting,
+        "natural": {**naturals_together(reported), "histories": histories},
+        "faults": by_fault(outcomes),
+        "groups": groups(outcomes),
+    }

@@ -1,0 +1,162 @@
+"""How the numbers of peers become alarms: their defaults, and settings tuned for them.
+
+A tuned setting has one number for data and one for the relation, each the least of a grid with
+which at most a tenth (one in 25 for the relation) of the tuning histories' untouched windows alarm.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+GRID = (1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0)
+MOST_DATA, MOST_CONCEPT = 0.1, 0.04
+NULLS, ROWS, UNSEEN = 0.05, 0.3, 0.05
+Unit = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One window of a history: what peers say of it, of the windows before it, and of the first.
+
+    `past` are the untouched windows with scores before it, oldest first; `fitted` the first of all.
+    """
+
+    now: Unit
+    past: Sequence[Unit]
+    fitted: Sequence[Unit]
+
+
+Rule = Callable[[Seen, float], bool]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """`data` and `concept` alarm where they are true; a tuned one is given its number."""
+
+    name: str
+    setting: str
+    data: Rule
+    concept: Rule
+    tuned: bool = False
+
+
+def _never(_seen: Seen, _size: float) -> bool:
+    return False
+
+
+def _half_drifted(seen: Seen, _size: float) -> bool:
+    drifted = [drift for _, drift in seen.now["evidently"]["preset"].values()]
+    return sum(drifted) >= len(drifted) / 2
+
+
+def _any_drifted(seen: Seen, _size: float) -> bool:
+    return any(drift for _, drift in seen.now["evidently"]["preset"].values())
+
+
+def _past_distances(seen: Seen, size: float) -> bool:
+    """A column further from the four windows before than any window before was, times `size`."""
+    return _beyond(seen, size, "recent") or _other_rows(seen)
+
+
+def _past_psi(seen: Seen, size: float) -> bool:
+    return _beyond(seen, size, "plain_recent")
+
+
+def _beyond(seen: Seen, size: float, what: str) -> bool:
+    return any(
+        value > size * max(one["evidently"][what][name][0] for one in seen.past)
+        for name, (value, _) in seen.now["evidently"][what].items()
+    )
+
+
+def _other_rows(seen: Seen) -> bool:
+    """More nulls than ever by five points, or a third more or fewer rows than usual."""
+    now, past = seen.now["evidently"], [one["evidently"] for one in seen.past]
+    usual = median(one["rows"] for one in past)
+    nulls = any(
+        share > max(one["nulls"][name] for one in past) + NULLS
+        for name, share in now["nulls"].items()
+    )
+    return nulls or abs(now["rows"] / usual - 1) > ROWS
+
+
+def _fifth_off(seen: Seen, _size: float) -> bool:
+    """Evidently's own test of the area under the curve: a fifth off the reference's."""
+    usual = median(one["evidently"]["auc"] for one in seen.fitted)
+    now = seen.now["evidently"]["auc"]
+    return now is not None and abs(now / usual - 1) > 0.2
+
+
+def _ranks_worse(seen: Seen, size: float) -> bool:
+    """The area under the curve is `size` times further below its usual than any before was."""
+    past = [one["evidently"]["auc"] for one in seen.past]
+    usual, now = median(past), seen.now["evidently"]["auc"]
+    return now is not None and usual - now > size * max(usual - min(past), 0.01)
+
+
+def _any_alert(seen: Seen, _size: float) -> bool:
+    return any(alert for _, alert, *_ in seen.now["nannyml"]["drift"].values())
+
+
+def _any_alert_or_estimate(seen: Seen, size: float) -> bool:
+    return _any_alert(seen, size) or bool(seen.now["nannyml"]["estimated"]["roc_auc"][1])
+
+
+def _wide_alert(seen: Seen, size: float) -> bool:
+    """Drift `size` times its threshold, five points of nulls or of unseen values more."""
+    now = seen.now["nannyml"]
+    drift = any(value > size * upper for value, _, upper, _ in now["drift"].values())
+    worse = [(now["missing"], NULLS), (now["unseen"], UNSEEN)]
+    return drift or any(
+        value is not None and value > (upper or 0.0) + least
+        for found, least in worse
+        for value, _, upper, _ in found.values()
+    )
+
+
+def _realized(seen: Seen, _size: float) -> bool:
+    return bool(seen.now["nannyml"]["realized"]["roc_auc"][1])
+
+
+def _realized_far(seen: Seen, size: float) -> bool:
+    """Realized performance `size` times further below its mean than the lower threshold is."""
+    value, _, _, lower = seen.now["nannyml"]["realized"]["roc_auc"]
+    mean = sum(one["evidently"]["auc"] for one in seen.fitted) / len(seen.fitted)
+    return value is not None and mean - value > size * (mean - lower)
+
+
+def _psi_over(seen: Seen, _size: float) -> bool:
+    return any(psi > 0.2 for psi, _ in seen.now["evidently"]["plain"].values())
+
+
+def _p_under(seen: Seen, _size: float) -> bool:
+    return any(p < 0.05 for _, p in seen.now["evidently"]["plain"].values())
+
+
+def _p_far_under(seen: Seen, size: float) -> bool:
+    """Against the four windows before; Bonferroni's limit, and `size` - 1 powers of ten below."""
+    found = seen.now["evidently"]["plain_recent"]
+    return any(p < 0.05 / len(found) * 10 ** (1 - size) for _, p in found.values())
+
+
+SETTINGS = (
+    Setting("Evidently", "defaults: half of the columns drift", _half_drifted, _fifth_off),
+    Setting("Evidently", "defaults: any column drifts", _any_drifted, _fifth_off),
+    Setting("Evidently", "tuned", _past_distances, _ranks_worse, tuned=True),
+    Setting("NannyML", "defaults", _any_alert, _realized),
+    Setting("NannyML", "defaults, and estimated performance", _any_alert_or_estimate, _realized),
+    Setting("NannyML", "tuned", _wide_alert, _realized_far, tuned=True),
+    Setting("PSI", "over 0.2 in any column", _psi_over, _never),
+    Setting("PSI", "tuned", _past_psi, _never, tuned=True),
+    Setting("KS and chi squared", "p below 0.05 in any column", _p_under, _never),
+    Setting("KS and chi squared", "tuned", _p_far_under, _never, tuned=True),
+)
+
+
+def chosen(rule: Rule, windows: Sequence[Seen], most: float) -> float:
+    """The least number of the grid with which no more than this share of windows alarms."""
+    for size in GRID:
+        if sum(rule(one, size) for one in windows) <= most * len(windows):
+            return size
+    return GRID[-1]
