@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import cluster, datasets, features, gates, serving, streams, year
+from bench import cluster, datasets, features, gates, monitoring_study, serving, streams, year
 from bench.page import renew, section, table
 from bench.report import Comparison
 
@@ -118,6 +118,15 @@ def of_streams(repeat: int) -> Made:
     return section(STREAMS, table(found), rest, found), found
 
 
+def of_study(_repeat: int, lines: Path | None = None) -> Made:
+    """Measured now, or by `bench.monitoring_study --json` before."""
+    found = (
+        json.loads(lines.read_text()) if lines else monitoring_study.study(monitoring_study.FULL)
+    )
+    monitoring_study.draw(found)
+    return monitoring_study.page(found), []
+
+
 def plain(intro: str, measure: Callable[[int], Iterator[Comparison] | list[Comparison]]):
     """A section of lines alone: measured now, or by `--json` before, in as many parts as needed."""
 
@@ -138,6 +147,7 @@ SECTIONS: dict[str, tuple[str, Callable[..., Made]]] = {
     "features": ("Features", plain(FEATURES, lambda n: features.measure(repeat=n))),
     "serving": ("Serving", plain(SERVING, lambda n: serving.comparisons(repeat=n))),
     "streams": ("Streams", of_streams),
+    "monitoring_study": ("Monitoring: right, and quiet", of_study),
     "cluster": ("Cluster", plain(CLUSTER, lambda n: cluster.comparisons(repeat=n))),
 }
 
@@ -146,13 +156,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run benchmarks and renew their page.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(SECTIONS)} (all)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side (3)")
-    parser.add_argument("--lines", type=Path, help="take what `--json` printed; for one of "
-                        "gates, datasets, features, serving, cluster")  # fmt: skip
+    parser.add_argument("--lines", type=Path, help="take what `--json` printed; for one "
+                        "name, and neither year nor streams")  # fmt: skip
     given = parser.parse_args()
     if unknown := set(given.names) - set(SECTIONS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
     if given.lines and (len(given.names) != 1 or given.names[0] in {"year", "streams"}):
-        parser.error("--lines goes with one of gates, datasets, features, serving, cluster")
+        parser.error("--lines goes with one name, and neither year nor streams")
     titles = [title for title, _ in SECTIONS.values()]
     for name in given.names or SECTIONS:
         title, make = SECTIONS[name]

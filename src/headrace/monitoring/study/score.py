@@ -139,11 +139,17 @@ def _until_seen(prepared: Prepared) -> int | None:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which faults are planted how often in each history; `seed` decides the windows as well."""
+    """Which faults are planted how often in each history; `seed` decides the windows as well.
+
+    Tuning histories, which nothing is reported of, get a quarter.
+    """
 
     faults: tuple[Fault, ...] = CATALOGUE
     repeats: int = 16
     seed: int = 0
+
+    def repeats_in(self, part: Part) -> int:
+        return -(-self.repeats // 4) if part == "tuning" else self.repeats
 
 
 def plan_of(prepared: Prepared, plan: Plan) -> Iterator[Planted]:
@@ -155,7 +161,7 @@ def plan_of(prepared: Prepared, plan: Plan) -> Iterator[Planted]:
         starts = [at for at in range(len(prepared.natural)) if _fits(prepared, at, fault.lasts)]
         rng = np.random.default_rng([plan.seed, place])
         order = rng.permutation(len(starts))
-        for turn in range(plan.repeats if starts else 0):
+        for turn in range(plan.repeats_in(prepared.history.part) if starts else 0):
             start = starts[order[turn % len(order)]]
             windows = prepared.windows[start : start + fault.lasts]
             found = _planted(fault, prepared, windows, plan.seed + 1000 * turn)

@@ -98,9 +98,10 @@ def run_study(given: Sequence[Given], plan: Plan, witness: Witness | None = None
     """Every history of `given`, untouched and with the faults of the plan; the same every time."""
     naturals: list[Natural] = []
     outcomes: list[Outcome] = []
-    total = len(given) * len(plan.faults) * plan.repeats
+    sizes = [len(plan.faults) * plan.repeats_in(history.part) for history, _, _ in given]
+    total = sum(sizes)
     for at, (history, policy, path) in enumerate(given):
-        done = at * len(plan.faults) * plan.repeats
+        done = sum(sizes[:at])
         report("monitor bench", done, total, f"{history.name}, untouched")
         prepared = prepare(history, policy, path)
         naturals.append(natural(prepared))
