@@ -14,6 +14,7 @@ from headrace.monitoring import Window, score_store
 from headrace.monitoring.cuts import codes, cut
 from headrace.monitoring.score_store import joined, keep_answers, kept_answers, same
 from headrace.monitoring.scored import (
+    CLIP,
     FIXED,
     SCORE_BINS,
     SCORE_EDGES,
@@ -34,11 +35,13 @@ def table(rows=400, seed=0, days=10, **more):
     rng = np.random.default_rng(seed)
     label = rng.integers(0, 2, rows).astype(float)
     label[rng.random(rows) < 0.1] = np.nan
+    score = rng.beta(1, 2, rows)
+    score[:9] = 0.5, 0.0, 1.0, *SCORE_EDGES[:6]  # the edges belong to the bins above them
     carrier = rng.choice(["AA", "B6", "UA", None], rows)
     return pa.table(
         {
             "t": rng.integers(0, days * DAY, rows),
-            "score": rng.beta(1, 2, rows),
+            "score": score,
             "label": pa.array(label, pa.int64(), from_pandas=True),
             "carrier": pa.array(list(carrier), pa.string()),
             "speed": pa.array(np.where(rng.random(rows) < 0.1, np.nan, rng.normal(50, 9, rows))),
@@ -98,8 +101,8 @@ def test_totals_and_answers_are_what_a_slow_reading_counts():
         given[(row["t"] + HOW.offset) // DAY] += 1
         if row["label"] is not None:
             labels[day] += 1
-            p = row["score"] if row["label"] else 1 - row["score"]
-            loss[day] += round(-log(p) * FIXED)
+            p = min(max(row["score"], CLIP), 1 - CLIP)
+            loss[day] += round(-log(p if row["label"] else 1 - p) * FIXED)
     days = made.days.tolist()
     assert made.totals[:, 0].tolist() == [answers[day] for day in days]
     assert made.totals[:, 1].tolist() == [labels[day] for day in days]
@@ -184,9 +187,8 @@ def test_a_window_says_what_it_was_worth():
     assert (one.answers, one.rows) == (inside.num_rows, known.num_rows)
     assert one.rate == label.mean()
     assert one.expected == pytest.approx(score.mean())
-    assert one.loss == pytest.approx(
-        -np.mean(np.where(label == 1, np.log(score), np.log1p(-score)))
-    )
+    given = np.clip(np.where(label == 1, score, 1 - score), CLIP, 1 - CLIP)
+    assert one.loss == pytest.approx(-np.mean(np.log(given)))
     assert rolled(made, [window], one.rows + 1) == {}
 
 
@@ -256,6 +258,13 @@ def test_late_labels_are_added_and_lost_ones_are_not_taken_away(home):
     every = keep(home, full)
     assert same(every.profiles["a"], score_profiles(full, HOW)[0])
     assert same(keep(home, early).profiles["a"], every.profiles["a"])
+
+
+def test_a_corrected_label_counts(home):
+    scores = of("a")
+    keep(home, scores)
+    turned = scores.set_column(2, "label", pa.compute.subtract(1, scores["label"]))
+    assert same(keep(home, turned).profiles["a"], score_profiles(turned, HOW)[0])
 
 
 def test_day_by_day_is_all_at_once(home, tmp_path):
