@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from headrace.monitoring import Attribution, Evidence, Window, attribute
-from headrace.monitoring.evidence import evidence_hash
+from headrace.monitoring.evidence import SCORE, evidence_hash
 
 WEEK = Window(7, 14)
 
@@ -19,6 +19,7 @@ def found(kind, *columns, severity="alarm", statistic=1.0, segment=()):
 
 MOVED = [found("population", name) for name in "abc"]
 TURNED = replace(found("concept"), subject="relation", statistic=1.9)
+SCORES = replace(found("population", severity="notice"), subject=SCORE)
 CASES = [
     ("nothing", [], "none"),
     ("notices only", [found("data_fault", "a", severity="notice")], "none"),
@@ -32,6 +33,11 @@ CASES = [
     ("a fault and a relation", [found("data_fault", "a"), found("concept")], "data"),
     ("a shift and worse scores", [found("population", "a"), found("performance")], "data"),
     ("a column and a relation", [found("population", "a"), found("concept")], "data"),
+    (
+        "a column, what the scores made of it, and a relation",
+        [found("population", "a"), SCORES, found("concept")],
+        "data",
+    ),
     ("a shift and a relation", [*MOVED, found("concept")], "both"),
     ("a fault and a turned relation", [found("data_fault", "a"), TURNED], "both"),
     ("a turned relation", [TURNED], "concept"),

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from headrace.monitoring.evidence import Evidence, alarms
+from headrace.monitoring.evidence import SCORE, Evidence, alarms
 
 _T = TypeVar("_T")
 Cause = Literal["none", "data", "concept", "both"]
@@ -85,7 +85,7 @@ def _reversed(one: Evidence) -> bool:
 
 def _lonely(evidence: Iterable[Evidence]) -> bool:
     """Whether hardly more than one column moved: an input that broke rather than other rows."""
-    moved = [one for one in evidence if one.kind == "population"]
+    moved = [one for one in evidence if one.kind == "population" and one.subject != SCORE]
     named = {name for one in moved for name in one.columns[:1]}
     return all(one.columns for one in moved) and len(named) <= LONELY
 

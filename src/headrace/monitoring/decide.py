@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from headrace.clock import duration_text
 from headrace.files import digest
-from headrace.monitoring.evidence import Evidence, Window, alarms, evidence_hash
+from headrace.monitoring.evidence import SCORE, Evidence, Window, alarms, evidence_hash
 from headrace.monitoring.policy import Policy
 
 Action = Literal["none", "watch", "retrain", "investigate"]
@@ -129,7 +129,7 @@ def causes(evidence: Sequence[Evidence], policy: Policy) -> list[str]:
 def shifts(evidence: Sequence[Evidence], policy: Policy) -> list[str]:
     """Sentences of a population shift: one gross move, or a quorum of columns past their limits."""
     moved = [one for one in evidence if one.kind == "population"]
-    enough = len({one.subject for one in moved}) >= policy.quorum
+    enough = len({one.subject for one in moved} - {SCORE}) >= policy.quorum
     return [one.sentence for one in (moved if enough else alarms(moved))]
 
 

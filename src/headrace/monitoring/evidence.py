@@ -22,6 +22,7 @@ Kind = Literal[
 KINDS: tuple[str, ...] = get_args(Kind)
 # A notice is on record; only an alarm moves a decision.
 Severity = Literal["notice", "alarm"]
+SCORE = "score"  # the subject of population evidence on what the model says: it follows its inputs
 DIGITS = 6  # statistics are kept at six significant digits, so that a last bit is not new evidence
 
 _EPOCH = date(1970, 1, 1)

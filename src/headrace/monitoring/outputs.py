@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from headrace.monitoring.evidence import Evidence, Window
+from headrace.monitoring.evidence import SCORE, Evidence, Window
 from headrace.monitoring.measures import js_distance, upper_limit
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.profiles import Ints
@@ -68,7 +68,7 @@ def _moved(
                 f"{_mean(now):.1%} now; their distribution is {distance:.2f} from then (0 same, 1 "
                 f"disjoint), its own past allows {limit:.2f}. Labels will tell."
             )
-            one = Evidence("population", window, "score", distance, limit, "notice", sentence)
+            one = Evidence("population", window, SCORE, distance, limit, "notice", sentence)
             found[window] = (one,)
     return found
 
