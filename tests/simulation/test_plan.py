@@ -7,6 +7,7 @@ import pytest
 from headrace.clock import DAY, HOUR, days, parse_iso
 from headrace.simulation.incidents import (
     DOWN,
+    DRIFT,
     FAULTY,
     KINDS,
     MACHINE,
@@ -21,7 +22,7 @@ FIRST, LAST = parse_iso("2024-01-01"), parse_iso("2024-06-30")
 
 def chance(table: str, *, keeps: bool = True) -> Chance:
     slots = {slot: parse_iso(slot) + DAY + HOUR for slot in days("2024-01-01", "2024-06-29")}
-    kinds = kinds_for(keeps=keeps, whole=False, able=frozenset(FAULTY))
+    kinds = kinds_for(keeps=keeps, whole=False, able=frozenset({*DRIFT, *FAULTY}))
     return Chance(table, slots, keeps, kinds)
 
 

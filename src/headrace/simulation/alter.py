@@ -7,7 +7,9 @@ smaller faults a gate finds is measured by the catalogue of `headrace.gates.faul
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -145,6 +147,23 @@ def retyped(given: Given) -> bytes | None:
 def wrong_day(given: Given) -> bytes | None:
     """The file of some days before under today's name."""
     return given.before or None
+
+
+def drifted(given: Given) -> bytes | None:
+    """Half of the records of the most frequent level are not there: a carrier flies less.
+
+    Which half does not depend on anything that is measured. It is no fault: the world has changed.
+    """
+    texts = [f.name for f in given.contract.delivered if f.type == "string"]
+    records = given.records
+    for name in texts:
+        levels = Counter(record.get(name) for record in records)
+        if len(levels) <= len(records) // 5:
+            most, _ = levels.most_common(1)[0]
+            seen = count()
+            kept = [r for r in records if r.get(name) != most or next(seen) % 2]
+            return given.written(kept)
+    return None
 
 
 def rewritten(given: Given) -> bytes | None:

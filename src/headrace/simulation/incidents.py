@@ -23,13 +23,19 @@ FAULTY: Mapping[str, alter.Alter] = {
 # What is right as it is, however odd it looks.
 ODD = ("late", "a week late", "twice", "twice, other bytes", "clock went back")
 LATE = ("late", "a week late")
+DRIFT = ("population drift",)
 DOWN = ("down for hours", "down for days")
 MACHINE = ("daemon killed", "power lost", "disk full")
-KINDS = (*FAULTY, *ODD, *DOWN, *MACHINE)
+KINDS = (*FAULTY, *ODD, *DRIFT, *DOWN, *MACHINE)
 # Faults that a table which comes whole may have, too.
 _WHOLE = ("renamed column", "type changed")
 _TRIES = 40  # places that are tried for a kind before there is no room for it
-_SPAN = {"a week late": 8, "down for days": 5, "late": 3}  # days that a kind may take up
+_SPAN = {
+    "a week late": 8,
+    "down for days": 5,
+    "late": 3,
+    "population drift": 6,
+}  # days that a kind may take up
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Incident:
             return False
         if self.table != table:
             return False
-        if self.kind in DOWN and slot != "snapshot":
+        if self.kind in (*DOWN, *DRIFT) and slot != "snapshot":
             return self.begins - 2 * DAY <= parse_iso(slot) <= self.ends + DAY
         return self.slot == slot
 
@@ -170,6 +176,7 @@ def _lasting(kind: str, chance: Random) -> int:
         "down for hours": lambda: chance.choice((6, 10)),
         "down for days": lambda: chance.choice((50, 74, 98)),
         "clock went back": lambda: 0,
+        "population drift": lambda: 5 * 24,
     }
     return HOUR * hours.get(kind, lambda: chance.choice((10, 14, 26, 38)))()
 

@@ -38,6 +38,9 @@ class Outcome:
         unbalanced: tables whose accounts do not add up.
         waiting: (table, slot) of what is still held back.
         triggers: how many decisions asked for a retraining.
+        retrainings: trigger -> the last step on record.
+        runs: how many runs of the daemon ended how.
+        builds: of each build in this process what failed of it, "" for nothing.
         state, undisturbed: the ends of this run and of one on the repaired deliveries alone.
         seconds: real ones, by part.
     """
@@ -55,7 +58,7 @@ class Outcome:
     unbalanced: list[str] = field(default_factory=list)
     waiting: list[tuple[str, str]] = field(default_factory=list)
     triggers: int = 0
-    retrainings: int = 0
+    retrainings: dict[str, str] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
     builds: list[str] = field(default_factory=list)
     state: State | None = None

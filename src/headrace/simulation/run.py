@@ -12,9 +12,9 @@ from headrace.clock import DAY, HOUR, MINUTE, days, duration, iso, parse_iso
 from headrace.gates.policy import ACTIONS, Grant, Policy
 from headrace.home import Home
 from headrace.lake.ledger import Ledger
+from headrace.monitoring import DecisionLedger
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.load import load_pipeline
-from headrace.pipeline.triggers import triggers_after
 from headrace.progress import report
 from headrace.simulation import proof
 from headrace.simulation.engines import Engine, InProcess
@@ -197,7 +197,7 @@ class _Stage:
             outcome.state = proof.state_of(self.pipeline, self.home)
             outcome.waiting = proof.held_back(self.pipeline, self.home)
             outcome.unbalanced = proof.unbalanced(self.pipeline, self.home)
-            outcome.triggers = len(triggers_after(self.pipeline, self.home, 0))
+            self._count_retrainings()
             outcome.actions = self.oncall.done
             self._tell_pages(pager)
         here = proof.rows_by_slot(self.pipeline, self.home)
@@ -205,6 +205,13 @@ class _Stage:
             there = self._undisturbed()
         outcome.lost = sorted(key for key, rows in there.items() if here.get(key, 0) < rows)
         outcome.doubled = sorted(key for key, rows in here.items() if there.get(key, 0) < rows)
+
+    def _count_retrainings(self) -> None:
+        ledger, name = DecisionLedger(self.home), self.pipeline.monitor.name
+        asked = [row.decision.trigger_id for row in ledger.entries(name)]
+        self.outcome.triggers = len({one for one in asked if one is not None})
+        ends = {step.trigger_id: step.step for step in ledger.steps(name)}
+        self.outcome.retrainings = dict(sorted(ends.items()))
 
     def _tell_pages(self, pager: Pager) -> None:
         with AlertStore(self.home) as store:

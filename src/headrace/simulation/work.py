@@ -16,6 +16,8 @@ from headrace.lake.slots import SlotResult
 from headrace.pipeline.build import build_release, build_view, train_model
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.monitoring import run_monitors
+from headrace.pipeline.retrained import retrain_by_trigger
+from headrace.pipeline.triggers import triggers_after
 
 
 def take_in(pipeline: Pipeline, home: Home, *, whole: bool = False) -> list[SlotResult]:
@@ -31,7 +33,7 @@ def take_in(pipeline: Pipeline, home: Home, *, whole: bool = False) -> list[Slot
 
 
 def build(pipeline: Pipeline, home: Home) -> str:
-    """Features to monitors over what is published; why it stopped, or ""."""
+    """Features to monitors over what is published, and what these ask for; what failed, or ""."""
     from headrace.features.spec import RowTransform
 
     for view in pipeline.views:
@@ -44,6 +46,11 @@ def build(pipeline: Pipeline, home: Home) -> str:
     except HeadraceError as error:  # too few labels are mature yet
         stopped = error.what
     run_monitors(pipeline, home)
+    for trigger in triggers_after(pipeline, home, 0):
+        try:
+            retrain_by_trigger(pipeline, home, trigger.trigger_id)
+        except HeadraceError as error:  # on record; the next build tries again
+            stopped = error.what
     return stopped
 
 

@@ -9,7 +9,16 @@ from random import Random
 from headrace.clock import DAY
 from headrace.lake.table import SNAPSHOT_SLOT, Table
 from headrace.simulation import alter
-from headrace.simulation.incidents import DOWN, FAULTY, LATE, MACHINE, Chance, Incident, kinds_for
+from headrace.simulation.incidents import (
+    DOWN,
+    DRIFT,
+    FAULTY,
+    LATE,
+    MACHINE,
+    Chance,
+    Incident,
+    kinds_for,
+)
 from headrace.sources.places import Place, Put
 
 _BACK = 30 * DAY  # how far a clock goes back
@@ -65,6 +74,8 @@ class World:
                 sample = sample or (slot, puts[0])
         whole = list(self.slots[name]) == [SNAPSHOT_SLOT]
         able = frozenset(kind for kind in FAULTY if sample and self._alters(name, kind, sample))
+        if sample and alter.drifted(self._given(name, *sample, b"")) is not None and not whole:
+            able |= frozenset(DRIFT)
         return Chance(
             name, single, place.keeps, kinds_for(keeps=place.keeps, whole=whole, able=able)
         )
@@ -81,11 +92,13 @@ class World:
 
     def prepare(self, incidents: Sequence[Incident], first: int) -> None:
         """Lay out all that will happen; what came before `first` is there from the start."""
-        by_slot = {(i.table, i.slot): i for i in incidents if i.kind not in (*MACHINE, *DOWN)}
+        lasting = (*MACHINE, *DOWN, *DRIFT)
+        by_slot = {(i.table, i.slot): i for i in incidents if i.kind not in lasting}
+        drifts = [i for i in incidents if i.kind in DRIFT]
         events: list[Event] = []
         for name in self.tables:
             for slot in self.slots[name]:
-                puts = tuple(self.places[name].originals(slot))
+                puts = self._drifted(name, slot, drifts)
                 incident = by_slot.get((name, slot))
                 self.final[name, slot] = puts
                 events += self._ordinary(name, slot, puts) if incident is None else []
@@ -96,6 +109,15 @@ class World:
                 events.append(Event(one.ends, one.table, what="open"))
         order = {"open": 0, "show": 1, "close": 2}
         self.events = sorted(events, key=lambda e: (max(e.at, first), order[e.what], e.slot))
+
+    def _drifted(self, name: str, slot: str, drifts: Sequence[Incident]) -> tuple[Put, ...]:
+        """What the producer delivers, in a world that may have changed."""
+        puts = tuple(self.places[name].originals(slot))
+        for one in drifts:
+            if one.table == name and len(puts) == 1 and one.begins <= puts[0].at <= one.ends:
+                changed = alter.drifted(self._given(name, slot, puts[0], b""))
+                return puts if changed is None else (replace(puts[0], payload=changed),)
+        return puts
 
     def _ordinary(self, name: str, slot: str, puts: Sequence[Put]) -> Iterator[Event]:
         for count, put in enumerate(puts, 1):
