@@ -1,7 +1,8 @@
 """The pictures of docs/monitoring.md: `python -m docs.monitor_shots HOME`.
 
-HOME is one in which the year of flights ran (`headrace demo`). The window whose relation moved is
-of a small world with planted drift, since the year has none.
+HOME is one in which the year of flights ran (`headrace demo`) and a challenger was trained after it
+(`headrace retrain --reason ... --as-of 2013-12-15`). The window whose relation moved is of a small
+world with planted drift, since the year has none.
 """
 
 import sys
@@ -18,6 +19,7 @@ from headrace.pipeline.monitor_report import monitor_report
 from tests.monitoring.watched import watched
 
 PHONE, WIDE, DARK = ((390, 844), "light"), ((1400, 1000), "light"), ((390, 844), "dark")
+MIDDLE = ((1000, 1000), "light")
 Look = tuple[tuple[int, int], str]
 DECISION = "/assets/monitoring/flights/decision?view=checks&checkDetail=monitor"
 
@@ -33,6 +35,7 @@ def take_monitor(home: Path, out: Path = IMAGES) -> None:
         _save(browser, year, out / "monitor-wide.png", WIDE)
         _save(browser, year, out / "monitor-phone-dark.png", DARK)
         _save(browser, drifted, out / "monitor-window.png", PHONE, "details.late[open]")
+        _save(browser, year, out / "monitor-compared.png", MIDDLE, "#models li:has(.cards)")
         browser.close()
     take(home, ROOT / "workspace.yaml", [Shot("monitor-dagster", DECISION, "monitor")], out)
 
@@ -45,6 +48,7 @@ def _save(browser: Browser, text: str, path: Path, look: Look, part: str = "") -
     if part:
         # as high as the page: scrolled, what sticks to its top would be in the picture
         page.set_viewport_size({"width": width, "height": 20_000})
+        page.evaluate("document.querySelectorAll('#models details').forEach(d => d.open = true)")
         page.locator(part).first.screenshot(path=path)
     else:
         page.screenshot(path=path)

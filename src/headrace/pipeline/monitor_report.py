@@ -222,13 +222,20 @@ def _retrainings(known: History) -> tuple[Retraining, ...]:
             Retraining(
                 trigger,
                 entry.recorded_at if entry else (done[0].recorded_at if done else None),
-                entry.decision.reasons if entry else ("A person asked for it.",),
+                entry.decision.reasons if entry else _by_hand(done),
                 done,
                 ending_of(step.step for step in done),
                 entry.window.text if entry else "",
             )
         )
     return tuple(sorted(found, key=lambda one: one.asked_at or 0))
+
+
+def _by_hand(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Who asked for a retraining that no decision asked for, and why."""
+    asked = next((step.detail for step in steps if step.step == "started"), {})
+    why = "; ".join(map(str, asked.get("why", ()))) or "no reason is on record"
+    return (f"{asked.get('by') or 'Somebody'} asked for it: {why}.",)
 
 
 def _reigns(pipeline: Pipeline, home: Home, known: History, cut: int) -> Iterator[Reign]:

@@ -313,7 +313,7 @@ def _difference(one: Mapping[str, Any], reach: float) -> Html:
         120,
         16,
         f"{name}: {said}",
-        element("line", class_="ax", x1=60, x2=60, y1=0, y2=16),
+        element("line", class_="zero", x1=60, x2=60, y1=0, y2=16),
         element("rect", class_="o", x=f"{x[0]:.1f}", y=6, width=f"{max(1.0, x[1] - x[0]):.1f}",
                 height=4),
         element("rect", class_=css, x=f"{x[2] - 2:.1f}", y=3, width=4, height=10),

@@ -68,7 +68,8 @@ def _said(step: Step) -> Iterator[str]:
     if name := detail.get("dataset"):
         rows = detail.get("rows")
         counts = rows.items() if isinstance(rows, Mapping) else ()
-        told = ", ".join(f"{split} {count:,}" for split, count in counts)
+        ordered = sorted(counts, key=lambda pair: -pair[1])
+        told = ", ".join(f"{split} {count:,}" for split, count in ordered)
         yield f"{name}{f': {told} rows' if told else ''}"
     if held := detail.get("withheld_rows"):
         yield f"{words.counted(int(held), 'row')} of faulty windows left out."
