@@ -1,15 +1,24 @@
 """Profiles: exact, mergeable, and the same after they were stored."""
 
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.contracts.semantic import Reference, from_bytes, reference_of, to_bytes
+from headrace.contracts.semantic import (
+    Reference,
+    from_bytes,
+    reference_of,
+    sketches_of,
+    to_bytes,
+)
 from headrace.contracts.semantic import reference as references
-from headrace.contracts.semantic.look import token
+from headrace.contracts.semantic.look import column_of
 from headrace.contracts.semantic.profile import (
     FORMAT,
     Keyed,
@@ -18,11 +27,14 @@ from headrace.contracts.semantic.profile import (
     coarse,
     from_plain,
     profile_of,
+    summary,
     to_plain,
 )
 from headrace.contracts.semantic.units import conversions
 from headrace.errors import StateError
+from headrace.sketches import coarsened, sketch, token
 from tests.semantic import rides
+from tests.sketches.test_sketches import facts
 
 VALUES = st.lists(st.integers(-5, 5), max_size=12)
 
@@ -82,10 +94,58 @@ def test_a_real_profile_is_the_same_after_storing():
 
 
 def test_a_profile_of_a_newer_version_is_refused():
-    stored = to_plain(profile(1, [1])).replace(b'"format":1', b'"format":9')
-    assert FORMAT == 1
+    stored = to_plain(profile(1, [1])).replace(b'"format":2', b'"format":9')
+    assert FORMAT == 2
     with pytest.raises(StateError, match="format 9"):
         from_plain(stored)
+
+
+def first_format(stored: bytes) -> bytes:
+    """The same as format 1 had it: four things of a column, and no sketch."""
+    length = int.from_bytes(stored[:4], "big")
+    header = json.loads(stored[4 : 4 + length])
+    header["format"] = 1
+    header["columns"] = {name: one[:4] for name, one in header["columns"].items()}
+    head = json.dumps(header, separators=(",", ":")).encode()
+    return len(head).to_bytes(4, "big") + head + stored[4 + length :]
+
+
+def test_a_profile_of_the_first_format_is_read_and_has_sketches_of_what_is_not_coarse():
+    one = profile(1, [3, 3, 5])
+    again = from_plain(first_format(to_plain(one)))
+    assert to_plain(again) == to_plain(one)
+    assert facts(sketches_of(again)["x"]) == facts(sketches_of(one)["x"])
+    hidden = replace(one, columns={"x": replace(one.columns["x"], coarse=True)})
+    assert sketches_of(from_plain(first_format(to_plain(hidden)))) == {}
+
+
+@pytest.mark.parametrize("different", [10, 5000])
+def test_a_batch_leaves_the_sketches_that_its_rows_would_give(different):
+    """Also where the profile itself keeps rounded values, or only the most frequent texts."""
+    rng = np.random.default_rng(0)
+    numbers = rng.permutation(np.arange(6000) % different) / 7
+    texts = [f"t{n}" for n in rng.permutation(np.arange(6000) % different)]
+    arrays = {
+        "x": pa.array([None, *numbers], pa.float64()),
+        "s": pa.array([None, *texts], pa.string()),
+    }
+    types = {"x": "number", "s": "string"}
+    fields = [SimpleNamespace(name=name, type=types[name], unit=None) for name in arrays]
+    columns = {f.name: column_of(f, arrays[f.name]) for f in fields}
+    summaries = {name: summary(column) for name, column in columns.items()}
+    one = replace(profile(1, []), columns=summaries, names=columns["s"].names)
+    found = sketches_of(from_bytes(to_bytes(one)))
+    for name, kind in (("x", "real"), ("s", "level")):
+        assert facts(found[name]) == facts(sketch(kind, arrays[name], np.zeros(1, np.int64)))
+
+
+def test_texts_whose_names_are_not_all_known_are_counted_by_prefixes():
+    one = profile(1, [])
+    tokens = np.sort(np.array([token(f"t{n}") for n in range(50)]))
+    column = Summary(tokens, np.ones(50, np.int64), 0)
+    found = sketches_of(replace(one, columns={"s": column}, names={}))["s"]
+    assert found.coarse.all()
+    assert facts(found) == facts(coarsened(found))
 
 
 def test_a_damaged_profile_is_refused():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from headrace.clock import parse_iso
 from headrace.datasets import Impute, Leakage, release
 from headrace.datasets.card import Statement
 from headrace.datasets.privacy import Drop
@@ -52,6 +53,16 @@ def test_a_pipeline_is_not_current_under_other_declarations(world):
     keys = [build_key(one, world.home) for one in (plain, *others)]
     assert len(set(keys)) == len(keys)
     assert build_key(replace(plain), world.home) == keys[0]
+
+
+def test_a_window_that_has_closed_is_to_be_judged_though_nothing_was_delivered(world, monkeypatch):
+    keys = []
+    for text in ("2024-03-08T01:00:00Z", "2024-03-09", "2024-03-15", "2024-03-29"):
+        moment = parse_iso(text)
+        monkeypatch.setattr("headrace.pipeline.current.now_us", lambda at=moment: at)
+        keys.append(build_key(world.pipeline, world.home))
+    assert keys[0] == keys[1] != keys[2]
+    assert keys[2] == keys[3]  # the last slot is over
 
 
 def test_another_release_in_its_place_is_to_be_trained_on(world):

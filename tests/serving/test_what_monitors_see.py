@@ -1,5 +1,6 @@
 """What a pipeline's monitor is given: who answered what, what is known of it, what gates said."""
 
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,7 +13,8 @@ from headrace.clock import DAY, HOUR, parse_iso
 from headrace.datasets import open_release
 from headrace.features.labels import attach_label
 from headrace.models import promote, train
-from headrace.monitoring import DecisionLedger
+from headrace.monitoring import DecisionLedger, Window
+from headrace.monitoring.evidence import day_number
 from headrace.pipeline import build_release, run_monitors, train_model
 from headrace.pipeline.build import feature_frame
 from headrace.pipeline.monitoring import (
@@ -23,6 +25,7 @@ from headrace.pipeline.monitoring import (
     label_derived,
     taught_until,
 )
+from headrace.pipeline.table_profiles import published_daily, tables_told
 from headrace.pipeline.workshop import workshop
 from tests.serving.world import FIRST, LAST, World
 
@@ -138,6 +141,25 @@ def test_editions_of_a_table_that_is_delivered_whole_say_until_when_they_know(tm
     found = list(editions(shop, whole))
     assert sorted(row["known_at"] for row in found) == moments
     assert list(editions(SimpleNamespace(live={"stops": []}), whole)) == []
+
+
+def test_tables_are_told_of_a_window_from_what_their_batches_left(released):
+    shop = workshop(released.pipeline, released.home)
+    first = day_number("2024-03-04")
+    window = Window(first, first + 3)
+    daily = published_daily(shop, released.pipeline.table("arrivals"), window)
+    rows = shop.history("arrivals", ["delay", "line"])
+    event = rows["event_time"].cast(pa.int64()).to_numpy() // DAY
+    inside = rows.filter(pa.array((event >= window.first) & (event < window.end)))
+    delays = sorted(v for v in inside["delay"].to_pylist() if v is not None)
+    found = daily.roll(window.first, window.end)
+    assert daily.rows.tolist() == [40, 40, 40]
+    assert found["delay"].nulls[0] == inside["delay"].null_count
+    assert found["delay"].quantile(0.5) == delays[(len(delays) - 1) // 2]
+    counted = zip(found["line"].cells.tolist(), found["line"].counts.tolist(), strict=True)
+    named = {found["line"].names[cell]: count for cell, count in counted}
+    assert named == Counter(inside["line"].to_pylist())
+    assert "| arrivals | 120 | delay |" in tables_told(shop, window)
 
 
 def test_the_moment_of_judgement_is_given(released):

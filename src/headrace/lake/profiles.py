@@ -1,6 +1,6 @@
 """The stored profiles of batches, and what each batch is held against."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -62,6 +62,14 @@ def load_profile(home: Home, table: str, batch_id: str) -> Profile | None:
             "SELECT profile FROM profiles WHERE tbl = ? AND batch_id = ?", (table, batch_id)
         ).fetchone()
     return from_bytes(row[0]) if row else None
+
+
+def load_profiles(home: Home, table: str, batches: Collection[str]) -> dict[str, Profile]:
+    """The profiles of some batches, of those that have one."""
+    with closing(open_database(home.batch_profiles, MIGRATIONS)) as db:
+        query = "SELECT profile FROM profiles WHERE tbl = ? AND batch_id = ?"
+        found = {one: db.execute(query, (table, one)).fetchone() for one in batches}
+    return {one: from_bytes(row[0]) for one, row in found.items() if row}
 
 
 def earlier(home: Home, contract: Contract, place: str, good: Sequence[str]) -> list[Profile]:

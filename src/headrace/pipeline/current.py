@@ -4,12 +4,15 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from headrace.clock import DAY, duration, now_us
 from headrace.datasets import Store
 from headrace.features.canonical import definition_hash
 from headrace.files import digest, write_json
 from headrace.home import Home
 from headrace.models.registry import pointer
+from headrace.monitoring.evidence import day_number
 from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.monitoring import judged_at
 from headrace.pipeline.workshop import workshop
 
 
@@ -50,10 +53,17 @@ def build_key(pipeline: Pipeline, home: Home, *, latest: bool = True) -> str:
             + [repr(one) for one in (dataset.leakage, dataset.fits, dataset.card)],
             "latest": _latest(pipeline, home) if latest else None,
             "model": asdict(pipeline.model),
-            "monitor": [repr(monitor), monitor.policy().hash],
+            "monitor": [repr(monitor), monitor.policy().hash, _closed(pipeline)],
             "store": str(home.store),
         }
     )
+
+
+def _closed(pipeline: Pipeline) -> int:
+    """Which window of the monitor closed last: a source that died delivers nothing new to build."""
+    monitor = pipeline.monitor
+    day = (judged_at(pipeline, now_us()) + duration(monitor.offset)) // DAY
+    return (day - day_number(monitor.anchor)) // monitor.window_days
 
 
 def _marker(pipeline: Pipeline, home: Home) -> Path:

@@ -9,7 +9,7 @@ from their sketches alone, exactly as if the rows had been sketched together.
 from headrace.sketches.arrays import Kind, kind_of, levels, numbers, one_array, token
 from headrace.sketches.cells import ERROR, cells_of, least_value, ordered
 from headrace.sketches.counting import of_counts, row_sums, sketch
-from headrace.sketches.sketch import LEVELS, Sketches, joined, merged, regrouped, stacked
+from headrace.sketches.sketch import LEVELS, Sketches, coarsened, joined, merged, regrouped, stacked
 
 __all__ = [
     "ERROR",
@@ -17,6 +17,7 @@ __all__ = [
     "Kind",
     "Sketches",
     "cells_of",
+    "coarsened",
     "joined",
     "kind_of",
     "least_value",

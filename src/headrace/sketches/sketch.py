@@ -169,6 +169,12 @@ def regrouped(some: Sketches, group: Ints | None, groups: int) -> Sketches:
     return settled(found, label, some.cells, some.counts)
 
 
+def coarsened(some: Sketches) -> Sketches:
+    """The same with prefixes for cells, as if there were too many levels to tell apart."""
+    coarse = np.ones(len(some), np.bool_)
+    return regrouped(replace(some, coarse=coarse), np.arange(len(some)), len(some))
+
+
 def settled(found: Sketches, label: Ints, cells: Ints, counts: Ints) -> Sketches:
     """`found` with cells in order, equal ones together; coarse where there are too many levels."""
     ordered_, kept, counts = _together(label, cells, counts)

@@ -3,7 +3,7 @@
 from headrace.contracts.semantic.detect import Examined, detect, examine, marked
 from headrace.contracts.semantic.findings import ACTIONS, Finding
 from headrace.contracts.semantic.look import Look
-from headrace.contracts.semantic.profile import Profile, from_bytes, to_bytes
+from headrace.contracts.semantic.profile import Profile, from_bytes, sketches_of, to_bytes
 from headrace.contracts.semantic.reading import Glance, glance_at, look_at
 from headrace.contracts.semantic.reference import WINDOW, Reference, reference_of
 
@@ -23,5 +23,6 @@ __all__ = [
     "look_at",
     "marked",
     "reference_of",
+    "sketches_of",
     "to_bytes",
 ]

@@ -4,10 +4,9 @@ A token stands for a value: the bits of a number, a hash of a text. Equal values
 in every process and for ever, so profiles that were stored years apart can be compared.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ import pyarrow as pa
 
 from headrace.contracts.model import Contract, Field
 from headrace.contracts.semantic.rules import broken_rules, delivered_inputs, rules
+from headrace.sketches import token
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -188,14 +188,6 @@ def _text_tokens(array: pa.Array) -> tuple[Ints, dict[int, str]]:
     tokens[np.asarray(array.is_null())] = 0
     few = len(texts) <= MOST_LEVELS
     return tokens, dict(zip(known.tolist(), texts, strict=False)) if few else {}
-
-
-@lru_cache(maxsize=200_000)
-def token(text: str) -> int:
-    """The token of a text: the first 64 bits of its BLAKE2b hash."""
-    return int.from_bytes(
-        hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True
-    )
 
 
 def mixed(columns: list[Column], rows: int) -> Ints:

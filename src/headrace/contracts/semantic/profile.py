@@ -5,7 +5,7 @@ commutative, so a window of batches is compared without reading a row again.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from headrace.contracts.semantic.look import HOUR, Column, Floats, Ints, Look
 from headrace.errors import StateError
+from headrace.sketches import Kind, Sketches, coarsened, of_counts
 
-FORMAT = 1
+FORMAT = 2  # 1 had no sketches of coarse columns
 MOST_VALUES = 4096  # different values of a column that a profile counts one by one
 MOST_HASHES = 20_000  # least row hashes that a profile keeps
 MOST_NAMES = 2000
@@ -27,13 +28,15 @@ Array = Any  # a one-dimensional numpy array
 @dataclass(frozen=True, eq=False)
 class Summary:
     """One column: its different values in ascending order (float64; text as int64 tokens), how
-    often each occurs, and the nulls. `coarse` values are rounded to three digits.
+    often each occurs, and the nulls. `coarse` values are rounded to three digits, and of texts
+    the rarer ones are left out; what was sketched before that is beside them.
     """
 
     values: Array
     counts: Ints
     nulls: int
     coarse: bool = False
+    sketch: Sketches | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,11 +110,35 @@ def summary(column: Column) -> Summary:
     values, counts = np.unique(taken, return_counts=True)
     if len(values) <= MOST_VALUES:
         return Summary(values, counts.astype(np.int64), nulls)
+    kind: Kind = "real" if column.is_number else "level"
+    sketch = of_counts(kind, values, counts, nulls, {})
     if not column.is_number:  # the most frequent ones tell levels; the rest are names of things
         most = np.sort(np.argsort(-counts, kind="stable")[:MOST_VALUES])
-        return Summary(values[most], counts[most].astype(np.int64), nulls, coarse=True)
+        return Summary(values[most], counts[most].astype(np.int64), nulls, True, sketch)
     rounded, where = np.unique(coarse(np.asarray(values, np.float64)), return_inverse=True)
-    return Summary(rounded, np.bincount(where, counts).astype(np.int64), nulls, coarse=True)
+    return Summary(rounded, np.bincount(where, counts).astype(np.int64), nulls, True, sketch)
+
+
+def sketches_of(profile: Profile) -> dict[str, Sketches]:
+    """A sketch of each column of the batch, exactly as from its rows; all numbers are real.
+
+    Coarse columns of profiles that were stored in format 1 have none. Texts of which the profile
+    does not know all names are counted by prefixes.
+    """
+    found = {}
+    for name, one in profile.columns.items():
+        if one.coarse:
+            if one.sketch is not None:
+                found[name] = one.sketch
+            continue
+        kind: Kind = "level" if one.values.dtype == np.int64 else "real"
+        names = {}
+        if kind == "level":
+            known = profile.names
+            names = {key: known[key] for key in one.values.tolist() if key in known}
+        made = of_counts(kind, one.values, one.counts, one.nulls, names)
+        found[name] = made if len(names) == len(made.cells) or kind == "real" else coarsened(made)
+    return found
 
 
 def coarse(values: Floats) -> Floats:
@@ -184,7 +211,7 @@ def to_plain(profile: Profile) -> bytes:
         "rows": profile.rows,
         "repeated": profile.repeated,
         "columns": {
-            name: [put(s.values), put(s.counts), s.nulls, s.coarse]
+            name: [put(s.values), put(s.counts), s.nulls, s.coarse, _put_sketch(s.sketch, put)]
             for name, s in profile.columns.items()
         },
         "keyed": {name: [put(k.hashes), put(k.values)] for name, k in profile.keyed.items()},
@@ -211,15 +238,17 @@ def from_plain(data: bytes) -> Profile:
     def take(spec: list[Any]) -> Array:
         nonlocal place
         kind = np.dtype(spec[0])
-        if kind.kind not in "if":
+        if kind.kind not in "iuf":
             raise StateError(f"a profile holds an array of {kind}", fix="judge its batch again")
         found = np.frombuffer(data, kind, spec[1], place)
         place += found.nbytes
         return found
 
     columns = {}
-    for name, (values, counts, nulls, is_coarse) in header["columns"].items():
-        columns[name] = Summary(take(values), take(counts), nulls, is_coarse)
+    for name, (values, counts, nulls, is_coarse, *sketched) in header["columns"].items():
+        arrays = take(values), take(counts)
+        sketch = _take_sketch(sketched[0], take) if sketched and sketched[0] else None
+        columns[name] = Summary(*arrays, nulls, is_coarse, sketch)
     keyed = {name: Keyed(take(h), take(v)) for name, (h, v) in header["keyed"].items()}
     return Profile(
         slot=header["slot"],
@@ -232,3 +261,22 @@ def from_plain(data: bytes) -> Profile:
         names={int(key): text for key, text in header["names"]},
         marks=header["marks"],
     )
+
+
+_OF_SKETCH = ("rows", "nulls", "low", "high", "limbs", "cells", "counts", "registers")
+
+
+def _put_sketch(one: Sketches | None, put: Callable[[Array], list[object]]) -> list[Any] | None:
+    """A sketch of one partition without names, of which a coarse column has none."""
+    if one is None:
+        return None
+    return [one.kind, *(put(getattr(one, name).reshape(-1)) for name in _OF_SKETCH)]
+
+
+def _take_sketch(stored: list[Any], take: Callable[[list[Any]], Array]) -> Sketches:
+    kind, *arrays = stored
+    found = dict(zip(_OF_SKETCH, map(take, arrays), strict=True))
+    found["limbs"] = found["limbs"].reshape(1, 2)
+    found["registers"] = found["registers"].reshape(1, -1)
+    offsets = np.array([0, len(found["cells"])])
+    return Sketches(kind, **found, offsets=offsets, coarse=np.array([kind == "level"]))

@@ -1,0 +1,50 @@
+"""What the published batches of the tables hold, for people; from profiles, not from rows."""
+
+from collections.abc import Iterator
+
+from headrace.lake.ledger import Ledger
+from headrace.lake.table import Table
+from headrace.monitoring.evidence import Window
+from headrace.monitoring.profiles import Daily
+from headrace.monitoring.tables import table_daily
+from headrace.pipeline.workshop import Workshop
+from headrace.sketches import Sketches
+
+_HEAD = (
+    "| table | rows | column | null | distinct | least | median | greatest |\n"
+    "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
+)
+
+
+def tables_told(shop: Workshop, window: Window) -> str:
+    """The tables of a pipeline in one window, column by column, as a table in markdown."""
+    return "\n".join([_HEAD, *_lines(shop, window)])
+
+
+def _lines(shop: Workshop, window: Window) -> Iterator[str]:
+    for table in shop.pipeline.tables:
+        daily = published_daily(shop, table, window)
+        rows = f"{int(daily.rows.sum()):,}"
+        for name, one in daily.roll(window.first, window.end).items():
+            yield f"| {table.name} | {rows} | {name} | {' | '.join(_told(one))} |"
+
+
+def published_daily(shop: Workshop, table: Table, window: Window) -> Daily:
+    """The daily profiles of the published batches of a table, of the days of a window."""
+    with Ledger(shop.home) as ledger:
+        known = ledger.batches(table.name)
+    wanted = set(window.slots)
+    live = shop.batches[table.name]
+    slots = {one: known[one].slot for one in live if one in known}
+    batches = {one: slot for one, slot in slots.items() if slot in wanted}
+    return table_daily(shop.home, table.name, batches)
+
+
+def _told(one: Sketches) -> list[str]:
+    null = int(one.nulls[0]) / max(int(one.rows[0]), 1)
+    middle = one.quantile(0.5)
+    numbers = ["", "", ""]
+    if middle is not None:
+        low, high = one.bounds()
+        numbers = [f"{value:.6g}" for value in (low, middle, high)]
+    return [f"{null:.1%}", f"{one.distinct():.0f}", *numbers]
