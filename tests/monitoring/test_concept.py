@@ -98,6 +98,12 @@ def test_a_small_drift_is_found_over_several_weeks_and_named():
     assert early < seen
 
 
+def test_a_drift_that_lasts_is_told_with_its_beginning():
+    found = judged(flipped(world(1, 0.5), range(18, 21), 0.6, "UA"))
+    last = next(one for one in found[20] if one.segment)
+    assert last.sentence.endswith("Elsewhere nothing moved. 3 windows in a row, since 1970-05-07.")
+
+
 def test_a_range_of_numbers_is_a_segment_too():
     scores = world()
     miles = scores["miles"].to_numpy()

@@ -6,14 +6,14 @@ and in segments of them. A rate that moved everywhere alike is neither: it is se
 lose their order.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace.monitoring.cuts import Pairs
-from headrace.monitoring.evidence import Evidence, Window
+from headrace.monitoring.evidence import Evidence, Window, day_text
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.profiles import Ints
 from headrace.monitoring.scored import FIXED, Answers, Floats, Scored, ScoreProfiles, rolled
@@ -112,7 +112,27 @@ def judge(scored: Sequence[Scored], settings: Detection) -> dict[Window, tuple[E
     for length in sorted({1, settings.accumulate}):
         for at, moved in _scans(scored, cells, center, length, settings).items():
             found[scored[at].window] += moved
-    return {window: tuple(_distinct(list_)) for window, list_ in found.items()}
+    return _in_a_row({window: _distinct(some) for window, some in found.items()})
+
+
+def _in_a_row(found: Mapping[Window, Sequence[Evidence]]) -> dict[Window, tuple[Evidence, ...]]:
+    """The same, with since when it has been so, and whether it was so elsewhere too."""
+    since: dict[str, list[Window]] = {}
+    told: dict[Window, tuple[Evidence, ...]] = {}
+    for window, some in found.items():
+        since = {one.subject: [*since.get(one.subject, []), window] for one in some}
+        told[window] = tuple(_told(one, since[one.subject], some) for one in some)
+    return told
+
+
+def _told(one: Evidence, lasting: Sequence[Window], all_of_it: Sequence[Evidence]) -> Evidence:
+    concept = [other for other in all_of_it if other.kind == "concept"]
+    alone = " Elsewhere nothing moved." if one.segment and concept == [one] else ""
+    if len(lasting) == 1:
+        return replace(one, sentence=one.sentence + alone)
+    first = day_text(lasting[0].first)
+    sentence = f"{one.sentence}{alone} {len(lasting)} windows in a row, since {first}."
+    return replace(one, sentence=sentence)
 
 
 def _distinct(evidence: Sequence[Evidence]) -> list[Evidence]:
