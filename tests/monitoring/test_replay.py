@@ -8,7 +8,7 @@ from headrace.clock import DAY
 from headrace.monitoring import Evidence, Policy, Window
 from headrace.monitoring.attribution import attribute
 from headrace.monitoring.deciding import Judged, Record, ending_of, record_of, redecide
-from headrace.monitoring.incidents import Decided, incidents
+from headrace.monitoring.incidents import Decided, incidents, settled
 from headrace.monitoring.ledger import Ack, Entry, Step
 from headrace.monitoring.replay import compared, first_entries, replay
 
@@ -185,6 +185,16 @@ def test_what_is_acknowledged_may_pause_and_pages_nobody():
     assert pages(*again) == [week(0), week(2), week(5)]
     assert pages(*again, acks=known) == [week(0), week(5)]
     assert incidents(decided(*again), known)[0].acknowledged == known[0]
+
+
+def test_what_was_mended_is_over():
+    found = incidents(decided(".", "data_fault"))
+    assert [one.is_open for one in found] == [True]
+    assert [one.is_open for one in settled(found, {week(1).end: ()})] == [False]
+    again = settled(found, {week(1).end: history(".", "data_fault+volume")[1]})
+    assert [one.is_open for one in again] == [True]
+    spent = incidents([Decided(week(0), "investigate", (), ("The budget is spent.",))])
+    assert settled(spent, {week(0).end: ()}) == spent
 
 
 def test_a_watch_pages_nobody():

@@ -1,6 +1,6 @@
 """Incidents: what a person is paged for, once, from the first window to the last that has it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from headrace.monitoring.decide import FAULTS, Action
@@ -8,6 +8,7 @@ from headrace.monitoring.evidence import Evidence, Window, alarms
 from headrace.monitoring.ledger import Ack
 
 Topics = frozenset[str]
+_POLICY = "policy"  # what an investigation without an alarm is about: a budget that is spent
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,27 @@ def incidents(decided: Iterable[Decided], acks: Iterable[Ack] = ()) -> list[Inci
     return sorted(every, key=lambda one: (one.first, one.last))
 
 
+def settled(found: Iterable[Incident], newest: Mapping[int, Sequence[Evidence]]) -> list[Incident]:
+    """These incidents, over where the newest evidence of their last window has them no more.
+
+    A delivery that came late, or a correction, mends what the window was decided on. `newest` is
+    {end of the window: its evidence as of the latest run}.
+    """
+    mended = []
+    for one in found:
+        now = {f"{e.kind}:{e.subject}" for e in alarms(newest.get(one.last.end, ()))}
+        over = one.last.end in newest and _POLICY not in one.topics and not now & one.topics
+        mended.append(replace(one, is_open=False) if over else one)
+    return mended
+
+
 def _topics(one: Decided) -> Topics:
     """What an investigation is about: its faults, or what else is loud."""
     if one.action != "investigate":
         return frozenset()
     loud = alarms(one.evidence)
     about = [evidence for evidence in loud if evidence.kind in FAULTS] or loud
-    return frozenset(f"{e.kind}:{e.subject}" for e in about) or frozenset({"policy"})
+    return frozenset(f"{e.kind}:{e.subject}" for e in about) or frozenset({_POLICY})
 
 
 def _known(incident: Incident, acks: dict[int, Ack]) -> Incident:

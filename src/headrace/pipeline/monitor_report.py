@@ -13,7 +13,7 @@ from headrace.monitoring.attribution import Attribution, attribute
 from headrace.monitoring.decide import next_retraining, within_budget_period
 from headrace.monitoring.deciding import Judged, Record, ending_of, record_of, state_after
 from headrace.monitoring.figures import figures
-from headrace.monitoring.incidents import Decided, Incident, incidents
+from headrace.monitoring.incidents import Decided, Incident, incidents, settled
 from headrace.monitoring.ledger import Ack, DecisionLedger, Entry, Step
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.replay import Replayed, cause_of, first_entries, replay, tally
@@ -42,6 +42,12 @@ class History:
     def first(self) -> list[Entry]:
         return first_entries(self.entries)
 
+    @property
+    def incidents(self) -> list[Incident]:
+        """Opened by what was decided first; over by what is known of the windows now."""
+        found = incidents(_decided(self.first), self.acks)
+        return settled(found, {one.window.end: one.evidence for one in self.entries})
+
 
 def history(pipeline: Pipeline, home: Home) -> History:
     """What is on record about the monitor of `pipeline`."""
@@ -68,7 +74,7 @@ def monitor_report(pipeline: Pipeline, home: Home) -> MonitorReport:
         trained_at=newest,
         record=known.record,
     )
-    found = incidents(_decided(known.first), known.acks)
+    found = known.incidents
     retrainings = _retrainings(known)
     return MonitorReport(
         monitor=spec.name,
@@ -108,8 +114,7 @@ def replayed(
 
 def open_incidents(pipeline: Pipeline, home: Home) -> list[Incident]:
     """What goes on now, acknowledged or not."""
-    known = history(pipeline, home)
-    return [one for one in incidents(_decided(known.first), known.acks) if one.is_open]
+    return [one for one in history(pipeline, home).incidents if one.is_open]
 
 
 def _cuts(pipeline: Pipeline, home: Home) -> tuple[int, int]:
@@ -140,7 +145,7 @@ class Standing:
 def monitor_standing(pipeline: Pipeline, home: Home) -> Standing:
     """For the orchestrator: whether somebody has to look, and a link to the report."""
     known, name = history(pipeline, home), pipeline.monitor.name
-    going = [one for one in incidents(_decided(known.first), known.acks) if one.is_open]
+    going = [one for one in known.incidents if one.is_open]
     unknown = [one for one in going if one.acknowledged is None]
     shown: dict[str, Any] = {"report": {"url": monitor_url(name)}, "open": len(going)}
     if not known.first:
@@ -159,8 +164,7 @@ def tell_owner(pipeline: Pipeline, home: Home) -> None:
     """Open and close the alerts of the monitor's incidents; the next look at alerts sends them."""
     known = history(pipeline, home)
     owner = pipeline.tables[0].contract.owner if pipeline.tables else ""
-    found = incidents(_decided(known.first), known.acks)
-    note_incidents(home, pipeline.monitor.name, owner, found)
+    note_incidents(home, pipeline.monitor.name, owner, known.incidents)
 
 
 def _decided(entries: Sequence[Entry]) -> list[Decided]:
