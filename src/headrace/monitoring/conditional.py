@@ -160,8 +160,9 @@ class Residuals:
     Attributes:
         bias: mean of what is left over, in its usual deviations.
         scatter: log of its variance over the usual one.
-        slope: of the values on their predictions; 1 where the relation holds, NaN where the
-            predictions hardly vary.
+        slope: of the values on their predictions, both from the mean of before; 1 where the
+            relation holds, NaN where the predictions hardly vary.
+        factor: the same slope from the means of the window, so that an offset has no part in it.
         expected: mean that the others predict, in deviations from the centre.
         away: mean of what is left over, in deviations.
         explained: share of the term's variance that the others explained before.
@@ -170,6 +171,7 @@ class Residuals:
     bias: Floats
     scatter: Floats
     slope: Floats
+    factor: Floats
     expected: Floats
     away: Floats
     explained: Floats
@@ -199,14 +201,21 @@ def residuals(relation: Relation, now: Sums) -> Residuals:
     residual = relation.residual
     bias = residual @ away
     left = _quadratic(residual, covariance)
-    about = covariance + np.outer(away, away)
     predicts = np.eye(len(mean)) - residual
-    product = (predicts * about).sum(axis=1)
-    square = _quadratic(predicts, about)
-    slope = np.where(square > _FAINT, product / np.maximum(square, _FAINT), np.nan)
+    slope = _slope(predicts, covariance + np.outer(away, away))
+    factor = _slope(predicts, covariance)
     scatter = np.log((np.maximum(left, 0) + RIDGE) / relation.usual**2)
     expected = relation.mean + predicts @ away
-    return Residuals(bias / relation.usual, scatter, slope, expected, bias, relation.explained)
+    return Residuals(
+        bias / relation.usual, scatter, slope, factor, expected, bias, relation.explained
+    )
+
+
+def _slope(predicts: Floats, about: Floats) -> Floats:
+    """Regression of every term on its prediction, from a matrix of moments."""
+    product = (predicts * about).sum(axis=1)
+    square = _quadratic(predicts, about)
+    return np.where(square > _FAINT, product / np.maximum(square, _FAINT), np.nan)
 
 
 def _quadratic(rows: Floats, middle: Floats) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 from headrace.monitoring.bins import Bins
 from headrace.monitoring.conditional import Term
 from headrace.monitoring.evidence import Evidence, Kind
-from headrace.monitoring.measures import RELATIONS, Seen, Shares, beyond, clean
+from headrace.monitoring.measures import RELATIONS, Seen, Shares, beyond, clean, deviations
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.profiles import Ints
 from headrace.monitoring.telling import told
@@ -157,9 +157,13 @@ def broken_relation(
     A fault where few columns are new by themselves; where many are, the population moved.
     """
     found = beyond(seen, RELATIONS, past, settings)
-    found = {column: one for column, one in found.items() if column not in seen.soiled}
     if not found or seen.residuals is None:
         return []
+    # what is broken pulls the columns that it used to explain, but not by as many deviations
+    pulled = deviations(seen.residuals, terms)
+    found = dict(
+        sorted(found.items(), key=lambda one: (one[0] not in seen.soiled, -pulled[one[0]]))
+    )
     first, (excess, measure) = next(iter(found.items()))
     left = told(seen, first, measure, terms, past)
     alone = _alone(seen, list(found)[:2], settings)

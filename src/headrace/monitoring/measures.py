@@ -214,6 +214,18 @@ def _relations(left: Residuals, terms: Sequence[Term], explained: float) -> dict
     return {"bias": bias, "scatter": scatter, "scale": scale}
 
 
+def deviations(left: Residuals, terms: Sequence[Term]) -> dict[str, float]:
+    """{column: usual deviations from what the others say, root mean square over the rows}.
+
+    Of one value that is off among many, the least of squares is left if it is taken for the cause.
+    """
+    found: dict[str, float] = {}
+    square = left.bias**2 + np.exp(left.scatter)
+    for at, term in enumerate(terms):
+        _widen(found, term.column, float(np.sqrt(square[at])))
+    return found
+
+
 def _widen(values: dict[str, float], column: str, value: float) -> None:
     values[column] = max(values.get(column, 0.0), value)
 

@@ -108,10 +108,10 @@ def _mixed(values: Ints) -> Ints:
 
 
 def _most(done: Coded, at: int, column: str) -> float:
-    """Share of the most frequent code among the values that are there."""
+    """Share of the most frequent code among the values that are there; far ones have no code."""
     there = done.there[column]
     count = int(there.sum())
     if count == 0:
         return 0.0
     whole = done.code[there, at].astype(np.int64) + WIDEST
-    return float(np.bincount(whole).max()) / count
+    return float(np.bincount(whole, minlength=2 * WIDEST + 1)[1:-1].max()) / count

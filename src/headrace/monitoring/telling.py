@@ -11,7 +11,7 @@ from headrace.monitoring.measures import Floats, Measure, Seen
 Segment = tuple[tuple[str, str], ...]
 _SHARE = (0.03, 0.8)  # of the rows, for a level to be a place of its own
 _CARRIED = 0.75  # of all that is left over, for a level to be the only place
-_SAME = 0.15  # slopes this close to 1 are the same unit
+_SAME = 0.25  # slopes this close to 1 are the same unit
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def told(
     left = seen.residuals
     assert left is not None
     at = _furthest(left, column, measure, terms)
-    segment = _place(seen, at, terms, past) if measure == "bias" else ()
+    segment = _place(seen, at, terms, past)
     where = f" at {' '.join(level for _, level in segment)} only" if segment else ""
     return Told(f"{_what(left, at, terms[at], measure)}{where}", segment)
 
@@ -54,9 +54,9 @@ def _what(left: Residuals, at: int, term: Term, measure: Measure) -> str:
     if measure == "scatter":
         times = float(np.exp(left.scatter[at] / 2))
         return f"{term.column} scatters {times:.2g} times as far as before around what others say"
-    slope = float(left.slope[at])
+    slope = float(left.factor[at])
     shift = float(left.away[at]) * term.scale
-    if measure == "bias" or np.isnan(slope) or abs(slope - 1) < _SAME:
+    if np.isnan(slope) or abs(slope - 1) < _SAME:
         return f"{term.column} lies {shift:+.3g} from what the other columns say"
     expected = term.centre + term.scale * float(left.expected[at])
     offset = expected + shift - slope * expected
@@ -87,7 +87,8 @@ def _place(seen: Seen, at: int, terms: Sequence[Term], past: Sequence[Seen]) -> 
         whole = sum(new)
         best = int(np.argmax(new))
         share = parts[best][1] / seen.facts.sums.rows
-        if whole > 0 and new[best] > _CARRIED * whole and _SHARE[0] < share < _SHARE[1]:
+        plain = new[best] > relation.usual[at] * parts[best][1]  # by more than one deviation
+        if plain and new[best] > _CARRIED * whole and _SHARE[0] < share < _SHARE[1]:
             found.append((new[best] / whole, ((column, terms[levels[best]].level),)))
     return max(found, default=(0.0, ()))[1]
 
