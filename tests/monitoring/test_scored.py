@@ -189,6 +189,9 @@ def test_a_window_says_what_it_was_worth():
     assert one.expected == pytest.approx(score.mean())
     given = np.clip(np.where(label == 1, score, 1 - score), CLIP, 1 - CLIP)
     assert one.loss == pytest.approx(-np.mean(np.log(given)))
+    p = np.clip(score, CLIP, 1 - CLIP)
+    promised = -np.mean(p * np.log(p) + (1 - p) * np.log1p(-p))
+    assert one.excess == pytest.approx(one.loss - promised, abs=0.02)  # scores are read in bins
     assert rolled(made, [window], one.rows + 1) == {}
 
 

@@ -1,9 +1,9 @@
 """Evidence from the model's own answers, once the truth about them is known.
 
-Performance is what a window lost beyond what its own rate of ones makes unavoidable, so that a
-stormy week is not a bad model. Concept is the relation: how outcomes rise with scores, in all rows
-and in segments of them. A rate that moved everywhere alike is neither: it is season until scores
-lose their order.
+Performance is what a window lost beyond what its scores themselves promised, so that a week that
+is hard to tell, and was said to be, is not a bad model. Concept is the relation: how outcomes rise
+with scores, in all rows and in segments of them. A rate that moved everywhere alike is neither: it
+is season until scores lose their order.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,6 @@ from headrace.monitoring.segments import (
 )
 
 Flags = npt.NDArray[np.bool_]
-_DEVIATION_FLOOR = 0.01
 LEAN = 1.0  # deviations by which the newest of several windows must depart by itself
 _NAMED = 3  # segments that are evidence of one window; the rest moves with them
 
@@ -144,21 +143,19 @@ def _distinct(evidence: Sequence[Evidence]) -> list[Evidence]:
 
 
 def _performance(now: Scored, past: Sequence[Scored], settings: Detection) -> list[Evidence]:
-    limit = _limit([one.excess for one in past], settings.loss_floor, settings)
+    """The median of earlier windows plus the larger of a floor and some robust deviations."""
+    excess = np.array([one.excess for one in past])
+    middle = float(np.median(excess))
+    deviation = MAD_TO_DEVIATION * float(np.median(np.abs(excess - middle)))
+    limit = middle + max(settings.loss_floor, settings.loss_spread * deviation)
     if now.excess <= limit:
         return []
     sentence = (
-        f"Log loss {now.loss:.3f} is {now.excess:.2f} of what the rate of {now.rate:.1%} alone "
-        f"would cost; earlier windows allow {limit:.2f} ({now.rows:,} labelled rows)."
+        f"Log loss {now.loss:.3f} is {now.excess:.2f} more than the scores themselves promised; "
+        f"earlier windows allow {limit:.2f} ({now.rows:,} labelled rows, of which the model "
+        f"expected {now.expected:.1%} and {now.rate:.1%} came)."
     )
     return [Evidence("performance", now.window, "log_loss", now.excess, limit, "alarm", sentence)]
-
-
-def _limit(past: Sequence[float], floor: float, settings: Detection) -> float:
-    """Median of earlier windows plus the larger of `floor` and `spread` robust deviations."""
-    middle = float(np.median(past))
-    deviation = MAD_TO_DEVIATION * float(np.median(np.abs(np.array(past) - middle)))
-    return middle + max(floor, settings.spread * max(deviation, _DEVIATION_FLOOR))
 
 
 def _order(now: Scored, slopes: Floats, settings: Detection) -> list[Evidence]:

@@ -86,8 +86,10 @@ class Detection:
     """A window with a smaller part of the usual share of labels says so."""
     min_scored_windows: int = 4
     """Earlier windows of the same model needed before its answers are judged."""
-    loss_floor: float = 0.15
-    """Smallest rise of log loss, relative to that of the window's own rate, that is evidence."""
+    loss_floor: float = 0.1
+    """Smallest rise of log loss beyond what the scores promised (nats a row) that is evidence."""
+    loss_spread: float = 4.0
+    """How many robust deviations above that of earlier windows it must be."""
     score_floor: float = 0.35
     """Jensen-Shannon distances of the scores below this are never evidence."""
     slope_floor: float = 0.3

@@ -227,9 +227,9 @@ class Scored:
     """One window of labelled answers of one model. Losses are in nats a row.
 
     `answers` were given, `rows` of them have a label; `rate` is their share of ones and `expected`
-    the mean score. `excess` is the loss relative to what the rate alone would cost. `ranking` is
-    the area under the ROC curve of the binned scores. `cells` (segments, SCORE_BINS, 3) as in
-    `ScoreProfiles`.
+    the mean score. `excess` is the loss beyond what the scores themselves promised: that of labels
+    drawn from them. `ranking` is the area under the ROC curve of the binned scores. `cells`
+    (segments, SCORE_BINS, 3) as in `ScoreProfiles`.
     """
 
     window: Window
@@ -263,9 +263,8 @@ def rolled(profiles: ScoreProfiles, windows: Sequence[Window], least: int) -> di
 def _scored(profiles: ScoreProfiles, window: Window, totals: Ints, cells: Ints) -> Scored:
     rows, ones, score = (int(part) for part in cells[0].sum(axis=0))
     rate, loss = ones / rows, int(totals[2]) / FIXED / rows
-    unavoidable = entropy(rate)
     return Scored(
-        window, rows, rate, loss, loss / unavoidable if unavoidable > 0 else 1.0,
+        window, rows, rate, loss, excess_loss(cells[0]),
         ranking(cells[0, :, 0], cells[0, :, 1]),
         model=profiles.model, answers=int(totals[0]), expected=score / FIXED / rows,
         segments=profiles.segments, cells=cells,
@@ -273,11 +272,14 @@ def _scored(profiles: ScoreProfiles, window: Window, totals: Ints, cells: Ints) 
     )  # fmt: skip
 
 
-def entropy(rate: float) -> float:
-    """Nats a row that remain when only the rate of ones is known."""
-    if not 0 < rate < 1:
-        return 0.0
-    return float(-rate * np.log(rate) - (1 - rate) * np.log1p(-rate))
+def excess_loss(cells: Ints) -> float:
+    """Nats a row, of cells (score bins, 3), beyond the entropy of the scores.
+
+    The loss of a score p differs from its mean, for labels drawn from it, by (p - y) logit p.
+    """
+    rows, ones, score = (cells[:, at].astype(np.float64) for at in range(3))
+    p = np.clip(score / FIXED / np.maximum(rows, 1), CLIP, 1 - CLIP)
+    return float(((rows * p - ones) * np.log(p / (1 - p))).sum() / max(rows.sum(), 1.0))
 
 
 def ranking(rows: Ints, ones: Ints) -> float:
