@@ -69,7 +69,7 @@ def _sums(report: MonitorReport) -> Html:
     shown = [
         ("quiet windows", quiet),
         ("open", f"{len(report.open)} ({known} acknowledged)" if known else str(len(report.open))),
-        ("retrainings", str(len(report.recorded.retrainings))),
+        ("retrainings", str(len(report.retrainings))),
         ("age of the champion", saying.champion_age(report)),
         ("next retraining", saying.next_retraining(report)),
         ("budget left", saying.budget(report)),

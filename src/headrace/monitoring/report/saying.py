@@ -64,7 +64,8 @@ def call(report: MonitorReport) -> tuple[str, str]:
     unknown = [one for one in report.open if one.acknowledged is None]
     last = report.windows[-1]
     if unknown:
-        return "Find the cause", f"Since {unknown[0].first.text}. Nothing retrains meanwhile."
+        since = day_text(unknown[0].first.first)
+        return "Find the cause", f"It is there since {since}. Nothing retrains meanwhile."
     if report.open and (ack := report.open[0].acknowledged):
         return "Nothing to do", f"{ack.principal} knows of it: {ack.reason}"
     return "Nothing to do", f"{last.entry.window.text}: {' '.join(last.entry.decision.reasons)}"
@@ -96,8 +97,8 @@ def acknowledgement(incident: Incident, pipeline: str) -> str:
 
 
 def incident_words(one: Incident) -> str:
-    until = "still there" if one.is_open else f"last seen {one.last.text}"
-    return f"since {one.first.text}, {until}"
+    first = day_text(one.first.first)
+    return f"since {first}" if one.is_open else f"seen {first} to {day_text(one.last.end - 1)}"
 
 
 def cause(view: WindowView) -> str:
