@@ -1,64 +1,21 @@
-"""A small world lived through in this process: files in a folder, eight days, six incidents."""
+"""A small world lived through: files in a folder, eight days, what goes wrong with them."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from headrace.clock import DAY, HOUR, parse_iso
-from headrace.datasets.rules import TimeSplits
-from headrace.features import FeatureView, Label, Mean, Rows, Window
+from headrace.clock import HOUR, parse_iso
 from headrace.simulation import run
 from headrace.simulation.incidents import Incident
 from headrace.simulation.outcome import Outcome
-from tests.rebuild.worlds import DAYS, RandomWorld, Shape
-
-EVENING = 20 * HOUR
-
-
-def pipeline(tmp_path: Path) -> RandomWorld:
-    """Over a drop folder with eight days, each file of the evening of its day."""
-    features = (Rows(Window("-1d")), Mean("n", Window("-3d")))
-    shape = Shape(
-        mode="declared",
-        scale=0,
-        with_sequence=False,
-        with_deletions=False,
-        with_states=False,
-        views=(FeatureView("who", "facts", ("who",), features),),
-        splits=TimeSplits("2024-03-03", "2024-03-04", "2024-03-05"),
-        evaluation=None,
-        label=Label("outcome", "facts", ("who",), ("n",), "6h", "1h"),
-        offset="0s",
-        seed=1,
-    )
-    made = RandomWorld(tmp_path, shape)
-    made.deliver(DAYS)
-    for path in made.drop.iterdir():
-        at = (parse_iso(path.stem.rpartition("_")[2]) + EVENING) * 1000
-        os.utime(path, ns=(at, at))
-    return made
-
-
-def incident(number: int, kind: str, table: str, day: int, hours: int) -> Incident:
-    begins = parse_iso(DAYS[day]) + EVENING
-    return Incident(f"i{number}", kind, table, DAYS[day], begins, begins + hours * HOUR)
-
-
-PLANNED = [
-    incident(1, "late", "plan", 1, 24),
-    incident(2, "twice, other bytes", "facts", 1, 6),
-    incident(3, "renamed column", "facts", 2, 10),
-    incident(4, "truncated", "plan", 3, 10),
-    incident(5, "down for hours", "facts", 4, 3),
-    incident(6, "twice", "plan", 5, 10),
-]
+from tests.rebuild.worlds import DAYS
+from tests.simulation.small import EVENING, PLANNED, delivered
 
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory) -> Outcome:
     root = tmp_path_factory.mktemp("lived")
-    world = pipeline(root / "project")
+    world = delivered(root / "project")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(run, "load_pipeline", lambda _module: world.pipeline)
         patched.setattr(run, "plan", lambda *_: PLANNED)
@@ -88,4 +45,22 @@ def test_it_tells_all_of_it(lived):
     assert [one["incident"] for one in told["incidents"]] == [one.name for one in PLANNED]
     assert told["hashes"]["simulated"] == told["hashes"]["undisturbed"]
     assert all(page["at"] > "2024-03-03" for page in told["pages"])
-    assert lived.days * DAY > 0
+
+
+@pytest.mark.slow
+def test_through_the_daemon_killed_and_without_power(tmp_path: Path, monkeypatch):
+    """The same days with real runs; the daemon is killed, and then everything."""
+    world = delivered(tmp_path / "project")
+    begins = parse_iso(DAYS[4]) + EVENING
+    machine = [
+        Incident("i7", "daemon killed", "", "", begins - 12 * HOUR, begins),
+        Incident("i8", "power lost", "", "", begins + 12 * HOUR, begins + 24 * HOUR),
+        Incident("i9", "disk full", "", "", begins + 36 * HOUR, begins + 48 * HOUR),
+    ]
+    monkeypatch.setattr(run, "load_pipeline", lambda _module: world.pipeline)
+    monkeypatch.setattr(run, "plan", lambda *_: [*PLANNED, *machine])
+    ask = run.Ask("tests.simulation.made_up", tmp_path / "home", 6, 9, daemon=True)
+    found = run.simulate(ask)
+    assert found.ok, found.document()
+    assert found.runs["ingest success"] >= 12
+    assert not {name for name in found.runs if name.endswith(("started", "starting", "queued"))}

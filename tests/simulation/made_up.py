@@ -1,0 +1,14 @@
+"""The small pipeline as a module, for processes that load it by name; a simulation feeds it."""
+
+import os
+from pathlib import Path
+from tempfile import mkdtemp
+
+from headrace.clock import CLOCK
+from tests.simulation.small import declared
+
+# A world of the tests has a home of its own, which is in no simulation.
+_clock = os.environ.pop(CLOCK, None)
+PIPELINE = declared(Path(mkdtemp(prefix="headrace-made-up-"))).pipeline
+if _clock is not None:
+    os.environ[CLOCK] = _clock
