@@ -47,6 +47,7 @@ def retraining_sensor(
     home: Callable[[], Home] = Home.find,
     triggers_after: TriggersAfter | None = None,
     seconds: int = 60,
+    default_status: dg.DefaultSensorStatus | None = None,
 ) -> dg.SensorDefinition:
     """One run of `retrain` per trigger, and another one where it died.
 
@@ -58,7 +59,7 @@ def retraining_sensor(
         name="retraining",
         job_name=RETRAIN,
         minimum_interval_seconds=interval(seconds),
-        default_status=status(),
+        default_status=default_status or status(),
         description="Launches a retraining for each row of the decision ledger that asks for one.",
     )
     def retraining(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
