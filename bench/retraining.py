@@ -1,0 +1,224 @@
+"""What retraining is worth: on the flights year as it was, with outcomes turned, and with faults.
+
+`python -m bench.retraining [--json]`; needs a home in which `headrace demo` has run. The year is
+lived through window by window in process, from April on, with a model of the first quarter:
+untouched; with the outcomes of one carrier turned from a day on, for good; and with faults planted
+in the features of single weeks. Of a turn: how many windows until the champion was replaced, and
+what it loses, on all later rows, against a model to which the turned relation was always true.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bench.retraining_world import FrameWorld, Lived, live
+from headrace.clock import DAY, iso, parse_iso
+from headrace.datasets import open_release
+from headrace.home import Home
+from headrace.models import ModelRecord, champion
+from headrace.models.metrics import log_loss
+from headrace.models.score import predict
+
+BEGUN = parse_iso("2013-04-02T05:00:00Z")
+ENDS = parse_iso("2014-01-01T05:00:00Z")
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Life:
+    """One year lived. `retrainings` that were begun, `promoted` ones, and how they were judged."""
+
+    name: str
+    windows: int
+    retrainings: int
+    promoted: int
+    rolled_back: int
+    seconds: float
+    told: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """After a turn of `segment` on `day`: log losses on all rows after the last promotion.
+
+    `windows` from the turn to the first promotion; `beyond` is the champion's loss beyond that of
+    full knowledge, as a share of the latter.
+    """
+
+    segment: str
+    share: float
+    day: str
+    windows: int | None
+    champion: float | None
+    full: float | None
+    unchanged: float | None
+    beyond: float | None
+    life: Life
+
+
+def flights() -> tuple[pa.Table, Any]:
+    """The rows of the demo's release, in order of time, and its manifest."""
+    dataset = open_release("flights_delay@1.0.0", store=Home.find().store)
+    parts = [dataset.split(one).arrow for one in ("train", "valid", "test")]
+    rows = pa.concat_tables(parts).sort_by([("t", "ascending")]).combine_chunks()
+    at = rows.column_names.index("t")
+    rows = rows.set_column(at, "t", rows["t"].cast(pa.timestamp("us")).cast(pa.int64()))
+    rows = rows.drop_columns(["split"])
+    return rows.append_column("label_reason", pa.nulls(len(rows), pa.string())), dataset.manifest
+
+
+@contextmanager
+def world(rows: pa.Table, manifest: Any) -> Iterator[FrameWorld]:
+    from pipelines.flights import PIPELINE
+
+    monitor = replace(PIPELINE.monitor, max_age={})
+    with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
+        yield FrameWorld(
+            Home(Path(folder)),
+            rows,
+            replace(PIPELINE.dataset, purpose="training"),
+            PIPELINE.model,
+            monitor,
+            PIPELINE.retraining,
+            manifest.definitions,
+        )
+
+
+def turned(rows: pa.Table, segment: str, since: int) -> pa.Table:
+    """`rows` with the outcomes of one carrier the other way round from `since` (us) on."""
+    late = rows["late"].cast(pa.int64()).to_numpy()
+    there = (rows["carrier"].to_numpy(zero_copy_only=False) == segment) & (
+        rows["t"].to_numpy() >= since
+    )
+    label = pa.array(np.where(there, 1 - late, late)).cast(rows["late"].type)
+    return rows.set_column(rows.column_names.index("late"), "late", label)
+
+
+def lived(name: str, made: FrameWorld) -> tuple[Life, list[Lived]]:
+    began = time.perf_counter()
+    found = list(live(made, BEGUN, ENDS))
+    outcomes = [one.retrained for one in found if one.retrained]
+    backs = [w for one in found for w in one.watched if w.step == "rolled_back"]
+    told = [
+        f"{iso(one.ends)[:10]} {one.retrained.says}; {one.retrained.steps['trained']['recipe']}"
+        for one in found
+        if one.retrained
+    ]
+    told += [f"{w.step}: {w.because}" for one in found for w in one.watched if w.step]
+    return Life(
+        name,
+        len(found),
+        len(outcomes),
+        sum("promoted" in one.steps for one in outcomes),
+        len(backs),
+        round(time.perf_counter() - began, 1),
+        tuple(told),
+    ), found
+
+
+def recovery(rows: pa.Table, manifest: Any, segment: str, day: str) -> Recovery:
+    since = parse_iso(day)
+    with world(turned(rows, segment, since), manifest) as made:
+        first = made.begin(BEGUN)
+        life, found = lived(f"{segment} turned", made)
+        share = float(np.mean(rows["carrier"].to_numpy(zero_copy_only=False) == segment))
+        promoted = [
+            one.ends for one in found if one.retrained and "promoted" in one.retrained.steps
+        ]
+        now = champion(made.home, made.model.name)
+        if not promoted or now is None or now.bundle_id == first.bundle_id:
+            return Recovery(segment, share, day, None, None, None, None, None, life)
+        last = promoted[-1]
+        ours, before = (_loss(made, one, last) for one in (now, first))
+        with world(turned(rows, segment, 0), manifest) as knowing:
+            full = _loss(made, knowing.begin(last), last)
+        windows = -(-(promoted[0] - since) // (7 * DAY))
+        return Recovery(segment, share, day, windows, ours, full, before, ours / full - 1, life)
+
+
+def _loss(made: FrameWorld, record: ModelRecord, since: int) -> float:
+    rows = made.frame.filter(pa.array(made.moments >= since))
+    y: Floats = rows["late"].cast(pa.float64()).to_numpy()
+    return log_loss(y, predict(record, rows, definitions=made.definitions))
+
+
+Spoil = Callable[[pa.Table, npt.NDArray[np.bool_]], pa.Table]
+
+
+def _column(name: str, change: Callable[[Floats], Floats]) -> Spoil:
+    def spoil(rows: pa.Table, there: npt.NDArray[np.bool_]) -> pa.Table:
+        values = rows[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
+        new = pa.array(np.where(there, change(values), values), from_pandas=True)
+        at = rows.column_names.index(name)
+        return rows.set_column(at, name, new.cast(rows[name].type, safe=False))
+
+    return spoil
+
+
+def faults(rows: pa.Table) -> list[tuple[str, Spoil]]:
+    """One kind of fault on each of the columns that a model leans on."""
+    numbers = [f.name for f in rows.schema if "__" in f.name and pa.types.is_floating(f.type)]
+    kinds: list[tuple[str, Callable[[Floats], Floats]]] = [
+        ("missing", lambda v: np.full_like(v, np.nan)),
+        ("unit", lambda v: v * 60),
+        ("frozen", lambda v: np.full_like(v, np.nanmedian(v))),
+        ("shifted", lambda v: v + 4 * np.nanstd(v)),
+    ]
+    return [(f"{kind} {numbers[n]}", _column(numbers[n], change))
+            for n, (kind, change) in enumerate(kinds)]  # fmt: skip
+
+
+def faulty_year(rows: pa.Table, manifest: Any) -> Life:
+    """Every sixth week from May on one fault, two weeks long, each of another kind."""
+    t = rows["t"].to_numpy()
+    for n, (_, spoil) in enumerate(faults(rows)):
+        first = parse_iso("2013-05-07T05:00:00Z") + n * 6 * 7 * DAY
+        rows = spoil(rows, (t >= first) & (t < first + 14 * DAY))
+    with world(rows, manifest) as made:
+        made.begin(BEGUN)
+        return lived("faulty features", made)[0]
+
+
+def untouched_year(rows: pa.Table, manifest: Any) -> Life:
+    with world(rows, manifest) as made:
+        made.begin(BEGUN)
+        return lived("untouched", made)[0]
+
+
+TURNS = (("EV", "2013-06-11T05:00:00Z"), ("UA", "2013-07-30T05:00:00Z"))
+
+
+def measure(parts: Sequence[str]) -> dict[str, Any]:
+    rows, manifest = flights()
+    found: dict[str, Any] = {}
+    if "untouched" in parts:
+        found["untouched"] = asdict(untouched_year(rows, manifest))
+    if "faults" in parts:
+        found["faults"] = asdict(faulty_year(rows, manifest))
+    if "turns" in parts:
+        found["turns"] = [asdict(recovery(rows, manifest, *one)) for one in TURNS]
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    every = ("untouched", "faults", "turns")
+    parser.add_argument("parts", nargs="*", default=every, metavar="PART", help=", ".join(every))
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    given = parser.parse_args(arguments)
+    found = measure(given.parts)
+    print(json.dumps(found, indent=None if given.json else 2))
+
+
+if __name__ == "__main__":
+    main()

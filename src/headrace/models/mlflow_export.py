@@ -1,0 +1,197 @@
+"""A stored model told to MLflow: parameters, metrics, the release it learned from, the files.
+
+One way: MLflow shows it and keeps a version in its registry; what is in charge stays the pointer
+here. Needs the extra `mlflow` (mlflow-skinny), and is imported when it is used. Nothing is pickled:
+the artifacts are the bundle's own files.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.datasets.store import Store
+from headrace.errors import DeclarationError, StateError
+from headrace.files import canonical_json
+from headrace.home import Home
+from headrace.models.record import BASELINE, FITS, FORM, METRICS, MODEL, ModelRecord
+from headrace.models.registry import pointer
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+BUNDLE = "headrace.bundle_id"
+# MLflow's own bounds: of a parameter's value, and of a dataset's digest.
+_PARAM, _DIGEST = 6_000, 36
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Where the model stands in MLflow. `new` is False where it stood there already."""
+
+    model: str
+    tracking_uri: str
+    experiment: str
+    run_id: str
+    version: str
+    new: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def export(
+    home: Home, record: ModelRecord, tracking_uri: str, *, experiment: str | None = None
+) -> Exported:
+    """Log `record` as a run of an experiment (the model's name by default) and register a version.
+
+    Args:
+        home: where the model and its release are.
+        record: which model.
+        tracking_uri: a server (`https://...`), a database (`sqlite:///mlflow.db`) or a folder.
+        experiment: made if it is not there, and so is the registered model, which has its name.
+
+    The same bundle again finds its run and version, and logs only what a crash has left out.
+
+    Raises:
+        DeclarationError: the extra is missing.
+        StateError: MLflow cannot be reached, or refuses.
+    """
+    client = _client(tracking_uri)
+    from mlflow.exceptions import MlflowException
+
+    name = experiment or record.name
+    try:
+        run, found = _run(client, record, _experiment(client, name))
+        if not found:
+            _log(client, run.info.run_id, home, record)
+            client.set_terminated(run.info.run_id)
+        version, made = _version(client, record, run)
+    except MlflowException as error:
+        raise StateError(
+            f"MLflow refuses: {error.message}", where=tracking_uri, fix="see the message"
+        ) from error
+    return Exported(record.ref, tracking_uri, name, run.info.run_id, version, not found or made)
+
+
+def _client(tracking_uri: str) -> "MlflowClient":
+    try:
+        from mlflow import MlflowClient
+    except ImportError as error:
+        raise DeclarationError(
+            "MLflow is not installed", fix="pip install 'headrace[mlflow]'"
+        ) from error
+    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def _experiment(client: "MlflowClient", name: str) -> str:
+    known = client.get_experiment_by_name(name)
+    return str(known.experiment_id if known else client.create_experiment(name))
+
+
+def _run(client: "MlflowClient", record: ModelRecord, experiment: str) -> "tuple[Run, bool]":
+    """The bundle's run, and whether it is whole; one that a crash left is gone on with."""
+    found = client.search_runs([experiment], f"tags.`{BUNDLE}` = '{record.bundle_id}'")
+    for run in found:
+        if run.info.status == "FINISHED":
+            return run, True
+    if found:
+        return found[0], False
+    tags = {BUNDLE: record.bundle_id, "headrace.dataset": record.dataset}
+    return client.create_run(experiment, tags=tags, run_name=record.ref), False
+
+
+def _log(client: "MlflowClient", run_id: str, home: Home, record: ModelRecord) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    params = [Param(key, _text(value)) for key, value in params_of(record).items()]
+    metrics = [Metric(key, value, 0, 0) for key, value in flat(record.metrics)]
+    tags = [
+        RunTag("headrace.content_hash", record.content_hash),
+        RunTag("headrace.fits", record.fits_id),
+        RunTag("headrace.library", record.library),
+        RunTag("headrace.trained_at", record.trained_at),
+    ]
+    client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
+    _log_dataset(client, run_id, home, record)
+    for file in (MODEL, BASELINE, FITS, FORM, METRICS):
+        client.log_artifact(run_id, str(record.path / file), "model")
+    with tempfile.TemporaryDirectory() as folder:
+        about = Path(folder) / "dataset.json"
+        about.write_bytes(canonical_json(_source(home, record)))
+        client.log_artifact(run_id, str(about), "dataset")
+
+
+def params_of(record: ModelRecord) -> dict[str, Any]:
+    return {**record.params, "rounds": record.rounds, "target": record.target,
+            "features": len(record.features)}  # fmt: skip
+
+
+def _text(value: object) -> str:
+    told = value if isinstance(value, str) else canonical_json(value).decode()
+    return told if len(told) <= _PARAM else f"{told[: _PARAM - 1]}…"
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Numbers of nested objects by their path; lists, texts and nulls have no place there."""
+    for key, one in value.items():
+        if isinstance(one, Mapping):
+            yield from flat(one, f"{prefix}{key}.")
+        elif isinstance(one, int | float) and not isinstance(one, bool):
+            yield f"{prefix}{key}", float(one)
+
+
+def _source(home: Home, record: ModelRecord) -> dict[str, Any]:
+    store = Store.find(home.store)
+    return {
+        "ref": record.dataset,
+        "content_hash": record.content_hash,
+        "store": str(store.storage.address),
+        "opened_with": f'headrace.open("{record.dataset}")',
+    }
+
+
+def _log_dataset(client: "MlflowClient", run_id: str, home: Home, record: ModelRecord) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    columns = [{"name": c.name, "type": c.type, "role": c.role} for c in record.features]
+    dataset = Dataset(
+        name=record.dataset,
+        digest=record.content_hash[:_DIGEST],
+        source_type="headrace",
+        source=canonical_json(_source(home, record)).decode(),
+        schema=canonical_json({"columns": columns}).decode(),
+    )
+    context = InputTag("mlflow.data.context", "training")
+    client.log_inputs(run_id, [DatasetInput(dataset, [context])])
+
+
+def _version(client: "MlflowClient", record: ModelRecord, run: "Run") -> tuple[str, bool]:
+    """The version of the registered model that is this bundle, and whether it is new."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(record.name)
+    except MlflowException:
+        client.create_registered_model(record.name)
+    for one in client.search_model_versions(f"name = '{record.name}'"):
+        if one.tags.get(BUNDLE) == record.bundle_id:
+            return str(one.version), False
+    made = client.create_model_version(
+        record.name,
+        f"{run.info.artifact_uri}/model",
+        run.info.run_id,
+        tags={BUNDLE: record.bundle_id, "headrace.dataset": record.dataset},
+    )
+    return str(made.version), True
+
+
+def mark_champion(home: Home, name: str, exported: Exported) -> bool:
+    """Point MLflow's alias `champion` at this version, if the model is the one in charge here."""
+    standing = pointer(home, name)
+    if standing is None or not exported.model.startswith(f"{name}@{standing.bundle_id[:12]}"):
+        return False
+    _client(exported.tracking_uri).set_registered_model_alias(name, "champion", exported.version)
+    return True

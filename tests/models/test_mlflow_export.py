@@ -1,0 +1,80 @@
+"""A model is told to a real MLflow store, once, with the release that it learned from."""
+
+import json
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from headrace.errors import StateError
+from headrace.models import mlflow_export, promote
+from headrace.models.mlflow_export import BUNDLE, export, flat, mark_champion
+
+
+@pytest.fixture
+def uri(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+def test_an_export_tells_everything_and_only_once(record, home, uri):
+    told = export(home, record, uri)
+    assert (told.experiment, told.version, told.new) == ("late", "1", True)
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    run = client.get_run(told.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["num_leaves"] == "7"
+    assert run.data.params["rounds"] == str(record.rounds)
+    assert run.data.metrics["model.log_loss"] == record.metrics["model"]["log_loss"]
+    assert run.data.tags["headrace.content_hash"] == record.content_hash
+    (given,) = run.inputs.dataset_inputs
+    assert given.dataset.name == record.dataset
+    assert record.content_hash.startswith(given.dataset.digest)
+    assert json.loads(given.dataset.source)["content_hash"] == record.content_hash
+    version = client.get_model_version("late", told.version)
+    assert version.tags[BUNDLE] == record.bundle_id
+    assert version.run_id == told.run_id
+    text = Path(client.download_artifacts(told.run_id, "model/model.txt")).read_text()
+    assert text == record.text()
+    again = export(home, record, uri)
+    assert (again.run_id, again.version, again.new) == (told.run_id, "1", False)
+    assert len(client.search_runs([run.info.experiment_id])) == 1
+
+
+def test_what_a_crash_left_out_is_logged_the_next_time(record, home, uri, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def die(*_args):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mlflow_export, "_log_dataset", die)
+        with pytest.raises(Killed):
+            export(home, record, uri)
+    told = export(home, record, uri)
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    run = client.get_run(told.run_id)
+    assert run.info.status == "FINISHED"
+    assert len(run.inputs.dataset_inputs) == 1
+    assert len(client.search_runs([run.info.experiment_id])) == 1
+    assert len(client.search_model_versions("name = 'late'")) == 1
+
+
+def test_the_champion_here_is_the_champion_there(record, home, uri):
+    told = export(home, record, uri)
+    assert not mark_champion(home, "late", told)
+    promote(home, record, "first")
+    assert mark_champion(home, "late", told)
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    assert client.get_model_version_by_alias("late", "champion").version == "1"
+
+
+def test_a_store_that_refuses_is_named(record, home, tmp_path):
+    with pytest.raises(StateError, match="MLflow"):
+        export(home, record, f"{tmp_path.as_uri()}/store?broken#", experiment="")
+
+
+def test_numbers_by_their_path():
+    nested = {"rows": 3, "model": {"auc": 0.5, "says": "well", "beats": True}, "bins": [1]}
+    assert dict(flat(nested)) == {"rows": 3.0, "model.auc": 0.5}
