@@ -9,6 +9,7 @@ what it loses, on all later rows, against a model to which the turned relation w
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -106,7 +107,11 @@ def turned(rows: pa.Table, segment: str, since: int) -> pa.Table:
 
 def lived(name: str, made: FrameWorld) -> tuple[Life, list[Lived]]:
     began = time.perf_counter()
-    found = list(live(made, BEGUN, ENDS))
+    found = []
+    for one in live(made, BEGUN, ENDS):
+        found.append(one)
+        print(name, iso(one.ends)[:10], one.action, one.cause,
+              one.retrained.says if one.retrained else "", file=sys.stderr, flush=True)  # fmt: skip
     outcomes = [one.retrained for one in found if one.retrained]
     backs = [w for one in found for w in one.watched if w.step == "rolled_back"]
     told = [

@@ -158,7 +158,6 @@ def live(world: FrameWorld, first: int, last: int, *, retrains: bool = True) -> 
             [],
             home,
             ends,
-            content=f"{len(seen)}",
             trained_at=trained_at,
         )
         last_result = run.results[-1]

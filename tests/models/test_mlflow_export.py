@@ -14,7 +14,9 @@ from headrace.models.mlflow_export import BUNDLE, export, flat, mark_champion
 @pytest.fixture
 def uri(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+    # the database store warns of SQLAlchemy 2.1, which errors here; the same client speaks to both
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    return (tmp_path / "mlruns").as_uri()
 
 
 def test_an_export_tells_everything_and_only_once(record, home, uri):
@@ -67,12 +69,13 @@ def test_the_champion_here_is_the_champion_there(record, home, uri):
     promote(home, record, "first")
     assert mark_champion(home, "late", told)
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-    assert client.get_model_version_by_alias("late", "champion").version == "1"
+    assert client.get_model_version_by_alias("late", "champion").run_id == told.run_id
 
 
-def test_a_store_that_refuses_is_named(record, home, tmp_path):
-    with pytest.raises(StateError, match="MLflow"):
-        export(home, record, f"{tmp_path.as_uri()}/store?broken#", experiment="")
+def test_a_store_that_refuses_is_named(record, home, uri, monkeypatch):
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE")
+    with pytest.raises(StateError, match="MLflow refuses: The filesystem tracking backend"):
+        export(home, record, uri)
 
 
 def test_numbers_by_their_path():

@@ -70,3 +70,43 @@ def promote(
     told = f"{acting(principal)}: {reason}"
     now = put_in_charge(home, record, told, allow_tainted=allow_tainted)
     out.print(Text(f"{record.ref} is in charge since {now.since}: {now.reason}"), soft_wrap=True)
+
+
+@app.command("export-mlflow")
+@explained
+def export_mlflow(
+    ref: Annotated[str, typer.Argument(help="A model: name@bundle id, name@champion, or name.")],
+    *,
+    tracking_uri: Annotated[
+        str,
+        typer.Option(
+            envvar="MLFLOW_TRACKING_URI",
+            help="A server, or a database such as sqlite:///mlflow.db.",
+        ),
+    ],
+    experiment: Annotated[
+        str | None, typer.Option(help="Made if it is not there; the model's name by default.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell MLflow of a model: parameters, metrics, its release and files, and a version of it.
+
+    The model in charge gets MLflow's alias `champion`. What decides stays here: MLflow only shows.
+    The same model again changes nothing. Needs the extra `mlflow`.
+    """
+    from headrace.home import Home
+    from headrace.models import open_model
+    from headrace.models.mlflow_export import export, mark_champion
+
+    home = Home.find()
+    record = open_model(home, ref)
+    told = export(home, record, tracking_uri, experiment=experiment)
+    charged = mark_champion(home, record.name, told)
+    if as_json:
+        emit_json({**told.to_json(), "champion": charged})
+        return
+    state = "is" if told.new else "was"
+    out.print(
+        Text(f"{record.ref} {state} version {told.version} of {record.name}, run {told.run_id}"),
+        soft_wrap=True,
+    )

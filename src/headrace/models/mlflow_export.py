@@ -8,6 +8,7 @@ the artifacts are the bundle's own files.
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,8 @@ def export(
     Args:
         home: where the model and its release are.
         record: which model.
-        tracking_uri: a server (`https://...`), a database (`sqlite:///mlflow.db`) or a folder.
+        tracking_uri: a server (`https://...`), a database (`sqlite:///mlflow.db`), or a folder,
+            which MLflow 3.17 takes only with MLFLOW_ALLOW_FILE_STORE=true.
         experiment: made if it is not there, and so is the registered model, which has its name.
 
     The same bundle again finds its run and version, and logs only what a crash has left out.
@@ -59,11 +61,12 @@ def export(
         DeclarationError: the extra is missing.
         StateError: MLflow cannot be reached, or refuses.
     """
-    client = _client(tracking_uri)
+    _required()
     from mlflow.exceptions import MlflowException
 
     name = experiment or record.name
     try:
+        client = _client(tracking_uri)
         run, found = _run(client, record, _experiment(client, name))
         if not found:
             _log(client, run.info.run_id, home, record)
@@ -76,13 +79,14 @@ def export(
     return Exported(record.ref, tracking_uri, name, run.info.run_id, version, not found or made)
 
 
+def _required() -> None:
+    if find_spec("mlflow") is None:
+        raise DeclarationError("MLflow is not installed", fix="pip install 'headrace[mlflow]'")
+
+
 def _client(tracking_uri: str) -> "MlflowClient":
-    try:
-        from mlflow import MlflowClient
-    except ImportError as error:
-        raise DeclarationError(
-            "MLflow is not installed", fix="pip install 'headrace[mlflow]'"
-        ) from error
+    from mlflow import MlflowClient
+
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 
