@@ -21,6 +21,7 @@ from headrace.files import canonical_json
 from headrace.home import Home
 from headrace.models import challenge, evaluate, list_models, load_record, predict, promote, train
 from headrace.models.record import write_bundle
+from headrace.models.spec import FIXED
 from headrace.serving.http.scorer import Scorer
 from tests.datasets.frames import DEFINITIONS, frame, put
 from tests.models.conftest import MODEL, released
@@ -266,3 +267,16 @@ def test_training_never_sees_the_evaluation_split(tmp_path):
             assert found["rows"] == entry.rows
             assert looks.count(dataset.store, dataset.manifest) == 1
     assert bundles[0] == bundles[1]
+
+
+def test_the_trees_are_the_same_by_any_number_of_threads(record, dataset, home, monkeypatch):
+    """The count is written into the text, and nothing else of it; so it is fixed, not free."""
+
+    def trees(text):
+        return [line for line in text.splitlines() if not line.startswith("[num_threads")]
+
+    for threads in (1, 4):
+        monkeypatch.setitem(FIXED, "num_threads", threads)
+        other = train(dataset, MODEL, home)
+        assert trees(other.text()) == trees(record.text())
+        assert other.text() != record.text()
