@@ -38,6 +38,8 @@ def work(pipeline: Any, home: Home, asked: Asked, run_id: str) -> None:
 
 defs = dg.Definitions(
     jobs=[retrain_job(PIPELINE, home, work)],
-    sensors=[retraining_sensor(PIPELINE, home, seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)],
+    sensors=[
+        retraining_sensor(PIPELINE, home, seconds=1, default_status=dg.DefaultSensorStatus.RUNNING)
+    ],
     executor=dg.in_process_executor,
 )

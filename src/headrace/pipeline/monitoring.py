@@ -40,6 +40,7 @@ def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Buil
     from headrace.monitoring.run import monitor
     from headrace.monitoring.seen import keep_seen
     from headrace.pipeline.monitor_report import tell_owner
+    from headrace.pipeline.retrained import watch_promotions
     from headrace.pipeline.table_profiles import tables_told
 
     report("monitors", 0, 1)
@@ -63,14 +64,16 @@ def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Buil
     )
     run = replace(run, notes=(*run.notes, *notes))
     keep_seen(home, run)
+    watched = watch_promotions(pipeline, home, clock=lambda: moment)
     tell_owner(pipeline, home)
     tables = tables_told(shop, run.results[-1].window) if run.results else ""
     leave()
     report("monitors", 1, 1)
     metadata = {"windows": len(run.results), "plots": {"md": markdown(run)}}
+    told = {f"retraining {one.trigger_id[:12]}": one.because for one in watched}
     return Built(
-        {**run.to_json()["actions"], **metadata, "tables": {"md": tables}},
-        changed=run.recorded > 0,
+        {**run.to_json()["actions"], **metadata, **told, "tables": {"md": tables}},
+        changed=run.recorded > 0 or any(one.step for one in watched),
     )
 
 

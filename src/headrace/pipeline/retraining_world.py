@@ -83,23 +83,15 @@ class PipelineWorld:
         return pinned(replace(self.pipeline, dataset=dataset), self.home, withheld, dry_run=dry_run)
 
     def rows(self, first: int, until: int, known: int) -> tuple[pa.Table, Mapping[str, str]]:
-        from headrace.datasets.classes import frame_classes
-        from headrace.datasets.governed import treated
-        from headrace.features.labels import attach_label
         from headrace.pipeline.build import feature_frame
+        from headrace.pipeline.monitoring import known_rows
         from headrace.pipeline.workshop import workshop
 
-        pipeline = self.pipeline
-        shop = workshop(pipeline, self.home)
+        shop = workshop(self.pipeline, self.home)
         frame = feature_frame(shop)
         t = frame["t"].to_numpy()
         frame = frame.filter(pa.array((t >= first) & (t < until)))
-        frame = attach_label(
-            frame, pipeline.label, shop.history, pipeline.contracts, known, pipeline.mode
-        )
-        classes = frame_classes(pipeline.spine, pipeline.views, pipeline.label, pipeline.contracts)
-        frame, _ = treated(pipeline.dataset, frame, classes)
-        return frame, shop.definitions
+        return known_rows(shop, frame, known), shop.definitions
 
     def declared(self) -> str:
         return declared(self.pipeline.dataset)
