@@ -98,11 +98,12 @@ def check(home: Home, count: int, runs: list[dg.DagsterRun]) -> None:
     keys = Counter(run.tags["dagster/run_key"] for run in runs)
     assert set(keys.values()) == {1}
     assert wanted <= set(keys)
-    # another key only where all runs before it had died
-    for key in set(keys) - wanted:
-        mine = [run for run in runs if run.tags[TAG] == key.partition("/")[0]]
-        dead = [run for run in mine if run.status == dg.DagsterRunStatus.FAILURE]
-        assert len(dead) >= len(mine) - 1
+    # A second run is of a trigger whose first was dead, or so slow that it passed for dead: then
+    # one of the two has done the work, and the other found it done.
+    worked = {one.detail["run"] for one in ledger.steps("tiny") if one.step == "started"}
+    assert len(worked) == count
+    assert worked <= {run.run_id for run in runs}
+    assert {run.tags[TAG] for run in runs if run.run_id in worked} == wanted
 
 
 @pytest.mark.slow
@@ -112,5 +113,5 @@ def test_a_hundred_triggers_under_a_daemon_that_is_killed(tmp_path, databases):
     prepare(home, tmp_path)
     count = int(os.environ.get("TRIGGERS", "100"))
     killed, runs = rehearse(home, count, random.Random(7))
-    check(home, count, runs)
     (home.root / "told.txt").write_text(f"{count} triggers, {killed} kills, {len(runs)} runs\n")
+    check(home, count, runs)
