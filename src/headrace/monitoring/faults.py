@@ -12,12 +12,13 @@ import numpy as np
 from headrace.monitoring.bins import Bins
 from headrace.monitoring.conditional import Term
 from headrace.monitoring.evidence import Evidence, Kind
-from headrace.monitoring.measures import RELATIONS, Seen, Shares, beyond, clean, deviations
+from headrace.monitoring.measures import RELATIONS, Measure, Seen, Shares, beyond, clean, deviations
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.profiles import Ints
 from headrace.monitoring.telling import told
 
 ALWAYS = 1.0  # the greatest share
+_SWAP = 2  # columns of one fault
 _Check = Callable[[Seen, Bins, Sequence[Shares], Detection], Evidence | None]
 
 
@@ -156,7 +157,7 @@ def broken_relation(
 
     A fault where few columns are new by themselves; where many are, the population moved.
     """
-    found = beyond(seen, RELATIONS, past, settings)
+    found = beyond(seen, RELATIONS, past, settings) or _new_both_ways(seen, settings)
     if not found or seen.residuals is None:
         return []
     # what is broken pulls the columns that it used to explain, but not by as many deviations
@@ -166,7 +167,7 @@ def broken_relation(
     )
     first, (excess, measure) = next(iter(found.items()))
     left = told(seen, first, measure, terms, past)
-    alone = _alone(seen, list(found)[:2], settings)
+    alone = _alone(seen, list(found)[:_SWAP], settings)
     kind: Kind = "data_fault" if alone else "population"
     more = "the others relate as before" if alone else "it is not the only one that moved"
     sentence = f"{left.words}; {more}."
@@ -174,6 +175,17 @@ def broken_relation(
     columns = tuple(list(found)[: settings.named])
     about = (f"relation:{measure}", value, value / excess)
     return [Evidence(kind, seen.window, *about, "alarm", sentence, columns, left.segment)]
+
+
+def _new_both_ways(seen: Seen, settings: Detection) -> dict[str, tuple[float, Measure]]:
+    """Columns past their own limits by themselves and against the others, if none else is new."""
+    shapes = seen.ratios("shape")
+    found: dict[str, tuple[float, Measure]] = {}
+    for measure in RELATIONS:
+        for column, ratio in seen.ratios(measure).items():
+            if min(ratio, shapes.get(column, 0.0)) > max(1.0, found.get(column, (0.0,))[0]):
+                found[column] = (ratio, measure)
+    return found if 0 < len(found) <= _SWAP and _alone(seen, found, settings) else {}
 
 
 def _alone(seen: Seen, columns: Iterable[str], settings: Detection) -> bool:

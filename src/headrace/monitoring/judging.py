@@ -58,3 +58,16 @@ def _left_to_later(  # noqa: PLR0917
 
 def _grossly(one: Evidence, settings: Detection) -> bool:
     return one.statistic > settings.broken * one.threshold
+
+
+def cold(seen: Sequence[Seen], settings: Detection) -> list[str]:
+    """In words, how far the newest window could be judged by a past of its own."""
+    if not seen or seen[-1].profile.rows == 0:
+        return []
+    some = sum(one.whole and bool(one.profile.rows > 0) for one in seen[:-1])
+    words = f"{some} clean windows before the newest"
+    if some >= settings.min_history + settings.relation_windows:
+        return []
+    if some >= settings.min_history:
+        return [f"{words}: relations of columns are not judged yet"]
+    return [f"{words}: columns are held to fixed limits, to their own after {settings.min_history}"]

@@ -65,7 +65,7 @@ class Detection:
     """Smallest share of levels that were unknown when the bins were frozen that is a fault."""
     frozen_most: float = 0.7
     """A favourite value, in no more than this share of values before, that fills a window."""
-    standing_floor: float = 0.15
+    standing_floor: float = 0.12
     """Smallest rise of the share of a column's most frequent value that is a fault."""
     standing_most: float = 0.2
     """Columns with a value more frequent than this have a favourite: nothing stands still."""

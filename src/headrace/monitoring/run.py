@@ -13,6 +13,7 @@ from headrace.monitoring.concept import unjudged
 from headrace.monitoring.deciding import decide_all
 from headrace.monitoring.evidence import Window, day_number, windows
 from headrace.monitoring.fold import gather
+from headrace.monitoring.judging import cold
 from headrace.monitoring.ledger import DecisionLedger, Entry
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Ints, Profiles
@@ -67,7 +68,8 @@ def monitor(  # noqa: PLR0917
     )
     answers = _answers(home, spec.name, scores, how)
     facts = row_facts(frame, day, laid, terms_for(profiles))
-    seen, _ = gather(spec, laid, profiles, facts, slots=parsed, answers=answers, policy=policy)
+    seen, past = gather(spec, laid, profiles, facts, slots=parsed, answers=answers, policy=policy)
+    notes += cold(past, policy.detection)
     notes += unjudged(answers, laid, policy.detection)
     ledger = DecisionLedger(home)
     results = decide_all(
