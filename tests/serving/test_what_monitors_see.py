@@ -11,6 +11,7 @@ import pytest
 
 from headrace.clock import DAY, HOUR, parse_iso
 from headrace.datasets import open_release
+from headrace.errors import DeclarationError
 from headrace.features.labels import attach_label
 from headrace.models import promote, train
 from headrace.monitoring import DecisionLedger, Window
@@ -91,6 +92,29 @@ def test_a_row_is_answered_by_the_model_in_charge_when_it_was_predicted(released
         lines = (folder / "history.ndjson").read_text().splitlines()
         (folder / "champion.json").write_text(lines[0])
         (folder / "history.ndjson").write_text(lines[0] + "\n")
+
+
+def test_what_is_kept_of_a_model_is_asked_again_for_some_weeks_only(released, monkeypatch):
+    _, _, (scores, _, _) = seen(released)
+    model = scores["model"][0].as_py()
+    day = int(scores["t"].to_numpy().max() // DAY)
+    kept = SimpleNamespace(given=np.array([day - 1, day]), cuts=())
+    answered = SimpleNamespace(profiles={model: kept})
+    monkeypatch.setattr("headrace.monitoring.score_store.kept_answers", lambda *_: answered)
+    monkeypatch.setattr("headrace.pipeline.monitoring._AGAIN", 2 * DAY)
+    again = seen(released)[2][0]
+    recent = scores["t"].to_numpy() >= (day - 2) * DAY
+    assert 0 < again.num_rows < scores.num_rows
+    assert again.equals(scores.filter(pa.array(recent)))
+    kept.cuts = (SimpleNamespace(column="line"),)  # other segments than those asked for now
+    assert seen(released)[2][0].equals(scores)
+
+
+def test_a_segment_that_is_no_column_is_an_error(released):
+    monitor = replace(released.pipeline.monitor, segments=("line", "lines"))
+    shop = workshop(replace(released.pipeline, monitor=monitor), released.home)
+    with pytest.raises(DeclarationError, match="segments are not in the frame: lines"):
+        answers(shop, feature_frame(shop), MOMENT)
 
 
 def test_a_model_that_also_learned_from_the_valid_rows_does_not_answer_them(released):

@@ -28,6 +28,9 @@ from headrace.progress import report
 
 if TYPE_CHECKING:
     from headrace.models import ModelRecord
+    from headrace.monitoring.scored import ScoreProfiles
+
+_AGAIN = duration("56d")  # a label that comes, or is corrected, later than this changes no answer
 
 
 def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Built:
@@ -145,15 +148,27 @@ def answers(
 
     Columns `t`, `score`, `label`, `model` (bundle id) and the segments. A row is answered by the
     model in charge when it was predicted; history from before the first is answered by the first.
+    What is kept of a model's answers is asked again for the last `_AGAIN` only.
+
+    Raises:
+        DeclarationError: a segment that the monitor names is no column of the frame.
     """
     from headrace.models import history, load_record, predict
+    from headrace.monitoring.score_store import kept_answers
 
     home, pipeline = shop.home, shop.pipeline
+    if absent := sorted(set(pipeline.monitor.segments) - set(frame.column_names)):
+        raise DeclarationError(
+            f"segments are not in the frame: {', '.join(absent)}",
+            where=f"monitor {pipeline.monitor.name}",
+            fix="correct the segments of the MonitorSpec",
+        )
     charges = history(home, pipeline.model.name)
     if not charges:
         return None, None, []
     records = {one.bundle_id: load_record(home, one.name, one.bundle_id) for one in charges}
     taught = {bundle: taught_until(home, record) for bundle, record in records.items()}
+    kept = kept_answers(home, pipeline.monitor.name).profiles
     t = _moments(frame)
     since = [parse_iso(one.since) for one in charges]
     in_charge = np.maximum(np.searchsorted(since, t, side="right") - 1, 0)
@@ -164,6 +179,9 @@ def answers(
         if until is None:
             notes.append(f"answers of {records[bundle].ref}: its splits have no bound in time")
             continue
+        if bundle in kept and _alike(kept[bundle], segments_of(pipeline, records[bundle])):
+            known_day = int(kept[bundle].given[-1])
+            until = max(until, known_day * DAY - duration(pipeline.monitor.offset) - _AGAIN)
         rows = frame.filter(pa.array((in_charge == at) & (t >= until)))
         if not rows.num_rows:
             continue
@@ -178,17 +196,26 @@ def answers(
     return scores, taught[charges[-1].bundle_id], notes
 
 
+def _alike(kept: "ScoreProfiles", segments: tuple[str, ...]) -> bool:
+    """Whether what was kept is by the same segments, so that new days can be added to it."""
+    return len(kept.given) > 0 and {cut.column for cut in kept.cuts} == set(segments)
+
+
+def segments_of(pipeline: Pipeline, record: "ModelRecord") -> tuple[str, ...]:
+    """The columns in which concept drift is searched for: the monitor's, else the model's."""
+    return pipeline.monitor.segments or record.segments
+
+
 def _answered(
     pipeline: Pipeline, record: "ModelRecord", rows: pa.Table, score: pa.Array
 ) -> pa.Table:
-    segments = pipeline.monitor.segments or record.segments
     return pa.table(
         {
             "t": rows["t"].cast(pa.int64()),
             "score": score,
             "label": rows[record.target].cast(pa.int64()),
             "model": pa.array([record.bundle_id] * rows.num_rows, pa.string()),
-            **{name: rows[name] for name in segments if name in rows.column_names},
+            **{name: rows[name] for name in segments_of(pipeline, record)},
         }
     )
 
