@@ -15,7 +15,7 @@ from headrace.clock import DAY, now_us
 from headrace.home import Home
 from headrace.pipeline.declare import Pipeline
 from headrace.simulation.incidents import Incident
-from headrace.simulation.work import build, take_in
+from headrace.simulation.work import take_in, try_build
 
 
 class Engine(Protocol):
@@ -51,7 +51,7 @@ class InProcess:
         self._whole = now_us() if whole else self._whole
         take_in(self.pipeline, self.home, whole=whole)
         if build:
-            self.built.append(_build(self.pipeline, self.home))
+            self.built.append(try_build(self.pipeline, self.home))
 
     def close(self) -> None:
         pass
@@ -73,10 +73,6 @@ class InProcess:
         while worker.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
         kill(worker)
-
-
-def _build(pipeline: Pipeline, home: Home) -> str:
-    return build(pipeline, home)
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:

@@ -24,7 +24,7 @@ from headrace.simulation.outcome import Outcome, Page, incident_of
 from headrace.simulation.pages import Pager
 from headrace.simulation.site import Site
 from headrace.simulation.stage import places_of, simulated
-from headrace.simulation.work import build, take_in
+from headrace.simulation.work import build, take_in, try_build
 from headrace.simulation.world import World
 
 # The clock stops twice a day (UTC), for what waits for a time, and after everything that happens.
@@ -123,7 +123,7 @@ class _Stage:
         with _timed(self.outcome, "history"):
             if self.first > parse_iso(self.pipeline.first_slot):
                 take_in(self.pipeline, self.home, whole=True)
-                self.outcome.builds.append(build(self.pipeline, self.home))
+                self.outcome.builds.append(try_build(self.pipeline, self.home))
         with _timed(self.outcome, "days"):
             self._days(self._engine(pager), self._moments())
 

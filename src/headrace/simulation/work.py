@@ -54,6 +54,14 @@ def build(pipeline: Pipeline, home: Home) -> str:
     return stopped
 
 
+def try_build(pipeline: Pipeline, home: Home) -> str:
+    """What failed of it; like a run that fails, it stops nothing else."""
+    try:
+        return build(pipeline, home)
+    except Exception as error:  # noqa: BLE001 - as a run of it would
+        return f"{type(error).__name__}: {error}"
+
+
 def main(arguments: Sequence[str]) -> None:
     """Take in once, in the home of the environment."""
     from headrace.simulation.stage import find_pipeline
