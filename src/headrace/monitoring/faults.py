@@ -67,7 +67,12 @@ def _novel(
 
 
 def _far(seen: Seen, bins: Bins, earlier: Sequence[Shares], settings: Detection) -> Evidence | None:
-    """Numbers beyond the outermost bins, several times the range of the first days away."""
+    """Numbers beyond the outermost bins, several times the range of the first days away.
+
+    After some windows only: the first days of what is nearly always zero say little of its range.
+    """
+    if len(earlier) < settings.min_history:
+        return None
     share = seen.shares[bins.column].far
     limit = max(settings.far_floor, 2 * max(one.far for one in earlier))
     if share <= limit:
@@ -144,7 +149,7 @@ def repeated_rows(seen: Seen, past: Sequence[Seen], settings: Detection) -> list
 
 
 def _known(now: Ints, before: Ints) -> float:
-    return len(np.intersect1d(now, before)) / len(now) if len(now) else 0.0
+    return len(np.intersect1d(now, before, assume_unique=True)) / len(now) if len(now) else 0.0
 
 
 # -- relations -------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ before says how far it may go in this one (`Seen.strain`, `allowed`).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import exp, log
+from statistics import median
 from typing import Literal
 
 import numpy as np
@@ -271,11 +273,11 @@ def upper_limit(past: Sequence[float], cold: float, floor: float, settings: Dete
     if len(past) < settings.min_history:
         return cold
     # values that are only noise differ wildly in logs; below this one they are all the same
-    quiet = floor * np.exp(-settings.spread * settings.least_spread)
-    logs = np.log(np.maximum(past, quiet))
-    middle = float(np.median(logs))
-    deviation = MAD_TO_DEVIATION * float(np.median(np.abs(logs - middle)))
-    limit = float(np.exp(middle + settings.spread * max(deviation, settings.least_spread)))
+    quiet = floor * exp(-settings.spread * settings.least_spread)
+    logs = [log(max(one, quiet)) for one in past]
+    middle = median(logs)
+    deviation = MAD_TO_DEVIATION * median(abs(one - middle) for one in logs)
+    limit = exp(middle + settings.spread * max(deviation, settings.least_spread))
     return max(limit, floor, *past)
 
 
