@@ -29,6 +29,7 @@ from headrace.sketches import (
 )
 from headrace.sketches.cells import plainest
 from headrace.sketches.distinct import DEVIATION, REGISTERS
+from headrace.sketches.streams import sketch_pieces
 
 whole = st.integers(-(2**63) + 1, 2**63 - 2) | st.integers(-9, 9)
 texts = st.sampled_from("abcdé") | st.text(max_size=3)
@@ -203,6 +204,14 @@ def test_row_sums_tell_rows_apart_and_do_not_mind_their_order(column):
     same = [Counter(map(repr, part)) for part in parts]
     if same[0] != same[1] and kind != "real":  # the reals have many NaNs and two zeros
         assert again[0] != again[1]
+
+
+@given(columns(parts=3, most=6))
+@settings(max_examples=20, deadline=None)
+def test_pieces_that_come_one_by_one_are_one_table(column):
+    kind, parts = column
+    pieces = [pa.table({"v": pa.array(part, TYPES[kind])}) for part in parts * 4]
+    assert facts(sketch_pieces(pieces)["v"]) == facts(made(kind, [all_of(parts) * 4]))
 
 
 # -- cells and answers -----------------------------------------------------------------------------

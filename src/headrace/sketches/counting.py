@@ -38,13 +38,18 @@ _PLACES = 8
 _OWN = threading.local()
 
 
-def sketch(kind: Kind, column: pa.ChunkedArray | pa.Array, starts: Ints) -> Sketches:
-    """One sketch a partition, whose rows lie together: partition p begins at row `starts[p]`."""
+def sketch(
+    kind: Kind, column: pa.ChunkedArray | pa.Array, starts: Ints, *, among: int = 0
+) -> Sketches:
+    """One sketch a partition, whose rows lie together: partition p begins at row `starts[p]`.
+
+    `among` so many rows that are sketched one after the other it may pay to load what is compiled.
+    """
     array = one_array(column)
     sizes = np.diff(starts, append=len(array))
     if kind == "level":
         return _of_levels(array, sizes)
-    if engine.compiled(len(array)):
+    if engine.compiled(max(len(array), among)):
         return _by_machine(kind, array, starts, sizes)
     values, present = numbers(array)
     part = np.repeat(np.arange(len(starts)), sizes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -21,10 +22,12 @@ def sketch_pieces(pieces: Iterable[pa.RecordBatch | pa.Table]) -> dict[str, Sket
     Columns go side by side, on as many threads as the process may use.
     """
     waiting: dict[str, list[Sketches]] = {}
+    seen = 0
     with ThreadPoolExecutor(threads()) as pool:
         for piece in pieces:
             names = piece.schema.names
-            done = pool.map(lambda at, rows=piece: _one(rows, at), range(len(names)))
+            seen += piece.num_rows
+            done = pool.map(partial(_one, piece, seen), range(len(names)))
             for name, one in zip(names, done, strict=True):
                 some = waiting.setdefault(name, [])
                 some.append(one)
@@ -33,5 +36,5 @@ def sketch_pieces(pieces: Iterable[pa.RecordBatch | pa.Table]) -> dict[str, Sket
         return dict(zip(waiting, pool.map(merged, waiting.values()), strict=True))
 
 
-def _one(piece: pa.RecordBatch | pa.Table, at: int) -> Sketches:
-    return sketch(kind_of(piece.schema.field(at)), piece.column(at), _START)
+def _one(piece: pa.RecordBatch | pa.Table, seen: int, at: int) -> Sketches:
+    return sketch(kind_of(piece.schema.field(at)), piece.column(at), _START, among=seen)
