@@ -3,6 +3,7 @@
 import json
 import os
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,30 @@ def test_files_appear_change_and_go_and_a_folder_may_be_away(tmp_path: Path):
     place.show("2013-03-01", [second])
     place.open()
     assert [one.payload for one in drops[1].deliveries("2013-03-01")] == [second.payload]
+
+
+def test_a_table_that_comes_whole_may_be_disturbed_several_times(tmp_path: Path):
+    """Of two incidents of one slot neither is forgotten."""
+    from headrace.clock import HOUR
+    from headrace.simulation.incidents import Incident
+    from headrace.simulation.world import World
+    from tests.simulation.small import declared
+
+    table = replace(declared(tmp_path).pipeline.tables[0], partitioned=False)
+    drops = [DropFolder("facts", tmp_path / at, "facts_{slot}.csv", "") for at in ("held", "live")]
+    (tmp_path / "held").mkdir()
+    path = tmp_path / "held" / "facts_snapshot.csv"
+    path.write_text("id,part,happened,n\n1,a,2024-01-01T00:00:00Z,7\n")
+    os.utime(path, (0, 0))
+    world = World({"facts": table}, {"facts": FilePlace(*drops)}, {"facts": ["snapshot"]}, seed=1)
+    planned = [
+        Incident(f"i{n}", kind, "facts", "snapshot", NOON + n * HOUR, NOON + (n + 1) * HOUR - 1)
+        for n, kind in ((1, "type changed"), (3, "renamed column"))
+    ]
+    world.prepare(planned, NOON)
+    seen = []
+    for hour in range(6):
+        world.advance(NOON + hour * HOUR)
+        (one,) = drops[1].deliveries("snapshot")
+        seen.append(one.payload == path.read_bytes())
+    assert seen == [True, False, True, False, True, True]

@@ -26,7 +26,14 @@ _WORKSPACE = """\
 load_from:
   - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: {name}}}
 """
-_PAUSE = 0.3
+# Queued runs are launched at once: a simulated day takes seconds, not half a minute for each run.
+_QUEUE = """\
+run_coordinator:
+  module: dagster
+  class: QueuedRunCoordinator
+  config: {dequeue_interval_seconds: 1}
+"""
+_PAUSE = 1.0
 _PATIENCE = 1200.0  # seconds that a moment may take before something must be broken
 
 
@@ -49,6 +56,8 @@ class Daemon:
     ) -> "Daemon":
         home = Home(site.root)
         prepare(home, site.root)
+        config = home.dagster / "dagster.yaml"
+        config.write_text(config.read_text() + _QUEUE)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = int(free.getsockname()[1])

@@ -31,6 +31,7 @@ from headrace.simulation.world import World
 HOURS = (6, 18)
 # A gate that has no past cannot tell what is odd: nothing goes wrong in the first days of all.
 QUIET_DAYS = 28
+_APART = 2 * HOUR  # of two moments that are nearer to each other, the later one counts
 _LONGEST = 12 * DAY  # after the last day, until the last incident is over
 
 
@@ -165,7 +166,12 @@ class _Stage:
         special |= {one.ends for one in self.outcome.incidents}
         # Long enough after the end for one more build.
         over = end + duration(self.ask.build_every) + HOUR
-        return sorted(found | {at + MINUTE for at in special} | {over})
+        wanted = sorted(found | {at + MINUTE for at in special} | {over})
+        return [
+            moment
+            for moment, later in zip(wanted, [*wanted[1:], None], strict=True)
+            if later is None or later - moment >= _APART
+        ]
 
     def _move(self, moment: int) -> None:
         self.now = moment

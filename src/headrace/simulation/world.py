@@ -93,16 +93,22 @@ class World:
     def prepare(self, incidents: Sequence[Incident], first: int) -> None:
         """Lay out all that will happen; what came before `first` is there from the start."""
         lasting = (*MACHINE, *DOWN, *DRIFT)
-        by_slot = {(i.table, i.slot): i for i in incidents if i.kind not in lasting}
+        by_slot: dict[tuple[str, str], list[Incident]] = {}
+        for one in incidents:
+            if one.kind not in lasting:
+                by_slot.setdefault((one.table, one.slot), []).append(one)
         drifts = [i for i in incidents if i.kind in DRIFT]
         events: list[Event] = []
         for name in self.tables:
             for slot in self.slots[name]:
                 puts = self._drifted(name, slot, drifts)
-                incident = by_slot.get((name, slot))
                 self.final[name, slot] = puts
-                events += self._ordinary(name, slot, puts) if incident is None else []
-                events += list(self._disturbed(incident, puts)) if incident else []
+                disturbing = by_slot.get((name, slot), [])
+                # A table that comes whole is there at first, and may be disturbed several times.
+                if not disturbing or slot == SNAPSHOT_SLOT:
+                    events += self._ordinary(name, slot, puts)
+                for one in disturbing:
+                    events += self._disturbed(one, puts)
         for one in incidents:
             if one.kind in DOWN:
                 events.append(Event(one.begins, one.table, what="close"))
@@ -127,8 +133,6 @@ class World:
         name, slot = incident.table, incident.slot
         good, keeps = puts[-1], self.places[name].keeps
         repaired = replace(good, at=incident.ends)
-        if slot == SNAPSHOT_SLOT:
-            yield Event(good.at, name, slot, (good,))
         if incident.kind in LATE:
             yield Event(incident.ends, name, slot, (repaired,))
         elif incident.kind == "clock went back":
