@@ -20,6 +20,7 @@ def found(kind, *columns, severity="alarm", statistic=1.0, segment=()):
 MOVED = [found("population", name) for name in "abc"]
 TURNED = replace(found("concept"), subject="relation", statistic=1.9)
 SCORES = replace(found("population", severity="notice"), subject=SCORE)
+TWICE = replace(found("data_fault"), subject="rows:twice")
 CASES = [
     ("nothing", [], "none"),
     ("notices only", [found("data_fault", "a", severity="notice")], "none"),
@@ -41,6 +42,9 @@ CASES = [
     ("a shift and a relation", [*MOVED, found("concept")], "both"),
     ("a fault and a turned relation", [found("data_fault", "a"), TURNED], "both"),
     ("a turned relation", [TURNED], "concept"),
+    ("fewer rows and a relation", [found("volume"), found("concept")], "both"),
+    ("fewer rows and worse scores", [found("volume"), found("performance")], "data"),
+    ("rows twice and a relation", [TWICE, found("concept")], "both"),
     ("labels moved", [found("population", "late"), found("concept")], "concept"),
     ("labels moved alone", [found("population", "late")], "data"),
 ]

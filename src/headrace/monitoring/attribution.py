@@ -67,15 +67,21 @@ def attribute(evidence: Sequence[Evidence], label_derived: Collection[str] = ())
         return _made("data", [*faults, *moved], "Data") if faults or moved else NOTHING
     if any(_reversed(one) for one in model) and (faults or moved):
         return _made("both", [*faults, *moved, *model], "Data and relation")
-    if faults or (moved and (_lonely(evidence) or not _relation(model))):
+    blind = any(_blinds(one) for one in faults) or (bool(moved) and _lonely(evidence))
+    if (faults or moved) and (blind or not _relation(model)):
         return _made("data", [*faults, *moved], "Data", reacts=True)
-    if moved:
-        return _made("both", [*moved, *model], "Data and relation")
+    if faults or moved:
+        return _made("both", [*faults, *moved, *model], "Data and relation")
     return _made("concept", model, "Relation")
 
 
 def _relation(model: Sequence[Evidence]) -> bool:
     return any(one.kind == "concept" for one in model)
+
+
+def _blinds(one: Evidence) -> bool:
+    """Whether a fault changes what a model is given, and not only how many rows there are."""
+    return one.kind != "volume" and not one.subject.startswith("rows:")
 
 
 def _reversed(one: Evidence) -> bool:
