@@ -176,6 +176,13 @@ def test_a_young_model_whose_scores_tell_nothing_is_found_all_the_same():
     assert "too young" in found[1][0].sentence
 
 
+def test_what_is_said_of_a_young_model_does_not_change_with_later_windows():
+    scores = flipped(world(weeks=6), [1], 0.5)
+    first = judged(scores, LAID[:2])[1]
+    assert first
+    assert [judged(scores, LAID[:n])[1] for n in range(3, 7)] == [first] * 4
+
+
 def test_scores_that_move_are_said_before_labels_come():
     scores = world()
     week = scores["t"].to_numpy() // (7 * DAY)

@@ -103,6 +103,30 @@ def test_broken_relations_retrain_once_they_last_and_bad_weeks_do_not(tmp_path):
     assert held.counts()["retrain"] == 0
 
 
+@pytest.mark.parametrize(
+    ("maturity", "policy"), [("14d", "version: 1\n"), ("48h", "version: 1\nstrong: 2\n")]
+)
+def test_answers_to_a_faulty_input_retrain_nothing_when_their_labels_come(
+    tmp_path, maturity, policy
+):
+    """The fault is over when it shows in the scores: labels come later than inputs."""
+    weeks = [20, 21] if maturity == "14d" else [20]
+    frame = changed(world(weeks=28), "speed", lambda values: values * 10, weeks)
+    watched = spec(tmp_path, policy, maturity=maturity)
+    home = Home(tmp_path)
+    made = monitor(watched, frame, scored(frame, flipped=weeks), [], home, LATER)
+    assert made.counts()["retrain"] == 0
+    late = made.results[weeks[-1] + 1]
+    assert ("data_fault", "answers") in kinds(late)
+    assert late.decision.action == "watch"
+    assert late.attribution.cause == "concept"
+    lasting = range(20, 28)
+    moved = monitor(
+        watched, world(weeks=28), scored(frame, flipped=lasting), [], Home(tmp_path / "b"), LATER
+    )
+    assert moved.counts()["retrain"] > 0
+
+
 def test_labels_count_only_as_far_as_they_were_mature_when_the_window_closed(tmp_path):
     frame = world()
     now = FIRST + 20 * 7 * DAY

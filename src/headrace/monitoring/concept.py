@@ -103,7 +103,9 @@ def judge(scored: Sequence[Scored], settings: Detection) -> dict[Window, tuple[E
     singles = fit(cells, center)
     found: dict[Window, list[Evidence]] = {one.window: [] for one in scored}
     for at in range(min(least, len(scored))):
-        found[scored[at].window] += _cold(scored[at], singles.at(at), settings)
+        # by the windows until then: what is said of a window must not change with later ones
+        alone = fit(cells[at], center_of(cells[: at + 1]))
+        found[scored[at].window] += _cold(scored[at], alone, settings)
     for at in range(least, len(scored)):
         window = scored[at].window
         found[window] += _performance(scored[at], scored[:at], settings)
