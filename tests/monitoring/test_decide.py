@@ -73,6 +73,12 @@ CASES = [
      replace(LASTING, cause="data"), replace(POLICY, retrain_on=("population",)), "retrain", ""),
     ("both once", BOTH, replace(FRESH, cause="both"), POLICY, "watch", "1 of 2"),
     ("both twice", BOTH, replace(LASTING, cause="both"), POLICY, "investigate", "which it is"),
+    ("worse since a fault", [LOSS], replace(LASTING, doubtful=True), POLICY, "investigate",
+     "began with a fault"),
+    ("worse since a fault that somebody knows of", [LOSS],
+     replace(LASTING, doubtful=True, acknowledged=True), POLICY, "retrain", ""),
+    ("worse since a fault, longer than a person is waited for", [LOSS],
+     replace(LASTING, doubtful=True, streak=3), POLICY, "retrain", ""),
     ("both, and somebody knows", BOTH, replace(LASTING, cause="both", acknowledged=True), POLICY,
      "retrain", "lasted 2"),
     ("both, longer than a person is waited for", BOTH, replace(LASTING, cause="both", streak=3),
@@ -192,6 +198,23 @@ def test_a_faulty_window_neither_breaks_nor_feeds_a_streak():
     state = advance(state, [FAULT, LOSS], decide([FAULT, LOSS], state, POLICY), POLICY)
     assert state.streak == 1
     assert decide([LOSS], state, POLICY).action == "retrain"
+
+
+def test_what_began_with_a_fault_is_doubtful_until_a_quiet_window():
+    state = FRESH
+    for evidence, doubtful in [
+        ([FAULT], False),  # the scores did not mind
+        ([FAULT, LOSS], True),
+        ([LOSS], True),
+        ([], False),
+        ([LOSS], False),
+        ([FAULT, LOSS], False),  # it was worse before the fault
+    ]:
+        state = advance(state, evidence, decide(evidence, state, POLICY), POLICY)
+        assert state.doubtful is doubtful
+    moved = replace(FRESH, cause="data")
+    evidence = [found("population"), LOSS]
+    assert advance(moved, evidence, decide(evidence, moved, POLICY), POLICY).doubtful
 
 
 def test_a_quiet_window_ends_a_streak_and_a_retraining_too():

@@ -41,6 +41,8 @@ class State:
         hurt: windows in a row in which data that moved made the scores worse.
         futile: how retrainings of this stretch ended that brought no lasting champion.
         acknowledged: whether a person knows of a window of this stretch.
+        doubtful: whether the relation seemed to move first in a window whose data were faulty, and
+            has ever since: what a fault does to scores may outlast what is seen of it in the data.
     """
 
     pipeline: str
@@ -54,6 +56,7 @@ class State:
     hurt: int = 0
     futile: tuple[str, ...] = ()
     acknowledged: bool = False
+    doubtful: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,9 @@ def is_strong(evidence: Sequence[Evidence], policy: Policy) -> bool:
 
 def _retrain(due: list[str], state: State, policy: Policy) -> Said:
     """Retrain, unless a person has to say so, it is too soon, or it was done too often."""
-    if state.cause == "both" and not state.acknowledged and state.streak + 1 < policy.patience:
-        return "investigate", [*due, "The data moved too: somebody has to say which it is."]
+    asked = _asked(state)
+    if asked and not state.acknowledged and state.streak + 1 < policy.patience:
+        return "investigate", [*due, asked]
     if "rolled_back" in state.futile:
         return "investigate", [*due, ROLLED_BACK]
     recent = [end for end in state.retrained if abs(state.closes - end) < policy.cool_down]
@@ -185,6 +189,15 @@ def _retrain(due: list[str], state: State, policy: Policy) -> Said:
             f"The budget of {policy.budget} retrainings in {period} is spent.",
         ]
     return "retrain", due
+
+
+def _asked(state: State) -> str:
+    """What a person has to say before anything is retrained; "" if nothing."""
+    if state.cause == "both":
+        return "The data moved too: somebody has to say which it is."
+    if state.doubtful:
+        return "It began with a fault of the data: somebody has to say that they are right now."
+    return ""
 
 
 def within_budget_period(state: State, policy: Policy) -> int:
@@ -233,12 +246,16 @@ def advance(
         return replace(
             state, streak=0, hurt=0, since=since, trained_at=state.closes, retrained=retrained
         )
+    worse = any(one.kind in MODEL for one in alarms(evidence))
+    began = state.doubtful or (worse and state.since is None)
     if any(one.kind in FAULTS for one in evidence):
-        return state  # a faulty window says nothing about the model, either way
+        # a faulty window says nothing about the model, either way
+        return replace(state, doubtful=began)
     if _explained(evidence, state, policy):
-        worse = any(one.kind in MODEL for one in alarms(evidence))
-        return replace(state, hurt=state.hurt + 1 if worse else 0)
+        return replace(state, hurt=state.hurt + 1 if worse else 0, doubtful=began)
     if not causes(evidence, policy):
-        return replace(state, streak=0, hurt=0, since=None, futile=(), acknowledged=False)
+        return replace(
+            state, streak=0, hurt=0, since=None, futile=(), acknowledged=False, doubtful=False
+        )
     since = state.since if state.since is not None else state.closes
     return replace(state, streak=state.streak + 1, hurt=0, since=since)

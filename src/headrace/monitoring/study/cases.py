@@ -12,7 +12,7 @@ from headrace.monitoring.study.engine import Prepared
 from headrace.monitoring.study.faults import Fault, Planted
 from headrace.monitoring.study.score import Outcome
 
-SAMPLE = 4  # of each fault in each history: peers may take seconds a window
+SAMPLE = 2  # of each fault in each history: peers may take seconds a window
 
 
 @dataclass(frozen=True, eq=False)
