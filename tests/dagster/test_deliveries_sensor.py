@@ -144,12 +144,15 @@ def test_a_run_says_which_process_executes_it(folder, defs, pipeline, instance):
 def test_it_is_built_when_something_was_published_and_not_more_often_than_wanted(
     folder, look, clock, defs, pipeline, home, instance, monkeypatch
 ):
-    keys = ["one"]
+    keys, current = ["one"], [True]
     monkeypatch.setattr("headrace.pipeline.current.build_key", lambda *_, **__: keys[-1])
+    monkeypatch.setattr("headrace.pipeline.current.is_current", lambda *_: current[-1])
     assert look("builds") == []  # nothing is published
     deliver_all(folder)
     ingest_due(defs, pipeline, home, instance)
     reference_due(defs, pipeline, home, instance)
+    assert look("builds") == []  # somebody has built it by hand
+    current.append(False)
     (first,) = look("builds")
     clock.now += 10 * HOUR
     (again,) = look("builds")  # the first has not succeeded

@@ -144,8 +144,10 @@ def build_sensor(
             return _skip(f"run {busy[0].run_id[:8]} is at work", before)
         if lacking := _unpublished(pipeline, home()):
             return _skip(f"nothing is published yet of {', '.join(lacking)}", before)
-        from headrace.pipeline.current import build_key
+        from headrace.pipeline.current import build_key, is_current
 
+        if not before.turn and is_current(pipeline, home()):
+            return _skip("all that is published was built by headrace run", before)
         work = build_key(pipeline, home(), latest=False)
         if work != before.work:
             wait = duration(os.environ.get(BUILD_EVERY, "1d"))

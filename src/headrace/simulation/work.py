@@ -14,6 +14,7 @@ from headrace.home import Home
 from headrace.lake.ingest import ingest
 from headrace.lake.slots import SlotResult
 from headrace.pipeline.build import build_release, build_view, train_model
+from headrace.pipeline.current import mark_current
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.monitoring import run_monitors
 from headrace.pipeline.retrained import retrain_by_trigger
@@ -51,6 +52,8 @@ def build(pipeline: Pipeline, home: Home) -> str:
             retrain_by_trigger(pipeline, home, trigger.trigger_id)
         except HeadraceError as error:  # on record; the next build tries again
             stopped = error.what
+    if not stopped:
+        mark_current(pipeline, home)
     return stopped
 
 
