@@ -1,9 +1,12 @@
 """Atomic files and canonical bytes: the one place that writes a small file or hashes a value."""
 
+import fcntl
 import hashlib
 import json
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -74,5 +77,17 @@ def append_line(path: Path, value: object) -> None:
     try:
         os.write(handle, b"\n" + canonical_json(value) + b"\n")
         os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`: one process of this machine at a time; a dead one holds none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(handle)

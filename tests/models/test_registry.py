@@ -51,6 +51,17 @@ def test_another_meaning_is_not_compared(record, home):
     assert champion(home, "late") == record
 
 
+def test_a_crash_between_swap_and_alias_is_made_good(record, dataset, home, monkeypatch):
+    twin = train(dataset, TWIN, home)
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, "_follow", lambda *_: None)
+        promote(home, twin, "first")
+    assert "champion" not in Store.find(home.store).aliases("delays")
+    promote(home, twin, "again")
+    assert headrace.open("delays@champion", home.store).ref == twin.dataset
+    assert [one.reason for one in history(home, "late")] == ["first"]
+
+
 def test_a_crash_between_swap_and_history_loses_nothing(record, dataset, home, monkeypatch):
     promote(home, record, "first")
     twin = train(dataset, TWIN, home)

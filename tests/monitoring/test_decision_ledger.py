@@ -14,6 +14,7 @@ import pytest
 from headrace.errors import StateError
 from headrace.home import Home
 from headrace.monitoring import Ack, Decision, DecisionLedger, Entry, Evidence, Step, Window
+from headrace.monitoring.ledger import standing
 
 
 def entry(n, action="retrain", pipeline="p"):
@@ -47,6 +48,16 @@ def test_the_same_decision_twice_is_one(ledger):
 def test_new_evidence_about_a_window_is_a_new_entry(ledger):
     later = replace(entry(1), evidence=(), decision=Decision("none", ("Repaired.",)))
     assert ledger.append([entry(1), later]) == 2
+
+
+def test_evidence_that_comes_again_stands_again(ledger):
+    """A correction mends a window, and is recalled: what stands is the fault of before."""
+    repaired = replace(entry(1), evidence=(), decision=Decision("none", ("Repaired.",)))
+    for given, new in ((entry(1), 1), (repaired, 1), (entry(1), 0), (entry(1), 0)):
+        assert ledger.append([given, entry(2)]) == new + (given == entry(1) and new)
+        assert standing(ledger.entries("p"))[14].evidence == given.evidence
+    assert [one.cursor for one in ledger.entries("p")] == [1, 2, 3]
+    assert list(standing(ledger.entries("p"))) == [14, 21]
 
 
 def test_rows_after_a_cursor_of_one_pipeline_or_all(ledger):
@@ -140,6 +151,7 @@ def test_a_ledger_of_format_1_is_brought_up_to_date(tmp_path):
     assert ledger.append([entry(1), later]) == 1
     assert ledger.record_step("p", "p-1", "started", {}, 5)
     assert DecisionLedger(home).entries("p")[-1] == replace(later, cursor=2)
+    assert ledger.entries("p")[0].stood == 1
     assert DecisionLedger(home).steps("p") == [Step("p", "p-1", "started", {}, 5, 1)]
 
 
@@ -179,8 +191,9 @@ def test_an_acknowledgement_is_on_record_once(ledger):
     ]
 
 
-@pytest.mark.parametrize("table", ["steps", "attempts", "acks"])
+@pytest.mark.parametrize("table", ["steps", "attempts", "acks", "stood"])
 def test_what_was_done_can_neither_be_changed_nor_deleted(ledger, table):
+    ledger.append([entry(1)])
     ledger.record_step("p", "a", "started", {}, 5)
     ledger.begin_attempt("p", "a", 5)
     ledger.acknowledge("p", 14, "ana", "known strike", 5)

@@ -160,6 +160,74 @@ def test_a_retraining_killed_in_every_step_goes_on_where_it_was(fresh, monkeypat
     assert ledger.begin_attempt("made_up", "t1", 0) == 8
 
 
+@pytest.mark.parametrize("step", ["released", "compared"])
+def test_what_asked_turns_out_to_be_a_fault(fresh, monkeypatch, step):
+    """A correction or a recall is judged between the trigger and the promotion."""
+    ledger, real = DecisionLedger(fresh.home), DecisionLedger.record_step
+
+    def record(self, pipeline, trigger_id, done, detail, when):
+        if done == step:
+            ledger.append([entry(21, CONCEPT, FAULT, action="watch")])
+        return real(self, pipeline, trigger_id, done, detail, when)
+
+    monkeypatch.setattr(DecisionLedger, "record_step", record)
+    before = champion(fresh.home, "turn")
+    outcome = retrain(fresh, ask(fresh))
+    assert outcome.says == "kept: the window that asked is faulty, as is known by now: Frozen."
+    assert champion(fresh.home, "turn").bundle_id == before.bundle_id
+
+
+def test_a_fault_that_comes_back_is_withheld_again(fresh):
+    """Mended by a correction that is then recalled."""
+    ledger = DecisionLedger(fresh.home)
+    ledger.append([entry(13)])
+    ledger.append([entry(13, FAULT, action="investigate")])
+    spans = faulty_spans(fresh.monitor, ledger.entries("made_up"), FIRST + 30 * WEEK)
+    assert [one.from_us for one in spans] == [FIRST + 13 * WEEK]
+
+
+def test_killed_for_good_after_its_promotion_is_watched_all_the_same(fresh, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    real = DecisionLedger.record_step
+
+    def record(self, pipeline, trigger_id, step, detail, when):
+        if step == "promoted":
+            raise Killed
+        return real(self, pipeline, trigger_id, step, detail, when)
+
+    fresh.plan = replace(fresh.plan, attempts=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(DecisionLedger, "record_step", record)
+        for _ in range(2):
+            with pytest.raises(Killed):
+                retrain(fresh, ask(fresh))
+    assert list(retrain(fresh, ask(fresh)).steps) == STEPS
+
+
+def test_what_somebody_rolled_back_is_not_put_in_charge_again(fresh, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    real, old = DecisionLedger.record_step, champion(fresh.home, "turn")
+
+    def record(self, pipeline, trigger_id, step, detail, when):
+        if step == "promoted":
+            raise Killed
+        return real(self, pipeline, trigger_id, step, detail, when)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DecisionLedger, "record_step", record)
+        with pytest.raises(Killed):
+            retrain(fresh, ask(fresh))
+    promote(fresh.home, old, "a person knows better")
+    with pytest.raises(DeclarationError, match="somebody replaced it"):
+        retrain(fresh, ask(fresh))
+    assert champion(fresh.home, "turn").bundle_id == old.bundle_id
+    assert DecisionLedger(fresh.home).steps("made_up", "t1")[-1].step == "failed"
+
+
 def test_a_retraining_that_always_dies_is_given_up(fresh, monkeypatch):
     def fail(*_args, **_kwargs):
         raise OSError("no space left")
@@ -254,6 +322,7 @@ class TestVerdict:
     def test_not_worse_is_promoted(self):
         assert verdict(self.found(-0.1, 0.0005, False), 0.001)[0]
         assert not verdict(self.found(-0.1, 0.002, False), 0.001)[0]
+        assert not verdict(self.found(-0.1, float("nan")), 0.001)[0]
 
     def test_a_segment_that_gets_worse_refuses_what_improves_the_whole(self):
         promoted, because = verdict(self.found(-0.1, -0.05, False, True), 0.001)

@@ -130,6 +130,7 @@ def promote(
     """
     before = pointer(home, record.name)
     if before and before.bundle_id == record.bundle_id:
+        _follow(home, before)  # what a crash after the swap left out
         return before
     allow_model(home, record, allow_tainted)
     _append_missing(home, record.name)
@@ -143,12 +144,17 @@ def promote(
         previous=before.bundle_id if before else None,
     )
     write_json(model_folder(home, record.name) / "champion.json", asdict(after))
-    _append_missing(home, record.name)
-    dataset, _, version = record.dataset.partition("@")
+    _follow(home, after)
+    return after
+
+
+def _follow(home: Home, now: Champion) -> None:
+    """Bring the history and the dataset's alias to where the pointer is."""
+    _append_missing(home, now.name)
+    dataset, _, version = now.dataset.partition("@")
     store = Store.find(home.store)
     if version in store.versions(dataset):
         store.set_alias(dataset, "champion", version)
-    return after
 
 
 def _append_missing(home: Home, name: str) -> None:

@@ -4,15 +4,18 @@ SQLite with write-ahead log and full sync: what a call returned from survives a 
 triggers refuse changes and deletions. The cursor only grows, in commit order, so a reader that
 remembers the last cursor it handled misses nothing and sees nothing twice.
 
+Evidence about a window may come again: a correction is recalled, and what it mended is as before.
+It is one decision still, but it stands again; `stood` says in which order evidence did.
+
 Beside the decisions stand the steps of each retraining, each step once for its trigger; the
 attempts at it; and what people acknowledged.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -23,7 +26,8 @@ from headrace.monitoring.decide import Decision
 from headrace.monitoring.evidence import Evidence, Window, evidence_hash
 
 # 2: the attribution of a decision, steps and attempts of retrainings, acknowledgements.
-FORMAT = 2
+# 3: in which order the evidence of a window stood.
+FORMAT = 3
 _DECISIONS = (
     """CREATE TABLE decisions (
     cursor INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -89,15 +93,33 @@ _ACKS = _kept(
     "d.pipeline = NEW.pipeline AND d.window_end = NEW.window_end"
     " AND d.principal = NEW.principal AND d.reason = NEW.reason",
 )
+_STOOD = (
+    *_kept(
+        "stood",
+        "pipeline TEXT NOT NULL, window_end INTEGER NOT NULL, evidence_hash TEXT NOT NULL,"
+        " recorded_at INTEGER NOT NULL",
+        "d.pipeline = NEW.pipeline AND d.window_end = NEW.window_end"
+        " AND d.evidence_hash = NEW.evidence_hash AND d.cursor = (SELECT max(e.cursor) FROM stood e"
+        " WHERE e.pipeline = NEW.pipeline AND e.window_end = NEW.window_end)",
+    ),
+    "CREATE INDEX stood_of ON stood (pipeline, window_end, evidence_hash)",
+    """INSERT INTO stood (pipeline, window_end, evidence_hash, recorded_at)
+SELECT pipeline, window_end, evidence_hash, recorded_at FROM decisions ORDER BY cursor""",
+)
 # What brings a ledger to each format from the one before it.
 _TO = {
     1: _DECISIONS,
     2: ("ALTER TABLE decisions ADD COLUMN attribution TEXT", *_STEPS, *_ATTEMPTS, *_ACKS),
+    3: _STOOD,
 }
 _COLUMNS = (
     "pipeline, window_first, window_end, evidence_hash, action, trigger_id, reasons, evidence, "
     "policy_hash, recorded_at, attribution"
 )
+_READ = f"""SELECT {_COLUMNS}, cursor, (
+    SELECT max(s.cursor) FROM stood s WHERE s.pipeline = d.pipeline
+    AND s.window_end = d.window_end AND s.evidence_hash = d.evidence_hash
+) FROM decisions d"""  # noqa: S608 - names of this module
 
 StepName = Literal[
     "started",
@@ -118,7 +140,8 @@ STEPS: tuple[str, ...] = get_args(StepName)
 class Entry:
     """One decision and what it rests on. `cursor` is 0 until the ledger has given it one.
 
-    `attribution` is the JSON of what the evidence was put down to; None in rows of format 1.
+    `attribution` is the JSON of what the evidence was put down to; None in rows of format 1. Of the
+    entries of a window the one with the greatest `stood` is what is known of it now.
     """
 
     pipeline: str
@@ -129,6 +152,7 @@ class Entry:
     recorded_at: int
     cursor: int = 0
     attribution: dict[str, Any] | None = None
+    stood: int = field(default=0, compare=False)
 
     @property
     def evidence_hash(self) -> str:
@@ -211,7 +235,10 @@ class DecisionLedger:
             yield db
 
     def append(self, entries: Sequence[Entry]) -> int:
-        """Record what is new, all or nothing; what is there stays. Returns how many were new."""
+        """Record what is new, all or nothing; what is there stays, and stands if it did not.
+
+        Returns how many were new.
+        """
         if not entries:
             return 0
         with self._connect() as db:
@@ -221,6 +248,11 @@ class DecisionLedger:
             statement = f"INSERT INTO decisions ({_COLUMNS}) VALUES ({marks})"  # noqa: S608
             db.executemany(statement, [_row(entry) for entry in entries])
             written = db.total_changes - before
+            db.executemany(
+                "INSERT INTO stood (pipeline, window_end, evidence_hash, recorded_at)"
+                " VALUES (?, ?, ?, ?)",
+                [(e.pipeline, e.window.end, e.evidence_hash, e.recorded_at) for e in entries],
+            )
             db.execute("COMMIT")
         return written
 
@@ -230,8 +262,8 @@ class DecisionLedger:
         """Entries with a greater cursor, oldest first; a sensor keeps the last one it forwarded."""
         with self._connect() as db:
             rows = db.execute(
-                f"SELECT {_COLUMNS}, cursor FROM decisions"  # noqa: S608
-                " WHERE cursor > ? AND pipeline = coalesce(?, pipeline) ORDER BY cursor LIMIT ?",
+                f"{_READ} WHERE cursor > ? AND pipeline = coalesce(?, pipeline)"
+                " ORDER BY cursor LIMIT ?",
                 (cursor, pipeline, limit),
             ).fetchall()
         return [_entry(row) for row in rows]
@@ -243,10 +275,7 @@ class DecisionLedger:
     def entry_of(self, trigger_id: str) -> Entry | None:
         """The decision that asked for this retraining; None for one that a person asked for."""
         with self._connect() as db:
-            row = db.execute(
-                f"SELECT {_COLUMNS}, cursor FROM decisions WHERE trigger_id = ?",  # noqa: S608
-                (trigger_id,),
-            ).fetchone()
+            row = db.execute(f"{_READ} WHERE trigger_id = ?", (trigger_id,)).fetchone()
         return None if row is None else _entry(row)
 
     def record_step(
@@ -313,6 +342,14 @@ class DecisionLedger:
             return db.execute(statement, values).rowcount == 1
 
 
+def standing(entries: Iterable[Entry]) -> dict[int, Entry]:
+    """What is known of each window now, by its end: later evidence replaces earlier."""
+    found: dict[int, Entry] = {}
+    for entry in sorted(entries, key=lambda one: (one.stood, one.cursor)):
+        found[entry.window.end] = entry
+    return dict(sorted(found.items()))
+
+
 def _row(entry: Entry) -> tuple[object, ...]:
     return (
         entry.pipeline,
@@ -343,6 +380,7 @@ def _entry(row: Sequence[Any]) -> Entry:
         recorded,
         attribution,
         cursor,
+        stood,
     ) = row
     return Entry(
         pipeline,
@@ -353,4 +391,5 @@ def _entry(row: Sequence[Any]) -> Entry:
         recorded,
         cursor,
         None if attribution is None else json.loads(attribution),
+        stood or 0,
     )

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from headrace.clock import DAY, duration, now_us
 from headrace.errors import DeclarationError
+from headrace.files import alone
 from headrace.home import Home
 from headrace.monitoring.concept import unjudged
 from headrace.monitoring.deciding import decide_all
@@ -22,7 +23,7 @@ from headrace.monitoring.score_store import keep_answers, kept_answers
 from headrace.monitoring.scored import Answers, Joining, answers_of, score_profiles
 from headrace.monitoring.slots import Slot, read_slots
 from headrace.monitoring.spec import MonitorRun, MonitorSpec, WindowResult
-from headrace.monitoring.store import daily_of, frozen_bins
+from headrace.monitoring.store import daily_of, folder_of, frozen_bins
 
 
 def monitor(  # noqa: PLR0917
@@ -55,7 +56,23 @@ def monitor(  # noqa: PLR0917
     Raises:
         DeclarationError: a watched column is absent or of a type that has no profile.
     """
-    policy = policy or spec.policy()
+    # two at once would each decide a window, and could each ask for a retraining
+    with alone(folder_of(home, spec.name) / "run.lock"):
+        found = (spec, frame, scores, slots, home, now)
+        return _monitor(*found, policy=policy or spec.policy(), trained_at=trained_at)
+
+
+def _monitor(  # noqa: PLR0917
+    spec: MonitorSpec,
+    frame: pa.Table,
+    scores: pa.Table | None,
+    slots: Sequence[Mapping[str, Any]],
+    home: Home,
+    now: int,
+    *,
+    policy: Policy,
+    trained_at: int | None,
+) -> MonitorRun:
     offset = duration(spec.offset)
     day = _days(frame, offset)
     started = time.perf_counter()

@@ -14,7 +14,7 @@ from headrace.monitoring.decide import next_retraining, within_budget_period
 from headrace.monitoring.deciding import Judged, Record, ending_of, record_of, state_after
 from headrace.monitoring.figures import figures
 from headrace.monitoring.incidents import Decided, Incident, incidents, settled
-from headrace.monitoring.ledger import Ack, DecisionLedger, Entry, Step
+from headrace.monitoring.ledger import Ack, DecisionLedger, Entry, Step, standing
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.replay import Replayed, cause_of, first_entries, replay, tally
 from headrace.monitoring.report.model import (
@@ -46,7 +46,7 @@ class History:
     def incidents(self) -> list[Incident]:
         """Opened by what was decided first; over by what is known of the windows now."""
         found = incidents(_decided(self.first), self.acks)
-        return settled(found, {one.window.end: one.evidence for one in self.entries})
+        return settled(found, {end: one.evidence for end, one in standing(self.entries).items()})
 
 
 def history(pipeline: Pipeline, home: Home) -> History:

@@ -198,7 +198,7 @@ def answers(
 
 def _alike(kept: "ScoreProfiles", segments: tuple[str, ...]) -> bool:
     """Whether what was kept is by the same segments, so that new days can be added to it."""
-    return len(kept.given) > 0 and {cut.column for cut in kept.cuts} == set(segments)
+    return len(kept.given) > 0 and tuple(cut.column for cut in kept.cuts) == tuple(segments)
 
 
 def segments_of(pipeline: Pipeline, record: "ModelRecord") -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headrace.alerts.model import FAILED, ROLLED_BACK, Condition
-from headrace.clock import now_us, parse_iso
+from headrace.clock import duration, now_us, parse_iso
 from headrace.errors import DeclarationError
 from headrace.files import digest
 from headrace.home import Home
@@ -17,6 +17,9 @@ from headrace.pipeline.watching import watch_over
 
 if TYPE_CHECKING:
     from headrace.pipeline.watching import Watched
+
+
+_TOLD_AGAIN = duration("7d")  # an alert is opened once; older endings are news to nobody
 
 
 def retrain_by_trigger(pipeline: Pipeline, home: Home, trigger_id: str) -> Outcome:
@@ -61,9 +64,7 @@ def watch_promotions(
 ) -> "list[Watched]":
     """Confirm what was promoted, or roll it back; a rollback pages once."""
     found = watch_over(PipelineWorld(pipeline, home), clock=clock)
-    for one in found:
-        if one.step in {"rolled_back", "failed"}:
-            _page(pipeline, home, ROLLED_BACK, one.trigger_id, one.because)
+    _page_endings(pipeline, home, clock())
     return found
 
 
@@ -76,6 +77,16 @@ def carry(pipeline: Pipeline, home: Home, request: Request) -> Outcome:
     finally:
         leave()
         page_failure(pipeline, home, request.trigger_id)
+
+
+def _page_endings(pipeline: Pipeline, home: Home, now: int) -> None:
+    """Tell of what ended badly of late, also where who recorded it died before telling."""
+    steps = DecisionLedger(home).steps(pipeline.monitor.name)
+    watched = {one.trigger_id for one in steps if one.step == "watching"}
+    for one in steps:
+        if one.step in {"rolled_back", "failed"} and now - one.recorded_at < _TOLD_AGAIN:
+            cause = ROLLED_BACK if one.trigger_id in watched else FAILED
+            _page(pipeline, home, cause, one.trigger_id, str(one.detail["because"]))
 
 
 def page_failure(pipeline: Pipeline, home: Home, trigger_id: str) -> None:

@@ -6,19 +6,20 @@ and is begun again with the same trigger goes on where it was. Two at once wait 
 """
 
 import fcntl
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from headrace import files
 from headrace.clock import duration, iso, now_us
 from headrace.errors import DeclarationError, HeadraceError, StateError
 from headrace.home import Home
-from headrace.monitoring.ledger import DecisionLedger, StepName
+from headrace.monitoring.decide import FAULTS
+from headrace.monitoring.ledger import DecisionLedger, StepName, standing
 from headrace.pipeline.retraining_inputs import Request, faulty_spans
 from headrace.pipeline.retraining_world import World, learned_until
 from headrace.progress import report
@@ -72,7 +73,7 @@ def retrain(world: World, request: Request, *, clock: Callable[[], int] = now_us
         if work.ended:
             return replace(work.outcome(), began=False)
         attempt = ledger.begin_attempt(world.monitor.name, request.trigger_id, clock())
-        if attempt > world.plan.attempts:
+        if attempt > world.plan.attempts and not work.in_charge:
             work.once("failed", lambda: {"because": f"killed in each of {attempt - 1} attempts"})
             return work.outcome()
         try:
@@ -103,17 +104,9 @@ def plan_of(world: World, request: Request) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def alone(home: Home, name: str) -> Iterator[None]:
+def alone(home: Home, name: str) -> AbstractContextManager[None]:
     """One retraining of a pipeline at a time on this machine; a dead process holds no lock."""
-    path = home.root / "retraining" / f"{name}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
+    return files.alone(home.root / "retraining" / f"{name}.lock")
 
 
 def at_work(home: Home, name: str) -> bool:
@@ -145,6 +138,16 @@ class _Work:
     def ended(self) -> bool:
         return not ENDS.isdisjoint(self.done)
 
+    @property
+    def in_charge(self) -> bool:
+        """Whether it promoted its challenger, on record or not yet: then it is to be watched."""
+        from headrace.models import pointer
+
+        if "promoted" in self.done or not self.done.get("compared", {}).get("promote"):
+            return "promoted" in self.done
+        now = pointer(self.world.home, self.world.model.name)
+        return now is not None and now.bundle_id == self.done["trained"]["bundle"]
+
     def outcome(self) -> Outcome:
         return Outcome(self.request.trigger_id, dict(self.done))
 
@@ -162,14 +165,32 @@ class _Work:
 
     def carry(self) -> None:
         self.once("started", self.request.to_json)
+        if self._void():
+            return
         self.once("released", self._release)
         self.once("trained", self._train)
         verdict = self.once("compared", self._compare)
         if not verdict["promote"]:
             self.once("kept", lambda: {"because": verdict["because"]})
             return
+        if self._void():
+            return
         self.once("promoted", self._promote)
         self.once("watching", self._watch)
+
+    def _void(self) -> bool:
+        """End it where what asked has turned out to be a fault: a recall, a correction.
+
+        Not once its challenger is in charge: then the watch decides.
+        """
+        if self.request.window is None or self.in_charge:
+            return False
+        entry = standing(self.ledger.entries(self.name)).get(self.request.window[1])
+        doubts = [] if entry is None else [e for e in entry.evidence if e.kind in FAULTS]
+        if doubts:
+            why = f"the window that asked is faulty, as is known by now: {doubts[0].sentence}"
+            self.once("kept", lambda: {"because": why})
+        return bool(doubts)
 
     def _release(self) -> dict[str, Any]:
         as_of = self.request.as_of
@@ -278,7 +299,7 @@ class _Work:
         return load_record(self.world.home, name, bundle).segments
 
     def _promote(self) -> dict[str, Any]:
-        from headrace.models import load_record, pointer, promote
+        from headrace.models import history, load_record, pointer, promote
 
         home, name = self.world.home, self.world.model.name
         challenger = load_record(home, name, self.done["trained"]["bundle"])
@@ -292,6 +313,13 @@ class _Work:
                 fix="retrain again, against the one in charge",
             )
         because = f"retraining {self.request.trigger_id[:12]}: {compared['because']}"
+        past = {(one.bundle_id, one.reason) for one in history(home, name)}
+        if now != challenger.bundle_id and (challenger.bundle_id, because) in past:
+            raise DeclarationError(
+                "it was promoted, and somebody replaced it before that was on record",
+                where=f"retraining {self.request.trigger_id}",
+                fix="retrain again, if it is meant",
+            )
         promote(home, challenger, because)
         return {"model": challenger.ref, "bundle": challenger.bundle_id,
                 "previous": compared["champion"], "because": compared["because"]}  # fmt: skip
@@ -341,7 +369,7 @@ def verdict(found: "Comparison", margin: float, *, tainted: bool = False) -> tup
     """
     told = f"log loss against the {'tainted ' if tainted else ''}champion {found.says}"
     told = f"{told}, margin {margin:+.4f}, over {found.rows:,} rows of {found.days} days"
-    if found.interval["low" if tainted else "high"] > margin:
+    if not found.interval["low" if tainted else "high"] <= margin:  # nan is no proof
         return False, told
     if found.worse and not tainted:
         return False, f"{told}; but a segment gets worse: {'; '.join(found.worse)}"

@@ -10,7 +10,7 @@ from headrace.errors import StateError
 from headrace.models.recipe import Segment
 from headrace.monitoring.decide import FAULTS
 from headrace.monitoring.evidence import alarms
-from headrace.monitoring.ledger import DecisionLedger, Entry
+from headrace.monitoring.ledger import DecisionLedger, Entry, standing
 from headrace.monitoring.spec import MonitorSpec
 
 _RELATION = frozenset({"concept", "performance"})
@@ -97,14 +97,6 @@ def by_hand(spec: MonitorSpec, ledger: DecisionLedger, request: Request) -> Requ
     if not last:
         return request
     return replace(request, onsets=onsets(spec, known, last[0]), segment=segment_of(last[0]))
-
-
-def standing(entries: Sequence[Entry]) -> dict[int, Entry]:
-    """The latest entry of each window, by its end: later evidence replaces earlier."""
-    found: dict[int, Entry] = {}
-    for entry in sorted(entries, key=lambda one: one.cursor):
-        found[entry.window.end] = entry
-    return dict(sorted(found.items()))
 
 
 def faulty(entry: Entry) -> bool:
