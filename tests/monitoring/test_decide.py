@@ -263,21 +263,27 @@ def test_a_policy_is_read_with_its_durations(tmp_path):
         ("quorum: 2", "version: 1"),
         ("[]", "not a monitoring policy"),
         ("version: 1\nquorums: 2", "'quorums'"),
-        ("version: 1\nquorum: two", "expected int"),
-        ("version: 1\nquorum: true", "expected int"),
-        ("version: 1\nquorum: 0", "start at 1"),
-        ("version: 1\nattempts: 0", "start at 1"),
-        ("version: 1\nstrong: 0.5", "at least 1"),
+        ("version: 1\nquorum: two", "expected a whole number"),
+        ("version: 1\nquorum: true", "expected a whole number"),
+        ("version: 1\nquorum: 0", "quorum is 0"),
+        ("version: 1\nattempts: 0", "attempts is 0"),
+        ("version: 1\nstrong: 0.5", "strong is 0.5"),
         ("version: 1\nstrong: much", "expected"),
         ("version: 1\ncool_down: 28", "a duration such as"),
         ("version: 1\ncool_down: 4 weeks", "not a duration"),
         ("version: 1\nretrain_on: [data_fault]", "retraining on data_fault"),
-        ("version: 1\nretrain_on: concept", "expected"),
+        ("version: 1\nretrain_on: concept", "expected a list"),
         ("version: 1\ndetection: {spreads: 3}", "'spreads'"),
-        ("version: 1\ndetection: {spread: wide}", "expected float"),
+        ("version: 1\ndetection: {spread: wide}", "expected a number"),
         ("version: 1\ndetection: [3]", "keys and values"),
+        ("version: 1\ncool_down: -1d", "cool_down is -1d"),
+        ("version: 1\nmax_age: 0d", "max_age is 0"),
+        ("version: 1\ndetection: {warmup_days: 0}", "warmup_days is 0"),
+        ("version: 1\ndetection: {spread: -1}", "spread is -1"),
+        ("version: 1\ndetection: {spread: .nan}", "spread is nan"),
     ],
 )
 def test_a_policy_with_anything_unknown_is_refused(tmp_path, text, words):
-    with pytest.raises(DeclarationError, match=words):
+    with pytest.raises(DeclarationError, match=words) as raised:
         load(tmp_path, text)
+    assert str(tmp_path / "policy.yaml") in (raised.value.where or "")

@@ -17,6 +17,7 @@ from headrace.gates.report.address import monitor_url
 from headrace.monitoring import DecisionLedger
 from headrace.monitoring.figures import spread
 from headrace.monitoring.report import render
+from headrace.monitoring.report.document import status_json
 from headrace.monitoring.report.model import Spread
 from headrace.monitoring.seen import read_seen, seen_path
 from headrace.pipeline.monitor_ack import acknowledge
@@ -149,6 +150,7 @@ def test_a_monitor_that_saw_nothing_has_a_page(tmp_path, made):
     report = monitor_report(pipeline, type(home)(tmp_path / "empty"))
     assert report.windows == ()
     assert "Nothing is judged yet" in render(report)
+    assert status_json(report, 8)["next_retraining"] is None
 
 
 def test_what_was_seen_is_read_back(made):
@@ -201,6 +203,13 @@ def test_who_is_not_listed_cannot_acknowledge(own):
     pipeline, home = own
     with pytest.raises(RefusedError, match="eve is not listed"):
         acknowledge(pipeline, home, FAULTY, principal="eve", reason="x", policy=ANA)
+    assert DecisionLedger(home).acks("world") == []
+
+
+def test_nothing_is_on_record_of_an_acknowledgement_without_a_reason(own):
+    pipeline, home = own
+    with pytest.raises(DeclarationError, match="who does it, and why"):
+        acknowledge(pipeline, home, FAULTY, principal="ana", reason=" ", policy=ANA)
     assert DecisionLedger(home).acks("world") == []
 
 
@@ -284,6 +293,9 @@ def test_replay_shows_what_would_have_been_otherwise(command, tmp_path):
 def test_report_is_a_file(command, tmp_path):
     target = tmp_path / "page.html"
     done = command("report", "--out", str(target))
+    (tmp_path / "file").write_text("")
+    refused = command("report", "--out", str(tmp_path / "file" / "page.html"), code=3)
+    assert "the report cannot be written" in refused.output
     assert str(target) in done.output
     assert target.read_text().startswith("<!doctype html>")
     assert command("report", "--out", "-").output.startswith("<!doctype html>")

@@ -64,6 +64,9 @@ def _tell_status(report: "MonitorReport") -> None:
         Text.assemble((f"monitor {report.monitor}: ", "bold"), (saying.headline(report),
                       _STYLES[last])), soft_wrap=True,
     )  # fmt: skip
+    if not report.windows:
+        out.print("windows are judged once they are over: headrace run", style="dim")
+        return
     grid(
         "the last windows",
         ["window", "decided", "cause", "why"],
@@ -276,6 +279,7 @@ def report(
     """
     import sys
 
+    from headrace.errors import StateError
     from headrace.files import write_atomically
     from headrace.monitoring.report import render
     from headrace.pipeline.monitor_report import monitor_report
@@ -286,7 +290,14 @@ def report(
         sys.stdout.write(page)
         return
     path = (to or home.reports / "monitor" / f"{chosen.monitor.name}.html").absolute()
-    write_atomically(path, page.encode())
+    try:
+        write_atomically(path, page.encode())
+    except OSError as error:
+        raise StateError(
+            f"the report cannot be written: {error.strerror}",
+            where=str(path),
+            fix="--out with a file in a folder that you may write to",
+        ) from error
     out.print(str(path), highlight=False, markup=False, soft_wrap=True)
     if show:
         typer.launch(path.as_uri())

@@ -67,6 +67,8 @@ def _show(found: dict[str, Any]) -> None:
         ["fault", "kind", "in windows#", "planted#", "detected#", "95%", "attributed#", "95%"],
         [_fault(one) for one in found["faults"]],
     )
+    if not found["faults"]:
+        out.print("no fault was planted: no window has enough quiet ones before it", style="dim")
     for peer in found["peers"]:
         grid(
             f"{peer['name']}, {peer['setting']}",

@@ -66,6 +66,8 @@ def retrain(
 
 
 def _told(plan: dict[str, Any], *, as_json: bool) -> None:
+    from headrace.clock import iso
+
     if as_json:
         emit_json(plan)
         return
@@ -74,7 +76,8 @@ def _told(plan: dict[str, Any], *, as_json: bool) -> None:
     for one in plan["candidates"]:
         out.print(f"  {one}", highlight=False, soft_wrap=True)
     for span in plan["withheld"]:
-        out.print(Text(f"  without {span['because']}"), soft_wrap=True)
+        days = f"{iso(span['from_us'])} to {iso(span['until_us'])}"
+        out.print(Text(f"  without {days}: {span['because']}"), soft_wrap=True)
 
 
 def _tell(outcome: "Outcome") -> None:

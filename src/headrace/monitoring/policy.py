@@ -1,15 +1,37 @@
 """The policy: every number that detection and decision use, in one reviewed file."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from headrace.clock import duration
+from headrace.clock import duration, duration_text
 from headrace.errors import DeclarationError
 from headrace.files import digest
+
+_DURATIONS = {"cool_down", "budget_period", "max_age"}
+_OPTIONAL = {"max_age", "strong"}
+_LEAST = {
+    "quorum": 1,
+    "hysteresis": 1,
+    "patience": 1,
+    "attempts": 1,
+    "strong": 1,
+    "budget": 0,
+    "cool_down": 0,
+    "budget_period": 1,
+    "max_age": 1,
+}
+_MEANT: dict[object, str] = {
+    int: "a whole number",
+    float: "a number",
+    float | None: "a number, or null for none",
+    tuple[str, ...]: "a list of kinds, such as [concept, performance]",
+}
 
 
 @dataclass(frozen=True)
@@ -109,6 +131,14 @@ class Detection:
     accumulate: int = 4
     """Windows that are also judged together, for drift too small to be seen in one."""
 
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value, least = getattr(self, one.name), 1 if one.type is int else 0
+            if not least <= value < math.inf:
+                raise DeclarationError(
+                    f"{one.name} is {value}", fix=f"it is a number and at least {least}"
+                )
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -141,25 +171,20 @@ class Policy:
         if unknown:
             raise DeclarationError(
                 f"retraining on {', '.join(sorted(unknown))} is not possible",
-                where="retrain_on",
                 fix="choose from concept, performance, schedule and population",
             )
-        counts = (self.quorum, self.hysteresis, self.patience, self.attempts)
-        if min(counts) < 1 or min(self.budget, self.cool_down) < 0:
-            raise DeclarationError(
-                "quorum, hysteresis, patience and attempts start at 1, budget and cool_down at 0",
-                where="policy",
-            )
-        if self.strong is not None and self.strong < 1:
-            raise DeclarationError("strong is at least 1, or null", where="policy")
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                say = duration_text if name in _DURATIONS else str
+                off = ", or null for none" if name in _OPTIONAL else ""
+                raise DeclarationError(
+                    f"{name} is {say(value)}", fix=f"it is at least {say(least)}{off}"
+                )
 
     @property
     def hash(self) -> str:
         return digest(asdict(self))
-
-
-_DURATIONS = {"cool_down", "budget_period", "max_age"}
-_OPTIONAL = {"max_age", "strong"}
 
 
 def load_policy(path: Path) -> Policy:
@@ -178,8 +203,22 @@ def load_policy(path: Path) -> Policy:
             "not a monitoring policy", where=str(path), fix="start the file with 'version: 1'"
         )
     body = {name: part for name, part in value.items() if name != "version"}
-    detection = _checked(Detection, body.pop("detection", {}), f"{path}: detection")
-    return Policy(**_checked(Policy, body, str(path)), detection=Detection(**detection))
+    detail = f"{path}: detection"
+    found = _checked(Detection, body.pop("detection", {}), detail)
+    with _located(detail):
+        detection = Detection(**found)
+    rules = _checked(Policy, body, str(path))
+    with _located(str(path)):
+        return Policy(**rules, detection=detection)
+
+
+@contextmanager
+def _located(where: str) -> Iterator[None]:
+    """What is wrong with a value is told of the file that it stands in."""
+    try:
+        yield
+    except DeclarationError as error:
+        raise DeclarationError(error.what, where=error.where or where, fix=error.fix) from None
 
 
 def _checked(kind: type[Any], value: object, where: str) -> dict[str, Any]:
@@ -202,7 +241,8 @@ def _read(
 ) -> int | float | tuple[str, ...] | None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if key in _DURATIONS and isinstance(value, str):
-        return duration(value)
+        with _located(f"{where}: {key}"):
+            return duration(value)
     if value is None and key in _OPTIONAL:
         return None
     if kind is int and isinstance(value, int) and number and key not in _DURATIONS:
@@ -215,5 +255,5 @@ def _read(
         and all(isinstance(one, str) for one in value)
     ):
         return tuple(value)
-    expected = "a duration such as '28d'" if key in _DURATIONS else getattr(kind, "__name__", kind)
-    raise DeclarationError(f"{key} is {value!r}, expected {expected}", where=where)
+    meant = "a duration such as '28d'" if key in _DURATIONS else _MEANT[kind]
+    raise DeclarationError(f"{key} is {value!r}, expected {meant}", where=where, fix=meant)

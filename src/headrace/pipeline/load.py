@@ -61,11 +61,12 @@ def project_pipelines(root: Path | None = None) -> list[Pipeline]:
     """All pipelines of the project that `root`, or the current folder, lies in."""
     folder = project_root(root)
     names = pipeline_modules(folder)
-    _make_importable(folder)
+    make_importable(folder)
     return [load_pipeline(name) for name in names]
 
 
-def _make_importable(folder: Path) -> None:
+def make_importable(folder: Path) -> None:
+    """A project's own packages can be imported, also by the installed `headrace`."""
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
@@ -141,5 +142,5 @@ def _table_modules(root: Path | None) -> list[ModuleType]:
 
 def _modules(key: str, root: Path | None) -> list[ModuleType]:
     folder = project_root(root)
-    _make_importable(folder)
+    make_importable(folder)
     return [importlib.import_module(str(name)) for name in _declared(folder).get(key, [])]

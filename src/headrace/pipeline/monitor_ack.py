@@ -71,6 +71,12 @@ def acknowledge(
             where=f"monitor {name}",
             fix="headrace monitor status",
         )
+    if not principal.strip() or not reason.strip():  # before anything is on record
+        raise DeclarationError(
+            f"acknowledging {entry.window.text} needs who does it, and why",
+            where=f"monitor {name}",
+            fix='--reason "..."; both are kept for good',
+        )
     draft = Action(
         principal=principal,
         action="ack",

@@ -41,17 +41,30 @@ def retrain_by_hand(
 def asked_by(
     pipeline: Pipeline, home: Home, principal: str, reason: str, *, as_of: str = "", key: str = ""
 ) -> Request:
-    """The request of a person, as of a moment (RFC 3339) or now."""
+    """The request of a person, as of a moment (RFC 3339) or now.
+
+    Raises:
+        DeclarationError: nobody asks, for no reason, or as of no moment.
+    """
     if not principal.strip() or not reason.strip():
         raise DeclarationError(
             "a retraining that no decision asked for needs who asks, and why",
             where=f"pipeline {pipeline.name}",
             fix='headrace retrain --reason "..."',
         )
-    moment = parse_iso(as_of) if as_of else now_us()
+    moment = _moment(as_of) if as_of else now_us()
     named = digest([pipeline.name, principal, reason, key or moment])[:24]
     request = Request(f"manual-{named}", moment, (reason,), principal)
     return by_hand(pipeline.monitor, DecisionLedger(home), request)
+
+
+def _moment(text: str) -> int:
+    try:
+        return parse_iso(text)
+    except ValueError:
+        raise DeclarationError(
+            f"{text!r} is no moment", where="--as-of", fix="2024-11-20, or 2024-11-20T06:00:00Z"
+        ) from None
 
 
 def dry_run(pipeline: Pipeline, home: Home, request: Request) -> dict[str, Any]:

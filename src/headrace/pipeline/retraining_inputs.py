@@ -76,7 +76,7 @@ def requested(spec: MonitorSpec, ledger: DecisionLedger, trigger_id: str) -> Req
         raise StateError(
             f"no decision of {spec.name} has the trigger {trigger_id}",
             where=str(ledger.path),
-            fix="headrace monitor status names the triggers; without --trigger a person asks",
+            fix="headrace monitor explain DAY names it; without --trigger a person asks",
         )
     history = [one for one in ledger.entries(spec.name) if one.cursor <= entry.cursor]
     return Request(

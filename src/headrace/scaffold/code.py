@@ -111,11 +111,15 @@ def _imports(chosen: Choices) -> list[str]:
 
 
 def _unwatched(found: Facts, chosen: Choices) -> list[str]:
-    """Ids say nothing about the population; outcomes are judged with scores."""
+    """Ids say nothing about the population; outcomes are judged with scores.
+
+    A new month is no drift. Hour and weekday stay: each window has all of them.
+    """
     ids = [column.name for column in found.look.key]
     entity = [] if chosen.context else list(chosen.entity)
     moment = moment_name(found.look)
-    return list(dict.fromkeys([*ids, *entity, moment, chosen.target, "label_reason"]))
+    told = [*ids, *entity, moment, chosen.target, "label_reason", "at_month"]
+    return list(dict.fromkeys(told))
 
 
 def _window_days(found: Facts) -> int:

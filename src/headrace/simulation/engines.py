@@ -65,6 +65,7 @@ class InProcess:
     def _die(self) -> None:
         worker = subprocess.Popen(
             [sys.executable, "-m", "headrace.simulation.work", self.module],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             start_new_session=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -6,7 +6,7 @@ from pathlib import Path
 from headrace.errors import DeclarationError
 from headrace.home import Home, project_root
 from headrace.pipeline.declare import Pipeline
-from headrace.pipeline.load import load_pipeline, moved, pipeline_modules
+from headrace.pipeline.load import load_pipeline, make_importable, moved, pipeline_modules
 from headrace.sources.files import DropFolder
 from headrace.sources.places import FilePlace, Place
 
@@ -17,12 +17,14 @@ def find_pipeline(module: str, home: Home) -> Pipeline:
 
 
 def module_of(name: str) -> str:
-    """The module of the project's pipeline of this name; of its only one, if "".
+    """The module of the project's pipeline of this name, importable; of its only one, if "".
 
     Raises:
         DeclarationError: there is none, or more than one.
     """
-    known = pipeline_modules(project_root())
+    root = project_root()
+    known = pipeline_modules(root)
+    make_importable(root)
     found = [one for one in known if name in {"", one, one.rpartition(".")[2]}]
     if len(found) != 1:
         raise DeclarationError(

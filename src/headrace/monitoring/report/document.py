@@ -24,7 +24,9 @@ def status_json(report: MonitorReport, most: int) -> dict[str, Any]:
         else {"ref": reign.ref, "since": iso(reign.since), "reason": reign.reason},
         "trained_until": iso(report.trained_at),
         "champion_age_days": max(0, state.closes - report.trained_at) // DAY,
-        "next_retraining": None if next_at is None else iso(max(next_at, state.closes)),
+        "next_retraining": None
+        if next_at is None or not report.windows
+        else iso(max(next_at, state.closes)),
         "budget": {"left": report.budget_left, "of": report.policy.budget},
         "retrainings": len(report.retrainings),
         "policy": {"path": str(report.policy_path), "hash": report.policy.hash},

@@ -68,7 +68,7 @@ def _sums(report: MonitorReport) -> Html:
     known = sum(one.acknowledged is not None for one in report.open)
     shown = [
         ("quiet windows", quiet),
-        ("open", f"{len(report.open)} ({known} acknowledged)" if known else str(len(report.open))),
+        ("open", f"{len(report.open)} ({known} known)" if known else str(len(report.open))),
         ("retrainings", str(len(report.retrainings))),
         ("age of the champion", saying.champion_age(report)),
         ("next retraining", saying.next_retraining(report)),

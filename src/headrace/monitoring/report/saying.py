@@ -82,6 +82,8 @@ def next_retraining(report: MonitorReport) -> str:
 
 def champion_age(report: MonitorReport) -> str:
     """From the end of what it was taught to the end of the last window."""
+    if report.champion is None:
+        return "none in charge"
     return f"{max(0, report.state.closes - report.trained_at) // DAY} days"
 
 
