@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from headrace.clock import CLOCK, iso, now_us, parse_iso
+from headrace.clock import CLOCK, DAY, iso, now_us, parse_iso
 from headrace.errors import SourceError, StateError
 from headrace.simulation.pages import Pager
 from headrace.simulation.site import PAGER, Site
 from headrace.sources.files import DropFolder
-from headrace.sources.places import FilePlace, Put
+from headrace.sources.places import FilePlace, Put, came
 
 NOON = parse_iso("2013-03-01T12:00:00Z")
 
@@ -102,3 +102,9 @@ def test_a_table_that_comes_whole_may_be_disturbed_several_times(tmp_path: Path)
         (one,) = drops[1].deliveries("snapshot")
         seen.append(one.payload == path.read_bytes())
     assert seen == [True, False, True, False, True, True]
+
+
+def test_a_file_that_was_copied_long_after_came_on_the_morning_after_its_day():
+    day = parse_iso("2024-03-01")
+    assert came("2024-03-01", day + 3 * DAY) == day + 3 * DAY
+    assert came("2024-03-01", day + 600 * DAY) == day + DAY + DAY // 4

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from headrace.clock import DAY, parse_iso
 from headrace.errors import DeclarationError
 from headrace.sources.files import DropFolder
 
 Form = Literal["csv", "ndjson"]
+_LATEST, _USUAL = 28 * DAY, DAY // 4
 _FORMS: dict[str, Form] = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 
 
@@ -51,6 +53,15 @@ class Place(Protocol):
         ...
 
 
+def came(slot: str, modified: int) -> int:
+    """When a file of a slot (an ISO day) came, int64 microseconds UTC: when it was modified.
+
+    One that was copied or checked out long after its day came six hours after that day's end.
+    """
+    end = parse_iso(slot) + DAY
+    return modified if modified <= end + _LATEST else end + _USUAL
+
+
 @dataclass(frozen=True)
 class FilePlace:
     """The folder of a `DropFolder`: `held` is what the producer has, `live` what is read.
@@ -79,7 +90,8 @@ class FilePlace:
         return "*" in self.live.pattern
 
     def originals(self, slot: str) -> list[Put]:
-        return [Put(one.payload, one.arrived_at) for one in self.held.deliveries(slot)]
+        found = self.held.deliveries(slot)
+        return [Put(one.payload, came(slot, one.arrived_at)) for one in found]
 
     def show(self, slot: str, puts: Sequence[Put]) -> None:
         name = self.live.pattern.replace("{slot}", slot)
