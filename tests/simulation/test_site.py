@@ -108,3 +108,4 @@ def test_a_file_that_was_copied_long_after_came_on_the_morning_after_its_day():
     day = parse_iso("2024-03-01")
     assert came("2024-03-01", day + 3 * DAY) == day + 3 * DAY
     assert came("2024-03-01", day + 600 * DAY) == day + DAY + DAY // 4
+    assert came("all", day + 600 * DAY) == day + 600 * DAY

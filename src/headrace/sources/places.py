@@ -54,11 +54,15 @@ class Place(Protocol):
 
 
 def came(slot: str, modified: int) -> int:
-    """When a file of a slot (an ISO day) came, int64 microseconds UTC: when it was modified.
+    """When a file of a slot came, int64 microseconds UTC: when it was modified.
 
-    One that was copied or checked out long after its day came six hours after that day's end.
+    One that was copied or checked out long after its day came six hours after that day's end. A
+    table that comes whole has a slot that is no day.
     """
-    end = parse_iso(slot) + DAY
+    try:
+        end = parse_iso(slot) + DAY
+    except ValueError:
+        return modified
     return modified if modified <= end + _LATEST else end + _USUAL
 
 
