@@ -51,6 +51,7 @@ def simulate(
     incident paged more than once, or the hashes differ.
     """
     import shutil
+    import signal
 
     from headrace.simulation.run import Ask, simulate
     from headrace.simulation.stage import module_of
@@ -58,6 +59,8 @@ def simulate(
     module = module_of(pipeline)
     root = (home or Path(mkdtemp(prefix="headrace-simulation-"))).absolute()
     count = days if incidents is None else incidents
+    # Told to stop, it stops the daemon and the code server that it has started, too.
+    signal.signal(signal.SIGTERM, _stop)
     ask = Ask(module, root, days, count, seed, daemon=daemon, build_every=every)
     with progress(quiet=as_json):
         found = simulate(ask)
@@ -69,6 +72,10 @@ def simulate(
         _tell(found)
     if not found.ok:
         raise typer.Exit(BLOCKED)
+
+
+def _stop(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _tell(found: "Outcome") -> None:
