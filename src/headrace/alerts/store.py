@@ -192,8 +192,9 @@ class AlertStore:
         )
 
     def _drop(self, alert_id: str) -> None:
+        """A claim stays: a process that was killed may have sent what it claimed."""
         self._connection.execute(
-            "UPDATE messages SET state = 'dropped', claimed_until = 0"
+            "UPDATE messages SET state = 'dropped'"
             " WHERE alert_id = ? AND kind = ? AND state = 'waiting'",
             (alert_id, OPENED),
         )
@@ -245,7 +246,7 @@ class AlertStore:
             for one in messages:
                 self._connection.execute(
                     "UPDATE messages SET claimed_until = 0, due_at = ?, error = ?, attempts = ?"
-                    " WHERE alert_id = ? AND kind = ? AND target = ? AND state = 'waiting'",
+                    " WHERE alert_id = ? AND kind = ? AND target = ? AND state <> 'sent'",
                     (
                         until, error, one.attempts if error else one.attempts - 1,
                         one.alert.alert_id, one.kind, one.target,
