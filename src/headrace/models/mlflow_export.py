@@ -85,8 +85,10 @@ def _required() -> None:
 
 
 def _client(tracking_uri: str) -> "MlflowClient":
-    from mlflow import MlflowClient
+    from mlflow import MlflowClient, set_registry_uri
 
+    # a store that makes clients of its own would else ask for a Spark session, where pyspark is
+    set_registry_uri(tracking_uri)
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 
