@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from bench.releasing import INPUTS
 from headrace.clock import DAY, duration
-from headrace.datasets import DatasetSpec, InputTable, Manifest, open_release, release
+from headrace.datasets import DatasetSpec, Manifest, open_release, release
 from headrace.datasets.rolling import Withheld, rolled
 from headrace.home import Home
 from headrace.models import ModelRecord, ModelSpec, challenge, champion, train
@@ -27,15 +28,6 @@ from headrace.pipeline.retraining_world import declared, learned_until
 from headrace.pipeline.watching import Watched, watch_over
 
 DEFINITIONS = {"x": "0" * 64}
-INPUTS = {
-    "rows": InputTable(
-        snapshot_id=1,
-        contract_version="1.0.0",
-        contract_hash="0" * 64,
-        licence="CC0-1.0",
-        purposes=("training",),
-    )
-}
 
 
 @dataclass

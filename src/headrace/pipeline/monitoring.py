@@ -23,6 +23,7 @@ from headrace.lineage.columns import DIRECT, column_lineage
 from headrace.pipeline.build import Built, feature_frame
 from headrace.pipeline.column_lineage import declared_by
 from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.retraining_world import learned_until
 from headrace.pipeline.workshop import Workshop, leave, workshop
 from headrace.progress import report
 
@@ -240,17 +241,11 @@ def taught_until(home: Home, record: "ModelRecord") -> int | None:
 
     The rows that chose its number of rounds count as new, unless it learned from them as well.
     """
-    from headrace.datasets import Store
-
-    name, _, version = record.dataset.partition("@")
+    learned_from_valid = bool(record.params.get("recipe", {}).get("with_valid", False))
     try:
-        rule = Store.find(home.store).manifest(name, version).split_rule
-    except (KeyError, StateError):
+        return learned_until(home, record.dataset, tuned=learned_from_valid)
+    except StateError:
         return None
-    if rule["kind"] != "time":
-        return None if rule["after_us"] is None else int(rule["after_us"])
-    learned_from_valid = record.params.get("recipe", {}).get("with_valid", False)
-    return int(rule["valid_until_us" if learned_from_valid else "train_until_us"])
 
 
 # What follows from the label

@@ -89,18 +89,23 @@ def _pictures(view: WindowView) -> Html | None:
     shapes = list((view.seen.shapes if view.seen else {}).items())
     if not shapes:
         return None
-    legend = element(
-        "p",
-        element("span", class_="key t"), "this window",
-        element("span", class_="key o"), "the windows before",
-        class_="small",
-    )  # fmt: skip
+    legend = _legend("this window", "the windows before")
     cards = [
         element("article", element("h3", element("bdi", name)), draw.shape(name, shown),
                 class_="card")
         for name, shown in shapes[:_PICTURES]
     ]  # fmt: skip
     return element("div", legend, element("div", cards, class_="cards"))
+
+
+def _legend(first: str, second: str) -> Html:
+    """What the two colours of a picture stand for."""
+    return element(
+        "p",
+        element("span", class_="key t"), first,
+        element("span", class_="key o"), second,
+        class_="small",
+    )  # fmt: skip
 
 
 def _segments(view: WindowView) -> Html | None:
@@ -112,12 +117,7 @@ def _segments(view: WindowView) -> Html | None:
     chosen = ["all"] * ("all" in rates) + [*by_name, *others][:_COLUMNS]
     if not chosen:
         return None
-    legend = element(
-        "p",
-        element("span", class_="key t"), "outcomes seen",
-        element("span", class_="key o"), "as the model scored them",
-        class_="small",
-    )  # fmt: skip
+    legend = _legend("outcomes seen", "as the model scored them")
     cards = [
         element("article",
                 element("h3", element("bdi", "all rows" if name == "all" else name)),
