@@ -33,6 +33,7 @@ class OnCall:
     policy: Policy
     done: list[dict[str, str | int]] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
+    _stands: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def work(self, now: int) -> None:
         """Deal with every page that came at least `AFTER` ago."""
@@ -64,16 +65,21 @@ class OnCall:
 
     def _refuted(self, table: str, batch: Batch) -> bool:
         """A faulty delivery, of which the repaired one is there already."""
-        final = self.world.final.get((table, batch.slot), ())
-        if not final or self.stands(batch, table):
+        slot = (table, batch.slot)
+        if slot not in self.world.faulty or not self.world.final.get(slot):
             return False
-        shown = self.world.shown.get((table, batch.slot), ())
-        faulty = (table, batch.slot) in self.world.faulty
-        return faulty and final[-1].payload in [put.payload for put in shown]
+        repaired = self.world.final[slot][-1].payload
+        there = any(put.payload == repaired for put in self.world.shown.get(slot, ()))
+        return there and not self.stands(batch, table)
 
     def stands(self, batch: Batch, table: str) -> bool:
-        delivery = landed_delivery(self.home, batch)
-        return self.world.stands(table, batch.slot, records_of(delivery.payload, delivery.format))
+        """Whether its producer stands by it, asked once: no answer is taken back."""
+        known = (table, batch.batch_id)
+        if known not in self._stands:
+            delivery = landed_delivery(self.home, batch)
+            records = records_of(delivery.payload, delivery.format)
+            self._stands[known] = self.world.stands(table, batch.slot, records)
+        return self._stands[known]
 
     def _batch(self, table: str, batch_id: str) -> Batch:
         with Ledger(self.home) as ledger:
