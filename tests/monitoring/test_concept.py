@@ -98,6 +98,26 @@ def test_a_small_drift_is_found_over_several_weeks_and_named():
     assert early < seen
 
 
+@pytest.mark.parametrize("seed", [7, 13, 23, 38])
+def test_what_was_loud_for_a_week_does_not_echo_in_the_sum(seed):
+    assert loud(judged(flipped(world(seed, 0.5), [20], 1.0, "B6"))) == [20]
+
+
+def test_a_doubtful_week_is_neither_past_nor_part_of_a_sum():
+    """As if it had not been: what is said of all others is what is said without its rows."""
+    scores = flipped(flipped(world(2, 0.5), [17], 0.9, "UA"), range(19, 24), 0.3, "UA", seed=1)
+    without = scores.filter(pa.array(scores["t"].to_numpy() // (7 * DAY) != 17))
+    heard = judge_answers(answers_of(scores, HOW), LAID, SETTINGS, {LAID[17]})
+    blank = judge_answers(answers_of(without, HOW), LAID, SETTINGS)
+    for window in LAID[18:]:
+        assert _segments(heard, window) == _segments(blank, window)
+    assert any(_segments(blank, window) for window in LAID[18:])
+
+
+def _segments(found, window):
+    return [(one.subject, one.statistic) for one in found[window].evidence if one.segment]
+
+
 def test_a_drift_that_lasts_is_told_with_its_beginning():
     found = judged(flipped(world(1, 0.5), range(18, 21), 0.6, "UA"))
     last = next(one for one in found[20] if one.segment)

@@ -6,7 +6,7 @@ with scores, in all rows and in segments of them. A rate that moved everywhere a
 is season until scores lose their order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +29,7 @@ from headrace.monitoring.segments import (
 
 Flags = npt.NDArray[np.bool_]
 LEAN = 1.0  # deviations by which the newest of several windows must depart by itself
+STILL = 2.0  # and after one that was evidence alone: the sum of them says nothing new
 _NAMED = 3  # segments that are evidence of one window; the rest moves with them
 
 
@@ -41,17 +42,21 @@ class Judged:
 
 
 def judge_answers(
-    answers: Answers, windows: Sequence[Window], settings: Detection
+    answers: Answers,
+    windows: Sequence[Window],
+    settings: Detection,
+    doubtful: Collection[Window] = (),
 ) -> dict[Window, Judged]:
     """Every window by the model that served it, held against that model's own earlier windows.
 
     The earlier windows of a model may be ones that another served: then they are answers that it
-    would have given.
+    would have given. Segments of later windows are neither held against windows that are `doubtful`
+    nor taken together with them: a fault is no past, and must not be heard twice.
     """
     found: dict[Window, Judged] = {}
     for name, profiles in sorted(answers.profiles.items()):
         scored = rolled(profiles, windows, settings.min_labelled)
-        evidence = judge(list(scored.values()), settings)
+        evidence = judge(list(scored.values()), settings, doubtful)
         thin = _thin(profiles, windows, settings)
         for window in windows:
             if answers.model_of(window) == name:
@@ -93,7 +98,9 @@ def _thin(
     return found
 
 
-def judge(scored: Sequence[Scored], settings: Detection) -> dict[Window, tuple[Evidence, ...]]:
+def judge(
+    scored: Sequence[Scored], settings: Detection, doubtful: Collection[Window] = ()
+) -> dict[Window, tuple[Evidence, ...]]:
     """The evidence of windows of one model, oldest first, each from those before it only."""
     least = settings.min_scored_windows
     if not scored:
@@ -110,9 +117,9 @@ def judge(scored: Sequence[Scored], settings: Detection) -> dict[Window, tuple[E
         window = scored[at].window
         found[window] += _performance(scored[at], scored[:at], settings)
         found[window] += _order(scored[at], singles.slope[: at + 1, 0], settings)
-    for length in sorted({1, settings.accumulate}):
-        for at, moved in _scans(scored, cells, center, length, settings).items():
-            found[scored[at].window] += moved
+    sound = np.array([one.window not in doubtful for one in scored])
+    for at, moved in _scanned(scored, cells, sound, center, settings):
+        found[scored[at].window] += moved
     return _in_a_row({window: _distinct(some) for window, some in found.items()})
 
 
@@ -196,28 +203,35 @@ def _cold(now: Scored, everything: Fit, settings: Detection) -> list[Evidence]:
 # -- segments --------------------------------------------------------------------------------------
 
 
-def _scans(
-    scored: Sequence[Scored], cells: Ints, center: float, length: int, settings: Detection
-) -> dict[int, list[Evidence]]:
-    """Evidence of segments by the place of the window, from `length` windows taken together."""
-    found: dict[int, list[Evidence]] = {}
+def _scanned(
+    scored: Sequence[Scored], cells: Ints, sound: Flags, center: float, settings: Detection
+) -> Iterator[tuple[int, list[Evidence]]]:
+    """Evidence of segments by the place of the window: of each alone, then of several together."""
     singles = fit(cells, center)
-    greatest: list[float] = []
-    blocks = _together(cells, length)
-    fitted = fit(blocks, center)
-    for at in range(settings.min_scored_windows + length - 1, len(scored)):
-        since = at - length + 1
-        past = singles.until(since)
-        seen = scan(fitted.at(since), past, settings)
-        known = max(0, len(greatest) - length + 1)  # of windows that this one has no part in
-        limit = scan_limit(seen.judged, greatest[:known], settings)
-        greatest.append(float(seen.departure.max()))
-        if scored[at].window.first < scored[at].cut_until:
-            continue
-        # what has ended does not echo: the newest window must still lean the same way
-        goes_on = scan(singles.at(at), past, settings).along(seen) > LEAN
-        found[at] = _named(scored[since : at + 1], blocks[since], seen, goes_on, limit)
-    return found
+    kept = cells if sound.all() else np.where(sound[:, None, None, None], cells, 0)
+    usual = singles if sound.all() else fit(kept, center)
+    beyond = np.zeros(cells.shape[:2], dtype=bool)  # (windows, segments), by themselves
+    for length in sorted({1, settings.accumulate}):
+        blocks = cells if length == 1 else _together(kept, length)
+        fitted = fit(blocks, center)
+        greatest: list[float] = []
+        for at in range(settings.min_scored_windows + length - 1, len(scored)):
+            since = at - length + 1
+            past = usual.until(since)
+            seen = scan(fitted.at(since), past, settings)
+            known = max(0, len(greatest) - length + 1)  # of windows that this one has no part in
+            limit = scan_limit(seen.judged, greatest[:known], settings)
+            greatest.append(float(seen.departure.max()))
+            if length == 1:
+                beyond[at] = seen.departure > limit
+            elif not sound[at]:
+                continue
+            if scored[at].window.first < scored[at].cut_until:
+                continue
+            # what has ended does not echo: the newest window must still lean the same way
+            lean = np.where(beyond[since:at].any(axis=0), STILL, LEAN)
+            goes_on = scan(singles.at(at), past, settings).along(seen) > lean
+            yield at, _named(scored[since : at + 1], blocks[since], seen, goes_on, limit)
 
 
 def _together(cells: Ints, length: int) -> Ints:

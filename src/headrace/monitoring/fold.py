@@ -29,23 +29,20 @@ def _carried(moved: Sequence[Evidence]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for one in moved for name in one.columns or (one.subject,)))
 
 
-def _answered_in(
-    window: Window, maturity: int, faulty: Sequence[Window], said: Sequence[Evidence]
-) -> list[Evidence]:
-    """A doubt about what the answers say, where they were given in a window that was faulty.
+def _answered_in(window: Window, maturity: int, faulty: Sequence[Window]) -> list[Window]:
+    """The faulty windows in which answers were given whose labels are there in this one.
 
     Labels come `maturity` (us) later. A broken input so makes the answers look bad in windows whose
     own data are well, and that must not pass for a relation that moved.
     """
-    if not any(one.kind in MODEL for one in alarms(said)):
-        return []
     first, end = window.first * DAY - maturity, window.end * DAY - maturity
-    given = [one for one in faulty if one.first * DAY < end and first < one.end * DAY]
-    if not given:
-        return []
+    return [one for one in faulty if one.first * DAY < end and first < one.end * DAY]
+
+
+def _doubt(window: Window, given: Sequence[Window]) -> Evidence:
     which = ", ".join(one.text for one in given)
     sentence = f"Answers that are judged here were given in windows that were faulty: {which}."
-    return [Evidence("data_fault", window, ANSWERS, len(given), 0, "notice", sentence)]
+    return Evidence("data_fault", window, ANSWERS, len(given), 0, "notice", sentence)
 
 
 def gather(
@@ -66,14 +63,13 @@ def gather(
     """
     past = list(known)
     tables = by_day(slots)
-    found: list[WindowResult] = []
     settings = policy.detection
     terms = terms_for(profiles)
     max_age = {table: duration(text) for table, text in spec.max_age.items()}
-    judged = judge_answers(answers, laid, settings)
-    given = output_evidence(answers, laid, settings)
     maturity = duration(spec.maturity)
     faulty = [one.window for one in known if one.soiled or not one.whole]
+    inputs: list[tuple[Evidence, ...]] = []
+    moved: list[Sequence[Evidence]] = []
     for at, window in enumerate(laid[len(known) :], len(known)):
         gates = slot_evidence(window, laid[:at], tables, settings.quarantined_floor)
         stale = stale_evidence(window, spec.closes(window), slots, max_age)
@@ -81,24 +77,33 @@ def gather(
         seen = look(window, profile, facts[at], terms, past, settings)
         held = any(one.kind == "data_fault" for one in gates)
         data, seen = judge_data(seen, past, terms, settings, faulty=held)
-        model = judged.get(window, Judged(None, ()))
-        evidence = (*gates, *stale, *data, *given.get(window, ()), *model.evidence)
-        if any(one.kind in FAULTS for one in alarms(evidence)):
+        inputs.append((*gates, *stale, *data))
+        moved.append(data)
+        if any(one.kind in FAULTS for one in alarms(inputs[-1])):
             faulty.append(window)
-        else:
-            evidence = (*evidence, *_answered_in(window, maturity, faulty, model.evidence))
+        past.append(seen)
+    doubts = {window: _answered_in(window, maturity, faulty) for window in laid}
+    judged = judge_answers(answers, laid, settings, {one for one in laid if doubts[one]})
+    said = output_evidence(answers, laid, settings)
+    found: list[WindowResult] = []
+    news = zip(laid[len(known) :], inputs, moved, strict=True)
+    for at, (window, before, found_in) in enumerate(news, len(known)):
+        model = judged.get(window, Judged(None, ()))
+        evidence = (*before, *said.get(window, ()), *model.evidence)
+        heard = any(one.kind in MODEL for one in alarms(model.evidence))
+        if heard and doubts[window] and window not in faulty:
+            evidence = (*evidence, _doubt(window, doubts[window]))
         cause = attribute(evidence, spec.label_derived)
         found.append(
             WindowResult(
                 window,
                 evidence,
                 Decision("none", ()),
-                int(seen.profile.rows),
-                seen.ratios("shape"),
+                int(past[at].profile.rows),
+                past[at].ratios("shape"),
                 model.scored,
                 cause,
-                shapes_of(seen, past, cause.columns or _carried(data), settings),
+                shapes_of(past[at], past[:at], cause.columns or _carried(found_in), settings),
             )
         )
-        past.append(seen)
     return found, past
