@@ -63,12 +63,42 @@ class Recipe:
 
 
 def in_segment(table: pa.Table, segment: Segment) -> "np.typing.NDArray[np.bool_]":
-    """Which rows have all values of the segment; values are compared as text."""
+    """Which rows have all values of the segment, as evidence writes them.
+
+    Values are compared as text; of numbers `below 3`, `3 to 5` (without 5) and `from 5` are ranges,
+    to the six digits that are written, and `missing` is null or NaN.
+    """
     found = np.ones(table.num_rows, np.bool_)
     for column, value in segment:
-        texts = table.column(column).cast(pa.string())
-        found &= pa.compute.equal(texts, value).fill_null(False).to_numpy()
+        values = table.column(column)
+        if pa.types.is_boolean(values.type):  # a segment of numbers, too
+            values = values.cast(pa.int8())
+        if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+            found &= _in_range(values.cast(pa.float64(), safe=False).to_numpy(), value)
+        elif value == "missing":
+            found &= values.is_null().to_numpy()
+        else:
+            texts = values.cast(pa.string())
+            found &= pa.compute.equal(texts, value).fill_null(False).to_numpy()
     return found
+
+
+def _in_range(values: "np.typing.NDArray[np.float64]", text: str) -> "np.typing.NDArray[np.bool_]":
+    first, _, rest = text.partition(" ")
+    if text in {"missing", "any"}:
+        missing: np.typing.NDArray[np.bool_] = np.isnan(values)
+        return missing if text == "missing" else ~missing
+    if first == "below":
+        return values < float(rest)
+    if first == "from":
+        return values >= float(rest)
+    low, between, high = text.partition(" to ")
+    if between:
+        return (values >= float(low)) & (values < float(high))
+    try:
+        return values == float(text)
+    except ValueError:  # a level of text that was looked at as a number since
+        return np.zeros(len(values), np.bool_)
 
 
 def candidates(
