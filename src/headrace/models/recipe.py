@@ -85,20 +85,22 @@ def in_segment(table: pa.Table, segment: Segment) -> "np.typing.NDArray[np.bool_
 
 def _in_range(values: "np.typing.NDArray[np.float64]", text: str) -> "np.typing.NDArray[np.bool_]":
     first, _, rest = text.partition(" ")
-    if text in {"missing", "any"}:
-        missing: np.typing.NDArray[np.bool_] = np.isnan(values)
-        return missing if text == "missing" else ~missing
-    if first == "below":
-        return values < float(rest)
-    if first == "from":
-        return values >= float(rest)
     low, between, high = text.partition(" to ")
-    if between:
-        return (values >= float(low)) & (values < float(high))
-    try:
-        return values == float(text)
-    except ValueError:  # a level of text that was looked at as a number since
-        return np.zeros(len(values), np.bool_)
+    found: np.typing.NDArray[np.bool_]
+    if text in {"missing", "any"}:
+        found = np.isnan(values) == (text == "missing")
+    elif first == "below":
+        found = values < float(rest)
+    elif first == "from":
+        found = values >= float(rest)
+    elif between:
+        found = (values >= float(low)) & (values < float(high))
+    else:
+        try:
+            found = values == float(text)
+        except ValueError:  # a level of text, of a column that holds numbers by now
+            found = np.zeros(len(values), np.bool_)
+    return found
 
 
 def candidates(
