@@ -5,7 +5,18 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import cluster, datasets, features, gates, monitoring_study, serving, streams, year
+from bench import (
+    cluster,
+    datasets,
+    features,
+    gates,
+    monitoring,
+    monitoring_study,
+    retraining,
+    serving,
+    streams,
+    year,
+)
 from bench.page import renew, section, table
 from bench.report import Comparison
 
@@ -98,6 +109,14 @@ peers store the rows. DVC runs in process, without Git, with links, over one fil
 Face datasets save Arrow or Parquet. Equal answers are rows and sums of versions 1, 5 and 10, read
 back. Storage is told in MB where a line says so. The least of {repeat} runs.
 """
+MONITORING = """
+`python -m bench.monitoring`. The sketches that every publication keeps of its rows: ten million
+rows of fifty columns, read from Parquet piece by piece, on two cores, against the limit of one
+microsecond a row; without numba; and the reading alone. Evidently's summary of data in memory, at
+sizes that it can do, in an environment of its own, against ours of the same rows. Then what a
+window's counts and whole sketches cost from what is kept of a year of days: no row is touched. The
+median of {repeat} runs, each in a process of its own.
+"""
 Made = tuple[str, list[Comparison]]
 
 
@@ -127,6 +146,12 @@ def of_study(_repeat: int, lines: Path | None = None) -> Made:
     return monitoring_study.page(found), []
 
 
+def of_retraining(_repeat: int, lines: Path | None = None) -> Made:
+    """Measured now, or by `bench.retraining --json` before."""
+    found = json.loads(lines.read_text()) if lines else retraining.measure(retraining.PARTS)
+    return retraining.page(found), []
+
+
 def plain(intro: str, measure: Callable[[int], Iterator[Comparison] | list[Comparison]]):
     """A section of lines alone: measured now, or by `--json` before, in as many parts as needed."""
 
@@ -148,6 +173,11 @@ SECTIONS: dict[str, tuple[str, Callable[..., Made]]] = {
     "serving": ("Serving", plain(SERVING, lambda n: serving.comparisons(repeat=n))),
     "streams": ("Streams", of_streams),
     "monitoring_study": ("Monitoring: right, and quiet", of_study),
+    "monitoring": (
+        "Monitoring: what it costs",
+        plain(MONITORING, lambda n: monitoring.measure(repeat=n)),
+    ),
+    "retraining": ("Retraining", of_retraining),
     "cluster": ("Cluster", plain(CLUSTER, lambda n: cluster.comparisons(repeat=n))),
 }
 

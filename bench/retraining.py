@@ -1,10 +1,12 @@
 """What retraining is worth: on the flights year as it was, with outcomes turned, and with faults.
 
-`python -m bench.retraining [--json]`; needs a home in which `headrace demo` has run. The year is
-lived through window by window in process, from April on, with a model of the first quarter:
-untouched; with the outcomes of one carrier turned from a day on, for good; and with faults planted
-in the features of single weeks. Of a turn: how many windows until the champion was replaced, and
-what it loses, on all later rows, against a model to which the turned relation was always true.
+    python -m bench.retraining [untouched] [faults] [turns] [--json]
+
+Needs a home in which `headrace demo` has run. The year is lived through window by window in
+process, from April on, with a model of the first quarter: untouched; with the outcomes of one
+carrier turned from a day on, for good; and with faults planted in the features of single weeks. Of
+a turn: how many windows until the champion was replaced, and what it loses, on all later rows,
+against a model to which the turned relation was always true.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from bench.page import machine
 from bench.retraining_world import FrameWorld, Lived, live
 from headrace.clock import DAY, iso, parse_iso
 from headrace.datasets import open_release
@@ -217,6 +220,15 @@ def untouched_year(rows: pa.Table, manifest: Any) -> Life:
 
 
 TURNS = (("EV", "2013-06-11T05:00:00Z"),)
+PARTS = ("untouched", "faults", "turns")
+INTRO = """
+`python -m bench.retraining`, in a home in which `headrace demo` has run. The flights year is lived
+through window by window from April on, with a model of its first quarter, the policy of
+`pipelines/flights/monitors.yaml` and the pipeline's own way of retraining. Untouched; with four
+faults, each two weeks long, in the features that the model leans on; and with the outcomes of one
+carrier the other way round from a day on, for good. Then the loss on all rows after the last
+promotion is held against that of a model to which the turned relation was always true.
+"""
 
 
 def measure(parts: Sequence[str]) -> dict[str, Any]:
@@ -231,10 +243,39 @@ def measure(parts: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def page(found: dict[str, Any]) -> str:
+    """The section of docs/benchmarks.md."""
+    lives = [found[part] for part in ("untouched", "faults") if part in found]
+    lives += [turn["life"] for turn in found.get("turns", ())]
+    head = ("year", "windows", "retrainings", "promoted", "rolled back", "seconds")
+    keys = ("name", "windows", "retrainings", "promoted", "rolled_back", "seconds")
+    parts = [INTRO.strip(), machine(), _rows(head, [[life[key] for key in keys] for life in lives])]
+    head = ("turned", "of the rows", "on", "windows to a new champion", "its log loss",
+            "with full knowledge", "beyond that", "unchanged champion")  # fmt: skip
+    rows = [
+        [turn["segment"], f"{turn['share']:.0%}", turn["day"][:10], turn["windows"],
+         *(_number(turn[key], ".4f") for key in ("champion", "full")),
+         _number(turn["beyond"], ".1%"), _number(turn["unchanged"], ".4f")]
+        for turn in found.get("turns", ())
+    ]  # fmt: skip
+    parts += [_rows(head, rows)] if rows else []
+    told = [f"- {life['name']}, {one}" for life in lives for one in life["told"]]
+    parts += ["\n".join(["What each retraining came to:", "", *told])] if told else []
+    return "\n\n".join(parts)
+
+
+def _rows(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "none" if value is None else format(value, form)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    every = ("untouched", "faults", "turns")
-    parser.add_argument("parts", nargs="*", default=every, metavar="PART", help=", ".join(every))
+    parser.add_argument("parts", nargs="*", default=PARTS, metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--json", action="store_true", help="one JSON document")
     given = parser.parse_args(arguments)
     found = measure(given.parts)
