@@ -6,7 +6,7 @@ import pytest
 
 from headrace.clock import DAY
 from headrace.monitoring import Window
-from headrace.monitoring.concept import judge_answers, segment_points, unjudged
+from headrace.monitoring.concept import judge_answers, unjudged
 from headrace.monitoring.outputs import output_evidence
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.scored import Joining, answers_of
@@ -218,18 +218,6 @@ def test_scores_that_move_are_said_before_labels_come():
     assert (one.kind, one.subject, one.severity) == ("population", "score", "notice")
     assert all(window >= LAID[20] for window in found)
     assert output_evidence(answers_of(world(), HOW), LAID, SETTINGS) == {}
-
-
-def test_points_of_a_segment_for_a_plot():
-    scores = flipped(world(), [20], 1.0, "UA")
-    scored = [one.scored for one in judge_answers(answers_of(scores, HOW), LAID, SETTINGS).values()]
-    points = segment_points(scored, (("carrier", "UA"),))
-    assert [one.window for one in points] == LAID
-    gaps = [abs(one.expected - one.observed) for one in points]
-    assert gaps.index(max(gaps)) == 20
-    everything = segment_points(scored, ())
-    assert everything[0].rows == scored[0].rows
-    assert segment_points(scored, (("carrier", "ZZ"),)) == []
 
 
 # -- the measure -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.clock import CLOCK, DAY, iso, now_us, parse_iso
+from headrace.clock import CLOCK, DAY, SIMULATION, iso, now_us, parse_iso
 from headrace.errors import SourceError, StateError
 from headrace.simulation.pages import Pager
 from headrace.simulation.site import PAGER, Site
@@ -29,7 +29,7 @@ def test_a_simulation_is_begun_anew(tmp_path: Path):
     Site.begin(tmp_path / "one", {"seed": 1})
     (tmp_path / "one" / "left").write_text("left")
     site = Site.begin(tmp_path / "one", {"seed": 2})
-    assert site.about == {"format": 1, "seed": 2}
+    assert json.loads((site.root / SIMULATION).read_text()) == {"format": 1, "seed": 2}
     assert not (site.root / "left").exists()
 
 

@@ -1,6 +1,6 @@
 """Days as Dagster partitions, and runs over ranges of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -56,11 +56,6 @@ def spans(work: Mapping[str, Iterable[str]]) -> list[Span]:
         else:
             found.append(Span(slot, slot, tables))
     return found
-
-
-def run_slots(context: dg.AssetExecutionContext) -> Sequence[str]:
-    """The slots of this run, whether one partition or a range."""
-    return list(context.partition_keys)
 
 
 def _next(day: str) -> str:

@@ -1,6 +1,5 @@
 """Which training rows a model learns from: all of them, or without those that no longer hold."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,11 +34,6 @@ class Recipe:
 
     def form(self) -> dict[str, Any]:
         return {**asdict(self), "segment": [list(pair) for pair in self.segment]}
-
-    @classmethod
-    def from_form(cls, form: Mapping[str, Any]) -> "Recipe":
-        pairs = tuple((str(column), str(value)) for column, value in form["segment"])
-        return cls(**{**form, "segment": pairs})
 
     @property
     def says(self) -> str:

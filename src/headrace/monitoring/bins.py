@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from headrace.sketches import Kind, Sketches, cells_of, least_value, levels, numbers, token
+from headrace.sketches import Kind, Sketches, cells_of, least_value, token
 
 Ints = npt.NDArray[np.int64]
 
@@ -121,17 +120,6 @@ def filled(bins: Bins, some: Sketches) -> Ints:
     place = _level_places(bins, some) if bins.kind == "level" else _number_places(bins, some.cells)
     np.add.at(counts.reshape(-1), some.part * bins.size + place, some.counts)
     return counts
-
-
-def codes(bins: Bins, column: pa.Array) -> Ints:
-    """The bin of every row; `bins.size` of nulls and NaN."""
-    if bins.kind == "level":
-        texts, rows = levels(column)
-        tokens = np.array([token(text) for text in texts], np.int64)
-        return np.append(_of_tokens(bins, tokens), bins.size)[rows]
-    values, present = numbers(column)
-    found = np.searchsorted(np.array(bins.edges, values.dtype), values, side="right")
-    return np.where(present, found, bins.size)
 
 
 def _number_places(bins: Bins, cells: Ints) -> Ints:

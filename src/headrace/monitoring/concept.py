@@ -275,33 +275,3 @@ def _sentence(block: Sequence[Scored], cells: Ints, at: int, *, fell: bool) -> s
     what = "; its scores hardly tell outcomes apart any more" if fell else ""
     where = segment_text(block[-1].segments[at])
     return f"Where {where} ({share:.0%} of the rows{when}): {said}{what}."
-
-
-@dataclass(frozen=True)
-class Point:
-    """A segment in a window: shares of ones, as scored, and as they came; None without rows."""
-
-    window: Window
-    rows: int
-    expected: float | None
-    observed: float | None
-
-
-def segment_points(scored: Sequence[Scored], segment: Pairs) -> list[Point]:
-    """Expected and observed by window, of a segment as evidence names it; for a plot.
-
-    Windows of models that know no such segment are left out; without pairs it is everything.
-    """
-    points = []
-    for one in scored:
-        at = 0 if not segment else _place(one.segments, segment)
-        if at is None:
-            continue
-        rows, ones, score = one.cells[at].sum(axis=0).tolist()
-        expected = score / FIXED / rows if rows else None
-        points.append(Point(one.window, rows, expected, ones / rows if rows else None))
-    return points
-
-
-def _place(segments: Sequence[Pairs], wanted: Pairs) -> int | None:
-    return next((at for at, pairs in enumerate(segments) if pairs == wanted), None)

@@ -3,10 +3,9 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, Literal, get_args
 
-from headrace.clock import DAY
 from headrace.files import digest
 
 Kind = Literal[
@@ -124,11 +123,3 @@ def significant(value: float) -> float:
     if not math.isfinite(value):
         return math.copysign(1e300, value) if not math.isnan(value) else 0.0
     return float(f"{value:.{DIGITS}g}")
-
-
-def day_of(us: int) -> int:
-    return us // DAY
-
-
-def moment_text(us: int) -> str:
-    return datetime.fromtimestamp(us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%MZ")

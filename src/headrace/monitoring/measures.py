@@ -27,7 +27,6 @@ MAD_TO_DEVIATION = 1.4826
 # is left when the others predict it: its mean, its variance, its slope. 0 where all is well.
 Measure = Literal["shape", "bias", "scatter", "scale"]
 RELATIONS: tuple[Measure, ...] = ("bias", "scatter", "scale")
-MEASURES: tuple[Measure, ...] = ("shape", *RELATIONS)
 Values = Mapping[str, float]
 _TAILED = 4  # bins from which the outermost lie far outside
 _WRONG_SIGN = 3.0  # the measure of a slope that is not even positive: as if 20 times too small

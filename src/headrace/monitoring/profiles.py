@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from headrace.engine import threads
 from headrace.errors import DeclarationError
-from headrace.files import digest
 from headrace.monitoring.bins import Bins, filled
 from headrace.sketches import Sketches, joined, kind_of, regrouped, sketch
 from headrace.sketches.cells import from_ordered
@@ -39,11 +38,6 @@ class ColumnProfile:
     high: float | None
     total: int | None
     counts: tuple[int, ...]
-
-    @property
-    def mean(self) -> float | None:
-        present = self.rows - self.nulls
-        return None if self.total is None or present == 0 else self.total / present
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,15 +91,10 @@ class Profile:
 
 @dataclass(frozen=True)
 class Profiles:
-    """One profile a day: `whole` has a leading axis of days (int64 epoch days, ascending).
-
-    `daily` are the sketches that they were filled from, for quantiles, distinct values and other
-    bins; None where only counts were kept.
-    """
+    """One profile a day: `whole` has a leading axis of days (int64 epoch days, ascending)."""
 
     days: Ints
     whole: Profile
-    daily: "Daily | None" = None
 
     def roll(self, first: int, last: int) -> Profile:
         """The profile of the days `first <= day < last`, without touching a row."""
@@ -197,7 +186,7 @@ class Daily:
             whole.nulls[:, at], whole.limbs[:, at] = one.nulls, one.limbs
             whole.low[:, at], whole.high[:, at] = one.low, one.high
             whole.counts[:, cells] = filled(bins[at], one)
-        return Profiles(self.days, whole, self)
+        return Profiles(self.days, whole)
 
 
 def profile(table: pa.Table, bins: Sequence[Bins]) -> Profile:
@@ -263,10 +252,6 @@ def side_by_side(work: Callable[[str], T], columns: Sequence[str]) -> list[T]:
 def _cells(bins: Sequence[Bins]) -> list[slice]:
     ends = np.cumsum([b.size for b in bins], dtype=np.int64).tolist()
     return [slice(end - b.size, end) for b, end in zip(bins, ends, strict=True)]
-
-
-def bins_hash(bins: Sequence[Bins]) -> str:
-    return digest([b.to_json() for b in bins])
 
 
 def _real(value: int) -> float:

@@ -39,7 +39,6 @@ def _furthest(left: Residuals, column: str, measure: Measure, terms: Sequence[Te
         "bias": np.abs(left.bias),
         "scatter": np.abs(left.scatter),
         "scale": np.abs(np.nan_to_num(left.slope, nan=1.0) - 1),
-        "shape": np.abs(left.bias),
     }[measure]
     return max((at for at, one in enumerate(terms) if one.column == column), key=lambda i: size[i])
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from headrace.models.compare import Comparison
 
 SETTLED = frozenset({"kept", "failed", "confirmed", "rolled_back"})
-ENDS = frozenset({"kept", "failed", "watching", *SETTLED})
+ENDS = SETTLED | {"watching"}
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,6 @@ class Outcome:
     seed: int
     incidents: list[Incident] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
     actions: list[dict[str, str | int]] = field(default_factory=list)
     published_faults: dict[str, int] = field(default_factory=dict)
     lost: list[tuple[str, str]] = field(default_factory=list)

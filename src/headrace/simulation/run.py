@@ -221,8 +221,7 @@ class _Stage:
 
     def _tell_pages(self, pager: Pager) -> None:
         with AlertStore(self.home) as store:
-            self.outcome.alerts = store.alerts()
-        known = {alert.alert_id: alert for alert in self.outcome.alerts}
+            known = {alert.alert_id: alert for alert in store.alerts()}
         for at, body in pager.pages:
             alert = known[str(body["alert"])]
             given = alert.condition

@@ -1,6 +1,5 @@
 """The home of a simulation: marked, with a clock of its own, and with alerts that only it gets."""
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -56,11 +55,6 @@ class Site:
     def held(self) -> Path:
         """What the producers have, and have not delivered yet."""
         return self.root / "producers"
-
-    @property
-    def about(self) -> dict[str, object]:
-        found: dict[str, object] = json.loads((self.root / SIMULATION).read_text())
-        return found
 
     def set_clock(self, moment: int) -> None:
         write_atomically(self.clock, iso(moment).encode())

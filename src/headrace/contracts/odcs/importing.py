@@ -39,9 +39,6 @@ from headrace.contracts.undecided import PROPOSED
 
 API = "v3.2.0"
 _TERMS = ("consumers", "licence", "allowedPurposes", "privacyClass")
-_DEFAULTS = {
-    name: NEEDED[name] for name in ("consumers", "licence", "allowedPurposes", "privacyClass")
-}
 # What other tools need to know of an invariant, which is ours as a custom property.
 OF_INVARIANT = "headrace-invariant-"
 

@@ -6,8 +6,6 @@ the SI brochure. A temperature is a factor and an offset.
 
 from dataclasses import dataclass
 
-Factor = tuple[str, float, float]  # (unit, scale, offset): value in that unit = v * scale + offset
-
 
 @dataclass(frozen=True)
 class Conversion:

@@ -18,7 +18,7 @@ from headrace.monitoring.shapes import Shape
 CHUNK = 26  # windows of one picture: half a year of weeks
 WIDE = 364
 HEAT_STEPS = (0.5, 1.0, 1.5, 3.0)
-_LEFT, _LANE, _CELL = 66, 24, 14
+_LEFT, _LANE = 66, 24
 _LANES: tuple[tuple[str, frozenset[str]], ...] = (
     ("fault", FAULTS),
     ("moved", frozenset({"population"})),

@@ -9,7 +9,7 @@ Prepared histories are kept as Parquet and JSON, so that the next study reads th
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -131,18 +131,6 @@ class History:
             segments=self.segments,
             label_derived=self.label_derived,
         )
-
-    def rescored(self, frame: pa.Table, label: pa.ChunkedArray | pa.Array) -> "History":
-        """The same with other rows: `label` is that of the last rows of `frame`, which are scored.
-
-        Raises:
-            DeclarationError: the history has no model.
-        """
-        if self.scorer is None:
-            raise DeclarationError("this history has no model", where=f"history {self.name}")
-        late = frame.slice(frame.num_rows - len(label))
-        scores = scores_of(late, self.scorer(late), label, self.segments)
-        return replace(self, frame=frame, scores=scores)
 
 
 def scores_of(

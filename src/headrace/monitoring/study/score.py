@@ -16,7 +16,6 @@ from headrace.monitoring.study.faults import CATALOGUE, Fault, Kind, Planted, pl
 from headrace.monitoring.study.intervals import wilson
 
 YEAR = 365 * DAY
-ALIKE = {"data": "data", "concept": "concept", "both": "both"}
 TRIES = 4  # seeds that are tried where a history has nothing that a fault could touch
 
 
@@ -76,7 +75,7 @@ class Outcome:
 
     @property
     def attributed(self) -> bool:
-        return self.cause == ALIKE[self.fault.kind]
+        return self.cause == self.fault.kind
 
     def to_json(self) -> dict[str, Any]:
         return {
