@@ -27,6 +27,10 @@ class Engine(Protocol):
 
     def close(self) -> None: ...
 
+    def runs(self) -> dict[str, int]:
+        """How many runs of Dagster ended how."""
+        ...
+
 
 @dataclass
 class InProcess:
@@ -55,6 +59,9 @@ class InProcess:
 
     def close(self) -> None:
         pass
+
+    def runs(self) -> dict[str, int]:
+        return {}
 
     def _take_in_if_it_can(self) -> None:
         try:

@@ -151,7 +151,7 @@ class _Stage:
                 self.oncall.work(moment)
                 self.oncall.take_back(moment)
                 report("simulate", count, len(moments), iso(moment)[:13])
-            self.outcome.runs = getattr(engine, "runs", dict)()
+            self.outcome.runs = engine.runs()
         finally:
             engine.close()
 
