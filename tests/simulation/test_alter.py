@@ -69,6 +69,11 @@ def test_stuck_measures_say_the_same(given):
     assert [row["id"] for row in made.records] == [row["id"] for row in given.records]
 
 
+def test_of_a_day_without_records_no_level_is_missing(contract):
+    header = Given(b"", "csv", contract, Random(1)).written(ROWS).split(b"\n")[0] + b"\n"
+    assert alter.drifted(Given(header, "csv", contract, Random(1))) is None
+
+
 def test_rewritten_holds_the_same_records(given):
     made = alter.rewritten(given)
     assert made != given.payload

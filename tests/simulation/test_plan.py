@@ -68,6 +68,11 @@ def test_where_there_is_no_room_there_are_fewer():
     assert 0 < len(found) < 20
 
 
+@pytest.mark.parametrize("span", [-3 * DAY, 0, HOUR])
+def test_where_there_is_no_time_nothing_goes_wrong(span):
+    assert plan(CHANCES, FIRST, FIRST + span, 60, seed=1) == []
+
+
 def test_what_an_incident_concerns():
     faulty = Incident("i1", "partial", "files", "2024-02-01", FIRST, FIRST + HOUR)
     assert faulty.concerns("files", "2024-02-01")

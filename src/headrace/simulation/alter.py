@@ -96,6 +96,8 @@ def empty(given: Given) -> bytes | None:
 def renamed(given: Given) -> bytes | None:
     """A column under a name that says nothing."""
     names = [f.name for f in given.contract.delivered if f.required]
+    if not names:
+        return None
     name = given.chance.choice(names)
     records = [{f"fld_{k}" if k == name else k: v for k, v in r.items()} for r in given.records]
     return given.written(records)
@@ -158,7 +160,7 @@ def drifted(given: Given) -> bytes | None:
     records = given.records
     for name in texts:
         levels = Counter(record.get(name) for record in records)
-        if len(levels) <= len(records) // 5:
+        if levels and len(levels) <= len(records) // 5:
             most, _ = levels.most_common(1)[0]
             seen = count()
             kept = [r for r in records if r.get(name) != most or next(seen) % 2]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from headrace.clock import DAY, HOUR, iso, parse_iso
+from headrace.lake.table import SNAPSHOT_SLOT
 from headrace.simulation import alter
 
 # Deliveries with a fault, which the producer repairs some time later: kind -> what is wrong.
@@ -30,12 +31,8 @@ KINDS = (*FAULTY, *ODD, *DRIFT, *DOWN, *MACHINE)
 # Faults that a table which comes whole may have, too.
 _WHOLE = ("renamed column", "type changed")
 _TRIES = 40  # places that are tried for a kind before there is no room for it
-_SPAN = {
-    "a week late": 8,
-    "down for days": 5,
-    "late": 3,
-    "population drift": 6,
-}  # days that a kind may take up
+# Days that a kind may take up.
+_SPAN = {"a week late": 8, "down for days": 5, "late": 3, "population drift": 6}
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class Incident:
             return False
         if self.table != table:
             return False
-        if self.kind in (*DOWN, *DRIFT) and slot != "snapshot":
+        if self.kind in (*DOWN, *DRIFT) and slot != SNAPSHOT_SLOT:
             return self.begins - 2 * DAY <= parse_iso(slot) <= self.ends + DAY
         return self.slot == slot
 
@@ -144,15 +141,15 @@ def _try(  # noqa: PLR0917
 ) -> Incident | None:
     """An incident of the kind where there is room for one."""
     if kind in MACHINE:
-        begins = chance.randrange(first + HOUR, last, HOUR)
+        begins = _any_time(first, last, chance)
         made = Incident("", kind, "", "", begins, begins + 12 * HOUR)
-        return made if _free(made, taken) else None
+        return made if begins and _free(made, taken) else None
     able = [one for one in chances if kind in one.kinds]
     if not able:
         return None
     there = chance.choice(able)
     slot, begins = _place(there, first, last, chance)
-    if not slot:
+    if not begins:
         return None
     ends = begins + _lasting(kind, chance)
     made = Incident(
@@ -162,11 +159,16 @@ def _try(  # noqa: PLR0917
 
 
 def _place(there: Chance, first: int, last: int, chance: Random) -> tuple[str, int]:
-    """A slot and its time; of a table that comes whole any time."""
-    if "snapshot" in there.slots:
-        return "snapshot", chance.randrange(first + HOUR, last, HOUR)
+    """A slot and its time, 0 where there is none; of a table that comes whole any time."""
+    if SNAPSHOT_SLOT in there.slots:
+        return SNAPSHOT_SLOT, _any_time(first, last, chance)
     slots = [(slot, at) for slot, at in there.slots.items() if first <= at <= last]
     return chance.choice(slots) if slots else ("", 0)
+
+
+def _any_time(first: int, last: int, chance: Random) -> int:
+    """A whole number of hours after `first`, before `last`; 0 where there is no such time."""
+    return chance.randrange(first + HOUR, last, HOUR) if first + HOUR < last else 0
 
 
 def _lasting(kind: str, chance: Random) -> int:
