@@ -3,13 +3,15 @@
 import multiprocessing
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from bench.retraining_world import FrameWorld, live
-from headrace.clock import DAY
+from headrace.alerts.model import FAILED, ROLLED_BACK
+from headrace.clock import DAY, HOUR, now_us
 from headrace.datasets import open_release
 from headrace.errors import DeclarationError, StateError
 from headrace.models import champion, find_model, history, promote, train
@@ -17,9 +19,10 @@ from headrace.models.recipe import Recipe
 from headrace.monitoring import Decision, DecisionLedger, Entry, Evidence, Window
 from headrace.monitoring.evidence import day_number
 from headrace.pipeline import retraining
+from headrace.pipeline.retrained import page_endings
 from headrace.pipeline.retraining import at_work, plan_of, retrain, verdict
 from headrace.pipeline.retraining_inputs import Request, by_hand, faulty_spans, requested
-from headrace.pipeline.watching import watch_over
+from headrace.pipeline.watching import _over, watch_over
 from tests.retraining.worlds import FIRST, WEEK, rows, world
 
 TURN = FIRST + 16 * WEEK
@@ -206,6 +209,22 @@ def test_killed_for_good_after_its_promotion_is_watched_all_the_same(fresh, monk
     assert list(retrain(fresh, ask(fresh)).steps) == STEPS
 
 
+def test_a_promotion_that_could_not_be_recorded_has_not_failed(fresh, monkeypatch):
+    real = DecisionLedger.record_step
+
+    def record(self, pipeline, trigger_id, step, detail, when):
+        if step == "promoted":
+            raise OSError("database is locked")
+        return real(self, pipeline, trigger_id, step, detail, when)
+
+    fresh.plan = replace(fresh.plan, attempts=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(DecisionLedger, "record_step", record)
+        with pytest.raises(OSError, match="locked"):
+            retrain(fresh, ask(fresh))
+    assert list(retrain(fresh, ask(fresh)).steps) == STEPS
+
+
 def test_what_somebody_rolled_back_is_not_put_in_charge_again(fresh, monkeypatch):
     class Killed(BaseException):
         pass
@@ -346,6 +365,34 @@ def test_a_promotion_that_keeps_its_promise_is_confirmed(promoted):
     assert watched(promoted, as_of + 5 * WEEK) == []
     step = DecisionLedger(promoted.home).steps("made_up", "t1")[-1]
     assert step.detail["comparison"]["interval"]["high"] < 0
+
+
+def test_a_past_that_is_watched_today_is_on_record_since_today(promoted):
+    as_of = FIRST + 22 * WEEK
+    (found,) = watch_over(promoted, now=as_of + 4 * WEEK + 2 * DAY, clock=lambda: 7)
+    assert found.step == "confirmed"
+    assert DecisionLedger(promoted.home).steps("made_up", "t1")[-1].recorded_at == 7
+
+
+def test_a_window_that_began_before_the_promotion_does_not_count(promoted):
+    """A person may ask in the middle of a day."""
+    as_of = FIRST + 22 * WEEK
+    whole = _over(promoted, as_of, as_of + 3 * WEEK, [])
+    assert whole == [as_of + WEEK, as_of + 2 * WEEK]
+    assert _over(promoted, as_of + 5 * HOUR, as_of + 3 * WEEK, []) == whole[1:]
+
+
+@pytest.mark.parametrize(("step", "cause"), [("failed", FAILED), ("rolled_back", ROLLED_BACK)])
+def test_how_a_watch_ended_badly_is_told(promoted, monkeypatch, step, cause):
+    """It fails where it is lost, and the old champion was trained on a recalled batch."""
+    told = []
+    monkeypatch.setattr("headrace.alerts.watch.tell", lambda _home, found: told.extend(found))
+    ledger = DecisionLedger(promoted.home)
+    ledger.record_step("made_up", "t1", step, {"because": "it loses"}, now_us())
+    owner = SimpleNamespace(contract=SimpleNamespace(owner="team"))
+    pipeline = SimpleNamespace(model=promoted.model, monitor=promoted.monitor, tables=[owner])
+    page_endings(pipeline, promoted.home)
+    assert [(one.cause, one.reason) for one in told] == [(cause, "it loses")]
 
 
 def test_a_promotion_that_disappoints_is_rolled_back_by_itself(promoted, turned):

@@ -68,7 +68,7 @@ def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Buil
     )
     run = replace(run, notes=(*run.notes, *notes))
     keep_seen(home, run)
-    watched = watch_promotions(pipeline, home, clock=lambda: moment)
+    watched = watch_promotions(pipeline, home, moment)
     tell_owner(pipeline, home)
     tables = tables_told(shop, run.results[-1].window) if run.results else ""
     leave()

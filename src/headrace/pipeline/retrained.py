@@ -1,6 +1,5 @@
 """Retraining a declared pipeline: by a trigger of the decision ledger, or because a person asks."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headrace.alerts.model import FAILED, ROLLED_BACK, Condition
@@ -8,7 +7,7 @@ from headrace.clock import duration, now_us, parse_iso
 from headrace.errors import DeclarationError
 from headrace.files import digest
 from headrace.home import Home
-from headrace.monitoring.ledger import DecisionLedger
+from headrace.monitoring.ledger import DecisionLedger, Step
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.retraining import Outcome, plan_of, retrain
 from headrace.pipeline.retraining_inputs import Request, by_hand, requested
@@ -20,6 +19,11 @@ if TYPE_CHECKING:
 
 
 _TOLD_AGAIN = duration("7d")  # an alert is opened once; older endings are news to nobody
+# How a retraining may end that its owner is told of: the alert's cause, and in words.
+_BAD = {
+    "failed": (FAILED, "retraining failed"),
+    "rolled_back": (ROLLED_BACK, "the new champion was rolled back"),
+}
 
 
 def retrain_by_trigger(pipeline: Pipeline, home: Home, trigger_id: str) -> Outcome:
@@ -72,12 +76,10 @@ def dry_run(pipeline: Pipeline, home: Home, request: Request) -> dict[str, Any]:
     return plan_of(PipelineWorld(pipeline, home), request)
 
 
-def watch_promotions(
-    pipeline: Pipeline, home: Home, clock: Callable[[], int] = now_us
-) -> "list[Watched]":
-    """Confirm what was promoted, or roll it back; a rollback pages once."""
-    found = watch_over(PipelineWorld(pipeline, home), clock=clock)
-    _page_endings(pipeline, home, clock())
+def watch_promotions(pipeline: Pipeline, home: Home, now: int) -> "list[Watched]":
+    """Confirm what was promoted, or roll it back, as of `now` (us); a rollback pages once."""
+    found = watch_over(PipelineWorld(pipeline, home), now=now)
+    page_endings(pipeline, home)
     return found
 
 
@@ -92,35 +94,33 @@ def carry(pipeline: Pipeline, home: Home, request: Request) -> Outcome:
         page_failure(pipeline, home, request.trigger_id)
 
 
-def _page_endings(pipeline: Pipeline, home: Home, now: int) -> None:
+def page_endings(pipeline: Pipeline, home: Home) -> None:
     """Tell of what ended badly of late, also where who recorded it died before telling."""
-    steps = DecisionLedger(home).steps(pipeline.monitor.name)
-    watched = {one.trigger_id for one in steps if one.step == "watching"}
-    for one in steps:
-        if one.step in {"rolled_back", "failed"} and now - one.recorded_at < _TOLD_AGAIN:
-            cause = ROLLED_BACK if one.trigger_id in watched else FAILED
-            _page(pipeline, home, cause, one.trigger_id, str(one.detail["because"]))
+    now = now_us()
+    for step in DecisionLedger(home).steps(pipeline.monitor.name):
+        if step.step in _BAD and now - step.recorded_at < _TOLD_AGAIN:
+            _page(pipeline, home, step)
 
 
 def page_failure(pipeline: Pipeline, home: Home, trigger_id: str) -> None:
     """Tell the owner once that a retraining is on record as failed."""
     for step in DecisionLedger(home).steps(pipeline.monitor.name, trigger_id):
         if step.step == "failed":
-            _page(pipeline, home, FAILED, trigger_id, str(step.detail["because"]))
+            _page(pipeline, home, step)
 
 
-def _page(pipeline: Pipeline, home: Home, cause: str, trigger_id: str, because: str) -> None:
+def _page(pipeline: Pipeline, home: Home, step: Step) -> None:
     from headrace.alerts.watch import tell
 
-    words = {FAILED: "retraining failed", ROLLED_BACK: "the new champion was rolled back"}
+    cause, words = _BAD[step.step]
     condition = Condition(
         table=pipeline.model.name,
-        slot=trigger_id[:12],
-        batch_id=f"slot:{trigger_id}",
+        slot=step.trigger_id[:12],
+        batch_id=f"slot:{step.trigger_id}",
         cause=cause,
         verdict="ERROR",
-        words=words[cause],
-        reason=because,
+        words=words,
+        reason=str(step.detail["because"]),
         owner=pipeline.tables[0].contract.owner,
     )
     tell(home, [condition])

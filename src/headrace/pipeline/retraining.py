@@ -65,7 +65,7 @@ def retrain(world: World, request: Request, *, clock: Callable[[], int] = now_us
 
     Raises:
         HeadraceError, or whatever stopped this attempt; the last attempt that the plan allows is
-        on record as failed.
+        on record as failed, unless its challenger is in charge: that is to be watched.
     """
     ledger = DecisionLedger(world.home)
     with alone(world.home, world.monitor.name):
@@ -80,7 +80,7 @@ def retrain(world: World, request: Request, *, clock: Callable[[], int] = now_us
             work.carry()
         except Exception as error:
             lasting = isinstance(error, DeclarationError)  # another attempt would say the same
-            if lasting or attempt == world.plan.attempts:
+            if (lasting or attempt == world.plan.attempts) and not work.in_charge:
                 why = error.what if isinstance(error, HeadraceError) else str(error)
                 because = f"attempt {attempt}: {type(error).__name__}: {why}"
                 work.once("failed", lambda: {"because": because})

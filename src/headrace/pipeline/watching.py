@@ -35,10 +35,13 @@ class Watched:
     because: str
 
 
-def watch_over(world: World, *, clock: Callable[[], int] = now_us) -> list[Watched]:
+def watch_over(
+    world: World, *, now: int | None = None, clock: Callable[[], int] = now_us
+) -> list[Watched]:
     """Look at each promotion that is being watched; confirm it, roll it back, or wait.
 
-    The answer hangs on the windows that are over, not on how often this is called.
+    The answer hangs on the windows that are over, not on how often this is called. `now` (us) is
+    the moment to judge by, instead of the clock's; an answer is on record since the clock's.
     """
     ledger = DecisionLedger(world.home)
     if not any(step.step == "watching" for step in ledger.steps(world.monitor.name)):
@@ -47,12 +50,20 @@ def watch_over(world: World, *, clock: Callable[[], int] = now_us) -> list[Watch
         steps = ledger.steps(world.monitor.name)
         settled = {step.trigger_id for step in steps if step.step in SETTLED}
         waiting = [s for s in steps if s.step == "watching" and s.trigger_id not in settled]
-        return [_look(world, ledger, one.trigger_id, one.detail, clock()) for one in waiting]
+        looked = []
+        for one in waiting:
+            moment = clock() if now is None else now
+            found, detail = _look(world, ledger, one.trigger_id, one.detail, moment)
+            if found.step is not None:
+                ledger.record_step(world.monitor.name, one.trigger_id, found.step, detail, clock())
+            looked.append(found)
+        return looked
 
 
 def _look(
     world: World, ledger: DecisionLedger, trigger_id: str, watch: Mapping[str, Any], now: int
-) -> Watched:
+) -> tuple[Watched, dict[str, Any]]:
+    """What is to be said of one watch now, and what is to stand on record of it."""
     from headrace.models import load_record, pointer
 
     home, name = world.home, world.model.name
@@ -72,10 +83,8 @@ def _look(
         if found[0] == "rolled_back":
             found = _roll_back(world, trigger_id, old, found[1])
     step, because = found
-    if step is not None:
-        detail = {"because": because, "windows": seen, "champion": watch["bundle"], **about}
-        ledger.record_step(world.monitor.name, trigger_id, step, detail, now)
-    return Watched(trigger_id, seen, step, because)
+    detail = {"because": because, "windows": seen, "champion": watch["bundle"], **about}
+    return Watched(trigger_id, seen, step, because), detail
 
 
 def _judge(
@@ -131,7 +140,8 @@ def _over(world: World, since: int, now: int, spans: list[Withheld]) -> list[int
     spec = world.monitor
     length, offset = spec.window_days, duration(spec.offset)
     anchor = day_number(spec.anchor)
-    first = anchor + -(-((since + offset) // DAY - anchor) // length) * length
+    # rounded up: a window of which some hours were before is none of those after
+    first = anchor - (anchor * DAY - since - offset) // (length * DAY) * length
     found = []
     while (end := spec.closes(Window(first, first + length))) + duration(spec.maturity) <= now:
         if not any(one.from_us < end and first * DAY - offset < one.until_us for one in spans):
