@@ -14,6 +14,7 @@ from headrace.datasets import open_release
 from headrace.errors import DeclarationError
 from headrace.features.labels import attach_label
 from headrace.models import promote, train
+from headrace.models.recipe import Recipe
 from headrace.monitoring import DecisionLedger, Window
 from headrace.monitoring.evidence import day_number
 from headrace.pipeline import build_release, run_monitors, train_model
@@ -26,6 +27,7 @@ from headrace.pipeline.monitoring import (
     label_derived,
     taught_until,
 )
+from headrace.pipeline.studied import own_history
 from headrace.pipeline.table_profiles import published_daily, tables_told
 from headrace.pipeline.workshop import workshop
 from tests.serving.world import FIRST, LAST, World
@@ -121,6 +123,19 @@ def test_a_model_that_also_learned_from_the_valid_rows_does_not_answer_them(rele
     record = SimpleNamespace(dataset="line_lateness@1.0.0", params={"recipe": {"with_valid": True}})
     assert taught_until(released.home, record) == parse_iso("2024-03-11")
     assert taught_until(released.home, SimpleNamespace(dataset="gone@1.0.0", params={})) is None
+
+
+def test_a_history_is_studied_on_what_its_champion_has_not_learned_from(released, monkeypatch):
+    pipeline, home = released.pipeline, released.home
+    history = own_history(pipeline, home)
+    assert history.scores["t"][0].as_py() >= CUT
+    assert history.label_derived == ("line__late_mean_7d",)
+    dataset = open_release("line_lateness@latest", store=home.store)
+    both = train(dataset, pipeline.model, home, Recipe("all", rounds=3, with_valid=True))
+    monkeypatch.setattr("headrace.models.champion", lambda *_: both)
+    later = own_history(pipeline, home)
+    assert later.scores["t"][0].as_py() >= parse_iso("2024-03-11")
+    assert later.frame.equals(history.frame)
 
 
 def test_a_model_whose_features_mean_something_else_now_is_silent_and_says_so(released):

@@ -17,7 +17,7 @@ from headrace.monitoring.study.study import run_study
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.load import project_pipelines, study_modules
 
-LATER = ("valid", "test")  # what the champion has not learned from
+_PARTS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +60,12 @@ def studied(home: Home) -> list[Studied]:
 def own_history(pipeline: Pipeline, home: Home) -> History | None:
     """The released rows of a pipeline with its champion's answers to what it has not learned from.
 
-    None where there is no release or no champion that answers for its features yet.
+    None where there is no release yet, no champion that answers for its features, or no row that
+    it surely has not learned from.
     """
     from headrace.datasets import list_releases, open_release
     from headrace.models import champion
+    from headrace.pipeline.monitoring import label_derived, taught_until
 
     record = champion(home, pipeline.model.name)
     known = {one.ref.partition("@")[0] for one in list_releases(home.store)}
@@ -71,20 +73,25 @@ def own_history(pipeline: Pipeline, home: Home) -> History | None:
         return None
     dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
     definitions = dataset.manifest.definitions
-    if any(definitions.get(view) != meant for view, meant in record.definitions.items()):
+    taught = taught_until(home, record)
+    answers_for = all(definitions.get(view) == meant for view, meant in record.definitions.items())
+    if taught is None or not answers_for:
         return None
     inputs = [column.name for column in record.features]
     names = list(dict.fromkeys([*dataset.manifest.features, *inputs, *record.segments]))
-    parts = {name: _in_order(dataset.split(name).arrow) for name in ("train", *LATER)}
-    frame = pa.concat_tables([part.select(["t", *names]) for part in parts.values()])
-    late = pa.concat_tables([parts[name] for name in LATER])
+    wanted = ["t", *names, record.target]
+    parts = [dataset.split(name).arrow.select(wanted) for name in _PARTS]
+    rows = _in_order(pa.concat_tables(parts))
+    late = rows.slice(int(rows["t"].to_numpy().searchsorted(taught)))
+    if not late.num_rows:
+        return None
     texts = tuple(n for n in record.segments if pa.types.is_string(late.schema.field(n).type))
     scorer = Scorer(record.text(), record.features, record.fits())
     watched = set(dataset.manifest.features)
     spec = pipeline.monitor
     return History(
         name=pipeline.name,
-        frame=frame.combine_chunks(),
+        frame=rows.select(["t", *names]).combine_chunks(),
         scores=scores_of(late, scorer(late), late[record.target], texts),
         segments=texts,
         window_days=spec.window_days,
@@ -92,7 +99,7 @@ def own_history(pipeline: Pipeline, home: Home) -> History | None:
         offset=spec.offset,
         maturity=spec.maturity,
         exclude=(*spec.exclude, *(name for name in names if name not in watched)),
-        label_derived=label_derived(pipeline, names),
+        label_derived=spec.label_derived or label_derived(pipeline),
         part="own",
         about=f"{dataset.ref}, answered by {record.ref}",
         scorer=scorer,
@@ -102,13 +109,6 @@ def own_history(pipeline: Pipeline, home: Home) -> History | None:
 def _in_order(rows: pa.Table) -> pa.Table:
     t = rows["t"].cast(pa.timestamp("us")).cast(pa.int64())
     return rows.set_column(rows.column_names.index("t"), "t", t).sort_by("t")
-
-
-def label_derived(pipeline: Pipeline, names: list[str]) -> tuple[str, ...]:
-    """Of these columns, those of views over the label's own table."""
-    table = pipeline.label.table
-    views = {view.name for view in pipeline.views if getattr(view, "table", None) == table}
-    return tuple(name for name in names if name.split("__", maxsplit=1)[0] in views)
 
 
 def bench_monitors(home: Home, plan: Plan, *, peers: bool = False) -> dict[str, Any]:
