@@ -14,18 +14,11 @@ import numpy.typing as npt
 
 from headrace.monitoring.cuts import Pairs
 from headrace.monitoring.evidence import Evidence, Window, day_text
+from headrace.monitoring.measures import MAD_TO_DEVIATION
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.profiles import Ints
 from headrace.monitoring.scored import FIXED, Answers, Floats, Scored, ScoreProfiles, rolled
-from headrace.monitoring.segments import (
-    MAD_TO_DEVIATION,
-    Fit,
-    Scan,
-    center_of,
-    fit,
-    scan,
-    scan_limit,
-)
+from headrace.monitoring.segments import Fit, Scan, center_of, fit, scan, scan_limit
 
 Flags = npt.NDArray[np.bool_]
 LEAN = 1.0  # deviations by which the newest of several windows must depart by itself

@@ -7,7 +7,9 @@ before says how far it may go in this one (`Seen.strain`, `allowed`).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from math import exp, log
+from operator import add
 from statistics import median
 from typing import Literal
 
@@ -15,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.monitoring.bins import Bins
-from headrace.monitoring.conditional import Residuals, Term, relate, residuals
+from headrace.monitoring.conditional import Residuals, Sums, Term, relate, residuals
 from headrace.monitoring.evidence import Window
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.profiles import Ints, Profile
@@ -28,6 +30,8 @@ MAD_TO_DEVIATION = 1.4826
 Measure = Literal["shape", "bias", "scatter", "scale"]
 RELATIONS: tuple[Measure, ...] = ("bias", "scatter", "scale")
 Values = Mapping[str, float]
+Floats = npt.NDArray[np.float64]
+_TINY = np.finfo(np.float64).tiny
 _TAILED = 4  # bins from which the outermost lie far outside
 _WRONG_SIGN = 3.0  # the measure of a slope that is not even positive: as if 20 times too small
 
@@ -163,7 +167,7 @@ def js_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     return float(js_distances(np.asarray(a), np.asarray(b)[None])[0])
 
 
-def js_distances(one: npt.NDArray[np.generic], many: npt.NDArray[np.generic]) -> "Floats":
+def js_distances(one: npt.NDArray[np.generic], many: npt.NDArray[np.generic]) -> Floats:
     """Distances of a histogram (bins) to others (n, bins); 0 where either is empty."""
     p, q = one.astype(np.float64), many.astype(np.float64)
     total = q.sum(axis=1)
@@ -173,10 +177,6 @@ def js_distances(one: npt.NDArray[np.generic], many: npt.NDArray[np.generic]) ->
     middle = np.log2(np.maximum((p + q) / 2, _TINY))
     divergence = _entropies(p, middle) + _entropies(q, middle)
     return np.where(total > 0, np.sqrt(np.maximum(divergence / 2, 0)), 0.0)
-
-
-_TINY = np.finfo(np.float64).tiny
-Floats = npt.NDArray[np.float64]
 
 
 def _entropies(p: Floats, log_middle: Floats) -> Floats:
@@ -190,13 +190,15 @@ def _entropies(p: Floats, log_middle: Floats) -> Floats:
 def _left_over(
     facts: RowFacts | None, terms: Sequence[Term], past: Sequence[Seen], settings: Detection
 ) -> Residuals | None:
-    earlier = [one.facts.sums for one in past if one.facts and one.whole and one.related]
+    earlier = related_sums(past)
     if facts is None or facts.sums.rows == 0 or len(earlier) < settings.relation_windows:
         return None
-    total = earlier[0]
-    for one in earlier[1:]:
-        total += one
-    return residuals(relate(total, terms), facts.sums)
+    return residuals(relate(reduce(add, earlier), terms), facts.sums)
+
+
+def related_sums(past: Sequence[Seen]) -> list[Sums]:
+    """Of the windows that say how columns relate, oldest first."""
+    return [one.facts.sums for one in past if one.facts and one.whole and one.related]
 
 
 def _relations(left: Residuals, terms: Sequence[Term], explained: float) -> dict[Measure, Values]:

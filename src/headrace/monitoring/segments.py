@@ -15,10 +15,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from headrace.monitoring.measures import MAD_TO_DEVIATION
 from headrace.monitoring.policy import Detection
 from headrace.monitoring.scored import CLIP, FIXED, Floats
 
-MAD_TO_DEVIATION = 1.4826
 # How far a level and a slope may be from 0 and 1 before a handful of rows is believed.
 LEVEL_PRIOR, SLOPE_PRIOR = 1.5, 0.7
 ROUNDS = 8

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 
 from headrace.monitoring.conditional import STEPS, Residuals, Sums, Term, relate
-from headrace.monitoring.measures import Floats, Measure, Seen
+from headrace.monitoring.measures import Floats, Measure, Seen, related_sums
 
 Segment = tuple[tuple[str, str], ...]
 _SHARE = (0.03, 0.8)  # of the rows, for a level to be a place of its own
@@ -66,12 +68,10 @@ def _what(left: Residuals, at: int, term: Term, measure: Measure) -> str:
 
 def _place(seen: Seen, at: int, terms: Sequence[Term], past: Sequence[Seen]) -> Segment:
     """The level that carries what is left over of a term, if one does; from the sums alone."""
-    earlier = [one.facts.sums for one in past if one.facts and one.whole and one.related]
+    earlier = related_sums(past)
     if seen.facts is None or not earlier:
         return ()
-    total = earlier[0]
-    for one in earlier[1:]:
-        total += one
+    total = reduce(add, earlier)
     relation = relate(total, terms)
     row = relation.residual[at]
     found: list[tuple[float, Segment]] = []

@@ -18,7 +18,7 @@ from headrace.errors import DeclarationError, StateError
 from headrace.features.labels import attach_label
 from headrace.home import Home
 from headrace.lake.inspect import slot_rows
-from headrace.lake.table import Table
+from headrace.lake.table import SNAPSHOT_SLOT, Table
 from headrace.lineage.columns import DIRECT, column_lineage
 from headrace.pipeline.build import Built, feature_frame
 from headrace.pipeline.column_lineage import declared_by
@@ -133,7 +133,7 @@ def editions(shop: Workshop, table: Table) -> Iterator[Mapping[str, Any]]:
         if known_at is not None:
             yield {
                 "table": table.name,
-                "slot": "snapshot",
+                "slot": SNAPSHOT_SLOT,
                 "verdict": "PASS",
                 "known_at": to_us(known_at),
             }

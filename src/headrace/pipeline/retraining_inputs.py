@@ -8,12 +8,10 @@ from headrace.clock import DAY, duration, iso, parse_iso
 from headrace.datasets.rolling import Withheld
 from headrace.errors import StateError
 from headrace.models.recipe import Segment
-from headrace.monitoring.decide import FAULTS
+from headrace.monitoring.decide import FAULTS, MODEL
 from headrace.monitoring.evidence import alarms
 from headrace.monitoring.ledger import DecisionLedger, Entry, standing
 from headrace.monitoring.spec import MonitorSpec
-
-_RELATION = frozenset({"concept", "performance"})
 
 
 @dataclass(frozen=True)
@@ -139,12 +137,12 @@ def onsets(spec: MonitorSpec, entries: Sequence[Entry], asked: Entry) -> tuple[i
 
 
 def _about_relation(entry: Entry) -> bool:
-    return any(one.kind in _RELATION for one in alarms(entry.evidence))
+    return any(one.kind in MODEL for one in alarms(entry.evidence))
 
 
 def segment_of(entry: Entry) -> Segment:
     """The segment that carries the concept evidence most strongly; () if none is named."""
-    named = [one for one in alarms(entry.evidence) if one.kind in _RELATION and one.segment]
+    named = [one for one in alarms(entry.evidence) if one.kind in MODEL and one.segment]
     if not named:
         return ()
     beyond = [one.statistic / one.threshold if one.threshold > 0 else 0.0 for one in named]

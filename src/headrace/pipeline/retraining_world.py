@@ -158,9 +158,8 @@ def learned_until(home: Home, dataset: str, *, tuned: bool = True) -> int:
     name, _, version = dataset.partition("@")
     with suppress(KeyError):
         rule = store.manifest(name, version).split_rule
-        bound = rule["valid_until_us" if tuned else "train_until_us"] if (
-            rule["kind"] == "time"
-        ) else rule["after_us"]  # fmt: skip
+        timely = "valid_until_us" if tuned else "train_until_us"
+        bound = rule[timely if rule["kind"] == "time" else "after_us"]
         if bound is not None:
             return int(bound)
     raise StateError(f"up to when {dataset} teaches a model is not known", where=str(home.store))
