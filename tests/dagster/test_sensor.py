@@ -30,8 +30,8 @@ class Ledger:
     def append(self, trigger_id: str) -> None:
         self.rows.append(Trigger(len(self.rows) + 1, trigger_id))
 
-    def after(self, sequence: int) -> list[Trigger]:
-        return [row for row in self.rows if row.sequence > sequence]
+    def waiting(self) -> list[Trigger]:
+        return self.rows
 
 
 class Daemon:
@@ -76,7 +76,7 @@ def ledger():
 
 @pytest.fixture
 def daemon(ledger, pipeline, defs, instance, home):
-    return Daemon(retraining_sensor(pipeline, lambda: home, ledger.after), defs, instance)
+    return Daemon(retraining_sensor(pipeline, lambda: home, ledger.waiting), defs, instance)
 
 
 def test_no_trigger_no_run(daemon):

@@ -1,7 +1,7 @@
 """Monitors as assets: profiles and drift, and the decision they lead to. One step computes all."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -13,6 +13,7 @@ from headrace.home import Home
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
+    from headrace.pipeline.monitor_report import Standing
 
 
 def monitor_assets(
@@ -50,20 +51,9 @@ def monitor_assets(
     return monitors
 
 
-class Standing(Protocol):
-    """How a monitor stands: `state` is well, watch or open, `says` why in a sentence."""
-
-    @property
-    def state(self) -> str: ...
-
-    @property
-    def says(self) -> str: ...
-
-    @property
-    def metadata(self) -> Mapping[str, Any]: ...
-
-
-def _checked(key: dg.AssetKey, standing: Standing, told: Mapping[str, Any]) -> dg.AssetCheckResult:
+def _checked(
+    key: dg.AssetKey, standing: "Standing", told: Mapping[str, Any]
+) -> dg.AssetCheckResult:
     graver = dg.AssetCheckSeverity.ERROR
     milder = dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
@@ -77,7 +67,7 @@ def _checked(key: dg.AssetKey, standing: Standing, told: Mapping[str, Any]) -> d
 
 
 def _specs(pipeline: "Pipeline") -> list[dg.AssetSpec]:
-    """Profiles of the tables, drift between them and what the model learned, the decision."""
+    """Profiles of the columns, what left their past or the model's answers, the decision."""
     profiles, drift, decision = (
         names.monitor_key(pipeline.name, part) for part in ("profiles", "drift", "decision")
     )
@@ -92,7 +82,10 @@ def _specs(pipeline: "Pipeline") -> list[dg.AssetSpec]:
             "Mergeable statistics of every column, a day at a time.",
         ),
         _spec(
-            pipeline, drift, [profiles, model], "Recent days against those the model learned from."
+            pipeline,
+            drift,
+            [profiles, model],
+            "Each window against the windows before it: columns, and the model's answers.",
         ),
         _spec(
             pipeline, decision, [drift], "What to do about it, and why; 'nothing' is recorded too."

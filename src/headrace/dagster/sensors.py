@@ -38,21 +38,21 @@ class Trigger(Protocol):
     def reason(self) -> str: ...
 
 
-# All triggers after a sequence number whose retraining has not ended, in order.
-TriggersAfter = Callable[[int], Iterable[Trigger]]
+# All triggers whose retraining has not ended, in order.
+Triggers = Callable[[], Iterable[Trigger]]
 
 
 def retraining_sensor(
     pipeline: "Pipeline",
     home: Callable[[], Home] = Home.find,
-    triggers_after: TriggersAfter | None = None,
+    triggers: Triggers | None = None,
     seconds: int = 60,
     default_status: dg.DefaultSensorStatus | None = None,
 ) -> dg.SensorDefinition:
     """One run of `retrain` per trigger, and another one where it died.
 
-    The cursor saves asking for old rows. A daemon that dies between the launch and the cursor asks
-    again with the same key, and Dagster refuses the double.
+    The cursor tells what was forwarded already. A daemon that dies between the launch and the
+    cursor asks again with the same key, and Dagster refuses the double.
     """
 
     @dg.sensor(
@@ -64,8 +64,8 @@ def retraining_sensor(
     )
     def retraining(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         after = int(context.cursor or 0)
-        read = triggers_after or _ledger(pipeline, home)
-        waiting = list(read(0))
+        read = triggers or _ledger(pipeline, home)
+        waiting = list(read())
         new = [trigger for trigger in waiting if trigger.sequence > after]
         old = [trigger for trigger in waiting if trigger.sequence <= after]
         requests = [_request(trigger, trigger.trigger_id) for trigger in new]
@@ -139,7 +139,7 @@ def _give_up(pipeline: "Pipeline", home: Home, trigger: Trigger, runs: int) -> N
     page_failure(pipeline, home, trigger.trigger_id)
 
 
-def _ledger(pipeline: "Pipeline", home: Callable[[], Home]) -> TriggersAfter:
-    from headrace.pipeline import triggers_after
+def _ledger(pipeline: "Pipeline", home: Callable[[], Home]) -> Triggers:
+    from headrace.pipeline import open_triggers
 
-    return lambda after: triggers_after(pipeline, home(), after)
+    return lambda: open_triggers(pipeline, home())

@@ -6,7 +6,7 @@ from headrace.pipeline.build import Built, build_release, build_view, train_mode
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.load import load_pipeline, project_pipelines
 from headrace.pipeline.monitoring import run_monitors
-from headrace.pipeline.triggers import triggers_after
+from headrace.pipeline.triggers import open_triggers
 
 if TYPE_CHECKING:
     from headrace.pipeline.monitor_report import monitor_standing
@@ -20,11 +20,11 @@ __all__ = [
     "feature_service",
     "load_pipeline",
     "monitor_standing",
+    "open_triggers",
     "project_pipelines",
     "run_monitors",
     "served_log",
     "train_model",
-    "triggers_after",
 ]
 
 

@@ -17,16 +17,15 @@ class Trigger:
     reason: str
 
 
-def triggers_after(pipeline: Pipeline, home: Home, cursor: int) -> list[Trigger]:
-    """Triggers of this pipeline with a greater sequence than `cursor`, in order.
+def open_triggers(pipeline: Pipeline, home: Home) -> list[Trigger]:
+    """Triggers of this pipeline whose retraining has not ended, in order.
 
-    Without those whose retraining has ended: a new Dagster begins with cursor 0, and what the
-    ledger knows as done needs no run.
+    What the ledger knows as done needs no run, also for a Dagster that has forwarded nothing yet.
     """
     ledger, name = DecisionLedger(home), pipeline.monitor.name
     ended = {step.trigger_id for step in ledger.steps(name) if step.step in ENDS}
     return [
         Trigger(row.cursor, row.decision.trigger_id, " ".join(row.decision.reasons))
-        for row in ledger.rows_after(cursor, name, limit=-1)
+        for row in ledger.entries(name)
         if row.decision.trigger_id is not None and row.decision.trigger_id not in ended
     ]

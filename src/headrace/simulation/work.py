@@ -18,7 +18,7 @@ from headrace.pipeline.current import mark_current
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.monitoring import run_monitors
 from headrace.pipeline.retrained import retrain_by_trigger
-from headrace.pipeline.triggers import triggers_after
+from headrace.pipeline.triggers import open_triggers
 
 
 def take_in(pipeline: Pipeline, home: Home, *, whole: bool = False) -> list[SlotResult]:
@@ -47,7 +47,7 @@ def build(pipeline: Pipeline, home: Home) -> str:
     except HeadraceError as error:  # too few labels are mature yet
         stopped = error.what
     run_monitors(pipeline, home)
-    for trigger in triggers_after(pipeline, home, 0):
+    for trigger in open_triggers(pipeline, home):
         try:
             retrain_by_trigger(pipeline, home, trigger.trigger_id)
         except HeadraceError as error:  # on record; the next build tries again
