@@ -22,7 +22,7 @@ def retrain(
         typer.Option(help="What a decision asked for, or carry on one that a person began."),
     ] = None,
     as_of: Annotated[
-        str, typer.Option(help="No later row or label is used: a moment, or a day; now.")
+        str, typer.Option(help="No later row or label is used: a moment, a day; else now.")
     ] = "",
     reason: Annotated[str, typer.Option(help="Why, if no decision asked; it is kept.")] = "",
     principal: Annotated[

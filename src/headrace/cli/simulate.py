@@ -33,7 +33,10 @@ def simulate(
     ] = "7d",
     home: Annotated[
         Path | None,
-        typer.Option(help="A folder for it, empty or of a simulation; a temporary one otherwise."),
+        typer.Option(
+            help="A folder for it, empty or of a simulation, removed in the end; a temporary one"
+            " otherwise."
+        ),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the folder, to look at.")] = False,
     as_json: Annotated[

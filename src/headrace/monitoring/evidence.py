@@ -19,7 +19,7 @@ Kind = Literal[
     "contract",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
-# A notice is on record; only an alarm moves a decision.
+# A notice is watched at most, but enough columns that moved are a shift; an alarm decides.
 Severity = Literal["notice", "alarm"]
 SCORE = "score"  # the subject of population evidence on what the model says: it follows its inputs
 DIGITS = 6  # statistics are kept at six significant digits, so that a last bit is not new evidence

@@ -43,7 +43,7 @@ class Detection:
     min_history: int = 6
     """Earlier clean windows needed before own limits hold; before that `cold_distance` does."""
     reference_windows: int = 4
-    """Volume is compared with so many windows before; plots show so many together."""
+    """Rows and scores are compared with so many windows before; plots show so many together."""
     relation_windows: int = 4
     """Earlier clean windows that columns must have been seen together in to predict each other."""
     settles: int = 8
@@ -151,7 +151,9 @@ class Policy:
     strong: float | None = None
     """A relation that moved so many times its limit needs one window only; None: no exception."""
     patience: int = 4
-    """Windows in a row in which data and relation moved, before that retrains unacknowledged."""
+    """Windows that data and relation moved together before that retrains unacknowledged.
+
+    So many, too, where the relation seemed to move first in a window whose data were faulty."""
     attempts: int = 2
     """Retrainings on one stretch of evidence that may fail or change nothing; then a person looks.
 

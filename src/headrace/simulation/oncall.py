@@ -25,7 +25,7 @@ WHO = "on-call"
 
 @dataclass
 class OnCall:
-    """The person on duty, and what was done: (moment, action, table, slot, batch, outcome)."""
+    """The person on duty, and what was `done`: at, action, table, slot, batch and outcome each."""
 
     pipeline: Pipeline
     home: Home

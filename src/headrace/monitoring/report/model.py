@@ -95,7 +95,8 @@ class Figures:
     Attributes:
         lead_time: from the arrival of a batch to the first model that learned from it.
         diagnose: from the record of an incident to its first acknowledgement.
-        incidents, acknowledged: how many there are; as many pages were sent.
+        incidents, acknowledged: how many there are. Each is a page, save where another alert, of a
+            delivery or a rollback, is about it already.
         judged: windows whose columns could be judged; `labelled`: whose model could.
     """
 
