@@ -9,7 +9,7 @@ import pytest
 from headrace.clock import DAY, parse_iso
 from headrace.errors import DeclarationError
 from headrace.models import train
-from headrace.models.compare import compare, mix_distance
+from headrace.models.compare import _segments, compare, mix_distance
 from headrace.models.metrics import day_block_interval, log_loss
 from headrace.models.recipe import Recipe, candidates, in_segment
 from headrace.models.score import predict
@@ -58,6 +58,14 @@ def test_more_looks_widen_the_interval():
     narrow = day_block_interval(t, difference, 2_000, 7)
     wide = day_block_interval(t, difference, 2_000, 7, 1 - 0.05 / 4)
     assert wide["low"] < narrow["low"] < narrow["high"] < wide["high"]
+
+
+@pytest.mark.parametrize("days", [1, 2])
+def test_a_segment_is_not_worse_by_a_single_day(days):
+    t = np.arange(400) % days * DAY
+    table = pa.table({"place": ["a"] * 400})
+    (one,) = _segments(["place"], table, t, (np.ones(400), np.zeros(400)), (50, 7, 0.0))["place"]
+    assert one["worse"] == (days > 1)
 
 
 def test_the_mix_of_two_samples():

@@ -343,6 +343,11 @@ class TestVerdict:
         assert not verdict(self.found(-0.1, 0.002, False), 0.001)[0]
         assert not verdict(self.found(-0.1, float("nan")), 0.001)[0]
 
+    def test_a_single_day_is_no_proof(self):
+        one = replace(self.found(-0.1, -0.1, False), days=1)
+        assert not verdict(one, 0.001)[0]
+        assert not verdict(one, 0.001, tainted=True)[0]
+
     def test_a_segment_that_gets_worse_refuses_what_improves_the_whole(self):
         promoted, because = verdict(self.found(-0.1, -0.05, False, True), 0.001)
         assert not promoted

@@ -25,7 +25,7 @@ class Comparison:
     Attributes:
         rows, days: what was compared, and over how many UTC days.
         challenger, champion: mean log loss.
-        interval: of the difference, by days.
+        interval: of the difference, by days; of a single day it has no width, and proves nothing.
         segments: {column: [{"value", "rows", "challenger", "champion", "difference", "low", "high",
             "worse"}]}, of segments with enough rows; their intervals are wide enough that all of
             them hold together.
@@ -122,7 +122,8 @@ def _segments(
         for value, at in values:
             one = day_block_interval(t[at], (new - old)[at], rounds, seed, level)
             told = {"challenger": float(new[at].mean()), "champion": float(old[at].mean())}
-            worse = {"value": value, "rows": len(at), "worse": one["low"] > margin}
+            clear = one["blocks"] > 1 and one["low"] > margin
+            worse = {"value": value, "rows": len(at), "worse": clear}
             found[name].append({**one, **told, **worse})
     return found
 

@@ -369,6 +369,8 @@ def verdict(found: "Comparison", margin: float, *, tainted: bool = False) -> tup
     """
     told = f"log loss against the {'tainted ' if tainted else ''}champion {found.says}"
     told = f"{told}, margin {margin:+.4f}, over {found.rows:,} rows of {found.days} days"
+    if found.days < 2:
+        return False, f"{told}; a single day does not say how days differ"
     if not found.interval["low" if tainted else "high"] <= margin:  # nan is no proof
         return False, told
     if found.worse and not tainted:

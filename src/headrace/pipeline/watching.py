@@ -124,7 +124,7 @@ def _judge(
                 continue
             return ("confirmed", f"it cannot be held against the old one: {error.what}"), seen, told
         told = {"comparison": found.to_json(), "from": watch["from"], "until": iso(end)}
-        if found.interval["low"] > world.plan.watch_margin:
+        if found.days > 1 and found.interval["low"] > world.plan.watch_margin:
             return ("rolled_back", f"it loses to the old champion: {_says(found)}"), seen, told
     if len(ends) < wanted:
         return (None, f"{len(ends)} of {wanted} windows are over"), len(ends), told
