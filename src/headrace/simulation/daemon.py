@@ -132,11 +132,15 @@ def _start_server(site: Site, environment: dict[str, str], port: int) -> "subpro
     command += ["-m", "headrace.dagster.simulated", "-a", "defs"]
     command += ["-d", str(project_root())]
     started = _start(site, "server", ["-m", "dagster", *command], environment)
-    while started.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return started
-        time.sleep(_PAUSE)
+    try:
+        while started.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return started
+            time.sleep(_PAUSE)
+    except BaseException:  # told to stop while it starts: nobody else knows of it yet
+        kill(started)
+        raise
     raise StateError(
         "the code server does not start", where=str(site.root / "server.log"), fix="see its log"
     )

@@ -1,0 +1,26 @@
+"""The processes of a simulation end with it."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from headrace.simulation import daemon
+from headrace.simulation.site import Site
+
+
+def test_a_simulation_that_is_told_to_stop_leaves_no_code_server(tmp_path, monkeypatch):
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    server = subprocess.Popen(command, start_new_session=True)
+    monkeypatch.setattr(daemon, "_start", lambda *_: server)
+
+    def stop(_seconds: float) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr(daemon.time, "sleep", stop)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        with pytest.raises(SystemExit):
+            daemon._start_server(Site(tmp_path), {}, taken.getsockname()[1])
+    assert server.poll() is not None
