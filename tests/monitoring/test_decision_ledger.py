@@ -13,7 +13,16 @@ import pytest
 
 from headrace.errors import StateError
 from headrace.home import Home
-from headrace.monitoring import Ack, Decision, DecisionLedger, Entry, Evidence, Step, Window
+from headrace.monitoring import (
+    Acceptance,
+    Ack,
+    Decision,
+    DecisionLedger,
+    Entry,
+    Evidence,
+    Step,
+    Window,
+)
 from headrace.monitoring.ledger import standing
 
 
@@ -191,12 +200,13 @@ def test_an_acknowledgement_is_on_record_once(ledger):
     ]
 
 
-@pytest.mark.parametrize("table", ["steps", "attempts", "acks", "stood"])
+@pytest.mark.parametrize("table", ["steps", "attempts", "acks", "stood", "acceptances"])
 def test_what_was_done_can_neither_be_changed_nor_deleted(ledger, table):
     ledger.append([entry(1)])
     ledger.record_step("p", "a", "started", {}, 5)
     ledger.begin_attempt("p", "a", 5)
     ledger.acknowledge("p", 14, "ana", "known strike", 5)
+    ledger.accept(Acceptance("p", 14, "ana", "meant so", ("data_fault:x",), 5))
     for statement in (f"UPDATE {table} SET recorded_at = 0", f"DELETE FROM {table}"):
         with (
             closing(sqlite3.connect(ledger.path)) as db,

@@ -18,8 +18,9 @@ from tests.monitoring.watched import watched
 
 PAGE = Path(__file__).parents[2] / "docs" / "monitoring.md"
 TEXT = PAGE.read_text()
-# These need a pipeline with tables, a server or minutes: that they are there suffices.
-NEED_MORE = {"run", "reports", "bench", "retrain", "alert", "simulate"}
+# These need a pipeline with tables, a server, minutes or what is accepted: that they are there
+# suffices.
+NEED_MORE = {"run", "reports", "bench", "retrain", "alert", "simulate", "--withdraw"}
 
 
 def lines():

@@ -86,6 +86,8 @@ def _tell_status(report: "MonitorReport") -> None:
         _line("open", f"{saying.incident_words(incident)}; {known}. {incident.sentence}")
         if ack is None:
             _line("  then", saying.acknowledgement(incident, report.pipeline))
+            if right := saying.acceptance(report, incident):
+                _line("  or, if the data are right", right)
     reign = report.champion
     _line("champion", f"{reign.ref}, its data {saying.champion_age(report)} old" if reign else
           "none in charge")  # fmt: skip
@@ -142,6 +144,10 @@ def _tell_window(report: "MonitorReport", told: dict[str, Any]) -> None:
         _line("trigger", told["trigger_id"])
     for ack in told["acknowledged"]:
         _line("known to", f"{ack['principal']} since {ack['at']}: {ack['reason']}")
+    for one in told["accepted"]:
+        verb = "no longer accepted" if one["withdrawn"] else "accepted"
+        about = ", ".join(topic.partition(":")[2] for topic in one["about"])
+        _line(verb, f"{about} by {one['principal']} since {one['at']}: {one['reason']}")
     grid("what other policies would have decided", ["policy", "decision"],
          [[name, _action(action)] for name, action in told["alternatives"].items()])  # fmt: skip
 
@@ -260,6 +266,50 @@ def ack(
     first = "acknowledged" if new else "was acknowledged before"
     out.print(f"{days} of monitor {done.pipeline}: {first} by {done.principal}",
               highlight=False, markup=False, soft_wrap=True)  # fmt: skip
+
+
+@app.command("accept")
+@explained
+def accept(
+    window: Window,
+    *,
+    reason: Annotated[str, typer.Option("--reason", "-m", help="Why; it is kept for good.")],
+    withdraw: Annotated[
+        bool, typer.Option("--withdraw", help="It was a mistake: judge the window as before.")
+    ] = False,
+    pipeline: Name = None,
+    who: Who = None,
+    as_json: Json = False,
+) -> None:
+    """Say that the data of a window are right: from there on this is what they look like.
+
+    For what rightly changed for good (a new code, another sensor, another unit), from the first
+    window that has it. Faults found in its columns and rows become notices, later windows are held
+    to it, and what moves again is told again. What gates held back, or did not come, is not
+    accepted so. The next run of the monitor judges by it; of windows that were decided already it
+    starts nothing.
+    """
+    from headrace.gates.policy import acting
+    from headrace.monitoring.evidence import Window as Days
+    from headrace.monitoring.report.document import acceptance_json
+    from headrace.pipeline.monitor_accept import accept as accepted
+
+    chosen = _pipeline(pipeline)
+    done, new = accepted(
+        chosen, _home(), window, principal=acting(who), reason=reason, withdraw=withdraw
+    )
+    days = Days(done.window_end - chosen.monitor.window_days, done.window_end).text
+    if as_json:
+        named = {"monitor": done.pipeline, "window_text": days}
+        emit_json({**named, **acceptance_json(done), "changed": new})
+        return
+    verb = "taken back" if withdraw else "accepted"
+    first = verb if new else f"was {verb} before"
+    about = ", ".join(topic.partition(":")[2] for topic in done.about)
+    out.print(f"{days} of monitor {done.pipeline}: {about} {first} by {done.principal}",
+              highlight=False, markup=False, soft_wrap=True)  # fmt: skip
+    if new:
+        out.print("the next run of the monitor judges by it", style="dim")
 
 
 @app.command("report")

@@ -38,6 +38,8 @@ ACTIONS = (
     "recall",
     "restore",
     "ack",
+    # Of a window's data, for its monitor: from there on they are what is usual.
+    "accept",
     # Of releases; the tables of a grant are datasets then.
     "erase",
     "retire",

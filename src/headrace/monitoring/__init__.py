@@ -3,13 +3,14 @@
 from headrace.monitoring.attribution import Attribution, Cause, attribute
 from headrace.monitoring.decide import Action, Decision, State, advance, decide
 from headrace.monitoring.evidence import Evidence, Window
-from headrace.monitoring.ledger import Ack, DecisionLedger, Entry, Step, StepName
+from headrace.monitoring.ledger import Acceptance, Ack, DecisionLedger, Entry, Step, StepName
 from headrace.monitoring.policy import Detection, Policy, load_policy
 from headrace.monitoring.profiles import Profile, Profiles, merge, profile, profile_days
 from headrace.monitoring.run import monitor
 from headrace.monitoring.spec import MonitorRun, MonitorSpec, WindowResult
 
 __all__ = [
+    "Acceptance",
     "Ack",
     "Action",
     "Attribution",

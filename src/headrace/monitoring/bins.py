@@ -8,7 +8,7 @@ levels that were unknown when the bins were frozen.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,18 @@ def freeze(column: str, first_days: Sketches, frozen_until: int) -> Bins:
         levels, rare = _levels(first_days, coarse=coarse)
         return Bins(column, "level", frozen_until, levels=levels, rare=rare, prefixes=coarse)
     return Bins(column, first_days.kind, frozen_until, edges=_edges(first_days))
+
+
+def frozen_again(old: Bins, days: Sketches, until: int) -> Bins:
+    """Bins of the same column cut from these days; levels that were known before stay known.
+
+    The old ones where the days have no values, or tell levels apart in another way.
+    """
+    new = freeze(old.column, days, until)
+    if new.kind != old.kind or new.prefixes != old.prefixes or not (new.edges or new.levels):
+        return old
+    kept = {*old.levels, *old.rare, *new.rare}.difference(new.levels)
+    return replace(new, rare=tuple(sorted(kept)))
 
 
 def _levels(first_days: Sketches, *, coarse: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -93,13 +93,20 @@ def _action(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
         return "investigate", faults + held
     notices = [one.sentence for one in evidence if one.kind in FAULTS]
     if notices:
-        return "watch", [*notices, "Nothing is retrained on a doubtful window."]
+        which = "window whose data were accepted" if vouched(evidence) else "doubtful window"
+        return "watch", [*notices, f"Nothing is retrained on a {which}."]
     if _explained(evidence, state, policy):
         return _data_moved(evidence, state, policy)
     due = _due(evidence, state, policy)
     if due:
         return _retrain(due, state, policy)
     return _quiet(evidence, state, policy)
+
+
+def vouched(evidence: Sequence[Evidence]) -> bool:
+    """Whether all that is wrong with the data of a window is what a person accepted."""
+    faults = [one for one in evidence if one.kind in FAULTS and one.kind != "contract"]
+    return bool(faults) and all(one.accepted for one in faults)
 
 
 def _explained(evidence: Sequence[Evidence], state: State, policy: Policy) -> bool:
@@ -249,8 +256,8 @@ def advance(
     worse = any(one.kind in MODEL for one in alarms(evidence))
     began = state.doubtful or (worse and state.since is None)
     if any(one.kind in FAULTS for one in evidence):
-        # a faulty window says nothing about the model, either way
-        return replace(state, doubtful=began)
+        # a faulty window says nothing about the model, either way; accepted data end the doubt
+        return replace(state, doubtful=began and not vouched(evidence))
     if _explained(evidence, state, policy):
         return replace(state, hurt=state.hurt + 1 if worse else 0, doubtful=began)
     if not causes(evidence, policy):

@@ -6,7 +6,6 @@ gets a second entry, but never a trigger: the present is judged by the windows o
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from headrace.clock import DAY
 from headrace.monitoring.decide import FUTILE, Decision, State, advance, decide
@@ -93,15 +92,38 @@ def redecide(
     closes: Closes | None = None,
     trained_at: int | None = None,
     record: Record | None = None,
+    again: Mapping[int, Sequence[Judged]] | None = None,
 ) -> list[tuple[Decision, State]]:
     """What `policy` decides of these windows, with the state that each was decided in.
 
     Nothing recorded is taken over but how retrainings ended that happen in this history too, and
-    what was acknowledged; others are taken to succeed.
+    what was acknowledged; others are taken to succeed. `again` is {end of a window: how all before
+    it were seen when it was decided}, where evidence about some of them had come since.
     """
     known = replace(record or Record(), fired=frozenset())
     given = _Given(name, closes or _day_ends, policy, trained_at, known)
-    return list(_walk(judged, given, partial(_afresh, policy=policy)))
+    state, decided = State(name, Window(0, 0), 0), []
+    made: dict[Judged, Decision] = {}
+    for one in judged:
+        if looks := (again or {}).get(one.window.end):
+            state = _seen_again(looks, made, given)
+        state = _arrive(state, one, given)
+        made[one] = decision = decide(one.evidence, state, policy)
+        decided.append((decision, state))
+        state = advance(state, one.evidence, decision, policy)
+    return decided
+
+
+def _seen_again(looks: Sequence[Judged], made: Mapping[Judged, Decision], given: _Given) -> State:
+    """What windows leave whose evidence is another by now; what it would start, it does not."""
+    ends = (given.closes(one.window) for one, what in made.items() if what.action == "retrain")
+    given = replace(given, record=replace(given.record, fired=frozenset(ends)))
+    state = State(given.name, Window(0, 0), 0)
+    for one in looks:
+        state = _arrive(state, one, given)
+        decision = made.get(one) or Decision("watch", ())
+        state = advance(state, one.evidence, decision, given.policy)
+    return state
 
 
 def state_after(
@@ -121,10 +143,6 @@ def state_after(
         state = _arrive(state, one, given)
         state = advance(state, one.evidence, next(made), policy)
     return state
-
-
-def _afresh(one: Judged, state: State, policy: Policy) -> Decision:
-    return decide(one.evidence, state, policy)
 
 
 def record_of(

@@ -53,6 +53,7 @@ def shapes_of(
 
 def volume(seen: Seen, past: Sequence[Seen], settings: Detection) -> list[Evidence]:
     """A window with far more or far fewer rows than the windows before it, or days without any."""
+    past = past[next((at for at in range(len(past) - 1, -1, -1) if past[at].resized), 0) :]
     earlier = [int(one.profile.rows) for one in past if one.profile.rows > 0]
     earlier = earlier[-settings.reference_windows :]
     if len(earlier) < 2:

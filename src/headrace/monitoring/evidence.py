@@ -67,7 +67,8 @@ class Evidence:
     """One finding. `statistic` beyond `threshold` is why it exists; `sentence` says it in words.
 
     `columns` carry it, strongest first; `segment` is where alone it holds, as (column, level)
-    pairs. Both may be empty, and are in records older than they are.
+    pairs. Both may be empty, and are in records older than they are. `accepted` is the cursor of
+    the acceptance (see the ledger) by which this is as it should be; 0 for none.
     """
 
     kind: Kind
@@ -79,6 +80,7 @@ class Evidence:
     sentence: str
     columns: tuple[str, ...] = ()
     segment: tuple[tuple[str, str], ...] = ()
+    accepted: int = 0
 
     def to_json(self) -> dict[str, Any]:
         where: dict[str, Any] = {}  # absent if empty, so that older records keep their hash
@@ -86,6 +88,8 @@ class Evidence:
             where["columns"] = list(self.columns)
         if self.segment:
             where["segment"] = [list(pair) for pair in self.segment]
+        if self.accepted:
+            where["accepted"] = self.accepted
         return {
             "kind": self.kind,
             "window": [self.window.first, self.window.end],

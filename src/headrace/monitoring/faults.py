@@ -27,8 +27,11 @@ def broken_columns(seen: Seen, past: Sequence[Seen], settings: Detection) -> lis
     checks: tuple[_Check, ...] = (_nulls, _novel, _far, _frozen, _standing)
     found = []
     for bins in seen.profile.bins:
-        earlier = [one.shares[bins.column] for one in clean(past, bins.column)]
-        if len(earlier) < 2 or seen.profile.rows == 0 or seen.window.first < bins.frozen_until:
+        known = clean(past, bins.column)
+        earlier = [one.shares[bins.column] for one in known]
+        # what a person accepted is a reference by itself
+        least = 1 if known and bins.column in known[0].renewed else 2
+        if len(earlier) < least or seen.profile.rows == 0 or seen.window.first < bins.frozen_until:
             continue
         fault = next((f for check in checks if (f := check(seen, bins, earlier, settings))), None)
         if fault is not None:

@@ -3,16 +3,18 @@
 Each run looks at all windows again from their profiles; what is decided of it is in `deciding`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from headrace.clock import DAY, duration
+from headrace.monitoring.acceptance import Accepted
 from headrace.monitoring.attribution import MODEL, attribute
 from headrace.monitoring.concept import Judged, judge_answers
 from headrace.monitoring.decide import FAULTS, Decision
+from headrace.monitoring.described import Described, Source
 from headrace.monitoring.drift import shapes_of
 from headrace.monitoring.evidence import Evidence, Window, alarms
 from headrace.monitoring.judging import judge_data
-from headrace.monitoring.measures import Seen, look
+from headrace.monitoring.measures import Seen, look, renew
 from headrace.monitoring.outputs import output_evidence
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.profiles import Profiles
@@ -55,16 +57,23 @@ def gather(
     answers: Answers,
     policy: Policy,
     known: Sequence[Seen] = (),
+    accepted: Mapping[int, Accepted] | None = None,
+    source: Source | None = None,
 ) -> tuple[list[WindowResult], list[Seen]]:
     """The evidence of each window, from it and windows before it only; nothing is decided yet.
 
     `facts` has one entry for each window of `laid`. `known` are the first windows of `laid` as they
     were seen before: only later ones have results. All as they are seen now are returned too.
+
+    `accepted` says of the windows that end on a day which of their findings a person accepted.
+    From `source` the columns of these are described anew; without, they keep their bins.
     """
     past = list(known)
+    judged_as: list[Seen] = []
+    taken = accepted or {}
     tables = by_day(slots)
     settings = policy.detection
-    terms = terms_for(profiles)
+    here = Described(profiles, terms_for(profiles), facts)
     max_age = {table: duration(text) for table, text in spec.max_age.items()}
     maturity = duration(spec.maturity)
     faulty = [one.window for one in known if one.soiled or not one.whole]
@@ -73,21 +82,29 @@ def gather(
     for at, window in enumerate(laid[len(known) :], len(known)):
         gates = slot_evidence(window, laid[:at], tables, settings.quarantined_floor)
         stale = stale_evidence(window, spec.closes(window), slots, max_age)
-        profile = profiles.roll(window.first, window.end)
-        seen = look(window, profile, facts[at], terms, past, settings)
+        profile = here.profiles.roll(window.first, window.end)
+        seen = look(window, profile, here.facts[at], here.terms, past, settings)
         held = any(one.kind == "data_fault" for one in gates)
-        data, seen = judge_data(seen, past, terms, settings, faulty=held)
+        data, seen = judge_data(
+            seen, past, here.terms, settings, faulty=held, accepted=taken.get(window.end, {})
+        )
+        judged_as.append(seen)
         inputs.append((*gates, *stale, *data))
         moved.append(data)
         if any(one.kind in FAULTS for one in alarms(inputs[-1])):
             faulty.append(window)
+        if seen.renewed:
+            here = here.renewed(laid, at, seen.renewed, source) if source else here
+            profile = here.profiles.roll(window.first, window.end)
+            seen = renew(seen, profile, here.facts[at], seen.renewed)
         past.append(seen)
     doubts = {window: _answered_in(window, maturity, faulty) for window in laid}
     judged = judge_answers(answers, laid, settings, {one for one in laid if doubts[one]})
     said = output_evidence(answers, laid, settings)
     found: list[WindowResult] = []
-    news = zip(laid[len(known) :], inputs, moved, strict=True)
-    for at, (window, before, found_in) in enumerate(news, len(known)):
+    news = zip(judged_as, inputs, moved, strict=True)
+    for at, (seen, before, found_in) in enumerate(news, len(known)):
+        window = seen.window
         model = judged.get(window, Judged(None, ()))
         evidence = (*before, *said.get(window, ()), *model.evidence)
         heard = any(one.kind in MODEL for one in alarms(model.evidence))
@@ -99,11 +116,11 @@ def gather(
                 window,
                 evidence,
                 Decision("none", ()),
-                int(past[at].profile.rows),
-                past[at].ratios("shape"),
+                int(seen.profile.rows),
+                seen.ratios("shape"),
                 model.scored,
                 cause,
-                shapes_of(past[at], past[:at], cause.columns or _carried(found_in), settings),
+                shapes_of(seen, past[:at], cause.columns or _carried(found_in), settings),
             )
         )
     return found, past

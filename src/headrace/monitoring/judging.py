@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from headrace.monitoring.acceptance import SIZE, Accepted, covers, marked, present, topic
 from headrace.monitoring.conditional import Term
 from headrace.monitoring.drift import population, volume
 from headrace.monitoring.evidence import Evidence, alarms
 from headrace.monitoring.faults import broken_columns, broken_relation, repeated_rows
 from headrace.monitoring.measures import Seen
 from headrace.monitoring.policy import Detection
+
+NOTHING: Accepted = {}
 
 
 def judge_data(
@@ -18,10 +21,12 @@ def judge_data(
     settings: Detection,
     *,
     faulty: bool = False,
+    accepted: Accepted = NOTHING,
 ) -> tuple[list[Evidence], Seen]:
     """The evidence of a window from the windows before it, and the window as later ones see it.
 
     `faulty`: something is known to be wrong with its tables, so that it is no reference.
+    `accepted`: what a person says is as it should be, so that it is one.
     """
     broken = broken_columns(seen, past, settings)
     rows = [*volume(seen, past, settings), *repeated_rows(seen, past, settings)]
@@ -29,8 +34,24 @@ def judge_data(
     seen = replace(seen, soiled=soiled, whole=not (rows or faulty))
     relation = broken_relation(seen, past, terms, settings)
     moved = population(seen, past, settings)
-    seen = _left_to_later(seen, past, broken, relation, moved, settings)
-    return [*broken, *rows, *relation, *moved], seen
+    found = [*broken, *rows, *relation, *moved]
+    if accepted := present(found, accepted):
+        found = marked(found, accepted)
+        right = [one for one in found if one.accepted]
+        broken, rows, relation = (_not_in(accepted, some) for some in (broken, rows, relation))
+        soiled = frozenset(one.subject for one in broken)
+        seen = _renewed(replace(seen, soiled=soiled, whole=not (rows or faulty)), right)
+    return found, _left_to_later(seen, past, broken, relation, moved, settings)
+
+
+def _not_in(accepted: Accepted, found: Sequence[Evidence]) -> list[Evidence]:
+    return [one for one in found if not covers(accepted, one)]
+
+
+def _renewed(seen: Seen, right: Sequence[Evidence]) -> Seen:
+    """The window with which the reference of these findings begins anew."""
+    columns = frozenset(one.columns[0] for one in right if one.columns)
+    return replace(seen, renewed=columns, resized=any(topic(one) == SIZE for one in right))
 
 
 def _left_to_later(  # noqa: PLR0917

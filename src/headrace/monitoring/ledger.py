@@ -8,7 +8,7 @@ Evidence about a window may come again: a correction is recalled, and what it me
 It is one decision still, but it stands again; `stood` says in which order evidence did.
 
 Beside the decisions stand the steps of each retraining, each step once for its trigger; the
-attempts at it; and what people acknowledged.
+attempts at it; and what people acknowledged, or accepted and took back.
 """
 
 import json
@@ -27,7 +27,8 @@ from headrace.monitoring.evidence import Evidence, Window, evidence_hash
 
 # 2: the attribution of a decision, steps and attempts of retrainings, acknowledgements.
 # 3: in which order the evidence of a window stood.
-FORMAT = 3
+# 4: findings that people accepted.
+FORMAT = 4
 _DECISIONS = (
     """CREATE TABLE decisions (
     cursor INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -106,18 +107,31 @@ _STOOD = (
     """INSERT INTO stood (pipeline, window_end, evidence_hash, recorded_at)
 SELECT pipeline, window_end, evidence_hash, recorded_at FROM decisions ORDER BY cursor""",
 )
+# Said again after the other was said, it is news again.
+_ACCEPTANCES = _kept(
+    "acceptances",
+    "pipeline TEXT NOT NULL, window_end INTEGER NOT NULL, principal TEXT NOT NULL,"
+    " reason TEXT NOT NULL, about TEXT NOT NULL, withdrawn INTEGER NOT NULL,"
+    " recorded_at INTEGER NOT NULL",
+    "d.pipeline = NEW.pipeline AND d.window_end = NEW.window_end"
+    " AND d.principal = NEW.principal AND d.reason = NEW.reason AND d.about = NEW.about"
+    " AND d.withdrawn = NEW.withdrawn AND NOT EXISTS (SELECT 1 FROM acceptances e"
+    " WHERE e.pipeline = NEW.pipeline AND e.window_end = NEW.window_end"
+    " AND e.withdrawn <> NEW.withdrawn AND e.cursor > d.cursor)",
+)
 # What brings a ledger to each format from the one before it.
 _TO = {
     1: _DECISIONS,
     2: ("ALTER TABLE decisions ADD COLUMN attribution TEXT", *_STEPS, *_ATTEMPTS, *_ACKS),
     3: _STOOD,
+    4: _ACCEPTANCES,
 }
 _COLUMNS = (
     "pipeline, window_first, window_end, evidence_hash, action, trigger_id, reasons, evidence, "
     "policy_hash, recorded_at, attribution"
 )
 _READ = f"""SELECT {_COLUMNS}, cursor, (
-    SELECT max(s.cursor) FROM stood s WHERE s.pipeline = d.pipeline
+    SELECT group_concat(s.cursor) FROM stood s WHERE s.pipeline = d.pipeline
     AND s.window_end = d.window_end AND s.evidence_hash = d.evidence_hash
 ) FROM decisions d"""  # noqa: S608 - names of this module
 
@@ -140,8 +154,9 @@ STEPS: tuple[str, ...] = get_args(StepName)
 class Entry:
     """One decision and what it rests on. `cursor` is 0 until the ledger has given it one.
 
-    `attribution` is the JSON of what the evidence was put down to; None in rows of format 1. Of the
-    entries of a window the one with the greatest `stood` is what is known of it now.
+    `attribution` is the JSON of what the evidence was put down to; None in rows of format 1.
+    `stands` are the places in the order of all looks at which this was seen, ascending; of the
+    entries of a window the one that `stood` last is what is known of it now.
     """
 
     pipeline: str
@@ -152,7 +167,11 @@ class Entry:
     recorded_at: int
     cursor: int = 0
     attribution: dict[str, Any] | None = None
-    stood: int = field(default=0, compare=False)
+    stands: tuple[int, ...] = field(default=(), compare=False)
+
+    @property
+    def stood(self) -> int:
+        return self.stands[-1] if self.stands else 0
 
     @property
     def evidence_hash(self) -> str:
@@ -197,6 +216,23 @@ class Ack:
     principal: str
     reason: str
     recorded_at: int
+    cursor: int = 0
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Somebody says that findings about a window (see `acceptance.topic`) are how data should be.
+
+    `withdrawn` takes back what was said of the window before.
+    """
+
+    pipeline: str
+    window_end: int
+    principal: str
+    reason: str
+    about: tuple[str, ...]
+    recorded_at: int
+    withdrawn: bool = False
     cursor: int = 0
 
 
@@ -334,6 +370,27 @@ class DecisionLedger:
             ).fetchall()
         return [Ack(*row) for row in rows]
 
+    def accept(self, said: Acceptance) -> bool:
+        """Record what somebody says of a window's findings; False if that is how it stands."""
+        columns = "pipeline, window_end, principal, reason, about, withdrawn, recorded_at"
+        about = canonical_json(sorted(said.about)).decode()
+        who = (said.pipeline, said.window_end, said.principal, said.reason)
+        values = (*who, about, int(said.withdrawn), said.recorded_at)
+        return self._insert("acceptances", columns, values)
+
+    def acceptances(self, pipeline: str) -> list[Acceptance]:
+        """All acceptances of a pipeline, taken back or not, in the order they were recorded."""
+        with self._connect() as db:
+            rows = db.execute(
+                "SELECT pipeline, window_end, principal, reason, about, recorded_at, withdrawn,"
+                " cursor FROM acceptances WHERE pipeline = ? ORDER BY cursor",
+                (pipeline,),
+            ).fetchall()
+        return [
+            Acceptance(name, end, who, why, tuple(json.loads(about)), at, bool(withdrawn), cursor)
+            for name, end, who, why, about, at, withdrawn, cursor in rows
+        ]
+
     def _insert(self, table: str, columns: str, values: Sequence[object]) -> bool:
         """One row of an append-only table, names from this module; False if it is there."""
         with self._connect() as db:
@@ -380,7 +437,7 @@ def _entry(row: Sequence[Any]) -> Entry:
         recorded,
         attribution,
         cursor,
-        stood,
+        stands,
     ) = row
     return Entry(
         pipeline,
@@ -391,5 +448,5 @@ def _entry(row: Sequence[Any]) -> Entry:
         recorded,
         cursor,
         None if attribution is None else json.loads(attribution),
-        stood or 0,
+        tuple(sorted(map(int, stands.split(",")))) if stands else (),
     )

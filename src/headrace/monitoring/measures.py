@@ -5,8 +5,8 @@ column is past its limit in many a natural week: how far the furthest of them we
 before says how far it may go in this one (`Seen.strain`, `allowed`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from math import exp, log
 from operator import add
@@ -69,6 +69,9 @@ class Seen:
         jumped: columns whose shape moved so far that it does not say what is usual.
         whole: False if rows or tables are at fault: no reference later.
         related: False if columns related as they should not: no reference for relations.
+        renewed: columns that a person accepted: their reference, and that of relations, begins
+            with this window.
+        resized: whether its number of rows was accepted: that of later ones is held to it.
     """
 
     window: Window
@@ -83,6 +86,8 @@ class Seen:
     jumped: frozenset[str] = frozenset()
     whole: bool = True
     related: bool = True
+    renewed: frozenset[str] = frozenset()
+    resized: bool = False
 
     def ratios(self, measure: Measure) -> dict[str, float]:
         """{column: value / limit}, for the columns that could be judged."""
@@ -91,8 +96,9 @@ class Seen:
         return {column: values[column] / limit for column, limit in limits.items()}
 
     def strain(self, measure: Measure) -> float:
-        """The greatest ratio of any column."""
-        return max(self.ratios(measure).values(), default=0.0)
+        """The greatest ratio of any column; how far an accepted one went is not usual."""
+        ratios = self.ratios(measure).items()
+        return max((ratio for name, ratio in ratios if name not in self.renewed), default=0.0)
 
 
 def look(  # noqa: PLR0917
@@ -145,8 +151,29 @@ def cells_of(profile: Profile, column: str) -> Ints:
 
 
 def clean(past: Sequence[Seen], column: str) -> list[Seen]:
-    """The windows that may speak about `column`: no fault in it or in a table, and some rows."""
-    return [one for one in past if one.whole and column not in one.soiled and one.profile.rows > 0]
+    """The windows that may speak about `column`: no fault in it or in a table, and some rows.
+
+    None from before the last that renewed it; that one may speak whatever else was wrong then.
+    """
+    begins = (at for at in range(len(past) - 1, -1, -1) if column in past[at].renewed)
+    return [
+        one
+        for one in past[next(begins, 0) :]
+        if (one.whole or column in one.renewed)
+        and column not in one.soiled
+        and one.profile.rows > 0
+    ]
+
+
+def renew(seen: Seen, profile: Profile, facts: RowFacts | None, columns: Collection[str]) -> Seen:
+    """A window whose accepted `columns` have new bins, as later ones see it: nothing is novel."""
+    cells = {b.column: cells_of(profile, b.column) for b in profile.bins}
+    shares = {
+        b.column: _shares(b, cells[b.column], facts, ()) if b.column in columns
+        else seen.shares[b.column]
+        for b in profile.bins
+    }  # fmt: skip
+    return replace(seen, profile=profile, cells=cells, shares=shares, facts=facts)
 
 
 # -- shapes ----------------------------------------------------------------------------------------
@@ -197,8 +224,13 @@ def _left_over(
 
 
 def related_sums(past: Sequence[Seen]) -> list[Sums]:
-    """Of the windows that say how columns relate, oldest first."""
-    return [one.facts.sums for one in past if one.facts and one.whole and one.related]
+    """Of the windows that say how columns relate, oldest first: none from before a renewed one."""
+    begins = (at for at in range(len(past) - 1, -1, -1) if past[at].renewed)
+    return [
+        one.facts.sums
+        for one in past[next(begins, 0) :]
+        if one.facts and one.whole and one.related
+    ]  # fmt: skip
 
 
 def _relations(left: Residuals, terms: Sequence[Term], explained: float) -> dict[Measure, Values]:
@@ -244,11 +276,17 @@ def _off(slope: float) -> float:
 def _limit(
     measure: Measure, column: str, past: Sequence[Seen], settings: Detection
 ) -> float | None:
-    """What the column's own past allows; None where it is too short to say anything."""
+    """What the column's own past allows; None where it is too short to say anything.
+
+    How far its windows are from each other is the same before and after it was renewed, though what
+    they are held to is not. Only that one step is no measure of it.
+    """
     earlier = [
         one.measured[measure][column]
-        for one in clean(past, column)
-        if column in one.measured.get(measure, {})
+        for one in past
+        if one.whole
+        and column not in one.soiled | one.renewed
+        and column in one.measured.get(measure, {})
         and not (measure == "shape" and column in one.jumped)
     ]
     if measure != "shape" and len(earlier) < settings.min_history:

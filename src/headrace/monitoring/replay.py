@@ -89,13 +89,44 @@ def replay(
         record: how retrainings ended and what was acknowledged; see `deciding.record_of`.
     """
     first = first_entries(entries)
-    judged = [Judged(one.window, one.evidence, cause_of(one)) for one in first]
+    judged = list(map(_judged, first))
     name = first[0].pipeline if first else ""
-    decided = redecide(name, judged, policy, closes=closes, trained_at=trained_at, record=record)
+    decided = redecide(
+        name, judged, policy,
+        closes=closes, trained_at=trained_at, record=record, again=_looks(entries, first),
+    )  # fmt: skip
     return [
         Replayed(one.window, one.evidence, one.decision, decision, state)
         for one, (decision, state) in zip(first, decided, strict=True)
     ]
+
+
+def _judged(entry: Entry) -> Judged:
+    return Judged(entry.window, entry.evidence, cause_of(entry))
+
+
+def _looks(entries: Sequence[Entry], first: Sequence[Entry]) -> dict[int, list[Judged]]:
+    """{end of a window: how all before it were seen when it was first decided}, where that changed.
+
+    Evidence that comes later starts nothing, but the windows after it are decided by what is known.
+    """
+    if len(entries) == len(first):
+        return {}
+    order = sorted((place, at) for at, one in enumerate(entries) for place in one.stands)
+    seen: dict[int, Entry] = {}  # what stands of each window, up to `taken` in that order
+    found: dict[int, list[Judged]] = {}
+    taken, before = 0, first[:0]
+    for at, one in enumerate(first):
+        since = one.stands[0] if one.stands else 0
+        while taken < len(order) and order[taken][0] < since:
+            entry = entries[order[taken][1]]
+            seen[entry.window.end] = entry
+            taken += 1
+        looks = [seen.get(early.window.end, early) for early in first[:at]]
+        if looks[: len(before)] != before or looks[len(before) :] != first[len(before) : at]:
+            found[one.window.end] = list(map(_judged, looks))
+        before = looks
+    return found
 
 
 def tally(

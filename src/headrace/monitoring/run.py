@@ -10,14 +10,16 @@ from headrace.clock import DAY, duration, now_us
 from headrace.errors import DeclarationError
 from headrace.files import alone
 from headrace.home import Home
+from headrace.monitoring.acceptance import in_force
 from headrace.monitoring.concept import unjudged
 from headrace.monitoring.deciding import decide_all
+from headrace.monitoring.described import Source
 from headrace.monitoring.evidence import Window, day_number, windows
 from headrace.monitoring.fold import gather
 from headrace.monitoring.judging import cold
 from headrace.monitoring.ledger import DecisionLedger, Entry
 from headrace.monitoring.policy import Policy
-from headrace.monitoring.profiles import Ints, Profiles
+from headrace.monitoring.profiles import Ints
 from headrace.monitoring.rowfacts import row_facts, terms_for
 from headrace.monitoring.score_store import keep_answers, kept_answers
 from headrace.monitoring.scored import Answers, Joining, answers_of, score_profiles
@@ -76,7 +78,9 @@ def _monitor(  # noqa: PLR0917
     offset = duration(spec.offset)
     day = _days(frame, offset)
     started = time.perf_counter()
-    profiles, notes = _profiles(spec, frame, day, home, policy.detection.warmup_days)
+    daily = daily_of(home, spec.name, frame, day, _columns(spec, frame))
+    bins, notes = frozen_bins(home, spec.name, daily, warmup=policy.detection.warmup_days)
+    profiles = daily.binned(bins)
     profile_s = time.perf_counter() - started
     parsed = read_slots(slots)
     laid = _windows(spec, day, parsed, (now + offset) // DAY)
@@ -84,11 +88,19 @@ def _monitor(  # noqa: PLR0917
         duration(spec.maturity), offset, policy.detection.warmup_days, (now + offset) // DAY
     )
     answers = _answers(home, spec.name, scores, how)
-    facts = row_facts(frame, day, laid, terms_for(profiles))
-    seen, past = gather(spec, laid, profiles, facts, slots=parsed, answers=answers, policy=policy)
+    source = Source(daily, lambda some, terms: row_facts(frame, day, some, terms))
+    facts = source.facts(laid, terms_for(profiles))
+    ledger = DecisionLedger(home)
+    seen, past = gather(
+        spec, laid, profiles, facts,
+        slots=parsed,
+        answers=answers,
+        policy=policy,
+        accepted=in_force(ledger.acceptances(spec.name)),
+        source=source,
+    )  # fmt: skip
     notes += cold(past, policy.detection)
     notes += unjudged(answers, laid, policy.detection)
-    ledger = DecisionLedger(home)
     results = decide_all(
         spec, seen, ledger.entries(spec.name), policy, trained_at,
         steps=ledger.steps(spec.name), acks=ledger.acks(spec.name),
@@ -136,14 +148,6 @@ def _columns(spec: MonitorSpec, frame: pa.Table) -> list[str]:
             fix="correct the columns of the MonitorSpec",
         )
     return list(spec.columns)
-
-
-def _profiles(
-    spec: MonitorSpec, frame: pa.Table, day: Ints, home: Home, warmup: int
-) -> tuple[Profiles, list[str]]:
-    daily = daily_of(home, spec.name, frame, day, _columns(spec, frame))
-    bins, notes = frozen_bins(home, spec.name, daily, warmup=warmup)
-    return daily.binned(bins), notes
 
 
 def _windows(

@@ -8,13 +8,21 @@ from headrace.alerts.monitors import note_incidents
 from headrace.clock import now_us, parse_iso
 from headrace.gates.report.address import monitor_url
 from headrace.home import Home
+from headrace.monitoring.acceptance import in_force
 from headrace.monitoring.alternatives import alternatives
 from headrace.monitoring.attribution import Attribution, attribute
 from headrace.monitoring.decide import next_retraining, within_budget_period
 from headrace.monitoring.deciding import Judged, Record, ending_of, record_of, state_after
 from headrace.monitoring.figures import figures
 from headrace.monitoring.incidents import Decided, Incident, incidents, settled
-from headrace.monitoring.ledger import Ack, DecisionLedger, Entry, Step, standing
+from headrace.monitoring.ledger import (
+    Acceptance,
+    Ack,
+    DecisionLedger,
+    Entry,
+    Step,
+    standing,
+)
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.replay import Replayed, cause_of, first_entries, replay, tally
 from headrace.monitoring.report.model import (
@@ -37,6 +45,7 @@ class History:
     steps: tuple[Step, ...]
     acks: tuple[Ack, ...]
     record: Record
+    acceptances: tuple[Acceptance, ...] = ()
 
     @property
     def first(self) -> list[Entry]:
@@ -45,8 +54,17 @@ class History:
     @property
     def incidents(self) -> list[Incident]:
         """Opened by what was decided first; over by what is known of the windows now."""
-        found = incidents(_decided(self.first), self.acks)
+        found = incidents(_decided(self.first), (*self.acks, *self._known))
         return settled(found, {end: one.evidence for end, one in standing(self.entries).items()})
+
+    @property
+    def _known(self) -> list[Ack]:
+        """Who accepts a window knows of it; that pages nobody until the monitor has run again."""
+        return [
+            Ack(one.pipeline, end, one.principal, one.reason, one.recorded_at)
+            for end, accepted in in_force(self.acceptances).items()
+            for one in dict.fromkeys(accepted.values())
+        ]
 
 
 def history(pipeline: Pipeline, home: Home) -> History:
@@ -55,7 +73,8 @@ def history(pipeline: Pipeline, home: Home) -> History:
     entries, acks = ledger.entries(spec.name), ledger.acks(spec.name)
     steps = ledger.steps(spec.name)
     record = record_of(entries, spec.closes, steps, acks)
-    return History(tuple(entries), tuple(steps), tuple(acks), record)
+    said = ledger.acceptances(spec.name)
+    return History(tuple(entries), tuple(steps), tuple(acks), record, tuple(said))
 
 
 def monitor_report(pipeline: Pipeline, home: Home) -> MonitorReport:
@@ -200,6 +219,7 @@ def _windows(
             seen=looks.get(one.window),
             later=tuple(e for e in known.entries if e.window == one.window and e is not one),
             acks=tuple(ack for ack in known.acks if ack.window_end == one.window.end),
+            accepted=tuple(a for a in known.acceptances if a.window_end == one.window.end),
             others={other.name: other.actions[one.window.end] for other in others},
         )
         for one in known.first

@@ -4,6 +4,7 @@ from typing import Any
 
 from headrace.clock import DAY, iso
 from headrace.monitoring.incidents import Incident
+from headrace.monitoring.ledger import Acceptance
 from headrace.monitoring.report import saying
 from headrace.monitoring.report.model import Figures, MonitorReport, Spread, WindowView
 
@@ -72,8 +73,19 @@ def window_json(report: MonitorReport, view: WindowView) -> dict[str, Any]:
             {"principal": ack.principal, "reason": ack.reason, "at": iso(ack.recorded_at)}
             for ack in view.acks
         ],
+        "accepted": [acceptance_json(one) for one in view.accepted],
         "alternatives": dict(view.others),
         "later": [one.to_json() for one in view.later],
+    }
+
+
+def acceptance_json(one: Acceptance) -> dict[str, Any]:
+    return {
+        "principal": one.principal,
+        "reason": one.reason,
+        "about": list(one.about),
+        "withdrawn": one.withdrawn,
+        "at": iso(one.recorded_at),
     }
 
 

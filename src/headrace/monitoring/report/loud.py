@@ -173,6 +173,10 @@ def _known(report: MonitorReport, view: WindowView) -> list[Child]:
         element("li", f"{words.moment(ack.recorded_at)}, {ack.principal}: {ack.reason}")
         for ack in view.acks
     ]
+    accepted = [
+        element("li", f"{words.moment(one.recorded_at)}, {saying.accepted(one)}")
+        for one in view.accepted
+    ]
     mine = [one for one in report.incidents if one.first <= view.entry.window <= one.last]
     record = (
         f"Recorded {words.moment(view.entry.recorded_at)} under policy "
@@ -183,6 +187,8 @@ def _known(report: MonitorReport, view: WindowView) -> list[Child]:
     return [
         element("p", "Acknowledged:") if acks else None,
         element("ul", acks) if acks else None,
+        element("p", "Said of its data:") if accepted else None,
+        element("ul", accepted) if accepted else None,
         element("p", told, class_="small soft"),
         element("p", f"Evidence that came later is on record {words.counted(later, 'time')}; "
                 "it starts nothing.", class_="small soft") if later else None,

@@ -7,7 +7,7 @@ from pathlib import Path
 from headrace.monitoring.attribution import Attribution
 from headrace.monitoring.decide import State
 from headrace.monitoring.incidents import Incident
-from headrace.monitoring.ledger import Ack, Entry, Step
+from headrace.monitoring.ledger import Acceptance, Ack, Entry, Step
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.replay import Tally
 from headrace.monitoring.seen import SeenWindow
@@ -17,7 +17,8 @@ from headrace.monitoring.seen import SeenWindow
 class WindowView:
     """A window as it was decided first; `later` are entries on evidence that came afterwards.
 
-    `others` is {alternative: its action}.
+    `accepted` is what people said of its data, taken back or not. `others` is {alternative: its
+    action}.
     """
 
     entry: Entry
@@ -26,6 +27,7 @@ class WindowView:
     seen: SeenWindow | None = None
     later: tuple[Entry, ...] = ()
     acks: tuple[Ack, ...] = ()
+    accepted: tuple[Acceptance, ...] = ()
     others: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -45,9 +45,12 @@ def _top(report: MonitorReport) -> Html:
     todo, because = saying.call(report)
     last = report.windows[-1].entry.window.text if report.windows else "no window yet"
     open_one = next((one for one in report.open if one.acknowledged is None), None)
+    right = saying.acceptance(report, open_one) if open_one else ""
     steps = [
         element("p", "When you know, say so; it pages nobody again:"),
         element("pre", saying.acknowledgement(open_one, report.pipeline)),
+        element("p", "If the data are right, and stay so, say that instead:") if right else None,
+        element("pre", right) if right else None,
     ] if open_one else None  # fmt: skip
     return element(
         "header",

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from headrace.clock import DAY, duration_text
 from headrace.gates.report import words
+from headrace.monitoring.acceptance import open_topics
 from headrace.monitoring.evidence import day_text
 from headrace.monitoring.incidents import Incident
+from headrace.monitoring.ledger import Acceptance
 from headrace.monitoring.policy import Policy
 from headrace.monitoring.report.model import Cost, MonitorReport, Retraining, WindowView
 
@@ -96,6 +98,22 @@ def acknowledgement(incident: Incident, pipeline: str) -> str:
     """The command that says somebody knows."""
     day = day_text(incident.last.first)
     return f'headrace monitor ack {day} --pipeline {pipeline} --reason "..."'
+
+
+def acceptance(report: MonitorReport, incident: Incident) -> str:
+    """The command that says that the data are right; "" where that is not what it is about."""
+    view = report.window(incident.first.end)
+    if view is None or not open_topics(view.entry.evidence):
+        return ""
+    day = day_text(incident.first.first)
+    return f'headrace monitor accept {day} --pipeline {report.pipeline} --reason "..."'
+
+
+def accepted(one: Acceptance) -> str:
+    """Who said what of a window's data, and why."""
+    about = ", ".join(topic.partition(":")[2] for topic in one.about)
+    what = "took back that they are right" if one.withdrawn else "they are right"
+    return f"{one.principal}: {what} ({about}): {one.reason}"
 
 
 def incident_words(one: Incident) -> str:
