@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from headrace.contracts import conform
-from headrace.contracts.semantic import detect, examine, look_at
+from headrace.contracts.semantic import Reference, detect, examine, look_at, marked
+from headrace.contracts.semantic.profile import profile_of
 from headrace.contracts.semantic.reading import delivered_texts
 from headrace.gates.faults import faults_of
 from headrace.gates.faults.run import is_named
@@ -98,3 +99,38 @@ def test_a_batch_without_a_column_is_examined_whole(name):
     found = examine(look, rides.past(DAYS), delivered_texts(planted, look))
     assert [(f.kind, f.evidence["new"]) for f in found.findings] == [("rename", "other")]
     assert found.marks
+
+
+def says_one_thing(rows, name, value=None):
+    """The rows with one reading in a column: the first one, or another."""
+    at = rows.table.column_names.index(name)
+    first = value or rows.table[name][0].as_py()
+    made = rows.table.set_column(at, name, pa.array([first] * rows.table.num_rows, pa.string()))
+    return replace(rows, table=made)
+
+
+@pytest.mark.parametrize("name", ["miles", "wait", "degrees", "fare"])
+def test_a_measure_with_one_reading_all_day_is_stuck_also_in_a_table_of_events(name):
+    assert rides.contract().kind == "event"
+    look, text = rides.seen(DAYS, says_one_thing(rides.rides(DAYS), name))
+    found = next(f for f in detect(look, rides.past(DAYS), text) if f.columns == (name,))
+    assert (found.kind, found.evidence["rows"]) == ("frozen", rides.ROWS)
+    assert "in all 240 rows" in found.sentence
+
+
+def test_a_measure_that_often_says_one_thing_may_do_so_all_day():
+    """Dry days have one amount of rain; a day with it throughout is weather."""
+    reference = Reference()
+    for number in range(DAYS):
+        rows = rides.rides(number)
+        if number % 5:
+            rows = says_one_thing(rows, "degrees", "60.0")
+        look, _ = rides.seen(number, rows)
+        reference.add(marked(profile_of(look, rides.slot(number)), look, reference))
+    look, text = rides.seen(DAYS, says_one_thing(rides.rides(DAYS), "degrees", "60.0"))
+    assert not [f for f in detect(look, reference, text) if f.kind == "frozen"]
+
+
+def test_few_rows_that_agree_are_no_stuck_sensor():
+    look, text = rides.seen(DAYS, says_one_thing(rides.rides(DAYS, 2), "wait"))
+    assert not [f for f in detect(look, rides.past(DAYS), text) if f.kind == "frozen"]

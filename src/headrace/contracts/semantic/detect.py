@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from headrace.contracts.semantic.changes.coverage import missing_parts
-from headrace.contracts.semantic.changes.frozen import frozen, run_marks
+from headrace.contracts.semantic.changes.frozen import frozen, most_marks, run_marks
 from headrace.contracts.semantic.changes.levels import level_changes
 from headrace.contracts.semantic.changes.precision import fine_marks, nulls, precision_changes
 from headrace.contracts.semantic.changes.renames import renames
@@ -84,7 +84,8 @@ def _findings(case: Case) -> tuple[Finding, ...]:
 
 
 def _marks(case: Case) -> dict[str, float]:
-    marks = {**case.fit.marks, **run_marks(case.look), **fine_marks(case.look)}
+    look = case.look
+    marks = {**case.fit.marks, **run_marks(look), **most_marks(look), **fine_marks(look)}
     if case.reference.batches and case.look.rows:
         marks["seen"] = float(seen_before(case.look, case.reference).mean())
     return marks

@@ -1,4 +1,4 @@
-"""A sensor, or a whole station, that repeats its last reading."""
+"""A sensor, or a whole station, that repeats its last reading; a measure that says one thing."""
 
 from collections.abc import Iterator
 
@@ -71,6 +71,17 @@ def run_marks(look: Look) -> dict[str, float]:
     return found
 
 
+def most_marks(look: Look) -> dict[str, float]:
+    """The share of the most frequent reading, by measured column."""
+    found = {}
+    for column in measured(look):
+        readings = column.values[~np.isnan(column.values)]
+        if len(readings):
+            _, counts = np.unique(readings, return_counts=True)
+            found[f"most:{column.name}"] = float(counts.max() / len(readings))
+    return found
+
+
 _LEAST_RUN = 5
 _BY_CHANCE = 2e-4  # runs so long that a usual batch may be expected to have
 _BROKEN, _TOGETHER_BROKEN = 5, 0.75  # rows of a run that break a relation, and their share of it
@@ -83,11 +94,14 @@ def _unlikely(case: Case, mark: str, length: float) -> bool:
 
 
 def frozen(case: Case) -> Iterator[Finding]:
-    """A sensor, or a whole station, that repeats its last reading.
+    """A sensor, or a whole station, that repeats its last reading, or says the same all along.
 
-    Only in tables of states: what happens once has no last reading.
+    Runs are looked at in tables of states only: what happens once has no last reading.
     """
-    if case.reference.batches < LEAST_BATCHES or case.look.contract.kind != "state":
+    if case.reference.batches < LEAST_BATCHES:
+        return
+    yield from _constant(case)
+    if case.look.contract.kind != "state":
         return
     for mark, length in run_marks(case.look).items():
         earlier = case.reference.marks(mark)
@@ -101,6 +115,24 @@ def frozen(case: Case) -> Iterator[Finding]:
             name = mark.removeprefix("run:")
             yield _frozen((name,), f"{name} repeats", length, usual)
     yield from _unrelated(case)
+
+
+def _constant(case: Case) -> Iterator[Finding]:
+    """Measures with one reading in the whole batch, which readings as they were never all share."""
+    for mark, share in most_marks(case.look).items():
+        earlier = case.reference.marks(mark)
+        if len(earlier) < LEAST_BATCHES or share < 1:
+            continue
+        name, usual = mark.removeprefix("most:"), float(earlier.max())
+        values = case.look.columns[name].values
+        readings = values[~np.isnan(values)]
+        if len(readings) * usual ** (len(readings) - 1) < _BY_CHANCE:
+            sentence = (
+                f"{name} is {readings[0]:g} in all {len(readings)} rows that have one; in the"
+                f" batches before its most frequent value had at most {usual:.0%}."
+            )
+            evidence = {"rows": len(readings), "value": float(readings[0]), "usual": usual}
+            yield Finding("frozen", (name,), sentence, evidence, weight=float(len(readings)))
 
 
 def _frozen(names: tuple[str, ...], words: str, length: float, usual: float) -> Finding:
