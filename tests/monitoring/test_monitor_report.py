@@ -14,6 +14,8 @@ from headrace.errors import DeclarationError, RefusedError, StateError
 from headrace.gates.policy import Grant
 from headrace.gates.policy import Policy as Grants
 from headrace.gates.report.address import monitor_url
+from headrace.lake.actions import actions
+from headrace.lake.ledger import Ledger
 from headrace.monitoring import DecisionLedger
 from headrace.monitoring.figures import spread
 from headrace.monitoring.report import render
@@ -197,6 +199,24 @@ def test_an_acknowledgement_is_on_record_and_once(own):
     assert known.acknowledged.principal == "ana"
     assert report.figures.diagnose.count == 1
     assert "the sensor" in render(report)
+
+
+def test_no_acknowledgement_is_off_the_audit_trail(own, monkeypatch):
+    """Killed before it is on the trail, it is not in force either."""
+    pipeline, home = own
+    said = {"principal": "ana", "reason": "killed", "policy": ANA}
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("headrace.pipeline.monitor_ack.record", die)
+        with pytest.raises(KeyboardInterrupt):
+            acknowledge(pipeline, home, FAULTY, **said)
+    assert DecisionLedger(home).acks("world") == []
+    assert acknowledge(pipeline, home, FAULTY, **said)[1]
+    with Ledger(home) as ledger:
+        assert [one.reason for one in actions(ledger, "world")] == ["killed"]
 
 
 def test_who_is_not_listed_cannot_acknowledge(own):

@@ -85,16 +85,22 @@ def acknowledge(
         slot=day_text(entry.window.first),
         note=f"window {entry.window.text} of monitor {name}",
     )
-    ledger, at = DecisionLedger(home), now_us()
+    ledger, said = DecisionLedger(home), (entry.window.end, principal, reason)
     with Ledger(home) as batches:
         permit(batches, draft, policy)
-        new = ledger.acknowledge(name, entry.window.end, principal, reason, at)
+        new = _found(ledger, name, said) is None
         if new:
-            record(batches, draft)
+            record(batches, draft)  # first: nothing is done that is not on the trail
+            ledger.acknowledge(name, *said, now_us())
     tell_owner(pipeline, home)
-    ack = next(
-        one
-        for one in ledger.acks(name)
-        if (one.window_end, one.principal, one.reason) == (entry.window.end, principal, reason)
-    )
+    ack = _found(ledger, name, said)
+    assert ack is not None
     return ack, new
+
+
+def _found(ledger: DecisionLedger, name: str, said: tuple[int, str, str]) -> Ack | None:
+    """The acknowledgement of a window by somebody for a reason, if it is on record."""
+    return next(
+        (one for one in ledger.acks(name) if (one.window_end, one.principal, one.reason) == said),
+        None,
+    )
