@@ -290,3 +290,10 @@ def test_texts_have_no_quantiles_and_nothing_has_none():
     assert made("level", [["a"]]).quantile(0.5) is None
     assert made("real", [[None, math.nan]]).quantile(0.5) is None
     assert made("integer", [[]]).total() == 0
+
+
+@pytest.mark.parametrize("kind", ["integer", "real", "level"])
+def test_no_partitions_together_are_one_of_nothing(kind):
+    rows = ["a"] if kind == "level" else [1]
+    nothing = merged([made(kind, [rows]).between(0, 0)])
+    assert facts(nothing) == facts(made(kind, [[]]))

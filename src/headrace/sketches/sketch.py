@@ -158,7 +158,7 @@ def regrouped(some: Sketches, group: Ints | None, groups: int) -> Sketches:
         (coarse, some.coarse, np.logical_or), (registers, some.registers, np.maximum),
     ):  # fmt: skip
         if groups == 1:
-            into[0] = combine.reduce(values, axis=0, initial=into[0] if into.ndim == 1 else None)
+            into[0] = combine.reduce(values, axis=0, initial=into[0] if into.ndim == 1 else 0)
         else:
             combine.at(into, place, values)
     label = np.repeat(place, np.diff(some.offsets))
