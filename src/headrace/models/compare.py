@@ -105,6 +105,19 @@ def compare(
     )
 
 
+def not_worse(found: Comparison, margin: float, *, tainted: bool) -> tuple[bool, str]:
+    """Whether the challenger is not worse as a whole, and by what numbers.
+
+    Not worse: the upper end of the interval is at most `margin`. Against a champion that was
+    trained on a recalled batch (`tainted`) the burden of proof turns round: the lower end.
+    """
+    told = f"log loss against the {'tainted ' if tainted else ''}champion {found.says}"
+    told = f"{told}, margin {margin:+.4f}, over {found.rows:,} rows of {found.days} days"
+    if found.days < 2:
+        return False, f"{told}; a single day does not say how days differ"
+    return found.interval["low" if tainted else "high"] <= margin, told  # nan is no proof
+
+
 def _segments(
     columns: Sequence[str],
     table: pa.Table,

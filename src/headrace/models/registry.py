@@ -13,7 +13,7 @@ from headrace.datasets.store import Store
 from headrace.errors import DeclarationError, StateError
 from headrace.files import canonical_json, write_json
 from headrace.home import Home
-from headrace.models.compare import compare
+from headrace.models.compare import compare, not_worse
 from headrace.models.external import list_external
 from headrace.models.record import ModelRecord, bundles, load_record, model_folder
 from headrace.models.taint import allow_model, model_taints
@@ -178,9 +178,8 @@ def challenge(
 ) -> Challenge:
     """Promote `record` if there is no champion, or if it is not worse than the champion.
 
-    Not worse: on the test split of `dataset`, which neither may have been trained on, the upper end
-    of the day-block interval of its log loss minus the champion's is at most `margin`. Against a
-    champion that was trained on a recalled batch the burden of proof turns round: the lower end.
+    They are compared on the test split of `dataset`, which neither may have been trained on; see
+    `not_worse`.
     """
     standing = pointer(home, record.name)
     if standing is None:
@@ -190,25 +189,20 @@ def challenge(
     if current.bundle_id == record.bundle_id:
         return Challenge(promoted=False, reason="it is the champion already", champion=standing)
     try:
-        interval = compare(
+        found = compare(
             record,
             current,
             dataset.split("test").arrow,
             dataset.manifest.definitions,
             rounds=rounds,
             seed=seed,
-        ).interval
+        )
     except DeclarationError as error:
         reason = (
             f"not comparable with the champion: {error.what}; promote it by hand if it is meant"
         )
         return Challenge(promoted=False, reason=reason, champion=standing)
     tainted = bool(model_taints(home, current))
-    promoted = interval["low" if tainted else "high"] <= margin
-    reason = (
-        f"log loss against the {'tainted ' if tainted else ''}champion"
-        f" {interval['difference']:+.4f} "
-        f"[{interval['low']:+.4f}, {interval['high']:+.4f}], margin {margin:+.4f}"
-    )
+    promoted, reason = not_worse(found, margin, tainted=tainted)
     chosen = promote(home, record, reason) if promoted else standing
-    return Challenge(promoted=promoted, reason=reason, champion=chosen, interval=interval)
+    return Challenge(promoted=promoted, reason=reason, champion=chosen, interval=found.interval)

@@ -365,14 +365,11 @@ def _tainted(home: Home, champion: "ModelRecord") -> bool:
 def verdict(found: "Comparison", margin: float, *, tainted: bool = False) -> tuple[bool, str]:
     """Whether the challenger is promoted, and why: not worse as a whole, no segment clearly worse.
 
-    Against a champion that was trained on a recalled batch the burden of proof turns round.
+    Against a champion that was trained on a recalled batch a segment counts for nothing.
     """
-    told = f"log loss against the {'tainted ' if tainted else ''}champion {found.says}"
-    told = f"{told}, margin {margin:+.4f}, over {found.rows:,} rows of {found.days} days"
-    if found.days < 2:
-        return False, f"{told}; a single day does not say how days differ"
-    if not found.interval["low" if tainted else "high"] <= margin:  # nan is no proof
-        return False, told
-    if found.worse and not tainted:
+    from headrace.models.compare import not_worse
+
+    stands, told = not_worse(found, margin, tainted=tainted)
+    if stands and found.worse and not tainted:
         return False, f"{told}; but a segment gets worse: {'; '.join(found.worse)}"
-    return True, told
+    return stands, told
