@@ -17,6 +17,8 @@ from headrace.errors import DeclarationError, RefusedError
 from headrace.gates.policy import Grant
 from headrace.gates.policy import Policy as Grants
 from headrace.home import Home
+from headrace.lake.actions import actions
+from headrace.lake.ledger import Ledger
 from headrace.monitoring import DecisionLedger, Evidence, State, Window, advance, decide, monitor
 from headrace.monitoring.acceptance import in_force, open_topics
 from headrace.monitoring.deciding import record_of
@@ -406,3 +408,24 @@ def test_who_may_only_acknowledge_cannot_accept(watch):
     with pytest.raises(RefusedError, match="eve may not accept"):
         accept(watch.pipeline, watch.home, "last", **ANA | {"principal": "eve", "policy": grants})
     assert watch.ledger.acceptances("world") == []
+
+
+@pytest.mark.parametrize("words", [{}, {"withdraw": True}])
+def test_what_is_in_force_is_on_the_audit_trail(watch, monkeypatch, words):
+    """Killed before it is on the trail, it is not in force; said again, it is both, once."""
+    before = [accept(watch.pipeline, watch.home, "last", **ANA)[0]] if words else []
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    again = ANA | {"reason": "killed"} | words
+    with monkeypatch.context() as patch:
+        patch.setattr("headrace.pipeline.monitor_accept.record", die)
+        with pytest.raises(KeyboardInterrupt):
+            accept(watch.pipeline, watch.home, "last", **again)
+    assert watch.ledger.acceptances("world") == before
+    done = [accept(watch.pipeline, watch.home, "last", **again) for _ in range(2)]
+    assert [new for _, new in done] == [True, False]
+    assert done[0][0] == done[1][0]
+    with Ledger(watch.home) as ledger:
+        assert [one.reason for one in actions(ledger, "world")].count("killed") == 1

@@ -61,16 +61,25 @@ def accept(
     said = Acceptance(name, entry.window.end, principal, reason, about, now_us(), withdraw)
     with Ledger(home) as batches:
         permit(batches, draft, policy)
-        new = ledger.accept(said)
+        new = _standing(ledger, said) is None
         if new:
-            record(batches, draft)
+            record(batches, draft)  # first: nothing is in force that is not on the trail
+            ledger.accept(said)
     tell_owner(pipeline, home)
-    same = [one for one in ledger.acceptances(name) if _same(one, said)]
-    return same[-1], new
+    done = _standing(ledger, said)
+    assert done is not None
+    return done, new
 
 
-def _same(one: Acceptance, said: Acceptance) -> bool:
-    return replace(one, recorded_at=said.recorded_at, cursor=0) == said
+def _standing(ledger: DecisionLedger, said: Acceptance) -> Acceptance | None:
+    """This very thing on record, unless the opposite was said of the window since."""
+    found = None
+    for one in ledger.acceptances(said.pipeline):
+        if one.window_end == said.window_end and one.withdrawn != said.withdrawn:
+            found = None
+        elif replace(one, recorded_at=said.recorded_at, cursor=0) == said:
+            found = one
+    return found
 
 
 def _found(name: str, entry: Entry, here: Sequence[Acceptance]) -> tuple[str, ...]:
