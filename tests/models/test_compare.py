@@ -94,6 +94,19 @@ def test_what_may_be_tried():
     assert [one.after for one in found] == [TURN - 9, TURN - 9, TURN - 9, TURN - 4]
 
 
+def test_all_other_levels_are_no_segment_that_rows_are_told_by():
+    found = candidates(TURN, onset=5, segment=(("origin", "EWR"), ("carrier", "other")))
+    assert [one.name for one in found] == ["all", "since"]
+
+
+def test_no_two_candidates_learn_from_the_same_rows(home):
+    dataset = released(home, frame(rows=2_000))
+    nobody = (("calendar__carrier", "nobody"),)
+    recipes = candidates(parse_iso("2013-04-28"), onset=TURN, segment=nobody, recent=300 * DAY)
+    assert len(recipes) == 4
+    assert {one.recipe.name for one in choose(dataset, MODEL, recipes)} == {"all", "since"}
+
+
 def test_after_a_turn_the_recipe_that_forgets_is_chosen(home):
     dataset = released(home, turned(frame(rows=8_000)))
     ours = (("calendar__carrier", "UA"),)

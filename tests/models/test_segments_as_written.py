@@ -5,8 +5,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.models.recipe import in_segment
-from headrace.monitoring.cuts import codes, cut
+from headrace.models.recipe import candidates, in_segment
+from headrace.monitoring.cuts import LEVELS, codes, cut
 
 NUMBERS = st.lists(st.none() | st.integers(-999, 999), min_size=1, max_size=60)
 FLAGS = st.lists(st.none() | st.booleans(), min_size=1, max_size=20)
@@ -29,3 +29,14 @@ def test_a_recipe_finds_the_rows_of_a_segment(column):
 
 def test_a_level_of_text_that_became_a_number_is_nowhere():
     assert not in_segment(pa.table({"x": [1, 2]}), (("x", "AA"),)).any()
+
+
+def test_levels_that_have_no_segment_of_their_own_are_left_to_another_candidate():
+    table = pa.table({"x": [f"level {number}" for number in range(LEVELS + 2)]})
+    *told, other, missing = cut("x", table["x"]).segments
+    names = [
+        [one.name for one in candidates(9, onset=5, segment=segment)]
+        for segment in (*told, other, missing)
+    ]
+    assert names[-2] == ["all", "since"]
+    assert all("since in the segment" in one for one in (*names[:-2], names[-1]))

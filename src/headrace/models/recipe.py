@@ -10,6 +10,8 @@ from headrace.clock import iso
 
 Segment = tuple[tuple[str, str], ...]
 
+OTHER = "other"  # how evidence calls all levels of a text that have no segment of their own
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -47,13 +49,18 @@ class Recipe:
 
     def rows(self, table: pa.Table) -> pa.Table:
         """Those rows of `table` (with `t` and the columns of the segment) that are learned from."""
+        kept = self.keeps(table)
+        return table if kept.all() else table.filter(pa.array(kept))
+
+    def keeps(self, table: pa.Table) -> "np.typing.NDArray[np.bool_]":
+        """Of each row of `table`, whether it is learned from."""
         t = table.column("t").cast(pa.int64()).to_numpy()
         kept = np.ones(len(t), np.bool_)
         if self.after is not None:
             kept &= t >= self.after
         if self.since is not None:
             kept &= (t >= self.since) | ~in_segment(table, self.segment)
-        return table if kept.all() else table.filter(pa.array(kept))
+        return kept
 
 
 def in_segment(table: pa.Table, segment: Segment) -> "np.typing.NDArray[np.bool_]":
@@ -108,11 +115,13 @@ def candidates(
     """What a retraining as of a moment may try; the plainest first.
 
     `onset` and `segment` are from when on, and where, the relation is held to be another one;
-    `history` and `recent` are durations in microseconds.
+    `history` and `recent` are durations in microseconds. A segment of all `other` levels is none
+    that rows could be told to be of: which levels were frequent, rows do not say.
     """
     after = None if history is None else as_of - history
     found = [Recipe("all", after)]
-    if onset is not None and segment:
+    told = bool(segment) and all(value != OTHER for _, value in segment)
+    if onset is not None and told:
         found.append(Recipe("since in the segment", after, onset, segment))
     if onset is not None:
         found.append(Recipe("since", after, onset))

@@ -91,16 +91,23 @@ class Tried:
 def choose(dataset: Dataset, spec: ModelSpec, recipes: Sequence[Recipe]) -> list[Tried]:
     """Every recipe tried, best first, by the valid split alone; of equals the one named first.
 
-    Recipes that leave no training rows, or rows of one outcome only, are left out. Nothing is
-    stored. The rounds of a recipe are meant for training on train and valid together.
+    Recipes that leave no training rows, or rows of one outcome only, are left out, and so are those
+    that leave the same rows as one before them. Nothing is stored. The rounds of a recipe are meant
+    for training on train and valid together.
     """
     manifest = dataset.manifest
     columns = spec.feature_columns(manifest)
+    rows = dataset.split("train").arrow
     found = []
+    taught = set()
     for recipe in recipes:
+        kept = recipe.keeps(rows).tobytes()
+        if kept in taught:
+            continue
+        taught.add(kept)
         material = _material(dataset, spec, columns, recipe)
-        known = truth(material.rows, manifest.target)
-        if len(known) == 0 or known.min() == known.max():
+        outcomes = truth(material.rows, manifest.target)
+        if len(outcomes) == 0 or outcomes.min() == outcomes.max():
             continue
         grown = _grow(material, columns)
         expected = grown.forecast(material.fits, material.valid)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.errors import DeclarationError
+from headrace.models.recipe import OTHER
 
 Ints = npt.NDArray[np.int64]
 Pairs = tuple[tuple[str, str], ...]
@@ -46,7 +47,7 @@ class Cut:
             inner = [f"{a} to {b}" for a, b in pairwise(edges)]
             names = [f"below {edges[0]}", *inner, f"from {edges[-1]}"] if edges else ["any"]
         else:
-            names = [*self.levels, "other"]
+            names = [*self.levels, OTHER]
         return [((self.column, name),) for name in (*names, "missing")]
 
     def to_json(self) -> dict[str, Any]:
