@@ -2,7 +2,7 @@
 
 import multiprocessing
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,16 +12,18 @@ import pytest
 from bench.retraining_world import FrameWorld, live
 from headrace.alerts.model import FAILED, ROLLED_BACK
 from headrace.clock import DAY, HOUR, now_us
-from headrace.datasets import open_release
+from headrace.datasets import DatasetSpec, open_release
 from headrace.errors import DeclarationError, StateError
 from headrace.models import champion, find_model, history, promote, train
 from headrace.models.recipe import Recipe
-from headrace.monitoring import Decision, DecisionLedger, Entry, Evidence, Window
+from headrace.monitoring import Decision, DecisionLedger, Entry, Evidence, MonitorSpec, Window
 from headrace.monitoring.evidence import day_number
 from headrace.pipeline import retraining
 from headrace.pipeline.retrained import page_endings
 from headrace.pipeline.retraining import at_work, plan_of, retrain, verdict
 from headrace.pipeline.retraining_inputs import Request, by_hand, faulty_spans, requested
+from headrace.pipeline.retraining_plan import Retraining
+from headrace.pipeline.retraining_world import as_it_stands
 from headrace.pipeline.watching import _over, watch_over
 from tests.retraining.worlds import FIRST, WEEK, rows, world
 
@@ -130,6 +132,38 @@ def test_a_retraining_is_on_record_step_by_step(turned, retrained):
     assert not again.began
     assert again.steps == outcome.steps
     assert len(history(fresh.home, "turn")) == 2
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What of a pipeline says where its splits end."""
+
+    dataset: DatasetSpec
+    monitor: MonitorSpec
+    retraining: Retraining
+
+
+def test_the_splits_stay_where_they_were_rolled_to_when_the_plan_changes(promoted):
+    """The plan of the next retraining moves no release before it."""
+    pipeline = Declared(promoted.dataset, promoted.monitor, promoted.plan)
+    stands, withheld = as_it_stands(pipeline, promoted.home)
+    (released,) = [
+        one for one in DecisionLedger(promoted.home).steps("made_up") if one.step == "released"
+    ]
+    as_of = FIRST + 22 * WEEK
+    assert stands.dataset.splits.bounds[1:] == (as_of - 14 * DAY, as_of)
+    assert len(withheld) == len(released.detail["withheld"]) == 1
+    other = replace(pipeline, retraining=Retraining(valid="5d", test="30d"))
+    assert as_it_stands(other, promoted.home)[0].dataset == stands.dataset
+
+
+def test_a_release_that_does_not_say_how_long_its_parts_were_has_those_of_today(promoted):
+    ledger = DecisionLedger(promoted.home)
+    detail = {"as_of": "2024-05-01", "declared": promoted.declared(), "withheld": []}
+    ledger.record_step("made_up", "old", "released", detail, 0)
+    pipeline = Declared(promoted.dataset, promoted.monitor, Retraining(test="30d"))
+    bounds = as_it_stands(pipeline, promoted.home)[0].dataset.splits.bounds
+    assert bounds[2] - bounds[1] == 30 * DAY
 
 
 STEPS = ["started", "released", "trained", "compared", "promoted", "watching"]

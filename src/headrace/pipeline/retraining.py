@@ -201,6 +201,8 @@ class _Work:
             "content_hash": manifest.content_hash,
             "as_of": iso(as_of),
             "declared": self.world.declared(),
+            "valid": self.world.plan.valid,
+            "test": self.world.plan.test,
             "rows": {name: split.rows for name, split in manifest.splits.items()},
             "withheld": [one.to_json() for one in spans],
             "withheld_rows": sum(

@@ -121,7 +121,7 @@ def as_it_stands(pipeline: Pipeline, home: Home) -> tuple[Pipeline, tuple[Withhe
     """The pipeline with its splits where the last retraining rolled them to, and what it withheld.
 
     A daily build would else take them back to where they are declared. Bounds that were declared
-    anew since count again.
+    anew since count again; how long the next retraining's parts are moves nothing until then.
     """
     released = [
         step for step in DecisionLedger(home).steps(pipeline.monitor.name)
@@ -130,8 +130,9 @@ def as_it_stands(pipeline: Pipeline, home: Home) -> tuple[Pipeline, tuple[Withhe
     if not released or released[-1].detail["declared"] != declared(pipeline.dataset):
         return pipeline, ()
     last = released[-1].detail
-    plan = pipeline.retraining
-    dataset = rolled(pipeline.dataset, parse_iso(last["as_of"]), plan.valid, plan.test)
+    plan = pipeline.retraining  # older records do not say how long the parts were
+    parts = (last.get("valid", plan.valid), last.get("test", plan.test))
+    dataset = rolled(pipeline.dataset, parse_iso(last["as_of"]), *parts)
     spans = tuple(Withheld.from_json(one) for one in last["withheld"])
     return replace(pipeline, dataset=dataset), spans
 
