@@ -24,7 +24,6 @@ TWICE = replace(found("data_fault"), subject="rows:twice")
 CASES = [
     ("nothing", [], "none"),
     ("notices only", [found("data_fault", "a", severity="notice")], "none"),
-    ("the model's age", [found("schedule")], "none"),
     ("a fault", [found("data_fault", "a")], "data"),
     ("rows", [found("volume")], "data"),
     ("a shift", [found("population", "a")], "data"),

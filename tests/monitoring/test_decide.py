@@ -57,7 +57,6 @@ CASES = [
     ("too old, no schedule", [], replace(FRESH, closes=101 * DAY),
      replace(POLICY, retrain_on=("concept",)), "none", ""),
     ("age unknown", [], replace(FRESH, trained_at=None, closes=900 * DAY), POLICY, "none", ""),
-    ("planned", [found("schedule")], FRESH, POLICY, "retrain", "schedule of s"),
     ("fault", [FAULT], FRESH, POLICY, "investigate", "data_fault of s"),
     ("fault and worse", [FAULT, LOSS], LASTING, POLICY, "investigate", "Nothing is retrained"),
     ("fault and too old", [FAULT], replace(FRESH, closes=101 * DAY), POLICY, "investigate", ""),
@@ -149,6 +148,12 @@ POLICIES = st.builds(
     patience=st.integers(1, 4),
     attempts=st.integers(1, 2),
 )
+
+
+def test_evidence_of_a_kind_that_nothing_makes_any_more_is_read_and_starts_nothing():
+    old = Evidence.from_json({**LOSS.to_json(), "kind": "schedule"})
+    assert old.to_json()["kind"] == "schedule"
+    assert decide([old], FRESH, POLICY).action == "none"
 
 
 @given(st.lists(EVIDENCE, max_size=8), STATES, POLICIES, st.sampled_from(sorted(FAULTS)),

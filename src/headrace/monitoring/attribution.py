@@ -51,7 +51,7 @@ NOTHING = Attribution("none", (), (), "Nothing beyond its limits.")
 
 
 def attribute(evidence: Sequence[Evidence], label_derived: Collection[str] = ()) -> Attribution:
-    """The cause of the alarms of one window. Pure; notices and the model's age name no cause.
+    """The cause of the alarms of one window. Pure; notices name no cause.
 
     Args:
         evidence: of one window, in any order.

@@ -156,12 +156,11 @@ def _due(evidence: Sequence[Evidence], state: State, policy: Policy) -> list[str
         return [*found, f"It is {policy.strong:g} times its limit or more: one window is enough."]
     if "schedule" not in policy.retrain_on:
         return []
-    planned = [one.sentence for one in evidence if one.kind == "schedule"]
     age = None if state.trained_at is None else state.closes - state.trained_at
     if age is not None and policy.max_age is not None and age > policy.max_age:
         limit = duration_text(policy.max_age)
-        planned.append(f"The model is older than the policy's {limit}.")
-    return planned
+        return [f"The model is older than the policy's {limit}."]
+    return []
 
 
 def is_strong(evidence: Sequence[Evidence], policy: Policy) -> bool:
@@ -233,7 +232,7 @@ def _quiet(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
         lasting = f"Seen in {state.streak + 1} of {policy.hysteresis} windows in a row."
         return "watch", [*found, lasting]
     watched = shifts(evidence, policy) + [
-        one.sentence for one in alarms(evidence) if one.kind in {*MODEL, "schedule"}
+        one.sentence for one in alarms(evidence) if one.kind in MODEL
     ]
     if watched:
         return "watch", [*watched, "By this policy that alone does not retrain."]

@@ -13,7 +13,6 @@ Kind = Literal[
     "population",
     "concept",
     "performance",
-    "schedule",
     "volume",
     "staleness",
     "contract",
