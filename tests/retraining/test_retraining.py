@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from bench.retraining_world import FrameWorld, live
 from headrace.alerts.model import FAILED, ROLLED_BACK
+from headrace.cli import app as commands
 from headrace.clock import DAY, HOUR, now_us
 from headrace.datasets import DatasetSpec, open_release
 from headrace.errors import DeclarationError, StateError
@@ -360,6 +362,13 @@ def test_a_person_asks_with_what_the_monitor_knows(fresh):
     assert asked.onsets == ask(fresh).onsets
     calm = replace(request, as_of=FIRST + 15 * WEEK)
     assert by_hand(fresh.monitor, ledger, calm) == calm
+
+
+@pytest.mark.parametrize("given", [("--reason", "x"), ("--as-of", "2024-01-01"), ("--as", "ana")])
+def test_a_trigger_says_all_that_it_asks_for(given):
+    done = CliRunner().invoke(commands.app, ["retrain", "--trigger", "t1", *given])
+    assert done.exit_code == 2
+    assert f"with --trigger nothing is left to say by {given[0]}" in " ".join(done.stderr.split())
 
 
 class TestVerdict:

@@ -49,6 +49,8 @@ def retrain(
     from headrace.pipeline import retrained
     from headrace.pipeline.retraining_inputs import requested
 
+    if trigger is not None:
+        _alone(**{"--reason": reason, "--as-of": as_of, "--as": principal})
     home, chosen = Home.find(), one_pipeline(pipeline)
     if trigger is None:
         request = retrained.asked_by(chosen, home, acting(principal), reason, as_of=as_of)
@@ -63,6 +65,20 @@ def retrain(
         emit_json(outcome.to_json())
     else:
         _tell(outcome)
+
+
+def _alone(**given: str | None) -> None:
+    """Refuse options beside a trigger: its record says why, as of when and who asks."""
+    from headrace.errors import DeclarationError
+
+    named = [name for name, value in given.items() if value]
+    if named:
+        raise DeclarationError(
+            f"with --trigger nothing is left to say by {', '.join(named)}: what it asked for is on"
+            " record",
+            where="headrace retrain",
+            fix=f"leave out {' and '.join(named)}, or --trigger to ask for another retraining",
+        )
 
 
 def _told(plan: dict[str, Any], *, as_json: bool) -> None:
