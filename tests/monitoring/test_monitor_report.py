@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace.cli import app as commands
+from headrace.clock import iso
 from headrace.errors import DeclarationError, RefusedError, StateError
 from headrace.gates.policy import Grant
 from headrace.gates.policy import Policy as Grants
@@ -20,7 +21,7 @@ from headrace.monitoring import DecisionLedger
 from headrace.monitoring.figures import spread
 from headrace.monitoring.report import render
 from headrace.monitoring.report.document import status_json
-from headrace.monitoring.report.model import Spread
+from headrace.monitoring.report.model import Reign, Spread
 from headrace.monitoring.seen import read_seen, seen_path
 from headrace.pipeline.monitor_ack import acknowledge
 from headrace.pipeline.monitor_report import monitor_report, monitor_standing
@@ -153,6 +154,15 @@ def test_a_monitor_that_saw_nothing_has_a_page(tmp_path, made):
     assert report.windows == ()
     assert "Nothing is judged yet" in render(report)
     assert status_json(report, 8)["next_retraining"] is None
+
+
+def test_where_no_model_is_in_charge_it_has_no_age(made):
+    report = monitor_report(*made[:2])
+    told = status_json(report, 8)
+    assert (told["champion"], told["trained_until"], told["champion_age_days"]) == (None,) * 3
+    reign = Reign("model@0", report.trained_at, "", report.trained_at)
+    told = status_json(replace(report, reigns=(reign,)), 8)
+    assert (told["trained_until"], told["champion_age_days"]) == (iso(report.trained_at), 176)
 
 
 def test_what_was_seen_is_read_back(made):

@@ -23,8 +23,10 @@ def status_json(report: MonitorReport, most: int) -> dict[str, Any]:
         "champion": None
         if reign is None
         else {"ref": reign.ref, "since": iso(reign.since), "reason": reign.reason},
-        "trained_until": iso(report.trained_at),
-        "champion_age_days": max(0, state.closes - report.trained_at) // DAY,
+        "trained_until": None if reign is None else iso(report.trained_at),
+        "champion_age_days": None
+        if reign is None
+        else max(0, state.closes - report.trained_at) // DAY,
         "next_retraining": None
         if next_at is None or not report.windows
         else iso(max(next_at, state.closes)),
