@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from headrace.cli import app as commands
 from headrace.clock import iso
-from headrace.errors import DeclarationError, RefusedError, StateError
+from headrace.errors import DeclarationError, RefusedError
 from headrace.gates.policy import Grant
 from headrace.gates.policy import Policy as Grants
 from headrace.gates.report.address import monitor_url
@@ -176,11 +176,14 @@ def test_what_was_seen_is_read_back(made):
     assert seen.windows[20].loss == pytest.approx(run.results[20].scored.loss, abs=1e-3)
 
 
-def test_what_another_headrace_kept_is_refused(own):
+def test_what_another_headrace_kept_for_the_eye_stops_no_command(own):
     pipeline, home = own
+    before = monitor_report(pipeline, home)
     seen_path(home, "world").write_text(json.dumps({"format": 99}))
-    with pytest.raises(StateError, match="has format 99"):
-        monitor_report(pipeline, home)
+    report = monitor_report(pipeline, home)
+    assert [view.entry for view in report.windows] == [view.entry for view in before.windows]
+    assert {view.seen for view in report.windows} == {None}
+    assert "Evidence and decisions" in render(report)
 
 
 def test_the_report_server_has_the_page_and_the_index_leads_to_it(made):

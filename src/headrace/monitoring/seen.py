@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import StateError
 from headrace.files import write_json
 from headrace.home import Home
 from headrace.monitoring.decide import MODEL
@@ -99,21 +98,14 @@ def _rates(one: WindowResult) -> dict[str, list[Rate]]:
 
 
 def read_seen(home: Home, monitor: str) -> Seen:
-    """What the latest run saw; nothing if there was none.
+    """What the latest run saw; nothing if there was none, or one of another format.
 
-    Raises:
-        StateError: the file is of another format; the next run of the monitor writes it anew.
+    It is only for the eye, and the next run writes it anew: no command waits for that.
     """
     path = seen_path(home, monitor)
-    if not path.exists():
-        return Seen(monitor, (), ())
-    value = json.loads(path.read_text())
+    value = json.loads(path.read_text()) if path.exists() else {}
     if value.get("format") != FORMAT:
-        raise StateError(
-            f"what the monitor saw has format {value.get('format')}, this Headrace reads {FORMAT}",
-            where=str(path),
-            fix="delete the file; the next run of the monitor writes it anew",
-        )
+        return Seen(monitor, (), ())
     return Seen(value["monitor"], tuple(map(_read, value["windows"])), tuple(value["notes"]))
 
 
