@@ -34,6 +34,7 @@ run_coordinator:
   config: {dequeue_interval_seconds: 1}
 """
 _PAUSE = 1.0
+_START = 300.0  # seconds in which a code server has to listen
 _PATIENCE = 1200.0  # seconds that a moment may take before something must be broken
 
 
@@ -132,8 +133,9 @@ def _start_server(site: Site, environment: dict[str, str], port: int) -> "subpro
     command += ["-m", "headrace.dagster.simulated", "-a", "defs"]
     command += ["-d", str(project_root())]
     started = _start(site, "server", ["-m", "dagster", *command], environment)
+    until = time.monotonic() + _START
     try:
-        while started.poll() is None:
+        while started.poll() is None and time.monotonic() < until:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return started
@@ -141,8 +143,12 @@ def _start_server(site: Site, environment: dict[str, str], port: int) -> "subpro
     except BaseException:  # told to stop while it starts: nobody else knows of it yet
         kill(started)
         raise
+    silent = started.poll() is None
+    if silent:
+        kill(started)
+    what = f"lives, but does not listen after {_START:.0f} s" if silent else "does not start"
     raise StateError(
-        "the code server does not start", where=str(site.root / "server.log"), fix="see its log"
+        f"the code server {what}", where=str(site.root / "server.log"), fix="see its log"
     )
 
 
