@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from headrace.clock import DAY
 from headrace.errors import DeclarationError
 from headrace.monitoring import Evidence, Policy, State, Window, advance, decide, load_policy
-from headrace.monitoring.decide import FAULTS, FUTILE
-from headrace.monitoring.evidence import KINDS, evidence_hash
+from headrace.monitoring.decide import FUTILE
+from headrace.monitoring.evidence import DISTRUSTED, KINDS, evidence_hash
 
 WEEK = Window(7, 14)
 POLICY = Policy(max_age=100 * DAY)
@@ -156,7 +156,7 @@ def test_evidence_of_a_kind_that_nothing_makes_any_more_is_read_and_starts_nothi
     assert decide([old], FRESH, POLICY).action == "none"
 
 
-@given(st.lists(EVIDENCE, max_size=8), STATES, POLICIES, st.sampled_from(sorted(FAULTS)),
+@given(st.lists(EVIDENCE, max_size=8), STATES, POLICIES, st.sampled_from(sorted(DISTRUSTED)),
        st.sampled_from(["notice", "alarm"]))  # fmt: skip
 def test_no_fault_ever_retrains(evidence, state, policy, kind, severity):
     assert decide([*evidence, found(kind, severity=severity)], state, policy).action != "retrain"

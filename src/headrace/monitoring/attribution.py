@@ -8,12 +8,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from headrace.monitoring.evidence import SCORE, Evidence, alarms
+from headrace.monitoring.evidence import DATA_FAULTS, MODEL, SCORE, Evidence, alarms
 
 _T = TypeVar("_T")
 Cause = Literal["none", "data", "concept", "both"]
-FAULTS = frozenset({"data_fault", "volume", "staleness"})
-MODEL = frozenset({"concept", "performance"})
 LONELY = 2  # columns that may have moved and still be one fault, such as a swap
 REVERSED = 1.2  # fall of the slope of outcomes over scores, which is about 1, that turns it
 
@@ -58,7 +56,7 @@ def attribute(evidence: Sequence[Evidence], label_derived: Collection[str] = ())
         label_derived: columns made of labels; moved together with the relation, they only follow.
     """
     loud = alarms(evidence)
-    faults = [one for one in loud if one.kind in FAULTS]
+    faults = [one for one in loud if one.kind in DATA_FAULTS]
     model = [one for one in loud if one.kind in MODEL]
     moved = [one for one in loud if one.kind == "population"]
     if model:
@@ -113,7 +111,7 @@ def _made(cause: Cause, found: Sequence[Evidence], title: str, reacts: bool = Fa
 def _strength(one: Evidence) -> tuple[bool, bool, float, str]:
     """Faults first, those of a column by itself before relations, then by how far they went."""
     beyond = one.statistic / one.threshold if one.threshold > 0 else float("inf")
-    return one.kind in FAULTS, one.subject in one.columns, beyond, one.subject
+    return one.kind in DATA_FAULTS, one.subject in one.columns, beyond, one.subject
 
 
 def _distinct(values: Iterable[_T]) -> tuple[_T, ...]:

@@ -12,12 +12,19 @@ from typing import Any, Literal
 
 from headrace.clock import duration_text
 from headrace.files import digest
-from headrace.monitoring.evidence import SCORE, Evidence, Window, alarms, evidence_hash
+from headrace.monitoring.evidence import (
+    DATA_FAULTS,
+    DISTRUSTED,
+    MODEL,
+    SCORE,
+    Evidence,
+    Window,
+    alarms,
+    evidence_hash,
+)
 from headrace.monitoring.policy import Policy
 
 Action = Literal["none", "watch", "retrain", "investigate"]
-FAULTS = frozenset({"data_fault", "contract", "volume", "staleness"})
-MODEL = frozenset({"concept", "performance"})
 # How a retraining can end without a new champion that stayed.
 FUTILE = frozenset({"kept", "failed", "rolled_back"})
 ROLLED_BACK = "A retraining on it was rolled back: somebody has to look."
@@ -87,11 +94,11 @@ def trigger_id(state: State, evidence: Sequence[Evidence]) -> str:
 
 
 def _action(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
-    faults = [one.sentence for one in alarms(evidence) if one.kind in FAULTS]
+    faults = [one.sentence for one in alarms(evidence) if one.kind in DISTRUSTED]
     if faults:
         held = ["Nothing is retrained on a faulty window."] if causes(evidence, policy) else []
         return "investigate", faults + held
-    notices = [one.sentence for one in evidence if one.kind in FAULTS]
+    notices = [one.sentence for one in evidence if one.kind in DISTRUSTED]
     if notices:
         which = "window whose data were accepted" if vouched(evidence) else "doubtful window"
         return "watch", [*notices, f"Nothing is retrained on a {which}."]
@@ -105,7 +112,7 @@ def _action(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
 
 def vouched(evidence: Sequence[Evidence]) -> bool:
     """Whether all that is wrong with the data of a window is what a person accepted."""
-    faults = [one for one in evidence if one.kind in FAULTS and one.kind != "contract"]
+    faults = [one for one in evidence if one.kind in DATA_FAULTS]
     return bool(faults) and all(one.accepted for one in faults)
 
 
@@ -254,7 +261,7 @@ def advance(
         )
     worse = any(one.kind in MODEL for one in alarms(evidence))
     began = state.doubtful or (worse and state.since is None)
-    if any(one.kind in FAULTS for one in evidence):
+    if any(one.kind in DISTRUSTED for one in evidence):
         # a faulty window says nothing about the model, either way; accepted data end the doubt
         return replace(state, doubtful=began and not vouched(evidence))
     if _explained(evidence, state, policy):

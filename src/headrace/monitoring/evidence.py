@@ -18,6 +18,12 @@ Kind = Literal[
     "contract",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
+# What is wrong with the data of a window.
+DATA_FAULTS = frozenset({"data_fault", "volume", "staleness"})
+# What keeps a window from being learned from: its data, or that they may mean something else now.
+DISTRUSTED = DATA_FAULTS | {"contract"}
+# What is said of the model, by its answers.
+MODEL = frozenset({"concept", "performance"})
 # A notice is watched at most, but enough columns that moved are a shift; an alarm decides.
 Severity = Literal["notice", "alarm"]
 SCORE = "score"  # the subject of population evidence on what the model says: it follows its inputs

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from headrace.clock import DAY, duration
 from headrace.monitoring.acceptance import Accepted
-from headrace.monitoring.attribution import MODEL, attribute
+from headrace.monitoring.attribution import attribute
 from headrace.monitoring.concept import Judged, judge_answers
-from headrace.monitoring.decide import FAULTS, Decision
+from headrace.monitoring.decide import Decision
 from headrace.monitoring.described import Described, Source
 from headrace.monitoring.drift import shapes_of
-from headrace.monitoring.evidence import Evidence, Window, alarms
+from headrace.monitoring.evidence import DISTRUSTED, MODEL, Evidence, Window, alarms
 from headrace.monitoring.judging import judge_data
 from headrace.monitoring.measures import Seen, look, renew
 from headrace.monitoring.outputs import output_evidence
@@ -91,7 +91,7 @@ def gather(
         judged_as.append(seen)
         inputs.append((*gates, *stale, *data))
         moved.append(data)
-        if any(one.kind in FAULTS for one in alarms(inputs[-1])):
+        if any(one.kind in DISTRUSTED for one in alarms(inputs[-1])):
             faulty.append(window)
         if seen.renewed:
             here = here.renewed(laid, at, seen.renewed, source) if source else here

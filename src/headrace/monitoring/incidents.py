@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from headrace.monitoring.decide import FAULTS, Action
-from headrace.monitoring.evidence import Evidence, Window, alarms
+from headrace.monitoring.decide import Action
+from headrace.monitoring.evidence import DISTRUSTED, Evidence, Window, alarms
 from headrace.monitoring.ledger import Ack
 
 Topics = frozenset[str]
@@ -90,7 +90,7 @@ def _topics(one: Decided) -> Topics:
     if one.action != "investigate":
         return frozenset()
     loud = alarms(one.evidence)
-    about = [evidence for evidence in loud if evidence.kind in FAULTS] or loud
+    about = [evidence for evidence in loud if evidence.kind in DISTRUSTED] or loud
     return frozenset(f"{e.kind}:{e.subject}" for e in about) or frozenset({_POLICY})
 
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from headrace.files import write_json
 from headrace.home import Home
-from headrace.monitoring.decide import MODEL
-from headrace.monitoring.evidence import Window
+from headrace.monitoring.evidence import MODEL, Window
 from headrace.monitoring.scored import FIXED
 from headrace.monitoring.shapes import Shape
 from headrace.monitoring.spec import MonitorRun, WindowResult

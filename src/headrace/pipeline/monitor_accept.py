@@ -10,8 +10,7 @@ from headrace.home import Home
 from headrace.lake.actions import Action, record
 from headrace.lake.ledger import Ledger
 from headrace.monitoring.acceptance import in_force, open_topics
-from headrace.monitoring.decide import FAULTS
-from headrace.monitoring.evidence import alarms, day_text
+from headrace.monitoring.evidence import DISTRUSTED, alarms, day_text
 from headrace.monitoring.ledger import Acceptance, DecisionLedger, Entry, standing
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.monitor_ack import window_of
@@ -88,7 +87,7 @@ def _found(name: str, entry: Entry, here: Sequence[Acceptance]) -> tuple[str, ..
     about = {*known, *open_topics(entry.evidence)}
     if about:
         return tuple(sorted(about))
-    faults = [one.sentence for one in alarms(entry.evidence) if one.kind in FAULTS]
+    faults = [one.sentence for one in alarms(entry.evidence) if one.kind in DISTRUSTED]
     if faults:
         raise DeclarationError(
             f"nothing in the data of {entry.window.text} can be accepted; "

@@ -18,7 +18,7 @@ from headrace import files
 from headrace.clock import duration, iso, now_us
 from headrace.errors import DeclarationError, HeadraceError, StateError
 from headrace.home import Home
-from headrace.monitoring.decide import FAULTS
+from headrace.monitoring.evidence import DISTRUSTED
 from headrace.monitoring.ledger import DecisionLedger, StepName, standing
 from headrace.pipeline.retraining_inputs import Request, faulty_spans
 from headrace.pipeline.retraining_world import World, learned_until
@@ -186,7 +186,7 @@ class _Work:
         if self.request.window is None or self.in_charge:
             return False
         entry = standing(self.ledger.entries(self.name)).get(self.request.window[1])
-        doubts = [] if entry is None else [e for e in entry.evidence if e.kind in FAULTS]
+        doubts = [] if entry is None else [e for e in entry.evidence if e.kind in DISTRUSTED]
         if doubts:
             why = f"the window that asked is faulty, as is known by now: {doubts[0].sentence}"
             self.once("kept", lambda: {"because": why})

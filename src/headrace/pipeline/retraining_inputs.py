@@ -8,8 +8,7 @@ from headrace.clock import DAY, duration, iso, parse_iso
 from headrace.datasets.rolling import Withheld
 from headrace.errors import StateError
 from headrace.models.recipe import Segment
-from headrace.monitoring.decide import FAULTS, MODEL
-from headrace.monitoring.evidence import alarms
+from headrace.monitoring.evidence import DISTRUSTED, MODEL, alarms
 from headrace.monitoring.ledger import DecisionLedger, Entry, standing
 from headrace.monitoring.spec import MonitorSpec
 
@@ -98,7 +97,7 @@ def by_hand(spec: MonitorSpec, ledger: DecisionLedger, request: Request) -> Requ
 
 
 def faulty(entry: Entry) -> bool:
-    return any(one.kind in FAULTS for one in alarms(entry.evidence))
+    return any(one.kind in DISTRUSTED for one in alarms(entry.evidence))
 
 
 def faulty_spans(spec: MonitorSpec, entries: Sequence[Entry], until: int) -> list[Withheld]:
@@ -109,7 +108,7 @@ def faulty_spans(spec: MonitorSpec, entries: Sequence[Entry], until: int) -> lis
         first = entry.window.first * DAY - offset
         if first < until and faulty(entry):
             kinds = {(one.kind, one.subject) for one in alarms(entry.evidence)}
-            told = sorted(f"{kind} {subject}" for kind, subject in kinds if kind in FAULTS)
+            told = sorted(f"{kind} {subject}" for kind, subject in kinds if kind in DISTRUSTED)
             found.append(Withheld(first, spec.closes(entry.window), ", ".join(told)))
     return found
 

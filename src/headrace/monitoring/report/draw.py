@@ -9,8 +9,7 @@ from typing import Any
 from headrace.gates.report.draw import level, svg
 from headrace.gates.report.html import Html, element, join
 from headrace.gates.report.words import percent, shortened
-from headrace.monitoring.decide import FAULTS, MODEL
-from headrace.monitoring.evidence import Evidence, day_text
+from headrace.monitoring.evidence import DISTRUSTED, MODEL, Evidence, day_text
 from headrace.monitoring.report.model import Reign, WindowView
 from headrace.monitoring.seen import Rate
 from headrace.monitoring.shapes import Shape
@@ -20,7 +19,7 @@ WIDE = 364
 HEAT_STEPS = (0.5, 1.0, 1.5, 3.0)
 _LEFT, _LANE = 66, 24
 _LANES: tuple[tuple[str, frozenset[str]], ...] = (
-    ("fault", FAULTS),
+    ("fault", DISTRUSTED),
     ("moved", frozenset({"population"})),
     ("relation", MODEL),
 )
