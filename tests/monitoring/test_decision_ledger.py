@@ -46,6 +46,15 @@ def test_entries_read_back_as_they_were_written(ledger):
     assert ledger.entries("p") == [replace(first, cursor=1), replace(quiet, cursor=2)]
 
 
+def test_reading_what_is_not_there_makes_no_file(ledger):
+    assert (ledger.entries("p"), ledger.steps("p"), ledger.acks("p")) == ([], [], [])
+    assert (ledger.acceptances("p"), ledger.entry_of("t")) == ([], None)
+    assert not ledger.path.exists()
+    other = DecisionLedger(Home(ledger.path.parent))
+    other.append([entry(1)])
+    assert len(ledger.entries("p")) == 1  # made meanwhile, by another
+
+
 def test_the_same_decision_twice_is_one(ledger):
     ledger.append([entry(1)])
     other = replace(entry(1), decision=Decision("watch", ("Changed its mind.",)), recorded_at=9)

@@ -237,20 +237,26 @@ class Acceptance:
 
 
 class DecisionLedger:
-    """The decisions of one home, of all its pipelines. Any number of processes may use it."""
+    """The decisions of one home, of all its pipelines. Any number of processes may use it.
+
+    Its file is made by the first that writes; until then there is nothing to read.
+    """
 
     def __init__(self, home: Home) -> None:
         self.path: Path = home.root / "decisions.sqlite"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._connect() as db:
-            if self._format(db) < FORMAT:
-                db.execute("BEGIN IMMEDIATE")
-                # asked again under the lock: another process may have done it meanwhile
-                for step in range(self._format(db) + 1, FORMAT + 1):
-                    for statement in _TO[step]:
-                        db.execute(statement)
-                    db.execute(f"PRAGMA user_version = {step}")
-                db.execute("COMMIT")
+        if self.path.exists():
+            with self._connect():  # brings it up to date, or says that it is newer than this
+                pass
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        if self._format(db) < FORMAT:
+            db.execute("BEGIN IMMEDIATE")
+            # asked again under the lock: another process may have done it meanwhile
+            for step in range(self._format(db) + 1, FORMAT + 1):
+                for statement in _TO[step]:
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {step}")
+            db.execute("COMMIT")
 
     def _format(self, db: sqlite3.Connection) -> int:
         found = int(db.execute("PRAGMA user_version").fetchone()[0])
@@ -264,11 +270,19 @@ class DecisionLedger:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         # autocommit: transactions are begun where they are needed, by name
         with closing(sqlite3.connect(self.path, timeout=60, isolation_level=None)) as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
+            self._prepare(db)
             yield db
+
+    def _read(self, statement: str, values: Sequence[object]) -> list[Any]:
+        if not self.path.exists():
+            return []
+        with self._connect() as db:
+            return db.execute(statement, values).fetchall()
 
     def append(self, entries: Sequence[Entry]) -> int:
         """Record what is new, all or nothing; what is there stays, and stands if it did not.
@@ -296,12 +310,11 @@ class DecisionLedger:
         self, cursor: int = 0, pipeline: str | None = None, limit: int = 1000
     ) -> list[Entry]:
         """Entries with a greater cursor, oldest first; a sensor keeps the last one it forwarded."""
-        with self._connect() as db:
-            rows = db.execute(
-                f"{_READ} WHERE cursor > ? AND pipeline = coalesce(?, pipeline)"
-                " ORDER BY cursor LIMIT ?",
-                (cursor, pipeline, limit),
-            ).fetchall()
+        rows = self._read(
+            f"{_READ} WHERE cursor > ? AND pipeline = coalesce(?, pipeline)"
+            " ORDER BY cursor LIMIT ?",
+            (cursor, pipeline, limit),
+        )
         return [_entry(row) for row in rows]
 
     def entries(self, pipeline: str) -> list[Entry]:
@@ -310,9 +323,8 @@ class DecisionLedger:
 
     def entry_of(self, trigger_id: str) -> Entry | None:
         """The decision that asked for this retraining; None for one that a person asked for."""
-        with self._connect() as db:
-            row = db.execute(f"{_READ} WHERE trigger_id = ?", (trigger_id,)).fetchone()
-        return None if row is None else _entry(row)
+        rows = self._read(f"{_READ} WHERE trigger_id = ?", (trigger_id,))
+        return _entry(rows[0]) if rows else None
 
     def record_step(
         self, pipeline: str, trigger_id: str, step: StepName, detail: Mapping[str, Any], at: int
@@ -325,12 +337,11 @@ class DecisionLedger:
 
     def steps(self, pipeline: str, trigger_id: str | None = None) -> list[Step]:
         """All steps of a pipeline, or of one trigger, in the order they were recorded."""
-        with self._connect() as db:
-            rows = db.execute(
-                "SELECT pipeline, trigger_id, step, detail, recorded_at, cursor FROM steps"
-                " WHERE pipeline = ? AND trigger_id = coalesce(?, trigger_id) ORDER BY cursor",
-                (pipeline, trigger_id),
-            ).fetchall()
+        rows = self._read(
+            "SELECT pipeline, trigger_id, step, detail, recorded_at, cursor FROM steps"
+            " WHERE pipeline = ? AND trigger_id = coalesce(?, trigger_id) ORDER BY cursor",
+            (pipeline, trigger_id),
+        )
         return [
             Step(name, trigger, step, json.loads(detail), at, cursor)
             for name, trigger, step, detail, at, cursor in rows
@@ -362,12 +373,11 @@ class DecisionLedger:
 
     def acks(self, pipeline: str) -> list[Ack]:
         """All acknowledgements of a pipeline, in the order they were recorded."""
-        with self._connect() as db:
-            rows = db.execute(
-                "SELECT pipeline, window_end, principal, reason, recorded_at, cursor FROM acks"
-                " WHERE pipeline = ? ORDER BY cursor",
-                (pipeline,),
-            ).fetchall()
+        rows = self._read(
+            "SELECT pipeline, window_end, principal, reason, recorded_at, cursor FROM acks"
+            " WHERE pipeline = ? ORDER BY cursor",
+            (pipeline,),
+        )
         return [Ack(*row) for row in rows]
 
     def accept(self, said: Acceptance) -> bool:
@@ -380,12 +390,11 @@ class DecisionLedger:
 
     def acceptances(self, pipeline: str) -> list[Acceptance]:
         """All acceptances of a pipeline, taken back or not, in the order they were recorded."""
-        with self._connect() as db:
-            rows = db.execute(
-                "SELECT pipeline, window_end, principal, reason, about, recorded_at, withdrawn,"
-                " cursor FROM acceptances WHERE pipeline = ? ORDER BY cursor",
-                (pipeline,),
-            ).fetchall()
+        rows = self._read(
+            "SELECT pipeline, window_end, principal, reason, about, recorded_at, withdrawn,"
+            " cursor FROM acceptances WHERE pipeline = ? ORDER BY cursor",
+            (pipeline,),
+        )
         return [
             Acceptance(name, end, who, why, tuple(json.loads(about)), at, bool(withdrawn), cursor)
             for name, end, who, why, about, at, withdrawn, cursor in rows
