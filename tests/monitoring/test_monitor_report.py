@@ -115,7 +115,7 @@ def test_figures_come_from_the_ledgers(made):
     assert (figures.costs[0].wall_s, figures.costs[0].cpu_s, figures.costs[0].rows) == (
         4.5, 8.0, 12_000,
     )  # fmt: skip
-    assert figures.pages_per_month == pytest.approx(figures.incidents / (26 * 7 / 30.4375))
+    assert figures.pages_per_month == pytest.approx(figures.pages / (26 * 7 / 30.4375))
     assert spread([5, 1, 9, 2]) == Spread(4, 2, 9)
     assert spread([]) is None
 

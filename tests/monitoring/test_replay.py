@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 
 from headrace.clock import DAY
-from headrace.monitoring import Evidence, Policy, Window
+from headrace.monitoring import Decision, Evidence, Policy, Window
 from headrace.monitoring.attribution import attribute
+from headrace.monitoring.decide import ROLLED_BACK
 from headrace.monitoring.deciding import Judged, Record, ending_of, record_of, redecide
+from headrace.monitoring.figures import figures
 from headrace.monitoring.incidents import Decided, incidents, settled
 from headrace.monitoring.ledger import Ack, Entry, Step
-from headrace.monitoring.replay import compared, first_entries, replay
+from headrace.monitoring.replay import compared, first_entries, replay, tally
 
 POLICY = Policy(cool_down=14 * DAY)
 
@@ -177,6 +179,26 @@ def test_what_joins_an_incident_belongs_to_it_and_another_is_another():
     assert (first.first, first.last, first.is_open) == (week(0), week(2), False)
     assert first.topics == {"data_fault:a", "data_fault:b"}
     assert (second.first, second.is_open) == (week(3), True)
+
+
+def test_what_another_alert_tells_of_is_an_incident_and_no_page():
+    blocked = found("data_fault", 0, "weather:block")
+    rows = [
+        (week(0), (blocked, found("volume", 0, "rows")), ()),
+        (week(2), (found("data_fault", 2, "a"),), ()),
+        (week(3), (found("data_fault", 3, "a"), replace(blocked, window=week(3))), ()),
+        (week(5), (), (ROLLED_BACK,)),
+    ]
+    quiet = [(week(1), (), ()), (week(4), (), ())]
+    told = [
+        (window, evidence, Decision("investigate" if evidence or why else "none", why))
+        for window, evidence, why in sorted([*rows, *quiet], key=lambda row: row[0])
+    ]
+    known = incidents([Decided(w, d.action, e, d.reasons) for w, e, d in told])
+    assert [one.first for one in known] == [week(0), week(2), week(5)]
+    assert tally(told).pages == (week(2),)  # what joined it later took no page back
+    counted = figures([], known, [])
+    assert (counted.incidents, counted.pages) == (3, 1)
 
 
 def test_what_is_acknowledged_may_pause_and_pages_nobody():

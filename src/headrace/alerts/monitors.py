@@ -13,14 +13,11 @@ from headrace.alerts.store import AlertStore
 from headrace.clock import now_us
 from headrace.errors import HeadraceError
 from headrace.home import Home
-from headrace.monitoring.decide import ROLLED_BACK
 from headrace.monitoring.evidence import day_text
 from headrace.monitoring.incidents import Incident
-from headrace.monitoring.slots import ABSENT
 
 log = logging.getLogger(__name__)
 _CAUSE = "window:"
-_TOLD = tuple(f":{verdict.lower()}" for verdict in ABSENT)
 
 
 def condition(monitor: str, owner: str, incident: Incident) -> Condition:
@@ -41,12 +38,6 @@ def condition(monitor: str, owner: str, incident: Incident) -> Condition:
 def window_end(cause: str) -> int:
     """The end (epoch day) of the first window of the incident that an alert is about."""
     return int(cause.removeprefix(_CAUSE))
-
-
-def is_told_otherwise(incident: Incident) -> bool:
-    """Whether another alert is about it: of a delivery, or of a champion that was rolled back."""
-    gate = any(topic.endswith(_TOLD) for topic in incident.topics)
-    return gate or ROLLED_BACK in incident.reasons
 
 
 def note_incidents(home: Home, monitor: str, owner: str, incidents: Iterable[Incident]) -> None:
@@ -70,7 +61,7 @@ def _note(
     going = {
         condition(monitor, owner, one).alert_id: one
         for one in incidents
-        if one.is_open and not is_told_otherwise(one)
+        if one.is_open and not one.told_otherwise
     }
     for alert in store.open_alerts(monitor):
         if alert.condition.verdict == INVESTIGATE and alert.alert_id not in going:

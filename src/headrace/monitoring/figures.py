@@ -28,6 +28,7 @@ def figures(
         judged=sum(one.seen is not None and bool(one.seen.heat) for one in windows),
         labelled=sum(one.seen is not None and one.seen.loss is not None for one in windows),
         incidents=len(incidents),
+        pages=sum(one.paged for one in incidents),
         acknowledged=sum(one.acknowledged is not None for one in incidents),
         months=covered / MONTH,
         lead_time=spread(lead_times),

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from headrace.monitoring.decide import Action
+from headrace.monitoring.decide import ROLLED_BACK, Action
 from headrace.monitoring.evidence import DISTRUSTED, Evidence, Window, alarms
 from headrace.monitoring.ledger import Ack
+from headrace.monitoring.slots import ABSENT
 
 Topics = frozenset[str]
+_GATES = tuple(f":{verdict.lower()}" for verdict in ABSENT)
 _POLICY = "policy"  # what an investigation without an alarm is about: a budget that is spent
 
 
@@ -16,7 +18,8 @@ class Incident:
     """Something to be looked at. `last` is the newest window that has it; one page in all.
 
     `acknowledged` is the first acknowledgement of one of its windows. A new alarm about a topic
-    (kind and subject) of an open incident belongs to it and sends no other page.
+    (kind and subject) of an open incident belongs to it and sends no other page. `paged` is whether
+    it sent one: not if another alert told of it when it began.
     """
 
     first: Window
@@ -26,6 +29,13 @@ class Incident:
     is_open: bool
     acknowledged: Ack | None = None
     reasons: tuple[str, ...] = ()
+    paged: bool = True
+
+    @property
+    def told_otherwise(self) -> bool:
+        """Whether another alert is about it: of a delivery, or of a champion rolled back."""
+        gate = any(topic.endswith(_GATES) for topic in self.topics)
+        return gate or ROLLED_BACK in self.reasons
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,7 @@ def incidents(decided: Iterable[Decided], acks: Iterable[Ack] = ()) -> list[Inci
         if topics and not told:
             about = (topics, _sentence(one))
             first = Incident(one.window, one.window, *about, is_open=True, reasons=one.reasons)
+            first = replace(first, paged=not first.told_otherwise)
             kept.append((_known(first, known), 0))
         current = kept
     every = [*closed, *(replace(one, is_open=missed == 0) for one, missed in current)]

@@ -132,7 +132,7 @@ def _looks(entries: Sequence[Entry], first: Sequence[Entry]) -> dict[int, list[J
 def tally(
     decided: Iterable[tuple[Window, Sequence[Evidence], Decision]], acks: Sequence[Ack] = ()
 ) -> Tally:
-    """Count the actions, and the pages they would send: one an incident."""
+    """Count the actions, and the pages they would send: one an incident that nothing else tells."""
     rows = list(decided)
     actions = [decision.action for _, _, decision in rows]
     told = [
@@ -142,7 +142,7 @@ def tally(
     return Tally(
         {name: actions.count(name) for name in ("none", "watch", "investigate", "retrain")},
         tuple(window for window, _, decision in rows if decision.action == "retrain"),
-        tuple(one.first for one in incidents(told, acks)),
+        tuple(one.first for one in incidents(told, acks) if one.paged),
     )
 
 

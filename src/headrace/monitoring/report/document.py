@@ -99,6 +99,7 @@ def figures_json(found: Figures) -> dict[str, Any]:
         "labelled": found.labelled,
         "incidents": found.incidents,
         "acknowledged": found.acknowledged,
+        "pages": found.pages,
         "pages_per_month": round(found.pages_per_month, 3),
         "delivery_to_model_s": _spread(found.lead_time),
         "alarm_to_acknowledgement_s": _spread(found.diagnose),

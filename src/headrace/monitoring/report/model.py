@@ -97,8 +97,9 @@ class Figures:
     Attributes:
         lead_time: from the arrival of a batch to the first model that learned from it.
         diagnose: from the record of an incident to its first acknowledgement.
-        incidents, acknowledged: how many there are. Each is a page, save where another alert, of a
-            delivery or a rollback, is about it already.
+        incidents, acknowledged: how many there are.
+        pages: incidents that sent one: not where another alert, of a delivery or a rollback, told
+            of it.
         judged: windows whose columns could be judged; `labelled`: whose model could.
     """
 
@@ -106,6 +107,7 @@ class Figures:
     judged: int
     labelled: int
     incidents: int
+    pages: int
     acknowledged: int
     months: float
     lead_time: Spread | None = None
@@ -114,7 +116,7 @@ class Figures:
 
     @property
     def pages_per_month(self) -> float:
-        return self.incidents / self.months if self.months else 0.0
+        return self.pages / self.months if self.months else 0.0
 
 
 @dataclass(frozen=True)

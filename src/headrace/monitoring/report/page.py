@@ -163,7 +163,7 @@ def _figures(report: MonitorReport) -> Html:
     found = report.figures
     share = f"{found.judged} of {found.windows} on their columns, {found.labelled} on labels"
     seen = f"{found.acknowledged} of {found.incidents} acknowledged"
-    pages = f"{found.pages_per_month:.1f} ({found.incidents} in {found.months:.1f} months)"
+    pages = f"{found.pages_per_month:.1f} ({found.pages} in {found.months:.1f} months)"
     costs = [element("li", element("code", one.trigger_id[:12]), f": {saying.cost(one)}")
              for one in found.costs]  # fmt: skip
     pairs: list[tuple[str, Child]] = [
