@@ -6,7 +6,7 @@ which at most a tenth (one in 25 for the relation) of the tuning histories' unto
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 GRID = (1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0)
@@ -81,18 +81,24 @@ def _other_rows(seen: Seen) -> bool:
     return nulls or abs(now["rows"] / usual - 1) > ROWS
 
 
+def _areas(windows: Sequence[Unit]) -> list[float]:
+    """The areas under the curve of those that have one: all outcomes may be alike."""
+    found = [one["evidently"]["auc"] for one in windows]
+    return [area for area in found if area is not None]
+
+
 def _fifth_off(seen: Seen, _size: float) -> bool:
     """Evidently's own test of the area under the curve: a fifth off the reference's."""
-    usual = median(one["evidently"]["auc"] for one in seen.fitted)
-    now = seen.now["evidently"]["auc"]
-    return now is not None and abs(now / usual - 1) > 0.2
+    usual, now = _areas(seen.fitted), seen.now["evidently"]["auc"]
+    return bool(usual) and now is not None and abs(now / median(usual) - 1) > 0.2
 
 
 def _ranks_worse(seen: Seen, size: float) -> bool:
     """The area under the curve is `size` times further below its usual than any before was."""
-    past = [one["evidently"]["auc"] for one in seen.past]
-    usual, now = median(past), seen.now["evidently"]["auc"]
-    return now is not None and usual - now > size * max(usual - min(past), 0.01)
+    past, now = _areas(seen.past), seen.now["evidently"]["auc"]
+    if not past or now is None:
+        return False
+    return median(past) - now > size * max(median(past) - min(past), 0.01)
 
 
 def _any_alert(seen: Seen, _size: float) -> bool:
@@ -106,7 +112,10 @@ def _any_alert_or_estimate(seen: Seen, size: float) -> bool:
 def _wide_alert(seen: Seen, size: float) -> bool:
     """Drift `size` times its threshold, five points of nulls or of unseen values more."""
     now = seen.now["nannyml"]
-    drift = any(value > size * upper for value, _, upper, _ in now["drift"].values())
+    drift = any(
+        None not in {value, upper} and value > size * upper
+        for value, _, upper, _ in now["drift"].values()
+    )
     worse = [(now["missing"], NULLS), (now["unseen"], UNSEEN)]
     return drift or any(
         value is not None and value > (upper or 0.0) + least
@@ -122,8 +131,11 @@ def _realized(seen: Seen, _size: float) -> bool:
 def _realized_far(seen: Seen, size: float) -> bool:
     """Realized performance `size` times further below its mean than the lower threshold is."""
     value, _, _, lower = seen.now["nannyml"]["realized"]["roc_auc"]
-    mean = sum(one["evidently"]["auc"] for one in seen.fitted) / len(seen.fitted)
-    return value is not None and mean - value > size * (mean - lower)
+    areas = _areas(seen.fitted)
+    if not areas or value is None or lower is None:
+        return False
+    usual = mean(areas)
+    return usual - value > size * (usual - lower)
 
 
 def _psi_over(seen: Seen, _size: float) -> bool:

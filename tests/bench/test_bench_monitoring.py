@@ -1,5 +1,7 @@
 """Verdicts on peers are taken as their words say."""
 
+import pytest
+
 from bench.monitoring_settings import MOST_DATA, SETTINGS, Seen, chosen
 from bench.monitoring_study import pictures
 
@@ -63,6 +65,34 @@ def test_a_tuned_setting_holds_a_window_to_its_own_past():
     assert alarms("NannyML", "tuned", null=0.06) == (True, False)
     assert alarms("KS and chi squared", "tuned", size=2.0, p=0.003) == (False, False)
     assert alarms("KS and chi squared", "tuned", size=1.0, p=0.003) == (True, False)
+
+
+def without(found: dict, path: tuple) -> dict:
+    """The same with None for one number."""
+    if not path:
+        return None
+    changed = list(found) if isinstance(found, list) else dict(found)
+    changed[path[0]] = without(found[path[0]], path[1:])
+    return changed
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("evidently", "auc"),
+        *(("nannyml", "drift", "a_js", at) for at in (0, 2)),
+        *(("nannyml", "missing", "a", at) for at in (0, 2)),
+        *(("nannyml", "realized", "roc_auc", at) for at in (0, 2, 3)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("one", SETTINGS, ids=lambda one: f"{one.name}, {one.setting}")
+def test_what_a_peer_could_not_compute_is_no_alarm_and_no_crash(one, path):
+    """An area under the curve needs outcomes of both kinds, a distance values."""
+    calm, gap = unit(0.02), without(unit(0.02), path)
+    for windows in ([calm, gap], [gap, gap]):
+        missing = Seen(gap, windows, windows)
+        assert (one.data(missing, 1.0), one.concept(missing, 1.0)) == (False, False)
 
 
 def test_the_number_of_a_setting_is_the_least_that_is_quiet_enough():
