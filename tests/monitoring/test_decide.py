@@ -73,7 +73,7 @@ CASES = [
     ("both once", BOTH, replace(FRESH, cause="both"), POLICY, "watch", "1 of 2"),
     ("both twice", BOTH, replace(LASTING, cause="both"), POLICY, "investigate", "which it is"),
     ("worse since a fault", [LOSS], replace(LASTING, doubtful=True), POLICY, "investigate",
-     "began with a fault"),
+     "began when the data were at fault"),
     ("worse since a fault that somebody knows of", [LOSS],
      replace(LASTING, doubtful=True, acknowledged=True), POLICY, "retrain", ""),
     ("worse since a fault, longer than a person is waited for", [LOSS],
@@ -208,7 +208,9 @@ def test_a_faulty_window_neither_breaks_nor_feeds_a_streak():
 def test_what_began_with_a_fault_is_doubtful_until_a_quiet_window():
     state = FRESH
     for evidence, doubtful in [
-        ([FAULT], False),  # the scores did not mind
+        ([FAULT], True),  # the scores may mind later
+        ([LOSS], True),
+        ([], False),
         ([FAULT, LOSS], True),
         ([LOSS], True),
         ([], False),
@@ -220,6 +222,13 @@ def test_what_began_with_a_fault_is_doubtful_until_a_quiet_window():
     moved = replace(FRESH, cause="data")
     evidence = [found("population"), LOSS]
     assert advance(moved, evidence, decide(evidence, moved, POLICY), POLICY).doubtful
+
+
+def test_a_model_of_age_waits_for_a_quiet_window_after_a_fault():
+    old = replace(FRESH, trained_at=-(2**60), doubtful=True)
+    assert decide([], old, POLICY).action == "none"
+    after = advance(old, [], decide([], old, POLICY), POLICY)
+    assert decide([], after, POLICY).action == "retrain"
 
 
 def test_a_quiet_window_ends_a_streak_and_a_retraining_too():

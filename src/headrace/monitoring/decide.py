@@ -48,8 +48,9 @@ class State:
         hurt: windows in a row in which data that moved made the scores worse.
         futile: how retrainings of this stretch ended that brought no lasting champion.
         acknowledged: whether a person knows of a window of this stretch.
-        doubtful: whether the relation seemed to move first in a window whose data were faulty, and
-            has ever since: what a fault does to scores may outlast what is seen of it in the data.
+        doubtful: whether the data were faulty, or moved, before the relation seemed to, and no
+            quiet window has been since: what a fault does to scores may outlast what is seen of it
+            in the data.
     """
 
     pipeline: str
@@ -161,7 +162,7 @@ def _due(evidence: Sequence[Evidence], state: State, policy: Policy) -> list[str
         ]
     if found and is_strong(evidence, policy):
         return [*found, f"It is {policy.strong:g} times its limit or more: one window is enough."]
-    if "schedule" not in policy.retrain_on:
+    if "schedule" not in policy.retrain_on or state.doubtful:
         return []
     age = None if state.trained_at is None else state.closes - state.trained_at
     if age is not None and policy.max_age is not None and age > policy.max_age:
@@ -209,7 +210,7 @@ def _asked(state: State) -> str:
     if state.cause == "both":
         return "The data moved too: somebody has to say which it is."
     if state.doubtful:
-        return "It began with a fault of the data: somebody has to say that they are right now."
+        return "It began when the data were at fault, or moved: somebody has to say how they are."
     return ""
 
 
@@ -260,7 +261,7 @@ def advance(
             state, streak=0, hurt=0, since=since, trained_at=state.closes, retrained=retrained
         )
     worse = any(one.kind in MODEL for one in alarms(evidence))
-    began = state.doubtful or (worse and state.since is None)
+    began = state.doubtful or state.since is None
     if any(one.kind in DISTRUSTED for one in evidence):
         # a faulty window says nothing about the model, either way; accepted data end the doubt
         return replace(state, doubtful=began and not vouched(evidence))
