@@ -122,7 +122,8 @@ def _naturals(found: Line) -> list[str]:
     ]  # fmt: skip
     decided = (
         f"Retrainings under the policy of `pipelines/flights/monitors.yaml`: "
-        f"{done['retrained_on_data_faults']} in {done['data_faults']:,} faults of data; in "
+        f"{done['retrained_on_data_faults']} started by the evidence of {done['data_faults']:,} "
+        f"faults of data; in "
         f"{done['untouched_years']} untouched years {done['untouched_retrainings']}, by schedule "
         f"or not, at most {done['most_retrainings_a_year']} a year. {' '.join(known)}"
     )

@@ -55,7 +55,8 @@ class Outcome:
     """What became of one planted fault.
 
     `cause` is that of its first loud window, "none" if there was none; `named` whether a column or
-    segment that it touched was told; `retrained` the retrainings that were started in it.
+    segment that it touched was told; `retrained` how many retrainings its evidence started, which
+    leaves out those for the model's age.
     """
 
     fault: Fault
@@ -198,9 +199,6 @@ def outcome(prepared: Prepared, planted: Planted) -> Outcome:
     told = results[start:]
     loud = next((at for at, one in enumerate(told) if one.attribution.cause != "none"), None)
     first = told[loud] if loud is not None else None
-    before = {
-        one.window for one in prepared.natural if one.decision.action == "retrain"
-    }  # scheduled, fault or none
     return Outcome(
         fault=planted.fault,
         history=prepared.history.name,
@@ -211,8 +209,9 @@ def outcome(prepared: Prepared, planted: Planted) -> Outcome:
         cause=first.attribution.cause if first else "none",
         waited=loud + 1 if loud is not None else 0,
         named=first is not None and _named(first, planted.touched),
+        # for age it is due anyway, once the windows after a fault are quiet
         retrained=sum(
-            one.decision.action == "retrain" and one.window not in before for one in told
+            one.decision.action == "retrain" and one.attribution.cause != "none" for one in told
         ),
     )
 
