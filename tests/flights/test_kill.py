@@ -195,12 +195,12 @@ def prove(pipeline, planned, root: Path, **where) -> None:
 @pytest.mark.parametrize(
     "counts",
     [
-        {"ingest": 1, "training": 1},
+        {"ingest": 1, "features": 1, "training": 1},
         pytest.param(
             {"ingest": 2, "features": 1, "release": 1, "training": 1}, marks=pytest.mark.slow
         ),
     ],
-    ids=["two", "five"],
+    ids=["three", "five"],
 )
 def test_ten_days_killed_some_times(flights_deliveries, tmp_path, counts):
     deliveries = cut_deliveries(flights_deliveries, tmp_path / "deliveries")

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -197,9 +198,11 @@ def test_a_table_that_never_was_published_is_passed_over(meter):
 
 
 def at_work(root: Path) -> None:
-    """Eight ingests, one after another, each of which a sweep may come between."""
+    """Eight ingests, each of which a sweep may come between; two have, before the last."""
     meter = Meter(root)
     for number, slot in enumerate(SLOTS[:8]):
+        while number == 7 and len(list(root.glob("swept-*"))) < 2:
+            time.sleep(0.01)
         meter.drop(slot, [number, 2000 + number])
         ingest(meter.table, [slot], meter.home)
 
@@ -207,15 +210,16 @@ def at_work(root: Path) -> None:
 def test_beside_an_ingest_it_takes_nothing_that_is_needed(tmp_path):
     """Every file counts as old: only the lock keeps what is staged and not yet on record."""
     context = multiprocessing.get_context("forkserver")
-    process = context.Process(target=at_work, args=(tmp_path,))
+    process = context.Process(target=at_work, args=(tmp_path,), daemon=True)
     process.start()
     sweeps = 0
     while process.is_alive():
         maintain(Meter(tmp_path).home, ["meter"], keep=2, young=0)
+        (tmp_path / f"swept-{sweeps}").touch()
         sweeps += 1
     process.join()
     assert process.exitcode == 0
-    assert sweeps
+    assert sweeps > 1
     meter = Meter(tmp_path)
     assert sorted(rows(meter.home)["value"].to_pylist()) == list(range(8))
     assert balanced(table_status(meter.home, meter.table))

@@ -13,7 +13,7 @@ from headrace.monitoring.acceptance import in_force, open_topics
 from headrace.monitoring.evidence import DISTRUSTED, alarms, day_text
 from headrace.monitoring.ledger import Acceptance, DecisionLedger, Entry, standing
 from headrace.pipeline.declare import Pipeline
-from headrace.pipeline.monitor_ack import window_of
+from headrace.pipeline.monitor_ack import need_who_and_why, window_of
 from headrace.pipeline.monitor_report import tell_owner
 from headrace.pipeline.permit import permit
 
@@ -41,12 +41,7 @@ def accept(
     entry = standing(ledger.entries(name))[window_of(pipeline, home, which).window.end]
     here = [one for one in ledger.acceptances(name) if one.window_end == entry.window.end]
     about = _taken_back(name, entry, here) if withdraw else _found(name, entry, here)
-    if not principal.strip() or not reason.strip():  # before anything is on record
-        raise DeclarationError(
-            f"accepting the data of {entry.window.text} needs who does it, and why",
-            where=f"monitor {name}",
-            fix='--reason "..."; both are kept for good',
-        )
+    need_who_and_why(f"accepting the data of {entry.window.text}", name, principal, reason)
     words = ", ".join(one.partition(":")[2] for one in about)
     draft = Action(
         principal=principal,

@@ -71,12 +71,7 @@ def acknowledge(
             where=f"monitor {name}",
             fix="headrace monitor status",
         )
-    if not principal.strip() or not reason.strip():  # before anything is on record
-        raise DeclarationError(
-            f"acknowledging {entry.window.text} needs who does it, and why",
-            where=f"monitor {name}",
-            fix='--reason "..."; both are kept for good',
-        )
+    need_who_and_why(f"acknowledging {entry.window.text}", name, principal, reason)
     draft = Action(
         principal=principal,
         action="ack",
@@ -96,6 +91,20 @@ def acknowledge(
     ack = _found(ledger, name, said)
     assert ack is not None
     return ack, new
+
+
+def need_who_and_why(doing: str, name: str, principal: str, reason: str) -> None:
+    """Refuse what nobody does, or for no reason, before anything is on record.
+
+    Raises:
+        DeclarationError: the principal or the reason is empty.
+    """
+    if not principal.strip() or not reason.strip():
+        raise DeclarationError(
+            f"{doing} needs who does it, and why",
+            where=f"monitor {name}",
+            fix='--reason "..."; both are kept for good',
+        )
 
 
 def _found(ledger: DecisionLedger, name: str, said: tuple[int, str, str]) -> Ack | None:
