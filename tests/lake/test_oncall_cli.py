@@ -139,3 +139,29 @@ def test_misuse_exits_with_2_and_says_what_to_write(meter, gate, words, error):
     assert code == 2
     assert error in said
     assert told(gate, "log") == []
+
+
+def test_only_what_would_be_accepted_is_offered(meter, gate, tmp_path):
+    meter.drop(DAY, [1, 2])
+    path = next(meter.folder.iterdir())
+    path.write_bytes(path.read_bytes().replace(b",2,", b",two,"))
+    meter.drop(SLOTS[1], [1, -5, 3])
+    run(meter, SLOTS[:2])
+    code, text, _ = gate("show", "meter", DAY)
+    assert code == 1
+    assert "It cannot be released" in text
+    assert "has no typed rows: it breaks its contract" in text
+    assert "gate release" not in text
+    assert "gate reject" in text
+    assert gate("release", "meter", DAY, *WHY)[0] == 2
+    _, text, _ = gate("show", "meter", SLOTS[1])
+    assert "headrace gate release meter" in text
+    offers = json.loads(gate("show", "meter", SLOTS[1], "--json")[1])[0]["actions"]
+    assert [name for name, offer in offers.items() if offer["allowed"]] == [
+        "release", "reject", "rerun", "ack", "mute",
+    ]  # fmt: skip
+    (tmp_path / "policy.yaml").write_text(
+        "version: 1\nprincipals:\n  local-user: {actions: [ack]}\n"
+    )
+    _, text, _ = gate("show", "meter", SLOTS[1])
+    assert f"It cannot be released: {local_user()} may not release" in text

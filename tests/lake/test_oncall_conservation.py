@@ -16,6 +16,7 @@ from headrace.clock import now_us
 from headrace.errors import DeclarationError, RefusedError
 from headrace.lake import recall as recalling
 from headrace.lake.actions import Action, actions
+from headrace.lake.available import available_actions
 from headrace.lake.cases import open_case
 from headrace.lake.history import history
 from headrace.lake.ingest import outstanding
@@ -103,14 +104,24 @@ class Story:
         run(self.meter, DAYS, self.table)
 
     def act(self, verb, batch, scope):
+        """Do it, and hold what was offered for the batch against what came of it."""
+        offer = available_actions(open_case(self.meter.home, self.table, batch))[verb]
+        named = bool(scope.get("scope"))
+        try:
+            changed = self.do(verb, batch, scope)
+        except RefusedError:
+            assert named or not offer.allowed, (verb, offer)
+            raise
+        # With rows or checks named, less may be accepted than was offered, never more.
+        assert changed <= offer.allowed if named else changed == offer.allowed, (verb, offer)
+
+    def do(self, verb, batch, scope):
         if verb in {"recall", "restore"}:
             action = Action("ana", verb, "meter", "it was wrong", batch_id=batch)
             if verb == "recall":
-                recalling.recall(self.meter.home, action)
-            else:
-                recalling.restore(self.meter.home, self.table, action)
-        else:
-            act(self.meter, verb, batch, self.table, **scope)
+                return recalling.recall(self.meter.home, action).decided
+            return recalling.restore(self.meter.home, self.table, action).decided
+        return act(self.meter, verb, batch, self.table, **scope)["changed"]
 
     def drop(self, slot, values):
         number = len(self.drops)

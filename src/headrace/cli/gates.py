@@ -1,7 +1,7 @@
 """`headrace gate`: what the gate decided, and why."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -90,11 +90,20 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show every check of one slot's batches: what was expected, what was found, which rows."""
-    from headrace.home import Home
-    from headrace.lake.inspect import find_batches
+    from dataclasses import asdict
 
-    home = Home.find()
-    shown = [row for one in tables(table) for row in find_batches(home, one, slot)]
+    from headrace.gates.policy import acting
+    from headrace.home import Home
+    from headrace.lake.cases import open_case
+    from headrace.lake.inspect import find_batches
+    from headrace.pipeline.permit import permitted_actions
+
+    home, shown = Home.find(), []
+    for one in tables(table):
+        for row in find_batches(home, one, slot):
+            offers = permitted_actions(open_case(home, one, row["batch"]), acting())
+            actions = {name: asdict(offer) for name, offer in offers.items()}
+            shown.append({**row, "actions": actions})
     if as_json:
         emit_json(shown)
     else:
@@ -104,7 +113,32 @@ def show(
         raise typer.Exit(BLOCKED)
 
 
-def _show_batch(row: dict[str, object]) -> None:
+# Of a pending batch: what each action is for.
+_OFFERS = {
+    "release": "publish it on the record",
+    "rerun": "judge it again",
+    "reject": "set it aside for good",
+    "ack": "stop its messages",
+}
+
+
+def _print_offers(row: dict[str, Any]) -> None:
+    """The actions that would be accepted, and the reason why an approval would not be."""
+    named = f"{row['table']} {str(row['batch'])[:12]}"
+    lines = [f"  headrace gate rows {named}: see its failing rows"]
+    lines += [
+        f"  headrace gate {action} {named} --reason ...: {purpose}"
+        for action, purpose in _OFFERS.items()
+        if row["actions"][action]["allowed"]
+    ]
+    out.print(Text("\n".join(("What you can do:", *lines))), soft_wrap=True)
+    release = row["actions"]["release"]
+    if not release["allowed"]:
+        fix = f" ({release['fix']})" if release["fix"] else ""
+        out.print(Text(f"It cannot be released: {release['reason']}{fix}"), soft_wrap=True)
+
+
+def _show_batch(row: dict[str, Any]) -> None:
     from headrace.gates import Judgement
 
     told = row["judgement"]
@@ -126,12 +160,7 @@ def _show_batch(row: dict[str, object]) -> None:
             "Nothing of this batch is published, and nothing downstream reads it. "
             "A corrected delivery of the same slot supersedes it on the next run."
         )
-        named = f"{row['table']} {str(row['batch'])[:12]}"
-        out.print(
-            f"Its failing rows: headrace gate rows {named}. To publish it on the record: headrace"
-            f" gate release {named} --reason ...; to set it aside: headrace gate reject",
-            soft_wrap=True,
-        )
+        _print_offers(row)
     if row["note"]:
         out.print(Text(str(row["note"])), soft_wrap=True)
     if told is None:

@@ -144,6 +144,11 @@ class Judgement:
     passing: pa.Table = field(default=None, compare=False, repr=False)
     quarantined: pa.Table = field(default=None, compare=False, repr=False)
 
+    @property
+    def breaks_contract(self) -> bool:
+        """Whether the batch was delivered in a form that gives no typed rows."""
+        return bool(self.violation_count) and not self.conformed
+
     def also(self, found: Iterable[Result]) -> "Judgement":
         """With more results, and the verdict that all of them give."""
         results = (*self.results, *found)

@@ -148,6 +148,15 @@ def _batch(ledger: Ledger, action: Action) -> Batch:
     return batch
 
 
+def shown_before_recall(ledger: Ledger, action: Action) -> JudgementRow | None:
+    """Return the verdict by which a restoration would show the batch again.
+
+    Raises:
+        StateError: the file it staged is gone.
+    """
+    return _judged_by(ledger, action, last_action(ledger, action.table, action.batch_id))
+
+
 def _judged_by(ledger: Ledger, action: Action, last: Action | None) -> JudgementRow | None:
     """The verdict that the batch was shown by when it was recalled.
 

@@ -45,7 +45,7 @@ def release_scope(case: BatchCase, draft: Action) -> Action | None:
 
 
 def _release_batch(case: BatchCase, draft: Action) -> Action:
-    if case.seen.failing.table is None:
+    if case.report.breaks_contract or case.seen.failing.table is None:
         raise RefusedError(
             f"{case.name}, has no typed rows: it breaks its contract",
             where=case.judged.gate.summary,
@@ -179,6 +179,38 @@ def reject_scope(case: BatchCase, draft: Action) -> Action | None:
         return action
     _same_before(case, action, before)
     return None
+
+
+def rerun_scope(case: BatchCase, draft: Action) -> Action:
+    """A batch that is not settled for good, and whose delivered bytes are still there."""
+    if case.batch.state in _GONE:
+        raise RefusedError(
+            f"{case.name}, is {case.batch.state}",
+            where=case.batch.note,
+            fix="it is not judged any more; deliver a corrected file",
+        )
+    path = case.home.landing / case.batch.raw_path
+    if not path.exists():
+        raise RefusedError(
+            f"the delivered bytes of {case.name}, are gone",
+            where=str(path),
+            fix=f"deliver {case.batch.origin} again; the same bytes restore the same batch",
+        )
+    return draft
+
+
+def recall_scope(case: BatchCase, draft: Action) -> Action | None:
+    """A published batch as a whole."""
+    if case.batch.state == "recalled":
+        return None
+    if case.batch.state != "published":
+        raise RefusedError(
+            f"{case.name}, is {case.batch.state}, not published",
+            where=case.batch.note,
+            fix="only what is published can be recalled; what is pending is rejected:"
+            f" headrace gate reject {case.table.name} {case.batch.batch_id[:12]} --reason ...",
+        )
+    return draft
 
 
 def _same_before(case: BatchCase, action: Action, before: Fates) -> None:

@@ -23,6 +23,8 @@ from headrace.gates.report.model import (
 )
 from headrace.gates.report.steps import Case, Link, no_link, steps
 from headrace.home import Home
+from headrace.lake.available import available_actions
+from headrace.lake.cases import find_case
 from headrace.lake.compare import (
     compare_batches,
     keep,
@@ -31,6 +33,7 @@ from headrace.lake.compare import (
 )
 from headrace.lake.judging import table_rule
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.tables import Lake
 from headrace.pipeline.blast import blast_radius
 from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.gate_facts import Facts, history, log
@@ -70,6 +73,7 @@ def _report(facts: Facts, link: Link, *, keeping: bool) -> Report:
     name, failed = facts.table.name, judgement.failed
     comparison, why_not = _compared(facts, keeping=keeping)
     last = facts.good[-1] if facts.good else None
+    allowed, mutable = _offers(facts)
     return Report(
         table=name,
         slot=batch.slot,
@@ -104,11 +108,21 @@ def _report(facts: Facts, link: Link, *, keeping: bool) -> Report:
                 batch.state,
                 judgement,
                 now_us(),
+                allowed,
+                mutable,
                 _contact(facts),
                 link,
             )
         ),
     )
+
+
+def _offers(facts: Facts) -> tuple[list[str], tuple[str, ...]]:
+    """Actions that would be accepted now, and the failed checks that can be muted."""
+    live = Lake(facts.home).live(facts.table.name).get(facts.batch_id)
+    case = find_case(facts.ledger, facts.home, facts.table, facts.batch_id, live)
+    offers = available_actions(case)
+    return [action for action, offer in offers.items() if offer.allowed], offers["mute"].checks
 
 
 def _successor(batch: Batch) -> str:

@@ -23,7 +23,7 @@ from headrace.lake.ingest import rejudge, settle
 from headrace.lake.inspect import find_batches
 from headrace.lake.ledger import Ledger
 from headrace.lake.muting import mutes_now
-from headrace.lake.scopes import reject_scope, release_scope, rows_scope
+from headrace.lake.scopes import reject_scope, release_scope, rerun_scope, rows_scope
 from headrace.lake.table import Table
 from headrace.pipeline.permit import permit
 from headrace.pipeline.recalling import recall, restore
@@ -169,7 +169,7 @@ def rerun(
     """
     case = open_case(home, table, batch, ("received", "pending", "judged", "published"))
     draft = case.action("rerun", principal, reason)
-    done = _decide(case, draft, policy, _may_rerun)
+    done = _decide(case, draft, policy, rerun_scope)
     rejudge(table, case.batch, home)
     return _told(case, done)
 
@@ -284,16 +284,6 @@ def _mark(ledger: Ledger, case: BatchCase, done: Action) -> None:
     elif done.action == "reject" and not done.scope:
         ledger.reject(done.table, done.batch_id, done.reason)
     del case
-
-
-def _may_rerun(case: BatchCase, draft: Action) -> Action:
-    if case.batch.state in {"superseded", "rejected", "recalled"}:
-        raise RefusedError(
-            f"{case.name}, is {case.batch.state}",
-            where=case.batch.note,
-            fix="it is not judged any more; deliver a corrected file",
-        )
-    return draft
 
 
 def _as_given(case: BatchCase, draft: Action) -> Action:

@@ -1,10 +1,12 @@
-"""Whether an action may be done; what is refused is on the record as well."""
+"""Permission for an action: refusals are recorded, and what would be refused is not offered."""
 
 from dataclasses import replace
 
-from headrace.errors import RefusedError
+from headrace.errors import DeclarationError, RefusedError
 from headrace.gates.policy import Policy, load_policy
 from headrace.lake.actions import Action, record
+from headrace.lake.available import BATCH_ACTIONS, Availability, available_actions
+from headrace.lake.cases import BatchCase
 from headrace.lake.ledger import Ledger
 
 
@@ -15,3 +17,18 @@ def permit(ledger: Ledger, draft: Action, policy: Policy | None = None) -> None:
     except RefusedError as refused:
         record(ledger, replace(draft, allowed=False, note=refused.what))
         raise
+
+
+def permitted_actions(case: BatchCase, principal: str) -> dict[str, Availability]:
+    """Return `available_actions` for somebody, under the project's policy.
+
+    A policy that cannot be read grants nothing; its error is the reason.
+    """
+    try:
+        policy = load_policy()
+    except DeclarationError as error:
+        return {
+            name: Availability(name, allowed=False, reason=error.what, fix=error.fix)
+            for name in BATCH_ACTIONS
+        }
+    return available_actions(case, principal=principal, policy=policy)

@@ -22,6 +22,7 @@ from headrace.lake.cases import BatchCase, open_case
 from headrace.lake.ingest import settle
 from headrace.lake.ledger import Ledger
 from headrace.lake.recall import Withdrawal
+from headrace.lake.scopes import recall_scope
 from headrace.lake.table import Table
 from headrace.lake.tables import Lake
 from headrace.lineage.impact import Impact, impact
@@ -80,15 +81,11 @@ def recall(
     action = _draft(case, "recall", principal, reason)
     with Ledger(home) as ledger:
         permit(ledger, action, policy)
-        if case.batch.state not in _STATES:
-            told = f"{case.name}, is {case.batch.state}, not published"
-            record(ledger, replace(action, allowed=False, note=told))
-            raise RefusedError(
-                told,
-                where=case.batch.note,
-                fix="only what is published can be recalled; what is pending is rejected:"
-                f" headrace gate reject {table.name} {case.batch.batch_id[:12]} --reason ...",
-            )
+        try:
+            recall_scope(case, action)
+        except RefusedError as refused:
+            record(ledger, replace(action, allowed=False, note=refused.what))
+            raise
     found = _reach(case, affected)
     refs = [one["ref"] for one in found["releases"]]
     note(Store.find(home.store), _event(action, refs))

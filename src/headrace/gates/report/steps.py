@@ -1,17 +1,15 @@
 """What a person can do about a batch, the likeliest first: commands, and pages that do the same."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from headrace.clock import DAY, from_us
-from headrace.gates.judgement import Judgement, Result
+from headrace.gates.judgement import Judgement
 from headrace.gates.report.model import Step
 
 MUTED = 7  # days of a mute, unless the reader writes another date
-# Checks that a mute does not hold: they are the contract's.
-_CONTRACT = ("contract", "invariant")
 
 
 class Link(Protocol):
@@ -32,7 +30,10 @@ def no_link(action: str, **fields: object) -> str:
 class Case:
     """The batch that something is to be done about, and when it is looked at (microseconds UTC).
 
-    `contact` is who can correct a delivery, in words.
+    Attributes:
+        allowed: actions that would be accepted; no others are offered.
+        contact: who can correct a delivery, in words.
+        mutable: failed checks that a mute is accepted for.
     """
 
     table: str
@@ -41,6 +42,8 @@ class Case:
     state: str
     judgement: Judgement
     now: int
+    allowed: Collection[str]
+    mutable: tuple[str, ...] = ()
     contact: str = ""
     link: Link = no_link
 
@@ -63,16 +66,16 @@ def steps(case: Case) -> tuple[Step, ...]:
 def _steps(case: Case) -> Iterator[Step]:
     if case.state == "pending":
         yield from _held(case)
-    if case.state == "published" and case.judgement.quarantined_count:
+    if case.state == "published":
         yield from _quarantined(case)
     yield Step(
         "Look closer",
         "Every column against the last good batch, and every check, in a terminal.",
         f"headrace gate compare {case.named}\nheadrace gate show {case.named}",
     )
-    if case.state in {"pending", "published"}:
-        yield from _mute(case)
-    if case.state == "published":
+    if case.state in {"pending", "published"} and "mute" in case.allowed:
+        yield _mute(case)
+    if "recall" in case.allowed:
         yield case.step(
             "Recall the batch",
             "It should never have been published: its rows leave tables and stores, and releases"
@@ -80,7 +83,7 @@ def _steps(case: Case) -> Iterator[Step]:
             "recall",
             "what is wrong",
         )
-    if case.state == "recalled":
+    if "restore" in case.allowed:
         yield case.step(
             "Take the recall back",
             "The batch was right: its rows are shown again, usable from that moment.",
@@ -90,10 +93,14 @@ def _steps(case: Case) -> Iterator[Step]:
 
 
 def _held(case: Case) -> Iterator[Step]:
-    yield case.step(
-        "Acknowledge", "You are on it: no more messages about this batch.", "ack", "looking into it"
-    )
-    if case.judgement.verdict.value == "ERROR":
+    if "ack" in case.allowed:
+        yield case.step(
+            "Acknowledge",
+            "You are on it: no more messages about this batch.",
+            "ack",
+            "looking into it",
+        )
+    if case.judgement.verdict.value == "ERROR" and "rerun" in case.allowed:
         yield case.step(
             "Judge it again",
             "Once the cause of the crash is mended, the same bytes are judged anew.",
@@ -106,20 +113,24 @@ def _held(case: Case) -> Iterator[Step]:
         " judges it, and it takes this batch's place.",
         _run(case.slot),
     )
-    yield from _override(case) if case.judgement.conformed else _mend(case)
-    yield case.step(
-        "Reject it",
-        "The data is wrong and will not be corrected: set it aside for good.",
-        "reject",
-        "what is wrong",
-    )
+    if "release" in case.allowed:
+        yield _override(case)
+    elif case.judgement.breaks_contract:
+        yield _mend(case)
+    if "reject" in case.allowed:
+        yield case.step(
+            "Reject it",
+            "The data is wrong and will not be corrected: set it aside for good.",
+            "reject",
+            "what is wrong",
+        )
 
 
-def _override(case: Case) -> Iterator[Step]:
+def _override(case: Case) -> Step:
     others = ""
     if case.judgement.quarantined_count:
         others = " The rows that fail a check of their own go to quarantine."
-    yield case.step(
+    return case.step(
         "Release it",
         f"The data is right and the gate is not: publish the batch.{others} Who and why go with it"
         " into every release.",
@@ -128,9 +139,9 @@ def _override(case: Case) -> Iterator[Step]:
     )
 
 
-def _mend(case: Case) -> Iterator[Step]:
+def _mend(case: Case) -> Step:
     """No override can let in what could not be read."""
-    yield Step(
+    return Step(
         "Change the contract",
         "The new form is meant: review the proposal, describe the form in the contract, and the"
         " same bytes are judged again.",
@@ -140,38 +151,34 @@ def _mend(case: Case) -> Iterator[Step]:
 
 def _quarantined(case: Case) -> Iterator[Step]:
     rows = "the row" if case.judgement.quarantined_count == 1 else "the rows"
-    yield case.step(
-        f"Release {rows}",
-        "In quarantine, and right after all: publish. Usable from that moment, not before.",
-        "release",
-        "why they are right",
-    )
-    yield case.step(
-        f"Reject {rows}",
-        "In quarantine, wrong, and nobody will correct it: set aside for good.",
-        "reject",
-        "what is wrong",
-    )
+    if "release" in case.allowed:
+        yield case.step(
+            f"Release {rows}",
+            "In quarantine, and right after all: publish. Usable from that moment, not before.",
+            "release",
+            "why they are right",
+        )
+    if "reject" in case.allowed:
+        yield case.step(
+            f"Reject {rows}",
+            "In quarantine, wrong, and nobody will correct it: set aside for good.",
+            "reject",
+            "what is wrong",
+        )
 
 
-def _mute(case: Case) -> Iterator[Step]:
-    """A check that cries wolf is silenced by name and for a time, never a whole gate."""
-    able = [r.id for r in case.judgement.failed if _mutable(r)]
-    if not able:
-        return
+def _mute(case: Case) -> Step:
+    """Offer to silence a noisy check by name and for a time, never a whole gate."""
+    check = case.mutable[0]
     until = f"{from_us(case.now + MUTED * DAY):%Y-%m-%d}"
-    named = shlex.join([case.table, able[0]])
-    yield Step(
+    named = shlex.join([case.table, check])
+    return Step(
         "Mute the check",
         "It cries wolf: it goes on telling, and decides nothing of batches judged from now on,"
         " until a day.",
         f"headrace gate mute {named} --until {until} --reason 'why'",
-        case.link("mute", checks=[able[0]], expires=f"{MUTED}d"),
+        case.link("mute", checks=[check], expires=f"{MUTED}d"),
     )
-
-
-def _mutable(result: Result) -> bool:
-    return result.status == "fail" and result.kind not in {*_CONTRACT, "override"}
 
 
 def _run(slot: str) -> str:
