@@ -76,14 +76,14 @@ SCHEMA = pa.schema(
 )
 
 
-def shape(name: str, kind: str, *, sequence: str | None = "seq") -> TableShape:
-    return TableShape(name, kind, ("id", "part"), COLUMNS, sequence, max_events=1000)
+def shape(name: str, kind: str, most: int, *, sequence: str | None = "seq") -> TableShape:
+    return TableShape(name, kind, ("id", "part"), COLUMNS, sequence, max_events=most)
 
 
 SHAPES = {
-    "facts": shape("facts", "event"),
-    "plan": shape("plan", "planned"),
-    "states": shape("states", "state", sequence=None),
+    "facts": shape("facts", "event", 7),  # some windows of most logs hold more
+    "plan": shape("plan", "planned", 3),
+    "states": shape("states", "state", 1, sequence=None),  # a state has no window to be too full
 }
 TRAILING, OLD, AROUND = Window("-10us"), Window("-20us", "-3us"), Window("-4us", "9us")
 ON = Where("status", "==", "on")

@@ -3,7 +3,6 @@
 import pyarrow as pa
 import pytest
 
-from headrace.errors import HeadraceError
 from headrace.features import (
     Column,
     Count,
@@ -136,7 +135,7 @@ def test_rule_9_a_planned_window_lies_after_t(event, counts):
 
 @pytest.mark.parametrize(
     ("t", "expected"),
-    [(9, (None, "no history")), (10, (3, None)), (15, (3, None)), (16, (None, "expired"))],
+    [(9, (None, "empty window")), (10, (3, None)), (15, (3, None)), (16, (None, "expired"))],
 )
 def test_rule_10_a_state_holds_from_its_moment_until_it_is_too_old(t, expected):
     lookup = Lookup("l", "facts", ("who",), ("v",), "5us")
@@ -281,13 +280,36 @@ def test_rule_15_roundings():
     assert at(15, Std("q", TEN), *cents) == ((spread / (3 * 2 * 100**2)) ** 0.5, None)
 
 
-def test_rule_16_more_events_than_declared_are_refused():
-    rows = [(key, 10, 0, {"v": 1}) for key in range(1001)]
-    assert at(15, Sum("v", TEN), *rows[1:]) == (1000, None)
-    assert at(15, Rows(TEN), *rows) == (1001, None)
-    with pytest.raises(HeadraceError, match="holds 1,001 events") as refusal:
-        at(15, Sum("v", TEN), *rows)
-    assert "raise maxEvents" in refusal.value.fix
+@pytest.mark.parametrize(
+    "feature",
+    [
+        Sum("v", TEN),
+        Sum("v", TEN, default=0),
+        Std("v", TEN),
+        Rows(TEN),
+        Distinct("v", TEN),
+        Last("v", TEN),
+        Max("v", TEN, where=Where("v", "==", 2)),
+    ],
+)
+def test_rule_16_a_window_with_more_events_than_declared_has_no_value(feature):
+    rows = [(key, 10, 0, {"v": 1 + key % 2}) for key in range(1001)]
+    assert at(15, feature, *rows[1:])[1] is None
+    assert at(15, feature, *rows) == (None, "too many events")
+    assert at(21, feature, *rows)[1] != "too many events"
+    deleted = (7, 10, 0, {"_deleted": True})
+    assert at(15, feature, *rows[:7], *rows[8:], deleted)[1] is None
+
+
+def test_rule_13_history_is_a_visible_row_of_any_event_time():
+    planned = (1, 30, 5, {"v": 1})
+    lookup = Lookup("l", "facts", ("who",), ("v",), None)
+    for t, why in ((4, "no history"), (5, "empty window")):
+        assert at(t, Sum("v", TEN), planned) == (None, why)
+        assert one(lookup, t, planned) == (None, why)
+    gone = (1, 30, 7, {"_deleted": True})
+    assert at(7, Sum("v", TEN), planned, gone) == (None, "no history")
+    assert one(lookup, 7, planned, gone) == (None, "no history")
 
 
 def test_rule_19_duplicates_and_order_of_the_spine_stay():

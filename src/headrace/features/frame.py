@@ -316,11 +316,15 @@ def _named(name: str, joined: Joined, output: Output, array: pa.Array, *, reason
 
 
 def with_default(joined: Joined, output: Output, array: pa.Array, default: object) -> pa.Array:
-    """The declared default (as `default_values` has it) at places without a result (rule 13)."""
+    """The declared default (as `default_values` has it) at places without a result (rule 13).
+
+    A window that holds too many events stays null: a default would hide that it could not be read.
+    """
     if default is None:
         return array
     missing = np.zeros(len(array), dtype=np.bool_)
-    missing[joined.places.rows] = ~output.ok
+    without = ~output.ok if output.overfull is None else ~(output.ok | output.overfull)
+    missing[joined.places.rows] = without
     return pc.if_else(pa.array(missing), pa.scalar(default, array.type), array)
 
 

@@ -15,15 +15,14 @@ import pyarrow.compute as pc
 
 from headrace import engine
 from headrace.clock import duration
-from headrace.errors import HeadraceError
-from headrace.features.arrays import Bools, Ints, Numbers, bools
+from headrace.features.arrays import NEVER, Bools, Ints, Numbers, bools
 from headrace.features.distinct import covered_distinct, value_codes
 from headrace.features.filters import stored_value
 from headrace.features.places import Places, covered_best, covered_count, covered_sum
 from headrace.features.ranges import Kept, RangeSelection
 from headrace.features.resolve import Versions
 from headrace.features.rounding import mean, quantity, square_limbs, std
-from headrace.features.spec import COUNTS, SUMMED, Aggregate, Filter, Where, Window, conditions
+from headrace.features.spec import COUNTS, Aggregate, Filter, Where, Window, conditions
 
 
 def window_start(k: Ints, e: Ints, b: int) -> Ints:
@@ -85,6 +84,7 @@ class Selection:
     hi: Ints
     size: int
     numbers: Callable[[], Numbers]
+    overfull: Bools | None = None  # places whose window holds too many events
 
     @cached_property
     def n(self) -> Ints:
@@ -247,6 +247,27 @@ class Joined:
             self._codes[column] = value_codes(self.versions, column)[self.index]
         return self._codes[column]
 
+    @property
+    def _limit(self) -> int:
+        declared = self.versions.shape.max_events
+        return NEVER if declared is None else min(declared, NEVER)
+
+    @cached_property
+    def _may_overfill(self) -> bool:
+        """Whether an entity has more versions than the contract lets a window hold."""
+        limit = self._limit
+        return len(self.codes) > limit and int(np.bincount(self.codes).max()) > limit
+
+    def overfull(self, window: Window) -> Bools | None:
+        """Places whose window holds more events than declared (rule 16); None if there are none.
+
+        All visible rows of the entity count, whatever a feature's filter and column leave out.
+        """
+        if not self._may_overfill:
+            return None
+        over: Bools = self.select(window).n > self._limit
+        return over if over.any() else None
+
     @cached_property
     def seen(self) -> Ints:
         """How many versions of the entity are visible, at any event time."""
@@ -265,12 +286,14 @@ class Output:
     """One column by place: `data`, or else version rows to take from (`index`), where `ok`.
 
     `why`: where not ok, the reasons, most general first, each with where it holds.
+    `overfull`: places that stay null, whatever the default: their window holds too many events.
     """
 
     ok: Bools
     data: Numbers | None = None
     index: Ints | None = None
     why: Callable[[], list[tuple[str, Bools]]] = list
+    overfull: Bools | None = None
 
 
 def join(versions: Versions, places: Places, entity: tuple[str, ...]) -> Joined:
@@ -283,31 +306,24 @@ def join(versions: Versions, places: Places, entity: tuple[str, ...]) -> Joined:
 def aggregate(joined: Joined, feature: Aggregate) -> Output:
     """One windowed feature for every place; for a whole row, its version."""
     chosen = joined.select(feature.window, feature.where, feature.column)
-    if feature.op in SUMMED:
-        _refuse_too_many(joined, chosen, feature)
+    over = chosen.overfull = joined.overfull(feature.window)
     output = _COMPUTE[feature.op](joined, chosen, feature.column or "")
+    full: list[tuple[str, Bools]] = []
+    if over is not None:
+        output.ok, output.overfull = output.ok & ~over, over
+        full = [("too many events", over)]
     if feature.op in COUNTS:
+        output.why = lambda: full
         return output
     rows = joined.select(feature.window, feature.where)
     output.why = lambda: [
+        *full,
         ("no history", joined.seen == 0),
         ("empty window", rows.n == 0),
         ("all null", chosen.n == 0),
         *([("one value", chosen.n == 1)] if feature.op == "std" else []),
     ]
     return output
-
-
-def _refuse_too_many(joined: Joined, chosen: Chosen, feature: Aggregate) -> None:
-    """Rule 16: that sums fit was proven from the declared greatest number of events."""
-    limit, most = joined.versions.shape.max_events, int(chosen.n.max(initial=0))
-    if limit is not None and most > limit:
-        raise HeadraceError(
-            f"a window holds {most:,} events, and its table declares at most {limit:,}: nothing "
-            f"proves that {feature.op} of {feature.column} fits int64",
-            where=f"table {joined.versions.shape.name}, feature {feature.name}",
-            fix=f"raise maxEvents in its contract to {most} or more, or make the window shorter",
-        )
 
 
 def _scale(joined: Joined, column: str) -> int | None:
@@ -341,6 +357,8 @@ def _mean(joined: Joined, chosen: Chosen, column: str) -> Output:
 
 def _std(joined: Joined, chosen: Chosen, column: str) -> Output:
     ok = chosen.n > 1
+    if chosen.overfull is not None:  # their sums may have wrapped around
+        ok &= ~chosen.overfull
     q = chosen.values.astype(np.int64, copy=False)
     limbs = square_limbs(q, fits=_squares_fit(q))
     squares = [(shift, chosen.summed(limb)[ok]) for shift, limb in limbs]
@@ -394,6 +412,10 @@ def state(joined: Joined, max_age: str | None) -> Output:
     best = chosen.edge(least=False)
 
     def why() -> list[tuple[str, Bools]]:
-        return [("no history", joined.latest(None).n == 0), ("expired", ~ok)]
+        return [
+            ("no history", joined.seen == 0),
+            ("empty window", joined.latest(None).n == 0),
+            ("expired", ~ok),
+        ]
 
     return Output(ok, index=versions_at_places(joined, best, ok), why=why)

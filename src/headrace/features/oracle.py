@@ -24,8 +24,7 @@ Result: TypeAlias = tuple[Any, str | None]
 
 def usable_at(row: Row, mode: Mode) -> int:
     """Rules 2 and 3."""
-    known: int = row["known_at"]
-    return known if mode == "declared" else max(known, row["committed_at"])
+    return int(row["known_at"] if mode == "declared" else max(row["known_at"], row["committed_at"]))
 
 
 def sequence(row: Row, shape: TableShape) -> int:
@@ -129,7 +128,7 @@ PICK: dict[str, Callable[[list[Any]], Any]] = {
 def view_row(
     view: FeatureView, rows: Rows, shape: TableShape, spine: Row, mode: Mode = "declared"
 ) -> dict[str, Result]:
-    """Rules 9, 12 and 13 for one spine row."""
+    """Rules 9, 12, 13 and 16 for one spine row."""
     values, t = [spine[name] for name in view.spine_entity], spine["t"]
     if None in values:
         return dict.fromkeys(view.outputs, (None, "null entity"))
@@ -140,6 +139,8 @@ def view_row(
         inside = [row for row in visible if start <= row["event_time"] < end]
         kept = [row for row in inside if keeps(feature.where, row, shape)]
         found = aggregate(feature, kept, shape)
+        if len(inside) > (shape.max_events or math.inf):
+            found = [(None, "too many events")] * len(found)
         results += [(v, "no history" if why and not visible else why) for v, why in found]
     return dict(zip(view.outputs, results, strict=True))
 
@@ -156,8 +157,8 @@ def lookup_row(
     age = math.inf if lookup.max_age is None else duration(lookup.max_age)
     if states and t - states[-1]["event_time"] <= age:
         return {f"{lookup.name}__{name}": _cell(states[-1], name, shape) for name in lookup.columns}
-    why, defaults = "expired" if states else "no history", default_values(lookup, shape)
-    results = [(None, why) if given is None else (given, None) for given in defaults]
+    why = "expired" if states else "empty window" if visible else "no history"
+    results = [(None, why) if d is None else (d, None) for d in default_values(lookup, shape)]
     return dict(zip(lookup.outputs, results, strict=True))
 
 
@@ -169,9 +170,8 @@ def _cell(row: Row, column: str, shape: TableShape) -> Result:
 def spine_rows(spec: Spine, rows: Rows, shape: TableShape, mode: Mode = "declared") -> list[Row]:
     """Rule 20: the rows that are their key's version at their own event_time + offset."""
     names = tuple(dict.fromkeys((*shape.primary_key, *spec.columns)))
-    moments = sorted({row["event_time"] + spec.offset for row in rows})
     found: list[Row] = []
-    for t in moments:
+    for t in sorted({row["event_time"] + spec.offset for row in rows}):
         current = [r for r in resolve(rows, shape, t, mode) if r["event_time"] + spec.offset == t]
         current.sort(key=lambda row: primary_key(row, shape))
         found += [{name: plain(row[name]) for name in names} | {"t": t} for row in current]

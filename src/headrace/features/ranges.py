@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from headrace.engine import threads
-from headrace.features.arrays import Ints, Numbers
+from headrace.features.arrays import Bools, Ints, Numbers
 from headrace.features.places import Places, worst
 from headrace.features.resolve import Versions
 
@@ -194,6 +194,7 @@ class RangeSelection:
     a: int | None
     b: int
     numbers: Callable[[], Numbers]  # of the joined versions
+    overfull: Bools | None = None  # places whose window holds too many events
 
     @property
     def index(self) -> Ints | None:

@@ -42,7 +42,7 @@ def _times(n: Ints, factor: int) -> Floats:
     """fl(n factor), n >= 0."""
     if factor == 1:
         return n.astype(np.float64)
-    if int(n.max(initial=0)) * factor < _INT64_END:
+    if factor < _INT64_END and int(n.max(initial=0)) * factor < _INT64_END:
         return (n * np.int64(factor)).astype(np.float64)
     return _rounded([value * factor for value in n.tolist()])
 

@@ -23,7 +23,7 @@ _E, _K, _X, _FLAGS = 0, 2, 3, 4
 _START, _LEVEL, _COUNT, _FIRST, _LAST, _BOUND, _TILE = 0, 1, 2, 3, 4, 5, 6
 _ROWS, _SUM, _MEAN, _STD, _MIN, _MAX, _FIRST_OF, _LAST_OF, _DISTINCT, _STATE = range(10)
 _OP, _A, _B, _VALUE, _IS_FLOAT, _WORD1, _MASK1, _WORD2, _MASK2, _SCALE = range(10)
-_N, _S1, _S2, _LEAST, _MOST, _AGE, _VALID_WORD, _VALID_MASK, _LEADER = range(10, 19)
+_N, _S1, _S2, _LEAST, _MOST, _AGE, _VALID_WORD, _VALID_MASK, _LEADER, _LIMIT = range(10, 20)
 _EVER = -(2**63)
 _HALF = 2**31
 NOTHING, DONE, EXACT, NULL = 0, 1, 2, 3
@@ -54,6 +54,7 @@ def _lower(times: Ints, moment: int) -> int:
 def _needed(lines: Ints, program: Ints, t: int, read: Bools) -> None:
     """Mark the leaves that must be read: edges, those without a tile yet, winners' leaves."""
     first, last, bound, count = lines[_FIRST], lines[_LAST], lines[_BOUND], lines[_COUNT]
+    total = count.sum()
     for f in range(program.shape[0]):
         line = program[f]
         op = line[_OP]
@@ -61,7 +62,9 @@ def _needed(lines: Ints, program: Ints, t: int, read: Bools) -> None:
             continue
         lo, hi = _window(line, t)
         begin, end = _lower(last, lo), _lower(first, hi)
-        if op == _DISTINCT:
+        # A window that may hold too many events is counted record by record.
+        crowded = total > line[_LIMIT] and count[begin:end].sum() > line[_LIMIT]
+        if op == _DISTINCT or crowded:
             for j in range(begin, end):
                 read[j] = read[j] or count[j] > 0
             continue
@@ -302,6 +305,13 @@ def _one(
         if leader == f:
             lo, hi = _window(line, t)
             inside = records[_from(words, records, lo) : _from(words, records, hi)]
+            # Leaves that were not read hold too few records to matter: see `_needed`.
+            if inside.shape[0] > line[_LIMIT]:
+                state[f] = NULL
+                continue
+        elif state[leader] == NULL:
+            state[f] = NULL
+            continue
         if op == _DISTINCT:
             numbers[f] = _distinct(words, inside, line)
             state[f] = DONE
@@ -397,7 +407,7 @@ def answer(
         program: int64[features, WIDTH].
         moments: int64[entities], the prediction times.
         state: uint8[entities, features], of zeros: becomes NOTHING (the default stands), DONE,
-            EXACT, or NULL (which stays).
+            EXACT, or NULL (which stays: a null in the winner, or a window with too many events).
         numbers: int64[entities, features], where integers, times and texts (by code) go.
         reals: float64[entities, features].
         parts: int64[entities, features, PARTS], filled where the state is EXACT.

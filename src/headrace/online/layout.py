@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.clock import duration
+from headrace.features.arrays import NEVER
 from headrace.features.shapes import Contracts, Shapes, TableShape, shape_for, shapes_of
 from headrace.features.spec import Aggregate, FeatureView, Lookup, Mode, RowTransform, View, Where
 from headrace.features.spec import conditions as conditions_of
@@ -33,9 +34,8 @@ OPS = {
     )
 } | {"count": 0, "last_row": 7}
 (OP, A, B, VALUE, IS_FLOAT, WORD1, MASK1, WORD2, MASK2, SCALE) = range(10)
-(N_STAT, SUM_STAT, SQUARE_STAT, MIN_STAT, MAX_STAT, AGE, VALID_WORD, VALID_MASK, LEADER, WIDTH) = (
-    range(10, 20)
-)
+(N_STAT, SUM_STAT, SQUARE_STAT, MIN_STAT, MAX_STAT, AGE, VALID_WORD, VALID_MASK) = range(10, 18)
+LEADER, LIMIT, WIDTH = range(18, 21)
 # What features have in common that are made of the same numbers: window, column, filters.
 _SAME = (A, B, VALUE, IS_FLOAT, WORD1, MASK1, WORD2, MASK2)
 SQUARE_WORDS = 4
@@ -368,6 +368,7 @@ def _feature_results(join: JoinLayout, view: FeatureView, feature: Aggregate) ->
 def _line(join: JoinLayout, op: str, column: str | None) -> list[int]:
     line = [0] * WIDTH
     line[OP], line[VALUE], line[SCALE], line[AGE] = OPS[op], -1, -1, -1
+    line[LIMIT] = NEVER
     line[N_STAT : MAX_STAT + 1] = [-1] * 5
     if column is not None:
         declared = join.table.shape.columns[column]
@@ -386,6 +387,8 @@ def _feature_lines(join: JoinLayout, feature: Aggregate) -> list[list[int]]:
 def _feature_line(join: JoinLayout, feature: Aggregate, column: str | None) -> list[int]:
     line = _line(join, feature.op, column)
     line[A], line[B] = feature.window.a, feature.window.b
+    most = join.table.shape.max_events
+    line[LIMIT] = NEVER if most is None else min(most, NEVER)
     where, skips = conditions_of(feature.where), _skips_nulls_of(feature)
     flags = [join.table.flag(of) for of in (where, skips) if of]
     for place, (word, mask) in zip((WORD1, WORD2), flags, strict=False):

@@ -13,6 +13,7 @@ from headrace.online.layout import (
     AGE,
     FLAGS,
     IS_FLOAT,
+    LIMIT,
     MASK1,
     MASK2,
     OP,
@@ -83,6 +84,8 @@ def _feature(line: list[int], seen: list[Record], t: int) -> Any:  # noqa: ANN40
         inside = [record for record in seen if record[E] <= t]
     else:
         inside = [record for record in seen if t + line[A] <= record[E] < t + line[B]]
+        if len(inside) > line[LIMIT]:  # rule 16: null, whatever the default
+            return None
     kept = [record for record in inside if _passes(record, line)]
     if name in {"first", "last", "state"}:
         return _single(line, kept, t, first=name == "first")
