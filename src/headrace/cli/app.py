@@ -46,6 +46,7 @@ from headrace.cli import (
     stream,
     suggest,
     trace,
+    units,
 )
 from headrace.cli.output import out
 
@@ -108,6 +109,7 @@ gates.app.command("lint")(lint.lint)
 gates.app.command("compare")(batches.compare)
 gates.app.command("export")(batches.export)
 gates.app.command("suggest")(suggest.suggest)
+gates.app.command("convert-units")(units.convert_units)
 app.add_typer(gates.app, name="gate")
 app.add_typer(alerts.app, name="alert")
 app.add_typer(stream.app, name="stream")

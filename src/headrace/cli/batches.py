@@ -94,13 +94,15 @@ def export(
     """
     from headrace.gates import Judgement
     from headrace.gates.gx_document import gx_document
+    from headrace.gates.units import scales_of
     from headrace.home import Home
     from headrace.pipeline.gate_facts import one_batch
 
     found = _table(table)
     row = one_batch(Home.find(), found, batch)
     judgement = Judgement.from_json(json.dumps(row["judgement"]))
-    emit_json(gx_document(judgement, found.suite, row, found.contract.primary_key))
+    contract = found.contract
+    emit_json(gx_document(judgement, found.suite, row, contract.primary_key, scales_of(contract)))
 
 
 def _table(name: str) -> "Table":

@@ -22,6 +22,7 @@ def lint(*, as_json: Json = False) -> None:
     found = [lint_suite(table.suite, table.contract) for table in known]
     stray = unread(project_root() / "quality_suites", [table.suite for table in known])
     faults = [fault for one in found for fault in one["faults"]]
+    warnings = [warning for one in found for warning in one["warnings"]]
     if as_json:
         emit_json({"ok": not faults, "suites": found, "unread": stray})
     else:
@@ -41,8 +42,9 @@ def lint(*, as_json: Json = False) -> None:
                 for one in found
             ],
         )
-        for fault in faults:
-            text = f"{fault['what']}\n  where: {fault['where']}\n  fix:   {fault['fix']}"
+        for fault in [*faults, *warnings]:
+            label = "warning: " if fault in warnings else ""
+            text = f"{label}{fault['what']}\n  where: {fault['where']}\n  fix:   {fault['fix']}"
             out.print(text, soft_wrap=True, highlight=False, markup=False)
         for path in stray:
             out.print(f"no table reads {path}", soft_wrap=True, highlight=False, markup=False)

@@ -6,25 +6,22 @@ from typing import Any
 
 from headrace.errors import DeclarationError
 from headrace.gates.columns import Columns, Scalar
+from headrace.gates.units import shown
 from headrace.sql import ident
-
-
-def shown(value: Scalar) -> str:
-    """A number as a person writes it: six significant digits at most, no trailing zeros."""
-    if isinstance(value, float) and abs(value) < 1e6:
-        return f"{value:.6g}"
-    return str(value)
 
 
 @dataclass(frozen=True)
 class Bounds:
+    """Limits as the table stores values; `scale` is that of the column, for words."""
+
     low: Scalar = None
     high: Scalar = None
     strict_low: bool = False
     strict_high: bool = False
+    scale: int = 0
 
     @classmethod
-    def of(cls, kwargs: Mapping[str, Any]) -> "Bounds":
+    def of(cls, kwargs: Mapping[str, Any], scale: int = 0) -> "Bounds":
         """From `min_value`, `max_value`, `strict_min`, `strict_max`; at least one limit."""
         low, high = kwargs.get("min_value"), kwargs.get("max_value")
         if low is None and high is None:
@@ -33,9 +30,11 @@ class Bounds:
             )
         if low is not None and high is not None and low > high:
             raise DeclarationError(
-                f"min_value {low} is greater than max_value {high}", fix="exchange them"
+                f"min_value {shown(low, scale)} is greater than max_value {shown(high, scale)}",
+                fix="exchange them",
             )
-        return cls(low, high, bool(kwargs.get("strict_min")), bool(kwargs.get("strict_max")))
+        strict = bool(kwargs.get("strict_min")), bool(kwargs.get("strict_max"))
+        return cls(low, high, *strict, scale)
 
     def check_numbers(self) -> "Bounds":
         for value in (self.low, self.high):
@@ -55,6 +54,9 @@ class Bounds:
             sign = "<" if self.strict_high else "<="
             parts.append(f"{ident(name)} {sign} {columns.constant(name, self.high)}")
         return "(" + " AND ".join(parts) + ")"
+
+    def shown(self, value: Scalar) -> str:
+        return shown(value, self.scale)
 
     def too_low(self, value: Scalar) -> bool:
         return self.low is not None and (
@@ -78,19 +80,19 @@ class Bounds:
         if value != value:  # noqa: PLR0124
             return "is no number: there are infinite values"
         if self.too_low(value):
-            return f"is {'not above' if self.strict_low else 'below'} {shown(self.low)}"
-        return f"is {'not below' if self.strict_high else 'above'} {shown(self.high)}"
+            return f"is {'not above' if self.strict_low else 'below'} {self.shown(self.low)}"
+        return f"is {'not below' if self.strict_high else 'above'} {self.shown(self.high)}"
 
     def text(self) -> str:
         """'between 600 and 1100', 'at least 600', 'above 0 and at most 5'."""
         inclusive = not (self.strict_low or self.strict_high)
         if self.low is not None and self.low == self.high and inclusive:
-            return shown(self.low)
+            return self.shown(self.low)
         if self.low is not None and self.high is not None and inclusive:
-            return f"between {shown(self.low)} and {shown(self.high)}"
+            return f"between {self.shown(self.low)} and {self.shown(self.high)}"
         words = []
         if self.low is not None:
-            words.append(f"{'above' if self.strict_low else 'at least'} {shown(self.low)}")
+            words.append(f"{'above' if self.strict_low else 'at least'} {self.shown(self.low)}")
         if self.high is not None:
-            words.append(f"{'below' if self.strict_high else 'at most'} {shown(self.high)}")
+            words.append(f"{'below' if self.strict_high else 'at most'} {self.shown(self.high)}")
         return " and ".join(words)

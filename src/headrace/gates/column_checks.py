@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from headrace.clock import iso, parse_iso
-from headrace.gates.bounds import Bounds, shown
+from headrace.gates.bounds import Bounds
 from headrace.gates.check import Check, Outcome, Scope
 from headrace.gates.columns import Columns
+from headrace.gates.units import in_units
 from headrace.sql import ident
 
 Kwargs = Mapping[str, Any]
@@ -25,9 +26,11 @@ def observed(
 
     def read(values: Sequence[Any]) -> Outcome:
         value = value_of(values)
-        text = "" if value is None else f" {shown(value)}"
+        text = "" if value is None else f" {bounds.shown(value)}"
         return Outcome(
-            bounds.hold(value), observed=value, reason=f"{what}{text} {bounds.miss(value)}"
+            bounds.hold(value),
+            observed=in_units(value, bounds.scale),
+            reason=f"{what}{text} {bounds.miss(value)}",
         )
 
     return Check(names, f"{what} is {bounds.text()}", aggregates, read)
@@ -38,7 +41,8 @@ def _of_numbers(function: str, words: str) -> Callable[[Kwargs, Columns, Scope],
         name = columns.require(kwargs["column"], "number")
         call = scope.aggregate(f"{function}({ident(name)})")
         what = f"{words} of {name}{scope.words}"
-        return observed(what, Bounds.of(kwargs).check_numbers(), (call,), (name,))
+        bounds = Bounds.of(kwargs, columns.scale(name)).check_numbers()
+        return observed(what, bounds, (call,), (name,))
 
     return build
 
@@ -58,7 +62,7 @@ def total(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     call = scope.aggregate(f"sum({ident(name)})")
     return observed(
         f"sum of {name}{scope.words}",
-        Bounds.of(kwargs).check_numbers(),
+        Bounds.of(kwargs, columns.scale(name)).check_numbers(),
         (call,),
         (name,),
         value_of=lambda values: values[0] if values[0] is not None else 0,
@@ -68,7 +72,7 @@ def total(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 def _extreme(function: str, words: str) -> Callable[[Kwargs, Columns, Scope], Check]:
     def build(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
         name = columns.require(kwargs["column"], "number", "timestamp")
-        bounds = Bounds.of(kwargs)
+        bounds = Bounds.of(kwargs, columns.scale(name))
         for limit in (bounds.low, bounds.high):
             if limit is not None:
                 columns.constant(name, limit)

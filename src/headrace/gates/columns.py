@@ -1,13 +1,15 @@
 """What a check may know of a batch's columns before it sees a row: names, families, constants."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from headrace.clock import iso, parse_iso
 from headrace.errors import DeclarationError
+from headrace.gates.units import shown
 from headrace.sql import literal
 
 # int, float, str, bool or None: what YAML gives and SQL takes
@@ -40,9 +42,10 @@ def _fits(family: str, value: Scalar) -> bool:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a batch (or of a contract), by Arrow schema."""
+    """The columns of a batch (or of a contract), by Arrow schema, and the scales they have."""
 
     schema: pa.Schema
+    scales: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -69,6 +72,14 @@ class Columns:
 
     def is_integer(self, name: str) -> bool:
         return bool(pa.types.is_integer(self.schema.field(name).type))
+
+    def scale(self, name: str) -> int:
+        """Decimal digits that the integers of a column have; 0 of every other column."""
+        return self.scales.get(name, 0)
+
+    def shown(self, name: str, value: Scalar) -> str:
+        """A stored value in words, in the contract's unit."""
+        return shown(value, self.scale(name))
 
     def constant(self, name: str, value: Scalar) -> str:
         """`value` as SQL, checked to be comparable with the column: no silent casts."""

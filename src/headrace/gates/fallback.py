@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.errors import HeadraceError
-from headrace.gates.bounds import shown
 from headrace.gates.check import Outcome
 from headrace.gates.condition import condition_columns
 from headrace.gates.plan import NO_ROWS, Finding, Rule
+from headrace.gates.units import shown
 from headrace.program import as_a_program
 
 INSTALL = "pip install 'headrace[gx]'"
@@ -102,7 +102,7 @@ def _reason(rule: Rule, answer: Mapping[str, Any]) -> str:
     if answer.get("unexpected_count") is not None:
         looked_at = answer["element_count"] - (answer.get("missing_count") or 0)
         values = answer.get("partial_unexpected_list") or ()
-        some = f", as {shown(values[0])}" if values else ""
+        some = f", as {shown(values[0], rule.scale)}" if values else ""
         return f"{answer['unexpected_count']} of {looked_at} rows fail '{what}'{some}"
     return f"'{what}' does not hold: found {answer.get('observed_value')}"
 

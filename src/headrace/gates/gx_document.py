@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from headrace.errors import DeclarationError
 from headrace.files import canonical_json
 from headrace.gates.judgement import Judgement, Result
 from headrace.gates.suite import Expectation, Suite
+from headrace.gates.units import converted, to_contract
 
 GX = "1.24.1"  # whose form this is
 SAMPLE = 20  # of unexpected values, as many as Great Expectations shows
@@ -22,7 +24,11 @@ Document = dict[str, Any]
 
 
 def gx_document(
-    judgement: Judgement, suite: Suite | None, batch: Mapping[str, Any], keys: Sequence[str] = ()
+    judgement: Judgement,
+    suite: Suite | None,
+    batch: Mapping[str, Any],
+    keys: Sequence[str] = (),
+    scales: Mapping[str, int] | None = None,
 ) -> Document:
     """The document of one batch.
 
@@ -31,9 +37,12 @@ def gx_document(
         suite: the table's; its kwargs are told where the judgement was made with it.
         batch: table, slot, batch (its id) and origin.
         keys: columns that identify a row, for the index lists.
+        scales: of the contract's columns, so that limits are in its units like all other numbers.
     """
+    scales = scales or {}
+    judgement = judgement.readable(scales)
     same = suite is not None and suite.hash == judgement.suite_hash
-    declared = {e.id: e for e in suite.expectations} if suite is not None and same else {}
+    declared = {e.id: _kwargs(e, scales) for e in suite.expectations} if suite and same else {}
     where = f"{batch['table']}-{batch['slot']}"
     results = [_result(r, declared.get(r.id), where, keys) for r in judgement.counted]
     passed = sum(bool(result["success"]) for result in results)
@@ -76,10 +85,16 @@ def _meta(judgement: Judgement, batch: Mapping[str, Any]) -> Document:
     }
 
 
-def _result(
-    result: Result, declared: Expectation | None, where: str, keys: Sequence[str]
-) -> Document:
-    kwargs = dict(declared.kwargs) if declared else _columns(result)
+def _kwargs(expectation: Expectation, scales: Mapping[str, int]) -> Document:
+    """The kwargs of a check in the contract's units."""
+    try:
+        return dict(converted(expectation.type, expectation.kwargs, scales, to_contract))
+    except DeclarationError:  # columns of different scales are compared as they are stored
+        return dict(expectation.kwargs)
+
+
+def _result(result: Result, declared: Document | None, where: str, keys: Sequence[str]) -> Document:
+    kwargs = _columns(result) if declared is None else declared
     meta: Document = {"id": result.id, "action": result.action, "kind": result.kind}
     if declared is None and result.kind == "expectation":
         meta["kwargs"] = f"the suite has changed since; it expected: {result.expected}"

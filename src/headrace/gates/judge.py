@@ -16,6 +16,7 @@ from headrace.gates.plan import Finding, Plan, Rows
 from headrace.gates.rules import plan_for
 from headrace.gates.samples import SAMPLE, plain, sample_rows, violation_samples
 from headrace.gates.suite import Suite
+from headrace.gates.units import CONTRACT, scales_of
 
 Sampler = Callable[[Sequence[str]], tuple[Mapping[str, Any], ...]]
 Marks = np.ndarray[Any, np.dtype[np.bool_]]  # one a row
@@ -45,7 +46,7 @@ def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
                 rule,
                 conformed,
                 (len(rows), table.num_rows),
-                partial(sample_rows, table, rows, contract.primary_key),
+                partial(_sample, contract, table, rows),
             )
             for rule, rows in rejected.items()
         ),
@@ -58,6 +59,12 @@ def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
     counts = Counts(table.num_rows, quarantined.num_rows, also)
     judgement = conclude(suite, contract, conformed, results, counts)
     return replace(judgement, passing=passing, quarantined=quarantined)
+
+
+def _sample(
+    contract: Contract, table: pa.Table, rows: Rows, columns: Sequence[str]
+) -> tuple[Mapping[str, Any], ...]:
+    return sample_rows(table, rows, contract.primary_key, columns, scales_of(contract))
 
 
 def find(plan: Plan, table: pa.Table, *, sample: int) -> list[Finding]:
@@ -175,7 +182,7 @@ def result_of(finding: Finding, contract: Contract, table: pa.Table) -> Result:
         unexpected_count=outcome.unexpected,
         missing_count=outcome.missing,
         element_count=outcome.elements,
-        sample=sample_rows(table, finding.rows, contract.primary_key, rule.columns),
+        sample=_sample(contract, table, finding.rows, rule.columns),
         reason="" if outcome.success else outcome.reason,
     )
 
@@ -200,6 +207,7 @@ def conclude(
     rows: Counts,
 ) -> Judgement:
     """The judgement, without its rows."""
+    suite = suite.stored(contract)
     results = [*_suite_result(suite), *results]
     foreseen = None
     if suite.shadow_hash:
@@ -220,6 +228,7 @@ def conclude(
         violation_count=conformed.violation_count,
         violations=tuple(conformed.violations),
         foreseen=foreseen,
+        units=CONTRACT,
     )
 
 

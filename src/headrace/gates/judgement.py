@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from headrace.contracts import Violation
 from headrace.files import canonical_json
+from headrace.gates.units import CONTRACT, STORED, has_unit, in_units, shown
 
 
 class Verdict(StrEnum):
@@ -127,6 +128,7 @@ class Judgement:
         foreseen: what it would be if the checks in shadow counted; None if the suite has none.
         delivered: rows delivered; `repeated` of them were exact copies and dropped, `conformed` are
             the rows judged.
+        units: of the numbers in results. Those of 0.1.0 are as the table stores them.
     """
 
     verdict: Verdict
@@ -141,6 +143,7 @@ class Judgement:
     violation_count: int = 0
     violations: tuple[Violation, ...] = ()
     foreseen: Foreseen | None = None
+    units: str = STORED
     passing: pa.Table = field(default=None, compare=False, repr=False)
     quarantined: pa.Table = field(default=None, compare=False, repr=False)
 
@@ -154,6 +157,13 @@ class Judgement:
         results = (*self.results, *found)
         gravest = max((r.verdict for r in results), key=lambda v: v.gravity, default=Verdict.PASS)
         return replace(self, results=results, verdict=gravest)
+
+    def readable(self, scales: Mapping[str, int]) -> "Judgement":
+        """The judgement in the contract's units; its sentences stay, with a note on their units."""
+        if self.units == CONTRACT:
+            return self
+        results = tuple(_readable(result, scales) for result in self.results)
+        return replace(self, results=results, units=CONTRACT)
 
     @property
     def failed(self) -> tuple[Result, ...]:
@@ -244,6 +254,28 @@ class Judgement:
         if self.violation_count:
             parts.append(f"{self.violation_count} contract violations")
         return ", ".join(parts)
+
+
+def _readable(result: Result, scales: Mapping[str, int]) -> Result:
+    scaled = [name for name in result.columns if scales.get(name)]
+    if not scaled or result.kind not in {"expectation", "invariant", "semantic"}:
+        return result
+    steps = ", ".join(f"{name} in steps of {shown(1, scales[name])}" for name in scaled)
+    first = scales.get(result.columns[0], 0)
+    return replace(
+        result,
+        observed=in_units(result.observed, first) if has_unit(result.type) else result.observed,
+        expected=f"{result.expected} ({steps})" if result.expected else "",
+        reason=f"{result.reason} ({steps})" if result.reason else "",
+        sample=tuple(_readable_sample(sample, scales) for sample in result.sample),
+    )
+
+
+def _readable_sample(sample: Mapping[str, Any], scales: Mapping[str, int]) -> Mapping[str, Any]:
+    def told(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: in_units(value, scales.get(name, 0)) for name, value in values.items()}
+
+    return {**sample, **{part: told(sample[part]) for part in ("key", "values") if part in sample}}
 
 
 def _plain(told: Violation | Foreseen) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """What is wrong in a table's suite, found before any batch is judged by it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from headrace.contracts import Contract
+from headrace.errors import DeclarationError
+from headrace.gates.condition import condition_columns
 from headrace.gates.fallback import INSTALL
 from headrace.gates.reading import fitted
-from headrace.gates.suite import Fault, Suite
+from headrace.gates.suite import Expectation, Fault, Suite
+from headrace.gates.units import CONTRACT, converted, scales_of, to_contract
 from headrace.gates.vocabulary import VOCABULARY
 
 
@@ -18,7 +21,7 @@ def lint(suite: Suite, contract: Contract) -> dict[str, Any]:
 
     Returns:
         table, suite, path; counts of `checks`, of those `asked` of Great Expectations, `by_level`
-        and in `shadow`; `faults`, each with what, where and fix.
+        and in `shadow`; `faults` and `warnings`, each with what, where and fix.
     """
     held = fitted(suite, contract)
     asked = [e for e in held.expectations if not e.fault and not VOCABULARY[e.type].compiled]
@@ -32,7 +35,36 @@ def lint(suite: Suite, contract: Contract) -> dict[str, Any]:
         "by_level": sum(e.slices is not None for e in held.expectations),
         "shadow": sum(e.shadow for e in held.expectations),
         "faults": [asdict(fault) for fault in faults],
+        "warnings": [asdict(warning) for warning in _units(suite, contract)],
     }
+
+
+def _units(suite: Suite, contract: Contract) -> list[Fault]:
+    """A warning where limits are on scaled columns and not in the contract's units."""
+    scales = scales_of(contract)
+    checks = [e for e in suite.expectations if e.fault is None and _scaled(e, scales)]
+    if suite.written == CONTRACT or not checks:
+        return []
+    columns = {name: scales[name] for e in checks for name in _columns(e) if name in scales}
+    name, scale = next(iter(columns.items()))
+    one = f"a value of 1 in {name} is written as {10**scale} here"
+    what = f"{len(checks)} checks have limits on {', '.join(columns)} as the table stores them"
+    fix = f"headrace gate convert-units {contract.table}"
+    return [Fault(f"{what}: {one}, and shown as 1 everywhere else", suite.path, fix)]
+
+
+def _scaled(expectation: Expectation, scales: Mapping[str, int]) -> bool:
+    """Whether a number of it is another one in the contract's units."""
+    try:
+        contract = converted(expectation.type, expectation.kwargs, scales, to_contract)
+    except DeclarationError:  # columns of different scales are compared
+        return True
+    return contract != expectation.kwargs
+
+
+def _columns(expectation: Expectation) -> tuple[str, ...]:
+    condition = expectation.kwargs.get("row_condition")
+    return (*expectation.columns, *(condition_columns(condition) if condition else ()))
 
 
 def _not_installed(suite: Suite) -> list[Fault]:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from headrace.contracts.semantic import ACTIONS, Finding, Look
 from headrace.gates.judgement import Result
-from headrace.gates.samples import SAMPLE, plain
+from headrace.gates.samples import SAMPLE, plain_values
 from headrace.gates.suite import Suite
+from headrace.gates.units import scales_of
 
 KIND = "semantic"
 _SEVERITY = {"block": "critical", "warn": "warning", "note": "info"}
@@ -57,11 +58,16 @@ def _sample(finding: Finding, look: Look) -> tuple[dict[str, object], ...]:
     rows = [at for at, line in enumerate(look.lines.tolist()) if line in wanted] if wanted else []
     keys = [name for name in look.contract.primary_key if name in look.arrays]
     shown = [name for name in finding.columns if name in look.arrays and name not in keys]
+    scales = scales_of(look.contract)
+
+    def value_of(row: int, names: list[str]) -> dict[str, object]:
+        return plain_values({n: look.arrays[n][row].as_py() for n in names}, names, scales)
+
     return tuple(
         {
             "line": int(look.lines[row]),
-            "key": {name: plain(look.arrays[name][row].as_py()) for name in keys},
-            "values": {name: plain(look.arrays[name][row].as_py()) for name in shown},
+            "key": value_of(row, keys),
+            "values": value_of(row, shown),
         }
         for row in rows
     )

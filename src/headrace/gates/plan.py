@@ -20,7 +20,7 @@ class Rule:
     """A check with what happens if it fails; `error` says why it could not be compiled.
 
     A `shadow` rule is run and told, and decides nothing. `kwargs` are those of a rule that has no
-    check because Great Expectations itself is asked.
+    check because Great Expectations itself is asked; `scale` is that of its column, for words.
     """
 
     id: str
@@ -34,6 +34,7 @@ class Rule:
     error: str = ""
     shadow: bool = False
     kwargs: Mapping[str, Any] | None = None
+    scale: int = 0
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,16 @@ from headrace.errors import DeclarationError
 from headrace.gates.columns import Columns
 from headrace.gates.slices import Slices, parse_slices
 from headrace.gates.suite import ACTIONS, SEVERITIES, Expectation, Fault, Suite
+from headrace.gates.units import CONTRACT, STORED, scales_of
 from headrace.gates.vocabulary import ELSEWHERE, VOCABULARY
 
 Document = Any  # a parsed YAML or JSON value, not yet proven to be of the right form
 _DEFAULT_ACTION = {"critical": "block", "warning": "warn", "info": "warn"}
 _SUITE_KEYS = {"name", "meta", "expectations", "notes"}
 CHANGE_ACTIONS = ("block", "warn", "note", "off")
-_SUITE_META = {"table", "version", "max_quarantined_share", "shadow", "semantic", "owner", "notes"}
+_SUITE_META = {
+    "table", "version", "max_quarantined_share", "shadow", "semantic", "units", "owner", "notes",
+}  # fmt: skip
 _EXPECTATION_KEYS = {"type", "kwargs", "severity", "meta"}
 _SLICES = {"by", "min_rows", "max_levels"}
 _EXPECTATION_META = {"id", "action", "reason", "shadow", "owner", "notes", *_SLICES}
@@ -69,13 +72,14 @@ def parse_suite(document: Document, *, where: str = "suite") -> Suite:
 
 
 def fitted(suite: Suite, contract: Contract) -> Suite:
-    """The suite with a fault for each check that does not fit the contract."""
+    """The suite in stored units, with a fault for each check that does not fit the contract."""
     if suite.fault is not None:
         return suite
     if suite.table != contract.table:
         what = f"the suite is for table {suite.table!r}, not {contract.table!r}"
         return replace(suite, fault=Fault(what, suite.path, "correct its meta: {table: ...}"))
-    columns = Columns(contract.arrow_schema())
+    suite = suite.stored(contract)
+    columns = Columns(contract.arrow_schema(), scales_of(contract))
     held = tuple(_held(suite, one, columns) for one in suite.expectations)
     return replace(suite, expectations=held)
 
@@ -100,6 +104,7 @@ def _parsed(document: Document, where: str) -> Suite:
                 f"the suite has no {key!r}", where=where, fix=f"add {key}: a string"
             )
     shadow = _flag(meta.get("shadow", False), f"{where}, meta")
+    units = _one_of(meta["units"], (CONTRACT,), "units", where) if "units" in meta else STORED
     entries = document.get("expectations") or []
     if not isinstance(entries, list):
         raise DeclarationError("expectations is no list", where=where, fix="write a list")
@@ -115,6 +120,8 @@ def _parsed(document: Document, where: str) -> Suite:
         max_quarantined_share=_share(meta.get("max_quarantined_share", 0.01), where),
         semantic=_semantic(meta.get("semantic") or {}, f"{where}, meta, semantic"),
         path=where,
+        units=units,
+        written=units,
     )
 
 

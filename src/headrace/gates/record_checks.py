@@ -108,7 +108,8 @@ def pair_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     tests = [" AND ".join(map(_is(columns), names, pair)) for pair in pairs]
     holds = "(" + " OR ".join(f"({test})" for test in tests) + ")"
     more = f" and {len(pairs) - _SHOWN_PAIRS} more" if len(pairs) > _SHOWN_PAIRS else ""
-    shown = ", ".join(f"({a}, {b})" for a, b in pairs[:_SHOWN_PAIRS])
+    told = [map(columns.shown, names, pair) for pair in pairs[:_SHOWN_PAIRS]]
+    shown = ", ".join(f"({', '.join(pair)})" for pair in told)
     return _record(names, kept, holds, f"({', '.join(names)}) in {shown}{more}", scope)
 
 
@@ -156,7 +157,9 @@ def sum_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     kind = "HUGEINT" if all(columns.is_integer(name) for name in names) else "DOUBLE"
     terms = " + ".join(f"CAST({ident(name)} AS {kind})" for name in names)
     holds = f"coalesce({terms} = {literal(total)}, FALSE)"
-    return _record(names, kept, holds, f"{' + '.join(names)} = {total}", scope)
+    same = len({columns.scale(name) for name in names}) == 1
+    words = f"{' + '.join(names)} = {columns.shown(names[0], total) if same else total}"
+    return _record(names, kept, holds, words, scope)
 
 
 def all_equal(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from headrace.errors import DeclarationError
-from headrace.gates.bounds import Bounds, shown
+from headrace.gates.bounds import Bounds
 from headrace.gates.check import Check, Outcome, Scope, enough
 from headrace.gates.columns import Columns, Scalar
 from headrace.gates.words import mostly_words, reason_words
@@ -71,7 +71,7 @@ def null(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
 
 def between(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     name = columns.require(kwargs["column"], *_ORDERED)
-    bounds = Bounds.of(kwargs)
+    bounds = Bounds.of(kwargs, columns.scale(name))
     check = column_map(name, bounds.predicate(name, columns), bounds.text(), scope)
     return replace(check, safe={name: bounds})
 
@@ -89,7 +89,7 @@ def _options(kwargs: Kwargs, name: str, columns: Columns) -> tuple[str, str]:
     """The value set as SQL and in words."""
     values = value_set(kwargs)
     more = f" and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
-    words = ", ".join(shown(value) for value in values[:_SHOWN_VALUES]) + more
+    words = ", ".join(columns.shown(name, value) for value in values[:_SHOWN_VALUES]) + more
     return ", ".join(columns.constant(name, value) for value in values), words
 
 

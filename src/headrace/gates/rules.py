@@ -13,6 +13,7 @@ from headrace.gates.columns import Columns
 from headrace.gates.plan import Plan, Rule
 from headrace.gates.slices import Part, sliced
 from headrace.gates.suite import Expectation, Fault, Suite
+from headrace.gates.units import scales_of
 from headrace.gates.vocabulary import VOCABULARY, scope_of
 
 _PLANS: dict[tuple[str, str, pa.Schema], Plan] = {}
@@ -21,11 +22,12 @@ _MOST_PLANS = 256
 
 def plan_for(suite: Suite, contract: Contract, schema: pa.Schema) -> Plan:
     """Invariants, then expectations, compiled over `schema`; once for each suite and contract."""
+    suite = suite.stored(contract)
     key = (suite.full_hash, contract.hash, schema)
     if key not in _PLANS:
         if len(_PLANS) >= _MOST_PLANS:
             _PLANS.clear()
-        columns = Columns(schema)
+        columns = Columns(schema, scales_of(contract))
         rules = [_invariant(invariant, columns) for invariant in contract.invariants]
         rules += _by_level(
             suite.expectations,
@@ -44,7 +46,9 @@ def _by_level(
     for place, (expectation, rule) in enumerate(zip(expectations, rules, strict=True)):
         slices = expectation.slices
         if slices is not None and rule.check is not None:
-            part = Part(rule.check, scope_of(expectation.kwargs, columns), slices)
+            part = Part(
+                rule.check, scope_of(expectation.kwargs, columns), slices, columns.scale(slices.by)
+            )
             parts.setdefault(slices.by, {})[place] = part
     made = list(rules)
     for group in parts.values():
@@ -73,6 +77,7 @@ def _expectation(expectation: Expectation, columns: Columns) -> Rule:
         error=error,
         shadow=expectation.shadow,
         kwargs=expectation.kwargs if asked else None,
+        scale=columns.scale(expectation.columns[0]) if asked else 0,
     )
 
 

@@ -12,6 +12,7 @@ from headrace.contracts import Violation
 from headrace.gates.arrays import to_column
 from headrace.gates.columns import Scalar
 from headrace.gates.plan import Rows
+from headrace.gates.units import in_units
 
 SAMPLE = 20
 
@@ -27,10 +28,24 @@ def plain(value: object) -> Scalar:
     return str(value)
 
 
+def plain_values(
+    row: Mapping[str, Any], names: Sequence[str], scales: Mapping[str, int]
+) -> dict[str, Scalar]:
+    """Stored values of a row as JSON values, in the contract's units."""
+    return {name: plain(in_units(row[name], scales.get(name, 0))) for name in names}
+
+
 def sample_rows(
-    table: pa.Table, rows: Rows, keys: Sequence[str], columns: Sequence[str]
+    table: pa.Table,
+    rows: Rows,
+    keys: Sequence[str],
+    columns: Sequence[str],
+    scales: Mapping[str, int],
 ) -> tuple[Mapping[str, Any], ...]:
-    """The first failing rows: {"line", "key": {..}, "values": {other columns of the check}}."""
+    """The first failing rows: {"line", "key": {..}, "values": {other columns of the check}}.
+
+    Values are in the contract's units; `scales` are those of its columns.
+    """
     if not len(rows):
         return ()
     there = set(table.schema.names)
@@ -41,8 +56,8 @@ def sample_rows(
     return tuple(
         {
             "line": row.get("_line"),
-            "key": {name: plain(row[name]) for name in keys},
-            "values": {name: plain(row[name]) for name in shown},
+            "key": plain_values(row, keys, scales),
+            "values": plain_values(row, shown, scales),
         }
         for row in picked.to_pylist()
     )

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.errors import DeclarationError, HeadraceError
-from headrace.gates.bounds import shown
 from headrace.gates.check import Check, Outcome, Scope, once
 from headrace.gates.columns import Columns, Scalar
 from headrace.gates.samples import plain
+from headrace.gates.units import in_units, shown
 from headrace.sql import ident, literal
 
 MAX_LEVELS = 100
@@ -80,6 +80,7 @@ class Part:
     check: Check
     scope: Scope
     slices: Slices
+    scale: int = 0  # of the column of the levels
 
 
 def sliced(parts: Sequence[Part]) -> list[Check]:
@@ -114,7 +115,7 @@ def _by_level(part: Part, query: str, names: Mapping[str, str]) -> Check:
             )
         counted = [level for level in levels if level[count] >= slices.min_rows]
         found = [(one["level"], check.read([one[name] for name in wanted])) for one in counted]
-        return _together(found, by)
+        return _together(found, by, part.scale)
 
     least = f" with at least {slices.min_rows} rows" if slices.min_rows > 1 else ""
     return Check(
@@ -126,13 +127,16 @@ def _by_level(part: Part, query: str, names: Mapping[str, str]) -> Check:
     )
 
 
-def _together(found: Sequence[tuple[Scalar, Outcome]], by: str) -> Outcome:
+def _together(found: Sequence[tuple[Scalar, Outcome]], by: str, scale: int) -> Outcome:
     failed = [(level, outcome) for level, outcome in found if not outcome.success]
-    told = [f"{_level(level)}: {outcome.reason}" for level, outcome in failed[:_TOLD]]
+    told = [f"{_level(level, scale)}: {outcome.reason}" for level, outcome in failed[:_TOLD]]
     more = f"; and {len(failed) - _TOLD} more" if len(failed) > _TOLD else ""
     return Outcome(
         not failed,
-        observed=[{"level": level, "value": _value(outcome)} for level, outcome in failed[:_SHOWN]]
+        observed=[
+            {"level": in_units(level, scale), "value": _value(outcome)}
+            for level, outcome in failed[:_SHOWN]
+        ]
         or None,
         elements=_sum([outcome.elements for _, outcome in found]),
         missing=_sum([outcome.missing for _, outcome in found]),
@@ -147,8 +151,8 @@ def _value(outcome: Outcome) -> Scalar:
     return plain(outcome.unexpected if outcome.observed is None else outcome.observed)
 
 
-def _level(level: Scalar) -> str:
-    return "null" if level is None else shown(level)
+def _level(level: Scalar, scale: int) -> str:
+    return "null" if level is None else shown(level, scale)
 
 
 def _sum(counts: Sequence[int | None]) -> int | None:

@@ -11,22 +11,27 @@
 `action` is what a failed check does to the batch: `block` it, `quarantine` the rows that failed
 (row-level expectations only), or `warn`. Without one, critical blocks, the others warn.
 
+`units: contract`, in the meta of the suite, says that limits on a column of declared scale are in
+the contract's unit: 23.62, not 2362. Without it they are numbers as the table stores them.
+
 `shadow: true`, in the meta of one expectation or of the suite, makes a check run and be told, and
 decide nothing: see `headrace gate shadow`. `by: carrier` asks a check of each carrier apart: see
 `slices`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
+from headrace.contracts import Contract
 from headrace.errors import DeclarationError, HeadraceError
 from headrace.files import digest
 from headrace.gates.columns import Columns
 from headrace.gates.slices import Slices
+from headrace.gates.units import CONTRACT, STORED, converted, scales_of, to_stored
 from headrace.gates.vocabulary import VOCABULARY, Check, compile_check
 
 SEMANTICS = 1  # part of every suite hash: raise it when a compiled expectation changes its answer
@@ -61,7 +66,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Expectation:
-    """One declared check. `kwargs` are Great Expectations' own; with a fault it cannot be run."""
+    """One declared check. `kwargs` are Great Expectations' own; with a fault it cannot be run.
+
+    In a suite that `reading.fitted` made, numbers in `kwargs` are as the table stores them.
+    """
 
     id: str
     type: str
@@ -93,6 +101,16 @@ class Expectation:
             self.slices.check(columns)
         return compile_check(self.type, self.kwargs, columns)
 
+    def stored(self, scales: Mapping[str, int]) -> "Expectation":
+        """The expectation with numbers as the table stores them, from the contract's units.
+
+        Raises:
+            DeclarationError: a number cannot be converted.
+        """
+        if self.fault is not None:
+            return self
+        return replace(self, kwargs=converted(self.type, self.kwargs, scales, to_stored))
+
     def document(self) -> dict[str, Any]:
         """What decides its answer. `shadow` is no part of it: the suite keeps those apart."""
         return {
@@ -115,7 +133,8 @@ class Suite:
     judged again. `semantic` says what a change of meaning does to the batch, by its kind, where
     that is not the usual. Checks in shadow decide neither, so a new one changes only `shadow_hash`.
     A suite with a `fault` could not be read at all; whatever it is asked is an ERROR. `path` is
-    where it was read.
+    where it was read. `units` are those of the limits in `kwargs`, `written` those in its file:
+    whatever the file has, checks and the hash are made of stored units.
     """
 
     name: str
@@ -126,6 +145,8 @@ class Suite:
     fault: Fault | None = None
     path: str = field(default="", compare=False)
     semantic: Mapping[str, str] = field(default_factory=dict, hash=False)
+    units: str = STORED
+    written: str = field(default=STORED, compare=False)
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -146,6 +167,20 @@ class Suite:
             raise fault.error
         return self
 
+    def stored(self, contract: Contract) -> "Suite":
+        """The suite with numbers as the table stores them; itself if they are so already."""
+        if self.units != CONTRACT:
+            return self
+        scales = scales_of(contract)
+        expectations = tuple(self._stored(one, scales) for one in self.expectations)
+        return replace(self, expectations=expectations, units=STORED)
+
+    def _stored(self, expectation: Expectation, scales: Mapping[str, int]) -> Expectation:
+        try:
+            return expectation.stored(scales)
+        except DeclarationError as wrong:
+            return replace(expectation, fault=Fault.of(wrong, self.place(expectation)))
+
     def place(self, expectation: Expectation) -> str:
         """Where an expectation stands, for people."""
         return ", ".join(part for part in (self.path or self.name, expectation.id) if part)
@@ -161,6 +196,7 @@ class Suite:
                 "max_quarantined_share": self.max_quarantined_share,
                 **({"fault": self.fault.what} if self.fault else {}),
                 **({"semantic": dict(self.semantic)} if self.semantic else {}),
+                **({"units": self.units} if self.units == CONTRACT else {}),
                 "expectations": [e.document() for e in self.expectations if not e.shadow],
             }
         )

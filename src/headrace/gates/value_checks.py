@@ -5,10 +5,10 @@ from typing import Any
 
 from headrace.clock import iso, parse_iso
 from headrace.errors import DeclarationError
-from headrace.gates.bounds import shown
 from headrace.gates.check import Check, Outcome, Scope, once
 from headrace.gates.columns import Columns, Scalar
 from headrace.gates.row_checks import value_set
+from headrace.gates.units import in_units, shown
 from headrace.sql import ident, literal
 
 Kwargs = Mapping[str, Any]
@@ -23,7 +23,8 @@ class _Levels:
     def __init__(self, kwargs: Kwargs, columns: Columns, scope: Scope) -> None:
         self.name = columns.require(kwargs["column"])
         self.values = list(dict.fromkeys(value_set(kwargs)))
-        self.words = ", ".join(shown(value) for value in self.values[:_NAMED_VALUES])
+        self.scale = columns.scale(self.name)
+        self.words = ", ".join(shown(v, self.scale) for v in self.values[:_NAMED_VALUES])
         self.where = scope.words
         constants = [columns.constant(self.name, value) for value in self.values]
         column, options = ident(self.name), ", ".join(constants)
@@ -35,13 +36,15 @@ class _Levels:
 
     def surplus(self, found: Sequence[str] | None) -> tuple[list[str], str]:
         strangers = sorted(found or ())
+        if self.scale:
+            strangers = [shown(int(value), self.scale) for value in strangers]
         named = ", ".join(map(repr, strangers[:_NAMED_VALUES]))
         return strangers, f"{len(strangers)} values of {self.name} are not in the set: {named}"
 
     def lacking(self, found: Sequence[int] | None) -> tuple[list[Scalar], str]:
         there = set(found or ())
         missing = [value for place, value in enumerate(self.values) if place not in there]
-        named = ", ".join(shown(value) for value in missing[:_NAMED_VALUES])
+        named = ", ".join(shown(value, self.scale) for value in missing[:_NAMED_VALUES])
         return missing, f"{self.name} lacks {len(missing)} values of the set: {named}"
 
 
@@ -98,7 +101,7 @@ def most_common_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     name, values = columns.require(kwargs["column"]), value_set(kwargs)
     for value in values:
         columns.constant(name, value)
-    moments = columns.family(name) == "timestamp"
+    moments, scale = columns.family(name) == "timestamp", columns.scale(name)
     among = scope.only(f"{ident(name)} IS NOT NULL")
     value = f"epoch_us({ident(name)})" if moments else ident(name)
     counted = f"SELECT {value} AS v, count(*) AS n FROM batch WHERE {among} GROUP BY ALL"  # noqa: S608
@@ -111,11 +114,12 @@ def most_common_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
         hits = sum(one in wanted for one in common)
         success = hits > 0 if kwargs.get("ties_okay") else len(common) == 1 and hits == 1
         told = [iso(one) for one in common] if moments else list(common)
-        words = ", ".join(shown(one) for one in told[:_NAMED_VALUES]) or "none: there are no values"
+        words = ", ".join(shown(one, scale) for one in told[:_NAMED_VALUES])
+        words = words or "none: there are no values"
         reason = f"the most common value of {name} is {words}{scope.words}"
-        return Outcome(success, observed=told[:_NAMED_VALUES], reason=reason)
+        return Outcome(success, observed=in_units(told[:_NAMED_VALUES], scale), reason=reason)
 
-    words = ", ".join(shown(one) for one in values[:_NAMED_VALUES])
+    words = ", ".join(shown(one, scale) for one in values[:_NAMED_VALUES])
     return Check((name,), f"the most common {name} is one of {words}", (aggregate,), read)
 
 
@@ -123,7 +127,7 @@ def quantiles(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
     """The nearest value to each quantile, as pandas takes it, within its range."""
     name = columns.require(kwargs["column"], "number")
     shares, ranges = _quantile_ranges(kwargs["quantile_ranges"])
-    c = ident(name)
+    c, scale = ident(name), columns.scale(name)
     among = scope.only(f"{c} IS NOT NULL")
     ranked = (
         f"SELECT {c} AS v, row_number() OVER (ORDER BY {c}) - 1 AS place,"  # noqa: S608
@@ -137,14 +141,16 @@ def quantiles(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
         present, by_place = found[0], dict(found[1] or ())
         told = [by_place.get(_nearest(present, share)) for share in shares]
         wrong = [
-            f"quantile {share:.6g} of {name} is {shown(value)}, not within {_range_words(limits)}"
+            f"quantile {share:.6g} of {name} is {shown(value, scale)},"
+            f" not within {_range_words(limits, scale)}"
             for share, value, limits in zip(shares, told, ranges, strict=True)
             if not _within(value, *limits)
         ]
-        return Outcome(not wrong, observed=told, reason="; ".join(wrong) + scope.words)
+        reason = "; ".join(wrong) + scope.words
+        return Outcome(not wrong, observed=in_units(told, scale), reason=reason)
 
     wanted = ", ".join(
-        f"{s:.6g} within {_range_words(r)}" for s, r in zip(shares, ranges, strict=True)
+        f"{s:.6g} within {_range_words(r, scale)}" for s, r in zip(shares, ranges, strict=True)
     )
     return Check((name,), f"quantiles of {name} are {wanted}", (count, picked), read)
 
@@ -164,8 +170,8 @@ def _within(value: float | None, low: float | None, high: float | None) -> bool:
     return near or ((low is None or low <= value) and (high is None or value <= high))
 
 
-def _range_words(limits: tuple[Scalar, Scalar]) -> str:
-    low, high = ("any" if limit is None else shown(limit) for limit in limits)
+def _range_words(limits: tuple[Scalar, Scalar], scale: int) -> str:
+    low, high = ("any" if limit is None else shown(limit, scale) for limit in limits)
     return f"{low} to {high}"
 
 

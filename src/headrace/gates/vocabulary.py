@@ -25,6 +25,7 @@ from headrace.gates import (
 from headrace.gates.check import Check, Scope
 from headrace.gates.columns import Columns
 from headrace.gates.condition import condition_columns, condition_sql
+from headrace.gates.units import condition_in, to_contract
 
 __all__ = ["ELSEWHERE", "VOCABULARY", "Check", "ExpectationType", "compile_check", "scope_of"]
 
@@ -118,9 +119,14 @@ def scope_of(kwargs: Mapping[str, Any], columns: Columns) -> Scope:
     condition = kwargs.get("row_condition")
     return Scope(
         where="" if condition is None else condition_sql(condition, columns),
-        words="" if condition is None else f" where {condition}",
+        words="" if condition is None else f" where {_words(condition, columns)}",
         mostly=float(kwargs.get("mostly", 1)),
     )
+
+
+def _words(condition: str, columns: Columns) -> str:
+    """A condition in the contract's units."""
+    return condition_in(condition, columns.scales, to_contract) if columns.scales else condition
 
 
 def _row(build: Builder, *required: str, optional: tuple[str, ...] = ()) -> ExpectationType:

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 from headrace.errors import DeclarationError
+from headrace.gates import Judgement
+from headrace.gates.units import scales_of
 from headrace.home import Home
 from headrace.lake.account import current_verdicts
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
@@ -63,8 +65,15 @@ def find_batches(home: Home, table: Table, which: str) -> list[dict[str, Any]]:
     with Ledger(home) as ledger:
         for row in rows:
             report = ledger.report(table.name, row["batch"], row["rules"]) if row["rules"] else ""
-            row["judgement"] = json.loads(report) if report else None
+            row["judgement"] = _readable(report, table) if report else None
     return rows
+
+
+def _readable(report: str, table: Table) -> dict[str, Any]:
+    """A verdict's JSON in the contract's units."""
+    judgement = Judgement.from_json(report).readable(scales_of(table.contract))
+    document: dict[str, Any] = json.loads(judgement.to_json())
+    return document
 
 
 def slot_rows(home: Home, table: Table, until: str | None = None) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.contracts import conform
-from headrace.gates.samples import plain
+from headrace.gates.samples import plain_values
+from headrace.gates.units import scales_of
 from headrace.lake.account import current_verdicts
 from headrace.lake.cases import BatchCase
 from headrace.lake.judging import delivered_rows
@@ -146,11 +147,12 @@ def _lines_of(path: str | None) -> set[int]:
 def _plain_rows(case: BatchCase, table: pa.Table) -> Iterator[dict[str, Any]]:
     keys = [name for name in case.table.contract.primary_key if name in table.schema.names]
     others = [n for n in table.schema.names if not n.startswith("_") and n not in keys]
+    scales = scales_of(case.table.contract)
     for row in table.to_pylist():
         found = {
             "line": row["_line"],
-            "key": {name: plain(row[name]) for name in keys},
-            "values": {name: plain(row[name]) for name in others},
+            "key": plain_values(row, keys, scales),
+            "values": plain_values(row, others, scales),
         }
         yield {**found, "raw": row[_RAW]} if row.get(_RAW) is not None else found
 

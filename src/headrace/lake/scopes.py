@@ -11,6 +11,7 @@ import numpy as np
 
 from headrace.errors import DeclarationError, RefusedError
 from headrace.gates.samples import plain
+from headrace.gates.units import scales_of, to_stored
 from headrace.lake.actions import Action
 from headrace.lake.cases import BatchCase
 from headrace.lake.overrides import PASSING, QUARANTINED, Fates
@@ -152,7 +153,14 @@ def _with_values(case: BatchCase, where: dict[str, str]) -> set[int]:
             fix=f"one of {', '.join(n for n in names if not n.startswith('_'))}",
         )
     rows = table.select([*where, "_line"]).to_pylist()
-    return {row["_line"] for row in rows if all(str(plain(row[n])) == v for n, v in where.items())}
+    scales = scales_of(case.table.contract)
+
+    def matches(name: str, stored: object, written: str) -> bool:
+        if scale := scales.get(name):
+            return stored is not None and stored == to_stored(written, scale)
+        return str(plain(stored)) == written
+
+    return {row["_line"] for row in rows if all(matches(n, row[n], v) for n, v in where.items())}
 
 
 def reject_scope(case: BatchCase, draft: Action) -> Action | None:

@@ -10,6 +10,7 @@ import duckdb
 from headrace.errors import DeclarationError
 from headrace.gates.drafting import Asked, Draft, Measure, Statistics, draft_checks, suite_text
 from headrace.gates.reading import fitted, parse_suite
+from headrace.gates.units import CONTRACT
 from headrace.home import Home
 from headrace.lake.ledger import Batch, Ledger
 from headrace.lake.table import Table
@@ -59,6 +60,7 @@ class Suggestion:
             "table": self.table.name,
             "version": max(suite.version, 1),
             "max_quarantined_share": suite.max_quarantined_share,
+            "units": CONTRACT,
         }
         name = self.table.name if suite.fault else suite.name
         return suite_text(name, meta, self.kept, self._comments())
@@ -124,7 +126,7 @@ def suggest(
         tuple(one for one in drafted.kept if one.about in have),
         tuple(one for one in drafted.dropped if one.about not in have),
     )
-    document = {"name": "draft", "meta": {"table": table.name}}
+    document = {"name": "draft", "meta": {"table": table.name, "units": CONTRACT}}
     checks = [draft.document() for draft in new]
     fitted(parse_suite({**document, "expectations": checks}), table.contract).sound()
     return made

@@ -28,6 +28,10 @@ class Table:
     suite: Suite
     partitioned: bool = True
 
+    def __post_init__(self) -> None:
+        # Hashes and checks are of stored units, whoever read the suite.
+        object.__setattr__(self, "suite", self.suite.stored(self.contract))
+
     def expects(self, slot: str) -> bool:
         """Whether the contract promises a delivery for this slot."""
         if not self.partitioned:

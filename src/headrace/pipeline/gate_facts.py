@@ -11,6 +11,7 @@ from headrace.gates import Judgement
 from headrace.gates.compare import Comparison
 from headrace.gates.mutes import SEMANTIC
 from headrace.gates.report.model import History, LogEntry, RuleHistory
+from headrace.gates.units import scales_of
 from headrace.home import Home
 from headrace.lake.actions import actions
 from headrace.lake.compare import Judged, JudgedBatches, judged_batches
@@ -60,7 +61,8 @@ class Facts:
         return self.judgement_of(self.judged)
 
     def judgement_of(self, row: JudgementRow) -> Judgement:
-        return Judgement.from_json(self.ledger.report(self.table.name, row.batch_id, row.rule_hash))
+        report = self.ledger.report(self.table.name, row.batch_id, row.rule_hash)
+        return Judgement.from_json(report).readable(scales_of(self.table.contract))
 
     @cached_property
     def good(self) -> list[Judged]:

@@ -1,7 +1,7 @@
 """Contracts to and from plain ODCS: files in, files out, judged by those who will read them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from headrace.contracts.undecided import Undecided, undecided
 from headrace.contracts.writing import block
 from headrace.errors import DeclarationError
 from headrace.gates.reading import parse_suite
+from headrace.gates.units import CONTRACT, converted, scales_of, to_contract
 
 _HEAD = "# Imported from {source}. Every TODO is for a person to decide: headrace contract lint\n"
 
@@ -85,7 +86,7 @@ def _suite(made: Imported, source: Path) -> str:
     return head + block(
         {
             "name": made.table,
-            "meta": {"table": made.table, "version": 1},
+            "meta": {"table": made.table, "version": 1, "units": CONTRACT},
             "expectations": list(made.expectations),
         }
     )
@@ -93,11 +94,14 @@ def _suite(made: Imported, source: Path) -> str:
 
 def _refused(expectation: Expectation, subjects: Sequence[Subject]) -> str | None:
     """Why a suite over columns of these types would not take it."""
+    scales = {one.name: one.scale for one in subjects if one.scale}
     document = {"name": "one", "meta": {"table": "one"}, "expectations": [expectation]}
     columns = [pa.field(one.name, _type(one)) for one in subjects]
     reserved = [pa.field(name, kind) for name, _, kind in RESERVED]
     try:
-        parse_suite(document).check(pa.schema([*columns, *reserved]))
+        suite = parse_suite(document)
+        made = [one.stored(scales) for one in suite.expectations]
+        replace(suite, expectations=tuple(made)).check(pa.schema([*columns, *reserved]))
     except DeclarationError as error:
         return error.what
     return None
@@ -116,7 +120,7 @@ def depart(contract: Contract, suite: Path | None) -> dict[str, Any]:
     """
     expectations: list[Mapping[str, Any]] | None = None
     if suite is not None:
-        expectations = list(read_document(suite).value.get("expectations") or [])
+        expectations = _in_contract_units(contract, read_document(suite).value)
     document = export(contract, expectations)
     found = problems(document)
     if found:
@@ -126,6 +130,18 @@ def depart(contract: Contract, suite: Path | None) -> dict[str, Any]:
             fix="mend these parts of the contract",
         )
     return document
+
+
+def _in_contract_units(contract: Contract, suite: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The expectations of a suite's document, whatever units it is written in."""
+    written = list(suite.get("expectations") or [])
+    scales = scales_of(contract)
+    if (suite.get("meta") or {}).get("units") == CONTRACT or not scales:
+        return written
+    return [
+        {**one, "kwargs": converted(one["type"], one.get("kwargs") or {}, scales, to_contract)}
+        for one in written
+    ]
 
 
 def suite_of(contract: Contract) -> Path | None:

@@ -1,4 +1,4 @@
-"""The draft of a suite from a file: what was seen, with slack. Limits are in stored units."""
+"""The draft of a suite from a file: what was seen, with slack."""
 
 import math
 

@@ -37,18 +37,11 @@ class Untranslatable(Exception):  # noqa: N818  (it is an answer, not an error)
 
 @dataclass(frozen=True)
 class Subject:
-    """A column as the suite sees it: its published name and type, and the scale it is stored in."""
+    """A column as the suite names it, with its type, and the scale that the contract declares."""
 
     name: str
     type: str
     scale: int | None = None
-
-    def stored(self, value: object) -> object:
-        """A limit in stored units."""
-        if self.scale is None or isinstance(value, bool) or not isinstance(value, int | float):
-            return value
-        exact = Decimal(str(value)).scaleb(self.scale)
-        return int(exact) if exact == exact.to_integral_value() else float(exact)
 
     @property
     def is_number(self) -> bool:
@@ -176,7 +169,7 @@ def _constant(value: object, subject: Subject) -> object:
     }
     if not fits.get(subject.type):
         raise Untranslatable(f"the value {value!r} of a {subject.type}")
-    return subject.stored(value)
+    return value
 
 
 def _duplicates(rule: Rule, subject: Subject | None, arguments: Rule) -> Expectation:
@@ -305,7 +298,7 @@ def _limits(options: Rule, subject: Subject) -> dict[str, object]:
         raise Untranslatable(f"limits of a {subject.type} are not enforced")
     for name, value in options.items():
         side = "min" if name.casefold().endswith("minimum") else "max"
-        kwargs[f"{side}_value"] = subject.stored(value)
+        kwargs[f"{side}_value"] = value
         if name.startswith("exclusive"):
             kwargs[f"strict_{side}"] = True
     return kwargs

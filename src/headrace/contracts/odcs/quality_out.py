@@ -57,7 +57,7 @@ def _pattern(kwargs: Rule, operator: Rule) -> list[dict[str, Any]]:
 
 
 def _values(kwargs: Rule, operator: Rule) -> list[dict[str, Any]]:
-    """Of texts only: numbers may be in stored units, which only the suite knows."""
+    """Of texts only; a set of numbers is exported as the expectation itself."""
     values = kwargs["value_set"]
     texts = all(isinstance(value, str) for value in values)
     if set(kwargs) - {"column", "value_set", "mostly"} or not (values and texts):

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from headrace.gates.bounds import shown
 from headrace.gates.drafting.limits import (
     Confirmed,
     Range,
@@ -15,6 +14,7 @@ from headrace.gates.drafting.limits import (
     confirm_never,
 )
 from headrace.gates.drafting.statistics import Floats, Series, Statistics
+from headrace.gates.units import in_units, shown
 
 _ENOUGH = 20  # rows of a usual delivery that make its mean worth a limit
 
@@ -241,11 +241,11 @@ class _Drafting:
             low, high = int(low), int(max(high, low + 1))
         name, severity, action, what = called
         least, most = float(np.nanmin(seen.low)), float(np.nanmax(seen.high))
-        told = list(dict.fromkeys([_shown(least, seen), _shown(most, seen)]))
+        scale = self.asked.scales.get(about.get("column", ""), 0) if what != "rows" else 0
+        told = list(dict.fromkeys([_shown(least, seen, scale), _shown(most, seen, scale)]))
         words = f"{what} {' to '.join(told)} in {self._seen()}".capitalize()
-        if (scale := self.asked.scales.get(about.get("column", ""))) and what != "rows":
-            words += f", in units of 10^-{scale}"
-        kwargs = {**about, "min_value": low, "max_value": high}
+        limits = {"min_value": low, "max_value": high}
+        kwargs = {**about, **{key: in_units(one, scale) for key, one in limits.items()}}
         yield self._made(kind, kwargs, (name, severity, action), record, words + ".")
 
     def _made(
@@ -285,5 +285,7 @@ class _Drafting:
         return float(np.median(self.rows)) if len(self.rows) else 0.0
 
 
-def _shown(value: float, seen: Range) -> str:
+def _shown(value: float, seen: Range, scale: int) -> str:
+    if scale:
+        return shown(int(value) if seen.whole else value, scale)
     return f"{int(value):,}" if seen.whole else shown(value)

@@ -28,6 +28,7 @@ from headrace.gates.plan import Finding, Plan, Rows
 from headrace.gates.rules import plan_for
 from headrace.gates.samples import SAMPLE, sample_rows
 from headrace.gates.suite import Suite
+from headrace.gates.units import scales_of
 
 MEMORY_MB = 128
 
@@ -159,7 +160,8 @@ class _Desk:
     def _sample(self, rows: Rows, columns: Sequence[str]) -> tuple[Mapping[str, Any], ...]:
         first = rows[:SAMPLE]
         table = self.batch.take(first, self._shown(columns))
-        return sample_rows(table, np.arange(len(first)), self.contract.primary_key, columns)
+        keys, scales = self.contract.primary_key, scales_of(self.contract)
+        return sample_rows(table, np.arange(len(first)), keys, columns, scales)
 
     def _shown(self, columns: Sequence[str]) -> list[str]:
         named = dict.fromkeys(["_line", *self.contract.primary_key, *columns])
