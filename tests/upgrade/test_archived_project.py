@@ -68,3 +68,20 @@ def test_a_run_changes_nothing(archived):
     assert after["tables"] == before["tables"]
     assert after["releases"] == before["releases"]
     assert after["models"] == before["models"]
+
+
+def test_suites_are_converted_to_the_units_of_their_contracts(archived):
+    before = status(archived)
+    suite = archived / "quality_suites/shop/orders.yaml"
+    lint = json.loads(headrace(archived, "gate", "lint", "--json"))
+    assert "convert-units orders" in lint["suites"][0]["warnings"][0]["fix"]
+    headrace(archived, "gate", "convert-units")
+    assert "{column: amount, min_value: 0, max_value: 134}" in suite.read_text()
+    headrace(archived, "run", code=1)  # one day is still blocked
+    after = status(archived)
+    for state in (before, after):
+        state["tables"][0].pop("redelivered")
+    assert after["tables"] == before["tables"]
+    assert after["releases"] == before["releases"]
+    rows = json.loads(headrace(archived, "gate", "rows", "orders", "2024-04-03", "--json"))
+    assert 134 < max(row["values"]["amount"] for row in rows["rows"]) < 1000

@@ -26,8 +26,11 @@ def convert_units(
     """
     from headrace.files import write_atomically
     from headrace.gates.conversion import conversion
+    from headrace.pipeline.load import other_tables
 
-    made = [conversion(one.suite, one.contract) for one in tables(table) if one.suite.path]
+    others = [one for one in other_tables() if table in {None, one.name}]
+    chosen = others if table is not None and others else [*tables(table), *others]
+    made = [conversion(one.suite, one.contract) for one in chosen if one.suite.path]
     if not dry_run:
         for one in made:
             if one.new != one.old:

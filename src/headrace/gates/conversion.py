@@ -41,11 +41,11 @@ def conversion(suite: Suite, contract: Contract) -> Conversion:
     """
     path = Path(suite.path)
     text = path.read_text(encoding="utf-8")
-    if suite.written == CONTRACT:
+    scales = scales_of(contract)
+    if suite.written == CONTRACT or not scales:
         return Conversion(path, text, text, ())
     suite.sound()
     edited, changes = Edited(text), []
-    scales = scales_of(contract)
     for place, expectation in enumerate(suite.expectations):
         kwargs = _converted(suite, expectation.id, expectation.type, expectation.kwargs, scales)
         for key, value in kwargs.items():

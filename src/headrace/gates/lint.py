@@ -47,10 +47,11 @@ def _units(suite: Suite, contract: Contract) -> list[Fault]:
         return []
     columns = {name: scales[name] for e in checks for name in _columns(e) if name in scales}
     name, scale = next(iter(columns.items()))
-    one = f"a value of 1 in {name} is written as {10**scale} here"
-    what = f"{len(checks)} checks have limits on {', '.join(columns)} as the table stores them"
-    fix = f"headrace gate convert-units {contract.table}"
-    return [Fault(f"{what}: {one}, and shown as 1 everywhere else", suite.path, fix)]
+    what = (
+        f"limits on {', '.join(columns)} are in stored units: 1 in {name} is written as {10**scale}"
+        " in this file, and shown as 1 everywhere else"
+    )
+    return [Fault(what, suite.path, f"headrace gate convert-units {contract.table}")]
 
 
 def _scaled(expectation: Expectation, scales: Mapping[str, int]) -> bool:

@@ -127,11 +127,12 @@ def _constant(case: Case) -> Iterator[Finding]:
         values = case.look.columns[name].values
         readings = values[~np.isnan(values)]
         if len(readings) * usual ** (len(readings) - 1) < _BY_CHANCE:
+            value = float(readings[0]) / 10 ** (case.look.contract.field(name).scale or 0)
             sentence = (
-                f"{name} is {readings[0]:g} in all {len(readings)} rows that have one; in the"
+                f"{name} is {value:g} in all {len(readings)} rows that have one; in the"
                 f" batches before its most frequent value had at most {usual:.0%}."
             )
-            evidence = {"rows": len(readings), "value": float(readings[0]), "usual": usual}
+            evidence = {"rows": len(readings), "value": value, "usual": usual}
             yield Finding("frozen", (name,), sentence, evidence, weight=float(len(readings)))
 
 
