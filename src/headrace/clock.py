@@ -23,6 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"us": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 CLOCK = "HEADRACE_CLOCK"
 SIMULATION = "simulation.json"  # in the root of a home: all of it is invented
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DURATION = re.compile(r"([+-]?)(\d+)(us|s|m|h|d)")
 
 
@@ -68,6 +69,66 @@ def parse_iso(text: str) -> int:
     return to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
+def parse_day(text: str, name: str) -> str:
+    """Return `text` if it is an ISO day; `name` is the option or argument that it was written in.
+
+    Raises:
+        DeclarationError: it is something else.
+    """
+    if not _DAY.fullmatch(text) or _strict(text) is None:
+        raise DeclarationError(
+            f"{text!r} is not a day",
+            where=name,
+            fix="write a day of the calendar as YYYY-MM-DD, for example 2013-02-12",
+        )
+    return text
+
+
+def parse_days(
+    first: str | None, last: str | None, names: tuple[str, str] = ("--from", "--to")
+) -> tuple[str, str]:
+    """Return the ends of a range of ISO days, "" for an open one.
+
+    Raises:
+        DeclarationError: an end is not a day, or the range is reversed.
+    """
+    begin, end = (
+        "" if text is None else parse_day(text, name)
+        for text, name in zip((first, last), names, strict=True)
+    )
+    if begin and end and begin > end:
+        raise DeclarationError(
+            f"the range is reversed: it begins on {begin} and ends on {end}",
+            where=" ".join(names),
+            fix=f"{names[0]} {end} {names[1]} {begin}",
+        )
+    return begin, end
+
+
+def parse_moment(text: str, name: str) -> int:
+    """Return a day (its midnight UTC) or a moment as microseconds; `name` as in `parse_day`.
+
+    Raises:
+        DeclarationError: it is something else.
+    """
+    moment = _strict(text)
+    if moment is None:
+        raise DeclarationError(
+            f"{text!r} is not a day or a moment",
+            where=name,
+            fix="write YYYY-MM-DD, for example 2013-02-12, or 2013-02-12T06:00:00Z",
+        )
+    return moment
+
+
+def _strict(text: str) -> int | None:
+    """`parse_iso` of a text that begins as YYYY-MM-DD, which is how people write days here."""
+    try:
+        return parse_iso(text) if _DAY.match(text) else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def end_of(text: str) -> int:
     """When something that is limited ends: `7d` from now, a moment, or a day, meant to its end.
 
@@ -77,12 +138,12 @@ def end_of(text: str) -> int:
     text = text.strip()
     if _DURATION.fullmatch(text):
         return now_us() + duration(text)
-    try:
-        return parse_iso(text) + (DAY if len(text) == len("2026-11-30") else 0)
-    except ValueError:
+    moment = _strict(text)
+    if moment is None:
         raise DeclarationError(
-            f"{text!r} is no day", fix="write it as 2026-11-30, 2026-11-30T18:00:00Z, or 7d"
-        ) from None
+            f"{text!r} is not a day", fix="write it as 2026-11-30, 2026-11-30T18:00:00Z, or 7d"
+        )
+    return moment + (DAY if _DAY.fullmatch(text) else 0)
 
 
 def now_us() -> int:

@@ -162,7 +162,7 @@ def test_an_acknowledgement_silences_the_alert(blocked, act, home, pipeline, tmp
         ({"principal": "guest"}, "refused: guest may not release"),
         ({"principal": ""}, "principal is empty"),
         ({"reason": " "}, "reason is empty"),
-        ({"expires": "soon"}, "'soon' is no day"),
+        ({"expires": "soon"}, "'soon' is not a day"),
         ({"table": "nothing"}, "no table 'nothing'"),
         ({"batch": "ffff"}, "ffff"),
     ],

@@ -125,7 +125,7 @@ def test_mutes_by_name_and_day(meter, gate):
         (("release", "meter", DAY, "--reason", " "), "has no reason"),
         (("release", "gas", DAY, *WHY), "no table 'gas'"),
         (("release", "meter", "2024-01-09", *WHY), "has no batch in slot"),
-        (("release", "meter", DAY, *WHY, "--until", "soon"), "is no day"),
+        (("release", "meter", DAY, *WHY, "--until", "soon"), "is not a day"),
         (("release", "meter", DAY, *WHY, "--until", "2020-01-01"), "would have ended"),
         (("quarantine", "meter", DAY, *WHY), "which rows is not said"),
         (("quarantine", "meter", DAY, *WHY, "--where", "id"), "has no value"),

@@ -251,7 +251,7 @@ def test_nothing_is_on_record_of_an_acknowledgement_without_a_reason(own):
     [
         ("2020-02-11", "nothing to acknowledge"),
         ("1999-01-01", "no decided window"),
-        ("soon", "is no day"),
+        ("soon", "is not a day"),
     ],
 )
 def test_what_cannot_be_acknowledged(own, which, words):
@@ -306,7 +306,7 @@ def test_explain_tells_one_window(command):
     document = json.loads(command("explain", FAULTY, "--json").output)
     assert document["attribution"]["cause"] == "data"
     assert set(document["alternatives"].values()) == {"investigate"}
-    assert "is no day" in command("explain", "soon", code=2).stderr
+    assert "is not a day" in command("explain", "soon", code=2).stderr
 
 
 def test_replay_shows_what_would_have_been_otherwise(command, tmp_path):

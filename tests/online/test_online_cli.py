@@ -106,7 +106,7 @@ def test_status_says_what_is_wrong(run, lines, monkeypatch):
         (["thin", "--keep", "7d", "--before", "2024-03-01"], "said twice"),
         (["thin", "--keep", "-7d"], "is negative"),
         (["thin", "--keep", "soon"], "not a duration"),
-        (["thin", "--before", "noon"], "is no moment"),
+        (["thin", "--before", "noon"], "is not a day or a moment"),
         (["thin", "--before", "2199-01-01"], "yet to come"),
         (["thin", "--keep", "7d"], "headrace online fill lines"),
         (["fill", "rivers"], "one of lines"),

@@ -12,10 +12,11 @@ HERE = Path(__file__).parent
 RECORD = json.loads((HERE / "record-0.1.0.json").read_text())
 
 
-def headrace(project: Path, *arguments: str, code: int = 0) -> str:
+def headrace(project: Path, *arguments: str, code: int = 0, home: Path | None = None) -> str:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")},
         "HEADRACE_CACHE": os.environ["HEADRACE_CACHE"],
+        **({"HEADRACE_HOME": str(home)} if home else {}),
     }
     done = subprocess.run(
         [Path(sys.executable).with_name("headrace"), *arguments],

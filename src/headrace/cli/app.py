@@ -1,5 +1,7 @@
 """The command tree. Commands import what they need when they run, so that --help is instant."""
 
+import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -48,7 +50,7 @@ from headrace.cli import (
     trace,
     units,
 )
-from headrace.cli.output import out
+from headrace.cli.output import BROKEN, out
 
 app = typer.Typer(
     name="headrace",
@@ -138,4 +140,9 @@ app.add_typer(new.app, name="new")
 
 
 def main() -> None:
-    app()
+    """Run the command; one that crashes ends with 3, so that 1 keeps its meaning."""
+    try:
+        app()
+    except Exception:  # noqa: BLE001 - the traceback is for whoever reports it
+        traceback.print_exc()
+        sys.exit(BROKEN)

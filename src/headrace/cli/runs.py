@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -13,6 +13,11 @@ from rich.text import Text
 from headrace.cli import status as status_command
 from headrace.cli.output import BLOCKED, emit_json, err, explained, out, progress
 
+if TYPE_CHECKING:
+    from headrace.home import Home
+    from headrace.pipeline import Pipeline
+
+_SHOWN = 20
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
 
@@ -50,9 +55,12 @@ def run(
 ) -> None:
     """Bring everything up to date: deliveries to tables, tables to features, release, model.
 
-    Only what is outstanding is done. Exit code 1 says that something is blocked or failed; the rest
-    was still published.
+    Only what is outstanding is done. Exit code 0: everything is up to date. 1: a batch is blocked,
+    pending or in ERROR, now or since an earlier run, or a step failed, or nothing was delivered;
+    the rest was published. 2: wrong input, such as a range in which no delivery is expected.
     """
+    from headrace.clock import parse_days
+    from headrace.dagster.due import expected_within
     from headrace.dagster.execute import run_pipeline
     from headrace.errors import DeclarationError
     from headrace.home import Home
@@ -67,22 +75,67 @@ def run(
         raise DeclarationError(
             f"no pipeline {pipeline!r}", fix=f"one of {', '.join(one.name for one in pipelines)}"
         )
+    begin, end = parse_days(first, last)
+    slots = expected_within(chosen, begin, end)
     home = Home.find()
     start = time.perf_counter()
     with progress(quiet=as_json):
-        outcomes = [run_pipeline(one, home, first=first, last=last, stage=stage) for one in chosen]
-    ok = all(outcome.ok for outcome in outcomes)
+        outcomes = [run_pipeline(one, home, first=begin, last=end, stage=stage) for one in chosen]
+    problems = _problems(chosen, home, slots, begin, end)
+    ok = not problems and all(outcome.ok for outcome in outcomes)
     found = overview(pipelines, home)
     if as_json:
-        emit_json({"ok": ok, "runs": [outcome.to_json() for outcome in outcomes], **found})
+        runs = [outcome.to_json() for outcome in outcomes]
+        emit_json({"ok": ok, "runs": runs, "problems": problems, **found})
     else:
         status_command.show(found)
         for outcome in outcomes:
             for line in outcome.lines():
                 out.print(Text(line), soft_wrap=True)
+        _print_problems(problems)
         err.print(f"{time.perf_counter() - start:.1f} s")
     if not ok:
         raise typer.Exit(BLOCKED)
+
+
+def _problems(
+    pipelines: "list[Pipeline]",
+    home: "Home",
+    slots: dict[str, list[str]],
+    first: str,
+    last: str,
+) -> list[dict[str, str]]:
+    """Why the looked-at days are not up to date: batches that wait, or that nothing came at all."""
+    from headrace.lake.inspect import held_batches
+    from headrace.lake.ledger import Ledger
+
+    tables = [table for one in pipelines for table in one.tables]
+    found = [
+        {
+            "table": row["table"],
+            "slot": row["slot"],
+            "batch": row["batch"],
+            "verdict": row["verdict"],
+            "says": f"not published: {row['table']} {row['slot']}, {row['verdict']}; see"
+            f" headrace gate show {row['table']} {row['batch'][:12]}",
+        }
+        for table in tables
+        for row in held_batches(home, table, first, last)
+    ]
+    with Ledger(home) as ledger:
+        came = {(t.name, b.slot) for t in tables for b in ledger.batches(t.name).values()}
+    days = sorted({slot for wanted in slots.values() for slot in wanted})
+    if days and not any((name, slot) in came for name, wanted in slots.items() for slot in wanted):
+        says = f"nothing was delivered for any expected day from {days[0]} to {days[-1]}"
+        found.append({"table": "", "slot": "", "batch": "", "verdict": "MISSING", "says": says})
+    return found
+
+
+def _print_problems(problems: list[dict[str, str]]) -> None:
+    for problem in problems[:_SHOWN]:
+        out.print(Text(problem["says"], "red"), soft_wrap=True)
+    if len(problems) > _SHOWN:
+        out.print(f"{len(problems) - _SHOWN} more: headrace gate ls")
 
 
 def _what_next(datasets: list[str]) -> None:

@@ -32,9 +32,14 @@ def shadow(
     nothing of earlier batches: --rehearse asks it of all of them. When you trust it, take the line
     out; from then on it counts, and batches are judged again by it.
     """
+    from headrace.clock import parse_days
+    from headrace.errors import DeclarationError
     from headrace.home import Home
     from headrace.lake.shadows import recorded, rehearsed
 
+    first, last = parse_days(first or None, last or None)
+    if (first or last) and not rehearse:
+        raise DeclarationError("--from and --to are for a rehearsal", fix="add --rehearse")
     home, found = Home.find(), []
     with progress(quiet=as_json):
         for one in tables(table):

@@ -1,9 +1,10 @@
 """Which slots a run has to look at. Nothing here knows of Dagster."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from headrace.clock import DAY, from_us
+from headrace.errors import DeclarationError
 from headrace.home import Home
 from headrace.lake.table import SNAPSHOT_SLOT, Table
 
@@ -21,6 +22,27 @@ def expected(pipeline: "Pipeline", table: Table, first: str = "", last: str = ""
     """The slots that the contract promises, within `first`..`last`; all if it promises none."""
     promised = table.expected_slots() if table.contract.coverage else pipeline.slots_of(table)
     return [slot for slot in promised if first <= slot and (not last or slot <= last)]
+
+
+def expected_within(pipelines: "Sequence[Pipeline]", first: str, last: str) -> dict[str, list[str]]:
+    """{table: slots to look at} of the tables that are delivered by the day.
+
+    Raises:
+        DeclarationError: a range is named, and no table expects anything in it.
+    """
+    daily = [(one, table) for one in pipelines for table in one.tables if table.partitioned]
+    found = {table.name: expected(one, table, first, last) for one, table in daily}
+    if (first or last) and daily and not any(found.values()):
+        every = [slot for one, table in daily for slot in expected(one, table)]
+        asked = " ".join(filter(None, (first and f"from {first}", last and f"to {last}")))
+        if not every:
+            raise DeclarationError(f"no table expects a delivery {asked}")
+        raise DeclarationError(
+            f"no table expects a delivery {asked}",
+            where=f"deliveries are expected from {min(every)} to {max(every)}",
+            fix=f"headrace run --from {min(every)} --to {max(every)}",
+        )
+    return found
 
 
 def due_slots(

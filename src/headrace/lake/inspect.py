@@ -3,15 +3,21 @@
 import json
 from typing import Any
 
+from headrace.clock import now_us
 from headrace.errors import DeclarationError
 from headrace.gates import Judgement
 from headrace.gates.units import scales_of
 from headrace.home import Home
 from headrace.lake.account import current_verdicts
+from headrace.lake.judging import table_rule
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
-from headrace.lake.slots import SETTLED_STATES
+from headrace.lake.slots import BLOCKED, SETTLED_STATES
+from headrace.lake.standing import standings
 from headrace.lake.table import Table
 from headrace.lake.tables import Lake
+
+# States of a batch that is neither published nor settled.
+_WAITING = ("received", "judged", "pending")
 
 
 def batch_rows(home: Home, table: Table) -> list[dict[str, Any]]:
@@ -74,6 +80,34 @@ def _readable(report: str, table: Table) -> dict[str, Any]:
     judgement = Judgement.from_json(report).readable(scales_of(table.contract))
     document: dict[str, Any] = json.loads(judgement.to_json())
     return document
+
+
+def held_batches(home: Home, table: Table, first: str = "", last: str = "") -> list[dict[str, Any]]:
+    """Return the batches that wait: blocked, in ERROR, or delivered and not settled yet.
+
+    Under the present rules, whether found now or in an earlier run. A batch that was published
+    under earlier rules and is blocked by those of now is among them.
+
+    Args:
+        home: where the state lives.
+        table: as the pipeline declares it.
+        first: the first day to look at; a table with a single slot is always looked at.
+        last: the last day to look at, included; "" is the newest.
+    """
+    with Ledger(home) as ledger:
+        batches = ledger.batches(table.name).values()
+        holding = standings(ledger, table.name, table_rule(table), now_us())
+    found = []
+    for batch in batches:
+        outside = table.partitioned and (batch.slot < first or (last and batch.slot > last))
+        if batch.state in SETTLED_STATES or outside:
+            continue
+        standing = holding.get(batch.batch_id)
+        row = (standing.row or standing.gate) if standing else None
+        blocked = row is not None and row.verdict in BLOCKED
+        if blocked or batch.state in _WAITING:
+            found.append(_row(table, batch, row))
+    return sorted(found, key=lambda row: str(row["slot"]))
 
 
 def slot_rows(home: Home, table: Table, until: str | None = None) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.contracts import conform
+from headrace.errors import DeclarationError
 from headrace.gates import Judgement, Result, Suite, judge
 from headrace.gates.events import judge_events
 from headrace.home import Home
@@ -85,6 +86,9 @@ def rehearsed(home: Home, table: Table, slots: tuple[str, str] | None = None) ->
         home: where the deliveries lie.
         table: its suite is applied as it is now.
         slots: the first and the last one; None for all.
+
+    Raises:
+        DeclarationError: there is no batch in these slots.
     """
     with Ledger(home) as ledger:
         batches = [
@@ -93,6 +97,11 @@ def rehearsed(home: Home, table: Table, slots: tuple[str, str] | None = None) ->
             if batch.state not in {"superseded", "rejected"}
             and (slots is None or slots[0] <= batch.slot <= slots[1])
         ]
+    if slots is not None and not batches:
+        raise DeclarationError(
+            f"table {table.name} has no batch in the range of slots",
+            fix=f"list its slots: headrace gate ls --table {table.name} --all",
+        )
     return _gathered(table, _judged(home, table, batches), table.suite)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.clock import DAY, parse_iso
+from headrace.clock import DAY, iso, parse_days, parse_iso
 from headrace.contracts.model import Contract
+from headrace.errors import DeclarationError
 from headrace.features.arrays import Bools, Ints, times
 from headrace.features.canonical import definition_hashes
 from headrace.features.frame import training_frame
@@ -145,11 +146,18 @@ def write_frame(
         mode: the pipeline's, if left out.
         reasons: add why a value is null.
         memory: bytes to compute with, beside the spine and the columns that are read.
+
+    Raises:
+        DeclarationError: a bound is not a day, the range is reversed, or holds no row of the spine.
     """
+    begin, end = parse_days(first, last)
     shop, chosen = Workshop(pipeline, home), mode or pipeline.mode
     report("spine", 0, 1)
     spine = build_spine(pipeline.spine, shop.history, pipeline.contracts, chosen)
-    rows = spine.filter(pa.array(_between(times(spine, "t", "the spine"), first, last)))
+    t = times(spine, "t", "the spine")
+    rows = spine.filter(pa.array(_between(t, begin, end)))
+    if (begin or end) and not rows.num_rows:
+        raise _no_rows_between(t, begin, end)
     report("spine", 1, 1)
     temporary = temporary_beside(to)
     views, contracts = pipeline.views, pipeline.contracts
@@ -165,13 +173,25 @@ def write_frame(
     return {"file": str(to), "rows": rows.num_rows, "columns": len(schema), "mode": chosen}
 
 
-def _between(t: Ints, first: str | None, last: str | None) -> Bools:
+def _between(t: Ints, first: str, last: str) -> Bools:
     kept = np.ones(len(t), dtype=np.bool_)
-    if first is not None:
+    if first:
         kept &= t >= parse_iso(first)
-    if last is not None:
+    if last:
         kept &= t < parse_iso(last) + DAY
     return kept
+
+
+def _no_rows_between(t: Ints, first: str, last: str) -> DeclarationError:
+    asked = " ".join(filter(None, (first and f"from {first}", last and f"to {last}")))
+    if not len(t):
+        return DeclarationError("the spine has no rows", fix="headrace run --stage ingest")
+    begin, end = iso(int(t.min()))[:10], iso(int(t.max()))[:10]
+    return DeclarationError(
+        f"the spine has no rows {asked}",
+        where=f"its rows are from {begin} to {end}",
+        fix=f"--from {begin} --to {end}",
+    )
 
 
 def _tell(what: str, done: int, total: int) -> None:

@@ -1,6 +1,6 @@
 """Somebody knows of a window: on record for good, and nobody is paged for it again."""
 
-from headrace.clock import now_us
+from headrace.clock import now_us, parse_day
 from headrace.errors import DeclarationError
 from headrace.gates.policy import Policy
 from headrace.home import Home
@@ -32,12 +32,7 @@ def window_of(pipeline: Pipeline, home: Home, which: str) -> Entry:
         )
     if which == LATEST:
         return entries[-1]
-    try:
-        day = day_number(which)
-    except ValueError:
-        raise DeclarationError(
-            f"{which!r} is no day", fix="an ISO day of the window, such as 2013-02-12, or last"
-        ) from None
+    day = day_number(parse_day(which, "WINDOW, a day or `last`"))
     found = [one for one in entries if one.window.first <= day < one.window.end]
     if not found:
         raise DeclarationError(

@@ -6,7 +6,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.clock import DAY, SECOND, duration, duration_text, iso, now_us, parse_iso
+from headrace.clock import (
+    DAY,
+    SECOND,
+    duration,
+    duration_text,
+    iso,
+    now_us,
+    parse_iso,
+    parse_moment,
+)
 from headrace.errors import DeclarationError, StateError
 from headrace.home import Home
 from headrace.lake.tables import Lake
@@ -253,12 +262,7 @@ def _moment(keep: str | None, before: str | None) -> int:
     now = now_us()
     if keep is not None:
         return now - _age(keep, "keep")
-    try:
-        moment = parse_iso(str(before))
-    except ValueError as error:
-        raise DeclarationError(
-            f"{before!r} is no moment", fix="--before 2024-03-01, or 2024-03-01T12:00:00Z"
-        ) from error
+    moment = parse_moment(str(before), "--before")
     if moment > now:
         raise DeclarationError(
             f"{before} is yet to come: until then nothing would be answered",

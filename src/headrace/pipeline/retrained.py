@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from headrace.alerts.model import FAILED, ROLLED_BACK, Condition
-from headrace.clock import duration, now_us, parse_iso
+from headrace.clock import duration, now_us, parse_moment
 from headrace.errors import DeclarationError
 from headrace.files import digest
 from headrace.home import Home
@@ -56,19 +56,10 @@ def asked_by(
             where=f"pipeline {pipeline.name}",
             fix='headrace retrain --reason "..."',
         )
-    moment = _moment(as_of) if as_of else now_us()
+    moment = parse_moment(as_of, "--as-of") if as_of else now_us()
     named = digest([pipeline.name, principal, reason, key or moment])[:24]
     request = Request(f"manual-{named}", moment, (reason,), principal)
     return by_hand(pipeline.monitor, DecisionLedger(home), request)
-
-
-def _moment(text: str) -> int:
-    try:
-        return parse_iso(text)
-    except ValueError:
-        raise DeclarationError(
-            f"{text!r} is no moment", where="--as-of", fix="2024-11-20, or 2024-11-20T06:00:00Z"
-        ) from None
 
 
 def dry_run(pipeline: Pipeline, home: Home, request: Request) -> dict[str, Any]:
