@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench import peer_env
+from bench import gates_meaning, peer_env
 from bench.peers import gates_data
 from bench.report import Comparison, compare
 
@@ -48,12 +48,12 @@ def measure(scale: float = 1.0, repeat: int = 3, peers: str = "") -> Iterator[Co
         for kind in ("clean", "faulty"):
             files = _write(folder, kind, rows)
             yield from _of_file(f"30 checks, {_number(rows)} rows, {kind}", files, repeat, peers)
-    yield from _of_meaning()
+    yield from _of_meaning(max(1, round(gates_meaning.DAYS * min(scale, 1.0))))
 
 
-def _of_meaning() -> Iterator[Comparison]:
+def _of_meaning(days: int) -> Iterator[Comparison]:
     """What detecting changes of meaning adds to a daily batch."""
-    command = [sys.executable, "-m", "bench.gates_meaning"]
+    command = [sys.executable, "-m", "bench.gates_meaning", str(days)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     for table, found in json.loads(done.stdout.splitlines()[-1]).items():
         yield compare(

@@ -1,4 +1,4 @@
-"""What detecting changes of meaning adds to a daily batch: `python -m bench.gates_meaning`.
+"""What detecting changes of meaning adds to a daily batch: `python -m bench.gates_meaning [DAYS]`.
 
 The first days of every daily table of the flights are held against the days before them, as a run
 does: profile, comparison with the history, findings. Prints JSON: by table the median of seconds
@@ -7,6 +7,7 @@ over the days that have enough history, and the rows of such a day.
 
 import json
 import os
+import sys
 import time
 from dataclasses import replace
 from itertools import islice
@@ -19,15 +20,16 @@ from headrace.contracts.semantic.detect import LEAST_HISTORY
 from headrace.home import default_root
 from headrace.lake.table import Table
 from headrace.pipeline.faults import batches
-from headrace.pipeline.load import table_groups
+from headrace.pipeline.load import slots_of, table_groups
 
-DAYS = LEAST_HISTORY + 30
+GROUP, DAYS = "flights", 30  # days that are timed, after those that make the history
 
 
-def of_table(table: Table) -> dict[str, float]:
+def of_table(table: Table, days: int) -> dict[str, float]:
     reference = Reference()
     seconds, rows = [], []
-    for slot, delivered in islice(batches(table), DAYS):
+    slots = islice(slots_of(GROUP, table), LEAST_HISTORY + days)
+    for slot, delivered in batches(table, slots):
         conformed = conform(table.contract, delivered, slot)
         start = time.perf_counter()
         glance = glance_at(table.contract, delivered, conformed, slot)
@@ -45,8 +47,9 @@ def main() -> None:
     # Read when the pipeline is imported, which making the deliveries does.
     os.environ["FLIGHTS_DELIVERIES"] = str(default_root() / "bench" / "deliveries")
     deliveries()
-    tables = table_groups()["flights"]
-    print(json.dumps({t.name: of_table(t) for t in tables if t.partitioned}))
+    days = int(sys.argv[1]) if len(sys.argv) > 1 else DAYS
+    tables = table_groups()[GROUP]
+    print(json.dumps({t.name: of_table(t, days) for t in tables if t.partitioned}))
 
 
 if __name__ == "__main__":

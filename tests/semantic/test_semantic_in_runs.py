@@ -11,6 +11,7 @@ import pytest
 from headrace.clock import parse_iso
 from headrace.gates import parse_suite
 from headrace.gates.faults import faults_of
+from headrace.gates.judgement import Judgement
 from headrace.gates.policy import Grant, Policy
 from headrace.home import Home
 from headrace.lake import ingest as ingesting
@@ -162,18 +163,21 @@ def test_the_suite_says_what_a_kind_of_change_does(firm, action, verdict):
     assert bool(told) == (action != "off")
 
 
-def test_detection_that_crashes_is_an_error_and_holds_the_batch_back(firm, monkeypatch):
+@pytest.mark.parametrize("part", ["examine", "glance_at"])
+def test_detection_that_fails_says_so_and_holds_nothing_back(firm, monkeypatch, part):
     home, table, _ = firm
 
     def crash(*_args):
         raise ZeroDivisionError("no")
 
-    monkeypatch.setattr("headrace.lake.judging.examine", crash)
+    monkeypatch.setattr(f"headrace.lake.judging.{part}", crash)
     result = ingest(table, SLOTS[:1], home)[0]
-    assert (result.verdict, result.published) == ("ERROR", 0)
-    assert "the detection of changed meaning crashed: ZeroDivisionError: no" in result.reasons[0]
-    monkeypatch.undo()
-    assert ingest(table, SLOTS[:1], home)[0].verdict == "PASS"
+    assert (result.verdict, result.published) == ("PASS", rides.ROWS)
+    (batch,) = find_batches(home, table, SLOTS[0])
+    judged = Judgement.from_json(json.dumps(batch["judgement"]))
+    assert [note.action for note in judged.notes] == ["note"]
+    assert "the detection of changed meaning failed: ZeroDivisionError: no" in judged.markdown()
+    assert judged.counted == ()
 
 
 def test_verdicts_are_the_same_with_a_second_process(firm, monkeypatch):

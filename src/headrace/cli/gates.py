@@ -169,6 +169,8 @@ def _show_batch(row: dict[str, Any]) -> None:
     for one in judged.shadowed:
         would = f"in shadow, would {one.would}: {one.id}: {one.reason}"
         out.print(would, soft_wrap=True, highlight=False, markup=False)
+    for one in judged.notes:
+        out.print(f"note: {one.reason}", soft_wrap=True, highlight=False, markup=False)
     if not judged.failed:
         out.print(f"all {len(judged.counted)} checks passed")
         return

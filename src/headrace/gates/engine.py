@@ -106,6 +106,9 @@ class _Batch:
         try:
             return self.evaluate(rule, rule.check)
         except Exception as crash:  # noqa: BLE001 - whatever it dies of, the batch must not pass
+            cautious = rule.cautiously()
+            if cautious is not None:
+                return self.find(cautious)
             return Finding(rule, None, NO_ROWS, f"{type(crash).__name__}: {crash}")
 
     def evaluate(self, rule: Rule, check: Check) -> Finding:
@@ -119,8 +122,9 @@ class _Batch:
         return Finding(rule, outcome, self.failing(check.narrowed(outcome), limit))
 
     def values(self, check: Check) -> list[Any]:
-        if self.known is not None or not check.aggregates:
-            return [(self.known or {})[aggregate] for aggregate in check.aggregates]
+        known = self.known or {}
+        if known.keys() >= set(check.aggregates):
+            return [known[aggregate] for aggregate in check.aggregates]
         query = self.plan.select(", ".join(check.aggregates))
         return list(self.connection.execute(query).fetchall()[0])
 

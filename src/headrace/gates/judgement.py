@@ -32,6 +32,7 @@ class Verdict(StrEnum):
         return self.gravity < Verdict.BLOCK.gravity
 
 
+NOT_CONSIDERED = "not_considered"  # the type of a result that says what nothing was asked of
 _FAILED = {
     "note": Verdict.PASS,
     "warn": Verdict.WARN,
@@ -173,7 +174,12 @@ class Judgement:
     @property
     def counted(self) -> tuple[Result, ...]:
         """Results of all checks that are not in shadow."""
-        return tuple(r for r in self.results if not r.shadow)
+        return tuple(r for r in self.results if not r.shadow and r.type != NOT_CONSIDERED)
+
+    @property
+    def notes(self) -> tuple[Result, ...]:
+        """Results that are told and change no verdict, such as a detector that failed."""
+        return tuple(r for r in self.results if r.status == "pass" and r.reason and not r.shadow)
 
     @property
     def shadowed(self) -> tuple[Result, ...]:
@@ -233,6 +239,7 @@ class Judgement:
             lines += ["", f"{len(failed) - limit} more failed."]
         total = len(self.counted)
         lines += ["", f"{total - len(failed)} of {total} checks passed."]
+        lines += [line for note in self.notes for line in ("", f"Note: {_cell(note.reason)}")]
         lines += self._shadow_lines()
         return "\n".join(lines)
 

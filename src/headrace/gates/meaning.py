@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from headrace.contracts.semantic import ACTIONS, Finding, Look
-from headrace.gates.judgement import Result
+from headrace.gates.judgement import NOT_CONSIDERED, Result
 from headrace.gates.samples import SAMPLE, plain_values
 from headrace.gates.suite import Suite
 from headrace.gates.units import scales_of
@@ -41,15 +41,26 @@ def _result(finding: Finding, action: str, look: Look) -> Result:
     )
 
 
+def notes_of(notes: Iterable[str]) -> list[Result]:
+    """Results that say what was not considered, and change no verdict."""
+    return [
+        Result(
+            id=f"{KIND}:{NOT_CONSIDERED}:{number}",
+            kind=KIND,
+            type=NOT_CONSIDERED,
+            severity=_SEVERITY["note"],
+            action="note",
+            reason=note,
+        )
+        for number, note in enumerate(notes, 1)
+    ]
+
+
 def crashed(error: Exception) -> Result:
-    """Detection that died is an error, and holds the batch back like any check that crashed."""
-    return Result(
-        id=KIND,
-        kind=KIND,
-        type="crash",
-        status="error",
-        reason=f"the detection of changed meaning crashed: {type(error).__name__}: {error}",
-    )
+    """A note that nothing was compared, because detection as a whole failed."""
+    why = str(error).partition("\n")[0]
+    what = f"the detection of changed meaning failed: {type(error).__name__}: {why}"
+    return notes_of([f"{what}; the batch was not compared with the batches before"])[0]
 
 
 def _sample(finding: Finding, look: Look) -> tuple[dict[str, object], ...]:

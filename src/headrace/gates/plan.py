@@ -1,7 +1,7 @@
 """A plan: the rules of a suite and a contract over one schema, and the SQL they share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,8 @@ class Rule:
 
     A `shadow` rule is run and told, and decides nothing. `kwargs` are those of a rule that has no
     check because Great Expectations itself is asked; `scale` is that of its column, for words.
+    `cautious` is asked where `check` crashes: it answers row by row, and counts a row that it
+    crashes on as failing.
     """
 
     id: str
@@ -35,6 +37,11 @@ class Rule:
     shadow: bool = False
     kwargs: Mapping[str, Any] | None = None
     scale: int = 0
+    cautious: Check | None = None
+
+    def cautiously(self) -> "Rule | None":
+        """The same rule with its cautious check, if it has one."""
+        return replace(self, check=self.cautious, cautious=None) if self.cautious else None
 
 
 @dataclass(frozen=True)

@@ -82,15 +82,32 @@ def _expectation(expectation: Expectation, columns: Columns) -> Rule:
 
 
 def _invariant(invariant: Invariant, columns: Columns) -> Rule:
-    """A row fails where the expression is false; null is a pass, as in a SQL CHECK."""
+    """A row fails where the expression is false; null is a pass, as in a SQL CHECK.
+
+    A row on which the expression itself fails, such as by a date that does not exist, fails too.
+    """
     expression = f"({invariant.expression})"
 
     def read(values: Sequence[Any]) -> Outcome:
-        elements, unexpected = values
+        elements, unexpected, *failed = values
         reason = f"{unexpected} of {elements} rows break {invariant.name}: {invariant.description}"
+        if failed and failed[0]:
+            reason += f" (on {failed[0]} of them the expression itself fails)"
         return Outcome(unexpected == 0, elements=elements, unexpected=unexpected, reason=reason)
 
     named = [name for name in columns.names if re.search(rf"\b{re.escape(name)}\b", expression)]
+    check = Check(
+        columns=tuple(named),
+        expected=invariant.expression,
+        aggregates=("count(*)", count_where(f"NOT {expression}")),
+        read=read,
+        failing=f"NOT {expression}",
+    )
+    # Null, which passes, becomes true first: what is null then is a row that the expression
+    # fails on. Asked only where `check` crashes, since this costs more.
+    attempt = f"TRY(coalesce({expression}, TRUE))"
+    fails = f"NOT coalesce({attempt}, FALSE)"
+    counts = ("count(*)", count_where(fails), count_where(f"{attempt} IS NULL"))
     return Rule(
         id=f"invariant:{invariant.name}",
         kind="invariant",
@@ -99,11 +116,6 @@ def _invariant(invariant: Invariant, columns: Columns) -> Rule:
         severity="critical",
         action="quarantine",
         note=invariant.description,
-        check=Check(
-            columns=tuple(named),
-            expected=invariant.expression,
-            aggregates=("count(*)", count_where(f"NOT {expression}")),
-            read=read,
-            failing=f"NOT {expression}",
-        ),
+        check=check,
+        cautious=replace(check, aggregates=counts, failing=fails),
     )

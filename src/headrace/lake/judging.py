@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.clock import now_us
-from headrace.contracts import Contract, conform
+from headrace.contracts import Conformed, Contract, conform
 from headrace.contracts.semantic import Glance, Profile, Reference, examine, glance_at
 from headrace.files import digest
 from headrace.gates import Judgement, Result, Suite, Verdict, judge
 from headrace.gates.events import judge_events
-from headrace.gates.meaning import crashed, results_of
+from headrace.gates.meaning import crashed, notes_of, results_of
 from headrace.gates.mutes import NO_MUTES, Mutes
 from headrace.home import Home
 from headrace.lake.ledger import JudgementRow
@@ -106,10 +106,19 @@ class Desk:
                 conformed = conform(self.contract, rows, delivery.batch_id)
                 judgement = judge(self.suite, self.contract, conformed)
                 if delivery.format not in STANDALONE:  # some of the rows, never like those before
-                    glance = glance_at(self.contract, rows, conformed, delivery.slot)
+                    glance, judgement = self._glance(delivery, rows, conformed, judgement)
         except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
             return Judged(self._row(delivery, self._crashed(delivery, error)))
         return Judged(self._staged(delivery, _accounted(self.mutes.of(judgement))), glance)
+
+    def _glance(
+        self, delivery: Delivery, rows: RawRows, conformed: Conformed, judgement: Judgement
+    ) -> tuple[Glance | None, Judgement]:
+        """What the batch is compared with earlier ones by; None, and a note, if that fails."""
+        try:
+            return glance_at(self.contract, rows, conformed, delivery.slot), judgement
+        except Exception as error:  # noqa: BLE001  # a fault of detection is no fault of the data
+            return None, judgement.also([crashed(error)])
 
     def weigh(self, row: JudgementRow, glance: Glance, reference: Reference) -> Weighed:
         """The verdict with what changed its meaning since the batches before, and the profile."""
@@ -118,8 +127,8 @@ class Desk:
         try:
             seen = examine(look, reference, glance.text)
             profile = replace(profile, marks=seen.marks)
-            found = results_of(seen.findings, self.suite, look)
-        except Exception as error:  # noqa: BLE001  # fails closed
+            found = [*results_of(seen.findings, self.suite, look), *notes_of(seen.notes)]
+        except Exception as error:  # noqa: BLE001  # a fault of detection is no fault of the data
             found = [crashed(error)]
         if not found:
             return Weighed(row, profile)

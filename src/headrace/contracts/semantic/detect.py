@@ -42,10 +42,14 @@ _COLUMN_CHANGES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
 
 @dataclass(frozen=True)
 class Examined:
-    """What changed its meaning, gravest first, and the marks that later batches are held to."""
+    """What changed its meaning, gravest first, and the marks that later batches are held to.
+
+    `notes` say what was not considered: detectors that failed, columns that could not be read.
+    """
 
     findings: tuple[Finding, ...]
     marks: Mapping[str, float]
+    notes: tuple[str, ...] = ()
 
 
 def examine(
@@ -59,7 +63,8 @@ def examine(
         text: of a batch that the contract refuses, the delivered text of every column.
     """
     case = Case(look, reference, text or {})
-    return Examined(_findings(case), _marks(case))
+    findings, marks = _findings(case), _marks(case)
+    return Examined(findings, marks, (*_unexamined(look), *case.notes))
 
 
 def detect(
@@ -72,18 +77,40 @@ def detect(
 def _findings(case: Case) -> tuple[Finding, ...]:
     if case.reference.batches < LEAST_HISTORY:
         return ()
-    renamed = list(renames(case))
-    unread = list(written_otherwise(case))
+    renamed = _detected(renames, case)
+    unread = _detected(written_otherwise, case)
     if renamed or unread:
         return (*renamed, *unread)
-    columns = best([f for change in _COLUMN_CHANGES for f in change(case)])
-    batch = [*stale_rows(case), *duplicates(case)]
+    columns = best([f for change in _COLUMN_CHANGES for f in _detected(change, case)])
+    batch = [*_detected(stale_rows, case), *_detected(duplicates, case)]
     if not any(f.kind in {"zone_shift", "swap", "unit_change"} for f in columns):
-        batch += missing_parts(case)
+        batch += _detected(missing_parts, case)
     return tuple(sorted([*columns, *batch], key=lambda f: -f.weight))
 
 
+def _detected(change: Callable[[Case], Iterator[Finding]], case: Case) -> list[Finding]:
+    """The findings of one detector; none, and a note, if it raises."""
+    name = f"the detector {change.__name__.lstrip('_')}"
+    return case.guarded(name, lambda: list(change(case)), [])
+
+
+def _unexamined(look: Look) -> list[str]:
+    """Columns and rules that nothing was asked of."""
+    notes = [
+        f"the rule {name} could not be evaluated: {why}; it was not considered"
+        for name, why in look.ruled.failures.items()
+    ]
+    if look.untyped:
+        names = ", ".join(sorted(look.untyped))
+        notes.append(f"cells of {names} could not be read in their type: nothing was compared")
+    return notes
+
+
 def _marks(case: Case) -> dict[str, float]:
+    return case.guarded("comparing with the batches before", lambda: _marks_of(case), {})
+
+
+def _marks_of(case: Case) -> dict[str, float]:
     look = case.look
     marks = {**case.fit.marks, **run_marks(look), **most_marks(look), **fine_marks(look)}
     if case.reference.batches and case.look.rows:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.contracts.model import Contract, Field
-from headrace.contracts.semantic.rules import broken_rules, delivered_inputs, rules
+from headrace.contracts.semantic.rules import Broken, broken_rules, delivered_inputs, rules
 from headrace.sketches import token
 
 Ints = npt.NDArray[np.int64]
@@ -57,6 +57,8 @@ class Look:
             zone; None where not derived.
         derived: the derived columns; empty where they could not be computed.
         repeated: exact repetitions that were dropped before.
+        untyped: delivered columns with cells that could not be read in their type: the contract
+            refuses them, and nothing here looks at them.
         lines: int64, the delivery's line of each row.
     """
 
@@ -68,6 +70,7 @@ class Look:
     known: Floats | None = None
     derived: Mapping[str, pa.Array] = field(default_factory=dict)
     repeated: int = 0
+    untyped: frozenset[str] = frozenset()
 
     @property
     def rows(self) -> int:
@@ -78,13 +81,19 @@ class Look:
         return {
             f.name: column_of(f, self.arrays[f.name])
             for f in self.contract.delivered
-            if f.name in self.arrays
+            if f.name in self.arrays and f.name not in self.untyped
         }
 
     @cached_property
-    def broken(self) -> dict[str, Bools]:
+    def ruled(self) -> Broken:
+        """Relations and invariants over the rows."""
+        arrays = {**self.derived, **self.arrays}
+        return broken_rules(self.contract, arrays, self.rows, self.untyped)
+
+    @property
+    def broken(self) -> Mapping[str, Bools]:
         """For each relation and invariant that can be computed: the rows that break it."""
-        return broken_rules(self.contract, {**self.derived, **self.arrays}, self.rows)
+        return self.ruled.rows
 
     @cached_property
     def rule_inputs(self) -> dict[str, frozenset[str]]:
@@ -131,7 +140,7 @@ class Look:
             fresh = {
                 f.name: column_of(f, changed[f.name])
                 for f in self.contract.delivered
-                if f.name in changed
+                if f.name in changed and f.name not in self.untyped
             }
             other.__dict__["columns"] = {**self.columns, **fresh}
         return other

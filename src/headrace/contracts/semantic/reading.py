@@ -15,6 +15,7 @@ from headrace.contracts.derive import DerivationFailed, derive
 from headrace.contracts.model import Contract, Field
 from headrace.contracts.semantic.look import Floats, Look
 from headrace.contracts.semantic.profile import Profile, profile_of
+from headrace.contracts.semantic.rules import delivered_inputs, time_names
 from headrace.sources.rows import RawRows
 from headrace.zones import to_local
 
@@ -32,12 +33,14 @@ def look_at(contract: Contract, rows: RawRows, conformed: Conformed, slot: str) 
         )
         derived = {n: _whole(table.column(n)) for n in table.column_names if n not in arrays}
         return Look(contract, arrays, lines, start, event, known, derived, conformed.repeated)
-    arrays = {
-        f.name: readable(f, text)
-        for f in contract.delivered
-        if (text := delivered_text(rows, f)) is not None
-    }
-    return timed(Look(contract, arrays, rows.lines, start))
+    arrays, untyped = {}, set()
+    for f in contract.delivered:
+        text = delivered_text(rows, f)
+        if text is not None:
+            arrays[f.name], whole = _read(f, text)
+            if not whole:
+                untyped.add(f.name)
+    return timed(Look(contract, arrays, rows.lines, start, untyped=frozenset(untyped)))
 
 
 def delivered_texts(rows: RawRows, look: Look) -> dict[str, pa.Array]:
@@ -66,7 +69,7 @@ def glance_at(contract: Contract, rows: RawRows, conformed: Conformed, slot: str
     refused = conformed.table is None or conformed.bad_rows
     parts = {
         "fields": {f.name: getattr(look, f.name) for f in fields(look) if f.name != "contract"},
-        "computed": {"columns": look.columns, "broken": look.broken},
+        "computed": {"columns": look.columns, "ruled": look.ruled},
     }
     text = delivered_texts(rows, look) if refused else {}
     return Glance(parts, profile_of(look, slot), text)
@@ -88,16 +91,22 @@ def delivered_text(rows: RawRows, field: Field) -> pa.Array | None:
 
 def readable(field: Field, text: pa.Array) -> pa.Array:
     """`text` in the field's type, null where it is not of it; a number may have a fraction."""
+    return _read(field, text)[0]
+
+
+def _read(field: Field, text: pa.Array) -> tuple[pa.Array, bool]:
+    """(the column as `readable` gives it, whether every cell could be read)."""
     cells = parse(field, text)
     if not cells.wrong:
-        return cells.values
+        return cells.values, True
     bad = np.zeros(len(text), bool)
     bad[cells.wrong] = True
     if field.type == "integer":
         numbers = _numbers(text)
         if numbers.null_count < len(text):
-            return numbers
-    return parse(field, pc.if_else(pa.array(bad), pa.scalar(None, pa.string()), text)).values
+            return numbers, not (bad & np.asarray(numbers.is_null())).any()
+    read = parse(field, pc.if_else(pa.array(bad), pa.scalar(None, pa.string()), text))
+    return read.values, False
 
 
 def _numbers(text: pa.Array) -> pa.Array:
@@ -124,6 +133,8 @@ def timed(look: Look) -> Look:
     event, known = (
         slot_clock(contract, _moments(columns[name])) for name in ("event_time", "known_at")
     )
+    if delivered_inputs(contract, time_names(contract)) & look.untyped:
+        event, known = None, None
     derived = {name: array for name, array in columns.items() if name not in look.arrays}
     return look.with_arrays({}, event=event, known=known, derived=derived)
 

@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from functools import lru_cache
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -76,15 +79,54 @@ def rules(contract: Contract) -> dict[str, tuple[str, frozenset[str]]]:
     return found
 
 
-def broken_rules(contract: Contract, arrays: Mapping[str, pa.Array], rows: int) -> dict[str, Bools]:
-    """For each rule whose columns are in `arrays`: the rows for which it is false."""
-    possible = {n: rule for n, rule in rules(contract).items() if rule[1] <= arrays.keys()}
+@dataclass(frozen=True)
+class Broken:
+    """Rows that break each rule, and rules that could not be evaluated at all.
+
+    Attributes:
+        rows: by rule, the rows for which it is false, or for which its expression fails.
+        failures: by rule that no row could be asked about, the error.
+    """
+
+    rows: Mapping[str, Bools]
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+def broken_rules(
+    contract: Contract, arrays: Mapping[str, pa.Array], rows: int, untyped: AbstractSet[str]
+) -> Broken:
+    """Evaluate each rule whose columns are in `arrays` and depend on no `untyped` column."""
+    possible = {
+        name: rule
+        for name, rule in rules(contract).items()
+        if rule[1] <= arrays.keys() and not delivered_inputs(contract, rule[1]) & untyped
+    }
     if not possible or not rows:
-        return {name: np.zeros(rows, bool) for name in possible}
+        return Broken({name: np.zeros(rows, bool) for name in possible})
     needed = frozenset[str]().union(*(inputs for _, inputs in possible.values()))
     given = {name: arrays[name] for name in sorted(needed)}
-    made = evaluate(given, [Expression(n, sql, "boolean") for n, (sql, _) in possible.items()])
-    return {
-        name: ~made.column(name).combine_chunks().fill_null(True).to_numpy(zero_copy_only=False)
-        for name in possible
-    }
+    try:
+        made = evaluate(given, [Expression(n, sql, "boolean") for n, (sql, _) in possible.items()])
+    except duckdb.Error:  # on some row, of some rule: each is asked alone
+        return _one_by_one(given, {name: sql for name, (sql, _) in possible.items()})
+    return Broken({name: ~_truth(made, name, null=True) for name in possible})
+
+
+def _one_by_one(given: Mapping[str, pa.Array], possible: Mapping[str, str]) -> Broken:
+    """Evaluate rule by rule; a row on which an expression fails does not keep the rule."""
+    found: dict[str, Bools] = {}
+    failures: dict[str, str] = {}
+    for name, sql in possible.items():
+        # Only after a failure: `TRY` asks row by row, which is slow where many rows fail.
+        attempt = Expression(name, f"TRY(coalesce(({sql}), TRUE))", "boolean")
+        try:
+            found[name] = ~_truth(evaluate(given, [attempt]), name, null=False)
+        except duckdb.Error as error:
+            failures[name] = str(error).splitlines()[0]
+    return Broken(found, failures)
+
+
+def _truth(made: pa.Table, name: str, *, null: bool) -> Bools:
+    column = made.column(name).combine_chunks().fill_null(null)
+    truth: Bools = column.to_numpy(zero_copy_only=False)
+    return truth

@@ -1,8 +1,10 @@
 """Trying a hypothesis: undo the supposed change, and see whether the batch is usual again."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +23,7 @@ from headrace.contracts.semantic.reading import timed
 from headrace.contracts.semantic.reference import Reference
 
 RESIDUE = 0.25  # the share of what was wrong that an explanation may leave
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,26 @@ class Trial:
 class Case:
     """A batch that is being looked into: its fit, and what of it is not usual.
 
-    `text` holds the delivered text of columns, declared or not, where the contract refuses it.
+    Attributes:
+        text: the delivered text of columns, declared or not, where the contract refuses it.
+        notes: what was not considered, and why.
     """
 
     look: Look
     reference: Reference
     text: Mapping[str, pa.Array] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def guarded(self, name: str, ask: Callable[[], T], otherwise: T) -> T:
+        """Ask a detector; if it raises, note that its hypothesis was not considered."""
+        try:
+            return ask()
+        except Exception as error:  # noqa: BLE001  # a fault of a detector is no fault of the data
+            why = str(error).partition("\n")[0]
+            note = f"{name} failed: {type(error).__name__}: {why}; it was not considered"
+            if note not in self.notes:
+                self.notes.append(note)
+            return otherwise
 
     @cached_property
     def fit(self) -> Fit:
@@ -83,6 +100,8 @@ class Case:
 
     def without(self, look: Look) -> list[str]:
         """Time marks that earlier batches had: without event time no row is in its slot."""
+        if time_inputs(look) & look.untyped:
+            return []
         return [
             f"inside:{what}"
             for what, moments in (("event", look.event), ("known", look.known))
@@ -118,11 +137,20 @@ class Case:
         """What was wrong with these columns, and what still is once they are `changed`.
 
         What costs least is looked at first: columns, then relations, then what is derived; a
-        hypothesis that leaves too much already is not looked at further.
+        hypothesis that leaves too much already is not looked at further, and one that cannot be
+        tried explains nothing.
         """
         names = changed.keys()
         touched = [m for m in self.lost if columns_of(m, self.look) & names]
         before = sum(self.lost[mark] for mark in touched)
+        name = f"a trial of other values of {', '.join(names)}"
+        nothing = Trial(before, math.inf, 0, 0)
+        return self.guarded(name, lambda: self._tried(changed, before, slack), nothing)
+
+    def _tried(
+        self, changed: Mapping[str, pa.Array], before: float, slack: Slack | None
+    ) -> "Trial":
+        names = changed.keys()
         other = self.look.with_arrays(changed, event=None, known=None, derived={})
         after = fit_columns(other, self.reference, names, slack)
         trial = self._trial(before, after, other)
@@ -134,6 +162,8 @@ class Case:
             return trial
         other = timed(other)
         fit_rules(after, other, self.reference, names)
+        if other.ruled.failures.keys() - self.look.ruled.failures.keys():
+            return Trial(before, math.inf, 0, 0)
         missing = self.without(other) if time_inputs(self.look) & names else []
         return self._trial(before, after, other, float(len(missing) * other.rows))
 

@@ -50,7 +50,8 @@ class Scan:
         try:
             return Finding(rule, rule.check.read(self.measures.of(rule.check)), NO_ROWS)
         except Exception as crash:  # noqa: BLE001 - whatever it dies of, the batch must not pass
-            return _crashed(rule, crash)
+            cautious = rule.cautiously()
+            return self._find(cautious) if cautious is not None else _crashed(rule, crash)
 
     # failing rows
 

@@ -159,6 +159,9 @@ def why(report: Report) -> Html:
         title = f"{words.counted(len(shadows), 'check')} in shadow would not have passed"
         told = [_check(r) for r in shadows]
         body.append(element("details", element("summary", title), told))
+    body += [
+        element("p", f"Note: {note.reason}.", class_="soft") for note in report.judgement.notes
+    ]
     return element("section", head, body, id="why")
 
 

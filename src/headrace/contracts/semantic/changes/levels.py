@@ -28,7 +28,9 @@ def level_changes(case: Case) -> Iterator[Finding]:
         if column.kind != "text" or pool is None or not 0 < len(pool.values) <= MOST_LEVELS:
             continue
         fresh = column.present & ~member(column, pool)
-        if not fresh.any() or case.reference.marks(f"support:{column.name}").min() < _KNOWN:
+        # Without a mark no earlier batch could be compared with the ones before it.
+        usual = case.reference.marks(f"support:{column.name}")
+        if not fresh.any() or not len(usual) or usual.min() < _KNOWN:
             continue
         for token in np.unique(column.tokens[fresh]):
             rows = column.tokens == token
@@ -70,7 +72,7 @@ def _by_key(case: Case, column: Column, rows: Bools) -> int | None:
     """The level that the keys of these rows had before, if it is one and has disappeared."""
     for key in case.look.contract.field(column.name).explained_by:
         last = case.reference.last.get(label(column.name, key))
-        if last is None or not len(last.hashes):
+        if last is None or not len(last.hashes) or not case.look.columns.keys() >= set(key):
             continue
         hashes, whole = case.look.key(key)
         places = np.minimum(np.searchsorted(last.hashes, hashes), len(last.hashes) - 1)

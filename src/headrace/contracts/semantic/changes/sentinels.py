@@ -80,7 +80,7 @@ def _as_given(case: Case, column: Column) -> np.ndarray:
     """Numbers in their unit, clocks as HHMM; NaN of moments, which have no sentinels."""
     if column.kind == "moment":
         return np.full(case.look.rows, np.nan)
-    array = case.look.arrays[column.name].cast(pa.float64())
+    array = case.look.arrays[column.name].cast(pa.float64(), safe=False)
     unit = 10 ** (case.look.contract.field(column.name).scale or 0)
     given: np.ndarray = array.to_numpy(zero_copy_only=False) / unit
     return given

@@ -15,12 +15,14 @@ _LEAST = 0.3  # of the rows have to be lost before a pair is tried
 
 def _rescaled(array: pa.Array, given: Field, wanted: Field) -> pa.Array:
     """Stored units of one column as those of another."""
-    return pc.multiply(array.cast(pa.float64()), 10.0 ** ((wanted.scale or 0) - (given.scale or 0)))
+    return pc.multiply(
+        array.cast(pa.float64(), safe=False), 10.0 ** ((wanted.scale or 0) - (given.scale or 0))
+    )
 
 
 def swaps(case: Case) -> Iterator[Finding]:
     suspects = case.suspects()
-    fields = [f for f in case.look.contract.delivered if f.name in case.look.arrays]
+    fields = [f for f in case.look.contract.delivered if f.name in case.look.columns]
     for one, other in combinations(fields, 2):
         if one.type != other.type or not {one.name, other.name} & suspects:
             continue
