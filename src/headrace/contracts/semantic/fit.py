@@ -114,7 +114,7 @@ def _column(result: Fit, column: Column, reference: Reference, slack: float) -> 
         result.sharp(f"range:{name}", column.present, out_of_range(column, pool))
         values = column.values[column.present]
         result.marks[f"shape:{name}"] = 1 - distance(values, pool)
-        middle = float(np.median(values))
+        middle = 2 * float(np.median(values / 2))  # halved: two great values may not have a sum
         result.marks[f"at:{name}"] = middle
         level = _level(middle, reference.marks(f"at:{name}"))
         if level is not None:

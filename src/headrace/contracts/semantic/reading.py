@@ -130,12 +130,12 @@ def timed(look: Look) -> Look:
             pass
     except (DerivationFailed, pa.ArrowInvalid, OverflowError):
         return look.with_arrays({}, event=None, known=None, derived={})
+    derived = {name: array for name, array in columns.items() if name not in look.arrays}
+    if delivered_inputs(contract, time_names(contract)) & look.untyped:
+        return look.with_arrays({}, event=None, known=None, derived=derived)
     event, known = (
         slot_clock(contract, _moments(columns[name])) for name in ("event_time", "known_at")
     )
-    if delivered_inputs(contract, time_names(contract)) & look.untyped:
-        event, known = None, None
-    derived = {name: array for name, array in columns.items() if name not in look.arrays}
     return look.with_arrays({}, event=event, known=known, derived=derived)
 
 

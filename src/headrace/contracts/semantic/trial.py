@@ -80,7 +80,8 @@ class Case:
     def guarded(self, name: str, ask: Callable[[], T], otherwise: T) -> T:
         """Ask a detector; if it raises, note that its hypothesis was not considered."""
         try:
-            return ask()
+            with np.errstate(over="ignore", invalid="ignore"):
+                return ask()
         except Exception as error:  # noqa: BLE001  # a fault of a detector is no fault of the data
             why = str(error).partition("\n")[0]
             note = f"{name} failed: {type(error).__name__}: {why}; it was not considered"
