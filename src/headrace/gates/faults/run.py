@@ -93,7 +93,8 @@ def measure(
     result = Measured([Count(fault) for fault in faults])
     turns = _turns(result.counts)
     reference, before = Reference(), None
-    for number, (slot, rows) in enumerate(batches):
+    for number, (slot, delivered) in enumerate(batches):
+        rows = declared_names(contract, delivered)
         clean = _look(suite, contract, reference, slot, rows)
         result.verdicts[slot] = clean.judgement.verdict.value
         if reference.batches >= LEAST_HISTORY and number % every == 0:
@@ -108,6 +109,15 @@ def measure(
         if told is not None:
             told(slot)
     return result
+
+
+def declared_names(contract: Contract, rows: RawRows) -> RawRows:
+    """The same rows with the contract's name for each column that came under an alias."""
+    names = {alias: field.name for field in contract.delivered for alias in field.aliases}
+    columns = tuple(names.get(name, name) for name in rows.table.column_names)
+    if len(set(columns)) < len(columns):
+        return rows  # one column came under two names, which the contract refuses
+    return replace(rows, table=rows.table.rename_columns(list(columns)), columns=columns)
 
 
 def _turns(counts: list[Count]) -> list[Iterator[Count]]:
