@@ -17,7 +17,13 @@ Data = Annotated[
     Path | None,
     typer.Option(help="A CSV file of your own events: commas, UTF-8, a header, one row an event."),
 ]
-Time = Annotated[str | None, typer.Option(help="The column that says when a row happened.")]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        help="The column that says when a row happened, or several of a calendar and a clock: "
+        "year,month,day,hhmm. Found if left out."
+    ),
+]
 Key = Annotated[
     list[str] | None,
     typer.Option(help="A column that identifies a row; repeat it if it takes more."),
@@ -72,17 +78,17 @@ class _Given:
         from headrace.errors import DeclarationError
         from headrace.scaffold import Ask
 
-        options = {"--data FILE": self.data, "--time COLUMN": self.time, "--key COLUMN": self.key}
+        options = {"--data FILE": self.data, "--key COLUMN": self.key}
         missing = [name for name, value in options.items() if not value]
-        if missing or self.data is None or self.time is None:
+        if missing or self.data is None:
             raise DeclarationError(
                 f"nothing to start from: give {', '.join(missing)}",
-                where="a CSV file of your own, when a row happened, and what identifies it",
+                where="a CSV file of your own, and what identifies a row",
                 fix=example,
             )
         return Ask(
             data=self.data,
-            time=self.time,
+            time=self.time or "",
             key=_split(self.key),
             entity=_split(self.entity),
             known_after=self.known_after,

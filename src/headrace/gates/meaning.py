@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from headrace.contracts.semantic import ACTIONS, Finding, Look
 from headrace.gates.judgement import NOT_CONSIDERED, Result
 from headrace.gates.samples import SAMPLE, plain_values
-from headrace.gates.suite import Suite
+from headrace.gates.suite import CHANGE_ACTIONS, Suite
 from headrace.gates.units import scales_of
 
 KIND = "semantic"
@@ -16,10 +16,18 @@ def results_of(findings: Iterable[Finding], suite: Suite, look: Look) -> list[Re
     """One result for each finding that the suite does not switch off."""
     found = []
     for one in findings:
-        action = suite.semantic.get(one.kind, ACTIONS[one.kind])
+        action = action_on(one, suite)
         if action != "off":
             found.append(_result(one, action, look))
     return found
+
+
+def action_on(finding: Finding, suite: Suite) -> str:
+    """The action that the suite declares: of one of its columns the mildest, else of its kind."""
+    keys = [f"{finding.kind}:{column}" for column in finding.columns]
+    declared = [suite.semantic[key] for key in keys if key in suite.semantic]
+    usual = suite.semantic.get(finding.kind, ACTIONS[finding.kind])
+    return max(declared, key=CHANGE_ACTIONS.index, default=usual)
 
 
 def _result(finding: Finding, action: str, look: Look) -> Result:

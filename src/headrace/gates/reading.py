@@ -18,14 +18,20 @@ from headrace.contracts.semantic.findings import ACTIONS as CHANGES
 from headrace.errors import DeclarationError
 from headrace.gates.columns import Columns
 from headrace.gates.slices import Slices, parse_slices
-from headrace.gates.suite import ACTIONS, SEVERITIES, Expectation, Fault, Suite
+from headrace.gates.suite import (
+    ACTIONS,
+    CHANGE_ACTIONS,
+    SEVERITIES,
+    Expectation,
+    Fault,
+    Suite,
+)
 from headrace.gates.units import CONTRACT, STORED, scales_of
 from headrace.gates.vocabulary import ELSEWHERE, VOCABULARY
 
 Document = Any  # a parsed YAML or JSON value, not yet proven to be of the right form
 _DEFAULT_ACTION = {"critical": "block", "warning": "warn", "info": "warn"}
 _SUITE_KEYS = {"name", "meta", "expectations", "notes"}
-CHANGE_ACTIONS = ("block", "warn", "note", "off")
 _SUITE_META = {
     "table", "version", "max_quarantined_share", "shadow", "semantic", "units", "owner", "notes",
 }  # fmt: skip
@@ -222,11 +228,12 @@ def _flag(value: object, where: str) -> bool:
 
 
 def _semantic(found: Document, where: str) -> dict[str, str]:
-    """What each kind of change does: {kind: block | warn | note | off}."""
-    _known_keys(found, set(CHANGES), where)
+    """Actions by kind of change, or by `kind:column`: {kind: block | warn | note | off}."""
+    kinds = {str(key).partition(":")[0]: action for key, action in found.items()}
+    _known_keys(kinds, set(CHANGES), where)
     return {
-        kind: _one_of(action, CHANGE_ACTIONS, f"action of {kind}", where)
-        for kind, action in found.items()
+        str(key): _one_of(action, CHANGE_ACTIONS, f"action of {key}", where)
+        for key, action in found.items()
     }
 
 

@@ -37,6 +37,8 @@ from headrace.gates.vocabulary import VOCABULARY, Check, compile_check
 SEMANTICS = 1  # part of every suite hash: raise it when a compiled expectation changes its answer
 SEVERITIES = ("critical", "warning", "info")
 ACTIONS = ("block", "quarantine", "warn")
+# What a change of meaning may do, the gravest first.
+CHANGE_ACTIONS = ("block", "warn", "note", "off")
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,12 @@ class Suite:
     """The checks of one table.
 
     `hash` changes when the verdict on a batch, or the rows that pass, could: batches are then
-    judged again. `semantic` says what a change of meaning does to the batch, by its kind, where
-    that is not the usual. Checks in shadow decide neither, so a new one changes only `shadow_hash`.
-    A suite with a `fault` could not be read at all; whatever it is asked is an ERROR. `path` is
-    where it was read. `units` are those of the limits in `kwargs`, `written` those in its file:
-    whatever the file has, checks and the hash are made of stored units.
+    judged again. `semantic` says what a change of meaning does to the batch, by its kind or by
+    `kind:column`, where that is not the usual. Checks in shadow decide neither, so a new one
+    changes only `shadow_hash`. A suite with a `fault` could not be read at all; whatever it is
+    asked is an ERROR. `path` is where it was read. `units` are those of the limits in `kwargs`,
+    `written` those in its file: whatever the file has, checks and the hash are made of stored
+    units.
     """
 
     name: str
@@ -217,6 +220,7 @@ class Suite:
 
         None stands for one that is not compiled, but asked of Great Expectations.
         """
+        self._check_semantic(schema)
         checks = []
         for expectation in self.sound().expectations:
             try:
@@ -224,3 +228,13 @@ class Suite:
             except DeclarationError as wrong:
                 raise Fault.of(wrong, self.place(expectation)).error from wrong
         return tuple(checks)
+
+    def _check_semantic(self, schema: pa.Schema) -> None:
+        for key in self.semantic:
+            column = key.partition(":")[2]
+            if column and column not in schema.names:
+                raise DeclarationError(
+                    f"{key!r} names a column that the table does not have",
+                    where=f"{self.path or self.name}, meta, semantic",
+                    fix=f"one of: {', '.join(schema.names)}",
+                )

@@ -2,6 +2,7 @@
 
 import keyword
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,8 @@ class Ask:
 
     Attributes:
         data: the file: comma separated, UTF-8, with a header.
-        time: the column that says when a row happened.
+        time: the column that says when a row happened, or several with commas between them:
+            year,month,day,hour; found if empty.
         key: the columns that together identify a row.
         entity: the columns that features are grouped by; guessed if empty.
         known_after: how long after its time a row can be used ("10m"); guessed if None.
@@ -60,6 +62,12 @@ class Ask:
         if self.kind not in KINDS:
             raise DeclarationError(f"no kind {self.kind!r}", fix=f"one of {', '.join(KINDS)}")
         check_name(self.table_name, "table", "--table NAME")
+
+    def time_columns(self, headers: Sequence[str]) -> tuple[str, ...]:
+        """The columns that `time` names: a header may itself have a comma."""
+        if not self.time or self.time in headers:
+            return (self.time,) if self.time else ()
+        return tuple(part.strip() for part in self.time.split(","))
 
     @property
     def table_name(self) -> str:

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from headrace.clock import DAY, duration, from_us
 from headrace.errors import DeclarationError
 from headrace.scaffold.ask import plain_name
-from headrace.scaffold.contract import known_after
+from headrace.scaffold.contract import known_by
+from headrace.scaffold.domains import is_amount, is_calendar, is_code, is_place
 from headrace.scaffold.facts import Facts
 from headrace.scaffold.look import Column
 from headrace.scaffold.words import Derived
@@ -55,7 +56,7 @@ def choose(found: Facts) -> Choices:
     """Raises DeclarationError where the file is too short, or has nothing to predict."""
     entity, guessed = _entity(found)
     target, made = _target(found)
-    lag = known_after(found.look)
+    lag = known_by(found.look, found.delays)
     span = int(found.event_us.max() - found.event_us.min())
     gap = found.gap(entity)
     horizon = _horizon(gap, span)
@@ -64,7 +65,9 @@ def choose(found: Facts) -> Choices:
         for column in found.look.columns
         if column.type == "string"
         and column.name not in entity
-        and column not in (found.look.time, *found.look.key)
+        and column not in (*found.look.times, *found.look.key)
+        and column.name not in found.look.personal
+        and not is_calendar(column)
         and found.levels(column.name)
     )
     taken = {*entity, *(column.name for column in found.look.key)}
@@ -104,7 +107,12 @@ def _entity(found: Facts) -> tuple[tuple[str, ...], bool]:
 
 def _comes_back(found: Facts, column: Column) -> bool:
     named_so = column in found.look.key or column.name.lower().endswith("id")
-    if column == found.look.time or not named_so or column.type not in {"string", "integer"}:
+    if (
+        column in found.look.times
+        or is_calendar(column)
+        or not named_so
+        or column.type not in {"string", "integer"}
+    ):
         return False
     return not found.nulls(column.name) and 1 < found.distinct([column.name]) <= _rows(found) / 2
 
@@ -115,29 +123,51 @@ def _rows(found: Facts) -> int:
 
 def _whole(found: Facts) -> Derived:
     words = "The same for all rows: an entity for features of the whole table."
-    return Derived(_free(ALL, found), "string", words, "'all'")
-
-
-def _free(name: str, found: Facts) -> str:
-    """`name`, or the next one like it that the file does not use."""
-    taken = {column.name.casefold() for column in found.look.columns}
-    while name.casefold() in taken:
-        name = f"{name}_new"
-    return name
+    return Derived(found.look.free(ALL), "string", words, "'all'")
 
 
 def _numbers(found: Facts) -> list[Column]:
-    roles = (found.look.time, *found.look.key, *found.look.entity)
+    roles = (*found.look.times, *found.look.key, *found.look.entity)
     return [c for c in found.look.columns if c.is_number and c not in roles]
 
 
 def _measures(found: Facts) -> list[Column]:
-    """Numbers that can be summed exactly and vary."""
-    return [
+    """Numbers that measure something, can be summed exactly and vary; what is named so first.
+
+    Parts of a calendar, codes and places are numbers that name something, and counting
+    rows or days is not measuring.
+    """
+    fitting = [
         column
         for column in _numbers(found)
-        if column.sums and column.max_abs is not None and _varies(found, column.name)
+        if column.sums
+        and column.max_abs is not None
+        and column.name not in found.look.personal
+        and not (is_calendar(column) or is_code(column) or is_place(column))
+        and _varies(found, column.name)
+        and not _follows_time(found, column)
+        and not _numbered(found, column)
     ]
+    return sorted(fitting, key=lambda c: (_is_flag(found, c), not is_amount(c)))
+
+
+def _follows_time(found: Facts, column: Column) -> bool:
+    """Whether rows of one time all have one value, as with a clock, a season or a holiday."""
+    times = len(np.unique(found.event_us))
+    together = found.distinct(["event_time", column.name])
+    return times * 2 < _rows(found) and together <= times * 1.01
+
+
+def _numbered(found: Facts, column: Column) -> bool:
+    """Whether it numbers the rows."""
+    seen = found.range(column.name)
+    rows = _rows(found)
+    return (
+        column.type == "integer"
+        and seen is not None
+        and found.distinct([column.name]) == rows
+        and seen.high - seen.low < 2 * rows
+    )
 
 
 def _varies(found: Facts, name: str) -> bool:
@@ -166,7 +196,7 @@ def _target(found: Facts) -> tuple[str, tuple[Derived, ...]]:
             where="--target",
             fix=f"name another column: {', '.join(c.header for c in found.look.columns)}",
         )
-    label = _free(label, found)
+    label = found.look.free(label)
     return label, (Derived(label, "integer", words, sql, 1),)
 
 
@@ -180,22 +210,25 @@ def _above_median(found: Facts, column: Column) -> tuple[str, tuple[Derived, ...
     unit = f" (the limit is in units of 10^-{column.scale})" if column.scale else ""
     words = f"1 if {column.name} is above the median of the first file, else 0{unit}."
     sql = f"CAST({ident(column.name)} > {limit!r} AS BIGINT)"
-    label = _free(f"{column.name}_high", found)
+    label = found.look.free(f"{column.name}_high")
     return label, (Derived(label, "integer", words, sql, 1),)
 
 
 def _guessed_target(found: Facts) -> Column:
+    measures = _measures(found)
+    flags = [c for c in measures if _is_flag(found, c)]
     numbers = [c for c in _numbers(found) if _varies(found, c.name)]
-    flags = [c for c in numbers if _is_flag(found, c)]
     booleans = [c for c in found.look.columns if c.type == "boolean"]
     texts = [
         c
         for c in found.look.columns
         if c.type == "string"
-        and c not in (found.look.time, *found.look.key, *found.look.entity)
+        and c not in (*found.look.times, *found.look.key, *found.look.entity)
+        and c.name not in found.look.personal
+        and not is_calendar(c)
         and len(found.levels(c.name) or []) > 1
     ]
-    for candidates in (flags, booleans, numbers, texts):
+    for candidates in (flags, booleans, measures, texts, numbers):
         if candidates:
             return candidates[0]
     raise DeclarationError(

@@ -31,7 +31,8 @@ def view_hint(found: Facts) -> str:
     """How a further table becomes features."""
     ask = found.look.ask
     names = [column.name for column in found.look.columns if column not in found.look.key]
-    names = [name for name in names if name != found.look.time.name] or ["<column>"]
+    times = {column.name for column in found.look.times}
+    names = [name for name in names if name not in times] or ["<column>"]
     entity = _tuple([column.name for column in found.look.entity or found.look.key])
     if ask.kind == "state":
         shown = _tuple(names[:2])

@@ -1,14 +1,18 @@
 """The draft of a contract: what the file shows, with a TODO where only its owner knows."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
-from headrace.clock import duration
+from headrace.clock import HOUR, duration
 from headrace.contracts.model import FIRST_FIELD_ID
 from headrace.contracts.writing import flow
-from headrace.scaffold.look import MAX_EVENTS, NOTHING, Column, Look
+from headrace.scaffold.domains import is_calendar, is_code, is_place, unit_of
+from headrace.scaffold.look import MAX_EVENTS, Column, Look
 from headrace.scaffold.moments import TimeForm
+from headrace.scaffold.names import NOTHING
+from headrace.scaffold.relations import Relation
 from headrace.scaffold.templates import fill
-from headrace.scaffold.words import Derived
+from headrace.scaffold.words import NO_DELAYS, Delays, Derived
 from headrace.sql import ident
 
 _UNITS = (("HOUR", "1h"), ("MINUTE", "1m"), ("SECOND", "1s"), ("MICROSECOND", "1us"))
@@ -20,13 +24,27 @@ def draft_contract(
     *,
     pipeline: str,
     consumers: Iterable[str],
+    delays: Delays = NO_DELAYS,
+    relations: Sequence[Relation] = (),
 ) -> str:
-    """ODCS YAML for the table of `look`; `derived` are columns that follow from a row."""
+    """ODCS YAML for the table of `look`.
+
+    Args:
+        look: the file.
+        derived: columns that follow from a row.
+        pipeline: the first part of its id.
+        consumers: the datasets that read it.
+        delays: when its rows are known, as they say themselves.
+        relations: what nearly all rows keep.
+    """
     ask = look.ask
     numbers = iter(range(FIRST_FIELD_ID, FIRST_FIELD_ID + 10_000))
     lines = [line for column in look.columns for line in _delivered(look, column, next(numbers))]
     lines.append("      # --- derived ---")
-    lines += moment_lines(look.time.name, look.form, ask.zone, numbers)
+    times = [column.name for column in look.times]
+    lines += moment_lines(look.time_name, look.form, ask.zone, numbers, times)
+    for later in delays.later:
+        lines += moment_lines(later.column.name, later.form, ask.zone, numbers)
     for column in derived:
         lines += _derived(column, next(numbers))
     if lines[-1].strip().startswith("#"):
@@ -49,9 +67,10 @@ def draft_contract(
         max_events=MAX_EVENTS,
         event_time=flow(ident(moment_name(look))),
         event_words=flow(f"{ask.time}, {_how(look)}."),
-        known_at=flow(_known_at(look)),
-        known_words=flow(_known_words(look)),
-        known_todo="" if ask.known_after or ask.known_at else _KNOWN_TODO,
+        known_at=flow(_known_at(look, delays)),
+        known_words=flow(_known_words(look, delays)),
+        known_todo=_known_comment(look, delays),
+        more=_zone_lines(ask.zone) + _relation_lines(relations),
         deleted=_DELETED.format(flow(ident(ask.deleted))) if ask.deleted else "",
         columns="\n".join(lines),
     )
@@ -60,8 +79,6 @@ def draft_contract(
 _INTRO = """\
 # Drafted from one file. TODO: owner, licence and purposes; what each column means; a unit for each
 # number: {property: unit, value: EUR}."""
-_KNOWN_TODO = "      # TODO: from when can a row be used? Too early, and features see the future.\n"
-
 
 _DELETED = """\
       - property: deleted
@@ -69,32 +86,91 @@ _DELETED = """\
 """
 
 
-def _known_at(look: Look) -> str:
+def _known_at(look: Look, delays: Delays) -> str:
     if look.ask.known_at:
         return ident(look.ask.known_at)
-    return f"event_time{plus(known_after(look))}"
+    latest = [f"coalesce({ident(name)}, event_time)" for name in _later_names(delays)]
+    start = f"greatest(event_time, {', '.join(latest)})" if latest else "event_time"
+    return f"{start}{plus(known_after(look, delays))}"
 
 
-def _known_words(look: Look) -> str:
-    lag = known_after(look)
+def _later_names(delays: Delays) -> list[str]:
+    return [moment_of(later.column.name, later.form) for later in delays.later]
+
+
+def _known_words(look: Look, delays: Delays) -> str:
+    lag = known_after(look, delays)
     if look.ask.known_at:
         return f"{look.ask.known_at}, from when it could be read."
+    if delays.later:
+        names = ", ".join(later.column.name for later in delays.later)
+        return f"{lag} after the latest of its time and {names}."
     return f"{lag} after its time." if lag != "0s" else "At once."
 
 
-def known_after(look: Look) -> str:
-    """As asked; else a date is over a day later, and a moment gets ten minutes."""
+def _known_comment(look: Look, delays: Delays) -> str:
+    lines = []
+    if delays.later:
+        names = ", ".join(later.column.header for later in delays.later)
+        lines.append(f"A row is complete only after {names}: features must not see it earlier.")
+    if delays.clocks and not look.ask.known_after:
+        names = ", ".join(delays.clocks)
+        lines.append(f"{names}: clocks without a date, up to a day after the row's own time.")
+    if not look.ask.known_after and not look.ask.known_at:
+        lines.append("TODO: from when can a row be used? Too early, and features see the future.")
+    return "".join(f"      # {line}\n" for line in lines)
+
+
+def _zone_lines(zone: str) -> str:
+    if zone == "UTC":
+        return ""
+    return (
+        "      # The days of the deliveries are days of this zone.\n"
+        f"      - {{property: slotZone, value: {zone}}}\n"
+    )
+
+
+def _relation_lines(relations: Sequence[Relation]) -> str:
+    if not relations:
+        return ""
+    lines = [
+        "      # What nearly all rows keep. No row fails for breaking one; a delivery in which",
+        "      # many do has changed its meaning. TODO: remove what holds by chance.",
+        "      - property: relations",
+        "        value:",
+    ]
+    for one in relations:
+        shown = {"name": one.name, "expression": one.sql, "description": one.words}
+        lines += [
+            f"          {'- ' if key == 'name' else '  '}{key}: {flow(value)}"
+            for key, value in shown.items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def known_after(look: Look, delays: Delays = NO_DELAYS) -> str:
+    """As asked; else a date, or a clock without one, is over a day later; a moment gets 10m."""
     if look.ask.known_after is not None:
         return look.ask.known_after
-    return "1d" if look.form.dates else "10m"
+    return "1d" if look.form.dates or delays.dates or delays.clocks else "10m"
+
+
+def known_by(look: Look, delays: Delays) -> str:
+    """How long after its time nearly every row is known."""
+    lag = known_after(look, delays)
+    if not delays.usual_us:
+        return lag
+    return f"{math.ceil((duration(lag) + delays.usual_us) / HOUR)}h"
 
 
 def moment_name(look: Look) -> str:
     """The published timestamp: the time column itself, or what is derived from it."""
-    return moment_of(look.time.name, look.form)
+    return moment_of(look.time_name, look.form)
 
 
 def moment_of(time: str, form: TimeForm) -> str:
+    if form.columns:
+        return f"{time}_at"
     return time if form.expression is None else f"{time}_utc"
 
 
@@ -129,8 +205,10 @@ def _delivered(look: Look, column: Column, number: int) -> list[str]:
         number,
         about=_about(look, column),
         key_position=look.key.index(column) + 1 if is_key else None,
-        required=is_key or column == look.time,
+        required=is_key or (column in look.times and (len(look.times) == 1 or not column.nulls)),
         round_up=column.header == look.ask.known_at,
+        unit=unit_of(column),
+        personal=column.name in look.personal,
     )
 
 
@@ -143,6 +221,7 @@ def column_lines(
     required: bool = False,
     unit: str | None = None,
     round_up: bool = False,
+    personal: bool = False,
 ) -> list[str]:
     """A delivered column as an entry of `properties`, indented for it; `number` is its field id."""
     custom: dict[str, object] = {"fieldId": number}
@@ -165,6 +244,7 @@ def column_lines(
         *(["        primaryKey: true"] if key_position else []),
         *([f"        primaryKeyPosition: {key_position}"] if key_position else []),
         f"        description: {flow(about)}",
+        *(["        classification: personal"] if personal else []),
         "        customProperties:",
         *(f"          - {flow({'property': key, 'value': one})}" for key, one in custom.items()),
     ]
@@ -177,41 +257,67 @@ def _about(look: Look, column: Column) -> str:
             if column.header == look.ask.known_at
             else "whether it is gone."
         )
-    if column == look.time:
-        return f"When it happened, {_how(look)}."
+    if column in look.times:
+        part = "A part of when it happened" if len(look.times) > 1 else "When it happened"
+        return f"{part}, {_how(look)}."
     measured = column.is_number and column not in (*look.key, *look.entity)
-    return f"TODO: what {column.header} means" + (", and its unit." if measured else ".")
+    if measured and unit_of(column):
+        return f"TODO: what {column.header} means; is its unit right?"
+    codes = is_calendar(column) or is_code(column) or is_place(column)
+    return f"TODO: what {column.header} means" + (
+        ", and its unit." if measured and not codes else "."
+    )
 
 
-def moment_lines(time: str, form: TimeForm, zone: str, numbers: Iterator[int]) -> Iterator[str]:
-    """The columns that turn the delivered column `time` into a moment; none if it is one."""
+def moment_lines(
+    time: str, form: TimeForm, zone: str, numbers: Iterator[int], columns: Sequence[str] = ()
+) -> Iterator[str]:
+    """The columns that turn what is delivered into a moment; none if it is one.
+
+    Args:
+        time: the delivered column, or what the derived ones are to be called after.
+        form: how it reads.
+        zone: of the clock.
+        numbers: field ids.
+        columns: the delivered columns where there are several, in the order of `form`.
+    """
     if form.expression is None:
         return
-    name, sql = moment_of(time, form), form.sql(time)
-    words = f"{time} as a moment."
+    name, sql = moment_of(time, form), form.sql(*(columns or [time]))
+    words = f"{', '.join(columns) or time} as a moment."
+    if form.native:
+        year, month, day, *clock = columns
+        shown = f"year: {year}, month: {month}, day: {day}, clock: {clock[0] if clock else 0}"
+        yield from _clocked(name, words, f"fieldId, value: {next(numbers)}", shown, zone)
+        return
     if form.aware or zone == "UTC":
         aware = sql if form.aware else f"CAST({sql} AS TIMESTAMPTZ)"
         yield from _derived(Derived(name, "timestamp", words, aware), next(numbers))
         return
     for part in ("year", "month", "day"):
         yield from _hidden(f"{time}_{part}", f"CAST({part}({sql}) AS BIGINT)")
-    clock = f"CAST(hour({sql}) * 100 + minute({sql}) AS BIGINT)"
-    yield from _hidden(f"{time}_clock", clock)
+    hhmm = f"CAST(hour({sql}) * 100 + minute({sql}) AS BIGINT)"
+    yield from _hidden(f"{time}_clock", hhmm)
     if not form.dates:
         yield from _hidden(f"{time}_rest", f"CAST(microsecond({sql}) AS BIGINT)")
     minute = name if form.dates else f"{time}_minute"
     parts = ", ".join(f"{part}: {time}_{part}" for part in ("year", "month", "day", "clock"))
-    rule = f"op: local_time, {parts}, zone: {zone}, ambiguous: first, missing: forward"
-    yield f"      - name: {minute}"
-    yield "        logicalType: timestamp"
-    yield f"        description: {flow(words)}"
-    yield "        customProperties:"
     own = f"fieldId, value: {next(numbers)}" if form.dates else "hidden, value: true"
-    yield f"          - {{property: {own}}}"
-    yield f"          - {{property: derivation, value: {{{rule}}}}}"
+    yield from _clocked(minute, words, own, parts, zone)
     if not form.dates:
         whole = f"{ident(minute)} + to_microseconds({ident(f'{time}_rest')})"
         yield from _derived(Derived(name, "timestamp", words, whole), next(numbers))
+
+
+def _clocked(name: str, about: str, own: str, parts: str, zone: str) -> Iterator[str]:
+    """A moment by the clock of a zone."""
+    rule = f"op: local_time, {parts}, zone: {zone}, ambiguous: first, missing: forward"
+    yield f"      - name: {name}"
+    yield "        logicalType: timestamp"
+    yield f"        description: {flow(about)}"
+    yield "        customProperties:"
+    yield f"          - {{property: {own}}}"
+    yield f"          - {{property: derivation, value: {{{rule}}}}}"
 
 
 def _hidden(name: str, sql: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from headrace.clock import DAY
 from headrace.contracts import Conformed, Contract, conform, load_contract
 from headrace.errors import DeclarationError
 from headrace.scaffold.look import Look
+from headrace.scaffold.words import NO_DELAYS, Delays
 from headrace.sources.csv_rows import csv_rows
 from headrace.sql import ident
 from headrace.zones import to_local
@@ -41,6 +42,7 @@ class Facts:
     contract: Contract
     table: pa.Table
     undated: tuple[int, ...]
+    delays: Delays = NO_DELAYS
 
     @cached_property
     def event_us(self) -> Ints:
@@ -110,7 +112,7 @@ def iso_day(day: int) -> str:
     return str(np.datetime64(day, "D"))
 
 
-def facts(look: Look, contract_text: str) -> Facts:
+def facts(look: Look, contract_text: str, delays: Delays = NO_DELAYS) -> Facts:
     """Hold the file to its drafted contract.
 
     Raises:
@@ -126,7 +128,7 @@ def facts(look: Look, contract_text: str) -> Facts:
     dated = table.filter(usable)
     if not dated.num_rows:
         raise DeclarationError("no row has a time", where=str(look.ask.data), fix="see --time")
-    return Facts(look, contract_text, contract, dated, tuple(undated))
+    return Facts(look, contract_text, contract, dated, tuple(undated), delays)
 
 
 def contract_of(text: str, table: str) -> Contract:

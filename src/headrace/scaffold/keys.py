@@ -30,7 +30,7 @@ def check_key(table: pa.Table, ask: Ask) -> None:
 
 def _better(rows: pa.Table, ask: Ask) -> list[str] | None:
     """The key with one or two more columns that makes it one; time and entity are tried first."""
-    likely = [ask.time, *ask.entity]
+    likely = [*ask.time_columns(rows.column_names), *ask.entity]
     others = [name for name in rows.column_names if name not in ask.key]
     others.sort(key=lambda name: name not in likely)
     pairs = [[one, two] for one in others[:4] for two in others[:8] if one != two]

@@ -13,13 +13,14 @@ from headrace.contracts.model import RESERVED, LogicalType
 from headrace.errors import DeclarationError
 from headrace.scaffold.ask import Ask, plain_name
 from headrace.scaffold.keys import check_key
-from headrace.scaffold.moments import TimeForm, time_form
+from headrace.scaffold.moments import TimeForm
+from headrace.scaffold.names import NOTHING
+from headrace.scaffold.personal import is_personal
+from headrace.scaffold.times import likely_times, read_times
 from headrace.sources.csv_rows import csv_rows
 from headrace.sources.rows import RawRows
 from headrace.sql import ident
 
-# Texts that exporters write for a number that is not there.
-NOTHING = ("NA", "N/A", "n/a", "NULL", "null", "NaN", "nan", "None", "-", "?", "")
 MOST_DECIMALS = 6
 # With so many rows in a window, sums of values up to this many units fit int64: see validate.
 MAX_EVENTS = 1_000_000
@@ -54,17 +55,35 @@ class Column:
 
 @dataclass(frozen=True)
 class Look:
-    """What the file holds: its columns, how its times read, which columns play which part."""
+    """What the file holds: its columns, how its times read, which columns play which part.
+
+    `times` are the columns that say when, in the order in which `form` wants them; `found_time` is
+    true if nobody named them. `personal` are the names of columns about persons.
+    """
 
     ask: Ask
     payload: bytes
     columns: tuple[Column, ...]
     rows: int
-    time: Column
+    times: tuple[Column, ...]
     form: TimeForm
     key: tuple[Column, ...]
     entity: tuple[Column, ...]
     target: Column | None
+    found_time: bool = False
+    personal: frozenset[str] = frozenset()
+
+    @property
+    def time_name(self) -> str:
+        """What the names of columns that are derived from the time begin with."""
+        return self.times[0].name if len(self.times) == 1 else self.free("happened")
+
+    def free(self, name: str) -> str:
+        """`name`, or the next one like it that the file does not use."""
+        taken = {column.name.casefold() for column in self.columns}
+        while name.casefold() in taken:
+            name = f"{name}_new"
+        return name
 
     def column(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
@@ -79,20 +98,38 @@ def look(ask: Ask) -> Look:
     """
     payload = ask.data.read_bytes()
     rows = _rows(ask, payload)
-    form = time_form(rows.table[_header(rows, ask.time, "--time")], ask)
+    found_time = not ask.time
+    names = ask.time_columns(rows.columns) or tuple(likely_times(rows.table))
+    for name in names:
+        _header(rows, name, "--time")
+    ask = replace(ask, time=",".join(names))
+    form = read_times(rows.table, names, ask)
     columns = typed_columns(rows.table)
+    if len(names) == 1:
+        columns = tuple(
+            replace(one, type=form.type, scale=None, max_abs=None, null_tokens=())
+            if one.header == names[0]
+            else one
+            for one in columns
+        )
     by_header = {column.header: column for column in columns}
-    time = replace(by_header[ask.time], type=form.type, scale=None, max_abs=None, null_tokens=())
-    columns = tuple(time if column.header == ask.time else column for column in columns)
-    by_header[ask.time] = time
 
     def chosen(names: Sequence[str], option: str) -> tuple[Column, ...]:
         return tuple(by_header[_header(rows, name, option)] for name in names)
 
+    times = chosen(form.columns or names, "--time")
     key, entity = chosen(ask.key, "--key"), chosen(ask.entity, "--entity")
     check_key(rows.table, ask)
     target = chosen([ask.target], "--target")[0] if ask.target else None
-    return Look(ask, payload, columns, rows.table.num_rows, time, form, key, entity, target)
+    count = rows.table.num_rows
+    personal = frozenset(
+        one.name
+        for one in columns
+        if one not in times and is_personal(one.header, rows.table[one.header])
+    )
+    return Look(
+        ask, payload, columns, count, times, form, key, entity, target, found_time, personal
+    )
 
 
 def typed_columns(table: pa.Table) -> tuple[Column, ...]:

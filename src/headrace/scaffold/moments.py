@@ -15,7 +15,7 @@ READABLE = 0.99
 _MOMENT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"
 _OFFSET = r":\d\d(\.\d+)? ?(Z|UTC|[+-]\d\d(:?\d\d)?)$"
 _FORMATS = (
-    "%Y%m%d", "%Y-%m", "%Y/%m", "%Y-%m-%d %I:%M %p",
+    "%Y%m%d", "%Y-%m", "%Y/%m", "%Y-%m-%d %I:%M %p", "%Y/%m/%d", "%Y.%m.%d",
     "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y",
     "%b %d %Y", "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y",
 )  # fmt: skip
@@ -38,15 +38,25 @@ class TimeForm:
 
     `expression` is SQL over the column `{}`: a TIMESTAMP on the wall clock of a zone, or, if
     `aware`, a moment; None where the column is one already. `dates`: no value has a clock.
+    `columns` are the headers where there are several: `{0}`, `{1}` in the expression. They are
+    `native` if they are year, month, day and perhaps hhmm, as contracts derive moments from.
     """
 
     type: LogicalType
     expression: str | None
     aware: bool
     dates: bool
+    columns: tuple[str, ...] = ()
+    native: bool = False
 
-    def sql(self, column: str) -> str:
-        return _over(self.expression or "{}", ident(column))
+    def sql(self, *columns: str) -> str:
+        """The expression over columns of these names."""
+        if not self.columns:
+            return _over(self.expression or "{}", ident(columns[0]))
+        found = self.expression or ""
+        for number, column in enumerate(columns):
+            found = found.replace(f"{{{number}}}", ident(column))
+        return found
 
 
 def time_form(texts: pa.ChunkedArray, ask: Timed) -> TimeForm:

@@ -11,9 +11,10 @@ from headrace.home import project_root
 from headrace.scaffold import code
 from headrace.scaffold.ask import Ask, check_name
 from headrace.scaffold.choices import Choices, choose, derived_columns
-from headrace.scaffold.contract import draft_contract, known_after
+from headrace.scaffold.contract import known_after
 from headrace.scaffold.deliveries import deliveries, sample
-from headrace.scaffold.facts import Facts, facts
+from headrace.scaffold.drafts import drafted
+from headrace.scaffold.facts import Facts
 from headrace.scaffold.files import add_location, add_pipeline_module, add_table, write_new
 from headrace.scaffold.look import look
 from headrace.scaffold.rehearse import labelled
@@ -82,10 +83,8 @@ def new_source(ask: Ask, pipeline: str | None, start: Path) -> Made:
     root = project_of(start)
     check_new(root, ask.table_name)
     folder = pipeline_folder(root, pipeline)
-    seen = look(ask)
-    consumers = [code.dataset_name(folder.name)]
-    found = facts(seen, draft_contract(seen, pipeline=folder.name, consumers=consumers))
-    files = _table_files(folder.name, found, [column.name for column in seen.entity])
+    found = drafted(look(ask), folder.name, [code.dataset_name(folder.name)])
+    files = _table_files(folder.name, found, [column.name for column in found.look.entity])
     write_new(root, files)
     entry = code.table_entry(ask, every_day=False)
     notes = [*notes_on(found)]
@@ -138,12 +137,7 @@ def _drafted(ask: Ask, name: str) -> tuple[Facts, Choices]:
             where=f"--kind {ask.kind}" + (" --snapshot" if ask.snapshot else ""),
             fix="start with the events, then add this file: headrace new source --help",
         )
-    seen = look(ask)
-    consumers = [code.dataset_name(name)]
-    first = facts(seen, draft_contract(seen, pipeline=name, consumers=consumers))
-    derived = derived_columns(first)
-    text = draft_contract(seen, derived, pipeline=name, consumers=consumers)
-    found = facts(seen, text)
+    found = drafted(look(ask), name, [code.dataset_name(name)], derived_columns)
     return found, choose(found)
 
 

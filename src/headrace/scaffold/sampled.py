@@ -12,9 +12,8 @@ from headrace.clock import iso, now_us
 from headrace.errors import DeclarationError
 from headrace.files import write_atomically
 from headrace.scaffold.ask import Ask, plain_name
-from headrace.scaffold.contract import draft_contract
 from headrace.scaffold.declarations import reads_on
-from headrace.scaffold.facts import facts
+from headrace.scaffold.drafts import drafted
 from headrace.scaffold.look import look
 from headrace.scaffold.suite import draft_suite
 from headrace.scaffold.tried import Tried
@@ -143,8 +142,9 @@ def drafts(ask: Ask, pipeline: str = "drafted") -> dict[str, str]:
         DeclarationError: its times cannot be read, its key does not tell rows apart, or rows
             contradict what the others show.
     """
-    seen = look(ask)
-    contract = draft_contract(seen, pipeline=pipeline, consumers=[])
-    suite = draft_suite(facts(seen, contract), pipeline)
+    found = drafted(look(ask), pipeline)
     name = ask.table_name
-    return {f"contracts/{name}.yaml": contract, f"quality_suites/{name}.yaml": suite}
+    return {
+        f"contracts/{name}.yaml": found.contract_text,
+        f"quality_suites/{name}.yaml": draft_suite(found, pipeline),
+    }

@@ -8,9 +8,8 @@ from typing import Any
 
 from headrace.files import write_atomically
 from headrace.scaffold import code
-from headrace.scaffold.contract import draft_contract
 from headrace.scaffold.declarations import Declared, declared
-from headrace.scaffold.facts import facts
+from headrace.scaffold.drafts import drafted
 from headrace.scaffold.files import add_table, write_new
 from headrace.scaffold.look import look
 from headrace.scaffold.project import (
@@ -61,12 +60,8 @@ def new_source_at(
         name = ask.table_name
         check_new(root, name)
         source = declared(seen, name, ask.key, deletions=deletions)
-        found_look = look(ask)
-        consumers = [code.dataset_name(folder.name)]
-        found = facts(
-            found_look, draft_contract(found_look, pipeline=folder.name, consumers=consumers)
-        )
-        files = gate_files(folder.name, found, [column.name for column in found_look.entity])
+        found = drafted(look(ask), folder.name, [code.dataset_name(folder.name)])
+        files = gate_files(folder.name, found, [column.name for column in found.look.entity])
         told = decided(found, None)
         hint, more = code.view_hint(found), notes_on(found)
     write_new(root, files)

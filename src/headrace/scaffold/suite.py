@@ -45,7 +45,7 @@ def _asked(found: Facts) -> Asked:
     ask, look = found.look.ask, found.look
     return Asked(
         key=tuple(one.name for one in look.key),
-        skip=frozenset({look.time.name}),
+        skip=frozenset(one.name for one in look.times),
         entities=frozenset(one.name for one in look.entity),
         scales={one.name: one.scale for one in look.columns if one.scale},
         least_margin=_SNAPSHOT_MARGIN if ask.snapshot else _LEAST_MARGIN,

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from headrace.contracts.model import LogicalType
+from headrace.scaffold.look import Column
+from headrace.scaffold.moments import TimeForm
 
 
 @dataclass(frozen=True)
@@ -14,3 +16,28 @@ class Derived:
     words: str
     sql: str
     max_abs: int | None = None
+
+
+@dataclass(frozen=True)
+class Later:
+    """A column with a moment at or after the event: the row is not complete before it."""
+
+    column: Column
+    form: TimeForm
+
+
+@dataclass(frozen=True)
+class Delays:
+    """`usual_us`: by then nearly all rows are known, after their event. `clocks`: their names."""
+
+    later: tuple[Later, ...] = ()
+    clocks: tuple[str, ...] = ()
+    usual_us: int = 0
+
+    @property
+    def dates(self) -> bool:
+        """Whether one is a date: its day has to be over."""
+        return any(one.form.dates for one in self.later)
+
+
+NO_DELAYS = Delays()

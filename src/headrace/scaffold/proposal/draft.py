@@ -158,6 +158,7 @@ def _written(seen: Tried, told: Told, *, trial: bool = False) -> str:
     return fill(
         "contract.yaml",
         intro=_INTRO,
+        more="",
         id=told.name,
         table=told.name,
         status="proposed",

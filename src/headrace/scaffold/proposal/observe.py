@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from headrace.contracts.cells import Cells, parse
 from headrace.contracts.model import Field, LogicalType
-from headrace.scaffold.look import MOST_DECIMALS, NOTHING, limit_of, sums_fit, typed_columns
+from headrace.scaffold.look import MOST_DECIMALS, limit_of, sums_fit, typed_columns
+from headrace.scaffold.names import NOTHING
 from headrace.scaffold.proposal.steps import (
     Step,
     optional,

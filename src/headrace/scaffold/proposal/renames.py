@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from headrace.contracts.cells import parse
 from headrace.contracts.model import Contract, Field
 from headrace.scaffold.ask import plain_name
-from headrace.scaffold.look import NOTHING
+from headrace.scaffold.names import NOTHING
 
 # A pair is proposed from here on, and only if no other pair of either column comes near it.
 LIKELY, MARGIN = 0.6, 0.08

@@ -1,0 +1,88 @@
+"""Rehearsal of the gate: every day of a file, in order, judged as the first run will judge it."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from headrace.contracts import Contract, conform
+from headrace.contracts.semantic import Reference, examine, glance_at
+from headrace.gates.judge import judge
+from headrace.gates.judgement import Result
+from headrace.gates.meaning import KIND, results_of
+from headrace.gates.suite import Suite
+from headrace.lake.judging import delivered_rows
+from headrace.sources.base import Delivery
+
+WARNED_SHARE = 0.01  # of the days of a file that nothing is known to be wrong with
+
+
+@dataclass
+class Trial:
+    """What the gate said of clean days.
+
+    Attributes:
+        days: how many there were.
+        checks: days on which each check of the suite failed, by its id.
+        changes: days on which each change of meaning was reported, by kind or `kind:column`.
+        other: days on which the contract warned or refused, by what it said.
+        blocking: the keys of `changes` that block.
+    """
+
+    days: int = 0
+    checks: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    changes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    other: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    blocking: set[str] = field(default_factory=set)
+
+    def note(self, slot: str, result: Result) -> None:
+        if result.kind == "expectation":
+            self.checks[result.id].append(slot)
+        elif result.kind == KIND:
+            key = ":".join([result.type, *result.columns[:1]])
+            self.changes[key].append(slot)
+            if result.action == "block":
+                self.blocking.add(key)
+        else:
+            self.other[result.reason].append(slot)
+
+    def muted(self) -> dict[str, list[str]]:
+        """The changes to switch off so that no day is blocked and few are warned of.
+
+        All that block; of the others the most frequent, until what is left warns of at most
+        `WARNED_SHARE` of the days.
+        """
+        allowed = int(WARNED_SHARE * self.days)
+        quiet: set[str] = set()
+        muted = {}
+        for key, days in sorted(self.changes.items(), key=lambda item: (len(item[1]), item[0])):
+            if key in self.blocking or len(quiet | set(days)) > allowed:
+                muted[key] = days
+            else:
+                quiet |= set(days)
+        return muted
+
+
+def rehearse(suite: Suite, contract: Contract, days: Mapping[str, bytes]) -> Trial:
+    """Judge `days` ({slot: CSV}, in order) with contract, suite and the detectors of meaning.
+
+    Each batch counts as good for the batches after it, as it will once what failed here is dropped
+    or muted: one pass is then what the first run does.
+    """
+    trial, reference = Trial(), Reference()
+    for slot, payload in days.items():
+        trial.days += 1
+        delivery = Delivery(contract.table, slot, payload, "csv", "draft", 0, "draft")
+        rows = delivered_rows(contract, delivery)
+        conformed = conform(contract, rows, delivery.batch_id)
+        judgement = judge(suite, contract, conformed)
+        glance = glance_at(contract, rows, conformed, slot)
+        look = glance.look(contract)
+        found = examine(look, reference, glance.text)
+        for result in _failed([*judgement.results, *results_of(found.findings, suite, look)]):
+            trial.note(slot, result)
+        reference.add(replace(glance.profile, marks=found.marks))
+    return trial
+
+
+def _failed(results: Sequence[Result]) -> Iterator[Result]:
+    return (one for one in results if one.status != "pass" and not one.shadow)
