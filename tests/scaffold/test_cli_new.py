@@ -21,7 +21,7 @@ def test_help_has_an_example(command):
 def test_without_data_it_says_what_to_give(command):
     done = run(command, "shop")
     assert done.exit_code == 2
-    assert "give --data FILE, --time COLUMN, --key COLUMN" in done.output
+    assert "give --data FILE, --key COLUMN" in done.output
     assert f"headrace new {command} shop --data" in done.output
 
 

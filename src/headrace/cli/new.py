@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.cli.output import emit_json, explained, out
+from headrace.cli.output import emit_json, explained, out, progress
 
 if TYPE_CHECKING:
     from headrace.scaffold import Ask, Made
@@ -133,7 +133,8 @@ def project(
     from headrace.scaffold import new_project
 
     given = _Given(data, time, key, entity, known_after, zone, time_format, table)
-    made = new_project(name, given.ask(EXAMPLE, target=target), into.absolute())
+    with progress(quiet=json):
+        made = new_project(name, given.ask(EXAMPLE, target=target), into.absolute())
     _tell(made, json=json, then=f"cd {_shown(made.root)} && headrace run && python -m pytest -q")
 
 
@@ -163,11 +164,9 @@ def pipeline(
     from headrace.scaffold import new_pipeline
 
     given = _Given(data, time, key, entity, known_after, zone, time_format, table)
-    made = new_pipeline(
-        name,
-        given.ask(EXAMPLE.replace("project shop", f"pipeline {name}"), target=target),
-        Path.cwd(),
-    )
+    ask = given.ask(EXAMPLE.replace("project shop", f"pipeline {name}"), target=target)
+    with progress(quiet=json):
+        made = new_pipeline(name, ask, Path.cwd())
     _tell(made, json=json, then=f"headrace run {name} && python -m pytest -q")
 
 
@@ -219,7 +218,9 @@ def source(
         path = None if data is None else Path(data)
         given = _Given(path, time, key, entity, known_after, zone, time_format, name)
         example = f"headrace new source {name} --data {name}.csv --time updated_at --key sku"
-        made = new_source(given.ask(example, kind=kind, snapshot=snapshot), to, Path.cwd())
+        ask = given.ask(example, kind=kind, snapshot=snapshot)
+        with progress(quiet=json):
+            made = new_source(ask, to, Path.cwd())
     else:
         like: dict[str, Any] = {
             "time": time,

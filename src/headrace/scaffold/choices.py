@@ -13,7 +13,7 @@ from headrace.clock import DAY, duration, from_us
 from headrace.errors import DeclarationError
 from headrace.scaffold.ask import plain_name
 from headrace.scaffold.contract import known_by
-from headrace.scaffold.domains import is_amount, is_calendar, is_code, is_place
+from headrace.scaffold.domains import is_amount, is_calendar
 from headrace.scaffold.facts import Facts
 from headrace.scaffold.look import Column
 from headrace.scaffold.words import Derived
@@ -143,7 +143,7 @@ def _measures(found: Facts) -> list[Column]:
         if column.sums
         and column.max_abs is not None
         and column.name not in found.look.personal
-        and not (is_calendar(column) or is_code(column) or is_place(column))
+        and not found.is_name(column)
         and _varies(found, column.name)
         and not _follows_time(found, column)
         and not _numbered(found, column)

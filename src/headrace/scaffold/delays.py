@@ -15,7 +15,6 @@ from headrace.scaffold.facts import Facts
 from headrace.scaffold.look import Column
 from headrace.scaffold.moments import READABLE, TimeForm, time_form
 from headrace.scaffold.names import words
-from headrace.scaffold.times import hhmm
 from headrace.scaffold.words import NO_DELAYS, Delays, Later
 from headrace.zones import to_utc
 
@@ -105,11 +104,7 @@ def _moments(found: Facts, column: Column, form: TimeForm) -> tuple[Ints, npt.ND
 
 def _clocks(found: Facts) -> Iterator[str]:
     """Clocks without a date, such as an arrival at 517: of the day of the event, or the next."""
-    with duckdb.connect() as db:
-        db.register("given", found.table)
-        for column in found.look.columns:
-            said = words(column.header)
-            is_clock = column.type == "integer" and said[-1:] == ["time"]
-            about = column not in found.look.times and is_clock and not _AHEAD & set(said)
-            if about and hhmm(db, column.name):
-                yield column.name
+    for column in found.look.columns:
+        ahead = _AHEAD & set(words(column.header))
+        if column not in found.look.times and not ahead and found.is_clock(column):
+            yield column.name

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from headrace.scaffold.facts import Facts, iso_day
+from headrace.scaffold.personal import StandIns, masked
 from headrace.sources.csv_rows import csv_rows
 
 _BOM = b"\xef\xbb\xbf"
@@ -34,10 +35,22 @@ def deliveries(found: Facts) -> dict[str, bytes]:
 
 
 def sample(found: Facts, entity: Sequence[str]) -> bytes:
-    """Some hundred lines for tests: the first rows of the entities that have the most."""
+    """Some hundred lines for tests: the first rows of the entities that have the most.
+
+    They go into a repository: what is about persons is replaced by stand-ins.
+    """
     wanted = set(_sample_lines(found, entity))
     header, records = _records(found)
-    return header + b"".join(text for line, text in records if line in wanted)
+    headers = [column.header for column in found.look.columns]
+    personal = [
+        place for place, one in enumerate(found.look.columns) if one.name in found.look.personal
+    ]
+    stand_ins = StandIns()
+    return header + b"".join(
+        masked(text, personal, headers, stand_ins) if personal else text
+        for line, text in records
+        if line in wanted
+    )
 
 
 def _sample_lines(found: Facts, entity: Sequence[str]) -> list[int]:

@@ -24,7 +24,7 @@ _LIMITS: tuple[tuple[frozenset[str], float, float, str], ...] = (
 CALENDAR = frozenset(
     words(
         "year yr month mon mnth day mday dom hour hr minute weekday wday dow week quarter qtr "
-        "date time clock yday doy"
+        "date yday doy"
     )
 )
 _PLACES = frozenset(words("latitude lat longitude lon lng long"))
@@ -84,8 +84,6 @@ def domain_of(column: Column) -> Domain | None:
     said = words(column.header)
     if "wind" in said and said[-1] in {"dir", "direction"}:
         return Domain(0, 360, "An angle on the compass.")
-    if len(said) > 1 and said[-1] == "time" and "hhmm" in said:
-        return Domain(0, 2400, "A clock, as hhmm.")
     for names, low, high, reason in _LIMITS:
         if said and said[-1] in names and (len(said) == 1 or said[-1] not in {"day", "long"}):
             return Domain(low, high, reason)
@@ -108,7 +106,7 @@ def unit_of(column: Column) -> str | None:
 
 
 def is_calendar(column: Column) -> bool:
-    """A part of a date or a clock: a code, whatever its type."""
+    """A part of a date, or the hour of a clock: a code, whatever its type."""
     said = words(column.header)
     return bool(said) and (said[-1] in CALENDAR or (said[-1] == "num" and "date" in said))
 

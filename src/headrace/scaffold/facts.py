@@ -15,7 +15,9 @@ import pyarrow.compute as pc
 from headrace.clock import DAY
 from headrace.contracts import Conformed, Contract, conform, load_contract
 from headrace.errors import DeclarationError
-from headrace.scaffold.look import Look
+from headrace.scaffold.domains import is_calendar, is_code, is_place
+from headrace.scaffold.look import Column, Look
+from headrace.scaffold.names import words
 from headrace.scaffold.words import NO_DELAYS, Delays
 from headrace.sources.csv_rows import csv_rows
 from headrace.sql import ident
@@ -73,6 +75,19 @@ class Facts:
     def rows_per_day(self) -> Ints:
         counts: Ints = np.unique(self.day_numbers, return_counts=True)[1]
         return counts
+
+    def is_clock(self, column: Column) -> bool:
+        """Whether a whole number is a time such as 517 or 2359."""
+        if column.type != "integer" or words(column.header)[-1:] != ["time"]:
+            return False
+        values = self.table[column.name].drop_null().to_numpy()
+        fits = bool(len(values)) and bool(((values >= 0) & (values <= 2400)).all())
+        return fits and bool((values % 100 < 60).all()) and int(values.max()) > 100
+
+    def is_name(self, column: Column) -> bool:
+        """Whether a number names something: a part of a calendar, a clock, an id, a place."""
+        by_name = is_calendar(column) or is_code(column) or is_place(column)
+        return by_name or self.is_clock(column)
 
     def nulls(self, name: str) -> int:
         return int(self.table[name].null_count)

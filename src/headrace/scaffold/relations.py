@@ -7,7 +7,6 @@ from itertools import combinations, permutations
 import numpy as np
 import numpy.typing as npt
 
-from headrace.scaffold.domains import is_calendar, is_code, is_place
 from headrace.scaffold.facts import Facts
 from headrace.scaffold.look import Column
 from headrace.scaffold.names import words
@@ -62,7 +61,7 @@ def _candidates(found: Facts) -> list[Column]:
         if column.is_number
         and column.sums
         and column not in (*found.look.key, *found.look.times)
-        and not (is_calendar(column) or is_code(column) or is_place(column))
+        and not found.is_name(column)
         and found.distinct([column.name]) >= _FEWEST_VALUES
     ]
     return fitting[:_MOST_COLUMNS]

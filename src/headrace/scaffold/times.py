@@ -19,6 +19,7 @@ _LATER = re.compile(r"(?i)(updat|modif|chang|arriv|deliver|ship|return|clos|end|
 _EARLIER = re.compile(r"(?i)(order|creat|event|occur|start|begin|open|happen|^date|^time|^ts)")
 _TIME_NAME = re.compile(r"(?i)(time|date|_at$|_on$|day$|stamp|_ts$|^ts$|when)")
 _DIGITS = r"^\s*\d{1,4}(\.0)?\s*$"
+_INTEGER = r"^(0|[1-9]\d{0,8}|NA)$"
 _CLOCK = r"^\s*\d{1,2}:\d\d(:\d\d(\.\d+)?)?\s*$"
 _AM_PM = r"(?i)^\s*\d{1,2}:\d\d(:\d\d)?\s*[AP]\.?M\.?\s*$"
 
@@ -56,7 +57,8 @@ def read_times(table: pa.Table, names: Sequence[str], ask: Timed) -> TimeForm:
         sql = " + ".join([calendar.sql, *clock.sql])
         if _read_share(db, sql, order) < READABLE:
             raise _unreadable(names)
-    native = calendar.native and (not clock.names or clock.hhmm)
+        native = calendar.native and (not clock.names or clock.hhmm)
+        native = native and all(_matching(db, name, _INTEGER) for name in order)
     return TimeForm(
         "string",
         _template(sql, order),
@@ -98,6 +100,8 @@ def _calendar(
             continue
         form = time_form(table[name], _One(name, ask.time_format))
         sql = form.sql(name) if form.expression else f"CAST({ident(name)} AS TIMESTAMPTZ)"
+        # alone in a column of its own, 20130705 is typed as a number
+        sql = sql.replace(ident(name), f"CAST({ident(name)} AS VARCHAR)")
         if form.dates:
             return _Part((name,), f"CAST({sql} AS TIMESTAMP)")
     raise DeclarationError(

@@ -11,6 +11,7 @@ from headrace.gates.judgement import Result
 from headrace.gates.meaning import KIND, results_of
 from headrace.gates.suite import Suite
 from headrace.lake.judging import delivered_rows
+from headrace.progress import report
 from headrace.sources.base import Delivery
 
 WARNED_SHARE = 0.01  # of the days of a file that nothing is known to be wrong with
@@ -45,21 +46,22 @@ class Trial:
         else:
             self.other[result.reason].append(slot)
 
-    def muted(self) -> dict[str, list[str]]:
-        """The changes to switch off so that no day is blocked and few are warned of.
+    def actions(self) -> dict[str, str]:
+        """The actions under which no day is blocked and few are warned of, by change of meaning.
 
-        All that block; of the others the most frequent, until what is left warns of at most
-        `WARNED_SHARE` of the days.
+        Rare ones warn, until at most `WARNED_SHARE` of the days are warned of; the others are off.
         """
         allowed = int(WARNED_SHARE * self.days)
-        quiet: set[str] = set()
-        muted = {}
+        warned: set[str] = set()
+        found = {}
         for key, days in sorted(self.changes.items(), key=lambda item: (len(item[1]), item[0])):
-            if key in self.blocking or len(quiet | set(days)) > allowed:
-                muted[key] = days
-            else:
-                quiet |= set(days)
-        return muted
+            if len(warned | set(days)) > allowed:
+                found[key] = "off"
+                continue
+            warned |= set(days)
+            if key in self.blocking:
+                found[key] = "warn"
+        return found
 
 
 def rehearse(suite: Suite, contract: Contract, days: Mapping[str, bytes]) -> Trial:
@@ -71,6 +73,7 @@ def rehearse(suite: Suite, contract: Contract, days: Mapping[str, bytes]) -> Tri
     trial, reference = Trial(), Reference()
     for slot, payload in days.items():
         trial.days += 1
+        report("rehearse", trial.days, len(days), slot)
         delivery = Delivery(contract.table, slot, payload, "csv", "draft", 0, "draft")
         rows = delivered_rows(contract, delivery)
         conformed = conform(contract, rows, delivery.batch_id)

@@ -1,5 +1,6 @@
 """Which checks a table's history supports: each with its limits, its reason and its record."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from headrace.gates.drafting.limits import (
 from headrace.gates.drafting.statistics import Floats, Series, Statistics
 from headrace.gates.units import in_units, shown
 
+_OFTEN = 5  # deliveries in which a level has to come to belong to a closed set
 _ENOUGH = 20  # rows of a usual delivery that make its mean worth a limit
 
 
@@ -34,6 +36,9 @@ class Asked:
         deliveries: what a delivery is called.
         row_counts: whether a delivery's rows and means are worth limits: not of a sample.
         days: whether there is a delivery after the other, or one file that is all.
+        domains: limits that no value of a column can leave, in its unit, and why.
+        codes: numbers that name something, so that their mean says nothing.
+        close_sets: whether texts that come again and again are all that may come.
     """
 
     key: tuple[str, ...] = ()
@@ -46,6 +51,9 @@ class Asked:
     deliveries: str = "deliveries"
     row_counts: bool = True
     days: bool = True
+    domains: Mapping[str, tuple[float, float, str]] = field(default_factory=dict)
+    codes: frozenset[str] = frozenset()
+    close_sets: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,9 +104,13 @@ class _Drafting:
     def all(self) -> Iterator[Draft]:
         yield from self._table()
         for series in self.found.columns.values():
-            if series.name in self.asked.skip or not any(series.present):
+            if not any(series.present):
                 continue
             in_key = series.name in self.asked.key
+            if in_key or series.name in self.asked.skip:
+                yield from self._domain(series)
+            if series.name in self.asked.skip:
+                continue
             if not in_key:
                 yield from self._presence(series)
             if series.name in self.asked.entities:
@@ -168,12 +180,17 @@ class _Drafting:
         levels = series.all_levels
         few = levels and len(levels) * 5 <= int(self.rows.sum())
         if few and levels and series.levels is not None:
+            record, reason = confirm_levels(series.levels), "a new one may be real"
+            called = (f"{series.name}_known", "warning", "")
+            if self.asked.close_sets and record.holds and self._closed(series.levels):
+                called = (f"{series.name}_known", "critical", "quarantine")
+                reason = "each came again and again: another is a mistake until it is added"
             yield self._made(
                 "expect_column_values_to_be_in_set",
                 {"column": series.name, "value_set": levels},
-                (f"{series.name}_known", "warning", ""),
-                confirm_levels(series.levels),
-                f"These came in {self._seen()}; a new one may be real, then it has no history.",
+                called,
+                record,
+                f"These came in {self._seen()}; {reason}.",
             )
         if self.asked.row_counts and self.asked.days and self._usual() >= _ENOUGH and not in_key:
             distinct = np.array(series.distinct, np.float64)
@@ -187,6 +204,11 @@ class _Drafting:
                 )
         if not few and self.asked.days:
             yield from self._lengths(series)
+
+    def _closed(self, levels: list[frozenset[str]]) -> bool:
+        """Whether each of some levels came on many days, so that none is rare."""
+        counted = Counter(level for delivery in levels for level in delivery)
+        return min(counted.values()) >= max(_OFTEN, 0.05 * len(levels))
 
     def _lengths(self, series: Series) -> Iterator[Draft]:
         least, most = np.array(series.least), np.array(series.most)
@@ -205,12 +227,17 @@ class _Drafting:
     def _number(self, series: Series) -> Iterator[Draft]:
         name, whole = series.name, series.whole
         seen = Range(np.array(series.least), np.array(series.most), 0.2, whole=whole)
-        yield from self._between(
-            "expect_column_values_to_be_between",
-            {"column": name},
-            seen,
-            (name, "critical", "quarantine", "values"),
-        )
+        domain = list(self._domain(series))
+        yield from domain
+        if not domain:
+            yield from self._between(
+                "expect_column_values_to_be_between",
+                {"column": name},
+                seen,
+                (name, "critical", "quarantine", "values"),
+            )
+        if name in self.asked.codes:
+            return
         varies = series.least != series.most  # else it is a part of the calendar, or like one
         if self.asked.row_counts and self.asked.days and varies and self._usual() >= _ENOUGH:
             mean = np.array(series.mean)
@@ -220,6 +247,24 @@ class _Drafting:
                 Range(mean, mean),
                 (f"mean_{name}", "warning", "", "means"),
             )
+
+    def _domain(self, series: Series) -> Iterator[Draft]:
+        """Limits that the column's domain sets, if every value that was seen keeps them."""
+        if series.name not in self.asked.domains or series.family != "number":
+            return
+        low, high, reason = self.asked.domains[series.name]
+        unit = 10 ** self.asked.scales.get(series.name, 0)
+        low, high = low * unit, high * unit
+        if np.nanmin(series.least) < low or np.nanmax(series.most) > high:
+            return
+        limits = (int(low), int(high)) if series.whole else (low, high)
+        yield self._made(
+            "expect_column_values_to_be_between",
+            {"column": series.name, "min_value": limits[0], "max_value": limits[1]},
+            (series.name, "critical", "quarantine"),
+            confirm_never([False] * self.found.count),
+            reason,
+        )
 
     # one check
 
