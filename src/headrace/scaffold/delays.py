@@ -92,7 +92,7 @@ def _moments(found: Facts, column: Column, form: TimeForm) -> tuple[Ints, npt.ND
             db.execute("SET TimeZone = 'UTC'").fetchall()
             db.register("given", pa.table({"x": values}))
             query = f"SELECT epoch_us({form.sql('x')}) AS us FROM given"  # noqa: S608
-            us = db.execute(query).to_arrow_table()["us"]
+            us = db.sql(query).to_arrow_table()["us"]
     else:
         us = values.cast(pa.int64())
     filled = us.is_valid().to_numpy()

@@ -29,7 +29,8 @@ def draft_suite(found: Facts, pipeline: str) -> str:
     if found.look.ask.snapshot or found.look.ask.partial:
         return text
     days = {name.rpartition("_")[2].removesuffix(".csv"): data for name, data in _days(found)}
-    trial = rehearse(parse_suite(yaml.safe_load(text)), found.contract, days)
+    suite = parse_suite(yaml.safe_load(text)).stored(found.contract)
+    trial = rehearse(suite, found.contract, days)
     passing = [draft for draft in kept if draft.meta["id"] not in trial.checks]
     return _text(found, pipeline, passing, trial)
 
@@ -45,6 +46,7 @@ def _text(found: Facts, pipeline: str, drafts: Sequence[Draft], trial: Trial) ->
         "table": found.look.ask.table_name,
         "version": 1,
         "max_quarantined_share": _share(found),
+        "units": "contract",
     }
     if actions:
         meta["semantic"] = actions
@@ -117,7 +119,7 @@ def _domains(found: Facts) -> Iterator[tuple[str, tuple[float, float, str]]]:
         domain = domain_of(column)
         if domain is not None:
             yield column.name, (domain.low, domain.high, domain.reason)
-        elif words(column.header)[-1:] in (["year"], ["yr"]):
+        elif words(column.header)[-1:] in (["year"], ["yr"]) and not column.scale:
             yield column.name, (seen.low - 10, seen.high + 10, "Years around those of the file.")
         elif found.is_clock(column):
             yield column.name, (0, 2400, "A clock: hours and minutes.")

@@ -254,8 +254,7 @@ class _Drafting:
             return
         low, high, reason = self.asked.domains[series.name]
         unit = 10 ** self.asked.scales.get(series.name, 0)
-        low, high = low * unit, high * unit
-        if np.nanmin(series.least) < low or np.nanmax(series.most) > high:
+        if np.nanmin(series.least) < low * unit or np.nanmax(series.most) > high * unit:
             return
         limits = (int(low), int(high)) if series.whole else (low, high)
         yield self._made(
