@@ -3,6 +3,7 @@ import shutil
 import time
 from dataclasses import dataclass, replace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -383,3 +384,17 @@ def test_a_row_keeps_the_time_of_its_first_commit(meter):
     assert released > early
     run(meter, [DAY], meter.with_limit(900))
     assert times() == [early, released, also_early]
+
+
+def test_an_archive_that_cannot_be_read_is_blocked_and_holds_up_nothing(meter):
+    whole = pa.compress(meter_csv(DAY, [1, 2]), codec="gzip", asbytes=True)
+    (meter.folder / f"meter_{DAY}.csv.gz").write_bytes(whole[:-9])
+    meter.drop(SLOTS[1], [3])
+    bad, good = run(meter, SLOTS[:2])
+    assert (bad.state, bad.verdict, good.state) == ("pending", "BLOCK", "published")
+    assert "the .gz file is cut short" in bad.reasons[0]
+    (meter.folder / f"meter_{DAY}.csv.gz").write_bytes(whole)
+    (result,) = run(meter, [DAY])
+    assert (result.state, result.published) == ("published", 2)
+    assert ids(meter) == [0, 1, 1000]
+    assert balanced(table_status(meter.home, meter.table))

@@ -165,3 +165,11 @@ def test_only_what_would_be_accepted_is_offered(meter, gate, tmp_path):
     )
     _, text, _ = gate("show", "meter", SLOTS[1])
     assert f"It cannot be released: {local_user()} may not release" in text
+
+
+def test_a_file_that_no_source_reads_is_named_where_its_batch_is_missed(meter, gate):
+    (meter.folder / "meter_20240101.csv").write_bytes(b"id\n")
+    code, _, error = gate("show", "meter", DAY)
+    assert code == 2
+    assert "1 files in its folder are not read by any source" in error
+    assert f"{meter.folder}/meter_20240101.csv (write the day as YYYY-MM-DD" in error

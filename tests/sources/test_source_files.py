@@ -64,7 +64,9 @@ def test_a_missing_folder_is_an_error_that_says_so(tmp_path):
         folder(tmp_path / "gone").deliveries("1")
 
 
-@pytest.mark.parametrize("pattern", ["sales.csv", "in/sales_{slot}.csv", "sales_{slot}.xlsx"])
+@pytest.mark.parametrize(
+    "pattern", ["sales.csv", "in/sales_{slot}.csv", "sales_{slot}.xlsx", "a_{slot}.gz"]
+)
 def test_patterns_that_cannot_work_are_refused(tmp_path, pattern):
     with pytest.raises(DeclarationError):
         folder(tmp_path, pattern)
@@ -110,19 +112,53 @@ def zipped(**members: bytes) -> bytes:
     return sink.getvalue()
 
 
+TEXT = b"id\n1\n2\n"
+GZ, ZST = (pa.compress(TEXT, codec=codec, asbytes=True) for codec in ("gzip", "zstd"))
+
+
 def test_a_zip_delivers_the_file_in_it(tmp_path):
     drop(tmp_path, "sales_2024-01-01.zip", zipped(a_csv=b"id\n1\n"), 100)
     (found,) = folder(tmp_path, "sales_{slot}*.zip").deliveries("2024-01-01")
     assert (found.payload, found.format) == (b"id\n1\n", "csv")
     assert found.origin.endswith("sales_2024-01-01.zip!a.csv")
-    for data, why in (
-        (zipped(a_csv=b"", b_csv=b""), "holds a.csv, b.csv"),
-        (zipped(), "no file"),
-        (zipped(a_csv=b"id")[:-5], "no whole zip"),
-    ):
-        drop(tmp_path, "sales_2024-01-02.zip", data, 100)
-        with pytest.raises(SourceError, match=why):
-            folder(tmp_path, "sales_{slot}*.zip").deliveries("2024-01-02")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "why"),
+    [
+        ("zip", zipped(a_csv=b"", b_csv=b""), "the zip holds 2 files: a.csv, b.csv; deliver one"),
+        ("zip", zipped(), "the zip holds no file"),
+        ("zip", zipped(a_csv=b"id\n1\n")[:-30], "the zip is cut short"),
+        ("zip", zipped(picture=b"id"), "the zip holds picture, which ends in none of"),
+        ("zip", b"id\n1\n", "the file is named .zip and is not a zip"),
+        ("zip", zipped(a_csv=b"id\n1\n").replace(b"id", b"di", 1), "the zip is damaged: Bad CRC"),
+        ("csv.gz", GZ[:-6], "the .gz file is cut short"),
+        ("csv.gz", b"id\n1\n", "is not gzip data"),
+        ("csv.zst", ZST[:-6], "the .zst file is cut short"),
+        ("csv.zst", b"id\n1\n" * 9, "is not zstd data"),
+    ],
+)
+def test_an_archive_that_cannot_be_read_is_delivered_and_says_why(tmp_path, name, data, why):
+    drop(tmp_path, f"sales_2024-01-02.{name}", data, 100)
+    source = folder(tmp_path, "sales_{slot}*." + ("zip" if name == "zip" else "csv"))
+    (found,) = source.deliveries("2024-01-02")
+    assert found.payload == data
+    (part,) = read_rows(found).malformed
+    assert why in part.why
+
+
+def test_compressed_files_are_read_and_kept_as_they_came(tmp_path):
+    for number, (suffix, data) in enumerate((("", TEXT), (".gz", GZ + GZ), (".zst", ZST))):
+        drop(tmp_path, f"sales_2024-01-01_{number}.csv{suffix}", data, number)
+    found = folder(tmp_path, "sales_{slot}*.csv").deliveries("2024-01-01")
+    assert [one.payload for one in found] == [TEXT, GZ + GZ, ZST]
+    assert [one.format for one in found] == ["csv"] * 3
+    assert [read_rows(one).table.num_rows for one in found] == [2, 5, 2]
+    assert len({one.batch_id for one in found}) == 3
+    lines = b'{"id": 1}\n'
+    drop(tmp_path, "log_2024-01-01.ndjson.zst", pa.compress(lines, codec="zstd", asbytes=True), 1)
+    (one,) = DropFolder("log", tmp_path, "log_{slot}.ndjson.zst", "x").deliveries("2024-01-01")
+    assert read_rows(one).table.to_pylist() == [{"id": "1"}]
 
 
 @pytest.fixture

@@ -93,6 +93,22 @@ def test_a_folder_shows_its_pattern_and_where_files_differ(tmp_path):
     assert some.about["files"] == 2
 
 
+def test_compressed_files_are_sampled_as_the_file_inside(tmp_path):
+    text = "id,name\n" + "".join(f"{n},x\n" for n in range(5000))
+    for day, codec, suffix in (("01", "gzip", "gz"), ("02", "zstd", "zst")):
+        packed = pa.compress(text.encode(), codec=codec, asbytes=True)
+        (tmp_path / f"sales_2024-01-{day}.csv.{suffix}").write_bytes(packed)
+    found = sample_files(str(tmp_path), MOST)
+    assert (found.name, found.about["pattern"], found.format) == (
+        "sales",
+        "sales_{slot}.csv",
+        "csv",
+    )
+    assert found.table.num_rows == found.total
+    few = sample_files(str(tmp_path / "sales_2024-01-01.csv.gz"), Limits(100, 1000))
+    assert (few.table.num_rows, few.whole, few.about["compression"]) == (100, False, "gzip")
+
+
 @pytest.mark.parametrize(
     ("name", "data", "what"),
     [
@@ -102,6 +118,8 @@ def test_a_folder_shows_its_pattern_and_where_files_differ(tmp_path):
         ("a.csv", gzip.compress(b"id\n1\n", mtime=0), "no text"),
         ("a.parquet", b"PAR1 and then", "no whole Parquet file"),
         ("a.zip", b"PK\x03\x04", "no whole zip file"),
+        ("a.csv.gz", gzip.compress(b"id\n1\n", mtime=0)[:-4], "no whole gzip file"),
+        ("a.csv.zst", b"id\n1\n", "no whole zstd file"),
         ("a.json", b"{}", "no row"),
     ],
 )

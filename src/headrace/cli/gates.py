@@ -9,6 +9,7 @@ from rich.text import Text
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out, verdict
 
 if TYPE_CHECKING:
+    from headrace.home import Home
     from headrace.lake.table import Table
 
 SAMPLES = 5
@@ -99,6 +100,7 @@ def show(
     from headrace.pipeline.permit import permitted_actions
 
     home, shown = Home.find(), []
+    _name_unmatched(home, table, slot)
     for one in tables(table):
         for row in find_batches(home, one, slot):
             offers = permitted_actions(open_case(home, one, row["batch"]), acting())
@@ -120,6 +122,33 @@ _OFFERS = {
     "reject": "set it aside for good",
     "ack": "stop its messages",
 }
+
+
+def _name_unmatched(home: "Home", table: str, slot: str) -> None:
+    """Where a slot has no batch, name the files beside it that no source reads.
+
+    Raises:
+        DeclarationError: there is no batch, and there are such files.
+    """
+    from headrace.errors import DeclarationError
+    from headrace.lake.ledger import Ledger
+    from headrace.pipeline import project_pipelines
+    from headrace.pipeline.report import unmatched_rows
+
+    with Ledger(home) as ledger:
+        if any(
+            b.slot == slot or b.batch_id.startswith(slot) for b in ledger.batches(table).values()
+        ):
+            return
+    files = [file for file in unmatched_rows(project_pipelines()) if file["table"] == table]
+    if files:
+        listed = "; ".join(f"{file['path']} ({file['hint']})" for file in files[:SAMPLES])
+        raise DeclarationError(
+            f"table {table} has no batch in slot {slot}; {len(files)} files in its folder are not"
+            " read by any source",
+            where=listed,
+            fix="headrace status lists them all; rename them, or change the pattern of the source",
+        )
 
 
 def _print_offers(row: dict[str, Any]) -> None:

@@ -16,7 +16,8 @@ def status(*, as_json: Json = False) -> None:
 
     For each table: delivered = published + quarantined + pending + rejected. Rows that came twice
     (repeated within a delivery, delivered again, superseded by a corrected delivery) are counted
-    apart. Missing slots were expected by the contract and have no delivery.
+    apart. Missing slots were expected by the contract and have no delivery. Files in drop folders
+    that no source reads are listed with the likeliest reason.
     """
     from headrace.home import Home
     from headrace.pipeline import project_pipelines
@@ -44,6 +45,15 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
         ],
         [_table_row(table) for table in found["tables"]],
     )
+    if found["unmatched"]:
+        grid(
+            "files that no source reads",
+            ["file", "bytes#", "since", "why"],
+            [
+                [one["path"], one["size"], one["modified"][:16].replace("T", " "), one["hint"]]
+                for one in found["unmatched"]
+            ],
+        )
     if found["releases"]:
         grid(
             "releases",

@@ -13,7 +13,7 @@ from headrace.contracts.cells import EXPECTED, Cells, parse
 from headrace.contracts.derive import DerivationFailed, derive
 from headrace.contracts.model import Contract, Field
 from headrace.contracts.repeats import Repeats, find_repeats
-from headrace.sources.rows import RawRows, shortened
+from headrace.sources.rows import Malformed, RawRows, shortened
 
 MOST_LISTED = 100  # violations spelled out in full; the rest is counted
 # Rules of rows that could not even be typed: what their cells say cannot be compared.
@@ -34,7 +34,8 @@ class Violation:
     fix: str = ""
 
     def __str__(self) -> str:
-        where = f"field {self.field!r}" if self.field else "row"
+        unit = "delivery" if self.line is None else "row"
+        where = f"field {self.field!r}" if self.field else unit
         line = "" if self.line is None else f", line {self.line}"
         text = f"{where}{line}: expected {self.expected}, got {self.got}"
         return f"{text} (fix: {self.fix})" if self.fix else text
@@ -109,10 +110,7 @@ def conform(contract: Contract, rows: RawRows, batch_id: str, *, by_row: bool = 
     if by_row:
         _note_undeclared(work)
     else:
-        work.violate(
-            Violation("", m.line, "a whole row", f"{shortened(m.text)} ({m.why})")
-            for m in rows.malformed
-        )
+        work.violate(_malformed(m, rows) for m in rows.malformed)
         if rows.columns:
             _check_columns(work)
     _parse(work)
@@ -126,6 +124,12 @@ def conform(contract: Contract, rows: RawRows, batch_id: str, *, by_row: bool = 
     return _result(
         work, None if work.broken() else _table(work, batch_id, repeats), len(repeats.dropped)
     )
+
+
+def _malformed(part: Malformed, rows: RawRows) -> Violation:
+    if not part.text and not rows.columns:
+        return Violation("", None, "a file that can be read", part.why)
+    return Violation("", part.line, "a whole row", f"{shortened(part.text)} ({part.why})")
 
 
 def _check_columns(work: _Work) -> None:

@@ -1,24 +1,63 @@
 """The state of everything, as plain JSON values: tables, releases, models."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from headrace.clock import iso
+from headrace.errors import SourceError
 from headrace.home import Home
 from headrace.lake.status import table_status
+from headrace.lake.table import Table
 from headrace.pipeline.declare import Pipeline
+from headrace.sources.files import DropFolder
+from headrace.sources.unmatched import Reader, Unmatched, unmatched_files
 
 if TYPE_CHECKING:
     from headrace.models.external import ExternalModel
 
 
 def overview(pipelines: Sequence[Pipeline], home: Home) -> dict[str, list[dict[str, Any]]]:
-    """`{"tables": [...], "releases": [...], "models": [...]}` of these pipelines."""
+    """`{"tables", "unmatched", "releases", "models"}` of these pipelines, each a list."""
     return {
         "tables": [table_status(home, table) for one in pipelines for table in one.tables],
+        "unmatched": unmatched_rows(pipelines),
         "releases": release_rows(home),
         "models": model_rows(home),
     }
+
+
+def unmatched_rows(pipelines: Sequence[Pipeline]) -> list[dict[str, Any]]:
+    """Files in the drop folders of these pipelines that no source reads.
+
+    A store that cannot be listed now is left out: the next run says what is wrong with it.
+    """
+    readers = [
+        Reader(table.name, table.source, partial(_expects, one, table))
+        for one in pipelines
+        for table in one.tables
+        if isinstance(table.source, DropFolder)
+    ]
+    folders: dict[str, list[Reader]] = {}
+    for reader in readers:
+        folders.setdefault(str(reader.source.folder).rstrip("/"), []).append(reader)
+    rows: list[dict[str, Any]] = []
+    for folder, sharing in sorted(folders.items()):
+        with suppress(SourceError):
+            rows += [_unmatched_row(file) for file in unmatched_files(folder, sharing)]
+    return rows
+
+
+def _unmatched_row(file: Unmatched) -> dict[str, Any]:
+    return {**asdict(file), "modified": iso(file.modified)}
+
+
+def _expects(pipeline: Pipeline, table: Table, slot: str) -> bool:
+    if table.partitioned and table.contract.coverage is None:
+        return pipeline.first_slot <= slot <= pipeline.last_slot
+    return table.expects(slot)
 
 
 def release_rows(home: Home) -> list[dict[str, Any]]:

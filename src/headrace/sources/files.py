@@ -1,23 +1,22 @@
 """A drop folder: files that somebody else writes, one or more for a slot."""
 
 import glob
-import io
-import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.errors import DeclarationError, SourceError
+from headrace.sources.archives import ZIP, suffix_of, unzipped, with_codecs
 from headrace.sources.base import Delivery, Format
 from headrace.sources.reference import version_of
-from headrace.sources.storage import S3, UNFINISHED, explained, listed, opened, require
+from headrace.sources.storage import S3, UNFINISHED, Stored, explained, listed, opened, require
 
-_FORMATS: dict[str, Format] = {
+FORMATS: dict[str, Format] = {
     ".csv": "csv",
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
     ".parquet": "parquet",
 }
-_ZIP = ".zip"
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,8 @@ class DropFolder:
     Files whose names start with a dot or end in .part or .tmp are still being written, and are
     not there yet. `arrived_at` is the file's modification time; equal times are told apart by name.
 
-    A .zip holds one file, which is what is delivered.
+    A .zip holds one file, which is what is delivered. Beside `x.csv` also `x.csv.gz` and
+    `x.csv.zst` match. An archive that cannot be read is delivered as it is, and the gate blocks it.
 
     Attributes:
         name: name of the source.
@@ -47,10 +47,11 @@ class DropFolder:
                 f"source {self.name}: {self.pattern!r} does not match file names to slots",
                 fix='write a file name that holds {slot}, such as "sales_{slot}*.csv"',
             )
-        if Path(self.pattern).suffix not in {*_FORMATS, _ZIP}:
+        if suffix_of(self.pattern) not in {*FORMATS, ZIP}:
             raise DeclarationError(
                 f"source {self.name}: no reader for {self.pattern!r}",
-                fix=f"end the pattern in one of {', '.join([*_FORMATS, _ZIP])}",
+                fix=f"end the pattern in one of {', '.join([*FORMATS, ZIP])}; .gz or .zst may"
+                " follow",
             )
 
     def deliveries(self, slot: str) -> list[Delivery]:
@@ -69,13 +70,14 @@ class DropFolder:
     def _delivery(
         self, slot: str, sequence: int, arrived_at: int, origin: str, payload: bytes
     ) -> Delivery:
-        if Path(origin).suffix == _ZIP:
-            payload, origin = _unpacked(payload, origin)
+        if Path(origin).suffix == ZIP:
+            with suppress(SourceError):  # whoever reads the rows meets the reason again
+                payload, origin = unzipped(payload, origin, tuple(FORMATS))
         return Delivery(
             source=self.name,
             slot=slot,
             payload=payload,
-            format=_FORMATS[Path(origin).suffix],
+            format=FORMATS.get(suffix_of(origin), "csv"),
             origin=origin,
             arrived_at=arrived_at,
             producer=self.producer,
@@ -85,9 +87,8 @@ class DropFolder:
     def _in_store(self, slot: str) -> list[tuple[int, str, bytes]]:
         """Objects appear whole; one that is replaced while it is read is no delivery."""
         require(str(self.folder))
-        pattern = self.pattern.replace("{slot}", slot)
         found = []
-        for one in listed(f"{str(self.folder).rstrip('/')}/{pattern}", missing_ok=True):
+        for one in self._stored(slot):
             before = version_of(one.uri)
             with opened(one.uri) as handle, explained(one.uri):
                 payload: bytes = handle.read()
@@ -95,6 +96,11 @@ class DropFolder:
                 raise self._changed(one.uri, slot)
             found.append((before.modified * 1000, one.uri, payload))
         return found
+
+    def _stored(self, slot: str) -> list[Stored]:
+        base = str(self.folder).rstrip("/")
+        names = [p.replace("{slot}", slot) for p in with_codecs(self.pattern)]
+        return [one for name in names for one in listed(f"{base}/{name}", missing_ok=True)]
 
     def _in_folder(self, slot: str) -> list[tuple[int, str, bytes]]:
         folder = Path(self.folder)
@@ -104,9 +110,9 @@ class DropFolder:
                 where=f"slot {slot}",
                 fix="create it, or correct `folder` where the source is declared",
             )
-        pattern = self.pattern.replace("{slot}", glob.escape(slot))
-        found = [path for path in folder.glob(pattern) if _finished(path)]
-        return [self._read(path, slot) for path in found]
+        names = [p.replace("{slot}", glob.escape(slot)) for p in with_codecs(self.pattern)]
+        paths = [path for name in names for path in folder.glob(name)]
+        return [self._read(path, slot) for path in paths if _finished(path)]
 
     def _read(self, path: Path, slot: str) -> tuple[int, str, bytes]:
         try:
@@ -129,34 +135,6 @@ class DropFolder:
             where=f"slot {slot}",
             fix="have the producer write to a name ending in .part and rename it when done",
         )
-
-
-def _unpacked(payload: bytes, origin: str) -> tuple[bytes, str]:
-    """The one file of a zip, and its address as `archive.zip!member`.
-
-    Raises:
-        SourceError: it is damaged, or does not hold one file that is read.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(payload)) as archive:
-            names = [one for one in archive.namelist() if _is_member(one)]
-            if len(names) == 1 and Path(names[0]).suffix in _FORMATS:
-                return archive.read(names[0]), f"{origin}!{names[0]}"
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise SourceError(
-            f"{origin} is no whole zip file: {error}",
-            where=origin,
-            fix="it may still be written: have the producer write to a name ending in .part",
-        ) from error
-    raise SourceError(
-        f"{origin} holds {', '.join(names[:5]) or 'no file'}",
-        where=origin,
-        fix=f"one file a zip, ending in one of {', '.join(_FORMATS)}",
-    )
-
-
-def _is_member(name: str) -> bool:
-    return not name.endswith("/") and not name.startswith(("__MACOSX", "."))
 
 
 def _finished(path: Path) -> bool:

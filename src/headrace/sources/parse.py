@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Sequence
 
+from headrace.errors import SourceError
+from headrace.sources.archives import content
 from headrace.sources.base import Delivery
 from headrace.sources.csv_rows import csv_rows
+from headrace.sources.files import FORMATS
 from headrace.sources.json_rows import event_rows, ndjson_rows, page_rows
 from headrace.sources.parquet_rows import joined, parquet_rows, pieces
 from headrace.sources.reference import referred
-from headrace.sources.rows import Malformed, RawRows
+from headrace.sources.rows import Malformed, RawRows, no_rows
 
 __all__ = ["NULL_TOKENS", "Malformed", "RawRows", "read_rows"]
 
@@ -24,15 +27,26 @@ def read_rows(
         null_tokens: unquoted CSV fields that mean null; a quoted one is the text itself.
         known: fields that a contract declares; of others, events have a limited number together.
     """
-    if delivery.format == "csv":
-        return csv_rows(delivery.payload, null_tokens)
     if delivery.format == "events":
         return event_rows(delivery.payload, frozenset(known))
-    if delivery.format == "parquet":
-        return parquet_rows(delivery.payload)
     if delivery.format == "objects":
         with referred(delivery) as handle:
             return joined(list(pieces(handle)))
-    if delivery.format in {"ndjson", "changes"}:
+    if delivery.format == "pages":
+        return page_rows(delivery.payload)
+    if delivery.format == "changes":
         return ndjson_rows(delivery.payload)
-    return page_rows(delivery.payload)
+    return _file_rows(delivery, null_tokens)
+
+
+def _file_rows(delivery: Delivery, null_tokens: Sequence[str]) -> RawRows:
+    """Rows of a file, which may be compressed."""
+    try:
+        payload = content(delivery.payload, delivery.origin, tuple(FORMATS))
+    except SourceError as error:
+        return no_rows(Malformed(1, "", error.what))
+    if delivery.format == "csv":
+        return csv_rows(payload, null_tokens)
+    if delivery.format == "parquet":
+        return parquet_rows(payload)
+    return ndjson_rows(payload)

@@ -7,12 +7,15 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import PurePath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.errors import SourceError
+from headrace.sources.archives import CODECS, plain_name
+from headrace.sources.archives import suffix_of as inner_suffix
 from headrace.sources.csv_rows import csv_rows
 from headrace.sources.json_rows import ndjson_rows, page_rows
 from headrace.sources.rows import RawRows
@@ -73,12 +76,35 @@ def read_part(file: Stored, limits: Limits) -> Part:
             f"{file.name} is empty", where=file.uri, fix="ask the producer; it may still be written"
         )
     kind = SUFFIXES.get(suffix_of(file.name)) or _sniffed(head(file.uri, 4))
+    if codec := CODECS.get(PurePath(file.name).suffix.lower()):
+        return _compressed(file, kind, codec, limits)
     if kind == "parquet":
         return _parquet(file, limits)
     if kind == "zip":
         return _zip(file, limits)
     data = head(file.uri, limits.bytes)
     return read_bytes(data, kind, file.uri, limits, cut=len(data) < file.size)
+
+
+def _compressed(file: Stored, kind: str, codec: str, limits: Limits) -> Part:
+    """The first rows of a .gz or .zst, of which no more is unpacked than may be read."""
+    with opened(file.uri) as handle:
+        try:
+            with pa.CompressedInputStream(handle, codec) as stream:
+                data = stream.read(limits.bytes)
+                cut = len(data) == limits.bytes and bool(stream.read(1))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise SourceError(
+                f"{file.name} is no whole {codec} file: {error}",
+                where=file.uri,
+                fix="it may still be written, or was cut short on its way",
+            ) from error
+    if kind == "parquet":
+        part = read_parquet_bytes(io.BytesIO(data), file.uri, limits)
+    else:
+        part = read_bytes(data, kind, file.uri, limits, cut=cut)
+    part.about = {"compression": codec, **part.about}
+    return part
 
 
 def read_bytes(data: bytes, kind: str, where: str, limits: Limits, *, cut: bool) -> Part:
@@ -263,7 +289,8 @@ def _without_tail(text: str) -> str:
 
 
 def suffix_of(name: str) -> str:
-    return ("." + name.rsplit(".", 1)[-1].lower()) if "." in name else ""
+    """The suffix in lower case, without that of a compression: `.csv` of `A.CSV.gz`."""
+    return inner_suffix(name.lower())
 
 
 def _sniffed(start: bytes) -> str:
@@ -320,7 +347,8 @@ def _differences(first: Stored, one: Part, other: Stored, part: Part) -> list[st
 
 def _slots(files: Sequence[Stored], base: str) -> str:
     """A pattern of names below `base` with `{slot}`, where every one of them holds one day."""
-    forms = {_SLOT.sub("{slot}", one.uri.removeprefix(f"{base}/"), count=1) for one in files}
+    names = [plain_name(one.uri.removeprefix(f"{base}/")) for one in files]
+    forms = {_SLOT.sub("{slot}", name, count=1) for name in names}
     folders = {form.rpartition("/")[0] for form in forms}
     if len(forms) > 1 and len(folders) == 1:
         forms = {f"{folders.pop()}/*{suffix_of(files[0].name)}".lstrip("/")}
@@ -330,6 +358,6 @@ def _slots(files: Sequence[Stored], base: str) -> str:
 
 def _name(files: Sequence[Stored], base: str, pattern: str) -> str:
     if len(files) == 1 and not pattern:
-        return files[0].name.rsplit(".", 1)[0]
+        return plain_name(files[0].name).rsplit(".", 1)[0]
     named = pattern.rpartition("/")[2].replace("{slot}", "").rsplit(".", 1)[0].strip("_-. *")
     return named or base.rsplit("/", 1)[-1]
