@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headrace.clock import parse_iso
-from headrace.contracts.model import TIMESTAMP, Field
+from headrace.contracts.model import MOST_SCALE, TIMESTAMP, Field
 
 _INTEGER = r"^-?[0-9]+$"
 _NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
@@ -28,8 +28,13 @@ EXPECTED = {
 }
 _FIRST, _LAST = parse_iso("0001-01-01"), parse_iso("9999-12-31T23:59:59.999999")
 _WIDE = pa.decimal256(76, 38)
+_SHOWN = 60  # characters of a cell in a sentence
 # Arrow looks powers of ten up in a table, and reads past its end for texts that need greater ones.
 _LONG, _FAR = 60, r"[eE][+-]?([0-9]{3}|[3-9][0-9])"
+# A float this near to a number of the declared scale, as a share of itself, is that number with the
+# noise of binary arithmetic, as in 0.1 + 0.2.
+_NOISE = 2.0**-48
+_NO_ROWS: NDArray[np.int64] = np.empty(0, np.int64)
 Bools = NDArray[np.bool_]
 
 
@@ -38,12 +43,47 @@ class Cells:
     """One column, typed, with what is wrong with it.
 
     `wrong`: rows whose text is not of the type; `values` then means nothing. `problems`: (row,
-    rule, reason) of values that are of the type and yet cannot be used.
+    rule, reason) of values that are of the type and yet cannot be used. `rounded`: rows
+    with digits beyond the declared scale.
     """
 
     values: pa.Array
     wrong: list[int] = field(default_factory=list)
     problems: list[tuple[int, str, str]] = field(default_factory=list)
+    rounded: NDArray[np.int64] = field(default_factory=lambda: _NO_ROWS)
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """Cells of a column with digits beyond its scale, which are rounded half to even.
+
+    `line` and `text` are of the first; `needed` is the scale that would lose none of them.
+    """
+
+    field: str
+    scale: int
+    count: int
+    line: int
+    text: str
+    needed: int
+
+    def __str__(self) -> str:
+        cells = "cell has" if self.count == 1 else "cells have"
+        fix = (
+            f"a scale of {self.needed} keeps them all, if sums then still fit"
+            if self.needed <= MOST_SCALE
+            else f"no scale keeps them all, {MOST_SCALE} is the greatest"
+        )
+        return (
+            f"{self.count} {cells} digits beyond scale {self.scale} of {self.field}, first"
+            f" {self.text} on line {self.line}: they are rounded ({fix})"
+        )
+
+
+def rounded(name: str, scale: int, lossy: pa.Array, line: int) -> Rounded:
+    """Sum up the `lossy` cells of a column, of which the first is on `line`."""
+    text = lossy[0].as_py()[:_SHOWN]
+    return Rounded(name, scale, len(lossy), line, text, needed_scale(lossy))
 
 
 def parse(column: Field, text: pa.Array) -> Cells:
@@ -144,13 +184,15 @@ def _scaled(column: Field, text: pa.Array) -> Cells:
     """int64 at the declared scale: text exactly and half to even, floats as rint(v * 10^d)."""
     odd = pc.fill_null(pc.match_substring_regex(text, _NOT_FINITE), False)
     infinite = pc.and_(odd, pc.match_substring_regex(text, "(?i)inf"))
-    quantise = _from_float if column.form == "float" else _from_text
+    lossy: list[Bools] = []  # the rows that lost digits, once the column could be quantised
+    quantise = partial(_from_float if column.form == "float" else _from_text, lossy=lossy)
     digits = pc.if_else(odd, pa.scalar(None, pa.string()), text)
     fits = pc.match_substring_regex(digits, _NUMBER)
     cells = _cast(digits, fits, partial(quantise, scale=column.scale or 0))
     for row in np.flatnonzero(_truth(infinite)):
         cells.problems.append((int(row), "infinity", "the value is infinite"))
     if not cells.wrong:
+        cells.rounded = np.flatnonzero(lossy[-1])
         lost = _truth(pc.is_null(cells.values)) & _truth(pc.is_valid(digits))
         for row in np.flatnonzero(lost):
             reason = f"{column.name} is {digits[int(row)]}, its greatest is {column.max_abs} units"
@@ -158,35 +200,62 @@ def _scaled(column: Field, text: pa.Array) -> Cells:
     return cells
 
 
-def _from_float(text: pa.Array, scale: int) -> pa.Array:
+def needed_scale(text: pa.Array) -> int:
+    """The most digits after the point that any of these decimal texts has, its last zeros aside."""
+    plain = text.filter(pc.match_substring_regex(text, r"^[^eE]*\.[^eE]*$"))
+    trimmed = pc.utf8_rtrim(plain, characters="0")
+    places = pc.subtract(pc.binary_length(trimmed), pc.find_substring(trimmed, "."))
+    return max((pc.max(places).as_py() or 1) - 1, 0)
+
+
+def _from_float(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
     """Null where the float has no whole number of quanta below 2^53."""
     numbers = text.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    with np.errstate(over="ignore"):
-        scaled = np.rint(numbers * 10.0**scale)
-    usable = np.abs(scaled) < 2.0**53
+    with np.errstate(over="ignore", invalid="ignore"):
+        exact = numbers * 10.0**scale
+        scaled = np.rint(exact)
+        usable = np.abs(scaled) < 2.0**53
+        lossy.append(usable & (np.abs(exact - scaled) > _NOISE * np.abs(exact)))
     return pa.array(np.where(usable, scaled, 0).astype(np.int64), mask=~usable)
 
 
-def _from_text(text: pa.Array, scale: int) -> pa.Array:
+def _from_text(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
     """Null where the quantised number does not fit into int64."""
     if not len(text):
+        lossy.append(np.empty(0, bool))
         return pa.array([], pa.int64())
     longest = pc.max(pc.binary_length(text)).as_py() or 0
     if longest > _LONG or pc.any(pc.match_substring_regex(text, _FAR)).as_py():
-        return _exactly_all(text, scale)
+        return _exactly_all(text, scale, lossy)
     try:
-        wide = pc.round(text.cast(_WIDE), ndigits=scale, round_mode="half_to_even")
+        given = text.cast(_WIDE)
+        wide = pc.round(given, ndigits=scale, round_mode="half_to_even")
         narrow = wide.cast(pa.decimal256(_WIDE.precision - _WIDE.scale + scale, scale))
     except pa.ArrowInvalid:  # more than 38 digits on one side of the point
-        return _exactly_all(text, scale)
+        return _exactly_all(text, scale, lossy)
+    lossy.append(_truth(pc.not_equal(given, wide)))
     words = np.frombuffer(narrow.buffers()[1], np.int64).reshape(-1, 4)
     words = words[narrow.offset : narrow.offset + len(narrow)]  # least significant word first
     fits = (words[:, 1:] == (words[:, :1] >> 63)).all(axis=1)
     return pa.array(words[:, 0], pa.int64(), mask=~fits | _truth(pc.is_null(narrow)))
 
 
-def _exactly_all(text: pa.Array, scale: int) -> pa.Array:
-    return pa.array([_exactly(cell, scale) for cell in text.to_pylist()], pa.int64())
+def _exactly_all(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
+    cells = text.to_pylist()
+    numbers = [_exactly(cell, scale) for cell in cells]
+    pairs = zip(cells, numbers, strict=True)
+    lossy.append(np.array([_lost(cell, number, scale) for cell, number in pairs], bool))
+    return pa.array(numbers, pa.int64())
+
+
+def _lost(cell: str | None, number: int | None, scale: int) -> bool:
+    """Whether a quantised number differs from its text."""
+    if cell is None or number is None:
+        return False
+    try:
+        return Decimal(cell) != Decimal(number).scaleb(-scale)
+    except InvalidOperation:  # an exponent far below zero, of a number that is not 0
+        return bool(Decimal(cell.lower().partition("e")[0]))
 
 
 def _exactly(cell: str | None, scale: int) -> int | None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from headrace.contracts.cells import EXPECTED, Cells, parse
+from headrace.contracts.cells import EXPECTED, Cells, Rounded, parse, rounded
 from headrace.contracts.derive import DerivationFailed, derive
 from headrace.contracts.model import Contract, Field
 from headrace.contracts.repeats import Repeats, find_repeats
@@ -67,6 +67,7 @@ class Conformed:
     warnings: tuple[str, ...]
     repeated: int
     delivered: int
+    rounded: tuple[Rounded, ...] = ()
 
 
 @dataclass
@@ -81,6 +82,7 @@ class _Work:
     count: int = 0
     problems: dict[int, list[RowProblem]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    rounded: list[Rounded] = field(default_factory=list)
 
     def violate(self, violations: Iterable[Violation], count: int | None = None) -> None:
         """`violations`, of `count` in all; only the first ones are kept."""
@@ -232,6 +234,10 @@ def _parse(work: _Work) -> None:
             len(cells.wrong),
         )
         _keep(work, column, cells)
+        if len(cells.rounded) and column.scale is not None:
+            lossy = text.take(pa.array(cells.rounded))
+            line = work.line(int(cells.rounded[0]))
+            work.rounded.append(rounded(column.name, column.scale, lossy, line))
 
 
 def _without_wrong(work: _Work, column: Field, text: pa.Array, wrong: list[int]) -> Cells:
@@ -414,4 +420,5 @@ def _result(work: _Work, table: pa.Table | None, repeated: int) -> Conformed:
         warnings=tuple(work.warnings),
         repeated=repeated,
         delivered=work.rows.delivered,
+        rounded=tuple(work.rounded),
     )

@@ -7,7 +7,15 @@ from decimal import Decimal
 
 from headrace.contracts.document import Node
 from headrace.contracts.load_derivations import column_before, known_zone, read_derivation
-from headrace.contracts.model import DELETED, FIRST_FIELD_ID, RESERVED, Field, Form, LogicalType
+from headrace.contracts.model import (
+    DELETED,
+    FIRST_FIELD_ID,
+    MOST_SCALE,
+    RESERVED,
+    Field,
+    Form,
+    LogicalType,
+)
 from headrace.errors import DeclarationError
 
 TYPES: tuple[LogicalType, ...] = ("integer", "number", "string", "timestamp", "boolean")
@@ -174,11 +182,8 @@ def _stated_zone(custom: Mapping[str, Node], before: Mapping[str, Field]) -> str
 def _with_numbers(field: Field, custom: Mapping[str, Node]) -> Field:
     """Scale, greatest absolute value and sentinels, turned into stored units."""
     scale = custom["scale"].integer(least=0) if "scale" in custom else None
-    if scale is not None and (field.type != "number" or "maxAbs" not in custom or scale > 18):
-        raise custom["scale"].error(
-            "a scale needs a number with a maxAbs, and is at most 18",
-            fix="add {property: maxAbs, value: <the greatest absolute value, in the unit>}",
-        )
+    if scale is not None:
+        _check_scale(field, scale, custom)
     factor = 10 ** (scale or 0)
     limit: float | None = None
     if "maxAbs" in custom:
@@ -189,12 +194,37 @@ def _with_numbers(field: Field, custom: Mapping[str, Node]) -> Field:
         if not 0 < limit < most:
             raise custom["maxAbs"].error(
                 f"times 10^{scale or 0} it is {limit}, expected 1 to {most - 1}",
-                fix="declare a smaller maxAbs or scale",
+                fix=_fitting(custom["maxAbs"].number(), scale, most),
             )
     scaled = replace(field, scale=scale, max_abs=limit)
     if "sentinels" not in custom:
         return scaled
     return replace(scaled, sentinels=_sentinels(custom["sentinels"], scaled, factor))
+
+
+def _check_scale(field: Field, scale: int, custom: Mapping[str, Node]) -> None:
+    node = custom["scale"]
+    if field.type != "number":
+        raise node.error(f"a scale needs a number, and this is a {field.type}", fix="drop it")
+    if "maxAbs" not in custom:
+        raise node.error(
+            "a scale needs a number with a maxAbs",
+            fix="add {property: maxAbs, value: <the greatest absolute value, in the unit>}",
+        )
+    if scale > MOST_SCALE:
+        most = 2**53 if field.form == "float" else 2**63
+        fix = _fitting(custom["maxAbs"].number(), scale, most)
+        raise node.error(f"a scale is at most {MOST_SCALE}", fix=fix)
+
+
+def _fitting(limit: float, scale: int | None, most: int) -> str:
+    """The fix for a maxAbs that does not fit: the greatest scale that does, if there is one."""
+    fitting = range(min((scale or 0) - 1, MOST_SCALE), -1, -1)
+    for smaller in fitting:
+        if 1 <= _stored(limit, 10**smaller) < most:
+            return f"declare scale {smaller}, the greatest that fits this maxAbs"
+    greatest = (most - 1) // 10 ** min(scale or 0, MOST_SCALE)
+    return f"declare a maxAbs above 0, and of at most {greatest}"
 
 
 def _sentinels(node: Node, field: Field, factor: int) -> tuple[int | float | str, ...]:

@@ -15,6 +15,7 @@ Form = Literal["text", "float"]
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 FIRST_FIELD_ID = 10
+MOST_SCALE = 18  # 10 to this power is the greatest that fits int64
 # Every published table ends in these, under these field ids.
 RESERVED: tuple[tuple[str, int, pa.DataType], ...] = (
     ("event_time", 3, TIMESTAMP),

@@ -210,16 +210,31 @@ def _prove_exact(feature: Aggregate, column: Column, shape: TableShape, where: s
             fix=f"declare {missing} in the contract of {shape.name}",
         )
     n, largest, d = shape.max_events, column.max_abs, column.scale or 0
+    too_large = _too_large(feature, n, largest, d)
+    if too_large:
+        # The stored bound shrinks with the scale, to a tenth for each digit; rounded up.
+        smaller = (
+            fewer
+            for fewer in range(d - 1, -1, -1)
+            if not _too_large(feature, n, -(-largest // 10 ** (d - fewer)), fewer)
+        )
+        fitting = next(smaller, None)
+        raise DeclarationError(
+            f"{too_large} can grow too large: max_abs {largest}, max_events {n}, scale {d}",
+            where=where,
+            fix=f"declare scale {fitting} for {feature.column}, the greatest that fits, or lower"
+            f" maxAbs or maxEvents, in the contract of {shape.name}"
+            if fitting is not None
+            else f"lower maxAbs or maxEvents in the contract of {shape.name}: no scale fits",
+        )
+
+
+def _too_large(feature: Aggregate, n: int, largest: int, d: int) -> str:
+    """The first quantity of an aggregate that can leave int64; empty if none can."""
     limits = {"|S1|": n * largest, "n 10^d": n * 10**d, "|q|": largest * (_INT64_END // _EXACT)}
     if feature.op == "std" and n * largest * largest >= _INT64_END:
         limits["n, for squares"] = n * (_INT64_END // _LIMBS_END)
-    for what, greatest in limits.items():
-        if greatest >= _INT64_END:
-            raise DeclarationError(
-                f"{what} can grow too large: max_abs {largest}, max_events {n}, scale {d}",
-                where=where,
-                fix=f"lower the scale, or the bounds, in the contract of {shape.name}",
-            )
+    return next((what for what, greatest in limits.items() if greatest >= _INT64_END), "")
 
 
 def _check_transform(transform: RowTransform, known: Types) -> pa.DataType:

@@ -18,6 +18,7 @@ from headrace.gates.samples import SAMPLE, plain, sample_rows, violation_samples
 from headrace.gates.suite import Suite
 from headrace.gates.units import CONTRACT, scales_of
 
+DIGITS = "digits_beyond_scale"  # the type of a result
 Sampler = Callable[[Sequence[str]], tuple[Mapping[str, Any], ...]]
 Marks = np.ndarray[Any, np.dtype[np.bool_]]  # one a row
 
@@ -83,7 +84,7 @@ def quarantines(finding: Finding) -> bool:
 
 def contract_results(conformed: Conformed) -> list[Result]:
     """What the contract says of the batch as a whole."""
-    return [*_violations(conformed), *_warnings(conformed)]
+    return [*_violations(conformed), *_warnings(conformed), *_roundings(conformed)]
 
 
 def _violations(conformed: Conformed) -> list[Result]:
@@ -122,6 +123,27 @@ def _warnings(conformed: Conformed) -> list[Result]:
             reason=str(warning),
         )
         for number, warning in enumerate(conformed.warnings, 1)
+    ]
+
+
+def _roundings(conformed: Conformed) -> list[Result]:
+    """One result for each column that loses digits."""
+    return [
+        Result(
+            id=f"{DIGITS}:{rounded.field}",
+            kind="contract",
+            type=DIGITS,
+            columns=(rounded.field,),
+            severity="warning",
+            action="warn",
+            status="fail",
+            expected=f"at most {rounded.scale} digits after the point",
+            unexpected_count=rounded.count,
+            element_count=conformed.delivered,
+            sample=({"line": rounded.line, "key": {}, "values": {rounded.field: rounded.text}},),
+            reason=str(rounded),
+        )
+        for rounded in conformed.rounded
     ]
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.contracts import Conformed, Contract, Violation, conform
+from headrace.contracts.cells import Rounded
 from headrace.contracts.conform import MOST_LISTED, clash
 from headrace.contracts.repeats import find_repeats
 from headrace.errors import StateError
@@ -113,7 +114,21 @@ def _summed(parts: Sequence[Conformed]) -> Conformed:
         warnings=tuple(dict.fromkeys(w for part in parts for w in part.warnings)),
         repeated=sum(part.repeated for part in parts),
         delivered=sum(part.delivered for part in parts),
+        rounded=_rounded(parts),
     )
+
+
+def _rounded(parts: Sequence[Conformed]) -> tuple[Rounded, ...]:
+    """By column, the cells of all pieces; the first of them stays the example."""
+    found: dict[str, Rounded] = {}
+    for more in (one for part in parts for one in part.rounded):
+        one = found.get(more.field)
+        found[more.field] = (
+            more
+            if one is None
+            else replace(one, count=one.count + more.count, needed=max(one.needed, more.needed))
+        )
+    return tuple(found.values())
 
 
 def _without_repeats(contract: Contract, found: Conformed, path: Path) -> Conformed:
