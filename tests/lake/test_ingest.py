@@ -135,13 +135,13 @@ def test_an_earlier_delivery_does_not_supersede(meter):
     assert (result.state, result.published, result.pending) == ("pending", 2, 2)
 
 
-def test_a_correction_leaves_the_earlier_rows(meter):
+def test_a_later_delivery_leaves_the_earlier_rows(meter):
     meter.drop(DAY, [1, 2], arrived=1)
     run(meter, [DAY])
-    meter.drop(DAY, [1, 3], name="_corrected", arrived=2)
+    meter.drop(DAY, [1, 2, 3], name="_more", arrived=2)
     result = run(meter, [DAY])[0]
-    assert (result.published, len(result.batches)) == (4, 2)
-    assert len(ids(meter)) == 4
+    assert (result.published, len(result.batches)) == (5, 2)
+    assert len(ids(meter)) == 5
 
 
 def test_the_same_file_under_another_name_is_a_redelivery(meter):

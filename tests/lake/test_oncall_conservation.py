@@ -171,6 +171,7 @@ def check(story):
     live = published(story)
     assert len(live) == status["published"]
     check_times(story)
+    check_versions(story)
     with Ledger(home) as ledger:
         batches, trail = ledger.batches("meter"), actions(ledger)
     fates = Counter()
@@ -193,6 +194,16 @@ def check(story):
         for values in [rows_of(story, batch)]
     )
     assert fates["rejected"] <= status["rejected"] <= fates["rejected"] + of_whole
+
+
+def check_versions(story):
+    """The table never holds two values of one key and known-at."""
+    lake = Lake(story.meter.home)
+    if lake.snapshot_id("meter") is None:
+        return
+    columns = lake.scan("meter", ["id", "known_at", "value"]).to_pydict().values()
+    versions = set(zip(*columns, strict=True))
+    assert len({version[:2] for version in versions}) == len(versions)
 
 
 def check_times(story):

@@ -100,7 +100,8 @@ def test_a_corrected_delivery_is_published_in_its_stead(published):
 
 def test_the_correction_is_recalled_and_what_it_corrected_stays(published):
     before = rows(published)
-    published.drop(SLOTS[0], [9, 9], name="_corrected", arrived=5)
+    values = [row["value"] for row in before if row["id"] // 1000 == 0]
+    published.drop(SLOTS[0], [*values, 9], name="_corrected", arrived=5)
     ingest(published.table, [SLOTS[0]], published.home)
     assert rows(published) != before
     recall(published.home, act("recall", batch_of(published, SLOTS[0]).batch_id))

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from headrace.errors import SourceError, StateError
+from headrace.lake.ingest import ingest
 from headrace.lake.ledger import Ledger
 from headrace.lake.status import table_status
-from tests.lake.kit import balanced, meter_suite
+from tests.lake.kit import Meter, balanced, meter_suite
 from tests.streams.kit import conserved, event, until
 
 
@@ -120,11 +121,32 @@ def test_an_event_sent_twice_counts_once(world):
     assert conserved(status)
 
 
-def test_two_rows_that_contradict_each_other_are_both_quarantined(world):
-    world.side.send([event(1, 1), event(2, 2), event(1, 3)])
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_of_contradicting_events_the_first_stays(world, size):
+    """However the stream is cut: an event that the gate quarantines contradicts nothing."""
+    world.options["batch_events"] = size
+    world.side.send([event(3, -1), event(1, 1), event(2, 2), event(1, 9), event(3, 3), event(1, 1)])
     world.run()
-    assert world.rows()["id"].to_pylist() == [2]
-    assert [reasons for reasons, _ in world.quarantined()] == [("contract:clash",)] * 2
+    assert dict(zip(*world.rows().select(["id", "value"]).to_pydict().values(), strict=True)) == {
+        1: 1,
+        2: 2,
+        3: 3,
+    }
+    held = {text: reasons for reasons, text in world.quarantined()}
+    assert held[event(1, 9).decode()] == ("conflict",)
+    assert len(held) == 2
+    assert conserved(world.status())
+
+
+def test_an_event_that_contradicts_a_file_is_quarantined(world):
+    meter = Meter(world.root)
+    meter.drop("2024-01-01", [7])
+    ingest(meter.table, ["2024-01-01"], meter.home)
+    world.side.send([event(0, 8), event(1, 5)])
+    world.run()
+    assert sorted(world.rows()["value"].to_pylist()) == [5, 7]
+    assert [reasons for reasons, _ in world.quarantined()] == [("conflict",)]
+    assert conserved(world.status())
 
 
 def test_a_second_consumer_is_refused(world):

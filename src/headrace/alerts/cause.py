@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.gates import Result
+from headrace.lake.conflicts import CONFLICT
 
 _NAMED = "semantic"
 # What people did about the batch stands among its findings; nobody has to be told of that.
@@ -64,6 +65,8 @@ def _words(result: Result) -> str:
     if result.kind == OVERRIDE:
         action = result.id.partition(":")[0]
         return _DONE.get(action, action)
+    if result.type == CONFLICT:
+        return _in("conflict with an earlier delivery", result.columns)
     if result.kind == "contract":
         return _in("contract broken", result.columns)
     return f"check {result.id} failed"

@@ -54,14 +54,25 @@ def ls(
         row
         for one in tables(table)
         for row in batch_rows(home, one)
-        if (wanted is None and (everything or row["verdict"] != "PASS")) or row["verdict"] == wanted
+        if (wanted is None and (everything or row["verdict"] != "PASS" or row["held_twice"]))
+        or row["verdict"] == wanted
     ]
     if as_json:
         emit_json(rows)
         return
     grid(
         "batches",
-        ["table", "slot", "batch", "verdict", "state", "delivered#", "quarantined#", "why"],
+        [
+            "table",
+            "slot",
+            "batch",
+            "verdict",
+            "state",
+            "delivered#",
+            "quarantined#",
+            "conflicts#",
+            "why",
+        ],
         [
             [
                 row["table"],
@@ -71,6 +82,7 @@ def ls(
                 row["state"],
                 row["delivered"],
                 row["quarantined"],
+                row["conflicts"],
                 row["summary"],
             ]
             for row in rows
@@ -78,6 +90,8 @@ def ls(
     )
     if not rows:
         out.print("nothing to show; --all lists every batch")
+    for row in rows:
+        _tell_twice(row)
 
 
 @app.command("show")
@@ -167,6 +181,19 @@ def _print_offers(row: dict[str, Any]) -> None:
         out.print(Text(f"It cannot be released: {release['reason']}{fix}"), soft_wrap=True)
 
 
+def _tell_twice(row: dict[str, object]) -> None:
+    """Say that the table holds rows of a batch in two versions, from before conflicts were held."""
+    if count := row["held_twice"]:
+        named = f"{row['table']} {row['slot']} batch {str(row['batch'])[:12]}"
+        out.print(
+            f"{named}: {count} keys are in the table with other values of the same known-at, too,"
+            " from before conflicts were quarantined. Features read the greatest values. To settle"
+            " it, take the wrong rows out (headrace gate quarantine), or deliver a correction with"
+            " a later known-at.",
+            soft_wrap=True,
+        )
+
+
 def _show_batch(row: dict[str, Any]) -> None:
     from headrace.gates import Judgement
 
@@ -192,6 +219,7 @@ def _show_batch(row: dict[str, Any]) -> None:
         _print_offers(row)
     if row["note"]:
         out.print(Text(str(row["note"])), soft_wrap=True)
+    _tell_twice(row)
     if told is None:
         return
     judged = Judgement.from_json(json.dumps(told))

@@ -321,7 +321,7 @@ def _grid_of_rows(title: str, found: Sequence[dict[str, Any]]) -> None:
             row["line"],
             row["fate"],
             _named(row["key"]),
-            _named(_about(row)) or row.get("raw", ""),
+            _versions(row) or row.get("raw", ""),
             "; ".join(": ".join(filter(None, (w["check"], w["why"]))) for w in row["reasons"]),
         ]
         for row in found[:_SHOWN]
@@ -336,6 +336,12 @@ def _grid_of_rows(title: str, found: Sequence[dict[str, Any]]) -> None:
 def _about(row: dict[str, Any]) -> dict[str, Any]:
     columns = {name for why in row["reasons"] for name in why["columns"]}
     return {name: value for name, value in row["values"].items() if name in columns}
+
+
+def _versions(row: dict[str, Any]) -> str:
+    """The values that a row's reasons are about, and those of the earlier row in conflict."""
+    now = _named(_about(row))
+    return f"{now}; earlier {_named(row['earlier']['values'])}" if "earlier" in row else now
 
 
 def _named(values: dict[str, Any]) -> str:

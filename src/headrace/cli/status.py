@@ -54,6 +54,14 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
                 for one in found["unmatched"]
             ],
         )
+    for table in found["tables"]:
+        if count := table["held_twice"]:
+            out.print(
+                f"{table['table']}: {count} keys have two contents of the same known-at, published"
+                " before conflicts were quarantined; features read the greatest. See which:"
+                f" headrace gate ls --table {table['table']}",
+                soft_wrap=True,
+            )
     if found["releases"]:
         grid(
             "releases",

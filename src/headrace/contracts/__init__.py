@@ -21,6 +21,8 @@ Those of the table:
 - `nullTokens`: unquoted CSV fields that mean null, for the reader; `["", "NA"]` if not given.
 - `sourceForm`: `text` (decimal text is exact) or `float`; decides how numbers are quantised.
 - `sequence`: an integer column that orders versions of a row with one known-at.
+- `conflicts`: `quarantine` (the default) or `block`: what becomes of a delivery whose rows have the
+  key, known-at and sequence of rows of an earlier delivery, and other values.
 - `coverage`: `{first, last}`, the slots that must have a delivery.
 - `maxEvents`: the greatest number of rows that a window can hold, for proofs against overflow.
 - `retiredFieldIds`: field ids of columns that are gone, so that no later column takes one.

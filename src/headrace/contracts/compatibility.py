@@ -155,6 +155,7 @@ def _of_table(old: Contract, new: Contract) -> Iterator[Change]:
         yield from _plain(aspect, getattr(old, aspect), getattr(new, aspect))
     yield from _plain("primary_key", ", ".join(old.primary_key), ", ".join(new.primary_key))
     yield from _optional("sequence", old.sequence, new.sequence)
+    yield from _plain("conflicts", old.conflicts, new.conflicts)
     for aspect in ("event_time", "known_at"):
         was, is_ = getattr(old, aspect), getattr(new, aspect)
         yield from _plain(aspect, was.expression.expression, is_.expression.expression)

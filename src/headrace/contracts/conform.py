@@ -77,6 +77,7 @@ class _Work:
     contract: Contract
     rows: RawRows
     by_row: bool = False
+    note_clashes: bool = False
     columns: dict[str, pa.Array] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
     count: int = 0
@@ -101,14 +102,22 @@ class _Work:
         self.problems.setdefault(row, []).append(problem)
 
 
-def conform(contract: Contract, rows: RawRows, batch_id: str, *, by_row: bool = False) -> Conformed:
+def conform(
+    contract: Contract,
+    rows: RawRows,
+    batch_id: str,
+    *,
+    by_row: bool = False,
+    note_clashes: bool = False,
+) -> Conformed:
     """The rows of one delivery under `contract`. Data never raises; it is reported.
 
     With `by_row`, for events, which stand alone, what is wrong with a row is held against that row
     and not against the delivery: it is among `bad_rows` where it would have been a violation. What
-    is no row at all is then the caller's, who has `rows.malformed`.
+    is no row at all is then the caller's, who has `rows.malformed`. Rows of one key and known-at
+    with other values are left to the lake's conflict check, or are bad rows with `note_clashes`.
     """
-    work = _Work(contract, rows, by_row)
+    work = _Work(contract, rows, by_row, note_clashes)
     if by_row:
         _note_undeclared(work)
     else:
@@ -338,9 +347,7 @@ def _rule(contract: Contract, name: str) -> str:
 
 def _repeats(work: _Work) -> Repeats:
     content = [column.name for column in work.contract.delivered]
-    identity = list(work.contract.primary_key)
-    if identity:
-        identity += ["known_at", *([work.contract.sequence] if work.contract.sequence else [])]
+    identity = list(work.contract.identity)
     table, by = pa.table(work.columns), "known_at" if identity else None
     if work.by_row:
         return _repeats_of_typed(work, table, identity or content, content, by)
@@ -353,10 +360,7 @@ def _repeats(work: _Work) -> Repeats:
 def _repeats_of_typed(
     work: _Work, table: pa.Table, identity: list[str], content: list[str], by: str | None
 ) -> Repeats:
-    """Repeats among rows that could be typed; rows that clash are noted, both of them.
-
-    Which of the two came first must not matter, so neither is kept.
-    """
+    """Repeats among rows that could be typed; with `note_clashes` rows that clash are noted."""
     untyped = [
         row
         for row, problems in work.problems.items()
@@ -365,7 +369,7 @@ def _repeats_of_typed(
     typed = np.setdiff1d(np.arange(table.num_rows), untyped)
     repeats = find_repeats(table.take(pa.array(typed)), identity, content, by)
     clashing: dict[int, int] = {}
-    for one, other, _ in repeats.clashes if work.contract.primary_key else ():
+    for one, other, _ in repeats.clashes if work.note_clashes and work.contract.primary_key else ():
         clashing.setdefault(int(typed[one]), int(typed[other]))
         clashing[int(typed[other])] = int(typed[one])
     for row, other in sorted(clashing.items()):

@@ -17,6 +17,7 @@ from headrace.contracts.model import (
     Kind,
     LocalTime,
     NextClock,
+    OnConflict,
     Relation,
     TimeRule,
     WallClock,
@@ -29,6 +30,7 @@ from headrace.zones import zones_hash
 # Raise it when `conform` gives other rows for the same contract: it is part of every hash.
 MEANING = 1
 KINDS: tuple[Kind, ...] = ("event", "planned", "state")
+ON_CONFLICT: tuple[OnConflict, ...] = ("quarantine", "block")
 STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
 DEFAULT_NULL_TOKENS = ("", "NA")
 
@@ -53,7 +55,7 @@ _MORE_TABLE = (
 _TABLE_CUSTOM = ("tableKind", "eventTime", "knownAt")
 _MORE_TABLE_CUSTOM = (
     "nullTokens", "sourceForm", "sequence", "coverage", "maxEvents", "invariants", "deleted",
-    "retiredFieldIds", "relations", "slotZone", UNREAD,
+    "retiredFieldIds", "relations", "slotZone", "conflicts", UNREAD,
 )  # fmt: skip
 
 # What a contract can say, for those who write one.
@@ -116,6 +118,7 @@ def _contract(document: Node) -> Contract:
         hash=_hash(document.value, fields),
         meaning_hash=_hash(_meant(document.value), fields),
         deleted=_deleted(rules, fields),
+        conflicts=_conflicts(rules, fields),
         path=document.file,
         retired_ids=_retired(rules, fields),
         document=document.value,
@@ -169,6 +172,17 @@ def _deleted(rules: dict[str, Node], fields: tuple[Field, ...]) -> TimeRule | No
     columns = {**types_of({field.name: field for field in fields}), "known_at": TIMESTAMP}
     sql = sql_rule(part["expression"], DELETED[0], "boolean", columns)
     return TimeRule(sql, part["description"].text())
+
+
+def _conflicts(rules: dict[str, Node], fields: tuple[Field, ...]) -> OnConflict:
+    if "conflicts" not in rules:
+        return "quarantine"
+    if not any(field.primary_key_position for field in fields):
+        raise rules["conflicts"].error(
+            "rows of a table without a primary key cannot be in conflict",
+            fix="declare a primaryKey, or drop `conflicts`",
+        )
+    return rules["conflicts"].one_of(ON_CONFLICT)
 
 
 def _sequence(rules: dict[str, Node], fields: tuple[Field, ...]) -> str | None:

@@ -12,6 +12,8 @@ import pyarrow as pa
 LogicalType = Literal["integer", "number", "string", "timestamp", "boolean"]
 Kind = Literal["event", "planned", "state"]
 Form = Literal["text", "float"]
+# What the gate does with rows that differ from an earlier delivery's at the same known-at.
+OnConflict = Literal["quarantine", "block"]
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 FIRST_FIELD_ID = 10
@@ -190,6 +192,8 @@ class Contract:
     `slot_zone` is the zone whose days the slots are; UTC if there is none.
     `max_events` is the greatest number of rows that any window of any feature can hold.
     `deleted` says which rows delete their key; without it, no row does.
+    `conflicts` is what happens to a row that has the key, known-at and sequence of an earlier
+    delivery's row, and other values.
     `hash` covers everything that the file says, `meaning_hash` only what decides which rows pass
     and what their values mean: not prose, people, terms or coverage. `retired_ids` are field ids of
     columns that are gone, `document` is what was read.
@@ -222,11 +226,18 @@ class Contract:
     document: Mapping[str, Any] = attribute(default_factory=dict, compare=False, repr=False)
     relations: tuple[Relation, ...] = ()
     slot_zone: str | None = None
+    conflicts: OnConflict = "quarantine"
 
     @cached_property
     def primary_key(self) -> tuple[str, ...]:
         keys = [(field.primary_key_position, field.name) for field in self.columns]
         return tuple(name for position, name in sorted(k for k in keys if k[0] is not None))
+
+    @cached_property
+    def identity(self) -> tuple[str, ...]:
+        """Columns that tell versions of rows apart; empty without a primary key."""
+        sequence = (self.sequence,) if self.sequence else ()
+        return (*self.primary_key, "known_at", *sequence) if self.primary_key else ()
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:

@@ -1,7 +1,7 @@
 """Every failing row of a batch, not only samples: for on-call, and for verdicts with overrides."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,16 @@ class Failing:
             return np.empty(0, np.int64)
         found: np.ndarray[Any, np.dtype[np.int64]] = self.table["_line"].to_numpy()
         return found
+
+    def also(self, check: str, does: str, told: Mapping[int, str]) -> "Failing":
+        """Return the same with the lines of a check that more than this batch decides."""
+        rows = np.flatnonzero(np.isin(self.lines, list(told)))
+        return replace(
+            self,
+            rows={**self.rows, check: rows},
+            does={**self.does, check: does},
+            told={**self.told, **{(line, check): why for line, why in told.items()}},
+        )
 
     def reasons(self, *kinds: str) -> dict[int, list[str]]:
         """By position, the ids of the checks of these kinds that a row fails."""

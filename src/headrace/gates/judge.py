@@ -19,6 +19,7 @@ from headrace.gates.suite import Suite
 from headrace.gates.units import CONTRACT, scales_of
 
 DIGITS = "digits_beyond_scale"  # the type of a result
+_SHARE = "quarantined_share"
 Sampler = Callable[[Sequence[str]], tuple[Mapping[str, Any], ...]]
 Marks = np.ndarray[Any, np.dtype[np.bool_]]  # one a row
 
@@ -254,6 +255,30 @@ def conclude(
     )
 
 
+def with_result(suite: Suite, judgement: Judgement, result: Result, more: int) -> Judgement:
+    """Return the judgement with one more failed check, which puts `more` rows into quarantine.
+
+    A result of the same id is replaced, and the share of quarantined rows is checked again.
+    """
+    aside = {result.id, _SHARE}
+    count = judgement.quarantined_count + more
+    results = [r for r in judgement.results if r.id not in aside]
+    results += [result, *_share_result(suite, count, judgement.conformed)]
+    foreseen = judgement.foreseen
+    if foreseen is not None:
+        worst = _gravest([foreseen.verdict, result.verdict])
+        foreseen = replace(
+            foreseen, verdict=worst, quarantined_count=foreseen.quarantined_count + more
+        )
+    return replace(
+        judgement,
+        results=tuple(results),
+        verdict=_gravest([r.verdict for r in results]),
+        quarantined_count=count,
+        foreseen=foreseen,
+    )
+
+
 def _gravest(verdicts: Sequence[Verdict]) -> Verdict:
     return max(verdicts, key=lambda verdict: verdict.gravity, default=Verdict.PASS)
 
@@ -273,9 +298,9 @@ def _share_result(suite: Suite, quarantined: int, total: int) -> list[Result]:
     allowed = f"{suite.max_quarantined_share:.4g}"
     return [
         Result(
-            id="quarantined_share",
+            id=_SHARE,
             kind="expectation",
-            type="quarantined_share",
+            type=_SHARE,
             status="fail",
             observed=quarantined / total,
             expected=f"a share of at most {allowed} of the rows is quarantined",

@@ -10,6 +10,7 @@ from headrace.errors import DeclarationError, RefusedError
 from headrace.gates import Judgement
 from headrace.home import Home
 from headrace.lake.actions import Action
+from headrace.lake.conflicts import conflicts_of
 from headrace.lake.judging import table_rule
 from headrace.lake.landing import landed_delivery
 from headrace.lake.ledger import Batch, Ledger
@@ -71,8 +72,10 @@ class BatchCase:
     def seen(self) -> Seen:
         """The delivery read anew, with all its failing rows."""
         with Ledger(self.home) as ledger:
-            suite = mutes_of(ledger, self.judged.gate).suite(self.table.suite)
-        return look(suite, self.table.contract, landed_delivery(self.home, self.batch))
+            gate = self.judged.gate
+            suite = mutes_of(ledger, gate).suite(self.table.suite)
+            held = conflicts_of(ledger, self.table.name, gate.batch_id, gate.rule_hash)
+        return look(suite, self.table.contract, landed_delivery(self.home, self.batch), held)
 
     def fates(self, *more: Action) -> Fates:
         """Where each row is, or would be after these actions as well."""

@@ -47,6 +47,7 @@ from headrace.lake.plans import catalog_uri, warehouse_root
 T = TypeVar("T")
 NAMESPACE = "headrace"
 BATCH_FIELD = 1
+KNOWN_AT_FIELD = 4
 KEEP_SNAPSHOTS = 50
 
 PROPERTIES = {
@@ -294,6 +295,12 @@ def batch_of(file: DataFile) -> str:
             fix="delete the file and ingest its slot again",
         )
     return str(low.decode())
+
+
+def moment_of(bounds: Mapping[int, bytes] | None) -> int | None:
+    """A bound of known-at in the statistics of a file, in microseconds UTC; None without one."""
+    bound = (bounds or {}).get(KNOWN_AT_FIELD)
+    return None if bound is None else int.from_bytes(bound, "little", signed=True)
 
 
 def retrying(attempt: Callable[[], T], what: str) -> T:

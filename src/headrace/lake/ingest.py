@@ -3,7 +3,7 @@
 Every step may be repeated: after a crash at any moment, the same call ends in the same state.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -13,8 +13,10 @@ from typing import Any
 
 from headrace.clock import now_us
 from headrace.contracts.undecided import must_be_decided
-from headrace.errors import SourceError
+from headrace.errors import SourceError, StateError
 from headrace.home import Home
+from headrace.lake.conflicts import conflicts_of
+from headrace.lake.conflicts.check import find_conflicts, hold_conflicts
 from headrace.lake.fetch import Fetched, fetch_slots
 from headrace.lake.guard import working
 from headrace.lake.judges import Judges
@@ -44,6 +46,8 @@ from headrace.sources.base import Delivery, NoFiles
 
 # Slots whose ledger rows share a transaction: a year costs few syncs, a crash repeats few slots.
 _CHUNK = 16
+# Each turn holds more rows or meets another commit.
+_MOST_TURNS = 100
 
 
 def ingest(
@@ -120,11 +124,21 @@ def rejudge(table: Table, batch: Batch, home: Home) -> list[SlotResult]:
 
 
 def _settle(run: Run, slots: Sequence[str]) -> list[SlotResult]:
-    if any(run.due(slot) for slot in slots):
-        _derive_all(run, slots)
-    snapshot_id = _publish(run, slots)
-    run.reload()
-    return results(run, slots, snapshot_id)
+    for _ in range(_MOST_TURNS):
+        if any(run.due(slot) for slot in slots):
+            _derive_all(run, slots)
+        if hold_conflicts(run, slots):
+            continue
+        snapshot_id, is_current = _publish(run, slots)
+        run.live = run.lake.live(run.name)
+        run.reload()
+        if is_current:
+            return results(run, slots, snapshot_id)
+    raise StateError(
+        f"table {run.name} changed {_MOST_TURNS} times while this run compared its rows with it",
+        where=str(run.home.root),
+        fix="run it again when fewer writers are at work; nothing was lost",
+    )
 
 
 def outstanding(table: Table, slots: Sequence[str], home: Home, *, patience: int = 0) -> list[str]:
@@ -304,7 +318,9 @@ def _derived(run: Run, slot: str, standing: Standing) -> JudgementRow:
         report = run.ledger.report(run.name, gate.batch_id, gate.rule_hash)
         suite = mutes.suite(run.table.suite)
         delivery = landed_delivery(run.home, batch)
-        return derive(Case(run.home, run.table.contract, suite, delivery, standing, report))
+        held = conflicts_of(run.ledger, run.name, gate.batch_id, gate.rule_hash)
+        contract = run.table.contract
+        return derive(Case(run.home, contract, suite, delivery, standing, report, held))
     except Exception as error:  # noqa: BLE001 - fails closed, and holds up no other batch
         why = f"ERROR: what people did about it could not be carried out: {error}"
         return replace(gate, verdict="ERROR", summary=why, staged_path="")
@@ -313,7 +329,8 @@ def _derived(run: Run, slot: str, standing: Standing) -> JudgementRow:
 # Steps 4 to 8: pick, commit once, mark
 
 
-def _publish(run: Run, slots: Sequence[str]) -> int | None:
+def _publish(run: Run, slots: Sequence[str]) -> tuple[int | None, bool]:
+    """Commit what the slots should show; False if other runs published rows in conflict with it."""
     picks = {slot: run.pick(slot) for slot in slots}
     run.changed.update(slot for slot, p in picks.items() if p != Pick())
     add = [_file(run, row) for p in picks.values() for row in p.add if row.staged_path]
@@ -324,9 +341,14 @@ def _publish(run: Run, slots: Sequence[str]) -> int | None:
         exchange += [StagedFile(Path(), batch_id, 0, run.name) for batch_id in leaving]
     # A recall that was cut short is brought to its end by whoever comes next.
     left_over = run.ledger.recalled(run.name) & run.live.keys()
+    late: set[str] = set()
     if add or exchange or left_over:
         recalled = partial(run.ledger.recalled, run.name)
-        outdated = partial(run.moved_on, [*add, *exchange])
+
+        def outdated() -> set[str]:
+            late.update(_late_conflicts(run, picks))
+            return run.moved_on([*add, *exchange]) | late
+
         run.lake.publish(run.table.contract, add, exchange, recalled=recalled, outdated=outdated)
         reconcile(run.ledger, run.lake, run.name)
     snapshot_id = run.lake.snapshot_id(run.name)
@@ -342,7 +364,14 @@ def _publish(run: Run, slots: Sequence[str]) -> int | None:
         with run.ledger.transaction():
             run.ledger.mark_published(run.name, empty)
             run.ledger.mark_superseded(run.name, superseded)
-    return snapshot_id
+    return snapshot_id, not late
+
+
+def _late_conflicts(run: Run, picks: Mapping[str, Pick]) -> set[str]:
+    """Batches in conflict with what another run published since they were compared."""
+    if frozenset(run.lake.live(run.name).values()) == run.compared:
+        return set()
+    return set(find_conflicts(run, list(picks.values())))
 
 
 def _file(run: Run, row: JudgementRow) -> StagedFile:

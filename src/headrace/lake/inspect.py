@@ -1,7 +1,10 @@
 """What the ledger knows of each batch, as plain rows for people and monitors."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from headrace.clock import now_us
 from headrace.errors import DeclarationError
@@ -9,6 +12,8 @@ from headrace.gates import Judgement
 from headrace.gates.units import scales_of
 from headrace.home import Home
 from headrace.lake.account import current_verdicts
+from headrace.lake.conflicts import CONFLICT, conflict_count
+from headrace.lake.conflicts.survey import twice_by_batch
 from headrace.lake.judging import table_rule
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.slots import BLOCKED, SETTLED_STATES
@@ -26,8 +31,28 @@ def batch_rows(home: Home, table: Table) -> list[dict[str, Any]]:
     with Ledger(home) as ledger:
         batches = ledger.batches(table.name)
         verdicts = current_verdicts(ledger.judgements(table.name), live)
-    rows = [_row(table, batch, verdicts.get(batch.batch_id)) for batch in batches.values()]
+        held = conflict_count(ledger, table.name)
+        twice = twice_by_batch(home, ledger, table.contract)
+    rows = [
+        {
+            **_row(table, batch, verdicts.get(batch.batch_id)),
+            "conflicts": _conflicts(held, verdicts.get(batch.batch_id)),
+            "held_twice": twice.get(batch.batch_id, 0),
+        }
+        for batch in batches.values()
+    ]
     return sorted(rows, key=lambda row: str(row["slot"]))
+
+
+def _conflicts(held: Mapping[tuple[str, str], int], judged: JudgementRow | None) -> int:
+    """Rows held for a conflict; of those that people decided about, the ones still held."""
+    if judged is None:
+        return 0
+    count = held.get((judged.batch_id, judged.derived_from or judged.rule_hash), 0)
+    if not count or not judged.derived_from or not judged.quarantine_path:
+        return count
+    reasons = pq.read_table(judged.quarantine_path, columns=["_reasons"])["_reasons"]
+    return sum(CONFLICT in why for why in reasons.to_pylist())
 
 
 def _row(table: Table, batch: Batch, judged: JudgementRow | None) -> dict[str, Any]:

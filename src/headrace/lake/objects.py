@@ -137,8 +137,8 @@ def _without_repeats(contract: Contract, found: Conformed, path: Path) -> Confor
     if not suspects.num_rows:
         return found
     content = [column.name for column in contract.delivered]
-    identity = _identity(contract) or content
-    repeats = find_repeats(suspects, identity, content, "known_at" if _identity(contract) else None)
+    identity = list(contract.identity) or content
+    repeats = find_repeats(suspects, identity, content, "known_at" if contract.identity else None)
     if contract.primary_key and repeats.clashes:
         violations: list[Violation] = [
             clash(contract, suspects, *one) for one in repeats.clashes[:MOST_LISTED]
@@ -155,14 +155,9 @@ def _without_repeats(contract: Contract, found: Conformed, path: Path) -> Confor
     return replace(found, bad_rows=kept, repeated=found.repeated + len(lines))
 
 
-def _identity(contract: Contract) -> list[str]:
-    key = list(contract.primary_key)
-    return [*key, "known_at", *([contract.sequence] if contract.sequence else [])] if key else []
-
-
 def _suspects(contract: Contract, path: Path) -> pa.Table:
     """The rows that share their identity with another, by line."""
-    names = _identity(contract) or [column.name for column in contract.delivered]
+    names = list(contract.identity) or [column.name for column in contract.delivered]
     by = ", ".join(map(ident, names))
     file = f"read_parquet({literal(str(path))})"
     with duckdb.connect() as db:

@@ -9,6 +9,7 @@ knows of each row since when it has been published.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,7 @@ from headrace.gates.events import MALFORMED, as_quarantined, row_suite
 from headrace.gates.failing import BLOCK, CONTRACT, QUARANTINE, Failing, failing
 from headrace.home import Home
 from headrace.lake.actions import Action
+from headrace.lake.conflicts.records import CONFLICT, Conflict
 from headrace.lake.judging import delivered_rows
 from headrace.lake.ledger import JudgementRow
 from headrace.lake.staging import quarantine, quarantine_path, stage, staged_path
@@ -29,6 +31,7 @@ from headrace.sources.base import Delivery
 from headrace.sources.rows import RawRows
 
 PASSING, QUARANTINED, REJECTED = 0, 1, 2
+NO_CONFLICTS: Mapping[int, Conflict] = MappingProxyType({})
 
 
 @dataclass
@@ -40,12 +43,14 @@ class Fates:
         reasons: by line, ids of what keeps it from being published; "contract:" ones for good.
         forced: whether a blocked batch was released.
         moved: the actions that changed which rows pass.
+        conflicts: by line, the conflicts on record.
     """
 
     fate: dict[int, int]
     reasons: dict[int, list[str]] = field(default_factory=dict)
     forced: bool = False
     moved: list[Action] = field(default_factory=list)
+    conflicts: Mapping[int, Conflict] = field(default_factory=dict)
 
     def lines(self, *fates: int) -> list[int]:
         return [line for line, fate in self.fate.items() if fate in fates]
@@ -58,6 +63,7 @@ class Seen:
     delivery: Delivery
     rows: RawRows
     failing: Failing
+    conflicts: Mapping[int, Conflict] = field(default_factory=dict)
 
     @property
     def untyped(self) -> list[int]:
@@ -66,13 +72,23 @@ class Seen:
         return [one.line for one in self.rows.malformed] if events else []
 
 
-def look(suite: Suite, contract: Contract, delivery: Delivery) -> Seen:
-    """Read a delivery anew, and find all its failing rows."""
+def look(
+    suite: Suite,
+    contract: Contract,
+    delivery: Delivery,
+    conflicts: Mapping[int, Conflict] = NO_CONFLICTS,
+) -> Seen:
+    """Read a delivery anew, and find all its failing rows; `conflicts` are those on record."""
     events = delivery.format == "events"
     rows = delivered_rows(contract, delivery)
     conformed = conform(contract, rows, delivery.batch_id, by_row=events)
     checks = row_suite(suite) if events else suite
-    return Seen(delivery, rows, failing(checks, contract, conformed))
+    found = failing(checks, contract, conformed)
+    if conflicts:
+        does = BLOCK if contract.conflicts == "block" and not events else QUARANTINE
+        told = {line: conflict.reason for line, conflict in conflicts.items()}
+        found = found.also(CONFLICT, does, told)
+    return Seen(delivery, rows, found, conflicts)
 
 
 def fates(seen: Seen, gate: JudgementRow, taken: Iterable[Action]) -> Fates:
@@ -94,6 +110,7 @@ def fates(seen: Seen, gate: JudgementRow, taken: Iterable[Action]) -> Fates:
     state = Fates(
         {line: QUARANTINED if line in kept else PASSING for line in everything},
         {line: list(why) for line, why in kept.items()},
+        conflicts=seen.conflicts,
     )
     _same_rows(seen, gate, state)
     blocking = {int(lines[row]): why for row, why in found.reasons(BLOCK).items()}
@@ -151,11 +168,18 @@ def _release(state: Fates, action: Action) -> None:
         left = [
             why
             for why in state.reasons[line]
-            if why.startswith("contract:") or not (every or line in lines or why in checks)
+            if why.startswith("contract:")
+            or not (every or line in lines or why in checks)
+            or (why == CONFLICT and _found_since(state.conflicts[line], action))
         ]
         state.reasons[line] = left
         if not left:
             state.fate[line] = PASSING
+
+
+def _found_since(conflict: Conflict, action: Action) -> bool:
+    """Whether the earlier row was in the table still when the action was carried out."""
+    return bool(action.id) and action.id <= conflict.after
 
 
 def _named(state: Fates, action: Action) -> list[int]:
@@ -179,6 +203,7 @@ class Case:
     Attributes:
         suite: as the gate judged the batch, its mutes of then in shadow.
         report: the gate's own report on the batch, as JSON.
+        conflicts: by line, those that the gate's verdict holds.
     """
 
     home: Home
@@ -187,6 +212,7 @@ class Case:
     delivery: Delivery
     standing: Standing
     report: str
+    conflicts: Mapping[int, Conflict] = field(default_factory=dict)
 
     @property
     def gate(self) -> JudgementRow:
@@ -199,7 +225,7 @@ def derive(case: Case) -> JudgementRow:
     Raises:
         StateError: the rows read from the delivered bytes are not those the gate counted.
     """
-    seen = look(case.suite, case.contract, case.delivery)
+    seen = look(case.suite, case.contract, case.delivery, case.conflicts)
     state = fates(seen, case.gate, case.standing.actions)
     return _row(case, state, _stage(case, seen.failing, state), _keep(case, seen, state))
 

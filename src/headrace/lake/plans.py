@@ -33,13 +33,19 @@ DUCKDB_TYPES = {
 
 @dataclass(frozen=True)
 class LiveFile:
-    """One published Parquet file: all passing rows of one batch."""
+    """One published Parquet file: all passing rows of one batch.
+
+    `known_from` and `known_to` are its least and greatest known-at in microseconds UTC; None in a
+    list of files that was written before they were kept.
+    """
 
     path: str
     batch_id: str
     rows: int
     bytes: int
     snapshot_id: int
+    known_from: int | None = None
+    known_to: int | None = None
 
 
 @dataclass(frozen=True)

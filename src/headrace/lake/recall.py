@@ -12,6 +12,7 @@ from headrace.errors import RefusedError, StateError
 from headrace.home import Home
 from headrace.lake.account import current_verdicts
 from headrace.lake.actions import Action, actions, record
+from headrace.lake.conflicts.check import file_in_conflict
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.reconcile import reconcile
 from headrace.lake.staging import StagedFile
@@ -78,7 +79,8 @@ def _recalled_now(ledger: Ledger, action: Action, batch: Batch, live: dict[str, 
 def restore(home: Home, table: Table, action: Action) -> Withdrawal:
     """Show a recalled batch again as it was shown last; its rows are usable from this commit on.
 
-    Where the rules have changed meanwhile, the next ingest judges it anew, as any other batch.
+    Where the rules have changed meanwhile, or other versions of its rows were published, the next
+    ingest judges it again, as any other batch.
     Running it again changes nothing.
 
     Raises:
@@ -94,7 +96,7 @@ def restore(home: Home, table: Table, action: Action) -> Withdrawal:
         shown = _judged_by(ledger, action, done)
         moved = shown is not None and state == "judged" and action.batch_id not in live
         if shown is not None and moved:
-            _show_again(ledger, lake, table, shown)
+            _show_again(home, ledger, lake, table, shown)
     return Withdrawal(done, decided, lake.snapshot_id(table.name), moved)
 
 
@@ -117,7 +119,10 @@ def _restored_now(ledger: Ledger, action: Action) -> tuple[Action, bool]:
     return done, True
 
 
-def _show_again(ledger: Ledger, lake: Lake, table: Table, shown: JudgementRow) -> None:
+def _show_again(home: Home, ledger: Ledger, lake: Lake, table: Table, shown: JudgementRow) -> None:
+    path = Path(shown.staged_path)
+    if shown.staged_path and file_in_conflict(home, table.contract, shown.batch_id, path):
+        return  # other values came meanwhile: the next ingest holds these rows, and adds the others
     if shown.staged_path:
         file = StagedFile(Path(shown.staged_path), shown.batch_id, shown.passing, table.name)
         lake.publish(table.contract, [file], recalled=lambda: ledger.recalled(table.name))

@@ -1,5 +1,6 @@
 """Every row of a batch that fails something, or is kept back: with its key, values and reasons."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from headrace.gates.samples import plain_values
 from headrace.gates.units import scales_of
 from headrace.lake.account import current_verdicts
 from headrace.lake.cases import BatchCase
+from headrace.lake.conflicts import CONFLICT
+from headrace.lake.conflicts.hold import by_line, earlier_paths, samples
 from headrace.lake.judging import delivered_rows
 from headrace.lake.landing import landed_delivery
 from headrace.lake.ledger import JudgementRow, Ledger
@@ -33,8 +36,9 @@ def failing_rows(case: BatchCase, checks: Sequence[str] = ()) -> list[dict[str, 
     Returns:
         {"line", "fate": published | quarantined | pending | rejected | superseded | recalled,
         "key": {column: value}, "values": {column: value}, "reasons": [{"check", "does", "why",
-        "columns"}]},
-        values as JSON; "raw", the text as it came, where the row has no typed values.
+        "columns"}]}, and of a row in conflict "earlier": {"batch", "line", "values"}, the columns
+        of the earlier row that differ; values as JSON; "raw", the text as it came, where the row
+        has no typed values.
     """
     shown = _shown_by(case)
     found: dict[Any, dict[str, Any]] = {}
@@ -75,9 +79,28 @@ def _of_judged(case: BatchCase) -> Iterator[dict[str, Any]]:
                 reasons.setdefault(line, []).append(_why(by_hand, by_hand.partition(":")[0], ""))
     wanted = np.isin(lines, list(reasons))
     assert failing.table is not None
+    earlier = _earlier(case)
     for row in _plain_rows(case, failing.table.filter(pa.array(wanted))):
-        yield {**row, "reasons": reasons[row["line"]]}
+        why = reasons[row["line"]]
+        if (before := earlier.get(row["line"])) is None:
+            yield {**row, "reasons": why}
+            continue
+        differ = {"columns": list(before["values"])}
+        why = [{**one, **differ} if one["check"] == CONFLICT else one for one in why]
+        yield {**row, "reasons": why, "earlier": before}
     yield from _malformed(seen.rows)
+
+
+def _earlier(case: BatchCase) -> dict[int, dict[str, Any]]:
+    """By line of a row in conflict, the earlier version of it: {"batch", "line", "values"}."""
+    conflicts, table = case.seen.conflicts, case.seen.failing.table
+    if not conflicts or table is None:
+        return {}
+    with Ledger(case.home) as ledger:
+        paths = earlier_paths(ledger, case.home, case.table.name, conflicts.values())
+    rows = table.filter(pa.array(np.isin(case.seen.failing.lines, list(conflicts))))
+    told = samples(case.table.contract, list(conflicts.values()), by_line(rows), paths)
+    return {sample["line"]: sample["earlier"] for sample in told}
 
 
 def _malformed(rows: RawRows) -> Iterator[dict[str, Any]]:
@@ -101,7 +124,8 @@ def _of_broken(case: BatchCase) -> Iterator[dict[str, Any]]:
             told = [_why(f"contract:{violation.field or 'rows'}", _WHOLE, str(violation))]
             yield {"line": None, "key": {}, "values": {}, "reasons": told}
     wrong: dict[int, list[dict[str, Any]]] = {}
-    for problem in conform(contract, rows, delivery.batch_id, by_row=True).bad_rows:
+    by_line = conform(contract, rows, delivery.batch_id, by_row=True, note_clashes=True)
+    for problem in by_line.bad_rows:
         wrong.setdefault(problem.line, []).append(
             _why(f"contract:{problem.rule}", _WHOLE, problem.reason, [problem.field])
         )
@@ -192,6 +216,7 @@ def flat(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
                 for why in row["reasons"]
             ),
             **({"raw": row["raw"]} if "raw" in row else {}),
+            **({"earlier": json.dumps(row["earlier"])} if "earlier" in row else {}),
         }
         for row in rows
     ]

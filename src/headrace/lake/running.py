@@ -19,7 +19,12 @@ from headrace.lake.tables import Lake
 
 @dataclass
 class Run:
-    """One ingest of one table: what it works with, and what it knows so far."""
+    """One ingest of one table: what it works with, and what it knows so far.
+
+    Attributes:
+        compared: the published files with which the rows to publish were compared for conflicts.
+        barred: batches whose last good file must not come back: its rows are in conflict by now.
+    """
 
     table: Table
     home: Home
@@ -40,6 +45,8 @@ class Run:
     again: frozenset[str] = frozenset()
     stuck: dict[str, JudgementRow] = field(default_factory=dict)
     done: int = 0
+    compared: frozenset[str] = frozenset()
+    barred: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -63,6 +70,7 @@ class Run:
             before = current_verdicts(rows, self.live)
             self.judged |= {key: row for key, row in before.items() if is_shown(row, self.live)}
         self.lapsed = lapsed(rows.values(), self.judged, self.live)
+        self.lapsed |= dict.fromkeys(self.barred & self.lapsed.keys())
 
     def pick(self, slot: str) -> Pick:
         visible = self.visible.get(slot, ())
@@ -86,6 +94,12 @@ class Run:
         return {
             f.batch_id for f in files if wanted.get(f.batch_id) != (str(f.path) if f.rows else "")
         }
+
+    def batch(self, batch_id: str) -> Batch:
+        return next(b for slot in self.batches.values() for b in slot if b.batch_id == batch_id)
+
+    def slot_of(self, batch_id: str) -> str:
+        return self.batch(batch_id).slot
 
     def known(self, slot: str) -> dict[str, Batch]:
         return {batch.batch_id: batch for batch in self.batches.get(slot, [])}

@@ -82,4 +82,13 @@ MIGRATIONS = (
         tbl TEXT NOT NULL, snapshot_id INTEGER NOT NULL, document TEXT NOT NULL,
         PRIMARY KEY (tbl, snapshot_id)) WITHOUT ROWID
     """,
+    # Rows that a verdict holds because an earlier delivery has other values at the same known-at.
+    # `surveys` has, of each table, the rows that were published twice so before there was a rule.
+    """
+    CREATE TABLE conflicts (
+        tbl TEXT NOT NULL, batch_id TEXT NOT NULL, rule_hash TEXT NOT NULL, line INTEGER NOT NULL,
+        earlier_batch TEXT NOT NULL, earlier_line INTEGER NOT NULL, after_action INTEGER NOT NULL,
+        PRIMARY KEY (tbl, batch_id, rule_hash, line)) WITHOUT ROWID;
+    CREATE TABLE surveys (tbl TEXT NOT NULL PRIMARY KEY, batches TEXT NOT NULL) WITHOUT ROWID
+    """,
 )

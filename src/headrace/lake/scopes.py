@@ -8,12 +8,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 
 from headrace.errors import DeclarationError, RefusedError
 from headrace.gates.samples import plain
 from headrace.gates.units import scales_of, to_stored
 from headrace.lake.actions import Action
 from headrace.lake.cases import BatchCase
+from headrace.lake.conflicts import CONFLICT
+from headrace.lake.conflicts.check import rows_in_conflict
 from headrace.lake.overrides import PASSING, QUARANTINED, Fates
 from headrace.lake.standing import releases_batch
 
@@ -56,7 +59,9 @@ def _release_batch(case: BatchCase, draft: Action) -> Action:
     checks = set(draft.scope.get("checks", ()))
     if checks:
         _all_named(case, checks)
-    _known_lines(draft, case.fates(draft))
+    after = case.fates(draft)
+    _known_lines(draft, after)
+    _no_conflict(case, draft, set(after.lines(PASSING)))
     return draft
 
 
@@ -84,11 +89,37 @@ def _release_rows(case: BatchCase, draft: Action) -> Action | None:
     action = replace(draft, scope=draft.scope or {"rows": "all"})
     before = case.fates()
     after = case.fates(action)
-    if set(after.lines(PASSING)) - set(before.lines(PASSING)):
+    if more := set(after.lines(PASSING)) - set(before.lines(PASSING)):
         _known_lines(draft, after)
+        _no_conflict(case, draft, more)
         return action
     _same_before(case, action, before)
     return None
+
+
+def _no_conflict(case: BatchCase, draft: Action, lines: set[int]) -> None:
+    """Raise RefusedError if rows that are named contradict published ones, or if all do.
+
+    Where only some do, and none of these is named, they stay in quarantine and the others come.
+    """
+    table = case.seen.failing.table
+    assert table is not None  # a batch without typed rows is refused before
+    rows = table.filter(pa.array(np.isin(case.seen.failing.lines, sorted(lines))))
+    found = rows_in_conflict(case.home, case.table.contract, rows)
+    by_check = case.seen.conflicts if CONFLICT in draft.scope.get("checks", ()) else ()
+    named = found.keys() & {*by_check, *draft.scope.get("lines", ())}
+    if not found or (not named and found.keys() != lines):
+        return
+    line = min(named or found)
+    batch, earlier = found[line]
+    raise RefusedError(
+        f"rows on lines {_few(sorted(named or found))} have other values than published rows of"
+        f" the same key and known-at: line {line} contradicts batch {batch[:12]}, line {earlier}",
+        where=case.name,
+        fix="a table holds one version of them. If the published row is wrong, take it out first:"
+        f" headrace gate quarantine {case.table.name} {batch[:12]} --line {earlier} --reason ...;"
+        " else ask for a correction with a later known-at or sequence",
+    )
 
 
 def _known_lines(draft: Action, state: Fates) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from headrace.clock import from_us, now_us
 from headrace.home import Home
 from headrace.lake.account import account, current_verdicts
+from headrace.lake.conflicts.survey import keys_held_twice
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.plans import LiveFile
 from headrace.lake.table import Table
@@ -30,8 +31,10 @@ def table_status(home: Home, table: Table) -> dict[str, Any]:
     """Rows by fate, batches by verdict, and the slots that are missing.
 
     Published rows are counted from the table's live files, not from what the ledger believes.
-    Raw rows of all deliveries = delivered + repeated + redelivered + superseded rows. Rows of a
-    recalled batch are among the rejected, all of them; `recalled` says how many.
+    `held_twice` are keys that the table has with two contents of one known-at, from before
+    conflicts were checked. Raw rows of all deliveries = delivered + repeated + redelivered +
+    superseded rows. Rows of a recalled batch are among the rejected, all of them; `recalled` says
+    how many.
     """
     files = {file.batch_id: file for file in Lake(home).files(table.name)}
     with Ledger(home) as ledger:
@@ -40,10 +43,12 @@ def table_status(home: Home, table: Table) -> dict[str, Any]:
         verdicts = current_verdicts(
             ledger.judgements(table.name), {key: file.path for key, file in files.items()}
         )
+        twice = len(keys_held_twice(home, ledger, table.contract))
     tally = _Tally()
     for batch in batches.values():
         _count(tally, batch, verdicts.get(batch.batch_id), files, origins)
-    return _report(table, tally, {batch.slot for batch in batches.values()})
+    slots = {batch.slot for batch in batches.values()}
+    return {**_report(table, tally, slots), "held_twice": twice}
 
 
 def _count(

@@ -262,6 +262,13 @@ class Lake:
             self._plans[key] = load_plan(self.home, table, wanted) or self._make_plan(table, wanted)
         return self._plans[key]
 
+    def ranged_plan(self, table: str) -> Plan | None:
+        """The plan of the current snapshot, each file with its range of known-at."""
+        plan = self.plan(table)
+        if plan is None or all(file.known_from is not None for file in plan.files):
+            return plan
+        return self._make_plan(table, plan.snapshot_id)
+
     def files(self, table: str, snapshot_id: int | None = None) -> tuple[LiveFile, ...]:
         """The published files of a snapshot, in order of batch id."""
         plan = self.plan(table, snapshot_id)
@@ -379,6 +386,8 @@ def _live_file(home: Home, file: "DataFile", added_by: int) -> LiveFile:
         rows=int(file.record_count),
         bytes=int(file.file_size_in_bytes),
         snapshot_id=added_by,
+        known_from=iceberg.moment_of(file.lower_bounds),
+        known_to=iceberg.moment_of(file.upper_bounds),
     )
 
 

@@ -67,8 +67,18 @@ def _add(merged: dict[object, _Row], result: Result, sample: Mapping[str, Any]) 
 
 
 def _values(sample: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """A check's columns; of a broken contract the field, with what was found in it."""
-    yield from (sample.get("values") or {}).items()
+    """A check's columns; of a broken contract the field, with what was found in it.
+
+    Of a conflict both versions: each column that differs, and after it the earlier row's value.
+    """
+    earlier = sample.get("earlier") or {}
+    for name, value in (sample.get("values") or {}).items():
+        yield name, value
+        if name in earlier.get("values", {}):
+            yield (
+                f"{name} in batch {earlier['batch'][:12]}, line {earlier['line']}",
+                earlier["values"][name],
+            )
     if "got" in sample:
         yield str(sample.get("field") or "row"), sample["got"]
 

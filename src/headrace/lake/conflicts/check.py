@@ -1,0 +1,160 @@
+"""Check what a run is about to publish for conflicts, and record the verdicts that hold rows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.contracts import Contract
+from headrace.gates import Judgement
+from headrace.home import Home
+from headrace.lake.conflicts.hold import Held
+from headrace.lake.conflicts.records import Conflict, conflicts_of, record_conflicts
+from headrace.lake.conflicts.resolve import Loser, Place, resolve
+from headrace.lake.conflicts.search import Arriving, published_lines, versions
+from headrace.lake.conflicts.survey import note_survey
+from headrace.lake.landing import landed_delivery
+from headrace.lake.ledger import JudgementRow, Ledger
+from headrace.lake.muting import mutes_of
+from headrace.lake.running import Run
+from headrace.lake.slots import Pick
+from headrace.lake.standing import releases_batch
+from headrace.lake.tables import Lake
+
+
+def hold_conflicts(run: Run, slots: Sequence[str]) -> bool:
+    """Record new verdicts for batches of these slots whose rows are in conflict.
+
+    Returns:
+        False if there were none: what the run is about to publish holds no conflict.
+    """
+    picks = [run.pick(slot) for slot in slots]
+    rows = staged_rows(picks)
+    held = find_conflicts(run, picks)
+    if not held:
+        return False
+    paths = {batch: Path(path) for batch, path in run.live.items()}
+    paths |= {row.batch_id: Path(row.staged_path) for row in rows}
+    verdicts = [
+        _verdict(run, row, held[row.batch_id], paths) for row in rows if row.batch_id in held
+    ]
+    with run.ledger.transaction():
+        for verdict, conflicts in verdicts:
+            if verdict is None:
+                continue
+            record_conflicts(run.ledger, run.name, verdict, conflicts)
+            run.ledger.judge(run.name, verdict, again=True)
+    run.changed |= {run.slot_of(batch) for batch in held}
+    run.reload()
+    return True
+
+
+def staged_rows(picks: Iterable[Pick]) -> list[JudgementRow]:
+    """Return the verdicts of these picks whose rows come into the table."""
+    return [row for pick in picks for row in (*pick.add, *pick.replace) if row.staged_path]
+
+
+def leaving(picks: Iterable[Pick]) -> set[str]:
+    """Return the batches of which these picks take every row out of the table."""
+    empty = {row.batch_id for pick in picks for row in pick.replace if not row.staged_path}
+    return empty.union(*(pick.withdrawn for pick in picks))
+
+
+def find_conflicts(run: Run, picks: Sequence[Pick]) -> dict[str, list[Loser]]:
+    """Return the rows to hold, by batch, if these picks were published into the present table.
+
+    The run's `compared` becomes the files that they were compared with.
+    """
+    contract, rows = run.table.contract, staged_rows(picks)
+    if not rows or not contract.identity:
+        return {}
+    plan = run.lake.ranged_plan(run.name)
+    note_survey(run.ledger, contract, plan)
+    live = {file.batch_id: file for file in plan.files} if plan else {}
+    run.compared = frozenset(file.path for file in live.values())
+    batches = {batch.batch_id: batch for slot in run.batches.values() for batch in slot}
+    arriving = [
+        Arriving(
+            row.batch_id,
+            Path(row.staged_path),
+            live[row.batch_id].path if row.batch_id in live else None,
+        )
+        for row in rows
+    ]
+    gone = {file.batch_id for file in arriving} | run.ledger.recalled(run.name) | leaving(picks)
+    others = [file for batch, file in live.items() if batch not in gone]
+    clashing = versions(contract, plan, arriving, others)
+    if not clashing:
+        return {}
+    involved = {version.batch for version in clashing}
+    some = [file for file in arriving if file.batch_id in involved]
+    held = {file.batch_id: _held(run, file.batch_id) for file in some}
+
+    def blocks(batch_id: str, count: int) -> bool:
+        taken = run.standings[batch_id].actions
+        return not any(map(releases_batch, taken)) and held[batch_id].blocked_by(count)
+
+    order = sorted(held, key=lambda batch_id: batches[batch_id].order)
+    return resolve(clashing, order, published_lines(some), blocks)
+
+
+def rows_in_conflict(home: Home, contract: Contract, rows: pa.Table) -> dict[int, Place]:
+    """Return by line the published row that a typed row of one batch contradicts."""
+    if not rows.num_rows:
+        return {}
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.parquet"
+        pq.write_table(rows, path, store_schema=False)
+        return file_in_conflict(home, contract, str(rows["_batch"][0].as_py()), path)
+
+
+def file_in_conflict(home: Home, contract: Contract, batch_id: str, path: Path) -> dict[int, Place]:
+    """Return by line the published row that a row of a batch's file contradicts.
+
+    Args:
+        home: where the state lives.
+        contract: of the table.
+        batch_id: its own published rows are not compared.
+        path: rows of the batch that are to be published.
+    """
+    if not contract.identity:
+        return {}
+    with Ledger(home) as ledger:
+        gone = {batch_id, *ledger.recalled(contract.table)}
+    plan = Lake(home).ranged_plan(contract.table)
+    others = [file for file in plan.files if file.batch_id not in gone] if plan else []
+    clashing = versions(contract, plan, [Arriving(batch_id, path)], others)
+    held = resolve(clashing, [batch_id], (), lambda *_: False)
+    return {loser.line: loser.earlier for loser in held.get(batch_id, ())}
+
+
+def _held(run: Run, batch_id: str) -> Held:
+    gate = run.standings[batch_id].gate
+    mutes = mutes_of(run.ledger, gate)
+    return Held(
+        home=run.home,
+        contract=run.table.contract,
+        suite=mutes.suite(run.table.suite),
+        mutes=mutes,
+        delivery=landed_delivery(run.home, run.batch(batch_id)),
+        gate=gate,
+        report=Judgement.from_json(run.ledger.report(run.name, batch_id, gate.rule_hash)),
+    )
+
+
+def _verdict(
+    run: Run, row: JudgementRow, losers: Sequence[Loser], paths: Mapping[str, Path]
+) -> tuple[JudgementRow | None, list[Conflict]]:
+    """The verdict on a batch with these conflicts and those that the gate's verdict has."""
+    standing = run.standings[row.batch_id]
+    if row.rule_hash not in {standing.gate.rule_hash, standing.rule}:
+        run.barred.add(row.batch_id)  # its last good file is in conflict by now: it stays out
+        return None, []
+    after = max((action.id for action in standing.actions), default=0)
+    known = conflicts_of(run.ledger, run.name, row.batch_id, standing.gate.rule_hash)
+    known |= {loser.line: Conflict(loser.line, *loser.earlier, after) for loser in losers}
+    conflicts = [known[line] for line in sorted(known)]
+    held = _held(run, row.batch_id)
+    return held.verdict(conflicts, Path(row.staged_path), paths), conflicts

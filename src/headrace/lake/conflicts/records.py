@@ -1,0 +1,69 @@
+"""Conflicts in the ledger: which rows of a batch were held, under which verdict, and for which row.
+
+They are recorded with the verdict that holds them, so that the same verdict is derived again after
+a kill, and by any process.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from headrace.lake.ledger import JudgementRow, Ledger
+
+CONFLICT = "conflict"
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A row that has the identity of a row of an earlier delivery, and other values.
+
+    Attributes:
+        line: of the held row, in its own delivery.
+        earlier_batch, earlier_line: the row that stays in the table.
+        after: id of the batch's latest action when the conflict was found; a later release of the
+            row lets it in, if the earlier row has left the table by then.
+    """
+
+    line: int
+    earlier_batch: str
+    earlier_line: int
+    after: int = 0
+
+    @property
+    def reason(self) -> str:
+        return (
+            f"batch {self.earlier_batch[:12]}, line {self.earlier_line}, has the same key and"
+            " known-at, and other values; deliver the correction with a later known-at or sequence"
+        )
+
+
+def record_conflicts(
+    ledger: Ledger, table: str, row: JudgementRow, conflicts: Iterable[Conflict]
+) -> None:
+    """Note what the verdict `row` holds; the same again changes nothing."""
+    ledger.connection.executemany(
+        "INSERT OR IGNORE INTO conflicts VALUES (?,?,?,?,?,?,?)",
+        [
+            (table, row.batch_id, row.rule_hash, c.line, c.earlier_batch, c.earlier_line, c.after)
+            for c in conflicts
+        ],
+    )
+
+
+def conflicts_of(ledger: Ledger, table: str, batch_id: str, rule_hash: str) -> dict[int, Conflict]:
+    """Return what the gate's verdict under `rule_hash` holds, by line."""
+    rows = ledger.connection.execute(
+        "SELECT line, earlier_batch, earlier_line, after_action FROM conflicts"
+        " WHERE tbl = ? AND batch_id = ? AND rule_hash = ? ORDER BY line",
+        (table, batch_id, rule_hash),
+    )
+    return {row[0]: Conflict(*row) for row in rows}
+
+
+def conflict_count(ledger: Ledger, table: str) -> dict[tuple[str, str], int]:
+    """Return the number of held rows by batch and rule hash of the gate's verdict."""
+    rows = ledger.connection.execute(
+        "SELECT batch_id, rule_hash, count(*) FROM conflicts WHERE tbl = ?"
+        " GROUP BY batch_id, rule_hash",
+        (table,),
+    )
+    return {(batch, rule): count for batch, rule, count in rows}

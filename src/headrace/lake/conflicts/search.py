@@ -1,0 +1,183 @@
+"""The search for rows of one key, known-at and sequence with different values, in DuckDB.
+
+Keys alone are read first, and only of published files whose range of known-at overlaps that of the
+arriving files; values are read of the rows that share a key. Both run out of core.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.clock import to_us
+from headrace.engine import duckdb_limits
+from headrace.lake.conflicts.resolve import Place, Version
+from headrace.lake.plans import Column, LiveFile, Plan
+from headrace.lake.relations import select_files
+from headrace.sql import ident
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from headrace.contracts import Contract
+
+_PLACE = ("_batch", "_line")
+_TYPES = {
+    pa.int64(): "BIGINT",
+    pa.float64(): "DOUBLE",
+    pa.string(): "VARCHAR",
+    pa.bool_(): "BOOLEAN",
+}
+
+
+@dataclass(frozen=True)
+class Arriving:
+    """A staged file that is to be published; `live_path` is the file of its batch in the table."""
+
+    batch_id: str
+    path: Path
+    live_path: str | None = None
+
+
+def versions(
+    contract: "Contract",
+    plan: Plan | None,
+    arriving: Sequence[Arriving],
+    others: Sequence[LiveFile],
+) -> list[Version]:
+    """Return all rows of `arriving` and `others` whose identity several contents claim.
+
+    Args:
+        contract: its `identity` tells rows apart.
+        plan: the table's present state; None if nothing was published.
+        arriving: at least one row of each group is of these.
+        others: published files to compare them with.
+    """
+    import duckdb
+
+    columns = _columns(contract, plan)
+    near = overlapping(others, [known_range(file.path) for file in arriving]) if others else []
+    with duckdb.connect(config=duckdb_limits()) as db:
+        db.execute("SET TimeZone = 'UTC'")
+        new = _select(contract, columns, [str(file.path) for file in arriving])
+        old = _select(contract, columns, [file.path for file in near])
+        if not _suspects(db, contract, new, old):
+            return []
+        return _clashing(db, contract, columns, f"(SELECT * FROM {new} UNION ALL FROM {old})")  # noqa: S608
+
+
+def published_lines(arriving: Sequence[Arriving]) -> set[Place]:
+    """Return the places of the rows that the table shows of these batches already."""
+    return {
+        (file.batch_id, line)
+        for file in arriving
+        if file.live_path is not None
+        for line in pq.read_table(file.live_path, columns=["_line"])["_line"].to_pylist()
+    }
+
+
+def held_twice(
+    contract: "Contract", plan: Plan, files: Sequence[LiveFile] | None = None
+) -> list[Version]:
+    """Return the published rows whose identity several contents claim, from before the rule."""
+    import duckdb
+
+    columns = _columns(contract, plan)
+    paths = [file.path for file in (plan.files if files is None else files)]
+    with duckdb.connect(config=duckdb_limits()) as db:
+        db.execute("SET TimeZone = 'UTC'")
+        rows, nothing = (_select(contract, columns, some) for some in (paths, []))
+        if not _suspects(db, contract, rows, nothing):
+            return []
+        return _clashing(db, contract, columns, rows)
+
+
+def _columns(contract: "Contract", plan: Plan | None) -> dict[str, Column]:
+    """The contract's columns by name, each in the type that the table's files have."""
+    before = {} if plan is None else {column.field_id: column.type for column in plan.columns}
+    found = {}
+    for field in contract.arrow_schema():
+        number = int(field.metadata[b"PARQUET:field_id"])
+        kind = before.get(number) or _TYPES.get(field.type, "TIMESTAMPTZ")
+        found[field.name] = Column(number, field.name, kind)
+    return found
+
+
+def _select(contract: "Contract", columns: dict[str, Column], paths: Sequence[str]) -> str:
+    plan = Plan(contract.table, 0, tuple(columns.values()), (), {})
+    return select_files(plan, None, paths)
+
+
+def _hash(contract: "Contract") -> str:
+    return f"hash({', '.join(map(ident, contract.identity))})"
+
+
+def _suspects(db: "duckdb.DuckDBPyConnection", contract: "Contract", new: str, old: str) -> int:
+    """Note the hashes of keys that come more than once, `new` ones among them; return how many."""
+    key = _hash(contract)
+    db.execute(
+        f"CREATE TEMP TABLE suspects AS WITH new AS (SELECT {key} AS h FROM {new}),"  # noqa: S608
+        f" old AS (SELECT {key} AS h FROM {old})"
+        " SELECT h FROM new GROUP BY h HAVING count(*) > 1"
+        " UNION SELECT h FROM new SEMI JOIN old USING (h)"
+    )
+    (count,) = db.sql("SELECT count(*) FROM suspects").fetchall()[0]
+    return int(count)
+
+
+def _clashing(
+    db: "duckdb.DuckDBPyConnection", contract: "Contract", columns: dict[str, Column], rows: str
+) -> list[Version]:
+    identity = ", ".join(map(ident, contract.identity))
+    content = ", ".join(ident(name) for name in columns if name not in _PLACE)
+    found = db.sql(
+        f"WITH rows AS (SELECT * FROM {rows} WHERE {_hash(contract)} IN (FROM suspects)),"  # noqa: S608
+        f" contents AS (SELECT DISTINCT {content} FROM rows),"
+        f" clashes AS (SELECT {identity} FROM contents GROUP BY ALL HAVING count(*) > 1)"
+        f" SELECT dense_rank() OVER (ORDER BY {identity}),"
+        f" dense_rank() OVER (PARTITION BY {identity} ORDER BY {content}), _batch, _line"
+        f" FROM rows WHERE ({identity}) IN (SELECT ({identity}) FROM clashes)"
+    )
+    return [Version(*row) for row in found.fetchall()]
+
+
+def known_range(path: Path) -> tuple[int, int] | None:
+    """Return the least and the greatest known-at of a staged file, from its footer."""
+    metadata = pq.read_metadata(path)
+    place = metadata.schema.to_arrow_schema().names.index("known_at")
+    found = [metadata.row_group(n).column(place).statistics for n in range(metadata.num_row_groups)]
+    if not found or any(one is None or not one.has_min_max for one in found):
+        return None
+    return min(_us(one.min) for one in found), max(_us(one.max) for one in found)
+
+
+def _us(value: datetime | int) -> int:
+    return to_us(value) if isinstance(value, datetime) else int(value)
+
+
+def overlapping(
+    files: Sequence[LiveFile], ranges: Sequence[tuple[int, int] | None]
+) -> list[LiveFile]:
+    """Return the files whose range of known-at meets one of `ranges`, or is not known."""
+    if any(one is None for one in ranges):
+        return list(files)
+    spans: list[tuple[int, int]] = []
+    for low, high in sorted(one for one in ranges if one is not None):
+        if spans and low <= spans[-1][1]:
+            spans[-1] = spans[-1][0], max(high, spans[-1][1])
+        else:
+            spans.append((low, high))
+    ends = [high for _, high in spans]
+    return [file for file in files if _meets(file, spans, ends)]
+
+
+def _meets(file: LiveFile, spans: Sequence[tuple[int, int]], ends: Sequence[int]) -> bool:
+    if file.known_from is None or file.known_to is None:
+        return True
+    place = bisect_left(ends, file.known_from)
+    return place < len(spans) and spans[place][0] <= file.known_to

@@ -1,0 +1,56 @@
+"""The survey of a table for rows that it holds twice since before conflicts were checked.
+
+Since then nothing is published that contradicts a published row, so one survey of all files is
+enough: afterwards only the batches that it names are read again. Nothing is taken out for it.
+"""
+
+import json
+
+from headrace.contracts import Contract
+from headrace.home import Home
+from headrace.lake.conflicts.search import held_twice
+from headrace.lake.ledger import Ledger
+from headrace.lake.plans import Plan
+from headrace.lake.tables import Lake
+
+
+def note_survey(ledger: Ledger, contract: Contract, plan: Plan | None) -> None:
+    """Survey a table once, before the first commit that is checked for conflicts."""
+    if not contract.identity or _surveyed(ledger, contract.table) is not None:
+        return
+    batches = [] if plan is None else sorted({row.batch for row in held_twice(contract, plan)})
+    ledger.connection.execute(
+        "INSERT OR IGNORE INTO surveys VALUES (?, ?)", (contract.table, json.dumps(batches))
+    )
+
+
+def keys_held_twice(home: Home, ledger: Ledger, contract: Contract) -> dict[int, list[str]]:
+    """Return, by number of a key and known-at with several published contents, their batches."""
+    named = _surveyed(ledger, contract.table) if contract.identity else []
+    if named == []:
+        return {}
+    plan = Lake(home).plan(contract.table)
+    if plan is None:
+        return {}
+    files = [file for file in plan.files if named is None or file.batch_id in named]
+    found: dict[int, list[str]] = {}
+    for row in held_twice(contract, plan, files):
+        found.setdefault(row.group, []).append(row.batch)
+    return found
+
+
+def twice_by_batch(home: Home, ledger: Ledger, contract: Contract) -> dict[str, int]:
+    """Return the number of such keys by batch that holds a row of them."""
+    counts: dict[str, int] = {}
+    for batches in keys_held_twice(home, ledger, contract).values():
+        for batch in set(batches):
+            counts[batch] = counts.get(batch, 0) + 1
+    return counts
+
+
+def _surveyed(ledger: Ledger, table: str) -> list[str] | None:
+    """The batches that the survey named; None before it."""
+    row = ledger.connection.execute(
+        "SELECT batches FROM surveys WHERE tbl = ?", (table,)
+    ).fetchone()
+    return None if row is None else list(json.loads(row[0]))
