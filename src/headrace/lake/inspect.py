@@ -49,8 +49,10 @@ def _conflicts(held: Mapping[tuple[str, str], int], judged: JudgementRow | None)
     if judged is None:
         return 0
     count = held.get((judged.batch_id, judged.derived_from or judged.rule_hash), 0)
-    if not count or not judged.derived_from or not judged.quarantine_path:
+    if not count or not judged.derived_from:
         return count
+    if not judged.quarantine_path:
+        return 0
     reasons = pq.read_table(judged.quarantine_path, columns=["_reasons"])["_reasons"]
     return sum(CONFLICT in why for why in reasons.to_pylist())
 

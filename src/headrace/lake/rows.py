@@ -81,13 +81,13 @@ def _of_judged(case: BatchCase) -> Iterator[dict[str, Any]]:
     assert failing.table is not None
     earlier = _earlier(case)
     for row in _plain_rows(case, failing.table.filter(pa.array(wanted))):
-        why = reasons[row["line"]]
+        failed = reasons[row["line"]]
         if (before := earlier.get(row["line"])) is None:
-            yield {**row, "reasons": why}
+            yield {**row, "reasons": failed}
             continue
         differ = {"columns": list(before["values"])}
-        why = [{**one, **differ} if one["check"] == CONFLICT else one for one in why]
-        yield {**row, "reasons": why, "earlier": before}
+        failed = [{**one, **differ} if one["check"] == CONFLICT else one for one in failed]
+        yield {**row, "reasons": failed, "earlier": before}
     yield from _malformed(seen.rows)
 
 
