@@ -16,16 +16,18 @@ from headrace.gates.policy import Grant
 from headrace.gates.policy import Policy as Grants
 from headrace.gates.report.address import monitor_url
 from headrace.lake.actions import actions
+from headrace.lake.ingest import ingest
 from headrace.lake.ledger import Ledger
 from headrace.monitoring import DecisionLedger
 from headrace.monitoring.figures import spread
-from headrace.monitoring.report import render
+from headrace.monitoring.report import render, saying
 from headrace.monitoring.report.document import status_json
 from headrace.monitoring.report.model import Reign, Spread
 from headrace.monitoring.seen import read_seen, seen_path
 from headrace.pipeline.monitor_ack import acknowledge
 from headrace.pipeline.monitor_report import monitor_report, monitor_standing
 from headrace.pipeline.report_site import Site
+from tests.lake.kit import SLOTS, Meter
 from tests.monitoring.watched import HOSTILE, retrained, watched
 
 FAULTY = "2020-04-01"  # a day of week 12
@@ -287,6 +289,33 @@ def test_status_of_something_open_ends_with_1(own, command):
     command("ack", "last", "--reason", "on it", where=home)
     assert "on it" in command("status", where=home).output
     assert monitor_standing(own[0], home).state == "watch"
+
+
+def test_all_is_not_well_while_deliveries_are_held(own, command, tmp_path, monkeypatch):
+    pipeline, home = own
+    meter = Meter(tmp_path)
+    watching = replace(pipeline, tables=(meter.table,))
+    monkeypatch.setattr("headrace.pipeline.project_pipelines", lambda: [watching])
+    meter.drop(SLOTS[0], [1])
+    meter.drop(SLOTS[2], [2])
+    ingest(meter.table, SLOTS[:3], home)
+    done = command("status", where=home)
+    assert "1 delivery missing (meter 2024-01-02)" in done.output
+    meter.drop(SLOTS[3], [-1])
+    meter.drop(SLOTS[4], [-1])
+    ingest(meter.table, SLOTS[3:5], home)
+    done = command("status", where=home, code=1)
+    assert "2 deliveries held (meter 2024-01-04, meter 2024-01-05)" in done.output
+    assert "All is well" not in done.output
+    document = json.loads(command("status", "--json", where=home, code=1).output)["monitors"][0]
+    assert document["gaps"] == [
+        {"table": "meter", "held": ["2024-01-04", "2024-01-05"], "missing": ["2024-01-02"]}
+    ]
+    report = monitor_report(watching, home)
+    quiet = replace(report, incidents=(), windows=report.windows[:3])
+    assert saying.headline(quiet).startswith("2 deliveries held")
+    assert saying.tone(quiet) == "investigate"
+    assert saying.headline(replace(quiet, gaps=())) == "All is well: nothing is open"
 
 
 def test_what_the_orchestrator_is_told(made, tmp_path):

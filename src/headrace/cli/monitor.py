@@ -28,6 +28,7 @@ Who = Annotated[
 SHOWN = 8
 _LONG = 160
 _STYLES = {"watch": "yellow", "investigate": "bold red", "retrain": "magenta", "none": "green"}
+_TONES = {**_STYLES, "PASS": "green"}
 
 app = typer.Typer(
     name="monitor",
@@ -41,7 +42,8 @@ app = typer.Typer(
 def status(*, pipeline: Name = None, as_json: Json = False) -> None:
     """Whether all is well: the last windows, what is open, the champion's age, what may retrain.
 
-    Ends with 1 if something is open that nobody has acknowledged, so that a script can ask.
+    Ends with 1 if a delivery of a watched table is held back (blocked, pending or in ERROR), or
+    something is open that nobody has acknowledged, so that a script can ask.
     """
     from headrace.monitoring.report.document import status_json
     from headrace.pipeline.monitor_report import monitor_report
@@ -52,17 +54,16 @@ def status(*, pipeline: Name = None, as_json: Json = False) -> None:
     else:
         for one in reports:
             _tell_status(one)
-    if any(incident.acknowledged is None for one in reports for incident in one.open):
+    if any(one.needs_attention for one in reports):
         raise typer.Exit(BLOCKED)
 
 
 def _tell_status(report: "MonitorReport") -> None:
     from headrace.monitoring.report import saying
 
-    last = report.windows[-1].action if report.windows else "none"
     out.print(
         Text.assemble((f"monitor {report.monitor}: ", "bold"), (saying.headline(report),
-                      _STYLES[last])), soft_wrap=True,
+                      _TONES.get(saying.tone(report), ""))), soft_wrap=True,
     )  # fmt: skip
     if not report.windows:
         out.print("windows are judged once they are over: headrace run", style="dim")

@@ -4,10 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.alerts.find import missing
 from headrace.alerts.monitors import note_incidents
 from headrace.clock import now_us, parse_iso
 from headrace.gates.report.address import monitor_url
 from headrace.home import Home
+from headrace.lake.inspect import held_batches
+from headrace.lake.ledger import Ledger
 from headrace.monitoring.acceptance import in_force
 from headrace.monitoring.alternatives import alternatives
 from headrace.monitoring.attribution import Attribution, attribute
@@ -27,6 +30,7 @@ from headrace.monitoring.policy import Policy
 from headrace.monitoring.replay import Replayed, cause_of, first_entries, replay, tally
 from headrace.monitoring.report.model import (
     Compared,
+    Gap,
     MonitorReport,
     Reign,
     Retraining,
@@ -114,7 +118,19 @@ def monitor_report(pipeline: Pipeline, home: Home) -> MonitorReport:
         figures=figures(windows, found, retrainings, list(lead_times(pipeline, home))),
         notes=seen.notes,
         rendered_at=now_us(),
+        gaps=tuple(_gaps(pipeline, home)),
     )
+
+
+def _gaps(pipeline: Pipeline, home: Home) -> Iterator[Gap]:
+    """The tables of a pipeline of which a delivery is held back, or did not come."""
+    with Ledger(home) as ledger:
+        absent = {table.name: missing(ledger, table, now_us()) for table in pipeline.tables}
+    for table in pipeline.tables:
+        held = tuple(dict.fromkeys(row["slot"] for row in held_batches(home, table)))
+        lacking = tuple(condition.slot for condition in absent[table.name])
+        if held or lacking:
+            yield Gap(table.name, held, lacking)
 
 
 def replayed(

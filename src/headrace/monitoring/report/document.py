@@ -17,6 +17,11 @@ def status_json(report: MonitorReport, most: int) -> dict[str, Any]:
         "monitor": report.monitor,
         "pipeline": report.pipeline,
         "says": saying.headline(report),
+        "needs_attention": report.needs_attention,
+        "gaps": [
+            {"table": gap.table, "held": list(gap.held), "missing": list(gap.missing)}
+            for gap in report.gaps
+        ],
         "windows": len(report.windows),
         "latest": [_brief(view) for view in report.windows[-most:]],
         "open": [incident_json(one) for one in report.open],

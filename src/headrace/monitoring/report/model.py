@@ -120,10 +120,24 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Slots of a watched table that the monitor has no data of.
+
+    Attributes:
+        held: slots with a batch that is blocked, pending or in ERROR.
+        missing: expected slots before today without a delivery.
+    """
+
+    table: str
+    held: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class MonitorReport:
     """All of one monitor. `state` is what the last window left; `next_retraining` see `decide`.
 
-    `trained_at` is up to when (us) the champion was taught.
+    `trained_at` is up to when (us) the champion was taught; `gaps` are of tables that have any.
     """
 
     monitor: str
@@ -144,6 +158,13 @@ class MonitorReport:
     notes: tuple[str, ...]
     rendered_at: int
     trained_at: int
+    gaps: tuple[Gap, ...] = ()
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether data is held back, or something is open that nobody has acknowledged."""
+        unknown = any(one.acknowledged is None for one in self.open)
+        return unknown or any(gap.held for gap in self.gaps)
 
     @property
     def open(self) -> list[Incident]:

@@ -9,7 +9,7 @@ from headrace.monitoring.evidence import day_text
 from headrace.monitoring.incidents import Incident
 from headrace.monitoring.ledger import Acceptance
 from headrace.monitoring.policy import Policy
-from headrace.monitoring.report.model import Cost, MonitorReport, Retraining, WindowView
+from headrace.monitoring.report.model import Cost, Gap, MonitorReport, Retraining, WindowView
 
 ENDINGS = {
     "promoted": "The challenger took over.",
@@ -31,31 +31,54 @@ STEPS = {
     "rolled_back": "rolled back",
 }
 
+_NAMED = 3  # slots that a headline names
+
 
 def headline(report: MonitorReport) -> str:
-    """Whether all is well, in one sentence."""
+    """Whether all is well, in one sentence: what is open, and which data the tables lack."""
+    lacking = gap_words(report.gaps)
     if not report.windows:
-        return "Nothing is judged yet"
+        return f"Nothing is judged yet{lacking and f'; {lacking}'}"
+    if not report.open and report.windows[-1].action not in {"retrain", "watch"}:
+        return words.capital(lacking) if lacking else "All is well: nothing is open"
+    return f"{_lacking_nothing(report)}{lacking and f'; {lacking}'}"
+
+
+def _lacking_nothing(report: MonitorReport) -> str:
+    """The state of what was judged."""
     unknown = [one for one in report.open if one.acknowledged is None]
     if unknown:
         return f"{words.counted(len(unknown), 'thing')} to look at: {unknown[0].sentence}"
     if report.open:
         return f"Somebody is on it: {report.open[0].sentence}"
-    last = report.windows[-1]
-    if last.action == "retrain":
+    if report.windows[-1].action == "retrain":
         return "The last window asks for a retraining"
-    if last.action == "watch":
-        return "Nothing is open; the last window is watched"
-    return "All is well: nothing is open"
+    return "Nothing is open; the last window is watched"
+
+
+def gap_words(gaps: Sequence[Gap]) -> str:
+    """Days that are not published, counted, with the first ones by name; "" if there are none."""
+    told = []
+    for kind, verb in (("held", "held"), ("missing", "missing")):
+        slots = [f"{gap.table} {slot}" for gap in gaps for slot in getattr(gap, kind)]
+        if slots:
+            more = f" and {len(slots) - _NAMED} more" if len(slots) > _NAMED else ""
+            told.append(
+                f"{words.counted(len(slots), 'delivery', 'deliveries')} {verb}"
+                f" ({', '.join(slots[:_NAMED])}{more})"
+            )
+    return ", ".join(told)
 
 
 def tone(report: MonitorReport) -> str:
     """The colour of the page: by what is open, else by the last window."""
-    if any(one.acknowledged is None for one in report.open):
+    if report.needs_attention:
         return "investigate"
     if not report.windows:
         return "NONE"
     action = report.windows[-1].action
+    if action == "none" and (report.open or report.gaps):
+        return "watch"
     return {"none": "PASS", "investigate": "watch"}.get(action, action)
 
 
