@@ -60,7 +60,9 @@ def test_the_local_user_is_whoever_runs_it(tmp_path):
     policy = load_policy(path)
     assert policy.refusal(local_user(), "ack", "any") == ""
     assert policy.refusal(local_user(), "release", "any")
-    assert policy.refusal("local-user", "ack", "any")
+    assert policy.refusal("local-user", "ack", "any") == ""
+    assert policy.refusal("local-user", "release", "any") == f"{local_user()} may not release"
+    assert acting("local-user") == local_user()
     path.write_text(
         f"version: 1\nprincipals: {{local-user: {{actions: all}}, {local_user()}: {{actions: []}}}}"
     )

@@ -173,3 +173,12 @@ def test_a_file_that_no_source_reads_is_named_where_its_batch_is_missed(meter, g
     assert code == 2
     assert "1 files in its folder are not read by any source" in error
     assert f"{meter.folder}/meter_20240101.csv (write the day as YYYY-MM-DD" in error
+
+
+def test_the_local_user_acts_by_that_word_and_is_recorded_by_name(meter, gate, tmp_path):
+    meter.drop(DAY, [1, -5])
+    run(meter, [DAY])
+    (tmp_path / "policy.yaml").write_text("version: 1\nprincipals:\n  local-user: {actions: all}\n")
+    done = told(gate, "release", "meter", DAY, "--as", "local-user", *WHY)
+    assert done["action"]["principal"] == local_user()
+    assert [line["principal"] for line in told(gate, "log")] == [local_user()]

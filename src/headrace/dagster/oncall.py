@@ -13,6 +13,7 @@ from headrace.clock import end_of
 from headrace.dagster import metadata, names, verdicts
 from headrace.dagster.failures import readable
 from headrace.errors import DeclarationError
+from headrace.gates.policy import recorded_name
 from headrace.home import Home
 from headrace.lake.slots import SlotResult
 from headrace.lake.table import Table
@@ -118,6 +119,7 @@ def _do(action: str, home: Home, pipeline: "Pipeline", given: Mapping[str, Any])
 
     table = _table(pipeline, given["table"])
     who = {name: given[name].strip() for name in ("principal", "reason")}
+    who["principal"] = recorded_name(who["principal"])
     for name, value in who.items():
         if not value:
             raise DeclarationError(

@@ -11,9 +11,10 @@
         actions: [ack, rerun]
         tables: [observations]
 
-Whoever is not listed is refused. Without a file only the operating system's user who runs Headrace
-may act. A name is what the caller says it is: it is for the record. Who may write to the home is
-for the operating system, or the orchestrator's login, to decide.
+Whoever is not listed is refused. `local-user` is the operating system's user who runs Headrace;
+they act and are recorded under their own name. Without a file only that user may act. A name is
+what the caller says it is: it is for the record. Who may write to the home is for the operating
+system, or the orchestrator's login, to decide.
 """
 
 import getpass
@@ -65,6 +66,7 @@ class Policy:
 
     def refusal(self, principal: str, action: str, table: str) -> str:
         """Why it may not be done; "" if it may."""
+        principal = recorded_name(principal)
         grant = self.grants.get(principal)
         if grant is None:
             return f"{principal} is not listed in the policy"
@@ -86,7 +88,10 @@ class Policy:
     def _fix(self, action: str) -> str:
         able = sorted(name for name, grant in self.grants.items() if action in grant.actions)
         others = f"ask one of {', '.join(able)}, or " if able else ""
-        return f"{others}write who may do what into {FILE} at the project's root"
+        return (
+            f"{others}write who may do what into {FILE} at the project's root; {LOCAL} there is the"
+            f" user who runs Headrace on this machine, now {local_user()}"
+        )
 
 
 def policy_path() -> Path:
@@ -109,7 +114,7 @@ def load_policy(path: Path | None = None) -> Policy:
     names = list(people.value) if isinstance(people.value, dict) else []
     grants = {name: _grant(node) for name, node in people.mapping(names).items()}
     if LOCAL in grants:
-        # A word for a name that differs from machine to machine; nobody is called so.
+        # Stands for a name that differs from machine to machine.
         me, mine = local_user(), grants.pop(LOCAL)
         if me in grants:
             raise people.error(f"{me} is listed, and is the {LOCAL}, too", fix="keep one of them")
@@ -135,6 +140,11 @@ def local_user() -> str:
         return f"uid-{os.getuid()}"
 
 
+def recorded_name(principal: str) -> str:
+    """The name for the record: `local-user` is the operating system's user."""
+    return local_user() if principal == LOCAL else principal
+
+
 def acting(given: str | None = None) -> str:
     """Who acts: as given, or `HEADRACE_PRINCIPAL`, or the operating system's user."""
-    return given or os.environ.get("HEADRACE_PRINCIPAL") or local_user()
+    return recorded_name(given or os.environ.get("HEADRACE_PRINCIPAL") or LOCAL)

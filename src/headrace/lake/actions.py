@@ -8,7 +8,7 @@ from typing import Any
 from headrace.clock import iso, now_us, parse_iso
 from headrace.errors import DeclarationError
 from headrace.files import canonical_json
-from headrace.gates.policy import ACTIONS
+from headrace.gates.policy import ACTIONS, recorded_name
 from headrace.lake.ledger import Ledger
 
 _FIELDS = (
@@ -118,6 +118,7 @@ def record(ledger: Ledger, action: Action) -> Action:
         )
     values = {
         **asdict(action),
+        "principal": recorded_name(action.principal),
         "at": action.at or now_us(),
         "scope": canonical_json(dict(action.scope)).decode(),
         "allowed": int(action.allowed),
@@ -128,7 +129,9 @@ def record(ledger: Ledger, action: Action) -> Action:
         f" VALUES ({', '.join('?' * len(given))})",
         [values[name] for name in given],
     )
-    return replace(action, id=int(done.lastrowid or 0), at=values["at"])
+    return replace(
+        action, id=int(done.lastrowid or 0), at=values["at"], principal=values["principal"]
+    )
 
 
 def actions(

@@ -14,7 +14,7 @@ from headrace.clock import now_us
 from headrace.datasets.store import Store
 from headrace.datasets.taint import Recall, note, standing
 from headrace.errors import DeclarationError, HeadraceError, RefusedError
-from headrace.gates.policy import Policy
+from headrace.gates.policy import Policy, recorded_name
 from headrace.home import Home
 from headrace.lake import recall as lake_recall
 from headrace.lake.actions import Action, record
@@ -156,7 +156,7 @@ def _draft(case: BatchCase, verb: str, principal: str, reason: str) -> Action:
         )
     batch = case.batch
     named = (batch.batch_id, batch.slot)
-    return Action(principal, verb, case.table.name, reason, *named, at=now_us())
+    return Action(recorded_name(principal), verb, case.table.name, reason, *named, at=now_us())
 
 
 def _event(action: Action, refs: Sequence[str]) -> Recall:
