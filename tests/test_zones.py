@@ -119,7 +119,23 @@ def test_refusals_name_the_time():
     with pytest.raises(ValueError, match=r"2013-03-10T02:30.*does not occur"):
         zones.to_utc(local_us("2013-03-10T02:30"), "America/New_York", missing="raise")
     with pytest.raises(ValueError, match="beyond the table"):
-        zones.to_local(local_us("2200-01-01T00:00"), "America/New_York")
+        zones.to_utc(local_us("2200-01-01T00:00"), "America/New_York")
+
+
+@pytest.mark.parametrize("name", ["America/New_York", "Australia/Sydney", "Asia/Kolkata"])
+def test_the_yearly_rule_holds_in_any_later_year(name):
+    years = [*range(2195, 2206), 2399, 2400, 2437, 2599, 2600, 2601, 3000, 9998]
+    texts = [f"{year}-{month:02d}-{day:02d}T06:30" for year in years
+             for month in (1, 3, 4, 10, 11, 12) for day in (1, 7, 8, 14, 31) if day < 31 or
+             month in {1, 3, 10, 12}]  # fmt: skip
+    instants = np.concatenate([local_us(text) for text in texts])
+    zone, got = reference(name), zones.to_local(instants, name)
+    expected = [
+        datetime.fromisoformat(text).replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
+        for text in texts
+    ]
+    assert got.tolist() == [int(local_us(moment.isoformat())[0]) for moment in expected]
+    zones.to_local(np.array([2**62, -(2**62)]), name)
 
 
 def test_an_unknown_zone_is_refused_with_a_hint():

@@ -25,9 +25,13 @@ Int64Array = NDArray[np.int64]
 Ambiguous = Literal["first", "last", "raise"]
 Missing = Literal["forward", "raise"]
 
-# The yearly rule at the end of a zone's file holds forever; the table spells it out up to here.
+# The yearly rule at the end of a zone's file holds forever. Local times are read up to this year.
 LAST_YEAR = 2199
 _LIMIT = 7_258_118_400  # 2200-01-01T00:00:00Z, in seconds
+# Weekdays, and with them yearly rules, repeat every 400 years. The table spells out one more cycle,
+# so that the clock of any later instant is that of an instant in it.
+_CYCLE_YEARS, _CYCLE = 400, 146_097 * DAY
+_LAST_CYCLE = _LIMIT * SECOND - DAY
 _DAYS_TO_1970 = 719_468  # from 0000-03-01
 _RULE = re.compile(
     r"(?:[A-Za-z]+|<[^>]+>)([-+\d:]+)"  # standard name and offset
@@ -53,10 +57,16 @@ class Zone:
 
 
 def to_local(utc_us: Int64Array, zone: str) -> Int64Array:
-    """The wall clock of `zone` at each instant: int64[n] microseconds to int64[n]."""
+    """The wall clock of `zone` at each instant: int64[n] microseconds to int64[n].
+
+    Before the first change of the zone its first offset holds, after the last its yearly rule.
+    """
     table = zone_table(zone)
-    _refuse_beyond_table(utc_us, zone)
-    return utc_us + table.offsets[np.searchsorted(table.changes, utc_us, side="right")]
+    late = utc_us >= _LAST_CYCLE
+    moments = utc_us
+    if late.any():
+        moments = np.where(late, _LAST_CYCLE + (utc_us - _LAST_CYCLE) % _CYCLE, utc_us)
+    return utc_us + table.offsets[np.searchsorted(table.changes, moments, side="right")]
 
 
 def to_utc(
@@ -139,7 +149,7 @@ def _sizes(data: bytes, at: int) -> tuple[int, ...]:
 
 
 def _yearly(rule: str, after: int | None) -> Iterator[tuple[int, int]]:
-    """The (change, new offset) pairs in seconds of a POSIX rule, from `after` to LAST_YEAR."""
+    """The (change, new offset) pairs in seconds of a POSIX rule, from `after` on."""
     match = _RULE.fullmatch(rule)
     if match is None or match[3] is None:
         return
@@ -147,7 +157,7 @@ def _yearly(rule: str, after: int | None) -> Iterator[tuple[int, int]]:
     daylight = -_clock(match[2]) if match[2] else standard + 3600
     pairs = [
         (_rule_day(year, text) - before, offset)
-        for year in range(1970, LAST_YEAR + 1)
+        for year in range(1970, LAST_YEAR + _CYCLE_YEARS + 1)
         for text, before, offset in ((match[3], standard, daylight), (match[4], daylight, standard))
     ]
     yield from sorted(pair for pair in pairs if after is None or pair[0] > after)
@@ -184,7 +194,7 @@ def _clock(text: str) -> int:
 
 
 def _refuse_beyond_table(times: Int64Array, zone: str) -> None:
-    late = times >= (_LIMIT * SECOND - DAY)
+    late = times >= _LAST_CYCLE
     _refuse(times, late, f"is beyond the table of {zone}, which ends in {LAST_YEAR}")
 
 

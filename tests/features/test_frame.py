@@ -1,14 +1,37 @@
 """What a frame accepts from its host, and what it refuses."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from headrace.engine import has_numba
 from headrace.errors import HeadraceError
-from headrace.features import Host, calendar, ratio, training_frame
+from headrace.features import (
+    Column,
+    FeatureView,
+    Host,
+    Max,
+    Mean,
+    Rows,
+    RowTransform,
+    Std,
+    Sum,
+    TableShape,
+    Window,
+    calendar,
+    oracle,
+    ratio,
+    training_frame,
+)
 from headrace.features.shapes import TIMESTAMP
+from headrace.online import MemoryStore, apply, layout_of
+from headrace.online.answers import Compiled
+from headrace.online.plain import Plain
+from headrace.online.values import values
 from tests.features.logs import SHAPES, VIEWS, random_log
 
 LOG = replace(random_log(7), mode="declared")
@@ -117,11 +140,21 @@ def test_an_entity_is_of_one_kind_on_both_sides():
 
 
 def test_a_transform_that_fails_on_a_value_says_which_it_is():
-    late = pa.array([2**60] * len(LOG.spine), pa.int64()).view(TIMESTAMP)
-    spine = LOG.spine_table.append_column("at", late)
-    with pytest.raises(HeadraceError, match="beyond the table") as refusal:
-        frame(spine=spine, views=[calendar("hour", "at", "hour", "UTC")])
-    assert refusal.value.where == "row transform hour"
+    spine = LOG.spine_table.append_column("n", pa.array([2**62] * len(LOG.spine), pa.int64()))
+    with pytest.raises(HeadraceError, match="overflow") as refusal:
+        frame(spine=spine, views=[RowTransform("twice", ("n",), doubled, "int64")])
+    assert refusal.value.where == "row transform twice"
+
+
+def doubled(column):
+    return pc.multiply_checked(column, 2)
+
+
+def test_a_calendar_has_no_last_year():
+    late = pa.array([2**60, 7_258_118_400_000_000, -(2**60)], pa.int64()).view(TIMESTAMP)
+    spine = LOG.spine_table.slice(0, 3).append_column("at", late)
+    made = frame(spine=spine, views=[calendar("hour", "at", "hour", "America/New_York")])
+    assert made["hour"].to_pylist()[1] == 19
 
 
 def test_the_spine_needs_times_and_entities():
@@ -163,5 +196,136 @@ def test_ratio_of_counts():
     share = ratio("share", "who__rows_where_status_on_20us_ago_to_3us_ago", "who__rows_10us")
     got = frame(views=[view, share])
     rows = zip(got[share.inputs[0]].to_pylist(), got[share.inputs[1]].to_pylist(), strict=True)
-    assert got["share"].to_pylist() == [a / b if b else None for a, b in rows]
+    assert got["share"].to_pylist() == [None if a is None or not b else a / b for a, b in rows]
     assert calendar("c", "at", "hour", "UTC").outputs == ("c",)
+
+
+def prices(scale=2, max_abs=10**6):
+    columns = {
+        "key": Column(pa.int64()),
+        "who": Column(pa.string()),
+        "price": Column(pa.int64(), scale=scale, max_abs=max_abs),
+    }
+    shape = TableShape("facts", "event", ("key",), columns, None, 1000)
+    day = Window("-10us")
+    features = (Sum("price", day), Mean("price", day), Std("price", day), Max("price", day))
+    return {"facts": shape}, [FeatureView("v", "facts", ("who",), features)]
+
+
+def priced(column, scale=2, max_abs=10**6, **more):
+    """The features of three rows with these prices, from a frame and from an online store."""
+    shapes, views = prices(scale, max_abs)
+    rows = pa.table({"key": [1, 2, 3], "who": ["a"] * 3, "price": column,
+                     "event_time": [1, 2, 3], "known_at": [1, 2, 3]})  # fmt: skip
+    spine = pa.table({"who": ["a"], "t": pa.array([5], pa.int64())})
+    made = training_frame(
+        spine, views, lambda _, names: rows.select([*names, "event_time", "known_at"]), shapes,
+        **more,
+    ).drop_columns(["who", "t"])  # fmt: skip
+    store, layout = MemoryStore(), layout_of(views, shapes, "declared")
+    apply(store, layout, "facts", rows)
+    answerers = [Plain(), *([Compiled()] if has_numba() else [])]
+    with store.reading() as reader:
+        for answerer in answerers:
+            assert values(reader, layout, answerer, [{"who": "a"}], [5]) == made.to_pylist()
+    return list(made.to_pylist()[0].values())
+
+
+@pytest.mark.parametrize("memory", [None, 10**6])
+def test_decimals_of_a_scaled_column_are_read_by_their_own_scale(memory):
+    stored = priced(pa.array([1200, None, -150], pa.int64()), memory=memory)
+    assert stored[0] == 10.5
+    for kind in (
+        pa.decimal128(6, 2),
+        pa.decimal128(38, 2),
+        pa.decimal128(9, 4),
+        pa.decimal64(9, 3),
+    ):
+        column = pa.array([Decimal(12), None, Decimal("-1.5")], kind)
+        assert priced(column, memory=memory) == stored
+
+
+@pytest.mark.parametrize("memory", [None, 10**6])
+def test_what_does_not_fit_a_scaled_column_is_refused(memory):
+    cases = {
+        "the values are double": [12.0, None, -1.5],
+        "does not fit a scale of 2": [Decimal(12), None, Decimal("-1.505")],
+        "10001 is too great": [0, -10001, 1],
+        "leaves int64": [Decimal(10) ** 20, None, Decimal(1)],
+    }
+    for says, column in cases.items():
+        with pytest.raises(HeadraceError, match=says) as refusal:
+            priced(pa.array(column), max_abs=10**4, memory=memory)
+        assert "column price" in refusal.value.where
+
+
+@pytest.mark.parametrize("scale", [0, 9, 10, 18])
+def test_a_spread_of_no_two_values_is_null_at_any_scale(scale):
+    """10^20, for n (n - 1) 10^2d, leaves int64 even where n is 0."""
+    assert priced(pa.array([7, None, None], pa.int64()), scale)[2] is None
+    two = priced(pa.array([7, 9, None], pa.int64()), scale)
+    assert two[2] == pytest.approx(2**0.5 / 10**scale)
+
+
+BILLION = 10**9
+
+
+@pytest.mark.parametrize("kernel", ["numpy", "compiled"])
+@pytest.mark.parametrize(
+    "q",
+    [
+        [3 * BILLION, 3 * BILLION - 1, 1],  # each square fits int64, their sum does not
+        [16 * BILLION // 10, -17 * BILLION // 10, None],  # n S2 leaves int64, S1 is small
+        [16 * BILLION // 10, 17 * BILLION // 10, None],
+        [BILLION, 3 * BILLION, -2 * BILLION],
+        [29 * BILLION // 10, -29 * BILLION // 10, 29 * BILLION // 10],
+    ],
+)
+def test_spreads_whose_squares_fit_one_by_one_are_exact(q, kernel, monkeypatch):
+    if kernel == "compiled" and not has_numba():
+        pytest.skip("numba is not installed: pip install headrace[fast]")
+    monkeypatch.setenv("HEADRACE_KERNEL", kernel)
+    numbers = [value for value in q if value is not None]
+    found = priced(pa.array(q, pa.int64()), 0, 3 * BILLION)
+    assert found[1:3] == [oracle.mean(numbers, 0), oracle.std(numbers, 0)]
+
+
+@pytest.mark.parametrize("memory", [None, 10**6])
+def test_a_data_frame_is_no_table(memory):
+    pd = pytest.importorskip("pandas")
+    shapes, views = prices()
+    for spine, rows in (
+        (pd.DataFrame({"who": ["a"], "t": [5]}), None),
+        (pa.table({"who": ["a"], "t": [5]}), pd.DataFrame({"key": [1]})),
+    ):
+        with pytest.raises(HeadraceError, match="pandas DataFrame") as refusal:
+            training_frame(spine, views, lambda *_, rows=rows: rows, shapes, memory=memory)
+        assert "from_pandas" in refusal.value.fix
+
+
+@pytest.mark.parametrize("memory", [None, 10**6])
+@pytest.mark.parametrize(
+    ("t", "e", "says"),
+    [
+        (1_700_000_000, 1_699_999_000_000_000, "t of the spine looks like seconds"),
+        (1_700_000_000_000, 1_699_999_000_000_000, "t of the spine looks like milliseconds"),
+        (1_700_000_000_000_000_000, 1_699_999_000_000_000, "t of the spine looks like nanosec"),
+        (1_700_000_000_000_000, 1_699_999_000, "event_time looks like seconds"),
+        (1_700_000_000_000_000, 0, None),  # a state that holds since ever
+        (1_700_000_000, 1_699_999_000, None),
+    ],
+)
+def test_moments_in_another_unit_are_told_where_the_other_side_shows_it(t, e, says, memory):
+    shapes, _ = prices()
+    views = [FeatureView("v", "facts", ("who",), (Rows(Window("-1d")),))]
+    rows = pa.table({"key": [1], "who": ["a"], "event_time": [e], "known_at": [e]})
+    spine = pa.table({"who": ["a"], "t": [t]})
+
+    def made():
+        return training_frame(spine, views, lambda *_: rows, shapes, memory=memory)
+
+    if says is None:
+        assert made().num_rows == 1
+    else:
+        with pytest.raises(HeadraceError, match=says):
+            made()

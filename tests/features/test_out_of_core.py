@@ -97,8 +97,15 @@ def test_versions_are_settled_before_rows_go_to_their_entity(monkeypatch):
     assert not wrong.equals(plain(log))
 
 
-def test_a_correction_in_a_later_batch_is_found_though_keys_ascend_in_each(monkeypatch):
-    rows = [(1, 10, 10, {"v": 1}), (2, 11, 11, {"v": 2}), (1, 12, 12, {"v": 5}), (3, 13, 13, {})]
+@pytest.mark.parametrize("corrected", [1, 2])
+def test_a_correction_in_a_later_batch_is_found_though_keys_ascend_in_each(corrected, monkeypatch):
+    """Also where it is of the last key of the batch before."""
+    rows = [
+        (1, 10, 10, {"v": 2}),
+        (2, 11, 11, {"v": 2}),
+        (corrected, 12, 12, {"v": 5}),
+        (3, 13, 13, {}),
+    ]
     view = FeatureView("v", "facts", ("who",), (Rows(Window("-9us")), Sum("v", Window("-9us"))))
     spine = pa.table({"who": ["a"], "t": pa.array([15], pa.int64())})
     monkeypatch.setattr(partitions, "_BATCH", 2)

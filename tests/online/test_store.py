@@ -1,15 +1,37 @@
 """A store answers as the oracle does, bit for bit, and holds the same bytes however it was fed."""
 
+import random
 from dataclasses import replace
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.online import LmdbStore, MemoryStore
-from headrace.online.answers import Compiled
+from headrace.features import (
+    Count,
+    Distinct,
+    FeatureView,
+    First,
+    Last,
+    LastRow,
+    Lookup,
+    Max,
+    Mean,
+    Min,
+    Rows,
+    Std,
+    Sum,
+    Window,
+    training_frame,
+)
+from headrace.online import LmdbStore, MemoryStore, apply, layout_of
+from headrace.online.answers import Compiled, as_words
+from headrace.online.compiled import needed
 from headrace.online.plain import Plain
-from tests.features.logs import FAR, logs, random_log
+from headrace.online.values import entity_bytes, values
+from tests.features.logs import FAR, SHAPES, logs, random_log, table_of
 from tests.online.kit import entries, fill, store_differences
 
 COMPILED, PLAIN = Compiled(), Plain()
@@ -73,3 +95,61 @@ def test_a_state_from_the_first_moment_of_all_has_expired_at_the_last():
     layout = fill(log, store)
     assert store_differences(log, layout, store, COMPILED) == []
     assert store_differences(log, layout, store, PLAIN) == []
+
+
+EVERY = tuple(
+    feature
+    for window in (Window("-64us"), Window("-16us"), Window("-40us", "-8us"))
+    for feature in (
+        Rows(window), Count("x", window), Sum("n", window), Mean("n", window), Std("n", window),
+        Min("n", window), Max("n", window), Min("x", window), Max("x", window),
+        First("s", window), Last("n", window), LastRow(("s", "n"), window), Distinct("n", window),
+    )
+)  # fmt: skip
+ON_TIME = (
+    FeatureView("v", "facts", ("who",), EVERY),
+    Lookup("held", "facts", ("who",), ("n", "s"), "5us"),
+)
+
+
+@pytest.mark.parametrize("most", [None, 63, 16, 15])
+@pytest.mark.parametrize("every", [1, 3])
+def test_tiles_alone_give_the_answers_of_the_frame(every, most):
+    """Facts known when they happen, of which none is corrected: windows of whole leaves and less,
+    whose ends are events. Values lie between 1e9 and 3e9, on both sides of 0.
+    """
+    shapes = {"facts": replace(SHAPES["facts"], max_events=most)}
+    chance = random.Random(every)
+    sign = [chance.choice([1, -1]) for _ in range(128)]
+    rows = [
+        {**random_log(0).rows[0], "id": i, "who": "p", "seq": 0, "_deleted": False, "x": float(i),
+         "s": str(i % 7), "n": sign[i] * chance.randrange(10**9, 3 * 10**9),
+         "event_time": i * every, "known_at": i * every, "committed_at": i * every}
+        for i in range(128)
+    ]  # fmt: skip
+    layout, store = layout_of(ON_TIME, shapes, "declared"), MemoryStore()
+    apply(store, layout, "facts", table_of(rows), limit=4)
+    moments = list(range(130 * every))
+    spine = pa.table({"who": ["p"] * len(moments), "t": moments})
+
+    def history(_, columns):
+        return table_of(rows).select([*columns, "event_time", "known_at"])
+
+    frame = training_frame(spine, ON_TIME, history, shapes).drop_columns(["who", "t"])
+    with store.reading() as reader:
+        for answerer in (COMPILED, PLAIN):
+            found = values(reader, layout, answerer, [{"who": "p"}] * len(moments), moments)
+            assert found == frame.to_pylist()
+    if every == 1 and most is None:
+        assert leaves_read(store, layout, ON_TIME[0].features[0], 64) == 0
+        assert leaves_read(store, layout, ON_TIME[0].features[0], 63) == 1
+
+
+def leaves_read(store, layout, feature, t):
+    """How many leaves of an entity a feature needs beside its directory."""
+    call = layout.calls[0]
+    line = call.program[:1]
+    assert call.names[0] == f"v__{feature.name}"
+    with store.reading() as reader:
+        words = as_words(*reader.get_joined([call.root + entity_bytes(call, {"who": "p"})]))
+    return int(needed(*words, line, np.array([t]))[0].sum())

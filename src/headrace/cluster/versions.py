@@ -13,6 +13,7 @@ from headrace.cluster.job import VERSIONS, Job, Join
 from headrace.cluster.messages import MESSAGE, chunks, letters, of_kind
 from headrace.errors import HeadraceError
 from headrace.features.arrays import Ints, key_ranks, values_of, whole
+from headrace.features.quantised import quantised
 from headrace.features.resolve import (
     Versions,
     _NeedsContent,
@@ -51,6 +52,7 @@ def as_declared(shape: TableShape, rows: pa.Table, columns: list[str]) -> pa.Tab
             return array.cast(shape.columns[name].type)
         return array.cast(TIMESTAMP) if pa.types.is_timestamp(array.type) else array
 
+    rows = quantised(shape, rows, [name for name in columns if name in rows.column_names])
     there = [name for name in dict.fromkeys(columns) if name in rows.column_names]
     return pa.table({name: declared(name) for name in there})
 

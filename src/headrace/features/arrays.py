@@ -82,6 +82,46 @@ def expect_columns(table: pa.Table, names: Sequence[str], where: str) -> None:
         )
 
 
+def expect_table(rows: object, where: str) -> None:
+    """Refuse rows that are not an Arrow table, such as a pandas DataFrame."""
+    if not isinstance(rows, pa.Table):
+        kind = f"{type(rows).__module__.partition('.')[0]} {type(rows).__name__}"
+        raise HeadraceError(
+            f"it is a {kind}, not a pyarrow.Table",
+            where=where,
+            fix="pa.Table.from_pandas(frame, preserve_index=False) makes one of a DataFrame",
+        )
+
+
+# Microseconds since 1970 of an instant between 1973 and 2286 have 15 or 16 digits.
+_UNITS = (("seconds", 10**8, 10**10), ("milliseconds", 10**11, 10**13),
+          ("nanoseconds", 10**17, 10**19))  # fmt: skip
+_MICROSECONDS = (10**14, 10**16)
+
+
+def expect_one_unit(t: Ints, e: Ints, where: str) -> None:
+    """Refuse int64 moments in another unit than microseconds, as far as spine and rows show it.
+
+    Both must lie in our times: one read as microseconds, the other as that unit.
+    """
+    if not (t.size and e.size):
+        return
+    asked, there = (int(t.min()), int(t.max())), (int(e.min()), int(e.max()))
+    for unit, first, end in _UNITS:
+        sides = (("t of the spine", asked, there), ("event_time", there, asked))
+        for side, moments, others in sides:
+            if _within(moments, first, end) and _within(others, *_MICROSECONDS):
+                raise HeadraceError(
+                    f"{side} looks like {unit}: from {moments[0]} to {moments[1]}",
+                    where=where,
+                    fix="times are int64 microseconds UTC, or timestamp[us]",
+                )
+
+
+def _within(ends: tuple[int, int], first: int, end: int) -> bool:
+    return first <= ends[0] and ends[1] < end
+
+
 def times(table: pa.Table, name: str, where: str) -> Ints:
     """A column of moments as int64 microseconds; null or absurd ones are refused (rule 4)."""
     expect_columns(table, [name], where)

@@ -1,13 +1,16 @@
-"""A filter's value as its column stores it, exactly (rules 12 and 14)."""
+"""Filters: their values as columns store them, and the rows that pass (rules 12 and 14)."""
 
 import math
 from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.clock import parse_iso
 from headrace.errors import DeclarationError
-from headrace.features.spec import Scalar
+from headrace.features.arrays import Bools, bools
+from headrace.features.resolve import Versions
+from headrace.features.spec import Scalar, Where
 
 _INT64_END = 2**63
 
@@ -67,3 +70,28 @@ def _quantised(value: Scalar, scale: int, where: str) -> int:
             fix="a column of declared scale holds values of that scale",
         )
     return int(number)
+
+
+def passes(condition: Where, versions: Versions) -> Bools:
+    """Rule 12: over the row's own stored column; null is out."""
+    array = versions.array(condition.column)
+    scale = versions.shape.columns[condition.column].scale
+    given = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+    stored = [stored_value(value, array.type, scale) for value in given]
+    return bools(_COMPARE[condition.op](array, pa.array(stored, type=array.type)))
+
+
+def _not_in(array: pa.Array, values: pa.Array) -> pa.Array:
+    return pc.and_(pc.is_valid(array), pc.invert(pc.is_in(array, value_set=values)))
+
+
+_COMPARE = {
+    "==": lambda array, values: pc.equal(array, values[0]),
+    "!=": lambda array, values: pc.not_equal(array, values[0]),
+    "<": lambda array, values: pc.less(array, values[0]),
+    "<=": lambda array, values: pc.less_equal(array, values[0]),
+    ">": lambda array, values: pc.greater(array, values[0]),
+    ">=": lambda array, values: pc.greater_equal(array, values[0]),
+    "in": lambda array, values: pc.is_in(array, value_set=values, skip_nulls=True),
+    "not in": _not_in,
+}

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from headrace import engine
 from headrace.errors import DeclarationError, HeadraceError
 from headrace.features import kernel, transforms
-from headrace.features.arrays import Ints, times, whole
+from headrace.features.arrays import Ints, expect_one_unit, expect_table, times, whole
 from headrace.features.kernel import Joined, Output
 from headrace.features.places import Places
 from headrace.features.resolve import History, Streamed, Versions, load_versions
@@ -81,7 +81,7 @@ def in_full(history: Streamed) -> History:
 
     def read(table: str, columns: list[str]) -> pa.Table:
         rows = history(table, columns)
-        return rows if isinstance(rows, pa.Table) else rows.read_all()
+        return rows.read_all() if isinstance(rows, pa.RecordBatchReader) else rows
 
     return read
 
@@ -95,6 +95,7 @@ def _in_memory(
     *,
     reasons: bool,
 ) -> pa.Table:
+    expect_table(spine, "the spine")
     refuse_doubled(spine, views, reasons=reasons)
     host = Host.over(spine, views, history, contracts, mode)
     columns: Named = list(zip(spine.column_names, spine.columns, strict=True))
@@ -256,9 +257,9 @@ class Host:
     def versions(self, table: str) -> Versions:
         if table not in self._versions:
             shape = shape_for(self.shapes, table, "a training frame")
-            self._versions[table] = load_versions(
-                shape, self.needed[table], self.history, self.mode
-            )
+            versions = load_versions(shape, self.needed[table], self.history, self.mode)
+            expect_one_unit(self.t, versions.e, f"table {table}")
+            self._versions[table] = versions
         return self._versions[table]
 
     def places(self, entity: tuple[str, ...]) -> Places:

@@ -10,14 +10,12 @@ from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from headrace import engine
 from headrace.clock import duration
-from headrace.features.arrays import NEVER, Bools, Ints, Numbers, bools
+from headrace.features.arrays import NEVER, Bools, Ints, Numbers
 from headrace.features.distinct import covered_distinct, value_codes
-from headrace.features.filters import stored_value
+from headrace.features.filters import passes
 from headrace.features.places import Places, covered_best, covered_count, covered_sum
 from headrace.features.ranges import Kept, RangeSelection
 from headrace.features.resolve import Versions
@@ -43,31 +41,6 @@ def state_start(k: Ints, e: Ints) -> Ints:
 def state_end(x: Ints, e: Ints, max_age: int | None) -> Ints:
     """It expires when t - e > max_age."""
     return x if max_age is None else np.minimum(x, e + max_age + 1)
-
-
-def passes(condition: Where, versions: Versions) -> Bools:
-    """Rule 12: over the row's own stored column; null is out."""
-    array = versions.array(condition.column)
-    scale = versions.shape.columns[condition.column].scale
-    given = condition.value if isinstance(condition.value, tuple) else (condition.value,)
-    stored = [stored_value(value, array.type, scale) for value in given]
-    return bools(_COMPARE[condition.op](array, pa.array(stored, type=array.type)))
-
-
-def _not_in(array: pa.Array, values: pa.Array) -> pa.Array:
-    return pc.and_(pc.is_valid(array), pc.invert(pc.is_in(array, value_set=values)))
-
-
-_COMPARE = {
-    "==": lambda array, values: pc.equal(array, values[0]),
-    "!=": lambda array, values: pc.not_equal(array, values[0]),
-    "<": lambda array, values: pc.less(array, values[0]),
-    "<=": lambda array, values: pc.less_equal(array, values[0]),
-    ">": lambda array, values: pc.greater(array, values[0]),
-    ">=": lambda array, values: pc.greater_equal(array, values[0]),
-    "in": lambda array, values: pc.is_in(array, value_set=values, skip_nulls=True),
-    "not in": _not_in,
-}
 
 
 def known_values(valid: Bools | None) -> Bools | None:

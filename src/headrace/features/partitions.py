@@ -23,6 +23,8 @@ from headrace.features.arrays import (
     Ints,
     Numbering,
     expect_columns,
+    expect_one_unit,
+    expect_table,
     key_ranks,
     values_of,
     whole,
@@ -34,6 +36,7 @@ from headrace.features.frame import (
     refuse_doubled,
     transformed,
 )
+from headrace.features.quantised import quantised
 from headrace.features.resolve import (
     Streamed,
     Versions,
@@ -139,6 +142,7 @@ class _Frame:
                 where="a training frame part by part",
                 fix="give memory in bytes, such as memory=2**30",
             )
+        expect_table(self.spine, "the spine")
         refuse_doubled(self.spine, self.views, reasons=False)
         self.shapes = shapes_of(self.contracts)
         self.needed = columns_by_table(self.views)
@@ -184,20 +188,25 @@ class _Frame:
             found[key].views.append(view)
         return list(found.values())
 
-    def _read(self, table: str, columns: Sequence[str]) -> Iterator[pa.Table]:
-        rows = self.history(table, list(dict.fromkeys(columns)))
-        expect_columns(rows.schema.empty_table(), columns, f"table {table}")
+    def _read(self, shape: TableShape, columns: Sequence[str]) -> Iterator[pa.Table]:
+        rows = self.history(shape.name, list(dict.fromkeys(columns)))
+        if not isinstance(rows, pa.RecordBatchReader):
+            expect_table(rows, f"the rows of table {shape.name}")
+        expect_columns(rows.schema.empty_table(), columns, f"table {shape.name}")
         if isinstance(rows, pa.Table):
+            rows = quantised(shape, rows, columns)
             yield from (rows.slice(at, _BATCH) for at in range(0, max(rows.num_rows, 1), _BATCH))
         else:
             with rows:
-                yield rows.schema.empty_table()  # a table without a row has a type as well
-                yield from (pa.Table.from_batches([batch]) for batch in rows)
+                # A table without a row has a type as well.
+                yield quantised(shape, rows.schema.empty_table(), columns)
+                for batch in rows:
+                    yield quantised(shape, pa.Table.from_batches([batch]), columns)
 
     def _survey(self, shape: TableShape) -> tuple[int, bool]:
         """How many rows there are, and whether a single integer key ascends throughout."""
         count, last, ascending = 0, -(2**63), len(shape.primary_key) == 1
-        for batch in self._read(shape.name, shape.primary_key):
+        for batch in self._read(shape, shape.primary_key):
             count += batch.num_rows
             column = batch[shape.primary_key[0]]
             if not ascending or not batch.num_rows:
@@ -229,7 +238,7 @@ class _Frame:
             for i in range(len(joins))
         ]
         tables = (
-            self._read(shape.name, columns)
+            self._read(shape, columns)
             if ascending or parts == 1
             else self._by_key(shape, columns, parts)
         )
@@ -251,7 +260,7 @@ class _Frame:
     def _by_key(self, shape: TableShape, columns: list[str], parts: int) -> Iterator[pa.Table]:
         """The table in parts, all rows of a primary key in one."""
         spill = Spill(self.folder, f"{shape.name}-keys-{len(columns)}", parts)
-        for batch in self._read(shape.name, columns):
+        for batch in self._read(shape, columns):
             keys = shards_of([batch[name] for name in shape.primary_key], parts)
             spill.write(batch, np.maximum(keys, 0))  # a null key is refused with its part
         spill.close()
@@ -297,6 +306,7 @@ class _Frame:
             flat = _nothing(shape, self._columns(shape, complete=False))
         versions = gather(shape, flat)
         versions.table = versions.table.select(self.needed[join.table])  # keys have done their work
+        expect_one_unit(host.t, versions.e, f"table {join.table}")
         host.give(join.table, versions)
         del flat, versions
         return [found for view in join.views for found in host.columns(view, reasons=reasons)]

@@ -4,7 +4,7 @@ A version is visible in [k, x): from the moment it is usable to the moment a gre
 same primary key is. Supersession knows nothing of entities, windows or filters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -21,6 +21,7 @@ from headrace.features.arrays import (
     Values,
     bools,
     expect_columns,
+    expect_table,
     key_ranks,
     plain_floats,
     times,
@@ -28,6 +29,7 @@ from headrace.features.arrays import (
     whole,
 )
 from headrace.features.content import content_bytes
+from headrace.features.quantised import quantised
 from headrace.features.shapes import TableShape
 from headrace.features.spec import Mode, check_mode
 
@@ -100,12 +102,20 @@ class Versions:
 def load_versions(shape: TableShape, columns: list[str], history: History, mode: Mode) -> Versions:
     """Resolve a table's history; all its columns are read only if content must settle a tie."""
     needed = [*shape.primary_key, *([shape.sequence] if shape.sequence else []), *columns]
-    table = history(shape.name, list(dict.fromkeys(needed)))
-    expect_columns(table, needed, f"table {shape.name}")
+    table = read_rows(shape, needed, history)
     try:
         return resolve(shape, table, mode)
     except _NeedsContent:
-        return resolve(shape, history(shape.name, list(shape.columns)), mode, complete=True)
+        return resolve(shape, read_rows(shape, list(shape.columns), history), mode, complete=True)
+
+
+def read_rows(shape: TableShape, columns: Sequence[str], history: History) -> pa.Table:
+    """Rows of a history, with scaled columns as the contract stores them."""
+    columns = list(dict.fromkeys(columns))
+    table = history(shape.name, columns)
+    expect_table(table, f"the rows of table {shape.name}")
+    expect_columns(table, columns, f"table {shape.name}")
+    return quantised(shape, table, columns)
 
 
 class _NeedsContent(Exception):  # noqa: N818

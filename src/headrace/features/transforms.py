@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from headrace.clock import MINUTE, parse_iso
 from headrace.errors import DeclarationError, HeadraceError
 from headrace.features.arrays import plain_floats
+from headrace.features.purity import outside_reads
 from headrace.features.spec import RowTransform
 
 TYPES = {
@@ -20,6 +21,7 @@ TYPES = {
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
 _ROWS = 61
+_MANY = 20_011  # beyond the thousands at which a rule may be made to change
 _EARLY, _LATE = parse_iso("1950-01-01"), parse_iso("2100-01-01")
 
 
@@ -91,8 +93,15 @@ def prove_row_local(transform: RowTransform, types: Sequence[pa.DataType]) -> No
     """Refuse a transform whose value for a row depends on other rows, on order or on batch size.
 
     The proof is by trial on made-up rows of the input types, nulls and extremes among them: what a
-    row gives alone it must give in every company.
+    row gives alone it must give in every company, among thousands as well. What it reads beside its
+    inputs, such as today's date, no trial shows: that is looked for in its code.
     """
+    if reads := outside_reads(transform.fn):
+        raise DeclarationError(
+            f"its value depends on more than the row: it reads {', '.join(reads)}",
+            where=f"row transform {transform.name}",
+            fix="compute it from the row's own values, such as the spine's t or a timestamp column",
+        )
     probes = [_probe(kind, seed) for seed, kind in enumerate(types)]
     together = _tried(transform, probes, "all rows")
     _expect(transform, _tried(transform, probes, "twice"), together, "is not deterministic")
@@ -107,6 +116,9 @@ def prove_row_local(transform: RowTransform, types: Sequence[pa.DataType]) -> No
         picked = [probe.take(pa.array(rows)) for probe in probes]
         expected = together.take(pa.array(rows))
         _expect(transform, _tried(transform, picked, why), expected, why)
+    many = pa.array(random.Random(1).choices(range(_ROWS), k=_MANY))  # noqa: S311
+    crowd = _tried(transform, [probe.take(many) for probe in probes], "many rows")
+    _expect(transform, crowd, together.take(many), f"depends on the batch size: {_MANY} rows")
     empty = _tried(transform, [probe.slice(0, 0) for probe in probes], "no rows")
     _expect(transform, empty, together.slice(0, 0), "fails on no rows")
 

@@ -25,8 +25,8 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.clock import duration
-from headrace.features import kernel
 from headrace.features.arrays import Ints, key_ranks, times
+from headrace.features.filters import passes
 from headrace.features.labels import versions_at
 from headrace.features.resolve import (
     Versions,
@@ -103,7 +103,7 @@ class Seen:
     def through(self, where: Filter, inside: Ints) -> Ints:
         kept: Ints = inside
         for condition in conditions(where):
-            kept = kept[kernel.passes(condition, self.holding)[kept]]
+            kept = kept[passes(condition, self.holding)[kept]]
         return kept
 
     def roles(self, first: int, end: int, inside: Ints, kept: Ints, decides: Ints) -> Roles:
@@ -127,14 +127,14 @@ class Seen:
         }
         return Roles({role: np.sort(one) for role, one in found.items() if one.size})
 
-    def witness(self, latest: int, *, later: bool) -> Ints:
+    def witness(self, latest: int) -> Ints:
         """All versions of the key whose row is the entity's last one before `latest`.
 
-        With `later`, of its first one where there is none before. Empty without such a row.
+        Of its first one where there is none before. Empty if the entity has no row.
         """
         mine = np.flatnonzero(self.mine[self.holding.rows])
         before = mine[self.holding.e[mine] < latest]
-        chosen = before[-1:] if before.size else mine[:1] if later else before
+        chosen = before[-1:] if before.size else mine[:1]
         return np.flatnonzero(np.isin(self.keys, self.keys[self.holding.rows[chosen]]))
 
 

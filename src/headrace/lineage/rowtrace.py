@@ -176,7 +176,7 @@ def _add_view(found: "_Collected", view: FeatureView | Lookup, row: Row) -> None
         # Nothing in any window: whether the entity has a history at all decides the reason.
         anywhen = found.see(look.anywhen())
         is_state = isinstance(view, Lookup)
-        rows = anywhen.witness(row["t"] + 1 if is_state else row["t"], later=not is_state)
+        rows = anywhen.witness(row["t"] + 1 if is_state else row["t"])
         if rows.size:
             found.add_witness(view.outputs, anywhen, rows)
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from headrace.errors import HeadraceError
 from headrace.features.arrays import Ints, bools, times, values_of, whole
-from headrace.features.kernel import passes
+from headrace.features.filters import passes
+from headrace.features.quantised import quantised
 from headrace.features.resolve import Versions, alive, event_times, sequences, usable
 from headrace.features.spec import Mode
 from headrace.online.codes import code_of
@@ -52,6 +53,7 @@ def encode(layout: TableLayout, table: pa.Table, mode: Mode) -> Encoded:
     shape = layout.shape
     texts: Texts = {}
     _refuse_incomplete(layout, table, mode)
+    table = quantised(shape, table, layout.columns)
     n = table.num_rows
     rows = np.zeros((n, layout.width), dtype=np.int64)
     e = event_times(table, shape.name)
