@@ -2,12 +2,15 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from headrace.clock import CLOCK
-from headrace.errors import StateError
+from headrace.errors import DeclarationError, StateError
 from headrace.files import write_json
 
 FORMAT = 1
@@ -89,10 +92,7 @@ class Home:
     @property
     def store(self) -> Path | str:
         """Dataset releases; `HEADRACE_STORE` moves it, to `s3://bucket/prefix` too."""
-        chosen = os.environ.get("HEADRACE_STORE")
-        if chosen and chosen.startswith("s3://"):
-            return chosen
-        return Path(chosen or self.root / "store").absolute()
+        return named_store() or (self.root / "store").absolute()
 
     @property
     def models(self) -> Path:
@@ -132,7 +132,48 @@ def _refuse_foreign_clock(root: Path) -> None:
 
 def default_root() -> Path:
     """Where state lies unless a caller says otherwise; nothing is touched on disk."""
-    return Path(os.environ.get("HEADRACE_HOME") or project_root() / ".headrace").absolute()
+    if named := os.environ.get("HEADRACE_HOME"):
+        return _checked("HEADRACE_HOME", Path(named).absolute())
+    return (project_root() / ".headrace").absolute()
+
+
+def named_store() -> Path | str | None:
+    """The store that `HEADRACE_STORE` names; None if it names none."""
+    named = os.environ.get("HEADRACE_STORE")
+    if not named or named.startswith("s3://"):
+        return named or None
+    return _checked("HEADRACE_STORE", Path(named).absolute())
+
+
+# A command only reads places that are there, or may create one; None is a caller of the library.
+Use = Literal["read", "create"]
+_USE: ContextVar[Use | None] = ContextVar("headrace_use_of_places", default=None)
+
+
+@contextmanager
+def places_for(use: Use) -> Iterator[None]:
+    """Within it, a variable that names a folder which is not there is an error.
+
+    To "create" one its parent must be there: a longer path that is missing is a slip, or a disk
+    that is not mounted.
+    """
+    token = _USE.set(use)
+    try:
+        yield
+    finally:
+        _USE.reset(token)
+
+
+def _checked(variable: str, folder: Path) -> Path:
+    use = _USE.get()
+    if use is None or folder.is_dir() or (use == "create" and folder.parent.is_dir()):
+        return folder
+    missing = folder if use == "read" else folder.parent
+    raise DeclarationError(
+        f"{variable} names {folder}, and there is no folder {missing}",
+        where=f"environment variable {variable}",
+        fix=f"correct or unset {variable}, or create the folder: mkdir -p {folder}",
+    )
 
 
 def project_root(start: Path | None = None) -> Path:

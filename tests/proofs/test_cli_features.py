@@ -116,7 +116,7 @@ def test_what_it_is_not_told_right(run):
 
 
 def test_nothing_published_is_said(run, tmp_path, monkeypatch):
-    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "empty"))
+    monkeypatch.setenv("HEADRACE_HOME", str(Home(tmp_path / "empty").root))
     assert run("parity", "--json")[0] == 3
     assert run("leaks", "--json")[0] == 3
     code, text = run("audit", "--json")

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from headrace.cli.output import emit_json, explained, out, progress
+from headrace.cli.output import creating, emit_json, explained, out, progress
 
 if TYPE_CHECKING:
     from headrace.pipeline.releasing import Released
 
 
 @explained
+@creating
 def release(
     pipeline: Annotated[
         str | None, typer.Argument(help="A pipeline; all of them if left out.")

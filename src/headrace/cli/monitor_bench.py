@@ -5,12 +5,13 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from headrace.cli.output import emit_json, explained, grid, out, progress
+from headrace.cli.output import creating, emit_json, explained, grid, out, progress
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
 @explained
+@creating
 def bench(
     *,
     quick: Annotated[

@@ -28,6 +28,7 @@ from headrace.errors import (
     RefusedError,
     TaintedError,
 )
+from headrace.home import places_for
 from headrace.progress import Tick, listening
 
 P = ParamSpec("P")
@@ -119,13 +120,23 @@ def fail(error: HeadraceError) -> typer.Exit:
     return typer.Exit(MISUSED if isinstance(error, DeclarationError | RefusedError) else BROKEN)
 
 
+_CREATING: set[Callable[..., Any]] = set()
+
+
+def creating(command: Callable[P, R]) -> Callable[P, R]:
+    """A command that may create the home or the store; to be written below `explained`."""
+    _CREATING.add(command)
+    return command
+
+
 def explained(command: Callable[P, R]) -> Callable[P, R]:
     """A command whose known errors end in a sentence, not a traceback."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            with places_for("create" if command in _CREATING else "read"):
+                return command(*args, **kwargs)
         except HeadraceError as error:
             raise fail(error) from None
         except ModuleNotFoundError as error:

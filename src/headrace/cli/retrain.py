@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from headrace.cli.output import emit_json, explained, out, progress
+from headrace.cli.output import creating, emit_json, explained, out, progress
 
 if TYPE_CHECKING:
     from headrace.pipeline.retraining import Outcome
 
 
 @explained
+@creating
 def retrain(
     pipeline: Annotated[
         str | None, typer.Argument(help="The pipeline; may be left out if there is one.")

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from headrace.cli import status as status_command
-from headrace.cli.output import BLOCKED, emit_json, err, explained, out, progress
+from headrace.cli.output import BLOCKED, creating, emit_json, err, explained, out, progress
 
 if TYPE_CHECKING:
     from headrace.home import Home
@@ -22,6 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 
 @explained
+@creating
 def demo(*, as_json: Json = False) -> None:
     """Make the demonstration's deliveries, run everything, and say what to look at next.
 
@@ -41,6 +42,7 @@ def demo(*, as_json: Json = False) -> None:
 
 
 @explained
+@creating
 def run(
     pipeline: Annotated[
         str | None, typer.Argument(help="A pipeline; all of them if left out.")
@@ -156,6 +158,7 @@ def _what_next(datasets: list[str]) -> None:
 
 
 @explained
+@creating
 def ui(
     *,
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,

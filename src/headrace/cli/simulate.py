@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace.cli.output import BLOCKED, emit_json, explained, grid, out, progress
+from headrace.cli.output import BLOCKED, creating, emit_json, explained, grid, out, progress
 
 if TYPE_CHECKING:
     from headrace.simulation.outcome import Outcome
 
 
 @explained
+@creating
 def simulate(
     pipeline: Annotated[
         str, typer.Argument(help="A pipeline of this project; its only one if left out.")

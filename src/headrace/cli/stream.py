@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.cli.output import BLOCKED, emit_json, err, explained, grid, out
+from headrace.cli.output import BLOCKED, creating, emit_json, err, explained, grid, out
 from headrace.cli.which import pipelines, stopped_by_signals
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 @app.command("run")
 @explained
+@creating
 def run(
     pipeline: Annotated[str, typer.Argument(help="The pipeline that declares the stream.")],
     stream: Annotated[str, typer.Argument(help="Name of the stream, or of the table it feeds.")],

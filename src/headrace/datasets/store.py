@@ -15,7 +15,6 @@ version is taken once.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from headrace.datasets.storage import S3, Entry, Storage, storage_at
 from headrace.datasets.version import parse_version
 from headrace.errors import DeclarationError, StateError
 from headrace.files import canonical_json, pretty_json, sha256
-from headrace.home import Home
+from headrace.home import Home, named_store
 
 _VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
 _OBJECT = re.compile(r"[0-9a-f]{64}")
@@ -55,7 +54,7 @@ class Store:
     @classmethod
     def find(cls, root: Path | str | None = None) -> "Store":
         """`root`, else `HEADRACE_STORE`, else the store of the default home."""
-        chosen = root or os.environ.get("HEADRACE_STORE") or Home.find().store
+        chosen = root or named_store() or Home.find().store
         return cls(str(chosen) if str(chosen).startswith(S3) else Path(chosen).absolute())
 
     @cached_property
@@ -273,6 +272,8 @@ class Store:
             return f"{name} has {', '.join(names)}"
         if names := self.names():
             return f"this store has {', '.join(names)}"
+        if isinstance(self.root, Path) and not self.root.is_dir():
+            return f"there is no folder {self.root}; correct HEADRACE_STORE or HEADRACE_HOME"
         return "this store is empty; set HEADRACE_STORE or HEADRACE_HOME, or release first"
 
 
