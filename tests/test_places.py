@@ -1,4 +1,4 @@
-"""A variable that names a folder which is not there is an error of a command, never an empty one."""
+"""A variable that names a folder which is not there stops a command: it is no empty place."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from headrace.cli.app import app
 from headrace.datasets.store import Store
-from headrace.errors import DeclarationError
+from headrace.errors import DeclarationError, StateError
 from headrace.home import Home, places_for
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +42,6 @@ def test_what_may_be_created_is_one_folder_in_one_that_is_there(tmp_path, monkey
 
 
 def test_a_library_call_says_that_the_folder_of_a_store_is_not_there(tmp_path):
-    with pytest.raises(Exception, match="no folder|there is no") as caught:
+    with pytest.raises(StateError, match="there is no shop") as caught:
         Store.find(tmp_path / "gone").resolve("shop@latest")
     assert f"there is no folder {tmp_path / 'gone'}" in caught.value.fix

@@ -17,7 +17,8 @@ def test_it_writes_the_home_and_says_where_it_is(home, tmp_path):
     assert values == {"DAGSTER_HOME": str(home.dagster), "HEADRACE_HOME": str(home.root)}
 
 
-def test_other_lines_and_an_edited_config_are_kept(home, tmp_path):
+def test_other_lines_and_an_edited_config_are_kept(tmp_path):
+    home = Home(tmp_path / ".headrace")
     (tmp_path / ".env").write_text("# mine\nTOKEN=a=b\nDAGSTER_HOME=/elsewhere\n")
     prepare(home, tmp_path)
     (home.dagster / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
@@ -26,6 +27,15 @@ def test_other_lines_and_an_edited_config_are_kept(home, tmp_path):
     assert lines[:2] == ["# mine", "TOKEN=a=b"]
     assert lines[2:] == [f"DAGSTER_HOME={home.dagster}", f"HEADRACE_HOME={home.root}"]
     assert (home.dagster / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
+
+
+def test_a_home_of_one_process_leaves_what_the_project_says(home, tmp_path):
+    own = Home(tmp_path / ".headrace")
+    text = f"HEADRACE_HOME={own.root}\n\nTOKEN=1\nDAGSTER_HOME={own.dagster}"
+    (tmp_path / ".env").write_text(text)
+    prepare(home, tmp_path)
+    prepare(own, tmp_path)
+    assert (tmp_path / ".env").read_text() == text
 
 
 def test_repeating_it_writes_nothing(home, tmp_path):

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from dotenv import dotenv_values
 
 from headrace.files import write_atomically
 from headrace.home import Home
@@ -29,13 +30,18 @@ def prepare(home: Home, project: Path) -> None:
     """Make Dagster's home, and tell a plain `dagster dev` in `project` where everything is.
 
     `.env` is what Dagster reads by itself; only the two lines of ours are touched. Safe to repeat.
+    A home that is not the project's own was named for this process: what `.env` says stays then.
     """
     config = home.dagster / "dagster.yaml"
     if not config.exists():
         write_atomically(config, CONFIG.encode())
-    _set_lines(
-        project / ".env", {"DAGSTER_HOME": str(home.dagster), "HEADRACE_HOME": str(home.root)}
-    )
+    file = project / ".env"
+    wanted = {"DAGSTER_HOME": str(home.dagster), "HEADRACE_HOME": str(home.root)}
+    written = dotenv_values(file) if file.exists() else {}
+    present = {name: written[name] for name in wanted if name in written}
+    own = home.root == project.absolute() / ".headrace"
+    if present != wanted and (own or not present):
+        _set_lines(file, wanted)
 
 
 @contextmanager
@@ -48,11 +54,8 @@ def open_instance(home: Home) -> Iterator[dg.DagsterInstance]:
 def _set_lines(path: Path, values: Mapping[str, str]) -> None:
     before = path.read_text() if path.exists() else ""
     kept = [line for line in before.splitlines() if line.partition("=")[0].strip() not in values]
-    after = (
-        "\n".join([*kept, *(f"{name}={_quoted(value)}" for name, value in values.items())]) + "\n"
-    )
-    if after != before:
-        write_atomically(path, after.encode())
+    lines = [*kept, *(f"{name}={_quoted(value)}" for name, value in values.items())]
+    write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 
 def _quoted(value: str) -> str:
