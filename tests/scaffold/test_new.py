@@ -16,6 +16,7 @@ from headrace.contracts.lint import lint
 from headrace.errors import DeclarationError
 from headrace.gates import load_suite
 from headrace.scaffold import new_pipeline, new_project, new_source
+from headrace.scaffold.origin import requirement
 from tests.scaffold.shop import DAYS, ask, orders
 
 BUILD = """
@@ -156,3 +157,37 @@ def test_a_second_pipeline_is_a_second_code_location(fresh, tmp_path):
     )
     done = run_in(fresh.root, "-c", names)
     assert done.stdout.split() == ["shop", "returns"], done.stderr
+
+
+def test_ci_says_when_it_cannot_know_where_headrace_comes_from(made):
+    """This checkout is installed from a folder: no machine of a CI can install that."""
+    workflow = yaml.safe_load((made.root / ".github/workflows/ci.yml").read_text())
+    (install,) = [
+        step["run"]
+        for step in workflow["jobs"]["tests"]["steps"]
+        if "Install" in step.get("name", "")
+    ]
+    done = subprocess.run(
+        ["bash", "-e", "-c", install], cwd=made.root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "it does not say where Headrace comes from" in done.stdout
+    assert "TODO: where does Headrace come from?" in (made.root / "requirements.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("record", "line"),
+    [
+        (None, "headrace[all]==1.2.0"),
+        (
+            '{"url": "https://host/headrace", "vcs_info": {"vcs": "git", "commit_id": "ab12"}}',
+            "headrace[all] @ git+https://host/headrace@ab12",
+        ),
+        (
+            '{"url": "https://host/headrace-1.2.0.whl", "archive_info": {}}',
+            "headrace[all] @ https://host/headrace-1.2.0.whl",
+        ),
+    ],
+)
+def test_a_project_requires_the_headrace_that_made_it(record, line):
+    assert requirement(record, "1.2.0") == line

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from headrace.scaffold.drafts import drafted
 from headrace.scaffold.facts import Facts
 from headrace.scaffold.files import add_location, add_pipeline_module, add_table, write_new
 from headrace.scaffold.look import look
+from headrace.scaffold.origin import own_requirement
 from headrace.scaffold.rehearse import labelled
 from headrace.scaffold.suite import draft_suite
 from headrace.scaffold.templates import fill
@@ -142,11 +142,7 @@ def _drafted(ask: Ask, name: str) -> tuple[Facts, Choices]:
 
 
 def _project_files(name: str) -> Files:
-    try:
-        own = version("headrace")
-    except PackageNotFoundError:
-        own = "0"
-    given = {"name": name, "version": own}
+    given = {"name": name}
     return {
         "pyproject.toml": fill("pyproject.toml", **given),
         "workspace.yaml": f"{_WORKSPACE}{fill('location.yaml', name=name)}",
@@ -154,6 +150,7 @@ def _project_files(name: str) -> Files:
         "alerts.yaml": fill("alerts.yaml"),
         "README.md": fill("README.md", **given),
         "Makefile": fill("Makefile", **given),
+        "requirements.txt": fill("requirements.txt", headrace=own_requirement()),
         ".gitignore": fill("gitignore", **given),
         ".github/workflows/ci.yml": fill("ci.yml", **given),
         "pipelines/__init__.py": "",

@@ -1,0 +1,34 @@
+"""The requirement by which a new project installs the Headrace that made it."""
+
+import json
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+
+_UNKNOWN = """\
+# TODO: where does Headrace come from? It was installed from a folder or file of one machine. Write
+# one of these, without the #:
+#   headrace[all] @ git+https://HOST/PATH/headrace@COMMIT
+#   headrace[all] @ https://HOST/PATH/headrace-{version}-py3-none-any.whl
+#   ./wheels/headrace-{version}-py3-none-any.whl[all]"""
+
+
+def own_requirement() -> str:
+    """The requirement line for this installation, or a TODO where no other machine can follow."""
+    try:
+        found: Distribution = distribution("headrace")
+    except PackageNotFoundError:
+        return _UNKNOWN.format(version="0")
+    return requirement(found.read_text("direct_url.json"), found.version)
+
+
+def requirement(direct_url: str | None, version: str) -> str:
+    """The line for an installation as PEP 610 records it; without a record, from an index."""
+    if direct_url is None:
+        return f"headrace[all]=={version}"
+    record = json.loads(direct_url)
+    url = str(record.get("url", ""))
+    if not url.startswith(("https://", "http://", "ssh://")):
+        return _UNKNOWN.format(version=version)
+    vcs = record.get("vcs_info")
+    if vcs:
+        return f"headrace[all] @ {vcs['vcs']}+{url}@{vcs['commit_id']}"
+    return f"headrace[all] @ {url}"
