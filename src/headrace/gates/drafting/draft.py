@@ -280,7 +280,8 @@ class _Drafting:
             return
         record = confirm(seen, self.found.count, self.asked.least_margin)
         low, high = seen.limits(record.margin or 0)
-        low = low if floor is None else max(low, floor)
+        # So few rows or values are a part of a delivery, however much their number varies.
+        low = low if floor is None else max(low, floor, float(np.nanmin(seen.low)) // 4)
         if seen.whole:
             low, high = int(low), int(max(high, low + 1))
         name, severity, action, what = called
