@@ -123,6 +123,13 @@ def test_rule_3_a_correction_committed_before_its_original_stays():
         assert at(t, Last("v", TEN), *rows, mode="recorded") == (2, None)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_rule_2_a_row_sent_again_keeps_its_first_commit(order):
+    rows = [(1, 10, 10, {"v": 1, "commit": 12}), (1, 10, 10, {"v": 1, "commit": 18})][::order]
+    for t, counts in ((11, 0), (12, 1), (15, 1), (18, 1), (19, 1)):
+        assert at(t, Rows(TEN), *rows, mode="recorded") == (counts, None)
+
+
 @pytest.mark.parametrize(("event", "counts"), [(9, 0), (10, 1), (19, 1), (20, 0)])
 def test_rule_9_a_trailing_window_has_its_start_and_not_its_end(event, counts):
     assert at(20, Rows(TEN), (1, event, 0, {})) == (counts, None)

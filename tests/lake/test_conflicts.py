@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +14,9 @@ from headrace.contracts.load import parse_contract
 from headrace.errors import RefusedError
 from headrace.lake import ingest as ingest_module
 from headrace.lake.cases import open_case
+from headrace.lake.conflicts import search
 from headrace.lake.conflicts.resolve import Version, resolve
-from headrace.lake.conflicts.search import overlapping
+from headrace.lake.conflicts.search import Arriving
 from headrace.lake.history import history
 from headrace.lake.ingest import ingest, outstanding, rejudge
 from headrace.lake.inspect import batch_rows, find_batches
@@ -281,12 +283,42 @@ def test_rows_of_a_batch_that_conflicts_block_are_no_reason_against_later_ones()
     assert set(held) == {"b"}
 
 
-def test_files_are_told_apart_by_their_range_of_known_at():
-    files = [LiveFile(str(n), str(n), 1, 1, 1, 10 * n, 10 * n + 5) for n in range(5)]
-    files.append(LiveFile("old", "old", 1, 1, 1))
-    near = [file.path for file in overlapping(files, [(15, 19), (16, 20), (41, 50)])]
-    assert near == ["1", "2", "4", "old"]
-    assert len(overlapping(files, [None])) == len(files)
+RANGES = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 6)), max_size=6)
+
+
+@settings(deadline=None)
+@given(RANGES, RANGES)
+def test_only_files_whose_known_at_meets_are_read(new, old):
+    ranges = [(low, low + size) for low, size in new]
+    files = [Arriving(str(n), Path(str(n))) for n in range(len(new))]
+    others = [
+        LiveFile(str(n), str(n), 1, 1, 1, low, low + size) for n, (low, size) in enumerate(old)
+    ]
+    meet = lambda one, other: one[0] <= other[1] and other[0] <= one[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "known_range", lambda path: ranges[int(str(path))])
+        some, near = search.contested(files, others)
+    olds = [(file.known_from, file.known_to) for file in others]
+    wanted = [
+        n
+        for n, one in enumerate(ranges)
+        if any(meet(one, other) for m, other in enumerate(ranges) if m != n)
+        or any(meet(one, other) for other in olds)
+    ]
+    assert [int(file.batch_id) for file in some] == wanted
+    assert [file.path for file in near] == [
+        str(n) for n, one in enumerate(olds) if any(meet(one, ranges[m]) for m in wanted)
+    ]
+
+
+def test_files_of_unknown_range_are_read():
+    old = [LiveFile("old", "old", 1, 1, 1)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "known_range", lambda _: (1, 2))
+        assert search.contested([Arriving("a", Path("a"))], old)[1] == old
+        patch.setattr(search, "known_range", lambda _: None)
+        files = [Arriving("a", Path("a"))]
+        assert search.contested(files, []) == (files, [])
 
 
 def test_published_files_have_their_range_of_known_at(meter):

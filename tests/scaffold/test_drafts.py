@@ -13,6 +13,10 @@ from headrace.contracts import load_contract
 from headrace.errors import DeclarationError
 from headrace.gates import load_suite
 from headrace.gates.reading import parse_suite
+from headrace.home import Home
+from headrace.lake.ingest import ingest
+from headrace.lake.table import Table
+from headrace.lake.tables import Lake
 from headrace.scaffold import Ask, new_project
 from headrace.scaffold.deliveries import deliveries
 from headrace.scaffold.domains import domain_of, unit_of
@@ -20,6 +24,7 @@ from headrace.scaffold.drafts import drafted
 from headrace.scaffold.look import Column, look
 from headrace.scaffold.personal import EMAIL, StandIns, is_personal, masked
 from headrace.scaffold.trial import Trial, rehearse
+from headrace.sources.files import DropFolder
 
 HEADER = (
     "trip_id year month day dep_time arr_time email driver_name status price_usd quantity "
@@ -111,7 +116,9 @@ def test_features_are_of_measures(project):
 
 
 def test_a_clock_without_a_date_is_known_a_day_later(project, contract):
-    assert contract.known_at.expression.expression == "event_time + INTERVAL 24 HOUR"
+    assert contract.known_at.expression.expression == (
+        "greatest(event_time + INTERVAL 24 HOUR, corrected_at)"
+    )
     text = (project / "pipelines/rides/contracts/trips.yaml").read_text()
     assert "# arr_time: clocks without a date" in text
 
@@ -126,12 +133,37 @@ def test_a_row_is_known_after_its_latest_moment(tmp_path):
     found = drafted(look(Ask(path, "ordered_at", ("id",))), "shop")
     assert [one.column.name for one in found.delays.later] == ["closed_at"], "due is a plan"
     rule = found.contract.known_at.expression.expression
-    assert (
-        rule == 'greatest(event_time, coalesce("closed_at_utc", event_time)) + INTERVAL 10 MINUTE'
-    )
+    latest = 'greatest(event_time, coalesce("closed_at_utc", event_time))'
+    assert rule == f"greatest({latest} + INTERVAL 10 MINUTE, corrected_at)"
     known, event = found.table["known_at"].to_pylist(), found.table["event_time"].to_pylist()
     assert max(k - e for k, e in zip(known, event, strict=True)) == timedelta(hours=4, minutes=10)
     assert "complete only after closed_at" in found.contract_text
+
+
+def test_a_drafted_table_takes_corrections(tmp_path):
+    """The same row in another file is a conflict; with `corrected_at` it is a later version."""
+    lines = [f"{n},2024-03-01T10:{n:02}:00Z,{n}.5" for n in range(60)]
+    for name in ("orders.csv", "orders_2024-03-01.csv"):
+        (tmp_path / name).write_text("id,ordered_at,amount\n" + "\n".join(lines) + "\n")
+    found = drafted(look(Ask(tmp_path / "orders.csv", "ordered_at", ("id",))), "shop")
+    path = tmp_path / "suite.yaml"
+    meta = "{table: orders, version: 1, max_quarantined_share: 1}"
+    path.write_text(f"name: shop.orders\nmeta: {meta}\nexpectations: []\n")
+    source = DropFolder("orders", tmp_path, "orders_{slot}*.csv", "the shop")
+    table = Table("orders", source, found.contract, load_suite(path))
+    home = Home(tmp_path / "home")
+    assert ingest(table, ["2024-03-01"], home)[0].published == 60
+    (tmp_path / "orders_2024-03-01_2.csv").write_text(
+        "id,ordered_at,amount\n7,2024-03-01T10:07:00Z,99.5\n"
+    )
+    assert ingest(table, ["2024-03-01"], home)[0].quarantined == 1
+    (tmp_path / "orders_2024-03-01_3.csv").write_text(
+        "id,ordered_at,amount,corrected_at\n7,2024-03-01T10:07:00Z,99.5,2024-03-02T08:00:00Z\n"
+    )
+    assert ingest(table, ["2024-03-01"], home)[0].published == 61
+    rows = Lake(home).scan("orders", ["id", "known_at"]).to_pylist()
+    last = max(row["known_at"] for row in rows if row["id"] == 7)
+    assert last == datetime.fromisoformat("2024-03-02T08:00:00Z")
 
 
 def test_no_person_reaches_the_files_for_git(project, contract):

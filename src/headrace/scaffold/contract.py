@@ -40,6 +40,11 @@ def draft_contract(
     ask = look.ask
     numbers = iter(range(FIRST_FIELD_ID, FIRST_FIELD_ID + 10_000))
     lines = [line for column in look.columns for line in _delivered(look, column, next(numbers))]
+    if can_be_corrected(look):
+        lines += [
+            "      # --- optional: only in files of corrections ---",
+            *_corrected(next(numbers)),
+        ]
     lines.append("      # --- derived ---")
     times = [column.name for column in look.times]
     lines += moment_lines(look.time_name, look.form, ask.zone, numbers, times)
@@ -76,6 +81,8 @@ def draft_contract(
     )
 
 
+# A known-at that is derived from the row cannot move: a correction says here when it came.
+CORRECTED = "corrected_at"
 _INTRO = """\
 # Drafted from one file. TODO: owner, licence and purposes; what each column means; a unit for each
 # number: {property: unit, value: EUR}."""
@@ -91,7 +98,29 @@ def _known_at(look: Look, delays: Delays) -> str:
         return ident(look.ask.known_at)
     latest = [f"coalesce({ident(name)}, event_time)" for name in _later_names(delays)]
     start = f"greatest(event_time, {', '.join(latest)})" if latest else "event_time"
-    return f"{start}{plus(known_after(look, delays))}"
+    known = f"{start}{plus(known_after(look, delays))}"
+    return f"greatest({known}, {CORRECTED})" if can_be_corrected(look) else known
+
+
+def can_be_corrected(look: Look) -> bool:
+    """Whether the draft needs a column by which a correction moves the derived known-at."""
+    return not look.ask.known_at and all(column.name != CORRECTED for column in look.columns)
+
+
+def _corrected(number: int) -> list[str]:
+    about = (
+        "From when a correction of the row could be read. A correction is the whole row once more,"
+        " with this column; other files leave it out."
+    )
+    return [
+        f"      - name: {CORRECTED}",
+        "        logicalType: timestamp",
+        f"        description: {flow(about)}",
+        "        customProperties:",
+        f"          - {{property: fieldId, value: {number}}}",
+        "          - {property: mayBeAbsent, value: true}",
+        "          - {property: rounding, value: up}",
+    ]
 
 
 def _later_names(delays: Delays) -> list[str]:
@@ -102,10 +131,11 @@ def _known_words(look: Look, delays: Delays) -> str:
     lag = known_after(look, delays)
     if look.ask.known_at:
         return f"{look.ask.known_at}, from when it could be read."
+    later = f", or {CORRECTED} if that is later" if can_be_corrected(look) else ""
     if delays.later:
-        names = ", ".join(later.column.name for later in delays.later)
-        return f"{lag} after the latest of its time and {names}."
-    return f"{lag} after its time." if lag != "0s" else "At once."
+        names = ", ".join(one.column.name for one in delays.later)
+        return f"{lag} after the latest of its time and {names}{later}."
+    return f"{lag} after its time{later}." if lag != "0s" else f"At once{later}."
 
 
 def _known_comment(look: Look, delays: Delays) -> str:

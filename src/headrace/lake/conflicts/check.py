@@ -80,6 +80,7 @@ def find_conflicts(run: Run, picks: Sequence[Pick]) -> dict[str, list[Loser]]:
             row.batch_id,
             Path(row.staged_path),
             live[row.batch_id].path if row.batch_id in live else None,
+            by_row=batches[row.batch_id].format == "events",
         )
         for row in rows
     ]

@@ -5,11 +5,11 @@ arriving files; values are read of the rows that share a key. Both run out of co
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,11 +37,17 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Arriving:
-    """A staged file that is to be published; `live_path` is the file of its batch in the table."""
+    """A staged file that is to be published.
+
+    Attributes:
+        live_path: the file of its batch in the table.
+        by_row: its own rows may be in conflict, as those of a stream.
+    """
 
     batch_id: str
     path: Path
     live_path: str | None = None
+    by_row: bool = False
 
 
 def versions(
@@ -61,7 +67,9 @@ def versions(
     import duckdb
 
     columns = _columns(contract, plan)
-    near = overlapping(others, [known_range(file.path) for file in arriving]) if others else []
+    arriving, near = contested(arriving, others)
+    if not arriving:
+        return []
     with duckdb.connect(config=duckdb_limits()) as db:
         db.execute("SET TimeZone = 'UTC'")
         new = _select(contract, columns, [str(file.path) for file in arriving])
@@ -160,24 +168,67 @@ def _us(value: datetime | int) -> int:
     return to_us(value) if isinstance(value, datetime) else int(value)
 
 
-def overlapping(
-    files: Sequence[LiveFile], ranges: Sequence[tuple[int, int] | None]
-) -> list[LiveFile]:
-    """Return the files whose range of known-at meets one of `ranges`, or is not known."""
+def contested(
+    arriving: Sequence[Arriving], others: Sequence[LiveFile]
+) -> tuple[list[Arriving], list[LiveFile]]:
+    """Return the arriving files that may hold conflicts, and the published files to compare with.
+
+    Files whose ranges of known-at do not meet have no row of one known-at. A file whose range is
+    not known meets all.
+    """
+    ranges = [known_range(file.path) for file in arriving]
     if any(one is None for one in ranges):
-        return list(files)
-    spans: list[tuple[int, int]] = []
-    for low, high in sorted(one for one in ranges if one is not None):
-        if spans and low <= spans[-1][1]:
-            spans[-1] = spans[-1][0], max(high, spans[-1][1])
-        else:
-            spans.append((low, high))
-    ends = [high for _, high in spans]
-    return [file for file in files if _meets(file, spans, ends)]
+        return list(arriving), list(others)
+    new = [_Range(*one) for one in ranges if one is not None]
+    old = [_range_of(file) for file in others]
+    spans = _merged(old)
+    among = _meeting(new)
+    some = [
+        place
+        for place, file in enumerate(arriving)
+        if file.by_row or among[place] or _meets(new[place], spans)
+    ]
+    wanted = _merged([new[place] for place in some])
+    near = [file for file, one in zip(others, old, strict=True) if _meets(one, wanted)]
+    return [arriving[place] for place in some], near
 
 
-def _meets(file: LiveFile, spans: Sequence[tuple[int, int]], ends: Sequence[int]) -> bool:
+class _Range(NamedTuple):
+    low: int
+    high: int
+
+
+def _range_of(file: LiveFile) -> _Range:
     if file.known_from is None or file.known_to is None:
-        return True
-    place = bisect_left(ends, file.known_from)
-    return place < len(spans) and spans[place][0] <= file.known_to
+        return _Range(-(2**63), 2**63)
+    return _Range(file.known_from, file.known_to)
+
+
+def _merged(ranges: Iterable[_Range]) -> list[_Range]:
+    """The same moments as ranges that do not meet, in order."""
+    spans: list[_Range] = []
+    for low, high in sorted(ranges):
+        if spans and low <= spans[-1].high:
+            spans[-1] = _Range(spans[-1].low, max(high, spans[-1].high))
+        else:
+            spans.append(_Range(low, high))
+    return spans
+
+
+def _meets(one: _Range, spans: Sequence[_Range]) -> bool:
+    """Whether a range meets one of `spans`, which are merged."""
+    place = bisect_left(spans, one.low, key=lambda span: span.high)
+    return place < len(spans) and spans[place].low <= one.high
+
+
+def _meeting(ranges: Sequence[_Range]) -> list[bool]:
+    """For each range, whether it meets another of them."""
+    order = sorted(range(len(ranges)), key=ranges.__getitem__)
+    found = [False] * len(ranges)
+    reach = -(2**63)
+    for before, place in zip([None, *order], order, strict=False):
+        found[place] = ranges[place].low <= reach
+        reach = max(reach, ranges[place].high)
+        if before is not None and ranges[place].low <= ranges[before].high:
+            found[before] = True
+    return found
