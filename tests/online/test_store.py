@@ -97,19 +97,22 @@ def test_a_state_from_the_first_moment_of_all_has_expired_at_the_last():
     assert store_differences(log, layout, store, PLAIN) == []
 
 
-EVERY = tuple(
-    feature
-    for window in (Window("-64us"), Window("-16us"), Window("-40us", "-8us"))
-    for feature in (
+def groups(window):
+    """Features that read no leaf for each other: what one reads, all of its join have at hand."""
+    yield (
         Rows(window), Count("x", window), Sum("n", window), Mean("n", window), Std("n", window),
         Min("n", window), Max("n", window), Min("x", window), Max("x", window),
-        First("s", window), Last("n", window), LastRow(("s", "n"), window), Distinct("n", window),
-    )
-)  # fmt: skip
-ON_TIME = (
-    FeatureView("v", "facts", ("who",), EVERY),
+    )  # fmt: skip
+    yield (First("s", window),)
+    yield Last("n", window), LastRow(("s", "n"), window)
+    yield (Distinct("n", window),)
+
+
+WINDOWS = (Window("-64us"), Window("-16us"), Window("-40us", "-8us"))
+ALONE = [
+    *(FeatureView("v", "facts", ("who",), group) for window in WINDOWS for group in groups(window)),
     Lookup("held", "facts", ("who",), ("n", "s"), "5us"),
-)
+]
 
 
 @pytest.mark.parametrize("most", [None, 63, 16, 15])
@@ -127,29 +130,29 @@ def test_tiles_alone_give_the_answers_of_the_frame(every, most):
          "event_time": i * every, "known_at": i * every, "committed_at": i * every}
         for i in range(128)
     ]  # fmt: skip
-    layout, store = layout_of(ON_TIME, shapes, "declared"), MemoryStore()
-    apply(store, layout, "facts", table_of(rows), limit=4)
     moments = list(range(130 * every))
     spine = pa.table({"who": ["p"] * len(moments), "t": moments})
 
     def history(_, columns):
         return table_of(rows).select([*columns, "event_time", "known_at"])
 
-    frame = training_frame(spine, ON_TIME, history, shapes).drop_columns(["who", "t"])
-    with store.reading() as reader:
-        for answerer in (COMPILED, PLAIN):
-            found = values(reader, layout, answerer, [{"who": "p"}] * len(moments), moments)
-            assert found == frame.to_pylist()
-    if every == 1 and most is None:
-        assert leaves_read(store, layout, ON_TIME[0].features[0], 64) == 0
-        assert leaves_read(store, layout, ON_TIME[0].features[0], 63) == 1
+    for view in ALONE:
+        layout, store = layout_of([view], shapes, "declared"), MemoryStore()
+        apply(store, layout, "facts", table_of(rows), limit=4)
+        frame = training_frame(spine, [view], history, shapes).drop_columns(["who", "t"])
+        with store.reading() as reader:
+            found = values(reader, layout, COMPILED, [{"who": "p"}] * len(moments), moments)
+            assert found == frame.to_pylist(), view
+            asked = moments[:: 7 * every]
+            found = values(reader, layout, PLAIN, [{"who": "p"}] * len(asked), asked)
+            assert found == frame.to_pylist()[:: 7 * every]
+        if view is ALONE[0] and every == 1 and most is None:
+            assert [leaves_read(store, layout, t) for t in (63, 64, 65)] == [1, 0, 2]
 
 
-def leaves_read(store, layout, feature, t):
-    """How many leaves of an entity a feature needs beside its directory."""
+def leaves_read(store, layout, t):
+    """How many leaves of the entity a view needs beside its directory."""
     call = layout.calls[0]
-    line = call.program[:1]
-    assert call.names[0] == f"v__{feature.name}"
     with store.reading() as reader:
         words = as_words(*reader.get_joined([call.root + entity_bytes(call, {"who": "p"})]))
-    return int(needed(*words, line, np.array([t]))[0].sum())
+    return int(needed(*words, call.program, np.array([t]))[0].sum())

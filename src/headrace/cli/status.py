@@ -62,6 +62,8 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
                 f" headrace gate ls --table {table['table']}",
                 soft_wrap=True,
             )
+    for window in found["crowded"]:
+        out.print(Text(window["says"], "yellow"), soft_wrap=True)
     if found["releases"]:
         grid(
             "releases",

@@ -11,6 +11,7 @@ from headrace.errors import SourceError
 from headrace.home import Home
 from headrace.lake.status import table_status
 from headrace.lake.table import Table
+from headrace.pipeline.crowded import crowded_windows
 from headrace.pipeline.declare import Pipeline
 from headrace.sources.files import DropFolder
 from headrace.sources.unmatched import Reader, Unmatched, unmatched_files
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
 
 def overview(pipelines: Sequence[Pipeline], home: Home) -> dict[str, list[dict[str, Any]]]:
-    """`{"tables", "unmatched", "releases", "models"}` of these pipelines, each a list."""
+    """`{"tables", "crowded", "unmatched", "releases", "models"}` of these pipelines, as lists."""
     return {
         "tables": [table_status(home, table) for one in pipelines for table in one.tables],
+        "crowded": crowded_windows(pipelines, home),
         "unmatched": unmatched_rows(pipelines),
         "releases": release_rows(home),
         "models": model_rows(home),
