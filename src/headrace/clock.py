@@ -9,6 +9,8 @@ real home writes down must not carry an invented time.
 
 import os
 import re
+import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +20,7 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+STEP = MINUTE  # that a clock may be put back by without an error
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"us": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
@@ -152,9 +155,36 @@ def now_us() -> int:
     Raises:
         StateError: `HEADRACE_CLOCK` is set, and is no clock of a simulation.
     """
-    now = to_us(datetime.now(UTC))
+    now = machine_us()
     simulated = os.environ.get(CLOCK)
     return now if simulated is None else _simulated(Path(simulated), now)
+
+
+def machine_us() -> int:
+    """What time it is on the machine, also in a simulation."""
+    return to_us(datetime.now(UTC))
+
+
+def forward(last: int, where: str, clock: Callable[[], int]) -> int:
+    """Return what time `clock` shows, once it is `last`, the latest moment on record at `where`.
+
+    A clock that was put back by a step, as time synchronisation does, is waited for; records are in
+    the order of their moments, and what was usable at a moment must not change.
+
+    Raises:
+        StateError: the clock is more than `STEP` before `last`.
+    """
+    while (now := clock()) < last:
+        if last - now > STEP:
+            raise StateError(
+                f"the clock of this machine was set back: it shows {iso(now)}, and the latest"
+                f" record is of {iso(last)}",
+                where=where,
+                fix="set the clock right and run again; if it was ahead when that was recorded,"
+                " wait until then, or restore a backup of the home from before",
+            )
+        time.sleep(min(last - now, SECOND) / SECOND)
+    return now
 
 
 def _simulated(clock: Path, now: int) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from headrace.clock import iso, now_us, parse_iso
+from headrace.clock import forward, iso, now_us, parse_iso
 from headrace.errors import DeclarationError
 from headrace.files import canonical_json
 from headrace.gates.policy import ACTIONS, recorded_name
@@ -119,7 +119,7 @@ def record(ledger: Ledger, action: Action) -> Action:
     values = {
         **asdict(action),
         "principal": recorded_name(action.principal),
-        "at": action.at or now_us(),
+        "at": action.at or forward(ledger.latest(), str(ledger.path), now_us),
         "scope": canonical_json(dict(action.scope)).decode(),
         "allowed": int(action.allowed),
     }

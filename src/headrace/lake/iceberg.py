@@ -42,7 +42,7 @@ from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.fileio import HOME
 from headrace.lake.moved import here
-from headrace.lake.plans import catalog_uri, warehouse_root
+from headrace.lake.plans import catalog_uri, check_catalog, warehouse_root
 
 T = TypeVar("T")
 NAMESPACE = "headrace"
@@ -67,6 +67,7 @@ PROPERTIES = {
 
 def open_catalog(home: Home) -> SqlCatalog:
     """The catalog, with its namespace; creating it is safe when several processes start at once."""
+    check_catalog(home)
     uri = catalog_uri(home)
     options = {
         "uri": uri,
@@ -89,10 +90,29 @@ def open_catalog(home: Home) -> SqlCatalog:
 
 
 def load(catalog: SqlCatalog, name: str) -> Table | None:
+    """The table; None if there is none.
+
+    Raises:
+        StateError: the catalog names files that are not here, or another program made the table.
+    """
     try:
-        return catalog.load_table((NAMESPACE, name))
+        table = catalog.load_table((NAMESPACE, name))
     except NoSuchTableError:
         return None
+    except FileNotFoundError as error:
+        raise StateError(
+            f"the catalog names a file of table {name} that is not in this home: {error}",
+            where=str(catalog.properties["uri"]),
+            fix="the catalog belongs to another home, or the warehouse is incomplete: point"
+            " HEADRACE_CATALOG and HEADRACE_WAREHOUSE at those of this home, or restore them",
+        ) from error
+    if not any(f.field_id == BATCH_FIELD and f.name == "_batch" for f in table.schema().fields):
+        raise StateError(
+            f"table {name} was made by another program: it has no column _batch",
+            where=str(catalog.properties["uri"]),
+            fix="point HEADRACE_CATALOG at a catalog of its own, or drop that table",
+        )
+    return table
 
 
 def load_or_create(catalog: SqlCatalog, name: str, arrow: pa.Schema, warehouse: str) -> Table:

@@ -329,6 +329,22 @@ def _derived(run: Run, slot: str, standing: Standing) -> JudgementRow:
 # Steps 4 to 8: pick, commit once, mark
 
 
+def _refuse_other_home(run: Run) -> None:
+    """Commit nothing to a table whose batches are all unknown here, also after this delivery.
+
+    A ledger that was lost is filled again by the deliveries of before; another home's is not.
+    """
+    if not run.live or run.live.keys() & run.ledger.batches(run.name).keys():
+        return
+    raise StateError(
+        f"table {run.name} holds {len(run.live)} batches, and the ledger of this home has none of"
+        " them: the warehouse or its catalog belongs to another home",
+        where=str(run.ledger.path),
+        fix="point HEADRACE_HOME and HEADRACE_CATALOG at one and the same home; if the ledger was"
+        " lost, restore it from a backup, or ingest what was published before first",
+    )
+
+
 def _publish(run: Run, slots: Sequence[str]) -> tuple[int | None, bool]:
     """Commit what the slots should show; False if other runs published rows in conflict with it."""
     picks = {slot: run.pick(slot) for slot in slots}
@@ -343,6 +359,7 @@ def _publish(run: Run, slots: Sequence[str]) -> tuple[int | None, bool]:
     left_over = run.ledger.recalled(run.name) & run.live.keys()
     late: set[str] = set()
     if add or exchange or left_over:
+        _refuse_other_home(run)
         recalled = partial(run.ledger.recalled, run.name)
 
         def outdated() -> set[str]:

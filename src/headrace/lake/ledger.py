@@ -60,6 +60,13 @@ class Ledger:
         with transaction(self._connection):
             yield
 
+    def latest(self) -> int:
+        """The latest moment on record at which something was received or decided; 0 if none."""
+        moments = self._connection.execute(
+            "SELECT (SELECT max(received_at) FROM batches), (SELECT max(at) FROM actions)"
+        ).fetchone()
+        return max((int(moment) for moment in moments if moment is not None), default=0)
+
     # What arrived
 
     def deliver(self, table: str, owner: str, delivery: Delivery, raw_path: str) -> None:

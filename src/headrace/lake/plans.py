@@ -11,12 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from headrace.errors import StateError
 from headrace.files import write_json
 from headrace.home import Home
 from headrace.lake.moved import here
 
 CATALOG = "headrace"
 _KEEP = 8
+_CATALOG_TABLES = {"iceberg_tables", "iceberg_namespace_properties"}
 DUCKDB_TYPES = {
     "string": "VARCHAR",
     "long": "BIGINT",
@@ -89,6 +91,7 @@ def metadata_without_iceberg(home: Home, namespace: str, table: str) -> dict[str
         return None
     if not path.exists():
         return {}
+    check_catalog(home)
     location = _metadata_location(path, namespace, table)
     if location is None:
         return {}
@@ -98,6 +101,38 @@ def metadata_without_iceberg(home: Home, namespace: str, table: str) -> dict[str
         return dict(json.loads(Path(here(home.root, location)).read_text()))
     except FileNotFoundError:  # expired between the two reads; the slow way reads it again
         return None
+
+
+def check_catalog(home: Home) -> None:
+    """Do nothing if the catalog is missing, empty or an Iceberg catalog, or is not SQLite.
+
+    Raises:
+        StateError: the file is something else, which must not be written to.
+    """
+    uri = catalog_uri(home)
+    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    if not uri.startswith("sqlite:///") or not path.exists():
+        return
+    connection = sqlite3.connect(path, timeout=60)
+    try:
+        query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        names = {str(name) for (name,) in connection.execute(query)}
+    except sqlite3.OperationalError:  # locked, while it is being created
+        return
+    except sqlite3.DatabaseError as error:
+        raise _alien(path, f"it is not a SQLite database ({error})") from error
+    finally:
+        connection.close()
+    if names and not names & _CATALOG_TABLES:
+        raise _alien(path, f"it holds the tables {', '.join(sorted(names)[:5])} of another program")
+
+
+def _alien(path: Path, why: str) -> StateError:
+    return StateError(
+        f"this file is not a catalog of Iceberg tables: {why}",
+        where=str(path),
+        fix="point HEADRACE_CATALOG or HEADRACE_HOME at the right place, or move the file away",
+    )
 
 
 def _metadata_location(catalog: Path, namespace: str, table: str) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from headrace.clock import now_us
+from headrace.clock import forward, now_us
 from headrace.errors import SourceError
 from headrace.home import Home
 from headrace.lake.account import current_verdicts
@@ -47,6 +47,9 @@ class Run:
     done: int = 0
     compared: frozenset[str] = frozenset()
     barred: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        forward(self.ledger.latest(), str(self.ledger.path), now_us)
 
     @property
     def name(self) -> str:

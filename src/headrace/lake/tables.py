@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from headrace.clock import forward, machine_us
 from headrace.engine import duckdb_limits
 from headrace.errors import StateError
 from headrace.home import Home
@@ -175,6 +176,10 @@ class Lake:
         """One snapshot: `staged` files come, in the place of what their batches have; `gone` go."""
         from headrace.lake import iceberg
 
+        current = loaded.current_snapshot()
+        if current is not None:
+            # Iceberg dates commits by the machine's own clock, also in a simulation.
+            forward(current.timestamp_ms * 1000, loaded.location(), machine_us)
         leaving = {*gone, *(live.keys() & staged.keys())}
         snapshot_id, files = iceberg.commit(
             loaded,
