@@ -3,7 +3,7 @@
 from headrace.dagster import (
     Asset,
     daily,
-    gate_check,
+    gate_checks,
     partitioned,
     snapshot_asset,
     snapshots,
@@ -19,5 +19,5 @@ def assets(pipeline: Pipeline) -> list[Asset]:
         *(source_spec(table) for table in pipeline.tables),
         *(table_asset(table, days) for table in partitioned(pipeline.tables)),
         *(snapshot_asset(table) for table in snapshots(pipeline.tables)),
-        *(gate_check(table) for table in pipeline.tables),
+        *(gate_checks(table) for table in pipeline.tables),
     ]

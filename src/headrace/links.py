@@ -26,11 +26,11 @@ def dagster_url() -> str:
 
 
 def asset_url(table: str, slot: str = "", base: str | None = None) -> str:
-    """The page of a table; what happened to one day of it, if `slot` is a day."""
+    """The page of a table; one day among its partitions, if `slot` is a day."""
     page = f"{base or dagster_url()}/assets/tables/{quote(table, safe='')}"
     if slot[:1].isdigit():
-        return f"{page}?view=events&{urlencode({'partitions[0]': slot})}"
-    return f"{page}?view=checks&checkDetail=gate"
+        return f"{page}?view=partitions&{urlencode({'partition': slot})}"
+    return f"{page}?view=checks&checkDetail=gate_block"
 
 
 def model_url(name: str, base: str | None = None) -> str:

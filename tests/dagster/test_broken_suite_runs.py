@@ -35,7 +35,7 @@ def test_the_location_loads_and_other_tables_go_on(
     ingest_due(defs, pipeline, home, instance)
     assert len(partition_status(instance, defs, SALES)[0]) == 6
     assert partition_status(instance, defs, VISITS)[0] == set()
-    assert all(not passed for _, passed, _ in evaluations(instance, VISITS))
+    assert all(not passed for _, passed, _ in evaluations(instance, VISITS, "block"))
     told = find_batches(home, pipeline.table("visits"), "2024-03-01")[0]
     assert (told["verdict"], told["state"]) == ("ERROR", "pending")
     assert cause in told["summary"]

@@ -8,6 +8,8 @@ import yaml
 from shop_pipeline import deliver
 
 from headrace.alerts import AlertStore, look
+from headrace.dagster.execute import run_range
+from headrace.dagster.ledger_days import report_decision
 from headrace.dagster.links import action_url
 from headrace.dagster.names import table_key
 from headrace.dagster.oncall import oncall_jobs
@@ -17,6 +19,7 @@ from headrace.lake.inspect import find_batches
 from headrace.lake.ledger import Ledger
 from headrace.lake.tables import Lake
 from headrace.links import op_name
+from headrace.pipeline import oncall
 from tests.alerts.alert_servers import webhook
 
 DAY = "2024-03-03"
@@ -88,13 +91,38 @@ def test_a_release_publishes_and_shows_in_the_history_of_the_asset(blocked, act,
     assert shown.partition == DAY
     assert shown.description == "release by ana: looked at it"
     history = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(table_key("visits"), "gate"), limit=1
+        dg.AssetCheckKey(table_key("visits"), "gate_warn"), limit=1
     )
     told = history[0].event.dagster_event.event_specific_data
     assert (told.passed, told.severity.value) == (False, "WARN")
     assert told.description.startswith(
         "1 WARN. 2024-03-03 WARN (released): WARN: released by ana: looked at it"
     )
+
+
+def test_a_decision_outside_dagster_shows_in_the_history_of_the_asset(
+    folder, defs, pipeline, home, instance
+):
+    """Red while it is held back; published, and the check green, once it was approved elsewhere."""
+    deliver(folder, "visits", DAY, [10])
+    run_range(defs, pipeline, DAY, DAY, instance)
+    check = dg.AssetCheckKey(table_key("visits"), "gate_block")
+    assert not latest(instance, check).passed
+    table = pipeline.table("visits")
+    done = oncall.release(home, table, DAY, principal="ana", reason="looked at it")
+    report_decision(home, [pipeline], "visits", done)
+    assert latest(instance, check).passed
+    assert latest(instance, check).partition == DAY
+    (made,) = instance.fetch_materializations(table_key("visits"), limit=9).records
+    assert made.asset_materialization.description == "release by ana: looked at it"
+    again = oncall.release(home, table, DAY, principal="ana", reason="looked at it")
+    report_decision(home, [pipeline], "visits", again)
+    assert len(instance.fetch_materializations(table_key("visits"), limit=9).records) == 1
+
+
+def latest(instance, check):
+    record = instance.get_latest_asset_check_evaluation_record(check)
+    return record.event.dagster_event.event_specific_data
 
 
 def test_the_same_release_twice_changes_nothing(blocked, act, home):

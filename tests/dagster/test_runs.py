@@ -1,6 +1,5 @@
 """Blocked days through the real ingest job, on a persistent instance."""
 
-import re
 import shutil
 from types import SimpleNamespace
 
@@ -11,7 +10,7 @@ from shop_pipeline import DAYS, deliver, deliver_all, shop_pipeline
 from headrace.dagster import definitions
 from headrace.dagster.execute import ingest_due, reference_due, run_job, run_range
 from headrace.dagster.instance import open_instance
-from headrace.dagster.names import table_key
+from headrace.dagster.names import GATE_CHECKS, table_key
 from headrace.gates.report import report_url
 from headrace.home import Home
 from headrace.lake.inspect import find_batches
@@ -35,11 +34,17 @@ def partition_status(instance, defs, key):
     )
 
 
-def evaluations(instance, key):
-    """Check evaluations of `gate`, latest first: (partition, passed, severity)."""
+def history(instance, key, action):
+    """Evaluations of the check of an action, latest first."""
     storage = instance.event_log_storage
-    records = storage.get_asset_check_execution_history(dg.AssetCheckKey(key, "gate"), limit=100)
-    found = [record.event.dagster_event.event_specific_data for record in records]
+    check = dg.AssetCheckKey(key, f"gate_{action}")
+    records = storage.get_asset_check_execution_history(check, limit=100)
+    return [record.event.dagster_event.event_specific_data for record in records]
+
+
+def evaluations(instance, key, action):
+    """Evaluations of a check, latest first: (partition, passed, severity)."""
+    found = history(instance, key, action)
     return [(one.partition, one.passed, one.severity.value) for one in found]
 
 
@@ -85,7 +90,7 @@ def test_a_good_range_is_one_run_with_one_materialisation_a_day(
     ]
     assert sorted(materialisations(instance, VISITS)) == DAYS[:5]
     assert sorted(materialisations(instance, SALES)) == DAYS
-    assert evaluations(instance, VISITS) == [(None, True, "WARN")]
+    assert not any(evaluations(instance, VISITS, action) for action in GATE_CHECKS)
 
 
 def test_a_blocked_day_shows_as_failed_and_unmaterialised(bad_day):
@@ -107,37 +112,47 @@ def test_other_days_and_tables_of_that_run_go_on(bad_day):
 
 
 def test_the_check_says_which_day_and_stays_red(bad_day):
-    assert evaluations(bad_day.instance, VISITS) == [
-        (None, False, "ERROR"),
-        ("2024-03-03", False, "ERROR"),
-    ]
+    assert evaluations(bad_day.instance, VISITS, "block") == [("2024-03-03", False, "ERROR")]
+    assert evaluations(bad_day.instance, VISITS, "quarantine") == []
+    assert evaluations(bad_day.instance, VISITS, "warn") == []
 
 
-def test_the_day_names_its_cause_and_leads_to_the_report_and_the_actions(bad_day):
-    storage = bad_day.instance.event_log_storage
-    history = storage.get_asset_check_execution_history(dg.AssetCheckKey(VISITS, "gate"), limit=9)
-    told = {
-        one.partition: one
-        for record in history
-        for one in [record.event.dagster_event.event_specific_data]
-    }
-    day, table = told["2024-03-03"], told[None]
+def test_the_day_names_its_cause_and_leads_to_the_page_where_it_is_decided(bad_day):
+    (day,) = history(bad_day.instance, VISITS, "block")
+    assert day.metadata["day"].value == "2024-03-03"
     assert day.metadata["cause"].value == "check rows failed"
     report = day.metadata["report"].value
     (batch,) = find_batches(bad_day.home, bad_day.pipeline.table("visits"), "2024-03-03")
     assert report == report_url("visits", batch["batch"])
-    actions = day.metadata["actions"].value
-    assert re.findall(r"\[(\w+)\]", actions) == ["release", "reject", "rerun", "ack"]
-    assert "/locations/shop/jobs/gate_release/playground/setup?config=" in actions
+    assert day.metadata["decide"].value == f"{report}#act"
     assert "| rows | BLOCK | critical |" in day.metadata["checks"].value
-    assert f"[2024-03-03]({report})" in table.metadata["report"].value
-    assert "BLOCK (check rows failed)" in table.description
+    assert "BLOCK (check rows failed)" in day.description
+
+
+def test_nothing_of_a_blocked_day_looks_like_a_success(bad_day):
+    """An observation would show the day in green among the events of the asset."""
+    observed = bad_day.instance.fetch_observations(VISITS, limit=9).records
+    assert observed == []
+
+
+def test_the_failure_of_the_step_leads_to_the_page_of_each_day(bad_day):
+    (batch,) = find_batches(bad_day.home, bad_day.pipeline.table("visits"), "2024-03-03")
+    (failed,) = [
+        record.event_log_entry.dagster_event
+        for record in bad_day.instance.get_records_for_run(bad_day.runs[0].run_id).records
+        if record.event_log_entry.is_dagster_event
+        and record.event_log_entry.dagster_event.is_step_failure
+    ]
+    told = failed.step_failure_data.user_failure_data.metadata
+    assert told["2024-03-03"].value == report_url("visits", batch["batch"])
 
 
 def test_no_day_of_a_failed_run_is_left_as_a_check_that_never_ran(bad_day):
     storage = bad_day.instance.event_log_storage
-    records = storage.get_asset_check_execution_history(dg.AssetCheckKey(VISITS, "gate"), limit=100)
-    assert {record.status.value for record in records} == {"FAILED"}
+    for check in GATE_CHECKS.values():
+        key = dg.AssetCheckKey(VISITS, check)
+        records = storage.get_asset_check_execution_history(key, limit=100)
+        assert {record.status.value for record in records} <= {"FAILED"}
 
 
 def test_without_a_new_delivery_there_is_nothing_to_run(bad_day):
@@ -153,7 +168,10 @@ def test_after_a_corrected_delivery_only_that_day_runs(
     assert (run.scope, run.success) == ("2024-03-03", True)
     assert partition_status(instance, defs, VISITS) == (set(DAYS[:5]), set())
     assert len(materialisations(instance, SALES)) == 6
-    assert evaluations(instance, VISITS)[0] == (None, True, "WARN")
+    assert evaluations(instance, VISITS, "block") == [
+        ("2024-03-03", True, "ERROR"),
+        ("2024-03-03", False, "ERROR"),
+    ]
 
 
 def test_an_unreadable_source_fails_the_run_and_publishes_nothing(
@@ -170,10 +188,8 @@ def test_an_expected_day_without_a_delivery_is_missing(folder, defs, pipeline, h
     (folder / "visits_2024-03-02.csv").unlink()
     run, _ = ingest_due(defs, pipeline, home, instance)
     assert run.success
-    assert evaluations(instance, VISITS) == [
-        (None, False, "WARN"),
-        ("2024-03-02", False, "WARN"),
-    ]
+    assert evaluations(instance, VISITS, "warn") == [("2024-03-02", False, "WARN")]
+    assert evaluations(instance, VISITS, "block") == []
     assert "2024-03-02" not in partition_status(instance, defs, VISITS)[0]
 
 
@@ -185,7 +201,8 @@ def test_quarantined_rows_are_told_of_and_do_not_stop_the_day(
     run, _ = ingest_due(defs, pipeline, home, instance)
     assert run.success
     assert "2024-03-02" in partition_status(instance, defs, VISITS)[0]
-    assert ("2024-03-02", False, "WARN") in evaluations(instance, VISITS)
+    assert evaluations(instance, VISITS, "quarantine") == [("2024-03-02", False, "WARN")]
+    assert evaluations(instance, VISITS, "block") == []
 
 
 def test_a_day_run_from_the_browser_is_checked_singly(folder, defs, pipeline, home, instance):
@@ -197,7 +214,9 @@ def test_a_day_run_from_the_browser_is_checked_singly(folder, defs, pipeline, ho
     )
     assert result.success
     assert materialisations(instance, VISITS) == ["2024-03-02"]
-    assert ("2024-03-02", True, "WARN") in evaluations(instance, VISITS)
+    for action in GATE_CHECKS:
+        found = evaluations(instance, VISITS, action)
+        assert [(day, passed) for day, passed, _ in found] == [(None, True), ("2024-03-02", True)]
 
 
 def test_a_range_can_be_run_again_and_changes_nothing(folder, defs, pipeline, home, instance):
@@ -215,7 +234,7 @@ def test_snapshots_run_when_delivered_or_never_run(folder, defs, pipeline, home,
     deliver_all(folder)
     (run,) = reference_due(defs, pipeline, home, instance)
     assert run.success
-    assert evaluations(instance, table_key("shops")) == [(None, True, "WARN")]
+    assert not any(evaluations(instance, table_key("shops"), action) for action in GATE_CHECKS)
     assert reference_due(defs, pipeline, home, instance) == []
 
 

@@ -31,10 +31,11 @@ def reports(
     from headrace.errors import DeclarationError
     from headrace.home import Home
     from headrace.pipeline import project_pipelines
-    from headrace.pipeline.report_server import ReportServer, is_local
+    from headrace.pipeline.report_actions import Acting, is_loopback
+    from headrace.pipeline.report_server import ReportServer
     from headrace.pipeline.report_site import Site
 
-    if not public and not is_local(host):
+    if not public and not is_loopback(host):
         raise DeclarationError(
             f"{host} can be reached by others, and reports show rows of data",
             where="headrace reports",

@@ -26,7 +26,7 @@ from headrace.dagster.retraining import retrain_job
 from headrace.dagster.sensors import retraining_sensor
 from headrace.dagster.served import audit_job, audit_schedule, served_asset, served_key
 from headrace.dagster.streams import stream_job, stream_sensor
-from headrace.dagster.tables import gate_check, snapshot_asset, source_spec, table_asset
+from headrace.dagster.tables import gate_checks, snapshot_asset, source_spec, table_asset
 from headrace.dagster.upkeep import maintenance_job, maintenance_schedule
 from headrace.home import Home, project_root
 
@@ -39,7 +39,7 @@ __all__ = [
     "daily",
     "definitions",
     "deliveries_sensor",
-    "gate_check",
+    "gate_checks",
     "jobs",
     "maintenance_job",
     "maintenance_schedule",
@@ -125,7 +125,7 @@ def stages(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> list[A
     found += [source_spec(table) for table in pipeline.tables]
     found += [table_asset(table, days, home) for table in partitioned(pipeline.tables)]
     found += [snapshot_asset(table, home) for table in snapshots(pipeline.tables)]
-    found += [gate_check(table, home) for table in pipeline.tables]
+    found += [gate_checks(table, home) for table in pipeline.tables]
     found += [view_asset(pipeline, view, home) for view in stored(pipeline.views)]
     return [
         *found,

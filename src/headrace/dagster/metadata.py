@@ -9,7 +9,7 @@ import dagster as dg
 from headrace.contracts.model import Contract, Field
 from headrace.dagster import findings
 from headrace.dagster.dayplot import day_plot
-from headrace.dagster.links import action_links, report_link
+from headrace.dagster.links import decide_link, report_link
 from headrace.lake.slots import SlotResult
 
 PUBLISHED = "published"
@@ -55,14 +55,12 @@ def slot_metadata(result: SlotResult) -> dict[str, Any]:
     return found
 
 
-def slot_report(result: SlotResult, location: str = "") -> dict[str, Any]:
-    """For the check of one slot: why, in words and in numbers, and where to go from there.
-
-    `location` is the code location whose jobs are offered for the slot's batch.
-    """
+def slot_report(result: SlotResult) -> dict[str, Any]:
+    """For the check of one slot: why, in words and in numbers, and where to go from there."""
     return {
+        "day": result.slot,
         "verdict": shown(result),
-        **_guide(result, location),
+        **_guide(result),
         "delivered": result.delivered,
         "published": result.published,
         "quarantined": result.quarantined,
@@ -73,15 +71,14 @@ def slot_report(result: SlotResult, location: str = "") -> dict[str, Any]:
     }
 
 
-def _guide(result: SlotResult, location: str) -> dict[str, Any]:
-    """The named cause, the report, what may be done, and every check that did not pass."""
+def _guide(result: SlotResult) -> dict[str, Any]:
+    """The named cause, the report, where to decide, and every check that did not pass."""
     found: dict[str, Any] = {}
     if cause := findings.cause_of(result):
         found["cause"] = cause
     if link := report_link(result):
         found["report"] = dg.MetadataValue.url(link)
-    if links := action_links(result, location):
-        found["actions"] = dg.MetadataValue.md(links)
+        found["decide"] = dg.MetadataValue.url(decide_link(result))
     if result.judgement:
         found["checks"] = dg.MetadataValue.md(findings.found(result.judgement))
     return found
@@ -95,12 +92,19 @@ def run_report(results: Sequence[SlotResult], status: Mapping[str, Any]) -> dict
     plot = day_plot(results, "rows delivered per day")
     parts = [plot, day_table(results), "#### The whole table", status_table(status)]
     return {
+        "day": _span(results),
         "report": dg.MetadataValue.md("\n\n".join(parts)),
         "delivered": sum(result.delivered for result in results),
         "published": sum(result.published for result in results),
         "quarantined": sum(result.quarantined for result in results),
         "pending": sum(result.pending for result in results),
     }
+
+
+def _span(results: Sequence[SlotResult]) -> str:
+    """The day, or the first and the last of several."""
+    slots = sorted(result.slot for result in results)
+    return " to ".join(dict.fromkeys([*slots[:1], *slots[-1:]]))
 
 
 def summary(results: Sequence[SlotResult]) -> str:

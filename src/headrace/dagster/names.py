@@ -13,7 +13,8 @@ DATASETS = "datasets"
 MODELS = "models"
 MONITORING = "monitoring"
 
-GATE = "gate"
+# One check of a table for each action of a suite's rules.
+GATE_CHECKS = {action: f"gate_{action}" for action in ("block", "quarantine", "warn")}
 MONITOR = "monitor"
 
 

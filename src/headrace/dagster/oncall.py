@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from headrace.clock import end_of
-from headrace.dagster import metadata, names, verdicts
 from headrace.dagster.failures import readable
+from headrace.dagster.ledger_days import decision_events, sentence
 from headrace.errors import DeclarationError
 from headrace.gates.policy import recorded_name
 from headrace.home import Home
-from headrace.lake.slots import SlotResult
 from headrace.lake.table import Table
 from headrace.links import ACTIONS, empty_form, job_name, op_name
 
@@ -85,7 +84,10 @@ def _job(action: str, pipeline: "Pipeline", home: Callable[[], Home]) -> dg.JobD
         given = config.model_dump()
         with readable():
             done = _do(action, home(), pipeline, given)
-            _tell(context, home(), _table(pipeline, given["table"]), done)
+            table = _table(pipeline, given["table"])
+            for event in decision_events(context.instance, home(), table, done):
+                # Takes evaluations as well, whatever its type says: assets log theirs so too.
+                context.log_event(event)  # type: ignore[arg-type]
         context.log.info("%s", _outcome(done))
         if left := done.get("incomplete"):
             raise dg.Failure("; ".join(left), allow_retries=False)
@@ -140,60 +142,9 @@ def _do(action: str, home: Home, pipeline: "Pipeline", given: Mapping[str, Any])
     return done
 
 
-def _tell(
-    context: dg.OpExecutionContext, home: Home, table: Table, done: Mapping[str, Any]
-) -> None:
-    """In the asset's own history: the day is published now, and where the table stands."""
-    from headrace.lake.inspect import find_batches
-    from headrace.lake.status import table_status
-
-    if not done.get("batch"):
-        return
-    (row, *_) = find_batches(home, table, str(done["batch"]))
-    result = _result(row)
-    if result.state == metadata.PUBLISHED:
-        context.log_event(
-            dg.AssetMaterialization(
-                names.table_key(table.name),
-                partition=result.slot if table.partitioned else None,
-                description=_sentence(done),
-                metadata=metadata.slot_metadata(result),
-            )
-        )
-    status = table_status(home, table)
-    # Takes evaluations as well, whatever its type says: assets log theirs in the same way.
-    context.log_event(verdicts.of_table(table, [result], status))  # type: ignore[arg-type]
-
-
-def _result(row: Mapping[str, Any]) -> SlotResult:
-    """A batch as the ledger has it, as a run would show its slot."""
-    state = str(row["state"])
-    published = state == metadata.PUBLISHED
-    held = state in {"pending", "received", "judged"}
-    return SlotResult(
-        table=row["table"],
-        slot=row["slot"],
-        state="published" if published else "pending" if held else "missing",
-        verdict=row["verdict"],
-        delivered=row["delivered"],
-        published=row["passing"] if published else 0,
-        quarantined=row["quarantined"] if published else 0,
-        pending=row["delivered"] if held else 0,
-        batches=(row["batch"],),
-        batch=row["batch"],
-        reasons=(row["summary"],) if row["summary"] else (),
-        judgement=row.get("judgement"),
-    )
-
-
-def _sentence(done: Mapping[str, Any]) -> str:
-    action = done.get("action") or {}
-    return f"{action['action']} by {action['principal']}: {action['reason']}" if action else ""
-
-
 def _outcome(done: Mapping[str, Any]) -> str:
     """What was done and how the batch is now, for the log of the run."""
-    told = [_sentence(done) or "nothing had to be done: it was decided before"]
+    told = [sentence(done) or "nothing had to be done: it was decided before"]
     if "state" in done:
         told.append(f"{done['table']} {done['slot']} is {done['state']}")
     if "delivered" in done:

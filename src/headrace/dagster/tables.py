@@ -1,13 +1,12 @@
-"""Published tables as assets: deliver, stage, judge, publish in one asset, with a check `gate`."""
+"""Published tables as assets: deliver, stage, judge, publish in one asset, with three checks."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 
 import dagster as dg
 
 from headrace.dagster import metadata, names, verdicts
 from headrace.dagster.failures import readable
-from headrace.dagster.links import location_of
+from headrace.dagster.ledger_days import ingested_span, ledger_results
 from headrace.dagster.recovery import mark
 from headrace.home import Home
 from headrace.lake.slots import SlotProgress, SlotResult
@@ -45,28 +44,43 @@ def snapshot_asset(table: Table, home: FindHome = Home.find) -> dg.AssetsDefinit
     return _asset(table, None, home)
 
 
-def gate_check(table: Table, home: FindHome = Home.find) -> dg.AssetChecksDefinition:
-    """Where the table stands now, read from the ledger; judging again would say the same.
+_ABOUT = {
+    "block": "Batches that the gate blocks are not published. Evaluated for each such day",
+    "quarantine": "Rows that fail go to quarantine, the others are published. Evaluated for each"
+    " such day",
+    "warn": "Everything is published. Evaluated for each day with a warning, and each missing day",
+}
 
-    The asset itself logs the gate's verdicts as they fall. So the check is a definition apart,
-    and the ingest jobs leave it out: a ranged run that plans a check plans it for every day, and
-    the days that need no evaluation would stay in its history as never executed.
+
+def gate_checks(table: Table, home: FindHome = Home.find) -> dg.AssetChecksDefinition:
+    """One check for each action: block (which is blocking), quarantine and warn.
+
+    The asset itself logs the gate's verdicts as they fall, so the checks are a definition apart,
+    and the ingest jobs leave them out: a ranged run that plans a check plans it for every day, and
+    the days that need no evaluation would stay in its history as never executed. Executed by
+    themselves they read the ledger; judging again would say the same.
     """
+    rules = f"contract {table.contract.version} and the suite {table.suite.name}"
 
-    @dg.asset_check(
-        asset=names.table_key(table.name),
-        name=names.GATE,
-        description=f"Contract {table.contract.version} and the suite {table.suite.name}: "
-        "batches that fail are not published.",
+    @dg.multi_asset_check(
+        name=f"{names.op_name(names.table_key(table.name))}__gate",
+        specs=[
+            dg.AssetCheckSpec(
+                name,
+                asset=names.table_key(table.name),
+                blocking=action == "block",
+                description=f"{_ABOUT[action]}, by {rules}; no evaluation means that none failed.",
+            )
+            for action, name in names.GATE_CHECKS.items()
+        ],
     )
-    def gate() -> dg.AssetCheckResult:
+    def gate(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         from headrace.lake.status import table_status
 
-        status = table_status(home(), table)
-        return dg.AssetCheckResult(
-            passed=not status["pending"],
-            metadata={"the whole table": dg.MetadataValue.md(metadata.status_table(status))},
-        )
+        span, where = ingested_span(context.run, table), home()
+        results = ledger_results(where, table, span)
+        status = table_status(where, table)
+        yield from verdicts.current(results, status, alone=span is None)
 
     return gate
 
@@ -110,13 +124,10 @@ def _ingest(
         results = ingest(table, slots, home, on_slot=_tell)
         note(home, table, results)
         status = table_status(home, table)
-    location = location_of(context.run.tags)
     if len(results) > 1:
         _log_materialisations(context, table, results)
-    for event in chain(
-        verdicts.observations(table, results, location),
-        verdicts.evaluations(table, results, status, location),
-    ):
+    before = verdicts.state_before(context.instance, table, context.run.run_id)
+    for event in verdicts.evaluations(table, results, status, before):
         context.log_event(event)
     if stopped := [result for result in results if metadata.stopped(result)]:
         raise verdicts.failure(table, stopped)

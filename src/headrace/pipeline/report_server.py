@@ -1,28 +1,37 @@
-"""The report server: GET and HEAD over the pages of a `Site`, and nothing else.
+"""The report server: GET and HEAD over the pages of a `Site`, and POST of their forms.
 
 The standard library's server is enough: one page in a while for one reader, rendered on request;
 an application server would be an extra to install for the person who has none of it at night.
 """
 
-import ipaddress
+import socket
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from headrace.errors import DeclarationError
 from headrace.gates.report import reports_url
+from headrace.pipeline.report_actions import Caller, host_name, is_loopback
 from headrace.pipeline.report_site import HEADERS, Answer, Site
 
 PATIENCE = 30  # seconds for a reader to send its request
+LONGEST = 64 * 1024  # bytes of a form: a reason and some short fields
 
 
 class ReportServer(ThreadingHTTPServer):
     """Listens at once; `serve_forever` answers. Threads end with the process."""
 
     daemon_threads = True
+    # A second server on a port that is taken must fail, also where the first is about to end.
+    allow_reuse_port = False
 
     def __init__(self, site: Site, host: str, port: int) -> None:
+        if site.acting and not is_loopback(host):
+            site = replace(site, acting=None)  # whoever reaches it is not verified
+        if ":" in host:
+            self.address_family = socket.AF_INET6
         try:
             super().__init__((host, port), partial(_Handler, site, _names(host)))
         except OSError as error:
@@ -33,21 +42,12 @@ class ReportServer(ThreadingHTTPServer):
             ) from error
 
 
-def is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _names(host: str) -> frozenset[str] | None:
     """The names under which a server that only this machine reaches may be asked; None is any.
 
     Otherwise a page from elsewhere could give its own name this machine's address, and read.
     """
-    if not is_local(host):
+    if not is_loopback(host):
         return None
     return frozenset(
         {"localhost", "127.0.0.1", "::1", host, urlsplit(reports_url()).hostname or ""}
@@ -70,18 +70,37 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._send(self._answer(), head=True)
 
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit() or int(length) > LONGEST:
+            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return
+        body = self.rfile.read(int(length)).decode(errors="replace")
+        self._send(self._misnamed() or self.site.act(self.path, dict(parse_qsl(body)), self._from))
+
+    @property
+    def _from(self) -> Caller:
+        return Caller(str(self.client_address[0]), self.headers)
+
     def _answer(self) -> Answer:
-        asked = urlsplit(f"//{self.headers.get('Host', '')}").hostname
-        if self.names is not None and asked not in self.names:
-            said = f"this server is not called {asked}; see HEADRACE_REPORTS_URL\n"
-            return Answer(
-                HTTPStatus.MISDIRECTED_REQUEST, said.encode(), "text/plain; charset=utf-8"
-            )
-        return self.site.answer(self.path)
+        return self._misnamed() or self.site.answer(self.path, self._from)
+
+    def _misnamed(self) -> Answer | None:
+        """The refusal of a request for another name than this server's."""
+        asked = host_name(self.headers.get("Host", ""))
+        if self.names is None or asked in self.names:
+            return None
+        said = f"this server is not called {asked}; see HEADRACE_REPORTS_URL\n"
+        return Answer(HTTPStatus.MISDIRECTED_REQUEST, said.encode(), "text/plain; charset=utf-8")
 
     def _send(self, answer: Answer, *, head: bool = False) -> None:
         self.send_response(answer.status)
-        headers = {**HEADERS, "Content-Type": answer.type, "Content-Length": str(len(answer.body))}
+        headers = {
+            **HEADERS,
+            "Content-Security-Policy": answer.policy,
+            "Content-Type": answer.type,
+            "Content-Length": str(len(answer.body)),
+        }
         if answer.location:
             headers["Location"] = answer.location
         for name, value in headers.items():

@@ -1,8 +1,8 @@
-"""Which page answers which address: the routes of the report server, without the network."""
+"""The routes of the report server, without the network: pages to read, and forms to act on."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from threading import Lock
@@ -10,10 +10,11 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from headrace.clock import from_us, now_us
-from headrace.errors import DeclarationError, HeadraceError
+from headrace.errors import DeclarationError, HeadraceError, RefusedError
 from headrace.files import canonical_json
 from headrace.gates.compare import Comparison
 from headrace.gates.report import render
+from headrace.gates.report.act import Form
 from headrace.gates.report.index import (
     Index,
     Line,
@@ -22,7 +23,7 @@ from headrace.gates.report.index import (
     render_problem,
     render_slot,
 )
-from headrace.gates.report.style import POLICY
+from headrace.gates.report.style import ACTING, POLICY
 from headrace.home import Home
 from headrace.lake.inspect import batch_rows
 from headrace.links import ACTIONS, action_url
@@ -31,14 +32,22 @@ from headrace.pipeline.declare import Pipeline
 from headrace.pipeline.gate_facts import pipeline_of
 from headrace.pipeline.gate_report import gate_report
 from headrace.pipeline.monitor_report import monitor_report, open_incidents
+from headrace.pipeline.report_actions import (
+    READ_ONLY,
+    Acting,
+    Caller,
+    act_on_batch,
+    act_on_monitor,
+    form_objection,
+    objection,
+)
 
 LISTED = 50  # batches in the index that wait for nobody
 REMEMBERED = 64  # comparisons: they cost the most, and never change
 HEADERS = {
-    "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # under none, a browser hides where a form comes from
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",  # what is pending changes
 }
@@ -52,6 +61,12 @@ class Answer:
     body: bytes = b""
     type: str = "text/html; charset=utf-8"
     location: str = ""
+    acting: bool = False
+
+    @property
+    def policy(self) -> str:
+        """What a browser may do with the page; only one with a form may send it."""
+        return f"{ACTING if self.acting else POLICY}; frame-ancestors 'none'"
 
 
 class Remembered(OrderedDict[tuple[str, ...], Comparison]):
@@ -65,10 +80,11 @@ class Remembered(OrderedDict[tuple[str, ...], Comparison]):
 
 @dataclass
 class Site:
-    """The reports of these pipelines under `home`. It reads, and writes nothing."""
+    """The reports of these pipelines under `home`. Without `acting` it writes nothing."""
 
     pipelines: Sequence[Pipeline]
     home: Home
+    acting: Acting | None = None
     memory: Remembered = field(default_factory=Remembered)
     busy: Lock = field(default_factory=Lock)
 
@@ -76,30 +92,70 @@ class Site:
     def tables(self) -> list[str]:
         return [table.name for pipeline in self.pipelines for table in pipeline.tables]
 
-    def answer(self, target: str) -> Answer:
-        """The answer to a GET of `target`, a path with its query as it came."""
-        split = urlsplit(target)
-        parts = [unquote(part) for part in split.path.split("/")[1:]]
-        home = "../" * (len(parts) - 1) or "./"
-        try:
-            return self._route(parts, parse_qs(split.query))
-        except DeclarationError as wrong:
-            return _problem(HTTPStatus.NOT_FOUND, "Not found", wrong, home)
-        except HeadraceError as wrong:
-            return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Cannot be shown", wrong, home)
+    def answer(self, target: str, caller: Caller | None = None) -> Answer:
+        """The answer to a GET of `target`, a path with its query as it came.
 
-    def _route(self, parts: list[str], query: dict[str, list[str]]) -> Answer:
+        A page has a form if the site acts and the request may.
+        """
+        split = urlsplit(target)
+        parts = _parts(split.path)
+        try:
+            form = None
+            if self.acting and caller and not objection(caller):
+                form = self.acting.form()
+            return self._route(parts, parse_qs(split.query), form)
+        except HeadraceError as wrong:
+            return _failed(wrong, parts)
+
+    def act(self, target: str, body: Mapping[str, str], caller: Caller) -> Answer:
+        """The answer to a POST: the action is taken and its page is next, or it says why not."""
+        parts = _parts(urlsplit(target).path)
+        acting = self.acting
+        if acting is None:
+            why = f"{READ_ONLY}: the server does not listen on this machine alone"
+        else:
+            why = form_objection(caller, acting.token, body)
+        if acting is None or why:
+            refused = RefusedError(why, fix="headrace gate, on the machine itself")
+            return _problem(HTTPStatus.FORBIDDEN, "Nothing was done", refused, _up(parts))
+        try:
+            self._act(acting, parts, body)
+        except HeadraceError as wrong:
+            form = acting.form(wrong.what, wrong.fix, body.get("reason", ""))
+            status = HTTPStatus.UNPROCESSABLE_ENTITY
+            if isinstance(wrong, RefusedError):
+                status = HTTPStatus.FORBIDDEN
+            try:
+                return replace(self._route(parts, {}, form), status=status)
+            except HeadraceError:
+                return _failed(wrong, parts)
+        return Answer(HTTPStatus.SEE_OTHER, location=f"./{quote(parts[-1], safe='')}")
+
+    def _act(self, acting: Acting, parts: list[str], body: Mapping[str, str]) -> None:
+        match parts:
+            case ["batch", table, batch_id]:
+                pipeline = pipeline_of(self.pipelines, table)
+                whole = self._one(table, batch_id)
+                act_on_batch(acting, self.home, pipeline, table, whole, body)
+            case ["monitor", name]:
+                act_on_monitor(self.home, self._watched(name), body)
+            case _:
+                raise DeclarationError(
+                    "There is no such form.", fix="start from the list of all reports"
+                )
+
+    def _route(self, parts: list[str], query: dict[str, list[str]], form: Form | None) -> Answer:
         match parts:
             case [""] | ["index.html"]:
                 return _page(render_index(self._index(query.get("table", [""])[0])))
             case ["health"]:
                 return Answer(HTTPStatus.OK, canonical_json({"status": "ok"}), "application/json")
             case ["batch", table, batch_id]:
-                return self._batch(table, batch_id)
+                return self._batch(table, batch_id, form)
             case ["table", table, slot]:
                 return self._slot(table, slot)
             case ["monitor", name]:
-                return self._monitor(name)
+                return self._monitor(name, form)
         raise DeclarationError("There is no such page.", fix="start from the list of all reports")
 
     def _rows(self, table: str) -> list[dict[str, Any]]:
@@ -131,26 +187,35 @@ class Site:
             if slots:
                 yield Missing(name, len(slots), slots[0], slots[-1])
 
-    def _batch(self, table: str, which: str) -> Answer:
-        pipeline = pipeline_of(self.pipelines, table)
+    def _one(self, table: str, which: str) -> str:
+        """The whole id of the batch whose id starts so."""
         found = [r["batch"] for r in self._rows(table) if str(r["batch"]).startswith(which)]
         if len(found) != 1 or not which:
             raise _none(table, f"batch {which}")
-        slots = [row["slot"] for row in self._rows(table) if row["batch"] == found[0]]
-        link = partial(action_link, pipeline.name, table, found[0], slots[0])
+        return str(found[0])
+
+    def _batch(self, table: str, which: str, form: Form | None) -> Answer:
+        pipeline, batch_id = pipeline_of(self.pipelines, table), self._one(table, which)
+        slots = [row["slot"] for row in self._rows(table) if row["batch"] == batch_id]
+        link = partial(action_link, pipeline.name, table, batch_id, slots[0])
         # One at a time: a report reads whole columns, and there is one reader or a few.
         with self.busy:
             report = gate_report(
-                pipeline, self.home, table, found[0], link=link, memory=self.memory
+                pipeline, self.home, table, batch_id, link=link, memory=self.memory
             )
-        return _page(render(report, "../../"))
+        return _page(render(report, "../../", form), acting=form is not None)
 
-    def _monitor(self, name: str) -> Answer:
+    def _watched(self, name: str) -> Pipeline:
+        """The pipeline of a monitor."""
         found = [one for one in self.pipelines if one.monitor.name == name]
         if not found:
             names = ", ".join(one.monitor.name for one in self.pipelines)
             raise DeclarationError(f"There is no monitor {name}.", fix=f"one of {names}")
-        return _page(render_monitor(monitor_report(found[0], self.home), "../"))
+        return found[0]
+
+    def _monitor(self, name: str, form: Form | None) -> Answer:
+        report = monitor_report(self._watched(name), self.home)
+        return _page(render_monitor(report, "../", form), acting=form is not None)
 
     def _slot(self, table: str, slot: str) -> Answer:
         lines = [_line(row) for row in self._rows(table) if row["slot"] == slot]
@@ -201,8 +266,23 @@ def _none(table: str, what: str) -> DeclarationError:
     )
 
 
-def _page(text: str) -> Answer:
-    return Answer(HTTPStatus.OK, text.encode())
+def _parts(path: str) -> list[str]:
+    return [unquote(part) for part in path.split("/")[1:]]
+
+
+def _up(parts: list[str]) -> str:
+    """The index, from a page at these parts."""
+    return "../" * (len(parts) - 1) or "./"
+
+
+def _failed(wrong: HeadraceError, parts: list[str]) -> Answer:
+    if isinstance(wrong, DeclarationError):
+        return _problem(HTTPStatus.NOT_FOUND, "Not found", wrong, _up(parts))
+    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Cannot be shown", wrong, _up(parts))
+
+
+def _page(text: str, *, acting: bool = False) -> Answer:
+    return Answer(HTTPStatus.OK, text.encode(), acting=acting)
 
 
 def _problem(status: HTTPStatus, title: str, wrong: HeadraceError, home: str) -> Answer:

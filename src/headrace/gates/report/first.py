@@ -27,6 +27,7 @@ def top(report: Report, page: Page) -> Html:
         element("h1", words.capital(saying.headline(report))),
         element("p", element("strong", f"{todo}."), f" {because} ", _instead(report, page),
                 class_="call"),
+        _decided(report),
         _sums(report),
         class_=f"top {tone(report)}",
     )  # fmt: skip
@@ -39,6 +40,21 @@ def _instead(report: Report, page: Page) -> Html | None:
     name = element("code", report.successor[:12])
     address = page(report.successor)
     return element("a", "It is ", name, href=address) if address else join(["It is ", name])
+
+
+def _decided(report: Report) -> Html | None:
+    """The latest action on the batch: after a tap the page says what came of it."""
+    if not report.log:
+        return None
+    entry = max(report.log, key=lambda entry: entry.at)
+    what = f"{entry.action} by {entry.principal}"
+    refused = "" if entry.allowed else f", refused: {entry.note}"
+    return element(
+        "p",
+        element("strong", "Latest action: "),
+        f"{what}, {words.ago(entry.at, report.rendered_at)}{refused}. {entry.reason}",
+        class_="decided",
+    )
 
 
 def tone(report: Report) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TypeAlias
 
-_VOID = frozenset({"meta", "br"})
+_VOID = frozenset({"meta", "br", "input"})
 # Control characters end a page early, lone surrogates cannot be sent, and marks of direction make a
 # line read as something else than it says: all are shown by their number.
 _UNSEEN = re.compile(

@@ -130,12 +130,16 @@ class LogEntry:
 
 @dataclass(frozen=True)
 class Step:
-    """What the reader can do: in words, as a command, and as a page where it can be done."""
+    """An action for the reader: in words, as a command, and as a page of Dagster that does it.
+
+    `action` is its name where it acts on this batch, as `headrace gate` has it.
+    """
 
     name: str
     does: str
     command: str
     url: str = ""
+    action: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,19 @@
 
 from urllib.parse import quote
 
-from headrace.gates.report import columns, evidence, first, record, words
+from headrace.gates.report import act, columns, evidence, first, record, words
 from headrace.gates.report.html import Child, Html, element, join
 from headrace.gates.report.model import Report
-from headrace.gates.report.style import CSS, POLICY
+from headrace.gates.report.style import ACTING, CSS, POLICY
 
 
-def render(report: Report, home: str = "") -> str:
+def render(report: Report, home: str = "", form: act.Form | None = None) -> str:
     """The report as one HTML document.
 
     Args:
         report: every fact that is shown.
         home: address of the index, relative to this page, where the page is served with others.
+        form: of a request that may act; None leaves the page without buttons that do.
     """
     page = (lambda batch_id: page_path(report.table, batch_id, home)) if home else _alone
     sections = [
@@ -25,7 +26,7 @@ def render(report: Report, home: str = "") -> str:
         evidence.history(report),
         record.lineage(report),
         record.log(report),
-        record.steps(report),
+        act.steps(report, form),
     ]
     made = f"Made {words.moment(report.rendered_at)} from what the gate recorded when it judged."
     back = element("p", element("a", "All reports", href=home)) if home else None
@@ -35,6 +36,7 @@ def render(report: Report, home: str = "") -> str:
         _jumps(report),
         element("main", sections),
         element("footer", back, element("p", made)),
+        acting=form is not None,
     )
 
 
@@ -58,15 +60,16 @@ def _jumps(report: Report) -> Html:
     return element("nav", links, aria_label="Parts of this report")
 
 
-def document(title: str, *body: Child) -> str:
-    """A page in the one style, which lets nothing else in."""
+def document(title: str, *body: Child, acting: bool = False) -> str:
+    """A page in the one style, which lets nothing else in; `acting` if it has a form."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("meta", http_equiv="Content-Security-Policy", content=ACTING if acting else POLICY),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        element("meta", name="referrer", content="no-referrer"),
+        # Within this server only: under "no-referrer" a browser hides where a form comes from.
+        element("meta", name="referrer", content="same-origin"),
         element("title", title),
         element("style", Html(CSS)),
     )

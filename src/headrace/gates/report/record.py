@@ -1,8 +1,8 @@
-"""For the record: where the batch came from, who answers for it, what was done; and what to do."""
+"""For the record: where the batch came from, who answers for it, what was done."""
 
 from headrace.gates.report import words
 from headrace.gates.report.html import Child, Html, element, is_link, join
-from headrace.gates.report.model import LogEntry, Report, Step
+from headrace.gates.report.model import LogEntry, Report
 from headrace.gates.report.tables import Row, table
 
 
@@ -73,25 +73,3 @@ def _scope(entry: LogEntry) -> Html | None:
     if entry.scope in {"", "{}"}:
         return None
     return element("span", f" {words.scope(entry.scope)}", class_="soft small")
-
-
-def steps(report: Report) -> Html:
-    """What can be done, the likeliest first."""
-    told = [_step(step) for step in report.steps]
-    said = "In a browser with the button, or with the command. Each is on the record."
-    if not any(step.url for step in report.steps):
-        said = "Each command below is complete: tap it to select it whole."
-    head = [element("h2", "What you can do"), element("p", said, class_="soft")]
-    return element("section", head, told, id="act")
-
-
-def _step(step: Step) -> Html:
-    button = element("a", f"{step.name} in the browser", href=step.url, class_="button")
-    return element(
-        "div",
-        element("h3", step.name),
-        element("p", step.does),
-        button if is_link(step.url) else None,
-        element("pre", step.command),
-        class_="step",
-    )

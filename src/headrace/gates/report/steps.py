@@ -55,7 +55,7 @@ class Case:
     def step(self, name: str, does: str, action: str, why: str, **fields: object) -> Step:
         """A step whose command has the name of its action."""
         command = f"headrace gate {action} {self.named} --reason {shlex.quote(why)}"
-        return Step(name, does, command, self.link(action, **fields))
+        return Step(name, does, command, self.link(action, **fields), action)
 
 
 def steps(case: Case) -> tuple[Step, ...]:
@@ -119,7 +119,7 @@ def _held(case: Case) -> Iterator[Step]:
         yield _mend(case)
     if "reject" in case.allowed:
         yield case.step(
-            "Reject it",
+            "Reject",
             "The data is wrong and will not be corrected: set it aside for good.",
             "reject",
             "what is wrong",
@@ -131,7 +131,7 @@ def _override(case: Case) -> Step:
     if case.judgement.quarantined_count:
         others = " The rows that fail a check of their own go to quarantine."
     return case.step(
-        "Release it",
+        "Approve",
         f"The data is right and the gate is not: publish the batch.{others} Who and why go with it"
         " into every release.",
         "release",
@@ -153,7 +153,7 @@ def _quarantined(case: Case) -> Iterator[Step]:
     rows = "the row" if case.judgement.quarantined_count == 1 else "the rows"
     if "release" in case.allowed:
         yield case.step(
-            f"Release {rows}",
+            f"Approve {rows}",
             "In quarantine, and right after all: publish. Usable from that moment, not before.",
             "release",
             "why they are right",

@@ -1,18 +1,27 @@
 """The whole page of a monitor: one self-contained document, for a phone first."""
 
 from headrace.gates.report import words
+from headrace.gates.report.act import Form, decide
 from headrace.gates.report.first import chip
 from headrace.gates.report.html import Child, Html, element
+from headrace.gates.report.model import Step
 from headrace.gates.report.page import document
 from headrace.gates.report.tables import Row, table
+from headrace.monitoring.evidence import day_text
 from headrace.monitoring.report import draw, saying
 from headrace.monitoring.report.loud import loud_windows
 from headrace.monitoring.report.model import MonitorReport, Spread
 from headrace.monitoring.report.retrained import retrainings
 
 
-def render(report: MonitorReport, home: str = "") -> str:
-    """The report as one HTML document; `home` is the address of the reports' index, if any."""
+def render(report: MonitorReport, home: str = "", form: Form | None = None) -> str:
+    """The report as one HTML document.
+
+    Args:
+        report: every fact that is shown.
+        home: address of the reports' index, if any.
+        form: of a request that may acknowledge or accept; None leaves out the buttons.
+    """
     links = [
         ("Timeline", "#timeline"),
         ("Windows", "#windows"),
@@ -24,7 +33,7 @@ def render(report: MonitorReport, home: str = "") -> str:
     made = f"Made {words.moment(report.rendered_at)} from the ledgers and the monitor's latest run."
     return document(
         f"Monitor {report.monitor}",
-        _top(report),
+        _top(report, form),
         element("nav", [element("a", name, href=place) for name, place in links],
                 aria_label="Parts of this report"),
         element(
@@ -38,10 +47,11 @@ def render(report: MonitorReport, home: str = "") -> str:
             _notes(report),
         ),
         element("footer", back, element("p", made)),
+        acting=form is not None,
     )  # fmt: skip
 
 
-def _top(report: MonitorReport) -> Html:
+def _top(report: MonitorReport, form: Form | None) -> Html:
     todo, because = saying.call(report)
     last = report.windows[-1].entry.window.text if report.windows else "no window yet"
     open_one = next((one for one in report.open if one.acknowledged is None), None)
@@ -60,9 +70,24 @@ def _top(report: MonitorReport) -> Html:
         element("h1", words.capital(saying.headline(report))),
         element("div", element("p", element("strong", f"{todo}."), f" {because}"), steps,
                 class_="call"),
+        _act(report, form) if form and open_one else None,
         _sums(report),
         class_=f"top {saying.tone(report)}",
     )  # fmt: skip
+
+
+def _act(report: MonitorReport, form: Form) -> Html:
+    """The newest incident that nobody has acknowledged, and the buttons for it."""
+    open_one = next(one for one in report.open if one.acknowledged is None)
+    able = [
+        Step("Acknowledge", "You know of it: it pages nobody again. The data stay suspect.", "",
+             action="ack"),
+    ]  # fmt: skip
+    if saying.acceptance(report, open_one):
+        able.append(Step("Accept the data", "The data are right, and stay so: from there on this"
+                         " is the baseline.", "", action="accept"))  # fmt: skip
+    day = day_text(open_one.first.first)
+    return element("div", decide(form, able, day=day), id="act")
 
 
 def _sums(report: MonitorReport) -> Html:
