@@ -99,7 +99,7 @@ def test_every_answer_forbids_what_pages_do_not_need(server, path):
     assert "unsafe" not in policy
     assert "frame-ancestors 'none'" in policy
     assert headers["X-Content-Type-Options"] == "nosniff"
-    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Referrer-Policy"] == "same-origin"
     assert "Python" not in headers["Server"]
 
 

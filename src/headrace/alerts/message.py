@@ -6,7 +6,7 @@ from typing import Any
 
 from headrace.alerts.model import CLOSED, HELD, INVESTIGATE, Alert, Condition
 from headrace.gates.report import report_url
-from headrace.gates.report.address import monitor_url
+from headrace.gates.report.address import decide_url, monitor_url, table_url
 from headrace.links import asset_url, model_url
 
 TITLE, LINE = 70, 180
@@ -95,18 +95,24 @@ def radius(given: Condition) -> str:
 
 
 def _links(given: Condition) -> list[str]:
+    """The page that shows it, the part of that page where to decide, and the day in Dagster."""
     if given.verdict == INVESTIGATE:
-        return [monitor_url(given.table)]
+        return [monitor_url(given.table), f"Decide: {monitor_url(given.table)}#act"]
     if given.about_model:
         return [model_url(given.table)]
-    report = [report_url(given.table, given.batch_id)] if given.has_batch else []
-    return [*report, asset_url(given.table, given.slot)]
+    day = f"In Dagster: {asset_url(given.table, given.slot)}"
+    if not given.has_batch:
+        return [table_url(given.table), day]
+    decide = f"Decide: {decide_url(given.table, given.batch_id)}"
+    return [report_url(given.table, given.batch_id), decide, day]
 
 
 def _page(given: Condition) -> str:
-    """Of what it is about: a monitor's report, or the table."""
+    """The page that lists it: of a monitor, or of the table."""
+    if given.about_model:
+        return model_url(given.table)
     named = given.verdict == INVESTIGATE
-    return monitor_url(given.table) if named else asset_url(given.table)
+    return monitor_url(given.table) if named else table_url(given.table)
 
 
 def _cut(text: str, limit: int) -> str:

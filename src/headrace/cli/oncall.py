@@ -258,12 +258,14 @@ def _do(
     reason: str,
     **more: Any,  # noqa: ANN401
 ) -> dict[str, Any]:
-    from headrace.pipeline import oncall
+    from headrace.cli.which import show_in_dagster
+    from headrace.pipeline import oncall, project_pipelines
 
-    action = getattr(oncall, verb)
+    action, home = getattr(oncall, verb), _home()
     found: dict[str, Any] = action(
-        _home(), _table(table), batch, principal=_who(who), reason=reason, **more
+        home, _table(table), batch, principal=_who(who), reason=reason, **more
     )
+    show_in_dagster(home, project_pipelines())(table, found)
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from headrace.cli.output import err, explained, out
-from headrace.cli.which import stopped_by_signals
+from headrace.cli.which import show_in_dagster, stopped_by_signals
 
 
 @explained
@@ -21,12 +21,13 @@ def reports(
         typer.Option("--public", help="Let everybody who reaches a public address read."),
     ] = False,
 ) -> None:
-    """Serve the gate's reports: what waits, what did not pass, one page per batch.
+    """Serve the gate's pages: batches that wait, batches that did not pass, one page per batch.
 
-    It only reads. /batch/TABLE/BATCH is one batch, /table/TABLE/SLOT one slot, /health says that it
-    is up. HEADRACE_REPORTS_URL is the address that alerts and the orchestrator link to, and
-    HEADRACE_DAGSTER_URL the one that the pages' buttons lead to. The pages show rows of data and
-    ask for no login: put a server that does in front of a public address.
+    /batch/TABLE/BATCH is one batch, /table/TABLE/SLOT one slot, /monitor/NAME a monitor, /health
+    answers when it is up. On this machine alone a page takes decisions (approve, reject,
+    acknowledge) in the name of its user; on any other address, and behind a proxy, it is read-only.
+    HEADRACE_REPORTS_URL is the address that alerts and Dagster link to. The pages show rows of data
+    and ask for no login: put a server that does in front of a public address.
     """
     from headrace.errors import DeclarationError
     from headrace.home import Home
@@ -41,12 +42,15 @@ def reports(
             where="headrace reports",
             fix="put a server with a login in front, and say --public",
         )
-    site = Site(project_pipelines(), Home.find())
+    pipelines, home = project_pipelines(), Home.find()
+    acting = None if public else Acting(show_in_dagster(home, pipelines))
+    site = Site(pipelines, home, acting)
     with ReportServer(site, host, port) as server:
         address = f"[{host}]" if ":" in host else host
         stop = stopped_by_signals()
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        err.print(f"reports on http://{address}:{server.server_address[1]}/", highlight=False)
+        url = f"http://{address}:{server.server_address[1]}/"
+        err.print(f"reports on {url}{'' if server.acts else ' (read-only)'}", highlight=False)
         stop.wait()
         server.shutdown()
 

@@ -1,11 +1,13 @@
-"""What commands that go on for long share: which pipelines are meant, and when to stop."""
+"""Helpers that commands share: the pipelines that are meant, signals, and the view in Dagster."""
 
 import signal
 import threading
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from headrace.home import Home
     from headrace.pipeline import Pipeline
 
 
@@ -45,3 +47,17 @@ def stopped_by_signals() -> threading.Event:
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
     return stop
+
+
+def show_in_dagster(
+    home: "Home", pipelines: "Sequence[Pipeline]"
+) -> Callable[[str, Mapping[str, Any]], None]:
+    """Listener that shows decisions in Dagster, which is imported only if its home is there."""
+
+    def show(table: str, done: Mapping[str, Any]) -> None:
+        if (home.dagster / "dagster.yaml").exists():
+            from headrace.dagster.ledger_days import report_decision
+
+            report_decision(home, pipelines, table, done)
+
+    return show

@@ -1,6 +1,7 @@
 """Links in the metadata of a run: to the page of a batch, which shows it and takes decisions."""
 
 from headrace.gates.report import report_url
+from headrace.gates.report.address import decide_url
 from headrace.lake.slots import SlotResult
 from headrace.links import action_url, asset_url, dagster_url
 
@@ -14,5 +15,4 @@ def report_link(result: SlotResult) -> str:
 
 def decide_link(result: SlotResult) -> str:
     """The part of that page where a person approves, rejects or acknowledges."""
-    page = report_link(result)
-    return f"{page}#act" if page else ""
+    return decide_url(result.table, result.batch) if result.batch else ""

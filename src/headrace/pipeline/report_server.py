@@ -30,6 +30,7 @@ class ReportServer(ThreadingHTTPServer):
     def __init__(self, site: Site, host: str, port: int) -> None:
         if site.acting and not is_loopback(host):
             site = replace(site, acting=None)  # whoever reaches it is not verified
+        self.acts = site.acting is not None
         if ":" in host:
             self.address_family = socket.AF_INET6
         try:
@@ -80,7 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     @property
     def _from(self) -> Caller:
-        return Caller(str(self.client_address[0]), self.headers)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        return Caller(str(self.client_address[0]), headers)
 
     def _answer(self) -> Answer:
         return self._misnamed() or self.site.answer(self.path, self._from)

@@ -44,6 +44,7 @@ from headrace.pipeline.report_actions import (
 
 LISTED = 50  # batches in the index that wait for nobody
 REMEMBERED = 64  # comparisons: they cost the most, and never change
+_FORMS = {"batch": 3, "monitor": 2}  # pages with a form, and the parts of their path
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -111,6 +112,9 @@ class Site:
         """The answer to a POST: the action is taken and its page is next, or it says why not."""
         parts = _parts(urlsplit(target).path)
         acting = self.acting
+        if len(parts) != _FORMS.get(parts[0]):
+            no_form = DeclarationError("There is no form here.", fix="start from the list")
+            return _problem(HTTPStatus.METHOD_NOT_ALLOWED, "Only to read", no_form, _up(parts))
         if acting is None:
             why = f"{READ_ONLY}: the server does not listen on this machine alone"
         else:
@@ -129,20 +133,16 @@ class Site:
                 return replace(self._route(parts, {}, form), status=status)
             except HeadraceError:
                 return _failed(wrong, parts)
-        return Answer(HTTPStatus.SEE_OTHER, location=f"./{quote(parts[-1], safe='')}")
+        # A browser would keep the fragment of the form's address; the new state is at the top.
+        return Answer(HTTPStatus.SEE_OTHER, location=f"./{quote(parts[-1], safe='')}#top")
 
     def _act(self, acting: Acting, parts: list[str], body: Mapping[str, str]) -> None:
         match parts:
             case ["batch", table, batch_id]:
-                pipeline = pipeline_of(self.pipelines, table)
-                whole = self._one(table, batch_id)
-                act_on_batch(acting, self.home, pipeline, table, whole, body)
+                declared = pipeline_of(self.pipelines, table).table(table)
+                act_on_batch(acting, self.home, declared, self._one(table, batch_id), body)
             case ["monitor", name]:
                 act_on_monitor(self.home, self._watched(name), body)
-            case _:
-                raise DeclarationError(
-                    "There is no such form.", fix="start from the list of all reports"
-                )
 
     def _route(self, parts: list[str], query: dict[str, list[str]], form: Form | None) -> Answer:
         match parts:

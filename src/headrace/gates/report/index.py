@@ -85,7 +85,7 @@ def _monitors(monitors: Sequence[tuple[str, int]]) -> Html | None:
                 f": {words.counted(waiting, 'thing')} to look at" if waiting else ": all is well")
         for name, waiting in monitors
     ]  # fmt: skip
-    return element("section", element("h2", "Monitors"), element("ul", told))
+    return element("section", element("h2", "Monitors"), element("ul", told, class_="monitors"))
 
 
 def _missing(tables: Sequence[Missing]) -> Html | None:

@@ -86,8 +86,8 @@ def _act(report: MonitorReport, form: Form) -> Html:
     if saying.acceptance(report, open_one):
         able.append(Step("Accept the data", "The data are right, and stay so: from there on this"
                          " is the baseline.", "", action="accept"))  # fmt: skip
-    day = day_text(open_one.first.first)
-    return element("div", decide(form, able, day=day), id="act")
+    days = {"ack": day_text(open_one.last.first), "accept": day_text(open_one.first.first)}
+    return element("div", decide(form, able, days=days), id="act")
 
 
 def _sums(report: MonitorReport) -> Html:
