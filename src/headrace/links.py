@@ -9,7 +9,11 @@ import os
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
+from headrace.files import write_json
+from headrace.home import default_root
+
 HOST, PORT = "127.0.0.1", 3000
+_ADDRESSES = "addresses.json"  # in the home
 # What on-call may do from a browser; each is a job of every code location.
 ACTIONS = ("release", "quarantine", "reject", "rerun", "mute", "recall", "restore", "ack")
 # What some of them ask beside batch, principal and reason, as it stands in an empty form.
@@ -20,9 +24,24 @@ ASKED: Mapping[str, Mapping[str, object]] = {
 }
 
 
+def addresses() -> dict[str, str]:
+    """The addresses at which `headrace ui` served last: of "dagster" and of "reports"."""
+    try:
+        found = json.loads((default_root() / _ADDRESSES).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(url) for name, url in found.items()} if isinstance(found, dict) else {}
+
+
+def remember_addresses(found: Mapping[str, str]) -> None:
+    """Let every process of this home link to these addresses, unless its environment has others."""
+    write_json(default_root() / _ADDRESSES, dict(found))
+
+
 def dagster_url() -> str:
-    """Where Dagster answers; `HEADRACE_DAGSTER_URL` says it where people reach it."""
-    return (os.environ.get("HEADRACE_DAGSTER_URL") or f"http://{HOST}:{PORT}").rstrip("/")
+    """The address of Dagster: `HEADRACE_DAGSTER_URL`, else where `headrace ui` served it last."""
+    found = os.environ.get("HEADRACE_DAGSTER_URL") or addresses().get("dagster")
+    return (found or f"http://{HOST}:{PORT}").rstrip("/")
 
 
 def asset_url(table: str, slot: str = "", base: str | None = None) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from headrace.cli import (
     alerts,
+    automation,
     batches,
     contracts,
     dataset_card,
@@ -49,6 +50,7 @@ from headrace.cli import (
     suggest,
     trace,
     units,
+    ui,
 )
 from headrace.cli.output import BROKEN, out
 
@@ -89,7 +91,7 @@ def options(
 app.command("demo")(runs.demo)
 app.command("run")(runs.run)
 app.command("status")(status.status)
-app.command("ui")(runs.ui)
+app.command("ui")(ui.ui)
 app.command("serve")(serve.serve)
 app.command("retrain")(retrain.retrain)
 app.command("maintain")(maintain.maintain)
@@ -114,6 +116,7 @@ gates.app.command("suggest")(suggest.suggest)
 gates.app.command("convert-units")(units.convert_units)
 app.add_typer(gates.app, name="gate")
 app.add_typer(alerts.app, name="alert")
+app.add_typer(automation.app, name="automation")
 app.add_typer(stream.app, name="stream")
 app.add_typer(online.app, name="online")
 datasets.app.command("card")(dataset_card.card)

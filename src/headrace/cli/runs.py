@@ -1,4 +1,4 @@
-"""`headrace demo`, `run` and `ui`: the main job, and the window on it."""
+"""`headrace demo` and `run`: the main job."""
 
 import os
 import shutil
@@ -155,23 +155,3 @@ def _what_next(datasets: list[str]) -> None:
         ),
         soft_wrap=True,
     )
-
-
-@explained
-@creating
-def ui(
-    *,
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-) -> None:
-    """Open the Dagster UI and its daemon: graph, checks, runs, schedules, sensors."""
-    from headrace.dagster.instance import prepare
-    from headrace.home import Home, project_root
-
-    home = Home.find()
-    root = project_root()
-    prepare(home, root)
-    os.environ["DAGSTER_HOME"] = str(home.dagster)
-    os.chdir(root)
-    command = [sys.executable, "-m", "dagster", "dev", "--host", host, "--port", str(port)]
-    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, fixed arguments

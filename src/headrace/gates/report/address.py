@@ -3,12 +3,15 @@
 import os
 from urllib.parse import quote, urlencode
 
+from headrace.links import addresses
+
 HOST, PORT = "127.0.0.1", 3070
 
 
 def reports_url() -> str:
-    """Where `headrace reports` answers; `HEADRACE_REPORTS_URL` says it where people reach it."""
-    return (os.environ.get("HEADRACE_REPORTS_URL") or f"http://{HOST}:{PORT}").rstrip("/")
+    """The address of the pages: `HEADRACE_REPORTS_URL`, else where `headrace ui` served last."""
+    found = os.environ.get("HEADRACE_REPORTS_URL") or addresses().get("reports")
+    return (found or f"http://{HOST}:{PORT}").rstrip("/")
 
 
 def report_url(table: str, batch_id: str) -> str:

@@ -1,0 +1,166 @@
+"""The switch for schedules and sensors: on, off and a list, also while the UI runs.
+
+States lie in Dagster's own database, which the daemon reads at every tick; so the switch is the
+same as the one in the browser, and needs no server. Dagster has no public call for it outside its
+UI: the workspace is loaded as the command `dagster sensor start` loads it.
+"""
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from headrace.errors import DeclarationError, StateError
+
+if TYPE_CHECKING:
+    from dagster._core.remote_representation.external import RemoteSchedule, RemoteSensor
+
+    Trigger = RemoteSchedule | RemoteSensor
+
+# Switched on together by `headrace automation on`; sensors of streams are usual as well.
+USUAL = ("deliveries", "builds", "alerts", "nightly_maintenance")
+# The others, and when to switch them on.
+_ELSE = {
+    "daily_ingest": "instead of deliveries: once a day",
+    "daily_reference": "instead of deliveries: once a day",
+    "daily_build": "instead of builds: once a day",
+    "retraining": "once you trust the monitors: it trains and promotes models",
+    "online": "if you serve from the online store",
+    "daily_audit": "if you serve features: it compares what was served with training",
+}
+
+
+@dataclass(frozen=True)
+class Automation:
+    """One schedule or sensor.
+
+    Attributes:
+        pipeline: its code location.
+        kind: "schedule" or "sensor".
+        running: whether it is switched on.
+        usual: whether `headrace automation on` switches it on.
+        when: for the others, when to switch them on.
+        description: the work that it launches.
+    """
+
+    pipeline: str
+    name: str
+    kind: str
+    running: bool
+    usual: bool
+    when: str
+    description: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def list_automation(instance: dg.DagsterInstance, project: Path) -> list[Automation]:
+    """Every schedule and sensor of the project's code locations, the usual ones first.
+
+    Raises:
+        StateError: a code location cannot be loaded.
+    """
+    with _triggers(instance, project) as triggers:
+        found = [_described(instance, pipeline, one) for pipeline, one in triggers]
+    return sorted(found, key=lambda one: (one.pipeline, not one.usual, one.name))
+
+
+def switch(
+    instance: dg.DagsterInstance, project: Path, *, on: bool, only: Collection[str] = ()
+) -> list[Automation]:
+    """Switch these on or off, and return all; without names the usual ones on, or everything off.
+
+    Raises:
+        DeclarationError: there is no schedule or sensor of such a name.
+        StateError: a code location cannot be loaded.
+    """
+    with _triggers(instance, project) as triggers:
+        names = {one.name for _, one in triggers}
+        if unknown := sorted(set(only) - names):
+            raise DeclarationError(
+                f"no schedule or sensor {', '.join(unknown)}",
+                fix=f"one of {', '.join(sorted(names))}",
+            )
+        for _, one in triggers:
+            if one.name in only or (not only and (_is_usual(one.name) or not on)):
+                _set(instance, one, on=on)
+        found = [_described(instance, pipeline, one) for pipeline, one in triggers]
+    return sorted(found, key=lambda one: (one.pipeline, not one.usual, one.name))
+
+
+def _is_usual(name: str) -> bool:
+    return name in USUAL or name not in _ELSE
+
+
+def _described(instance: dg.DagsterInstance, pipeline: str, one: "Trigger") -> Automation:
+    return Automation(
+        pipeline=pipeline,
+        name=one.name,
+        kind="sensor" if _is_sensor(one) else "schedule",
+        running=_is_running(instance, one),
+        usual=_is_usual(one.name),
+        when=_ELSE.get(one.name, ""),
+        description=one.description or "",
+    )
+
+
+def _is_sensor(one: "Trigger") -> bool:
+    from dagster._core.remote_representation.external import RemoteSensor
+
+    return isinstance(one, RemoteSensor)
+
+
+def _is_running(instance: dg.DagsterInstance, one: "Trigger") -> bool:
+    stored = instance.get_instigator_state(one.get_remote_origin_id(), one.selector_id)
+    return bool(one.get_current_instigator_state(stored).is_running)
+
+
+def _set(instance: dg.DagsterInstance, one: "Trigger", *, on: bool) -> None:
+    """Repeating it changes nothing; a trigger that already has the state keeps its record."""
+    from dagster._core.remote_representation.external import RemoteSensor
+
+    if _is_running(instance, one) == on:
+        return
+    origin, selector = one.get_remote_origin_id(), one.selector_id
+    if isinstance(one, RemoteSensor):
+        if on:
+            instance.start_sensor(one)
+        else:
+            instance.stop_sensor(origin, selector, one)
+    elif on:
+        instance.start_schedule(one)
+    else:
+        instance.stop_schedule(origin, selector, one)
+
+
+@contextmanager
+def _triggers(
+    instance: dg.DagsterInstance, project: Path
+) -> "Iterator[Sequence[tuple[str, Trigger]]]":
+    """(code location, schedule or sensor) of the project's workspace."""
+    from dagster._core.workspace.context import WorkspaceProcessContext
+    from dagster._core.workspace.load_target import WorkspaceFileTarget
+
+    logging.getLogger("dagster").setLevel(logging.WARNING)  # it tells of each server that it starts
+    target = WorkspaceFileTarget([str(project / "workspace.yaml")])
+    with WorkspaceProcessContext(instance, target, code_server_log_level="ERROR") as process:
+        request = process.create_request_context()
+        for entry in request.get_code_location_entries().values():
+            if entry.load_error:
+                raise StateError(
+                    f"code location {entry.origin.location_name} cannot be loaded: "
+                    f"{entry.load_error.message.strip()}",
+                    where=str(project / "workspace.yaml"),
+                    fix="mend it; headrace status shows the same error",
+                )
+        triggers: list[tuple[str, Trigger]] = []
+        for location in request.code_locations:
+            for repository in location.get_repositories().values():
+                triggers += [(location.name, one) for one in repository.get_sensors()]
+                triggers += [(location.name, one) for one in repository.get_schedules()]
+        yield triggers
