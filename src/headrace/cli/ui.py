@@ -119,7 +119,8 @@ def _port(service: Service, asked: int | None, before: str | None) -> int:
         return asked
     number = (before or "").rpartition(":")[2]
     usual = range(service.usual, service.usual + TRIED)
-    candidates = list(dict.fromkeys([*([int(number)] if number.isdigit() else []), *usual]))
+    candidates: list[int] = [int(number)] if number.isdigit() else []
+    candidates += [one for one in usual if one not in candidates]
     for candidate in candidates:
         if _is_free(service.host, candidate):
             if candidate != candidates[0]:

@@ -2,12 +2,12 @@
 
 States lie in Dagster's own database, which the daemon reads at every tick; so the switch is the
 same as the one in the browser, and needs no server. Dagster has no public call for it outside its
-UI: the workspace is loaded as the command `dagster sensor start` loads it.
+UI; what is used here is what `dagster sensor start` uses.
 """
 
-import logging
+import warnings
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,25 +142,34 @@ def _set(instance: dg.DagsterInstance, one: "Trigger", *, on: bool) -> None:
 def _triggers(
     instance: dg.DagsterInstance, project: Path
 ) -> "Iterator[Sequence[tuple[str, Trigger]]]":
-    """(code location, schedule or sensor) of the project's workspace."""
-    from dagster._core.workspace.context import WorkspaceProcessContext
+    """(code location, schedule or sensor) of the project's workspace, loaded in this process.
+
+    A state is found by the names of its code location, repository and trigger; so it is the same
+    for the daemon, which loads the workspace in servers of its own.
+    """
+    from dagster._core.remote_origin import InProcessCodeLocationOrigin
     from dagster._core.workspace.load_target import WorkspaceFileTarget
 
-    logging.getLogger("dagster").setLevel(logging.WARNING)  # it tells of each server that it starts
-    target = WorkspaceFileTarget([str(project / "workspace.yaml")])
-    with WorkspaceProcessContext(instance, target, code_server_log_level="ERROR") as process:
-        request = process.create_request_context()
-        for entry in request.get_code_location_entries().values():
-            if entry.load_error:
+    triggers: list[tuple[str, Trigger]] = []
+    with ExitStack() as stack:
+        for origin in WorkspaceFileTarget([str(project / "workspace.yaml")]).create_origins():
+            name, target = origin.location_name, origin.loadable_target_origin
+            # Dagster reads a property of its own that it has deprecated.
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", message="Property `ScheduleDefinition.environment")
+            try:
+                location = stack.enter_context(
+                    InProcessCodeLocationOrigin(
+                        target, location_name=name, container_image=None, entry_point=None
+                    ).create_location(instance)
+                )
+            except Exception as error:
                 raise StateError(
-                    f"code location {entry.origin.location_name} cannot be loaded: "
-                    f"{entry.load_error.message.strip()}",
+                    f"code location {name} cannot be loaded: {error}",
                     where=str(project / "workspace.yaml"),
                     fix="mend it; headrace status shows the same error",
-                )
-        triggers: list[tuple[str, Trigger]] = []
-        for location in request.code_locations:
+                ) from error
             for repository in location.get_repositories().values():
-                triggers += [(location.name, one) for one in repository.get_sensors()]
-                triggers += [(location.name, one) for one in repository.get_schedules()]
+                triggers += [(name, one) for one in repository.get_sensors()]
+                triggers += [(name, one) for one in repository.get_schedules()]
         yield triggers
