@@ -47,9 +47,10 @@ def test_a_blocked_batch_is_told_once(meter, hook, written):
     assert alert.messages == {"sent": 1}
     body = got["message"].splitlines()
     assert body[1] == "5 rows held back; readers keep the last good state. Read by tests."
-    assert f"/batch/meter/{alert.condition.batch_id}" in body[2]
-    assert "/assets/tables/meter?view=events&partitions%5B0%5D=2024-01-01" in body[3]
-    assert body[4] == f"alert {alert.alert_id}"
+    page = f"http://127.0.0.1:3070/batch/meter/{alert.condition.batch_id}"
+    assert body[2:4] == [page, f"Decide: {page}#act"]
+    assert "/assets/tables/meter?view=partitions&partition=2024-01-01" in body[4]
+    assert body[5] == f"alert {alert.alert_id}"
 
 
 def test_a_range_that_blocks_one_day_and_passes_the_next_still_tells(meter, hook, written):

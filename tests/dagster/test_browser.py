@@ -40,8 +40,8 @@ def test_the_graph_reads_like_the_chain(tmp_path):
         page.goto(f"{address}/locations/flights/assets")
         for stage in ("ingestion", "features", "datasets", "models", "monitoring"):
             page.get_by_text(stage).first.wait_for(timeout=screenshots.PATIENCE * 1000)
-        page.goto(f"{address}/assets/tables/schedule?view=checks&checkDetail=gate")
-        page.get_by_text("Contract 1.0.1 and the suite flights.schedule").first.wait_for(
+        page.goto(f"{address}/assets/tables/schedule?view=checks&checkDetail=gate_block")
+        page.get_by_text("This is a blocking asset check").first.wait_for(
             timeout=screenshots.PATIENCE * 1000
         )
         browser.close()

@@ -1,6 +1,7 @@
 """What a person accepts: quiet from there on, held to it, and never the start of a retraining."""
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from headrace.cli import app as commands
 from headrace.clock import DAY
 from headrace.errors import DeclarationError, RefusedError
-from headrace.gates.policy import Grant
+from headrace.gates.policy import Grant, local_user
 from headrace.gates.policy import Policy as Grants
 from headrace.home import Home
 from headrace.lake.actions import actions
@@ -30,6 +31,8 @@ from headrace.monitoring.report import render
 from headrace.monitoring.seen import keep_seen
 from headrace.pipeline.monitor_accept import accept
 from headrace.pipeline.monitor_report import monitor_report
+from headrace.pipeline.report_actions import Acting, Caller
+from headrace.pipeline.report_site import Site
 from tests.monitoring.watched import Watched
 from tests.monitoring.worlds import FIRST, LATER, changed, scored, spec, weeks_of, world
 
@@ -429,3 +432,30 @@ def test_what_is_in_force_is_on_the_audit_trail(watch, monkeypatch, words):
     assert done[0][0] == done[1][0]
     with Ledger(watch.home) as ledger:
         assert [one.reason for one in actions(ledger, "world")].count("killed") == 1
+
+
+HERE = Caller("127.0.0.1", {"host": "127.0.0.1:3070", "origin": "http://127.0.0.1:3070"})
+
+
+def test_an_incident_is_acknowledged_and_accepted_on_the_page_of_its_monitor(watch):
+    site = Site([watch.pipeline], watch.home, Acting())
+    assert "<form" not in site.answer("/monitor/world").body.decode()
+    page = site.answer("/monitor/world", HERE).body.decode()
+    fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page))
+
+    def send(**more):
+        return site.act("/monitor/world", {**fields, "reason": "new firmware", **more}, HERE)
+
+    assert send(action="accept", token="").status == 403
+    assert send(action="accept", reason=" ").status == 422
+    refused = send(action="accept", **{"accept-day": "x"})
+    assert refused.status == 422
+    assert "is no day" in refused.body.decode()
+    assert watch.ledger.acceptances("world") == []
+    done = send(action="accept")
+    assert (done.status, done.location) == (303, "./world#top")
+    (accepted,) = watch.ledger.acceptances("world")
+    assert (accepted.principal, accepted.reason) == (local_user(), "new firmware")
+    done = send(action="ack")
+    assert done.status == 303
+    assert [one.principal for one in watch.ledger.acks("world")] == [local_user()]

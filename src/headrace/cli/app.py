@@ -49,8 +49,8 @@ from headrace.cli import (
     stream,
     suggest,
     trace,
-    units,
     ui,
+    units,
 )
 from headrace.cli.output import BROKEN, out
 
