@@ -66,6 +66,18 @@ def test_outside_a_project_it_says_so_and_leaves_nothing(tmp_path, monkeypatch, 
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_dagster_shows_the_home_that_is_named_or_nothing(tmp_path, monkeypatch):
+    """Dagster lets `.env` win over the environment, and would show the other home."""
+    for part in PARTS:
+        (tmp_path / part).symlink_to(ROOT / part)
+    (tmp_path / ".env").write_text(f"HEADRACE_HOME={tmp_path / '.headrace'}\nDAGSTER_HOME=x\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "other"))
+    done = CliRunner().invoke(app, ["ui"])
+    assert done.exit_code == MISUSED
+    assert ".env names the home" in done.output
+
+
 def test_a_taken_port_gives_way_to_the_next_free_one(taken, capsys):
     found = _port(service(taken), None, None)
     assert found > taken

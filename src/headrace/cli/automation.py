@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from headrace.cli.output import emit_json, err, explained, grid, out
+from headrace.cli.output import creating, emit_json, err, explained, grid, out
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -28,6 +28,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 @app.command("on")
 @explained
+@creating
 def on(names: Names = None, *, as_json: Json = False) -> None:
     """Switch on the usual ones, or those that are named. It also works while the UI runs.
 
@@ -38,6 +39,7 @@ def on(names: Names = None, *, as_json: Json = False) -> None:
 
 @app.command("off")
 @explained
+@creating
 def off(names: Names = None, *, as_json: Json = False) -> None:
     """Switch off everything, or those that are named. Runs that are under way go on."""
     _switch(names or (), on=False, as_json=as_json)

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli.output import err, explained
+from headrace.cli.output import creating, err, explained
 from headrace.cli.which import stopped_by_signals
 
 LOOPBACK = "127.0.0.1"
@@ -36,6 +36,7 @@ class Service:
 
 
 @explained
+@creating
 def ui(
     *,
     port: Annotated[
@@ -65,6 +66,7 @@ def ui(
     reports = _port(pages, reports_port, before.get("reports"))
     home = Home.find()
     prepare(home, root)
+    _need_one_home(root, home.root)
     shown = f"[{host}]" if ":" in host else host
     local = {
         "dagster": f"http://{shown}:{dagster}",
@@ -97,6 +99,21 @@ def _need_project(root: Path) -> None:
             "there is no workspace.yaml, which tells Dagster of the pipelines",
             where=str(root),
             fix="copy the one that headrace new project writes: a python_module per pipeline",
+        )
+
+
+def _need_one_home(root: Path, home: Path) -> None:
+    """Refuse to show another home than the one that is named: Dagster reads `.env` last."""
+    from dotenv import dotenv_values
+
+    from headrace.errors import DeclarationError
+
+    written = dotenv_values(root / ".env").get("HEADRACE_HOME")
+    if written != str(home):
+        raise DeclarationError(
+            f".env names the home {written}, and Dagster would show that instead of {home}",
+            where=str(root / ".env"),
+            fix="unset HEADRACE_HOME, or take HEADRACE_HOME and DAGSTER_HOME out of .env",
         )
 
 
