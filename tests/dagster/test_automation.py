@@ -33,16 +33,15 @@ def running(found):
     return {one.name for one in found if one.running}
 
 
-def test_on_off_and_by_name(project, instance):
-    """In one test: each call loads the code location in a server of its own, as Dagster does."""
-    assert running(switch(instance, project, on=True)) == set(USUAL)
-    assert running(switch(instance, project, on=True, only=["retraining"])) == {
+def test_on_off_and_by_name(project, home, instance):
+    assert running(switch(home, project, on=True)) == set(USUAL)
+    assert running(switch(home, project, on=True, only=["retraining"])) == {
         *USUAL, "retraining",
     }  # fmt: skip
-    assert running(switch(instance, project, on=False)) == set()
+    assert running(switch(home, project, on=False)) == set()
     with pytest.raises(DeclarationError, match="no schedule or sensor nothing"):
-        switch(instance, project, on=True, only=["nothing"])
-    found = list_automation(instance, project)
+        switch(home, project, on=True, only=["nothing"])
+    found = list_automation(home, project)
     assert running(found) == set()
     assert [one.name for one in found[: len(USUAL)]] == sorted(USUAL)
     assert all(one.usual or one.when for one in found)

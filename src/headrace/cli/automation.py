@@ -9,12 +9,10 @@ from rich.text import Text
 from headrace.cli.output import creating, emit_json, err, explained, grid, out
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from dagster import DagsterInstance
-
     from headrace.dagster.automation import Automation
+    from headrace.home import Home
 
 app = typer.Typer(
     help="Switch on what runs by itself: ingest, builds, alerts, maintenance.",
@@ -51,31 +49,30 @@ def ls(*, as_json: Json = False) -> None:
     """List each schedule and sensor: its state, its work, and when to switch it on."""
     from headrace.dagster.automation import list_automation
 
-    instance, root = _open()
-    with instance as opened:
-        _show(list_automation(opened, root), as_json=as_json)
+    home, root = _places()
+    _show(list_automation(home, root), as_json=as_json)
 
 
 def _switch(names: "list[str] | tuple[str, ...]", *, on: bool, as_json: bool) -> None:
     from headrace.dagster.automation import switch
 
-    instance, root = _open()
-    with instance as opened:
-        _show(switch(opened, root, on=on, only=names), as_json=as_json)
+    home, root = _places()
+    _show(switch(home, root, on=on, only=names), as_json=as_json)
 
 
-def _open() -> "tuple[AbstractContextManager[DagsterInstance], Path]":
-    """The project's instance, made if Dagster was never opened, and the project's folder."""
-    from headrace.dagster.instance import open_instance, prepare
+def _places() -> "tuple[Home, Path]":
+    """The project's home, made ready for Dagster if it was never opened, and its folder."""
+    from headrace.dagster.instance import prepare
     from headrace.home import Home, project_root
-    from headrace.pipeline.load import pipeline_modules
+    from headrace.pipeline.load import make_importable, pipeline_modules
 
     root = project_root()
     pipeline_modules(root)  # outside a project nothing is made
+    make_importable(root)
     home = Home.find()
     prepare(home, root)
     os.chdir(root)
-    return open_instance(home), root
+    return home, root
 
 
 def _show(found: "list[Automation]", *, as_json: bool) -> None:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from headrace.dagster.instance import open_instance
 from headrace.errors import DeclarationError, StateError
+from headrace.home import Home
 
 if TYPE_CHECKING:
     from dagster._core.remote_representation.external import RemoteSchedule, RemoteSensor
@@ -59,27 +61,24 @@ class Automation:
         return asdict(self)
 
 
-def list_automation(instance: dg.DagsterInstance, project: Path) -> list[Automation]:
+def list_automation(home: Home, project: Path) -> list[Automation]:
     """Every schedule and sensor of the project's code locations, the usual ones first.
 
     Raises:
         StateError: a code location cannot be loaded.
     """
-    with _triggers(instance, project) as triggers:
-        found = [_described(instance, pipeline, one) for pipeline, one in triggers]
-    return sorted(found, key=lambda one: (one.pipeline, not one.usual, one.name))
+    with open_instance(home) as instance, _triggers(instance, project) as triggers:
+        return _all(instance, triggers)
 
 
-def switch(
-    instance: dg.DagsterInstance, project: Path, *, on: bool, only: Collection[str] = ()
-) -> list[Automation]:
+def switch(home: Home, project: Path, *, on: bool, only: Collection[str] = ()) -> list[Automation]:
     """Switch these on or off, and return all; without names the usual ones on, or everything off.
 
     Raises:
         DeclarationError: there is no schedule or sensor of such a name.
         StateError: a code location cannot be loaded.
     """
-    with _triggers(instance, project) as triggers:
+    with open_instance(home) as instance, _triggers(instance, project) as triggers:
         names = {one.name for _, one in triggers}
         if unknown := sorted(set(only) - names):
             raise DeclarationError(
@@ -89,7 +88,13 @@ def switch(
         for _, one in triggers:
             if one.name in only or (not only and (_is_usual(one.name) or not on)):
                 _set(instance, one, on=on)
-        found = [_described(instance, pipeline, one) for pipeline, one in triggers]
+        return _all(instance, triggers)
+
+
+def _all(
+    instance: dg.DagsterInstance, triggers: "Sequence[tuple[str, Trigger]]"
+) -> list[Automation]:
+    found = [_described(instance, pipeline, one) for pipeline, one in triggers]
     return sorted(found, key=lambda one: (one.pipeline, not one.usual, one.name))
 
 
