@@ -41,7 +41,7 @@ class Evolved:
     def hash(self):
         return "evolved"
 
-    def arrow_schema(self):
+    def table_schema(self):
         return self.schema
 
 

@@ -1,6 +1,6 @@
 """What a contract says, as data. Behaviour is in `load` (reading) and `conform` (applying)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from functools import cached_property
@@ -149,6 +149,16 @@ class Field:
         return pa.int64() if self.scale is not None else _ARROW[self.type]
 
     @property
+    def table_type(self) -> pa.DataType:
+        """The type in files and in the table: DECIMAL for a scaled number, else `arrow_type`.
+
+        With up to 18 digits, Parquet holds the same int64 as `arrow_type` does.
+        """
+        if not self.scale:
+            return self.arrow_type
+        return pa.decimal128(max(18, len(str(int(self.max_abs or 0)))), self.scale)
+
+    @property
     def says(self) -> str:
         """For messages: `number, inch, scale 2`."""
         scale = None if self.scale is None else f"scale {self.scale}"
@@ -266,9 +276,20 @@ class Contract:
         """The published schema: contract columns, then reserved ones, each with its field id."""
         return self._schema
 
+    def table_schema(self) -> pa.Schema:
+        """The schema of the table for any engine: as `arrow_schema`, scaled numbers as DECIMAL."""
+        return self._table_schema
+
     @cached_property
     def _schema(self) -> pa.Schema:
-        columns = [(field.name, field.id, field.arrow_type) for field in self.fields]
+        return self._with_types([field.arrow_type for field in self.fields])
+
+    @cached_property
+    def _table_schema(self) -> pa.Schema:
+        return self._with_types([field.table_type for field in self.fields])
+
+    def _with_types(self, types: Sequence[pa.DataType]) -> pa.Schema:
+        columns = [(f.name, f.id, kind) for f, kind in zip(self.fields, types, strict=True)]
         return pa.schema(
             pa.field(name, kind, metadata={b"PARQUET:field_id": str(number).encode()})
             for name, number, kind in (*columns, *RESERVED, *([DELETED] if self.deleted else []))

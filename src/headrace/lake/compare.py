@@ -21,6 +21,7 @@ from headrace.files import write_json
 from headrace.gates.compare import Comparison, Usual, compare, usual_moves
 from headrace.home import Home
 from headrace.lake.account import current_verdicts
+from headrace.lake.decimals import integer_schema, integers
 from headrace.lake.landing import landed_delivery
 from headrace.lake.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.objects import conformed_file
@@ -82,12 +83,12 @@ class Rows:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.files = [pq.ParquetFile(path) for path in paths]
-        self.schema = self.files[0].schema_arrow
+        self.schema = integer_schema(self.files[0].schema_arrow)
         self.num_rows = sum(file.metadata.num_rows for file in self.files)
 
     def __getitem__(self, name: str) -> pa.ChunkedArray:
         kind = self.schema.field(name).type
-        parts = [file.read(columns=[name])[name].cast(kind) for file in self.files]
+        parts = [integers(file.read(columns=[name])[name]).cast(kind) for file in self.files]
         return pa.chunked_array([chunk for part in parts for chunk in part.chunks], kind)
 
 

@@ -25,6 +25,7 @@ from pyiceberg.io.pyarrow import (
     compute_statistics_plan,
     data_file_statistics_from_parquet_metadata,
     pyarrow_to_schema,
+    schema_to_pyarrow,
 )
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestFile
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
@@ -35,11 +36,13 @@ from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.table.update import AddSchemaUpdate, SetCurrentSchemaUpdate
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 from pyiceberg.typedef import Record
+from pyiceberg.types import DecimalType, IcebergType, LongType, NestedField
 from sqlalchemy import NullPool, create_engine
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from headrace.errors import StateError
 from headrace.home import Home
+from headrace.lake.decimals import rewritten
 from headrace.lake.fileio import HOME
 from headrace.lake.moved import here
 from headrace.lake.plans import catalog_uri, check_catalog, warehouse_root
@@ -155,32 +158,70 @@ def grown_schema(table: Table, arrow: pa.Schema) -> Schema | None:
     Raises:
         StateError: a field changed its type, which old files cannot follow.
     """
-    current, wanted = table.schema(), pyarrow_to_schema(arrow)
+    current = table.schema()
     before = {field.field_id: field for field in current.fields}
-    for field in wanted.fields:
+    wanted = [_followed(f, before.get(f.field_id)) for f in pyarrow_to_schema(arrow).fields]
+    for field in wanted:
         old = before.get(field.field_id)
-        if old is not None and old.field_type != field.field_type:
+        if old is not None and not _may_follow(old.field_type, field.field_type):
             raise StateError(
                 f"field {field.name} (id {field.field_id}) is now {field.field_type},"
                 f" it was {old.field_type}",
                 where=f"table {table.name()[-1]}",
                 fix="give the changed column a new field id in the contract",
             )
-    names = {field.name for field in wanted.fields}
-    ids = {field.field_id for field in wanted.fields}
+    names = {field.name for field in wanted}
+    ids = {field.field_id for field in wanted}
     kept = [f for f in current.fields if f.field_id not in ids and f.name not in names]
-    merged = [*wanted.fields, *kept]
-    if {(f.field_id, f.name) for f in merged} == {(f.field_id, f.name) for f in current.fields}:
+    merged = [*wanted, *kept]
+    if _told(merged) == _told(current.fields):
         return None
     return Schema(*merged, schema_id=max(s.schema_id for s in table.metadata.schemas) + 1)
 
 
+def _told(fields: Iterable[NestedField]) -> set[tuple[int, str, str]]:
+    return {(f.field_id, f.name, str(f.field_type)) for f in fields}
+
+
+def _followed(field: NestedField, old: NestedField | None) -> NestedField:
+    """A field of the contract with the type that the table keeps for it.
+
+    Scaled numbers stay BIGINT where 0.1.0 made the column, and a DECIMAL gets no fewer digits.
+    """
+    new = field.field_type
+    if old is None or not isinstance(new, DecimalType):
+        return field
+    narrower = (
+        isinstance(old.field_type, DecimalType)
+        and old.field_type.scale == new.scale
+        and old.field_type.precision > new.precision
+    )
+    if isinstance(old.field_type, LongType) or narrower:
+        return field.model_copy(update={"field_type": old.field_type})
+    return field
+
+
+def _may_follow(old: IcebergType, new: IcebergType) -> bool:
+    """Whether a column may change its type: a DECIMAL may get more digits."""
+    return old == new or (
+        isinstance(old, DecimalType)
+        and isinstance(new, DecimalType)
+        and old.scale == new.scale
+        and old.precision <= new.precision
+    )
+
+
 def data_files(table: Table, schema: Schema, paths: Iterable[Path]) -> list[DataFile]:
-    """Manifest entries from Parquet footers; `add_files` refuses files that have field ids."""
+    """Manifest entries from Parquet footers; `add_files` refuses files that have field ids.
+
+    A file that has scaled numbers in another type than the table is rewritten first.
+    """
+    types = schema_to_pyarrow(schema)
     plan = compute_statistics_plan(schema, table.metadata.properties)
     ids = {field.name: field.field_id for field in schema.fields}
     files = []
     for path in paths:
+        rewritten(path, types)
         statistics = data_file_statistics_from_parquet_metadata(pq.read_metadata(path), plan, ids)
         files.append(
             DataFile.from_args(

@@ -18,7 +18,7 @@ from headrace.gates.meaning import crashed, notes_of, results_of
 from headrace.gates.mutes import NO_MUTES, Mutes
 from headrace.home import Home
 from headrace.lake.ledger import JudgementRow
-from headrace.lake.objects import conformed_file, judged_file, stage_file
+from headrace.lake.objects import conformed_file, judged_file, keep_file, stage_file
 from headrace.lake.slots import PUBLISHABLE
 from headrace.lake.staging import quarantine, quarantine_path, rule_hash, stage, staged_path
 from headrace.lake.table import Table
@@ -158,7 +158,9 @@ class Desk:
                 passing = judgement.conformed - judgement.quarantined_count
                 publishes = judgement.verdict.value in PUBLISHABLE and passing > 0
                 if publishes:
-                    stage_file(path, failed, staged, passing)
+                    stage_file(self.contract, path, failed, staged, passing)
+                if failed:
+                    keep_file(self.contract, failed)
         except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
             return self._row(delivery, self._crashed(delivery, error))
         given = str(staged) if publishes else "", str(failed) if failed else ""
@@ -173,7 +175,8 @@ class Desk:
             self.write(partial(stage, self.home, self.contract, batch_id, self.rule, passing))
             staged = str(staged_path(*at))
         if _count(judgement.quarantined):
-            self.write(partial(quarantine, *at, judgement.quarantined))
+            args = self.home, self.contract, batch_id, self.rule, judgement.quarantined
+            self.write(partial(quarantine, *args))
             kept = str(quarantine_path(*at))
         return self._row(delivery, judgement, staged, kept)
 

@@ -23,6 +23,9 @@ from headrace.errors import StateError
 from headrace.files import move_into_place, temporary_beside
 from headrace.gates import Judgement, Suite
 from headrace.gates.parquet import judge_file
+from headrace.lake.decimals import rewritten as rewritten_as
+from headrace.lake.decimals import writer as writer_of
+from headrace.lake.staging import quarantine_schema
 from headrace.sources.base import Delivery
 from headrace.sources.parquet_rows import pieces
 from headrace.sources.reference import referred
@@ -59,7 +62,9 @@ def judged_file(
     )
 
 
-def stage_file(path: Path, quarantined: Path | None, staged: Path, rows: int) -> None:
+def stage_file(
+    contract: Contract, path: Path, quarantined: Path | None, staged: Path, rows: int
+) -> None:
     """Put the `rows` rows of `path` that are not among `quarantined` into place; idempotent.
 
     Raises:
@@ -77,7 +82,14 @@ def stage_file(path: Path, quarantined: Path | None, staged: Path, rows: int) ->
             f"{rows} rows passed and {_count(path)} came out of the gate; none may get lost",
             where=str(staged),
         )
+    rewritten_as(path, contract.table_schema())
     move_into_place(path, staged)
+
+
+def keep_file(contract: Contract, quarantined: Path) -> None:
+    """Give a file of quarantined rows the types in which such rows are kept; idempotent."""
+    schema = pq.read_schema(quarantined)
+    rewritten_as(quarantined, quarantine_schema(schema, contract))
 
 
 def _count(path: Path) -> int:
@@ -86,7 +98,7 @@ def _count(path: Path) -> int:
 
 def rewritten(path: Path, to: Path, without: "np.typing.NDArray[np.int64]") -> None:
     """The rows of `path` but those of these lines, streamed."""
-    with pq.ParquetFile(path) as file, _writer(to, file.schema_arrow) as writer:
+    with pq.ParquetFile(path) as file, writer_of(to, file.schema_arrow) as writer:
         for batch in file.iter_batches():
             kept = ~np.isin(batch.column("_line").to_numpy(), without)
             writer.write_batch(batch.filter(pa.array(kept)))
@@ -95,7 +107,7 @@ def rewritten(path: Path, to: Path, without: "np.typing.NDArray[np.int64]") -> N
 def _written(contract: Contract, delivery: Delivery, path: Path) -> Conformed:
     """Conform the object piece by piece; after a violation, pieces are only counted and listed."""
     parts: list[Conformed] = []
-    with referred(delivery) as handle, _writer(path, contract.arrow_schema()) as writer:
+    with referred(delivery) as handle, writer_of(path, contract.arrow_schema()) as writer:
         for rows in pieces(handle):
             found = conform(contract, rows, delivery.batch_id)
             if found.table is not None:
@@ -170,10 +182,3 @@ def _suspects(contract: Contract, path: Path) -> pa.Table:
             + " ORDER BY rows._line"
         )
         return db.sql(query).to_arrow_table()
-
-
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    texts = [field.name for field in schema if pa.types.is_string(field.type)]
-    return pq.ParquetWriter(
-        path, schema, compression="zstd", use_dictionary=texts, store_schema=False
-    )

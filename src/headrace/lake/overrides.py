@@ -252,7 +252,7 @@ def _keep(case: Case, seen: Seen, state: Fates) -> str:
     if not rows.num_rows:
         return ""
     at = (case.home, case.contract.table, case.gate.batch_id, case.standing.rule)
-    quarantine(*at, rows)
+    quarantine(case.home, case.contract, case.gate.batch_id, case.standing.rule, rows)
     return str(quarantine_path(*at))
 
 

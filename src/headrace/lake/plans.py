@@ -33,6 +33,13 @@ DUCKDB_TYPES = {
 }
 
 
+def duckdb_name(kind: str) -> str:
+    """DuckDB's name of a type of Iceberg: `decimal(18, 2)` is DECIMAL(18,2)."""
+    if kind.startswith("decimal("):
+        return kind.upper().replace(" ", "")
+    return DUCKDB_TYPES[kind]
+
+
 @dataclass(frozen=True)
 class LiveFile:
     """One published Parquet file: all passing rows of one batch.
@@ -52,7 +59,10 @@ class LiveFile:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table; `type` is DuckDB's name of it."""
+    """A column of the table; `type` is DuckDB's name of it in the files.
+
+    Rows that are read have BIGINT for a DECIMAL.
+    """
 
     field_id: int
     name: str

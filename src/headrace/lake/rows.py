@@ -15,6 +15,7 @@ from headrace.lake.account import current_verdicts
 from headrace.lake.cases import BatchCase
 from headrace.lake.conflicts import CONFLICT
 from headrace.lake.conflicts.hold import by_line, earlier_paths, samples
+from headrace.lake.decimals import read_rows
 from headrace.lake.judging import delivered_rows
 from headrace.lake.landing import landed_delivery
 from headrace.lake.ledger import JudgementRow, Ledger
@@ -157,7 +158,7 @@ def _kept_before(case: BatchCase, shown: JudgementRow) -> Iterator[dict[str, Any
     """What earlier rules put into quarantine."""
     if not shown.quarantine_path:
         return
-    kept = pq.read_table(shown.quarantine_path)
+    kept = read_rows(shown.quarantine_path)
     for row, why in zip(_plain_rows(case, kept), kept["_reasons"].to_pylist(), strict=True):
         yield {**row, "reasons": [_why(rule, "quarantine", "by earlier rules") for rule in why]}
 

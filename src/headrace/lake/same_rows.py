@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from headrace.contracts import Contract
 from headrace.engine import duckdb_limits
+from headrace.lake.decimals import file_sql
 from headrace.lake.ledger import Batch
 from headrace.lake.slots import Pick
 from headrace.sources.base import STANDALONE
-from headrace.sql import ident, literal
 
 
 def without_repeats(
@@ -57,8 +57,8 @@ def same_rows(one: str, other: str, contract: Contract) -> bool:
     """Whether two staged files hold the same rows, in whatever order, by the contract's columns."""
     import duckdb
 
-    names = ", ".join(ident(field.name) for field in contract.fields)
-    sides = [f"SELECT {names} FROM read_parquet({literal(path)})" for path in (one, other)]  # noqa: S608
+    names = [field.name for field in contract.fields]
+    sides = [file_sql(path, names) for path in (one, other)]
     try:
         with duckdb.connect(config=duckdb_limits()) as connection:
             counts = [

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.files import digest, move_into_place, temporary_beside
+from headrace.files import digest
 from headrace.home import Home
+from headrace.lake.decimals import DIGITS, to_decimals, write_rows
 
 if TYPE_CHECKING:
     from headrace.contracts import Contract
@@ -39,7 +40,7 @@ def quarantine_path(home: Home, table: str, batch_id: str, rule: str) -> Path:
 
 
 def stage(home: Home, contract: "Contract", batch_id: str, rule: str, rows: pa.Table) -> StagedFile:
-    """Write the passing rows in the contract's types and field ids; idempotent.
+    """Write the passing rows in the table's types and field ids; idempotent.
 
     Args:
         home: where the state lives.
@@ -51,18 +52,24 @@ def stage(home: Home, contract: "Contract", batch_id: str, rule: str, rows: pa.T
     path = staged_path(home, contract.table, batch_id, rule)
     schema = contract.arrow_schema()
     ordered = rows.select(schema.names)
-    _write(
-        path,
-        ordered if ordered.schema.equals(schema, check_metadata=True) else ordered.cast(schema),
-    )
+    if not ordered.schema.equals(schema, check_metadata=True):
+        ordered = ordered.cast(schema)
+    _write(path, to_decimals(ordered, contract.table_schema()))
     return StagedFile(path, batch_id, rows.num_rows, contract.table)
 
 
-def quarantine(home: Home, table: str, batch_id: str, rule: str, rows: pa.Table) -> Path:
+def quarantine(home: Home, contract: "Contract", batch_id: str, rule: str, rows: pa.Table) -> Path:
     """Keep the failing rows with the reasons they failed for (`_reasons`, list of strings)."""
-    path = quarantine_path(home, table, batch_id, rule)
-    _write(path, rows)
+    path = quarantine_path(home, contract.table, batch_id, rule)
+    _write(path, to_decimals(rows, quarantine_schema(rows.schema, contract)))
     return path
+
+
+def quarantine_schema(schema: pa.Schema, contract: "Contract") -> pa.Schema:
+    """Scaled numbers as DECIMAL in which every int64 has a place."""
+    scales = {field.name: field.scale for field in contract.fields if field.scale}
+    wide = {name: pa.decimal128(DIGITS, scale) for name, scale in scales.items()}
+    return pa.schema([field.with_type(wide.get(field.name, field.type)) for field in schema])
 
 
 def _write(path: Path, rows: pa.Table) -> None:
@@ -70,9 +77,4 @@ def _write(path: Path, rows: pa.Table) -> None:
     # already, so a file with as many rows is left alone: same bytes, same rules, same content.
     if path.exists() and pq.read_metadata(path).num_rows == rows.num_rows:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
-    # Dictionaries pay for text only: numbers are smaller, and written faster, without one.
-    texts = [field.name for field in rows.schema if pa.types.is_string(field.type)]
-    pq.write_table(rows, temporary, compression="zstd", use_dictionary=texts, store_schema=False)
-    move_into_place(temporary, path)
+    write_rows(rows, path)

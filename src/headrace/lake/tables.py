@@ -15,10 +15,10 @@ from headrace.errors import StateError
 from headrace.home import Home
 from headrace.lake.moved import here
 from headrace.lake.plans import (
-    DUCKDB_TYPES,
     Column,
     LiveFile,
     Plan,
+    duckdb_name,
     load_plan,
     metadata_without_iceberg,
     save_plan,
@@ -107,7 +107,7 @@ class Lake:
     ) -> Snapshot:
         from headrace.lake import iceberg
 
-        arrow = contract.arrow_schema()
+        arrow = contract.table_schema()
         table = iceberg.load_or_create(
             self._catalog(), contract.table, arrow, warehouse_root(self.home)
         )
@@ -359,7 +359,7 @@ class Lake:
             table=loaded.name()[-1],
             snapshot_id=snapshot_id,
             columns=tuple(
-                Column(f.field_id, f.name, DUCKDB_TYPES[str(f.field_type)]) for f in schema.fields
+                Column(f.field_id, f.name, duckdb_name(str(f.field_type))) for f in schema.fields
             ),
             files=tuple(sorted(files, key=lambda file: file.batch_id)),
             committed_at={s.snapshot_id: s.timestamp_ms * 1000 for s in loaded.snapshots()},

@@ -15,6 +15,7 @@ from headrace.contracts import Contract, conform
 from headrace.datasets.located import locate
 from headrace.errors import HeadraceError
 from headrace.home import Home
+from headrace.lake.decimals import read_rows
 from headrace.lake.judging import delivered_rows
 from headrace.lake.landing import landed_delivery
 from headrace.lake.ledger import Batch, Ledger
@@ -77,7 +78,7 @@ def _in(home: Home, contract: Contract, batch: Batch, file: LiveFile) -> Iterato
         )  # fmt: skip
 
     try:
-        published = pq.read_table(file.path)
+        published = read_rows(file.path)
         delivered = _delivered(home, contract, batch)
     except (HeadraceError, pa.ArrowException, OSError) as error:
         yield told(0, "", f"cannot be compared: {str(error).splitlines()[0]}")

@@ -1,0 +1,163 @@
+"""Scaled columns are DECIMAL to other engines, and int64 to everything that computes."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.contracts import load_contract
+from headrace.lake import iceberg
+from headrace.lake.decimals import file_sql, read_rows, to_decimals, to_integers, write_rows
+from headrace.lake.history import history, history_batches
+from headrace.lake.ingest import ingest
+from headrace.lake.plans import warehouse_root
+from headrace.lake.same_rows import same_rows
+from headrace.lake.tables import Lake
+from tests.lake.kit import CONTRACT, SLOTS, Meter
+
+SCALED = CONTRACT.replace(
+    "logicalType: integer\n        description: what the meter showed\n"
+    "        customProperties: [{property: fieldId, value: 11}]",
+    "logicalType: number\n        description: what the meter showed\n        customProperties:\n"
+    "          - {property: fieldId, value: 11}\n          - {property: scale, value: 2}\n"
+    "          - {property: maxAbs, value: 5000}",
+)
+FIRST, SECOND = SLOTS[:2]
+READINGS = ["23.62", "0.05", "", "10"]
+STORED = [2362, 5, None, 1000]
+
+
+@pytest.fixture
+def scaled(tmp_path) -> Meter:
+    """The meter with a value of two decimals."""
+    path = tmp_path / "meter.yaml"
+    path.write_text(SCALED)
+    meter = Meter(tmp_path)
+    # The limits of the suite, at most 1000 and at least 0, are in stored units.
+    meter.table = replace(meter.table, contract=load_contract(path))
+    return meter
+
+
+def as_of_before(meter: Meter) -> Lake:
+    """Create the table as 0.1.0 did."""
+    lake = Lake(meter.home)
+    arrow = meter.table.contract.arrow_schema()
+    iceberg.load_or_create(lake._catalog(), "meter", arrow, warehouse_root(meter.home))
+    return lake
+
+
+def published(meter: Meter, slot=FIRST, readings=READINGS, name="") -> str:
+    meter.drop(slot, readings, name=name)
+    ingest(meter.table, [slot], meter.home)
+    return next(f.path for f in Lake(meter.home).files("meter") if f.batch_id)
+
+
+def numbers(meter: Meter, **more) -> list:
+    return Lake(meter.home).scan("meter", ["value"], **more)["value"].to_pylist()
+
+
+@pytest.fixture
+def wide(scaled, tmp_path):
+    """The same without limits."""
+    path = tmp_path / "suite.yaml"
+    path.write_text("name: wide\nmeta: {table: meter, max_quarantined_share: 0.9}\n")
+    from headrace.gates import load_suite
+
+    scaled.table = replace(scaled.table, suite=load_suite(path, scaled.table.contract))
+    return scaled
+
+
+def test_other_engines_read_the_value_and_headrace_the_integer(wide):
+    path = published(wide)
+    decimals = [None if q is None else Decimal(q).scaleb(-2) for q in STORED]
+    with duckdb.connect() as db:
+        assert [row[0] for row in db.sql(f"SELECT value FROM '{path}'").fetchall()] == decimals
+    table = Lake(wide.home).iceberg_table("meter")
+    assert str(table.schema().find_field("value").field_type) == "decimal(18, 2)"
+    assert table.scan().to_arrow()["value"].to_pylist() == decimals
+    assert pq.ParquetFile(path).schema.column(1).physical_type == "INT64"
+    assert numbers(wide) == STORED
+    rows = history(wide.home, "meter", ["value"])
+    assert (rows["value"].to_pylist(), rows.schema.field("value").type) == (STORED, pa.int64())
+    snapshot = Lake(wide.home).snapshot_id("meter")
+    some = pa.concat_tables(
+        history_batches(wide.home, "meter", ["value"], snapshot_id=snapshot, files=[path])
+    )
+    assert some["value"].to_pylist() == STORED
+
+
+def test_a_table_of_before_stays_as_it_is(wide):
+    lake = as_of_before(wide)
+    path = published(wide)
+    assert str(lake.iceberg_table("meter").schema().find_field("value").field_type) == "long"
+    assert pq.read_table(path)["value"].to_pylist() == STORED
+    assert numbers(wide) == STORED
+    published(wide, SECOND)
+    assert numbers(wide) == STORED * 2
+    ingest(wide.table, SLOTS[:2], wide.home)
+    assert numbers(wide) == STORED * 2
+
+
+def test_files_of_both_forms_are_read_side_by_side(wide, tmp_path):
+    path = published(wide)
+    other = tmp_path / "before.parquet"
+    schema = wide.table.contract.arrow_schema()
+    pq.write_table(read_rows(path).cast(schema), other)
+    relation = Lake(wide.home).relation("meter", ["value"], files=[path, str(other)])
+    with duckdb.connect() as db:
+        assert [q for (q,) in db.sql(f"SELECT * FROM {relation}").fetchall()] == STORED * 2
+    assert same_rows(path, str(other), wide.table.contract)
+
+
+def test_rows_in_quarantine_are_decimals_too(scaled):
+    scaled.drop(FIRST, ["23.62", "4", *[str(n / 100) for n in range(6)]])
+    ingest(scaled.table, [FIRST], scaled.home)
+    (kept,) = (scaled.home.quarantine / "meter").iterdir()
+    with duckdb.connect() as db:
+        assert db.sql(f"SELECT value FROM '{kept}'").fetchall() == [(Decimal("23.62"),)]
+    assert read_rows(kept)["value"].to_pylist() == [2362]
+
+
+def test_a_row_delivered_in_another_order_is_the_same(wide):
+    published(wide)
+    wide.drop(FIRST, READINGS, name="_again", arrived=5)
+    text = (wide.folder / f"meter_{FIRST}_again.csv").read_text().splitlines()
+    (wide.folder / f"meter_{FIRST}_again.csv").write_text("\n".join([text[0], *text[:0:-1]]) + "\n")
+    ingest(wide.table, [FIRST], wide.home)
+    assert numbers(wide) == STORED
+
+
+@given(
+    st.integers(1, 18),
+    st.booleans(),
+    st.lists(st.none() | st.integers(-(10**18) + 1, 10**18 - 1), max_size=6),
+)
+def test_every_integer_survives_as_a_decimal(tmp_path_factory, scale, wide, values):
+    kind = pa.decimal128(19 if wide else 18, scale)
+    chunks = [pa.array(values, pa.int64()), pa.array([None, *values], pa.int64()).slice(1)]
+    table = pa.table({"q": pa.chunked_array(chunks)})
+    decimals = to_decimals(table, pa.schema([("q", kind)]))
+    decimals.validate(full=True)
+    assert to_integers(decimals).equals(table)
+    path = tmp_path_factory.mktemp("decimals") / "q.parquet"
+    write_rows(decimals, path)
+    with duckdb.connect() as db:
+        found = db.sql(file_sql(path, ["q"])).fetchall()
+    assert [q for (q,) in found] == [*values, *values]
+
+
+def test_a_column_may_get_more_digits(wide):
+    published(wide)
+    path = wide.root / "meter.yaml"
+    text = path.read_text().replace("maxAbs, value: 5000", "maxAbs, value: 50000000000000000")
+    path.write_text(text)
+    wide.table = replace(wide.table, contract=load_contract(path))
+    published(wide, SECOND, ["12345678901234567.89"])
+    found = Lake(wide.home).iceberg_table("meter").schema().find_field("value").field_type
+    assert str(found) == "decimal(19, 2)"
+    assert 1234567890123456789 in numbers(wide)
