@@ -11,13 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.contracts import load_contract
+from headrace.gates import load_suite
 from headrace.lake import iceberg
+from headrace.lake.actions import Action
 from headrace.lake.decimals import file_sql, read_rows, to_decimals, to_integers, write_rows
 from headrace.lake.history import history, history_batches
 from headrace.lake.ingest import ingest
+from headrace.lake.ledger import Ledger
 from headrace.lake.plans import warehouse_root
+from headrace.lake.recall import recall, restore
+from headrace.lake.reconcile import rename_files
 from headrace.lake.same_rows import same_rows
 from headrace.lake.tables import Lake
+from headrace.lake.upgrade import pending, rewrite
 from tests.lake.kit import CONTRACT, SLOTS, Meter
 
 SCALED = CONTRACT.replace(
@@ -66,8 +72,6 @@ def wide(scaled, tmp_path):
     """The same without limits."""
     path = tmp_path / "suite.yaml"
     path.write_text("name: wide\nmeta: {table: meter, max_quarantined_share: 0.9}\n")
-    from headrace.gates import load_suite
-
     scaled.table = replace(scaled.table, suite=load_suite(path, scaled.table.contract))
     return scaled
 
@@ -161,3 +165,63 @@ def test_a_column_may_get_more_digits(wide):
     found = Lake(wide.home).iceberg_table("meter").schema().find_field("value").field_type
     assert str(found) == "decimal(19, 2)"
     assert 1234567890123456789 in numbers(wide)
+
+
+@pytest.fixture
+def before(wide) -> Meter:
+    """Two slots in a table of 0.1.0; a row of the first was usable from its first verdict on."""
+    as_of_before(wide)
+    published(wide)
+    published(wide, SECOND)
+    return wide
+
+
+def rows_of(meter: Meter, **more) -> pa.Table:
+    return history(meter.home, "meter", ["id", "value"], **more)
+
+
+def test_a_rewrite_changes_nothing_but_the_type(before):
+    rows, snapshot = rows_of(before), Lake(before.home).snapshot_id("meter")
+    assert pending(before.home, before.table.contract).columns == ("value",)
+    done = rewrite(before.home, before.table.contract)
+    lake = Lake(before.home)
+    assert (done.columns, done.files) == (("value",), 2)
+    assert done.snapshot_id == lake.snapshot_id("meter") != snapshot
+    assert str(lake.iceberg_table("meter").schema().find_field("value").field_type) == (
+        "decimal(18, 2)"
+    )
+    assert lake.iceberg_table("meter").scan().to_arrow()["value"][0].as_py() == Decimal("23.62")
+    assert rows_of(before).equals(rows), "since when a row is usable, too"
+    assert rows_of(before, snapshot_id=snapshot).equals(rows)
+    assert rewrite(before.home, before.table.contract).columns == ()
+    assert pending(before.home, before.table.contract).columns == ()
+    results = ingest(before.table, SLOTS[:2], before.home)
+    assert lake.snapshot_id("meter") == done.snapshot_id
+    assert [one.changed for one in results] == [False, False]
+    published(before, SLOTS[2])
+    assert numbers(before) == STORED * 3
+
+
+def test_a_rewrite_that_was_killed_after_its_commit_is_completed(before):
+    rows = rows_of(before)
+    with Ledger(before.home) as ledger:
+        judged = [row.staged_path for row in ledger.judgements("meter").values()]
+    rewrite(before.home, before.table.contract)
+    with Ledger(before.home) as ledger:  # as if the ledger had not been told
+        rename_files(ledger, "meter", {p.replace(".p", "-decimal.p"): p for p in judged})
+    assert rows_of(before).equals(rows)
+    results = ingest(before.table, SLOTS[:2], before.home)
+    assert [one.changed for one in results] == [False, False]
+    assert rows_of(before).equals(rows)
+    with Ledger(before.home) as ledger:
+        assert all("-decimal" in row.staged_path for row in ledger.judgements("meter").values())
+
+
+def test_a_batch_that_is_restored_after_a_rewrite_fits_the_table(before):
+    first = Lake(before.home).files("meter")[0]
+    recall(before.home, Action("ana", "recall", "meter", "loose", batch_id=first.batch_id))
+    rewrite(before.home, before.table.contract)
+    restored = Action("ana", "restore", "meter", "it was not", batch_id=first.batch_id)
+    restore(before.home, before.table, restored)
+    assert sorted(q or 0 for q in numbers(before)) == sorted(q or 0 for q in STORED * 2)
+    assert pq.read_schema(first.path).field("value").type == pa.int64(), "an old snapshot has it"

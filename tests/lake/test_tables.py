@@ -41,8 +41,10 @@ class Evolved:
     def hash(self):
         return "evolved"
 
-    def table_schema(self):
+    def arrow_schema(self):
         return self.schema
+
+    table_schema = arrow_schema
 
 
 def evolved(*, rename=None, add=None, retype=None):

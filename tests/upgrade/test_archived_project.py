@@ -79,18 +79,28 @@ def test_a_run_changes_nothing(archived):
     assert after["models"] == before["models"]
 
 
-def test_suites_are_converted_to_the_units_of_their_contracts(archived):
+def test_units_and_decimals_change_no_value(archived, tmp_path):
+    """Suites are converted and the table is rewritten: no hash, moment, row or verdict moves."""
     before = status(archived)
-    suite = archived / "quality_suites/shop/orders.yaml"
     lint = json.loads(headrace(archived, "gate", "lint", "--json"))
     assert "convert-units orders" in lint["suites"][0]["warnings"][0]["fix"]
     headrace(archived, "gate", "convert-units")
-    assert "{column: amount, min_value: 0, max_value: 134}" in suite.read_text()
+    suite = (archived / "quality_suites/shop/orders.yaml").read_text()
+    assert "{column: amount, min_value: 0, max_value: 134}" in suite
+    done = headrace(archived, "maintain", "--rewrite-decimals", "--apply", "--json")
+    assert json.loads(done)["tables"][0]["columns"] == ["amount"]
+
+    out = tmp_path / "frame.parquet"
+    headrace(archived, "features", "frame", "--mode", "declared", "--reasons", "--out", str(out))
+    assert pq.read_table(out).equals(pq.read_table(HERE / "frame-0.1.0.parquet"))
+    headrace(archived, "dataset", "rebuild", "shop_outlook@1.2.0", "--check")
     headrace(archived, "run", code=1)  # one day is still blocked
     after = status(archived)
     for state in (before, after):
-        state["tables"][0].pop("redelivered")
+        for name in ("redelivered", "snapshot_id"):
+            state["tables"][0].pop(name)
     assert after["tables"] == before["tables"]
     assert after["releases"] == before["releases"]
+    assert after["models"] == before["models"]
     rows = json.loads(headrace(archived, "gate", "rows", "orders", "2024-04-03", "--json"))
     assert 134 < max(row["values"]["amount"] for row in rows) < 1000

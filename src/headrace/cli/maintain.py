@@ -1,5 +1,6 @@
 """`headrace maintain`: what nothing needs any more, and away with it."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,6 +8,8 @@ import typer
 from headrace.cli.output import emit_json, explained, grid, out
 
 if TYPE_CHECKING:
+    from headrace.home import Home
+    from headrace.lake.table import Table
     from headrace.pipeline.upkeep import Done
 
 SHOWN = 10
@@ -25,6 +28,13 @@ def maintain(
     keep: Annotated[
         int, typer.Option(min=1, help="Snapshots that a table keeps, besides those of releases.")
     ] = 50,
+    decimals: Annotated[
+        bool,
+        typer.Option(
+            "--rewrite-decimals",
+            help="Only make scaled columns DECIMAL in tables that 0.1.0 made.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document instead of tables.")
     ] = False,
@@ -47,15 +57,33 @@ def maintain(
             f"{older} is too short: a run at work may have written a file and not told of it yet",
             fix="--older-than 1h, or more",
         )
-    known = sorted({one.name for group in table_groups().values() for one in group})
+    tables = {one.name: one for group in table_groups().values() for one in group}
+    known = sorted(tables)
     if table is not None and table not in known:
         raise DeclarationError(f"no table {table!r}", fix=f"one of {', '.join(known)}")
     names = known if table is None else [table]
+    if decimals:
+        _rewrite(Home.find(), [tables[name] for name in names], apply=apply, as_json=as_json)
+        return
     done = look_after(Home.find(), names, apply=apply, keep=keep, young=young)
     if as_json:
         emit_json(done.to_json())
         return
     _tell(done)
+
+
+def _rewrite(home: "Home", tables: "list[Table]", *, apply: bool, as_json: bool) -> None:
+    from headrace.lake.upgrade import pending, rewrite
+
+    act = rewrite if apply else pending
+    done = [act(home, one.contract) for one in tables]
+    if as_json:
+        emit_json({"applied": apply, "tables": [asdict(one) for one in done]})
+        return
+    rows = [[one.table, ", ".join(one.columns), one.files] for one in done if one.columns]
+    grid("columns to store as DECIMAL", ["table", "columns", "files#"], rows)
+    if not apply:
+        out.print("nothing was changed; to do it: headrace maintain --rewrite-decimals --apply")
 
 
 def _tell(done: "Done") -> None:

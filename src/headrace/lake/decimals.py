@@ -84,16 +84,21 @@ def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 def rewritten(path: Path, schema: pa.Schema) -> bool:
     """Give a file the types of `schema`, row group by row group; False if it has them."""
+    return rewritten_to(path, schema, path)
+
+
+def rewritten_to(path: Path, schema: pa.Schema, to: Path) -> bool:
+    """Write a file with the types of `schema` to another place; False if it has them already."""
     with pq.ParquetFile(path) as file:
         there = file.schema_arrow
         target = pa.schema([_typed(field, schema) for field in there])
         if target.types == there.types:
             return False
-        temporary = temporary_beside(path)
-        with writer(temporary, target) as to:
+        temporary = temporary_beside(to)
+        with writer(temporary, target) as copy:
             for group in range(file.num_row_groups):
-                to.write_table(_as(file.read_row_group(group), target))
-    move_into_place(temporary, path)
+                copy.write_table(_as(file.read_row_group(group), target))
+    move_into_place(temporary, to)
     return True
 
 

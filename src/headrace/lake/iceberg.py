@@ -160,7 +160,7 @@ def grown_schema(table: Table, arrow: pa.Schema) -> Schema | None:
     """
     current = table.schema()
     before = {field.field_id: field for field in current.fields}
-    wanted = [_followed(f, before.get(f.field_id)) for f in pyarrow_to_schema(arrow).fields]
+    wanted = pyarrow_to_schema(arrow).fields
     for field in wanted:
         old = before.get(field.field_id)
         if old is not None and not _may_follow(old.field_type, field.field_type):
@@ -183,26 +183,27 @@ def _told(fields: Iterable[NestedField]) -> set[tuple[int, str, str]]:
     return {(f.field_id, f.name, str(f.field_type)) for f in fields}
 
 
-def _followed(field: NestedField, old: NestedField | None) -> NestedField:
-    """A field of the contract with the type that the table keeps for it.
+def with_types_of(table: Table, arrow: pa.Schema) -> pa.Schema:
+    """The contract's schema with the types that the table keeps for scaled columns.
 
-    Scaled numbers stay BIGINT where 0.1.0 made the column, and a DECIMAL gets no fewer digits.
+    Those stay BIGINT where 0.1.0 made the column, and a DECIMAL gets no fewer digits.
     """
-    new = field.field_type
-    if old is None or not isinstance(new, DecimalType):
-        return field
-    narrower = (
-        isinstance(old.field_type, DecimalType)
-        and old.field_type.scale == new.scale
-        and old.field_type.precision > new.precision
-    )
-    if isinstance(old.field_type, LongType) or narrower:
-        return field.model_copy(update={"field_type": old.field_type})
-    return field
+    there = {field.field_id: field.field_type for field in table.schema().fields}
+    fields = list(arrow)
+    for place, (field, new) in enumerate(zip(arrow, pyarrow_to_schema(arrow).fields, strict=True)):
+        old = there.get(new.field_id)
+        if isinstance(new.field_type, DecimalType):
+            if isinstance(old, LongType):
+                fields[place] = field.with_type(pa.int64())
+            elif isinstance(old, DecimalType) and _may_follow(new.field_type, old):
+                fields[place] = field.with_type(pa.decimal128(old.precision, old.scale))
+    return pa.schema(fields)
 
 
 def _may_follow(old: IcebergType, new: IcebergType) -> bool:
-    """Whether a column may change its type: a DECIMAL may get more digits."""
+    """Whether a column may change its type: to DECIMAL by a rewrite, and to more digits."""
+    if isinstance(new, DecimalType) and isinstance(old, LongType):
+        return True
     return old == new or (
         isinstance(old, DecimalType)
         and isinstance(new, DecimalType)

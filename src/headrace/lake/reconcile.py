@@ -4,9 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from headrace.clock import now_us
+from headrace.lake import moved
 from headrace.lake.ledger import JudgementRow, Ledger
 from headrace.lake.plans import LiveFile
 from headrace.lake.tables import Lake
+
+DECIMAL = "-decimal"  # ends the name of a file of which 0.1.0 wrote the form with BIGINT
+_REWRITTEN = f"{DECIMAL}.parquet"
 
 
 def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
@@ -18,6 +22,9 @@ def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
     files = plan.files if plan else ()
     times = plan.committed_at if plan else {}
     judged = ledger.judgements(table).values()
+    if renamed := _renamed(files, {row.staged_path for row in judged}):
+        rename_files(ledger, table, renamed)
+        judged = ledger.judgements(table).values()
     by_path = {row.staged_path: row for row in judged if row.staged_path}
     # Commits are dated in milliseconds, rounded down: nothing was usable before it was judged.
     unmarked = [
@@ -38,6 +45,38 @@ def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
             ledger.mark_returned(table, returned)
             ledger.mark_unpublished(table, lost)
     return live
+
+
+def rename_files(ledger: Ledger, table: str, names: Mapping[str, str]) -> None:
+    """Let verdicts name other files that hold the same rows; since when they are shown stays.
+
+    Args:
+        ledger: of the home that the files are in.
+        table: whose verdicts.
+        names: the new path of each staged file by its present one.
+    """
+    pairs = [
+        (moved.below(new) or new, table, moved.below(old) or old)
+        for old, new in names.items()
+        if old != new
+    ]
+    with ledger.transaction():
+        for name in ("judgements", "returns"):
+            ledger.connection.executemany(
+                f"UPDATE {name} SET staged_path = ? WHERE tbl = ? AND staged_path = ?",  # noqa: S608
+                pairs,
+            )
+
+
+def _renamed(files: Iterable[LiveFile], known: set[str]) -> dict[str, str]:
+    """Published files that a rewrite was killed after publishing, by the names of before."""
+    before = {before_rewrite(file.path): file.path for file in files if file.path not in known}
+    return {old: new for old, new in before.items() if old != new and old in known}
+
+
+def before_rewrite(path: str) -> str:
+    """The path of a file before its scaled columns were rewritten as DECIMAL."""
+    return f"{path.removesuffix(_REWRITTEN)}.parquet" if path.endswith(_REWRITTEN) else path
 
 
 def _returned(

@@ -74,6 +74,7 @@ class Lake:
         *,
         recalled: Callable[[], Collection[str]] = tuple,
         outdated: Callable[[], Collection[str]] = tuple,
+        decimals: bool = False,
     ) -> Snapshot:
         """Make the files visible in exactly one snapshot; whatever is live already is left out.
 
@@ -84,8 +85,8 @@ class Lake:
                 removes it.
             recalled: the batches that must not be live, asked after the state to commit upon was
                 read: a recall that comes later meets that commit, and this one comes again.
-            outdated: asked likewise: batches whose file is left as it is, because another than the
-                one given here is wanted by now.
+            outdated: asked likewise: batches whose present file stays, as another is wanted by now.
+            decimals: make scaled columns DECIMAL; `replace` then holds every published batch.
 
         Raises:
             StateError: a field changed its type, or commits kept colliding.
@@ -93,24 +94,25 @@ class Lake:
         from headrace.lake import iceberg
 
         return iceberg.retrying(
-            lambda: self._attempt(contract, add, replace, recalled, outdated),
+            lambda: self._attempt(contract, add, replace, recalled, outdated, decimals),
             f"publishing to {contract.table}",
         )
 
-    def _attempt(
+    def _attempt(  # noqa: PLR0917
         self,
         contract: "Contract",
         add: Sequence[StagedFile],
         replace: Sequence[StagedFile],
         recalled: Callable[[], Collection[str]],
         outdated: Callable[[], Collection[str]],
+        decimals: bool,
     ) -> Snapshot:
         from headrace.lake import iceberg
 
-        arrow = contract.table_schema()
-        table = iceberg.load_or_create(
-            self._catalog(), contract.table, arrow, warehouse_root(self.home)
-        )
+        arrow, root = contract.table_schema(), warehouse_root(self.home)
+        table = iceberg.load_or_create(self._catalog(), contract.table, arrow, root)
+        if not decimals:
+            arrow = iceberg.with_types_of(table, arrow)
         live = self._live_at(table)
         barred = set(recalled())
         kept = barred | set(outdated())
@@ -123,6 +125,9 @@ class Lake:
         ]
         gone = sorted(live.keys() & barred)
         staged = {f.batch_id: f for f in (*new, *exchanged)}
+        if decimals and live.keys() - {*staged, *gone}:
+            what = f"{contract.table} was published to while it was rewritten"
+            raise StateError(what, where=f"table {contract.table}", fix="run it again")
         if not staged and not gone:
             return _unchanged(table)
         about = {"headrace.contract": contract.hash, "headrace.batches": str(len(staged))}
@@ -159,9 +164,7 @@ class Lake:
     def _live_at(self, loaded: "IcebergTable") -> dict[str, LiveFile]:
         """Published files by batch, of the state that `loaded` was loaded at."""
         current = loaded.current_snapshot()
-        if current is None:
-            return {}
-        plan = self.plan(loaded.name()[-1], current.snapshot_id)
+        plan = self.plan(loaded.name()[-1], current.snapshot_id) if current else None
         return {file.batch_id: file for file in plan.files} if plan else {}
 
     def _commit(  # noqa: PLR0917
@@ -276,8 +279,7 @@ class Lake:
 
     def files(self, table: str, snapshot_id: int | None = None) -> tuple[LiveFile, ...]:
         """The published files of a snapshot, in order of batch id."""
-        plan = self.plan(table, snapshot_id)
-        return plan.files if plan else ()
+        return plan.files if (plan := self.plan(table, snapshot_id)) else ()
 
     def live(self, table: str, snapshot_id: int | None = None) -> dict[str, str]:
         """Path of each published batch: what the table says, whatever any ledger says."""
