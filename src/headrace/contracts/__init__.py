@@ -36,7 +36,8 @@ Those of a column:
 
 - `fieldId`: stable number from 10 on, never used again after a column is gone.
 - `unit`, `zone`: what a number counts, whose clock it shows (`of dest`: the destination's).
-- `scale`: decimal digits kept; the column is published as int64 in units of 10^-scale.
+- `scale`: decimal digits kept; the column is published as DECIMAL, and computed with as int64 in
+  units of 10^-scale, which is also what SQL in a contract works on.
 - `maxAbs`: the greatest absolute value, in the unit; rows beyond are quarantined.
 - `levels`: what codes mean, `{code: meaning}`.
 - `explainedBy`: columns that together all but determine this one, or a list of such lists, for the
