@@ -16,7 +16,7 @@ from headrace.lake import iceberg
 from headrace.lake.actions import Action
 from headrace.lake.decimals import file_sql, read_rows, to_decimals, to_integers, write_rows
 from headrace.lake.history import history, history_batches
-from headrace.lake.ingest import ingest
+from headrace.lake.ingest import ingest, rejudge
 from headrace.lake.ledger import Ledger
 from headrace.lake.plans import warehouse_root
 from headrace.lake.recall import recall, restore
@@ -225,3 +225,16 @@ def test_a_batch_that_is_restored_after_a_rewrite_fits_the_table(before):
     restore(before.home, before.table, restored)
     assert sorted(q or 0 for q in numbers(before)) == sorted(q or 0 for q in STORED * 2)
     assert pq.read_schema(first.path).field("value").type == pa.int64(), "an old snapshot has it"
+
+
+def test_a_file_of_an_earlier_snapshot_is_never_written_again(before):
+    rows, snapshot = rows_of(before), Lake(before.home).snapshot_id("meter")
+    paths = [file.path for file in Lake(before.home).files("meter")]
+    rewrite(before.home, before.table.contract)
+    with Ledger(before.home) as ledger:
+        batches = list(ledger.batches("meter").values())
+    for batch in batches:
+        rejudge(before.table, batch, before.home)
+    assert rows_of(before).equals(rows)
+    assert rows_of(before, snapshot_id=snapshot).equals(rows)
+    assert all(pq.read_schema(path).field("value").type == pa.int64() for path in paths)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from headrace.files import move_into_place, temporary_beside
 from headrace.sql import ident, literal
 
+DECIMAL = "-decimal"  # ends the name of a file of which 0.1.0 wrote the form with BIGINT
 DIGITS = 19  # of any int64: rows in quarantine may be beyond the greatest value of their contract
 
 
@@ -80,6 +81,27 @@ def writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         store_schema=False,
         store_decimal_as_integer=True,
     )
+
+
+def fitted(path: Path, schema: pa.Schema) -> Path:
+    """The file, or another of the same rows, with scaled columns in the types of `schema`.
+
+    A file with BIGINT may be part of an earlier snapshot: it stays, beside the one with DECIMAL.
+    """
+    decimal = any(pa.types.is_decimal(kind) for kind in schema.types)
+    to = with_decimals(path) if decimal else path
+    return to if rewritten_to(path, schema, to) else path
+
+
+def with_decimals(path: Path) -> Path:
+    """Where the form with DECIMAL of a file with BIGINT lies."""
+    return path.with_name(f"{path.stem}{DECIMAL}{path.suffix}")
+
+
+def before_rewrite(path: str) -> str:
+    """The path of a file before its scaled columns were rewritten as DECIMAL."""
+    ending = f"{DECIMAL}.parquet"
+    return f"{path.removesuffix(ending)}.parquet" if path.endswith(ending) else path
 
 
 def rewritten(path: Path, schema: pa.Schema) -> bool:

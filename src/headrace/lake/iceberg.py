@@ -25,7 +25,6 @@ from pyiceberg.io.pyarrow import (
     compute_statistics_plan,
     data_file_statistics_from_parquet_metadata,
     pyarrow_to_schema,
-    schema_to_pyarrow,
 )
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestFile
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
@@ -42,7 +41,6 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from headrace.errors import StateError
 from headrace.home import Home
-from headrace.lake.decimals import rewritten
 from headrace.lake.fileio import HOME
 from headrace.lake.moved import here
 from headrace.lake.plans import catalog_uri, check_catalog, warehouse_root
@@ -213,16 +211,11 @@ def _may_follow(old: IcebergType, new: IcebergType) -> bool:
 
 
 def data_files(table: Table, schema: Schema, paths: Iterable[Path]) -> list[DataFile]:
-    """Manifest entries from Parquet footers; `add_files` refuses files that have field ids.
-
-    A file that has scaled numbers in another type than the table is rewritten first.
-    """
-    types = schema_to_pyarrow(schema)
+    """Manifest entries from Parquet footers; `add_files` refuses files that have field ids."""
     plan = compute_statistics_plan(schema, table.metadata.properties)
     ids = {field.name: field.field_id for field in schema.fields}
     files = []
     for path in paths:
-        rewritten(path, types)
         statistics = data_file_statistics_from_parquet_metadata(pq.read_metadata(path), plan, ids)
         files.append(
             DataFile.from_args(

@@ -5,12 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from headrace.clock import now_us
 from headrace.lake import moved
+from headrace.lake.decimals import before_rewrite
 from headrace.lake.ledger import JudgementRow, Ledger
 from headrace.lake.plans import LiveFile
 from headrace.lake.tables import Lake
-
-DECIMAL = "-decimal"  # ends the name of a file of which 0.1.0 wrote the form with BIGINT
-_REWRITTEN = f"{DECIMAL}.parquet"
 
 
 def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
@@ -72,11 +70,6 @@ def _renamed(files: Iterable[LiveFile], known: set[str]) -> dict[str, str]:
     """Published files that a rewrite was killed after publishing, by the names of before."""
     before = {before_rewrite(file.path): file.path for file in files if file.path not in known}
     return {old: new for old, new in before.items() if old != new and old in known}
-
-
-def before_rewrite(path: str) -> str:
-    """The path of a file before its scaled columns were rewritten as DECIMAL."""
-    return f"{path.removesuffix(_REWRITTEN)}.parquet" if path.endswith(_REWRITTEN) else path
 
 
 def _returned(

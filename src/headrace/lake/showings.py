@@ -11,9 +11,9 @@ from pathlib import Path
 
 from headrace.files import canonical_json
 from headrace.lake import moved
+from headrace.lake.decimals import before_rewrite
 from headrace.lake.ledger import Ledger
 from headrace.lake.plans import LiveFile
-from headrace.lake.reconcile import before_rewrite
 
 _SLACK = 2_000  # commits are dated in milliseconds, and never before what they show was judged
 

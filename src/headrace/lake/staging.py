@@ -1,6 +1,7 @@
 """Staged and quarantined rows: one Parquet file per batch and rule hash, complete or absent."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 
 from headrace.files import digest
 from headrace.home import Home
-from headrace.lake.decimals import DIGITS, to_decimals, write_rows
+from headrace.lake.decimals import DIGITS, fitted, to_decimals, with_decimals, write_rows
 
 if TYPE_CHECKING:
     from headrace.contracts import Contract
@@ -32,7 +33,9 @@ def rule_hash(contract: "Contract", suite: "Suite", parser: int | str) -> str:
 
 
 def staged_path(home: Home, table: str, batch_id: str, rule: str) -> Path:
-    return home.staged / table / f"{batch_id}-{rule}.parquet"
+    path = home.staged / table / f"{batch_id}-{rule}.parquet"
+    decimals = with_decimals(path)  # since its table was rewritten
+    return decimals if decimals.exists() else path
 
 
 def quarantine_path(home: Home, table: str, batch_id: str, rule: str) -> Path:
@@ -56,6 +59,15 @@ def stage(home: Home, contract: "Contract", batch_id: str, rule: str, rows: pa.T
         ordered = ordered.cast(schema)
     _write(path, to_decimals(ordered, contract.table_schema()))
     return StagedFile(path, batch_id, rows.num_rows, contract.table)
+
+
+def fitting(
+    files: Sequence[StagedFile], contract: "Contract", schema: pa.Schema
+) -> list[StagedFile]:
+    """Files of the same rows that have scaled columns in the types of a table, `schema`."""
+    if contract.table_schema() == contract.arrow_schema():
+        return list(files)
+    return [replace(f, path=fitted(f.path, schema)) if f.rows else f for f in files]
 
 
 def quarantine(home: Home, contract: "Contract", batch_id: str, rule: str, rows: pa.Table) -> Path:

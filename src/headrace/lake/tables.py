@@ -25,7 +25,7 @@ from headrace.lake.plans import (
     warehouse_root,
 )
 from headrace.lake.relations import select_files
-from headrace.lake.staging import StagedFile
+from headrace.lake.staging import StagedFile, fitting
 
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
@@ -111,8 +111,8 @@ class Lake:
 
         arrow, root = contract.table_schema(), warehouse_root(self.home)
         table = iceberg.load_or_create(self._catalog(), contract.table, arrow, root)
-        if not decimals:
-            arrow = iceberg.with_types_of(table, arrow)
+        arrow = arrow if decimals else iceberg.with_types_of(table, arrow)
+        add, replace = (fitting(files, contract, arrow) for files in (add, replace))
         live = self._live_at(table)
         barred = set(recalled())
         kept = barred | set(outdated())

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from headrace.contracts import Contract
 from headrace.home import Home
-from headrace.lake.decimals import rewritten_to
+from headrace.lake.decimals import fitted
 from headrace.lake.guard import alone
 from headrace.lake.ledger import Ledger
-from headrace.lake.reconcile import DECIMAL, reconcile, rename_files
+from headrace.lake.reconcile import reconcile, rename_files
 from headrace.lake.staging import StagedFile
 from headrace.lake.tables import Lake
 
@@ -54,7 +54,7 @@ def rewrite(home: Home, contract: Contract, *, wait: float = WAIT) -> Rewritten:
         found = pending(home, contract)
         # Files that only the ledger names may be published again, and must fit the table then.
         staged = _staged(ledger, name) if lake.snapshot_id(name) is not None else []
-        new = {path: _rewritten(path, contract) for path in staged}
+        new = {path: fitted(Path(path), contract.table_schema()) for path in staged}
         if found.columns:
             files = [
                 StagedFile(new[file.path], file.batch_id, file.rows, name)
@@ -78,10 +78,3 @@ def _staged(ledger: Ledger, table: str) -> list[str]:
 def _joined(*parts: Iterable[str]) -> Iterable[str]:
     for part in parts:
         yield from part
-
-
-def _rewritten(path: str, contract: Contract) -> Path:
-    """The file with scaled columns as DECIMAL; beside the old one, which a snapshot may need."""
-    old = Path(path)
-    new = old.with_name(f"{old.stem}{DECIMAL}{old.suffix}")
-    return new if rewritten_to(old, contract.table_schema(), new) else old
