@@ -181,7 +181,7 @@ QUARANTINED = [
     ("outcomes", {"dep_delay": "10001"}, "max_abs", "dep_delay is 10001, its greatest absolute"),
     ("outcomes", {"arr_delay": "9" * 18}, "max_abs", "arr_delay is 999999999999999999"),
     ("weather", {"temp": "Infinity"}, "infinity", "the value is infinite"),
-    ("weather", {"precip": "99"}, "max_abs", "precip is 9900, its greatest absolute value is 2000"),
+    ("weather", {"precip": "99"}, "max_abs", "precip is 99, its greatest absolute value is 20"),
     (
         "weather",
         {"time_hour": "2250-01-01T00:00:00Z"},

@@ -17,6 +17,7 @@ from headrace.lake.actions import Action
 from headrace.lake.decimals import file_sql, read_rows, to_decimals, to_integers, write_rows
 from headrace.lake.history import history, history_batches
 from headrace.lake.ingest import ingest, rejudge
+from headrace.lake.inspect import batch_rows, find_batches
 from headrace.lake.ledger import Ledger
 from headrace.lake.plans import warehouse_root
 from headrace.lake.recall import recall, restore
@@ -238,3 +239,19 @@ def test_a_file_of_an_earlier_snapshot_is_never_written_again(before):
     assert rows_of(before).equals(rows)
     assert rows_of(before, snapshot_id=snapshot).equals(rows)
     assert all(pq.read_schema(path).field("value").type == pa.int64() for path in paths)
+
+
+@pytest.mark.parametrize("of_before", [False, True])
+def test_rows_that_contradict_an_earlier_delivery_are_shown_in_the_contracts_unit(wide, of_before):
+    if of_before:
+        as_of_before(wide)
+    published(wide)
+    published(wide, readings=["23.62", "7.5", "", "10"], name="_again")
+    assert numbers(wide) == [*STORED, 2362, None, 1000]
+    (held,) = (row for row in batch_rows(wide.home, wide.table) if row["verdict"] == "QUARANTINE")
+    (report,) = find_batches(wide.home, wide.table, held["batch"])
+    (result,) = (r for r in report["judgement"]["results"] if r["type"] == "conflict")
+    assert result["sample"][0]["values"] == {"value": 7.5}
+    assert result["sample"][0]["earlier"]["values"] == {"value": 0.05}
+    kept = read_rows(held["quarantine_path"])
+    assert kept["value"].to_pylist() == [750]

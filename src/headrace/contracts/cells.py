@@ -129,7 +129,8 @@ def _note_great(column: Field, cells: Cells) -> None:
         return
     for row, value in enumerate(cells.values.to_pylist()):
         if value is not None and abs(value) > limit and np.isfinite(value):
-            reason = f"{column.name} is {value}, its greatest absolute value is {limit}"
+            found, most = column.in_unit(value), column.in_unit(limit)
+            reason = f"{column.name} is {found}, its greatest absolute value is {most}"
             cells.problems.append((row, "max_abs", reason))
 
 

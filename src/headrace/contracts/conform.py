@@ -391,9 +391,15 @@ def clash(
     name: str,
 ) -> Violation:
     """Of two rows of one key and known-at, what is said of the later one; `columns` has `_line`."""
-    one, other = (columns[name][row].as_py() for row in (earlier, later))
+    fields = {field.name: field for field in contract.columns}
+
+    def value(name: str, row: int) -> object:
+        stored = columns[name][row].as_py()
+        return fields[name].in_unit(stored) if name in fields else stored
+
+    one, other = (value(name, row) for row in (earlier, later))
     lines = [columns["_line"][row].as_py() for row in (earlier, later)]
-    keys = {key: columns[key][later].as_py() for key in contract.primary_key}
+    keys = {key: value(key, later) for key in contract.primary_key}
     expected = f"{one!r} as on line {lines[0]}, which has the same key and known-at {keys}"
     fix = "two versions of a row need different known-at times or sequence numbers"
     return Violation(name, lines[1], expected, repr(other), fix)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -157,6 +158,13 @@ class Field:
         if not self.scale:
             return self.arrow_type
         return pa.decimal128(max(18, len(str(int(self.max_abs or 0)))), self.scale)
+
+    def in_unit(self, stored: object) -> object:
+        """A stored value as the contract's unit has it: 2362 at scale 2 is 23.62."""
+        if not self.scale or not isinstance(stored, int):
+            return stored
+        exact = Decimal(stored).scaleb(-self.scale)
+        return int(exact) if exact == exact.to_integral_value() else float(exact)
 
     @property
     def says(self) -> str:

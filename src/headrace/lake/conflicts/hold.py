@@ -23,6 +23,7 @@ from headrace.gates.samples import SAMPLE, plain_values
 from headrace.gates.units import scales_of
 from headrace.home import Home
 from headrace.lake.conflicts.records import CONFLICT, Conflict
+from headrace.lake.decimals import read_rows, to_integers
 from headrace.lake.ledger import JudgementRow, Ledger
 from headrace.lake.objects import rewritten
 from headrace.lake.slots import PUBLISHABLE
@@ -86,7 +87,8 @@ class Held:
         if self.does == "quarantine":
             passing -= _passing(gate, lines)
             kept = str(quarantine_path(self.home, name, gate.batch_id, rule))
-            quarantine(self.home, name, gate.batch_id, rule, self._kept(rows, set(lines)))
+            failed = self._kept(rows, set(lines))
+            quarantine(self.home, self.contract, gate.batch_id, rule, failed)
         if judgement.verdict.value in PUBLISHABLE and passing and gate.staged_path:
             target = staged_path(self.home, name, gate.batch_id, rule)
             _stage(Path(gate.staged_path), target, lines)
@@ -110,7 +112,7 @@ class Held:
     def _kept(self, rows: pa.Table, lines: Collection[int]) -> pa.Table:
         """The gate's rows of quarantine and the held rows, each with its reasons."""
         path = self.gate.quarantine_path
-        before = pq.read_table(path) if path else None
+        before = read_rows(path) if path else None
         there = set() if before is None else set(before["_line"].to_pylist())
         new = [line not in there for line in rows["_line"].to_pylist()]
         rows = rows.filter(pa.array(new, pa.bool_()))
@@ -143,7 +145,7 @@ def _rows(path: Path, lines: Collection[int]) -> pa.Table:
             piece.filter(pa.array(np.isin(piece.column("_line").to_numpy(), wanted)))
             for piece in file.iter_batches()
         ]
-        return pa.Table.from_batches(pieces, schema=file.schema_arrow)
+        return to_integers(pa.Table.from_batches(pieces, schema=file.schema_arrow))
 
 
 def _quarantined(gate: JudgementRow) -> set[int]:

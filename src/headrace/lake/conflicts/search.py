@@ -73,7 +73,7 @@ def versions(
     with duckdb.connect(config=duckdb_limits()) as db:
         db.execute("SET TimeZone = 'UTC'")
         new = _select(contract, columns, [str(file.path) for file in arriving])
-        old = _select(contract, columns, [file.path for file in near])
+        old = _select(contract, columns, [], near)
         if not _suspects(db, contract, new, old):
             return []
         return _clashing(db, contract, columns, f"(SELECT * FROM {new} UNION ALL FROM {old})")  # noqa: S608
@@ -96,10 +96,10 @@ def held_twice(
     import duckdb
 
     columns = _columns(contract, plan)
-    paths = [file.path for file in (plan.files if files is None else files)]
+    published = plan.files if files is None else files
     with duckdb.connect(config=duckdb_limits()) as db:
         db.execute("SET TimeZone = 'UTC'")
-        rows, nothing = (_select(contract, columns, some) for some in (paths, []))
+        rows, nothing = (_select(contract, columns, [], some) for some in (published, ()))
         if not _suspects(db, contract, rows, nothing):
             return []
         return _clashing(db, contract, columns, rows)
@@ -116,9 +116,14 @@ def _columns(contract: "Contract", plan: Plan | None) -> dict[str, Column]:
     return found
 
 
-def _select(contract: "Contract", columns: dict[str, Column], paths: Sequence[str]) -> str:
-    plan = Plan(contract.table, 0, tuple(columns.values()), (), {})
-    return select_files(plan, None, paths)
+def _select(
+    contract: "Contract",
+    columns: dict[str, Column],
+    staged: Sequence[str],
+    published: Sequence[LiveFile] = (),
+) -> str:
+    plan = Plan(contract.table, 0, tuple(columns.values()), tuple(published), {})
+    return select_files(plan, None, [*staged, *(file.path for file in published)])
 
 
 def _hash(contract: "Contract") -> str:
