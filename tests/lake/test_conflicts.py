@@ -117,10 +117,11 @@ def test_without_the_declaration_no_hash_moves():
     assert meter_contract().meaning_hash == parse_contract(CONTRACT, "x").meaning_hash
 
 
-def test_most_rows_in_conflict_block_by_the_share_of_quarantine(meter):
-    (result,) = correct(meter, [n + 100 for n in range(8)] + [8, 9, 10, 11])
-    assert (result.verdict, result.published) == ("BLOCK", 12)
-    assert batches(meter)[1]["conflicts"] == 8
+def test_a_delivery_of_which_every_row_conflicts_is_quarantined_whatever_the_share(meter):
+    (result,) = correct(meter, [n + 100 for n in range(12)])
+    assert (result.verdict, result.published, result.quarantined) == ("QUARANTINE", 12, 12)
+    assert batches(meter)[1]["conflicts"] == 12
+    assert outstanding(meter.table, [DAY], meter.home) == []
 
 
 def release(meter, batch, **scope):

@@ -18,7 +18,7 @@ KILLS = 20
 
 
 def deliver(meter):
-    """All fates: passing, quarantined, blocked, superseded, redelivered, missing."""
+    """All fates: passing, quarantined, blocked, superseded, redelivered, in conflict, missing."""
     meter.drop_all(SLOTS[:-1])
     meter.drop(SLOTS[1], [1, 900_000, 2])
     meter.drop(SLOTS[2], [-1, 2])
@@ -26,6 +26,9 @@ def deliver(meter):
     meter.drop(SLOTS[3], [1, 2], name="_again", arrived=2)
     meter.drop(SLOTS[4], [1, 2], name="_a", arrived=1)
     meter.drop(SLOTS[4], [1, 2], name="_b", arrived=2)
+    meter.drop(SLOTS[5], [1, 2, 30, 4], name="_late", arrived=10_000)
+    meter.drop(SLOTS[5], range(5, 10), arrived=5_000)
+    meter.drop(SLOTS[6], [*range(6, 10), 11], name="_late", arrived=10_000)
 
 
 def run(root: Path) -> None:

@@ -19,6 +19,7 @@ from headrace.gates import judge, load_suite
 from headrace.home import Home
 from headrace.lake.history import history
 from headrace.lake.ingest import ingest, outstanding
+from headrace.lake.inspect import batch_rows
 from headrace.lake.ledger import Ledger
 from headrace.lake.objects import conformed_file, judged_file
 from headrace.lake.status import table_status
@@ -101,6 +102,22 @@ def test_a_blocked_part_waits_and_the_others_go_on_until_it_is_replaced(place, t
     with Ledger(home) as ledger:
         states = sorted(batch.state for batch in ledger.batches("meter").values())
     assert states == ["published", "published", "superseded"]
+
+
+def test_rows_of_an_object_that_contradict_an_earlier_one_are_quarantined(folder, tmp_path):
+    table, home = table_over(folder, tmp_path), Home(tmp_path / "home")
+    folder.put(f"{SLOT}/a.parquet", parquet_bytes(readings([1, 2, 3], [10, 20, 30])))
+    ingest(table, [SLOT], home)
+    folder.put(f"{SLOT}/b.parquet", parquet_bytes(readings([1, 2, 4], [10, 21, 2000])))
+    (result,) = ingest(table, [SLOT], home)
+    assert (result.verdict, result.published, result.quarantined) == ("QUARANTINE", 4, 2)
+    (batch,) = [row for row in batch_rows(home, table) if row["conflicts"]]
+    kept = pq.read_table(batch["quarantine_path"])
+    assert dict(zip(kept["id"].to_pylist(), kept["_reasons"].to_pylist(), strict=True)) == {
+        2: ["conflict"],
+        4: ["limit"],
+    }
+    assert balanced(table_status(home, table))
 
 
 def test_a_published_object_that_changes_fails_its_slot_and_nothing_else(place, tmp_path):

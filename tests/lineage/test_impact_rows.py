@@ -39,7 +39,7 @@ def grown(tmp_path_factory):
     world = World(tmp_path_factory.mktemp("grown"))
     world.deliver_days(DAYS[:12])
     rows = world.rows(DAYS[3])["arrivals"][:20]
-    world.deliver("arrivals", DAYS[3], [{**row, "delay": 7} for row in rows], "-corrected")
+    world.deliver("arrivals", DAYS[3], world.corrected(rows, delay=7), "-corrected")
     world.publish()
     build_release(world.pipeline, world.home)
     leave()

@@ -44,7 +44,7 @@ def grown(tmp_path_factory):
     build_release(world.pipeline, world.home)
     world.deliver_days(DAYS[10:])
     rows = world.rows(DAYS[3])["arrivals"]
-    world.deliver("arrivals", DAYS[3], [{**row, "delay": 7} for row in rows], "-corrected")
+    world.deliver("arrivals", DAYS[3], world.corrected(rows, delay=7), "-corrected")
     world.publish()
     build_release(world.pipeline, world.home)
     leave()

@@ -270,6 +270,14 @@ class World:
                 found["gauges"].append({"stop": stop, "seen_at": at, "rain": rain, "wind": wind})
         return found
 
+    @staticmethod
+    def corrected(arrivals: list[dict], **values) -> list[dict]:
+        """Rows of arrivals once more with other values, seen and so known a minute later."""
+        return [
+            {**row, **values, "seen_at": iso(parse_iso(row["seen_at"]) + MINUTE)}
+            for row in arrivals
+        ]
+
     def deliver_days(self, slots=DAYS, *, without=()) -> None:
         for slot in slots:
             for name, rows in self.rows(slot).items():

@@ -133,12 +133,10 @@ def file_in_conflict(home: Home, contract: Contract, batch_id: str, path: Path) 
 
 def _held(run: Run, batch_id: str) -> Held:
     gate = run.standings[batch_id].gate
-    mutes = mutes_of(run.ledger, gate)
     return Held(
         home=run.home,
         contract=run.table.contract,
-        suite=mutes.suite(run.table.suite),
-        mutes=mutes,
+        mutes=mutes_of(run.ledger, gate),
         delivery=landed_delivery(run.home, run.batch(batch_id)),
         gate=gate,
         report=Judgement.from_json(run.ledger.report(run.name, batch_id, gate.rule_hash)),

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from headrace.clock import now_us
 from headrace.contracts import Contract
 from headrace.files import digest, move_into_place, temporary_beside
-from headrace.gates import Judgement, Result, Suite
-from headrace.gates.events import RAW, row_suite
+from headrace.gates import Judgement, Result
+from headrace.gates.events import RAW
 from headrace.gates.judge import with_result
 from headrace.gates.mutes import Mutes
 from headrace.gates.samples import SAMPLE, plain_values
@@ -39,14 +39,12 @@ class Held:
     """The gate's verdict on a batch, to which conflicts are to be added.
 
     Attributes:
-        suite: as the gate judged the batch, with its muted checks.
         gate: the verdict so far.
         report: its report.
     """
 
     home: Home
     contract: Contract
-    suite: Suite
     mutes: Mutes
     delivery: Delivery
     gate: JudgementRow
@@ -63,9 +61,8 @@ class Held:
         return not self._with(replace(result, status="fail"), count).verdict.publishes
 
     def _with(self, result: Result, count: int) -> Judgement:
-        suite = row_suite(self.suite) if self.delivery.format == "events" else self.suite
         more = count if self.does == "quarantine" else 0
-        return self.mutes.of(with_result(suite, self.report, result, more))
+        return self.mutes.of(with_result(self.report, result, more))
 
     def verdict(
         self, conflicts: Sequence[Conflict], source: Path, earlier: Mapping[str, Path]
