@@ -1,9 +1,11 @@
 """How commands end where something is missing, and what they leave on stderr."""
 
+import json
+
 import pytest
 import typer
 
-from headrace.cli.output import MISUSED, explained, progress
+from headrace.cli.output import MISUSED, emit_json, explained, progress
 from headrace.progress import report
 
 
@@ -51,3 +53,19 @@ def test_progress_of_nothing_is_nothing(capsys):
     with progress(quiet=False):
         report("parts", 1, 2, "a")
     assert "1/2" in capsys.readouterr().err
+
+
+def test_ids_of_snapshots_are_text_and_counts_are_numbers(capsys):
+    big = 2**53 + 1
+    tables = [{"snapshot_id": None, "rows": big}]
+    frontier, read = {"orders": big}, {"snapshots": {"a": big}}
+    emit_json(
+        {"snapshot_id": big, "tables": tables, "frontier": frontier, "snapshots": 3, "read": read}
+    )
+    assert json.loads(capsys.readouterr().out) == {
+        "snapshot_id": str(big),
+        "tables": [{"snapshot_id": None, "rows": big}],
+        "frontier": {"orders": str(big)},
+        "snapshots": 3,
+        "read": {"snapshots": {"a": str(big)}},
+    }

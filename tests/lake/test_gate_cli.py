@@ -75,7 +75,7 @@ def test_lint_names_a_fault_with_its_place_and_fix(project) -> None:
     assert f"where: {project.path}, expectations[0]" in done.output
     assert "did you mean expect_column_values_to_be_between?" in done.output
     faults = json.loads(run("lint", "--json").stdout)["suites"][0]["faults"]
-    assert [fault["where"] for fault in faults] == [f"{project.path}, expectations[0]"]
+    assert [fault["where"] for fault in faults] == [f"{project.path}, expectations[0], line 5"]
 
 
 def test_shadow_tells_days_and_reasons(project) -> None:

@@ -74,7 +74,8 @@ def test_without_a_moment_it_is_now_and_once_for_all(lines, client):
     assert found["vectors"][0] == found["vectors"][1]
     service = feature_service(lines.pipeline, lines.home)
     assert found["definition"] == service.definition
-    assert found["frontier"] == service.frontier()
+    ids = {table: str(snapshot) for table, snapshot in service.frontier().items()}
+    assert found["frontier"] == ids
     iso = client.vectors(GOOD, at="2024-03-10T01:00:00+01:00")
     assert iso == client.vectors(GOOD, at=AT)
 

@@ -79,9 +79,27 @@ def tell_taints(rows: Iterable[Mapping[str, Any]]) -> None:
             out.print(Text(f"{row['ref']} is tainted by {why}", "red"), soft_wrap=True)
 
 
+# Ids of table snapshots, which are beyond 2^53; under the latter only where they are no counts.
+_ID, _IDS = "snapshot_id", ("snapshots", "frontier", "forgotten")
+
+
 def emit_json(value: object) -> None:
-    json.dump(value, sys.stdout, indent=2, default=str)
+    """One document; ids of snapshots are text, since JavaScript and jq round great numbers."""
+    json.dump(_with_text_ids(value), sys.stdout, indent=2, default=str)
     sys.stdout.write("\n")
+
+
+def _with_text_ids(value: object, *, ids: bool = False) -> object:
+    if isinstance(value, Mapping):
+        return {
+            key: _with_text_ids(
+                each, ids=ids or key == _ID or (key in _IDS and not isinstance(each, int))
+            )
+            for key, each in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_with_text_ids(each, ids=ids) for each in value]
+    return str(value) if ids and type(value) is int else value
 
 
 def grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

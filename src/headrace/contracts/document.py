@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 import yaml
 
+from headrace.contracts.lines import TOP, located, syntax_place
 from headrace.errors import DeclarationError
 
 T = TypeVar("T")
@@ -24,8 +25,10 @@ class Node:
     path: str
     value: Any
 
-    def error(self, what: str, fix: str = "") -> DeclarationError:
-        return DeclarationError(what, where=f"{self.file}: {self.path or 'top level'}", fix=fix)
+    def error(self, what: str, fix: str = "", key: str = "") -> DeclarationError:
+        """The error with file, place and line; `key` is a key of this mapping that is at fault."""
+        place = located(self.file, self.path or TOP, key)
+        return DeclarationError(what, where=f"{self.file}: {place}", fix=fix)
 
     def mapping(
         self, required: Collection[str], optional: Collection[str] = ()
@@ -98,7 +101,7 @@ class Node:
         known = [*required, *optional]
         for key in found:
             if key not in known:
-                raise self.error(f"unknown key {key!r}", fix=_nearest(key, known))
+                raise self.error(f"unknown key {key!r}", fix=_nearest(key, known), key=key)
         for key in required:
             if key not in found:
                 raise self.error(f"{key!r} is missing", fix=f"add {key!r}")
@@ -125,7 +128,9 @@ def parse_document(text: str, path: Path) -> Node:
     try:
         value = yaml.load(text, _Strict)  # noqa: S506  (a safe loader)
     except yaml.YAMLError as error:
-        raise DeclarationError(f"not valid YAML: {error}", where=str(path)) from error
+        what, where = syntax_place(path, error)
+        fix = "check the indentation and the quotes on this line and the one before"
+        raise DeclarationError(f"not valid YAML: {what}", where=where, fix=fix) from error
     return Node(path, "", value)
 
 

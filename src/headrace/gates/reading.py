@@ -14,6 +14,7 @@ from typing import Any
 
 from headrace.contracts import Contract
 from headrace.contracts.document import read_document
+from headrace.contracts.lines import with_line
 from headrace.contracts.semantic.findings import ACTIONS as CHANGES
 from headrace.errors import DeclarationError
 from headrace.gates.columns import Columns
@@ -53,9 +54,26 @@ def load_suite(path: Path | str, contract: Contract | None = None) -> Suite:
         suite = _parsed(read_document(path).value, str(path))
     except Exception as wrong:  # noqa: BLE001 - whatever is in the file, other tables go on
         named = path.stem if contract is None else contract.table
-        return Suite(path.stem, named, 0, (), fault=Fault.of(wrong, str(path)), path=str(path))
+        fault = _with_line(Fault.of(wrong, str(path)), path)
+        return Suite(path.stem, named, 0, (), fault=fault, path=str(path))
     suite = replace(suite, path=str(path))
-    return suite if contract is None else fitted(suite, contract)
+    return _with_lines(suite if contract is None else fitted(suite, contract), path)
+
+
+def _with_lines(suite: Suite, path: Path) -> Suite:
+    """The suite with the line of each fault's place; files without faults are not read again."""
+    fault = None if suite.fault is None else _with_line(suite.fault, path)
+    if fault is None and not any(one.fault for one in suite.expectations):
+        return suite
+    checks = tuple(
+        one if one.fault is None else replace(one, fault=_with_line(one.fault, path))
+        for one in suite.expectations
+    )
+    return replace(suite, fault=fault, expectations=checks)
+
+
+def _with_line(fault: Fault, path: Path) -> Fault:
+    return replace(fault, where=with_line(path, fault.where, fault.what))
 
 
 def read_suite(path: Path | str, contract: Contract | None = None) -> Suite:

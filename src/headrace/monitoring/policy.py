@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from headrace.clock import duration, duration_text
+from headrace.contracts.lines import syntax_place, with_line
 from headrace.errors import DeclarationError
 from headrace.files import digest
 
@@ -192,11 +193,23 @@ class Policy:
 def load_policy(path: Path) -> Policy:
     """The policy in the YAML file at `path`; every key must be known and of its type."""
     try:
+        return _read_policy(path)
+    except DeclarationError as error:
+        where = with_line(path, error.where, error.what)
+        raise DeclarationError(error.what, where=where, fix=error.fix) from None
+
+
+def _read_policy(path: Path) -> Policy:
+    try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        first = str(error).partition("\n")[0]
+    except yaml.YAMLError as error:
+        what, where = syntax_place(path, error)
         raise DeclarationError(
-            f"the policy cannot be read: {first}",
+            f"the policy cannot be read: {what}", where=where, fix="a YAML file with version: 1"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeclarationError(
+            f"the policy cannot be read: {error}",
             where=str(path),
             fix="a YAML file with version: 1",
         ) from error

@@ -95,7 +95,8 @@ class Answers:
         about: dict[str, Any] = {
             "t": asked.at,
             "definition": self.service.definition,
-            "frontier": dict(found.frontier),
+            # Ids are text: a browser rounds whole numbers above 2^53.
+            "frontier": {table: str(snapshot) for table, snapshot in found.frontier.items()},
         }
         if found.stale:
             about["stale"] = found.stale

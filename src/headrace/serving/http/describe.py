@@ -113,8 +113,8 @@ def _answers(more: Schema, maybe: Schema | None = None) -> dict[int | str, Schem
         "definition": {"type": "string", "description": "One digest of what the features mean."},
         "frontier": {
             "type": "object",
-            "description": "The snapshot of each table that was read.",
-            "additionalProperties": {"type": "integer"},
+            "description": "The id of the snapshot of each table that was read.",
+            "additionalProperties": {"type": "string"},
         },
     }
     stale: Schema = {"type": "array", "items": {"type": "string"}}
