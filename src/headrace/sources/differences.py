@@ -38,6 +38,14 @@ class Known:
             if row is not None and key not in there
         ]
 
+    def put(self, row: Row) -> None:
+        """Hold the content that is delivered now."""
+        self.rows[key_of(row, self.key)] = _content(row)
+
+    def drop(self, row: Row) -> None:
+        """Hold that the key is deleted."""
+        self.rows[key_of(row, self.key)] = None
+
     def take(self, line: bytes, wanted: Collection[Key] | None) -> None:
         """A delivered row, unless a later one of its key is known, or nobody wants its key."""
         row = json.loads(line)
