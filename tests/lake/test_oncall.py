@@ -3,11 +3,13 @@
 import time
 from dataclasses import dataclass, replace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from headrace.clock import HOUR, now_us
 from headrace.errors import DeclarationError, RefusedError, StateError
+from headrace.features import Column, Count, FeatureView, Window, shape_of, training_frame
 from headrace.gates import failing, parse_suite
 from headrace.lake.actions import actions
 from headrace.lake.cases import open_case
@@ -343,6 +345,40 @@ def test_a_row_taken_out_and_released_again_is_usable_from_the_last_release(mete
     now = usable(meter)
     assert now[1] == first[1]
     assert min(now[3], now[2000]) > moment
+    before = shown_before(meter)
+    assert before[1] is None
+    assert [(before[3][0]["since"], len(before[3])), len(before[2000])] == [(first[3], 2), 1]
+    out = before[3][-1]["until"]
+    assert before[3][0]["until"] == before[3][-1]["since"] == before[2000][0]["since"]
+    assert first[3] < out < moment
+    assert visible_at(meter, [first[3], out - 1, out, now[3] - 1, now[3]]) == [2, 3, 1, 1, 3]
+
+
+def shown_before(meter):
+    rows = history(meter.home, "meter", ["value"])
+    return dict(zip(rows["value"].to_pylist(), rows["_shown_before"].to_pylist(), strict=True))
+
+
+def visible_at(meter, moments):
+    """How many rows a recorded frame sees at these moments, of all there are."""
+    contract = meter.table.contract
+    column = contract.primary_key[0]
+    shape = replace(shape_of(contract), kind="planned")
+    rows = history(meter.home, "meter", list(shape.columns))
+    ever = rows.set_column(
+        rows.column_names.index("event_time"), "event_time", pa.array([0] * rows.num_rows)
+    )
+    ever = ever.set_column(ever.column_names.index("known_at"), "known_at", ever["event_time"])
+    ever = ever.append_column("all", pa.array([1] * rows.num_rows))
+    shape = replace(shape, columns={**shape.columns, "all": Column(pa.int64())})
+    view = FeatureView("v", "meter", ("all",), (Count(column, Window("-36000d"), name="n"),))
+    spine = pa.table({"all": [1] * len(moments), "t": moments})
+    for memory in (None, 10**6):
+        frame = training_frame(
+            spine, [view], lambda *_: ever, {"meter": shape}, "recorded", memory=memory
+        )
+        found = frame["v__n"].to_pylist()
+    return found
 
 
 def test_a_row_that_earlier_rules_let_in_again_is_usable_from_then_on(meter):

@@ -23,10 +23,11 @@ from headrace.features.resolve import (
 )
 from headrace.features.shapes import TIMESTAMP, TableShape
 from headrace.features.shards import shards_of
+from headrace.features.spans import SHOWN_BEFORE
 
 # When a version happened, from when it is visible, and when it is superseded.
 MOMENTS = (":e", ":k", ":x")
-_ALWAYS = ("event_time", "known_at", "committed_at", "_deleted")
+_ALWAYS = ("event_time", "known_at", "committed_at", "_deleted", SHOWN_BEFORE)
 
 
 def send_rows(job: Job, table: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

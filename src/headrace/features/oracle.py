@@ -1,7 +1,7 @@
 """The specification in code: plain Python, slow, obvious. Every engine equals it bit for bit.
 
-Rows are dicts of a table's columns, `event_time`, `known_at`, `committed_at` (in recorded mode) and
-`_deleted`; times are int microseconds. A result is (value, reason); without reason: not null.
+Rows are dicts of a table's columns, `event_time`, `known_at`, `_deleted`, in recorded mode
+`committed_at` and `_shown_before`; times are int microseconds. A result is (value, reason or None).
 """
 
 import math
@@ -45,7 +45,9 @@ def resolve(rows: Rows, shape: TableShape, t: int, mode: Mode) -> list[Row]:
     """Rules 5 to 8: one version per key, of those usable at t; tombstones dropped."""
     best: dict[tuple[Any, ...], Row] = {}
     for row in rows:
-        if usable_at(row, mode) <= t:
+        spans = () if mode == "declared" else row.get("_shown_before") or ()
+        before = row["known_at"] <= t and any(since <= t < until for since, until in spans)
+        if before or usable_at(row, mode) <= t:
             key = primary_key(row, shape)
             if key not in best or supersedes(row, best[key], shape):
                 best[key] = row
@@ -92,14 +94,13 @@ def in_unit(value: Cell, column: str, shape: TableShape) -> Cell:
 
 def aggregate(feature: Aggregate, rows: Rows, shape: TableShape) -> list[Result]:
     """Rules 11 and 13 to 15, over one window's rows in event order: one result for each output."""
-    if feature.op == "rows":
-        return [(len(rows), None)]
     if feature.op == "last_row" and rows:
         return [_cell(rows[-1], name, shape) for name in feature.columns]
     values = [plain(row[name]) for name in feature.columns for row in rows]
     found: list[Any] = [value for value in values if value is not None]
-    if feature.op in {"count", "distinct"}:
-        return [(len(found if feature.op == "count" else set(found)), None)]
+    counts = {"rows": rows, "count": found, "distinct": set(found)}
+    if feature.op in counts:
+        return [(len(counts[feature.op]), None)]
     why = None if found else "all null" if rows else "empty window"
     if why or (feature.op == "std" and len(found) == 1):
         defaults = default_values(feature, shape)
@@ -115,8 +116,7 @@ def mean(q: list[int], d: int) -> float:
 
 
 def std(q: list[int], d: int) -> float:
-    n = len(q)
-    spread = n * sum(value * value for value in q) - sum(q) ** 2
+    n, spread = len(q), len(q) * sum(value * value for value in q) - sum(q) ** 2
     return math.sqrt(float(spread) / float(n * (n - 1) * 10 ** (2 * d)))
 
 

@@ -31,6 +31,7 @@ from headrace.features.arrays import (
 from headrace.features.content import content_bytes
 from headrace.features.quantised import quantised
 from headrace.features.shapes import TableShape
+from headrace.features.spans import shown_before, winners
 from headrace.features.spec import Mode, check_mode
 
 # A table's rows: its columns, event_time, known_at, for recorded mode committed_at (int64
@@ -132,6 +133,14 @@ def resolve(shape: TableShape, table: pa.Table, mode: Mode, *, complete: bool = 
     x = superseded(shape, table, keys, known, k, complete=complete)
     seen = alive(table) & (k < x)
     sequence = sequences(shape, table)
+    earlier = shown_before(table, known) if mode == "recorded" else None
+    if earlier is not None:
+        again = _in_spans(shape, table, (keys, known, sequence, k), earlier)
+        rows = np.flatnonzero(seen & ~np.isin(keys, keys[earlier[0]]))
+        k, x = np.append(k[rows], again[1]), np.append(x[rows], again[2])
+        rows = np.append(rows, again[0])
+        order = event_order(e[rows], sequence[rows], keys[rows])
+        return Versions(shape, table, rows[order], e[rows[order]], k[order], x[order])
     if seen.all() and np.all(e[1:] > e[:-1]):  # a log that is in order as it stands
         return Versions(shape, table, np.arange(len(e)), e, k, x)
     if seen.all():
@@ -143,6 +152,34 @@ def resolve(shape: TableShape, table: pa.Table, mode: Mode, *, complete: bool = 
         order = rows[event_order(e[rows], sequence[rows], keys[rows])]
     e, k, x = _taken(order, e, k, x)
     return Versions(shape, table, order, e, k, x)
+
+
+def _in_spans(
+    shape: TableShape, table: pa.Table, of: tuple[Ints, ...], earlier: tuple[Ints, Ints, Ints]
+) -> tuple[Ints, Ints, Ints]:
+    """Versions of the keys of which a row was taken out and came back: row, from, until.
+
+    `of`: keys, known-at, sequence, and since when each row is visible now.
+    """
+    keys, known, sequence, k = of
+    shown: dict[int, list[tuple[int, int]]] = {}
+    for row, since, until in zip(*(column.tolist() for column in earlier), strict=True):
+        shown.setdefault(row, []).append((since, until))
+    rows = np.flatnonzero(np.isin(keys, keys[earlier[0]]))
+    rows = rows[np.lexsort((sequence[rows], known[rows], keys[rows]))]
+    same = [column[rows[1:]] == column[rows[:-1]] for column in (keys, known, sequence)]
+    rows = _settle_ties(shape, table, rows, np.logical_and.reduce(same))
+    here = alive(table)
+    found: list[tuple[int, int, int]] = []
+    for group in np.split(rows, np.flatnonzero(np.diff(keys[rows])) + 1):
+        segments = [
+            (rank, row, since, until)
+            for rank, row in enumerate(group.tolist())
+            for since, until in (*shown.get(row, ()), (int(k[row]), NEVER))
+        ]
+        found += [one for one in winners(segments) if here[one[0]]]
+    columns = np.array(found, dtype=np.int64).reshape(-1, 3).T
+    return columns[0], columns[1], columns[2]
 
 
 def _taken(rows: Ints, *columns: Ints) -> list[Ints]:

@@ -1,7 +1,8 @@
 """The history of a table: its published rows with the commit time each became visible at."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from typing import TypeAlias
 
 import duckdb
 import numpy as np
@@ -17,6 +18,9 @@ from headrace.lake.tables import Lake
 from headrace.sql import ident
 
 PROVENANCE = ("event_time", "known_at", "_batch", "_line")
+# When rows were shown before they were taken out and approved again, see `headrace.features.spans`.
+SHOWN_BEFORE = "_shown_before"
+_SPANS = pa.list_(pa.struct([("since", pa.int64()), ("until", pa.int64())]))
 DELETED = "_deleted"  # published where a contract says which rows delete
 _COMMITS = pa.schema([("_batch", pa.string()), ("at", pa.int64())])
 # Since when a row is shown: the first of the files that have all held it, without a gap, up to the
@@ -49,8 +53,10 @@ def history(
     Returns:
         `columns` in their contract dtypes, then `event_time`, `known_at` (timestamp[us, UTC]),
         `_batch` (string), `_line` (int64), `_deleted` (bool, null being false) where the contract
-        says which rows delete, and `committed_at` (int64 microseconds UTC: when the row was first
-        published). Rows in order of batch id, then line.
+        says which rows delete, and `committed_at` (int64 microseconds UTC: since when the row has
+        been shown without a gap). Where rows were taken out and approved again, `_shown_before`
+        (list of since and until) says when they were shown before. Rows in order of batch id, then
+        line.
 
     Raises:
         StateError: nothing was published, or a column or the snapshot is unknown.
@@ -67,7 +73,7 @@ def history(
     committed = moments.take(positions.combine_chunks())
     if earlier:
         committed = _first_commits(rows, committed, earlier)
-    return rows.append_column("committed_at", committed)
+    return _with_spans(rows.append_column("committed_at", committed), _spans(shown, times))
 
 
 def with_provenance(
@@ -110,6 +116,7 @@ def history_batches(
     with Ledger(home) as ledger:
         showings = showings_of(ledger, table_name, snapshot_id if pinned else None)
     times, earlier = _times(lake, table_name, snapshot_id, showings, files)
+    spans = _spans(showings, times)
     with closing(duckdb.connect()) as db:
         db.execute("SET TimeZone = 'UTC'")
         db.execute("SET preserve_insertion_order = false")
@@ -131,9 +138,9 @@ def history_batches(
         reader, empty = found.to_arrow_reader(rows), True
         for batch in reader:
             empty = False
-            yield pa.Table.from_batches([batch])
+            yield _with_spans(pa.Table.from_batches([batch]), spans)
         if empty:
-            yield reader.schema.empty_table()
+            yield _with_spans(reader.schema.empty_table(), spans)
 
 
 def _register(db: duckdb.DuckDBPyConnection, earlier: Sequence[Shown]) -> None:
@@ -158,6 +165,56 @@ def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Sequence[Shown]
             f" LEFT JOIN ({_FIRST}) AS first USING (_batch, _line) ORDER BY place"
         ).to_arrow_table()
     return found["at"].combine_chunks()
+
+
+Spans: TypeAlias = dict[tuple[str, int], list[tuple[int, int]]]
+
+
+def _spans(shown: Showings, batches: Iterable[str]) -> Spans:
+    """By batch and line, when rows were shown by files that were not the present one.
+
+    Only of batches that were shown three times: as it was, without some rows, and with them again.
+    """
+    spans = [one for b in batches if len(shown.by_batch.get(b, ())) > 2 for one in shown.spans(b)]
+    if not spans:
+        return {}
+    found: Spans = {}
+    with duckdb.connect(config=duckdb_limits()) as db:
+        columns = {
+            name: [getattr(one, name) for one in spans] for name in ("path", "since", "until")
+        }
+        db.register("spans", pa.table(columns))
+        db.execute("SET VARIABLE paths = ?", [sorted(set(columns["path"]))])
+        rows = db.sql(
+            "SELECT _batch, _line, since, until FROM read_parquet(getvariable('paths'),"
+            " filename = 'path') JOIN spans USING (path) ORDER BY _batch, _line, since"
+        )
+        for batch, line, since, until in rows.fetchall():
+            found.setdefault((batch, line), []).append((since, until))
+    return found
+
+
+def _with_spans(rows: pa.Table, spans: Spans) -> pa.Table:
+    """`_shown_before` of rows that were not shown between those times and their `committed_at`."""
+    if not spans:
+        return rows
+    near = pc.is_in(rows["_batch"], value_set=pa.array(sorted({batch for batch, _ in spans})))
+    places = np.flatnonzero(np.asarray(near.combine_chunks().to_numpy(zero_copy_only=False)))
+    few = rows.select(["_batch", "_line", "committed_at"]).take(pa.array(places))
+    cells: list[list[dict[str, int]] | None] = [None]
+    index = np.zeros(rows.num_rows, dtype=np.int64)
+    for place, batch, line, committed in zip(
+        places.tolist(), *(column.to_pylist() for column in few.columns), strict=True
+    ):
+        times = [
+            {"since": since, "until": min(until, committed)}
+            for since, until in spans.get((batch, line), ())
+            if since < committed
+        ]
+        if times:
+            index[place] = len(cells)
+            cells.append(times)
+    return rows.append_column(SHOWN_BEFORE, pa.array(cells, _SPANS).take(pa.array(index)))
 
 
 def _times(

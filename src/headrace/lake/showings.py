@@ -7,6 +7,7 @@ know later what it told at some moment, as a release must that was made then, pi
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from headrace.files import canonical_json
@@ -28,6 +29,15 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A path by which a batch was shown, from when until when; int64 microseconds UTC."""
+
+    path: str
+    since: int
+    until: int
+
+
+@dataclass(frozen=True)
 class Showings:
     """By batch, since when it was shown by which path; and when it last left the table."""
 
@@ -42,6 +52,18 @@ class Showings:
         until = committed_at + _SLACK if committed_at is not None else None
         before = [at for at in moments if until is None or at <= until]
         return before[-1] if before else next(iter(moments), committed_at)
+
+    def spans(self, batch_id: str) -> Iterator[Span]:
+        """Every time in which the batch was shown by one path and then by another, or by none.
+
+        A path that follows itself was gone in between, from a moment that is not recorded.
+        """
+        showings = self.by_batch.get(batch_id, ())
+        left = self.left.get(batch_id)
+        for (since, path), (until, following) in pairwise(showings):
+            if path and path != following and Path(path).exists():
+                cut = left is not None and since < left < until
+                yield Span(path, since, left if cut and left is not None else until)
 
     def before(self, batch_id: str, moment: int) -> Iterator[Shown]:
         """What the batch was shown by before, back to where it was not shown at all."""

@@ -37,6 +37,7 @@ from headrace.features.resolve import (
     usable,
 )
 from headrace.features.shapes import TableShape
+from headrace.features.spans import first_usable
 from headrace.features.spec import Aggregate, FeatureView, Filter, Label, Lookup, Mode, conditions
 from headrace.lineage.looks import Look, is_entity
 
@@ -76,7 +77,8 @@ class Seen:
     def __init__(self, shape: TableShape, rows: pa.Table, look: Look, mode: Mode) -> None:
         known = times(rows, "known_at", f"table {shape.name}")
         k = usable(known, committed(rows, shape, mode))
-        self.table = rows.filter(pa.array(k <= look.at))
+        first = first_usable(rows, known, k) if mode == "recorded" else k
+        self.table = rows.filter(pa.array(first <= look.at))
         self.shape, self.look = shape, look
         self.e = event_times(self.table, shape.name)
         self.alive = alive(self.table)

@@ -16,6 +16,7 @@ from headrace.features.arrays import Ints
 from headrace.features.frame import training_frame
 from headrace.features.labels import attach_label
 from headrace.features.shapes import Contracts, TableShape, shapes_of
+from headrace.features.spans import SHOWN_BEFORE
 from headrace.features.spec import FeatureView, Label, Lookup, Mode, RowTransform, Spine, View
 from headrace.features.spines import build_spine
 from headrace.lineage.contributing import Role, Roles, Seen, of_label, of_spine, of_view
@@ -110,7 +111,9 @@ class RowTrace:
         return attach_label(frame, parts.label, self.history, parts.contracts, self.cut, parts.mode)
 
 
-_ALWAYS = ("event_time", "known_at", "_batch", "_line", "committed_at", "_deleted")
+_ALWAYS = (
+    "event_time", "known_at", "_batch", "_line", "committed_at", "_deleted", SHOWN_BEFORE,
+)  # fmt: skip
 
 
 def _is_row(spine: pa.Table, shape: TableShape, row: Row) -> np.ndarray:

@@ -17,10 +17,13 @@ from headrace.features.arrays import Ints, whole
 from headrace.features.content import Cell
 from headrace.features.parity import published_order
 from headrace.features.resolve import History
+from headrace.features.spans import SHOWN_BEFORE
 from headrace.features.spec import Mode, Spine, View, output_columns
 from headrace.serving.vectors import FeatureService
 
-PROVENANCE = ("event_time", "known_at", "committed_at", "_deleted", "_batch", "_line")
+PROVENANCE = (
+    "event_time", "known_at", "committed_at", "_deleted", "_batch", "_line", SHOWN_BEFORE,
+)  # fmt: skip
 
 
 class Answered(Protocol):
