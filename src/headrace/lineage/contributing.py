@@ -4,7 +4,8 @@ For a feature, a key is *looked at* if some version of it, usable by t, is of th
 lies in the feature's window. All versions of such a key that were usable by t are traced:
 
     decides     the value follows from these rows alone: all rows that are counted or added up, the
-                ones that hold the least or greatest value, the first or the last
+                ones that hold the least or greatest value, the first or the last; all rows of a
+                window that holds too many events
     counts      in the window and through the filter, and the value would be the same without it
     filtered    in the window, and out by the filter
     superseded  an earlier version than the one that held at t
@@ -144,6 +145,9 @@ def of_feature(feature: Aggregate, seen: Seen) -> Roles:
     """Roles of the rows that one feature looks at."""
     first, end = seen.look.at + feature.window.a, seen.look.at + feature.window.b
     inside = seen.within(first, end)
+    limit = seen.shape.max_events
+    if limit is not None and len(inside) > limit:  # their number decides, whatever they hold
+        return seen.roles(first, end, inside, inside, inside)
     kept = seen.through(feature.where, inside)
     return seen.roles(first, end, inside, kept, deciding(feature, seen.holding, kept))
 
