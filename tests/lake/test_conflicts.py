@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from headrace.contracts.load import parse_contract
 from headrace.errors import RefusedError
+from headrace.gates import Judgement, Result, Verdict
+from headrace.gates.report.failing import failing_rows as reported_rows
 from headrace.lake import ingest as ingest_module
 from headrace.lake.cases import open_case
 from headrace.lake.conflicts import search
@@ -79,6 +81,10 @@ def test_later_values_are_quarantined_with_both_versions(meter):
         "values": {"value": 20},
         "earlier": {"batch": first["batch"], "line": 4, "values": {"value": 2}},
     }
+    assert "(line 4: value 20, before 2)" in check["reason"]
+    judgement = Judgement(Verdict.QUARANTINE, (Result.of(check),))
+    (values, *_) = [row.values for row in reported_rows(judgement, "headrace gate rows").rows]
+    assert values == (("value", 20), (f"value in batch {first['batch'][:12]}, line 4", 2))
     shown = failing_rows(open_case(meter.home, meter.table, second["batch"]))
     assert [(row["line"], row["values"]["value"], row["earlier"]["values"]) for row in shown] == [
         (4, 20, {"value": 2}),

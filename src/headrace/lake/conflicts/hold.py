@@ -195,14 +195,12 @@ def _result(
 
 
 def _first(sample: Sequence[Mapping[str, Any]]) -> str:
-    if not sample:
-        return ""
-    first, before = sample[0], sample[0]["earlier"]
-    told = ", ".join(
-        f"{name} is {value!r}, before {before['values'].get(name)!r}"
-        for name, value in list(first["values"].items())[:3]
-    )
-    return f": on line {first['line']} {told} (batch {before['batch'][:12]}, line {before['line']})"
+    """The first difference, for the sentence."""
+    for one in sample:
+        for name, value in one["values"].items():
+            before = one["earlier"]["values"].get(name)
+            return f" (line {one['line']}: {name} {value!r}, before {before!r})"
+    return ""
 
 
 def samples(
