@@ -11,6 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from docs.walk import in_kilometres
+from headrace.pipeline.report_actions import Acting
 from headrace.pipeline.report_site import Site
 
 FIRST, KILOMETRES, HALF = "2013-01-01", "2013-02-12", "2013-02-13"
@@ -82,4 +83,4 @@ def damaged_days(home: Path) -> Site:
     flights = pipeline(folder)
     ingest(flights.table("schedule"), days(FIRST, HALF), where)
     ingest(flights.table("weather"), days(*WEATHER), where)
-    return Site([flights], where)
+    return Site([flights], where, Acting())

@@ -60,9 +60,12 @@ def shots(location: str, table: str) -> list[Shot]:
         ),
         Shot("ingestion", f"/locations/{location}/asset-groups/ingestion", table),
         Shot("asset", f"{asset}?view=overview", table),
-        Shot("checks", f"{asset}?view=checks&checkDetail=gate", "Latest execution"),
+        Shot("checks", f"{asset}?view=checks&checkDetail=gate_block", "Latest execution"),
         Shot(
-            "gate-report", f"{asset}?view=checks&checkDetail=gate", "[Show Markdown]", _show_report
+            "gate-report",
+            f"{asset}?view=checks&checkDetail=gate_block",
+            "[Show Markdown]",
+            _show_report,
         ),
         Shot("runs", "/runs", "ingest"),
     ]

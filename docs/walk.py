@@ -1,4 +1,4 @@
-"""The walk of docs/on-call.md, for real: a fault, the page, the report, the release, in a browser.
+"""The walk of docs/on-call.md, for real: a fault, the alert, its page, the approval, in a browser.
 
 `python -m docs.screenshots --walk` makes a home of its own with six weeks of flights, of which the
 last day's schedule came in kilometres, and goes the way of the person who is paged. It fails where
@@ -190,77 +190,54 @@ def walk(home: Path, out: Path) -> dict[str, Any]:
 
 def _walk(browser: Browser, found: Place, out: Path) -> dict[str, Any]:
     (opened,) = found.pager.messages
-    report, day = (line for line in opened["message"].splitlines() if "://" in line)
-    _read_on_the_phone(_page(browser, PHONE), report, out)
+    links = [line.rpartition(" ")[2] for line in opened["message"].splitlines() if "://" in line]
+    report, decide, day = links
+    phone = _page(browser, PHONE)
+    _read_on_the_phone(phone, report, out)
     page = _page(browser, WIDE)
     _look_at_the_day(page, day, out)
-    _refused(page, report)
-    run = _release(page, report, out)
+    _approve(phone, decide, out)
     _see_it_published(page, day, out)
     closed = found.pager.wait_for("closed")
     assert closed["alert"] == opened["alert"]
-    return {"opened": opened, "run": run, "closed": closed}
+    return {"opened": opened, "closed": closed}
 
 
 def _read_on_the_phone(page: Page, report: str, out: Path) -> None:
     _open(page, report, DAY)
     _shoot(page, out / "on-call-report.png")
-    for name, part in (("why", "Why"), ("act", "Act")):
-        page.get_by_role("link", name=part, exact=True).click()
-        _shoot(page, out / f"on-call-{name}.png")
+    page.get_by_role("link", name="Why", exact=True).click()
+    _shoot(page, out / "on-call-why.png")
 
 
 def _look_at_the_day(page: Page, day: str, out: Path) -> None:
-    _open(page, day, "observed in run")
+    _open(page, day, "failed, and did not materialize this asset")
     _shoot(page, out / "on-call-day.png")
-    page.get_by_text("[Show Markdown]").nth(1).click()
-    expect(page.get_by_text("checks passed.")).to_be_visible()
+    checks = day.partition("?")[0] + "?view=checks&checkDetail=gate_block"
+    _open(page, checks, "This is a blocking asset check")
+    expect(page.get_by_text("unit change in distance").first).to_be_visible()
     _shoot(page, out / "on-call-checks.png")
-    page.get_by_role("button", name="Close").click()
 
 
-def _refused(page: Page, report: str) -> None:
-    """Somebody whom the policy does not list tries it first."""
-    _fill(page, report, principal="bob", reason="trying it out")
-    _launch(page, "Failure")
-    expect(page.get_by_text("refused: bob is not listed in the policy").first).to_be_visible()
-
-
-def _release(page: Page, report: str, out: Path) -> str:
-    _fill(
-        page,
-        report,
-        expires="1d",
-        principal="on-call",
-        reason="planning needs the day; a file in miles comes tomorrow",
-    )
-    _shoot(page, out / "on-call-launchpad.png")
-    _launch(page, "Success")
-    _shoot(page, out / "on-call-run.png")
-    return page.url
-
-
-def _fill(page: Page, report: str, **typed: str) -> None:
-    """From the report to the launchpad, and type what it leaves empty."""
-    _open(page, report, DAY)
-    page.get_by_role("link", name="Release it in the browser").click()
-    expect(page.get_by_text("No errors").first).to_be_visible(timeout=PATIENCE * 1000)
-    for name, text in typed.items():
-        page.locator(".CodeMirror-line", has_text=f"{name}:").last.click()
-        page.keyboard.press("End")
-        page.keyboard.press("ArrowLeft")
-        page.keyboard.type(text)
-        page.keyboard.press("Escape")
-
-
-def _launch(page: Page, ends: str) -> None:
-    page.get_by_role("button", name="Launch Run").click()
-    page.wait_for_url("**/runs/**", timeout=PATIENCE * 1000)
-    expect(page.get_by_text(ends, exact=True).first).to_be_visible(timeout=PATIENCE * 1000)
+def _approve(page: Page, decide: str, out: Path) -> None:
+    """On the phone: one reason, one button; without a reason nothing is sent."""
+    page.goto("about:blank")
+    _open(page, decide, "What you can do")
+    approve = page.get_by_role("button", name="Approve")
+    approve.click()
+    expect(page.get_by_text("Needs a decision")).to_be_visible()
+    page.get_by_label("Reason").fill("planning needs the day; a file in miles comes tomorrow")
+    page.get_by_label("An approval ends").select_option("1d")
+    page.evaluate("document.getElementById('act').scrollIntoView()")
+    _shoot(page, out / "on-call-act.png")
+    approve.click()
+    expect(page.get_by_text("Latest action:")).to_be_visible(timeout=PATIENCE * 1000)
+    _shoot(page, out / "on-call-approved.png")
 
 
 def _see_it_published(page: Page, day: str, out: Path) -> None:
-    _open(page, day, "release by on-call")
+    events = day.replace("view=partitions&partition=", "view=events&partitions%5B0%5D=")
+    _open(page, events, "release by")
     _shoot(page, out / "on-call-released.png")
 
 
