@@ -219,6 +219,22 @@ def test_a_day_run_from_the_browser_is_checked_singly(folder, defs, pipeline, ho
         assert [(day, passed) for day, passed, _ in found] == [(None, True), ("2024-03-02", True)]
 
 
+def test_a_check_can_be_executed_by_itself(bad_day):
+    """It reads the ledger: two days are published after the one that is still held back."""
+    job = bad_day.defs.resolve_implicit_global_asset_job_def()
+    chosen = {dg.AssetCheckKey(VISITS, name) for name in ("gate_block", "gate_warn")}
+    alone = job.get_subset(asset_check_selection=chosen, asset_selection=set())
+    with dg.DagsterInstance.ephemeral() as fresh:
+        result = alone.execute_in_process(instance=fresh, raise_on_error=False)
+    found = {one.check_name: one for one in result.get_asset_check_evaluations()}
+    assert {name: one.passed for name, one in found.items()} == {
+        "gate_block": False, "gate_warn": True,
+    }  # fmt: skip
+    assert found["gate_block"].severity == dg.AssetCheckSeverity.ERROR
+    assert "held back" in found["gate_block"].description
+    assert not result.success  # it is blocking
+
+
 def test_a_range_can_be_run_again_and_changes_nothing(folder, defs, pipeline, home, instance):
     from headrace.lake.tables import Lake
 

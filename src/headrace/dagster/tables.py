@@ -73,6 +73,7 @@ def gate_checks(table: Table, home: FindHome = Home.find) -> dg.AssetChecksDefin
             )
             for action, name in names.GATE_CHECKS.items()
         ],
+        can_subset=True,  # each has its own button in the UI
     )
     def gate(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         from headrace.lake.status import table_status
@@ -80,7 +81,10 @@ def gate_checks(table: Table, home: FindHome = Home.find) -> dg.AssetChecksDefin
         span, where = ingested_span(context.run, table), home()
         results = ledger_results(where, table, span)
         status = table_status(where, table)
-        yield from verdicts.current(results, status, alone=span is None)
+        selected = {key.name for key in context.selected_asset_check_keys}
+        for found in verdicts.current(results, status, alone=span is None):
+            if found.check_name in selected:
+                yield found
 
     return gate
 
