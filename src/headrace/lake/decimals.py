@@ -89,13 +89,8 @@ def fitted(path: Path, schema: pa.Schema) -> Path:
     A file with BIGINT may be part of an earlier snapshot: it stays, beside the one with DECIMAL.
     """
     decimal = any(pa.types.is_decimal(kind) for kind in schema.types)
-    to = with_decimals(path) if decimal else path
+    to = path.with_name(f"{path.stem}{DECIMAL}{path.suffix}") if decimal else path
     return to if rewritten_to(path, schema, to) else path
-
-
-def with_decimals(path: Path) -> Path:
-    """Where the form with DECIMAL of a file with BIGINT lies."""
-    return path.with_name(f"{path.stem}{DECIMAL}{path.suffix}")
 
 
 def before_rewrite(path: str) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from headrace.files import canonical_json
 from headrace.lake import moved
-from headrace.lake.decimals import before_rewrite
 from headrace.lake.ledger import Ledger
 from headrace.lake.plans import LiveFile
 
@@ -46,9 +45,7 @@ class Showings:
 
     def since(self, file: LiveFile, committed_at: int | None) -> int | None:
         """When the showing of this file began that a commit at this moment is part of."""
-        # The ledger may not know yet that the file was rewritten.
-        names = {file.path, before_rewrite(file.path)}
-        moments = [at for at, path in self.by_batch.get(file.batch_id, ()) if path in names]
+        moments = [at for at, path in self.by_batch.get(file.batch_id, ()) if path == file.path]
         until = committed_at + _SLACK if committed_at is not None else None
         before = [at for at in moments if until is None or at <= until]
         return before[-1] if before else next(iter(moments), committed_at)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from headrace.files import digest
 from headrace.home import Home
-from headrace.lake.decimals import DIGITS, fitted, to_decimals, with_decimals, write_rows
+from headrace.lake.decimals import DIGITS, fitted, to_decimals, write_rows
 
 if TYPE_CHECKING:
     from headrace.contracts import Contract
@@ -33,9 +33,7 @@ def rule_hash(contract: "Contract", suite: "Suite", parser: int | str) -> str:
 
 
 def staged_path(home: Home, table: str, batch_id: str, rule: str) -> Path:
-    path = home.staged / table / f"{batch_id}-{rule}.parquet"
-    decimals = with_decimals(path)  # since its table was rewritten
-    return decimals if decimals.exists() else path
+    return home.staged / table / f"{batch_id}-{rule}.parquet"
 
 
 def quarantine_path(home: Home, table: str, batch_id: str, rule: str) -> Path:
