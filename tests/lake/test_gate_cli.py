@@ -104,3 +104,18 @@ def test_suggest_prints_writes_once_and_tells(project, tmp_path) -> None:
     assert again.exit_code == 2
     assert "is there already" in again.output
     assert run("suggest", "no_such_table").exit_code == 2
+
+
+@pytest.mark.parametrize("wrong", ["name: [", "\udcff\udcfe", None])
+def test_show_names_a_suite_that_cannot_be_read(project, wrong) -> None:
+    """The verdict on record is older than the fault, and says nothing of it."""
+    if wrong is None:
+        project.path.unlink()
+    else:
+        project.path.write_bytes(wrong.encode(errors="surrogateescape"))
+    done = run("show", "meter", SLOTS[0])
+    assert done.exit_code == 0, done.output
+    assert "The suite of meter cannot be run, so new batches of it stay pending" in done.stderr
+    assert str(project.path) in done.stderr
+    assert "fix:   ;" not in done.stderr
+    assert json.loads(run("show", "meter", SLOTS[0], "--json").stdout)[0]["verdict"] == "PASS"

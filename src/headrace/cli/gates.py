@@ -1,12 +1,13 @@
 """`headrace gate`: what the gate decided, and why."""
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from headrace.cli.output import BLOCKED, emit_json, explained, grid, out, verdict
+from headrace.cli.output import BLOCKED, emit_json, err, explained, grid, out, verdict
 
 if TYPE_CHECKING:
     from headrace.home import Home
@@ -115,6 +116,7 @@ def show(
 
     home, shown = Home.find(), []
     _name_unmatched(home, table, slot)
+    name_broken_suites(tables(table))
     for one in tables(table):
         for row in find_batches(home, one, slot):
             offers = permitted_actions(open_case(home, one, row["batch"]), acting())
@@ -192,6 +194,19 @@ def _tell_twice(row: dict[str, object]) -> None:
             " a later known-at.",
             soft_wrap=True,
         )
+
+
+def name_broken_suites(shown: "Iterable[Table]") -> None:
+    """Warn of suites that cannot be run: the verdicts on record are older than that."""
+    for table in shown:
+        if table.suite.broken:
+            fault = table.suite.faults[0]
+            err.print(
+                f"The suite of {table.name} cannot be run, so new batches of it stay pending:"
+                f" {fault.what}\n  where: {fault.where}\n  fix:   {fault.fix or 'correct the file'}"
+                "; headrace gate lint names every fault",
+                style="yellow", soft_wrap=True, highlight=False, markup=False,
+            )  # fmt: skip
 
 
 def _show_batch(row: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from headrace.cli.gates import name_broken_suites
 from headrace.cli.output import emit_json, explained, grid, marked, out, tell_taints, verdict
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
@@ -23,7 +24,9 @@ def status(*, as_json: Json = False) -> None:
     from headrace.pipeline import project_pipelines
     from headrace.pipeline.report import overview
 
-    found = overview(project_pipelines(), Home.find())
+    pipelines = project_pipelines()
+    name_broken_suites(table for pipeline in pipelines for table in pipeline.tables)
+    found = overview(pipelines, Home.find())
     if as_json:
         emit_json(found)
         return

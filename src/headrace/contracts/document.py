@@ -117,9 +117,11 @@ def read_document(path: Path) -> Node:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise DeclarationError(f"cannot read it: {error.strerror}", where=str(path)) from error
+        what, fix = f"cannot read it: {error.strerror}", "put the file there, or correct its path"
+        raise DeclarationError(what, where=str(path), fix=fix) from error
     except UnicodeDecodeError as error:
-        raise DeclarationError(f"not valid YAML: {error}", where=str(path)) from error
+        what, fix = f"not valid YAML: {error}", "save the file as UTF-8 text"
+        raise DeclarationError(what, where=str(path), fix=fix) from error
     return parse_document(text, path)
 
 
