@@ -38,7 +38,7 @@ from headrace.sources.base import Delivery
 
 Row = dict[str, str]
 Rows = list[Row]
-NOTHING = ("", "NA")
+NOTHING = ("", "NA", "nil")
 Seen = tuple[Judgement, Profile]
 
 

@@ -179,6 +179,12 @@ def test_no_person_reaches_the_files_for_git(project, contract):
     assert len({row["driver_name"] for row in rows}) == len({row["email"] for row in rows}) > 1
 
 
+def test_a_person_is_not_released(project):
+    text = (project / "pipelines/rides/dataset.py").read_text()
+    assert 'privacy={"driver_name": Drop()}' in text
+    assert "from headrace.datasets.privacy import Drop\n" in text
+
+
 def test_equal_persons_stay_equal_and_others_stay_others():
     stand_ins = StandIns()
     records = [b'1,"Ek, ""Ana""",a@b.org\r\n', b"2,Bo,NA\r\n", b'3,"Ek, ""Ana""",a@b.org\r\n']

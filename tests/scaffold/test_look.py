@@ -67,6 +67,7 @@ def test_a_local_time_keeps_its_seconds(tmp_path):
         (["1", "20", ""], "integer", None, 1000),
         (["1.5", "20.25", ""], "number", 2, 1000),
         (["1.5", "NA", "2"], "number", 1, 100),
+        (["1.5", "nil", "2"], "number", 1, 100),
         (["1e3", "2.5", ""], "number", None, None),
         (["0.1234567", "1", ""], "number", None, None),
         (["007", "012", ""], "string", None, None),

@@ -72,7 +72,8 @@ def choose(found: Facts) -> Choices:
     )
     taken = {*entity, *(column.name for column in found.look.key)}
     measures = tuple(column.name for column in _measures(found) if column.name not in taken)
-    few = found.distinct(entity) <= 40 if entity else False
+    personal = bool(found.look.personal & set(entity))
+    few = found.distinct(entity) <= 40 if entity and not personal else False
     train, valid, cutoff = _splits(found, duration(horizon) + max(duration(lag), 0), lag)
     return Choices(
         entity=entity or (_whole(found).name,),

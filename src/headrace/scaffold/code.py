@@ -78,6 +78,7 @@ def values(name: str, found: Facts, chosen: Choices) -> dict[str, Any]:
         "context": _tuple(chosen.context),
         "segments": _tuple(chosen.context or ("at_month",)),
         "leaf": max(5, min(100, found.table.num_rows // 100)),
+        **_privacy(found, chosen),
         "train_until": chosen.train_until,
         "valid_until": chosen.valid_until,
         "cutoff": chosen.cutoff,
@@ -92,6 +93,25 @@ def values(name: str, found: Facts, chosen: Choices) -> dict[str, Any]:
         "stale": f"{_stale_days(found)}d",
         "cool_down": f"{4 * window_days}d",
         "warmup_days": 4 * window_days,
+    }
+
+
+def _privacy(found: Facts, chosen: Choices) -> dict[str, str]:
+    """What the dataset does with personal columns of its rows, and the import for it."""
+    keys = {column.name for column in found.look.key}
+    personal = sorted(found.look.personal & {*keys, *chosen.entity})
+    if not personal:
+        return {"privacy": "", "privacy_import": ""}
+    treatments = {
+        name: 'Keep("TODO: why may the key be released as it is?")' if name in keys else "Drop()"
+        for name in personal
+    }
+    inner = ", ".join(f'"{name}": {made}' for name, made in treatments.items())
+    used = sorted({made.partition("(")[0] for made in treatments.values()})
+    comment = "    # Personal; Pseudonymise() needs a privacy key."
+    return {
+        "privacy": f"{comment}\n    privacy={{{inner}}},\n",
+        "privacy_import": f"from headrace.datasets.privacy import {', '.join(used)}\n",
     }
 
 

@@ -3,7 +3,7 @@
 import re
 
 # Texts that exporters write for a number that is not there.
-NOTHING = ("NA", "N/A", "n/a", "NULL", "null", "NaN", "nan", "None", "-", "?", "")
+NOTHING = ("NA", "N/A", "n/a", "NULL", "null", "NaN", "nan", "None", "nil", "#N/A", "-", "?", "")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|%")
 
 

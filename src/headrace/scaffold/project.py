@@ -197,7 +197,8 @@ def decided(
         "first_day": found.days[0],
         "last_day": found.days[-1],
         "key": [column.name for column in found.look.key],
-        "known": ask.known_at or f"{known_after(found.look)} after its time",
+        "time": ask.time,
+        "known": ask.known_at or _known(found),
     }
     if chosen is not None:
         decided |= {
@@ -212,6 +213,14 @@ def decided(
     return decided
 
 
+def _known(found: Facts) -> str:
+    lag = known_after(found.look, found.delays)
+    if not found.delays.later:
+        return f"{lag} after their time"
+    names = ", ".join(later.column.header for later in found.delays.later)
+    return f"{lag} after the latest of their time and {names}"
+
+
 def notes_on(found: Facts) -> tuple[str, ...]:
     notes = []
     if found.undated:
@@ -220,8 +229,12 @@ def notes_on(found: Facts) -> tuple[str, ...]:
             f"{len(found.undated)} rows have no readable time (lines {lines}): undated.csv"
         )
     if found.look.ask.known_after is None and found.look.ask.known_at is None:
-        lag = known_after(found.look)
+        notes.append(f"rows are taken to be usable {_known(found)}: see knownAt in the contract")
+    if found.look.found_time:
         notes.append(
-            f"rows are taken to be usable {lag} after their time: see knownAt in the contract"
+            f"{found.look.ask.time} was taken for when a row happened: --time names others"
         )
+    if found.look.personal:
+        names = ", ".join(sorted(found.look.personal))
+        notes.append(f"personal, replaced by stand-ins in the sample for tests: {names}")
     return tuple(notes)
