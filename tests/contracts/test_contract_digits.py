@@ -117,3 +117,17 @@ def test_an_error_about_a_scale_names_one_that_fits(tmp_path, column, scale, lim
     path.write_text(declared(fitting + 1))
     with pytest.raises(DeclarationError):
         load_contract(path)
+
+
+@pytest.mark.parametrize(
+    ("scale", "limit"), [(2, "90071992547409.91"), (6, "9007199254.740991"), (2, "1000.25")]
+)
+def test_a_greatest_value_keeps_every_digit_of_the_file(tmp_path, scale, limit):
+    path = tmp_path / "small.yaml"
+    old = "{property: scale, value: 2}\n          - {property: maxAbs, value: 1000.5}"
+    text = SMALL.read_text()
+    assert old in text
+    new = old.replace("value: 2", f"value: {scale}").replace("1000.5", limit)
+    path.write_text(text.replace(old, new))
+    exact = next(field for field in load_contract(path).fields if field.name == "exact")
+    assert exact.max_abs == Decimal(limit) * 10**scale

@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -76,6 +77,11 @@ class Node:
     def number(self) -> float:
         value: float = self._of((int, float), "a number")
         return value
+
+    def decimal(self) -> Decimal:
+        """The number with every digit that the file has."""
+        value = self.number()
+        return value.exact if isinstance(value, _WrittenFloat) else Decimal(str(value))
 
     def boolean(self) -> bool:
         return bool(self._of(bool, "true or false"))
@@ -161,7 +167,24 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[str, Any]:
     return result
 
 
+class _WrittenFloat(float):
+    """A float with the digits of the file, where a float64 does not hold them all."""
+
+    exact: Decimal
+
+
+def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+    text = loader.construct_scalar(node)
+    value = float(text)
+    if Decimal(str(value)) == Decimal(text):
+        return value
+    written = _WrittenFloat(value)
+    written.exact = Decimal(text)
+    return written
+
+
 _Strict.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Strict.add_constructor("tag:yaml.org,2002:float", _float)
 for _tag, _pattern, _first in (
     ("null", r"null|~|", ["n", "~", ""]),
     ("bool", r"true|false", ["t", "f"]),

@@ -189,12 +189,12 @@ def _with_numbers(field: Field, custom: Mapping[str, Node]) -> Field:
     if "maxAbs" in custom:
         if field.type not in ("integer", "number"):
             raise custom["maxAbs"].error(f"a {field.type} has no maxAbs", fix="drop it")
-        limit = _stored(custom["maxAbs"].number(), factor)
+        limit = _stored(custom["maxAbs"].decimal(), factor)
         most = 2**53 if field.form == "float" and scale is not None else 2**63
         if not 0 < limit < most:
             raise custom["maxAbs"].error(
                 f"times 10^{scale or 0} it is {limit}, expected 1 to {most - 1}",
-                fix=_fitting(custom["maxAbs"].number(), scale, most),
+                fix=_fitting(custom["maxAbs"].decimal(), scale, most),
             )
     scaled = replace(field, scale=scale, max_abs=limit)
     if "sentinels" not in custom:
@@ -213,11 +213,11 @@ def _check_scale(field: Field, scale: int, custom: Mapping[str, Node]) -> None:
         )
     if scale > MOST_SCALE:
         most = 2**53 if field.form == "float" else 2**63
-        fix = _fitting(custom["maxAbs"].number(), scale, most)
+        fix = _fitting(custom["maxAbs"].decimal(), scale, most)
         raise node.error(f"a scale is at most {MOST_SCALE}", fix=fix)
 
 
-def _fitting(limit: float, scale: int | None, most: int) -> str:
+def _fitting(limit: Decimal, scale: int | None, most: int) -> str:
     """The fix for a maxAbs that does not fit: the greatest scale that does, if there is one."""
     fitting = range(min((scale or 0) - 1, MOST_SCALE), -1, -1)
     for smaller in fitting:
@@ -232,12 +232,12 @@ def _sentinels(node: Node, field: Field, factor: int) -> tuple[int | float | str
         return node.texts()
     if field.type not in ("integer", "number"):
         raise node.error(f"a {field.type} has no sentinels", fix="drop them")
-    return tuple(_stored(item.number(), factor) for item in node.items())
+    return tuple(_stored(item.decimal(), factor) for item in node.items())
 
 
-def _stored(value: float, factor: int) -> float:
+def _stored(value: Decimal, factor: int) -> float:
     """`value` in stored units: exact for whole ones."""
-    exact = Decimal(str(value)) * factor
+    exact = value * factor
     return int(exact) if exact == exact.to_integral_value() else float(exact)
 
 
