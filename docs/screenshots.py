@@ -47,9 +47,8 @@ class Shot:
     size: tuple[int, int] = (1600, 1000)
 
 
-def shots(location: str, table: str) -> list[Shot]:
-    """The graph, and the checks of a table of which the gate stopped a day."""
-    asset = f"/assets/tables/{table}"
+def shots() -> list[Shot]:
+    """The graph of a project of which the gate stopped a day."""
     return [
         Shot(
             "graph",
@@ -58,16 +57,6 @@ def shots(location: str, table: str) -> list[Shot]:
             _whole_graph,
             (2000, 1250),
         ),
-        Shot("ingestion", f"/locations/{location}/asset-groups/ingestion", table),
-        Shot("asset", f"{asset}?view=overview", table),
-        Shot("checks", f"{asset}?view=checks&checkDetail=gate_block", "Latest execution"),
-        Shot(
-            "gate-report",
-            f"{asset}?view=checks&checkDetail=gate_block",
-            "[Show Markdown]",
-            _show_report,
-        ),
-        Shot("runs", "/runs", "ingest"),
     ]
 
 
@@ -86,10 +75,6 @@ def _whole_graph(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(1800 + PAN[0], 700 + PAN[1], steps=10)
     page.mouse.up()
-
-
-def _show_report(page: Page) -> None:
-    page.get_by_text("[Show Markdown]").first.click()
 
 
 def main() -> None:
@@ -118,12 +103,12 @@ def main() -> None:
         take_coverage(args.home, args.out, chromium(), FLAGS)
         return
     if args.home:
-        take(args.home, args.workspace, shots(args.location, args.table), args.out)
+        take(args.home, args.workspace, shots(), args.out)
         return
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         run_with_a_damaged_day(home, args.table, args.day)
-        take(home, args.workspace, shots(args.location, args.table), args.out)
+        take(home, args.workspace, shots(), args.out)
     the_walk(args.out)
 
 
@@ -233,7 +218,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--coverage", action="store_true", help="only those of docs/splits.md")
     parser.add_argument("--home", type=Path, help="a Headrace home; made and run if left out")
     parser.add_argument("--workspace", type=Path, default=ROOT / "workspace.yaml")
-    parser.add_argument("--location", default="flights")
     parser.add_argument("--table", default="schedule")
     parser.add_argument("--day", default="2013-02-12")
     parser.add_argument("--walk", action="store_true", help="only those of docs/on-call.md")
