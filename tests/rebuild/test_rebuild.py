@@ -15,6 +15,7 @@ from headrace.datasets.pull import pull
 from headrace.datasets.transforms import Vocabulary
 from headrace.errors import DeclarationError, StateError
 from headrace.features import FeatureView, Rows, Window
+from headrace.lake.decimals import integers, to_decimals
 from headrace.lake.tables import Lake
 from headrace.pipeline import build_release
 from headrace.pipeline.build import release_from
@@ -56,15 +57,18 @@ def again(world, ref=REF, **options):
 
 
 def altered(path: Path, column: str, change) -> tuple[int, object, object]:
-    """Change one cell of a Parquet file: its row, the value before, and after."""
+    """Change one cell of a Parquet file: its row, the value before, and after, as they compute."""
     table = pq.read_table(path)
-    row = next(n for n, value in enumerate(table[column].to_pylist()) if value is not None)
-    values = table[column].to_pylist()
+    values = integers(table[column]).to_pylist()
+    row = next(n for n, value in enumerate(values) if value is not None)
     before, values[row] = values[row], change(values[row])
-    place = table.schema.get_field_index(column)
-    field = table.schema.field(column)
-    changed = table.set_column(place, field, pa.array(values, field.type))
-    pq.write_table(changed, path, compression="zstd", store_schema=False)
+    place, field = table.schema.get_field_index(column), table.schema.field(column)
+    kind = pa.int64() if pa.types.is_decimal(field.type) else field.type
+    rows = pa.table({column: pa.array(values, kind)})
+    changed = to_decimals(rows, pa.schema([field]))[column]
+    pq.write_table(
+        table.set_column(place, field, changed), path, compression="zstd", store_schema=False
+    )
     return row, before, values[row]
 
 
