@@ -53,7 +53,7 @@ def service(port):
     return Service("Dagster", "127.0.0.1", port, "--port")
 
 
-@pytest.mark.parametrize("pyproject", [None, "[project]\nname = 'other'\n"])
+@pytest.mark.parametrize("pyproject", [None, "[project]\nname = 'other'\n", "x = [\n"])
 def test_outside_a_project_it_says_so_and_leaves_nothing(tmp_path, monkeypatch, pyproject):
     if pyproject:
         (tmp_path / "pyproject.toml").write_text(pyproject)
@@ -64,6 +64,17 @@ def test_outside_a_project_it_says_so_and_leaves_nothing(tmp_path, monkeypatch, 
     assert done.exit_code == MISUSED
     assert "fix:" in done.output
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_workspace_that_is_no_yaml_is_named_with_its_line(tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").write_text('[tool.headrace]\npipelines = ["pipelines.none"]\n')
+    (tmp_path / "workspace.yaml").write_text("load_from:\n  - python_module: [\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HEADRACE_HOME", raising=False)
+    done = CliRunner().invoke(app, ["ui"])
+    assert done.exit_code == MISUSED
+    assert "not valid YAML" in done.output
+    assert "workspace.yaml, line 3" in done.output.replace("\n", "")
 
 
 def test_dagster_shows_the_home_that_is_named_or_nothing(tmp_path, monkeypatch):

@@ -23,6 +23,7 @@ from headrace.scaffold.domains import domain_of, unit_of
 from headrace.scaffold.drafts import drafted
 from headrace.scaffold.look import Column, look
 from headrace.scaffold.personal import EMAIL, StandIns, is_personal, masked
+from headrace.scaffold.suite import _text
 from headrace.scaffold.trial import Trial, rehearse
 from headrace.sources.files import DropFolder
 
@@ -86,6 +87,20 @@ def test_units_and_relations_come_from_names_and_values(contract):
         "price_usd": "USD", "total_usd": "USD", "distance_km": "kilometre", "temp_c": "degC",
     }  # fmt: skip
     assert [one.name for one in contract.relations] == ["total_usd_is_price_usd_times_quantity"]
+
+
+def test_a_sum_of_columns_is_drafted_though_a_name_ends_like_an_id(tmp_path):
+    path, chance = tmp_path / "loans.csv", random.Random(2)
+    with path.open("w") as handle:
+        handle.write("loan_id,at,fee,discount,paid\n")
+        for number in range(200):
+            fee, off = chance.randrange(200, 900), chance.randrange(10, 99)
+            moment = START + timedelta(hours=number)
+            handle.write(
+                f"{number},{moment},{fee / 100:.2f},{off / 100:.2f},{(fee - off) / 100:.2f}\n"
+            )
+    found = drafted(look(Ask(path, "at", ("loan_id",))), "library")
+    assert [one.name for one in found.contract.relations] == ["fee_is_discount_and_paid"]
 
 
 def test_limits_are_those_of_a_domain_and_sets_are_closed(suite):
@@ -249,6 +264,17 @@ def test_what_the_rehearsal_reports_is_muted_or_warns():
     trial.changes = {"swap:a": ["1"], "new_level:b": ["1", "2"], "frozen:c": ["4", "5", "6"]}
     trial.blocking = {"swap:a", "frozen:c"}
     assert trial.actions() == {"swap:a": "warn", "frozen:c": "off"}
+    assert trial.warned(trial.actions()) == 2, "days 1 and 2; those of frozen:c are silent"
+
+
+def test_the_draft_counts_the_days_that_still_warn(tmp_path):
+    found = drafted(look(Ask(trips(tmp_path / "trips.csv"), "year,month,day", ("trip_id",))), "p")
+    assert f"each of the {DAYS} days passes" in _text(found, "p", [], Trial(days=DAYS))
+    trial = Trial(days=200)
+    trial.changes = {"gap:event_time": ["2023-03-09"]}
+    text = _text(found, "p", [], trial)
+    assert f"of the {DAYS} days {DAYS - 1} pass and 1 warn" in text
+    assert "#   gap:event_time: 2023-03-09" in text
 
 
 def test_a_draft_that_the_file_contradicts_is_muted(tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from headrace.cli.status import _short
 from headrace.sources.files import DropFolder
 from headrace.sources.unmatched import Reader, unmatched_files
 
@@ -48,3 +49,11 @@ def test_a_file_that_nobody_reads_is_listed_with_its_likeliest_reason(tmp_path, 
 
 def test_a_folder_that_is_not_there_has_no_files(tmp_path):
     assert unmatched_files(str(tmp_path / "gone"), readers(tmp_path / "gone")) == []
+
+
+def test_status_shows_files_from_the_projects_folder_on(tmp_path, monkeypatch):
+    """A table cuts long paths at their end, where the name of the file is."""
+    (tmp_path / "pyproject.toml").write_text("[tool.headrace]\npipelines = []\n")
+    monkeypatch.chdir(tmp_path)
+    assert _short(str(tmp_path / "deliveries/a.zip")) == "deliveries/a.zip"
+    assert _short("/elsewhere/a.zip") == "/elsewhere/a.zip"

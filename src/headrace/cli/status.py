@@ -1,5 +1,6 @@
 """`headrace status`: every delivered row accounted for, every release and model."""
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -53,7 +54,12 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
             "files that no source reads",
             ["file", "bytes#", "since", "why"],
             [
-                [one["path"], one["size"], one["modified"][:16].replace("T", " "), one["hint"]]
+                [
+                    _short(one["path"]),
+                    one["size"],
+                    one["modified"][:16].replace("T", " "),
+                    one["hint"],
+                ]
                 for one in found["unmatched"]
             ],
         )
@@ -107,6 +113,13 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
     tell_taints([*found["releases"], *found["models"]])
     if not found["releases"]:
         out.print("nothing released yet: headrace run")
+
+
+def _short(path: str) -> str:
+    """Return a path from the project's folder on, so that the name of the file is not cut off."""
+    from headrace.home import project_root
+
+    return path.removeprefix(f"{project_root()}{os.sep}")
 
 
 def _of_model(row: dict[str, Any], measure: str) -> object:

@@ -91,7 +91,13 @@ def pipeline_modules(folder: Path) -> list[str]:
 
 def _declared(folder: Path) -> dict[str, Any]:
     """`[tool.headrace]` of the project."""
-    document = tomllib.loads((folder / "pyproject.toml").read_text())
+    file = folder / "pyproject.toml"
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DeclarationError(
+            f"not valid TOML: {error}", where=str(file), fix="correct the file at this place"
+        ) from error
     found: dict[str, Any] = document.get("tool", {}).get("headrace", {})
     return found
 

@@ -13,7 +13,7 @@ from headrace.clock import DAY, duration, from_us
 from headrace.errors import DeclarationError
 from headrace.scaffold.ask import plain_name
 from headrace.scaffold.contract import known_by
-from headrace.scaffold.domains import is_amount, is_calendar
+from headrace.scaffold.domains import ends_as_id, is_amount, is_calendar
 from headrace.scaffold.facts import Facts
 from headrace.scaffold.look import Column
 from headrace.scaffold.words import Derived
@@ -107,7 +107,7 @@ def _entity(found: Facts) -> tuple[tuple[str, ...], bool]:
 
 
 def _comes_back(found: Facts, column: Column) -> bool:
-    named_so = column in found.look.key or column.name.lower().endswith("id")
+    named_so = column in found.look.key or ends_as_id(column)
     if (
         column in found.look.times
         or is_calendar(column)

@@ -109,8 +109,8 @@ def can_be_corrected(look: Look) -> bool:
 
 def _corrected(number: int) -> list[str]:
     about = (
-        "From when a correction of the row could be read. A correction is the whole row once more,"
-        " with this column; other files leave it out."
+        "From when a correction of the row could be read: 2013-01-31T12:00:00Z. A correction is the"
+        " whole row once more, with this column; other files leave it out."
     )
     return [
         f"      - name: {CORRECTED}",

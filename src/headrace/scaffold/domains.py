@@ -34,6 +34,13 @@ _CODES = frozenset(
         "rowname rownames row phone version serial"
     )
 )
+# English words that end with "id" and are no ids; most of them are measures, or flags.
+_NO_CODES = frozenset(
+    words(
+        "acid aid avoid bid covid fluid grid humid invalid lipid liquid mid paid solid unpaid "
+        "valid void"
+    )
+)
 _UNITS = {
     "km": "kilometre", "kms": "kilometre", "kilometres": "kilometre", "kilometers": "kilometre",
     "mi": "mile", "mile": "mile", "miles": "mile", "metres": "metre", "meters": "metre",
@@ -113,8 +120,14 @@ def is_calendar(column: Column) -> bool:
 
 def is_code(column: Column) -> bool:
     """A number that names something: sums and means of it say nothing."""
-    said = words(column.header)
-    return bool(said) and (said[-1] in _CODES or (said[-1].endswith("id") and len(said[-1]) <= 5))
+    last = (words(column.header) or [""])[-1]
+    return last in _CODES or (ends_as_id(column) and len(last) <= 5)
+
+
+def ends_as_id(column: Column) -> bool:
+    """`customer_id` and `customerid`, but not `paid`."""
+    last = (words(column.header) or [""])[-1]
+    return last.endswith("id") and last not in _NO_CODES
 
 
 def is_place(column: Column) -> bool:

@@ -55,7 +55,7 @@ def _text(found: Facts, pipeline: str, drafts: Sequence[Draft], trial: Trial) ->
         pipeline=pipeline,
         table=found.look.ask.table_name,
         rows=f"{found.table.num_rows:,}",
-        seen=_seen(found),
+        seen=_seen(found, trial.warned(actions)),
         trial="".join(f"# {line}\n" for line in _told(trial, actions)),
         meta=flow(meta),
         checks="\n".join(check_text(draft) for draft in drafts),
@@ -67,6 +67,10 @@ def _told(trial: Trial, actions: Mapping[str, str]) -> Iterator[str]:
     if actions:
         yield "`semantic`: detectors that reported these days of the file, which nobody changed:"
         for key in actions:
+            yield f"  {key}: {_some(trial.changes[key])}"
+    if rare := sorted(trial.changes.keys() - actions.keys()):
+        yield "Detectors that stay on although they warn of these days of the file:"
+        for key in rare:
             yield f"  {key}: {_some(trial.changes[key])}"
     if trial.checks:
         yield "Not drafted, because they failed on days of the file:"
@@ -127,10 +131,13 @@ def _domains(found: Facts) -> Iterator[tuple[str, tuple[float, float, str]]]:
             yield column.name, (0, 1, "A flag: 0 or 1.")
 
 
-def _seen(found: Facts) -> str:
+def _seen(found: Facts, warned: int) -> str:
     if found.look.ask.snapshot or found.look.ask.partial:
         return "with slack; " + ("they pass" if found.look.ask.partial else "the file passes")
-    return f"with slack; each of the {len(found.days):,} days passes"
+    days = len(found.days)
+    if warned:
+        return f"with slack; of the {days:,} days {days - warned:,} pass and {warned:,} warn"
+    return f"with slack; each of the {days:,} days passes"
 
 
 def _share(found: Facts) -> float:

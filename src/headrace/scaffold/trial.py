@@ -63,6 +63,11 @@ class Trial:
                 found[key] = "warn"
         return found
 
+    def warned(self, actions: Mapping[str, str]) -> int:
+        """The number of days that the first run will warn of under `actions`."""
+        loud = [days for key, days in self.changes.items() if actions.get(key) != "off"]
+        return len({day for days in (*loud, *self.other.values()) for day in days})
+
 
 def rehearse(suite: Suite, contract: Contract, days: Mapping[str, bytes]) -> Trial:
     """Judge `days` ({slot: CSV}, in order) with contract, suite and the detectors of meaning.
