@@ -120,6 +120,19 @@ def test_a_decision_outside_dagster_shows_in_the_history_of_the_asset(
     assert len(instance.fetch_materializations(table_key("visits"), limit=9).records) == 1
 
 
+def test_the_second_decision_on_a_day_shows_as_well(folder, defs, pipeline, home, instance, caplog):
+    check = dg.AssetCheckKey(table_key("visits"), "gate_block")
+    table = pipeline.table("visits")
+    for rows in ([10], [11]):
+        deliver(folder, "visits", DAY, rows)
+        run_range(defs, pipeline, DAY, DAY, instance)
+        assert not latest(instance, check).passed
+        done = oncall.reject(home, table, DAY, principal="ana", reason="no better will come")
+        report_decision(home, [pipeline], "visits", done)
+        assert latest(instance, check).passed
+    assert "could not be shown" not in caplog.text
+
+
 def latest(instance, check):
     record = instance.get_latest_asset_check_evaluation_record(check)
     return record.event.dagster_event.event_specific_data

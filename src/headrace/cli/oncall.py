@@ -218,7 +218,11 @@ def _logged(one: dict[str, Any]) -> list[object]:
     """One line of the trail, as cells."""
     from headrace.lake.actions import scope_words
 
-    outcome = Text("done", "green") if one["allowed"] else Text(f"refused: {one['note']}", "red")
+    outcome = (
+        Text("done", "green")
+        if one["allowed"]
+        else Text(f"refused: {one['note'].removeprefix('refused: ')}", "red")
+    )
     return [
         one["id"], _short(one["at"]), one["principal"], one["action"], one["table"], one["slot"],
         scope_words(one["scope"]), one["reason"], _short(one["expires_at"]), outcome,

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import dagster as dg
 
@@ -125,7 +126,26 @@ def report_decision(
         (declared,) = (t for p in pipelines for t in p.tables if t.name == table)
         with open_instance(home) as instance:
             for event in decision_events(instance, home, declared, done):
-                instance.report_runless_asset_event(event)
+                _report(instance, event)
     except Exception:
         # The decision is on record and in force; the next run shows it in Dagster as well.
         log.exception("the decision could not be shown in Dagster")
+
+
+def _report(
+    instance: dg.DagsterInstance, event: dg.AssetMaterialization | dg.AssetCheckEvaluation
+) -> None:
+    """Record an event that no run made.
+
+    Dagster records one evaluation of a check for each partition and run, and takes all that no run
+    made for one run: the second decision on a day needs a run's id of its own.
+    """
+    if not isinstance(event, dg.AssetCheckEvaluation):
+        instance.report_runless_asset_event(event)
+        return
+    told = dg.DagsterEvent(
+        event_type_value=dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
+        event_specific_data=event,
+        job_name="decision",
+    )
+    instance.report_dagster_event(told, run_id=str(uuid4()))
