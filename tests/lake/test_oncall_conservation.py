@@ -259,3 +259,37 @@ def test_every_row_has_one_fate_whatever_people_do(story):
 @given(STORY)
 def test_every_row_has_one_fate_in_many_stories(story):
     play(story)
+
+
+HELD, BLOCKED = ("quarantine", "block", 0.3), ("warn", "block", 0.3)
+RELEASED = [("drop", DAYS[1], [2000, 2, 900, -2, 3000]), ("release", 0, None)]
+
+
+def test_a_release_that_lapses_and_holds_again_is_usable_from_its_return(tmp_path):
+    """Each time; and what was usable before stays usable for moments of before."""
+    story = Story(Meter(tmp_path), HELD)
+    for step in [*RELEASED, *2 * [("suite", BLOCKED, None), ("suite", HELD, None)]]:
+        story.tell(step)
+        check(story)
+    with Ledger(story.meter.home) as ledger:
+        assert [batch.state for batch in ledger.batches("meter").values()] == ["published"]
+    rows = history(story.meter.home, "meter", ["value"])
+    assert [len(spans) for spans in rows["_shown_before"].to_pylist()] == [2, 2]
+
+
+def test_a_release_leaves_although_the_run_in_which_it_lapsed_was_killed(tmp_path, monkeypatch):
+    story = Story(Meter(tmp_path), HELD)
+    for step in RELEASED:
+        story.tell(step)
+    assert len(published(story)) == 2
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "publish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            story.tell(("suite", BLOCKED, None))
+    run(story.meter, DAYS, story.table)
+    assert published(story) == {}
+    check(story)

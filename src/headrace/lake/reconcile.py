@@ -37,12 +37,42 @@ def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
     states = ledger.batches(table) if absent else {}
     lost = [key for key in absent if states[key].state == "published"]
     returned = _returned(ledger, table, [f for f in files if f.path in by_path], judged, times)
-    if unmarked or lost or returned:
+    withdrawn = [
+        (row, file.snapshot_id, times.get(file.snapshot_id, 0))
+        for file in files
+        if (row := by_path.get(file.path)) is not None and row.withdrawn_at is not None
+    ]
+    if unmarked or lost or returned or withdrawn:
         with ledger.transaction():
+            _readmit(ledger, table, withdrawn)
             ledger.mark_published(table, unmarked)
             ledger.mark_returned(table, returned)
             ledger.mark_unpublished(table, lost)
     return live
+
+
+def _readmit(ledger: Ledger, table: str, rows: Iterable[tuple[JudgementRow, int, int]]) -> None:
+    """Note that the table shows files that were withdrawn.
+
+    A commit after the withdrawal has brought the file back: its batch was away in between. Without
+    one, the run that withdrew it was killed before its commit, and the file has never left.
+
+    Args:
+        ledger: to note it in.
+        table: that shows the files.
+        rows: verdict, snapshot and time of the commit of each.
+    """
+    for row, snapshot_id, at in rows:
+        key = (table, row.batch_id, moved.below(row.staged_path) or row.staged_path)
+        ledger.connection.execute(
+            "UPDATE judgements SET withdrawn_at = NULL"
+            " WHERE tbl = ? AND batch_id = ? AND staged_path = ?",
+            key,
+        )
+        if row.withdrawn_at is not None and at > row.withdrawn_at:
+            gone = (row.batch_id, "", row.withdrawn_at)
+            ledger.mark_returned(table, [gone, (row.batch_id, row.staged_path, at)])
+            ledger.mark_published(table, [(row.batch_id, row.staged_path, at, snapshot_id)])
 
 
 def rename_files(ledger: Ledger, table: str, names: Mapping[str, str]) -> None:
