@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from headrace.alerts import AlertStore
-from headrace.clock import DAY, HOUR, MINUTE, days, duration, iso, parse_iso
+from headrace.clock import DAY, HOUR, MINUTE, days, duration, iso, now_us, parse_iso
 from headrace.gates.policy import ACTIONS, Grant, Policy
 from headrace.home import Home
 from headrace.lake.ledger import Ledger
@@ -144,13 +144,13 @@ class _Stage:
             for count, moment in enumerate(moments, 1):
                 before = self.now
                 self._move(moment)
-                due = moment >= built + every
-                built = moment if due else built
-                engine.step(self._machine(before, moment), build=due)
+                due = self.now >= built + every
+                built = self.now if due else built
+                engine.step(self._machine(before, self.now), build=due)
                 self._look_for_faults()
-                self.oncall.work(moment)
-                self.oncall.take_back(moment)
-                report("simulate", count, len(moments), iso(moment)[:13])
+                self.oncall.work(self.now)
+                self.oncall.take_back(self.now)
+                report("simulate", count, len(moments), iso(self.now)[:13])
             self.outcome.runs = engine.runs()
         finally:
             engine.close()
@@ -174,9 +174,14 @@ class _Stage:
         ]
 
     def _move(self, moment: int) -> None:
-        self.now = moment
-        self.site.set_clock(moment)
-        self.world.advance(moment)
+        """Set the clock to `moment`, or leave it at what it shows if that is later.
+
+        The clock runs on while work is done, so a long step can pass the next moment; and an
+        incident can be planned before the first day. A home refuses a clock that goes back.
+        """
+        self.now = max(moment, now_us())
+        self.site.set_clock(self.now)
+        self.world.advance(self.now)
 
     def _machine(self, after: int, until: int) -> list[Incident]:
         found = [one for one in self.outcome.incidents if one.kind in MACHINE]
