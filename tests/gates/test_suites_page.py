@@ -29,5 +29,6 @@ def test_the_examples_fit_the_contract(text) -> None:
     given = yaml.safe_load(text)
     if isinstance(given, list):
         given = {"name": "example", "meta": {"table": "schedule"}, "expectations": given}
-    contract = load_contract(ROOT / "pipelines/flights/contracts/schedule.yaml")
+    table = given["meta"]["table"]
+    contract = load_contract(ROOT / f"pipelines/flights/contracts/{table}.yaml")
     assert fitted(parse_suite(given), contract).faults == ()

@@ -98,7 +98,8 @@ def test_a_ledger_with_absolute_paths_migrates(meter):
             assert all(path.startswith(f"{folder}/meter/") for (path,) in stored)
             old.execute(f"UPDATE judgements SET {column} = '/old/home/' || {column}")
         old.execute("INSERT INTO returns VALUES ('meter', 'b', '/old/home/staged/meter/b-r.x', 5)")
-        old.execute("DROP TABLE pinned")
+        for added in ("pinned", "conflicts", "surveys"):
+            old.execute(f"DROP TABLE {added}")
         old.execute("PRAGMA user_version = 5")
     open_database(meter.home.ledger, MIGRATIONS).close()
     with Ledger(meter.home) as ledger:

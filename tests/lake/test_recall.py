@@ -260,7 +260,10 @@ STEP = st.one_of(
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(st.lists(STEP, min_size=4, max_size=12))
 def test_the_table_is_as_if_the_batch_had_never_come(steps):
-    """The oracle delivers to a home of its own what is not recalled, and nothing else."""
+    """The oracle delivers to a home of its own what is not recalled, and nothing else.
+
+    Different values of a slot have different seconds, so that later files correct earlier ones.
+    """
     with TemporaryDirectory() as folder:
         meter, files = Meter(Path(folder) / "it"), []
         for number, step in enumerate([*steps, ("ingest", 1000, None)]):
@@ -271,7 +274,8 @@ def test_the_table_is_as_if_the_batch_had_never_come(steps):
             bytes_gone = {Path(name).read_bytes() for name in gone}
         calm = Meter(Path(folder) / "oracle")
         for number, (slot, values) in enumerate(files):
-            calm.drop(slot, values, name=f"_{number}", arrived=number)
+            second = second_of(files, values)
+            calm.drop(slot, values, name=f"_{number}", arrived=number, second=second)
         for path in calm.folder.iterdir():
             if path.read_bytes() in bytes_gone:
                 path.unlink()
@@ -279,11 +283,16 @@ def test_the_table_is_as_if_the_batch_had_never_come(steps):
         assert content(meter) == content(calm)
 
 
+def second_of(files, values) -> int:
+    return [each for _, each in files].index(values)
+
+
 def one(meter, files, number, step):
     verb, what, values = step
     if verb == "drop":
-        meter.drop(what, values, name=f"_{len(files)}", arrived=len(files))
         files.append((what, values))
+        at = len(files) - 1
+        meter.drop(what, values, name=f"_{at}", arrived=at, second=second_of(files, values))
     elif verb == "ingest":
         ingest(meter.with_limit(what) if what != 1000 else meter.table, SLOTS[:3], meter.home)
     else:

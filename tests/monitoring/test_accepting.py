@@ -450,7 +450,7 @@ def test_an_incident_is_acknowledged_and_accepted_on_the_page_of_its_monitor(wat
     assert send(action="accept", reason=" ").status == 422
     refused = send(action="accept", **{"accept-day": "x"})
     assert refused.status == 422
-    assert "is no day" in refused.body.decode()
+    assert "is not a day" in refused.body.decode()
     assert watch.ledger.acceptances("world") == []
     done = send(action="accept")
     assert (done.status, done.location) == (303, "./world#top")

@@ -1,5 +1,6 @@
 """Drop folders: which files are there for a slot, and in which order they came."""
 
+import gzip
 import io
 import os
 import zipfile
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import DeclarationError, SourceError
+from headrace.sources.archives import content
 from headrace.sources.base import Delivery
 from headrace.sources.files import DropFolder
 from headrace.sources.parse import read_rows
@@ -178,3 +180,9 @@ def test_a_drop_folder_in_a_bucket(bucket):
     assert folder(bucket.address).deliveries("2024-01-03") == []
     with pytest.raises(SourceError, match="nothing at"):
         folder(f"{bucket.address}/none").deliveries("2024-01-01")
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".GZ"])
+def test_the_case_of_a_suffix_does_not_matter(suffix):
+    packed = gzip.compress(b"id\n1\n")
+    assert content(packed, f"meter.csv{suffix}", (".csv",)) == b"id\n1\n"

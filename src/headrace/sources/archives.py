@@ -48,7 +48,7 @@ def content(payload: bytes, origin: str, formats: tuple[str, ...]) -> bytes:
     Raises:
         SourceError: it cannot be unpacked.
     """
-    suffix = PurePath(origin).suffix
+    suffix = PurePath(origin).suffix.lower()
     if suffix in CODECS:
         return _decompressed(payload, origin, CODECS[suffix])
     if suffix == ZIP:

@@ -30,12 +30,18 @@ class Day:
     before: RawRows | None
 
     def text(self, name: str) -> list[str | None]:
-        values: list[str | None] = self.rows.table.column(name).to_pylist()
+        """The texts of a column; nulls where the delivery leaves out an optional column."""
+        table = self.rows.table
+        if name not in table.column_names:
+            return [None] * table.num_rows
+        values: list[str | None] = table.column(name).to_pylist()
         return values
 
     def with_columns(self, changed: dict[str, list[str | None]]) -> RawRows | None:
-        """The rows with other texts; None if that changes nothing."""
+        """The rows with other texts; None if that changes nothing or a column was not delivered."""
         table = self.rows.table
+        if not changed.keys() <= set(table.column_names):
+            return None
         new = {name: pa.array(values, pa.string()) for name, values in changed.items()}
         if all(new[name].equals(table.column(name).combine_chunks()) for name in new):
             return None

@@ -117,7 +117,8 @@ def zone(names: tuple[str, ...]) -> Plant:
         if len(day.look.lines) != day.rows.table.num_rows:
             return None
         changed: dict[str, list[str | None]] = {}
-        for name in names:
+        delivered = set(day.rows.table.column_names)  # an optional column may be left out
+        for name in filter(delivered.__contains__, names):
             values = shifted(day.look, name, 60).to_pylist()
             changed[name] = [
                 None if v is None else _moment(v) if isinstance(v, datetime) else str(v)
