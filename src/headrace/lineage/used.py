@@ -2,6 +2,7 @@
 
 A version of the batch counts for the rows whose prediction time lies in its interval, by the same
 arithmetic as the kernel's: rows are found by where the batch counts, not traced one after another.
+In a window that holds too many events every version counts, whatever the filter leaves out.
 What a batch took away, by a tombstone or a correction, is in no row and so not counted.
 """
 
@@ -19,7 +20,7 @@ from headrace.features.labels import label_end, label_start, versions_at
 from headrace.features.places import Places, covered_count
 from headrace.features.resolve import History, Versions, load_versions
 from headrace.features.shapes import shapes_of
-from headrace.features.spec import FeatureView, Label, Lookup, RowTransform
+from headrace.features.spec import FeatureView, Label, Lookup, RowTransform, conditions
 from headrace.lineage.rowtrace import LABEL, SPINE, Parts
 
 
@@ -126,13 +127,26 @@ class _Asked:
             yield from ((name, mask) for name in view.outputs)
             return
         joined = kernel.join(self.batch, places, view.entity)
+        whole = self._crowded(view, places)
         for feature in view.features:
             lo, hi = joined.window(feature.window)
             kept = joined.mask(feature.where)
-            if kept is not None:
-                lo, hi = lo[kept], hi[kept]
-            mask = self._covered(places, lo, hi)
+            mask = self._covered(places, *((lo, hi) if kept is None else (lo[kept], hi[kept])))
+            over = None if whole is None or kept is None else whole.overfull(feature.window)
+            if over is not None:  # the number of rows decides, those that the filter leaves out too
+                full = np.zeros(len(self.t), dtype=np.bool_)
+                full[places.rows] = over
+                mask |= full & self._covered(places, lo, hi)
             yield from ((f"{view.name}__{name}", mask) for name in feature.names)
+
+    def _crowded(self, view: FeatureView, places: Places) -> kernel.Joined | None:
+        """All versions, joined; None if no filter applies or no window can hold too many events."""
+        limit = self.shape.max_events
+        if limit is None or len(self.versions.e) <= limit or not len(self.batch.e):
+            return None
+        if not any(conditions(feature.where) for feature in view.features):
+            return None
+        return kernel.join(self.versions, places, view.entity)
 
     def _state(self, view: Lookup, places: Places) -> Bools:
         """Of all versions the one that holds: whether it is the batch's."""
