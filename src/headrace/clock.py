@@ -161,7 +161,7 @@ def now_us() -> int:
 
 
 def machine_us() -> int:
-    """What time it is on the machine, also in a simulation."""
+    """Return the time of the machine, also in a simulation."""
     return to_us(datetime.now(UTC))
 
 

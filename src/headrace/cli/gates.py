@@ -141,7 +141,7 @@ _OFFERS = {
 
 
 def _name_unmatched(home: "Home", table: str, slot: str) -> None:
-    """Where a slot has no batch, name the files beside it that no source reads.
+    """Name the files that no source reads, for a slot without a batch.
 
     Raises:
         DeclarationError: there is no batch, and there are such files.

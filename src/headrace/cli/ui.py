@@ -176,7 +176,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def _say(local: dict[str, str]) -> None:
-    """Where everything is, and the one switch for what runs by itself."""
+    """Print every address, and the switch for what runs by itself."""
     for line in (
         f"Dagster       {local['dagster']}",
         f"report pages  {local['reports']}   batches to approve, reject, acknowledge",
@@ -226,7 +226,7 @@ def _watch(children: "Sequence[subprocess.Popen[bytes]]", stop: threading.Event)
 
 
 def _lives(child: "subprocess.Popen[bytes]") -> bool:
-    """Whether anything of its group is left; Dagster starts servers of its own."""
+    """Return True while a process of its group runs; Dagster starts servers of its own."""
     child.poll()
     try:
         os.killpg(child.pid, 0)

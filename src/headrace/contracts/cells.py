@@ -250,7 +250,7 @@ def _exactly_all(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
 
 
 def _lost(cell: str | None, number: int | None, scale: int) -> bool:
-    """Whether a quantised number differs from its text."""
+    """Return True if a quantised number differs from its text."""
     if cell is None or number is None:
         return False
     try:

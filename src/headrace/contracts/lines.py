@@ -72,7 +72,7 @@ def _is_named(item: yaml.MappingNode, step: str) -> bool:
 
 
 def syntax_place(file: Path, error: yaml.YAMLError) -> tuple[str, str]:
-    """What is wrong with a text that is not YAML, and the file with line and column."""
+    """Describe why a text is not YAML, and return the file with line and column."""
     mark = getattr(error, "problem_mark", None)
     what = getattr(error, "problem", None) or str(error).partition("\n")[0]
     if mark is None:

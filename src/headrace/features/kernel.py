@@ -227,7 +227,7 @@ class Joined:
 
     @cached_property
     def _may_overfill(self) -> bool:
-        """Whether an entity has more versions than the contract lets a window hold."""
+        """True if an entity has more versions than the contract lets a window hold."""
         limit = self._limit
         return len(self.codes) > limit and int(np.bincount(self.codes).max()) > limit
 

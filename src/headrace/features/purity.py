@@ -46,7 +46,7 @@ def _follow(fn: object, reads: dict[str, None], met: set[CodeType]) -> None:
 
 
 def _is_installed(fn: FunctionType) -> bool:
-    """Whether it is of the standard library or of an installed package, Headrace included."""
+    """Return True for the standard library and installed packages, Headrace included."""
     package, file = fn.__module__.partition(".")[0], fn.__code__.co_filename
     return package == "headrace" or package in sys.stdlib_module_names or "site-packages" in file
 
@@ -68,7 +68,7 @@ def _scan(
 def _values_in(  # noqa: C901  # one branch for each kind of instruction
     code: CodeType, names: dict[str, Any], local: dict[str, Any]
 ) -> Iterator[Any]:
-    """What global names, imports, and attributes of modules and classes stand for in the code.
+    """Return the objects behind global names, imports and attributes in the code.
 
     Into `local` go the modules and classes that local variables hold.
     """

@@ -150,7 +150,7 @@ class Judgement:
 
     @property
     def breaks_contract(self) -> bool:
-        """Whether the batch was delivered in a form that gives no typed rows."""
+        """True if the batch was delivered in a form that gives no typed rows."""
         return bool(self.violation_count) and not self.conformed
 
     def also(self, found: Iterable[Result]) -> "Judgement":

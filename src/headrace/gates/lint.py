@@ -55,7 +55,7 @@ def _units(suite: Suite, contract: Contract) -> list[Fault]:
 
 
 def _scaled(expectation: Expectation, scales: Mapping[str, int]) -> bool:
-    """Whether a number of it is another one in the contract's units."""
+    """Return True if a number in it differs in the contract's units."""
     try:
         contract = converted(expectation.type, expectation.kwargs, scales, to_contract)
     except DeclarationError:  # columns of different scales are compared

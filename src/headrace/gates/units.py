@@ -77,7 +77,7 @@ def to_stored(value: Scalar, scale: int) -> Scalar:
 
 
 def to_contract(value: Scalar, scale: int) -> Scalar:
-    """What `to_stored` makes a stored number of: a number, or text where none is exact."""
+    """Return what `to_stored` takes for a stored number: a number, or text where none is exact."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     exact = Decimal(repr(value)).scaleb(-scale, _EXACT)
@@ -221,7 +221,7 @@ def _scale(kind: str, kwargs: Kwargs, scales: Mapping[str, int]) -> int:
 
 
 def has_unit(kind: str) -> bool:
-    """Whether what an expectation observes is in the unit of its column."""
+    """Return True if an expectation observes values in the unit of its column."""
     quantiles = "expect_column_quantile_values_to_be_between"
     return kind in _LIMITS or kind == quantiles or "most_common_value" in kind
 

@@ -104,7 +104,7 @@ def _release_or_reject(
 
 
 def _nothing_in_quarantine(case: BatchCase) -> bool:
-    """Whether the ledger alone tells: published, and nothing of it is kept back."""
+    """Return True if the ledger is enough: the batch is published with all its rows."""
     row = case.standing.row if case.standing else None
     return (
         case.batch.state == "published"

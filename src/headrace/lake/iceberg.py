@@ -199,7 +199,7 @@ def with_types_of(table: Table, arrow: pa.Schema) -> pa.Schema:
 
 
 def _may_follow(old: IcebergType, new: IcebergType) -> bool:
-    """Whether a column may change its type: to DECIMAL by a rewrite, and to more digits."""
+    """Return True if a column may change its type: to DECIMAL by a rewrite, or to more digits."""
     if isinstance(new, DecimalType) and isinstance(old, LongType):
         return True
     return old == new or (

@@ -114,7 +114,7 @@ class Desk:
     def _glance(
         self, delivery: Delivery, rows: RawRows, conformed: Conformed, judgement: Judgement
     ) -> tuple[Glance | None, Judgement]:
-        """What the batch is compared with earlier ones by; None, and a note, if that fails."""
+        """Summary that compares the batch with earlier ones; None, and a note, if that fails."""
         try:
             return glance_at(self.contract, rows, conformed, delivery.slot), judgement
         except Exception as error:  # noqa: BLE001  # a fault of detection is no fault of the data

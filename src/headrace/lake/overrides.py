@@ -178,7 +178,7 @@ def _release(state: Fates, action: Action) -> None:
 
 
 def _found_since(conflict: Conflict, action: Action) -> bool:
-    """Whether the earlier row was in the table still when the action was carried out."""
+    """Return True if the earlier row was still in the table when the action was carried out."""
     return bool(action.id) and action.id <= conflict.after
 
 

@@ -33,7 +33,7 @@ class Rewritten:
 
 
 def pending(home: Home, contract: Contract) -> Rewritten:
-    """What a rewrite of the table would do."""
+    """Plan of a rewrite of the table."""
     lake = Lake(home)
     plan = lake.plan(contract.table)
     types = {column.name: column.type for column in plan.columns} if plan else {}

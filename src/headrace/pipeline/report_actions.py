@@ -94,7 +94,7 @@ def form_objection(caller: Caller, token: str, form: Mapping[str, str]) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can be reached, or meant, by that name or address."""
+    """Return True if the name or address can mean this machine alone."""
     if host == "localhost":
         return True
     try:

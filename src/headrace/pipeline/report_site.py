@@ -66,7 +66,7 @@ class Answer:
 
     @property
     def policy(self) -> str:
-        """What a browser may do with the page; only one with a form may send it."""
+        """Return the content security policy of a page; only one with a form may send it."""
         return f"{ACTING if self.acting else POLICY}; frame-ancestors 'none'"
 
 

@@ -153,14 +153,14 @@ def _measures(found: Facts) -> list[Column]:
 
 
 def _follows_time(found: Facts, column: Column) -> bool:
-    """Whether rows of one time all have one value, as with a clock, a season or a holiday."""
+    """Return True if rows of one time share one value, as with a clock, a season or a holiday."""
     times = len(np.unique(found.event_us))
     together = found.distinct(["event_time", column.name])
     return times * 2 < _rows(found) and together <= times * 1.01
 
 
 def _numbered(found: Facts, column: Column) -> bool:
-    """Whether it numbers the rows."""
+    """Return True if it numbers the rows."""
     seen = found.range(column.name)
     rows = _rows(found)
     return (

@@ -97,7 +97,7 @@ def values(name: str, found: Facts, chosen: Choices) -> dict[str, Any]:
 
 
 def _privacy(found: Facts, chosen: Choices) -> dict[str, str]:
-    """What the dataset does with personal columns of its rows, and the import for it."""
+    """Return the privacy treatment of personal columns, and the import for it."""
     keys = {column.name for column in found.look.key}
     personal = sorted(found.look.personal & {*keys, *chosen.entity})
     if not personal:

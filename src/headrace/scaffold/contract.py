@@ -103,7 +103,7 @@ def _known_at(look: Look, delays: Delays) -> str:
 
 
 def can_be_corrected(look: Look) -> bool:
-    """Whether the draft needs a column by which a correction moves the derived known-at."""
+    """Return True if the draft needs a column by which a correction moves the known-at."""
     return not look.ask.known_at and all(column.name != CORRECTED for column in look.columns)
 
 
@@ -186,7 +186,7 @@ def known_after(look: Look, delays: Delays = NO_DELAYS) -> str:
 
 
 def known_by(look: Look, delays: Delays) -> str:
-    """How long after its time nearly every row is known."""
+    """Delay after which nearly every row is known."""
     lag = known_after(look, delays)
     if not delays.usual_us:
         return lag

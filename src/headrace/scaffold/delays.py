@@ -36,7 +36,7 @@ class _Named:
 
 
 def delays(found: Facts) -> Delays:
-    """What the other times of the rows say; nothing where the source says when rows are known."""
+    """Return the delays that other times of the rows show; none if the source states known-at."""
     if found.look.ask.known_at or found.look.ask.kind == "planned":
         return NO_DELAYS
     late = list(_later(found))

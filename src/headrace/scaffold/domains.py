@@ -1,4 +1,4 @@
-"""What a column's name says of its values: limits that its domain has, its unit, its part."""
+"""Hints in a column's name: the limits of its domain, its unit, its part."""
 
 import re
 from dataclasses import dataclass

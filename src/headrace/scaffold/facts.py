@@ -77,7 +77,7 @@ class Facts:
         return counts
 
     def is_clock(self, column: Column) -> bool:
-        """Whether a whole number is a time such as 517 or 2359."""
+        """True if a whole number is a time such as 517 or 2359."""
         if column.type != "integer" or words(column.header)[-1:] != ["time"]:
             return False
         values = self.table[column.name].drop_null().to_numpy()
@@ -85,7 +85,7 @@ class Facts:
         return fits and bool((values % 100 < 60).all()) and int(values.max()) > 100
 
     def is_name(self, column: Column) -> bool:
-        """Whether a number names something: a part of a calendar, a clock, an id, a place."""
+        """True if a number is a name: a part of a calendar, a clock, an id, a place."""
         by_name = is_calendar(column) or is_code(column) or is_place(column)
         return by_name or self.is_clock(column)
 

@@ -55,7 +55,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Look:
-    """What the file holds: its columns, how its times read, which columns play which part.
+    """Content of the file: its columns, the format of its times, the part of each column.
 
     `times` are the columns that say when, in the order in which `form` wants them; `found_time` is
     true if nobody named them. `personal` are the names of columns about persons.
@@ -75,7 +75,7 @@ class Look:
 
     @property
     def time_name(self) -> str:
-        """What the names of columns that are derived from the time begin with."""
+        """Prefix of the columns that are derived from the time."""
         return self.times[0].name if len(self.times) == 1 else self.free("happened")
 
     def free(self, name: str) -> str:

@@ -41,7 +41,7 @@ _LIKE = 0.8
 
 
 def is_personal(header: str, values: pa.ChunkedArray | pa.Array) -> bool:
-    """Whether name or values (strings) say that the column is about persons."""
+    """Return True if name or values (strings) show that the column is about persons."""
     said = words(header)
     texts = [text for text in values.drop_null().unique().to_pylist() if text]
     if not texts:

@@ -1,4 +1,4 @@
-"""What the columns of nearly every row keep: sums, products, and which of two is the greater."""
+"""Relations that hold in nearly every row: sums, products, and order of two columns."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ def _sums(columns: Sequence[_Values]) -> Iterator[Made]:
 
 
 def _counts(part: _Values) -> bool:
-    """Whether it matters: what is nearly always zero says nothing of a sum."""
+    """Return True if it matters: a column that is nearly always zero is no evidence of a sum."""
     return bool((np.nan_to_num(part.values) != 0).mean() > 0.2)
 
 
@@ -132,7 +132,7 @@ def _orders(columns: Sequence[_Values]) -> Iterator[Relation]:
 
 
 def _paired(said: list[str], other: list[str], pair: tuple[str, str]) -> bool:
-    """Whether two names differ in nothing but this pair of words."""
+    """Return True if two names differ only in this pair of words."""
     one, two = pair
     rest = [word for word in said if word != one] == [word for word in other if word != two]
     return one in said and two in other and rest

@@ -63,7 +63,7 @@ def _text(found: Facts, pipeline: str, drafts: Sequence[Draft], trial: Trial) ->
 
 
 def _told(trial: Trial, actions: Mapping[str, str]) -> Iterator[str]:
-    """What the rehearsal made of the draft, for its reader."""
+    """Summarize the rehearsal for the reader of the draft."""
     if actions:
         yield "`semantic`: detectors that reported these days of the file, which nobody changed:"
         for key in actions:

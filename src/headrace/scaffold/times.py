@@ -33,7 +33,7 @@ class _One:
 
 
 def read_times(table: pa.Table, names: Sequence[str], ask: Timed) -> TimeForm:
-    """How the columns `names` of a table of strings say when.
+    """Time layout of the columns `names` of a table of strings.
 
     Raises:
         DeclarationError: they do not, or two readings that differ are possible.
@@ -138,7 +138,7 @@ def _clock(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tuple[_Clock,
 
 
 def hhmm(db: duckdb.DuckDBPyConnection, name: str, view: str = "given") -> bool:
-    """Whether all values are clocks such as 5, 517 or 2400, and some have minutes."""
+    """Return True if all values are clocks such as 5, 517 or 2400, and some have minutes."""
     number = _whole(name)
     query = (
         f"SELECT count({number}), coalesce(max({number}), 0),"  # noqa: S608
@@ -252,7 +252,7 @@ def _singles(table: pa.Table) -> Iterator[tuple[str, TimeForm | None]]:
 
 
 def _complete(table: pa.Table, name: str) -> bool:
-    """Whether nearly every row has a value."""
+    """Return True if nearly every row has a value."""
     return bool(table[name].null_count <= (1 - READABLE) * table.num_rows)
 
 

@@ -19,7 +19,7 @@ WARNED_SHARE = 0.01  # of the days of a file that nothing is known to be wrong w
 
 @dataclass
 class Trial:
-    """What the gate said of clean days.
+    """Verdicts of the gate on clean days.
 
     Attributes:
         days: how many there were.

@@ -36,7 +36,7 @@ class Delays:
 
     @property
     def dates(self) -> bool:
-        """Whether one is a date: its day has to be over."""
+        """True if a part is a date: its day has to be over."""
         return any(one.form.dates for one in self.later)
 
 

@@ -103,7 +103,7 @@ class FileSnapshots:
                 yield file
 
     def _changes(self, file: Delivery, known: Known, at: str) -> Delivery | None:
-        """What `known`, which is brought up to date, does not hold; None if that is nothing."""
+        """Return the rows that `known` lacks, and add them to it; None if there are none."""
         rows = self._rows(file)
         first = not known.rows
         changed = [row for row in rows if known.differs(row)]

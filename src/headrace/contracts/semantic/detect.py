@@ -42,7 +42,7 @@ _COLUMN_CHANGES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
 
 @dataclass(frozen=True)
 class Examined:
-    """What changed its meaning, gravest first, and the marks that later batches are held to.
+    """Return changes of meaning, most severe first, and the marks to compare later batches with.
 
     `notes` say what was not considered: detectors that failed, columns that could not be read.
     """

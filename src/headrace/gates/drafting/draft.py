@@ -206,7 +206,7 @@ class _Drafting:
             yield from self._lengths(series)
 
     def _closed(self, levels: list[frozenset[str]]) -> bool:
-        """Whether each of some levels came on many days, so that none is rare."""
+        """Return True if each of some levels came on many days, so that none is rare."""
         counted = Counter(level for delivery in levels for level in delivery)
         return min(counted.values()) >= max(_OFTEN, 0.05 * len(levels))
 

@@ -52,11 +52,11 @@ class Held:
 
     @property
     def does(self) -> str:
-        """What a conflict does. Events stand alone, so one never blocks the others."""
+        """Action of a conflict. Events are independent, so one never blocks the others."""
         return "quarantine" if self.delivery.format == "events" else self.contract.conflicts
 
     def blocked_by(self, count: int) -> bool:
-        """Whether so many held rows block the batch."""
+        """Return True if this number of held rows blocks the batch."""
         result = Result(id=CONFLICT, kind="contract", type=CONFLICT, action=self.does)
         return not self._with(replace(result, status="fail"), count).verdict.publishes
 
@@ -153,7 +153,7 @@ def _quarantined(gate: JudgementRow) -> set[int]:
 
 
 def _passing(gate: JudgementRow, lines: Collection[int]) -> int:
-    """How many of these lines pass the gate without conflicts."""
+    """Count the lines that pass the gate without conflicts."""
     return 0 if not gate.staged_path else _rows(Path(gate.staged_path), lines).num_rows
 
 

@@ -221,7 +221,7 @@ def _merged(ranges: Iterable[_Range]) -> list[_Range]:
 
 
 def _meets(one: _Range, spans: Sequence[_Range]) -> bool:
-    """Whether a range meets one of `spans`, which are merged."""
+    """Return True if a range meets one of `spans`, which are merged."""
     place = bisect_left(spans, one.low, key=lambda span: span.high)
     return place < len(spans) and spans[place].low <= one.high
 

@@ -162,7 +162,7 @@ class MonitorReport:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether data is held back, or something is open that nobody has acknowledged."""
+        """True if data is held back, or something is open that nobody has acknowledged."""
         unknown = any(one.acknowledged is None for one in self.open)
         return unknown or any(gap.held for gap in self.gaps)
 

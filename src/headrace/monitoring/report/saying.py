@@ -35,7 +35,7 @@ _NAMED = 3  # slots that a headline names
 
 
 def headline(report: MonitorReport) -> str:
-    """Whether all is well, in one sentence: what is open, and which data the tables lack."""
+    """Return the headline: what is open, and which data the tables lack."""
     lacking = gap_words(report.gaps)
     if not report.windows:
         return f"Nothing is judged yet{lacking and f'; {lacking}'}"
