@@ -1,6 +1,5 @@
 """`headrace serve`: features and predictions over HTTP."""
 
-import ipaddress
 import json
 import os
 import signal
@@ -160,24 +159,16 @@ def _require_extra() -> None:
 
 def _require_key(options: Options, host: str, *, anonymous: bool) -> None:
     """Refuse to be open to a network unless that is meant."""
+    from headrace.pipeline.report_actions import is_loopback
     from headrace.serving.http import read_keys
 
     keys = read_keys(Path(options.key_file) if options.key_file else None)
-    if not (keys.digests or anonymous or _is_local(host)):
+    if not (keys.digests or anonymous or is_loopback(host)):
         raise DeclarationError(
             f"{host} can be reached by others, and there is no API key",
             where="headrace serve",
             fix="give --api-key-file or HEADRACE_API_KEY, or say --no-api-key",
         )
-
-
-def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -178,7 +178,7 @@ class Judgement:
 
     @property
     def notes(self) -> tuple[Result, ...]:
-        """Results that are told and change no verdict, such as a detector that failed."""
+        """Results that are reported but change no verdict, such as a detector that failed."""
         return tuple(r for r in self.results if r.status == "pass" and r.reason and not r.shadow)
 
     @property

@@ -192,7 +192,7 @@ def _numbers(node: ast.expr) -> list[ast.expr]:
 
 
 def _decimal(value: Scalar) -> Decimal | None:
-    """The number that is written there; None of what is no number."""
+    """Return the written number; None if the text is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -117,7 +117,7 @@ class Desk:
         """Summary that compares the batch with earlier ones; None, and a note, if that fails."""
         try:
             return glance_at(self.contract, rows, conformed, delivery.slot), judgement
-        except Exception as error:  # noqa: BLE001  # a fault of detection is no fault of the data
+        except Exception as error:  # noqa: BLE001  # detection failed, not the data
             return None, judgement.also([crashed(error)])
 
     def weigh(self, row: JudgementRow, glance: Glance, reference: Reference) -> Weighed:
@@ -128,7 +128,7 @@ class Desk:
             seen = examine(look, reference, glance.text)
             profile = replace(profile, marks=seen.marks)
             found = [*results_of(seen.findings, self.suite, look), *notes_of(seen.notes)]
-        except Exception as error:  # noqa: BLE001  # a fault of detection is no fault of the data
+        except Exception as error:  # noqa: BLE001  # detection failed, not the data
             found = [crashed(error)]
         if not found:
             return Weighed(row, profile)

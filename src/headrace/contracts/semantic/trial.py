@@ -82,7 +82,7 @@ class Case:
         try:
             with np.errstate(over="ignore", invalid="ignore"):
                 return ask()
-        except Exception as error:  # noqa: BLE001  # a fault of a detector is no fault of the data
+        except Exception as error:  # noqa: BLE001  # the detector failed, not the data
             why = str(error).partition("\n")[0]
             note = f"{name} failed: {type(error).__name__}: {why}; it was not considered"
             if note not in self.notes:
