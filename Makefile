@@ -31,7 +31,7 @@ bench: $(INSTALLED) ## every benchmark; renews docs/benchmarks.md
 	$(BIN)/python -m bench
 
 screenshots: $(INSTALLED) ## the pictures in docs/, from a run of its own; needs Chromium
-	$(BIN)/python -m docs.screenshots
+	$(BIN)/python -m tools.pictures.screenshots
 
 spark: $(INSTALLED) ## Spark in an environment of its own, for the tests on it; needs Java 17 or later
 	$(BIN)/python -m tests.cluster.spark_env

@@ -27,7 +27,7 @@ def open(  # noqa: A001 - `headrace.open` is what users type
     `split`, `columns` and `where` select, and only what is selected is read; the split `evaluation`
     needs a `purpose`. A release that holds a recalled batch is refused (`TaintedError`);
     `allow_tainted` is the reason to open it nevertheless, and is recorded; so is `allow_expired`
-    for one that is past its retention (`ExpiredError`). docs/datasets.md shows all of it; see
+    for one that is past its retention (`ExpiredError`). See docs/how-to/use-a-dataset.md, and
     `headrace.datasets.reader.open_release`, which is imported on call, so that `import headrace`
     costs nothing.
     """

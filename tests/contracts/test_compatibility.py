@@ -159,5 +159,5 @@ def test_the_page_shows_the_rules():
     rows = [
         f"| `{name}` | {rule.reader.name} | {rule.trainer.name} |" for name, rule in rules().items()
     ]
-    page = (Path(__file__).parents[2] / "docs" / "contracts.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "contracts.md").read_text()
     assert [line for line in page.splitlines() if line.startswith("| `")] == rows

@@ -5,10 +5,10 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
-from docs import screenshots
-from docs.walk import walk
 from headrace.dagster.instance import prepare
 from headrace.home import Home
+from tools.pictures import screenshots
+from tools.pictures.walk import walk
 
 pytestmark = [
     pytest.mark.browser,

@@ -1,4 +1,4 @@
-"""The content hash a second time, slowly, from `docs/content-hash.md` and nothing else."""
+"""A slow content hash, written from `docs/reference/content-hash.md` and nothing else."""
 
 import datetime as dt
 import hashlib

@@ -16,7 +16,7 @@ from headrace.errors import DeclarationError
 from tests.datasets.reference_hash import reference_hash, total
 
 UTC = dt.UTC
-DOC = Path(__file__).parents[2] / "docs" / "content-hash.md"
+DOC = Path(__file__).parents[2] / "docs" / "reference" / "content-hash.md"
 ARROW = {
     "int64": pa.int64(),
     "float64": pa.float64(),

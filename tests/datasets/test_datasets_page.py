@@ -1,4 +1,4 @@
-"""Every block of docs/datasets.md works as it stands there."""
+"""Every block of docs/how-to/use-a-dataset.md works as it stands there."""
 
 import inspect
 import re
@@ -20,7 +20,7 @@ from headrace.pipeline import trace
 from tests.datasets import torch_env
 from tests.datasets.frames import INPUTS
 
-PAGE = Path(__file__).parents[2] / "docs" / "datasets.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "use-a-dataset.md"
 BLOCKS = re.findall(r"```(python|console)\n(.*?)```", PAGE.read_text(), re.DOTALL)
 KEY = ("year", "month", "day", "carrier", "flight", "origin")
 # These need the project that made the release, or files of their own: that they are there suffices.

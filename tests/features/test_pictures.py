@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from docs.timelines import IMAGES, PICTURES
+from tools.pictures.timelines import IMAGES, PICTURES
 
-PAGE = Path(__file__).parents[2] / "docs" / "features.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "feature-semantics.md"
 
 
 @pytest.mark.parametrize("name", PICTURES)

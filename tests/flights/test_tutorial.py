@@ -11,7 +11,7 @@ import pytest
 
 from tests.flights.short_range import ROOT, cut_deliveries
 
-PAGE = ROOT / "docs" / "tutorial.md"
+PAGE = ROOT / "docs" / "tutorials" / "source-feature-gate.md"
 FIRST, LAST = "2013-03-05", "2013-03-06"
 # Ingests these days alone, whatever the page says.
 TWO_DAYS = f"""

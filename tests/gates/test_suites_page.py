@@ -1,4 +1,4 @@
-"""docs/suites.md is true: its table is the vocabulary, and its examples are suites."""
+"""docs/reference/suites.md is true: its table is the vocabulary, and its examples are suites."""
 
 import re
 import sys
@@ -12,16 +12,16 @@ from headrace.gates import parse_suite
 from headrace.gates.reading import fitted
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "suites.md"
+PAGE = ROOT / "docs" / "reference" / "suites.md"
 
 
 def test_the_table_of_types_is_the_vocabulary(monkeypatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
-    from docs.suite_types import renewed
+    from tools.suite_types import renewed
 
     page = PAGE.read_text(encoding="utf-8")
-    assert renewed(page) == page, "run: python -m docs.suite_types"
-    sys.modules.pop("docs.suite_types")
+    assert renewed(page) == page, "run: python -m tools.suite_types"
+    sys.modules.pop("tools.suite_types")
 
 
 @pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL))

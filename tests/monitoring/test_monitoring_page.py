@@ -1,4 +1,4 @@
-"""docs/monitoring.md is true: its commands run, its policy loads, its pictures are there."""
+"""Run the commands of docs/explanation/monitoring.md, load its policy, find its pictures."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ from headrace.monitoring.evidence import KINDS
 from headrace.monitoring.report import saying
 from tests.monitoring.watched import watched
 
-PAGE = Path(__file__).parents[2] / "docs" / "monitoring.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "monitoring.md"
 TEXT = PAGE.read_text()
 # These need a pipeline with tables, a server, minutes or what is accepted: that they are there
 # suffices.
@@ -77,5 +77,5 @@ def test_every_kind_of_evidence_and_every_rule_is_told():
 
 
 def test_its_pictures_are_there():
-    for path in re.findall(r"\]\((images/[^)]+)\)", TEXT):
+    for path in re.findall(r"\]\((\.\./images/[^)]+)\)", TEXT):
         assert (PAGE.parent / path).exists(), path

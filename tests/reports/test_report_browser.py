@@ -6,7 +6,6 @@ import threading
 import pytest
 from playwright.sync_api import sync_playwright
 
-from docs import screenshots
 from headrace.gates.policy import local_user
 from headrace.gates.report import render
 from headrace.pipeline.report_actions import Acting
@@ -15,6 +14,7 @@ from headrace.pipeline.report_site import Site
 from tests.reports import world
 from tests.reports.acting import pages
 from tests.reports.given import a_report
+from tools.pictures import screenshots
 
 pytestmark = [
     pytest.mark.browser,

@@ -1,4 +1,4 @@
-"""`headrace run` ends with the code that docs/exit-codes.md promises."""
+"""`headrace run` ends with the code that docs/reference/exit-codes.md promises."""
 
 import json
 from pathlib import Path

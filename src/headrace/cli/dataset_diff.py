@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from headrace.datasets.diff import Diff
     from headrace.datasets.diff.model import Change, Row
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document (docs/diff.md).")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document (docs/reference/dataset-diff.md).")
+]
 _MOST, _APART = 20, 0.01  # columns that are listed: no more, nor those that hardly moved
 
 

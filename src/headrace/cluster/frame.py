@@ -1,7 +1,7 @@
 """Training frames on a cluster: three exchanges, whatever the number of views.
 
 Rows of the tables meet by primary key, versions and the spine by entity, columns and the spine by
-row. See `docs/cluster.md`.
+row. See `docs/how-to/compute-on-spark.md`.
 """
 
 from collections.abc import Callable, Iterator, Sequence

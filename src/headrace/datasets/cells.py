@@ -1,6 +1,6 @@
 """Tags and value bytes of a table's cells, column by column: sections 2 and 3 of the content hash.
 
-The specification is `docs/content-hash.md`.
+The specification is `docs/reference/content-hash.md`.
 """
 
 from collections.abc import Callable

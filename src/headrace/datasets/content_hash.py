@@ -1,6 +1,6 @@
 """One text for the content of a table, independent of order, layout and engine.
 
-The specification, with test vectors, is `docs/content-hash.md`.
+The specification, with test vectors, is `docs/reference/content-hash.md`.
 """
 
 import struct

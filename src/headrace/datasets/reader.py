@@ -1,4 +1,7 @@
-"""Opening a release: nothing but pyarrow, no catalog, no pipeline. docs/datasets.md shows it."""
+"""Open a release with pyarrow alone, without a catalog or a pipeline.
+
+See docs/how-to/use-a-dataset.md.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

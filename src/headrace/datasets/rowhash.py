@@ -2,7 +2,7 @@
 
 It depends on the row alone: not on its neighbours, on the order of rows, on the engine, on chunks,
 or on whether an integer is stored in 32 bits or 64. So a rule that asks nothing else of a row puts
-it where it was before, whatever rows come or go. `docs/splits.md` says how it is computed.
+it where it was before, whatever rows come or go. It is specified in `docs/explanation/splits.md`.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,6 @@
-"""What a feature is, as data. Meaning lives in `docs/features.md`, behaviour in the modules beside.
+"""Declarations of features, as data.
+
+`docs/reference/feature-semantics.md` specifies what they mean; the modules beside compute them.
 
 A declaration is checked in two steps: what can be seen alone when it is made (here), and what
 needs the tables' contracts when a pipeline loads (`validate.py`).

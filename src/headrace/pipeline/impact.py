@@ -159,7 +159,7 @@ def _reached(  # noqa: PLR0917
 def told(
     home: Home, found: Impact, tables: tuple[str, ...], reached: dict[str, Reached | str] | None
 ) -> dict[str, Any]:
-    """The document of `headrace impact --json`; see docs/lineage.md."""
+    """The document of `headrace impact --json`; see docs/explanation/lineage.md."""
     elsewhere = {one.ref for one in list_external(home)}
     releases = []
     for one in found.releases:

@@ -108,7 +108,7 @@ class Trace:
         return found
 
     def source_rows(self, table: str) -> Iterator[dict[str, Any]]:
-        """The traced rows of a table, in the order of their numbers; see docs/lineage.md."""
+        """Yield the traced rows of a table, ordered by number; see docs/explanation/lineage.md."""
         shape = shapes_of(self.pipeline.contracts)[table]
         rows, batches = self.rows.tables[table], self.evidence[table]
         columns = {name: rows[name].to_pylist() for name in ("_batch", "_line")}
@@ -170,7 +170,7 @@ class Trace:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `headrace trace --json`; see docs/lineage.md."""
+        """The document of `headrace trace --json`; see docs/explanation/lineage.md."""
         manifest, values = self.manifest, self.released.to_pylist()[0]
         label = {name: _plain(values[name]) for name in manifest.of_role("label")}
         return {

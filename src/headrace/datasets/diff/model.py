@@ -190,7 +190,7 @@ class Diff:
     format: int = field(default=1, kw_only=True)
 
     def to_json(self) -> dict[str, Any]:
-        """The document that `docs/diff.md` describes."""
+        """The document that `docs/reference/dataset-diff.md` describes."""
         return asdict(self)
 
     def html(self) -> str:
