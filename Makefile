@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 # As pip does, uv believes the certificates that the machine believes, a company's own included.
 export UV_SYSTEM_CERTS ?= true
 
-.PHONY: demo test test-all lint types check bench lock screenshots spark torch clean
+.PHONY: demo test test-all lint types check bench docs lock screenshots spark torch clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED) ## the year of flights, from raw deliveries to a model
@@ -30,6 +30,9 @@ types: $(INSTALLED)
 bench: $(INSTALLED) ## every benchmark; renews docs/benchmarks.md
 	$(BIN)/python -m bench
 
+docs: $(INSTALLED) ## the documentation site, in site/; fails on a dead link or a page outside the navigation
+	$(BIN)/python -m tools.site
+
 screenshots: $(INSTALLED) ## the pictures in docs/, from a run of its own; needs Chromium
 	$(BIN)/python -m tools.pictures.screenshots
 
@@ -40,7 +43,7 @@ torch: $(INSTALLED) ## torch in a folder of its own, for the tests on it
 	$(BIN)/python -m tests.datasets.torch_env
 
 lock: $(INSTALLED) ## resolve the lock file anew
-	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --group docs --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
 		--no-strip-extras --quiet --output-file requirements.lock
 
