@@ -30,8 +30,8 @@ from pathlib import Path
 
 from headrace.alerts.model import MISSING, SOURCE, VERDICTS, Condition
 from headrace.alerts.mutes import Mute, read_mute
-from headrace.clock import HOUR, duration
-from headrace.contracts.document import Node, read_document
+from headrace.clock import HOUR, duration, duration_text
+from headrace.contracts.document import Key, Keys, Node, choice, read_document
 from headrace.errors import DeclarationError
 from headrace.home import project_root
 
@@ -41,6 +41,22 @@ QUIET = frozenset({"WARN", "QUARANTINE"})
 # A day is delivered some time after it is over, and most outages end by themselves.
 WAIT = {MISSING: 12 * HOUR, SOURCE: 2 * HOUR}
 ANYBODY = "*"
+CONFIG = Keys((
+    Key("version", choice(VERSIONS), "Version of the format.", required=True),
+    Key("routes", "mapping from owner to list of `${NAME}`",
+        "Environment variables that hold the addresses of an owner, as `team.name` in the "
+        f"contracts; `{ANYBODY}` is every other owner.", default="none: no alerts are sent"),
+    Key("quiet", f"list of {choice(VERDICTS)}", "Verdicts that do not alert.",
+        default=f"`[{', '.join(sorted(QUIET))}]`"),
+    Key("wait", "mapping", "Delay before an alert, for causes that often end by themselves."),
+    Key("mute", "list of mutes", "Periods in which messages wait.", default="none"),
+))  # fmt: skip
+WAITS = Keys((
+    Key(MISSING, "duration", "From the end of a partition's day (UTC) that has no delivery.",
+        default=f"`{duration_text(WAIT[MISSING])}`"),
+    Key(SOURCE, "duration", "From the first failed attempt to read a source.",
+        default=f"`{duration_text(WAIT[SOURCE])}`"),
+))  # fmt: skip
 _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -112,7 +128,7 @@ def load_config(path: Path | None = None) -> Config:
     file = path or alerts_path()
     if not file.exists():
         return Config()
-    top = read_document(file).mapping(("version",), ("routes", "quiet", "wait", "mute"))
+    top = read_document(file).entries(CONFIG)
     top["version"].one_of(VERSIONS)
     quiet = [one.one_of(VERDICTS) for one in top["quiet"].items()] if "quiet" in top else QUIET
     mutes = [read_mute(one) for one in top["mute"].items()] if _given(top, "mute") else []
@@ -139,7 +155,7 @@ def _routes(node: Node) -> dict[str, tuple[str, ...]]:
 
 
 def _waits(node: Node) -> dict[str, int]:
-    return {cause: _duration(entry) for cause, entry in node.mapping((), tuple(WAIT)).items()}
+    return {cause: _duration(entry) for cause, entry in node.entries(WAITS).items()}
 
 
 def _duration(node: Node) -> int:

@@ -7,10 +7,22 @@ from zoneinfo import ZoneInfo
 
 from headrace.alerts.model import VERDICTS, Condition
 from headrace.clock import from_us, parse_iso, to_us
-from headrace.contracts.document import Node
+from headrace.contracts.document import Key, Keys, Node, choice
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+
+
+MUTE = Keys((
+    Key("why", "text", "Reason for the mute.", required=True),
+    Key("tables", "list of tables", "Tables that it covers.", default="all"),
+    Key("verdicts", f"list of {choice(VERDICTS)}", "Verdicts that it covers.", default="all"),
+    Key("from", "ISO 8601 timestamp", "When it begins.", default="at once"),
+    Key("until", "ISO 8601 timestamp", "When it ends. Required without `daily`."),
+    Key("daily", "`HH:MM-HH:MM`", "Hours of each day, past midnight if the second is not later."),
+    Key("days", f"list of {choice(DAYS)}", "Days on which `daily` begins.", default="all"),
+    Key("zone", "IANA time zone", "Time zone of `daily` and `days`.", default="`UTC`"),
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,7 @@ class Mute:
 
 def read_mute(node: Node) -> Mute:
     """One entry of `mute`: `from` with `until`, or `daily`; never without an end."""
-    entry = node.mapping(("why",), ("tables", "verdicts", "from", "until", "daily", "days", "zone"))
+    entry = node.entries(MUTE)
     if "daily" not in entry and "until" not in entry:
         raise node.error("this mute has no end", fix="write until: a moment, or daily: 22:00-07:00")
     tables = entry["tables"].texts() if "tables" in entry else ()

@@ -19,6 +19,57 @@ MARK, NOT_STATED = "TODO", "not_stated"
 
 
 @dataclass(frozen=True)
+class Key:
+    """Key of a declaration file, as its reader and the reference documentation know it.
+
+    Attributes:
+        form: what its value looks like, in words.
+        meaning: one sentence on what it does.
+        default: what applies without it, in words; "" if nothing does.
+    """
+
+    name: str
+    form: str
+    meaning: str
+    required: bool = False
+    default: str = ""
+
+
+class Keys(tuple[Key, ...]):
+    """Keys of one mapping of a declaration file. A reader refuses every other key."""
+
+    __slots__ = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(key.name for key in self)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(key.name for key in self if key.required)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        return tuple(key.name for key in self if not key.required)
+
+
+def choice(names: Collection[object]) -> str:
+    """The form of a key that takes one of these names."""
+    *most, last = (f"`{name}`" for name in names)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+PROPERTY = Keys(
+    (
+        Key("property", "text", "Name of the custom property.", required=True),
+        Key("value", "depends on the property", "Its value.", required=True),
+        Key("id", "as in ODCS", "Of the standard; Headrace stores it and does not use it."),
+        Key("description", "text", "Note for readers."),
+    )
+)
+
+
+@dataclass(frozen=True)
 class Node:
     """A value of a YAML document and where it stands."""
 
@@ -30,6 +81,14 @@ class Node:
         """The error with file, place and line; `key` is a key of this mapping that is at fault."""
         place = located(self.file, self.path or TOP, key)
         return DeclarationError(what, where=f"{self.file}: {place}", fix=fix)
+
+    def entries(self, keys: Keys) -> "dict[str, Node]":
+        """The entries of a mapping that may have `keys`."""
+        return self.mapping(keys.required, keys.optional)
+
+    def custom(self, keys: Keys) -> "dict[str, Node]":
+        """The entries of an ODCS customProperties list that may have `keys`."""
+        return self.properties(keys.required, keys.optional)
 
     def mapping(
         self, required: Collection[str], optional: Collection[str] = ()
@@ -45,7 +104,7 @@ class Node:
         """The entries of an ODCS customProperties list, by their `property`."""
         found: dict[str, Node] = {}
         for item in self.items():
-            entry = item.mapping(("property", "value"), ("id", "description"))
+            entry = item.entries(PROPERTY)
             name = entry["property"].text()
             if name in found:
                 raise self.error(f"custom property {name!r} is given twice", fix="keep one of them")

@@ -5,8 +5,27 @@ from pathlib import Path
 from typing import Any
 
 from headrace.contracts.document import Node, parse_document, read_document
+from headrace.contracts.keys import (
+    API_VERSIONS,
+    CONTRACT,
+    CONTRACT_CUSTOM,
+    COVERAGE,
+    DEFAULT_NULL_TOKENS,
+    DESCRIPTION,
+    DOCUMENT_KINDS,
+    FORMS,
+    INVARIANT,
+    KINDS,
+    ON_CONFLICT,
+    STATUSES,
+    TABLE,
+    TABLE_CUSTOM,
+    TEAM,
+    TIME_RULE,
+    UNREAD,
+)
 from headrace.contracts.load_derivations import known_zone, sql_rule, types_of
-from headrace.contracts.load_fields import FORMS, Defaults, read_fields
+from headrace.contracts.load_fields import Defaults, read_fields
 from headrace.contracts.model import (
     DELETED,
     FIRST_FIELD_ID,
@@ -14,7 +33,6 @@ from headrace.contracts.model import (
     Contract,
     Field,
     Invariant,
-    Kind,
     LocalTime,
     NextClock,
     OnConflict,
@@ -29,42 +47,6 @@ from headrace.zones import zones_hash
 
 # Raise it when `conform` gives other rows for the same contract: it is part of every hash.
 MEANING = 1
-KINDS: tuple[Kind, ...] = ("event", "planned", "state")
-ON_CONFLICT: tuple[OnConflict, ...] = ("quarantine", "block")
-STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
-DEFAULT_NULL_TOKENS = ("", "NA")
-
-_KEYS = (
-    "apiVersion", "kind", "id", "name", "version", "status", "description", "schema", "team",
-    "customProperties",
-)  # fmt: skip
-_MORE_KEYS = (
-    "domain", "tenant", "dataProduct", "tags", "support", "price", "roles", "slaProperties",
-    "slaDefaultElement", "authoritativeDefinitions", "contractCreatedTs",
-)  # fmt: skip
-# Parts of an ODCS document of another tool, kept for its export; see `contracts.odcs`.
-UNREAD = "unread"
-_CUSTOM = ("consumers", "licence", "allowedPurposes", "privacyClass")
-_TEAM = ("id", "description", "members", "tags", "customProperties", "authoritativeDefinitions")
-_DESCRIPTION = ("usage", "limitations", "authoritativeDefinitions", "customProperties")
-_TABLE = ("name", "dataGranularityDescription", "properties", "customProperties")
-_MORE_TABLE = (
-    "id", "logicalType", "physicalType", "physicalName", "description", "businessName", "tags",
-    "authoritativeDefinitions",
-)  # fmt: skip
-_TABLE_CUSTOM = ("tableKind", "eventTime", "knownAt")
-_MORE_TABLE_CUSTOM = (
-    "nullTokens", "sourceForm", "sequence", "coverage", "maxEvents", "invariants", "deleted",
-    "retiredFieldIds", "relations", "slotZone", "conflicts", UNREAD,
-)  # fmt: skip
-
-# What a contract can say, for those who write one.
-CONTRACT_KEYS = frozenset({*_KEYS, *_MORE_KEYS})
-CONTRACT_CUSTOM = frozenset({*_CUSTOM, UNREAD})
-TEAM_KEYS = frozenset({"name", *_TEAM})
-DESCRIPTION_KEYS = frozenset({"purpose", *_DESCRIPTION})
-TABLE_KEYS = frozenset({*_TABLE, *_MORE_TABLE})
-TABLE_CUSTOM = frozenset({*_TABLE_CUSTOM, *_MORE_TABLE_CUSTOM})
 
 
 def load_contract(path: Path | str) -> Contract:
@@ -78,15 +60,15 @@ def parse_contract(text: str, path: Path) -> Contract:
 
 
 def _contract(document: Node) -> Contract:
-    top = document.mapping(_KEYS, _MORE_KEYS)
-    top["apiVersion"].one_of(("v3.2.0",))
-    top["kind"].one_of(("DataContract",))
-    custom = top["customProperties"].properties(_CUSTOM, (UNREAD,))
+    top = document.entries(CONTRACT)
+    top["apiVersion"].one_of(API_VERSIONS)
+    top["kind"].one_of(DOCUMENT_KINDS)
+    custom = top["customProperties"].custom(CONTRACT_CUSTOM)
     status = top["status"].one_of(STATUSES)
     refuse_marks(document, status)
     privacy = custom["privacyClass"].text()
-    table = _only(top["schema"]).mapping(_TABLE, _MORE_TABLE)
-    rules = table["customProperties"].properties(_TABLE_CUSTOM, _MORE_TABLE_CUSTOM)
+    table = _only(top["schema"]).entries(TABLE)
+    rules = table["customProperties"].custom(TABLE_CUSTOM)
     form = rules["sourceForm"].one_of(FORMS) if "sourceForm" in rules else "text"
     columns = table["properties"].items()
     if not columns:
@@ -98,9 +80,9 @@ def _contract(document: Node) -> Contract:
         version=_version(top["version"]),
         kind=rules["tableKind"].one_of(KINDS),
         status=status,
-        description=top["description"].mapping(("purpose",), _DESCRIPTION)["purpose"].text(),
+        description=top["description"].entries(DESCRIPTION)["purpose"].text(),
         grain=table["dataGranularityDescription"].text(),
-        owner=top["team"].mapping(("name",), _TEAM)["name"].text(),
+        owner=top["team"].entries(TEAM)["name"].text(),
         consumers=custom["consumers"].texts(),
         licence=custom["licence"].text(),
         purposes=custom["allowedPurposes"].texts(),
@@ -154,7 +136,7 @@ def _times(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[TimeRule,
 
 
 def _time_rule(node: Node, name: str, columns: dict[str, Any]) -> TimeRule:
-    part = node.mapping(("expression", "description"))
+    part = node.entries(TIME_RULE)
     sql = sql_rule(part["expression"], name, "timestamp", columns)
     return TimeRule(sql, part["description"].text())
 
@@ -168,7 +150,7 @@ def _deleted(rules: dict[str, Node], fields: tuple[Field, ...]) -> TimeRule | No
             "a row of a table without a primary key can delete nothing",
             fix="declare a primaryKey, or drop `deleted`",
         )
-    part = node.mapping(("expression", "description"))
+    part = node.entries(TIME_RULE)
     columns = {**types_of({field.name: field for field in fields}), "known_at": TIMESTAMP}
     sql = sql_rule(part["expression"], DELETED[0], "boolean", columns)
     return TimeRule(sql, part["description"].text())
@@ -203,7 +185,7 @@ def _invariants(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[Inva
     columns |= {"event_time": TIMESTAMP, "known_at": TIMESTAMP}
     found: dict[str, Invariant] = {}
     for node in rules["invariants"].items():
-        part = node.mapping(("name", "expression", "description"))
+        part = node.entries(INVARIANT)
         name = part["name"].text()
         if name in found:
             raise node.error(f"invariant {name!r} is given twice", fix="rename one of the two")
@@ -218,7 +200,7 @@ def _relations(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[Relat
     columns = types_of({field.name: field for field in fields if field.derivation is None})
     found: dict[str, Relation] = {}
     for node in rules["relations"].items():
-        part = node.mapping(("name", "expression", "description"))
+        part = node.entries(INVARIANT)
         name = part["name"].text()
         if name in found:
             raise node.error(f"relation {name!r} is given twice", fix="rename one of the two")
@@ -236,7 +218,7 @@ def _slot_zone(rules: dict[str, Node]) -> str | None:
 def _coverage(rules: dict[str, Node]) -> tuple[str, str] | None:
     if "coverage" not in rules:
         return None
-    part = rules["coverage"].mapping(("first", "last"))
+    part = rules["coverage"].entries(COVERAGE)
     first, last = part["first"].text(), part["last"].text()
     if first > last:
         raise rules["coverage"].error(f"{first} is after {last}", fix="swap first and last")

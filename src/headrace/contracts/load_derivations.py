@@ -1,12 +1,20 @@
 """Reading the derivations of a contract: each is proven to fit the columns before it."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
 from headrace.contracts.document import Node, is_mark
 from headrace.contracts.expressions import Expression, inspect
+from headrace.contracts.keys import (
+    AMBIGUOUS,
+    LOCAL_TIME,
+    MISSING,
+    NEXT_CLOCK,
+    WALL_CLOCK,
+    ZONE_LOOKUP,
+)
 from headrace.contracts.model import (
     Derivation,
     Field,
@@ -20,9 +28,6 @@ from headrace.contracts.model import (
 from headrace.contracts.reference import read_reference
 from headrace.errors import DeclarationError
 from headrace.zones import zone_table
-
-_AMBIGUOUS: tuple[Literal["first", "last"], ...] = ("first", "last")
-_MISSING: tuple[Literal["forward"], ...] = ("forward",)
 
 
 def read_derivation(
@@ -51,23 +56,24 @@ def _is_map(node: Node) -> bool:
 
 
 def _local_time(node: Node, before: Mapping[str, Field]) -> LocalTime:
-    needed = ("op", "year", "month", "day", "clock", "zone", "ambiguous", "missing")
-    part = node.mapping(needed, ("days",))
-    year, month, day = (_column_of(part[key], before, "integer") for key in needed[1:4])
+    part = node.entries(LOCAL_TIME)
+    year, month, day = (
+        _column_of(part[key], before, "integer") for key in ("year", "month", "day")
+    )
     return LocalTime(
         year,
         month,
         day,
         clock=_clock(part["clock"], before),
         zone=_zone_rule(part["zone"], before),
-        ambiguous=part["ambiguous"].one_of(_AMBIGUOUS),
-        missing=part["missing"].one_of(_MISSING),
+        ambiguous=part["ambiguous"].one_of(AMBIGUOUS),
+        missing=part["missing"].one_of(MISSING),
         days=part["days"].integer() if "days" in part else 0,
     )
 
 
 def _next_clock(node: Node, before: Mapping[str, Field]) -> NextClock:
-    part = node.mapping(("op", "after", "clock", "zone"))
+    part = node.entries(NEXT_CLOCK)
     return NextClock(
         after=_column_of(part["after"], before, "timestamp"),
         clock=_column_of(part["clock"], before, "integer"),
@@ -76,7 +82,7 @@ def _next_clock(node: Node, before: Mapping[str, Field]) -> NextClock:
 
 
 def _wall_clock(node: Node, before: Mapping[str, Field]) -> WallClock:
-    part = node.mapping(("op", "of", "zone"))
+    part = node.entries(WALL_CLOCK)
     return WallClock(_column_of(part["of"], before, "timestamp"), _zone_rule(part["zone"], before))
 
 
@@ -99,7 +105,7 @@ def _clock(node: Node, before: Mapping[str, Field]) -> str | int:
 def _zone_rule(node: Node, before: Mapping[str, Field]) -> ZoneRule:
     if isinstance(node.value, str):
         return ZoneRule(name=known_zone(node, node.value))
-    part = node.mapping(("by", "reference", "key", "value"))
+    part = node.entries(ZONE_LOOKUP)
     path = node.file.parent / part["reference"].text()
     reference = read_reference(path, part["key"].text(), part["value"].text())
     for zone in sorted(set(reference.values.values())):

@@ -6,6 +6,16 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from headrace.contracts.document import Node
+from headrace.contracts.keys import (
+    COLUMN,
+    COLUMN_CUSTOM,
+    FORMS,
+    OF_SOURCE,
+    ROUNDINGS,
+    TIMESTAMP_OPTIONS,
+    TYPES,
+    UTC,
+)
 from headrace.contracts.load_derivations import column_before, known_zone, read_derivation
 from headrace.contracts.model import (
     DELETED,
@@ -18,31 +28,7 @@ from headrace.contracts.model import (
 )
 from headrace.errors import DeclarationError
 
-TYPES: tuple[LogicalType, ...] = ("integer", "number", "string", "timestamp", "boolean")
-FORMS: tuple[Form, ...] = ("text", "float")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_KEYS = ("name", "logicalType", "description")
-# ODCS keys that only describe are welcome; those that would demand a check are not among them,
-# because a rule that nobody enforces is worse than none: quality rules belong in the suite.
-_MORE_KEYS = (
-    "id", "businessName", "physicalType", "required", "primaryKey", "primaryKeyPosition",
-    "logicalTypeOptions", "classification", "transformLogic", "transformDescription",
-    "transformSourceObjects", "criticalDataElement", "examples", "tags",
-    "authoritativeDefinitions", "customProperties",
-)  # fmt: skip
-_OF_SOURCE = (
-    "sourceForm", "sentinels", "nullTokens", "aliases", "mayBeAbsent", "rounding", "explainedBy",
-)  # fmt: skip
-_CUSTOM = (
-    "fieldId", "unit", "zone", "scale", "maxAbs", "levels", "hidden", "derivation", "unread",
-    *_OF_SOURCE,
-)  # fmt: skip
-
-TIMESTAMP_OPTIONS = ("timezone", "defaultTimezone", "format")
-UTC = ("UTC", "Etc/UTC")
-# What a column can say, for those who write one.
-FIELD_KEYS = frozenset({*_KEYS, *_MORE_KEYS})
-FIELD_CUSTOM = frozenset(_CUSTOM)
 
 
 @dataclass(frozen=True)
@@ -68,13 +54,13 @@ def read_fields(nodes: list[Node], defaults: Defaults) -> tuple[Field, ...]:
 
 
 def _read_field(node: Node, defaults: Defaults, before: Mapping[str, Field]) -> Field:
-    entries = node.mapping(_KEYS, _MORE_KEYS)
+    entries = node.entries(COLUMN)
     name = entries["name"].text()
     _check_name(entries["name"], name)
     kind = entries["logicalType"].one_of(TYPES)
     custom: dict[str, Node] = {}
     if "customProperties" in entries:
-        custom = entries["customProperties"].properties((), _CUSTOM)
+        custom = entries["customProperties"].custom(COLUMN_CUSTOM)
     derivation = read_derivation(node, entries, custom, before)
     if derivation is not None:
         _refuse_source_properties(custom)
@@ -98,7 +84,7 @@ def _read_field(node: Node, defaults: Defaults, before: Mapping[str, Field]) -> 
         levels=_levels(custom["levels"], kind) if "levels" in custom else {},
         explained_by=_explained_by(custom["explainedBy"]) if "explainedBy" in custom else (),
         may_be_absent="mayBeAbsent" in custom and custom["mayBeAbsent"].boolean(),
-        round_up="rounding" in custom and custom["rounding"].one_of(("down", "up")) == "up",
+        round_up="rounding" in custom and custom["rounding"].one_of(ROUNDINGS) == "up",
         derivation=derivation,
     )
     return _with_numbers(field, custom)
@@ -155,14 +141,14 @@ def _key_position(node: Node, entries: Mapping[str, Node]) -> int | None:
 
 
 def _check_options(node: Node, kind: LogicalType) -> None:
-    allowed = TIMESTAMP_OPTIONS if kind == "timestamp" else ()
+    allowed = TIMESTAMP_OPTIONS.names if kind == "timestamp" else ()
     options = node.mapping((), allowed)
     if "defaultTimezone" in options:
         options["defaultTimezone"].one_of(UTC)
 
 
 def _refuse_source_properties(custom: Mapping[str, Node]) -> None:
-    for name in _OF_SOURCE:
+    for name in OF_SOURCE.names:
         if name in custom:
             raise custom[name].error(f"a derived column has no {name}", fix="drop it")
 

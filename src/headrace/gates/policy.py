@@ -23,30 +23,43 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headrace.contracts.document import Node, read_document
+from headrace.contracts.document import Key, Keys, Node, choice, read_document
 from headrace.errors import RefusedError
 from headrace.home import project_root
 
 FILE = "policy.yaml"
 VERSIONS = (1,)
-ACTIONS = (
-    "release",
-    "quarantine",
-    "reject",
-    "rerun",
-    "mute",
-    "unmute",
-    "recall",
-    "restore",
-    "ack",
-    # Of a window's data, for its monitor: from there on they are what is usual.
-    "accept",
-    # Of releases; the tables of a grant are datasets then.
-    "erase",
-    "retire",
-)
+# Action -> what it does. `erase` and `retire` act on releases: the tables of a grant are datasets
+# there.
+ACTIONS = {
+    "release": "Publish a blocked batch, or rows that are in quarantine.",
+    "quarantine": "Take published rows out of a table.",
+    "reject": "Refuse a pending batch, or rows in quarantine, for good.",
+    "rerun": "Validate a batch again under the present rules.",
+    "mute": "Let checks run without deciding, until a day.",
+    "unmute": "End a mute.",
+    "recall": "Withdraw a published batch, and mark what was made from it as tainted.",
+    "restore": "Undo a recall.",
+    "ack": "Acknowledge an alert or a window of a monitor.",
+    "accept": "Accept a window's data as the new baseline of its monitor.",
+    "erase": "Erase rows of a dataset from its releases.",
+    "retire": "Delete releases of a dataset that are past their retention.",
+}
 ALL = "all"
 LOCAL = "local-user"
+POLICY = Keys((
+    Key("version", choice(VERSIONS), "Version of the format.", required=True),
+    Key("principals", "mapping from name to grant",
+        "Who may act. A name that is not listed is refused; `local-user` is the operating "
+        "system's user who runs Headrace.", required=True),
+))  # fmt: skip
+GRANT = Keys((
+    Key("actions", f"`{ALL}`, or a list of actions", "Actions that the principal may take.",
+        required=True),
+    Key("tables", f"`{ALL}`, or a list of tables", "Tables on which they may be taken; datasets, "
+        "for `erase` and `retire`.", default=f"`{ALL}`"),
+    Key("description", "text", "Note for readers."),
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,7 +121,7 @@ def load_policy(path: Path | None = None) -> Policy:
     file = path or policy_path()
     if not file.exists():
         return Policy({local_user(): Grant(frozenset(ACTIONS))})
-    top = read_document(file).mapping(("version", "principals"))
+    top = read_document(file).entries(POLICY)
     top["version"].one_of(VERSIONS)
     people = top["principals"]
     names = list(people.value) if isinstance(people.value, dict) else []
@@ -123,7 +136,7 @@ def load_policy(path: Path | None = None) -> Policy:
 
 
 def _grant(node: Node) -> Grant:
-    entry = node.mapping(("actions",), ("tables", "description"))
+    entry = node.entries(GRANT)
     actions = entry["actions"]
     granted = ACTIONS if actions.value == ALL else [a.one_of(ACTIONS) for a in actions.items()]
     tables = entry.get("tables")

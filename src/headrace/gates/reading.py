@@ -7,18 +7,18 @@ the cause. `read_suite` and `headrace gate lint` refuse instead, for tests and C
 
 import difflib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from headrace.contracts import Contract
-from headrace.contracts.document import read_document
+from headrace.contracts.document import Key, Keys, choice, read_document
 from headrace.contracts.lines import with_line
 from headrace.contracts.semantic.findings import ACTIONS as CHANGES
 from headrace.errors import DeclarationError
 from headrace.gates.columns import Columns
-from headrace.gates.slices import Slices, parse_slices
+from headrace.gates.slices import MAX_LEVELS, Slices, parse_slices
 from headrace.gates.suite import (
     ACTIONS,
     CHANGE_ACTIONS,
@@ -32,13 +32,49 @@ from headrace.gates.vocabulary import ELSEWHERE, VOCABULARY
 
 Document = Any  # a parsed YAML or JSON value, not yet proven to be of the right form
 _DEFAULT_ACTION = {"critical": "block", "warning": "warn", "info": "warn"}
-_SUITE_KEYS = {"name", "meta", "expectations", "notes"}
-_SUITE_META = {
-    "table", "version", "max_quarantined_share", "shadow", "semantic", "units", "owner", "notes",
-}  # fmt: skip
-_EXPECTATION_KEYS = {"type", "kwargs", "severity", "meta"}
-_SLICES = {"by", "min_rows", "max_levels"}
-_EXPECTATION_META = {"id", "action", "reason", "shadow", "owner", "notes", *_SLICES}
+SUITE = Keys((
+    Key("name", "text", "Name of the suite.", required=True),
+    Key("meta", "mapping", "Table and settings of the suite.", required=True),
+    Key("expectations", "list of expectations", "Checks of every batch.", default="none"),
+    Key("notes", "anything", "Not read by Headrace."),
+))  # fmt: skip
+SUITE_META = Keys((
+    Key("table", "text", "Table that the suite is for.", required=True),
+    Key("version", "whole number", "Version of the suite. Another one validates every batch "
+        "again.", default="`1`"),
+    Key("max_quarantined_share", "number, 0 to 1", "A batch with a larger share of quarantined "
+        "rows is blocked.", default=f"`{Suite.max_quarantined_share}`"),
+    Key("shadow", "boolean", "No check of the suite decides anything.", default="`false`"),
+    Key("semantic", "mapping from kind of change, or `kind:column`, to action",
+        "What a semantic change does to the batch, where it is not the default of its kind."),
+    Key("units", f"`{CONTRACT}`", "Limits are in the units of the contract.",
+        default="limits are numbers as the table stores them"),
+    Key("owner", "text", "Not read by Headrace."),
+    Key("notes", "anything", "Not read by Headrace."),
+))  # fmt: skip
+EXPECTATION = Keys((
+    Key("type", "an expectation type", "Check to run.", required=True),
+    Key("kwargs", "mapping", "Arguments of the check, as in Great Expectations.", default="none"),
+    Key("severity", choice(SEVERITIES), "How severe a failure is.", default="`critical`"),
+    Key("meta", "mapping", "Settings of the check."),
+))  # fmt: skip
+EXPECTATION_META = Keys((
+    Key("id", "text", "Name of the check in history, mutes and approvals. Must be unique.",
+        default="the type without `expect_`, and its columns"),
+    Key("action", choice(ACTIONS), "What a failure does: block the batch, quarantine the rows that "
+        "fail (row-level checks only), or warn.",
+        default="; ".join(f"`{action}` if {name}" for name, action in _DEFAULT_ACTION.items())),
+    Key("reason", "text", "Why the check exists; reports show it."),
+    Key("shadow", "boolean", "The check runs and is reported, and decides nothing.",
+        default="`false`"),
+    Key("owner", "text", "Not read by Headrace."),
+    Key("notes", "anything", "Not read by Headrace."),
+    Key("by", "name of a column", "Run the check for each value of this column."),
+    Key("min_rows", "whole number from 1", "With `by`: values with fewer rows are left out.",
+        default="`1`"),
+    Key("max_levels", "whole number from 1", "With `by`: more values are an ERROR.",
+        default=f"`{MAX_LEVELS}`"),
+))  # fmt: skip
 
 
 def load_suite(path: Path | str, contract: Contract | None = None) -> Suite:
@@ -119,9 +155,9 @@ def _held(suite: Suite, expectation: Expectation, columns: Columns) -> Expectati
 
 
 def _parsed(document: Document, where: str) -> Suite:
-    _known_keys(document, _SUITE_KEYS, where)
+    _known_keys(document, SUITE, where)
     meta = document.get("meta") or {}
-    _known_keys(meta, _SUITE_META, f"{where}, meta")
+    _known_keys(meta, SUITE_META, f"{where}, meta")
     for key, place in (("name", document), ("table", meta)):
         if not isinstance(place.get(key), str):
             raise DeclarationError(
@@ -141,7 +177,9 @@ def _parsed(document: Document, where: str) -> Suite:
         table=meta["table"],
         version=_version(meta.get("version", 1), where),
         expectations=_with_unique_ids(expectations, where),
-        max_quarantined_share=_share(meta.get("max_quarantined_share", 0.01), where),
+        max_quarantined_share=_share(
+            meta.get("max_quarantined_share", Suite.max_quarantined_share), where
+        ),
         semantic=_semantic(meta.get("semantic") or {}, f"{where}, meta, semantic"),
         path=where,
         units=units,
@@ -172,9 +210,9 @@ def _faulty(entry: Document, fault: Fault, number: int, *, shadow: bool) -> Expe
 
 
 def _expectation(entry: Document, where: str, *, shadow: bool) -> Expectation:
-    _known_keys(entry, _EXPECTATION_KEYS, where)
+    _known_keys(entry, EXPECTATION, where)
     meta = entry.get("meta") or {}
-    _known_keys(meta, _EXPECTATION_META, f"{where}, meta")
+    _known_keys(meta, EXPECTATION_META, f"{where}, meta")
     kind, kwargs = entry.get("type"), entry.get("kwargs") or {}
     if kind not in VOCABULARY:
         raise _unknown_type(kind, where)
@@ -219,7 +257,11 @@ def default_id(kind: str, kwargs: Mapping[str, Any], slices: Slices | None = Non
     return named if slices is None else f"{named}/{slices.by}"
 
 
-def _known_keys(found: Document, known: set[str], where: str) -> None:
+def _known_keys(found: Document, keys: Keys, where: str) -> None:
+    _refuse_others(found, keys.names, where)
+
+
+def _refuse_others(found: Document, known: Collection[str], where: str) -> None:
     if not isinstance(found, Mapping):
         raise DeclarationError(
             f"expected a mapping, got {found!r}", where=where, fix="see the form"
@@ -248,7 +290,7 @@ def _flag(value: object, where: str) -> bool:
 def _semantic(found: Document, where: str) -> dict[str, str]:
     """Actions by kind of change, or by `kind:column`: {kind: block | warn | note | off}."""
     kinds = {str(key).partition(":")[0]: action for key, action in found.items()}
-    _known_keys(kinds, set(CHANGES), where)
+    _refuse_others(kinds, CHANGES, where)
     return {
         str(key): _one_of(action, CHANGE_ACTIONS, f"action of {key}", where)
         for key, action in found.items()

@@ -8,11 +8,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from headrace.contracts.document import Key, Keys
 from headrace.errors import DeclarationError
 from headrace.home import Home, project_root
 from headrace.lake.table import Table
 from headrace.pipeline.declare import Pipeline
 from headrace.sources.files import DropFolder
+
+SETTINGS = Keys((
+    Key("pipelines", "list of modules", "Modules that define a `PIPELINE`.", required=True),
+    Key("tables", "list of modules", "Modules that define `TABLES` alone: tables with a contract "
+        "and a gate, and no model.", default="none"),
+    Key("monitor_studies", "list of modules", "Modules with `histories()`: further histories for "
+        "`headrace monitor bench`.", default="none"),
+))  # fmt: skip
 
 
 def load_pipeline(module: str) -> Pipeline:
@@ -99,7 +108,7 @@ def _declared(folder: Path) -> dict[str, Any]:
             f"not valid TOML: {error}", where=str(file), fix="correct the file at this place"
         ) from error
     found: dict[str, Any] = document.get("tool", {}).get("headrace", {})
-    return found
+    return {key: found[key] for key in SETTINGS.names if key in found}
 
 
 def table_groups(root: Path | None = None) -> dict[str, tuple[Table, ...]]:

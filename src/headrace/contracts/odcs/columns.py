@@ -1,11 +1,11 @@
 """A column of an ODCS document as one of ours: name, type, key, and what is left over."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.contracts.load_fields import FIELD_CUSTOM, FIELD_KEYS, TIMESTAMP_OPTIONS, TYPES, UTC
+from headrace.contracts.keys import COLUMN, COLUMN_CUSTOM, TIMESTAMP_OPTIONS, TYPES, UTC
 from headrace.contracts.model import RESERVED
 from headrace.contracts.odcs.quality import (
     LIMITS,
@@ -85,7 +85,7 @@ def column_of(
     """
     if is_ours(source):
         return _own_column(source, key, taken, done)
-    made, rest = parted(source, FIELD_KEYS - {"transformLogic"} - _options_aside(source))
+    made, rest = parted(source, set(COLUMN.names) - {"transformLogic"} - _options_aside(source))
     given = str(source.get("name", ""))
     made["name"] = _name(given, taken)
     if made["name"] != given:
@@ -110,7 +110,7 @@ def _own_column(
     """A column that we exported."""
     foreign = custom(source, DELIVERED) is True
     left_out = _options_aside(source) | ({"transformLogic"} if foreign else set())
-    made, rest = parted(source, FIELD_KEYS - left_out)
+    made, rest = parted(source, set(COLUMN.names) - left_out)
     _typed(source, made, rest, done)
     _key(made, rest, key, done)
     taken.add(str(made["name"]).casefold())
@@ -148,7 +148,7 @@ def _aliases(source: Mapping[str, Any], name: str, taken: set[str], done: Transl
 def _options_aside(source: Mapping[str, Any]) -> set[str]:
     """Options of the type that are not ours: ours say that moments are in UTC."""
     options = source.get("logicalTypeOptions") or {}
-    ours = source.get("logicalType") == "timestamp" and set(options) <= set(TIMESTAMP_OPTIONS)
+    ours = source.get("logicalType") == "timestamp" and set(options) <= set(TIMESTAMP_OPTIONS.names)
     utc = options.get("defaultTimezone", "UTC") in UTC
     return set() if ours and utc else {"logicalTypeOptions"}
 
@@ -203,7 +203,7 @@ _KEY_WORDS = ("primaryKey", "primaryKeyPosition")
 
 def _own_properties(made: Document, rest: Document, new: Document) -> tuple[Document, Document]:
     """Custom properties that we read, those that are new, and the rest of them."""
-    kept, foreign, unread = own_properties(made.pop("customProperties", None), FIELD_CUSTOM)
+    kept, foreign, unread = own_properties(made.pop("customProperties", None), COLUMN_CUSTOM.names)
     names = {one["property"] for one in kept}
     own = [{"property": key, "value": one} for key, one in new.items() if key not in names]
     made["customProperties"] = [*own, *kept]
@@ -211,7 +211,7 @@ def _own_properties(made: Document, rest: Document, new: Document) -> tuple[Docu
 
 
 def own_properties(
-    properties: object, known: frozenset[str]
+    properties: object, known: Collection[str]
 ) -> tuple[list[Document], list[Document], Document]:
     """Custom properties that are ours, those of others, and what was kept unread before."""
     kept: list[Document] = []

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.contracts.load import (
+from headrace.contracts.keys import (
+    CONTRACT,
     CONTRACT_CUSTOM,
-    CONTRACT_KEYS,
-    DESCRIPTION_KEYS,
+    DESCRIPTION,
     STATUSES,
+    TABLE,
     TABLE_CUSTOM,
-    TABLE_KEYS,
-    TEAM_KEYS,
+    TEAM,
 )
 from headrace.contracts.model import FIRST_FIELD_ID
 from headrace.contracts.odcs.columns import (
@@ -72,8 +72,10 @@ def import_table(source: Mapping[str, Any], number: int, accept: Accept) -> Impo
 def _contract(
     source: Mapping[str, Any], table: Document, done: Translated, *, several: bool, ours: bool
 ) -> Document:
-    read, rest = parted({**source, "schema": None}, CONTRACT_KEYS)
-    kept, foreign, unread = own_properties(read.pop("customProperties", None), CONTRACT_CUSTOM)
+    read, rest = parted({**source, "schema": None}, CONTRACT.names)
+    kept, foreign, unread = own_properties(
+        read.pop("customProperties", None), CONTRACT_CUSTOM.names
+    )
     made: Document = {"apiVersion": API, "kind": "DataContract"}
     if several:
         unread["id"] = read["id"]
@@ -121,7 +123,7 @@ def _status(read: Document, done: Translated, *, ours: bool) -> str:
 
 def _description(read: Document, table: str) -> tuple[Document, Document]:
     given = read.get("description")
-    known, rest = parted(given if isinstance(given, dict) else {}, DESCRIPTION_KEYS)
+    known, rest = parted(given if isinstance(given, dict) else {}, DESCRIPTION.names)
     made = {"purpose": f"TODO: what {table} is for", **known}
     return made, ({"description": rest} if rest else {})
 
@@ -129,7 +131,7 @@ def _description(read: Document, table: str) -> tuple[Document, Document]:
 def _team(given: object) -> tuple[Document, Document]:
     """Before 3.1 a team was a list of its members."""
     team = {"members": given} if isinstance(given, list) else given
-    known, rest = parted(team if isinstance(team, dict) else {}, TEAM_KEYS)
+    known, rest = parted(team if isinstance(team, dict) else {}, TEAM.names)
     made = {"name": "TODO: who answers for it", **known}
     return made, ({"team": rest} if rest else {})
 
@@ -142,9 +144,9 @@ def _table(
     *,
     ours: bool,
 ) -> Document:
-    read, rest = parted(given, TABLE_KEYS)
+    read, rest = parted(given, TABLE.names)
     kept, foreign, unread = own_properties(
-        read.pop("customProperties", None), TABLE_CUSTOM | {"hiddenColumns"}
+        read.pop("customProperties", None), {*TABLE_CUSTOM.names, "hiddenColumns"}
     )
     hidden = [one for one in kept if one["property"] == "hiddenColumns"]
     kept = [one for one in kept if one["property"] != "hiddenColumns"]

@@ -7,7 +7,8 @@ ODCS keys. An export puts them back.
 from collections.abc import Collection, Mapping
 from typing import Any
 
-UNREAD = "unread"
+from headrace.contracts.keys import UNREAD
+
 Document = dict[str, Any]
 
 

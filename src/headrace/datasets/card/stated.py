@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from headrace.contracts.document import Key, Keys, choice, read_document
 from headrace.errors import DeclarationError
 
 NOT_STATED = "not_stated"
@@ -35,6 +36,16 @@ FIELDS = {
     "contact": "Whom to ask",
     "licence": "The licence under which the release itself is passed on",
 }
+CARD = Keys((
+    Key("version", f"`{FORMAT}`", "Version of the format.", required=True),
+    Key("statements", "list of statements", "At most one for each field.", required=True),
+))  # fmt: skip
+STATEMENT = Keys((
+    Key("field", choice(FIELDS), "Field of the card.", required=True),
+    Key("text", "text", "The statement.", required=True),
+    Key("by", "text", "The person who makes it.", required=True),
+    Key("on", "`YYYY-MM-DD`", "The day on which it was made."),
+))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,13 +78,11 @@ class Statement:
 
 def load_card(path: Path | str) -> tuple[Statement, ...]:
     """The statements in a `card.yaml`; DeclarationError names the place of what is wrong in it."""
-    from headrace.contracts.document import read_document
-
-    top = read_document(Path(path)).mapping(("version", "statements"))
+    top = read_document(Path(path)).entries(CARD)
     top["version"].one_of((FORMAT,))
     found = []
     for node in top["statements"].items():
-        part = node.mapping(("field", "text", "by"), ("on",))
+        part = node.entries(STATEMENT)
         name = part["field"].one_of(tuple(FIELDS))
         on = part["on"].text() if "on" in part else ""
         found.append(Statement(name, part["text"].text().strip(), part["by"].text(), on))

@@ -1,0 +1,267 @@
+"""Keys of a contract file: what its reader accepts, and what the reference says of each."""
+
+from typing import Literal
+
+from headrace.contracts.document import Key, Keys, choice
+from headrace.contracts.model import FIRST_FIELD_ID, MOST_SCALE, Form, Kind, LogicalType, OnConflict
+
+API_VERSIONS = ("v3.2.0",)
+DOCUMENT_KINDS = ("DataContract",)
+STATUSES = ("proposed", "draft", "active", "deprecated", "retired")
+KINDS: tuple[Kind, ...] = ("event", "planned", "state")
+ON_CONFLICT: tuple[OnConflict, ...] = ("quarantine", "block")
+DEFAULT_NULL_TOKENS = ("", "NA")
+TYPES: tuple[LogicalType, ...] = ("integer", "number", "string", "timestamp", "boolean")
+FORMS: tuple[Form, ...] = ("text", "float")
+UTC = ("UTC", "Etc/UTC")
+ROUNDINGS = ("down", "up")
+AMBIGUOUS: tuple[Literal["first", "last"], ...] = ("first", "last")
+MISSING: tuple[Literal["forward"], ...] = ("forward",)
+# Parts of an ODCS document of another tool, kept for its export; see `contracts.odcs`.
+UNREAD = "unread"
+
+_ANY = "as in ODCS"
+_UNUSED = "Of the standard; Headrace stores it and does not use it."
+_SQL = "`expression` and `description`"
+_UNREAD = Key(
+    UNREAD, "mapping", "Parts of an imported document that Headrace does not read; export writes "
+    "them back."
+)  # fmt: skip
+
+CONTRACT = Keys((
+    Key("apiVersion", choice(API_VERSIONS), "Version of the ODCS standard.", required=True),
+    Key("kind", choice(DOCUMENT_KINDS), "Kind of the ODCS document.", required=True),
+    Key("id", "text", "Identifier of the contract for other tools.", required=True),
+    Key("name", "text", "Name of the contract for other tools.", required=True),
+    Key("version", "`MAJOR.MINOR.PATCH`",
+        "Version of the contract. `headrace contract check` compares the step with the changes.",
+        required=True),
+    Key("status", choice(STATUSES),
+        "State of the contract. Nothing is published under a `proposed` one; only `proposed` and "
+        "`draft` may hold texts that begin with TODO.", required=True),
+    Key("description", "mapping", "Purpose and limits of the table.", required=True),
+    Key("schema", "list of one table", "The table: one file per table.", required=True),
+    Key("team", "mapping", "The team that owns the table.", required=True),
+    Key("customProperties", "list of `{property, value}`",
+        "Consumers and terms of use.", required=True),
+    Key("domain", "text", "Business domain, for readers and other tools."),
+    Key("tenant", _ANY, _UNUSED),
+    Key("dataProduct", _ANY, _UNUSED),
+    Key("tags", _ANY, _UNUSED),
+    Key("support", "list of `{channel, url, scope}`",
+        "Where to reach the owner; gate reports show it."),
+    Key("price", _ANY, _UNUSED),
+    Key("roles", _ANY, _UNUSED),
+    Key("slaProperties", _ANY, _UNUSED),
+    Key("slaDefaultElement", _ANY, _UNUSED),
+    Key("authoritativeDefinitions", _ANY, _UNUSED),
+    Key("contractCreatedTs", _ANY, _UNUSED),
+))  # fmt: skip
+CONTRACT_CUSTOM = Keys((
+    Key("consumers", "list of texts",
+        "Pipelines and people who read the table; a breaking change names them.", required=True),
+    Key("licence", "SPDX expression",
+        "Licence of the data. A release checks that the licences of its tables are compatible.",
+        required=True),
+    Key("allowedPurposes", "list of texts",
+        "Purposes that the data may serve. A release for another purpose is refused.",
+        required=True),
+    Key("privacyClass", "text",
+        "Privacy class of the columns without a `classification`.", required=True),
+    _UNREAD,
+))  # fmt: skip
+TEAM = Keys((
+    Key("name", "text", "Owner of the table: alerts are routed by it.", required=True),
+    Key("id", _ANY, _UNUSED),
+    Key("description", "text", "Who the team is, for readers."),
+    Key("members", _ANY, _UNUSED),
+    Key("tags", _ANY, _UNUSED),
+    Key("customProperties", _ANY, _UNUSED),
+    Key("authoritativeDefinitions", _ANY, _UNUSED),
+))  # fmt: skip
+DESCRIPTION = Keys((
+    Key("purpose", "text", "What the table is for.", required=True),
+    Key("usage", "text", "How to use it, for readers."),
+    Key("limitations", "text", "Known limits, for readers."),
+    Key("authoritativeDefinitions", _ANY, _UNUSED),
+    Key("customProperties", _ANY, _UNUSED),
+))  # fmt: skip
+TABLE = Keys((
+    Key("name", "text", "Name of the table.", required=True),
+    Key("dataGranularityDescription", "text", "What one row stands for.", required=True),
+    Key("properties", "list of columns",
+        "Delivered columns first, then derived ones; a column may use those before it.",
+        required=True),
+    Key("customProperties", "list of `{property, value}`",
+        "Time rules and other settings of the table.", required=True),
+    Key("id", _ANY, _UNUSED),
+    Key("logicalType", _ANY, _UNUSED),
+    Key("physicalType", _ANY, _UNUSED),
+    Key("physicalName", _ANY, _UNUSED),
+    Key("description", "text", "What the table holds, for readers."),
+    Key("businessName", _ANY, _UNUSED),
+    Key("tags", _ANY, _UNUSED),
+    Key("authoritativeDefinitions", _ANY, _UNUSED),
+))  # fmt: skip
+TABLE_CUSTOM = Keys((
+    Key("tableKind", choice(KINDS),
+        "`event`: a row is something that happened; `planned`: it is known before it happens; "
+        "`state`: it holds until a later row of the same key.", required=True),
+    Key("eventTime", _SQL, "When the row's fact happens or begins to hold.", required=True),
+    Key("knownAt", _SQL,
+        "When the row becomes known. Features at a time `t` read only rows known by `t`. The "
+        "expression may use `event_time`.", required=True),
+    Key("nullTokens", "list of texts",
+        "Unquoted CSV fields that are null.",
+        default=f"`{list(DEFAULT_NULL_TOKENS)}`".replace("'", '"')),
+    Key("sourceForm", choice(FORMS),
+        "How the source writes numbers: `text` keeps decimals exact, `float` is rounded to the "
+        "column's scale.", default="`text`"),
+    Key("sequence", "name of a delivered integer column",
+        "Orders the versions of a row that have the same known-at."),
+    Key("coverage", "`first` and `last`",
+        "First and last partition that must have a delivery; one without is MISSING."),
+    Key("maxEvents", "whole number from 1",
+        "Most rows that one window of a feature can hold. Sums are proven not to overflow up to "
+        "it; a window with more is null."),
+    Key("invariants", "list of `{name, expression, description}`",
+        "SQL booleans over the published row. A row for which one is false is quarantined; null "
+        "passes.", default="none"),
+    Key("deleted", _SQL,
+        "SQL boolean over the row: true for a tombstone, which deletes its key from its known-at "
+        "on. Needs a primary key."),
+    Key("retiredFieldIds", "list of whole numbers",
+        "Field ids of removed columns; no column may use them again.", default="none"),
+    Key("relations", "list of `{name, expression, description}`",
+        "SQL booleans over delivered columns that hold for nearly all rows. No row fails; the "
+        "detection of semantic changes uses them.", default="none"),
+    Key("slotZone", "IANA time zone", "Time zone whose days the partitions are.", default="`UTC`"),
+    Key("conflicts", choice(ON_CONFLICT),
+        "What happens to a later delivery whose row has the key, known-at and sequence of an "
+        "earlier one, and other values. Needs a primary key.", default="`quarantine`"),
+    _UNREAD,
+))  # fmt: skip
+COVERAGE = Keys((
+    Key("first", "partition",
+        "First expected partition; `snapshot` for a snapshot table.", required=True),
+    Key("last", "partition", "Last expected partition; not before `first`.", required=True),
+))  # fmt: skip
+TIME_RULE = Keys((
+    Key("expression", "SQL", "DuckDB expression over one row.", required=True),
+    Key("description", "text", "The same in words.", required=True),
+))  # fmt: skip
+INVARIANT = Keys((
+    Key("name", "text", "Unique name; reports show it.", required=True),
+    *TIME_RULE,
+))  # fmt: skip
+# ODCS keys that only describe are welcome; those that would demand a check are not among them,
+# because a rule that nobody enforces is worse than none: quality rules belong in the suite.
+COLUMN = Keys((
+    Key("name", "letters, digits and `_`",
+        "Name of the column; unique whatever the case of letters.", required=True),
+    Key("logicalType", choice(TYPES), "Type of the column.", required=True),
+    Key("description", "text", "What the column holds.", required=True),
+    Key("id", _ANY, _UNUSED),
+    Key("businessName", _ANY, _UNUSED),
+    Key("physicalType", _ANY, _UNUSED),
+    Key("required", "boolean",
+        "Null is not allowed: such a row is quarantined.", default="`false`"),
+    Key("primaryKey", "boolean", "The column is part of the primary key.", default="`false`"),
+    Key("primaryKeyPosition", "whole number from 1",
+        "Place of the column in the key; required with `primaryKey: true`."),
+    Key("logicalTypeOptions", "mapping", "Options of a timestamp; no other type has any."),
+    Key("classification", "text",
+        "Privacy class of the column.", default="`privacyClass` of the contract"),
+    Key("transformLogic", "SQL",
+        "Makes this a derived column: a DuckDB expression over the columns before it."),
+    Key("transformDescription", _ANY, _UNUSED),
+    Key("transformSourceObjects", _ANY, _UNUSED),
+    Key("criticalDataElement", _ANY, _UNUSED),
+    Key("examples", _ANY, _UNUSED),
+    Key("tags", _ANY, _UNUSED),
+    Key("authoritativeDefinitions", _ANY, _UNUSED),
+    Key("customProperties", "list of `{property, value}`", "Settings of the column."),
+))  # fmt: skip
+TIMESTAMP_OPTIONS = Keys((
+    Key("timezone", _ANY, _UNUSED),
+    Key("defaultTimezone", choice(UTC), "Timestamps are UTC; no other zone is accepted."),
+    Key("format", _ANY, _UNUSED),
+))  # fmt: skip
+# What describes a delivered column; a derived one has none of these.
+OF_SOURCE = Keys((
+    Key("sourceForm", choice(FORMS),
+        "As for the table, for this column.", default="`sourceForm` of the table"),
+    Key("sentinels", "list", "Values, in the unit, that mean null.", default="none"),
+    Key("nullTokens", "list of texts",
+        "Further unquoted CSV fields that mean null in this column.", default="none"),
+    Key("aliases", "list of texts",
+        "Other names under which the column may be delivered.", default="none"),
+    Key("mayBeAbsent", "boolean",
+        "A delivery without the column is accepted; its values are null.", default="`false`"),
+    Key("rounding", choice(ROUNDINGS),
+        "Rounding of timestamps finer than a microsecond. A column that is the known-at needs "
+        "`up`.", default="`down`"),
+    Key("explainedBy", "list of columns, or list of such lists",
+        "Delivered columns that together nearly determine this one; the detection of semantic "
+        "changes uses them.", default="none"),
+))  # fmt: skip
+COLUMN_CUSTOM = Keys((
+    Key("fieldId", f"whole number from {FIRST_FIELD_ID}",
+        "Stable number of the column in files. Required unless the column is hidden; never used "
+        "again."),
+    Key("unit", "text", "Unit of a number, such as `mile` or `degC`."),
+    Key("zone", "IANA time zone, or `of <column>`",
+        "Time zone of the clock that the column shows; `of <column>` if it differs by row."),
+    Key("scale", f"whole number, 0 to {MOST_SCALE}",
+        "Decimal digits: the column is published as DECIMAL and computed as int64 in units of "
+        "10^-scale. Needs `maxAbs`."),
+    Key("maxAbs", "number",
+        "Greatest absolute value, in the unit; a row beyond it is quarantined."),
+    Key("levels", "mapping from code to text",
+        "What the codes mean. The suite, not this key, says which codes may come.", default="none"),
+    Key("hidden", "boolean",
+        "A derived column that later ones use and that is not published. It has no `fieldId`.",
+        default="`false`"),
+    Key("derivation", "mapping with `op`",
+        "Makes this a derived column by one of the clock operations below."),
+    _UNREAD,
+    *OF_SOURCE,
+))  # fmt: skip
+_ZONE = Key("zone", "IANA time zone, or a lookup", "Time zone of the clock.", required=True)
+LOCAL_TIME = Keys((
+    Key("op", "`local_time`",
+        "The instant at which a local clock shows a date and a time.", required=True),
+    Key("year", "integer column", "Year of the local date.", required=True),
+    Key("month", "integer column", "Month of the local date.", required=True),
+    Key("day", "integer column", "Day of the local date.", required=True),
+    Key("clock", "integer column or constant",
+        "Local time as HHMM; 2400 is the next midnight.", required=True),
+    _ZONE,
+    Key("ambiguous", choice(AMBIGUOUS),
+        "Which instant to take where the clock shows the time twice.", required=True),
+    Key("missing", choice(MISSING),
+        "A time that the clock skips is moved forward by the gap.", required=True),
+    Key("days", "whole number", "Days to move the date by.", default="`0`"),
+))  # fmt: skip
+NEXT_CLOCK = Keys((
+    Key("op", "`next_clock`",
+        "The first instant, from a timestamp on, at which a local clock shows a time.",
+        required=True),
+    Key("after", "timestamp column", "The timestamp to start from.", required=True),
+    Key("clock", "integer column", "Local time as HHMM.", required=True),
+    _ZONE,
+))  # fmt: skip
+WALL_CLOCK = Keys((
+    Key("op", "`wall_clock`",
+        "What a local clock shows at a timestamp, as the integer YYYYMMDDHHMM.", required=True),
+    Key("of", "timestamp column", "The timestamp.", required=True),
+    _ZONE,
+))  # fmt: skip
+ZONE_LOOKUP = Keys((
+    Key("by", "text column", "Column whose value is looked up.", required=True),
+    Key("reference", "path",
+        "CSV file, relative to the contract; its content is part of the contract's hash.",
+        required=True),
+    Key("key", "column of the file", "Column that holds the values of `by`.", required=True),
+    Key("value", "column of the file", "Column that holds IANA time zones.", required=True),
+))  # fmt: skip
