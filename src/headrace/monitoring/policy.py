@@ -1,4 +1,4 @@
-"""The policy: every number that detection and decision use, in one reviewed file."""
+"""Monitoring policy: every number that detection and decision use, in one reviewed file."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -37,100 +37,118 @@ _MEANT: dict[object, str] = {
 
 @dataclass(frozen=True)
 class Detection:
-    """When a finding is evidence. Limits come from a subject's own past; these bound them."""
+    """Thresholds for evidence. Limits come from the past of each column; these bound them."""
 
     warmup_days: int = 28
-    """Days with values that a column's bins are frozen from."""
+    """Days with values from which a column's bins are frozen."""
     min_history: int = 6
-    """Earlier clean windows needed before own limits hold; before that `cold_distance` does."""
+    """Earlier clean windows needed before a column's own limits apply; `cold_distance` applies
+    until then.
+    """
     reference_windows: int = 4
-    """Rows and scores are compared with so many windows before; plots show so many together."""
+    """Earlier windows that rows and scores are compared with; plots show as many together."""
     relation_windows: int = 4
-    """Earlier clean windows that columns must have been seen together in to predict each other."""
+    """Earlier clean windows in which columns must occur together before one predicts another."""
     settles: int = 8
-    """Windows in a row with another relation, after which it is the new one."""
+    """Windows in a row with another relation after which that relation is the baseline."""
     spread: float = 3.0
-    """How many robust standard deviations above the median of earlier windows a limit lies."""
+    """Robust standard deviations above the median of earlier windows at which a limit lies."""
     least_spread: float = 0.15
-    """The smallest standard deviation believed, in log units (0.15 is about 15 percent)."""
+    """Smallest standard deviation that is used, in log units (0.15 is about 15 percent)."""
     distance_floor: float = 0.1
     """Jensen-Shannon distances (0 to 1) below this are never evidence."""
     cold_distance: float = 0.75
+    """Limit of the Jensen-Shannon distance until a column has `min_history` windows."""
     bias_floor: float = 0.15
-    """Means of what other columns leave unexplained, in its deviations: below, never evidence."""
+    """Mean of what other columns leave unexplained, in its standard deviations, below which it is
+    never evidence.
+    """
     scatter_floor: float = 0.5
-    """The same of its variance, as a change in log units."""
+    """The same for the variance of what is unexplained, as a change in log units."""
     scale_floor: float = 0.3
-    """The same of the slope of a column on its prediction, as a change in log units."""
+    """The same for the slope of a column on its prediction, as a change in log units."""
     gross: float = 1.7
-    """A measure of so many times its limit is an alarm; less is a notice: see quorum."""
+    """A measure this many times its limit is an alarm by itself; a smaller one is a notice and
+    counts towards `quorum`.
+    """
     usual_strain: float = 0.75
-    """Quantile of how far the furthest column of earlier windows went, in its limits."""
+    """Quantile, over earlier windows, of the largest measure of any column in multiples of its
+    limit.
+    """
     strain: float = 1.6
-    """An alarm is further than so many times that quantile, where that is more than `gross`."""
+    """An alarm exceeds this many times that quantile, where that is more than `gross`."""
     broken: float = 3.0
-    """A relation so many times further than allowed is no reference for later windows."""
+    """A relation this many times beyond its limit is not used as a baseline for later windows."""
     explained: float = 0.3
-    """Share of a column's variance that others must explain before it is held to what they say."""
+    """Share of a column's variance that other columns must explain before the column is compared
+    with their prediction.
+    """
     company: float = 0.1
-    """Share of other columns that may be new beside a fault; more, and the population moved."""
+    """Largest share of other columns that may change together with a data fault; beyond it the
+    change is a population shift.
+    """
     named: int = 5
-    """Columns that a finding names at most."""
+    """Largest number of columns that a finding names."""
     null_floor: float = 0.05
-    """Smallest rise of a column's share of nulls that is a fault."""
+    """Smallest rise of a column's share of nulls that is a data fault."""
     null_swing: float = 1.0
-    """The same in parts of how far that share went up and down before."""
+    """The same as a multiple of the range of that share in earlier windows."""
     novel_floor: float = 0.5
-    """Smallest share of values where no earlier window had any that is a fault."""
+    """Smallest share of values in bins that were always empty before that is a data fault."""
     far_floor: float = 0.02
-    """The same of values several times the range of the first days away from it."""
+    """The same for values that are several times the range of the first days away from it."""
     unseen_floor: float = 0.05
-    """Smallest share of levels that were unknown when the bins were frozen that is a fault."""
+    """Smallest share of categories unknown when the bins were frozen that is a data fault."""
     frozen_most: float = 0.7
-    """A favourite value, in no more than this share of values before, that fills a window."""
+    """A column's most frequent value that fills a window is a data fault if its share was at most
+    this before.
+    """
     standing_floor: float = 0.12
-    """Smallest rise of the share of a column's most frequent value that is a fault."""
+    """Smallest rise of the share of a column's most frequent value that is a data fault."""
     standing_most: float = 0.2
-    """Columns with a value more frequent than this have a favourite: nothing stands still."""
+    """`standing_floor` does not apply to columns whose most frequent value had a larger share
+    before.
+    """
     doubled_floor: float = 0.05
-    """Smallest rise of the share of rows that come twice that is a fault."""
+    """Smallest rise of the share of duplicate rows that is a data fault."""
     again_floor: float = 0.3
-    """The same of rows that an earlier window had already."""
+    """The same for rows that an earlier window already had."""
     quarantined_floor: float = 0.01
+    """The same for rows that the gate quarantined."""
     volume_floor: float = 0.4
-    """Smallest relative change of a window's rows that is evidence."""
+    """Smallest relative change of a window's number of rows that is evidence."""
     volume_ceiling: float = 0.45
-    """A change that is always evidence, however much rows went up and down before."""
+    """Change of the number of rows that is always evidence, however much it varied before."""
     gap_floor: float = 0.25
-    """Smallest share of a window's days that have no rows, more than ever, that is evidence."""
+    """Smallest share of a window's days without rows, above every earlier one, that is evidence."""
     min_labelled: int = 200
-    """Scored rows with a mature label that a window needs to be judged by its answers."""
+    """Scored rows with a mature label that a window needs before the model's answers are judged."""
     label_share: float = 0.5
-    """A window with a smaller part of the usual share of labels says so."""
+    """A window with a smaller part of the usual share of labels is reported as such."""
     min_scored_windows: int = 4
     """Earlier windows of the same model needed before its answers are judged."""
     loss_floor: float = 0.1
-    """Smallest rise of log loss beyond what the scores promised (nats a row) that is evidence."""
+    """Smallest rise of log loss beyond what the scores imply (nats a row) that is evidence."""
     loss_spread: float = 4.0
-    """How many robust deviations above that of earlier windows it must be."""
+    """Robust standard deviations above earlier windows that the rise of log loss must reach."""
     score_floor: float = 0.35
     """Jensen-Shannon distances of the scores below this are never evidence."""
     slope_floor: float = 0.3
-    """Smallest fall of the slope of outcomes over scores (1 as trained) that is evidence."""
+    """Smallest fall of the slope of outcomes on scores (1 as trained) that is evidence."""
     cold_slope: float = 0.25
-    """A slope surely below this is evidence before there are enough earlier windows."""
+    """A slope significantly below this is evidence before there are enough earlier windows."""
     segment_share: float = 0.03
-    """Smallest share of a window's rows that is a segment."""
+    """Smallest share of a window's rows that forms a segment."""
     slope_spread: float = 0.1
-    """The smallest deviation believed of a segment's slope from window to window."""
+    """Smallest standard deviation of a segment's slope between windows that is used."""
     level_spread: float = 0.15
-    """The same of a segment's level, in log odds."""
+    """The same for a segment's level, in log odds."""
     segment_error: float = 0.01
-    """Share of windows in which chance alone may take any segment beyond the limit."""
+    """Share of windows in which chance alone may take any segment beyond its limit."""
     segment_spread: float = 4.0
-    """The greatest departure of a segment may be so many deviations above earlier windows'."""
+    """Standard deviations above earlier windows that a segment's departure may reach."""
     accumulate: int = 4
-    """Windows that are also judged together, for drift too small to be seen in one."""
+    """Windows that are also judged together, for drift too small for one window."""
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -143,30 +161,35 @@ class Detection:
 
 @dataclass(frozen=True)
 class Policy:
-    """When evidence becomes action. Durations are microseconds here, text ("28d") in the file."""
+    """Rules that turn evidence into action. Durations are microseconds here, "28d" in the file."""
 
     quorum: int = 3
-    """Columns that must have shifted in one window before it counts as a population shift."""
+    """Columns that must shift in one window before it counts as a population shift."""
     hysteresis: int = 2
-    """Windows in a row, faulty ones apart, that must show it."""
+    """Windows in a row, apart from faulty ones, that must show the evidence."""
     strong: float | None = None
-    """A relation that moved so many times its limit needs one window only; None: no exception."""
+    """A relation this many times beyond its limit needs one window only; null: no exception."""
     patience: int = 4
-    """Windows that data and relation moved together before that retrains unacknowledged.
-
-    So many, too, where the relation seemed to move first in a window whose data were faulty."""
+    """Windows in which data and relation change together before that retrains without an
+    acknowledgement. The same applies where the relation first changed in a window with faulty
+    data.
+    """
     attempts: int = 2
-    """Retrainings on one stretch of evidence that may fail or change nothing; then a person looks.
-
-    One that was promoted and rolled back ends it at once."""
+    """Retrainings on one stretch of evidence that may fail or change nothing before a person has to
+    look. One that was promoted and rolled back ends the stretch at once.
+    """
     retrain_on: tuple[str, ...] = ("concept", "performance", "schedule")
-    """Kinds that may retrain. A shift alone is watched: nothing says a new model is better."""
+    """Kinds of evidence that may retrain: concept, performance, schedule, population. A population
+    shift alone does not show that a new model is better.
+    """
     cool_down: int = duration("28d")
+    """Shortest time between two retrainings."""
     budget: int = 6
-    """Retrainings in any `budget_period`."""
+    """Largest number of retrainings in a `budget_period`."""
     budget_period: int = duration("365d")
+    """Period over which `budget` counts."""
     max_age: int | None = None
-    """Age of the model from which it is retrained without other evidence."""
+    """Age of the model at which it is retrained without other evidence; null: no limit."""
     detection: Detection = field(default_factory=Detection)
 
     def __post_init__(self) -> None:
