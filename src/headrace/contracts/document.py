@@ -55,8 +55,8 @@ class Keys(tuple[Key, ...]):
 
 def choice(names: Collection[object]) -> str:
     """The form of a key that takes one of these names."""
-    *most, last = (f"`{name}`" for name in names)
-    return f"{', '.join(most)} or {last}" if most else last
+    quoted = [f"`{name}`" for name in names]
+    return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
 
 
 PROPERTY = Keys(

@@ -257,19 +257,19 @@ def default_id(kind: str, kwargs: Mapping[str, Any], slices: Slices | None = Non
     return named if slices is None else f"{named}/{slices.by}"
 
 
-def _known_keys(found: Document, keys: Keys, where: str) -> None:
-    _refuse_others(found, keys.names, where)
+def _known_keys(mapping: Document, keys: Keys, where: str) -> None:
+    _refuse_others(mapping, keys.names, where)
 
 
-def _refuse_others(found: Document, known: Collection[str], where: str) -> None:
-    if not isinstance(found, Mapping):
+def _refuse_others(mapping: Document, names: Collection[str], where: str) -> None:
+    if not isinstance(mapping, Mapping):
         raise DeclarationError(
-            f"expected a mapping, got {found!r}", where=where, fix="see the form"
+            f"expected a mapping, got {mapping!r}", where=where, fix="see the form"
         )
-    unknown = sorted(str(key) for key in found if key not in known)
+    unknown = sorted(str(key) for key in mapping if key not in names)
     if unknown:
         raise DeclarationError(
-            f"unknown key {', '.join(unknown)}", where=where, fix=f"use only {sorted(known)}"
+            f"unknown key {', '.join(unknown)}", where=where, fix=f"use only {sorted(names)}"
         )
 
 

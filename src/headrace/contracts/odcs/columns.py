@@ -211,7 +211,7 @@ def _own_properties(made: Document, rest: Document, new: Document) -> tuple[Docu
 
 
 def own_properties(
-    properties: object, known: Collection[str]
+    properties: object, names: Collection[str]
 ) -> tuple[list[Document], list[Document], Document]:
     """Custom properties that are ours, those of others, and what was kept unread before."""
     kept: list[Document] = []
@@ -223,7 +223,7 @@ def own_properties(
             continue
         if name == "unread" and isinstance(one.get("value"), dict):
             unread |= one["value"]
-        elif name in known and "vendor" not in one and all(k["property"] != name for k in kept):
+        elif name in names and "vendor" not in one and all(k["property"] != name for k in kept):
             kept.append(one)
         else:
             foreign.append(one)
