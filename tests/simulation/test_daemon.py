@@ -1,13 +1,18 @@
 """The processes of a simulation end with it."""
 
+import os
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
+from headrace.dagster.instance import open_instance, prepare
 from headrace.errors import StateError
+from headrace.home import Home
 from headrace.simulation import daemon
+from headrace.simulation.engines import kill
 from headrace.simulation.site import Site
 
 
@@ -38,3 +43,37 @@ def test_a_simulation_that_is_told_to_stop_leaves_no_code_server(tmp_path, monke
         with pytest.raises(SystemExit):
             daemon._start_server(Site(tmp_path), {}, taken.getsockname()[1])
     assert server.poll() is not None
+
+
+def test_the_daemon_of_a_simulation_never_opens_the_home_that_the_project_names(
+    tmp_path, monkeypatch
+):
+    """The project has an `.env`, as after `headrace run`; Dagster's daemon reads it by itself."""
+    project = tmp_path / "project"
+    own = Home(project / ".headrace")
+    prepare(own, project)
+    (project / "pyproject.toml").touch()
+    monkeypatch.chdir(project)
+    before = sorted(own.root.rglob("*"))
+    site = Site.begin(tmp_path / "simulation", {})
+    home = Home(site.root)
+    prepare(home, site.root)
+    (site.root / "workspace.yaml").write_text("load_from: []\n")
+    environment = {**os.environ, **site.environment(), "DAGSTER_HOME": str(home.dagster)}
+    started = daemon._start_daemon(site, environment)
+    try:
+        assert _reports(home), (site.root / "daemon.log").read_text()
+    finally:
+        kill(started)
+    assert sorted(own.root.rglob("*")) == before
+
+
+def _reports(home: Home, patience: float = 60.0) -> bool:
+    """Return True once a daemon has written its heartbeat to the instance in the home."""
+    until = time.monotonic() + patience
+    with open_instance(home) as instance:
+        while not instance.get_daemon_heartbeats():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.2)
+    return True

@@ -132,7 +132,7 @@ def _start_server(site: Site, environment: dict[str, str], port: int) -> "subpro
     command = ["api", "grpc", "--host", "127.0.0.1", "--port", str(port)]
     command += ["-m", "headrace.dagster.simulated", "-a", "defs"]
     command += ["-d", str(project_root())]
-    started = _start(site, "server", ["-m", "dagster", *command], environment)
+    started = _start(site, "server", ["-m", "dagster", *command], environment, project_root())
     until = time.monotonic() + _START
     try:
         while started.poll() is None and time.monotonic() < until:
@@ -155,18 +155,20 @@ def _start_server(site: Site, environment: dict[str, str], port: int) -> "subpro
 def _start_daemon(site: Site, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
     workspace = str(site.root / "workspace.yaml")
     command = ["-m", "dagster._daemon", "run", "-w", workspace]
-    return _start(site, "daemon", command, environment)
+    # Dagster's CLI puts `.env` of its folder above the environment: the project's names the
+    # project's own home and instance, the simulation's (see `prepare`) those of the simulation.
+    return _start(site, "daemon", command, environment, site.root)
 
 
 def _start(
-    site: Site, name: str, arguments: list[str], environment: dict[str, str]
+    site: Site, name: str, arguments: list[str], environment: dict[str, str], folder: Path
 ) -> "subprocess.Popen[bytes]":
     log: Path = site.root / f"{name}.log"
     with log.open("ab") as out:
         return subprocess.Popen(
             [sys.executable, *arguments],
             env=environment,
-            cwd=project_root(),
+            cwd=folder,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
