@@ -118,36 +118,60 @@ ALONE = [
 @pytest.mark.parametrize("most", [None, 63, 16, 15])
 @pytest.mark.parametrize("every", [1, 3])
 def test_tiles_alone_give_the_answers_of_the_frame(every, most):
-    """Facts known when they happen, of which none is corrected: windows of whole leaves and less,
-    whose ends are events. Values lie between 1e9 and 3e9, on both sides of 0.
+    """Windows of whole leaves and less, whose ends are events.
+
+    Values lie between 1e9 and 3e9, on both sides of 0.
     """
     shapes = {"facts": replace(SHAPES["facts"], max_events=most)}
+    rows = facts_in_time(every)
+    for view in ALONE:
+        layout, store = assert_equals_the_frame(view, rows, shapes, every)
+        if view is ALONE[0] and every == 1 and most is None:
+            assert [leaves_read(store, layout, t) for t in (63, 64, 65)] == [1, 0, 2]
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_tiles_alone_pass_over_nulls(place):
+    """One row of four has its values: a leaf may hold none of the window, and one at its end."""
+    rows = [
+        row if row["id"] % 4 == place else {**row, "n": None, "s": None, "x": None}
+        for row in facts_in_time(1)
+    ]
+    shapes = {"facts": replace(SHAPES["facts"], max_events=None)}
+    for view in ALONE:
+        assert_equals_the_frame(view, rows, shapes, 1)
+
+
+def facts_in_time(every):
+    """Facts of one entity, known when they happen; none is corrected."""
     chance = random.Random(every)
     sign = [chance.choice([1, -1]) for _ in range(128)]
-    rows = [
+    return [
         {**random_log(0).rows[0], "id": i, "who": "p", "seq": 0, "_deleted": False, "x": float(i),
          "s": str(i % 7), "n": sign[i] * chance.randrange(10**9, 3 * 10**9),
          "event_time": i * every, "known_at": i * every, "committed_at": i * every}
         for i in range(128)
     ]  # fmt: skip
+
+
+def assert_equals_the_frame(view, rows, shapes, every):
+    """At each moment of the rows, by the compiled answerer; at some of them by the plain one."""
     moments = list(range(130 * every))
     spine = pa.table({"who": ["p"] * len(moments), "t": moments})
 
     def history(_, columns):
         return table_of(rows).select([*columns, "event_time", "known_at"])
 
-    for view in ALONE:
-        layout, store = layout_of([view], shapes, "declared"), MemoryStore()
-        apply(store, layout, "facts", table_of(rows), limit=4)
-        frame = training_frame(spine, [view], history, shapes).drop_columns(["who", "t"])
-        with store.reading() as reader:
-            found = values(reader, layout, COMPILED, [{"who": "p"}] * len(moments), moments)
-            assert found == frame.to_pylist(), view
-            asked = moments[:: 7 * every]
-            found = values(reader, layout, PLAIN, [{"who": "p"}] * len(asked), asked)
-            assert found == frame.to_pylist()[:: 7 * every]
-        if view is ALONE[0] and every == 1 and most is None:
-            assert [leaves_read(store, layout, t) for t in (63, 64, 65)] == [1, 0, 2]
+    layout, store = layout_of([view], shapes, "declared"), MemoryStore()
+    apply(store, layout, "facts", table_of(rows), limit=4)
+    frame = training_frame(spine, [view], history, shapes).drop_columns(["who", "t"])
+    with store.reading() as reader:
+        answers = values(reader, layout, COMPILED, [{"who": "p"}] * len(moments), moments)
+        assert answers == frame.to_pylist(), view
+        asked = moments[:: 7 * every]
+        answers = values(reader, layout, PLAIN, [{"who": "p"}] * len(asked), asked)
+        assert answers == frame.to_pylist()[:: 7 * every]
+    return layout, store
 
 
 def leaves_read(store, layout, t):
