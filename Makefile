@@ -31,6 +31,7 @@ bench: $(INSTALLED) ## every benchmark; renews docs/benchmarks.md
 	$(BIN)/python -m bench
 
 docs: $(INSTALLED) ## the documentation site, in site/; fails on a dead link or a page outside the navigation
+	$(BIN)/python -m tools.reference
 	$(BIN)/python -m tools.site
 
 screenshots: $(INSTALLED) ## the pictures in docs/, from a run of its own; needs Chromium

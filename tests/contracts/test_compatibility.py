@@ -153,11 +153,3 @@ def test_small_steps_may_break_the_one_who_is_two_behind(tmp_path):
     assert [one.level for one in compare_all(third, [first, second])] == [Level.MAJOR] * 2
     nobody = changed(tmp_path, ("value: [tests]", "value: []"), name="nobody")
     assert compare_all(third, [nobody]) == ()
-
-
-def test_the_page_shows_the_rules():
-    rows = [
-        f"| `{name}` | {rule.reader.name} | {rule.trainer.name} |" for name, rule in rules().items()
-    ]
-    page = (Path(__file__).parents[2] / "docs" / "reference" / "contracts.md").read_text()
-    assert [line for line in page.splitlines() if line.startswith("| `")] == rows

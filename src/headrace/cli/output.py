@@ -133,9 +133,14 @@ def fail(error: HeadraceError) -> typer.Exit:
     for name, text in (("where", error.where), ("fix", error.fix)):
         if text:
             err.print(Text.assemble((f"  {name}: ", "bold"), text), soft_wrap=True)
+    return typer.Exit(exit_code(error))
+
+
+def exit_code(error: HeadraceError) -> int:
+    """Return the exit code of a command that ends with this error."""
     if isinstance(error, TaintedError | ExpiredError):
-        return typer.Exit(BLOCKED)
-    return typer.Exit(MISUSED if isinstance(error, DeclarationError | RefusedError) else BROKEN)
+        return BLOCKED
+    return MISUSED if isinstance(error, DeclarationError | RefusedError) else BROKEN
 
 
 _CREATING: set[Callable[..., Any]] = set()

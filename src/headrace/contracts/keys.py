@@ -20,8 +20,8 @@ MISSING: tuple[Literal["forward"], ...] = ("forward",)
 # Parts of an ODCS document of another tool, kept for its export; see `contracts.odcs`.
 UNREAD = "unread"
 
-_ANY = "as in ODCS"
-_UNUSED = "Of the standard; Headrace stores it and does not use it."
+ANY = "as in ODCS"
+UNUSED = "Of the standard; Headrace stores it and does not use it."
 _SQL = "`expression` and `description`"
 _UNREAD = Key(
     UNREAD, "mapping", "Parts of an imported document that Headrace does not read; export writes "
@@ -45,17 +45,17 @@ CONTRACT = Keys((
     Key("customProperties", "list of `{property, value}`",
         "Consumers and terms of use.", required=True),
     Key("domain", "text", "Business domain, for readers and other tools."),
-    Key("tenant", _ANY, _UNUSED),
-    Key("dataProduct", _ANY, _UNUSED),
-    Key("tags", _ANY, _UNUSED),
+    Key("tenant", ANY, UNUSED),
+    Key("dataProduct", ANY, UNUSED),
+    Key("tags", ANY, UNUSED),
     Key("support", "list of `{channel, url, scope}`",
         "Where to reach the owner; gate reports show it."),
-    Key("price", _ANY, _UNUSED),
-    Key("roles", _ANY, _UNUSED),
-    Key("slaProperties", _ANY, _UNUSED),
-    Key("slaDefaultElement", _ANY, _UNUSED),
-    Key("authoritativeDefinitions", _ANY, _UNUSED),
-    Key("contractCreatedTs", _ANY, _UNUSED),
+    Key("price", ANY, UNUSED),
+    Key("roles", ANY, UNUSED),
+    Key("slaProperties", ANY, UNUSED),
+    Key("slaDefaultElement", ANY, UNUSED),
+    Key("authoritativeDefinitions", ANY, UNUSED),
+    Key("contractCreatedTs", ANY, UNUSED),
 ))  # fmt: skip
 CONTRACT_CUSTOM = Keys((
     Key("consumers", "list of texts",
@@ -72,19 +72,19 @@ CONTRACT_CUSTOM = Keys((
 ))  # fmt: skip
 TEAM = Keys((
     Key("name", "text", "Owner of the table: alerts are routed by it.", required=True),
-    Key("id", _ANY, _UNUSED),
+    Key("id", ANY, UNUSED),
     Key("description", "text", "Who the team is, for readers."),
-    Key("members", _ANY, _UNUSED),
-    Key("tags", _ANY, _UNUSED),
-    Key("customProperties", _ANY, _UNUSED),
-    Key("authoritativeDefinitions", _ANY, _UNUSED),
+    Key("members", ANY, UNUSED),
+    Key("tags", ANY, UNUSED),
+    Key("customProperties", ANY, UNUSED),
+    Key("authoritativeDefinitions", ANY, UNUSED),
 ))  # fmt: skip
 DESCRIPTION = Keys((
     Key("purpose", "text", "What the table is for.", required=True),
     Key("usage", "text", "How to use it, for readers."),
     Key("limitations", "text", "Known limits, for readers."),
-    Key("authoritativeDefinitions", _ANY, _UNUSED),
-    Key("customProperties", _ANY, _UNUSED),
+    Key("authoritativeDefinitions", ANY, UNUSED),
+    Key("customProperties", ANY, UNUSED),
 ))  # fmt: skip
 TABLE = Keys((
     Key("name", "text", "Name of the table.", required=True),
@@ -94,14 +94,14 @@ TABLE = Keys((
         required=True),
     Key("customProperties", "list of `{property, value}`",
         "Time rules and other settings of the table.", required=True),
-    Key("id", _ANY, _UNUSED),
-    Key("logicalType", _ANY, _UNUSED),
-    Key("physicalType", _ANY, _UNUSED),
-    Key("physicalName", _ANY, _UNUSED),
+    Key("id", ANY, UNUSED),
+    Key("logicalType", ANY, UNUSED),
+    Key("physicalType", ANY, UNUSED),
+    Key("physicalName", ANY, UNUSED),
     Key("description", "text", "What the table holds, for readers."),
-    Key("businessName", _ANY, _UNUSED),
-    Key("tags", _ANY, _UNUSED),
-    Key("authoritativeDefinitions", _ANY, _UNUSED),
+    Key("businessName", ANY, UNUSED),
+    Key("tags", ANY, UNUSED),
+    Key("authoritativeDefinitions", ANY, UNUSED),
 ))  # fmt: skip
 TABLE_CUSTOM = Keys((
     Key("tableKind", choice(KINDS),
@@ -161,9 +161,9 @@ COLUMN = Keys((
         "Name of the column; unique whatever the case of letters.", required=True),
     Key("logicalType", choice(TYPES), "Type of the column.", required=True),
     Key("description", "text", "What the column holds.", required=True),
-    Key("id", _ANY, _UNUSED),
-    Key("businessName", _ANY, _UNUSED),
-    Key("physicalType", _ANY, _UNUSED),
+    Key("id", ANY, UNUSED),
+    Key("businessName", ANY, UNUSED),
+    Key("physicalType", ANY, UNUSED),
     Key("required", "boolean",
         "Null is not allowed: such a row is quarantined.", default="`false`"),
     Key("primaryKey", "boolean", "The column is part of the primary key.", default="`false`"),
@@ -174,18 +174,18 @@ COLUMN = Keys((
         "Privacy class of the column.", default="`privacyClass` of the contract"),
     Key("transformLogic", "SQL",
         "Makes this a derived column: a DuckDB expression over the columns before it."),
-    Key("transformDescription", _ANY, _UNUSED),
-    Key("transformSourceObjects", _ANY, _UNUSED),
-    Key("criticalDataElement", _ANY, _UNUSED),
-    Key("examples", _ANY, _UNUSED),
-    Key("tags", _ANY, _UNUSED),
-    Key("authoritativeDefinitions", _ANY, _UNUSED),
+    Key("transformDescription", ANY, UNUSED),
+    Key("transformSourceObjects", ANY, UNUSED),
+    Key("criticalDataElement", ANY, UNUSED),
+    Key("examples", ANY, UNUSED),
+    Key("tags", ANY, UNUSED),
+    Key("authoritativeDefinitions", ANY, UNUSED),
     Key("customProperties", "list of `{property, value}`", "Settings of the column."),
 ))  # fmt: skip
 TIMESTAMP_OPTIONS = Keys((
-    Key("timezone", _ANY, _UNUSED),
+    Key("timezone", ANY, UNUSED),
     Key("defaultTimezone", choice(UTC), "Timestamps are UTC; no other zone is accepted."),
-    Key("format", _ANY, _UNUSED),
+    Key("format", ANY, UNUSED),
 ))  # fmt: skip
 # What describes a delivered column; a derived one has none of these.
 OF_SOURCE = Keys((

@@ -246,7 +246,7 @@ def _unknown_type(kind: object, where: str) -> DeclarationError:
     if kind in ELSEWHERE:
         return DeclarationError(f"{kind} cannot be a gate's", where=where, fix=ELSEWHERE[str(kind)])
     near = difflib.get_close_matches(str(kind), VOCABULARY, n=1)
-    fix = f"did you mean {near[0]}?" if near else "docs/reference/suites.md lists all types"
+    fix = f"did you mean {near[0]}?" if near else "docs/reference/yaml-suite.md lists all types"
     return DeclarationError(f"unknown expectation type {kind!r}", where=where, fix=fix)
 
 
