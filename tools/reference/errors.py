@@ -139,7 +139,9 @@ def messages_page() -> str:
     """Return the page of messages."""
     parts = [MESSAGES_HEAD]
     for area, rows in sorted(messages().items()):
-        shown = [tuple(map(escaped, row)) for row in sorted(rows, key=lambda row: row[0].lower())]
+        shown = [
+            tuple(map(escaped, row)) for row in sorted(rows, key=lambda row: (row[0].lower(), row))
+        ]
         parts += [f"## {area}", table(("message", "where", "fix"), shown)]
     return "\n\n".join(parts)
 

@@ -63,7 +63,8 @@ AREAS = (
           "TableChanges", "headrace.sources.http": "CursorApi", "headrace.sources.objects":
           "ParquetObjects", "headrace.streams": "Stream NatsSubject RedisStream KafkaTopic",
           "headrace.sources.base": "Source Delivery NoFiles IncompleteError",
-          "headrace.sources.places": "Place FilePlace Form Put"}),
+          "headrace.sources.places": "Place FilePlace Form Put",
+          "headrace.sources.parse": "read_rows", "headrace.sources.rows": "RawRows"}),
     Area("contracts", "Contracts",
          "A contract is a YAML file: see [contract file](../yaml-contract.md).",
          {"headrace.contracts": "*"}),

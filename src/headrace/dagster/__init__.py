@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
 
 __all__ = [
+    "Asset",
     "alert_sensor",
     "build_sensor",
     "daily",
