@@ -192,6 +192,9 @@ def _documented(found: Definition) -> Iterator[str]:
     elif isinstance(node, ast.FunctionDef):
         yield _block(_signature(node.name, node))
         yield documentation(_docstring(node))
+    elif isinstance(node.value, ast.Subscript) and isinstance(node.value.slice, ast.Tuple):
+        start = _code(node).partition("[")[0]
+        yield _block(_folded(f"{start}[", [_code(each) for each in node.value.slice.elts], "]"))
     else:
         yield _block(_code(node))
 
