@@ -5,11 +5,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer
 
 from headrace.cli.app import app
+from headrace.contracts.keys import KINDS
+from headrace.features import Mode
+from headrace.gates import Verdict
+from headrace.lake.slots import State
+from headrace.monitoring import Action as Decided
+from headrace.monitoring import Cause
 from tools.reference import environment, errors, pages, python_api
 from tools.reference.source import modules
 
@@ -109,3 +116,15 @@ def test_every_class_of_errors_has_an_exit_code_and_messages():
     assert "the table has no columns" in listed
     assert "field `x` has no scale" not in listed
     assert len(listed) > 700
+
+
+def test_glossary_defines_each_word_once_and_every_state():
+    text = (ROOT / "docs/reference/glossary.md").read_text()
+    words = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
+    words = [word for word in words if word not in {"term", "word", "---"}]
+    assert sorted(words) == sorted(set(words))
+    single = {part.strip(" `") for word in words for part in word.split(",")}
+    meanings = set(re.findall(r"[\w-]+", text))
+    assert {verdict.value for verdict in Verdict} <= single
+    assert {*KINDS, *get_args(State)} - {"failed", "not_expected"} <= {*single, "published"}
+    assert {*get_args(Mode), *get_args(Cause), *get_args(Decided)} <= meanings
