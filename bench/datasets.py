@@ -24,7 +24,7 @@ import pyarrow as pa
 from bench import datasets_data as data
 from bench import peer_env
 from bench.report import Comparison, compare
-from headrace.datasets.store import Store
+from headrace.datasets.store.store import Store
 
 Run = dict[str, Any]
 ROWS, WIDE_ROWS, VERSIONED = 10_000_000, 328_000, 1_000_000

@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 
 from bench.datasets_data import files, frame
 from bench.peers.datasets_versions import load, peak_mb
+from headrace.core.sql import ident, literal
 from headrace.datasets import open_release
-from headrace.datasets.content_hash import canonical_schema
 from headrace.datasets.diff import diff
-from headrace.datasets.row_digests import sum_of_digests
-from headrace.datasets.store import Store
-from headrace.sql import ident, literal
+from headrace.datasets.hashing.content_hash import canonical_schema
+from headrace.datasets.hashing.row_digests import sum_of_digests
+from headrace.datasets.store.store import Store
 
 Work = Callable[[], object]
 

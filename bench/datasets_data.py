@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.clock import DAY, HOUR, parse_iso
+from headrace.core.clock import DAY, HOUR, parse_iso
 from headrace.datasets import DatasetSpec, InputTable, TimeSplits
 from headrace.datasets.manifest import Column, Manifest
-from headrace.datasets.split_files import cut_split, store_splits, total
-from headrace.datasets.store import Store
+from headrace.datasets.store.split_files import cut_split, store_splits, total
+from headrace.datasets.store.store import Store
 from headrace.features.spec import Label
 
 START, END = "2013-01-01T00:00:00Z", "2014-01-01T00:00:00Z"

@@ -20,7 +20,7 @@ from typing import Any
 
 from bench import datasets_data
 from bench.report import Comparison, compare
-from headrace.datasets.store import Store
+from headrace.datasets.store.store import Store
 
 Run = dict[str, Any]
 ROWS = 2_000_000

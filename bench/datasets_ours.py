@@ -8,7 +8,7 @@ import pyarrow as pa
 from bench.datasets_data import INPUT, SPEC
 from bench.peers.datasets_versions import run
 from headrace.datasets import open_release, release
-from headrace.datasets.store import Store
+from headrace.datasets.store.store import Store
 
 
 def main(form: str, folder: str, work: str) -> None:

@@ -186,7 +186,7 @@ def out_of_core(where: Path, out: Path) -> float:
     """Events from Parquet, the frame to Parquet; imports are before the clock."""
     import pyarrow.parquet as pq
 
-    from headrace.features.partitions import training_batches
+    from headrace.features.frames.out_of_core import training_batches
 
     spine = feather.read_table(where / "spine.arrow", memory_map=False)
 

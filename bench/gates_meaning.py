@@ -15,12 +15,12 @@ from statistics import median
 
 from bench.year import deliveries
 from headrace.contracts import conform
-from headrace.contracts.semantic import Reference, examine, glance_at
-from headrace.contracts.semantic.detect import LEAST_HISTORY
-from headrace.home import default_root
+from headrace.contracts.drift import Reference, examine, glance_at
+from headrace.contracts.drift.detect import LEAST_HISTORY
+from headrace.core.home import default_root
 from headrace.lake.table import Table
-from headrace.pipeline.faults import batches
 from headrace.pipeline.load import slots_of, table_groups
+from headrace.verification.injected_faults.project import batches
 
 GROUP, DAYS = "flights", 30  # days that are timed, after those that make the history
 

@@ -28,7 +28,7 @@ ROWS = 10_000_000
 LIMIT_US, LIMIT_MB, LIMIT_ROLL = 1.0, 1000, 0.01
 EVIDENTLY = (100_000, 500_000)
 TIMES = 100
-ERROR = 1e-3  # of a quantile, relative: see headrace.sketches.cells
+ERROR = 1e-3  # of a quantile, relative: see headrace.sketches.histogram_cells
 
 
 def measure(

@@ -27,8 +27,8 @@ def pieces(path: str) -> Iterator[pa.RecordBatch]:
 
 def main(side: str, path: str) -> None:
     os.environ["HEADRACE_KERNEL"] = "numpy" if side == "numpy" else "compiled"
-    from headrace.engine import threads
-    from headrace.sketches.streams import sketch_pieces
+    from headrace.core.compute import threads
+    from headrace.sketches.piecewise import sketch_pieces
 
     sketch_pieces([next(pieces(path)).slice(0, 1000)])
     if side == "rolled":
@@ -65,8 +65,8 @@ def rolled(path: str) -> dict[str, Any]:
     """Seconds of roll-ups of a year of days, the median of 20 each."""
     from statistics import median
 
-    from headrace.monitoring.bins import freeze
-    from headrace.monitoring.profiles import sketch_days
+    from headrace.monitoring.profiles.bins import freeze
+    from headrace.monitoring.profiles.profiles import sketch_days
 
     family = Family()
     table = pq.read_table(path)

@@ -37,17 +37,17 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from bench import peer_env
-from headrace.clock import DAY, HOUR, MINUTE, parse_iso
-from headrace.home import Home, default_root
-from headrace.monitoring.study.cases import Cases
-from headrace.monitoring.study.data import (
+from headrace.core.clock import DAY, HOUR, MINUTE, parse_iso
+from headrace.core.home import Home, default_root
+from headrace.verification.drift_study.cases import Cases
+from headrace.verification.drift_study.replayed_history import (
     FORMAT,
     History,
     load_history,
     save_history,
     scores_of,
 )
-from headrace.monitoring.study.learn import learn
+from headrace.verification.drift_study.study_model import learn
 
 WHEELS = {
     "bokeh_sampledata": (

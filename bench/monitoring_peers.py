@@ -23,10 +23,11 @@ import pyarrow.parquet as pq
 
 from bench import peer_env
 from bench.monitoring_settings import MOST_CONCEPT, MOST_DATA, SETTINGS, Seen, Setting, chosen
-from headrace.monitoring.evidence import Window
-from headrace.monitoring.study.cases import Case, Cases, rows_by_window
-from headrace.monitoring.study.engine import Prepared
-from headrace.monitoring.study.score import (
+from headrace.monitoring.evidence.model import Window
+from headrace.sketches import kind_of
+from headrace.verification.drift_study.cases import Case, Cases, rows_by_window
+from headrace.verification.drift_study.engine import Prepared
+from headrace.verification.drift_study.scoring import (
     Natural,
     Outcome,
     by_fault,
@@ -34,7 +35,6 @@ from headrace.monitoring.study.score import (
     groups,
     naturals_together,
 )
-from headrace.sketches import kind_of
 
 SCRIPTS = Path(__file__).with_name("peers")
 LEFT_OUT = frozenset({"flights"})

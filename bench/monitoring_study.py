@@ -18,10 +18,10 @@ from typing import Any
 from bench import monitoring_peers
 from bench.monitoring_data import histories
 from bench.page import machine
-from headrace.monitoring.study.cases import Cases
-from headrace.monitoring.study.score import Plan
-from headrace.monitoring.study.study import quick, run_study
-from headrace.plots import svg
+from headrace.verification.drift_study.cases import Cases
+from headrace.verification.drift_study.scoring import Plan
+from headrace.verification.drift_study.study import quick, run_study
+from headrace.web.svg_plots import svg
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 INTRO = """

@@ -14,15 +14,15 @@ import sqlalchemy  # noqa: F401
 
 from bench.peers.learn import Result
 from bench.watch import Watch
+from headrace.core.home import Home
 from headrace.datasets import open_release
 from headrace.features.spec import RowTransform
-from headrace.home import Home
-from headrace.lake.ingest import ingest
-from headrace.lake.slots import SlotResult
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.partition_state import SlotResult
 from headrace.models import champion
 from headrace.monitoring import run as _run  # noqa: F401
-from headrace.pipeline import build, monitoring
-from headrace.pipeline.workshop import workshop
+from headrace.pipeline import build, monitor_inputs
+from headrace.pipeline.build_context import workshop
 from pipelines.flights import PIPELINE
 
 VIEWS = [view for view in PIPELINE.views if not isinstance(view, RowTransform)]
@@ -33,16 +33,16 @@ MONITORS, TRAINING = "monitors", "training"
 def watched() -> Watch:
     """A watch over the stages; the functions are wrapped where they are looked up."""
     watch = Watch()
-    watch.wrap_iterator("headrace.lake.ingest", "fetch_slots", DELIVER)
+    watch.wrap_iterator("headrace.lake.ingest.protocol", "fetch_slots", DELIVER)
     for name, label in (("read_rows", "parse"), ("conform", "contract"), ("judge", "gate")):
-        watch.wrap("headrace.lake.judging", name, label)
+        watch.wrap("headrace.lake.ingest.validator", name, label)
     for name in ("_judge_all", "_deliver", "_results"):
-        watch.wrap("headrace.lake.ingest", name, LEDGER)
+        watch.wrap("headrace.lake.ingest.protocol", name, LEDGER)
     for name in ("_publish", "reconcile"):
-        watch.wrap("headrace.lake.ingest", name, PUBLISH)
-    watch.wrap("headrace.lake.fetch", "_fetch", "sources and landing (own thread)")
+        watch.wrap("headrace.lake.ingest.protocol", name, PUBLISH)
+    watch.wrap("headrace.lake.ingest.early_fetch", "_fetch", "sources and landing (own thread)")
     for name in ("stage", "quarantine"):
-        watch.wrap("headrace.lake.judging", name, "writing staged Parquet (own thread)")
+        watch.wrap("headrace.lake.ingest.validator", name, "writing staged Parquet (own thread)")
     for name, label in (
         ("build_view", "features"),
         ("build_release", "release"),
@@ -50,11 +50,11 @@ def watched() -> Watch:
     ):
         for place in ("headrace.pipeline.build", "headrace.pipeline"):
             watch.wrap(place, name, label)
-    for place in ("headrace.pipeline.monitoring", "headrace.pipeline"):
+    for place in ("headrace.pipeline.monitor_inputs", "headrace.pipeline"):
         watch.wrap(place, "run_monitors", MONITORS)
     watch.wrap("headrace.pipeline.build", "labelled_frame", "label and frame")
     watch.wrap("headrace.models.train", "_grow", TRAINING)
-    watch.wrap("headrace.datasets.releases", "content_sum", "content hash")
+    watch.wrap("headrace.datasets.release", "content_sum", "content hash")
     return watch
 
 
@@ -82,7 +82,7 @@ def stages(home: Home) -> dict[str, float]:
     marks = [time.perf_counter()]
     for view in VIEWS:
         build.build_view(PIPELINE, view, home)
-    for stage in (None, build.build_release, build.train_model, monitoring.run_monitors):
+    for stage in (None, build.build_release, build.train_model, monitor_inputs.run_monitors):
         if stage is not None:
             stage(PIPELINE, home)
         marks.append(time.perf_counter())

@@ -5,9 +5,9 @@ from pathlib import Path
 from bench.ours import watched
 from bench.peers.learn import Result
 from bench.watch import REST
+from headrace.core.home import Home
 from headrace.dagster import project_definitions
 from headrace.dagster.execute import run_pipeline
-from headrace.home import Home
 from pipelines.flights import PIPELINE
 
 DEFINITIONS = project_definitions(PIPELINE)

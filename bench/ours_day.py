@@ -5,9 +5,9 @@ from pathlib import Path
 
 from bench.ours import VIEWS, stages, tables
 from bench.peers.learn import Result
-from headrace.home import Home
-from headrace.lake.ingest import ingest
-from headrace.pipeline import workshop
+from headrace.core.home import Home
+from headrace.lake.ingest.protocol import ingest
+from headrace.pipeline import build_context
 from pipelines.flights import PIPELINE
 
 BEFORE, DAY = "2013-12-20", "2013-12-21"
@@ -18,7 +18,7 @@ def work(folder: Path, url: str, out: Path) -> Result:  # noqa: ARG001 - it is i
     tables(home, BEFORE)
     stages(home)
     computed, rows = [], []
-    wrapped = workshop.materialise
+    wrapped = build_context.materialise
 
     def counting(*args, **named):
         done = wrapped(*args, **named)
@@ -26,7 +26,7 @@ def work(folder: Path, url: str, out: Path) -> Result:  # noqa: ARG001 - it is i
         rows.append(done.table.num_rows)
         return done
 
-    workshop.materialise = counting
+    build_context.materialise = counting
     start = time.perf_counter()
     results = [
         result

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from headrace.home import default_root
+from headrace.core.home import default_root
 
 
 def python(name: str) -> Path:

@@ -17,10 +17,10 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from headrace.clock import HOUR, parse_iso
+from headrace.core.clock import HOUR, parse_iso
 from headrace.datasets import DatasetSpec, InputTable, TimeSplits, release
-from headrace.datasets.store import Store
-from headrace.datasets.verify import verify
+from headrace.datasets.store.store import Store
+from headrace.datasets.store.verify import verify
 from headrace.features.spec import Label
 
 SPEC = DatasetSpec(

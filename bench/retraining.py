@@ -25,9 +25,9 @@ import pyarrow as pa
 
 from bench.page import machine
 from bench.retraining_world import FrameWorld, Lived, live
-from headrace.clock import DAY, iso, parse_iso
+from headrace.core.clock import DAY, iso, parse_iso
+from headrace.core.home import Home
 from headrace.datasets import open_release
-from headrace.home import Home
 from headrace.models import ModelRecord, champion
 from headrace.models.metrics import log_loss
 from headrace.models.score import predict

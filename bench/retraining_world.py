@@ -13,19 +13,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bench.releasing import INPUTS
-from headrace.clock import DAY, duration
+from headrace.core.clock import DAY, duration
+from headrace.core.home import Home
 from headrace.datasets import DatasetSpec, Manifest, open_release, release
-from headrace.datasets.rolling import Withheld, rolled
-from headrace.home import Home
+from headrace.datasets.splits.rolling import Withheld, rolled
 from headrace.models import ModelRecord, ModelSpec, challenge, champion, train
+from headrace.models.retraining_config import Retraining
 from headrace.models.score import predict
 from headrace.monitoring import DecisionLedger, MonitorSpec, monitor
-from headrace.monitoring.evidence import day_number
-from headrace.pipeline.retraining import Outcome, retrain
-from headrace.pipeline.retraining_inputs import requested
-from headrace.pipeline.retraining_plan import Retraining
-from headrace.pipeline.retraining_world import declared, learned_until
-from headrace.pipeline.watching import Watched, watch_over
+from headrace.monitoring.evidence.model import day_number
+from headrace.retraining.environment import declared, learned_until
+from headrace.retraining.promotion_watch import Watched, watch_over
+from headrace.retraining.request import requested
+from headrace.retraining.workflow import Outcome, retrain
 
 DEFINITIONS = {"x": "0" * 64}
 

@@ -46,7 +46,7 @@ def rows_of(case):
 
 def ingest(store, rows):
     """Seconds to apply all rows."""
-    from headrace.online import apply, layout_of
+    from headrace.serving.online import apply, layout_of
 
     layout = layout_of((view(rich=False),), {"events": SHAPE}, "declared")
     start = time.perf_counter()
@@ -56,7 +56,7 @@ def ingest(store, rows):
 
 
 def ingests(rows, repeat):
-    from headrace.online import LmdbStore
+    from headrace.serving.online import LmdbStore
 
     seconds = {"lmdb": [], "sqlite": []}
     for i in range(repeat):

@@ -45,7 +45,7 @@ GOALS = {"bare": 0.5, "feast": 10.0}
 def service(folder):
     from headrace.contracts import load_contract
     from headrace.features import Spine
-    from headrace.online import LmdbStore, OnlineService
+    from headrace.serving.online import LmdbStore, OnlineService
 
     contract = load_contract(Path(__file__).with_suffix(".yaml"))
     store = LmdbStore(Path(folder) / "store")
@@ -92,7 +92,7 @@ def bare_app(folder):
 
 def prepare(folder, case):
     """Fill our store; the values of all entities, for Feast; bodies for both. The entities."""
-    from headrace.online import apply
+    from headrace.serving.online import apply
 
     made = service(folder)
     rows = events(case)

@@ -26,11 +26,11 @@ import duckdb
 
 from bench.report import Comparison, compare
 from headrace.contracts import load_contract
+from headrace.core.home import Home
 from headrace.gates import parse_suite
-from headrace.home import Home
-from headrace.lake.ingest import ingest
+from headrace.lake.ingest.protocol import ingest
 from headrace.lake.table import Table
-from headrace.lake.tables import Lake
+from headrace.lake.tables.lake import Lake
 from headrace.sources.files import DropFolder
 from headrace.streams import NatsSubject, RedisStream, Stream
 from headrace.streams.consume import run_stream

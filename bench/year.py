@@ -26,7 +26,7 @@ import pyarrow.feather
 
 from bench.answers import differences
 from bench.report import Comparison, alternating, compare
-from headrace.home import default_root
+from headrace.core.home import default_root
 
 NAME = "year from deliveries to model"
 GOAL = 1 / 3

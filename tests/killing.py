@@ -16,8 +16,12 @@ PRELOADED = (
     *("pytest", "hypothesis.strategies", "sqlalchemy", "numpy", "pandas"),
     *("tests.lake.kit_oncall", "tests.streams.kit", "tests.datasets.frames"),
     *("tests.sources.buckets", "tests.sources.databases"),
-    *("headrace.lake.iceberg", "headrace.lake.fileio", "pyiceberg.avro.decoder_fast"),
-    *("headrace.datasets.store", "headrace.pipeline.oncall", "headrace.streams.nats_jetstream"),
+    *("headrace.lake.tables.iceberg", "headrace.lake.tables.fileio", "pyiceberg.avro.decoder_fast"),
+    *(
+        "headrace.datasets.store.store",
+        "headrace.operations.batch_actions",
+        "headrace.streams.nats_jetstream",
+    ),
     "sqlalchemy.dialects.sqlite",
 )
 

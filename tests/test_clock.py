@@ -2,8 +2,8 @@
 
 import pytest
 
-from headrace.clock import DAY, end_of, parse_day, parse_days, parse_iso, parse_moment
-from headrace.errors import DeclarationError
+from headrace.core.clock import DAY, end_of, parse_day, parse_days, parse_iso, parse_moment
+from headrace.core.errors import DeclarationError
 
 NOT_DAYS = ("yesterday", "today", "20130101", "2013-W01-1", "2013-1-1", "2013-02-30", "13-01-01",
             "2013-01-01T00:00:00Z", " 2013-01-01", "",

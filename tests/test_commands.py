@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from headrace.cli.output import MISUSED, emit_json, explained, progress
-from headrace.progress import report
+from headrace.core.progress import report
 
 
 def lacking(library):

@@ -55,9 +55,9 @@ HEAVY = (
     "obstore",
 )
 # These are nothing but their library, and are themselves imported where a table is touched.
-BEHIND_A_DOOR = {"lake/fileio.py", "lake/iceberg.py", "datasets/loaders/torch.py"}
+BEHIND_A_DOOR = {"lake/tables/fileio.py", "lake/tables/iceberg.py", "datasets/loaders/torch.py"}
 # A released row is traced by the pipeline that made it, when somebody asks.
-REACHES_UP = {("datasets/reader.py", "headrace.pipeline.trace")}
+REACHES_UP = {("datasets/reader.py", "headrace.lineage.row_trace.trace")}
 
 
 def modules(folder: Path) -> list[Path]:

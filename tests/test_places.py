@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace.cli.app import app
-from headrace.datasets.store import Store
-from headrace.errors import DeclarationError, StateError
-from headrace.home import Home, places_for
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.home import Home, places_for
+from headrace.datasets.store.store import Store
 
 ROOT = Path(__file__).parents[1]
 

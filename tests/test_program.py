@@ -3,7 +3,7 @@ from types import ModuleType
 
 import pytest
 
-from headrace.program import as_a_program
+from headrace.core.main_module import as_a_program
 
 
 @pytest.fixture

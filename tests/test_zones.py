@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace import zones
-from headrace.clock import to_us
-from headrace.errors import DeclarationError
+from headrace.core import time_zones
+from headrace.core.clock import to_us
+from headrace.core.errors import DeclarationError
 
-NAMES = sorted(zones.zone_names())
+NAMES = sorted(time_zones.zone_names())
 USUAL = ["America/New_York", "America/Phoenix", "Pacific/Honolulu", "America/Puerto_Rico"]
 AWKWARD = ["Australia/Lord_Howe", "Europe/Dublin", "Africa/Casablanca", "Pacific/Apia", "UTC"]
 EPOCH = datetime(1970, 1, 1)
@@ -40,7 +40,7 @@ def utc_text(us: np.ndarray) -> str:
 
 def near_changes(name: str) -> list[int]:
     """Instants around each change of offset between 1970 and 2037, and the changes themselves."""
-    changes = zones.zone_table(name).changes
+    changes = time_zones.zone_table(name).changes
     changes = changes[(changes > to_us(START.replace(tzinfo=UTC)))]
     changes = changes[(changes < to_us(STOP.replace(tzinfo=UTC)))]
     steps = np.array([-7200, -3600, -1800, -1, 0, 1, 1799, 3599, 3600, 5400]) * 1_000_000
@@ -48,7 +48,7 @@ def near_changes(name: str) -> list[int]:
 
 
 def check_utc(name: str, instants: list[int]) -> None:
-    zone, got = reference(name), zones.to_local(np.array(instants, np.int64), name)
+    zone, got = reference(name), time_zones.to_local(np.array(instants, np.int64), name)
     for us, local in zip(instants, got, strict=True):
         there = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
         assert EPOCH + timedelta(microseconds=int(local)) == there.astimezone(zone).replace(
@@ -66,7 +66,7 @@ def expected_utc(moment: datetime, zone: ZoneInfo, ambiguous: str) -> int:
 def check_local(name: str, moments: list[int]) -> None:
     zone, array = reference(name), np.array(moments, np.int64)
     for ambiguous in ("first", "last"):
-        got = zones.to_utc(array, name, ambiguous=ambiguous)
+        got = time_zones.to_utc(array, name, ambiguous=ambiguous)
         want = [expected_utc(EPOCH + timedelta(microseconds=us), zone, ambiguous) for us in moments]
         assert got.tolist() == want
 
@@ -83,12 +83,12 @@ def test_equals_zoneinfo_at_random(name, moments):
 def test_equals_zoneinfo_around_every_change(name):
     instants = near_changes(name)
     check_utc(name, instants)
-    check_local(name, [int(us) for us in zones.to_local(np.array(instants, np.int64), name)])
+    check_local(name, [int(us) for us in time_zones.to_local(np.array(instants, np.int64), name)])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_zone_has_an_ascending_table(name):
-    table = zones.zone_table(name)
+    table = time_zones.zone_table(name)
     for starts in (table.changes, table.first[-60:], table.last[-60:]):
         assert (np.diff(starts) > 0).all()
     assert len(table.offsets) == len(table.changes) + 1
@@ -110,16 +110,18 @@ CASES = [
 
 @pytest.mark.parametrize(("local", "rule", "instant"), CASES)
 def test_new_york_at_the_edges(local, rule, instant):
-    assert utc_text(zones.to_utc(local_us(local), "America/New_York", ambiguous=rule)) == instant
+    assert (
+        utc_text(time_zones.to_utc(local_us(local), "America/New_York", ambiguous=rule)) == instant
+    )
 
 
 def test_refusals_name_the_time():
     with pytest.raises(ValueError, match=r"2013-11-03T01:30.*occurs twice in America/New_York"):
-        zones.to_utc(local_us("2013-11-03T01:30"), "America/New_York", ambiguous="raise")
+        time_zones.to_utc(local_us("2013-11-03T01:30"), "America/New_York", ambiguous="raise")
     with pytest.raises(ValueError, match=r"2013-03-10T02:30.*does not occur"):
-        zones.to_utc(local_us("2013-03-10T02:30"), "America/New_York", missing="raise")
+        time_zones.to_utc(local_us("2013-03-10T02:30"), "America/New_York", missing="raise")
     with pytest.raises(ValueError, match="beyond the table"):
-        zones.to_utc(local_us("2200-01-01T00:00"), "America/New_York")
+        time_zones.to_utc(local_us("2200-01-01T00:00"), "America/New_York")
 
 
 @pytest.mark.parametrize("name", ["America/New_York", "Australia/Sydney", "Asia/Kolkata"])
@@ -129,23 +131,30 @@ def test_the_yearly_rule_holds_in_any_later_year(name):
              for month in (1, 3, 4, 10, 11, 12) for day in (1, 7, 8, 14, 31) if day < 31 or
              month in {1, 3, 10, 12}]  # fmt: skip
     instants = np.concatenate([local_us(text) for text in texts])
-    zone, got = reference(name), zones.to_local(instants, name)
+    zone, got = reference(name), time_zones.to_local(instants, name)
     expected = [
         datetime.fromisoformat(text).replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
         for text in texts
     ]
     assert got.tolist() == [int(local_us(moment.isoformat())[0]) for moment in expected]
-    zones.to_local(np.array([2**62, -(2**62)]), name)
+    time_zones.to_local(np.array([2**62, -(2**62)]), name)
 
 
 def test_an_unknown_zone_is_refused_with_a_hint():
     with pytest.raises(DeclarationError, match="did you mean 'America/New_York'"):
-        zones.zone_table("America/NewYork")
+        time_zones.zone_table("America/NewYork")
 
 
 def test_the_hash_covers_what_was_asked_for():
-    assert zones.zones_hash() == zones.zones_hash()
-    assert zones.zones_hash("America/New_York") == zones.zones_hash("America/New_York")
+    assert time_zones.zones_hash() == time_zones.zones_hash()
+    assert time_zones.zones_hash("America/New_York") == time_zones.zones_hash("America/New_York")
     assert (
-        len({zones.zones_hash(), zones.zones_hash("UTC"), zones.zones_hash("America/Phoenix")}) == 3
+        len(
+            {
+                time_zones.zones_hash(),
+                time_zones.zones_hash("UTC"),
+                time_zones.zones_hash("America/Phoenix"),
+            }
+        )
+        == 3
     )

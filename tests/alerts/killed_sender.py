@@ -7,7 +7,7 @@ from pathlib import Path
 
 from headrace.alerts import look
 from headrace.alerts.notifier import notify
-from headrace.clock import now_us
+from headrace.core.clock import now_us
 from tests.lake.kit import Meter
 
 

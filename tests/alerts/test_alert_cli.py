@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from headrace.alerts import look
 from headrace.cli.app import app
-from headrace.lake.ingest import ingest
+from headrace.lake.ingest.protocol import ingest
 from tests.lake.kit import ROWS, SLOTS
 
 

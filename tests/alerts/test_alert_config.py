@@ -6,8 +6,8 @@ import pytest
 
 from headrace.alerts.config import Config, address, load_config
 from headrace.alerts.model import Condition
-from headrace.clock import parse_iso
-from headrace.errors import DeclarationError
+from headrace.core.clock import parse_iso
+from headrace.core.errors import DeclarationError
 
 GIVEN = """\
 version: 1

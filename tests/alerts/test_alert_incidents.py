@@ -8,10 +8,10 @@ from headrace.alerts import AlertStore, Condition, Config
 from headrace.alerts.config import WAIT, load_config
 from headrace.alerts.deliver import deliver
 from headrace.alerts.store import SAME
-from headrace.clock import DAY, HOUR, SECOND
-from headrace.errors import DeclarationError
-from headrace.home import Home
-from headrace.lake.database import open_database
+from headrace.core.clock import DAY, HOUR, SECOND
+from headrace.core.errors import DeclarationError
+from headrace.core.home import Home
+from headrace.core.sqlite import open_database
 
 BEGIN = 1_000 * DAY
 

@@ -8,7 +8,7 @@ import pytest
 
 from headrace.alerts import AlertStore
 from headrace.alerts.store import LEASE
-from headrace.lake.ingest import ingest
+from headrace.lake.ingest.protocol import ingest
 from tests.lake.kit import ROWS, SLOTS
 
 ROOT = Path(__file__).parents[2]

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from headrace.alerts import AlertStore, Condition, look, note
-from headrace.clock import DAY, MINUTE, now_us, parse_iso
+from headrace.core.clock import DAY, MINUTE, now_us, parse_iso
+from headrace.core.permissions import ACTIONS, Grant, Policy
 from headrace.gates import load_suite
-from headrace.gates.policy import ACTIONS, Grant, Policy
-from headrace.lake.ingest import ingest
-from headrace.lake.ledger import Ledger
-from headrace.pipeline.oncall import release
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.ledger import Ledger
+from headrace.operations.batch_actions import release
 from tests.alerts.conftest import ROUTES
 from tests.lake.kit import ROWS, SLOTS
 from tests.lake.kit_oncall import wait
@@ -196,7 +196,7 @@ def test_the_end_of_a_feed_is_missing_while_it_is_alive(meter, hook, written, to
 
 
 def test_a_source_that_fails_is_told(meter, hook, written, monkeypatch):
-    from headrace.errors import SourceError
+    from headrace.core.errors import SourceError
 
     written()
     kind = type(meter.table.source)
@@ -214,7 +214,7 @@ def test_a_source_that_fails_is_told(meter, hook, written, monkeypatch):
 def test_an_outage_is_over_when_the_source_answers_also_if_it_has_nothing_new(
     meter, hook, written, monkeypatch
 ):
-    from headrace.errors import SourceError
+    from headrace.core.errors import SourceError
 
     written()
     meter.drop(SLOTS[0], GOOD)
@@ -232,7 +232,7 @@ def test_an_outage_is_over_when_the_source_answers_also_if_it_has_nothing_new(
 
 def test_a_file_that_cannot_be_read_fails_a_look_and_no_run(meter, written, caplog):
     from headrace.alerts import look_quietly
-    from headrace.errors import DeclarationError
+    from headrace.core.errors import DeclarationError
 
     written("version: 9")
     note(meter.home, meter.table, run(meter, SLOTS[0]))
@@ -250,7 +250,7 @@ def test_a_crash_is_told_as_one_and_never_as_bad_data(meter, hook, written, monk
     written()
     meter.drop(SLOTS[0], GOOD)
     with monkeypatch.context() as broken:
-        broken.setattr("headrace.lake.judging.judge", lambda *_a, **_k: 1 / 0)
+        broken.setattr("headrace.lake.ingest.validator.judge", lambda *_a, **_k: 1 / 0)
         run(meter, SLOTS[0])
     look(meter.home, [meter.table])
     (got,) = hook.got
@@ -277,8 +277,8 @@ def test_an_unreadable_suite_is_told_as_an_error(meter, hook, written, tmp_path)
 
 def test_acknowledged_alerts_send_no_more(meter, hook, written, monkeypatch):
     from headrace.alerts.acknowledge import acknowledge
-    from headrace.errors import RefusedError
-    from headrace.lake.actions import actions
+    from headrace.core.errors import RefusedError
+    from headrace.lake.overrides.audit_trail import actions
 
     written()
     hook.status = 500

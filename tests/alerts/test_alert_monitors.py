@@ -6,12 +6,12 @@ from headrace.alerts.acknowledge import acknowledge
 from headrace.alerts.message import message
 from headrace.alerts.monitors import note_incidents
 from headrace.alerts.store import AlertStore
-from headrace.gates.policy import Grant, Policy
-from headrace.home import Home
+from headrace.core.home import Home
+from headrace.core.permissions import Grant, Policy
 from headrace.monitoring import DecisionLedger, Window
-from headrace.monitoring.decide import ROLLED_BACK
-from headrace.monitoring.incidents import Incident
-from headrace.monitoring.ledger import Ack
+from headrace.monitoring.decisions.decide import ROLLED_BACK
+from headrace.monitoring.decisions.incidents import Incident
+from headrace.monitoring.decisions.ledger import Ack
 
 FIRST = Window(18_000, 18_007)
 FOUND = Incident(FIRST, FIRST, frozenset({"data_fault:speed"}), "speed is missing.", is_open=True)

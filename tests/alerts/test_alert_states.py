@@ -16,7 +16,7 @@ from headrace.alerts.deliver import deliver
 from headrace.alerts.model import Condition
 from headrace.alerts.notifier import SendError
 from headrace.alerts.store import LEASE, LONGEST, AlertStore, backoff
-from headrace.home import Home
+from headrace.core.home import Home
 
 TARGETS = ("A", "B")
 SECOND = 1_000_000

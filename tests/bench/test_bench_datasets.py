@@ -3,7 +3,7 @@
 import pytest
 
 from bench import datasets, datasets_child
-from headrace.datasets.store import Store
+from headrace.datasets.store.store import Store
 
 
 @pytest.fixture(scope="module")

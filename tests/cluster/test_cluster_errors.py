@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from headrace.cluster import connect, features, sail, training_frame, versions
+from headrace.cluster import connect, entity_features, sail, training_frame, versions
 from headrace.cluster import frame as cluster_frame
 from headrace.cluster.messages import letters
 from headrace.cluster.session import told
-from headrace.errors import DeclarationError, HeadraceError
+from headrace.core.errors import DeclarationError, HeadraceError
 from headrace.features import FeatureView, Rows, RowTransform, Window
 from headrace.features import training_frame as embedded_frame
-from headrace.features.shards import shards_of
+from headrace.features.frames.shards import shards_of
 from tests.cluster.kit import differing, numbered, typed, typed_history
 from tests.features.logs import SHAPES, VIEWS, plain_lists, random_log
 
@@ -143,12 +143,12 @@ FAULTS = {
         lambda e, sequence, keys: pc.sort_indices(pa.array(keys)).to_numpy().astype("int64"),
     ),
     "rows lost on the way": (
-        features,
+        entity_features,
         "letters",
         lambda rows, groups, kind: letters(rows.slice(1), groups[1:], kind),
     ),
     "entities spread over shards": (
-        features,
+        entity_features,
         "spine_shards",
         lambda spine, join, count: spine["spine_row"].to_numpy() % count,
     ),
@@ -188,7 +188,7 @@ def test_a_program_without_a_file_may_connect():
     """Where there is no main file, the client would take itself for its own doctests and exit."""
     program = (
         "from headrace.cluster import connect\n"
-        "from headrace.errors import HeadraceError\n"
+        "from headrace.core.errors import HeadraceError\n"
         "try:\n    connect('sc://127.0.0.1:9')\n"
         "except HeadraceError as error:\n    print(error)"
     )

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.contracts import Field, conform, load_contract
-from headrace.contracts.cells import needed_scale, parse
-from headrace.errors import DeclarationError
+from headrace.contracts.typed_cells import needed_scale, parse
+from headrace.core.errors import DeclarationError
 from headrace.gates import parse_suite
 from headrace.gates.judge import judge
-from headrace.lake.objects import _summed
+from headrace.lake.ingest.object_batches import _summed
 from tests.contracts.given import SMALL, conformed, raw
 
 ROW = {"meter": "m", "read_at": "2024-01-01T00:00:00Z", "sent": "2024-01-01T00:00:00Z"}

@@ -8,10 +8,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.contracts.document import read_document
-from headrace.contracts.editing import Edited
-from headrace.contracts.writing import flow
-from headrace.errors import DeclarationError
+from headrace.contracts.authoring.editing import Edited
+from headrace.contracts.authoring.yaml_values import flow
+from headrace.core.errors import DeclarationError
+from headrace.core.strict_yaml import read_document
 from tests.contracts.given import FLIGHTS
 
 WEATHER = (FLIGHTS / "weather.yaml").read_text()

@@ -6,8 +6,8 @@ import pytest
 
 from headrace.contracts import load_contract
 from headrace.contracts.expressions import kinds_of
-from headrace.contracts.meaning import time_meaning
-from headrace.errors import DeclarationError
+from headrace.contracts.semantic_digest import time_meaning
+from headrace.core.errors import DeclarationError
 from tests.contracts.given import FLIGHTS, SMALL, flights
 
 COUNT = "properties[4]"

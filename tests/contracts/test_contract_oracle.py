@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from headrace.contracts import conform, load_contract
-from headrace.contracts.cells import parse
 from headrace.contracts.model import Field
+from headrace.contracts.typed_cells import parse
 from tests.contracts.given import FLIGHTS, OUTCOME, SMALL, flights, raw
 from tests.contracts.plain import PARSERS, conform_row
 

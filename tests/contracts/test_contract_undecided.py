@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 
 from headrace.cli.app import app
 from headrace.contracts import load_contract
+from headrace.contracts.authoring.open_questions import must_be_decided
 from headrace.contracts.lint import lint_file
-from headrace.contracts.undecided import must_be_decided
-from headrace.errors import DeclarationError
-from headrace.lake.ingest import ingest
+from headrace.core.errors import DeclarationError
+from headrace.lake.ingest.protocol import ingest
 from tests.contracts.given import SMALL
 from tests.lake.kit import SLOTS, Meter
 

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from headrace.contracts import conform
-from headrace.contracts.clocks import wall_clock
 from headrace.contracts.model import WallClock, ZoneRule
+from headrace.contracts.wall_clocks import wall_clock
 from headrace.sources.rows import RawRows
 from tests.contracts.given import flights
 

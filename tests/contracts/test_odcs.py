@@ -14,17 +14,17 @@ from typer.testing import CliRunner
 
 from headrace.cli.app import app
 from headrace.contracts import load_contract
-from headrace.contracts.document import read_document
 from headrace.contracts.lint import lint
 from headrace.contracts.load import parse_contract
-from headrace.contracts.odcs import published
+from headrace.contracts.odcs import json_schema
+from headrace.contracts.odcs.document_reader import read_foreign
 from headrace.contracts.odcs.exporting import export
 from headrace.contracts.odcs.importing import import_table
-from headrace.contracts.odcs.quality import Subject, Untranslatable, from_quality, modernised
-from headrace.contracts.odcs.quality_out import to_quality
-from headrace.contracts.odcs.reading import read_foreign
-from headrace.errors import DeclarationError
-from headrace.gates.reading import parse_suite
+from headrace.contracts.odcs.quality_export import to_quality
+from headrace.contracts.odcs.quality_import import Subject, Untranslatable, from_quality, modernised
+from headrace.core.errors import DeclarationError
+from headrace.core.strict_yaml import read_document
+from headrace.gates.suite_reader import parse_suite
 from headrace.scaffold.interchange import _refused, arrive, depart, suite_of
 from tests.contracts.given import FLIGHTS, SMALL
 
@@ -48,7 +48,7 @@ def valid(document):
     """By the schema as it is published, and as we hold documents to it."""
     errors = [error.message for error in Draft201909Validator(SCHEMA).iter_errors(document)]
     assert errors == []
-    assert published.problems(document) == []
+    assert json_schema.problems(document) == []
 
 
 def suite_entries(path):
@@ -359,7 +359,7 @@ def foreign_documents(draw):
     suppress_health_check=[HealthCheck.too_slow],
 )
 def test_any_document_comes_in_and_goes_out_again(tmp_path_factory, document):
-    assert published.problems(document) == []
+    assert json_schema.problems(document) == []
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_text(json.dumps(document))
     (made,) = arrive(path)

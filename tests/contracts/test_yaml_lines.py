@@ -6,12 +6,12 @@ import pytest
 
 from headrace.alerts.config import load_config
 from headrace.contracts import load_contract
-from headrace.contracts.lines import located
-from headrace.datasets.card.stated import load_card
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
+from headrace.core.permissions import load_policy
+from headrace.core.yaml_lines import located
+from headrace.datasets.card.statement import load_card
 from headrace.gates import read_suite
-from headrace.gates.policy import load_policy
-from headrace.monitoring.policy import load_policy as load_monitors
+from headrace.monitoring.decisions.policy import load_policy as load_monitors
 from tests.lake.kit import CONTRACT, SUITE
 
 POLICY = "version: 1\nprincipals:\n  ana:\n    actions: [ack]\n    table: all\n"

@@ -5,9 +5,9 @@ import pytest
 from shop_pipeline import shop_pipeline, stub_stages
 
 import headrace.pipeline
+from headrace.core.home import Home
 from headrace.dagster import definitions
 from headrace.dagster.instance import open_instance, prepare
-from headrace.home import Home
 
 
 @pytest.fixture

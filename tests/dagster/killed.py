@@ -8,10 +8,10 @@ from pathlib import Path
 
 from shop_pipeline import shop_pipeline
 
+from headrace.core.home import Home
 from headrace.dagster import definitions
 from headrace.dagster.execute import ingest_due
 from headrace.dagster.instance import open_instance, prepare
-from headrace.home import Home
 
 
 class Trap:

@@ -6,9 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from headrace.contracts import load_contract
+from headrace.core.home import Home
 from headrace.features.spec import FeatureView, Mean, Rows, RowTransform, Window
 from headrace.gates import load_suite
-from headrace.home import Home
 from headrace.lake.table import Table
 from headrace.sources.files import DropFolder
 

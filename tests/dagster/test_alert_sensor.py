@@ -9,7 +9,7 @@ from shop_pipeline import deliver, deliver_all
 from headrace.dagster import alert_sensor, definitions
 from headrace.dagster.execute import run_pipeline
 from headrace.dagster.instance import open_instance
-from headrace.lake.ingest import ingest
+from headrace.lake.ingest.protocol import ingest
 from tests.alerts.alert_servers import webhook
 
 

@@ -3,8 +3,8 @@
 import pytest
 from shop_pipeline import HERE
 
+from headrace.core.errors import DeclarationError
 from headrace.dagster.automation import USUAL, list_automation, switch
-from headrace.errors import DeclarationError
 
 DEFS = """\
 import sys
@@ -12,7 +12,7 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 from shop_pipeline import shop_pipeline
 from headrace.dagster import definitions
-from headrace.home import Home
+from headrace.core.home import Home
 defs = definitions(shop_pipeline(Path({folder!r})), home=lambda: Home(Path({home!r})))
 """
 WORKSPACE = """\

@@ -9,7 +9,7 @@ from test_runs import SALES, VISITS, evaluations, partition_status
 
 from headrace.dagster import definitions
 from headrace.dagster.execute import ingest_due
-from headrace.lake.inspect import find_batches
+from headrace.lake.ledger.batch_listing import find_batches
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ import dagster as dg
 import pytest
 from shop_pipeline import DAYS, deliver, deliver_all
 
-from headrace.clock import DAY, HOUR, now_us, parse_iso
-from headrace.dagster import deliveries as module
-from headrace.dagster.deliveries import Asked
+from headrace.core.clock import DAY, HOUR, now_us, parse_iso
 from headrace.dagster.execute import ingest_due, reference_due, run_span
 from headrace.dagster.partitions import Span
-from headrace.dagster.recovery import MARK, abandoned, process_mark
+from headrace.dagster.sensors import deliveries as module
+from headrace.dagster.sensors.deliveries import Asked
+from headrace.dagster.sensors.recovery import MARK, abandoned, process_mark
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_correction_of_a_recent_day_comes_at_once_and_of_an_old_one_within_a_d
 def test_a_run_that_died_is_closed_after_its_work_was_asked_for(
     folder, look, defs, pipeline, home, instance
 ):
-    from headrace.lake.ingest import ingest
+    from headrace.lake.ingest.protocol import ingest
 
     deliver_all(folder)
     for table in pipeline.tables:
@@ -130,7 +130,7 @@ def test_a_run_that_no_worker_began_is_found(defs, instance, monkeypatch):
     run = instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTING)
     assert abandoned(instance, "shop", ("ingest",)) == []
     later = time.time() + 1000
-    monkeypatch.setattr("headrace.dagster.recovery.time.time", lambda: later)
+    monkeypatch.setattr("headrace.dagster.sensors.recovery.time.time", lambda: later)
     assert abandoned(instance, "shop") == []
     assert [one.run_id for one in abandoned(instance, "shop", ("ingest",))] == [run.run_id]
 
@@ -145,8 +145,8 @@ def test_it_is_built_when_something_was_published_and_not_more_often_than_wanted
     folder, look, clock, defs, pipeline, home, instance, monkeypatch
 ):
     keys, current = ["one"], [True]
-    monkeypatch.setattr("headrace.pipeline.current.build_key", lambda *_, **__: keys[-1])
-    monkeypatch.setattr("headrace.pipeline.current.is_current", lambda *_: current[-1])
+    monkeypatch.setattr("headrace.pipeline.staleness.build_key", lambda *_, **__: keys[-1])
+    monkeypatch.setattr("headrace.pipeline.staleness.is_current", lambda *_: current[-1])
     assert look("builds") == []  # nothing is published
     deliver_all(folder)
     ingest_due(defs, pipeline, home, instance)

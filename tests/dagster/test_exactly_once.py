@@ -14,9 +14,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from headrace.core.home import Home
 from headrace.dagster.instance import open_instance, prepare
-from headrace.dagster.sensors import TAG
-from headrace.home import Home
+from headrace.dagster.sensors.retraining_trigger import TAG
 from headrace.monitoring import Decision, DecisionLedger, Entry, Evidence, Window
 
 HERE = Path(__file__).parent

@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 from dotenv import dotenv_values
 
+from headrace.core.home import Home
 from headrace.dagster.instance import open_instance, prepare
-from headrace.home import Home
 
 
 def test_it_writes_the_home_and_says_where_it_is(home, tmp_path):

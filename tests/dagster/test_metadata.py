@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 
 from headrace.dagster import metadata
-from headrace.dagster.dayplot import day_plot
-from headrace.lake.slots import SlotResult
+from headrace.dagster.checks.day_plot import day_plot
+from headrace.lake.ledger.partition_state import SlotResult
 
 
 def result(slot, verdict, state="published", **more):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-from headrace.dagster.monitors import monitor_assets
+from headrace.dagster.assets.monitors import monitor_assets
 from tests.dagster.shop_pipeline import shop_pipeline
 
 REPORT = "http://127.0.0.1:3070/monitor/shop"

@@ -8,18 +8,18 @@ import yaml
 from shop_pipeline import deliver
 
 from headrace.alerts import AlertStore, look
+from headrace.dagster.asset_names import table_key
+from headrace.dagster.checks.ledger_days import report_decision
 from headrace.dagster.execute import run_range
-from headrace.dagster.ledger_days import report_decision
+from headrace.dagster.jobs.batch_actions import oncall_jobs
 from headrace.dagster.links import action_url
-from headrace.dagster.names import table_key
-from headrace.dagster.oncall import oncall_jobs
-from headrace.lake.actions import actions
-from headrace.lake.ingest import ingest
-from headrace.lake.inspect import find_batches
-from headrace.lake.ledger import Ledger
-from headrace.lake.tables import Lake
-from headrace.links import op_name
-from headrace.pipeline import oncall
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.batch_listing import find_batches
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import actions
+from headrace.lake.tables.lake import Lake
+from headrace.operations import batch_actions
+from headrace.web.dagster_links import op_name
 from tests.alerts.alert_servers import webhook
 
 DAY = "2024-03-03"
@@ -109,13 +109,13 @@ def test_a_decision_outside_dagster_shows_in_the_history_of_the_asset(
     check = dg.AssetCheckKey(table_key("visits"), "gate_block")
     assert not latest(instance, check).passed
     table = pipeline.table("visits")
-    done = oncall.release(home, table, DAY, principal="ana", reason="looked at it")
+    done = batch_actions.release(home, table, DAY, principal="ana", reason="looked at it")
     report_decision(home, [pipeline], "visits", done)
     assert latest(instance, check).passed
     assert latest(instance, check).partition == DAY
     (made,) = instance.fetch_materializations(table_key("visits"), limit=9).records
     assert made.asset_materialization.description == "release by ana: looked at it"
-    again = oncall.release(home, table, DAY, principal="ana", reason="looked at it")
+    again = batch_actions.release(home, table, DAY, principal="ana", reason="looked at it")
     report_decision(home, [pipeline], "visits", again)
     assert len(instance.fetch_materializations(table_key("visits"), limit=9).records) == 1
 
@@ -127,7 +127,7 @@ def test_the_second_decision_on_a_day_shows_as_well(folder, defs, pipeline, home
         deliver(folder, "visits", DAY, rows)
         run_range(defs, pipeline, DAY, DAY, instance)
         assert not latest(instance, check).passed
-        done = oncall.reject(home, table, DAY, principal="ana", reason="no better will come")
+        done = batch_actions.reject(home, table, DAY, principal="ana", reason="no better will come")
         report_decision(home, [pipeline], "visits", done)
         assert latest(instance, check).passed
     assert "could not be shown" not in caplog.text
@@ -218,7 +218,7 @@ def test_what_is_wrong_fails_the_run_with_its_sentence(blocked, act, home, given
 
 
 def test_a_crashed_check_cannot_be_released(act, folder, pipeline, home, monkeypatch):
-    monkeypatch.setattr("headrace.lake.judging.judge", _crash)
+    monkeypatch.setattr("headrace.lake.ingest.validator.judge", _crash)
     deliver(folder, "visits", DAY, [10, 20])
     ingest(pipeline.table("visits"), [DAY], home)
     monkeypatch.undo()
@@ -233,6 +233,6 @@ def _crash(*_args, **_more):
 
 
 def _local():
-    from headrace.gates.policy import local_user
+    from headrace.core.permissions import local_user
 
     return local_user()

@@ -10,7 +10,7 @@ from shop_pipeline import DAYS, deliver_all
 from test_runs import SALES, VISITS, materialisations, partition_status
 
 from headrace.dagster.execute import ingest_due
-from headrace.dagster.recovery import MARK, abandoned, process_mark
+from headrace.dagster.sensors.recovery import MARK, abandoned, process_mark
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -44,7 +44,7 @@ def test_what_a_killed_run_planned_is_run_and_the_run_is_closed(
 
 def test_days_published_but_not_logged_are_logged(folder, defs, pipeline, home, instance):
     """Killed between commit and events: nothing is outstanding, yet Dagster lacks the days."""
-    from headrace.lake.ingest import ingest
+    from headrace.lake.ingest.protocol import ingest
 
     deliver_all(folder)
     ingest(pipeline.table("visits"), DAYS[:5], home)

@@ -7,13 +7,13 @@ import dagster as dg
 import pytest
 from shop_pipeline import DAYS, deliver, deliver_all, shop_pipeline
 
+from headrace.core.home import Home
 from headrace.dagster import definitions
+from headrace.dagster.asset_names import GATE_CHECKS, table_key
 from headrace.dagster.execute import ingest_due, reference_due, run_job, run_range
 from headrace.dagster.instance import open_instance
-from headrace.dagster.names import GATE_CHECKS, table_key
-from headrace.gates.report import report_url
-from headrace.home import Home
-from headrace.lake.inspect import find_batches
+from headrace.lake.ledger.batch_listing import find_batches
+from headrace.reports.batch import report_url
 
 VISITS, SALES = table_key("visits"), table_key("sales")
 
@@ -103,7 +103,7 @@ def test_a_blocked_day_shows_as_failed_and_unmaterialised(bad_day):
 
 
 def test_other_days_and_tables_of_that_run_go_on(bad_day):
-    from headrace.lake.tables import Lake
+    from headrace.lake.tables.lake import Lake
 
     assert partition_status(bad_day.instance, bad_day.defs, SALES) == (set(DAYS), set())
     lake = Lake(bad_day.home)
@@ -236,7 +236,7 @@ def test_a_check_can_be_executed_by_itself(bad_day):
 
 
 def test_a_range_can_be_run_again_and_changes_nothing(folder, defs, pipeline, home, instance):
-    from headrace.lake.tables import Lake
+    from headrace.lake.tables.lake import Lake
 
     deliver_all(folder)
     run_range(defs, pipeline, DAYS[0], DAYS[4], instance)
@@ -262,7 +262,7 @@ def test_the_build_runs_every_stage_after_what_it_reads(built, defs, pipeline, i
 
 def test_a_failing_stage_tells_the_fix(monkeypatch, built, defs, pipeline, instance):
     import headrace.pipeline
-    from headrace.errors import StateError
+    from headrace.core.errors import StateError
 
     def broken(pipeline, home):
         raise StateError("no rows", where="table visits", fix="headrace run")

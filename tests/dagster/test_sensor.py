@@ -6,12 +6,12 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from headrace.dagster import sensors
-from headrace.dagster.retraining import RETRAIN
-from headrace.dagster.sensors import retraining_sensor
+from headrace.dagster.jobs.retraining import RETRAIN
+from headrace.dagster.sensors import retraining_trigger
+from headrace.dagster.sensors.retraining_trigger import retraining_sensor
 from headrace.monitoring import DecisionLedger
-from headrace.pipeline import retrained
-from headrace.pipeline.retraining import alone
+from headrace.retraining import service
+from headrace.retraining.workflow import alone
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def test_a_trigger_whose_run_failed_gets_another_until_it_has_ended(daemon, ledg
 def test_a_run_that_died_without_a_word_is_closed_and_replaced(daemon, ledger, monkeypatch):
     ledger.append("a")
     daemon.tick()
-    monkeypatch.setattr(sensors, "GRACE", timedelta(0))
+    monkeypatch.setattr(retraining_trigger, "GRACE", timedelta(0))
     daemon.tick()
     assert sorted(daemon.launched()) == ["a", "a/2"]
     dead = next(one for one in daemon.instance.get_runs() if one.tags["dagster/run_key"] == "a")
@@ -146,7 +146,7 @@ def test_a_run_that_died_without_a_word_is_closed_and_replaced(daemon, ledger, m
 def test_a_run_at_work_is_left_alone(daemon, ledger, home, monkeypatch):
     ledger.append("a")
     daemon.tick()
-    monkeypatch.setattr(sensors, "GRACE", timedelta(0))
+    monkeypatch.setattr(retraining_trigger, "GRACE", timedelta(0))
     with alone(home, "shop"):
         daemon.tick()
     assert daemon.launched() == ["a"]
@@ -154,9 +154,9 @@ def test_a_run_at_work_is_left_alone(daemon, ledger, home, monkeypatch):
 
 def test_runs_that_never_begin_are_given_up(daemon, ledger, home, monkeypatch, pipeline):
     told = []
-    monkeypatch.setattr(retrained, "page_failure", lambda *given: told.append(given))
-    monkeypatch.setattr(sensors, "GRACE", timedelta(0))
-    monkeypatch.setattr(sensors, "LAUNCHES", 2)
+    monkeypatch.setattr(service, "page_failure", lambda *given: told.append(given))
+    monkeypatch.setattr(retraining_trigger, "GRACE", timedelta(0))
+    monkeypatch.setattr(retraining_trigger, "LAUNCHES", 2)
     ledger.append("a")
     for _ in range(3):
         daemon.tick()

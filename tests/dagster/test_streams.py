@@ -7,12 +7,13 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-import headrace.pipeline.online
+import headrace.operations.online_store
 import headrace.streams.consume
 import headrace.streams.status
-from headrace.dagster import definitions, rest
-from headrace.dagster.names import table_key
-from headrace.errors import SourceError, StateError
+from headrace.core.errors import SourceError, StateError
+from headrace.dagster import definitions
+from headrace.dagster.asset_names import table_key
+from headrace.dagster.sensors import backoff
 from headrace.streams import NatsSubject, Stream
 
 JOB = "stream_till_2"
@@ -40,7 +41,7 @@ def look(defs, instance, monkeypatch):
     def at(sensor, **seen):
         stream, store = ({**form, **seen} for form in (IDLE, STORE))
         monkeypatch.setattr(headrace.streams.status, "stream_status", lambda *_: stream)
-        monkeypatch.setattr(headrace.pipeline.online, "online_status", lambda *_: store)
+        monkeypatch.setattr(headrace.operations.online_store, "online_status", lambda *_: store)
         context = dg.build_sensor_context(instance=instance, definitions=defs)
         found = defs.resolve_sensor_def(sensor).evaluate_tick(context)
         return found.run_requests or found.skip_message
@@ -79,7 +80,7 @@ def test_one_run_at_a_time_and_a_while_after_a_failure(look, defs, instance, job
     assert look(job, **seen) == f"run {name} is at work"
     instance.report_run_failed(instance.get_runs()[0])
     assert f"run {name} failed; again in" in look(job, **seen)
-    monkeypatch.setattr(rest, "time", SimpleNamespace(time=lambda: time.time() + 1000))
+    monkeypatch.setattr(backoff, "time", SimpleNamespace(time=lambda: time.time() + 1000))
     assert look(job, **seen)[0].tags == request.tags
 
 
@@ -118,7 +119,7 @@ def test_a_run_takes_what_waits_and_materialises_the_table(defs, instance, home,
 
 
 def test_a_run_is_bounded_and_says_why_it_failed(pipeline, home, instance, monkeypatch):
-    from headrace.dagster.streams import stream_job
+    from headrace.dagster.assets.streams import stream_job
 
     stream = Stream("visits", NatsSubject("VISITS"), "the till", name="till-2")
     job = stream_job(pipeline, stream, lambda: home, seconds=0.05)

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from headrace.cli.app import app
 from headrace.cli.output import MISUSED
-from headrace.cli.ui import Service, _port
-from headrace.errors import DeclarationError
-from headrace.gates.report import report_url
-from headrace.links import dagster_url, remember_addresses
+from headrace.cli.project.ui import Service, _port
+from headrace.core.errors import DeclarationError
+from headrace.reports.batch import report_url
+from headrace.web.dagster_links import dagster_url, remember_addresses
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("assets", "pipelines", "quality_suites", "policy.yaml", "pyproject.toml", "workspace.yaml")
@@ -34,7 +34,7 @@ time.sleep(600)
 PARENT = """
 import sys
 from pathlib import Path
-from headrace.cli.ui import _run
+from headrace.cli.project.ui import _run
 folder = Path(sys.argv[1])
 commands = [[sys.executable, "-c", sys.argv[2], str(folder / name)] for name in "ab"]
 sys.exit(_run(commands, folder, dict(__import__("os").environ)))

@@ -4,7 +4,7 @@ import os
 
 from shop_pipeline import deliver_all
 
-from headrace.clock import DAY, now_us
+from headrace.core.clock import DAY, now_us
 from headrace.dagster.execute import ingest_due
 
 

@@ -8,16 +8,16 @@ from typing import Any, cast
 
 import dagster as dg
 
-from headrace.clock import now_us
-from headrace.dagster import sensors
-from headrace.dagster.retraining import Asked, retrain_job
-from headrace.dagster.sensors import retraining_sensor
-from headrace.home import Home
+from headrace.core.clock import now_us
+from headrace.core.home import Home
+from headrace.dagster.jobs.retraining import Asked, retrain_job
+from headrace.dagster.sensors import retraining_trigger
+from headrace.dagster.sensors.retraining_trigger import retraining_sensor
 from headrace.monitoring import DecisionLedger
-from headrace.pipeline.retraining import ENDS, alone
+from headrace.retraining.workflow import ENDS, alone
 
 PIPELINE = cast("Any", SimpleNamespace(name="tiny", monitor=SimpleNamespace(name="tiny")))
-sensors.GRACE = timedelta(seconds=int(os.environ.get("GRACE_SECONDS", "180")))
+retraining_trigger.GRACE = timedelta(seconds=int(os.environ.get("GRACE_SECONDS", "180")))
 
 
 def home() -> Home:

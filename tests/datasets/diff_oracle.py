@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.datasets.content_hash import content_sum
+from headrace.core.files import sha256
+from headrace.datasets.hashing.content_hash import content_sum
 from headrace.datasets.manifest import Column, Manifest, Part, SplitEntry
-from headrace.datasets.names import EVALUATION, SPLITS
-from headrace.datasets.parts import ends_of
 from headrace.datasets.reader import Dataset
-from headrace.datasets.shape import statistics
-from headrace.datasets.store import Store
-from headrace.files import sha256
+from headrace.datasets.store.parts import ends_of
+from headrace.datasets.store.store import Store
+from headrace.datasets.table_shape import statistics
+from headrace.datasets.vocabulary import EVALUATION, SPLITS
 
 ARROW = {
     "int64": pa.int64(),

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from headrace.clock import HOUR, parse_iso
+from headrace.core.clock import HOUR, parse_iso
 from headrace.datasets import DatasetSpec, InputTable, TimeSplits
 from headrace.features.spec import Label
 

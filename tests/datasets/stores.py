@@ -2,7 +2,7 @@
 
 import uuid
 
-from headrace.datasets.store import Store
+from headrace.datasets.store.store import Store
 from tests.sources.buckets import s3_server
 
 PLACES = ["folder", "bucket"]

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 
 import headrace
+from headrace.core.errors import DeclarationError
 from headrace.datasets import release
 from headrace.datasets.card import Statement, card, load_card
-from headrace.datasets.card.stated import FIELDS
-from headrace.datasets.privacy import Keep, Pseudonymise
-from headrace.datasets.store import Store
+from headrace.datasets.card.statement import FIELDS
+from headrace.datasets.governance.privacy import Keep, Pseudonymise
+from headrace.datasets.store.store import Store
 from headrace.datasets.taint import Recall, note
-from headrace.errors import DeclarationError
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 
 ROWS = frame(60, last="2013-04-29")
@@ -180,7 +180,7 @@ def plain(value):
 @graphs
 def test_several_parts_are_one_record_set(root, tmp_path, monkeypatch):
     mlc = import_module("mlcroissant")
-    from headrace.datasets import split_files
+    from headrace.datasets.store import split_files
 
     monkeypatch.setattr(
         split_files, "parts_of", lambda table, key: [table.slice(0, 9), table.slice(9)]

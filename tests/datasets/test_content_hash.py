@@ -11,8 +11,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from headrace.datasets import content_hash, content_sum, row_sum
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
+from headrace.datasets import content_sum, row_sum
+from headrace.datasets.hashing import content_hash
 from tests.datasets.reference_hash import reference_hash, total
 
 UTC = dt.UTC

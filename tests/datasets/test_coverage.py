@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 
 import headrace
 from headrace.cli.app import app
+from headrace.core.errors import DeclarationError, StateError
 from headrace.datasets import Evaluation, GroupSplits, release
 from headrace.datasets.coverage import coverage
-from headrace.datasets.coverage_of import coverage_of
-from headrace.datasets.coverage_page import page, percent, picture
-from headrace.datasets.looks import count
+from headrace.datasets.evaluation_access import count
 from headrace.datasets.manifest import Column
-from headrace.errors import DeclarationError, StateError
+from headrace.datasets.stored_coverage import coverage_of
+from headrace.reports.coverage_page import page, percent, picture
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
 
 COLUMNS = (

@@ -13,10 +13,10 @@ import typer.main
 from typer.testing import CliRunner
 
 from headrace.cli.app import app
-from headrace.clock import HOUR, parse_iso
+from headrace.core.clock import HOUR, parse_iso
 from headrace.datasets import DatasetSpec, Evaluation, TimeSplits, release
 from headrace.features.spec import Label
-from headrace.pipeline import trace
+from headrace.lineage.row_trace import trace
 from tests.datasets import torch_env
 from tests.datasets.frames import INPUTS
 
@@ -85,7 +85,7 @@ def test_the_python_runs(at_home, monkeypatch):
         inspect.signature(trace.trace).bind(*given, **options)
         traced.append(given)
 
-    monkeypatch.setattr("headrace.pipeline.trace.trace", traces)
+    monkeypatch.setattr("headrace.lineage.row_trace.trace.trace", traces)
     names = {}
     for kind, text in BLOCKS:
         if kind == "python" and "torch" not in text:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.datasets.diff import diff, leftovers, sweep
-from headrace.datasets.diff.match import match
+from headrace.core.errors import DeclarationError
+from headrace.datasets.diff import diff, merge_join, unmatched
+from headrace.datasets.diff.row_matching import match
 from headrace.datasets.loaders.scan import Scan
-from headrace.datasets.names import SPLITS
-from headrace.errors import DeclarationError
+from headrace.datasets.vocabulary import SPLITS
 from tests.datasets.diff_oracle import big, new_store, oracle, put, table_of, told
 
 UTC = dt.UTC
@@ -65,7 +65,7 @@ def edited(draw):
 def small(stack, **sizes):
     """Windows of a few rows, leftovers on the disk."""
     for name, value in sizes.items():
-        module = leftovers if hasattr(leftovers, name) else sweep
+        module = unmatched if hasattr(unmatched, name) else merge_join
         stack.enter_context(patch.object(module, name, value))
 
 
@@ -288,6 +288,6 @@ def test_equal_keys_share_a_bucket():
     other_nan = np.array([0x7FF8000000000001], np.uint64).view(np.float64)[0]
     a = pa.table({"k": [0.0, math.nan, 1.5], "s": ["a", "a", None]})
     b = pa.table({"k": [-0.0, other_nan, 1.5], "s": ["a", "a", None]})
-    numbers = [leftovers.bucket_numbers(table, ["k", "s"], 1 << 20).tolist() for table in (a, b)]
+    numbers = [unmatched.bucket_numbers(table, ["k", "s"], 1 << 20).tolist() for table in (a, b)]
     assert numbers[0] == numbers[1]
     assert len(set(numbers[0])) == 3

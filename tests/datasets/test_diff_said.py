@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from headrace.cli.app import app
 from headrace.datasets import Leakage, open_release, release
-from headrace.datasets.card.stated import Statement
+from headrace.datasets.card.statement import Statement
 from headrace.datasets.diff import diff
 from headrace.datasets.diff.model import Change
-from headrace.datasets.diff.say import changed
+from headrace.reports.diff.wording import changed
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
 
 RUN = CliRunner()

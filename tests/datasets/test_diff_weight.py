@@ -17,8 +17,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from headrace.datasets.diff import leftovers
 from headrace.datasets.diff.rows import _join
-from headrace.datasets.diff.sweep import Side
-from headrace.datasets.diff.tally import Tally
+from headrace.datasets.diff.merge_join import Side
+from headrace.datasets.diff.counts import Tally
 
 class Scan:
     columns = ("k", "t", "f0", "f1", "f2", "i0", "i1", "s", "split")

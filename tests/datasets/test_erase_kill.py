@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 import headrace
+from headrace.core.errors import StateError
 from headrace.datasets import list_releases, release
-from headrace.datasets.erase import carry_out, disproof, proofs
-from headrace.datasets.erasure import record, request_of, requests
-from headrace.datasets.naming import where_named
-from headrace.datasets.privacy_key import TEXT, PrivacyKey
-from headrace.datasets.store import Store
-from headrace.datasets.tombstone import tombstones
-from headrace.errors import StateError
+from headrace.datasets.erasure.erase import carry_out, disproof, proofs
+from headrace.datasets.erasure.requests import record, request_of, requests
+from headrace.datasets.erasure.residue_scan import where_named
+from headrace.datasets.erasure.tombstone import tombstones
+from headrace.datasets.governance.privacy_key import TEXT, PrivacyKey
+from headrace.datasets.store.store import Store
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 from tests.killing import child
 

@@ -12,22 +12,22 @@ from typer.testing import CliRunner
 
 import headrace
 from headrace.cli.app import app
-from headrace.clock import parse_iso
+from headrace.core.clock import parse_iso
+from headrace.core.errors import DeclarationError, ExpiredError, RefusedError, StateError
+from headrace.core.home import Home
+from headrace.core.permissions import Grant, Policy, local_user
 from headrace.datasets import Leakage, content_sum, list_releases, release
-from headrace.datasets.erase import carry_out, disproof, finish, proofs, search
-from headrace.datasets.erasure import record, request_of, requests
-from headrace.datasets.naming import where_named, where_stored
-from headrace.datasets.privacy import Generalise, Pseudonymise
-from headrace.datasets.privacy_key import FILE, TEXT, PrivacyKey
-from headrace.datasets.store import Store
+from headrace.datasets.erasure.erase import carry_out, disproof, finish, proofs, search
+from headrace.datasets.erasure.requests import record, request_of, requests
+from headrace.datasets.erasure.residue_scan import where_named, where_stored
+from headrace.datasets.erasure.tombstone import GoneError, tombstone, tombstones
+from headrace.datasets.fits.transforms import Impute, Vocabulary
+from headrace.datasets.governance.privacy import Generalise, Pseudonymise
+from headrace.datasets.governance.privacy_key import FILE, TEXT, PrivacyKey
+from headrace.datasets.store.store import Store
 from headrace.datasets.taint import openings_of
-from headrace.datasets.tombstone import GoneError, tombstone, tombstones
-from headrace.datasets.transforms import Impute, Vocabulary
-from headrace.errors import DeclarationError, ExpiredError, RefusedError, StateError
-from headrace.gates.policy import Grant, Policy, local_user
-from headrace.home import Home
-from headrace.pipeline.erasing import erase
-from headrace.pipeline.retiring import retire
+from headrace.operations.erasure import erase
+from headrace.operations.retirement import retire
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
 from tests.datasets.stores import store_at
 

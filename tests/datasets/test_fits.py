@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import headrace
+from headrace.core.errors import DeclarationError, StateError
 from headrace.datasets import (
     Evaluation,
     GroupSplits,
@@ -24,14 +25,13 @@ from headrace.datasets import (
     Vocabulary,
     release,
 )
-from headrace.datasets.exact import deviation, mean, quantile, sums
-from headrace.datasets.fits import Fits, apply_steps, encode
-from headrace.datasets.fitting import fit, fit_column
+from headrace.datasets.exact_sums import deviation, mean, quantile, sums
+from headrace.datasets.fits.fits import Fits, apply_steps, encode
+from headrace.datasets.fits.fitting import fit, fit_column
+from headrace.datasets.fits.release_fits import fits_of, refitted
+from headrace.datasets.fits.transforms import chosen
 from headrace.datasets.manifest import Column
-from headrace.datasets.release_fits import fits_of, refitted
-from headrace.datasets.store import Store
-from headrace.datasets.transforms import chosen
-from headrace.errors import DeclarationError, StateError
+from headrace.datasets.store.store import Store
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

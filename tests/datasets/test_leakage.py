@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from headrace.core.errors import DeclarationError
 from headrace.datasets import GroupSplits, Leakage, release
-from headrace.datasets.leakage import shared_groups, significant, twins_of
-from headrace.datasets.names import PLACES
-from headrace.errors import DeclarationError
+from headrace.datasets.splits.leakage import shared_groups, significant, twins_of
+from headrace.datasets.vocabulary import PLACES
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
 
 NUMBERS = st.sampled_from([None, 0.0, -0.0, 1.0, 1.0 + 1e-12, 1.1, math.nan, math.inf, -2e300])

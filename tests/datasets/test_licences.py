@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.datasets.governance import check_allowed, check_passing_on
-from headrace.datasets.licences import choices, table
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
+from headrace.datasets.governance.licences import choices, table
+from headrace.datasets.governance.rules import check_allowed, check_passing_on
 from tests.datasets.frames import INPUTS
 
 FREE = "free"

@@ -10,17 +10,17 @@ from typer.testing import CliRunner
 
 import headrace
 from headrace.cli.app import app
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.files import write_json
 from headrace.datasets import Evaluation, release
 from headrace.datasets.card import card
-from headrace.datasets.erase import carry_out
-from headrace.datasets.erasure import record as record_erasure
-from headrace.datasets.erasure import request_of
-from headrace.datasets.looks import count, count_all, looks, record, summary
-from headrace.datasets.names import EVALUATION, SPLITS
-from headrace.datasets.privacy_key import TEXT, PrivacyKey
-from headrace.datasets.store import Store
-from headrace.errors import DeclarationError, StateError
-from headrace.files import write_json
+from headrace.datasets.erasure.erase import carry_out
+from headrace.datasets.erasure.requests import record as record_erasure
+from headrace.datasets.erasure.requests import request_of
+from headrace.datasets.evaluation_access import count, count_all, looks, record, summary
+from headrace.datasets.governance.privacy_key import TEXT, PrivacyKey
+from headrace.datasets.store.store import Store
+from headrace.datasets.vocabulary import EVALUATION, SPLITS
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 from tests.datasets.stores import bucket_root
 

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.datasets import naming
-from headrace.datasets.naming import Named, where_named
+from headrace.datasets.erasure import residue_scan
+from headrace.datasets.erasure.residue_scan import Named, where_named
 
 ROWS = pa.table(
     {
@@ -51,5 +51,5 @@ def test_found_where_it_stands(root, entity, expected):
 def test_a_value_across_two_blocks_is_found(root, monkeypatch):
     (root / "long").write_bytes(b"x" * 37 + b"ann.smith" + b"y" * 50)
     for block in range(10, 60):
-        monkeypatch.setattr(naming, "_BLOCK", block)
+        monkeypatch.setattr(residue_scan, "_BLOCK", block)
         assert Named("long") in where_named(root, {"who": "ann.smith"})

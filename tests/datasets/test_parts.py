@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.datasets.parts import cuts_of, ends_of, numbers_of, parts_of
+from headrace.datasets.store.parts import cuts_of, ends_of, numbers_of, parts_of
 
 LEAST, MOST = 8, 32
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.clock import DAY
 from headrace.contracts import Contract, load_contract
-from headrace.datasets.classes import frame_classes, table_classes
-from headrace.datasets.privacy import (
+from headrace.core.clock import DAY
+from headrace.core.errors import DeclarationError, StateError
+from headrace.datasets.governance.privacy import (
     Drop,
     Generalise,
     Keep,
@@ -22,9 +22,9 @@ from headrace.datasets.privacy import (
     strictest,
     treat,
 )
-from headrace.datasets.privacy_key import FILE, TEXT, PrivacyKey
-from headrace.datasets.retention import is_expired, retention_of, retention_us
-from headrace.errors import DeclarationError, StateError
+from headrace.datasets.governance.privacy_classes import frame_classes, table_classes
+from headrace.datasets.governance.privacy_key import FILE, TEXT, PrivacyKey
+from headrace.datasets.governance.retention import is_expired, retention_of, retention_us
 from headrace.features.spec import (
     FeatureView,
     Label,

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 import headrace
-from headrace.datasets import content_hash
+from headrace.core.errors import DeclarationError, StateError
+from headrace.datasets.hashing import content_hash
 from headrace.datasets.loaders import objects
-from headrace.datasets.storage import Folder
-from headrace.datasets.store import Store
-from headrace.errors import DeclarationError, StateError
+from headrace.datasets.store.storage import Folder
+from headrace.datasets.store.store import Store
 from tests.datasets.stores import bucket_root
 from tests.datasets.test_release import made
 
@@ -207,7 +207,7 @@ BASE = """
     for extra in (lambda: data.polars, lambda: data.torch, data.hugging_face):
         try:
             extra()
-        except headrace.errors.DeclarationError as error:
+        except headrace.core.errors.DeclarationError as error:
             assert "pip install" in error.fix
         else:
             raise AssertionError(extra)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from headrace.datasets import split_files
-from headrace.datasets.clearing import clear
-from headrace.datasets.parts import parts_of
-from headrace.datasets.store import Store
-from headrace.datasets.verify import verify_ref
+from headrace.datasets.store import split_files
+from headrace.datasets.store.garbage_collection import clear
+from headrace.datasets.store.parts import parts_of
+from headrace.datasets.store.store import Store
+from headrace.datasets.store.verify import verify_ref
 from tests.datasets.stores import bucket_root
 from tests.datasets.test_release import HALF, ROWS, made
 from tests.datasets.test_store_places import aged

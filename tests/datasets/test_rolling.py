@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import headrace
-from headrace.clock import DAY, HOUR, iso, parse_iso
+from headrace.core.clock import DAY, HOUR, iso, parse_iso
+from headrace.core.errors import DeclarationError
 from headrace.datasets import Evaluation, GroupSplits, Manifest, TimeSplits, release
-from headrace.datasets.rolling import Withheld, rolled
-from headrace.errors import DeclarationError
+from headrace.datasets.splits.rolling import Withheld, rolled
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 
 APRIL = parse_iso("2013-04-20")

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.clock import DAY, parse_iso
+from headrace.core.clock import DAY, parse_iso
+from headrace.core.errors import DeclarationError
 from headrace.datasets import DatasetSpec, Evaluation, GroupSplits, StratifiedSplits, TimeSplits
-from headrace.datasets.names import EVALUATION, PLACES
-from headrace.datasets.rowhash import row_hashes, seed_of
-from headrace.datasets.rules import as_bounded_in
-from headrace.datasets.splits import assign, label_cuts
-from headrace.errors import DeclarationError
+from headrace.datasets.hashing.row_hash import row_hashes, seed_of
+from headrace.datasets.splits.assignment import assign, label_cuts
+from headrace.datasets.splits.rules import as_bounded_in
+from headrace.datasets.vocabulary import EVALUATION, PLACES
 from tests.datasets.frames import LABEL
 
 START = parse_iso("2013-01-01")

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.clock import DAY, HOUR, duration, parse_iso
+from headrace.core.clock import DAY, HOUR, duration, parse_iso
+from headrace.core.errors import DeclarationError
 from headrace.datasets import DatasetSpec, TimeSplits, label_cuts
-from headrace.datasets.splits import assign, check_keys
-from headrace.errors import DeclarationError
+from headrace.datasets.splits.assignment import assign, check_keys
 from headrace.features.spec import Label
 from tests.datasets.frames import SPEC
 

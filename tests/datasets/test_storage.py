@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from headrace.datasets import storage as port
-from headrace.datasets.bucket import Bucket
-from headrace.datasets.storage import Folder, checked, storage_at
-from headrace.errors import StateError
+from headrace.core.errors import StateError
+from headrace.datasets.store import storage as port
+from headrace.datasets.store.bucket import Bucket
+from headrace.datasets.store.storage import Folder, checked, storage_at
 from tests.datasets.stores import PLACES, store_at
 
 
@@ -135,7 +135,7 @@ def test_rights_that_lack_are_told(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     storage = Folder(tmp_path)
-    monkeypatch.setattr("headrace.datasets.storage.os.link", refused)
+    monkeypatch.setattr("headrace.datasets.store.storage.os.link", refused)
     with pytest.raises(StateError, match="Permission denied"):
         storage.put_new("a/x", b"1")
     assert storage.leftovers() == []

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import headrace
-from headrace.datasets.store import Store
-from headrace.datasets.verify import verify, verify_ref
-from headrace.errors import HeadraceError, StateError
-from headrace.files import digest
+from headrace.core.errors import HeadraceError, StateError
+from headrace.core.files import digest
+from headrace.datasets.store.store import Store
+from headrace.datasets.store.verify import verify, verify_ref
 from tests.datasets.test_release import made
 
 MAKING = ("created_at", "manifest_id")

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import headrace
-from headrace.datasets import content_hash, objects
-from headrace.datasets.store import Store
-from headrace.datasets.verify import verify_ref
-from headrace.errors import HeadraceError, StateError
+from headrace.core.errors import HeadraceError, StateError
+from headrace.datasets.hashing import content_hash
+from headrace.datasets.store import object_files
+from headrace.datasets.store.store import Store
+from headrace.datasets.store.verify import verify_ref
 from tests.datasets.test_release import made
 from tests.datasets.test_store_attacks import PART, at, forge, form_of, object_paths
 
@@ -116,7 +117,7 @@ def test_text_that_would_fill_the_memory_is_refused(store):
 
 
 def test_a_limit_that_is_reached_is_told(store, monkeypatch):
-    monkeypatch.setattr(objects, "MOST_UNFOLDED", 100)
+    monkeypatch.setattr(object_files, "MOST_UNFOLDED", 100)
     assert "unfolds to" in verify_ref(store, "delays", "1.0.0").problems[0]
 
 

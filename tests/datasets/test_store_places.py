@@ -12,15 +12,15 @@ from typer.testing import CliRunner
 
 import headrace
 from headrace.cli.app import app
+from headrace.core.errors import DeclarationError, StateError, TaintedError
 from headrace.datasets import list_releases
-from headrace.datasets.card.stated import Statement
-from headrace.datasets.clearing import clear
+from headrace.datasets.card.statement import Statement
 from headrace.datasets.manifest import _LATER
-from headrace.datasets.pull import pull
-from headrace.datasets.store import Store, TakenError
+from headrace.datasets.store.garbage_collection import clear
+from headrace.datasets.store.pull import pull
+from headrace.datasets.store.store import Store, TakenError
+from headrace.datasets.store.verify import verify, verify_ref
 from headrace.datasets.taint import Recall, note, openings_of, taints
-from headrace.datasets.verify import verify, verify_ref
-from headrace.errors import DeclarationError, StateError, TaintedError
 from tests.datasets.frames import SPEC
 from tests.datasets.stores import PLACES, store_at
 from tests.datasets.test_release import HALF, ROWS, made
@@ -80,7 +80,7 @@ def test_the_environment_points_at_it(store, monkeypatch, tmp_path):
     monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "home"))
     made(None)
     assert Store.find().root == store.root
-    from headrace.home import Home
+    from headrace.core.home import Home
 
     assert Store.find(Home.find().store) == store
     assert headrace.open("delays").verify().ok
@@ -248,7 +248,7 @@ def test_the_commands(folder, tmp_path, monkeypatch):
 
 
 def test_progress_is_told(folder, tmp_path):
-    from headrace.progress import listening
+    from headrace.core.progress import listening
 
     heard = []
     with listening(lambda tick: heard.append((tick.stage, tick.done == tick.total))):

@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.clock import HOUR
-from headrace.datasets import list_releases, tombstone
-from headrace.datasets.clearing import clear
-from headrace.datasets.pull import pull
-from headrace.datasets.split_files import store_splits
-from headrace.datasets.store import Store
+from headrace.core.clock import HOUR
+from headrace.core.errors import DeclarationError, StateError
+from headrace.datasets import list_releases
+from headrace.datasets.erasure import tombstone
+from headrace.datasets.erasure.tombstone import Tombstone, bury, objects_of
+from headrace.datasets.store.garbage_collection import clear
+from headrace.datasets.store.pull import pull
+from headrace.datasets.store.split_files import store_splits
+from headrace.datasets.store.store import Store
+from headrace.datasets.store.verify import verify, verify_ref
 from headrace.datasets.taint import note, taints
-from headrace.datasets.tombstone import Tombstone, bury, objects_of
-from headrace.datasets.verify import verify, verify_ref
-from headrace.errors import DeclarationError, StateError
 from tests.datasets.frames import INPUTS, SPEC
 from tests.datasets.stores import store_at
 from tests.datasets.test_release import HALF, made
@@ -159,7 +160,7 @@ def test_nor_is_a_release_seen_that_lost_a_document(folder, monkeypatch):
         folder.storage.delete(f"objects/{lineage}.json")  # as that of the last that shared it does
         return store_splits(*given)
 
-    monkeypatch.setattr("headrace.datasets.releases.store_splits", retiring)
+    monkeypatch.setattr("headrace.datasets.release.store_splits", retiring)
     with pytest.raises(StateError, match="has gone while"):
         made(folder.root, lineage=lineage)
     assert list_releases(folder.root) == []
@@ -168,7 +169,7 @@ def test_nor_is_a_release_seen_that_lost_a_document(folder, monkeypatch):
 def test_parts_of_the_release_before_are_not_written_again(folder, monkeypatch):
     first = made(folder.root)
     monkeypatch.setattr(
-        "headrace.datasets.split_files._stored_part", lambda *_: pytest.fail("it is there")
+        "headrace.datasets.store.split_files._stored_part", lambda *_: pytest.fail("it is there")
     )
     inputs = {**INPUTS, "weather": replace(INPUTS["weather"], owner="someone")}
     second = made(folder.root, inputs=inputs)
@@ -245,6 +246,6 @@ def test_a_pull_that_goes_on_keeps_what_is_being_cleared_up(folder, tmp_path, mo
                 target.storage.delete(entry.path)
         return taints(*given)
 
-    monkeypatch.setattr("headrace.datasets.pull.taints", clearing)
+    monkeypatch.setattr("headrace.datasets.store.pull.taints", clearing)
     pull("delays", target.root, folder.root)
     assert verify(target, manifest).ok

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import headrace
-from headrace.datasets.fits import Fits
+from headrace.core.errors import DeclarationError
+from headrace.datasets.fits.fits import Fits
 from headrace.datasets.loaders.arrays import Encoder
-from headrace.datasets.loaders.order import Order
+from headrace.datasets.loaders.row_filter import parse
+from headrace.datasets.loaders.row_order import Order
 from headrace.datasets.loaders.stream import At, Stream
-from headrace.datasets.loaders.where import parse
 from headrace.datasets.manifest import Part
-from headrace.errors import DeclarationError
 from tests.datasets.test_release import made
 
 SIZES = st.lists(st.integers(0, 40), max_size=8).map(tuple)

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import headrace
+from headrace.core.errors import DeclarationError, StateError, TaintedError
+from headrace.core.permissions import local_user
 from headrace.datasets import list_releases, release
-from headrace.datasets.store import Store
+from headrace.datasets.store.store import Store
 from headrace.datasets.taint import Recall, note, openings, openings_of, standing, taints_of
-from headrace.errors import DeclarationError, StateError, TaintedError
-from headrace.gates.policy import local_user
-from headrace.lake.pinned import told
+from headrace.lake.overrides.pinned_actions import told
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 
 ROWS = frame(400)

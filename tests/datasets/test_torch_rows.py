@@ -5,7 +5,7 @@ import sys
 import pytest
 
 import headrace
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from tests.datasets import torch_env
 from tests.datasets.test_release import made
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from headrace.core.errors import StateError
+from headrace.core.files import digest
 from headrace.datasets import GroupSplits
 from headrace.datasets.manifest import Column, Manifest, Part, SplitEntry
 from headrace.datasets.version import next_version
-from headrace.errors import StateError
-from headrace.files import digest
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC
 
 BASE = Manifest(

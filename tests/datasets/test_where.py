@@ -12,8 +12,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import headrace
-from headrace.datasets.loaders.where import OPS, Bound, Where, expression, may_match, parse, stated
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
+from headrace.datasets.loaders.row_filter import (
+    OPS,
+    Bound,
+    Where,
+    expression,
+    may_match,
+    parse,
+    stated,
+)
 from tests.datasets.frames import frame, put
 from tests.datasets.test_release import made
 

@@ -38,7 +38,7 @@ from headrace.features import (
     oracle,
     training_frame,
 )
-from headrace.features.shapes import TIMESTAMP
+from headrace.features.table_shapes import TIMESTAMP
 
 EXACT = 2**53 - 1
 FAR = 2**62

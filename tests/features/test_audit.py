@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.features import attach_label, training_frame
-from headrace.features.audit import audit, audit_label
+from headrace.features.oracle_audit import audit, audit_label
 from tests.features.logs import LABEL, SHAPES, VIEWS, random_log
 
 

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 import pytest
 
 from headrace.contracts import load_contract
-from headrace.contracts.meaning import column_meanings, time_meaning
-from headrace.errors import DeclarationError
+from headrace.contracts.semantic_digest import column_meanings, time_meaning
+from headrace.core.errors import DeclarationError
 from headrace.features import (
     FeatureView,
     Label,
@@ -24,11 +24,11 @@ from headrace.features import (
     Spine,
     Where,
     Window,
-    calendar,
     canonical,
     definition_hash,
     diff,
 )
+from headrace.features.kernel import calendar
 from tests.features import logs
 from tests.features.logs import SHAPES, far_away
 
@@ -250,7 +250,7 @@ def test_a_calendar_feature_is_bound_to_its_zone_and_the_zone_table(monkeypatch)
     assert hashed(new_york) != hashed(calendar("hour", "at", "hour", "America/Chicago"))
     assert hashed(new_york) != hashed(calendar("hour", "at", "weekday", "America/New_York"))
     before = hashed(new_york)
-    monkeypatch.setattr("headrace.zones.zones_hash", lambda: "another release")
+    monkeypatch.setattr("headrace.core.time_zones.zones_hash", lambda: "another release")
     assert hashed(new_york) != before
 
 

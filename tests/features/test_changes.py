@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pytest
 
 from headrace.contracts import load_contract
-from headrace.errors import DeclarationError, StateError
+from headrace.core.errors import DeclarationError, StateError
 from headrace.features import (
     Distinct,
     FeatureView,

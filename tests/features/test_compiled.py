@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from headrace import engine
-from headrace.errors import HeadraceError
+from headrace.core import compute
+from headrace.core.errors import HeadraceError
 from headrace.features import (
     Column,
     Count,
@@ -28,11 +28,11 @@ from headrace.features import (
     TableShape,
     Where,
     Window,
-    ranges,
     training_frame,
 )
-from headrace.features.kernel import Joined
-from headrace.features.resolve import Versions
+from headrace.features.kernel import row_ranges
+from headrace.features.kernel.kernel import Joined
+from headrace.features.kernel.visibility import Versions
 from tests.features.logs import all_differences, logs, random_log
 
 pytest.importorskip("numba", reason="numba is not installed: pip install headrace[fast]")
@@ -125,8 +125,8 @@ def big_log(seed, *, late, corrected, entities=40, events=6000, spine=2500):
 
 def frame(facts, spine, kernel, patch, *, threads=1):
     patch.setenv("HEADRACE_KERNEL", kernel)
-    patch.setattr(ranges, "_FEW", 1)
-    with engine.limited_to(threads):
+    patch.setattr(row_ranges, "_FEW", 1)
+    with compute.limited_to(threads):
         return training_frame(
             spine,
             BIG_VIEWS,
@@ -156,7 +156,7 @@ def test_equals_numpy_on_long_histories_whatever_the_threads(late, corrected, mo
     ],
 )
 def test_a_planted_error_is_caught(name, planted, monkeypatch):
-    from headrace.features import compiled as loops
+    from headrace.features.kernel import compiled as loops
 
     monkeypatch.setattr(loops, name, planted)
     assert any(all_differences(random_log(seed)) for seed in range(6))
@@ -164,22 +164,22 @@ def test_a_planted_error_is_caught(name, planted, monkeypatch):
 
 def test_kernel_is_chosen_by_size_unless_forced(monkeypatch):
     monkeypatch.delenv("HEADRACE_KERNEL", raising=False)
-    assert not engine.compiled(10)
-    assert engine.compiled(engine.WORTH_IT)
+    assert not compute.compiled(10)
+    assert compute.compiled(compute.WORTH_IT)
     monkeypatch.setenv("HEADRACE_KERNEL", "numpy")
-    assert not engine.compiled(engine.WORTH_IT)
+    assert not compute.compiled(compute.WORTH_IT)
     monkeypatch.setenv("HEADRACE_KERNEL", "fortran")
     with pytest.raises(HeadraceError, match="names no kernel"):
-        engine.compiled(1)
+        compute.compiled(1)
 
 
 def test_without_numba_numpy_computes(monkeypatch):
-    monkeypatch.setattr(engine, "has_numba", lambda: False)
+    monkeypatch.setattr(compute, "has_numba", lambda: False)
     monkeypatch.delenv("HEADRACE_KERNEL", raising=False)
-    assert not engine.compiled(10**9)
+    assert not compute.compiled(10**9)
     monkeypatch.setenv("HEADRACE_KERNEL", "compiled")
     with pytest.raises(HeadraceError, match="headrace\\[fast\\]"):
-        engine.compiled(1)
+        compute.compiled(1)
 
 
 def test_a_small_frame_does_not_load_numba():

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from headrace.engine import has_numba
-from headrace.errors import HeadraceError
+from headrace.core.compute import has_numba
+from headrace.core.errors import HeadraceError
 from headrace.features import (
     Column,
     FeatureView,
@@ -22,16 +22,16 @@ from headrace.features import (
     Sum,
     TableShape,
     Window,
-    calendar,
     oracle,
     ratio,
     training_frame,
 )
-from headrace.features.shapes import TIMESTAMP
-from headrace.online import MemoryStore, apply, layout_of
-from headrace.online.answers import Compiled
-from headrace.online.plain import Plain
-from headrace.online.values import values
+from headrace.features.kernel import calendar
+from headrace.features.table_shapes import TIMESTAMP
+from headrace.serving.online import MemoryStore, apply, layout_of
+from headrace.serving.online.kernel.answers import Compiled
+from headrace.serving.online.kernel.plain import Plain
+from headrace.serving.online.view_values import values
 from tests.features.logs import SHAPES, VIEWS, random_log
 
 LOG = replace(random_log(7), mode="declared")

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.features.materialise import MOST_SEGMENTS, Inputs, materialise
+from headrace.features.frames.materialise import MOST_SEGMENTS, Inputs, materialise
 
 ROWS = 30
 

@@ -25,7 +25,7 @@ from headrace.features import (
     build_spine,
     training_frame,
 )
-from headrace.features.shapes import TIMESTAMP
+from headrace.features.table_shapes import TIMESTAMP
 
 COLUMNS = {
     "key": Column(pa.int64()),

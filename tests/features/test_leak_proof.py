@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headrace.features import build_spine, leaks, resolve, spines
-from headrace.features.leaks import alter_future, busy_moments
+from headrace.features import build_spine, spines
+from headrace.features.kernel import visibility
+from headrace.verification import leaks
+from headrace.verification.leaks import alter_future, busy_moments
 from tests.features.logs import FAR, SHAPES, SPINE, VIEWS, random_log
 
 LOGS = [replace(random_log(seed), mode="declared") for seed in range(6)]
@@ -31,8 +33,8 @@ def test_nothing_moves(mode):
 @pytest.mark.parametrize(
     ("module", "name", "planted"),
     [
-        (resolve, "usable", lambda known, commit: np.full_like(known, -FAR)),
-        (spines, "is_visible", lambda versions, t: versions.x == resolve.NEVER),
+        (visibility, "usable", lambda known, commit: np.full_like(known, -FAR)),
+        (spines, "is_visible", lambda versions, t: versions.x == visibility.NEVER),
     ],
 )
 def test_planted_leaks_are_found(module, name, planted, monkeypatch):

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.features import build_spine
-from headrace.features import materialise as module
-from headrace.features.frame import Host
-from headrace.features.materialise import Inputs, materialise
+from headrace.features.frames import materialise as module
+from headrace.features.frames.materialise import Inputs, materialise
+from headrace.features.frames.training_frame import Host
 from tests.features import logs
 from tests.features.logs import SHAPES, SPINE, VIEWS, random_log, table_of
 

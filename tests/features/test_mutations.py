@@ -5,13 +5,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from headrace.features import arrays, distinct, frame, kernel, labels, resolve, spines
-from headrace.features.places import covered_count
+from headrace.features import labels, spines
+from headrace.features.frames import training_frame
+from headrace.features.kernel import arrays, distinct, kernel, visibility
+from headrace.features.kernel.spine_intervals import covered_count
 from tests.features.logs import FAR, all_differences, random_log
 
 BATTERY = [random_log(seed) for seed in range(20)]
 NEVER = arrays.NEVER
-superseded, covered_sum, passes = resolve.superseded, kernel.covered_sum, kernel.passes
+superseded, covered_sum, passes = visibility.superseded, kernel.covered_sum, kernel.passes
 
 
 def supersede_by(new_keys):
@@ -98,35 +100,35 @@ FAULTS = {
     "inclusive edge": (kernel, "window_start", lambda k, e, b: np.maximum(k, e - b)),
     "window too short": (kernel, "window_end", lambda x, e, a: np.minimum(x, e - a)),
     "window outlives the version": (kernel, "window_end", lambda x, e, a: e - a + 1),
-    "known-at ignored": (resolve, "usable", lambda known, commit: np.full_like(known, -FAR)),
-    "commit ignored": (resolve, "usable", lambda known, commit: known),
-    "available only after t": (resolve, "usable", lambda known, commit: known + 1),
-    "filter before resolve": (resolve, "superseded", supersede_by(only_rows_that_pass)),
-    "index by entity": (resolve, "superseded", supersede_by(per_entity)),
+    "known-at ignored": (visibility, "usable", lambda known, commit: np.full_like(known, -FAR)),
+    "commit ignored": (visibility, "usable", lambda known, commit: known),
+    "available only after t": (visibility, "usable", lambda known, commit: known + 1),
+    "filter before resolve": (visibility, "superseded", supersede_by(only_rows_that_pass)),
+    "index by entity": (visibility, "superseded", supersede_by(per_entity)),
     "corrections add up": (
-        resolve,
+        visibility,
         "superseded",
         lambda shape, table, keys, known, k, *, complete: np.full_like(k, NEVER),
     ),
-    "overwritten in place": (resolve, "superseded", latest_only),
-    "version ties by ingest order": (resolve, "_settle_ties", lambda s, t, rows, same: rows),
-    "sequence ignored": (resolve, "sequences", lambda s, table: np.zeros(len(table), np.int64)),
+    "overwritten in place": (visibility, "superseded", latest_only),
+    "version ties by ingest order": (visibility, "_settle_ties", lambda s, t, rows, same: rows),
+    "sequence ignored": (visibility, "sequences", lambda s, table: np.zeros(len(table), np.int64)),
     "ties by ingest order": (
-        resolve,
+        visibility,
         "event_order",
         lambda e, sequence, keys: np.argsort(e, kind="stable"),
     ),
     "zone slip": (
-        resolve,
+        visibility,
         "event_times",
         lambda table, name: arrays.times(table, "event_time", name) + 3,
     ),
     "truncated times": (
-        resolve,
+        visibility,
         "event_times",
         lambda table, name: arrays.times(table, "event_time", name) // 4 * 4,
     ),
-    "tombstones ignored": (resolve, "alive", lambda table: np.ones(len(table), np.bool_)),
+    "tombstones ignored": (visibility, "alive", lambda table: np.ones(len(table), np.bool_)),
     "null entity matches": (
         arrays,
         "_mix",
@@ -155,11 +157,15 @@ FAULTS = {
         "last_row",
         last_row_without_nulls,
     ),
-    "default for a null entity": (frame, "with_default", default_over_nulls),
-    "no default where there is no history": (frame, "with_default", default_unless_a_row),
-    "default ignored": (frame, "with_default", lambda joined, output, array, default: array),
+    "default for a null entity": (training_frame, "with_default", default_over_nulls),
+    "no default where there is no history": (training_frame, "with_default", default_unless_a_row),
+    "default ignored": (
+        training_frame,
+        "with_default",
+        lambda joined, output, array, default: array,
+    ),
     "default before the scale": (
-        frame,
+        training_frame,
         "default_values",
         lambda feature, shape: tuple(
             value * 10 if isinstance(value, float) else value
@@ -185,7 +191,7 @@ FAULTS = {
 }
 VERSIONS_AT = labels.versions_at
 RANKED = kernel._COMPUTE["last_row"]
-WITH_DEFAULT, DEFAULT_VALUES = frame.with_default, frame.default_values
+WITH_DEFAULT, DEFAULT_VALUES = training_frame.with_default, training_frame.default_values
 
 
 def test_nothing_is_found_where_nothing_is_planted():

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.errors import HeadraceError
-from headrace.features import FeatureView, Rows, Sum, Window, partitions, training_frame
-from headrace.features.partitions import training_batches
+from headrace.core.errors import HeadraceError
+from headrace.features import FeatureView, Rows, Sum, Window, training_frame
+from headrace.features.frames import out_of_core
+from headrace.features.frames.out_of_core import training_batches
 from tests.features.logs import SHAPES, VIEWS, logs, random_log
 from tests.features.test_compiled import BIG_SHAPE, BIG_VIEWS, big_log
 from tests.features.test_golden import history, shapes
@@ -26,7 +27,7 @@ def in_batches(history, size):
 
 
 def by_parts(log, history, patch, *, rows=7, memory=2000, **more):
-    patch.setattr(partitions, "_BATCH", rows)
+    patch.setattr(out_of_core, "_BATCH", rows)
     arguments = (log.spine_table, VIEWS, history, SHAPES, log.mode)
     with training_batches(*arguments, memory=memory, **more) as reader:
         return reader.read_all()
@@ -65,7 +66,7 @@ def test_equals_the_frame_on_long_histories(corrected, memory, tmp_path, monkeyp
     def history(_, columns):
         return facts.select([*columns, "event_time", "known_at"])
 
-    monkeypatch.setattr(partitions, "_BATCH", 400)
+    monkeypatch.setattr(out_of_core, "_BATCH", 400)
     steps = []
     arguments = (spine, BIG_VIEWS, in_batches(history, 333), {"facts": BIG_SHAPE})
     with training_batches(
@@ -80,7 +81,7 @@ def test_equals_the_frame_on_long_histories(corrected, memory, tmp_path, monkeyp
 
 def test_the_frame_takes_a_memory_limit(monkeypatch):
     log = random_log(4)
-    monkeypatch.setattr(partitions, "_BATCH", 5)
+    monkeypatch.setattr(out_of_core, "_BATCH", 5)
     assert plain(log, memory=1000).equals(plain(log))
 
 
@@ -89,7 +90,7 @@ def test_versions_are_settled_before_rows_go_to_their_entity(monkeypatch):
     log = random_log(1)
     history = in_batches(log.history, 3)
     assert by_parts(log, history, monkeypatch, rows=3).equals(plain(log))
-    monkeypatch.setattr(partitions._Frame, "_survey", lambda self, shape: (len(log.rows), True))
+    monkeypatch.setattr(out_of_core._Frame, "_survey", lambda self, shape: (len(log.rows), True))
     try:
         wrong = by_parts(log, history, monkeypatch, rows=3)
     except HeadraceError:
@@ -108,7 +109,7 @@ def test_a_correction_in_a_later_batch_is_found_though_keys_ascend_in_each(corre
     ]
     view = FeatureView("v", "facts", ("who",), (Rows(Window("-9us")), Sum("v", Window("-9us"))))
     spine = pa.table({"who": ["a"], "t": pa.array([15], pa.int64())})
-    monkeypatch.setattr(partitions, "_BATCH", 2)
+    monkeypatch.setattr(out_of_core, "_BATCH", 2)
     frame = training_frame(spine, [view], history(*rows), shapes(), memory=300)
     assert frame["v__rows_9us"].to_pylist() == [3]
     assert frame["v__v_sum_9us"].to_pylist() == [7]

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from headrace.features.rounding import mean, quantity, square_limbs, std
+from headrace.features.kernel.rounding import mean, quantity, square_limbs, std
 
 
 def nearest(exact):

@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.engine import has_numba
-from headrace.features import partitions, training_frame
-from headrace.features.spans import SHOWN_BEFORE, first_usable, winners
+from headrace.core.compute import has_numba
+from headrace.features import training_frame
+from headrace.features.frames import out_of_core
+from headrace.features.kernel.republication import SHOWN_BEFORE, first_usable, winners
 from tests.features.logs import (
     SHAPES,
     VIEWS,
@@ -56,7 +57,7 @@ def test_equals_the_oracle(seed, kernel, monkeypatch):
     if kernel == "compiled" and not has_numba():
         pytest.skip("numba is not installed: pip install headrace[fast]")
     monkeypatch.setenv("HEADRACE_KERNEL", kernel)
-    monkeypatch.setattr(partitions, "_BATCH", 9)
+    monkeypatch.setattr(out_of_core, "_BATCH", 9)
     log = served_before(seed)
     expected = expected_frame(log)
     without = replace(log, rows=tuple({**row, SHOWN_BEFORE: ()} for row in log.rows))

@@ -10,20 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from headrace.clock import to_us
-from headrace.errors import DeclarationError
-from headrace.features import (
-    FeatureView,
-    Rows,
-    RowTransform,
-    Window,
-    calendar,
-    ratio,
-    training_frame,
-)
-from headrace.features.calendar import PARTS
+from headrace.core.clock import to_us
+from headrace.core.errors import DeclarationError
+from headrace.features import FeatureView, Rows, RowTransform, Window, ratio, training_frame
+from headrace.features.kernel import calendar
+from headrace.features.kernel.calendar import PARTS
 from headrace.features.purity import outside_reads
-from headrace.features.shapes import TIMESTAMP
+from headrace.features.table_shapes import TIMESTAMP
 from headrace.features.transforms import apply, prove_row_local
 from tests.features.logs import SHAPES, random_log
 

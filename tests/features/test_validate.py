@@ -5,7 +5,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.features import (
     Count,
     Distinct,
@@ -24,10 +24,10 @@ from headrace.features import (
     Sum,
     Where,
     Window,
-    calendar,
     training_frame,
     validate,
 )
+from headrace.features.kernel import calendar
 from tests.features.logs import COLUMNS, LABEL, SHAPES, SPINE, TRAILING, VIEWS, random_log
 
 WHO = ("who",)

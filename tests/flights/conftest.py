@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.home import Home
+from headrace.core.home import Home
 from headrace.pipeline import Pipeline
 from pipelines.flights import pipeline as flights
 from tests.flights.short_range import ROOT, cut_deliveries

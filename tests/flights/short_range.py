@@ -16,13 +16,14 @@ from datetime import date, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
-from headrace.clock import days
-from headrace.datasets import TimeSplits, content_hash, list_releases
+from headrace.core.clock import days
+from headrace.core.home import Home
+from headrace.datasets import TimeSplits, list_releases
+from headrace.datasets.hashing import content_hash
 from headrace.features.spec import RowTransform
-from headrace.home import Home
-from headrace.lake.ingest import ingest
-from headrace.lake.ledger import Ledger
-from headrace.lake.tables import Lake
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.tables.lake import Lake
 from headrace.pipeline import (
     Pipeline,
     build_release,

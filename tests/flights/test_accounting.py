@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.lake.landing import read_landed
-from headrace.lake.tables import Lake
+from headrace.lake.ingest.landing import read_landed
+from headrace.lake.tables.lake import Lake
 from pipelines.flights.deliveries import FeedServer, count_raw
 from tests.flights.short_range import ROOT, environment
 

@@ -15,14 +15,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from headrace.core.home import Home
 from headrace.dagster import definitions
+from headrace.dagster.asset_names import table_key
 from headrace.dagster.execute import Outcome, run_pipeline
 from headrace.dagster.instance import open_instance
-from headrace.dagster.names import table_key
-from headrace.home import Home
-from headrace.lake.ledger import Ledger
-from headrace.lake.status import table_status
-from headrace.lake.tables import Lake
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.tables.lake import Lake
 from headrace.pipeline import Pipeline
 from tests.flights.short_range import (
     LAST,

@@ -2,11 +2,11 @@
 
 import pytest
 
+from headrace.core.home import Home
 from headrace.dagster import definitions
 from headrace.dagster.execute import run_pipeline, run_range
 from headrace.dagster.instance import open_instance
-from headrace.home import Home
-from headrace.lake.ingest import ingest, outstanding
+from headrace.lake.ingest.protocol import ingest, outstanding
 from headrace.pipeline import build_release, run_monitors, train_model
 from tests.flights.short_range import (
     build_all,

@@ -4,15 +4,15 @@ import shutil
 
 import pytest
 
-from headrace.clock import parse_iso, to_us
-from headrace.dagster.due import due_slots
-from headrace.features.materialise import read_segments, read_state
+from headrace.core.clock import parse_iso, to_us
+from headrace.core.home import Home
+from headrace.dagster.sensors.pending_partitions import due_slots
+from headrace.features.frames.materialise import read_segments, read_state
 from headrace.features.spec import RowTransform
-from headrace.home import Home
-from headrace.lake.ledger import Ledger
-from headrace.lake.tables import Lake
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.tables.lake import Lake
 from headrace.pipeline.build import labelled_frame
-from headrace.pipeline.workshop import Workshop
+from headrace.pipeline.build_context import Workshop
 from tests.flights.short_range import (
     FIRST,
     LAST,

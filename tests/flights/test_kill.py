@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.home import Home
+from headrace.core.home import Home
 from headrace.models import list_models
-from headrace.monitoring.ledger import DecisionLedger
+from headrace.monitoring.decisions.ledger import DecisionLedger
 from headrace.pipeline import Pipeline
 from pipelines.flights import pipeline as flights
 from tests.flights.short_range import (
@@ -155,8 +155,8 @@ def content(pipeline: Pipeline, root: Path) -> dict:
 def days_in_dagster(pipeline: Pipeline, root: Path) -> dict[str, set[str]]:
     import dagster as dg
 
+    from headrace.dagster.asset_names import table_key
     from headrace.dagster.instance import open_instance
-    from headrace.dagster.names import table_key
 
     with open_instance(Home(root)) as instance:
         unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]

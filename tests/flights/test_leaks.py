@@ -7,13 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.clock import DAY, HOUR
-from headrace.features import build_spine, output_columns, resolve, training_frame
-from headrace.features.arrays import times
-from headrace.features.leaks import alter_future, busy_moments, leaks
-from headrace.features.shapes import shapes_of
+from headrace.core.clock import DAY, HOUR
+from headrace.features import build_spine, output_columns, training_frame
+from headrace.features.kernel import visibility
+from headrace.features.kernel.arrays import times
+from headrace.features.table_shapes import shapes_of
 from headrace.pipeline.build import feature_frame
-from headrace.pipeline.workshop import Workshop
+from headrace.pipeline.build_context import Workshop
+from headrace.verification.leaks import alter_future, busy_moments, leaks
 
 ROWS = 1_000
 # The widest window looks 28 days back. What the altered world lacks beyond that was known, and
@@ -132,11 +133,11 @@ def test_with_the_whole_year_altered_busy_moments_do_not_move(world):
 def test_an_altered_future_would_be_seen(world, monkeypatch):
     """The same comparison, with a kernel that looks ahead by an hour or ignores known-at."""
     cuts = list(moments(world, 60, seed=7))
-    usable = resolve.usable
+    usable = visibility.usable
     for planted in (
         lambda known, commit: usable(known, commit) - 12 * HOUR,
         lambda known, commit: np.zeros_like(known),
     ):
-        monkeypatch.setattr(resolve, "usable", planted)
+        monkeypatch.setattr(visibility, "usable", planted)
         assert any(world.moved(cut)[1] for cut in cuts[:5])
         monkeypatch.undo()

@@ -5,7 +5,7 @@ import pytest
 
 from headrace.cluster import sail, training_frame
 from headrace.features import training_frame as embedded_frame
-from headrace.pipeline.workshop import workshop
+from headrace.pipeline.build_context import workshop
 
 
 @pytest.mark.slow

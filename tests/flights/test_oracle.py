@@ -6,11 +6,11 @@ import pytest
 
 from headrace.datasets import label_cuts, open_release
 from headrace.features import oracle, output_columns
-from headrace.features.audit import audit, audit_label
-from headrace.features.shapes import shapes_of
+from headrace.features.oracle_audit import audit, audit_label
 from headrace.features.spec import RowTransform
+from headrace.features.table_shapes import shapes_of
 from headrace.pipeline.build import labelled_frame
-from headrace.pipeline.workshop import Workshop
+from headrace.pipeline.build_context import Workshop
 from pipelines.flights.features import VIEWS
 
 # The oracle takes half a minute for a thousand rows of one carrier's flights.

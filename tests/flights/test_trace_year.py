@@ -6,18 +6,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.clock import DAY
+from headrace.core.clock import DAY
 from headrace.datasets import content_sum, open_release
 from headrace.features import build_spine, training_frame
-from headrace.features.arrays import times
-from headrace.features.audit import plain_values
+from headrace.features.kernel.arrays import times
 from headrace.features.labels import attach_label
-from headrace.features.shapes import shapes_of
+from headrace.features.oracle_audit import plain_values
 from headrace.features.spec import RowTransform
-from headrace.lineage.looks import InMemory
-from headrace.lineage.rowtrace import trace_row
-from headrace.pipeline.released import cut_of, parts_of, released_form
-from headrace.pipeline.workshop import Workshop
+from headrace.features.table_shapes import shapes_of
+from headrace.lineage.row_trace.lookups import InMemory
+from headrace.lineage.row_trace.release_row import cut_of, parts_of, released_form
+from headrace.lineage.row_trace.row_trace import trace_row
+from headrace.pipeline.build_context import Workshop
 
 # The same is tried on random histories and a small lake by tests that are not slow.
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from headrace.home import Home
+from headrace.core.home import Home
 from pipelines.flights import pipeline as flights
 from tests.flights.short_range import build_all, ingest_all, opened
 

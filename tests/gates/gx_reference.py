@@ -5,11 +5,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.gates.columns import Columns
+from headrace.gates.checks.column_context import Columns
+from headrace.gates.checks.vocabulary import compile_check
 from headrace.gates.engine import run
-from headrace.gates.fallback import Reference
+from headrace.gates.gx.fallback import Reference
 from headrace.gates.plan import Finding, Plan, Rule
-from headrace.gates.vocabulary import compile_check
 
 __all__ = ["Reference", "ours"]
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.clock import DAY
-from headrace.files import canonical_json
+from headrace.core.clock import DAY
+from headrace.core.files import canonical_json
 from headrace.gates.compare import Comparison, compare, usual_moves
 
 NUMBERS = st.lists(st.one_of(st.none(), st.integers(-100, 100)), max_size=40)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.clock import days
 from headrace.contracts import Contract, conform, load_contract
+from headrace.core.clock import days
 from headrace.gates import Judgement, Suite, judge, load_suite
 from headrace.sources.base import Delivery
 from headrace.sources.parse import read_rows

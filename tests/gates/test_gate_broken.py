@@ -7,11 +7,11 @@ import pytest
 import yaml
 from gate_batches import conformed, contract, expect, rows, suite
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.gates import Judgement, Suite, Verdict, judge, load_suite, read_suite
-from headrace.gates.events import row_suite
+from headrace.gates.event_gate import row_suite
 from headrace.gates.lint import lint, unread
-from headrace.gates.mutes import Mutes
+from headrace.gates.muted_checks import Mutes
 
 GOOD = expect("column_values_to_not_be_null", meta={"id": "town"}, column="town")
 TRIPS = [(number, "Ulm", 1.0) for number in range(5)]

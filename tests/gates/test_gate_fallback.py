@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 from gate_batches import conformed, contract, expect, rows, suite
 
-from headrace.gates import Verdict, fallback, judge
-from headrace.gates.vocabulary import VOCABULARY
+from headrace.gates import Verdict, judge
+from headrace.gates.checks.vocabulary import VOCABULARY
+from headrace.gates.gx import fallback
 
 TOWNS = ("2013-01-01", "{}", None, "13", '{"a": 1}')
 TRIPS = [(number, town, 10.0 * number) for number, town in enumerate(TOWNS)]
@@ -96,7 +97,7 @@ def test_the_whole_vocabulary_of_the_library_is_known_here() -> None:
     """Each of its types is compiled, asked of it, or refused with a reason."""
     from great_expectations.expectations.registry import list_registered_expectation_implementations
 
-    from headrace.gates.vocabulary import ELSEWHERE
+    from headrace.gates.checks.vocabulary import ELSEWHERE
 
     theirs = set(list_registered_expectation_implementations())
     assert theirs <= VOCABULARY.keys() | ELSEWHERE.keys()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.gates.parquet import gather
+from headrace.gates.parquet import column_stream
 from headrace.gates.parquet.median import median
 
 FLOATS = st.lists(
@@ -40,6 +40,6 @@ def test_the_median_in_memory(numbers, length) -> None:
 ])  # fmt: skip
 def test_the_median_by_a_sample(monkeypatch, numbers) -> None:
     expected = median(in_pieces(numbers, 100), len(numbers))
-    monkeypatch.setattr(gather, "MOST", 10_000)
+    monkeypatch.setattr(column_stream, "MOST", 10_000)
     assert median(in_pieces(numbers, 777), len(numbers) + 5) == expected
     assert expected == np.median(numbers)

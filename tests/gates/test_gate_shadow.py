@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from headrace.contracts import Invariant
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.gates import Judgement, Suite, Verdict, judge, parse_suite
 
 TRIPS = [(number, "Ulm", 10.0 * number) for number in range(100)]

@@ -7,7 +7,7 @@ from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.gates import Judgement, Verdict, judge, parse_suite
 
 CHECKS = {

@@ -6,9 +6,9 @@ import pytest
 import yaml
 from gate_batches import contract, expect, suite
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.gates import parse_suite, read_suite
-from headrace.gates.regex import to_re2
+from headrace.gates.checks.regex import to_re2
 
 BETWEEN = {"column": "miles", "min_value": 0}
 

@@ -8,7 +8,7 @@ import pytest
 from gate_batches import conformed, contract, expect, rows, suite
 
 from headrace.gates.engine import _Prepared
-from headrace.gates.rules import plan_for
+from headrace.gates.plan_compiler import plan_for
 
 # pandas is not among them while judging: pyarrow loads it itself when it makes an array.
 HEAVY = ("great_expectations", "dagster", "pyiceberg", "sqlalchemy", "requests")

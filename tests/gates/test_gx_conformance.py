@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pytest
 
-from headrace.gates.vocabulary import VOCABULARY
+from headrace.gates.checks.vocabulary import VOCABULARY
 from tests.gates.gx_cases import (
     BATCHES,
     COLUMNS,

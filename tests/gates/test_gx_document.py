@@ -9,7 +9,7 @@ import pytest
 
 from headrace.contracts import Violation
 from headrace.gates import Judgement, judge
-from headrace.gates.gx_document import gx_document
+from headrace.gates.gx.results import gx_document
 from tests.gates.gate_batches import conformed, contract, expect, rows, suite
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 from test_gx_conformance import compare
 
-from headrace.gates.vocabulary import VOCABULARY
+from headrace.gates.checks.vocabulary import VOCABULARY
 
 BIG = 2**53
 small = st.integers(-4, 6)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from headrace.errors import DeclarationError, RefusedError
-from headrace.gates.policy import ACTIONS, acting, load_policy, local_user
+from headrace.core.errors import DeclarationError, RefusedError
+from headrace.core.permissions import ACTIONS, acting, load_policy, local_user
 
 POLICY = """
 version: 1

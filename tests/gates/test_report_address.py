@@ -1,6 +1,6 @@
 import pytest
 
-from headrace.gates.report import report_url
+from headrace.reports.batch import report_url
 
 
 def test_a_report_has_one_address(monkeypatch: pytest.MonkeyPatch) -> None:

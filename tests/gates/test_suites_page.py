@@ -8,7 +8,7 @@ import yaml
 
 from headrace.contracts import load_contract
 from headrace.gates import parse_suite
-from headrace.gates.reading import fitted
+from headrace.gates.suite_reader import fitted
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "suites.md"

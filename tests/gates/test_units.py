@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.gates import Judgement, judge, load_suite
-from headrace.gates.conversion import conversion
-from headrace.gates.gx_document import gx_document
+from headrace.gates.gx.results import gx_document
 from headrace.gates.lint import lint
-from headrace.gates.reading import fitted
+from headrace.gates.suite_reader import fitted
+from headrace.gates.unit_rewrite import conversion
 from headrace.gates.units import condition_in, converted, to_contract, to_stored
 from tests.gates.gate_batches import conformed, contract, expect, rows, suite
 

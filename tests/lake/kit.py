@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 
-from headrace.clock import days
 from headrace.contracts import Contract, load_contract
+from headrace.core.clock import days
+from headrace.core.home import Home
 from headrace.gates import Suite, load_suite
-from headrace.home import Home
-from headrace.lake.staging import StagedFile, stage
+from headrace.lake.ingest.staging import StagedFile, stage
 from headrace.lake.table import Table
 from headrace.sources.files import DropFolder
 

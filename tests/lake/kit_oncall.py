@@ -1,16 +1,19 @@
 """On-call at the meter: actions by name, and what the lake shows after them."""
 
-from headrace.alerts import watch
-from headrace.clock import now_us
-from headrace.gates.policy import ACTIONS, Grant, Policy
-from headrace.lake import actions, cases, judging, ledger, overrides, reconcile, running, status
-from headrace.lake import ingest as ingesting
-from headrace.lake import recall as recalled
-from headrace.lake.history import history
-from headrace.lake.ingest import ingest
-from headrace.lake.status import table_status
-from headrace.lake.tables import Lake
-from headrace.pipeline import oncall, recalling
+from headrace.alerts import watcher
+from headrace.core.clock import now_us
+from headrace.core.permissions import ACTIONS, Grant, Policy
+from headrace.lake.ingest import ingest_run, reconcile, validator
+from headrace.lake.ingest import protocol as ingesting
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger import conservation as status
+from headrace.lake.ledger import ledger
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.overrides import audit_trail, batch_case, overrides
+from headrace.lake.overrides import recall as recalled
+from headrace.lake.tables.history import history
+from headrace.lake.tables.lake import Lake
+from headrace.operations import batch_actions, recall
 from tests.lake.kit import balanced
 
 POLICY = Policy({"ana": Grant(frozenset(ACTIONS)), "night": Grant(frozenset({"ack"}))})
@@ -19,25 +22,25 @@ GIVEN = {"principal": "ana", "reason": "the meter was replaced", "policy": POLIC
 
 def act(meter, verb, which, table=None, **more):
     given = {**GIVEN, **more}
-    return getattr(oncall, verb)(meter.home, table or meter.table, which, **given)
+    return getattr(batch_actions, verb)(meter.home, table or meter.table, which, **given)
 
 
 def wait(monkeypatch, duration):
     """Let time pass: `duration` microseconds, for all that asks what time it is."""
     for module in (
-        actions,
-        cases,
+        audit_trail,
+        batch_case,
         ingesting,
-        judging,
+        validator,
         ledger,
         overrides,
         reconcile,
-        running,
+        ingest_run,
         status,
         recalled,
-        recalling,
-        oncall,
-        watch,
+        recall,
+        batch_actions,
+        watcher,
     ):
         monkeypatch.setattr(module, "now_us", lambda: now_us() + duration)
 

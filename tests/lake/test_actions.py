@@ -4,11 +4,11 @@ import sqlite3
 
 import pytest
 
-from headrace.errors import DeclarationError
-from headrace.lake.actions import Action, actions, record
-from headrace.lake.database import open_database
-from headrace.lake.ledger import Ledger
-from headrace.lake.schema import MIGRATIONS
+from headrace.core.errors import DeclarationError
+from headrace.core.sqlite import open_database
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.ledger.schema import MIGRATIONS
+from headrace.lake.overrides.audit_trail import Action, actions, record
 
 RELEASE = Action(
     "ana",

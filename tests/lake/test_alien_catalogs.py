@@ -6,11 +6,11 @@ import sqlite3
 import pytest
 from kit import SLOTS, Meter
 
-from headrace.errors import StateError
-from headrace.lake.iceberg import open_catalog
-from headrace.lake.ingest import ingest
-from headrace.lake.ledger import Ledger
-from headrace.lake.tables import Lake
+from headrace.core.errors import StateError
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.tables.iceberg import open_catalog
+from headrace.lake.tables.lake import Lake
 
 
 def published(root) -> Meter:

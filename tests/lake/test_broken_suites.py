@@ -5,9 +5,9 @@ from dataclasses import replace
 from kit import SUITE, Meter
 
 from headrace.gates import load_suite
-from headrace.lake.ingest import ingest, outstanding
-from headrace.lake.inspect import batch_rows
-from headrace.lake.ledger import Ledger
+from headrace.lake.ingest.protocol import ingest, outstanding
+from headrace.lake.ledger.batch_listing import batch_rows
+from headrace.lake.ledger.ledger import Ledger
 
 BEFORE, AFTER = "2024-01-01", "2024-01-02"
 

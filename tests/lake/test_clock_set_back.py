@@ -3,12 +3,12 @@
 import pytest
 from kit import SLOTS, Meter
 
-from headrace.clock import DAY, SECOND, forward, iso, machine_us, now_us
-from headrace.errors import StateError
-from headrace.lake.actions import Action, actions, record
-from headrace.lake.ingest import ingest
-from headrace.lake.ledger import Ledger
-from headrace.lake.tables import Lake
+from headrace.core.clock import DAY, SECOND, forward, iso, machine_us, now_us
+from headrace.core.errors import StateError
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import Action, actions, record
+from headrace.lake.tables.lake import Lake
 
 PAST = 2 * DAY
 
@@ -54,7 +54,7 @@ def test_no_commit_is_dated_before_the_one_it_follows(tmp_path, monkeypatch):
     lake = Lake(meter.home)
     (batch,) = lake.live("meter")
     before = lake.snapshot_id("meter")
-    monkeypatch.setattr("headrace.lake.tables.machine_us", lambda: machine_us() - PAST)
+    monkeypatch.setattr("headrace.lake.tables.lake.machine_us", lambda: machine_us() - PAST)
     with pytest.raises(StateError, match="was set back"):
         lake.withdraw("meter", lambda: [batch])
     assert Lake(meter.home).snapshot_id("meter") == before

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from headrace.errors import StateError
-from headrace.lake.compare import batch_rows_of, compare_batches, judged_batches
-from headrace.lake.ingest import ingest
+from headrace.core.errors import StateError
+from headrace.lake.batch_comparison import batch_rows_of, compare_batches, judged_batches
+from headrace.lake.ingest.protocol import ingest
 from headrace.sources.base import Delivery
 from headrace.sources.objects import ParquetObjects
 from tests.lake.kit import SLOTS, Meter

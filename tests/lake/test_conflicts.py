@@ -11,23 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.contracts.load import parse_contract
-from headrace.errors import RefusedError
+from headrace.core.errors import RefusedError
 from headrace.gates import Judgement, Result, Verdict
-from headrace.gates.report.failing import failing_rows as reported_rows
-from headrace.lake import ingest as ingest_module
-from headrace.lake.cases import open_case
 from headrace.lake.conflicts import search
 from headrace.lake.conflicts.resolve import Version, resolve
 from headrace.lake.conflicts.search import Arriving
-from headrace.lake.history import history
-from headrace.lake.ingest import ingest, outstanding, rejudge
-from headrace.lake.inspect import batch_rows, find_batches
-from headrace.lake.ledger import Ledger
-from headrace.lake.plans import LiveFile
-from headrace.lake.rows import failing_rows
-from headrace.lake.status import table_status
-from headrace.lake.tables import Lake
-from headrace.pipeline import oncall
+from headrace.lake.ingest import protocol as ingest_module
+from headrace.lake.ingest.protocol import ingest, outstanding, rejudge
+from headrace.lake.ledger.batch_listing import batch_rows, find_batches
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.batch_case import open_case
+from headrace.lake.overrides.failing_rows import failing_rows
+from headrace.lake.tables.history import history
+from headrace.lake.tables.lake import Lake
+from headrace.lake.tables.snapshot_files import LiveFile
+from headrace.operations import batch_actions
+from headrace.reports.batch.failing_rows import failing_rows as reported_rows
 from tests.lake.kit import CONTRACT, SLOTS, Meter, balanced, meter_contract, meter_csv
 from tests.lake.kit_oncall import GIVEN
 
@@ -131,7 +131,7 @@ def test_a_delivery_of_which_every_row_conflicts_is_quarantined_whatever_the_sha
 
 
 def release(meter, batch, **scope):
-    return oncall.release(meter.home, meter.table, batch, scope=scope, **GIVEN)
+    return batch_actions.release(meter.home, meter.table, batch, scope=scope, **GIVEN)
 
 
 def test_approval_is_refused_while_the_earlier_row_is_published(meter):
@@ -140,7 +140,7 @@ def test_approval_is_refused_while_the_earlier_row_is_published(meter):
     for scope in ({"lines": [4]}, {"checks": ["conflict"]}, {}):
         with pytest.raises(RefusedError, match="other values than published rows"):
             release(meter, second, **scope)
-    oncall.quarantine(meter.home, meter.table, first, scope={"lines": [4]}, **GIVEN)
+    batch_actions.quarantine(meter.home, meter.table, first, scope={"lines": [4]}, **GIVEN)
     release(meter, second, lines=[4])
     assert {value for key, value in rows(meter) if key in {2, 4}} == {20, 4}
     assert [row["conflicts"] for row in batches(meter)] == [0, 1]
@@ -154,7 +154,7 @@ def test_approval_that_was_recorded_against_the_table_publishes_no_second_versio
 ):
     correct(meter)
     second = batches(meter)[1]["batch"]
-    monkeypatch.setattr("headrace.lake.scopes.rows_in_conflict", lambda *_: {})
+    monkeypatch.setattr("headrace.lake.overrides.scopes.rows_in_conflict", lambda *_: {})
     release(meter, second, lines=[4])
     assert {value for key, value in rows(meter) if key == 2} == {2}
     assert batches(meter)[1]["conflicts"] == 2
@@ -164,10 +164,10 @@ def test_recalled_batch_comes_back_without_rows_that_others_replaced(meter):
     correct(meter)
     first, second = [row["batch"] for row in batches(meter)]
     who = {**GIVEN, "pipelines": ()}
-    oncall.recall(meter.home, meter.table, first, **who)
+    batch_actions.recall(meter.home, meter.table, first, **who)
     release(meter, second, checks=["conflict"])
     assert {value for key, value in rows(meter) if key in {2, 4}} == {20, 40}
-    oncall.restore(meter.home, meter.table, first, **who)
+    batch_actions.restore(meter.home, meter.table, first, **who)
     assert {value for key, value in rows(meter) if key in {2, 4}} == {20, 40}
     assert [row["conflicts"] for row in batches(meter)] == [2, 0]
     assert balanced(table_status(meter.home, meter.table))

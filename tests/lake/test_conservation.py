@@ -6,10 +6,10 @@ from tempfile import TemporaryDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.lake.ingest import ingest
-from headrace.lake.ledger import Ledger
-from headrace.lake.status import table_status
-from headrace.lake.tables import Lake
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.tables.lake import Lake
 from tests.lake.kit import SLOTS, Meter, balanced
 
 VALUES = st.lists(st.sampled_from([1, 2, 3, 900, 2000, -1]), max_size=4)

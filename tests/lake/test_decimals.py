@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 
 from headrace.contracts import load_contract
 from headrace.gates import load_suite
-from headrace.lake import iceberg
-from headrace.lake.actions import Action
-from headrace.lake.decimals import file_sql, read_rows, to_decimals, to_integers, write_rows
-from headrace.lake.history import history, history_batches
-from headrace.lake.ingest import ingest, rejudge
-from headrace.lake.inspect import batch_rows, find_batches
-from headrace.lake.ledger import Ledger
-from headrace.lake.plans import warehouse_root
-from headrace.lake.recall import recall, restore
-from headrace.lake.reconcile import rename_files
-from headrace.lake.same_rows import same_rows
-from headrace.lake.tables import Lake
-from headrace.lake.upgrade import pending, rewrite
+from headrace.lake.ingest.deduplication import same_rows
+from headrace.lake.ingest.protocol import ingest, rejudge
+from headrace.lake.ingest.reconcile import rename_files
+from headrace.lake.ledger.batch_listing import batch_rows, find_batches
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import Action
+from headrace.lake.overrides.recall import recall, restore
+from headrace.lake.tables import iceberg
+from headrace.lake.tables.decimal_rewrite import pending, rewrite
+from headrace.lake.tables.decimals import file_sql, read_rows, to_decimals, to_integers, write_rows
+from headrace.lake.tables.history import history, history_batches
+from headrace.lake.tables.lake import Lake
+from headrace.lake.tables.snapshot_files import warehouse_root
 from tests.lake.kit import CONTRACT, SLOTS, Meter
 
 SCALED = CONTRACT.replace(

@@ -8,12 +8,12 @@ import pyarrow as pa
 from headrace.contracts import load_contract
 from headrace.features import FeatureView, Rows, Window, training_frame
 from headrace.gates import load_suite
-from headrace.lake.history import history, history_batches
-from headrace.lake.ingest import ingest
-from headrace.lake.tables import Lake
-from headrace.online import MemoryStore, layout_of, materialise
-from headrace.online.plain import Plain
-from headrace.online.values import values
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.tables.history import history, history_batches
+from headrace.lake.tables.lake import Lake
+from headrace.serving.online import MemoryStore, layout_of, materialise
+from headrace.serving.online.kernel.plain import Plain
+from headrace.serving.online.view_values import values
 from headrace.sources.files import DropFolder
 from tests.lake.kit import CONTRACT, SUITE, Meter
 

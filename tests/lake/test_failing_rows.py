@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.lake.cases import open_case
-from headrace.lake.rows import failing_rows, flat
+from headrace.lake.overrides.batch_case import open_case
+from headrace.lake.overrides.failing_rows import failing_rows, flat
 from tests.lake.kit import SLOTS, meter_csv
 from tests.lake.kit_oncall import act, run
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.clock import SECOND, parse_iso
 from headrace.contracts import load_contract
-from headrace.errors import DeclarationError
+from headrace.core.clock import SECOND, parse_iso
+from headrace.core.errors import DeclarationError
+from headrace.core.home import Home
 from headrace.gates import load_suite
-from headrace.home import Home
-from headrace.lake.history import history
-from headrace.lake.ingest import ingest, outstanding
+from headrace.lake.ingest.protocol import ingest, outstanding
 from headrace.lake.table import Table
+from headrace.lake.tables.history import history
 from headrace.sources.file_snapshots import FileSnapshots
 from tests.lake.test_sql_changes import CONTRACT, SLOT, SUITE
 

@@ -3,7 +3,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from headrace.files import write_json
+from headrace.core.files import write_json
 
 
 def test_threads_that_write_one_file_do_not_take_each_others(tmp_path):

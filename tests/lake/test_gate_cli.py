@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import headrace.pipeline
 from headrace.cli.app import app
 from headrace.gates import load_suite
-from headrace.lake.ingest import ingest
+from headrace.lake.ingest.protocol import ingest
 
 ROOT = Path(__file__).parents[2]
 GOOD = SUITE.replace("LIMIT", "1000").replace("VERSION", "1")

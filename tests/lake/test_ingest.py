@@ -7,14 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import headrace.lake.judging as judging
-from headrace.errors import SourceError
+import headrace.lake.ingest.validator as judging
+from headrace.core.errors import SourceError
 from headrace.gates import Judgement
-from headrace.lake.history import history
-from headrace.lake.ingest import ingest, outstanding
-from headrace.lake.ledger import Ledger
-from headrace.lake.status import table_status
-from headrace.lake.tables import Lake
+from headrace.lake.ingest.protocol import ingest, outstanding
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.tables.history import history
+from headrace.lake.tables.lake import Lake
 from tests.lake.kit import ROWS, SLOTS, balanced, meter_csv
 
 DAY = SLOTS[0]

@@ -6,11 +6,11 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from headrace.lake import iceberg
-from headrace.lake.ingest import ingest, outstanding
-from headrace.lake.ledger import Ledger
-from headrace.lake.status import table_status
-from headrace.lake.tables import Lake
+from headrace.lake.ingest.protocol import ingest, outstanding
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.tables import iceberg
+from headrace.lake.tables.lake import Lake
 from tests.killing import child
 from tests.lake.kit import SLOTS, Meter, balanced
 

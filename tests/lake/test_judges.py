@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-import headrace.lake.judges as judges
-from headrace.lake.ingest import ingest
-from headrace.lake.judges import Judges
-from headrace.lake.judging import Desk, table_rule
-from headrace.lake.ledger import Ledger
-from headrace.lake.status import table_status
+import headrace.lake.ingest.validator_pool as judges
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ingest.validator import Desk, table_rule
+from headrace.lake.ingest.validator_pool import Judges
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
 from tests.lake.kit import ROWS, SLOTS, balanced
 
 VALUES = [[1, 2, 3], [4, 5000, 6], [7, -1], [], [8, "x"]]  # passes, quarantines, blocks, broken

@@ -4,11 +4,11 @@ from threading import Barrier
 
 import pytest
 
-from headrace.errors import StateError
-from headrace.lake.database import open_database, transaction
-from headrace.lake.landing import land, read_landed
-from headrace.lake.ledger import Ledger
-from headrace.lake.schema import MIGRATIONS
+from headrace.core.errors import StateError
+from headrace.core.sqlite import open_database, transaction
+from headrace.lake.ingest.landing import land, read_landed
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.ledger.schema import MIGRATIONS
 from headrace.sources.base import Delivery
 
 FIRST = "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1)"

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from headrace.clock import DAY, now_us
-from headrace.errors import StateError
-from headrace.home import Home
-from headrace.lake.guard import alone, working
-from headrace.lake.history import history
-from headrace.lake.ingest import ingest, rejudge
-from headrace.lake.ledger import Ledger
-from headrace.lake.maintenance import maintain
-from headrace.lake.status import table_status
-from headrace.lake.tables import Lake
+from headrace.core.clock import DAY, now_us
+from headrace.core.errors import StateError
+from headrace.core.home import Home
+from headrace.lake.ingest.protocol import ingest, rejudge
+from headrace.lake.ingest.write_lock import alone, working
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.tables.history import history
+from headrace.lake.tables.lake import Lake
+from headrace.lake.tables.maintenance import maintain
 from tests.killing import child
 from tests.lake.kit import SLOTS, Meter, balanced
 

@@ -6,14 +6,14 @@ from contextlib import closing
 
 import pytest
 
-from headrace.home import Home
-from headrace.lake.database import open_database
-from headrace.lake.history import history
-from headrace.lake.ingest import ingest, outstanding
-from headrace.lake.ledger import Ledger
-from headrace.lake.moved import below, here
-from headrace.lake.schema import MIGRATIONS
-from headrace.lake.tables import Lake
+from headrace.core.home import Home
+from headrace.core.sqlite import open_database
+from headrace.lake.ingest.protocol import ingest, outstanding
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.ledger.schema import MIGRATIONS
+from headrace.lake.tables.history import history
+from headrace.lake.tables.lake import Lake
+from headrace.lake.tables.relocation import below, here
 from tests.lake.kit import SLOTS
 
 

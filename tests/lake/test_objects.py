@@ -15,22 +15,22 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.contracts import conform, load_contract
+from headrace.core.home import Home
 from headrace.gates import judge, load_suite
-from headrace.home import Home
-from headrace.lake.history import history
-from headrace.lake.ingest import ingest, outstanding
-from headrace.lake.inspect import batch_rows
-from headrace.lake.ledger import Ledger
-from headrace.lake.objects import conformed_file, judged_file
-from headrace.lake.status import table_status
+from headrace.lake.ingest.object_batches import conformed_file, judged_file
+from headrace.lake.ingest.protocol import ingest, outstanding
+from headrace.lake.ledger.batch_listing import batch_rows
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.table import Table
-from headrace.lake.tables import Lake
-from headrace.pipeline.oncall import release
-from headrace.sources import parquet_rows
+from headrace.lake.tables.history import history
+from headrace.lake.tables.lake import Lake
+from headrace.operations.batch_actions import release
 from headrace.sources.base import Delivery
+from headrace.sources.delivery_reference import Reference, hash_of, version_of
 from headrace.sources.objects import ParquetObjects
 from headrace.sources.parse import read_rows
-from headrace.sources.reference import Reference, hash_of, version_of
+from headrace.sources.parsing import parquet_rows
 from tests.killing import child
 from tests.lake.kit import CONTRACT, SUITE, balanced
 from tests.sources.buckets import PLACES, parquet_bytes, places
@@ -233,7 +233,9 @@ def test_the_verdict_is_that_of_the_same_rows_in_memory(folder, tmp_path, monkey
     delivery = referring(folder.put("a.parquet", data), data)
     conformed = conform(contract, read_rows(delivery), delivery.batch_id)
     expected = judge(suite, contract, conformed)
-    monkeypatch.setattr("headrace.lake.objects.pieces", lambda h: parquet_rows.pieces(h, 7))
+    monkeypatch.setattr(
+        "headrace.lake.ingest.object_batches.pieces", lambda h: parquet_rows.pieces(h, 7)
+    )
     lost = tmp_path / "lost.parquet"
     with conformed_file(contract, delivery, tmp_path / "staged.parquet") as (found, path):
         assert (found.violation_count, found.repeated) == (

@@ -7,19 +7,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.clock import HOUR, now_us
-from headrace.errors import DeclarationError, RefusedError, StateError
+from headrace.core.clock import HOUR, now_us
+from headrace.core.errors import DeclarationError, RefusedError, StateError
 from headrace.features import Column, Count, FeatureView, Window, shape_of, training_frame
-from headrace.gates import failing, parse_suite
-from headrace.lake.actions import actions
-from headrace.lake.cases import open_case
-from headrace.lake.history import history
-from headrace.lake.ingest import outstanding
-from headrace.lake.inspect import batch_rows
-from headrace.lake.ledger import Ledger
-from headrace.lake.rows import failing_rows
-from headrace.lake.tables import Lake
-from headrace.pipeline import oncall
+from headrace.gates import failing_rows as failing
+from headrace.gates import parse_suite
+from headrace.lake.ingest.protocol import outstanding
+from headrace.lake.ledger.batch_listing import batch_rows
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import actions
+from headrace.lake.overrides.batch_case import open_case
+from headrace.lake.overrides.failing_rows import failing_rows
+from headrace.lake.tables.history import history
+from headrace.lake.tables.lake import Lake
+from headrace.operations import batch_actions
 from headrace.sources.base import Delivery
 from headrace.sources.objects import ParquetObjects
 from tests.lake.kit import SLOTS
@@ -273,14 +274,14 @@ def test_a_superseded_batch_is_not_released(meter):
 def test_a_batch_superseded_while_it_is_looked_at_is_not_released(meter, monkeypatch):
     meter.drop(DAY, [1, -5], arrived=1)
     first = run(meter, [DAY])[0].batches[0]
-    real = oncall.release_scope
+    real = batch_actions.release_scope
 
     def meanwhile(case, draft):
         meter.drop(DAY, [1, 5], name="_again", arrived=2)
         run(meter, [DAY])
         return real(case, draft)
 
-    monkeypatch.setattr(oncall, "release_scope", meanwhile)
+    monkeypatch.setattr(batch_actions, "release_scope", meanwhile)
     with pytest.raises(RefusedError, match="has changed meanwhile"):
         act(meter, "release", first)
     assert values(meter) == [1, 5]
@@ -609,7 +610,9 @@ def test_rows_in_quarantine_are_rejected_and_the_table_does_not_move(meter):
 def test_a_muted_check_runs_and_does_not_decide(meter):
     meter.drop(DAY, [1, -5])
     run(meter, [DAY])
-    held = oncall.mute(meter.home, meter.table, ["negative"], expires=now_us() + 10**9, **GIVEN)
+    held = batch_actions.mute(
+        meter.home, meter.table, ["negative"], expires=now_us() + 10**9, **GIVEN
+    )
     assert "by ana: the meter was replaced" in held["muted"]["negative"]
     meter.drop(SLOTS[1], [2, -6])
     blocked, let_in = run(meter, SLOTS[:2])
@@ -624,7 +627,7 @@ def test_a_muted_check_runs_and_does_not_decide(meter):
 
 
 def test_a_mute_ends_and_what_it_let_in_stays_until_it_is_judged_again(meter, monkeypatch):
-    oncall.mute(meter.home, meter.table, ["negative"], expires=now_us() + HOUR, **GIVEN)
+    batch_actions.mute(meter.home, meter.table, ["negative"], expires=now_us() + HOUR, **GIVEN)
     meter.drop(DAY, [1, -5])
     assert run(meter, [DAY])[0].verdict == "PASS"
     wait(monkeypatch, HOUR)
@@ -638,12 +641,12 @@ def test_a_mute_ends_and_what_it_let_in_stays_until_it_is_judged_again(meter, mo
 
 
 def test_a_check_is_unmuted(meter):
-    oncall.mute(meter.home, meter.table, ["negative"], expires=now_us() + 10**9, **GIVEN)
-    assert oncall.unmute(meter.home, meter.table, ["negative"], **GIVEN)["muted"] == {}
+    batch_actions.mute(meter.home, meter.table, ["negative"], expires=now_us() + 10**9, **GIVEN)
+    assert batch_actions.unmute(meter.home, meter.table, ["negative"], **GIVEN)["muted"] == {}
     meter.drop(DAY, [-5])
     assert run(meter, [DAY])[0].state == "pending"
     with pytest.raises(RefusedError, match="is not muted"):
-        oncall.unmute(meter.home, meter.table, ["negative"], **GIVEN)
+        batch_actions.unmute(meter.home, meter.table, ["negative"], **GIVEN)
 
 
 def test_what_cannot_be_muted(meter):
@@ -655,16 +658,16 @@ def test_what_cannot_be_muted(meter):
         ([], later, "no check is named"),
     ):
         with pytest.raises(DeclarationError, match=what):
-            oncall.mute(meter.home, meter.table, checks, expires=expires, **GIVEN)
+            batch_actions.mute(meter.home, meter.table, checks, expires=expires, **GIVEN)
     assert trail(meter) == []
 
 
 def test_a_mute_counts_for_the_releases_of_its_batch(meter):
     """What is derived from a verdict with mutes is derived with these mutes."""
-    oncall.mute(meter.home, meter.table, ["negative"], expires=now_us() + 10**9, **GIVEN)
+    batch_actions.mute(meter.home, meter.table, ["negative"], expires=now_us() + 10**9, **GIVEN)
     meter.drop(DAY, [1, -5, 2000, 3])
     assert run(meter, [DAY])[0].verdict == "QUARANTINE"
-    oncall.unmute(meter.home, meter.table, ["negative"], **GIVEN)
+    batch_actions.unmute(meter.home, meter.table, ["negative"], **GIVEN)
     act(meter, "release", DAY)
     assert values(meter) == [-5, 1, 3, 2000]
     assert settled(meter)

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from headrace import pipeline as pipelines
 from headrace.cli.app import app
-from headrace.gates.policy import local_user
+from headrace.core.permissions import local_user
 from tests.lake.kit import SLOTS
 from tests.lake.kit_oncall import counts, run, values
 

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from headrace.clock import now_us
-from headrace.errors import DeclarationError, RefusedError
-from headrace.lake import recall as recalling
-from headrace.lake.actions import Action, actions
-from headrace.lake.available import available_actions
-from headrace.lake.cases import open_case
-from headrace.lake.history import history
-from headrace.lake.ingest import outstanding
-from headrace.lake.ledger import Ledger
-from headrace.lake.rows import failing_rows
-from headrace.lake.status import table_status
-from headrace.lake.tables import Lake
-from headrace.pipeline import oncall
+from headrace.core.clock import now_us
+from headrace.core.errors import DeclarationError, RefusedError
+from headrace.lake.ingest.protocol import outstanding
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides import recall as recalling
+from headrace.lake.overrides.audit_trail import Action, actions
+from headrace.lake.overrides.available_actions import available_actions
+from headrace.lake.overrides.batch_case import open_case
+from headrace.lake.overrides.failing_rows import failing_rows
+from headrace.lake.tables.history import history
+from headrace.lake.tables.lake import Lake
+from headrace.operations import batch_actions
 from tests.lake.kit import SLOTS, Meter, balanced, meter_suite
 from tests.lake.kit_oncall import GIVEN, act, run
 
@@ -96,7 +96,7 @@ class Story:
             self.suites.append(what)
         elif verb in {"mute", "unmute"}:
             ends = {"expires": now_us() + 10**12} if verb == "mute" else {}
-            getattr(oncall, verb)(self.meter.home, self.table, [what], **GIVEN, **ends)
+            getattr(batch_actions, verb)(self.meter.home, self.table, [what], **GIVEN, **ends)
         else:
             with Ledger(self.meter.home) as ledger:
                 batches = sorted(ledger.batches("meter"))

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from headrace.lake import iceberg, overrides
-from headrace.lake import ingest as ingesting
-from headrace.lake.actions import actions
-from headrace.lake.ingest import outstanding
-from headrace.lake.ledger import Ledger
-from headrace.lake.status import table_status
-from headrace.lake.tables import Lake
-from headrace.pipeline import oncall
+from headrace.lake.ingest import protocol as ingesting
+from headrace.lake.ingest.protocol import outstanding
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides import overrides
+from headrace.lake.overrides.audit_trail import actions
+from headrace.lake.tables import iceberg
+from headrace.lake.tables.lake import Lake
+from headrace.operations import batch_actions
 from tests.killing import child
 from tests.lake.kit import SLOTS, Meter, balanced
 from tests.lake.kit_oncall import act, counts, run, values
@@ -81,8 +82,8 @@ def die(*_args, **_more):
 
 
 STEPS = {
-    "before the record": (oncall, "record"),
-    "after the record": (oncall, "settle"),
+    "before the record": (batch_actions, "record"),
+    "after the record": (batch_actions, "settle"),
     "while the file is written": (overrides, "stage"),
     "after the file": (overrides, "quarantine"),
     "before the verdict": (ingesting.Ledger, "judge"),

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.errors import RefusedError, StateError
-from headrace.lake import iceberg
-from headrace.lake.actions import Action, actions
-from headrace.lake.history import history
-from headrace.lake.ingest import ingest, outstanding
-from headrace.lake.ledger import Ledger
-from headrace.lake.recall import recall, restore
-from headrace.lake.status import table_status
-from headrace.lake.tables import Lake
+from headrace.core.errors import RefusedError, StateError
+from headrace.lake.ingest.protocol import ingest, outstanding
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import Action, actions
+from headrace.lake.overrides.recall import recall, restore
+from headrace.lake.tables import iceberg
+from headrace.lake.tables.history import history
+from headrace.lake.tables.lake import Lake
 from tests.lake.kit import ROWS, SLOTS, Meter, balanced, meter_suite
 
 REASON = "the sensor was loose"

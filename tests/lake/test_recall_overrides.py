@@ -2,10 +2,10 @@
 
 import pytest
 
-from headrace.clock import MINUTE, now_us
-from headrace.errors import RefusedError
-from headrace.lake.actions import actions
-from headrace.lake.ledger import Ledger
+from headrace.core.clock import MINUTE, now_us
+from headrace.core.errors import RefusedError
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import actions
 from tests.lake.kit import SLOTS
 from tests.lake.kit_oncall import act, counts, run, usable, values, wait
 
@@ -92,15 +92,15 @@ def test_nothing_else_can_be_done_about_a_recalled_batch(released, verb):
 
 def test_an_action_that_was_begun_before_the_recall_does_not_bring_it_back(released, monkeypatch):
     """The release is decided, the recall comes in between, then the release is carried out."""
-    from headrace.pipeline import oncall
+    from headrace.operations import batch_actions
 
-    real = oncall.settle
+    real = batch_actions.settle
 
     def late(table, slots, home):
         recall(released)
         return real(table, slots, home)
 
-    monkeypatch.setattr(oncall, "settle", late)
+    monkeypatch.setattr(batch_actions, "settle", late)
     act(released, "quarantine", DAY, scope={"where": {"value": "1"}})
     assert values(released) == [7]
     assert counts(released) == (1, 0, 0, 3)

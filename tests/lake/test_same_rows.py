@@ -1,9 +1,9 @@
 """The same rows in other bytes are published once; what a correction changes is published."""
 
-from headrace.lake.ingest import ingest, outstanding
-from headrace.lake.ledger import Ledger
-from headrace.lake.status import table_status
-from headrace.lake.tables import Lake
+from headrace.lake.ingest.protocol import ingest, outstanding
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.tables.lake import Lake
 from tests.lake.kit import ROWS, SLOTS, Meter
 
 GOOD = list(range(ROWS))

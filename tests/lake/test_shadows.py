@@ -5,10 +5,10 @@ from dataclasses import replace
 from kit import SUITE, Meter
 
 from headrace.gates import load_suite
-from headrace.lake.ingest import ingest, outstanding
-from headrace.lake.ledger import Ledger
-from headrace.lake.shadows import recorded, rehearsed
-from headrace.lake.tables import Lake
+from headrace.lake.ingest.protocol import ingest, outstanding
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.shadow_checks import recorded, rehearsed
+from headrace.lake.tables.lake import Lake
 
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04"]
 SHADOW = """

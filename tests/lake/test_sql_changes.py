@@ -11,16 +11,16 @@ import pytest
 import sqlalchemy as sa
 
 from headrace.contracts import load_contract
-from headrace.errors import StateError
+from headrace.core.errors import StateError
+from headrace.core.home import Home
 from headrace.gates import load_suite
-from headrace.home import Home
-from headrace.lake.history import history
-from headrace.lake.ingest import ingest, outstanding
-from headrace.lake.ledger import Ledger
-from headrace.lake.resume import deliveries_of
-from headrace.lake.status import table_status
+from headrace.lake.ingest.protocol import ingest, outstanding
+from headrace.lake.ingest.source_position import deliveries_of
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.table import Table
-from headrace.pipeline.oncall import release
+from headrace.lake.tables.history import history
+from headrace.operations.batch_actions import release
 from headrace.sources.sql_changes import TableChanges
 from tests.killing import child
 from tests.lake.kit import balanced

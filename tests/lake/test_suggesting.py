@@ -6,11 +6,11 @@ import pytest
 import yaml
 from kit import SLOTS, Meter
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.gates import load_suite
-from headrace.lake.ingest import ingest
-from headrace.lake.shadows import rehearsed
-from headrace.lake.suggesting import suggest
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.shadow_checks import rehearsed
+from headrace.lake.suite_draft import suggest
 
 
 @pytest.fixture

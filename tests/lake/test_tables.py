@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.contracts import Contract
-from headrace.errors import StateError
-from headrace.home import Home
-from headrace.lake import iceberg
-from headrace.lake.plans import load_plan
-from headrace.lake.tables import Lake
+from headrace.core.errors import StateError
+from headrace.core.home import Home
+from headrace.lake.tables import iceberg
+from headrace.lake.tables.lake import Lake
+from headrace.lake.tables.snapshot_files import load_plan
 from tests.lake.kit import ROWS, meter_contract, meter_rows, staged
 
 
@@ -125,7 +125,7 @@ def test_reading_a_planned_snapshot_needs_no_pyiceberg(lake):
     lake.publish(meter_contract(), [staged(lake.home, meter_contract(), batch(1))])
     lake.live("meter")
     code = (
-        "import sys; from headrace.home import Home; from headrace.lake.tables import Lake\n"
+        "import sys; from headrace.core.home import Home; from headrace.lake.tables.lake import Lake\n"
         f"rows = Lake(Home.find({str(lake.home.root)!r})).scan('meter').num_rows\n"
         "print(rows, 'pyiceberg' in sys.modules)"
     )

@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 from headrace.cli.app import app
 from headrace.datasets import Store, open_release
+from headrace.datasets.column_lineage import Declared, column_lineage
 from headrace.features import Host
 from headrace.features.spec import RowTransform
-from headrace.lineage.columns import Declared, column_lineage
 from headrace.pipeline import build_release
 from headrace.pipeline.build import labelled_frame
-from headrace.pipeline.workshop import Workshop, leave
+from headrace.pipeline.build_context import Workshop, leave
 from pipelines.flights import PIPELINE as FLIGHTS
 from tests.serving.world import DAYS, World
 

@@ -7,19 +7,19 @@ from typer.testing import CliRunner
 
 import headrace.pipeline.load as loading
 from headrace.cli.app import app
+from headrace.core.errors import DeclarationError
 from headrace.datasets import open_release
-from headrace.errors import DeclarationError
-from headrace.features.audit import plain_values
-from headrace.features.shapes import shapes_of
-from headrace.lake.ledger import Ledger
-from headrace.lineage.impact import impact
-from headrace.lineage.looks import InMemory
-from headrace.lineage.rowtrace import trace_row
+from headrace.features.oracle_audit import plain_values
+from headrace.features.table_shapes import shapes_of
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lineage.batch_holders import impact
+from headrace.lineage.batch_impact import find_batch, reached_rows
+from headrace.lineage.row_trace.lookups import InMemory
+from headrace.lineage.row_trace.release_row import cut_of, parts_of
+from headrace.lineage.row_trace.row_trace import trace_row
 from headrace.models.external import register
 from headrace.pipeline import build_release
-from headrace.pipeline.impact import find_batch, reached_rows
-from headrace.pipeline.released import cut_of, parts_of
-from headrace.pipeline.workshop import Workshop, leave
+from headrace.pipeline.build_context import Workshop, leave
 from tests.serving.world import DAYS, World
 
 REF = "line_lateness@1.0.0"

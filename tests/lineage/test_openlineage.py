@@ -11,19 +11,19 @@ from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 from typer.testing import CliRunner
 
-import headrace.cli.which as which
+import headrace.cli.shared as which
 from headrace.cli.app import app
+from headrace.core.errors import StateError
+from headrace.core.home import Home
 from headrace.datasets import open_release
-from headrace.errors import StateError
-from headrace.home import Home
-from headrace.lake.ingest import ingest
-from headrace.lake.ledger import Ledger
-from headrace.lineage.event_log import append, event_path, read_events
-from headrace.lineage.openlineage import FACETS, Run
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lineage.events import pipeline_events as events
+from headrace.lineage.events.event_log import append, event_path, read_events
+from headrace.lineage.events.openlineage import FACETS, Run
 from headrace.models.external import register
 from headrace.pipeline import build_release
-from headrace.pipeline import lineage_events as events
-from headrace.pipeline.workshop import leave
+from headrace.pipeline.build_context import leave
 from tests.serving.world import DAYS, World
 
 SCHEMAS = [

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
-from headrace.errors import StateError
+from headrace.core.errors import StateError
 from headrace.features import build_spine, training_frame
-from headrace.features.audit import plain_values
 from headrace.features.labels import attach_label
-from headrace.lineage.contributing import ROLES
-from headrace.lineage.looks import InMemory
-from headrace.lineage.rowtrace import Parts, trace_row
+from headrace.features.oracle_audit import plain_values
+from headrace.lineage.row_trace.contributing_rows import ROLES
+from headrace.lineage.row_trace.lookups import InMemory
+from headrace.lineage.row_trace.row_trace import Parts, trace_row
 from tests.features.logs import (
     LABEL,
     SHAPES,

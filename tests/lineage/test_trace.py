@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import headrace.pipeline.trace as tracing
+import headrace.lineage.row_trace.trace as tracing
 from headrace.cli.app import app
-from headrace.clock import parse_iso
+from headrace.core.clock import parse_iso
+from headrace.core.errors import DeclarationError, StateError
 from headrace.datasets import Dataset, Evaluation, open_release
-from headrace.datasets.looks import count, looks
-from headrace.datasets.privacy import Pseudonymise
-from headrace.errors import DeclarationError, StateError
+from headrace.datasets.evaluation_access import count, looks
+from headrace.datasets.governance.privacy import Pseudonymise
+from headrace.lineage.row_trace.trace import trace
 from headrace.pipeline import build_release
-from headrace.pipeline.trace import trace
-from headrace.pipeline.workshop import leave
+from headrace.pipeline.build_context import leave
 from tests.serving.world import DAYS, World
 
 REF = "line_lateness@1.0.0"

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 import headrace
+from headrace.core.home import Home
 from headrace.datasets import release
-from headrace.home import Home
 from headrace.models import ModelSpec, train
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 

@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.clock import DAY, parse_iso
-from headrace.errors import DeclarationError
+from headrace.core.clock import DAY, parse_iso
+from headrace.core.errors import DeclarationError
 from headrace.models import train
 from headrace.models.compare import _segments, compare, mix_distance
 from headrace.models.metrics import day_block_interval, log_loss
-from headrace.models.recipe import Recipe, candidates, in_segment
 from headrace.models.score import predict
 from headrace.models.train import choose
+from headrace.models.training_rows import Recipe, candidates, in_segment
 from tests.datasets.frames import DEFINITIONS, frame, put
 from tests.models.conftest import MODEL, released
 

@@ -9,19 +9,19 @@ from typer.testing import CliRunner
 
 import headrace
 from headrace.cli.app import app
-from headrace.cli.status import show
-from headrace.datasets.erase import carry_out
-from headrace.datasets.erasure import record, request_of
-from headrace.datasets.privacy_key import TEXT, PrivacyKey
-from headrace.datasets.store import Store
+from headrace.cli.project.status import show
+from headrace.core.errors import DeclarationError, SourceError, StateError, TaintedError
+from headrace.core.files import canonical_json
+from headrace.core.home import Home
+from headrace.datasets.erasure.erase import carry_out
+from headrace.datasets.erasure.requests import record, request_of
+from headrace.datasets.governance.privacy_key import TEXT, PrivacyKey
+from headrace.datasets.store.store import Store
 from headrace.datasets.taint import Recall, note
-from headrace.errors import DeclarationError, SourceError, StateError, TaintedError
-from headrace.files import canonical_json
-from headrace.home import Home
-from headrace.lineage.impact import impact
+from headrace.lineage.batch_holders import impact
 from headrace.models import find_model, list_external, list_models, model_taints, register
 from headrace.models.external import artifact_path, load_external
-from headrace.pipeline.report import model_rows
+from headrace.reports.status import model_rows
 from tests.models.conftest import released
 
 RECALL = Recall("recalled", "weather", "w1", "2013-01-01", 5, "ann", "wrong unit")

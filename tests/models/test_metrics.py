@@ -4,7 +4,7 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.clock import DAY
+from headrace.core.clock import DAY
 from headrace.models import metrics
 
 

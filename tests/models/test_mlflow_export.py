@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from headrace.errors import StateError
+from headrace.core.errors import StateError
 from headrace.models import mlflow_export, promote
 from headrace.models.mlflow_export import BUNDLE, export, flat, mark_champion
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 import headrace
-from headrace.datasets.store import Store
+from headrace.core.errors import DeclarationError, StateError, TaintedError
+from headrace.datasets.store.store import Store
 from headrace.datasets.taint import Recall, note, openings
-from headrace.errors import DeclarationError, StateError, TaintedError
 from headrace.models import (
     challenge,
     champion,

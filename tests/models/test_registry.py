@@ -2,9 +2,9 @@ import json
 from dataclasses import replace
 
 import headrace
-from headrace.datasets.store import Store
+from headrace.datasets.store.store import Store
 from headrace.models import challenge, champion, history, promote, registry, train
-from headrace.models.plots import reliability_svg, segments_svg
+from headrace.models.svg_plots import reliability_svg, segments_svg
 from tests.datasets.frames import DEFINITIONS, frame
 from tests.models.conftest import MODEL, released
 

@@ -5,8 +5,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.models.recipe import candidates, in_segment
-from headrace.monitoring.cuts import LEVELS, codes, cut
+from headrace.models.training_rows import candidates, in_segment
+from headrace.monitoring.profiles.segment_cuts import LEVELS, codes, cut
 
 NUMBERS = st.lists(st.none() | st.integers(-999, 999), min_size=1, max_size=60)
 FLAGS = st.lists(st.none() | st.booleans(), min_size=1, max_size=20)

@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.datasets import Evaluation, Impute, Scale, Vocabulary, looks
-from headrace.datasets.fits import Fits, encode
-from headrace.datasets.fitting import fit
-from headrace.datasets.release_fits import fits_of
-from headrace.errors import DeclarationError, StateError
-from headrace.files import canonical_json
-from headrace.home import Home
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.files import canonical_json
+from headrace.core.home import Home
+from headrace.datasets import Evaluation, Impute, Scale, Vocabulary, evaluation_access
+from headrace.datasets.fits.fits import Fits, encode
+from headrace.datasets.fits.fitting import fit
+from headrace.datasets.fits.release_fits import fits_of
 from headrace.models import challenge, evaluate, list_models, load_record, predict, promote, train
 from headrace.models.record import write_bundle
 from headrace.models.spec import FIXED
@@ -80,7 +80,7 @@ FRESH = """
     import os, sys
     from pathlib import Path
     sys.path.insert(0, os.getcwd())
-    from headrace.home import Home
+    from headrace.core.home import Home
     from headrace.models import train
     from tests.models.conftest import MODEL, released
     home = Home(Path(sys.argv[1]))
@@ -259,13 +259,13 @@ def test_training_never_sees_the_evaluation_split(tmp_path):
         record = train(dataset, MODEL, home)
         challenge(home, record, dataset)
         bundles.append(record.bundle_id)
-        assert looks.count(dataset.store, dataset.manifest) == 0
+        assert evaluation_access.count(dataset.store, dataset.manifest) == 0
         if not missing:
             with pytest.raises(DeclarationError, match="kept apart"):
                 evaluate(record, dataset, "evaluation")
             found = evaluate(record, dataset, "evaluation", rounds=50, purpose="the last word")
             assert found["rows"] == entry.rows
-            assert looks.count(dataset.store, dataset.manifest) == 1
+            assert evaluation_access.count(dataset.store, dataset.manifest) == 1
     assert bundles[0] == bundles[1]
 
 

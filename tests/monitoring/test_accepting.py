@@ -13,26 +13,27 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace.cli import app as commands
-from headrace.clock import DAY
-from headrace.errors import DeclarationError, RefusedError
-from headrace.gates.policy import Grant, local_user
-from headrace.gates.policy import Policy as Grants
-from headrace.home import Home
-from headrace.lake.actions import actions
-from headrace.lake.ledger import Ledger
-from headrace.monitoring import DecisionLedger, Evidence, State, Window, advance, decide, monitor
-from headrace.monitoring.acceptance import in_force, open_topics
-from headrace.monitoring.deciding import record_of
-from headrace.monitoring.ledger import Acceptance, standing
-from headrace.monitoring.measures import Seen
-from headrace.monitoring.policy import Policy
-from headrace.monitoring.replay import replay
-from headrace.monitoring.report import render
-from headrace.monitoring.seen import keep_seen
-from headrace.pipeline.monitor_accept import accept
-from headrace.pipeline.monitor_report import monitor_report
-from headrace.pipeline.report_actions import Acting, Caller
-from headrace.pipeline.report_site import Site
+from headrace.core.clock import DAY
+from headrace.core.errors import DeclarationError, RefusedError
+from headrace.core.home import Home
+from headrace.core.permissions import Grant, local_user
+from headrace.core.permissions import Policy as Grants
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import actions
+from headrace.monitoring import DecisionLedger, Evidence, State, Window, advance, monitor
+from headrace.monitoring.decisions import decide
+from headrace.monitoring.decisions.history import record_of
+from headrace.monitoring.decisions.ledger import Acceptance, standing
+from headrace.monitoring.decisions.policy import Policy
+from headrace.monitoring.decisions.replay import replay
+from headrace.monitoring.detectors.measures import Seen
+from headrace.monitoring.evidence.acceptance import in_force, open_topics
+from headrace.monitoring.run_details import keep_seen
+from headrace.operations.monitor_accept import accept
+from headrace.report_server.actions import Acting, Caller
+from headrace.report_server.site import Site
+from headrace.reports.monitor import render
+from headrace.reports.monitor.facts import monitor_report
 from tests.monitoring.watched import Watched
 from tests.monitoring.worlds import FIRST, LATER, changed, scored, spec, weeks_of, world
 
@@ -423,7 +424,7 @@ def test_what_is_in_force_is_on_the_audit_trail(watch, monkeypatch, words):
 
     again = ANA | {"reason": "killed"} | words
     with monkeypatch.context() as patch:
-        patch.setattr("headrace.pipeline.monitor_accept.record", die)
+        patch.setattr("headrace.operations.monitor_accept.record", die)
         with pytest.raises(KeyboardInterrupt):
             accept(watch.pipeline, watch.home, "last", **again)
     assert watch.ledger.acceptances("world") == before

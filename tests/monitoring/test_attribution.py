@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from headrace.monitoring import Attribution, Evidence, Window, attribute
-from headrace.monitoring.evidence import SCORE, evidence_hash
+from headrace.monitoring.evidence.model import SCORE, evidence_hash
 
 WEEK = Window(7, 14)
 

@@ -4,13 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.clock import DAY
+from headrace.core.clock import DAY
 from headrace.monitoring import Window
-from headrace.monitoring.concept import judge_answers, unjudged
-from headrace.monitoring.outputs import output_evidence
-from headrace.monitoring.policy import Detection
-from headrace.monitoring.scored import Joining, answers_of
-from headrace.monitoring.segments import center_of, fit
+from headrace.monitoring.decisions.policy import Detection
+from headrace.monitoring.detectors.concept import judge_answers, unjudged
+from headrace.monitoring.detectors.score_shift import output_evidence
+from headrace.monitoring.detectors.segments import center_of, fit
+from headrace.monitoring.profiles.labelled_scores import Joining, answers_of
 
 WEEKS, ROWS = 26, 1_400
 HOW = Joining(maturity=0, offset=0, warmup=28)

@@ -4,10 +4,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.clock import DAY
-from headrace.home import Home
+from headrace.core.clock import DAY
+from headrace.core.home import Home
 from headrace.monitoring import monitor
-from headrace.monitoring.conditional import STEPS, Term, coded, relate, residuals, sums
+from headrace.monitoring.detectors.column_relations import (
+    STEPS,
+    Term,
+    coded,
+    relate,
+    residuals,
+    sums,
+)
 from tests.monitoring.worlds import FIRST, LATER, changed, spec, weeks_of
 
 WEEKS, ROWS = 30, 60

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.clock import DAY
-from headrace.errors import DeclarationError
-from headrace.monitoring import Evidence, Policy, State, Window, advance, decide, load_policy
-from headrace.monitoring.decide import FUTILE
-from headrace.monitoring.evidence import DISTRUSTED, KINDS, evidence_hash
+from headrace.core.clock import DAY
+from headrace.core.errors import DeclarationError
+from headrace.monitoring import Evidence, Policy, State, Window, advance, load_policy
+from headrace.monitoring.decisions import decide
+from headrace.monitoring.decisions.decide import FUTILE
+from headrace.monitoring.evidence.model import DISTRUSTED, KINDS, evidence_hash
 
 WEEK = Window(7, 14)
 POLICY = Policy(max_age=100 * DAY)

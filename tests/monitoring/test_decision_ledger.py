@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.errors import StateError
-from headrace.home import Home
+from headrace.core.errors import StateError
+from headrace.core.home import Home
 from headrace.monitoring import (
     Acceptance,
     Ack,
@@ -23,7 +23,7 @@ from headrace.monitoring import (
     Step,
     Window,
 )
-from headrace.monitoring.ledger import standing
+from headrace.monitoring.decisions.ledger import standing
 
 
 def entry(n, action="retrain", pipeline="p"):
@@ -227,7 +227,7 @@ def test_what_was_done_can_neither_be_changed_nor_deleted(ledger, table):
 WRITER = """
 import sys
 from pathlib import Path
-from headrace.home import Home
+from headrace.core.home import Home
 from headrace.monitoring import DecisionLedger
 from tests.monitoring.test_decision_ledger import entry
 ledger = DecisionLedger(Home(Path(sys.argv[1])))

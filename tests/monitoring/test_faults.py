@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.clock import DAY
-from headrace.home import Home
+from headrace.core.clock import DAY
+from headrace.core.home import Home
 from headrace.monitoring import monitor
-from headrace.monitoring.measures import js_distances
+from headrace.monitoring.detectors.measures import js_distances
 from tests.monitoring.worlds import FIRST, LATER, changed, spec, weeks_of, world
 
 WEEK = 18

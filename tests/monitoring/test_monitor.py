@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.clock import DAY, iso, parse_iso
-from headrace.errors import DeclarationError
-from headrace.home import Home
+from headrace.core.clock import DAY, iso, parse_iso
+from headrace.core.errors import DeclarationError
+from headrace.core.home import Home
 from headrace.monitoring import DecisionLedger, Policy, Window, monitor
-from headrace.monitoring.evidence import day_number, windows
-from headrace.monitoring.measures import js_distance, upper_limit
-from headrace.monitoring.policy import Detection
-from headrace.monitoring.report import markdown
+from headrace.monitoring.decisions.policy import Detection
+from headrace.monitoring.detectors.measures import js_distance, upper_limit
+from headrace.monitoring.evidence.model import day_number, windows
+from headrace.reports.monitor import markdown
 from tests.monitoring.worlds import FIRST, LATER, changed, scored, spec, weeks_of, world
 
 

@@ -10,23 +10,23 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace.cli import app as commands
-from headrace.clock import iso
-from headrace.errors import DeclarationError, RefusedError
-from headrace.gates.policy import Grant
-from headrace.gates.policy import Policy as Grants
-from headrace.gates.report.address import monitor_url
-from headrace.lake.actions import actions
-from headrace.lake.ingest import ingest
-from headrace.lake.ledger import Ledger
+from headrace.core.clock import iso
+from headrace.core.errors import DeclarationError, RefusedError
+from headrace.core.permissions import Grant
+from headrace.core.permissions import Policy as Grants
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import actions
 from headrace.monitoring import DecisionLedger
-from headrace.monitoring.figures import spread
-from headrace.monitoring.report import render, saying
-from headrace.monitoring.report.document import status_json
-from headrace.monitoring.report.model import Reign, Spread
-from headrace.monitoring.seen import read_seen, seen_path
-from headrace.pipeline.monitor_ack import acknowledge
-from headrace.pipeline.monitor_report import monitor_report, monitor_standing
-from headrace.pipeline.report_site import Site
+from headrace.monitoring.decisions.business_figures import spread
+from headrace.monitoring.run_details import read_seen, seen_path
+from headrace.operations.monitor_acknowledge import acknowledge
+from headrace.report_server.site import Site
+from headrace.reports.monitor import render, sentences
+from headrace.reports.monitor.document import status_json
+from headrace.reports.monitor.facts import monitor_report, monitor_standing
+from headrace.reports.monitor.model import Reign, Spread
+from headrace.web.report_address import monitor_url
 from tests.lake.kit import SLOTS, Meter
 from tests.monitoring.watched import HOSTILE, retrained, watched
 
@@ -225,7 +225,7 @@ def test_no_acknowledgement_is_off_the_audit_trail(own, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("headrace.pipeline.monitor_ack.record", die)
+        patch.setattr("headrace.operations.monitor_acknowledge.record", die)
         with pytest.raises(KeyboardInterrupt):
             acknowledge(pipeline, home, FAULTY, **said)
     assert DecisionLedger(home).acks("world") == []
@@ -313,9 +313,9 @@ def test_all_is_not_well_while_deliveries_are_held(own, command, tmp_path, monke
     ]
     report = monitor_report(watching, home)
     quiet = replace(report, incidents=(), windows=report.windows[:3])
-    assert saying.headline(quiet).startswith("2 deliveries held")
-    assert saying.tone(quiet) == "investigate"
-    assert saying.headline(replace(quiet, gaps=())) == "All is well: nothing is open"
+    assert sentences.headline(quiet).startswith("2 deliveries held")
+    assert sentences.tone(quiet) == "investigate"
+    assert sentences.headline(replace(quiet, gaps=())) == "All is well: nothing is open"
 
 
 def test_what_the_orchestrator_is_told(made, tmp_path):

@@ -10,10 +10,10 @@ import typer.main
 from typer.testing import CliRunner
 
 from headrace.cli import app as commands
-from headrace.home import Home
+from headrace.core.home import Home
 from headrace.monitoring import Policy, load_policy
-from headrace.monitoring.evidence import KINDS
-from headrace.monitoring.report import saying
+from headrace.monitoring.evidence.model import KINDS
+from headrace.reports.monitor import sentences
 from tests.monitoring.watched import watched
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "monitoring.md"
@@ -72,7 +72,7 @@ def test_the_policy_is_one(tmp_path):
 
 def test_every_kind_of_evidence_and_every_rule_is_told():
     assert set(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE)) == set(KINDS)
-    for name, _, _ in saying.rules(Policy()):
+    for name, _, _ in sentences.rules(Policy()):
         assert f"`{name}`" in TEXT or f"{name}:" in TEXT
 
 

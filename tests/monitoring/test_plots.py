@@ -6,20 +6,20 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from headrace import plots
+from headrace.web import svg_plots
 
 WEEKS = [f"2013-01-{day:02d}" for day in range(1, 29)]
 ODD = "<b>&\"']]>|\né"
 PICTURES = {
-    "line": plots.line(ODD, [None, 1.0, 2.5, None, -3.0], WEEKS[:5], [2.0] * 5),
-    "empty line": plots.line("nothing", [], []),
-    "flat line": plots.line("flat", [1.0, 1.0], WEEKS[:2]),
-    "bars": plots.bars(ODD, [0, 1, 5e9, -2], [ODD] * 4),
-    "empty bars": plots.bars("nothing", [], []),
-    "heat": plots.heat(ODD, {ODD: [0.1, None, 9.0], "x" * 90: [1, 1.2, 2]}, WEEKS[:3]),
-    "empty heat": plots.heat("nothing", {}, []),
-    "timeline": plots.timeline(ODD, ["a", "b", "a"], [ODD, "x", "y"], {"a": "n", "b": "r"}),
-    "empty timeline": plots.timeline("nothing", [], [], {"a": "n"}),
+    "line": svg_plots.line(ODD, [None, 1.0, 2.5, None, -3.0], WEEKS[:5], [2.0] * 5),
+    "empty line": svg_plots.line("nothing", [], []),
+    "flat line": svg_plots.line("flat", [1.0, 1.0], WEEKS[:2]),
+    "bars": svg_plots.bars(ODD, [0, 1, 5e9, -2], [ODD] * 4),
+    "empty bars": svg_plots.bars("nothing", [], []),
+    "heat": svg_plots.heat(ODD, {ODD: [0.1, None, 9.0], "x" * 90: [1, 1.2, 2]}, WEEKS[:3]),
+    "empty heat": svg_plots.heat("nothing", {}, []),
+    "timeline": svg_plots.timeline(ODD, ["a", "b", "a"], [ODD, "x", "y"], {"a": "n", "b": "r"}),
+    "empty timeline": svg_plots.timeline("nothing", [], [], {"a": "n"}),
 }
 
 
@@ -42,7 +42,7 @@ def test_nothing_is_loaded_from_anywhere():
 
 def test_markdown_holds_the_picture_itself():
     picture = PICTURES["heat"]
-    text = plots.markdown(picture, "a [nice]\nheat")
+    text = svg_plots.markdown(picture, "a [nice]\nheat")
     match = re.fullmatch(
         r"!\[a \(nice\) heat\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)", text
     )
@@ -52,4 +52,4 @@ def test_markdown_holds_the_picture_itself():
 
 def test_a_year_of_forty_columns_stays_small():
     rows = {f"column_{n}": [1.2 * (n % 3)] * 52 for n in range(40)}
-    assert len(plots.heat("year", rows, ["w"] * 52)) < 60_000
+    assert len(svg_plots.heat("year", rows, ["w"] * 52)) < 60_000

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.errors import DeclarationError, StateError
-from headrace.files import write_json
-from headrace.home import Home
-from headrace.monitoring import store
-from headrace.monitoring.bins import Bins, filled, freeze
-from headrace.monitoring.profiles import merge, profile, profile_days, sketch_days
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.files import write_json
+from headrace.core.home import Home
+from headrace.monitoring.profiles import store
+from headrace.monitoring.profiles.bins import Bins, filled, freeze
+from headrace.monitoring.profiles.profiles import merge, profile, profile_days, sketch_days
 from headrace.sketches import cells_of, joined, kind_of, least_value, sketch
 from tests.killing import child
 from tests.sketches.test_sketches import facts

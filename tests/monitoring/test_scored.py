@@ -7,13 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.clock import DAY
-from headrace.errors import DeclarationError, StateError
-from headrace.home import Home
-from headrace.monitoring import Window, score_store
-from headrace.monitoring.cuts import codes, cut
-from headrace.monitoring.score_store import joined, keep_answers, kept_answers, same
-from headrace.monitoring.scored import (
+from headrace.core.clock import DAY
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.home import Home
+from headrace.monitoring import Window
+from headrace.monitoring.profiles import score_store
+from headrace.monitoring.profiles.labelled_scores import (
     CLIP,
     FIXED,
     SCORE_BINS,
@@ -27,6 +26,8 @@ from headrace.monitoring.scored import (
     rolled,
     score_profiles,
 )
+from headrace.monitoring.profiles.score_store import joined, keep_answers, kept_answers, same
+from headrace.monitoring.profiles.segment_cuts import codes, cut
 
 HOW = Joining(maturity=2 * DAY, offset=-DAY // 4, warmup=3)
 

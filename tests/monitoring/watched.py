@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from headrace.clock import DAY
-from headrace.home import Home
+from headrace.core.clock import DAY
+from headrace.core.home import Home
 from headrace.monitoring import DecisionLedger, MonitorSpec, monitor
-from headrace.monitoring.seen import keep_seen
+from headrace.monitoring.run_details import keep_seen
 from tests.monitoring.worlds import LATER, changed, scored, spec, world
 
 HOSTILE = "<script>alert('x')</script>\" onload=\"x() & [b]"

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from headrace.clock import DAY, parse_iso
+from headrace.core.clock import DAY, parse_iso
 from headrace.monitoring import MonitorSpec
 
 FIRST = parse_iso("2020-01-06")

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.features import Column, Count, FeatureView, Max, Std, Sum, TableShape, Window
-from headrace.features.shapes import TIMESTAMP
-from headrace.online import LmdbStore, apply, layout_of
+from headrace.features.table_shapes import TIMESTAMP
+from headrace.serving.online import LmdbStore, apply, layout_of
 
 COLUMNS = {
     "id": Column(pa.int64()),

@@ -2,8 +2,8 @@
 
 import random
 
-from headrace.online import apply, layout_of
-from headrace.online.values import values
+from headrace.serving.online import apply, layout_of
+from headrace.serving.online.view_values import values
 from tests.features.logs import SHAPES, VIEWS, differences, expected_frame, table_of
 
 

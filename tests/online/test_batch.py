@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.online import MemoryStore
-from headrace.online.answers import Compiled
-from headrace.online.values import values
+from headrace.serving.online import MemoryStore
+from headrace.serving.online.kernel.answers import Compiled
+from headrace.serving.online.view_values import values
 from tests.features.logs import logs, random_log
 from tests.online.kit import fill
 

@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from headrace.clock import HOUR, parse_iso
-from headrace.errors import StateError
-from headrace.lake.ledger import Ledger
-from headrace.lake.staging import StagedFile
-from headrace.lake.tables import Lake
-from headrace.online import MemoryStore, commits, layout_of, materialise, meta, retain
+from headrace.core.clock import HOUR, parse_iso
+from headrace.core.errors import StateError
+from headrace.lake.ingest.staging import StagedFile
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.tables.lake import Lake
+from headrace.serving.online import (
+    MemoryStore,
+    commits,
+    layout_of,
+    materialise,
+    retain,
+    store_metadata,
+)
 from tests.online.kit import entries
 from tests.serving.world import DAYS, World
 
@@ -61,7 +68,7 @@ class Followed:
 
 
 def applied(reader):
-    return sorted(name.partition(":")[2] for name in meta.read_files(reader, TABLE))
+    return sorted(name.partition(":")[2] for name in store_metadata.read_files(reader, TABLE))
 
 
 def held(store):
@@ -189,7 +196,7 @@ def test_a_first_time_that_was_killed_goes_on_where_it_was(followed, monkeypatch
     monkeypatch.setattr(commits, "_ROWS", followed.files[first].rows)
     killed_after(followed, monkeypatch, 1)
     with followed.store.reading() as reader:
-        assert meta.read_frontier(reader, TABLE) is None
+        assert store_metadata.read_frontier(reader, TABLE) is None
         assert applied(reader) == [first]
     followed.read.clear()
     followed.follow()
@@ -222,7 +229,7 @@ def test_a_store_that_is_flushed_while_it_is_first_filled_is_not_claimed(followe
         with suppress(StateError):  # flushed before its first row, it is as it was
             followed.follow(store)
         with store.reading() as reader:
-            assert meta.read_frontier(reader, TABLE) is None or held(store) == whole
+            assert store_metadata.read_frontier(reader, TABLE) is None or held(store) == whole
         followed.follow(store)
         assert held(store) == whole
 

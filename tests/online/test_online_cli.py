@@ -8,20 +8,20 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from headrace.cli import serve
 from headrace.cli.app import app
-from headrace.errors import StateError
-from headrace.online import OnlineService, RedisStore
+from headrace.cli.serving import serve
+from headrace.core.errors import StateError
+from headrace.operations.online_store import fill, online_status, thin
 from headrace.pipeline.endpoint import chosen_service, endpoint
-from headrace.pipeline.online import fill, online_status, thin
-from headrace.pipeline.serve import online_store
+from headrace.pipeline.serving import online_store
 from headrace.serving import FeatureService
 from headrace.serving.http import Endpoint, Keys
+from headrace.serving.online import OnlineService, RedisStore
 from tests.serving.world import DAYS, World
 
 PROJECT = """
 from dataclasses import replace
-from headrace.online import Staleness
+from headrace.serving.online import Staleness
 from tests.serving.world import World
 PIPELINE = replace(
     World({root!r}).pipeline, max_staleness=(Staleness("line", "1h"), Staleness("stop", "1d"))
@@ -89,7 +89,9 @@ def test_fill_thin_and_status(run, lines):
 
 
 def test_status_says_what_is_wrong(run, lines, monkeypatch):
-    monkeypatch.setattr("headrace.online.commits.materialise.__kwdefaults__", {"clock": lambda: 0})
+    monkeypatch.setattr(
+        "headrace.serving.online.commits.materialise.__kwdefaults__", {"clock": lambda: 0}
+    )
     assert run("online", "fill").exit_code == 0
     (lines.home.root / "online" / "lines" / "before").mkdir()
     (lines.home.root / "online" / "lines" / "before" / "data.mdb").write_bytes(b"old")

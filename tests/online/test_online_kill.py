@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.online import LmdbStore, MemoryStore, apply, meta
+from headrace.serving.online import LmdbStore, MemoryStore, apply, store_metadata
 from tests.online.killed_writer import BATCH, LAYOUT, rows
 from tests.online.kit import entries
 
@@ -50,7 +50,7 @@ def killed_and_converges(folder, chance, whole):
     said = kill_at_random(folder, chance)
     store = LmdbStore(folder, durable=False)
     with store.reading() as reader:
-        stands = meta.read_frontier(reader, "events")["snapshot_id"]
+        stands = store_metadata.read_frontier(reader, "events")["snapshot_id"]
     assert stands >= said
     assert data(store) == reference((stands + 1) * BATCH)
     table = rows(COUNT)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from headrace.gates.policy import ACTIONS, Grant, Policy
-from headrace.pipeline import oncall
+from headrace.core.permissions import ACTIONS, Grant, Policy
+from headrace.operations import batch_actions
 from tests.online.test_commits import TABLE, Followed, held
 from tests.serving.world import DAYS, World
 
@@ -21,11 +21,11 @@ def test_a_store_follows_rows_that_go_and_come_back(tmp_path, mode):
     one.follow()
     before = held(one.store)
     table, home = one.world.pipeline.table(TABLE), one.world.home
-    oncall.quarantine(home, table, DAYS[0], scope={"lines": [3, 4]}, **GIVEN)
+    batch_actions.quarantine(home, table, DAYS[0], scope={"lines": [3, 4]}, **GIVEN)
     assert one.follow().renewed[TABLE] == 2
     without = held(one.store)
     assert without == one.afresh() != before
-    oncall.release(home, table, DAYS[0], **GIVEN)
+    batch_actions.release(home, table, DAYS[0], **GIVEN)
     assert one.follow().rows[TABLE] >= 2
     assert held(one.store) == one.afresh()
     assert (held(one.store) == before) == (mode == "declared")

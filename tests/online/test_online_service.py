@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.clock import DAY, HOUR, parse_iso
-from headrace.errors import DeclarationError, StateError
+from headrace.core.clock import DAY, HOUR, parse_iso
+from headrace.core.errors import DeclarationError, StateError
 from headrace.features import build_spine
 from headrace.features.canonical import definition_hashes
-from headrace.lake.history import history
-from headrace.online import (
+from headrace.lake.tables.history import history
+from headrace.pipeline.serving import feature_service, materialise_online, online_service
+from headrace.serving import RequestError
+from headrace.serving.online import (
     MemoryStore,
     OnlineService,
     StaleError,
@@ -17,9 +19,7 @@ from headrace.online import (
     layout_of,
     materialise,
 )
-from headrace.online.commits import clear
-from headrace.pipeline.serve import feature_service, materialise_online, online_service
-from headrace.serving import RequestError
+from headrace.serving.online.commits import clear
 from tests.online.kit import entries
 from tests.serving.world import DAYS, World, request_of
 

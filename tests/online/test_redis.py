@@ -4,9 +4,9 @@ import secrets
 
 import pytest
 
-from headrace.errors import StateError
-from headrace.online import MemoryStore, RedisStore
-from headrace.online.answers import Compiled
+from headrace.core.errors import StateError
+from headrace.serving.online import MemoryStore, RedisStore
+from headrace.serving.online.kernel.answers import Compiled
 from tests.features.logs import random_log
 from tests.online.kit import entries, fill, store_differences
 

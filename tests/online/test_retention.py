@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.errors import HeadraceError
+from headrace.core.errors import HeadraceError
 from headrace.features import FeatureView, Rows, Window
-from headrace.online import MemoryStore, apply, layout_of, retain
-from headrace.online.answers import Compiled
-from headrace.online.values import values
+from headrace.serving.online import MemoryStore, apply, layout_of, retain
+from headrace.serving.online.kernel.answers import Compiled
+from headrace.serving.online.view_values import values
 from tests.features.logs import SHAPES, random_log, table_of
 from tests.online.kit import entries, fill, store_differences
 

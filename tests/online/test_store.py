@@ -26,11 +26,11 @@ from headrace.features import (
     Window,
     training_frame,
 )
-from headrace.online import LmdbStore, MemoryStore, apply, layout_of
-from headrace.online.answers import Compiled, as_words
-from headrace.online.compiled import needed
-from headrace.online.plain import Plain
-from headrace.online.values import entity_bytes, values
+from headrace.serving.online import LmdbStore, MemoryStore, apply, layout_of
+from headrace.serving.online.kernel.answers import Compiled, as_words
+from headrace.serving.online.kernel.compiled import needed
+from headrace.serving.online.kernel.plain import Plain
+from headrace.serving.online.view_values import entity_bytes, values
 from tests.features.logs import FAR, SHAPES, logs, random_log, table_of
 from tests.online.kit import entries, fill, store_differences
 

@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 
 from headrace import pipeline as pipelines
 from headrace.cli.app import app
+from headrace.core.home import Home
 from headrace.features import Window, output_columns, training_frame
-from headrace.home import Home
-from headrace.pipeline import proofs
-from headrace.pipeline.described import feature_rows, write_frame
-from headrace.pipeline.proofs import feature_leaks, feature_parity
-from headrace.pipeline.workshop import Workshop
+from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.feature_catalog import feature_rows, write_frame
+from headrace.verification import proofs
+from headrace.verification.proofs import feature_leaks, feature_parity
 from tests.serving.world import DAYS, VIEWS, World
 
 

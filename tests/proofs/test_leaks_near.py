@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from headrace.clock import DAY, HOUR
-from headrace.features.leaks import Reach, leaks, random_moments, reach_of
-from headrace.serving.planted_faults import FAULTS
-from headrace.serving.planted_world import CONTRACTS, MODE, SPINE, VIEWS, make_world
+from headrace.core.clock import DAY, HOUR
+from headrace.verification.leaks import Reach, leaks, random_moments, reach_of
+from headrace.verification.skew.faults import FAULTS
+from headrace.verification.skew.sample_system import CONTRACTS, MODE, SPINE, VIEWS, make_world
 
 WORLD = make_world(0)
 CUTS = random_moments(WORLD.spine, 20, seed=4)

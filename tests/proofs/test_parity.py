@@ -7,16 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.clock import HOUR
-from headrace.features.audit import audit
-from headrace.features.causes import Case, Observed, answer, explain
-from headrace.features.frame import training_frame
-from headrace.features.parity import different, parity, random_points
-from headrace.features.shapes import shape_of
-from headrace.features.wrong_rules import HYPOTHESES
-from headrace.serving.planted_faults import FAULTS
-from headrace.serving.planted_world import CONTRACTS, MODE, SPINE, VIEWS, make_world
-from headrace.serving.replay import TablesPath, as_requests
+from headrace.core.clock import HOUR
+from headrace.features.frames.training_frame import training_frame
+from headrace.features.oracle_audit import audit
+from headrace.features.table_shapes import shape_of
+from headrace.verification.parity import different, parity, random_points
+from headrace.verification.parity_diagnosis.hypotheses import Case, Observed, answer, explain
+from headrace.verification.parity_diagnosis.wrong_rules import HYPOTHESES
+from headrace.verification.skew.faults import FAULTS
+from headrace.verification.skew.replay import TablesPath, as_requests
+from headrace.verification.skew.sample_system import CONTRACTS, MODE, SPINE, VIEWS, make_world
 
 WORLD = make_world(0)
 POINTS = WORLD.points(200)
@@ -32,7 +32,7 @@ def tables_path():
 
 def store_path():
     pytest.importorskip("lmdb", reason="the embedded online store needs headrace[online]")
-    from headrace.pipeline.replay_store import StorePath
+    from headrace.verification.replay_store import StorePath
 
     return StorePath(SPINE, VIEWS, CONTRACTS, WORLD.history, types(), MODE)
 
@@ -188,6 +188,6 @@ def test_two_hundred_worlds_are_served_as_they_are_trained():
 
 def paths():
     pytest.importorskip("lmdb", reason="the embedded online store needs headrace[online]")
-    from headrace.pipeline.replay_store import StorePath
+    from headrace.verification.replay_store import StorePath
 
     return (TablesPath, StorePath)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from headrace.serving import planted as planted_module
-from headrace.serving.planted import POINTS, System, examine, verdict
-from headrace.serving.planted_faults import FAULTS
-from headrace.serving.planted_run import planted
-from headrace.serving.planted_world import VIEWS, make_world, rows_of
+from headrace.verification.skew import detection as planted_module
+from headrace.verification.skew.detection import POINTS, System, examine, verdict
+from headrace.verification.skew.faults import FAULTS
+from headrace.verification.skew.run import planted
+from headrace.verification.skew.sample_system import VIEWS, make_world, rows_of
 
 # One of each kind; the whole list takes most of a minute, and runs where there is time.
 QUICK = (

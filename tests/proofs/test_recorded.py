@@ -13,15 +13,15 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from headrace.clock import HOUR, parse_iso
+from headrace.core.clock import HOUR, parse_iso
 from headrace.features import output_columns, training_frame
-from headrace.features.parity import different, parity
 from headrace.gates import load_suite
-from headrace.lake.ingest import ingest
+from headrace.lake.ingest.protocol import ingest
 from headrace.pipeline import feature_service, served_log
-from headrace.pipeline.proofs import proof_points, serving_path
-from headrace.pipeline.workshop import Workshop
+from headrace.pipeline.build_context import Workshop
 from headrace.serving import Entry, audit
+from headrace.verification.parity import different, parity
+from headrace.verification.proofs import proof_points, serving_path
 from tests.serving.world import DAYS, World, suite_text
 
 LIVE = DAYS[:9]

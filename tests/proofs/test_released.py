@@ -14,17 +14,18 @@ import pyarrow.compute as pc
 import pytest
 import yaml
 
-from headrace.clock import HOUR, now_us, parse_iso
+from headrace.core.clock import HOUR, now_us, parse_iso
+from headrace.core.permissions import ACTIONS, Grant, Policy
 from headrace.datasets import open_release
 from headrace.features import training_frame
 from headrace.gates import load_suite
-from headrace.gates.policy import ACTIONS, Grant, Policy
-from headrace.lake.actions import actions
-from headrace.lake.ingest import ingest
-from headrace.lake.ledger import Ledger
-from headrace.lake.pinned import told
-from headrace.pipeline import build_release, oncall
-from headrace.pipeline.workshop import Workshop
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import actions
+from headrace.lake.overrides.pinned_actions import told
+from headrace.operations import batch_actions
+from headrace.pipeline import build_release
+from headrace.pipeline.build_context import Workshop
 from tests.serving.world import DAYS, World, suite_text
 
 LIVE = DAYS[:6]
@@ -70,7 +71,7 @@ def live(tmp_path_factory):
             ingest(table, LIVE, world.home)
         if slot == FREED:
             reason = "the depot burned, the delays are real"
-            oncall.release(
+            batch_actions.release(
                 world.home, arrivals, HELD, principal="ana", reason=reason, policy=POLICY
             )
         date(world.home, night(slot), dated)
@@ -157,11 +158,13 @@ def test_an_override_moves_the_manifest_and_not_the_content(live):
     before = open_release("line_lateness@latest", store=live.home.store).manifest
     arrivals = live.pipeline.table("arrivals")
     slot = LIVE[1]
-    oncall.mute(
+    batch_actions.mute(
         live.home, arrivals, ["delay"], principal="ana", reason="the depot burned again",
         expires=now_us() + HOUR, policy=POLICY,
     )  # fmt: skip
-    oncall.rerun(live.home, arrivals, slot, principal="ana", reason="under the mute", policy=POLICY)
+    batch_actions.rerun(
+        live.home, arrivals, slot, principal="ana", reason="under the mute", policy=POLICY
+    )
     build_release(live.pipeline, live.home)
     after = open_release("line_lateness@latest", store=live.home.store).manifest
     assert (after.content_hash, after.change) == (before.content_hash, "PATCH")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.clock import HOUR, MINUTE, SECOND, now_us, parse_iso
+from headrace.core.clock import HOUR, MINUTE, SECOND, now_us, parse_iso
 from headrace.features import Window
 from headrace.pipeline import feature_service, served_log
 from headrace.serving import Entry, audit
@@ -125,7 +125,7 @@ def test_every_difference_says_which_features(world):
 def test_the_log_of_an_online_store_is_audited_the_same_way(world):
     """Filled by commit, it answers as the tables do; left behind, it is called stale."""
     pytest.importorskip("lmdb", reason="the embedded online store needs headrace[online]")
-    from headrace.online import MemoryStore, OnlineService, apply
+    from headrace.serving.online import MemoryStore, OnlineService, apply
 
     pipeline, tables = world.pipeline, feature_service(world.pipeline, world.home)
     about = (pipeline.spine, pipeline.views, pipeline.contracts)

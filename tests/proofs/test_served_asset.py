@@ -6,9 +6,9 @@ from contextlib import closing
 import dagster as dg
 import pytest
 
-from headrace.clock import HOUR, parse_iso
+from headrace.core.clock import HOUR, parse_iso
 from headrace.dagster import definitions
-from headrace.dagster.served import AUDIT, served_asset, served_key
+from headrace.dagster.assets.served import AUDIT, served_asset, served_key
 from headrace.pipeline import feature_service, served_log
 from headrace.serving import Entry
 from tests.serving.world import DAYS, World

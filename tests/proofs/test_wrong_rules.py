@@ -15,8 +15,8 @@ from headrace.features import (
     TableShape,
     Window,
 )
-from headrace.features.causes import Case
-from headrace.features.wrong_rules import HYPOTHESES
+from headrace.verification.parity_diagnosis.hypotheses import Case
+from headrace.verification.parity_diagnosis.wrong_rules import HYPOTHESES
 from tests.features.logs import bits
 
 COLUMNS = {

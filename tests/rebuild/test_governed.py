@@ -9,19 +9,19 @@ from typer.testing import CliRunner
 
 import headrace
 from headrace.cli.app import app
+from headrace.core.errors import DeclarationError, ExpiredError, RefusedError, StateError
+from headrace.core.permissions import local_user
 from headrace.datasets import Store, list_releases
-from headrace.datasets.naming import where_stored
-from headrace.datasets.privacy import Generalise, Keep, Pseudonymise
-from headrace.datasets.privacy_key import FILE, TEXT, PrivacyKey
-from headrace.datasets.tombstone import GoneError
-from headrace.errors import DeclarationError, ExpiredError, RefusedError, StateError
-from headrace.gates.policy import local_user
+from headrace.datasets.erasure.residue_scan import where_stored
+from headrace.datasets.erasure.tombstone import GoneError
+from headrace.datasets.governance.privacy import Generalise, Keep, Pseudonymise
+from headrace.datasets.governance.privacy_key import FILE, TEXT, PrivacyKey
 from headrace.lake.table import Table
+from headrace.lineage.rebuild import rebuild
+from headrace.operations.erasure import erase
 from headrace.pipeline import build_release, train_model
-from headrace.pipeline.erasing import erase
-from headrace.pipeline.rebuild import rebuild
-from headrace.pipeline.report import model_rows
-from headrace.pipeline.workshop import leave
+from headrace.pipeline.build_context import leave
+from headrace.reports.status import model_rows
 from tests.serving.world import DAYS, World
 
 SECRET = "0123456789abcdef0123456789abcdef"

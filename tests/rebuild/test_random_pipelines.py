@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from headrace.clock import DAY, now_us
+from headrace.core.clock import DAY, now_us
+from headrace.core.home import Home
 from headrace.datasets import Store
-from headrace.home import Home
-from headrace.lake.maintenance import maintain
+from headrace.lake.tables.maintenance import maintain
+from headrace.lineage.rebuild import rebuild
 from headrace.pipeline import build_release
-from headrace.pipeline.rebuild import rebuild
-from headrace.pipeline.workshop import leave
+from headrace.pipeline.build_context import leave
 from tests.rebuild.worlds import DAYS, FIRST_RELEASE, RandomWorld, Shape, commit_on_time, shapes
 
 OLD = (now_us() - 30 * DAY) / 1e6

@@ -9,19 +9,19 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from headrace.core.errors import DeclarationError, StateError
 from headrace.datasets import Store, open_release
-from headrace.datasets.located import locate
-from headrace.datasets.pull import pull
-from headrace.datasets.transforms import Vocabulary
-from headrace.errors import DeclarationError, StateError
+from headrace.datasets.fits.transforms import Vocabulary
+from headrace.datasets.store.pull import pull
+from headrace.datasets.table_diff import locate
 from headrace.features import FeatureView, Rows, Window
-from headrace.lake.decimals import integers, to_decimals
-from headrace.lake.tables import Lake
+from headrace.lake.tables.decimals import integers, to_decimals
+from headrace.lake.tables.lake import Lake
+from headrace.lineage.rebuild import rebuild
 from headrace.pipeline import build_release
 from headrace.pipeline.build import release_from
+from headrace.pipeline.build_context import Workshop, leave
 from headrace.pipeline.pins import let_go, tag_of
-from headrace.pipeline.rebuild import rebuild
-from headrace.pipeline.workshop import Workshop, leave
 from tests.datasets.stores import bucket_root
 from tests.serving.world import DAYS, VIEWS, World
 

@@ -5,13 +5,13 @@ from contextlib import closing
 
 import pytest
 
-from headrace.gates.policy import local_user
-from headrace.lake.tables import Lake
+from headrace.core.permissions import local_user
+from headrace.lake.tables.lake import Lake
+from headrace.lineage.rebuild import rebuild
+from headrace.operations.recall import recall, restore
 from headrace.pipeline import build_release
+from headrace.pipeline.build_context import leave
 from headrace.pipeline.pins import let_go, tag_of
-from headrace.pipeline.rebuild import rebuild
-from headrace.pipeline.recalling import recall, restore
-from headrace.pipeline.workshop import leave
 from tests.serving.world import DAYS, World
 
 REF = "line_lateness@1.0.0"

@@ -7,19 +7,20 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from headrace.clock import DAY, now_us
+from headrace.core.clock import DAY, now_us
+from headrace.core.errors import StateError
+from headrace.core.permissions import local_user
 from headrace.datasets import Store, open_release
-from headrace.errors import StateError
-from headrace.gates.policy import local_user
-from headrace.lake.maintenance import maintain
-from headrace.lake.tables import Lake
-from headrace.pipeline import build, build_release, retiring
-from headrace.pipeline.erasing import erase
+from headrace.lake.tables.lake import Lake
+from headrace.lake.tables.maintenance import maintain
+from headrace.lineage.rebuild import rebuild
+from headrace.operations import retirement
+from headrace.operations.erasure import erase
+from headrace.operations.maintenance import look_after
+from headrace.operations.retirement import retire
+from headrace.pipeline import build, build_release
+from headrace.pipeline.build_context import leave
 from headrace.pipeline.pins import HOLD, hold, let_go, tag_of
-from headrace.pipeline.rebuild import rebuild
-from headrace.pipeline.retiring import retire
-from headrace.pipeline.upkeep import look_after
-from headrace.pipeline.workshop import leave
 from tests.serving.world import DAYS, World
 
 REF = "line_lateness@1.0.0"
@@ -80,7 +81,7 @@ def test_a_crash_between_release_and_pin_loses_no_snapshot(world, monkeypatch):
     for table in TABLES:
         ((name, snapshot),) = lake.tags(table).items()
         assert (name.startswith(HOLD), snapshot) == (True, lake.snapshot_id(table))
-    monkeypatch.setattr("headrace.lake.iceberg.KEEP_SNAPSHOTS", 1)  # as if many commits came
+    monkeypatch.setattr("headrace.lake.tables.iceberg.KEEP_SNAPSHOTS", 1)  # as if many commits came
     go_on(world)
     aged(world)
     said = look_after(world.home, TABLES, apply=False, keep=1)
@@ -176,7 +177,7 @@ def test_a_retired_release_is_unpinned_also_after_a_crash(world, monkeypatch):
     go_on(world)
     lake = Lake(world.home)
     with monkeypatch.context() as patch:
-        patch.setattr(retiring, "let_go_of_gone", lambda *_: None)  # killed just before
+        patch.setattr(retirement, "let_go_of_gone", lambda *_: None)  # killed just before
         retire(world.home, REF, principal=local_user(), reason="old")
     assert pins(lake, "plan", REF)
     done = look_after(world.home, TABLES, apply=True, keep=1)

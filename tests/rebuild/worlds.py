@@ -13,10 +13,17 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from headrace.clock import DAY, HOUR, MINUTE, days, iso, parse_iso
 from headrace.contracts import load_contract
-from headrace.datasets.rules import Evaluation, GroupSplits, Leakage, StratifiedSplits, TimeSplits
+from headrace.core.clock import DAY, HOUR, MINUTE, days, iso, parse_iso
+from headrace.core.home import Home
 from headrace.datasets.spec import DatasetSpec
+from headrace.datasets.splits.rules import (
+    Evaluation,
+    GroupSplits,
+    Leakage,
+    StratifiedSplits,
+    TimeSplits,
+)
 from headrace.features import (
     Count,
     Distinct,
@@ -35,13 +42,12 @@ from headrace.features import (
     Sum,
     Where,
     Window,
-    calendar,
     passed_on,
     ratio,
 )
+from headrace.features.kernel import calendar
 from headrace.gates import load_suite
-from headrace.home import Home
-from headrace.lake.ingest import ingest
+from headrace.lake.ingest.protocol import ingest
 from headrace.lake.table import Table
 from headrace.models import ModelSpec
 from headrace.monitoring import MonitorSpec

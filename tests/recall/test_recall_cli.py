@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from headrace.cli.app import app
 from headrace.datasets.taint import openings
-from headrace.lake.ledger import Ledger
+from headrace.lake.ledger.ledger import Ledger
 from headrace.models import champion, train
 from headrace.pipeline import build_release, train_model
 from tests.serving.world import DAYS, World

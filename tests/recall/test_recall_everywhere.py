@@ -8,20 +8,20 @@ from contextlib import closing
 import pytest
 
 import headrace
+from headrace.core.errors import DeclarationError, RefusedError, TaintedError
 from headrace.datasets import list_releases
-from headrace.datasets.store import Store
+from headrace.datasets.store.store import Store
 from headrace.datasets.taint import standing
-from headrace.errors import DeclarationError, RefusedError, TaintedError
-from headrace.lake.actions import actions
-from headrace.lake.ledger import Ledger
-from headrace.lake.status import table_status
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import actions
 from headrace.models import champion, open_model
+from headrace.operations.recall import reach, recall, restore
 from headrace.pipeline import build_release, train_model
 from headrace.pipeline.build import feature_frame
+from headrace.pipeline.build_context import Workshop, leave
 from headrace.pipeline.endpoint import endpoint
-from headrace.pipeline.recalling import reach, recall, restore
-from headrace.pipeline.serve import materialise_online, online_service
-from headrace.pipeline.workshop import Workshop, leave
+from headrace.pipeline.serving import materialise_online, online_service
 from headrace.serving.http import Keys, create_app, scorer
 from tests.serving.world import DAYS, World, request_of
 from tests.serving_http.server import serving
@@ -76,7 +76,7 @@ def act(verb, world, which=BAD, *, table="arrivals", principal=None, reason="a l
 
 
 def local():
-    from headrace.gates.policy import local_user
+    from headrace.core.permissions import local_user
 
     return local_user()
 
@@ -193,11 +193,11 @@ def test_what_names_no_batch_or_several(world):
 
 
 STEPS = {
-    "the taint": "headrace.pipeline.recalling.note",
-    "the ledger": "headrace.lake.ledger.Ledger.mark_recalled",
-    "the table": "headrace.lake.tables.Lake.withdraw",
-    "its end": "headrace.lake.ledger.Ledger.mark_unpublished",
-    "the stores": "headrace.pipeline.recalling._renewed",
+    "the taint": "headrace.operations.recall.note",
+    "the ledger": "headrace.lake.ledger.ledger.Ledger.mark_recalled",
+    "the table": "headrace.lake.tables.lake.Lake.withdraw",
+    "its end": "headrace.lake.ledger.ledger.Ledger.mark_unpublished",
+    "the stores": "headrace.operations.recall._renewed",
 }
 
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 import headrace
+from headrace.core.errors import TaintedError
 from headrace.datasets import release
-from headrace.datasets.store import Store
+from headrace.datasets.store.store import Store
 from headrace.datasets.taint import standing
-from headrace.errors import TaintedError
-from headrace.lake import iceberg
-from headrace.lake.actions import actions
-from headrace.lake.ingest import ingest
-from headrace.lake.ledger import Ledger
-from headrace.lake.tables import Lake
-from headrace.pipeline import oncall
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import actions
+from headrace.lake.tables import iceberg
+from headrace.lake.tables.lake import Lake
+from headrace.operations import batch_actions
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 from tests.killing import child
 from tests.lake.kit import SLOTS, Meter
@@ -51,7 +51,7 @@ def prepared(root: Path) -> Meter:
 def run(root: Path, verb: str) -> None:
     meter = Meter(root)
     who = {"principal": "ana", "reason": "a loose sensor", "policy": POLICY, "pipelines": []}
-    getattr(oncall, verb)(meter.home, meter.table, SLOTS[0], **who)
+    getattr(batch_actions, verb)(meter.home, meter.table, SLOTS[0], **who)
 
 
 def state(meter):

@@ -7,13 +7,13 @@ import threading
 from contextlib import contextmanager
 from urllib.parse import urlencode
 
-from headrace.home import Home
-from headrace.lake.actions import actions
-from headrace.lake.inspect import find_batches
-from headrace.lake.ledger import Ledger
-from headrace.pipeline.report_actions import Acting
-from headrace.pipeline.report_server import ReportServer
-from headrace.pipeline.report_site import Site
+from headrace.core.home import Home
+from headrace.lake.ledger.batch_listing import find_batches
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import actions
+from headrace.report_server.actions import Acting
+from headrace.report_server.server import ReportServer
+from headrace.report_server.site import Site
 from tests.reports import world
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

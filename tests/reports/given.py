@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from headrace.gates import Judgement, Result, Verdict
 from headrace.gates.compare import Bars, Compared, Comparison, Stats
-from headrace.gates.report.model import (
+from headrace.reports.batch.model import (
     FailingRow,
     FailingRows,
     History,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from headrace.gates.policy import local_user
-from headrace.lake.actions import actions
-from headrace.lake.ledger import Ledger
+from headrace.core.permissions import local_user
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import actions
 from tests.reports import world
 from tests.reports.acting import pages
 

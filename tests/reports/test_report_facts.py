@@ -5,14 +5,14 @@ import shutil
 
 import pytest
 
-from headrace.errors import StateError
-from headrace.gates.report import render
-from headrace.home import Home
-from headrace.lake.actions import Action, record
-from headrace.lake.inspect import find_batches
-from headrace.lake.ledger import Ledger
-from headrace.pipeline.gate_facts import one_batch
-from headrace.pipeline.gate_report import gate_report
+from headrace.core.errors import StateError
+from headrace.core.home import Home
+from headrace.lake.ledger.batch_listing import find_batches
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import Action, record
+from headrace.reports.batch import render
+from headrace.reports.batch.facts import gate_report
+from headrace.reports.batch.shared_facts import one_batch
 from tests.reports import world
 
 

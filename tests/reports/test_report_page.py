@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from headrace.gates.report import render
-from headrace.gates.report.html import Html, element, is_link, text
-from headrace.gates.report.index import Index, Line, render_index
-from headrace.gates.report.style import CSS, POLICY
+from headrace.reports.batch import render
+from headrace.reports.batch.index import Index, Line, render_index
+from headrace.web.html import Html, element, is_link, text
+from headrace.web.style import CSS, POLICY
 from tests.reports.given import NOW, a_report
 
 STATES = ("pending", "published", "superseded", "rejected", "recalled", "judged")

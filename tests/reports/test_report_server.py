@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from headrace.errors import DeclarationError
-from headrace.gates.report import report_url
-from headrace.pipeline.report_server import ReportServer
-from headrace.pipeline.report_site import Site
+from headrace.core.errors import DeclarationError
+from headrace.report_server.server import ReportServer
+from headrace.report_server.site import Site
+from headrace.reports.batch import report_url
 from tests.reports import world
 
 OUTSIDE = [

@@ -6,9 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-from headrace.clock import days
-from headrace.home import Home
-from headrace.lake.ingest import ingest
+from headrace.core.clock import days
+from headrace.core.home import Home
+from headrace.lake.ingest.protocol import ingest
 from headrace.pipeline import Pipeline
 from pipelines.flights import pipeline
 

@@ -13,20 +13,20 @@ from typer.testing import CliRunner
 from bench.retraining_world import FrameWorld, live
 from headrace.alerts.model import FAILED, ROLLED_BACK
 from headrace.cli import app as commands
-from headrace.clock import DAY, HOUR, now_us
+from headrace.core.clock import DAY, HOUR, now_us
+from headrace.core.errors import DeclarationError, StateError
 from headrace.datasets import DatasetSpec, open_release
-from headrace.errors import DeclarationError, StateError
 from headrace.models import champion, find_model, history, promote, train
-from headrace.models.recipe import Recipe
+from headrace.models.retraining_config import Retraining
+from headrace.models.training_rows import Recipe
 from headrace.monitoring import Decision, DecisionLedger, Entry, Evidence, MonitorSpec, Window
-from headrace.monitoring.evidence import day_number
-from headrace.pipeline import retraining
-from headrace.pipeline.retrained import page_endings
-from headrace.pipeline.retraining import at_work, plan_of, retrain, verdict
-from headrace.pipeline.retraining_inputs import Request, by_hand, faulty_spans, requested
-from headrace.pipeline.retraining_plan import Retraining
-from headrace.pipeline.retraining_world import as_it_stands
-from headrace.pipeline.watching import _over, watch_over
+from headrace.monitoring.evidence.model import day_number
+from headrace.retraining import workflow as retraining
+from headrace.retraining.environment import as_it_stands
+from headrace.retraining.promotion_watch import _over, watch_over
+from headrace.retraining.request import Request, by_hand, faulty_spans, requested
+from headrace.retraining.service import page_endings
+from headrace.retraining.workflow import at_work, plan_of, retrain, verdict
 from tests.retraining.worlds import FIRST, WEEK, rows, world
 
 TURN = FIRST + 16 * WEEK
@@ -312,7 +312,7 @@ def test_what_no_other_attempt_can_mend_fails_at_once(fresh):
 
 
 def _hold(root, name, ready, go):
-    from headrace.home import Home
+    from headrace.core.home import Home
 
     with retraining.alone(Home(root), name):
         ready.set()
@@ -434,7 +434,7 @@ def test_a_window_that_began_before_the_promotion_does_not_count(promoted):
 def test_how_a_watch_ended_badly_is_told(promoted, monkeypatch, step, cause):
     """It fails where it is lost, and the old champion was trained on a recalled batch."""
     told = []
-    monkeypatch.setattr("headrace.alerts.watch.tell", lambda _home, found: told.extend(found))
+    monkeypatch.setattr("headrace.alerts.watcher.tell", lambda _home, found: told.extend(found))
     ledger = DecisionLedger(promoted.home)
     ledger.record_step("made_up", "t1", step, {"because": "it loses"}, now_us())
     owner = SimpleNamespace(contract=SimpleNamespace(owner="team"))

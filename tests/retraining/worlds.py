@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow as pa
 
 from bench.retraining_world import FrameWorld
-from headrace.clock import DAY, parse_iso
+from headrace.core.clock import DAY, parse_iso
+from headrace.core.home import Home
 from headrace.datasets import DatasetSpec, TimeSplits
-from headrace.datasets.rules import Leakage
+from headrace.datasets.splits.rules import Leakage
 from headrace.features.spec import Label
-from headrace.home import Home
 from headrace.models import ModelSpec
+from headrace.models.retraining_config import Retraining
 from headrace.monitoring import MonitorSpec
-from headrace.pipeline.retraining_plan import Retraining
 
 FIRST = parse_iso("2024-01-01")
 WEEK = 7 * DAY

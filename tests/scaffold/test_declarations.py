@@ -3,10 +3,10 @@
 import pyarrow as pa
 import pytest
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.scaffold.declarations import declaration, declared
-from headrace.scaffold.tried import tried
-from headrace.sources.sample import Sample
+from headrace.scaffold.inspection.column_candidates import tried
+from headrace.sources.sampling.sample import Sample
 
 
 def seen(kind, form, address, **about):

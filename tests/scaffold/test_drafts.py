@@ -10,21 +10,21 @@ import pytest
 import yaml
 
 from headrace.contracts import load_contract
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
+from headrace.core.home import Home
 from headrace.gates import load_suite
-from headrace.gates.reading import parse_suite
-from headrace.home import Home
-from headrace.lake.ingest import ingest
+from headrace.gates.suite_reader import parse_suite
+from headrace.lake.ingest.protocol import ingest
 from headrace.lake.table import Table
-from headrace.lake.tables import Lake
+from headrace.lake.tables.lake import Lake
 from headrace.scaffold import Ask, new_project
 from headrace.scaffold.deliveries import deliveries
-from headrace.scaffold.domains import domain_of, unit_of
 from headrace.scaffold.drafts import drafted
-from headrace.scaffold.look import Column, look
-from headrace.scaffold.personal import EMAIL, StandIns, is_personal, masked
+from headrace.scaffold.gate_rehearsal import Trial, rehearse
+from headrace.scaffold.inspection.domains import domain_of, unit_of
+from headrace.scaffold.inspection.file_inspection import Column, look
+from headrace.scaffold.inspection.personal import EMAIL, StandIns, is_personal, masked
 from headrace.scaffold.suite import _text
-from headrace.scaffold.trial import Trial, rehearse
 from headrace.sources.files import DropFolder
 
 HEADER = (
@@ -197,7 +197,7 @@ def test_no_person_reaches_the_files_for_git(project, contract):
 def test_a_person_is_not_released(project):
     text = (project / "pipelines/rides/dataset.py").read_text()
     assert 'privacy={"driver_name": Drop()}' in text
-    assert "from headrace.datasets.privacy import Drop\n" in text
+    assert "from headrace.datasets.governance.privacy import Drop\n" in text
 
 
 def test_equal_persons_stay_equal_and_others_stay_others():

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import pytest
 
 from headrace.contracts.model import Contract
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.scaffold import Ask
 from headrace.scaffold.contract import draft_contract
-from headrace.scaffold.facts import Facts, facts
-from headrace.scaffold.look import Look, look
+from headrace.scaffold.inspection.facts import Facts, facts
+from headrace.scaffold.inspection.file_inspection import Look, look
 
 
 def write(tmp_path, header, *rows):

@@ -13,7 +13,7 @@ import yaml
 
 from headrace.contracts import load_contract
 from headrace.contracts.lint import lint
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.gates import load_suite
 from headrace.scaffold import new_pipeline, new_project, new_source
 from headrace.scaffold.origin import requirement
@@ -23,9 +23,9 @@ BUILD = """
 import json, sys
 from pathlib import Path
 import headrace
-from headrace.home import Home
-from headrace.lake.ingest import ingest
-from headrace.lake.status import table_status
+from headrace.core.home import Home
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.conservation import table_status
 from headrace.pipeline import build_release, build_view, project_pipelines
 from headrace.features import RowTransform
 home = Home.find(sys.argv[1])

@@ -12,16 +12,16 @@ from typer.testing import CliRunner
 
 from headrace.cli.app import app
 from headrace.contracts import load_contract
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.scaffold import new_source_at
 from tests.scaffold.test_new import run_in
 from tests.sources.databases import Stock
 
 INGEST = """
 import json, sys
-from headrace.home import Home
-from headrace.lake.ingest import ingest
-from headrace.lake.status import table_status
+from headrace.core.home import Home
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.conservation import table_status
 from headrace.pipeline import project_pipelines
 home = Home.find(sys.argv[1])
 (pipeline,) = project_pipelines()

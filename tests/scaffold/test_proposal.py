@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from headrace.cli.app import app
-from headrace.clock import days
 from headrace.contracts import Level, compare
 from headrace.contracts.compatibility import next_version, rules
 from headrace.contracts.load import parse_contract
-from headrace.contracts.odcs import published
-from headrace.errors import DeclarationError
-from headrace.gates.reading import parse_suite
-from headrace.home import Home
-from headrace.lake.ingest import ingest
+from headrace.contracts.odcs import json_schema
+from headrace.core.clock import days
+from headrace.core.errors import DeclarationError
+from headrace.core.home import Home
+from headrace.gates.suite_reader import parse_suite
+from headrace.lake.ingest.protocol import ingest
 from headrace.lake.table import Table
 from headrace.scaffold.interchange import depart, suite_of
 from headrace.scaffold.proposal import Told, as_rows, draft, read_sample, revise
@@ -396,7 +396,7 @@ def test_a_scaffolded_contract_goes_out(made):
     path = made.root / "pipelines/shop/contracts/orders.yaml"
     contract = parse_contract(path.read_text(), path)
     document = depart(contract, suite_of(contract))
-    assert published.problems(document) == []
+    assert json_schema.problems(document) == []
     rules = [rule for one in document["schema"][0]["properties"] for rule in one.get("quality", [])]
     assert len(rules) > 4
 

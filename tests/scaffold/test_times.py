@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from tests.scaffold.test_look import held, looked
 
 NEW_YORK = datetime(2013, 7, 5, 9, 17, tzinfo=UTC)  # 05:17 there

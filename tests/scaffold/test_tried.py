@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from headrace.cli.app import app
 from headrace.contracts import load_contract
 from headrace.gates import load_suite
-from headrace.scaffold.tried import tried
-from headrace.sources.sample import Sample
+from headrace.scaffold.inspection.column_candidates import tried
+from headrace.sources.sampling.sample import Sample
 
 
 def seen(*rows, keys=(), **columns):

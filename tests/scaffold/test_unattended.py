@@ -6,7 +6,7 @@ from tests.scaffold.test_new import run_in
 
 LOOK = """
 import json
-from headrace.simulation.stage import module_of
+from headrace.verification.simulation.pipeline_override import module_of
 from pathlib import Path
 import sys
 sys.path[:] = [one for one in sys.path if one not in ("", str(Path.cwd()))]

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.contracts import Contract, conform, load_contract
-from headrace.contracts.semantic import Look, Reference, look_at, marked
-from headrace.contracts.semantic.profile import profile_of
-from headrace.contracts.semantic.reading import delivered_texts
-from headrace.gates.faults import Day
+from headrace.contracts.drift import Look, Reference, look_at, marked
+from headrace.contracts.drift.profile import profile_of
+from headrace.contracts.drift.view_reader import delivered_texts
 from headrace.sources.rows import RawRows
+from headrace.verification.injected_faults import Day
 
 CONTRACT = Path(__file__).with_name("rides.yaml")
 ROUTES = {f"R{n:02d}": (n % 4, 1.5 + 0.7 * n) for n in range(12)}  # town, miles

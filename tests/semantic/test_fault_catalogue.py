@@ -7,9 +7,9 @@ import pytest
 
 from headrace.contracts import load_contract
 from headrace.gates import parse_suite
-from headrace.gates.faults import faults_of
-from headrace.gates.faults.run import measure
-from headrace.pipeline.faults import Gathered, Task, _clean
+from headrace.verification.injected_faults import faults_of
+from headrace.verification.injected_faults.project import Gathered, Task, _clean
+from headrace.verification.injected_faults.run import measure
 from tests.semantic import rides
 
 CONTRACTS = Path(__file__).parents[2] / "pipelines" / "flights" / "contracts"

@@ -6,11 +6,11 @@ import pyarrow as pa
 import pytest
 
 from headrace.contracts import conform
-from headrace.contracts.semantic import Reference, detect, examine, look_at, marked
-from headrace.contracts.semantic.profile import profile_of
-from headrace.contracts.semantic.reading import delivered_texts
-from headrace.gates.faults import faults_of
-from headrace.gates.faults.run import is_named
+from headrace.contracts.drift import Reference, detect, examine, look_at, marked
+from headrace.contracts.drift.profile import profile_of
+from headrace.contracts.drift.view_reader import delivered_texts
+from headrace.verification.injected_faults import faults_of
+from headrace.verification.injected_faults.run import is_named
 from tests.semantic import rides
 
 DAYS = 24

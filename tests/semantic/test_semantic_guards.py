@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.contracts import conform, load_contract
-from headrace.contracts.semantic import Reference, detect, examine, glance_at, marked
-from headrace.contracts.semantic.changes.levels import level_changes
-from headrace.contracts.semantic.trial import Case
+from headrace.contracts.drift import Reference, detect, examine, glance_at, marked
+from headrace.contracts.drift.detectors.categories import level_changes
+from headrace.contracts.drift.hypothesis_trial import Case
 from headrace.gates import parse_suite
 from headrace.gates.judge import judge
-from headrace.gates.judgement import Judgement, Verdict
-from headrace.gates.meaning import notes_of, results_of
 from headrace.gates.parquet.judge import judge_file
+from headrace.gates.semantic_checks import notes_of, results_of
+from headrace.gates.verdict import Judgement, Verdict
 from headrace.sources.rows import RawRows
 
 CONTRACT = load_contract(Path(__file__).with_name("dates.yaml"))
@@ -102,7 +102,7 @@ def test_a_detector_that_raises_drops_its_own_hypothesis(monkeypatch):
     def broken_detector(_case):
         raise ZeroDivisionError("no\nsecond line")
 
-    detectors = sys.modules["headrace.contracts.semantic.detect"]
+    detectors = sys.modules["headrace.contracts.drift.detect"]
     monkeypatch.setattr(detectors, "_COLUMN_CHANGES", (broken_detector, level_changes))
     rows = sales(HISTORY)
     rows["shop"] = ["elsewhere"] * ROWS

@@ -8,22 +8,22 @@ import time
 import pyarrow as pa
 import pytest
 
-from headrace.clock import parse_iso
+from headrace.core.clock import parse_iso
+from headrace.core.home import Home
+from headrace.core.permissions import Grant, Policy
 from headrace.gates import parse_suite
-from headrace.gates.faults import faults_of
-from headrace.gates.judgement import Judgement
-from headrace.gates.policy import Grant, Policy
-from headrace.home import Home
-from headrace.lake import ingest as ingesting
-from headrace.lake.actions import ACTIONS
-from headrace.lake.ingest import ingest
-from headrace.lake.inspect import find_batches
-from headrace.lake.judging import Desk
+from headrace.gates.verdict import Judgement
+from headrace.lake.ingest import protocol as ingesting
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ingest.validator import Desk
+from headrace.lake.ledger.batch_listing import find_batches
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.overrides.audit_trail import ACTIONS
 from headrace.lake.profiles import load_profile
-from headrace.lake.status import table_status
 from headrace.lake.table import Table
-from headrace.pipeline import oncall
+from headrace.operations import batch_actions
 from headrace.sources.files import DropFolder
+from headrace.verification.injected_faults import faults_of
 from tests.semantic import rides
 
 DAYS = 16
@@ -131,7 +131,9 @@ def test_what_is_released_is_usual_from_then_on(firm):
     """A release says that the batch is right: later ones like it are no surprise any more."""
     home, table, drop = firm
     ingest(table, SLOTS, home)
-    oncall.release(home, table, SLOTS[-1], principal="ann", reason="they moved to km", policy=ALL)
+    batch_actions.release(
+        home, table, SLOTS[-1], principal="ann", reason="they moved to km", policy=ALL
+    )
     planted = next(f for f in faults_of(rides.contract()) if f.label == FAULT)
     later = rides.slot(DAYS + 1)
     rows = planted.plant(rides.day(DAYS + 1)).table
@@ -143,7 +145,7 @@ def test_a_muted_finding_is_told_and_decides_nothing(firm):
     home, table, _ = firm
     ingest(table, SLOTS[:-1], home)
     until = parse_iso("2099-01-01")
-    oncall.mute(
+    batch_actions.mute(
         home, table, ["semantic:unit_change:miles"], principal="ann", reason="known", expires=until,
         policy=ALL,
     )  # fmt: skip
@@ -170,7 +172,7 @@ def test_detection_that_fails_says_so_and_holds_nothing_back(firm, monkeypatch, 
     def crash(*_args):
         raise ZeroDivisionError("no")
 
-    monkeypatch.setattr(f"headrace.lake.judging.{part}", crash)
+    monkeypatch.setattr(f"headrace.lake.ingest.validator.{part}", crash)
     result = ingest(table, SLOTS[:1], home)[0]
     assert (result.verdict, result.published) == ("PASS", rides.ROWS)
     (batch,) = find_batches(home, table, SLOTS[0])
@@ -182,8 +184,8 @@ def test_detection_that_fails_says_so_and_holds_nothing_back(firm, monkeypatch, 
 
 def test_verdicts_are_the_same_with_a_second_process(firm, monkeypatch):
     home, table, _ = firm
-    monkeypatch.setattr("headrace.lake.judges.WORTH_IT", 1)
-    monkeypatch.setattr("headrace.lake.judges._cores", lambda: 2)
+    monkeypatch.setattr("headrace.lake.ingest.validator_pool.WORTH_IT", 1)
+    monkeypatch.setattr("headrace.lake.ingest.validator_pool._cores", lambda: 2)
     judged = Desk.judge
 
     def slowly(desk, delivery):

@@ -10,16 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.contracts.semantic import (
-    Reference,
-    from_bytes,
-    reference_of,
-    sketches_of,
-    to_bytes,
-)
-from headrace.contracts.semantic import reference as references
-from headrace.contracts.semantic.look import column_of
-from headrace.contracts.semantic.profile import (
+from headrace.contracts.drift import Reference, from_bytes, reference_of, sketches_of, to_bytes
+from headrace.contracts.drift import baseline as references
+from headrace.contracts.drift.batch_view import column_of
+from headrace.contracts.drift.profile import (
     FORMAT,
     Keyed,
     Profile,
@@ -30,8 +24,8 @@ from headrace.contracts.semantic.profile import (
     summary,
     to_plain,
 )
-from headrace.contracts.semantic.units import conversions
-from headrace.errors import StateError
+from headrace.contracts.drift.unit_conversions import conversions
+from headrace.core.errors import StateError
 from headrace.sketches import coarsened, sketch, token
 from tests.semantic import rides
 from tests.sketches.test_sketches import facts

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.cli import status
+from headrace.cli.project import status
 from headrace.features import FeatureView
-from headrace.pipeline.crowded import crowded_windows
-from headrace.pipeline.report import overview
+from headrace.reports.event_limits import crowded_windows
+from headrace.reports.status import overview
 
 
 def limited(pipeline, most):
@@ -17,7 +17,7 @@ def limited(pipeline, most):
 
 def fullest_by_hand(full, view):
     """Every window that begins at a row, counted one by one."""
-    from headrace.lake.history import history
+    from headrace.lake.tables.history import history
 
     rows = history(full.home, view.table, list(view.entity)).to_pylist()
     length = max(f.window.b - f.window.a for f in view.features)
@@ -56,5 +56,5 @@ def test_status_names_them_and_is_silent_without(full, capsys):
 
 
 def test_a_table_of_few_rows_is_not_read(full, monkeypatch):
-    monkeypatch.setattr("headrace.lake.tables.Lake.scan", None)
+    monkeypatch.setattr("headrace.lake.tables.lake.Lake.scan", None)
     assert crowded_windows([full.pipeline], full.home) == []

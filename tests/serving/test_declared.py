@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.clock import parse_iso
+from headrace.core.clock import parse_iso
+from headrace.core.errors import DeclarationError
 from headrace.datasets import Impute, Leakage, release
 from headrace.datasets.card import Statement
-from headrace.datasets.privacy import Drop
-from headrace.errors import DeclarationError
+from headrace.datasets.governance.privacy import Drop
 from headrace.features import FeatureView, Rows, Sum, Window
-from headrace.pipeline.current import build_key
+from headrace.pipeline.staleness import build_key
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 from tests.serving.world import DAYS, VIEWS
 
@@ -59,7 +59,7 @@ def test_a_window_that_has_closed_is_to_be_judged_though_nothing_was_delivered(w
     keys = []
     for text in ("2024-03-08T01:00:00Z", "2024-03-09", "2024-03-15", "2024-03-29"):
         moment = parse_iso(text)
-        monkeypatch.setattr("headrace.pipeline.current.now_us", lambda at=moment: at)
+        monkeypatch.setattr("headrace.pipeline.staleness.now_us", lambda at=moment: at)
         keys.append(build_key(world.pipeline, world.home))
     assert keys[0] == keys[1] != keys[2]
     assert keys[2] == keys[3]  # the last slot is over

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from headrace.errors import DeclarationError, StateError
+from headrace.core.errors import DeclarationError, StateError
 from headrace.serving import Entry, ServedLog
 from headrace.serving.log import SCHEMA
 from tests.serving.killed import vector

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headrace.clock import DAY, parse_iso
-from headrace.errors import DeclarationError, StateError
+from headrace.core.clock import DAY, parse_iso
+from headrace.core.errors import DeclarationError, StateError
 from headrace.features import FeatureView, Rows, Window
 from headrace.models import champion, predict
 from headrace.pipeline import build_release, feature_service, served_log, train_model

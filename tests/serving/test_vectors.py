@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.clock import DAY, HOUR, parse_iso
-from headrace.errors import StateError
+from headrace.core.clock import DAY, HOUR, parse_iso
+from headrace.core.errors import StateError
 from headrace.features import build_spine, training_frame
-from headrace.pipeline.serve import feature_service
-from headrace.pipeline.workshop import Workshop
+from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.serving import feature_service
 from headrace.serving import RequestError
 from tests.serving.world import DAYS, request_of, same_bytes
 

@@ -9,17 +9,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.clock import DAY, HOUR, parse_iso
+from headrace.core.clock import DAY, HOUR, parse_iso
+from headrace.core.errors import DeclarationError
 from headrace.datasets import open_release
-from headrace.errors import DeclarationError
 from headrace.features.labels import attach_label
 from headrace.models import promote, train
-from headrace.models.recipe import Recipe
+from headrace.models.training_rows import Recipe
 from headrace.monitoring import DecisionLedger, Window
-from headrace.monitoring.evidence import day_number
+from headrace.monitoring.evidence.model import day_number
 from headrace.pipeline import build_release, run_monitors, train_model
 from headrace.pipeline.build import feature_frame
-from headrace.pipeline.monitoring import (
+from headrace.pipeline.build_context import workshop
+from headrace.pipeline.monitor_inputs import (
     answers,
     editions,
     gate_rows,
@@ -27,9 +28,8 @@ from headrace.pipeline.monitoring import (
     label_derived,
     taught_until,
 )
-from headrace.pipeline.studied import own_history
 from headrace.pipeline.table_profiles import published_daily, tables_told
-from headrace.pipeline.workshop import workshop
+from headrace.verification.drift_study.histories import own_history
 from tests.serving.world import FIRST, LAST, World
 
 CUT, SECOND = parse_iso("2024-03-08"), parse_iso("2024-03-12")
@@ -102,8 +102,10 @@ def test_what_is_kept_of_a_model_is_asked_again_for_some_weeks_only(released, mo
     day = int(scores["t"].to_numpy().max() // DAY)
     kept = SimpleNamespace(given=np.array([day - 1, day]), cuts=())
     answered = SimpleNamespace(profiles={model: kept})
-    monkeypatch.setattr("headrace.monitoring.score_store.kept_answers", lambda *_: answered)
-    monkeypatch.setattr("headrace.pipeline.monitoring._AGAIN", 2 * DAY)
+    monkeypatch.setattr(
+        "headrace.monitoring.profiles.score_store.kept_answers", lambda *_: answered
+    )
+    monkeypatch.setattr("headrace.pipeline.monitor_inputs._AGAIN", 2 * DAY)
     again = seen(released)[2][0]
     recent = scores["t"].to_numpy() >= (day - 2) * DAY
     assert 0 < again.num_rows < scores.num_rows

@@ -13,8 +13,9 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import yaml
 
-from headrace.clock import DAY, HOUR, MINUTE, days, iso, parse_iso
 from headrace.contracts import Contract, load_contract
+from headrace.core.clock import DAY, HOUR, MINUTE, days, iso, parse_iso
+from headrace.core.home import Home
 from headrace.datasets import DatasetSpec, TimeSplits
 from headrace.features import (
     Count,
@@ -30,13 +31,12 @@ from headrace.features import (
     Sum,
     Where,
     Window,
-    calendar,
     passed_on,
     ratio,
 )
+from headrace.features.kernel import calendar
 from headrace.gates import Suite, load_suite
-from headrace.home import Home
-from headrace.lake.ingest import ingest
+from headrace.lake.ingest.protocol import ingest
 from headrace.lake.table import Table
 from headrace.models import ModelSpec
 from headrace.monitoring import MonitorSpec

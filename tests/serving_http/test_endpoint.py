@@ -9,18 +9,18 @@ from decimal import Decimal
 
 import pytest
 
-from headrace.clock import DAY, now_us, parse_iso
+from headrace.core.clock import DAY, now_us, parse_iso
 from headrace.features import build_spine, training_frame
 from headrace.models import champion
 from headrace.pipeline import feature_service, served_log
+from headrace.pipeline.build_context import Workshop
 from headrace.pipeline.endpoint import endpoint
-from headrace.pipeline.serve import materialise_online
-from headrace.pipeline.workshop import Workshop
+from headrace.pipeline.serving import materialise_online
 from headrace.serving import answer, audit
 from headrace.serving.http import Keys, Limits, create_app
+from headrace.serving.http.asgi import read
 from headrace.serving.http.body import read_body
 from headrace.serving.http.errors import HttpError
-from headrace.serving.http.front import read
 from headrace.serving.http.keys import read_keys
 from headrace.serving.vectors import cells
 from tests.serving.world import DAYS, SPINE, VIEWS, World, request_of

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.contracts.cells import parse
 from headrace.contracts.model import Field
-from headrace.serving.cell import OTHER, converter, stored
+from headrace.contracts.typed_cells import parse
 from headrace.serving.request import _text
+from headrace.serving.request_cell import OTHER, converter, stored
 
 
 def field(kind, **about):

@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace.cli.app import app
-from headrace.clock import parse_iso
-from headrace.errors import DeclarationError, StateError
+from headrace.core.clock import parse_iso
+from headrace.core.errors import DeclarationError, StateError
 from headrace.pipeline import served_log
 from headrace.serving import Entry, ServedLog
 from headrace.serving.http.keys import Keys, read_keys
-from headrace.serving.http.writer import LogWriter
+from headrace.serving.http.log_writer import LogWriter
 from tests.serving.killed import vector
 from tests.serving.world import DAYS
 from tests.serving_http.server import KEY, Client, command, stopped, wait

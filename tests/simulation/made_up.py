@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from tempfile import mkdtemp
 
-from headrace.clock import CLOCK
+from headrace.core.clock import CLOCK
 from tests.simulation.small import declared
 
 # A world of the tests has a home of its own, which is in no simulation.

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from headrace.clock import HOUR, parse_iso
-from headrace.datasets.rules import TimeSplits
+from headrace.core.clock import HOUR, parse_iso
+from headrace.datasets.splits.rules import TimeSplits
 from headrace.features import FeatureView, Label, Mean, Rows, Window
-from headrace.simulation.incidents import Incident
+from headrace.verification.simulation.incidents import Incident
 from tests.rebuild.worlds import DAYS, RandomWorld, Shape
 
 EVENING = 20 * HOUR

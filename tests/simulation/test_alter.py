@@ -6,10 +6,10 @@ from random import Random
 import pytest
 
 from headrace.contracts import load_contract
-from headrace.simulation import alter
-from headrace.simulation.alter import Given
-from headrace.simulation.incidents import FAULTY
-from headrace.simulation.world import records_of
+from headrace.verification.simulation import delivery_faults
+from headrace.verification.simulation.delivery_faults import Given
+from headrace.verification.simulation.incidents import FAULTY
+from headrace.verification.simulation.producers import records_of
 from tests.rebuild.worlds import FACTS, contract_text
 
 ROWS = [
@@ -39,23 +39,23 @@ def test_every_fault_changes_something_or_says_that_it_cannot(given):
     for kind, change in FAULTY.items():
         made = change(given)
         assert made is None or made != given.payload, kind
-    assert (alter.empty(given) is None) == (given.form == "ndjson")
+    assert (delivery_faults.empty(given) is None) == (given.form == "ndjson")
 
 
 def test_half_is_the_first_half(given):
-    made = Given(alter.half(given), given.form, given.contract, given.chance)
+    made = Given(delivery_faults.half(given), given.form, given.contract, given.chance)
     assert made.records == given.records[:5]
 
 
 def test_a_record_is_cut_in_two(given):
-    made = alter.cut(given)
+    made = delivery_faults.cut(given)
     assert given.payload.startswith(made)
     assert not made.endswith(b"\n")
     assert given.payload[len(made) : len(made) + 1] != b"\n"
 
 
 def test_a_renamed_column_keeps_its_values(given):
-    made = Given(alter.renamed(given), given.form, given.contract, given.chance)
+    made = Given(delivery_faults.renamed(given), given.form, given.contract, given.chance)
     (new,) = set(made.records[0]) - set(given.records[0])
     assert new.startswith("fld_")
     assert [list(row.values()) for row in made.records] == [
@@ -64,18 +64,18 @@ def test_a_renamed_column_keeps_its_values(given):
 
 
 def test_stuck_measures_say_the_same(given):
-    made = Given(alter.stuck(given), given.form, given.contract, given.chance)
+    made = Given(delivery_faults.stuck(given), given.form, given.contract, given.chance)
     assert len({json.dumps([row["n"], row["x"]]) for row in made.records}) == 1
     assert [row["id"] for row in made.records] == [row["id"] for row in given.records]
 
 
 def test_of_a_day_without_records_no_level_is_missing(contract):
     header = Given(b"", "csv", contract, Random(1)).written(ROWS).split(b"\n")[0] + b"\n"
-    assert alter.drifted(Given(header, "csv", contract, Random(1))) is None
+    assert delivery_faults.drifted(Given(header, "csv", contract, Random(1))) is None
 
 
 def test_rewritten_holds_the_same_records(given):
-    made = alter.rewritten(given)
+    made = delivery_faults.rewritten(given)
     assert made != given.payload
     assert records_of(made, given.form) == records_of(given.payload, given.form)
 

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from headrace.clock import DAY, HOUR, days, parse_iso
-from headrace.simulation.incidents import (
+from headrace.core.clock import DAY, HOUR, days, parse_iso
+from headrace.verification.simulation.incidents import (
     DOWN,
     DRIFT,
     FAULTY,

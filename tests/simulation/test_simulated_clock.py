@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.clock import CLOCK, DAY, HOUR, SECOND, SIMULATION, iso, now_us, parse_iso
-from headrace.errors import StateError
-from headrace.home import Home
+from headrace.core.clock import CLOCK, DAY, HOUR, SECOND, SIMULATION, iso, now_us, parse_iso
+from headrace.core.errors import StateError
+from headrace.core.home import Home
 
 MOMENT = "2013-03-04T05:06:07Z"
 

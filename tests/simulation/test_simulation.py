@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from headrace.clock import HOUR, parse_iso
-from headrace.simulation import run
-from headrace.simulation.incidents import Incident
-from headrace.simulation.outcome import Outcome
+from headrace.core.clock import HOUR, parse_iso
+from headrace.verification.simulation import run
+from headrace.verification.simulation.incidents import Incident
+from headrace.verification.simulation.outcome import Outcome
 from tests.rebuild.worlds import DAYS
 from tests.simulation.small import EVENING, PLANNED, delivered
 
@@ -21,7 +21,7 @@ def lived(tmp_path_factory) -> Outcome:
         patched.setattr(run, "plan", lambda *_: PLANNED)
         patched.setattr(run, "build", lambda *_: "")
         patched.setattr(run, "try_build", lambda *_: "")
-        patched.setattr("headrace.simulation.engines.try_build", lambda *_: "")
+        patched.setattr("headrace.verification.simulation.engines.try_build", lambda *_: "")
         return run.simulate(run.Ask("made.up", root / "home", 6, 6, build_every="2d"))
 
 

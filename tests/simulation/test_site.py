@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from headrace.clock import CLOCK, DAY, SIMULATION, iso, now_us, parse_iso
-from headrace.errors import SourceError, StateError
-from headrace.simulation.pages import Pager
-from headrace.simulation.site import PAGER, Site
+from headrace.core.clock import CLOCK, DAY, SIMULATION, iso, now_us, parse_iso
+from headrace.core.errors import SourceError, StateError
+from headrace.sources.delivery_places import FilePlace, Put, came
 from headrace.sources.files import DropFolder
-from headrace.sources.places import FilePlace, Put, came
+from headrace.verification.simulation.home import PAGER, Site
+from headrace.verification.simulation.pager import Pager
 
 NOON = parse_iso("2013-03-01T12:00:00Z")
 
@@ -79,9 +79,9 @@ def test_files_appear_change_and_go_and_a_folder_may_be_away(tmp_path: Path):
 
 def test_a_table_that_comes_whole_may_be_disturbed_several_times(tmp_path: Path):
     """Of two incidents of one slot neither is forgotten."""
-    from headrace.clock import HOUR
-    from headrace.simulation.incidents import Incident
-    from headrace.simulation.world import World
+    from headrace.core.clock import HOUR
+    from headrace.verification.simulation.incidents import Incident
+    from headrace.verification.simulation.producers import World
     from tests.simulation.small import declared
 
     table = replace(declared(tmp_path).pipeline.tables[0], partitioned=False)

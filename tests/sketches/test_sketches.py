@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.sketches import (
     ERROR,
     cells_of,
@@ -27,9 +27,9 @@ from headrace.sketches import (
     sketch,
     token,
 )
-from headrace.sketches.cells import plainest
 from headrace.sketches.distinct import DEVIATION, REGISTERS
-from headrace.sketches.streams import sketch_pieces
+from headrace.sketches.histogram_cells import plainest
+from headrace.sketches.piecewise import sketch_pieces
 
 whole = st.integers(-(2**63) + 1, 2**63 - 2) | st.integers(-9, 9)
 texts = st.sampled_from("abcdé") | st.text(max_size=3)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.sources import reference, storage
+from headrace.sources import delivery_reference, storage
 
 
 @cache
@@ -73,7 +73,7 @@ def places(kind: str, folder: Path, monkeypatch) -> Iterator[Place]:
     """The body of a fixture."""
     import pyarrow.fs as pafs
 
-    reference.hash_of.cache_clear()
+    delivery_reference.hash_of.cache_clear()
     if kind == "folder":
         root = folder / "objects"
         root.mkdir()

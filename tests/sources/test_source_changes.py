@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from headrace.clock import parse_iso
-from headrace.errors import DeclarationError, SourceError
+from headrace.core.clock import parse_iso
+from headrace.core.errors import DeclarationError, SourceError
 from headrace.sources.parse import read_rows
+from headrace.sources.relational.change_cursor import Position
 from headrace.sources.sql_changes import TableChanges
-from headrace.sources.sql_cursor import Position
 from tests.sources.databases import BOTH, POSTGRES, Remembered, Stock, require_postgres, stocks
 
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.errors import DeclarationError, SourceError
-from headrace.sources.archives import content
+from headrace.core.errors import DeclarationError, SourceError
 from headrace.sources.base import Delivery
 from headrace.sources.files import DropFolder
 from headrace.sources.parse import read_rows
+from headrace.sources.parsing.archives import content
 from tests.sources.buckets import places
 
 

@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from headrace.errors import SourceError
+from headrace.core.errors import SourceError
 from headrace.sources.http import CursorApi
 from headrace.sources.parse import read_rows
 

@@ -6,13 +6,13 @@ import json
 import pyarrow as pa
 import pytest
 
-from headrace.errors import DeclarationError, SourceError, StateError
+from headrace.core.errors import DeclarationError, SourceError, StateError
 from headrace.sources.base import IncompleteError
+from headrace.sources.delivery_reference import Reference, hash_of, referred
 from headrace.sources.objects import ParquetObjects
 from headrace.sources.parse import read_rows
-from headrace.sources.reference import Reference, hash_of, referred
-from headrace.sources.sample import Limits
-from headrace.sources.sample_files import sample_files
+from headrace.sources.sampling.files import sample_files
+from headrace.sources.sampling.sample import Limits
 from tests.sources.buckets import PLACES, parquet_bytes, places
 from tests.sources.databases import Remembered
 

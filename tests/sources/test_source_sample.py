@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from headrace.errors import DeclarationError, SourceError
-from headrace.sources.sample import Limits
-from headrace.sources.sample_files import sample_files
-from headrace.sources.sample_http import sample_http
-from headrace.sources.sample_sql import sample_sql
+from headrace.core.errors import DeclarationError, SourceError
+from headrace.sources.sampling.files import sample_files
+from headrace.sources.sampling.http import sample_http
+from headrace.sources.sampling.sample import Limits
+from headrace.sources.sampling.sql import sample_sql
 from tests.sources.databases import POSTGRES, require_postgres
 
 CSV = "id,name\n1,Müller\n2,Bär\n"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
-from headrace.errors import SourceError
+from headrace.core.errors import SourceError
 from headrace.sources.parse import read_rows
 from headrace.sources.sql import TableSnapshot
 from tests.sources.databases import BOTH, POSTGRES, require_postgres

@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.cli.status import _short
+from headrace.cli.project.status import _short
 from headrace.sources.files import DropFolder
 from headrace.sources.unmatched import Reader, unmatched_files
 

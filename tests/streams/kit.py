@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pytest
 
-from headrace.lake.tables import Lake
+from headrace.lake.tables.lake import Lake
 from headrace.streams import NatsSubject, RedisStream, Stream
 from headrace.streams.consume import run_stream
 from headrace.streams.status import stream_status

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.streams import NatsSubject, Stream
 from headrace.streams.spec import check_streams
 from tests.serving.world import TABLES
@@ -110,9 +110,9 @@ def test_what_cannot_be_streamed_is_said_on_load(tmp_path):
 
 
 def test_a_server_that_is_not_there(tmp_path, monkeypatch):
-    from headrace.errors import SourceError
+    from headrace.core.errors import SourceError
     from headrace.streams import RedisStream
-    from headrace.streams.port import open_broker
+    from headrace.streams.broker_port import open_broker
 
     monkeypatch.setenv("HEADRACE_NATS", "nats://127.0.0.1:9")
     monkeypatch.setenv("HEADRACE_REDIS", "redis://127.0.0.1:9/0")

@@ -4,12 +4,12 @@ from contextlib import closing
 
 import pytest
 
-from headrace.errors import SourceError, StateError
+from headrace.core.errors import SourceError, StateError
 from headrace.streams import NatsSubject, RedisStream, Stream
+from headrace.streams.broker_port import BrokerDownError, Waiting, open_broker
 from headrace.streams.buffer import Buffer
 from headrace.streams.events import Event
-from headrace.streams.port import BrokerDownError, Waiting, open_broker
-from headrace.streams.reading import Reader
+from headrace.streams.reader_thread import Reader
 from tests.streams.kit import World, conserved, event, in_nats, side
 
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.clock import MINUTE, iso, parse_iso
 from headrace.contracts import load_contract
+from headrace.core.clock import MINUTE, iso, parse_iso
+from headrace.core.home import Home
 from headrace.features import (
     Count,
     Distinct,
@@ -30,15 +31,14 @@ from headrace.features import (
     Window,
     oracle,
 )
-from headrace.features.frame import training_frame
-from headrace.features.shapes import shape_of
+from headrace.features.frames.training_frame import training_frame
+from headrace.features.table_shapes import shape_of
 from headrace.gates import parse_suite
-from headrace.home import Home
-from headrace.lake.history import history
-from headrace.lake.ingest import ingest
-from headrace.lake.status import table_status
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.conservation import table_status
 from headrace.lake.table import Table
-from headrace.lake.tables import Lake
+from headrace.lake.tables.history import history
+from headrace.lake.tables.lake import Lake
 from headrace.sources.files import DropFolder
 from headrace.streams import Stream
 from headrace.streams.consume import run_stream

@@ -4,9 +4,9 @@ from contextlib import closing
 
 import pytest
 
-from headrace.errors import SourceError, StateError
+from headrace.core.errors import SourceError, StateError
 from headrace.streams import KafkaTopic
-from headrace.streams.port import open_broker
+from headrace.streams.broker_port import open_broker
 from tests.streams.kit import World, conserved, event
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.lake.ledger import Ledger
-from headrace.lake.status import table_status
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
 from tests.killing import child, forked
 from tests.lake.kit import balanced
 from tests.streams.kit import MOSTLY_NATS, MOSTLY_REDIS, World, conserved, event

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.errors import SourceError, StateError
-from headrace.lake.ingest import ingest
-from headrace.lake.ledger import Ledger
-from headrace.lake.status import table_status
+from headrace.core.errors import SourceError, StateError
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.ledger.ledger import Ledger
 from tests.lake.kit import Meter, balanced, meter_suite
 from tests.streams.kit import conserved, event, until
 
@@ -365,7 +365,7 @@ def test_a_clock_that_makes_no_sense_stops_nobody(tmp_path):
 
 
 def test_a_table_that_only_a_stream_feeds(world):
-    from headrace.lake.ingest import ingest
+    from headrace.lake.ingest.protocol import ingest
     from headrace.streams import NoFiles
 
     world.table = replace(world.table, source=NoFiles("meter"))

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from headrace.lake.status import table_status
+from headrace.lake.ledger.conservation import table_status
 from headrace.streams.buffer import Buffer
 from headrace.streams.events import Event
 from tests.lake.kit import balanced

@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from headrace.errors import DeclarationError, SourceError
-from headrace.scaffold.sampled import take
-from headrace.sources.sample import Limits
+from headrace.core.errors import DeclarationError, SourceError
+from headrace.scaffold.inspection.sampled_source import take
+from headrace.sources.sampling.sample import Limits
 from headrace.streams.sample import sample_topic
 from tests.streams.kit import NATS, REDIS, World, event
 from tests.streams.test_stream_kafka import MockCluster

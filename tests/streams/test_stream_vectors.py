@@ -6,9 +6,9 @@ import random
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.clock import MINUTE, parse_iso
-from headrace.lake.ingest import ingest
-from headrace.lake.status import table_status
+from headrace.core.clock import MINUTE, parse_iso
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.conservation import table_status
 from headrace.pipeline import feature_service
 from headrace.streams import Stream
 from headrace.streams.consume import run_stream

@@ -11,11 +11,12 @@ from unittest.mock import patch
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.contracts.cells import parse
 from headrace.contracts.model import Field
-from headrace.features import partitions, ranges, training_frame
-from headrace.features.content import content_bytes
-from headrace.features.shapes import Column, TableShape
+from headrace.contracts.typed_cells import parse
+from headrace.features import training_frame
+from headrace.features.frames import out_of_core as partitions
+from headrace.features.kernel import row_ranges
+from headrace.features.kernel.row_content import content_bytes
 from headrace.features.spec import (
     Count,
     Distinct,
@@ -34,11 +35,12 @@ from headrace.features.spec import (
     Where,
     Window,
 )
+from headrace.features.table_shapes import Column, TableShape
 from headrace.features.validate import validate
-from headrace.online import apply, layout_of, retain
-from headrace.online.apply import replace_in
-from headrace.online.layout import Layout
-from headrace.online.values import values
+from headrace.serving.online import apply, layout_of, retain
+from headrace.serving.online.apply import replace_in
+from headrace.serving.online.layout import Layout
+from headrace.serving.online.view_values import values
 from tests.worlds.oracle import (
     Action,
     Cell,
@@ -225,7 +227,7 @@ def frame(world: World, rows: pa.Table, **more: Any) -> list[list[Cell]]:
 
 @contextmanager
 def kernel(name: str) -> Iterator[None]:
-    with patch.dict(os.environ, {"HEADRACE_KERNEL": name}), patch.object(ranges, "_FEW", 1):
+    with patch.dict(os.environ, {"HEADRACE_KERNEL": name}), patch.object(row_ranges, "_FEW", 1):
         yield
 
 

@@ -17,19 +17,20 @@ import pyarrow as pa
 import yaml
 from pyiceberg.table import snapshots
 
-from headrace import clock
 from headrace.contracts import Contract, load_contract
-from headrace.features import partitions, training_frame
+from headrace.core import clock
+from headrace.core.home import Home
+from headrace.core.permissions import ACTIONS, Grant, Policy
+from headrace.features import training_frame
+from headrace.features.frames import out_of_core as partitions
 from headrace.gates import load_suite
-from headrace.gates.policy import ACTIONS, Grant, Policy
-from headrace.home import Home
-from headrace.lake.history import history, history_batches
-from headrace.lake.ingest import ingest
-from headrace.lake.slots import SlotResult
+from headrace.lake.ingest.protocol import ingest
+from headrace.lake.ledger.partition_state import SlotResult
 from headrace.lake.table import Table
-from headrace.lake.tables import Lake
-from headrace.online import layout_of, materialise
-from headrace.pipeline import oncall
+from headrace.lake.tables.history import history, history_batches
+from headrace.lake.tables.lake import Lake
+from headrace.operations import batch_actions
+from headrace.serving.online import layout_of, materialise
 from headrace.sources.base import Delivery as Delivered
 from headrace.streams import RedisStream, Stream
 from headrace.streams.events import Event, delivery_of
@@ -254,7 +255,7 @@ class Lived:
         scope = {}
         if action.lines is not None:
             scope = {"scope": {"lines": [first + line for line in lines]}}
-        getattr(oncall, verb)(
+        getattr(batch_actions, verb)(
             self.home, self.table, made.batch_id, principal="ana", reason="a test",
             policy=self.policy, **scope,
         )  # fmt: skip

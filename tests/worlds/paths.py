@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from headrace.online import LmdbStore, MemoryStore
-from headrace.online.answers import Compiled
-from headrace.online.plain import Plain
+from headrace.serving.online import LmdbStore, MemoryStore
+from headrace.serving.online.kernel.answers import Compiled
+from headrace.serving.online.kernel.plain import Plain
 from tests.worlds import engine, lake
 from tests.worlds.oracle import World, cells
 

@@ -59,8 +59,8 @@ def test_many_worlds_through_a_lake():
 @pytest.mark.parametrize("seeds", [range(4), pytest.param(ALL[::10], marks=pytest.mark.slow)])
 def test_worlds_in_redis(seeds):
     redis = pytest.importorskip("redis", reason="the redis package is not installed")
-    from headrace.online import RedisStore
-    from headrace.online.plain import Plain
+    from headrace.serving.online import RedisStore
+    from headrace.serving.online.kernel.plain import Plain
 
     client = redis.Redis(host="127.0.0.1", port=6379)
     try:

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from playwright.sync_api import sync_playwright
 
 from headrace.datasets import open_release
-from headrace.datasets.coverage_of import coverage_of
-from headrace.datasets.coverage_page import page, picture
+from headrace.datasets.stored_coverage import coverage_of
+from headrace.reports.coverage_page import page, picture
 
 PHONE, WIDE = (390, 844), (1200, 900)
 

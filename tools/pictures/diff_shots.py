@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from playwright.sync_api import sync_playwright
 
-from headrace.clock import DAY, parse_iso
+from headrace.core.clock import DAY, parse_iso
 from headrace.datasets import InputTable, open_release, release
 from headrace.datasets.diff import Diff, diff
 from pipelines.flights.dataset import DATASET

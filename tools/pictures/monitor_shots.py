@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, sync_playwright
 from headrace.home import Home
 from headrace.monitoring.report import render
 from headrace.pipeline import project_pipelines
-from headrace.pipeline.monitor_report import monitor_report
+from headrace.reports.monitor import render
+from headrace.reports.monitor.facts import monitor_report
 from tests.monitoring.watched import watched
 from tools.pictures.screenshots import FLAGS, IMAGES, ROOT, Shot, chromium, take
 

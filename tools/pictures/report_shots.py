@@ -21,7 +21,7 @@ PHONE, WIDE = (390, 844), (1400, 1000)
 
 def take_reports(home: Path, out: Path, executable: str, flags: list[str]) -> None:
     """Save the pictures: a blocked day on a phone and wide, a quarantined row, and the index."""
-    from headrace.pipeline.report_server import ReportServer
+    from headrace.report_server.server import ReportServer
 
     site = damaged_days(home)
     out.mkdir(parents=True, exist_ok=True)
@@ -69,9 +69,9 @@ def _to(part: str) -> Callable[[Page], None]:
 
 def damaged_days(home: Path) -> Site:
     """The site over a home in which these days were taken in."""
-    from headrace.clock import days
-    from headrace.home import Home
-    from headrace.lake.ingest import ingest
+    from headrace.core.clock import days
+    from headrace.core.home import Home
+    from headrace.lake.ingest.protocol import ingest
     from pipelines.flights import make_deliveries, pipeline
 
     folder, where = home / "deliveries", Home(home)

@@ -123,8 +123,8 @@ def the_walk(out: Path) -> None:
 
 def run_with_a_damaged_day(home: Path, table: str, day: str) -> None:
     """The demonstration in a home of its own; of one day's file only the first half arrived."""
+    from headrace.core.home import Home
     from headrace.dagster.execute import run_pipeline
-    from headrace.home import Home
     from headrace.pipeline import project_pipelines
 
     os.environ["HEADRACE_HOME"] = str(home)

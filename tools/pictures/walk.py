@@ -113,8 +113,8 @@ def _environment(found: Place) -> dict[str, str]:
 
 def run_with_kilometres(home: Path) -> None:
     """Six weeks as they were delivered; only the last day's distances are in kilometres."""
+    from headrace.core.home import Home
     from headrace.dagster.execute import run_pipeline
-    from headrace.home import Home
     from headrace.pipeline import project_pipelines
 
     (pipeline, *_) = project_pipelines()

@@ -11,9 +11,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.clock import DAY, HOUR, parse_iso
+from headrace.core.clock import DAY, HOUR, parse_iso
+from headrace.sources.delivery_places import FilePlace, Form, Place, Put
 from headrace.sources.files import DropFolder
-from headrace.sources.places import FilePlace, Form, Place, Put
 from pipelines.flights.deliveries.feed import write_feed
 from pipelines.flights.deliveries.reference import KEYS, UPDATED_AT
 

@@ -3,7 +3,7 @@
 from headrace.alerts.config import Config, load_config
 from headrace.alerts.model import Alert, Condition
 from headrace.alerts.store import AlertStore
-from headrace.alerts.watch import Looked, look, look_quietly, note
+from headrace.alerts.watcher import Looked, look, look_quietly, note
 
 __all__ = [
     "Alert",

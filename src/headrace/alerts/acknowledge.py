@@ -2,12 +2,12 @@
 
 from headrace.alerts.model import INVESTIGATE, Alert, Condition
 from headrace.alerts.store import AlertStore
-from headrace.clock import now_us
-from headrace.errors import RefusedError
-from headrace.gates.policy import Policy, load_policy
-from headrace.home import Home
-from headrace.lake.actions import Action, record
-from headrace.lake.ledger import Ledger
+from headrace.core.clock import now_us
+from headrace.core.errors import RefusedError
+from headrace.core.home import Home
+from headrace.core.permissions import Policy, load_policy
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import Action, record
 
 DEFAULT_REASON = "seen, working on it"
 
@@ -55,7 +55,7 @@ def acknowledge(
 def _tell_monitor(home: Home, given: Condition, principal: str, reason: str) -> None:
     """What is known of an alert of a monitor is known of its window."""
     from headrace.alerts.monitors import window_end
-    from headrace.monitoring.ledger import DecisionLedger
+    from headrace.monitoring.decisions.ledger import DecisionLedger
 
     end = window_end(given.cause)
     DecisionLedger(home).acknowledge(given.table, end, principal, reason, now_us())

@@ -8,7 +8,7 @@ from headrace.alerts.message import message
 from headrace.alerts.model import CLOSED, OPENED
 from headrace.alerts.notifier import Notify, notify
 from headrace.alerts.store import AlertStore, Message, backoff
-from headrace.errors import HeadraceError
+from headrace.core.errors import HeadraceError
 
 # So many messages of their own in one go; what is more comes as one, with a list.
 SINGLES = 3

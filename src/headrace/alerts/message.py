@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.alerts.model import CLOSED, HELD, INVESTIGATE, Alert, Condition
-from headrace.gates.report import report_url
-from headrace.gates.report.address import decide_url, monitor_url, table_url
-from headrace.links import asset_url, model_url
+from headrace.reports.batch import report_url
+from headrace.web.dagster_links import asset_url, model_url
+from headrace.web.report_address import decide_url, monitor_url, table_url
 
 TITLE, LINE = 70, 180
 LISTED = 20

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.files import sha256
+from headrace.core.files import sha256
 
 OPENED, CLOSED = "opened", "closed"
 # Of these there is no batch: nothing came for a slot, or its source could not be read.
@@ -99,7 +99,7 @@ class Alert:
 
     def document(self) -> dict[str, Any]:
         """JSON values, moments in RFC 3339."""
-        from headrace.clock import iso
+        from headrace.core.clock import iso
 
         moments = ("opened_at", "notified_at", "acknowledged_at", "closed_at")
         told = {name: None if (at := getattr(self, name)) is None else iso(at) for name in moments}

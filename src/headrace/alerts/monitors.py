@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from headrace.alerts.config import Config, load_config
 from headrace.alerts.model import INVESTIGATE, Condition
 from headrace.alerts.store import AlertStore
-from headrace.clock import now_us
-from headrace.errors import HeadraceError
-from headrace.home import Home
-from headrace.monitoring.evidence import day_text
-from headrace.monitoring.incidents import Incident
+from headrace.core.clock import now_us
+from headrace.core.errors import HeadraceError
+from headrace.core.home import Home
+from headrace.monitoring.decisions.incidents import Incident
+from headrace.monitoring.evidence.model import day_text
 
 log = logging.getLogger(__name__)
 _CAUSE = "window:"

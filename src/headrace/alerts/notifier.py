@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from headrace.alerts.message import Text
-from headrace.errors import DeclarationError, HeadraceError
+from headrace.core.errors import DeclarationError, HeadraceError
 
 Notify = Callable[[str, Text], None]
 _WEBHOOK = {"http": "json", "https": "jsons"}

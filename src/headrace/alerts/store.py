@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Self
 
+from headrace.alerts.alert_rows import select
 from headrace.alerts.model import CLOSED, OPENED, Alert, Condition
-from headrace.alerts.rows import select
-from headrace.clock import DAY, MINUTE, SECOND
-from headrace.errors import DeclarationError
-from headrace.home import Home
-from headrace.lake.database import open_database, transaction
+from headrace.core.clock import DAY, MINUTE, SECOND
+from headrace.core.errors import DeclarationError
+from headrace.core.home import Home
+from headrace.core.sqlite import open_database, transaction
 
 # A claim outlives any send: notifiers give up after seconds.
 LEASE = 2 * MINUTE

@@ -6,53 +6,51 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import (
-    alerts,
-    automation,
-    batches,
-    contracts,
-    dataset_card,
-    dataset_coverage,
-    dataset_diff,
-    dataset_erase,
-    dataset_lineage,
-    dataset_rebuild,
-    dataset_release,
-    dataset_show,
-    dataset_store,
+from headrace.cli.contract import contracts, interchange, proposals
+from headrace.cli.dataset import (
+    card,
+    coverage,
     datasets,
+    diff,
+    erase,
+    rebuild,
+    release,
+    show,
+    store,
+)
+from headrace.cli.dataset import (
+    lineage as dataset_lineage,
+)
+from headrace.cli.features import features
+from headrace.cli.gate import (
+    batch_actions,
+    compare,
     faults,
-    features,
     gates,
-    impact,
-    interchange,
-    lineage,
     lint,
-    maintain,
-    model_register,
-    models,
-    monitor,
-    monitor_bench,
-    new,
-    oncall,
-    online,
-    proposals,
     recalls,
     reports,
-    retrain,
-    runs,
-    serve,
     shadow,
+    suggest,
+    units,
+)
+from headrace.cli.lineage import impact, lineage, trace
+from headrace.cli.model import models, register, retrain
+from headrace.cli.monitor import bench, monitor
+from headrace.cli.output import BROKEN, out
+from headrace.cli.project import (
+    alerts,
+    automation,
+    maintain,
+    new,
+    runs,
     simulate,
     sources,
     status,
     stream,
-    suggest,
-    trace,
     ui,
-    units,
 )
-from headrace.cli.output import BROKEN, out
+from headrace.cli.serving import online, serve
 
 app = typer.Typer(
     name="headrace",
@@ -105,13 +103,13 @@ contracts.app.command("import")(interchange.import_)
 app.add_typer(contracts.app, name="contract")
 gates.app.command("recall")(recalls.recall)
 gates.app.command("restore")(recalls.restore)
-oncall.register(gates.app)
+batch_actions.register(gates.app)
 gates.app.command("report")(reports.report)
 gates.app.command("shadow")(shadow.shadow)
 gates.app.command("faults")(faults.faults)
 gates.app.command("lint")(lint.lint)
-gates.app.command("compare")(batches.compare)
-gates.app.command("export")(batches.export)
+gates.app.command("compare")(compare.compare)
+gates.app.command("export")(compare.export)
 gates.app.command("suggest")(suggest.suggest)
 gates.app.command("convert-units")(units.convert_units)
 app.add_typer(gates.app, name="gate")
@@ -119,22 +117,22 @@ app.add_typer(alerts.app, name="alert")
 app.add_typer(automation.app, name="automation")
 app.add_typer(stream.app, name="stream")
 app.add_typer(online.app, name="online")
-datasets.app.command("card")(dataset_card.card)
-datasets.app.command("erase")(dataset_erase.erase)
-datasets.app.command("retire")(dataset_erase.retire)
-datasets.app.command("show")(dataset_show.show)
-datasets.app.command("coverage")(dataset_coverage.coverage)
-datasets.app.command("diff")(dataset_diff.diff)
+datasets.app.command("card")(card.card)
+datasets.app.command("erase")(erase.erase)
+datasets.app.command("retire")(erase.retire)
+datasets.app.command("show")(show.show)
+datasets.app.command("coverage")(coverage.coverage)
+datasets.app.command("diff")(diff.diff)
 datasets.app.command("lineage")(dataset_lineage.lineage)
-datasets.app.command("release")(dataset_release.release)
-datasets.app.command("rebuild")(dataset_rebuild.rebuild)
-datasets.app.command("pull")(dataset_store.pull)
-datasets.app.command("verify")(dataset_store.verify)
-datasets.app.command("gc")(dataset_store.gc)
+datasets.app.command("release")(release.release)
+datasets.app.command("rebuild")(rebuild.rebuild)
+datasets.app.command("pull")(store.pull)
+datasets.app.command("verify")(store.verify)
+datasets.app.command("gc")(store.gc)
 app.add_typer(datasets.app, name="dataset")
-models.app.command("register")(model_register.register)
+models.app.command("register")(register.register)
 app.add_typer(models.app, name="model")
-monitor.app.command("bench")(monitor_bench.bench)
+monitor.app.command("bench")(bench.bench)
 app.add_typer(monitor.app, name="monitor")
 app.command("trace")(trace.trace)
 app.command("impact")(impact.impact)

@@ -21,15 +21,15 @@ from rich.progress import (
 from rich.table import Table as Grid
 from rich.text import Text
 
-from headrace.errors import (
+from headrace.core.errors import (
     DeclarationError,
     ExpiredError,
     HeadraceError,
     RefusedError,
     TaintedError,
 )
-from headrace.home import places_for
-from headrace.progress import Tick, listening
+from headrace.core.home import places_for
+from headrace.core.progress import Tick, listening
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -11,16 +11,16 @@ from typing import TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from headrace.cluster import assemble, features, versions
-from headrace.cluster.job import ROW, Job, joins_of
+from headrace.cluster import assemble_columns, entity_features, versions
 from headrace.cluster.messages import MESSAGE_DDL
 from headrace.cluster.session import DataFrame, Session, told
-from headrace.cluster.ties import has_ties
 from headrace.cluster.upload import send
-from headrace.errors import DeclarationError, HeadraceError
-from headrace.features.frame import training_frame as embedded_frame
-from headrace.features.shapes import Contracts, TableShape, shape_for, shapes_of
+from headrace.cluster.version_ties import has_ties
+from headrace.cluster.worker_context import ROW, Job, joins_of
+from headrace.core.errors import DeclarationError, HeadraceError
+from headrace.features.frames.training_frame import training_frame as embedded_frame
 from headrace.features.spec import Mode, View
+from headrace.features.table_shapes import Contracts, TableShape, shape_for, shapes_of
 
 # As `headrace.features.History`, with rows on the cluster (or here, to be sent there).
 ClusterHistory: TypeAlias = Callable[[str, list[str]], DataFrame | pa.Table]
@@ -184,16 +184,16 @@ def _plan(job: Job, spine: DataFrame, tables: dict[str, DataFrame]) -> DataFrame
         return versions.resolve_group(job, messages)
 
     def join(messages: pa.Table) -> pa.Table:
-        return features.join_group(job, messages)
+        return entity_features.join_group(job, messages)
 
     def assemble_rows(messages: pa.Table) -> pa.Table:
-        return assemble.assemble_group(job, messages)
+        return assemble_columns.assemble_group(job, messages)
 
     def asked(batches: Batches) -> Batches:
-        return features.send_spine(job, batches)
+        return entity_features.send_spine(job, batches)
 
     def whole(batches: Batches) -> Batches:
-        return assemble.send_whole_spine(job, batches)
+        return assemble_columns.send_whole_spine(job, batches)
 
     frame = spine.mapInArrow(whole, MESSAGE_DDL)
     if job.joins:

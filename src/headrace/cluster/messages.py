@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from headrace.features.arrays import Ints, stable_order
+from headrace.features.kernel.arrays import Ints, stable_order
 
 # `to` is the group that the rows are for, `kind` says what they are there.
 MESSAGE = pa.schema([("to", pa.int64()), ("kind", pa.int64()), ("data", pa.binary())])

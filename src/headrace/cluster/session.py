@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from headrace import errors
-from headrace.errors import HeadraceError
-from headrace.program import as_a_program
+from headrace.core import errors
+from headrace.core.errors import HeadraceError
+from headrace.core.main_module import as_a_program
 
 # pyspark.sql.connect's, which are not imported before a session is asked for.
 Session: TypeAlias = Any

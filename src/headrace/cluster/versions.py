@@ -9,21 +9,21 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from headrace.cluster.job import VERSIONS, Job, Join
 from headrace.cluster.messages import MESSAGE, chunks, letters, of_kind
-from headrace.errors import HeadraceError
-from headrace.features.arrays import Ints, key_ranks, values_of, whole
-from headrace.features.quantised import quantised
-from headrace.features.resolve import (
+from headrace.cluster.worker_context import VERSIONS, Job, Join
+from headrace.core.errors import HeadraceError
+from headrace.features.frames.shards import shards_of
+from headrace.features.kernel.arrays import Ints, key_ranks, values_of, whole
+from headrace.features.kernel.republication import SHOWN_BEFORE
+from headrace.features.kernel.scaled_integers import quantised
+from headrace.features.kernel.visibility import (
     Versions,
     _NeedsContent,
     event_order,
     resolve,
     sequences,
 )
-from headrace.features.shapes import TIMESTAMP, TableShape
-from headrace.features.shards import shards_of
-from headrace.features.spans import SHOWN_BEFORE
+from headrace.features.table_shapes import TIMESTAMP, TableShape
 
 # When a version happened, from when it is visible, and when it is superseded.
 MOMENTS = (":e", ":k", ":x")

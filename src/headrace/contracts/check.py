@@ -12,6 +12,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from headrace.contracts.authoring.open_questions import PROPOSED
 from headrace.contracts.compatibility import (
     Comparison,
     Level,
@@ -21,8 +22,7 @@ from headrace.contracts.compatibility import (
 )
 from headrace.contracts.load import load_contract
 from headrace.contracts.model import Contract
-from headrace.contracts.undecided import PROPOSED
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 
 # (path, contract) of one table, the latest version first.
 Versions: TypeAlias = list[tuple[str, Contract]]

@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from headrace.contracts.document import read_document
 from headrace.contracts.model import Contract, Derivation, Field, Reference, Sql
+from headrace.core.strict_yaml import read_document
 
 RULES = Path(__file__).with_name("rules_of_change.yaml")
 UNKNOWN = "unknown.changed"

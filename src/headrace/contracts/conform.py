@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from headrace.contracts.cells import EXPECTED, Cells, Rounded, parse, rounded
 from headrace.contracts.derive import DerivationFailed, derive
+from headrace.contracts.duplicate_rows import Repeats, find_repeats
 from headrace.contracts.model import Contract, Field
-from headrace.contracts.repeats import Repeats, find_repeats
+from headrace.contracts.typed_cells import EXPECTED, Cells, Rounded, parse, rounded
 from headrace.sources.rows import Malformed, RawRows, shortened
 
 MOST_LISTED = 100  # violations spelled out in full; the rest is counted

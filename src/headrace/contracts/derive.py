@@ -6,8 +6,6 @@ from itertools import groupby
 import duckdb
 import pyarrow as pa
 
-from headrace.contracts.cells import Cells, bounded, normal
-from headrace.contracts.clocks import local_time, next_clock, wall_clock
 from headrace.contracts.expressions import Expression, evaluate
 from headrace.contracts.model import (
     DELETED,
@@ -19,6 +17,8 @@ from headrace.contracts.model import (
     Sql,
     WallClock,
 )
+from headrace.contracts.typed_cells import Cells, bounded, normal
+from headrace.contracts.wall_clocks import local_time, next_clock, wall_clock
 
 Columns = dict[str, pa.Array]
 

@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from headrace.engine import BatchStream, private_engine
-from headrace.sql import ident
+from headrace.core.compute import BatchStream, private_engine
+from headrace.core.sql import ident
 
 # By logical type: the DuckDB types an expression may have, and the one it is stored as.
 _TYPES: dict[str, tuple[str, frozenset[str]]] = {

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.contracts.document import Node, read_document
+from headrace.contracts.authoring.open_questions import PROPOSED, undecided
 from headrace.contracts.load import load_contract
 from headrace.contracts.model import Contract, Field
-from headrace.contracts.odcs.unread import custom
-from headrace.contracts.undecided import PROPOSED, undecided
-from headrace.errors import DeclarationError
+from headrace.contracts.odcs.preserved_parts import custom
+from headrace.core.errors import DeclarationError
+from headrace.core.strict_yaml import Node, read_document
 
 
 @dataclass(frozen=True)

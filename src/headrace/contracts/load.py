@@ -41,9 +41,9 @@ from headrace.contracts.model import (
     WallClock,
     ZoneRule,
 )
-from headrace.contracts.undecided import refuse_marks
-from headrace.files import digest
-from headrace.zones import zones_hash
+from headrace.core.files import digest
+from headrace.core.strict_yaml import Node, parse_document, read_document
+from headrace.core.time_zones import zones_hash
 
 # Raise it when `conform` gives other rows for the same contract: it is part of every hash.
 MEANING = 1

@@ -5,7 +5,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.contracts.document import Node, is_mark
 from headrace.contracts.expressions import Expression, inspect
 from headrace.contracts.keys import (
     AMBIGUOUS,
@@ -25,9 +24,10 @@ from headrace.contracts.model import (
     WallClock,
     ZoneRule,
 )
-from headrace.contracts.reference import read_reference
-from headrace.errors import DeclarationError
-from headrace.zones import zone_table
+from headrace.contracts.reference_files import read_reference
+from headrace.core.errors import DeclarationError
+from headrace.core.strict_yaml import Node, is_mark
+from headrace.core.time_zones import zone_table
 
 
 def read_derivation(

@@ -26,7 +26,8 @@ from headrace.contracts.model import (
     Form,
     LogicalType,
 )
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
+from headrace.core.strict_yaml import Node
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 

@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from headrace.dagster.alerts import alert_sensor
-from headrace.dagster.deliveries import build_sensor, deliveries_sensor
-from headrace.dagster.features import view_asset
-from headrace.dagster.jobs import BUILD, INGEST, REFERENCE, jobs, schedules
-from headrace.dagster.models import model_asset
-from headrace.dagster.monitors import monitor_assets
-from headrace.dagster.names import partitioned, snapshots, stored
-from headrace.dagster.oncall import oncall_jobs
-from headrace.dagster.online import online_asset, online_job, online_key, online_sensor
+from headrace.core.home import Home, project_root
+from headrace.dagster.asset_names import partitioned, snapshots, stored
+from headrace.dagster.assets.features import view_asset
+from headrace.dagster.assets.models import model_asset
+from headrace.dagster.assets.monitors import monitor_assets
+from headrace.dagster.assets.online import online_asset, online_job, online_key, online_sensor
+from headrace.dagster.assets.releases import release_asset
+from headrace.dagster.assets.served import audit_job, audit_schedule, served_asset, served_key
+from headrace.dagster.assets.streams import stream_job, stream_sensor
+from headrace.dagster.assets.tables import gate_checks, snapshot_asset, source_spec, table_asset
+from headrace.dagster.jobs.batch_actions import oncall_jobs
+from headrace.dagster.jobs.jobs import BUILD, INGEST, REFERENCE, jobs, schedules
+from headrace.dagster.jobs.maintenance import maintenance_job, maintenance_schedule
+from headrace.dagster.jobs.retraining import retrain_job
 from headrace.dagster.partitions import daily
-from headrace.dagster.releases import release_asset
-from headrace.dagster.retraining import retrain_job
-from headrace.dagster.sensors import retraining_sensor
-from headrace.dagster.served import audit_job, audit_schedule, served_asset, served_key
-from headrace.dagster.streams import stream_job, stream_sensor
-from headrace.dagster.tables import gate_checks, snapshot_asset, source_spec, table_asset
-from headrace.dagster.upkeep import maintenance_job, maintenance_schedule
-from headrace.home import Home, project_root
+from headrace.dagster.sensors.alerts import alert_sensor
+from headrace.dagster.sensors.deliveries import build_sensor, deliveries_sensor
+from headrace.dagster.sensors.retraining_trigger import retraining_sensor
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline

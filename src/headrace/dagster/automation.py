@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.home import Home
 from headrace.dagster.instance import open_instance
-from headrace.errors import DeclarationError, StateError
-from headrace.home import Home
 
 if TYPE_CHECKING:
     from dagster._core.remote_representation.external import RemoteSchedule, RemoteSensor

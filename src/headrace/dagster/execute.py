@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from headrace.dagster import names
-from headrace.dagster.due import due_slots, expected
+from headrace.core.home import Home, project_root
+from headrace.dagster import asset_names
 from headrace.dagster.instance import open_instance, prepare
-from headrace.dagster.jobs import BUILD, INGEST, REFERENCE
+from headrace.dagster.jobs.jobs import BUILD, INGEST, REFERENCE
 from headrace.dagster.partitions import Span, spans
-from headrace.dagster.recovery import MARK, TABLES, abandoned, close, process_mark, slots_of
-from headrace.home import Home, project_root
+from headrace.dagster.sensors.pending_partitions import due_slots, expected
+from headrace.dagster.sensors.recovery import MARK, TABLES, abandoned, close, process_mark, slots_of
 from headrace.lake.table import SNAPSHOT_SLOT
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def run_pipeline(
     """
     from headrace.alerts import look_quietly
     from headrace.dagster import project_definitions
-    from headrace.pipeline.current import is_current, mark_current
-    from headrace.pipeline.lineage_events import record_quietly
+    from headrace.lineage.events.pipeline_events import record_quietly
+    from headrace.pipeline.staleness import is_current, mark_current
 
     prepare(home, project or project_root())
     outcome = Outcome(pipeline.name)
@@ -128,8 +128,10 @@ def ingest_due(
     last: str = "",
 ) -> list[Run]:
     """Run every slot that is outstanding, and what a killed run planned and did not get to."""
-    tables = [table.name for table in names.partitioned(pipeline.tables)]
-    fresh = [t for t in tables if not instance.get_materialized_partitions(names.table_key(t))]
+    tables = [table.name for table in asset_names.partitioned(pipeline.tables)]
+    fresh = [
+        t for t in tables if not instance.get_materialized_partitions(asset_names.table_key(t))
+    ]
     work = due_slots(pipeline, home, first=first, last=last, fresh=fresh)
     dead = abandoned(instance, pipeline.name)
     for table, slots in slots_of(instance, dead, INGEST).items():
@@ -144,11 +146,11 @@ def reference_due(
     defs: dg.Definitions, pipeline: "Pipeline", home: Home, instance: dg.DagsterInstance
 ) -> list[Run]:
     """Run the snapshot tables of which a delivery is not settled, or that were never run."""
-    from headrace.lake.ingest import outstanding
+    from headrace.lake.ingest.protocol import outstanding
 
     due = [
-        names.table_key(table.name)
-        for table in names.snapshots(pipeline.tables)
+        asset_names.table_key(table.name)
+        for table in asset_names.snapshots(pipeline.tables)
         if outstanding(table, [SNAPSHOT_SLOT], home) or _never_ran(instance, table.name)
     ]
     return [run_job(defs, pipeline, REFERENCE, instance, assets=due)] if due else []
@@ -164,7 +166,7 @@ def run_range(
     """Run all expected slots from `first` to `last`, both included, whatever their state."""
     work = {
         table.name: expected(pipeline, table, first, last)
-        for table in names.partitioned(pipeline.tables)
+        for table in asset_names.partitioned(pipeline.tables)
     }
     return [run_span(defs, pipeline, span, instance) for span in spans(work)]
 
@@ -179,7 +181,7 @@ def run_span(
         pipeline,
         INGEST,
         instance,
-        assets=[names.table_key(table) for table in span.tables],
+        assets=[asset_names.table_key(table) for table in span.tables],
         partition=span.first if single else None,
         tags=None if single else span.tags,
         scope=span.first if single else f"{span.first}..{span.last}",
@@ -236,4 +238,4 @@ def _failures(result: dg.ExecuteInProcessResult) -> tuple[tuple[str, str], ...]:
 
 
 def _never_ran(instance: dg.DagsterInstance, table: str) -> bool:
-    return instance.get_latest_materialization_event(names.table_key(table)) is None
+    return instance.get_latest_materialization_event(asset_names.table_key(table)) is None

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from headrace.errors import HeadraceError
+from headrace.core.errors import HeadraceError
 
 
 @contextmanager

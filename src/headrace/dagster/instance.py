@@ -8,8 +8,8 @@ from pathlib import Path
 import dagster as dg
 from dotenv import dotenv_values
 
-from headrace.files import write_atomically
-from headrace.home import Home
+from headrace.core.files import write_atomically
+from headrace.core.home import Home
 
 CONFIG = """\
 # Written by headrace when it was missing; yours to edit from then on.

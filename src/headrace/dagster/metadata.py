@@ -7,10 +7,10 @@ from typing import Any
 import dagster as dg
 
 from headrace.contracts.model import Contract, Field
-from headrace.dagster import findings
-from headrace.dagster.dayplot import day_plot
+from headrace.dagster.checks import findings
+from headrace.dagster.checks.day_plot import day_plot
 from headrace.dagster.links import decide_link, report_link
-from headrace.lake.slots import SlotResult
+from headrace.lake.ledger.partition_state import SlotResult
 
 PUBLISHED = "published"
 # Worst first: the order in which days are listed, and the one place that ranks them.
@@ -152,7 +152,7 @@ def _linked(result: SlotResult) -> str:
 
 
 def status_table(status: Mapping[str, Any]) -> str:
-    """`headrace.lake.status.table_status` as two columns."""
+    """`headrace.lake.ledger.conservation.table_status` as two columns."""
     rows = [(key, _plain(value)) for key, value in status.items() if key != "table"]
     return table(("", str(status.get("table", ""))), rows)
 

@@ -5,25 +5,25 @@ What makes releases loads when it is used: who only opens one pays for pyarrow a
 
 from typing import TYPE_CHECKING
 
-from headrace.datasets.content_hash import ContentSum, content_hash, content_sum, row_sum
-from headrace.datasets.listing import list_releases
+from headrace.datasets.hashing.content_hash import ContentSum, content_hash, content_sum, row_sum
 from headrace.datasets.manifest import InputTable, Manifest
 from headrace.datasets.reader import Dataset, open_release
 from headrace.datasets.reader import open_release as open  # noqa: A004 - the word users know
-from headrace.datasets.store import Store
+from headrace.datasets.store.listing import list_releases
+from headrace.datasets.store.store import Store
 
 if TYPE_CHECKING:
-    from headrace.datasets.releases import release
-    from headrace.datasets.rules import (
+    from headrace.datasets.fits.transforms import Impute, Scale, TargetMean, Vocabulary
+    from headrace.datasets.release import release
+    from headrace.datasets.spec import DatasetSpec
+    from headrace.datasets.splits.assignment import label_cuts
+    from headrace.datasets.splits.rules import (
         Evaluation,
         GroupSplits,
         Leakage,
         StratifiedSplits,
         TimeSplits,
     )
-    from headrace.datasets.spec import DatasetSpec
-    from headrace.datasets.splits import label_cuts
-    from headrace.datasets.transforms import Impute, Scale, TargetMean, Vocabulary
 
 __all__ = [
     "ContentSum",

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.datasets.hashing.row_hash import row_hashes
 from headrace.datasets.manifest import Column
-from headrace.datasets.rowhash import row_hashes
 
 FORMAT = 1
 # The quantiles that a number is seldom beyond, and how often a category is no rarity.

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+from headrace.core.errors import StateError
 from headrace.datasets.manifest import Column
-from headrace.errors import StateError
 
 TYPES = {
     "int64": pa.int64(),

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from headrace.datasets.names import EVALUATION, SPLITS
-from headrace.errors import StateError
-from headrace.files import digest
+from headrace.core.errors import StateError
+from headrace.core.files import digest
+from headrace.datasets.vocabulary import EVALUATION, SPLITS
 
 FORMAT = 2
 
@@ -112,7 +112,7 @@ class Manifest:
             state of the dataset.
         erasures: what was erased from it or is kept out of it: {"id", "at_us", "because"}; never a
             key in clear.
-        terms: what the licences of its sources oblige to; see `headrace.datasets.governance.Terms`.
+        terms: what the licences of its sources oblige to; see `headrace.datasets.governance.rules.Terms`.
         withheld: spans of faulty rows in no split: {"from_us", "until_us", "because"}; stands in
             the document only where there are some.
         leakage: {"twins", "groups": {split: rows that are in another, too}, "because"}.

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from headrace.datasets.expired import refuse_expired
+from headrace.core.errors import DeclarationError
+from headrace.datasets.governance.expiry import refuse_expired
+from headrace.datasets.loaders.row_filter import EVERY_ROW, Where, parse
 from headrace.datasets.loaders.scan import Scan
-from headrace.datasets.loaders.where import EVERY_ROW, Where, parse
 from headrace.datasets.manifest import Manifest
-from headrace.datasets.names import EVALUATION, choose
-from headrace.datasets.store import Store
+from headrace.datasets.store.store import Store
 from headrace.datasets.taint import (
     Recall,
     record_opening,
@@ -23,7 +23,7 @@ from headrace.datasets.taint import (
     taints,
     untainted,
 )
-from headrace.errors import DeclarationError
+from headrace.datasets.vocabulary import EVALUATION, choose
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from headrace.datasets.card import Card
     from headrace.datasets.diff import Diff
     from headrace.datasets.loaders.torch import TorchRows
-    from headrace.datasets.verify import Verification
-    from headrace.pipeline.trace import Trace
+    from headrace.datasets.store.verify import Verification
+    from headrace.lineage.row_trace.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ class Dataset:
 
     def verify(self) -> "Verification":
         """Read everything and compare: bytes of objects, schema, rows, content hash."""
-        from headrace.datasets.verify import verify
+        from headrace.datasets.store.verify import verify
 
         return verify(self.store, self.manifest)
 
@@ -248,7 +248,7 @@ class Dataset:
         Needs the home that made the release, `HEADRACE_HOME`, and the project that declares it.
         """
         # The one place that reaches up: a row is traced by what made it.
-        from headrace.pipeline.trace import trace
+        from headrace.lineage.row_trace.trace import trace
 
         return trace(self.ref, key, store=self.store)
 
@@ -259,7 +259,7 @@ def look(store: Store, manifest: Manifest, purpose: str | None) -> None:
     Raises:
         DeclarationError: there is no purpose.
     """
-    from headrace.datasets.looks import record
+    from headrace.datasets.evaluation_access import record
 
     if not (purpose or "").strip():
         raise DeclarationError(

@@ -4,21 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.clock import duration, iso, parse_iso
-from headrace.datasets.card.stated import Statement
-from headrace.datasets.names import NAME
-from headrace.datasets.privacy import Treatment
-from headrace.datasets.rules import (
-    Evaluation,
-    GroupSplits,
-    Leakage,
-    Splits,
-    rule_form,
-)
-from headrace.datasets.transforms import Transform
-from headrace.errors import DeclarationError
+from headrace.core.clock import duration, iso, parse_iso
+from headrace.core.errors import DeclarationError
+from headrace.core.files import digest
+from headrace.datasets.card.statement import Statement
+from headrace.datasets.fits.transforms import Transform
+from headrace.datasets.governance.privacy import Treatment
+from headrace.datasets.splits.rules import Evaluation, GroupSplits, Leakage, Splits, rule_form
+from headrace.datasets.vocabulary import NAME
 from headrace.features.spec import Label
-from headrace.files import digest
 
 
 @dataclass(frozen=True)
@@ -29,7 +23,7 @@ class DatasetSpec:
     from: nothing later is used. `left_out` lists the label reasons that a row may be left out for;
     a frame with any other reason is refused, so that nothing vanishes by surprise. `commercial` is
     whether `purpose` is; a source for non-commercial use does not take silence for no. `privacy`
-    gives each personal or sensitive column its treatment (see `headrace.datasets.privacy`).
+    gives each personal or sensitive column its treatment (see `headrace.datasets.governance.privacy`).
     `evaluation` keeps rows apart for the last word; `leakage` says what counts as a leak between
     splits. `fits` are transforms that are fitted on the training split, by column; a model of the
     dataset takes them with it. `card` is what people state of it

@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from headrace.clock import iso, now_us
+from headrace.core.clock import iso, now_us
+from headrace.core.errors import DeclarationError, StateError, TaintedError
+from headrace.core.files import append_line, canonical_json
 from headrace.datasets.manifest import InputTable, Manifest
-from headrace.datasets.store import Store
-from headrace.errors import DeclarationError, StateError, TaintedError
-from headrace.files import append_line, canonical_json
+from headrace.datasets.store.store import Store
 
 FORMAT = 1
 OPENED = "opened.ndjson"
@@ -110,7 +110,7 @@ def taints_of(store: Store, ref: str) -> tuple[Recall, ...]:
 
     Of one that was erased from, it is what taints its successor: they are of the same batches.
     """
-    from headrace.datasets.tombstone import tombstones
+    from headrace.datasets.erasure.tombstone import tombstones
 
     name, _, version = ref.partition("@")
     if version in store.versions(name):
@@ -132,7 +132,7 @@ def kept(recall: Recall, reason: str) -> str:
 
     The moment is the recall's, so that the same release made again has the same manifest.
     """
-    from headrace.gates.policy import acting
+    from headrace.core.permissions import acting
 
     form: dict[str, Any] = {
         "action": "keep",
@@ -174,7 +174,7 @@ def record_opening(store: Store, manifest: Manifest, found: Sequence[Recall], re
 
 def opening(found: Sequence[Recall], reason: str) -> dict[str, Any]:
     """What is kept of an opening. Raises DeclarationError if the reason is empty."""
-    from headrace.gates.policy import acting
+    from headrace.core.permissions import acting
 
     if not reason.strip():
         raise DeclarationError("allow_tainted has no reason", fix="say why: it is kept for good")

@@ -1,13 +1,11 @@
 """Features: declared once, computed by one kernel, equal to the last bit on every host."""
 
-from headrace.features.calendar import calendar
 from headrace.features.canonical import canonical, definition_hash
-from headrace.features.changes import Change, Diff, diff, stored_forms
-from headrace.features.frame import Host, apply_transforms, training_frame, vector
+from headrace.features.definition_changes import Change, Diff, diff, stored_forms
+from headrace.features.frames.training_frame import Host, apply_transforms, training_frame, vector
+from headrace.features.kernel.calendar import calendar
+from headrace.features.kernel.visibility import History
 from headrace.features.labels import attach_label
-from headrace.features.leaks import LeakReport, leaks
-from headrace.features.resolve import History
-from headrace.features.shapes import Column, TableShape, shape_of
 from headrace.features.spec import (
     SEMANTICS_VERSION,
     Count,
@@ -33,8 +31,10 @@ from headrace.features.spec import (
     output_columns,
 )
 from headrace.features.spines import build_spine
+from headrace.features.table_shapes import Column, TableShape, shape_of
 from headrace.features.transforms import passed_on, ratio
 from headrace.features.validate import validate
+from headrace.verification.leaks import LeakReport, leaks
 
 __all__ = [
     "SEMANTICS_VERSION",

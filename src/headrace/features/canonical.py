@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, TypeAlias
 
-from headrace.clock import duration
-from headrace.errors import DeclarationError
-from headrace.features.filters import stored_value
-from headrace.features.shapes import Contracts, TableShape, shape_for, shapes_of
+from headrace.core.clock import duration
+from headrace.core.errors import DeclarationError
+from headrace.core.files import digest, sha256
+from headrace.features.kernel.filters import stored_value
+from headrace.features.output_types import default_values, request_defaults
 from headrace.features.spec import (
     SEMANTICS_VERSION,
     Aggregate,
@@ -28,8 +29,7 @@ from headrace.features.spec import (
     View,
     conditions,
 )
-from headrace.features.values import default_values, request_defaults
-from headrace.files import digest, sha256
+from headrace.features.table_shapes import Contracts, TableShape, shape_for, shapes_of
 
 Definition = FeatureView | Lookup | RowTransform | Spine | Label
 
@@ -200,8 +200,8 @@ def _collect(fn: Callable[..., Any], parts: dict[str, Any], met: Met, where: str
         known_as = _collect_value(f"{name}:{variable}", value, fn, parts, met, where)
         if known_as and known_as.rpartition(".")[2] != variable:
             parts[f"{name}:{variable}"] = known_as
-    if "headrace.zones" in str(sorted(parts)):
-        from headrace.zones import zones_hash
+    if "headrace.core.time_zones" in str(sorted(parts)):
+        from headrace.core.time_zones import zones_hash
 
         parts["time zones"] = zones_hash()
     return name

@@ -4,15 +4,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.clock import duration
-from headrace.features import kernel
-from headrace.features.arrays import Bools, Ints, bools, times
-from headrace.features.frame import to_arrow
-from headrace.features.kernel import Joined, Output
-from headrace.features.places import Places, covered_best, covered_count
-from headrace.features.resolve import History, Versions, load_versions
-from headrace.features.shapes import Contracts, shape_for, shapes_of
+from headrace.core.clock import duration
+from headrace.features.frames.training_frame import to_arrow
+from headrace.features.kernel import kernel
+from headrace.features.kernel.arrays import Bools, Ints, bools, times
+from headrace.features.kernel.kernel import Joined, Output
+from headrace.features.kernel.spine_intervals import Places, covered_best, covered_count
+from headrace.features.kernel.visibility import History, Versions, load_versions
 from headrace.features.spec import Label, Mode
+from headrace.features.table_shapes import Contracts, shape_for, shapes_of
 
 
 def attach_label(  # noqa: PLR0917

@@ -9,13 +9,13 @@ import operator as op
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from headrace.clock import duration
-from headrace.features.content import Cell, content_bytes, plain
-from headrace.features.filters import stored_value
-from headrace.features.shapes import TableShape
+from headrace.core.clock import duration
+from headrace.features.kernel.filters import stored_value
+from headrace.features.kernel.row_content import Cell, content_bytes, plain
+from headrace.features.output_types import default_values
 from headrace.features.spec import Aggregate, FeatureView, Filter, Label, Lookup, Mode, Spine
 from headrace.features.spec import conditions as conditions_of
-from headrace.features.values import default_values
+from headrace.features.table_shapes import TableShape
 
 Row: TypeAlias = dict[str, Any]
 Rows: TypeAlias = Sequence[Row]

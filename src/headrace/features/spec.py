@@ -11,9 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from headrace.clock import duration, duration_text
-from headrace.errors import DeclarationError
-from headrace.features.checks import check_duration, check_name, check_names, spine_names
+from headrace.core.clock import duration, duration_text
+from headrace.core.errors import DeclarationError
+from headrace.features.declaration_checks import (
+    check_duration,
+    check_name,
+    check_names,
+    spine_names,
+)
 
 # Part of every definition hash. A change of any rule of meaning needs a new number and a record.
 SEMANTICS_VERSION = 1

@@ -3,10 +3,10 @@
 import numpy as np
 import pyarrow as pa
 
-from headrace.features.arrays import Bools, Ints, key_ranks
-from headrace.features.resolve import History, Versions, load_versions
-from headrace.features.shapes import Contracts, shape_for, shapes_of
+from headrace.features.kernel.arrays import Bools, Ints, key_ranks
+from headrace.features.kernel.visibility import History, Versions, load_versions
 from headrace.features.spec import Mode, Spine
+from headrace.features.table_shapes import Contracts, shape_for, shapes_of
 
 
 def build_spine(

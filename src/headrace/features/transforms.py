@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.clock import MINUTE, parse_iso
-from headrace.errors import DeclarationError, HeadraceError
-from headrace.features.arrays import plain_floats
+from headrace.core.clock import MINUTE, parse_iso
+from headrace.core.errors import DeclarationError, HeadraceError
+from headrace.features.kernel.arrays import plain_floats
 from headrace.features.purity import outside_reads
 from headrace.features.spec import RowTransform
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.features.canonical import definition_hash
-from headrace.features.filters import stored_value
-from headrace.features.shapes import Column, Contracts, Shapes, TableShape, shape_for, shapes_of
+from headrace.features.kernel.filters import stored_value
+from headrace.features.output_types import default_values, output_types, request_defaults
 from headrace.features.spec import (
     SUMMED,
     Aggregate,
@@ -19,8 +19,15 @@ from headrace.features.spec import (
     View,
     conditions,
 )
+from headrace.features.table_shapes import (
+    Column,
+    Contracts,
+    Shapes,
+    TableShape,
+    shape_for,
+    shapes_of,
+)
 from headrace.features.transforms import output_type, prove_row_local
-from headrace.features.values import default_values, output_types, request_defaults
 
 Types = dict[str, pa.DataType]
 _INT64_END = 2**63

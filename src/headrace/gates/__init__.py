@@ -1,10 +1,10 @@
 """Gates: suites compiled to one scan of a batch, and the verdict on it."""
 
 from headrace.gates.judge import judge
-from headrace.gates.judgement import Foreseen, Judgement, Result, Verdict
 from headrace.gates.parquet import judge_file
-from headrace.gates.reading import load_suite, parse_suite, read_suite
 from headrace.gates.suite import Expectation, Fault, Suite
+from headrace.gates.suite_reader import load_suite, parse_suite, read_suite
+from headrace.gates.verdict import Foreseen, Judgement, Result, Verdict
 
 __all__ = [
     "Expectation",

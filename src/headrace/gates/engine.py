@@ -11,8 +11,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from headrace.engine import BatchStream, private_engine
-from headrace.gates.check import Check
+from headrace.core.compute import BatchStream, private_engine
+from headrace.gates.checks.check import Check
 from headrace.gates.plan import NO_ROWS, Finding, Plan, Rows, Rule
 
 # DuckDB turns several distinct counts of a query into a cross product of as many aggregations. Four

@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from headrace.contracts import Conformed, Contract, Violation
 from headrace.gates.engine import run
-from headrace.gates.fallback import answered
-from headrace.gates.judgement import Foreseen, Judgement, Result, Verdict
+from headrace.gates.failing_samples import SAMPLE, plain, sample_rows, violation_samples
+from headrace.gates.gx.fallback import answered
 from headrace.gates.plan import Finding, Plan, Rows
-from headrace.gates.rules import plan_for
-from headrace.gates.samples import SAMPLE, plain, sample_rows, violation_samples
+from headrace.gates.plan_compiler import plan_for
 from headrace.gates.suite import Suite
 from headrace.gates.units import CONTRACT, scales_of
+from headrace.gates.verdict import Foreseen, Judgement, Result, Verdict
 
 DIGITS = "digits_beyond_scale"  # the type of a result
 Sampler = Callable[[Sequence[str]], tuple[Mapping[str, Any], ...]]

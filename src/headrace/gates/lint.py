@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from headrace.contracts import Contract
-from headrace.errors import DeclarationError
-from headrace.gates.condition import condition_columns
-from headrace.gates.fallback import INSTALL
-from headrace.gates.reading import fitted
+from headrace.core.errors import DeclarationError
+from headrace.gates.checks.row_condition import condition_columns
+from headrace.gates.checks.vocabulary import VOCABULARY
+from headrace.gates.gx.fallback import INSTALL
 from headrace.gates.suite import Expectation, Fault, Suite
+from headrace.gates.suite_reader import fitted
 from headrace.gates.units import CONTRACT, converted, scales_of, to_contract
-from headrace.gates.vocabulary import VOCABULARY
 
 
 def lint(suite: Suite, contract: Contract) -> dict[str, Any]:

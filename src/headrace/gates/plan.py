@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.gates.check import Check, Outcome
-from headrace.sql import ident
+from headrace.core.sql import ident
+from headrace.gates.checks.check import Check, Outcome
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 NO_ROWS: Rows = np.empty(0, np.int64)

@@ -27,12 +27,12 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.contracts import Contract
-from headrace.errors import DeclarationError, HeadraceError
-from headrace.files import digest
-from headrace.gates.columns import Columns
-from headrace.gates.slices import Slices
+from headrace.core.errors import DeclarationError, HeadraceError
+from headrace.core.files import digest
+from headrace.gates.checks.column_context import Columns
+from headrace.gates.checks.per_category import Slices
+from headrace.gates.checks.vocabulary import VOCABULARY, Check, compile_check
 from headrace.gates.units import CONTRACT, STORED, converted, scales_of, to_stored
-from headrace.gates.vocabulary import VOCABULARY, Check, compile_check
 
 SEMANTICS = 1  # part of every suite hash: raise it when a compiled expectation changes its answer
 SEVERITIES = ("critical", "warning", "info")

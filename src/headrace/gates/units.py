@@ -11,7 +11,7 @@ from numbers import Integral
 from typing import Any
 
 from headrace.contracts import Contract
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 
 CONTRACT, STORED = "contract", "stored"  # the units in which the limits of a suite are written
 Kwargs = Mapping[str, Any]

@@ -5,17 +5,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from headrace.contracts import Contract
-from headrace.contracts.semantic import (
-    WINDOW,
-    Profile,
-    Reference,
-    from_bytes,
-    reference_of,
-    to_bytes,
-)
-from headrace.home import Home
-from headrace.lake.database import open_database, transaction
-from headrace.lake.ledger import Ledger
+from headrace.contracts.drift import WINDOW, Profile, Reference, from_bytes, reference_of, to_bytes
+from headrace.core.home import Home
+from headrace.core.sqlite import open_database, transaction
+from headrace.lake.ledger.ledger import Ledger
 
 # A profile is of use where its batch is good: published, or about to be.
 _GOOD = ("judged", "published")

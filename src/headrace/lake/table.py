@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from headrace.clock import days
 from headrace.contracts import Contract
+from headrace.core.clock import days
 from headrace.gates import Suite
 from headrace.sources.base import Source
 

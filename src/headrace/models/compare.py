@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.models.evaluate import THIN, moments, truth
 from headrace.models.metrics import Floats, day_block_interval, losses
 from headrace.models.record import ModelRecord

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.clock import DAY
+from headrace.core.clock import DAY
 from headrace.datasets.reader import Dataset
 from headrace.models.metrics import (
     Floats,

@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headrace.clock import iso, now_us
-from headrace.datasets.names import NAME
+from headrace.core.clock import iso, now_us
+from headrace.core.errors import DeclarationError, SourceError, StateError
+from headrace.core.files import canonical_json, digest, sync_folder, write_atomically, write_json
+from headrace.core.home import Home
 from headrace.datasets.reader import Dataset
-from headrace.errors import DeclarationError, SourceError, StateError
-from headrace.files import canonical_json, digest, sync_folder, write_atomically, write_json
-from headrace.home import Home
+from headrace.datasets.vocabulary import NAME
 from headrace.models.record import model_folder
 
 FORMAT = 1
@@ -94,8 +94,8 @@ def register(
         TaintedError: the release holds a recalled batch; a model of it would be tainted from birth.
         SourceError: a file cannot be read.
     """
+    from headrace.core.permissions import acting
     from headrace.datasets.taint import refuse_tainted, taints
-    from headrace.gates.policy import acting
 
     _check(name, artifacts, dataset, content_hash)
     marks = taints(dataset.store, dataset.manifest)

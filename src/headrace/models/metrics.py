@@ -9,7 +9,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from headrace.clock import DAY
+from headrace.core.clock import DAY
 
 Floats = npt.NDArray[np.float64]
 _CLIP = 1e-15

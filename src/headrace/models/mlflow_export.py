@@ -12,10 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.datasets.store import Store
-from headrace.errors import DeclarationError, StateError
-from headrace.files import canonical_json
-from headrace.home import Home
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.files import canonical_json
+from headrace.core.home import Home
+from headrace.datasets.store.store import Store
 from headrace.models.record import BASELINE, FITS, FORM, METRICS, MODEL, ModelRecord
 from headrace.models.registry import pointer
 

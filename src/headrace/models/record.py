@@ -7,11 +7,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headrace.datasets.fits import Fits
+from headrace.core.errors import StateError
+from headrace.core.files import (
+    canonical_json,
+    digest,
+    sha256,
+    sync_folder,
+    write_atomically,
+    write_json,
+)
+from headrace.core.home import Home
+from headrace.datasets.fits.fits import Fits
 from headrace.datasets.manifest import Column
-from headrace.errors import StateError
-from headrace.files import canonical_json, digest, sha256, sync_folder, write_atomically, write_json
-from headrace.home import Home
 
 # 2: fits other than plain vocabularies, which a reader of format 1 would not apply.
 FORMAT = 2

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from headrace.clock import iso, now_us
-from headrace.datasets.names import NAME
+from headrace.core.clock import iso, now_us
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.files import canonical_json, write_json
+from headrace.core.home import Home
 from headrace.datasets.reader import Dataset
-from headrace.datasets.store import Store
-from headrace.errors import DeclarationError, StateError
-from headrace.files import canonical_json, write_json
-from headrace.home import Home
+from headrace.datasets.store.store import Store
+from headrace.datasets.vocabulary import NAME
 from headrace.models.compare import compare, not_worse
 from headrace.models.external import list_external
 from headrace.models.record import ModelRecord, bundles, load_record, model_folder

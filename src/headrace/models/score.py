@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.datasets.fits import Fits, encode
+from headrace.core.errors import DeclarationError
+from headrace.datasets.fits.fits import Fits, encode
 from headrace.datasets.manifest import Column
-from headrace.errors import DeclarationError
 from headrace.features.canonical import SPINE
 from headrace.models.record import BASELINE, ModelRecord
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from headrace.core.errors import DeclarationError
 from headrace.datasets.manifest import Column, Manifest
-from headrace.datasets.names import NAME
-from headrace.errors import DeclarationError
+from headrace.datasets.vocabulary import NAME
 
 # What makes the trees the same in every process and on every machine: a fixed thread count, since
 # it is written into the model text, and no choice of algorithm by measured speed.

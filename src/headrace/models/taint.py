@@ -1,6 +1,7 @@
 """Models that were trained on a recalled batch."""
 
-from headrace.datasets.store import Store
+from headrace.core.home import Home
+from headrace.datasets.store.store import Store
 from headrace.datasets.taint import (
     OPENED,
     Recall,
@@ -9,7 +10,6 @@ from headrace.datasets.taint import (
     refuse_tainted,
     taints_of,
 )
-from headrace.home import Home
 from headrace.models.external import ExternalModel
 from headrace.models.record import ModelRecord, model_folder
 

@@ -8,18 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.clock import iso, now_us
-from headrace.datasets.fits import Fits, encode
-from headrace.datasets.fitting import fit
+from headrace.core.clock import iso, now_us
+from headrace.core.errors import DeclarationError
+from headrace.core.files import canonical_json, digest
+from headrace.core.home import Home
+from headrace.datasets.fits.fits import Fits, encode
+from headrace.datasets.fits.fitting import fit
+from headrace.datasets.fits.release_fits import fits_of
 from headrace.datasets.manifest import Column
 from headrace.datasets.reader import Dataset
-from headrace.datasets.release_fits import fits_of
-from headrace.errors import DeclarationError
-from headrace.files import canonical_json, digest
-from headrace.home import Home
 from headrace.models.evaluate import Judged, assess, moments, truth
 from headrace.models.metrics import log_loss
-from headrace.models.recipe import Recipe
 from headrace.models.record import (
     BASELINE,
     FITS,
@@ -35,6 +34,7 @@ from headrace.models.record import (
 )
 from headrace.models.score import Floats, score
 from headrace.models.spec import ModelSpec
+from headrace.models.training_rows import Recipe
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,18 @@
 """Monitoring: daily profiles, evidence of drift and faults, decisions on an append-only ledger."""
 
-from headrace.monitoring.attribution import Attribution, Cause, attribute
-from headrace.monitoring.decide import Action, Decision, State, advance, decide
-from headrace.monitoring.evidence import Evidence, Window
-from headrace.monitoring.ledger import Acceptance, Ack, DecisionLedger, Entry, Step, StepName
-from headrace.monitoring.policy import Detection, Policy, load_policy
-from headrace.monitoring.profiles import Profile, Profiles, merge, profile, profile_days
+from headrace.monitoring.decisions.decide import Action, Decision, State, advance, decide
+from headrace.monitoring.decisions.ledger import (
+    Acceptance,
+    Ack,
+    DecisionLedger,
+    Entry,
+    Step,
+    StepName,
+)
+from headrace.monitoring.decisions.policy import Detection, Policy, load_policy
+from headrace.monitoring.evidence.attribution import Attribution, Cause, attribute
+from headrace.monitoring.evidence.model import Evidence, Window
+from headrace.monitoring.profiles.profiles import Profile, Profiles, merge, profile, profile_days
 from headrace.monitoring.run import monitor
 from headrace.monitoring.spec import MonitorRun, MonitorSpec, WindowResult
 

@@ -6,26 +6,31 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.clock import DAY, duration, now_us
-from headrace.errors import DeclarationError
-from headrace.files import alone
-from headrace.home import Home
-from headrace.monitoring.acceptance import in_force
-from headrace.monitoring.concept import unjudged
-from headrace.monitoring.deciding import decide_all
-from headrace.monitoring.described import Source
-from headrace.monitoring.evidence import Window, day_number, windows
-from headrace.monitoring.fold import gather
-from headrace.monitoring.judging import cold
-from headrace.monitoring.ledger import DecisionLedger, Entry
-from headrace.monitoring.policy import Policy
-from headrace.monitoring.profiles import Ints
-from headrace.monitoring.rowfacts import row_facts, terms_for
-from headrace.monitoring.score_store import keep_answers, kept_answers
-from headrace.monitoring.scored import Answers, Joining, answers_of, score_profiles
-from headrace.monitoring.slots import Slot, read_slots
+from headrace.core.clock import DAY, duration, now_us
+from headrace.core.errors import DeclarationError
+from headrace.core.files import alone
+from headrace.core.home import Home
+from headrace.monitoring.decisions.history import decide_all
+from headrace.monitoring.decisions.ledger import DecisionLedger, Entry
+from headrace.monitoring.decisions.policy import Policy
+from headrace.monitoring.detectors.concept import unjudged
+from headrace.monitoring.detectors.delivery_evidence import Slot, read_slots
+from headrace.monitoring.detectors.window_evidence import cold
+from headrace.monitoring.evidence.acceptance import in_force
+from headrace.monitoring.evidence.collection import gather
+from headrace.monitoring.evidence.model import Window, day_number, windows
+from headrace.monitoring.profiles.labelled_scores import (
+    Answers,
+    Joining,
+    answers_of,
+    score_profiles,
+)
+from headrace.monitoring.profiles.profiles import Ints
+from headrace.monitoring.profiles.row_facts import row_facts, terms_for
+from headrace.monitoring.profiles.score_store import keep_answers, kept_answers
+from headrace.monitoring.profiles.store import daily_of, folder_of, frozen_bins
+from headrace.monitoring.profiles.window_profiles import Source
 from headrace.monitoring.spec import MonitorRun, MonitorSpec, WindowResult
-from headrace.monitoring.store import daily_of, folder_of, frozen_bins
 
 
 def monitor(  # noqa: PLR0917

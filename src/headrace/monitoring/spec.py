@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headrace.clock import DAY, duration
-from headrace.monitoring.attribution import NOTHING, Attribution
-from headrace.monitoring.decide import Decision
-from headrace.monitoring.evidence import Evidence, Window
-from headrace.monitoring.policy import Policy, load_policy
-from headrace.monitoring.scored import Scored
-from headrace.monitoring.shapes import Shape
+from headrace.core.clock import DAY, duration
+from headrace.monitoring.decisions.decide import Decision
+from headrace.monitoring.decisions.policy import Policy, load_policy
+from headrace.monitoring.detectors.shift_shapes import Shape
+from headrace.monitoring.evidence.attribution import NOTHING, Attribution
+from headrace.monitoring.evidence.model import Evidence, Window
+from headrace.monitoring.profiles.labelled_scores import Scored
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.build import Built, build_release, build_view, train_model
-from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.load import load_pipeline, project_pipelines
-from headrace.pipeline.monitoring import run_monitors
-from headrace.pipeline.triggers import open_triggers
+from headrace.pipeline.monitor_inputs import run_monitors
+from headrace.retraining.triggers import open_triggers
 
 if TYPE_CHECKING:
-    from headrace.pipeline.monitor_report import monitor_standing
-    from headrace.pipeline.serve import feature_service, served_log
+    from headrace.pipeline.serving import feature_service, served_log
+    from headrace.reports.monitor.facts import monitor_standing
 
 __all__ = [
     "Built",
@@ -31,11 +31,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever is asked for
     """Serving and reports are imported when they are used: building needs none of them."""
     if name == "monitor_standing":
-        from headrace.pipeline.monitor_report import monitor_standing
+        from headrace.reports.monitor.facts import monitor_standing
 
         return monitor_standing
     if name in {"feature_service", "served_log"}:
-        from headrace.pipeline import serve
+        from headrace.pipeline import serving
 
-        return getattr(serve, name)
+        return getattr(serving, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from headrace.features.frame import apply_transforms
+from headrace.core.home import Home
+from headrace.core.progress import report
+from headrace.features.frames.training_frame import apply_transforms
 from headrace.features.labels import attach_label
 from headrace.features.spec import FeatureView, Lookup, RowTransform
-from headrace.home import Home
-from headrace.lake.inspect import slot_rows
-from headrace.lake.ledger import Ledger
-from headrace.lake.pinned import overrides_in
-from headrace.pipeline.declare import Pipeline
+from headrace.lake.ledger.batch_listing import slot_rows
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.pinned_actions import overrides_in
+from headrace.pipeline.build_context import Workshop, leave, workshop
+from headrace.pipeline.code_revision import code_revision
+from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.pins import hold, settle
-from headrace.pipeline.report import test_report
-from headrace.pipeline.retraining_world import as_it_stands, retrained
-from headrace.pipeline.revision import code_revision
-from headrace.pipeline.workshop import Workshop, leave, workshop
-from headrace.progress import report
+from headrace.reports.status import test_report
+from headrace.retraining.environment import as_it_stands, retrained
 
 if TYPE_CHECKING:
     from headrace.datasets.manifest import InputTable, Manifest
-    from headrace.datasets.rolling import Withheld
+    from headrace.datasets.splits.rolling import Withheld
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def labelled_frame(shop: Workshop) -> pa.Table:
 def build_release(pipeline: Pipeline, home: Home) -> Built:
     """Release the dataset; the latest release again, if nothing changed."""
     from headrace.datasets import list_releases
-    from headrace.pipeline.release_report import release_report
+    from headrace.pipeline.release_metadata import release_report
 
     before = {one.ref for one in list_releases(home.store)}
     manifest = pinned_release(pipeline, home)
@@ -126,8 +126,8 @@ def release_from(
     Everything that decides the content belongs here, so that a rebuild repeats it.
     """
     from headrace.datasets import release
-    from headrace.datasets.classes import frame_classes
-    from headrace.datasets.governed import kept_until, treated
+    from headrace.datasets.governance.apply_privacy import kept_until, treated
+    from headrace.datasets.governance.privacy_classes import frame_classes
     from headrace.pipeline.column_lineage import lineage_object
 
     pipeline, contracts = shop.pipeline, shop.pipeline.contracts

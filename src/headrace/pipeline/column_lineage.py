@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from headrace.datasets.store import Store
-from headrace.files import digest
-from headrace.lineage.columns import Declared, column_lineage
-from headrace.pipeline.declare import Pipeline
+from headrace.core.files import digest
+from headrace.datasets.column_lineage import Declared, column_lineage
+from headrace.datasets.store.store import Store
+from headrace.pipeline.definition import Pipeline
 
 
 def lineage_object(

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from headrace.clock import SECOND, now_us
-from headrace.errors import DeclarationError, StateError
-from headrace.home import Home
-from headrace.lake.tables import Lake
-from headrace.pipeline.declare import Pipeline
-from headrace.pipeline.serve import feature_service, online_service, served_log, store_exists
+from headrace.core.clock import SECOND, now_us
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.home import Home
+from headrace.lake.tables.lake import Lake
+from headrace.pipeline.definition import Pipeline
+from headrace.pipeline.serving import feature_service, online_service, served_log, store_exists
 from headrace.serving.http import Endpoint, Keys, Lag, Scorer, Service
 
 From: TypeAlias = Literal["auto", "tables", "store"]
@@ -55,7 +55,7 @@ def chosen_service(pipeline: Pipeline, home: Home, source: From) -> Service:
 
 
 def _is_embedded(service: Service) -> bool:
-    from headrace.online import LmdbStore
+    from headrace.serving.online import LmdbStore
 
     return isinstance(getattr(service, "store", None), LmdbStore)
 

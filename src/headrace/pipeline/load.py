@@ -12,7 +12,7 @@ from headrace.contracts.document import Key, Keys
 from headrace.errors import DeclarationError
 from headrace.home import Home, project_root
 from headrace.lake.table import Table
-from headrace.pipeline.declare import Pipeline
+from headrace.pipeline.definition import Pipeline
 from headrace.sources.files import DropFolder
 
 SETTINGS = Keys((

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.clock import now_us
-from headrace.errors import StateError
-from headrace.home import Home
-from headrace.lake.ledger import Ledger
-from headrace.lake.showings import pin_showings, unpin_showings
-from headrace.lake.tables import Lake
+from headrace.core.clock import now_us
+from headrace.core.errors import StateError
+from headrace.core.home import Home
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.ledger.publication_history import pin_showings, unpin_showings
+from headrace.lake.tables.lake import Lake
 
 if TYPE_CHECKING:
     from headrace.datasets.manifest import Manifest
-    from headrace.datasets.store import Store
+    from headrace.datasets.store.store import Store
 
 HOLD = "hold-"
 RELEASE = "release-"
@@ -99,7 +99,7 @@ def pin(lake: Lake, manifest: "Manifest") -> list[str]:
 
 def gone_tags(store: "Store") -> set[str]:
     """Tags of releases that were retired or erased: a tombstone says so, not an empty place."""
-    from headrace.datasets.tombstone import tombstones
+    from headrace.datasets.erasure.tombstone import tombstones
 
     stones = tombstones(store)
     return {tag_of(one.ref, shown) for one in stones for shown in ("", one.manifest_id)}

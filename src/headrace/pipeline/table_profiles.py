@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from headrace.lake.ledger import Ledger
+from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.table import Table
-from headrace.monitoring.evidence import Window
-from headrace.monitoring.profiles import Daily
-from headrace.monitoring.tables import table_daily
-from headrace.pipeline.workshop import Workshop
+from headrace.monitoring.evidence.model import Window
+from headrace.monitoring.profiles.profiles import Daily
+from headrace.monitoring.profiles.table_profiles import table_daily
+from headrace.pipeline.build_context import Workshop
 from headrace.sketches import Sketches
 
 _HEAD = (

@@ -6,7 +6,7 @@ seen, `choices` picks entity, windows, label and splits, `project` puts the file
 and a TODO beside it.
 """
 
-from headrace.scaffold.ask import Ask
+from headrace.scaffold.answers import Ask
 from headrace.scaffold.project import Made, new_pipeline, new_project, new_source
 from headrace.scaffold.sources import new_source_at
 

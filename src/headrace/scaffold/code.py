@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from headrace.clock import DAY, duration, from_us, parse_iso
-from headrace.scaffold.ask import Ask
-from headrace.scaffold.choices import Choices
+from headrace.core.clock import DAY, duration, from_us, parse_iso
+from headrace.core.time_zones import to_local
+from headrace.scaffold.answers import Ask
 from headrace.scaffold.contract import moment_name
-from headrace.scaffold.facts import Facts
 from headrace.scaffold.files import MARK
-from headrace.zones import to_local
+from headrace.scaffold.inspection.facts import Facts
+from headrace.scaffold.pipeline_choices import Choices
 
 # Windows of a monitor hold enough rows to be compared.
 _ENOUGH = 50
@@ -111,7 +111,7 @@ def _privacy(found: Facts, chosen: Choices) -> dict[str, str]:
     comment = "    # Personal; Pseudonymise() needs a privacy key."
     return {
         "privacy": f"{comment}\n    privacy={{{inner}}},\n",
-        "privacy_import": f"from headrace.datasets.privacy import {', '.join(used)}\n",
+        "privacy_import": f"from headrace.datasets.governance.privacy import {', '.join(used)}\n",
     }
 
 

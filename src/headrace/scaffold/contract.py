@@ -3,17 +3,17 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from headrace.clock import HOUR, duration
+from headrace.contracts.authoring.yaml_values import flow
 from headrace.contracts.model import FIRST_FIELD_ID
-from headrace.contracts.writing import flow
-from headrace.scaffold.domains import is_calendar, is_code, is_place, unit_of
-from headrace.scaffold.look import MAX_EVENTS, Column, Look
-from headrace.scaffold.moments import TimeForm
-from headrace.scaffold.names import NOTHING
-from headrace.scaffold.relations import Relation
+from headrace.core.clock import HOUR, duration
+from headrace.core.sql import ident
+from headrace.scaffold.inspection.column_words import NOTHING
+from headrace.scaffold.inspection.declarations import NO_DELAYS, Delays, Derived
+from headrace.scaffold.inspection.domains import is_calendar, is_code, is_place, unit_of
+from headrace.scaffold.inspection.file_inspection import MAX_EVENTS, Column, Look
+from headrace.scaffold.inspection.relations import Relation
+from headrace.scaffold.inspection.timestamp_parsing import TimeForm
 from headrace.scaffold.templates import fill
-from headrace.scaffold.words import NO_DELAYS, Delays, Derived
-from headrace.sql import ident
 
 _UNITS = (("HOUR", "1h"), ("MINUTE", "1m"), ("SECOND", "1s"), ("MICROSECOND", "1us"))
 

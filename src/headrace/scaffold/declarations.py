@@ -3,9 +3,9 @@
 import json
 from dataclasses import dataclass
 
-from headrace.errors import DeclarationError
-from headrace.scaffold.tried import Tried
-from headrace.sources.databases import split_address
+from headrace.core.errors import DeclarationError
+from headrace.scaffold.inspection.column_candidates import Tried
+from headrace.sources.relational.connections import split_address
 
 WHO = 'producer="not_stated"'
 _WIDTH = 88

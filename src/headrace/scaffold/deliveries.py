@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from headrace.scaffold.facts import Facts, iso_day
-from headrace.scaffold.personal import StandIns, masked
-from headrace.sources.csv_rows import csv_rows
+from headrace.scaffold.inspection.facts import Facts, iso_day
+from headrace.scaffold.inspection.personal import StandIns, masked
+from headrace.sources.parsing.csv_rows import csv_rows
 
 _BOM = b"\xef\xbb\xbf"
 SAMPLE_ROWS, _SAMPLE_ENTITIES = 300, 6

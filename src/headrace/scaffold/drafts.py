@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from headrace.scaffold.contract import draft_contract
-from headrace.scaffold.delays import delays
-from headrace.scaffold.facts import Facts, facts
-from headrace.scaffold.look import Look
-from headrace.scaffold.relations import relations
-from headrace.scaffold.words import Derived
+from headrace.scaffold.inspection.declarations import Derived
+from headrace.scaffold.inspection.delays import delays
+from headrace.scaffold.inspection.facts import Facts, facts
+from headrace.scaffold.inspection.file_inspection import Look
+from headrace.scaffold.inspection.relations import relations
 
 Derive = Callable[[Facts], Iterable[Derived]]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from headrace.errors import DeclarationError
-from headrace.files import write_atomically
+from headrace.core.errors import DeclarationError
+from headrace.core.files import write_atomically
 
 _PIPELINES = re.compile(r"^(pipelines\s*=\s*\[)([^\]]*)(\])", re.MULTILINE)
 MARK = "# headrace new source: more tables go above this line"

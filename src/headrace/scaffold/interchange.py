@@ -8,18 +8,18 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.contracts import Contract
-from headrace.contracts.document import parse_document, read_document
+from headrace.contracts.authoring.open_questions import Undecided, undecided
+from headrace.contracts.authoring.yaml_values import block
 from headrace.contracts.model import RESERVED, Field
+from headrace.contracts.odcs.document_reader import read_foreign
 from headrace.contracts.odcs.exporting import export
+from headrace.contracts.odcs.foreign_properties import settled
 from headrace.contracts.odcs.importing import Imported, import_table, tables_of
-from headrace.contracts.odcs.mending import settled
-from headrace.contracts.odcs.published import problems
-from headrace.contracts.odcs.quality import Expectation, Subject, modernised
-from headrace.contracts.odcs.reading import read_foreign
-from headrace.contracts.undecided import Undecided, undecided
-from headrace.contracts.writing import block
-from headrace.errors import DeclarationError
-from headrace.gates.reading import parse_suite
+from headrace.contracts.odcs.json_schema import problems
+from headrace.contracts.odcs.quality_import import Expectation, Subject, modernised
+from headrace.core.errors import DeclarationError
+from headrace.core.strict_yaml import parse_document, read_document
+from headrace.gates.suite_reader import parse_suite
 from headrace.gates.units import CONTRACT, converted, scales_of, to_contract
 
 _HEAD = "# Imported from {source}. Every TODO is for a person to decide: headrace contract lint\n"

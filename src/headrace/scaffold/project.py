@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import DeclarationError
-from headrace.home import project_root
+from headrace.core.errors import DeclarationError
+from headrace.core.home import project_root
 from headrace.scaffold import code
-from headrace.scaffold.ask import Ask, check_name
-from headrace.scaffold.choices import Choices, choose, derived_columns
+from headrace.scaffold.answers import Ask, check_name
 from headrace.scaffold.contract import known_after
 from headrace.scaffold.deliveries import deliveries, sample
 from headrace.scaffold.drafts import drafted
-from headrace.scaffold.facts import Facts
 from headrace.scaffold.files import add_location, add_pipeline_module, add_table, write_new
-from headrace.scaffold.look import look
+from headrace.scaffold.inspection.facts import Facts
+from headrace.scaffold.inspection.file_inspection import look
+from headrace.scaffold.label_rehearsal import labelled
 from headrace.scaffold.origin import own_requirement
-from headrace.scaffold.rehearse import labelled
+from headrace.scaffold.pipeline_choices import Choices, choose, derived_columns
 from headrace.scaffold.suite import draft_suite
 from headrace.scaffold.templates import fill
 

@@ -6,12 +6,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from headrace.files import write_atomically
+from headrace.core.files import write_atomically
 from headrace.scaffold import code
 from headrace.scaffold.declarations import Declared, declared
 from headrace.scaffold.drafts import drafted
 from headrace.scaffold.files import add_table, write_new
-from headrace.scaffold.look import look
+from headrace.scaffold.inspection.column_candidates import tried
+from headrace.scaffold.inspection.file_inspection import look
+from headrace.scaffold.inspection.sampled_source import asked, take
 from headrace.scaffold.project import (
     Made,
     check_new,
@@ -21,9 +23,7 @@ from headrace.scaffold.project import (
     pipeline_folder,
     project_of,
 )
-from headrace.scaffold.sampled import asked, take
-from headrace.scaffold.tried import tried
-from headrace.sources.sample import Limits, Sample
+from headrace.sources.sampling.sample import Limits, Sample
 
 # A pipeline that was made before sources could be given has a `table` without it.
 _TAKES_SOURCE = "source: Source | None"

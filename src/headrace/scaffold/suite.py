@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from headrace.contracts.writing import flow
+from headrace.contracts.authoring.yaml_values import flow
 from headrace.gates.drafting import Asked, Draft, Measure, Statistics, check_text, draft_checks
-from headrace.gates.reading import parse_suite
+from headrace.gates.suite_reader import parse_suite
 from headrace.scaffold.deliveries import deliveries
-from headrace.scaffold.domains import domain_of
-from headrace.scaffold.facts import Facts, iso_day
-from headrace.scaffold.names import words
+from headrace.scaffold.gate_rehearsal import Trial, rehearse
+from headrace.scaffold.inspection.column_words import words
+from headrace.scaffold.inspection.domains import domain_of
+from headrace.scaffold.inspection.facts import Facts, iso_day
 from headrace.scaffold.templates import fill
-from headrace.scaffold.trial import Trial, rehearse
 
 # A first file says little of what is still to come.
 _LEAST_MARGIN, _SNAPSHOT_MARGIN = 0.5, 2.0

@@ -9,16 +9,16 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from headrace.clock import HOUR, MINUTE, SECOND
-from headrace.errors import StateError
-from headrace.features.content import Cell
-from headrace.features.frame import training_frame
-from headrace.features.parity import Replay, why
-from headrace.features.resolve import History
+from headrace.core.clock import HOUR, MINUTE, SECOND
+from headrace.core.errors import StateError
+from headrace.features.frames.training_frame import training_frame
+from headrace.features.kernel.row_content import Cell
+from headrace.features.kernel.visibility import History
 from headrace.features.spec import output_columns
 from headrace.serving.log import ServedLog
-from headrace.serving.replay import as_columns
 from headrace.serving.vectors import FeatureService, Frontier, cells
+from headrace.verification.parity import Replay, why
+from headrace.verification.skew.replay import as_columns
 
 Cause: TypeAlias = Literal[
     "definition mismatch", "late commit", "stale store", "clock", "value", "frontier gone"

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from headrace.clock import now_us
-from headrace.errors import DeclarationError, StateError
-from headrace.features.content import Cell
-from headrace.files import canonical_json
-from headrace.lake.database import open_database, transaction
+from headrace.core.clock import now_us
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.files import canonical_json
+from headrace.core.sqlite import open_database, transaction
+from headrace.features.kernel.row_content import Cell
 from headrace.serving.vectors import Vector
 
 _MIGRATIONS = (

@@ -9,13 +9,13 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from headrace.clock import iso, to_us
-from headrace.contracts.cells import EXPECTED, parse
 from headrace.contracts.model import Contract, Field
-from headrace.errors import HeadraceError
-from headrace.features.content import Cell
+from headrace.contracts.typed_cells import EXPECTED, parse
+from headrace.core.clock import iso, to_us
+from headrace.core.errors import HeadraceError
+from headrace.features.kernel.row_content import Cell
 from headrace.features.spec import Spine
-from headrace.serving.cell import OTHER, Convert, converter, stored
+from headrace.serving.request_cell import OTHER, Convert, converter, stored
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "integer": (int,),

@@ -15,14 +15,14 @@ from typing import Protocol, TypeAlias, overload
 import pyarrow as pa
 
 from headrace.contracts.model import Contract
-from headrace.errors import StateError
+from headrace.core.errors import StateError
+from headrace.core.files import digest
 from headrace.features.canonical import definition_hashes
-from headrace.features.content import Cell
-from headrace.features.frame import Host, apply_transforms
-from headrace.features.resolve import History, Versions
+from headrace.features.frames.training_frame import Host, apply_transforms
+from headrace.features.kernel.row_content import Cell
+from headrace.features.kernel.visibility import History, Versions
 from headrace.features.spec import Mode, RowTransform, Spine, View, output_columns
 from headrace.features.validate import validate
-from headrace.files import digest
 from headrace.serving.request import RequestSchema
 
 # The snapshot of each table that an answer was computed from.
@@ -37,7 +37,7 @@ class Published(Protocol):
         ...
 
     def rows(self, table: str, columns: list[str], snapshot_id: int) -> pa.Table:
-        """Rows of a snapshot, as `headrace.features.resolve.History` has them.
+        """Rows of a snapshot, as `headrace.features.kernel.visibility.History` has them.
 
         Raises:
             StateError: the snapshot is gone.

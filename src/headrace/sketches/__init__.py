@@ -7,8 +7,8 @@ from their sketches alone, exactly as if the rows had been sketched together.
 """
 
 from headrace.sketches.arrays import Kind, kind_of, levels, numbers, one_array, token
-from headrace.sketches.cells import ERROR, cells_of, least_value, ordered
 from headrace.sketches.counting import of_counts, row_sums, sketch
+from headrace.sketches.histogram_cells import ERROR, cells_of, least_value, ordered
 from headrace.sketches.sketch import LEVELS, Sketches, coarsened, joined, merged, regrouped, stacked
 
 __all__ = [

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 
 Kind = Literal["integer", "real", "level"]
 Ints = npt.NDArray[np.int64]

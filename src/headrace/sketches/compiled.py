@@ -11,8 +11,8 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from headrace.sketches.arrays import Bits, Halves, Ints, Numbers, Words
-from headrace.sketches.cells import HALF
 from headrace.sketches.distinct import Registers
+from headrace.sketches.histogram_cells import HALF
 
 _compiled: Any = njit(cache=True, nogil=True)
 

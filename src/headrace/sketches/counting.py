@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from headrace import engine
+from headrace.core import compute
 from headrace.sketches.arrays import (
     Halves,
     Ints,
@@ -20,8 +20,8 @@ from headrace.sketches.arrays import (
     raw_numbers,
     token,
 )
-from headrace.sketches.cells import HALF, cells_of, ordered
 from headrace.sketches.distinct import REGISTERS, hashed, record
+from headrace.sketches.histogram_cells import HALF, cells_of, ordered
 from headrace.sketches.sketch import (
     LIMB,
     LIMB_MASK,
@@ -49,7 +49,7 @@ def sketch(
     sizes = np.diff(starts, append=len(array))
     if kind == "level":
         return _of_levels(array, sizes)
-    if engine.compiled(max(len(array), among)):
+    if compute.compiled(max(len(array), among)):
         return _by_machine(kind, array, starts, sizes)
     values, present = numbers(array)
     part = np.repeat(np.arange(len(starts)), sizes)
@@ -109,7 +109,7 @@ def row_sums(kind: Kind, column: pa.ChunkedArray | pa.Array, starts: Ints) -> Wo
     array = one_array(column)
     words = _words(kind, array)
     found = np.zeros(len(starts), np.uint64)
-    if engine.compiled(len(array)):
+    if compute.compiled(len(array)):
         from headrace.sketches import compiled
 
         compiled.sums(words, starts, found)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.sketches.arrays import Ints, Kind, Mask
-from headrace.sketches.cells import PREFIX, from_ordered, plainest
 from headrace.sketches.distinct import Registers, estimate
+from headrace.sketches.histogram_cells import PREFIX, from_ordered, plainest
 
 LEVELS = 4096  # different texts of a partition beyond which only their tokens' prefixes are counted
 

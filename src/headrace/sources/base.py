@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol, runtime_checkable
 
-from headrace.errors import SourceError
-from headrace.files import sha256
+from headrace.core.errors import SourceError
+from headrace.core.files import sha256
 
 Format = Literal["csv", "ndjson", "pages", "events", "changes", "parquet", "objects"]
 # Formats whose deliveries hold other rows than those before: none is a correction of another.
@@ -53,7 +53,7 @@ class Delivery:
             "events": one event of a stream a line; each stands alone, so a bad one is quarantined
             where a bad line of a file would break the whole batch.
             "parquet": a whole Parquet file. "objects": not the bytes but a reference to a Parquet
-            object, `headrace.sources.reference`; `origin` is where it lies.
+            object, `headrace.sources.delivery_reference`; `origin` is where it lies.
             "changes": rows that changed since the delivery before, one JSON object a line.
         format: how `headrace.sources.parse.read_rows` reads the payload.
         origin: path or address it was read from, for people; not part of the batch id.

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.clock import iso
-from headrace.errors import DeclarationError, SourceError
+from headrace.core.clock import iso
+from headrace.core.errors import DeclarationError, SourceError
 from headrace.sources.base import Delivery, Offsets, Past
-from headrace.sources.differences import Known, key_of, known_rows
 from headrace.sources.files import DropFolder
 from headrace.sources.parse import NULL_TOKENS, read_rows
-from headrace.sources.plain import Row, ndjson
+from headrace.sources.relational.change_cursor import Position
+from headrace.sources.relational.json_values import Row, ndjson
+from headrace.sources.relational.table_differences import Known, key_of, known_rows
 from headrace.sources.sql import SNAPSHOT
 from headrace.sources.sql_changes import DELETED, NOTICED
-from headrace.sources.sql_cursor import Position
 
 _ANY = "{slot}"
 

@@ -5,10 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.errors import DeclarationError, SourceError
-from headrace.sources.archives import ZIP, suffix_of, unzipped, with_codecs
+from headrace.core.errors import DeclarationError, SourceError
 from headrace.sources.base import Delivery, Format
-from headrace.sources.reference import version_of
+from headrace.sources.delivery_reference import version_of
+from headrace.sources.parsing.archives import ZIP, suffix_of, unzipped, with_codecs
 from headrace.sources.storage import S3, UNFINISHED, Stored, explained, listed, opened, require
 
 FORMATS: dict[str, Format] = {

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from headrace.clock import now_us
-from headrace.errors import SourceError
+from headrace.core.clock import now_us
+from headrace.core.errors import SourceError
 from headrace.sources.base import Delivery
 
 if TYPE_CHECKING:

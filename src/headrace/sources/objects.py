@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.clock import duration, iso, now_us
-from headrace.errors import DeclarationError, SourceError, StateError
-from headrace.files import canonical_json
+from headrace.core.clock import duration, iso, now_us
+from headrace.core.errors import DeclarationError, SourceError, StateError
+from headrace.core.files import canonical_json
 from headrace.sources.base import Delivery, IncompleteError, Offsets, Past
-from headrace.sources.reference import Reference, Version, hash_of, version_of
+from headrace.sources.delivery_reference import Reference, Version, hash_of, version_of
 from headrace.sources.sql import SNAPSHOT
 from headrace.sources.storage import Stored, listed, opened, require
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Collection, Sequence
 
-from headrace.errors import SourceError
-from headrace.sources.archives import content
+from headrace.core.errors import SourceError
 from headrace.sources.base import Delivery
-from headrace.sources.csv_rows import csv_rows
+from headrace.sources.delivery_reference import referred
 from headrace.sources.files import FORMATS
-from headrace.sources.json_rows import event_rows, ndjson_rows, page_rows
-from headrace.sources.parquet_rows import joined, parquet_rows, pieces
-from headrace.sources.reference import referred
+from headrace.sources.parsing.archives import content
+from headrace.sources.parsing.csv_rows import csv_rows
+from headrace.sources.parsing.json_rows import event_rows, ndjson_rows, page_rows
+from headrace.sources.parsing.parquet_rows import joined, parquet_rows, pieces
 from headrace.sources.rows import Malformed, RawRows, no_rows
 
 __all__ = ["NULL_TOKENS", "Malformed", "RawRows", "read_rows"]

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from headrace.clock import now_us
-from headrace.errors import SourceError
+from headrace.core.clock import now_us
+from headrace.core.errors import SourceError
 from headrace.sources.base import Delivery
-from headrace.sources.databases import reading, safe, table_of
-from headrace.sources.plain import NotPlainError, Row, Value, ndjson, plain, rank
+from headrace.sources.relational.connections import reading, safe, table_of
+from headrace.sources.relational.json_values import NotPlainError, Row, Value, ndjson, plain, rank
 
 SNAPSHOT = "snapshot"  # the only slot of a table that is always read whole
 

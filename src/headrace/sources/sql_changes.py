@@ -5,14 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from headrace.clock import duration, iso, now_us
-from headrace.errors import DeclarationError, SourceError
+from headrace.core.clock import duration, iso, now_us
+from headrace.core.errors import DeclarationError, SourceError
 from headrace.sources.base import Delivery, Offsets, Past
-from headrace.sources.databases import reading, safe, table_of
-from headrace.sources.differences import Known, key_of, known_rows
-from headrace.sources.plain import NotPlainError, Row, ndjson, plain, rank
-from headrace.sources.sql import SNAPSHOT
-from headrace.sources.sql_cursor import (
+from headrace.sources.relational.change_cursor import (
     Horizon,
     Position,
     bound,
@@ -21,6 +17,10 @@ from headrace.sources.sql_cursor import (
     next_low,
     style_of,
 )
+from headrace.sources.relational.connections import reading, safe, table_of
+from headrace.sources.relational.json_values import NotPlainError, Row, ndjson, plain, rank
+from headrace.sources.relational.table_differences import Known, key_of, known_rows
+from headrace.sources.sql import SNAPSHOT
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import SourceError
+from headrace.core.errors import SourceError
 
 S3 = "s3://"
 UNFINISHED = (".part", ".tmp")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 
-from headrace.sources.archives import with_codecs
 from headrace.sources.files import DropFolder
+from headrace.sources.parsing.archives import with_codecs
 from headrace.sources.sql import SNAPSHOT
 from headrace.sources.storage import Stored, listed
 

@@ -15,21 +15,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import IO
 
-from headrace.clock import now_us
-from headrace.errors import StateError
-from headrace.files import write_json
-from headrace.home import Home
-from headrace.lake.ingest import ingest, outstanding
-from headrace.lake.ledger import Ledger
-from headrace.lake.slots import BLOCKED, SlotProgress
+from headrace.core.clock import now_us
+from headrace.core.errors import StateError
+from headrace.core.files import write_json
+from headrace.core.home import Home
+from headrace.lake.ingest.protocol import ingest, outstanding
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.ledger.partition_state import BLOCKED, SlotProgress
 from headrace.lake.table import Table
 from headrace.sources.base import Delivery, NoFiles
+from headrace.streams.broker_port import Broker, open_broker
 from headrace.streams.buffer import Buffer
 from headrace.streams.events import delivery_of
-from headrace.streams.port import Broker, open_broker
-from headrace.streams.reading import Reader
+from headrace.streams.reader_thread import Reader
 from headrace.streams.spec import Stream
-from headrace.streams.state import beat_path, lock_path
+from headrace.streams.status_file import beat_path, lock_path
 
 _IDLE = 0.25  # seconds between two looks at whether to stop
 _BEAT = 1.0  # seconds between two heartbeats

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from headrace.clock import iso, parse_iso
+from headrace.core.clock import iso, parse_iso
 from headrace.sources.base import Delivery, Offsets
 from headrace.streams.spec import Stream
 

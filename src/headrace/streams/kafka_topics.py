@@ -4,9 +4,9 @@ import os
 from collections import deque
 from typing import Any
 
-from headrace.errors import DeclarationError, SourceError
+from headrace.core.errors import DeclarationError, SourceError
+from headrace.streams.broker_port import BrokerDownError, Waiting
 from headrace.streams.events import Event, received_at
-from headrace.streams.port import BrokerDownError, Waiting
 from headrace.streams.spec import KafkaTopic
 
 ADDRESS = "HEADRACE_KAFKA"

@@ -7,10 +7,10 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from headrace.clock import to_us
-from headrace.errors import DeclarationError, SourceError
+from headrace.core.clock import to_us
+from headrace.core.errors import DeclarationError, SourceError
+from headrace.streams.broker_port import BrokerDownError, Waiting
 from headrace.streams.events import Event
-from headrace.streams.port import BrokerDownError, Waiting
 from headrace.streams.spec import NatsSubject
 
 ADDRESS = "HEADRACE_NATS"

@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from headrace.errors import DeclarationError, SourceError
+from headrace.core.errors import DeclarationError, SourceError
+from headrace.streams.broker_port import BrokerDownError, Waiting
 from headrace.streams.events import Event, received_at
-from headrace.streams.port import BrokerDownError, Waiting
 from headrace.streams.spec import RedisStream
 
 ADDRESS = "HEADRACE_REDIS"

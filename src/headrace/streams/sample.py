@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from urllib.parse import urlsplit
 
-from headrace.clock import iso
-from headrace.errors import DeclarationError, SourceError
-from headrace.sources.json_rows import ndjson_rows
-from headrace.sources.sample import Limits, Sample
+from headrace.core.clock import iso
+from headrace.core.errors import DeclarationError, SourceError
+from headrace.sources.parsing.json_rows import ndjson_rows
+from headrace.sources.sampling.sample import Limits, Sample
+from headrace.streams.broker_port import Broker, BrokerDownError
 from headrace.streams.events import Event, event_line
-from headrace.streams.port import Broker, BrokerDownError
 from headrace.streams.spec import KafkaTopic, NatsSubject, RedisStream
 
 _AT_ONCE = 500

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from headrace.clock import duration
 from headrace.contracts import Contract
-from headrace.errors import DeclarationError
+from headrace.core.clock import duration
+from headrace.core.errors import DeclarationError
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,17 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
-from headrace.clock import HOUR, now_us
-from headrace.errors import DeclarationError, SourceError
-from headrace.gates.events import whole_batch_checks
-from headrace.home import Home
-from headrace.lake.account import Account, account, current_verdicts, total
-from headrace.lake.ledger import Batch, JudgementRow, Ledger, Taken
+from headrace.core.clock import HOUR, now_us
+from headrace.core.errors import DeclarationError, SourceError
+from headrace.core.home import Home
+from headrace.gates.event_gate import whole_batch_checks
+from headrace.lake.ledger.ledger import Batch, JudgementRow, Ledger, Taken
+from headrace.lake.ledger.row_counts import Account, account, current_verdicts, total
 from headrace.lake.table import Table
-from headrace.lake.tables import Lake
-from headrace.streams.port import Broker, open_broker
+from headrace.lake.tables.lake import Lake
+from headrace.streams.broker_port import Broker, open_broker
 from headrace.streams.spec import Stream
-from headrace.streams.state import beat_path
+from headrace.streams.status_file import beat_path
 
 _SILENT = 30_000_000  # microseconds without a heartbeat after which a run counts as dead
 _RECENT = HOUR

@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from headrace.clock import DAY, MINUTE
-from headrace.monitoring.study.data import History, scores_of
-from headrace.monitoring.study.learn import learn
+from headrace.core.clock import DAY, MINUTE
+from headrace.verification.drift_study.replayed_history import History, scores_of
+from headrace.verification.drift_study.study_model import learn
 
 WEEKS, A_DAY, START = 40, 80, 15_700
 SEGMENTS = ("north", "south", "east", "west")

@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace.cli.app import app
-from headrace.monitoring.policy import Policy
-from headrace.pipeline import studied
-from headrace.pipeline.studied import Studied
+from headrace.monitoring.decisions.policy import Policy
+from headrace.verification.drift_study import histories
+from headrace.verification.drift_study.histories import Studied
 from tests.monitoring.study.histories import made
 
 
@@ -17,7 +17,7 @@ from tests.monitoring.study.histories import made
 def small(monkeypatch, tmp_path):
     monkeypatch.setenv("HEADRACE_HOME", str(tmp_path))
     one = Studied(made(), Policy(), Path("none.yaml"))
-    monkeypatch.setattr(studied, "studied", lambda _home: [one])
+    monkeypatch.setattr(histories, "studied", lambda _home: [one])
 
 
 @pytest.mark.usefixtures("small")
@@ -38,7 +38,7 @@ def test_scripts_get_natural_rates_faults_and_peers():
 
 @pytest.mark.usefixtures("small")
 def test_people_get_tables(monkeypatch):
-    monkeypatch.setattr("headrace.monitoring.study.study.QUICK", ("column renamed",))
+    monkeypatch.setattr("headrace.verification.drift_study.study.QUICK", ("column renamed",))
     done = CliRunner().invoke(app, ["monitor", "bench", "--quick"])
     assert done.exit_code == 0
     assert "untouched windows" in done.stdout

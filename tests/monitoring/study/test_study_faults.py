@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.monitoring.study.data import History, load_history, save_history
-from headrace.monitoring.study.faults import CATALOGUE, Planted, plant
-from headrace.monitoring.study.rows import rows_of
+from headrace.verification.drift_study.fault_catalogue import CATALOGUE, Planted, plant
+from headrace.verification.drift_study.replayed_history import History, load_history, save_history
+from headrace.verification.drift_study.row_edits import rows_of
 from tests.monitoring.study.histories import A_DAY, made
 
 HISTORY = made()

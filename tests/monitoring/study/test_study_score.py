@@ -5,14 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from headrace.home import Home
-from headrace.monitoring.policy import Policy
+from headrace.core.home import Home
+from headrace.monitoring.decisions.policy import Policy
 from headrace.monitoring.run import monitor
-from headrace.monitoring.study.engine import prepare, replay
-from headrace.monitoring.study.faults import CATALOGUE, plant
-from headrace.monitoring.study.intervals import wilson
-from headrace.monitoring.study.score import Outcome, Plan, by_fault, counted, groups, natural
-from headrace.monitoring.study.study import run_study
+from headrace.verification.drift_study.engine import prepare, replay
+from headrace.verification.drift_study.fault_catalogue import CATALOGUE, plant
+from headrace.verification.drift_study.intervals import wilson
+from headrace.verification.drift_study.scoring import (
+    Outcome,
+    Plan,
+    by_fault,
+    counted,
+    groups,
+    natural,
+)
+from headrace.verification.drift_study.study import run_study
 from tests.monitoring.study.histories import made
 
 POLICY, PATH = Policy(), Path("none.yaml")

@@ -7,7 +7,8 @@ from typing import Any
 
 from headrace.contracts.keys import COLUMN, COLUMN_CUSTOM, TIMESTAMP_OPTIONS, TYPES, UTC
 from headrace.contracts.model import RESERVED
-from headrace.contracts.odcs.quality import (
+from headrace.contracts.odcs.preserved_parts import Document, custom, parted
+from headrace.contracts.odcs.quality_import import (
     LIMITS,
     Expectation,
     Subject,
@@ -15,7 +16,6 @@ from headrace.contracts.odcs.quality import (
     from_part,
     modern,
 )
-from headrace.contracts.odcs.unread import Document, custom, parted
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _PHYSICAL = (

@@ -10,9 +10,9 @@ from typing import Any
 from headrace.contracts.model import Contract
 from headrace.contracts.odcs.columns import DELIVERED, subject_of
 from headrace.contracts.odcs.importing import OF_INVARIANT
-from headrace.contracts.odcs.quality import Expectation, Subject, from_part
-from headrace.contracts.odcs.quality_out import to_quality
-from headrace.contracts.odcs.unread import Document, custom, merged, put_back, with_unread
+from headrace.contracts.odcs.preserved_parts import Document, custom, merged, put_back, with_unread
+from headrace.contracts.odcs.quality_export import to_quality
+from headrace.contracts.odcs.quality_import import Expectation, Subject, from_part
 
 
 def export(contract: Contract, expectations: Sequence[Mapping[str, Any]] | None = None) -> Document:

@@ -31,11 +31,10 @@ from headrace.contracts.odcs.columns import (
     quality,
     subject_of,
 )
-from headrace.contracts.odcs.mending import NEEDED
-from headrace.contracts.odcs.quality import Expectation
-from headrace.contracts.odcs.quality_out import to_quality
-from headrace.contracts.odcs.unread import Document, custom, parted, with_unread
-from headrace.contracts.undecided import PROPOSED
+from headrace.contracts.odcs.foreign_properties import NEEDED
+from headrace.contracts.odcs.preserved_parts import Document, custom, parted, with_unread
+from headrace.contracts.odcs.quality_export import to_quality
+from headrace.contracts.odcs.quality_import import Expectation
 
 API = "v3.2.0"
 _TERMS = ("consumers", "licence", "allowedPurposes", "privacyClass")

@@ -6,6 +6,6 @@ only a person can know: somebody states it in `card.yaml`, by name, or it reads 
 """
 
 from headrace.datasets.card.build import Card, card
-from headrace.datasets.card.stated import Statement, load_card
+from headrace.datasets.card.statement import Statement, load_card
 
 __all__ = ["Card", "Statement", "card", "load_card"]

@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headrace.clock import now_us
-from headrace.datasets.card.stated import NOT_STATED, Statement, from_json
-from headrace.datasets.looks import count_all
+from headrace.core.clock import now_us
+from headrace.datasets.card.statement import NOT_STATED, Statement, from_json
+from headrace.datasets.evaluation_access import count_all
 from headrace.datasets.manifest import Manifest
-from headrace.datasets.names import EVALUATION
-from headrace.datasets.store import Store
+from headrace.datasets.store.store import Store
 from headrace.datasets.taint import taints
+from headrace.datasets.vocabulary import EVALUATION
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Card:
 
     def html(self) -> str:
         """One self-contained page: light and dark, wide and on a phone, without a network."""
-        from headrace.datasets.card.page import page
+        from headrace.reports.card.page import page
 
         return page(self)
 

@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.clock import iso
-from headrace.datasets.card.stated import NOT_STATED
-from headrace.datasets.card.words import (
+from headrace.core.clock import iso
+from headrace.datasets.card.statement import NOT_STATED
+from headrace.datasets.card.wording import (
     collected,
     label_told,
     left_out_told,

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from headrace.core.errors import DeclarationError
+from headrace.datasets.diff.column_summary import summary
+from headrace.datasets.diff.equal_parts import Pairing, pairing
 from headrace.datasets.diff.metadata import governance, meaning, origin, schema_changes
 from headrace.datasets.diff.model import Column, Diff, Rows, Step
-from headrace.datasets.diff.pairing import Pairing, pairing
 from headrace.datasets.diff.rows import Compared, compare_rows
-from headrace.datasets.diff.summary import summary
 from headrace.datasets.manifest import InputTable, Manifest, Part
 from headrace.datasets.reader import Dataset
-from headrace.datasets.store import Store
+from headrace.datasets.store.store import Store
 from headrace.datasets.version import next_version, parse_version
-from headrace.errors import DeclarationError
 
 
 def diff(a: Dataset, b: Dataset, *, rows: int = 5, distributions: bool = True) -> Diff:

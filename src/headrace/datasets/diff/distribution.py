@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.datasets.cells import words_of
+from headrace.datasets.diff.json_values import shown
 from headrace.datasets.diff.model import Distribution
-from headrace.datasets.diff.values import shown
+from headrace.datasets.hashing.cell_encoding import words_of
 
 Floats = npt.NDArray[np.float64]
 

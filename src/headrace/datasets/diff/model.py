@@ -195,6 +195,6 @@ class Diff:
 
     def html(self) -> str:
         """One self-contained page."""
-        from headrace.datasets.diff.page import page
+        from headrace.reports.diff.page import page
 
         return page(self)

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from headrace.datasets.diff.aligned_parts import compare_twins
+from headrace.datasets.diff.counts import Tally
 from headrace.datasets.diff.distribution import distribution, weighted
-from headrace.datasets.diff.leftovers import Leftovers
-from headrace.datasets.diff.match import match
+from headrace.datasets.diff.equal_parts import Pairing
+from headrace.datasets.diff.merge_join import Side, windows
 from headrace.datasets.diff.model import Distribution
-from headrace.datasets.diff.pairing import Pairing
+from headrace.datasets.diff.row_matching import match
 from headrace.datasets.diff.sample import Sampler, spread
-from headrace.datasets.diff.sweep import Side, windows
-from headrace.datasets.diff.tally import Tally
-from headrace.datasets.diff.twins import compare_twins
+from headrace.datasets.diff.unmatched import Leftovers
 from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.reader import Dataset
 

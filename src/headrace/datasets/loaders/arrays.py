@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.datasets.fits import Fits, apply_steps
+from headrace.core.errors import DeclarationError
+from headrace.datasets.fits.fits import Fits, apply_steps
+from headrace.datasets.fits.release_fits import fits_of
 from headrace.datasets.manifest import Column, Manifest
-from headrace.datasets.names import choose
-from headrace.datasets.release_fits import fits_of
-from headrace.datasets.store import Store
-from headrace.errors import DeclarationError
+from headrace.datasets.store.store import Store
+from headrace.datasets.vocabulary import choose
 
 Array = npt.NDArray[Any]
 Form = Literal["xy", "columns"]

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from headrace.clock import iso
-from headrace.datasets.loaders.where import LISTED, NULLNESS, Term
-from headrace.errors import DeclarationError
-from headrace.sql import ident, literal
+from headrace.core.clock import iso
+from headrace.core.errors import DeclarationError
+from headrace.core.sql import ident, literal
+from headrace.datasets.loaders.row_filter import LISTED, NULLNESS, Term
 
 if TYPE_CHECKING:
     import duckdb

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from headrace.datasets.loaders.where import LISTED, NULLNESS, Term
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
+from headrace.datasets.loaders.row_filter import LISTED, NULLNESS, Term
 
 if TYPE_CHECKING:
     from headrace.datasets.loaders.scan import Scan

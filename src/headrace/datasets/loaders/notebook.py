@@ -49,7 +49,7 @@ def _splits(data: "Dataset") -> str:
 
 
 def _day(us: object) -> str:
-    from headrace.clock import iso
+    from headrace.core.clock import iso
 
     return escape(iso(us)[:10]) if isinstance(us, int) else ""
 

@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from headrace.core.errors import StateError
+from headrace.core.files import temporary_beside
 from headrace.datasets.manifest import Part
-from headrace.datasets.store import Store
-from headrace.errors import StateError
-from headrace.files import temporary_beside
+from headrace.datasets.store.store import Store
 
 # A file can change twice within one tick of the clock that its times are taken from.
 _SETTLED_NS = 2 * 10**9

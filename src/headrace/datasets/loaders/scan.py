@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.clock import parse_iso
+from headrace.core.clock import parse_iso
+from headrace.core.errors import StateError
 from headrace.datasets.dtypes import schema_of
 from headrace.datasets.loaders.objects import local_part
-from headrace.datasets.loaders.where import (
+from headrace.datasets.loaders.row_filter import (
     EVERY_ROW,
     Bound,
     Where,
@@ -28,9 +29,8 @@ from headrace.datasets.loaders.where import (
     stated,
 )
 from headrace.datasets.manifest import Manifest, Part, SplitEntry
-from headrace.datasets.objects import footer_problem, reading
-from headrace.datasets.store import Store
-from headrace.errors import StateError
+from headrace.datasets.store.object_files import footer_problem, reading
+from headrace.datasets.store.store import Store
 
 if TYPE_CHECKING:
     import numpy as np

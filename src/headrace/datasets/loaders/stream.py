@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from headrace.datasets.loaders.arrays import Array, Encoder
-from headrace.datasets.loaders.order import Order, Places, Segment, total
+from headrace.datasets.loaders.row_order import Order, Places, Segment, total
 from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.manifest import Part
 

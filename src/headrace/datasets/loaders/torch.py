@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch  # type: ignore[import-not-found]
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info  # type: ignore[import-not-found]
 
-from headrace.datasets.fits import Fits
+from headrace.core.errors import DeclarationError
+from headrace.datasets.fits.fits import Fits
 from headrace.datasets.loaders.arrays import (
     Encoder,
     Form,
@@ -29,8 +30,7 @@ from headrace.datasets.loaders.arrays import (
     fits_for,
 )
 from headrace.datasets.loaders.stream import Arrays, At, Stream
-from headrace.datasets.storage import S3
-from headrace.errors import DeclarationError
+from headrace.datasets.store.storage import S3
 
 if TYPE_CHECKING:
     from headrace.datasets.reader import Dataset

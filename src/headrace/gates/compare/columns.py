@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.gates.compare.bars import bars_of
 from headrace.gates.compare.distance import distance
+from headrace.gates.compare.histograms import bars_of
 from headrace.gates.compare.model import Compared, Comparison, Stats, Usual
 from headrace.gates.compare.values import column_of, is_number, numbers, shown, step_of, thin
 

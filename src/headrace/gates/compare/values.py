@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.gates.samples import plain
+from headrace.gates.failing_samples import plain
 
 Floats = npt.NDArray[np.float64]
 MOST_ROWS = 250_000  # of a batch that are looked at one by one; of more, every n-th

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.gates.columns import family_of
-from headrace.sql import ident
+from headrace.core.sql import ident
+from headrace.gates.checks.column_context import family_of
 
 MOST_LEVELS = 40
 Ints = npt.NDArray[np.int64]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrace.contracts.writing import flow
+from headrace.contracts.authoring.yaml_values import flow
 from headrace.gates.drafting.draft import Draft
 
 

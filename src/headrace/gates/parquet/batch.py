@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headrace.core.sql import ident, literal
 from headrace.gates.plan import Rows
-from headrace.sql import ident, literal
 
 # DuckDB believes of a column what the file's statistics say, which leave NaN out: `isnan(x)` is
 # false to it, and rows with NaN are skipped. Only what holds of every file may be concluded.

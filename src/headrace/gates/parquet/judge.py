@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.contracts import Conformed, Contract
-from headrace.gates.fallback import answered
+from headrace.gates.failing_samples import SAMPLE, sample_rows
+from headrace.gates.gx.fallback import answered
 from headrace.gates.judge import (
     Counts,
     bad_row_result,
@@ -19,16 +20,15 @@ from headrace.gates.judge import (
     quarantines,
     result_of,
 )
-from headrace.gates.judgement import Judgement, Result
 from headrace.gates.parquet.batch import ParquetBatch
-from headrace.gates.parquet.published import published_rules, schema_violations
-from headrace.gates.parquet.rejected import Rejected, ordered, separate
+from headrace.gates.parquet.rejected_rows import Rejected, ordered, separate
 from headrace.gates.parquet.scan import Place, Scan
+from headrace.gates.parquet.typed_rules import published_rules, schema_violations
 from headrace.gates.plan import Finding, Plan, Rows
-from headrace.gates.rules import plan_for
-from headrace.gates.samples import SAMPLE, sample_rows
+from headrace.gates.plan_compiler import plan_for
 from headrace.gates.suite import Suite
 from headrace.gates.units import scales_of
+from headrace.gates.verdict import Judgement, Result
 
 MEMORY_MB = 128
 

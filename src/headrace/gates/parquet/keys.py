@@ -10,14 +10,14 @@ from contextlib import contextmanager
 import numpy as np
 import pyarrow as pa
 
-from headrace.gates.arrays import to_column, to_numbers
-from headrace.gates.check import Check
-from headrace.gates.parquet import gather
+from headrace.core.arrow_numpy import to_column, to_numbers
+from headrace.core.sql import ident
+from headrace.gates.checks.check import Check
+from headrace.gates.failing_samples import SAMPLE
+from headrace.gates.parquet import column_stream
 from headrace.gates.parquet.batch import ParquetBatch
-from headrace.gates.parquet.gather import Numbers, gathered
+from headrace.gates.parquet.column_stream import Numbers, gathered
 from headrace.gates.plan import NO_ROWS, Plan, Rows
-from headrace.gates.samples import SAMPLE
-from headrace.sql import ident
 
 
 class Keys:
@@ -37,7 +37,7 @@ class Keys:
 
     def _shared_keys(self) -> Numbers:
         """Keys, or hashes of keys, that more than one row has, ascending."""
-        parts = max(1, -(-self.batch.rows // gather.MOST))
+        parts = max(1, -(-self.batch.rows // column_stream.MOST))
         if parts > 1 and self.kind is np.int64 and self._increase():
             return np.empty(0, np.int64)
         return np.concatenate([_repeated(self._keys(part, parts)) for part in range(parts)])

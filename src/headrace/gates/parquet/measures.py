@@ -8,16 +8,16 @@ from typing import Any
 
 import duckdb
 
-from headrace.gates.arrays import to_numbers
-from headrace.gates.check import Check
+from headrace.core.arrow_numpy import to_numbers
+from headrace.core.sql import ident
+from headrace.gates.checks.check import Check
 from headrace.gates.parquet.batch import ParquetBatch
-from headrace.gates.parquet.counts import by_value, counted, few_valued
-from headrace.gates.parquet.facts import Facts, column_facts, known_aggregates, without_nulls
-from headrace.gates.parquet.gather import Numbers
+from headrace.gates.parquet.column_stream import Numbers
+from headrace.gates.parquet.footer_facts import Facts, column_facts, known_aggregates, without_nulls
 from headrace.gates.parquet.keys import Keys
 from headrace.gates.parquet.median import median
+from headrace.gates.parquet.value_counts import by_value, counted, few_valued
 from headrace.gates.plan import Plan
-from headrace.sql import ident
 
 # Beside such aggregates the engine would keep, for each row, what all the others need.
 _APART = ("(DISTINCT ", "(SELECT ")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from headrace.gates.parquet import gather
-from headrace.gates.parquet.gather import Numbers, gathered
+from headrace.gates.parquet import column_stream
+from headrace.gates.parquet.column_stream import Numbers, gathered
 
 Read = Callable[[], Iterator[Numbers]]
 # The rank of a sample's middle is off by half the root of its length: this is 12 times as much.
@@ -24,10 +24,10 @@ def median(read: Read, most: int) -> float | None:
     Raises:
         ValueError: the sample misled, which needs numbers in an order made for it.
     """
-    if most <= gather.MOST:
+    if most <= column_stream.MOST:
         values = gathered(read(), np.float64, most)
         return _middle(values) if len(values) else None
-    sample, count = _sampled(read(), -(-most // (gather.MOST // 4)))
+    sample, count = _sampled(read(), -(-most // (column_stream.MOST // 4)))
     if not count:
         return None
     margin, middle = int(_DEVIATIONS * len(sample) ** 0.5) + 1, len(sample) // 2
@@ -67,8 +67,8 @@ def _between(pieces: Iterator[Numbers], first: float, last: float) -> tuple[list
         counts[1] += int(np.count_nonzero(piece == first))
         counts[2] += len(between[-1])
         counts[3] += int(np.count_nonzero(piece == last)) if last > first else 0
-        if counts[2] > gather.MOST:
-            raise ValueError(f"more than {gather.MOST} numbers between {first} and {last}")
+        if counts[2] > column_stream.MOST:
+            raise ValueError(f"more than {column_stream.MOST} numbers between {first} and {last}")
     return counts, gathered(between, np.float64, counts[2])
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import duckdb
 import numpy as np
 
-from headrace.gates.arrays import to_numbers
-from headrace.gates.check import Check
+from headrace.core.arrow_numpy import to_numbers
+from headrace.gates.checks.check import Check
 from headrace.gates.parquet.batch import ParquetBatch
-from headrace.gates.parquet.counts import failing_values
-from headrace.gates.parquet.facts import without_nulls
+from headrace.gates.parquet.footer_facts import without_nulls
 from headrace.gates.parquet.measures import Measures
-from headrace.gates.parquet.rejected import Rejected, ordered
+from headrace.gates.parquet.rejected_rows import Rejected, ordered
+from headrace.gates.parquet.value_counts import failing_values
 from headrace.gates.plan import NO_ROWS, Finding, Plan, Rows, Rule
 
 FEW = 10_000  # so many failing rows of a check that needs only a sample are looked at all

@@ -8,20 +8,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.contracts import Contract
+from headrace.core.home import Home
 from headrace.gates import Judgement
-from headrace.home import Home
 from headrace.lake.conflicts.hold import Held
 from headrace.lake.conflicts.records import Conflict, conflicts_of, record_conflicts
 from headrace.lake.conflicts.resolve import Loser, Place, resolve
 from headrace.lake.conflicts.search import Arriving, published_lines, versions
 from headrace.lake.conflicts.survey import note_survey
-from headrace.lake.landing import landed_delivery
-from headrace.lake.ledger import JudgementRow, Ledger
-from headrace.lake.muting import mutes_of
-from headrace.lake.running import Run
-from headrace.lake.slots import Pick
-from headrace.lake.standing import releases_batch
-from headrace.lake.tables import Lake
+from headrace.lake.ingest.ingest_run import Run
+from headrace.lake.ingest.landing import landed_delivery
+from headrace.lake.ledger.ledger import JudgementRow, Ledger
+from headrace.lake.ledger.partition_state import Pick
+from headrace.lake.overrides.effective_verdict import releases_batch
+from headrace.lake.overrides.muted_checks import mutes_of
+from headrace.lake.tables.lake import Lake
 
 
 def hold_conflicts(run: Run, slots: Sequence[str]) -> bool:

@@ -12,23 +12,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.clock import now_us
 from headrace.contracts import Contract
-from headrace.files import digest, move_into_place, temporary_beside
+from headrace.core.clock import now_us
+from headrace.core.files import digest, move_into_place, temporary_beside
+from headrace.core.home import Home
 from headrace.gates import Judgement, Result
-from headrace.gates.events import RAW
+from headrace.gates.event_gate import RAW
+from headrace.gates.failing_samples import SAMPLE, plain_values
 from headrace.gates.judge import with_result
-from headrace.gates.mutes import Mutes
-from headrace.gates.samples import SAMPLE, plain_values
+from headrace.gates.muted_checks import Mutes
 from headrace.gates.units import scales_of
-from headrace.home import Home
 from headrace.lake.conflicts.records import CONFLICT, Conflict
-from headrace.lake.decimals import read_rows, to_integers
-from headrace.lake.ledger import JudgementRow, Ledger
-from headrace.lake.objects import rewritten
-from headrace.lake.slots import PUBLISHABLE
-from headrace.lake.staging import quarantine, quarantine_path, staged_path
-from headrace.lake.tables import Lake
+from headrace.lake.ingest.object_batches import rewritten
+from headrace.lake.ingest.staging import quarantine, quarantine_path, staged_path
+from headrace.lake.ledger.ledger import JudgementRow, Ledger
+from headrace.lake.ledger.partition_state import PUBLISHABLE
+from headrace.lake.tables.decimals import read_rows, to_integers
+from headrace.lake.tables.lake import Lake
 from headrace.sources.base import Delivery
 
 Rows = Mapping[int, Mapping[str, Any]]  # by line

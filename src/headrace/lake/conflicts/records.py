@@ -7,7 +7,7 @@ a kill, and by any process.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headrace.lake.ledger import JudgementRow, Ledger
+from headrace.lake.ledger.ledger import JudgementRow, Ledger
 
 CONFLICT = "conflict"
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.clock import to_us
-from headrace.engine import duckdb_limits
+from headrace.core.clock import to_us
+from headrace.core.compute import duckdb_limits
+from headrace.core.sql import ident
 from headrace.lake.conflicts.resolve import Place, Version
-from headrace.lake.plans import Column, LiveFile, Plan
-from headrace.lake.relations import select_files
-from headrace.sql import ident
+from headrace.lake.tables.duckdb_relations import select_files
+from headrace.lake.tables.snapshot_files import Column, LiveFile, Plan
 
 if TYPE_CHECKING:
     import duckdb

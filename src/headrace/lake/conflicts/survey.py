@@ -7,11 +7,11 @@ enough: afterwards only the batches that it names are read again. Nothing is tak
 import json
 
 from headrace.contracts import Contract
-from headrace.home import Home
+from headrace.core.home import Home
 from headrace.lake.conflicts.search import held_twice
-from headrace.lake.ledger import Ledger
-from headrace.lake.plans import Plan
-from headrace.lake.tables import Lake
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.tables.lake import Lake
+from headrace.lake.tables.snapshot_files import Plan
 
 
 def note_survey(ledger: Ledger, contract: Contract, plan: Plan | None) -> None:

@@ -9,24 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headrace.clock import duration
-from headrace.contracts.document import MARK, parse_document
+from headrace.contracts.authoring.open_questions import Undecided, undecided
+from headrace.contracts.authoring.yaml_values import flow
 from headrace.contracts.load import parse_contract
 from headrace.contracts.model import FIRST_FIELD_ID
-from headrace.contracts.undecided import Undecided, undecided
-from headrace.contracts.writing import flow
-from headrace.errors import DeclarationError
-from headrace.scaffold.ask import KINDS, check_name
+from headrace.core.clock import duration
+from headrace.core.errors import DeclarationError
+from headrace.core.sql import ident
+from headrace.core.strict_yaml import MARK, parse_document
+from headrace.core.time_zones import zone_table
+from headrace.scaffold.answers import KINDS, check_name
 from headrace.scaffold.contract import column_lines, how, moment_lines, moment_of, null_tokens, plus
-from headrace.scaffold.look import MAX_EVENTS, Column
-from headrace.scaffold.moments import TimeForm, time_form
+from headrace.scaffold.inspection.column_candidates import Tried, tried
+from headrace.scaffold.inspection.file_inspection import MAX_EVENTS, Column
+from headrace.scaffold.inspection.timestamp_parsing import TimeForm, time_form
 from headrace.scaffold.proposal.faults import faults
 from headrace.scaffold.proposal.sample import as_rows
 from headrace.scaffold.templates import fill
-from headrace.scaffold.tried import Tried, tried
-from headrace.sources.sample import Sample
-from headrace.sql import ident
-from headrace.zones import zone_table
+from headrace.sources.sampling.sample import Sample
 
 _INTRO = """\
 # Proposed from data. Every TODO is for a person to decide, and `headrace contract lint` lists them;

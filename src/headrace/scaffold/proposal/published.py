@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from headrace.contracts import Contract, conform
-from headrace.contracts.semantic import Finding, Reference, detect, look_at
-from headrace.contracts.semantic.reading import delivered_texts
-from headrace.errors import StateError
-from headrace.home import Home, default_root
-from headrace.lake.ledger import Ledger
+from headrace.contracts.drift import Finding, Reference, detect, look_at
+from headrace.contracts.drift.view_reader import delivered_texts
+from headrace.core.errors import StateError
+from headrace.core.home import Home, default_root
+from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.profiles import Past
-from headrace.lake.tables import Lake
+from headrace.lake.tables.lake import Lake
 from headrace.sources.rows import RawRows
 
 _ENOUGH = 20_000

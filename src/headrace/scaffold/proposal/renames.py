@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.contracts.cells import parse
 from headrace.contracts.model import Contract, Field
-from headrace.scaffold.ask import plain_name
-from headrace.scaffold.names import NOTHING
+from headrace.contracts.typed_cells import parse
+from headrace.scaffold.answers import plain_name
+from headrace.scaffold.inspection.column_words import NOTHING
 
 # A pair is proposed from here on, and only if no other pair of either column comes near it.
 LIKELY, MARGIN = 0.6, 0.08

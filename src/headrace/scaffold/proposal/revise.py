@@ -15,18 +15,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.contracts import Comparison, Contract, Field, Level, compare, compare_all
+from headrace.contracts.authoring.editing import Edited
+from headrace.contracts.authoring.open_questions import PROPOSED, Undecided, undecided
 from headrace.contracts.compatibility import next_version
-from headrace.contracts.document import parse_document
-from headrace.contracts.editing import Edited
+from headrace.contracts.drift import Finding, Reference
 from headrace.contracts.load import parse_contract
 from headrace.contracts.model import RESERVED
-from headrace.contracts.semantic import Finding, Reference
-from headrace.contracts.undecided import PROPOSED, Undecided, undecided
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
+from headrace.core.strict_yaml import parse_document
 from headrace.scaffold.contract import column_lines
-from headrace.scaffold.look import Column, typed_columns
+from headrace.scaffold.inspection.file_inspection import Column, typed_columns
 from headrace.scaffold.proposal.faults import faults
-from headrace.scaffold.proposal.observe import observe
+from headrace.scaffold.proposal.observations import observe
 from headrace.scaffold.proposal.published import meaning_changes
 from headrace.scaffold.proposal.renames import Rename, find_renames
 from headrace.scaffold.proposal.steps import (

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.errors import DeclarationError
-from headrace.scaffold.sampled import take
+from headrace.core.errors import DeclarationError
+from headrace.scaffold.inspection.sampled_source import take
 from headrace.sources.rows import RawRows
-from headrace.sources.sample import Limits, Sample
+from headrace.sources.sampling.sample import Limits, Sample
 
 # So much of each delivery is read; what is beyond cannot be proposed from.
 _LIMITS = Limits(rows=1_000_000, bytes=256 << 20)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.contracts.editing import Edited
+from headrace.contracts.authoring.editing import Edited
 from headrace.contracts.model import Field
 
 COLUMNS = ("schema", 0, "properties")

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.clock import now_us
-from headrace.errors import HeadraceError
+from headrace.core.clock import now_us
+from headrace.core.errors import HeadraceError
 from headrace.features.spec import View, output_columns
-from headrace.serving.http import describe
-from headrace.serving.http.answers import Answers, Service
+from headrace.serving.http import openapi as describe
+from headrace.serving.http.asgi import JSON, App, Front, Receive, Scope, Telling, Told, read
 from headrace.serving.http.body import Asked, read_body
 from headrace.serving.http.errors import HttpError, body_of, status_of
-from headrace.serving.http.front import JSON, App, Front, Receive, Scope, Telling, Told, read
+from headrace.serving.http.handlers import Answers, Service
 from headrace.serving.http.keys import Keys
+from headrace.serving.http.log_writer import LogWriter
 from headrace.serving.http.metrics import Lags, Metrics
-from headrace.serving.http.ready import Readiness
+from headrace.serving.http.readiness import Readiness
 from headrace.serving.http.scorer import Scorer
-from headrace.serving.http.writer import LogWriter
 from headrace.serving.log import ServedLog
 
 if TYPE_CHECKING:

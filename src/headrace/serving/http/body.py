@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from headrace.clock import iso, parse_iso
+from headrace.core.clock import iso, parse_iso
 from headrace.serving.http.errors import HttpError
 
 _FIELDS = {"requests", "at", "definition"}

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from headrace.errors import DeclarationError, HeadraceError, StateError
+from headrace.core.errors import DeclarationError, HeadraceError, StateError
 from headrace.serving.request import RequestError
 
 

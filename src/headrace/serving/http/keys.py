@@ -7,7 +7,7 @@ from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
 
-from headrace.errors import DeclarationError
+from headrace.core.errors import DeclarationError
 from headrace.serving.http.errors import HttpError
 
 VARIABLE = "HEADRACE_API_KEY"

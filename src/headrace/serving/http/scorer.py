@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.datasets.fits import Fits, encode
+from headrace.core.errors import HeadraceError, StateError
+from headrace.core.home import Home
+from headrace.datasets.fits.fits import Fits, encode
 from headrace.datasets.manifest import Column
-from headrace.errors import HeadraceError, StateError
-from headrace.features.content import Cell
-from headrace.home import Home
+from headrace.features.kernel.row_content import Cell
 from headrace.models import ModelRecord, model_taints
 from headrace.models.record import load_record
 from headrace.models.registry import pointer

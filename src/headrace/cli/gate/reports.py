@@ -1,0 +1,96 @@
+"""`headrace reports` and `headrace gate report`: the gate's pages, served or as files."""
+
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headrace.cli.output import err, explained, out
+from headrace.cli.shared import show_in_dagster, stopped_by_signals
+
+
+@explained
+def reports(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 3070,
+    public: Annotated[
+        bool,
+        typer.Option("--public", help="Let everybody who reaches a public address read."),
+    ] = False,
+) -> None:
+    """Serve the gate's pages: batches that wait, batches that did not pass, one page per batch.
+
+    /batch/TABLE/BATCH is one batch, /table/TABLE/SLOT one slot, /monitor/NAME a monitor, /health
+    answers when it is up. On this machine alone a page takes decisions (approve, reject,
+    acknowledge) in the name of its user; on any other address, and behind a proxy, it is read-only.
+    HEADRACE_REPORTS_URL is the address that alerts and Dagster link to. The pages show rows of data
+    and ask for no login: put a server that does in front of a public address.
+    """
+    from headrace.core.errors import DeclarationError
+    from headrace.core.home import Home
+    from headrace.pipeline import project_pipelines
+    from headrace.report_server.actions import Acting, is_loopback
+    from headrace.report_server.server import ReportServer
+    from headrace.report_server.site import Site
+
+    if not public and not is_loopback(host):
+        raise DeclarationError(
+            f"{host} can be reached by others, and reports show rows of data",
+            where="headrace reports",
+            fix="put a server with a login in front, and say --public",
+        )
+    pipelines, home = project_pipelines(), Home.find()
+    acting = None if public else Acting(show_in_dagster(home, pipelines))
+    site = Site(pipelines, home, acting)
+    with ReportServer(site, host, port) as server:
+        address = f"[{host}]" if ":" in host else host
+        stop = stopped_by_signals()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://{address}:{server.server_address[1]}/"
+        err.print(f"reports on {url}{'' if server.acts else ' (read-only)'}", highlight=False)
+        stop.wait()
+        server.shutdown()
+
+
+@explained
+def report(
+    table: Annotated[str, typer.Argument(help="A table, as in `headrace gate ls`.")],
+    slot: Annotated[
+        str, typer.Argument(help="A day (2013-02-12), `snapshot`, or the start of a batch id.")
+    ],
+    *,
+    to: Annotated[
+        Path | None,
+        typer.Option("--out", help="File to write; `-` prints. Default: under HEADRACE_HOME."),
+    ] = None,
+) -> None:
+    """Write the report on one batch as a single HTML file, which needs nothing else to be read.
+
+    Of a slot with several batches it is the one that gives the slot its verdict. What the columns'
+    comparison found is kept with the home, so that the report can be made again without the rows.
+    """
+    from functools import partial
+
+    from headrace.core.files import write_atomically
+    from headrace.core.home import Home
+    from headrace.pipeline import project_pipelines
+    from headrace.report_server.site import action_link
+    from headrace.reports.batch import render
+    from headrace.reports.batch.facts import gate_report
+    from headrace.reports.batch.shared_facts import one_batch, pipeline_of
+
+    home = Home.find()
+    pipeline = pipeline_of(project_pipelines(), table)
+    found = one_batch(home, pipeline.table(table), slot)
+    batch_id = str(found["batch"])
+    link = partial(action_link, pipeline.name, table, batch_id, str(found["slot"]))
+    page = render(gate_report(pipeline, home, table, batch_id, link=link, keeping=True))
+    if str(to) == "-":
+        sys.stdout.write(page)
+        return
+    path = to or home.reports / table / f"{batch_id}.html"
+    write_atomically(path, page.encode())
+    out.print(str(path), highlight=False, soft_wrap=True)

@@ -1,0 +1,157 @@
+"""`headrace demo` and `run`: the main job."""
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from headrace.cli.output import BLOCKED, creating, emit_json, err, explained, out, progress
+from headrace.cli.project import status as status_command
+
+if TYPE_CHECKING:
+    from headrace.core.home import Home
+    from headrace.pipeline import Pipeline
+
+_SHOWN = 20
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+
+@explained
+@creating
+def demo(*, as_json: Json = False) -> None:
+    """Make the demonstration's deliveries, run everything, and say what to look at next.
+
+    Running it again is safe and changes nothing.
+    """
+    from headrace.core.home import Home
+    from headrace.pipeline import project_pipelines
+
+    home = Home.find()
+    with progress(quiet=as_json):
+        for pipeline in project_pipelines():
+            if pipeline.make_deliveries is not None:
+                pipeline.make_deliveries(home.deliveries / pipeline.name)
+    run(as_json=as_json)
+    if not as_json:
+        _what_next([pipeline.dataset.name for pipeline in project_pipelines()])
+
+
+@explained
+@creating
+def run(
+    pipeline: Annotated[
+        str | None, typer.Argument(help="A pipeline; all of them if left out.")
+    ] = None,
+    *,
+    first: Annotated[str | None, typer.Option("--from", help="First day to look at.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day to look at.")] = None,
+    stage: Annotated[
+        str, typer.Option(help="`ingest`, `build` (features to monitors), or `all`.")
+    ] = "all",
+    as_json: Json = False,
+) -> None:
+    """Bring everything up to date: deliveries to tables, tables to features, release, model.
+
+    Only what is outstanding is done. Exit code 0: everything is up to date. 1: a batch is blocked,
+    pending or in ERROR, now or since an earlier run, or a step failed, or nothing was delivered;
+    the rest was published. 2: wrong input, such as a range in which no delivery is expected.
+    """
+    from headrace.core.clock import parse_days
+    from headrace.core.errors import DeclarationError
+    from headrace.core.home import Home
+    from headrace.dagster.execute import run_pipeline
+    from headrace.dagster.sensors.pending_partitions import expected_within
+    from headrace.pipeline import project_pipelines
+    from headrace.reports.status import overview
+
+    if stage not in {"ingest", "build", "all"}:
+        raise DeclarationError(f"no stage {stage!r}", fix="--stage ingest, build or all")
+    pipelines = project_pipelines()
+    chosen = [one for one in pipelines if pipeline in {None, one.name}]
+    if not chosen:
+        raise DeclarationError(
+            f"no pipeline {pipeline!r}", fix=f"one of {', '.join(one.name for one in pipelines)}"
+        )
+    begin, end = parse_days(first, last)
+    slots = expected_within(chosen, begin, end)
+    home = Home.find()
+    start = time.perf_counter()
+    with progress(quiet=as_json):
+        outcomes = [run_pipeline(one, home, first=begin, last=end, stage=stage) for one in chosen]
+    problems = _problems(chosen, home, slots, begin, end)
+    ok = not problems and all(outcome.ok for outcome in outcomes)
+    found = overview(pipelines, home)
+    if as_json:
+        runs = [outcome.to_json() for outcome in outcomes]
+        emit_json({"ok": ok, "runs": runs, "problems": problems, **found})
+    else:
+        status_command.show(found)
+        for outcome in outcomes:
+            for line in outcome.lines():
+                out.print(Text(line), soft_wrap=True)
+        _print_problems(problems)
+        err.print(f"{time.perf_counter() - start:.1f} s")
+    if not ok:
+        raise typer.Exit(BLOCKED)
+
+
+def _problems(
+    pipelines: "list[Pipeline]",
+    home: "Home",
+    slots: dict[str, list[str]],
+    first: str,
+    last: str,
+) -> list[dict[str, str]]:
+    """Why the looked-at days are not up to date: batches that wait, or that nothing came at all."""
+    from headrace.lake.ledger.batch_listing import held_batches
+    from headrace.lake.ledger.ledger import Ledger
+
+    tables = [table for one in pipelines for table in one.tables]
+    found = [
+        {
+            "table": row["table"],
+            "slot": row["slot"],
+            "batch": row["batch"],
+            "verdict": row["verdict"],
+            "says": f"not published: {row['table']} {row['slot']}, {row['verdict']}; see"
+            f" headrace gate show {row['table']} {row['batch'][:12]}",
+        }
+        for table in tables
+        for row in held_batches(home, table, first, last)
+    ]
+    with Ledger(home) as ledger:
+        came = {(t.name, b.slot) for t in tables for b in ledger.batches(t.name).values()}
+    days = sorted({slot for wanted in slots.values() for slot in wanted})
+    if days and not any((name, slot) in came for name, wanted in slots.items() for slot in wanted):
+        says = f"nothing was delivered for any expected day from {days[0]} to {days[-1]}"
+        found.append({"table": "", "slot": "", "batch": "", "verdict": "MISSING", "says": says})
+    return found
+
+
+def _print_problems(problems: list[dict[str, str]]) -> None:
+    for problem in problems[:_SHOWN]:
+        out.print(Text(problem["says"], "red"), soft_wrap=True)
+    if len(problems) > _SHOWN:
+        out.print(f"{len(problems) - _SHOWN} more: headrace gate ls")
+
+
+def _what_next(datasets: list[str]) -> None:
+    bin_folder = os.path.relpath(Path(sys.argv[0]).parent)
+    if shutil.which("headrace") == sys.argv[0]:
+        bin_folder = ""
+    headrace, python = (os.path.join(bin_folder, name) for name in ("headrace", "python"))  # noqa: PTH118
+    out.print(Text("What to look at next", "bold"))
+    out.print(
+        Text(
+            f"  {headrace} ui            the graph, the checks, the runs, in a browser\n"
+            f"  {headrace} gate ls       what the gate held back, and why\n"
+            f"  {headrace} dataset ls    what was released\n"
+            f"  {python} -c 'import headrace; print(headrace.open(\"{datasets[0]}@latest\").df)'"
+        ),
+        soft_wrap=True,
+    )

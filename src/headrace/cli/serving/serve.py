@@ -1,0 +1,184 @@
+"""`headrace serve`: features and predictions over HTTP."""
+
+import json
+import os
+import signal
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from headrace.cli.output import err, explained
+from headrace.core.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from headrace.pipeline import Pipeline
+    from headrace.pipeline.endpoint import From
+    from headrace.serving.http.asgi import App
+
+# How the options reach the workers, which are processes of their own. It holds no key.
+VARIABLE = "HEADRACE_SERVE"
+STOP_WITHIN = 30  # seconds for the requests under way
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line."""
+
+    pipeline: str | None
+    key_file: str | None
+    log_share: float
+    source: str
+
+
+@explained
+def serve(
+    pipeline: Annotated[
+        str | None, typer.Argument(help="A pipeline; may be left out if there is one only.")
+    ] = None,
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(help="File of API keys, one a line; else HEADRACE_API_KEY."),
+    ] = None,
+    no_api_key: Annotated[
+        bool, typer.Option("--no-api-key", help="Be open to all who reach a public address.")
+    ] = False,
+    log_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the entities whose answers are logged.")
+    ] = 0.1,
+    store: Annotated[
+        str,
+        typer.Option(help="`tables`, the online `store`, or `auto`: the store if there is one."),
+    ] = "auto",
+    fill: Annotated[
+        bool, typer.Option("--fill", help="Bring the online store up to what is published first.")
+    ] = False,
+) -> None:
+    """Answer requests for features and predictions over HTTP; the page is at /docs.
+
+    It stops in order on SIGTERM or Ctrl-C: requests under way are answered, and the log is written.
+    """
+    options = Options(pipeline, str(api_key_file) if api_key_file else None, log_share, store)
+    _require_extra()
+    _require_key(options, host, anonymous=no_api_key)
+    named = _pipeline(options)
+    with _listening(host, port) as listener:
+        if fill:
+            _fill(named)
+        address = listener.getsockname()
+        shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+        err.print(f"{named.name} on http://{shown}:{address[1]}, page at /docs", highlight=False)
+        _run(options, listener, workers)
+
+
+def application() -> "App":
+    """The application of one worker, from the options in the environment."""
+    from headrace.core.home import Home
+    from headrace.pipeline.endpoint import endpoint
+    from headrace.serving.http import create_app, read_keys
+
+    options = Options(**json.loads(os.environ[VARIABLE]))
+    keys = read_keys(Path(options.key_file) if options.key_file else None)
+    return create_app(
+        endpoint(
+            _pipeline(options),
+            Home.find(),
+            keys=keys,
+            log_share=options.log_share,
+            source=cast("From", options.source),
+        )
+    )
+
+
+def _run(options: Options, listener: socket.socket, workers: int) -> None:
+    """Serve until told to stop."""
+    import uvicorn
+
+    from headrace.serving.http.metrics import SHARED
+
+    os.environ[VARIABLE] = json.dumps(asdict(options))
+    quiet: dict[str, Any] = {
+        "log_level": "warning",
+        "access_log": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": STOP_WITHIN,
+    }
+    # The server raises the signal that stopped it once more when it is done, which is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    if workers == 1:
+        uvicorn.Server(uvicorn.Config(application(), **quiet)).run(sockets=[listener])
+        return
+    host, port = listener.getsockname()[:2]
+    listener.close()  # the workers' parent opens its own
+    with TemporaryDirectory(prefix="headrace-metrics-") as shared:
+        os.environ[SHARED] = shared
+        name = "headrace.cli.serving.serve:application"
+        uvicorn.run(name, factory=True, host=host, port=port, workers=workers, **quiet)
+
+
+def _pipeline(options: Options) -> "Pipeline":
+    from headrace.pipeline import project_pipelines
+
+    pipelines = project_pipelines()
+    chosen = [one for one in pipelines if options.pipeline in {None, one.name}]
+    if len(chosen) == 1:
+        return chosen[0]
+    named = options.pipeline
+    what = f"no pipeline {named!r}" if named else "there are several pipelines"
+    raise DeclarationError(what, fix=f"name one of {', '.join(one.name for one in pipelines)}")
+
+
+def _fill(pipeline: "Pipeline") -> None:
+    from headrace.core.home import Home
+    from headrace.pipeline.serving import materialise_online
+
+    materialise_online(pipeline, Home.find())
+
+
+def _require_extra() -> None:
+    try:
+        import fastapi  # noqa: F401
+        import orjson  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise DeclarationError(
+            f"the endpoint needs {error.name}, which is not installed",
+            where="headrace serve",
+            fix="pip install 'headrace[serve]'",
+        ) from error
+
+
+def _require_key(options: Options, host: str, *, anonymous: bool) -> None:
+    """Refuse to be open to a network unless that is meant."""
+    from headrace.report_server.actions import is_loopback
+    from headrace.serving.http import read_keys
+
+    keys = read_keys(Path(options.key_file) if options.key_file else None)
+    if not (keys.digests or anonymous or is_loopback(host)):
+        raise DeclarationError(
+            f"{host} can be reached by others, and there is no API key",
+            where="headrace serve",
+            fix="give --api-key-file or HEADRACE_API_KEY, or say --no-api-key",
+        )
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
+        )
+    except OSError as error:
+        raise DeclarationError(
+            f"cannot listen on {host} port {port}: {error.strerror}",
+            where="headrace serve",
+            fix="--port with another number, or --port 0 for any free one",
+        ) from error

@@ -1,0 +1,54 @@
+"""Last on the cluster: the spine's rows with the columns of all joins, and the row transforms."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.cluster.entity_features import as_spine
+from headrace.cluster.messages import chunks, letters, of_kind
+from headrace.cluster.worker_context import OUTPUTS, ROW, SPINE, Job
+from headrace.core.errors import HeadraceError
+from headrace.features.frames.training_frame import apply_transforms
+from headrace.features.kernel.arrays import Ints
+
+
+def send_whole_spine(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """All columns of the spine, to the shards of the rows."""
+    for rows in chunks(batches):
+        spine = as_spine(job, rows)
+        yield letters(spine, np.asarray(spine[ROW]) % job.shards, SPINE)
+
+
+def assemble_group(job: Job, messages: pa.Table) -> pa.Table:
+    """Rows of the frame, by number."""
+    spine = of_kind(messages, SPINE)
+    if spine is None:
+        raise _unstable("the spine was not the same when it was read again")
+    order = np.argsort(np.asarray(spine[ROW]), kind="stable")
+    numbers = np.asarray(spine[ROW])[order]
+    if np.any(numbers[1:] == numbers[:-1]):
+        raise _unstable("a number of a spine row occurs twice")
+    frame = spine.take(pa.array(order))
+    for number in range(len(job.joins)):
+        columns = _of_rows(of_kind(messages, OUTPUTS + number), numbers)
+        for name in columns.column_names[1:]:
+            frame = frame.append_column(name, columns[name])
+    return apply_transforms(frame, job.views).select(job.engine.names).cast(job.engine)
+
+
+def _of_rows(columns: pa.Table | None, numbers: Ints) -> pa.Table:
+    """The columns of a join, in the order of the rows; each row exactly once."""
+    found = np.zeros(0, dtype=np.int64) if columns is None else np.asarray(columns[ROW])
+    order = np.argsort(found, kind="stable")
+    if columns is None or not np.array_equal(found[order], numbers):
+        raise _unstable("the spine was not the same when it was read again")
+    return columns.take(pa.array(order))
+
+
+def _unstable(what: str) -> HeadraceError:
+    return HeadraceError(
+        what,
+        where="the spine of a frame on a cluster",
+        fix="write the spine out, with a different number in every row, and read it from there",
+    )

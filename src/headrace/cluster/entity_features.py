@@ -1,0 +1,70 @@
+"""Second on the cluster: the kernel, where the spine's rows and the versions of an entity meet."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.cluster.messages import MESSAGE, chunks, letters, of_kind
+from headrace.cluster.versions import gather
+from headrace.cluster.worker_context import OUTPUTS, ROW, SPINE, VERSIONS, Job, Join
+from headrace.core.errors import HeadraceError
+from headrace.features.frames.shards import shards_of
+from headrace.features.frames.training_frame import Host
+from headrace.features.kernel.arrays import Ints
+from headrace.features.kernel.visibility import Versions
+
+
+def send_spine(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What each join needs of the spine, to the shards of the entities."""
+    for rows in chunks(batches):
+        spine = as_spine(job, rows)
+        for number, join in enumerate(job.joins):
+            asked = spine.select(list(dict.fromkeys([ROW, "t", *join.spine_entity])))
+            groups = number * job.shards + spine_shards(spine, join, job.shards)
+            yield letters(asked, groups, SPINE)
+
+
+def as_spine(job: Job, rows: pa.Table) -> pa.Table:
+    """The spine's own types, whichever the engine has for the same values."""
+    schema = job.spine.insert(0, pa.field(ROW, pa.int64()))
+    return rows.select(schema.names).cast(schema)
+
+
+def spine_shards(spine: pa.Table, join: Join, count: int) -> Ints:
+    """Rows without an entity find nothing anywhere; they are spread, not heaped on one shard."""
+    shards = shards_of([spine[name] for name in join.spine_entity], count)
+    return np.where(shards < 0, np.asarray(spine[ROW]) % count, shards)
+
+
+@dataclass
+class Gathered(Host):
+    """A frame over the versions that were gathered on this worker."""
+
+    given: Versions | None = None
+
+    def versions(self, table: str) -> Versions:
+        assert self.given is not None
+        assert self.given.shape.name == table
+        return self.given
+
+
+def join_group(job: Job, messages: pa.Table) -> pa.Table:
+    """The columns of one join for the spine's rows of one shard, to the shards of the rows."""
+    number = messages["to"][0].as_py() // job.shards
+    spine = of_kind(messages, SPINE)
+    if spine is None:  # versions that nobody asks for
+        return MESSAGE.empty_table()
+    join = job.joins[number]
+    host = Gathered.over(spine, join.views, _not_read, job.shapes, job.mode)
+    assert isinstance(host, Gathered)
+    host.given = gather(job, join, of_kind(messages, VERSIONS))
+    named = [pair for view in join.views for pair in host.columns(view, reasons=job.reasons)]
+    rows = pa.table([spine[ROW], *(a for _, a in named)], names=[ROW, *(n for n, _ in named)])
+    sent = letters(rows, np.asarray(rows[ROW]) % job.shards, OUTPUTS + number)
+    return pa.Table.from_batches([sent], MESSAGE)
+
+
+def _not_read(table: str, columns: list[str]) -> pa.Table:
+    raise HeadraceError(f"{', '.join(columns)} of {table} are not at hand on this worker")

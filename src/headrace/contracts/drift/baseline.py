@@ -1,0 +1,194 @@
+"""What a batch is held against: the merged profiles of the batches before it."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.contracts.drift.batch_view import Ints
+from headrace.contracts.drift.profile import Profile
+
+WINDOW = 42  # batches, six weeks of days
+MOST_KEYS = 200_000
+Array = Any
+
+
+@dataclass
+class Pool:
+    """One column over the window: values ascending, their counts, and in how many batches."""
+
+    values: Array
+    counts: Ints
+    batches: Ints
+    nulls: int = 0
+    coarse: int = 0  # profiles of the window whose values are rounded
+
+    @property
+    def total(self) -> int:
+        return int(self.counts.sum())
+
+
+@dataclass
+class Last:
+    """The last value of a column for each key."""
+
+    hashes: Ints
+    values: Array
+
+
+@dataclass
+class Reference:
+    """Merged profiles, oldest first; batches are added in the order of their slots."""
+
+    window: deque[Profile] = field(default_factory=deque)
+    pools: dict[str, Pool] = field(default_factory=dict)
+    last: dict[str, Last] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    _marks: dict[str, Array] = field(default_factory=dict)
+    _hours: dict[str, "Hours"] = field(default_factory=dict)
+    rows_seen: Pool = field(default_factory=lambda: _empty(np.int64))  # hashes of whole rows
+
+    @property
+    def batches(self) -> int:
+        return len(self.window)
+
+    @property
+    def last_slot(self) -> str:
+        return self.window[-1].slot if self.window else ""
+
+    def add(self, profile: Profile) -> None:
+        self.window.append(profile)
+        self._marks, self._hours = {}, {}
+        for name, summary in profile.columns.items():
+            pool = self.pools.setdefault(name, _empty(summary.values.dtype))
+            _merge(pool, summary.values, summary.counts)
+            pool.nulls += summary.nulls
+            pool.coarse += summary.coarse
+        for label, keyed in profile.keyed.items():
+            self._remember(label, keyed.hashes, keyed.values)
+        self.names.update(profile.names)
+        _merge(self.rows_seen, profile.hashes, np.ones(len(profile.hashes), np.int64))
+        if len(self.window) > WINDOW:
+            self._drop(self.window.popleft())
+
+    def _drop(self, profile: Profile) -> None:
+        for name, summary in profile.columns.items():
+            pool = self.pools[name]
+            _remove(pool, summary.values, summary.counts)
+            pool.nulls -= summary.nulls
+            pool.coarse -= summary.coarse
+        _remove(self.rows_seen, profile.hashes, np.ones(len(profile.hashes), np.int64))
+
+    def _remember(self, label: str, hashes: Ints, values: Array) -> None:
+        if label not in self.last:
+            self.last[label] = Last(hashes, values)
+            return
+        last = self.last[label]
+        places = np.searchsorted(last.hashes, hashes)
+        inside = np.minimum(places, max(len(last.hashes) - 1, 0))
+        known = last.hashes[inside] == hashes if len(last.hashes) else np.zeros(len(hashes), bool)
+        merged = last.values.copy()
+        merged[inside[known]] = values[known]
+        new = ~known
+        last.hashes = np.insert(last.hashes, places[new], hashes[new])
+        last.values = np.insert(merged, places[new], values[new])
+        if len(last.hashes) > MOST_KEYS:  # a key that is not a key: nothing to learn from it
+            last.hashes, last.values = last.hashes[:0], last.values[:0]
+
+    def marks(self, name: str) -> Array:
+        """What earlier batches had of one mark (float64), oldest first."""
+        if not self._marks:
+            found: dict[str, list[float]] = {}
+            for profile in self.window:
+                for mark, value in profile.marks.items():
+                    found.setdefault(mark, []).append(value)
+            self._marks = {mark: np.array(values) for mark, values in found.items()}
+        return self._marks.get(name, _NOTHING)
+
+    def hours(self, what: str) -> "Hours":
+        """When rows of the window happen, or are known, within their slots."""
+        if what not in self._hours:
+            self._hours[what] = hours_of([p.hours.get(what, {}) for p in self.window])
+        return self._hours[what]
+
+
+_NOTHING = np.empty(0)
+
+
+@dataclass(frozen=True)
+class Hours:
+    """By hour of the slot, over the batches of a window.
+
+    Attributes:
+        batches: in how many it has rows.
+        shares: its mean share of a batch's rows.
+    """
+
+    batches: dict[int, int]
+    shares: dict[int, float]
+    window: list[Mapping[int, int]]
+
+    @cached_property
+    def least(self) -> dict[int, int]:
+        """The fewest rows of all but the barest twentieth of batches, where there are some."""
+        rare = len(self.window) // 20  # batches that lack an hour by themselves
+        counted = {hour: sorted(self._rows(hour)) for hour in self.batches}
+        return {hour: rows[rare] for hour, rows in counted.items() if rows[rare] > 0}
+
+    @cached_property
+    def mean(self) -> dict[int, float]:
+        """Its rows."""
+        return {hour: sum(self._rows(hour)) / len(self.window) for hour in self.batches}
+
+    def _rows(self, hour: int) -> Iterator[int]:
+        return (counts.get(hour, 0) for counts in self.window)
+
+
+def hours_of(window: list[Mapping[int, int]]) -> Hours:
+    batches: dict[int, int] = {}
+    shares: dict[int, float] = {}
+    for counts in window:
+        total = sum(counts.values()) or 1
+        for hour, count in counts.items():
+            batches[hour] = batches.get(hour, 0) + 1
+            shares[hour] = shares.get(hour, 0.0) + count / total / len(window)
+    return Hours(batches, shares, window)
+
+
+def _empty(kind: npt.DTypeLike) -> Pool:
+    none = np.empty(0, np.int64)
+    return Pool(np.empty(0, kind), none, none)
+
+
+def _remove(pool: Pool, values: Array, counts: Ints) -> None:
+    places = np.searchsorted(pool.values, values)
+    pool.counts[places] -= counts
+    pool.batches[places] -= 1
+    left = pool.batches > 0
+    pool.values, pool.counts = pool.values[left], pool.counts[left]
+    pool.batches = pool.batches[left]
+
+
+def _merge(pool: Pool, values: Array, counts: Ints) -> None:
+    places = np.asarray(np.searchsorted(pool.values, values))
+    inside = np.minimum(places, max(len(pool.values) - 1, 0))
+    known = pool.values[inside] == values if len(pool.values) else np.zeros(len(values), bool)
+    pool.counts = pool.counts.copy()
+    pool.batches = pool.batches.copy()
+    pool.counts[inside[known]] += counts[known]
+    pool.batches[inside[known]] += 1
+    new = ~known
+    pool.values = np.insert(pool.values, places[new], values[new])
+    pool.counts = np.insert(pool.counts, places[new], counts[new])
+    pool.batches = np.insert(pool.batches, places[new], 1)
+
+
+def reference_of(profiles: Iterable[Profile]) -> Reference:
+    reference = Reference()
+    for profile in profiles:
+        reference.add(profile)
+    return reference

@@ -1,0 +1,211 @@
+"""A `Look`: one batch's delivered columns as numbers and tokens, which is all that detection sees.
+
+A token stands for a value: the bits of a number, a hash of a text. Equal values have equal tokens
+in every process and for ever, so profiles that were stored years apart can be compared.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.contracts.drift.row_rules import Broken, broken_rules, delivered_inputs, rules
+from headrace.contracts.model import Contract, Field
+from headrace.sketches import token
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Kind = Literal["number", "clock", "moment", "text"]
+
+MINUTES_A_DAY = 1440
+MOST_LEVELS = 400  # different texts of a column; more are names of things, not levels
+HOUR = 3_600_000_000  # microseconds
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One delivered column: `values` float64 (minutes of a clock, microseconds of a moment; NaN
+    where null, and in all of a text), `tokens` int64, `present` bool; all of the batch's length.
+    `names` are the texts of the tokens, where they may be levels.
+    """
+
+    name: str
+    kind: Kind
+    values: Floats
+    tokens: Ints
+    present: Bools
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def is_number(self) -> bool:
+        return self.kind != "text"
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A batch as detection sees it; `arrays` are the delivered columns in their contract types.
+
+    Attributes:
+        start: midnight of the slot, in microseconds; None for tables that are delivered whole.
+        event, known: event time and known-at as float64 microseconds on the clock of the slots'
+            zone; None where not derived.
+        derived: the derived columns; empty where they could not be computed.
+        repeated: exact repetitions that were dropped before.
+        untyped: delivered columns with cells that could not be read in their type: the contract
+            refuses them, and nothing here looks at them.
+        lines: int64, the delivery's line of each row.
+    """
+
+    contract: Contract
+    arrays: Mapping[str, pa.Array]
+    lines: Ints
+    start: int | None = None
+    event: Floats | None = None
+    known: Floats | None = None
+    derived: Mapping[str, pa.Array] = field(default_factory=dict)
+    repeated: int = 0
+    untyped: frozenset[str] = frozenset()
+
+    @property
+    def rows(self) -> int:
+        return len(self.lines)
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        return {
+            f.name: column_of(f, self.arrays[f.name])
+            for f in self.contract.delivered
+            if f.name in self.arrays and f.name not in self.untyped
+        }
+
+    @cached_property
+    def ruled(self) -> Broken:
+        """Relations and invariants over the rows."""
+        arrays = {**self.derived, **self.arrays}
+        return broken_rules(self.contract, arrays, self.rows, self.untyped)
+
+    @property
+    def broken(self) -> Mapping[str, Bools]:
+        """For each relation and invariant that can be computed: the rows that break it."""
+        return self.ruled.rows
+
+    @cached_property
+    def rule_inputs(self) -> dict[str, frozenset[str]]:
+        """The delivered columns that each relation and invariant depends on."""
+        return {
+            name: delivered_inputs(self.contract, named)
+            for name, (_, named) in rules(self.contract).items()
+        }
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """The text of each text token."""
+        found: dict[int, str] = {}
+        for column in self.columns.values():
+            found.update(column.names)
+        return found
+
+    @cached_property
+    def row_hashes(self) -> Ints:
+        """One hash of all delivered values of each row."""
+        return mixed(list(self.columns.values()), self.rows)
+
+    def key(self, names: tuple[str, ...]) -> tuple[Ints, Bools]:
+        """A hash of some columns for each row, and where none of them is null."""
+        columns = [self.columns[name] for name in names]
+        whole = np.ones(self.rows, bool)
+        for column in columns:
+            whole &= column.present
+        return mixed(columns, self.rows), whole
+
+    def having(self, **computed: object) -> "Look":
+        """The same with properties that were computed elsewhere."""
+        self.__dict__.update(computed)
+        return self
+
+    def with_arrays(
+        self,
+        changed: Mapping[str, pa.Array],
+        **times: Any,  # noqa: ANN401 - fields of a look
+    ) -> "Look":
+        """The same rows with other values; columns that do not change are not read again."""
+        other = replace(self, arrays={**self.arrays, **changed}, **times)
+        if "columns" in self.__dict__:
+            fresh = {
+                f.name: column_of(f, changed[f.name])
+                for f in self.contract.delivered
+                if f.name in changed and f.name not in self.untyped
+            }
+            other.__dict__["columns"] = {**self.columns, **fresh}
+        return other
+
+
+def column_of(about: Field, array: pa.Array) -> Column:
+    present = ~np.asarray(array.is_null())
+    if about.type in {"string", "boolean"}:
+        tokens, names = _text_tokens(_text(array))
+        return Column(about.name, "text", np.full(len(array), np.nan), tokens, present, names)
+    values = np.asarray(array.cast(pa.int64())) if pa.types.is_timestamp(array.type) else None
+    if values is None:
+        values = array.to_numpy(zero_copy_only=False)
+    floats = values.astype(np.float64)
+    floats[~present] = np.nan
+    kind: Kind = "number"
+    if about.type == "timestamp":
+        kind = "moment"
+    elif about.unit == "HHMM":
+        kind = "clock"
+        floats = minutes(floats)
+    tokens = (floats + 0.0).view(np.int64).copy()
+    tokens[~present] = 0
+    return Column(about.name, kind, floats, tokens, present)
+
+
+def minutes(clock: Floats) -> Floats:
+    """Minutes of the day of HHMM clocks; 2400 is the next midnight."""
+    with np.errstate(invalid="ignore"):
+        hours = np.floor_divide(clock, 100)
+    result: Floats = hours * 60 + (clock - hours * 100)
+    return result
+
+
+def clocks(minute: Floats) -> Floats:
+    """HHMM of minutes of the day."""
+    hours = np.floor_divide(minute, 60)
+    result: Floats = hours * 100 + (minute - hours * 60)
+    return result
+
+
+def _text(array: pa.Array) -> pa.Array:
+    return array.cast(pa.string()) if pa.types.is_boolean(array.type) else array
+
+
+def _text_tokens(array: pa.Array) -> tuple[Ints, dict[int, str]]:
+    encoded = array.dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    texts = encoded.dictionary.to_pylist()
+    known = np.array([token(text) for text in texts] or [0], np.int64)
+    codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    tokens: Ints = known[codes.astype(np.int64)] if len(codes) else np.empty(0, np.int64)
+    tokens[np.asarray(array.is_null())] = 0
+    few = len(texts) <= MOST_LEVELS
+    return tokens, dict(zip(known.tolist(), texts, strict=False)) if few else {}
+
+
+def mixed(columns: list[Column], rows: int) -> Ints:
+    """One hash a row over the tokens of `columns`, in their order (splitmix64)."""
+    state = np.zeros(rows, np.uint64)
+    for column in columns:
+        state = (state ^ column.tokens.view(np.uint64)) * _MIX + np.uint64(0x632BE59BD9B4E019)
+        state ^= state >> np.uint64(29)
+        state *= np.uint64(0xBF58476D1CE4E5B9)
+        state ^= state >> np.uint64(32)
+    result: Ints = state.view(np.int64)
+    return result

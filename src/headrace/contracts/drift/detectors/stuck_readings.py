@@ -1,0 +1,193 @@
+"""A sensor, or a whole station, that repeats its last reading; a measure that says one thing."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from headrace.contracts.drift.batch_view import Bools, Column, Look
+from headrace.contracts.drift.findings import Finding
+from headrace.contracts.drift.fit_scores import LEAST_BATCHES, time_inputs
+from headrace.contracts.drift.hypothesis_trial import Case
+
+
+def measured(look: Look) -> list[Column]:
+    """Numbers that are measured: neither keys nor parts of the time."""
+    aside = {*look.contract.primary_key, *time_inputs(look)}
+    zoned = {f.name for f in look.contract.delivered if f.zone}
+    return [
+        c
+        for c in look.columns.values()
+        if c.kind == "number" and c.name not in aside and c.name not in zoned
+    ]
+
+
+def ordered_rows(look: Look) -> tuple[np.ndarray, Bools]:
+    """(rows by entity and time, where a new entity starts); one entity where there are too many."""
+    keys = [look.columns[n] for n in look.contract.primary_key if n in look.columns]
+    texts = [column for column in keys if column.kind == "text"]
+    moments = look.event if look.event is not None else np.arange(look.rows, dtype=np.float64)
+    entity = np.zeros(look.rows, np.int64)
+    if texts:
+        hashes, _ = look.key(tuple(c.name for c in texts))
+        levels, entity = np.unique(hashes, return_inverse=True)
+        if look.rows < 6 * len(levels):
+            entity = np.zeros(look.rows, np.int64)
+            moments = np.arange(look.rows, dtype=np.float64)
+    order = np.lexsort((moments, entity))
+    ordered = entity[order]
+    return order, np.concatenate([[True], ordered[1:] != ordered[:-1]])
+
+
+def runs(values: np.ndarray, starts: Bools) -> np.ndarray:
+    """For each row how many rows in a row have its value up to it; NaN never continues."""
+    with np.errstate(invalid="ignore"):
+        new = starts.copy()
+        new[1:] |= ~(values[1:] == values[:-1])
+    at = np.arange(len(values))
+    begun: np.ndarray = at - np.maximum.accumulate(np.where(new, at, 0)) + 1
+    return begun
+
+
+def run_marks(look: Look) -> dict[str, float]:
+    """The longest runs of equal values, by measured column and of all of them together."""
+    columns = measured(look)
+    if not look.rows or not columns or look.contract.kind != "state":
+        return {}
+    order, starts = ordered_rows(look)
+    found = {}
+    together = starts.copy()
+    for column in columns:
+        values = column.values[order]
+        found[f"run:{column.name}"] = float(runs(values, starts).max())
+        with np.errstate(invalid="ignore"):
+            equal = (values[1:] == values[:-1]) & ~starts[1:]
+            same = equal | (np.isnan(values[1:]) & np.isnan(values[:-1]))
+        pairs = max(int((~np.isnan(values)).sum()), 1)
+        found[f"same:{column.name}"] = float((equal.sum() + 1) / (pairs + 2))
+        together[1:] |= ~same
+    if len(columns) > 1:
+        at = np.arange(look.rows)
+        found["still:"] = float((at - np.maximum.accumulate(np.where(together, at, 0)) + 1).max())
+    return found
+
+
+def most_marks(look: Look) -> dict[str, float]:
+    """The share of the most frequent reading, by measured column."""
+    found = {}
+    for column in measured(look):
+        readings = column.values[~np.isnan(column.values)]
+        if len(readings):
+            _, counts = np.unique(readings, return_counts=True)
+            found[f"most:{column.name}"] = float(counts.max() / len(readings))
+    return found
+
+
+_LEAST_RUN = 5
+_BY_CHANCE = 2e-4  # runs so long that a usual batch may be expected to have
+_BROKEN, _TOGETHER_BROKEN = 5, 0.75  # rows of a run that break a relation, and their share of it
+
+
+def _unlikely(case: Case, mark: str, length: float) -> bool:
+    """If readings repeat as independently as they did, a run so long hardly ever occurs."""
+    same = float(case.reference.marks(mark.replace("run:", "same:")).max())
+    return bool(case.look.rows * same ** (length - 1) < _BY_CHANCE)
+
+
+def frozen(case: Case) -> Iterator[Finding]:
+    """A sensor, or a whole station, that repeats its last reading, or says the same all along.
+
+    Runs are looked at in tables of states only: what happens once has no last reading.
+    """
+    if case.reference.batches < LEAST_BATCHES:
+        return
+    yield from _constant(case)
+    if case.look.contract.kind != "state":
+        return
+    for mark, length in run_marks(case.look).items():
+        earlier = case.reference.marks(mark)
+        if len(earlier) < LEAST_BATCHES or length < _LEAST_RUN or mark.startswith("same:"):
+            continue
+        usual = float(earlier.max())
+        if mark == "still:" and length >= usual + 3:
+            names = tuple(c.name for c in measured(case.look))
+            yield _frozen(names, "all measured columns together repeat", length, usual)
+        elif mark.startswith("run:") and length > usual and _unlikely(case, mark, length):
+            name = mark.removeprefix("run:")
+            yield _frozen((name,), f"{name} repeats", length, usual)
+    yield from _unrelated(case)
+
+
+def _constant(case: Case) -> Iterator[Finding]:
+    """Measures with one reading in the whole batch, which readings as they were never all share."""
+    for mark, share in most_marks(case.look).items():
+        earlier = case.reference.marks(mark)
+        if len(earlier) < LEAST_BATCHES or share < 1:
+            continue
+        name, usual = mark.removeprefix("most:"), float(earlier.max())
+        values = case.look.columns[name].values
+        readings = values[~np.isnan(values)]
+        if len(readings) * usual ** (len(readings) - 1) < _BY_CHANCE:
+            value = float(readings[0]) / 10 ** (case.look.contract.field(name).scale or 0)
+            sentence = (
+                f"{name} is {value:g} in all {len(readings)} rows that have one; in the"
+                f" batches before its most frequent value had at most {usual:.0%}."
+            )
+            evidence = {"rows": len(readings), "value": value, "usual": usual}
+            yield Finding("frozen", (name,), sentence, evidence, weight=float(len(readings)))
+
+
+def _frozen(names: tuple[str, ...], words: str, length: float, usual: float) -> Finding:
+    sentence = (
+        f"{words[0].upper()}{words[1:]} one reading {length:.0f} times in a row; in the batches"
+        f" before it was at most {usual:.0f} times."
+    )
+    evidence = {"run": int(length), "usual": int(usual)}
+    return Finding("frozen", names, sentence, evidence, weight=length)
+
+
+def _unrelated(case: Case) -> Iterator[Finding]:
+    """Rows that break a relation, all of them within a run of one value of one of its columns."""
+    look = case.look
+    order, starts = ordered_rows(look)
+    for relation in look.contract.relations:
+        mark = f"relation:{relation.name}"
+        if mark not in case.lost:
+            continue
+        broken = case.fit.misfit[mark][order]
+        for column in measured(look):
+            if column.name not in look.rule_inputs[relation.name]:
+                continue
+            run = runs(column.values[order], starts)
+            length = _length_of_runs(run)
+            inside = broken & (length >= _LEAST_RUN)
+            best = int(np.argmax(length * inside))
+            block = _block(run, best)
+            rows_broken = int(broken[block].sum())
+            together = rows_broken >= max(_BROKEN, _TOGETHER_BROKEN * (block.stop - block.start))
+            if inside.any() and together:
+                count = int(length[best])
+                sentence = (
+                    f"{column.name} repeats one reading {count} times in a row while"
+                    f" {int(broken[block].sum())} of these rows break {relation.name}:"
+                    f" {relation.description}"
+                )
+                lines = tuple(look.lines[order][block].tolist())
+                evidence = {"run": count, "relation": relation.name}
+                yield Finding(
+                    "frozen", (column.name,), sentence, evidence, lines, float(broken[block].sum())
+                )
+
+
+def _length_of_runs(run: np.ndarray) -> np.ndarray:
+    """For each row the whole length of the run it is in."""
+    ends = np.flatnonzero(np.concatenate([run[1:] == 1, [True]]))
+    lengths: np.ndarray = np.repeat(run[ends], run[ends])
+    return lengths
+
+
+def _block(run: np.ndarray, at: int) -> slice:
+    start = at - int(run[at]) + 1
+    end = at + 1
+    while end < len(run) and run[end] > 1:
+        end += 1
+    return slice(start, end)

@@ -1,0 +1,305 @@
+"""How well a batch fits what came before it, mark by mark, and which rows do not.
+
+A mark is a share from 0 to 1. Sharp marks judge single rows: the value is one that was seen before
+(support), is the one its key had (keyed), keeps a declared relation, happens in an hour of the slot
+that is known. Blunt ones judge a column: the shape and the place of its distribution, its nulls.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from headrace.contracts.drift.baseline import Pool, Reference
+from headrace.contracts.drift.batch_view import HOUR, MINUTES_A_DAY, Bools, Column, Floats, Look
+from headrace.contracts.drift.profile import explained, label
+from headrace.contracts.drift.row_rules import delivered_inputs, time_names
+
+SOFT = 5  # rows that fit, added to each sharp mark: one misfit of two rows is no rule
+LEAST_BATCHES = 7  # before a mark is worth anything
+# What of a mark may be lost, besides what is usual, before the loss counts.
+FLOOR = {"shape": 0.15, "level": 0.25, "present": 0.05, "covered": 0.1, "pace": 0.01}
+RAW = frozenset({"at", "off", "run", "still"})  # measures that are no shares
+_WIDE = 0.5  # of the window's range, by which a value may leave it
+_FAR = 3.0  # times its key's last value
+_BAND = 0.8  # the share of earlier residuals that the tolerance of a keyed mark takes in
+_CLOCK_BAND = 10.0  # minutes at most, so that an hour's shift is seen
+
+
+@dataclass
+class Fit:
+    """Marks of a batch, and for each sharp one the rows that were judged and that misfit."""
+
+    marks: dict[str, float] = field(default_factory=dict)
+    judged: dict[str, Bools] = field(default_factory=dict)
+    misfit: dict[str, Bools] = field(default_factory=dict)
+
+    def sharp(self, mark: str, judged: Bools, misfit: Bools) -> None:
+        count = int(judged.sum())
+        if count:
+            self.judged[mark], self.misfit[mark] = judged, misfit
+            self.marks[mark] = 1 - int(misfit.sum()) / (count + SOFT)
+
+
+Slack = Mapping[str, float]  # by column: how far off a value may be because it was rounded
+
+
+def fit(
+    look: Look,
+    reference: Reference,
+    columns: Iterable[str] | None = None,
+    slack: Slack | None = None,
+) -> Fit:
+    """The marks of `look`; with `columns`, only of these and of what depends on them."""
+    result = fit_columns(look, reference, columns, slack)
+    fit_rules(result, look, reference, columns)
+    return result
+
+
+def fit_columns(
+    look: Look,
+    reference: Reference,
+    columns: Iterable[str] | None = None,
+    slack: Slack | None = None,
+) -> Fit:
+    """The marks of columns by themselves and by their keys, which cost least."""
+    wanted = set(look.columns if columns is None else columns)
+    slack = slack or {}
+    result = Fit()
+    for name in look.columns:
+        if name in wanted and name in reference.pools:
+            _column(result, look.columns[name], reference, slack.get(name, 0.0))
+    for f, key in explained(look):
+        if wanted & {f.name, *key}:
+            _keyed(result, look, reference, (f.name, key), slack.get(f.name, 0.0))
+    return result
+
+
+def fit_rules(
+    result: Fit, look: Look, reference: Reference, columns: Iterable[str] | None = None
+) -> None:
+    """Add the marks of relations, invariants and hours."""
+    wanted = set(look.columns if columns is None else columns)
+    everywhere = np.ones(look.rows, bool)
+    for name, broken in look.broken.items():
+        if wanted & look.rule_inputs[name]:
+            result.sharp(f"relation:{name}", everywhere, broken)
+    if columns is None or wanted & time_inputs(look):
+        for what, moments in (("event", look.event), ("known", look.known)):
+            if moments is not None and look.start is not None:
+                _hours(result, what, moments, look.start, reference)
+
+
+def time_inputs(look: Look) -> frozenset[str]:
+    """Delivered columns that event time and known-at are computed from."""
+    return delivered_inputs(look.contract, time_names(look.contract))
+
+
+# one column against its own past
+
+
+def _column(result: Fit, column: Column, reference: Reference, slack: float) -> None:
+    pool = reference.pools[column.name]
+    name, rows = column.name, len(column.present)
+    if rows:
+        result.marks[f"present:{name}"] = float(column.present.mean())
+    if not pool.total or not column.present.any():
+        return
+    if not pool.coarse:
+        result.sharp(
+            f"support:{name}", column.present, column.present & ~member(column, pool, slack)
+        )
+    if column.is_number:
+        result.sharp(f"range:{name}", column.present, out_of_range(column, pool))
+        values = column.values[column.present]
+        result.marks[f"shape:{name}"] = 1 - distance(values, pool)
+        middle = 2 * float(np.median(values / 2))  # halved: two great values may not have a sum
+        result.marks[f"at:{name}"] = middle
+        level = _level(middle, reference.marks(f"at:{name}"))
+        if level is not None:
+            result.marks[f"level:{name}"] = level
+    else:
+        result.marks[f"shape:{name}"] = 1 - _variation(column, pool)
+
+
+def member(column: Column, pool: Pool, slack: float = 0.0) -> Bools:
+    """Rows whose value was seen in the window."""
+    wanted = column.values if column.is_number else column.tokens
+    if not column.is_number:
+        return _exactly(wanted, pool)
+    near = np.zeros(len(wanted), bool)
+    last = len(pool.values) - 1
+    places = np.searchsorted(pool.values, wanted)
+    with np.errstate(invalid="ignore"):
+        for shift in (-1, 0):
+            closest = pool.values[np.clip(places + shift, 0, last)]
+            near |= np.abs(closest - wanted) <= slack + 1e-9 * np.abs(wanted)
+    return near
+
+
+def out_of_range(column: Column, pool: Pool) -> Bools:
+    """Values far outside those of the window, and what no clock shows; NaN is not."""
+    values = column.values
+    low, high = float(pool.values[0]), float(pool.values[-1])
+    room = _WIDE * (high - low)
+    with np.errstate(invalid="ignore"):
+        far: Bools = (values > high + room) | (values < low - room)
+        if low > 0:
+            far |= values < low / 2
+        if column.kind == "clock":
+            far |= (values < 0) | (values > MINUTES_A_DAY)
+    return far
+
+
+def _exactly(wanted: np.ndarray, pool: Pool) -> Bools:
+    places = np.minimum(np.searchsorted(pool.values, wanted), len(pool.values) - 1)
+    found: Bools = pool.values[places] == wanted
+    return found
+
+
+def distance(values: Floats, pool: Pool) -> float:
+    """Kolmogorov and Smirnov's distance of a sample to the pooled sample."""
+    at, counts = np.unique(values, return_counts=True)
+    mine = np.cumsum(counts) / len(values)
+    whole = np.concatenate([[0], np.cumsum(pool.counts)]) / pool.total
+    upto = whole[np.searchsorted(pool.values, at, side="right")]
+    below = whole[np.searchsorted(pool.values, at, side="left")]
+    return float(max(np.abs(mine - upto).max(), np.abs(mine - counts / len(values) - below).max()))
+
+
+def _variation(column: Column, pool: Pool) -> float:
+    """The share of rows that would have to change their level: the total variation distance."""
+    at, counts = np.unique(column.tokens[column.present], return_counts=True)
+    share = counts / counts.sum()
+    places = np.minimum(np.searchsorted(pool.values, at), len(pool.values) - 1)
+    known = np.where(pool.values[places] == at, pool.counts[places] / pool.total, 0.0)
+    return float(np.maximum(share - known, 0).sum())
+
+
+def _level(middle: float, earlier: Floats) -> float | None:
+    """1 within the range of earlier medians, falling to 0 at thrice that range."""
+    if len(earlier) < LEAST_BATCHES:
+        return None
+    low, high = float(earlier.min()), float(earlier.max())
+    room = (high - low) + 0.1 * max(abs(low), abs(high)) + 1e-12
+    outside = max(low - middle, middle - high, 0.0)
+    return max(0.0, 1 - outside / room)
+
+
+# a column against its key
+
+
+def _keyed(
+    result: Fit,
+    look: Look,
+    reference: Reference,
+    about: tuple[str, tuple[str, ...]],
+    slack: float,
+) -> None:
+    name, key = about
+    mark = label(name, key)
+    last = reference.last.get(mark)
+    if last is None or not len(last.hashes):
+        return
+    column = look.columns[name]
+    hashes, whole = look.key(key)
+    places = np.minimum(np.searchsorted(last.hashes, hashes), len(last.hashes) - 1)
+    judged = whole & column.present & (last.hashes[places] == hashes)
+    expected = last.values[places]
+    if not column.is_number:
+        result.sharp(f"keyed:{mark}", judged, judged & (expected != column.tokens))
+        return
+    off = residual(column, expected)
+    band = band_of(column, reference.marks(f"off:{mark}"))
+    if judged.any():
+        result.marks[f"off:{mark}"] = float(np.quantile(off[judged], _BAND))
+    with np.errstate(invalid="ignore"):
+        bound = slack if column.kind == "clock" else slack / np.maximum(np.abs(expected), 1e-9)
+        result.sharp(f"keyed:{mark}", judged, judged & (off > band + bound + 1e-9))
+    if column.kind == "number":
+        _far(result, mark, column.values, expected, judged)
+
+
+def _far(result: Fit, mark: str, values: Floats, expected: Floats, judged: Bools) -> None:
+    """Values of another order than their key's last one; only where both are positive."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        judged = judged & (values > 0) & (expected > 0)
+        ratio = values / expected
+        result.sharp(f"far:{mark}", judged, judged & ((ratio > _FAR) | (ratio < 1 / _FAR)))
+
+
+def band_of(column: Column, earlier: Floats) -> float:
+    """How far a value usually is from the last one of its key."""
+    if not len(earlier):
+        return _CLOCK_BAND if column.kind == "clock" else 0.1
+    band = float(np.median(earlier))
+    return min(band, _CLOCK_BAND) if column.kind == "clock" else band
+
+
+def residual(column: Column, expected: Floats) -> Floats:
+    """Minutes round the clock, else relative to what was expected."""
+    with np.errstate(invalid="ignore"):
+        off = np.abs(column.values - expected)
+        if column.kind == "clock":
+            off = off % MINUTES_A_DAY
+            round_the_clock: Floats = np.minimum(off, MINUTES_A_DAY - off)
+            return round_the_clock
+        result: Floats = off / np.maximum(np.abs(expected), 1e-9)
+    return result
+
+
+# the slot
+
+
+def _hours(result: Fit, what: str, moments: Floats, start: int, reference: Reference) -> None:
+    past = reference.hours(what)
+    if not past.batches:
+        return
+    with np.errstate(invalid="ignore"):
+        hours = np.floor((moments - start) / HOUR)
+    known = np.isin(hours, np.array(sorted(past.batches), np.float64))
+    result.sharp(f"inside:{what}", np.ones(len(hours), bool), ~known)
+    if reference.batches >= LEAST_BATCHES:
+        result.marks[f"pace:{what}"] = 1 - _unlike(hours[known], past.shares)
+    always = [hour for hour, times in past.batches.items() if times == reference.batches]
+    if always and reference.batches >= LEAST_BATCHES:
+        there = set(hours[known].tolist())
+        result.marks[f"covered:{what}"] = sum(hour in there for hour in always) / len(always)
+
+
+def _unlike(hours: Floats, usual: Mapping[int, float]) -> float:
+    """The share of rows that would have to move to another hour to lie as they usually do."""
+    at, counts = np.unique(hours, return_counts=True)
+    shares = dict(zip(at.astype(int).tolist(), (counts / max(len(hours), 1)).tolist(), strict=True))
+    return math.fsum(max(share - usual.get(hour, 0.0), 0.0) for hour, share in shares.items())
+
+
+# what is wrong, in rows
+
+
+def badness(found: Fit, reference: Reference, rows: int) -> dict[str, float]:
+    """By mark, the rows beyond what is usual that do not fit; marks that are usual are left out.
+
+    A sharp mark counts the rows beyond the greatest share of its window. A blunt one counts its
+    loss beyond the range of its window and its floor, as a share of all rows.
+    """
+    lost: dict[str, float] = {}
+    for mark, value in found.marks.items():
+        kind = mark.partition(":")[0]
+        if kind in RAW:
+            continue
+        earlier = reference.marks(mark)
+        if len(earlier) < LEAST_BATCHES:
+            continue
+        low, high = float(earlier.min()), float(earlier.max())
+        if mark in found.judged:
+            count = int(found.judged[mark].sum()) + SOFT
+            excess = (low - value) * count
+            if excess > 0.5:
+                lost[mark] = excess
+        else:
+            loss = low - 0.5 * (high - low) - FLOOR[kind] - value
+            if loss > 0:
+                lost[mark] = (low - value) * rows
+    return lost

@@ -1,0 +1,98 @@
+"""What gives the values of a column their meaning, as a digest that models can be held to.
+
+A feature that reads a derived column changes its meaning when the derivation does, or that of a
+column it starts from; so a digest covers the whole way from the delivered columns.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from headrace.contracts.model import Contract, Derivation, Field, Sql, TimeRule, ZoneRule
+from headrace.core.files import digest
+from headrace.core.time_zones import zones_hash
+
+
+def column_meanings(contract: Contract) -> dict[str, str]:
+    """{column: digest} of every column, hidden ones included."""
+    found: dict[str, str] = {}
+    for field in contract.columns:
+        found[field.name] = digest(_own(field) | {"from": _inputs(field.derivation, found)})
+    return found
+
+
+def meaning_parts(contract: Contract) -> dict[str, dict[str, Any]]:
+    """What the digest of each column covers: what its contract says of it, and under `from` the
+    digests of the columns that it is derived from. Plain JSON values.
+    """
+    meanings = column_meanings(contract)
+    return {
+        field.name: _own(field) | {"from": _inputs(field.derivation, meanings)}
+        for field in contract.columns
+    }
+
+
+def time_parts(contract: Contract) -> dict[str, Any]:
+    """The expressions of `event_time`, `known_at` and, where there is one, `deleted`."""
+    deleted = contract.deleted and contract.deleted.expression.expression
+    return {
+        "event_time": contract.event_time.expression.expression,
+        "known_at": contract.known_at.expression.expression,
+        **({"deleted": deleted} if deleted else {}),
+    }
+
+
+def time_meaning(contract: Contract) -> str:
+    """Digest of when rows happen, when they are known, and which of them delete."""
+    meanings = column_meanings(contract)
+    rules = [contract.event_time, contract.known_at]
+    rules += [contract.deleted] if contract.deleted else []
+    return digest([_time(rule, meanings) for rule in rules])
+
+
+def _time(rule: TimeRule, meanings: Mapping[str, str]) -> list[Any]:
+    return [rule.expression.expression, _inputs(rule.expression, meanings)]
+
+
+def _own(field: Field) -> dict[str, Any]:
+    return {
+        "type": field.type,
+        "unit": field.unit,
+        "zone": field.zone,
+        "scale": field.scale,
+        "form": field.form,
+        "round_up": field.round_up,
+        "nulls": [list(field.sentinels), list(field.null_tokens)],
+        "rule": _rule(field.derivation),
+        **({"levels": dict(field.levels)} if field.levels else {}),
+    }
+
+
+def _rule(rule: Derivation | None) -> list[Any] | None:
+    if rule is None:
+        return None
+    if isinstance(rule, Sql):
+        return ["sql", rule.expression]
+    values = {f.name: getattr(rule, f.name) for f in fields(rule) if f.name != "zone"}
+    return [type(rule).__name__, values, _zone(rule.zone)]
+
+
+def _zone(zone: ZoneRule) -> list[Any]:
+    reference = zone.reference.sha if zone.reference else None
+    return [zone.name, zone.by, reference, zones_hash(*sorted(zone.zones))]
+
+
+def _inputs(rule: Derivation | None, meanings: Mapping[str, str]) -> dict[str, str]:
+    """The columns that a rule names, each with its meaning."""
+    if rule is None:
+        return {}
+    named = rule.inputs if isinstance(rule, Sql) else set(_texts(asdict(rule)))
+    return {name: meanings[name] for name in sorted(named) if name in meanings}
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)

@@ -1,0 +1,164 @@
+"""Derivations that read wall clocks: dates and HHMM clocks to instants, and back."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from headrace.contracts.model import TIMESTAMP, LocalTime, NextClock, WallClock, ZoneRule
+from headrace.contracts.typed_cells import Bools, Cells
+from headrace.core.clock import DAY, MINUTE
+from headrace.core.time_zones import Ambiguous, Int64Array, to_local, to_utc
+
+Columns = Mapping[str, pa.Array]
+Rows = NDArray[np.int64] | slice
+Problems = list[tuple[int, str, str]]
+FIRST_YEAR, LAST_YEAR = 1900, 2198  # what every zone's table covers, with a year to spare
+_EARLIEST, _LATEST = (
+    int(np.datetime64(f"{year}-01-01", "us").astype(np.int64)) for year in (1900, 2199)
+)
+
+
+@dataclass
+class _Numbers:
+    """int64 values, 0 where there is none, and where there is one."""
+
+    values: Int64Array
+    known: Bools
+
+
+def local_time(rule: LocalTime, columns: Columns) -> Cells:
+    """timestamp[us, UTC]; null where an input is null or not a date, clock or known zone."""
+    year, month, day = (_numbers(columns[name]) for name in (rule.year, rule.month, rule.day))
+    known = year.known & month.known & day.known
+    problems: Problems = []
+    dates, real = _days(year.values, month.values, day.values)
+    for row in np.flatnonzero(known & ~real):
+        parts = f"{year.values[row]}-{month.values[row]}-{day.values[row]}"
+        problems.append(
+            (int(row), "date", f"{parts} is not a date from {FIRST_YEAR} to {LAST_YEAR}")
+        )
+    minutes = _minutes(rule.clock, columns, len(known), problems)
+    known &= real & minutes.known
+    local = (dates + rule.days) * DAY + minutes.values * MINUTE
+    result = np.zeros(len(known), np.int64)
+    for zone, rows in _zones(rule.zone, columns, known, problems):
+        result[rows] = to_utc(local[rows], zone, ambiguous=rule.ambiguous, missing=rule.missing)
+    return _instants(result, known, problems)
+
+
+def next_clock(rule: NextClock, columns: Columns) -> Cells:
+    """timestamp[us, UTC]; null where an input is null, or its clock or zone is not known."""
+    after = _moments(columns[rule.after])
+    problems: Problems = _beyond(rule.after, after)
+    minutes = _minutes(rule.clock, columns, len(after.known), problems)
+    known = after.known & minutes.known
+    result = np.zeros(len(known), np.int64)
+    for zone, rows in _zones(rule.zone, columns, known, problems):
+        result[rows] = _next(after.values[rows], minutes.values[rows] % 1440, zone)
+    return _instants(result, known, problems)
+
+
+def wall_clock(rule: WallClock, columns: Columns) -> Cells:
+    """int64 YYYYMMDDHHMM."""
+    moments = _moments(columns[rule.of])
+    problems: Problems = _beyond(rule.of, moments)
+    known = moments.known
+    result = np.zeros(len(known), np.int64)
+    for zone, rows in _zones(rule.zone, columns, known, problems):
+        result[rows] = _digits(to_local(moments.values[rows], zone))
+    return Cells(pa.array(result, mask=~known), problems=problems)
+
+
+def _next(after: Int64Array, minutes: Int64Array, zone: str) -> Int64Array:
+    """Of the clock's showings on the local day of `after` and on the next, the first not before."""
+    today = to_local(after, zone) // DAY * DAY + minutes * MINUTE
+    result = to_utc(today + DAY, zone)
+    showings: tuple[Ambiguous, ...] = ("last", "first")
+    for showing in showings:
+        candidate = to_utc(today, zone, ambiguous=showing)
+        result = np.where(candidate >= after, candidate, result)
+    return result
+
+
+def _digits(local: Int64Array) -> Int64Array:
+    moments = local.view("datetime64[us]")
+    months = moments.astype("datetime64[M]")
+    years = months.astype("datetime64[Y]").astype(np.int64) + 1970
+    month = months.astype(np.int64) % 12 + 1
+    day = (moments.astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64) + 1
+    minute = local % DAY // MINUTE
+    date = (years * 100 + month) * 100 + day
+    digits: Int64Array = date * 10_000 + minute // 60 * 100 + minute % 60
+    return digits
+
+
+def _minutes(clock: str | int, columns: Columns, rows: int, problems: Problems) -> _Numbers:
+    """HHMM as minutes since midnight; 2400 is 1440, anything else above 2359 a problem."""
+    if isinstance(clock, int):
+        whole = np.full(rows, clock // 100 * 60 + clock % 100, np.int64)
+        return _Numbers(whole, np.ones(rows, bool))
+    given = _numbers(columns[clock])
+    hours, minutes = given.values // 100, given.values % 100
+    real = (hours >= 0) & (minutes < 60) & ((hours < 24) | (given.values == 2400))
+    for row in np.flatnonzero(given.known & ~real):
+        problems.append((int(row), "clock", f"{clock} is {given.values[row]}, not an HHMM clock"))
+    return _Numbers(np.where(real, hours * 60 + minutes, 0), given.known & real)
+
+
+def _days(year: Int64Array, month: Int64Array, day: Int64Array) -> tuple[Int64Array, Bools]:
+    """Days since 1970 of each date, and which are dates."""
+    real = (year >= FIRST_YEAR) & (year <= LAST_YEAR) & (month >= 1) & (month <= 12) & (day >= 1)
+    months = np.where(real, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
+    first = months.astype("datetime64[D]").astype(np.int64)
+    length = (months + np.timedelta64(1, "M")).astype("datetime64[D]").astype(np.int64) - first
+    real &= day <= length
+    return first + np.where(real, day, 1) - 1, real
+
+
+def _zones(
+    rule: ZoneRule, columns: Columns, known: Bools, problems: Problems
+) -> Iterator[tuple[str, Rows]]:
+    """Each zone and its rows; rows without a zone are taken out of `known`, in place."""
+    if rule.reference is None or rule.by is None:
+        yield rule.name or "UTC", slice(None)
+        return
+    names = columns[rule.by].dictionary_encode()
+    zones = [rule.reference.values.get(name) for name in names.dictionary.to_pylist()]
+    places = sorted({zone for zone in zones if zone is not None})
+    of_name = np.array([places.index(z) if z else -1 for z in zones] + [-2], np.int64)
+    place = of_name[pc.fill_null(names.indices, len(zones)).to_numpy()]
+    for row in np.flatnonzero(known & (place == -1)):
+        name = names[int(row)].as_py()
+        problems.append((int(row), "zone", f"{rule.by} {name!r} is not in {rule.reference.name}"))
+    known &= place >= 0
+    for number, zone in enumerate(places):
+        yield zone, np.flatnonzero(known & (place == number))
+
+
+def _beyond(name: str, moments: _Numbers) -> Problems:
+    """Moments that no zone's table covers are taken out of `known`, in place."""
+    outside = (moments.values < _EARLIEST) | (moments.values >= _LATEST)
+    reason = f"{name} is not a moment from {FIRST_YEAR} to {LAST_YEAR}"
+    rows = np.flatnonzero(moments.known & outside)
+    moments.known &= ~outside
+    moments.values[outside] = 0
+    return [(int(row), "date", reason) for row in rows]
+
+
+def _numbers(column: pa.Array) -> _Numbers:
+    known = column.is_valid().to_numpy(zero_copy_only=False)
+    values = column if column.null_count == 0 else pc.fill_null(column, 0)
+    return _Numbers(values.to_numpy(), known.copy())
+
+
+def _moments(column: pa.Array) -> _Numbers:
+    given = _numbers(column.cast(pa.int64()))
+    return _Numbers(given.values.copy(), given.known)
+
+
+def _instants(us: Int64Array, known: Bools, problems: Problems) -> Cells:
+    return Cells(pa.array(us, pa.int64(), mask=~known).cast(TIMESTAMP), problems=problems)

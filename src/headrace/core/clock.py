@@ -1,0 +1,213 @@
+"""Time is int64 microseconds since the epoch, UTC. Conversions live here, and what time it is.
+
+A simulation has a clock of its own: `HEADRACE_CLOCK` names a file in the simulation's home that
+holds a moment. It runs on from there as fast as real time, from when the file was written, so that
+all processes of a simulation agree, and no two things happen at the same moment. It is honoured
+only in a home that is marked as a simulation; everywhere else it is an error, never ignored: what a
+real home writes down must not carry an invented time.
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from headrace.core.errors import DeclarationError, StateError
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+STEP = MINUTE  # that a clock may be put back by without an error
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS = {"us": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
+CLOCK = "HEADRACE_CLOCK"
+SIMULATION = "simulation.json"  # in the root of a home: all of it is invented
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DURATION = re.compile(r"([+-]?)(\d+)(us|s|m|h|d)")
+
+
+def duration(text: str) -> int:
+    """`"10m"`, `"-2h"`, `"28d"` as microseconds; a day is always 24 hours."""
+    match = _DURATION.fullmatch(text.replace(" ", ""))
+    if match is None:
+        raise DeclarationError(
+            f"{text!r} is not a duration",
+            fix="write a whole number and one of us, s, m, h, d: '90m'",
+        )
+    sign, number, unit = match.groups()
+    return (-1 if sign == "-" else 1) * int(number) * _UNITS[unit]
+
+
+def duration_text(us: int) -> str:
+    """The shortest form that `duration` reads back."""
+    for unit in ("d", "h", "m", "s"):
+        if us and us % _UNITS[unit] == 0:
+            return f"{us // _UNITS[unit]}{unit}"
+    return f"{us}us"
+
+
+def to_us(moment: datetime) -> int:
+    """An aware datetime as microseconds, exactly."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} has no time zone")
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_us(us: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def iso(us: int) -> str:
+    """RFC 3339 in UTC, with microseconds only where there are any."""
+    return from_us(us).isoformat().replace("+00:00", "Z")
+
+
+def parse_iso(text: str) -> int:
+    """An RFC 3339 moment, or a date (its midnight UTC), as microseconds."""
+    moment = datetime.fromisoformat(text)
+    return to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def parse_day(text: str, name: str) -> str:
+    """Return `text` if it is an ISO day; `name` is the option or argument that it was written in.
+
+    Raises:
+        DeclarationError: it is something else.
+    """
+    if not _DAY.fullmatch(text) or _strict(text) is None:
+        raise DeclarationError(
+            f"{text!r} is not a day",
+            where=name,
+            fix="write a day of the calendar as YYYY-MM-DD, for example 2013-02-12",
+        )
+    return text
+
+
+def parse_days(
+    first: str | None, last: str | None, names: tuple[str, str] = ("--from", "--to")
+) -> tuple[str, str]:
+    """Return the ends of a range of ISO days, "" for an open one.
+
+    Raises:
+        DeclarationError: an end is not a day, or the range is reversed.
+    """
+    begin, end = (
+        "" if text is None else parse_day(text, name)
+        for text, name in zip((first, last), names, strict=True)
+    )
+    if begin and end and begin > end:
+        raise DeclarationError(
+            f"the range is reversed: it begins on {begin} and ends on {end}",
+            where=" ".join(names),
+            fix=f"{names[0]} {end} {names[1]} {begin}",
+        )
+    return begin, end
+
+
+def parse_moment(text: str, name: str) -> int:
+    """Return a day (its midnight UTC) or a moment as microseconds; `name` as in `parse_day`.
+
+    Raises:
+        DeclarationError: it is something else.
+    """
+    moment = _strict(text)
+    if moment is None:
+        raise DeclarationError(
+            f"{text!r} is not a day or a moment",
+            where=name,
+            fix="write YYYY-MM-DD, for example 2013-02-12, or 2013-02-12T06:00:00Z",
+        )
+    return moment
+
+
+def _strict(text: str) -> int | None:
+    """`parse_iso` of a text that begins as YYYY-MM-DD, which is how people write days here."""
+    try:
+        return parse_iso(text) if _DAY.match(text) else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def end_of(text: str) -> int:
+    """When something that is limited ends: `7d` from now, a moment, or a day, meant to its end.
+
+    Raises:
+        DeclarationError: it is none of these.
+    """
+    text = text.strip()
+    if _DURATION.fullmatch(text):
+        return now_us() + duration(text)
+    moment = _strict(text)
+    if moment is None:
+        raise DeclarationError(
+            f"{text!r} is not a day", fix="write it as 2026-11-30, 2026-11-30T18:00:00Z, or 7d"
+        )
+    return moment + (DAY if _DAY.fullmatch(text) else 0)
+
+
+def now_us() -> int:
+    """What time it is; in a simulation, what time is simulated.
+
+    Raises:
+        StateError: `HEADRACE_CLOCK` is set, and is no clock of a simulation.
+    """
+    now = machine_us()
+    simulated = os.environ.get(CLOCK)
+    return now if simulated is None else _simulated(Path(simulated), now)
+
+
+def machine_us() -> int:
+    """Return the time of the machine, also in a simulation."""
+    return to_us(datetime.now(UTC))
+
+
+def forward(last: int, where: str, clock: Callable[[], int]) -> int:
+    """Return what time `clock` shows, once it is `last`, the latest moment on record at `where`.
+
+    A clock that was put back by a step, as time synchronisation does, is waited for; records are in
+    the order of their moments, and what was usable at a moment must not change.
+
+    Raises:
+        StateError: the clock is more than `STEP` before `last`.
+    """
+    while (now := clock()) < last:
+        if last - now > STEP:
+            raise StateError(
+                f"the clock of this machine was set back: it shows {iso(now)}, and the latest"
+                f" record is of {iso(last)}",
+                where=where,
+                fix="set the clock right and run again; if it was ahead when that was recorded,"
+                " wait until then, or restore a backup of the home from before",
+            )
+        time.sleep(min(last - now, SECOND) / SECOND)
+    return now
+
+
+def _simulated(clock: Path, now: int) -> int:
+    """The moment in the file, and the real time that has passed since it was written."""
+    if not (clock.parent / SIMULATION).is_file():
+        raise _no_clock(clock, f"its folder is no simulation: it has no {SIMULATION}")
+    try:
+        with clock.open() as file:
+            moment, written = file.read().strip(), os.fstat(file.fileno()).st_mtime_ns // 1000
+        return parse_iso(moment) + max(now - written, 0)
+    except (OSError, ValueError) as error:
+        raise _no_clock(clock, str(error)) from error
+
+
+def _no_clock(clock: Path, why: str) -> StateError:
+    return StateError(
+        f"{CLOCK} is set, and there is no simulated time: {why}",
+        where=str(clock),
+        fix=f"unset {CLOCK}; only headrace simulate sets it",
+    )
+
+
+def days(first: str, last: str) -> list[str]:
+    """ISO dates from `first` to `last`, both included."""
+    start, end = date.fromisoformat(first), date.fromisoformat(last)
+    return [(start + timedelta(n)).isoformat() for n in range((end - start).days + 1)]

@@ -1,0 +1,103 @@
+"""SQLite as a ledger: write-ahead log, full sync, a schema version that only moves forward."""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from headrace.core.errors import StateError
+
+# Two processes may write the same ledger; the second waits this long for the first.
+_BUSY_MS = 60_000
+_WAIT = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
+    """Open `path` at the newest schema; `migrations[n]` brings version n to n + 1.
+
+    Returns a connection in autocommit mode: group writes with `transaction`.
+
+    Raises:
+        StateError: the file was written by a newer Headrace, or cannot be opened.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    try:
+        _write_ahead(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        _migrate(connection, path, migrations)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StateError(
+            f"the database cannot be opened: {error}",
+            where=str(path),
+            fix="look at the disk, and at who may write there; a damaged file is to be restored",
+        ) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All statements inside, or none of them; takes the write lock at once."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Two that make the same file at once: the second is refused, and not told to wait."""
+    deadline = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in _WAIT or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    if _version(connection) == len(migrations):
+        return
+    # Another process may migrate at the same moment, so the version is read again under the lock.
+    with transaction(connection):
+        found = _version(connection)
+        if found > len(migrations):
+            raise StateError(
+                f"this ledger has schema {found}, this Headrace knows up to {len(migrations)}",
+                where=str(path),
+                fix="upgrade headrace, or point HEADRACE_HOME at another folder",
+            )
+        for script in migrations[found:]:
+            for statement in _statements(script):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """One by one, because `executescript` would commit the transaction it runs in."""
+    statement = ""
+    for part in script.split(";"):
+        statement += f"{part};"
+        # A trigger's body holds semicolons of its own.
+        if sqlite3.complete_statement(statement):
+            if part.strip():
+                yield statement
+            statement = ""
+    if statement.strip(" ;\n"):
+        yield statement

@@ -1,0 +1,255 @@
+"""Strict reading of a declaration in YAML: every complaint names the file and the place in it."""
+
+import difflib
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import yaml
+
+from headrace.core.errors import DeclarationError
+from headrace.core.yaml_lines import TOP, located, syntax_place
+
+T = TypeVar("T")
+# A text that begins so, or is so, stands where a person has to decide.
+MARK, NOT_STATED = "TODO", "not_stated"
+
+
+@dataclass(frozen=True)
+class Key:
+    """Key of a declaration file, as its reader and the reference documentation know it.
+
+    Attributes:
+        form: what its value looks like, in words.
+        meaning: one sentence on what it does.
+        default: what applies without it, in words; "" if nothing does.
+    """
+
+    name: str
+    form: str
+    meaning: str
+    required: bool = False
+    default: str = ""
+
+
+class Keys(tuple[Key, ...]):
+    """Keys of one mapping of a declaration file. A reader refuses every other key."""
+
+    __slots__ = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(key.name for key in self)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(key.name for key in self if key.required)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        return tuple(key.name for key in self if not key.required)
+
+
+def choice(names: Collection[object]) -> str:
+    """The form of a key that takes one of these names."""
+    quoted = [f"`{name}`" for name in names]
+    return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
+
+
+PROPERTY = Keys(
+    (
+        Key("property", "text", "Name of the custom property.", required=True),
+        Key("value", "depends on the property", "Its value.", required=True),
+        Key("id", "as in ODCS", "Of the standard; Headrace stores it and does not use it."),
+        Key("description", "text", "Note for readers."),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value of a YAML document and where it stands."""
+
+    file: Path
+    path: str
+    value: Any
+
+    def error(self, what: str, fix: str = "", key: str = "") -> DeclarationError:
+        """The error with file, place and line; `key` is a key of this mapping that is at fault."""
+        place = located(self.file, self.path or TOP, key)
+        return DeclarationError(what, where=f"{self.file}: {place}", fix=fix)
+
+    def entries(self, keys: Keys) -> "dict[str, Node]":
+        """The entries of a mapping that may have `keys`."""
+        return self.mapping(keys.required, keys.optional)
+
+    def custom(self, keys: Keys) -> "dict[str, Node]":
+        """The entries of an ODCS customProperties list that may have `keys`."""
+        return self.properties(keys.required, keys.optional)
+
+    def mapping(
+        self, required: Collection[str], optional: Collection[str] = ()
+    ) -> "dict[str, Node]":
+        """The entries of a mapping that has all `required` keys and none but those named."""
+        entries = self._of(dict, "a mapping").items()
+        found = {key: Node(self.file, f"{self.path}.{key}".lstrip("."), v) for key, v in entries}
+        return self._checked(found, required, optional)
+
+    def properties(
+        self, required: Collection[str], optional: Collection[str] = ()
+    ) -> "dict[str, Node]":
+        """The entries of an ODCS customProperties list, by their `property`."""
+        found: dict[str, Node] = {}
+        for item in self.items():
+            entry = item.entries(PROPERTY)
+            name = entry["property"].text()
+            if name in found:
+                raise self.error(f"custom property {name!r} is given twice", fix="keep one of them")
+            found[name] = Node(self.file, f"{self.path}[{name}]", entry["value"].value)
+        return self._checked(found, required, optional)
+
+    def items(self) -> "list[Node]":
+        values = self._of(list, "a list")
+        return [Node(self.file, f"{self.path}[{n}]", value) for n, value in enumerate(values)]
+
+    def text(self) -> str:
+        value = str(self._of(str, "text"))
+        if not value.strip():
+            raise self.error("expected text, got an empty one", fix="write it, or drop the key")
+        return value
+
+    def texts(self) -> tuple[str, ...]:
+        """A list of texts; empty ones count (a null token may be the empty field)."""
+        return tuple(str(item._of(str, "text")) for item in self.items())  # noqa: SLF001
+
+    def integer(self, least: int | None = None) -> int:
+        value = int(self._of(int, "a whole number"))
+        if least is not None and value < least:
+            raise self.error(
+                f"expected at least {least}, got {value}", fix="write a greater number"
+            )
+        return value
+
+    def number(self) -> float:
+        value: float = self._of((int, float), "a number")
+        return value
+
+    def decimal(self) -> Decimal:
+        """The number with every digit that the file has."""
+        value = self.number()
+        return value.exact if isinstance(value, _WrittenFloat) else Decimal(str(value))
+
+    def boolean(self) -> bool:
+        return bool(self._of(bool, "true or false"))
+
+    def one_of(self, choices: Collection[T]) -> T:
+        for choice in choices:
+            if self.value == choice:
+                return choice
+        names = ", ".join(str(choice) for choice in choices)
+        if is_mark(self.value):
+            raise self.error("this is not decided yet", fix=f"write one of: {names}")
+        raise self.error(f"{self.value!r} is not known here", fix=f"write one of: {names}")
+
+    def _of(self, kind: type | tuple[type, ...], name: str) -> Any:  # noqa: ANN401  (the callers narrow it)
+        boolean = isinstance(self.value, bool) and kind is not bool
+        if boolean or not isinstance(self.value, kind):
+            raise self.error(f"expected {name}, got {self.value!r}", fix=f"write {name} here")
+        return self.value
+
+    def _checked(
+        self, found: "dict[str, Node]", required: Collection[str], optional: Collection[str]
+    ) -> "dict[str, Node]":
+        known = [*required, *optional]
+        for key in found:
+            if key not in known:
+                raise self.error(f"unknown key {key!r}", fix=_nearest(key, known), key=key)
+        for key in required:
+            if key not in found:
+                raise self.error(f"{key!r} is missing", fix=f"add {key!r}")
+        return found
+
+
+def is_mark(value: object) -> bool:
+    return isinstance(value, str) and (value.startswith(MARK) or value == NOT_STATED)
+
+
+def read_document(path: Path) -> Node:
+    """The document in `path`; DeclarationError if it is not there or not YAML."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        what, fix = f"cannot read it: {error.strerror}", "put the file there, or correct its path"
+        raise DeclarationError(what, where=str(path), fix=fix) from error
+    except UnicodeDecodeError as error:
+        what, fix = f"not valid YAML: {error}", "save the file as UTF-8 text"
+        raise DeclarationError(what, where=str(path), fix=fix) from error
+    return parse_document(text, path)
+
+
+def parse_document(text: str, path: Path) -> Node:
+    """The document in `text`, as if it stood in `path`."""
+    try:
+        value = yaml.load(text, _Strict)  # noqa: S506  (a safe loader)
+    except yaml.YAMLError as error:
+        what, where = syntax_place(path, error)
+        fix = "check the indentation and the quotes on this line and the one before"
+        raise DeclarationError(f"not valid YAML: {what}", where=where, fix=fix) from error
+    return Node(path, "", value)
+
+
+def _nearest(word: str, words: Collection[str]) -> str:
+    near = difflib.get_close_matches(word, words, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(words)}"
+
+
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
+
+
+class _Strict(_Base):  # type: ignore[misc]
+    """YAML without surprises: keys once; dates, `no`, `012` and `20:00` stay text."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str) or key in result:
+            what = f"key {key!r} is given twice" if key in result else f"key {key!r} is not text"
+            raise yaml.constructor.ConstructorError(None, None, what, key_node.start_mark)
+        result[key] = loader.construct_object(value_node, deep=True)
+    return result
+
+
+class _WrittenFloat(float):
+    """A float with the digits of the file, where a float64 does not hold them all."""
+
+    exact: Decimal
+
+
+def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+    text = loader.construct_scalar(node)
+    value = float(text)
+    if Decimal(str(value)) == Decimal(text):
+        return value
+    written = _WrittenFloat(value)
+    written.exact = Decimal(text)
+    return written
+
+
+_Strict.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Strict.add_constructor("tag:yaml.org,2002:float", _float)
+for _tag, _pattern, _first in (
+    ("null", r"null|~|", ["n", "~", ""]),
+    ("bool", r"true|false", ["t", "f"]),
+    ("int", r"-?(?:0|[1-9]\d*)", list("-0123456789")),
+    ("float", r"-?(?:0|[1-9]\d*)\.\d+", list("-0123456789")),
+):
+    _Strict.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), _first
+    )

@@ -1,0 +1,54 @@
+"""Feature views as assets: one each, over all that is published of its table."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from headrace.core.home import Home
+from headrace.dagster import asset_names, metadata
+from headrace.dagster.assets.stage import Built, stage_asset
+from headrace.features.spec import Aggregate, FeatureView, Lookup
+
+if TYPE_CHECKING:
+    from headrace.pipeline import Pipeline
+
+
+def view_asset(
+    pipeline: "Pipeline", view: FeatureView | Lookup, home: Callable[[], Home] = Home.find
+) -> dg.AssetsDefinition:
+    """One feature view. A row may only use what was usable at its prediction time."""
+
+    def work(where: Home) -> Built:
+        from headrace.pipeline import build_view
+
+        return build_view(pipeline, view, where)
+
+    return stage_asset(
+        asset_names.view_key(view.name),
+        work,
+        group=asset_names.FEATURES,
+        deps=[asset_names.table_key(view.table)],
+        kinds={"numpy", "duckdb"},
+        description=f"{len(view.outputs)} features of {view.table} by {', '.join(view.entity)}.",
+        owners=asset_names.owners(pipeline.table(view.table).contract.owner),
+        home=home,
+        about={
+            "features": dg.MetadataValue.md(metadata.table(("feature", "what it is"), _told(view)))
+        },
+    )
+
+
+def _told(view: FeatureView | Lookup) -> list[tuple[str, str]]:
+    if isinstance(view, Lookup):
+        age = f", no older than {view.max_age}" if view.max_age else ""
+        return [(name, f"last known{age}") for name in view.outputs]
+    told = [_aggregate(feature) for feature in view.features for _ in feature.names]
+    return list(zip(view.outputs, told, strict=True))
+
+
+def _aggregate(feature: Aggregate) -> str:
+    of = f" of {', '.join(feature.columns)}" if feature.columns else ""
+    some = " of some rows" if feature.where is not None else ""
+    span = f"{feature.window.start} to {feature.window.end}"
+    return f"{feature.op}{of}{some}, {span} from the prediction"

@@ -1,0 +1,31 @@
+"""Models as assets: trained on the latest release."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from headrace.core.home import Home
+from headrace.dagster import asset_names
+from headrace.dagster.assets.stage import Built, stage_asset
+
+if TYPE_CHECKING:
+    from headrace.pipeline import Pipeline
+
+
+def model_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.AssetsDefinition:
+    def work(where: Home) -> Built:
+        from headrace.pipeline import train_model
+
+        return train_model(pipeline, where)
+
+    return stage_asset(
+        asset_names.model_key(pipeline.model.name),
+        work,
+        group=asset_names.MODELS,
+        deps=[asset_names.release_key(pipeline.dataset.name)],
+        kinds={"lightgbm"},
+        description=f"Trained on {pipeline.dataset.name}; the champion is a pointer beside it.",
+        owners=asset_names.owners(pipeline.tables[0].contract.owner),
+        home=home,
+    )

@@ -1,0 +1,108 @@
+"""Monitors as assets: profiles and drift, and the decision they lead to. One step computes all."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from headrace.core.home import Home
+from headrace.dagster import asset_names, metadata
+from headrace.dagster.assets.stage import shown
+from headrace.dagster.failures import readable
+from headrace.dagster.sensors.recovery import mark
+
+if TYPE_CHECKING:
+    from headrace.pipeline import Pipeline
+    from headrace.reports.monitor.facts import Standing
+
+
+def monitor_assets(
+    pipeline: "Pipeline", home: Callable[[], Home] = Home.find
+) -> dg.AssetsDefinition:
+    specs = _specs(pipeline)
+    decision = specs[-1].key
+    check = dg.AssetCheckSpec(
+        asset_names.MONITOR,
+        asset=decision,
+        description="Nothing is open: warns while a window is watched, or what is open is known to "
+        "somebody; fails while something has to be looked at.",
+    )
+
+    @dg.multi_asset(
+        specs=specs,
+        name=asset_names.op_name(asset_names.monitor_key(pipeline.name, "monitors")),
+        check_specs=[check],
+    )
+    def monitors(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        from headrace.pipeline import monitor_standing, run_monitors
+
+        mark(context)
+        with readable():
+            done = run_monitors(pipeline, home())
+            standing = monitor_standing(pipeline, home())
+        told = metadata.built(standing.metadata)
+        for spec in specs[:-1]:
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=told)
+        yield dg.MaterializeResult(asset_key=decision, metadata={**told, **shown(done)})
+        yield _checked(decision, standing, told)
+
+    return monitors
+
+
+def _checked(
+    key: dg.AssetKey, standing: "Standing", told: Mapping[str, Any]
+) -> dg.AssetCheckResult:
+    graver = dg.AssetCheckSeverity.ERROR
+    milder = dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        passed=standing.state == "well",
+        severity=graver if standing.state == "open" else milder,
+        check_name=asset_names.MONITOR,
+        asset_key=key,
+        description=standing.says,
+        metadata=told,
+    )
+
+
+def _specs(pipeline: "Pipeline") -> list[dg.AssetSpec]:
+    """Profiles of the columns, what left their past or the model's answers, the decision."""
+    profiles, drift, decision = (
+        asset_names.monitor_key(pipeline.name, part) for part in ("profiles", "drift", "decision")
+    )
+    tables = [
+        asset_names.table_key(table.name) for table in asset_names.partitioned(pipeline.tables)
+    ]
+    release = asset_names.release_key(pipeline.dataset.name)
+    model = asset_names.model_key(pipeline.model.name)
+    return [
+        _spec(
+            pipeline,
+            profiles,
+            [release, *tables],
+            "Mergeable statistics of every column, a day at a time.",
+        ),
+        _spec(
+            pipeline,
+            drift,
+            [profiles, model],
+            "Each window against the windows before it: columns, and the model's answers.",
+        ),
+        _spec(
+            pipeline, decision, [drift], "What to do about it, and why; 'nothing' is recorded too."
+        ),
+    ]
+
+
+def _spec(
+    pipeline: "Pipeline", key: dg.AssetKey, deps: list[dg.AssetKey], description: str
+) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key,
+        deps=deps,
+        group_name=asset_names.MONITORING,
+        description=description,
+        kinds={"monitor"},
+        owners=asset_names.owners(pipeline.tables[0].contract.owner),
+    )

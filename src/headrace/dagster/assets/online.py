@@ -1,0 +1,98 @@
+"""The online store as an asset, with a job and a sensor that keep it up to what is published."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from headrace.core.clock import SECOND, duration
+from headrace.core.home import Home
+from headrace.dagster import asset_names
+from headrace.dagster.assets.served import SERVING
+from headrace.dagster.assets.stage import Built, stage_asset
+from headrace.dagster.sensors.backoff import not_now, request
+
+if TYPE_CHECKING:
+    # What `define_asset_job` returns has no public name.
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition as AssetJob,
+    )
+
+    from headrace.pipeline import Pipeline
+
+ONLINE = "online"
+
+
+def online_key(pipeline: str) -> dg.AssetKey:
+    return dg.AssetKey([SERVING, pipeline, "online_store"])
+
+
+def online_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.AssetsDefinition:
+    """The embedded online store, brought up to the commits of the tables that views read."""
+
+    def work(where: Home) -> Built:
+        from headrace.operations.online_store import fill
+        from headrace.pipeline import Built as Done
+
+        done = fill(pipeline, where)
+        rows = {f"rows of {one['table']}": one["rows"] for one in done["tables"]}
+        commits = {f"commit of {one['table']}": str(one["snapshot_id"]) for one in done["tables"]}
+        lacking = {"nothing published of": ", ".join(done["missing"])} if done["missing"] else {}
+        return Done({**rows, **commits, **lacking, "store": done["store"]}, any(rows.values()))
+
+    tables = dict.fromkeys(view.table for view in asset_names.stored(pipeline.views))
+    return stage_asset(
+        online_key(pipeline.name),
+        work,
+        group=SERVING,
+        deps=[asset_names.table_key(table) for table in tables],
+        kinds={"lmdb"},
+        description="What views need of each entity, for answers in microseconds.",
+        owners=asset_names.owners(pipeline.tables[0].contract.owner),
+        home=home,
+    )
+
+
+def online_job(pipeline: "Pipeline") -> "AssetJob":
+    return dg.define_asset_job(
+        ONLINE,
+        selection=dg.AssetSelection.assets(online_key(pipeline.name)),
+        description="The online store, up to what is published.",
+        tags={"headrace/pipeline": pipeline.name},
+    )
+
+
+def online_sensor(
+    pipeline: "Pipeline", home: Callable[[], Home] = Home.find
+) -> dg.SensorDefinition:
+    """Asks for a run after each commit, and before a view gets staler than it may be."""
+
+    @dg.sensor(
+        name=ONLINE,
+        job_name=ONLINE,
+        minimum_interval_seconds=30,
+        description="Launches a run when tables have commits that the online store has not.",
+    )
+    def behind(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        from headrace.operations.online_store import online_status
+
+        if reason := not_now(context.instance, ONLINE, pipeline.name):
+            return dg.SkipReason(reason)
+        status = online_status(pipeline, home())
+        due = status["state"] != "filled" or any(map(_is_due, status["tables"]))
+        if due or any(_ages(view, status["tables"]) for view in status["views"]):
+            return request(pipeline.name)
+        return dg.SkipReason("the online store holds all that is published")
+
+    return behind
+
+
+def _is_due(table: Mapping[str, Any]) -> bool:
+    return any(table["behind"][what] for what in ("files", "gone", "commits"))
+
+
+def _ages(view: Mapping[str, Any], tables: list[Mapping[str, Any]]) -> bool:
+    """Whether half of the time that the view may be stale is over."""
+    (age,) = (one["age_seconds"] for one in tables if one["table"] == view["table"])
+    limits = [duration(most) / SECOND for most in view["max_staleness"].values()]
+    return bool(limits) and age is not None and age > min(limits) / 2

@@ -1,0 +1,135 @@
+"""The served log as an asset: every logged vector made again, with a check that fails on any
+difference and says which of its causes it has.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from headrace.core.home import Home
+from headrace.dagster import asset_names, metadata
+from headrace.dagster.failures import readable
+
+if TYPE_CHECKING:
+    # What `define_asset_job` returns has no public name.
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition as AssetJob,
+    )
+
+    from headrace.pipeline import Pipeline
+    from headrace.serving import AuditReport
+
+SERVING = "serving"
+CHECK = "served_is_trained"
+AUDIT = "audit"
+LISTED = 20
+MEANS = {
+    "definition mismatch": "The features mean something else now. Serve and train from one "
+    "revision, or retrain.",
+    "late commit": "Rows usable at the moment asked for were published after the answer. Find the "
+    "delivery that came late; in mode `recorded` training does not see it either.",
+    "stale store": "What makes the difference had been published when the answer was given. "
+    "Materialise the store, and see why it was behind.",
+    "clock": "The values are those of another moment than the one that was logged. Set the "
+    "server's clock, or the caller's zone.",
+    "value": "The tables of then give other bytes. Serving computes something else: keep the log, "
+    "and take the server out.",
+    "frontier gone": "The tables of then have expired, so that nobody can tell. Keep snapshots for "
+    "as long as the log is audited.",
+}
+
+
+def served_key(pipeline: str) -> dg.AssetKey:
+    return dg.AssetKey([SERVING, pipeline, "served_log"])
+
+
+def served_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.AssetsDefinition:
+    """Everything that was served, compared with training over what is published now."""
+    key = served_key(pipeline.name)
+
+    @dg.asset(
+        key=key,
+        deps=[asset_names.view_key(view.name) for view in asset_names.stored(pipeline.views)],
+        group_name=SERVING,
+        description="Every logged vector, made again by training and compared by its bytes.",
+        kinds={"sqlite"},
+        owners=list(asset_names.owners(pipeline.tables[0].contract.owner)),
+        check_specs=[
+            dg.AssetCheckSpec(
+                CHECK,
+                asset=key,
+                description="What was served is what training computes, to the last bit.",
+            )
+        ],
+    )
+    def served_log() -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        from headrace.verification.proofs import audit_served
+
+        with readable():
+            report = audit_served(pipeline, home())
+        told = _told(report)
+        yield dg.MaterializeResult(metadata=told)
+        yield dg.AssetCheckResult(
+            passed=not report.differences,
+            check_name=CHECK,
+            asset_key=key,
+            metadata=told,
+            description=_summary(report),
+        )
+
+    return served_log
+
+
+def audit_job(pipeline: "Pipeline") -> "AssetJob":
+    return dg.define_asset_job(
+        AUDIT,
+        selection=dg.AssetSelection.assets(served_key(pipeline.name)),
+        description="What was served, made again by training.",
+    )
+
+
+def audit_schedule() -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name="daily_audit",
+        job_name=AUDIT,
+        cron_schedule="30 5 * * *",
+        execution_timezone="UTC",
+        description="What was served, made again by training, after the build.",
+    )
+
+
+def _summary(report: "AuditReport") -> str:
+    if not report.compared:
+        return "nothing was served yet"
+    causes = report.to_json()["causes"]
+    if not causes:
+        return f"{report.compared:,} vectors, all equal"
+    counted = ", ".join(f"{count:,} {cause}" for cause, count in causes.items())
+    return f"{len(report.differences):,} of {report.compared:,} vectors differ: {counted}"
+
+
+def _told(report: "AuditReport") -> dict[str, Any]:
+    found = report.to_json()
+    return {
+        "compared": found["compared"],
+        "different": found["different"],
+        "report": dg.MetadataValue.md(_page(report)),
+    }
+
+
+def _page(report: "AuditReport") -> str:
+    parts = [_summary(report)]
+    causes = report.to_json()["causes"]
+    if causes:
+        rows = [(cause, f"{count:,}", MEANS[cause]) for cause, count in causes.items()]
+        parts.append(metadata.table(("cause", "vectors", "what to do"), rows))
+        listed = [
+            (str(one.sequence), one.cause, one.detail, ", ".join(one.features[:LISTED]))
+            for one in report.differences[:LISTED]
+        ]
+        parts.append(metadata.table(("row of the log", "cause", "detail", "features"), listed))
+        more = len(report.differences) - LISTED
+        if more > 0:
+            parts.append(f"and {more:,} more")
+    return "\n\n".join(parts)

@@ -1,0 +1,81 @@
+"""What the gate found in one batch, as a person reads it beside a check: cause, checks, picture."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from headrace.alerts.headline_cause import named_cause
+from headrace.gates import Result
+from headrace.lake.ledger.partition_state import SlotResult
+from headrace.web.svg_plots import markdown, svg
+
+LISTED, DRAWN = 20, 8
+WIDTH, ROW, TOP, LEFT = 720, 20, 30, 300
+# Classes of `headrace.web.svg_plots`; the verdict is in words beside each bar as well.
+_CLASS = {"WARN": "w", "QUARANTINE": "w", "BLOCK": "r", "ERROR": "p"}
+
+
+def cause_of(result: SlotResult) -> str:
+    """The named cause in words; "" where nothing was found, or nothing was judged."""
+    if not result.judgement or result.verdict == "PASS":
+        return ""
+    return named_cause(result.judgement, result.verdict).words
+
+
+def found(document: Mapping[str, Any]) -> str:
+    """Markdown: a bar for each check that did not pass, and the table of them, gravest first."""
+    results = [Result.of(one) for one in document.get("results", ())]
+    failed = sorted((r for r in results if r.status != "pass"), key=_order)
+    if not failed:
+        return f"All {len(results)} checks passed."
+    rows = [
+        f"| {_cell(r.id)} | {_told(r)} | {r.severity} | {_cell(r.reason)} | {_number(r)} |"
+        for r in failed[:LISTED]
+    ]
+    lines = ["| check | does | severity | why | rows |", "|---|---|---|---|---:|", *rows]
+    if len(failed) > LISTED:
+        lines += ["", f"and {len(failed) - LISTED} more"]
+    lines += ["", f"{len(results) - len(failed)} of {len(results)} checks passed."]
+    return "\n\n".join(filter(None, [check_plot(failed), "\n".join(lines)]))
+
+
+def check_plot(failed: Sequence[Result]) -> str:
+    """Share of the rows that fail each check, as bars; "" if no check is about rows."""
+    drawn = [r for r in failed if r.unexpected_count and r.element_count][:DRAWN]
+    if not drawn:
+        return ""
+    height = TOP + ROW * len(drawn) + 8
+    bars = [_bar(TOP + n * ROW, result) for n, result in enumerate(drawn)]
+    title = "rows that fail each check"
+    return markdown(svg(WIDTH, height, title, bars), title)
+
+
+def _bar(y: float, result: Result) -> str:
+    share = min(1.0, (result.unexpected_count or 0) / (result.element_count or 1))
+    told = f"{result.unexpected_count:,} of {result.element_count:,}"
+    room = WIDTH - LEFT - 150
+    return (
+        f'<text class="t" x="{LEFT - 8}" y="{y + 13}" text-anchor="end">'
+        f"{escape(result.id[:44])}</text>"
+        f'<rect class="{_CLASS.get(result.verdict, "n")}" x="{LEFT}" y="{y + 3}" '
+        f'width="{max(share * room, 1):.1f}" height="{ROW - 6}"/>'
+        f'<text class="t" x="{LEFT + max(share * room, 1) + 6:.1f}" y="{y + 13}">'
+        f"{escape(told)} {result.verdict}</text>"
+    )
+
+
+def _order(result: Result) -> tuple[int, bool]:
+    """The gravest first; of equals what names a fault."""
+    return (-result.verdict.gravity, result.kind != "semantic")
+
+
+def _told(result: Result) -> str:
+    return f"{result.verdict} (shadow)" if getattr(result, "shadow", False) else str(result.verdict)
+
+
+def _number(result: Result) -> str:
+    return "" if result.unexpected_count is None else f"{result.unexpected_count:,}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,152 @@
+"""Days as the ledger has them: for checks executed by themselves, and after a person's decision."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import dagster as dg
+
+from headrace.core.home import Home
+from headrace.dagster import asset_names, metadata
+from headrace.dagster.checks import verdicts
+from headrace.dagster.instance import open_instance
+from headrace.dagster.partitions import RANGE_END, RANGE_START
+from headrace.lake.ledger.partition_state import SETTLED_STATES, SlotResult
+from headrace.lake.table import Table
+
+if TYPE_CHECKING:
+    from headrace.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+PARTITION = "dagster/partition"
+_ORDER = ("PASS", "WARN", "QUARANTINE", "UNJUDGED", "BLOCK", "ERROR")
+
+
+def ingested_span(run: dg.DagsterRun, table: Table) -> tuple[str, str] | None:
+    """The first and the last slot that this run ingests of the table; None if it ingests none."""
+    if asset_names.table_key(table.name) not in (run.asset_selection or ()):
+        return None
+    if not table.partitioned:
+        return "", "~"  # a snapshot table has one slot
+    single = run.tags.get(PARTITION, "")
+    return run.tags.get(RANGE_START, single), run.tags.get(RANGE_END, single)
+
+
+def ledger_results(
+    home: Home, table: Table, span: tuple[str, str] | None
+) -> tuple[SlotResult, ...]:
+    """The slots from the first to the last of `span`, or the newest slot; of each one batch."""
+    from headrace.lake.ledger.batch_listing import batch_rows, find_batches
+
+    open_rows: dict[str, dict[str, Any]] = {}
+    for row in batch_rows(home, table):
+        if row["state"] in SETTLED_STATES:
+            continue
+        before = open_rows.get(row["slot"])
+        if before is None or _gravity(row) >= _gravity(before):
+            open_rows[row["slot"]] = row
+    slots = sorted(open_rows)
+    slots = slots[-1:] if span is None else [slot for slot in slots if span[0] <= slot <= span[1]]
+    if len(slots) == 1:
+        batch = open_rows[slots[0]]["batch"]
+        return tuple(map(result_of, find_batches(home, table, batch)))
+    return tuple(result_of(open_rows[slot]) for slot in slots)
+
+
+def _gravity(row: Mapping[str, Any]) -> tuple[bool, int]:
+    return row["state"] == "pending", _ORDER.index(row["verdict"])
+
+
+def result_of(row: Mapping[str, Any]) -> SlotResult:
+    """A batch as the ledger has it, as a run would show its slot."""
+    state = str(row["state"])
+    published = state == metadata.PUBLISHED
+    held = state in {"pending", "received", "judged"}
+    return SlotResult(
+        table=row["table"],
+        slot=row["slot"],
+        state="published" if published else "pending" if held else "missing",
+        verdict=row["verdict"] if published or held else "MISSING",
+        delivered=row["delivered"],
+        published=row["passing"] if published else 0,
+        quarantined=row["quarantined"] if published else 0,
+        pending=row["delivered"] if held else 0,
+        batches=(row["batch"],),
+        batch=row["batch"],
+        reasons=(row["summary"],) if row["summary"] else (),
+        judgement=row.get("judgement"),
+    )
+
+
+def decision_events(
+    instance: dg.DagsterInstance, home: Home, table: Table, done: Mapping[str, Any]
+) -> Sequence[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
+    """The events of an asset that follow from a decision: published now, checks failed or cleared.
+
+    Args:
+        instance: whose event log says what failed before.
+        home: where the state lives.
+        table: as the pipeline declares it.
+        done: what an action of `headrace.operations.batch_actions` returned.
+    """
+    from headrace.lake.ledger.batch_listing import find_batches
+    from headrace.lake.ledger.conservation import table_status
+
+    if not done.get("batch"):
+        return []
+    (row, *_) = find_batches(home, table, str(done["batch"]))
+    result = result_of(row)
+    events: list[dg.AssetMaterialization | dg.AssetCheckEvaluation] = []
+    if result.state == metadata.PUBLISHED:
+        events.append(
+            dg.AssetMaterialization(
+                asset_names.table_key(table.name),
+                partition=result.slot if table.partitioned else None,
+                description=sentence(done),
+                metadata=metadata.slot_metadata(result),
+            )
+        )
+    before = verdicts.state_before(instance, table)
+    return [*events, *verdicts.evaluations(table, [result], table_status(home, table), before)]
+
+
+def sentence(done: Mapping[str, Any]) -> str:
+    """The action in words: "release by ana: looked at it"; "" if nothing was done."""
+    action = done.get("action") or {}
+    return f"{action['action']} by {action['principal']}: {action['reason']}" if action else ""
+
+
+def report_decision(
+    home: Home, pipelines: "Sequence[Pipeline]", table: str, done: Mapping[str, Any]
+) -> None:
+    """Show in Dagster what was decided outside it, if it was ever opened; never raises."""
+    if not (home.dagster / "dagster.yaml").exists() or done.get("changed") is False:
+        return
+    try:
+        (declared,) = (t for p in pipelines for t in p.tables if t.name == table)
+        with open_instance(home) as instance:
+            for event in decision_events(instance, home, declared, done):
+                _report(instance, event)
+    except Exception:
+        # The decision is on record and in force; the next run shows it in Dagster as well.
+        log.exception("the decision could not be shown in Dagster")
+
+
+def _report(
+    instance: dg.DagsterInstance, event: dg.AssetMaterialization | dg.AssetCheckEvaluation
+) -> None:
+    """Record an event that no run made.
+
+    Dagster records one evaluation of a check for each partition and run, and takes all that no run
+    made for one run: the second decision on a day needs a run's id of its own.
+    """
+    if not isinstance(event, dg.AssetCheckEvaluation):
+        instance.report_runless_asset_event(event)
+        return
+    told = dg.DagsterEvent(
+        event_type_value=dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
+        event_specific_data=event,
+        job_name="decision",
+    )
+    instance.report_dagster_event(told, run_id=str(uuid4()))

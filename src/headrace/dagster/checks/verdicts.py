@@ -1,0 +1,191 @@
+"""The gate's verdicts as evaluations of three checks, one an action, and as the failure of a step.
+
+A day is evaluated only if it did not pass. Once nothing fails any more, one passing evaluation
+turns a check green again: the latest evaluation is what Dagster shows.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from headrace.dagster import asset_names, metadata
+from headrace.dagster.links import report_link
+from headrace.gates import Result
+from headrace.lake.ledger.partition_state import SlotResult
+from headrace.lake.table import Table
+
+NAMED = 10
+_OF_VERDICT = {"QUARANTINE": "quarantine", "WARN": "warn", "MISSING": "warn"}
+
+
+@dataclass(frozen=True)
+class Before:
+    """The state of a table's checks before an evaluation.
+
+    Attributes:
+        failed: the checks whose latest evaluation failed, and the day that it was about.
+        planned: the checks that this run has planned for its day; without an evaluation they would
+            stay in the history as never executed.
+    """
+
+    failed: Mapping[str, str | None]
+    planned: frozenset[str]
+
+
+def failed_actions(result: SlotResult) -> set[str]:
+    """The actions of the checks that a slot did not pass: block, quarantine, warn.
+
+    A slot is blocked only while it is held back: an approved batch has failed its checks as well.
+    """
+    if metadata.passed(result):
+        return set()
+    verdicts = {metadata.shown(result), "QUARANTINE" if result.quarantined else ""}
+    verdicts |= {str(check.verdict) for check in _checks(result)}
+    actions = {action for verdict, action in _OF_VERDICT.items() if verdict in verdicts}
+    return actions | ({"block"} if metadata.stopped(result) else set())
+
+
+def _checks(result: SlotResult) -> list[Result]:
+    return [Result.of(check) for check in (result.judgement or {}).get("results", ())]
+
+
+def state_before(instance: dg.DagsterInstance, table: Table, run_id: str = "") -> Before:
+    """The latest evaluation of each check of a table, as Dagster has it."""
+    failed: dict[str, str | None] = {}
+    planned: set[str] = set()
+    for name in asset_names.GATE_CHECKS.values():
+        key = dg.AssetCheckKey(asset_names.table_key(table.name), name)
+        record = instance.get_latest_asset_check_evaluation_record(key)
+        event = record.event.dagster_event if record and record.event else None
+        data = event.event_specific_data if event else None
+        if isinstance(data, dg.AssetCheckEvaluation):
+            if not data.passed:
+                failed[name] = data.partition
+        elif record and record.run_id == run_id:
+            planned.add(name)
+    return Before(failed, frozenset(planned))
+
+
+def evaluations(
+    table: Table,
+    results: Sequence[SlotResult],
+    status: Mapping[str, Any],
+    before: Before,
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """One for each check and day that did not pass, a table of days where there are several.
+
+    Args:
+        table: whose days these are.
+        results: what the run, or a person's action, led to.
+        status: of the whole table, as `headrace.lake.ledger.conservation.table_status` has it.
+        before: the state of the checks; those that failed are cleared if nothing fails now.
+    """
+    for action, name in asset_names.GATE_CHECKS.items():
+        bad = [result for result in results if action in failed_actions(result)]
+        for result in bad:
+            yield _of_day(table, action, result)
+        if len(bad) > 1:
+            yield _of_days(table, action, bad, status, passed=False)
+        elif not bad and name in before.planned and len(results) == 1:
+            yield _of_days(table, action, results, status, passed=True)
+        elif not bad and name in before.failed:
+            held = action == "block" and bool(status["pending"])
+            if not held or _about(before.failed[name], results):
+                yield _of_days(table, action, results, status, passed=not held)
+
+
+def _about(day: str | None, results: Sequence[SlotResult]) -> bool:
+    """The latest evaluation was about one of these days, or may have been."""
+    return len(results) == 1 if day is None else day in {result.slot for result in results}
+
+
+def current(
+    results: Sequence[SlotResult], status: Mapping[str, Any], *, alone: bool
+) -> Iterator[dg.AssetCheckResult]:
+    """The results of the checks when they are executed by themselves, or after days were published.
+
+    Args:
+        results: the days of the run, or the newest day.
+        status: of the whole table.
+        alone: nothing was ingested in this run. Otherwise days that an earlier run blocked do not
+            stop what is downstream: these days are published, and the lake builds on them.
+    """
+    for action in asset_names.GATE_CHECKS:
+        held = action == "block" and bool(status["pending"])
+        bad = [result for result in results if action in failed_actions(result)]
+        error = action == "block" and (alone or bool(bad))
+        yield dg.AssetCheckResult(
+            check_name=asset_names.GATE_CHECKS[action],
+            passed=not bad and not held,
+            severity=_severity(error=error),
+            description=_described(results, status, held=held),
+            metadata=metadata.run_report(results, status),
+        )
+
+
+def failure(table: Table, stopped: Sequence[SlotResult]) -> dg.Failure:
+    """Says which slots were not published, why, and what to do; links to the page of each."""
+    slots = ", ".join(result.slot for result in stopped[:NAMED])
+    more = f" and {len(stopped) - NAMED} more" if len(stopped) > NAMED else ""
+    why = [
+        f"{result.slot}: {reason}" for result in stopped[:NAMED] for reason in result.reasons[:3]
+    ]
+    pages = {result.slot: report_link(result) for result in stopped[:NAMED]}
+    return dg.Failure(
+        "\n".join(
+            [
+                f"{table.name}: {len(stopped)} not published: {slots}{more}",
+                *(f"  {line}" for line in why),
+                "Everything else of this run was published; readers keep the last good state.",
+                "After a corrected delivery re-run only these, or decide on the page of each.",
+            ]
+        ),
+        metadata={slot: dg.MetadataValue.url(page) for slot, page in pages.items() if page},
+        allow_retries=False,
+    )
+
+
+def _of_day(table: Table, action: str, result: SlotResult) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_names.table_key(table.name),
+        check_name=asset_names.GATE_CHECKS[action],
+        passed=False,
+        severity=_severity(error=action == "block"),
+        partition=result.slot if table.partitioned else None,
+        metadata=metadata.slot_report(result),
+        description=metadata.summary([result]),
+    )
+
+
+def _of_days(
+    table: Table,
+    action: str,
+    results: Sequence[SlotResult],
+    status: Mapping[str, Any],
+    *,
+    passed: bool,
+) -> dg.AssetCheckEvaluation:
+    """For several days, or to clear the check; of a single day it is on record with that day."""
+    single = table.partitioned and len(results) == 1 and passed
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_names.table_key(table.name),
+        check_name=asset_names.GATE_CHECKS[action],
+        passed=passed,
+        severity=_severity(error=action == "block"),
+        partition=results[0].slot if single else None,
+        metadata=metadata.run_report(results, status),
+        description=_described(results, status, held=action == "block" and not passed),
+    )
+
+
+def _described(results: Sequence[SlotResult], status: Mapping[str, Any], *, held: bool) -> str:
+    said = metadata.summary(results)
+    if not held or any(map(metadata.stopped, results)):
+        return said
+    return f"{said}. {status['pending']:,} rows of other deliveries are held back"
+
+
+def _severity(*, error: bool) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN

@@ -1,0 +1,111 @@
+"""Jobs and schedules: ingest (by the day), reference (snapshots) and build."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from headrace.core.home import Home
+from headrace.dagster import asset_names
+from headrace.dagster.partitions import Span, spans
+from headrace.dagster.sensors.pending_partitions import due_slots
+
+if TYPE_CHECKING:
+    # What `define_asset_job` returns has no public name.
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition as AssetJob,
+    )
+
+    from headrace.pipeline import Pipeline
+
+INGEST = "ingest"
+REFERENCE = "reference"
+BUILD = "build"
+
+_BUILT = (asset_names.FEATURES, asset_names.DATASETS, asset_names.MODELS, asset_names.MONITORING)
+
+
+def jobs(pipeline: "Pipeline") -> "list[AssetJob]":
+    """Checks are left out where the assets log the gate's verdicts themselves."""
+    found = [
+        _job(
+            pipeline,
+            BUILD,
+            dg.AssetSelection.groups(*_BUILT),
+            "Features to monitors, over what is published.",
+        ),
+    ]
+    if daily_tables := asset_names.partitioned(pipeline.tables):
+        keys = [asset_names.table_key(table.name) for table in daily_tables]
+        about = "Deliver, judge and publish days of the event tables."
+        selection = dg.AssetSelection.assets(*keys).without_checks()
+        found.append(_job(pipeline, INGEST, selection, about))
+    if whole := asset_names.snapshots(pipeline.tables):
+        keys = [asset_names.table_key(table.name) for table in whole]
+        about = "Deliver, judge and publish the tables that come whole."
+        selection = dg.AssetSelection.assets(*keys).without_checks()
+        found.append(_job(pipeline, REFERENCE, selection, about))
+    return found
+
+
+def schedules(
+    pipeline: "Pipeline", home: Callable[[], Home] = Home.find
+) -> list[dg.ScheduleDefinition]:
+    """Every day: what is outstanding, then everything built on it. Off until switched on."""
+    found = [_plain("daily_build", BUILD, "30 4 * * *", "Features to monitors, after the ingest.")]
+    if asset_names.snapshots(pipeline.tables):
+        about = "The tables that come whole, before the event tables."
+        found.append(_plain("daily_reference", REFERENCE, "45 2 * * *", about))
+    if asset_names.partitioned(pipeline.tables):
+        found.append(_daily_ingest(pipeline, home))
+    return found
+
+
+def _daily_ingest(pipeline: "Pipeline", home: Callable[[], Home]) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name="daily_ingest",
+        job_name=INGEST,
+        cron_schedule="0 3 * * *",
+        execution_timezone="UTC",
+        description="Every slot with a delivery that is not settled, late and corrected ones too, "
+        "and the newest slot, so that a delivery that did not come is noticed.",
+    )
+    def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        moment = context.scheduled_execution_time
+        yesterday = (moment.date() - timedelta(days=1)).isoformat()
+        work = due_slots(pipeline, home(), newest=yesterday)
+        requests = [_request(span, moment.date().isoformat()) for span in spans(work)]
+        yield from requests
+        if not requests:
+            yield dg.SkipReason("nothing is outstanding")
+
+    return tick
+
+
+def _request(span: Span, day: str) -> dg.RunRequest:
+    """The run key makes a tick that is tried again launch nothing twice."""
+    keys = [asset_names.table_key(table) for table in span.tables]
+    run_key = f"{day} {span}"
+    if span.first == span.last:
+        return dg.RunRequest(
+            run_key=run_key, partition_key=span.first, asset_selection=keys, asset_check_keys=[]
+        )
+    return dg.RunRequest(run_key=run_key, tags=span.tags, asset_selection=keys, asset_check_keys=[])
+
+
+def _job(
+    pipeline: "Pipeline", name: str, selection: dg.AssetSelection, description: str
+) -> "AssetJob":
+    tags = {"headrace/pipeline": pipeline.name}
+    return dg.define_asset_job(name, selection=selection, description=description, tags=tags)
+
+
+def _plain(name: str, job: str, cron: str, description: str) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=name,
+        job_name=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        description=description,
+    )

@@ -1,0 +1,145 @@
+"""The retraining sensor forwards rows of the decision ledger, each exactly once, and no more.
+
+What makes it exactly once: a run key for each trigger, which Dagster launches once; and the ledger,
+in which a retraining has each of its steps once. What makes it at least once: a trigger whose runs
+have all died before its end is forwarded again, under a run key of its own.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import dagster as dg
+
+from headrace.core.home import Home
+from headrace.dagster.jobs.retraining import RETRAIN, configured
+from headrace.dagster.sensors.backoff import interval, status
+
+if TYPE_CHECKING:
+    from headrace.pipeline import Pipeline
+
+TAG = "headrace/trigger"
+# So long a run may take from its launch until it holds the lock of its retraining.
+GRACE = timedelta(minutes=10)
+# A run that never began its retraining counts no attempt there; so many of them are enough.
+LAUNCHES = 10
+
+
+class Trigger(Protocol):
+    """A row of the decision ledger that asks for a retraining."""
+
+    @property
+    def sequence(self) -> int: ...
+
+    @property
+    def trigger_id(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
+# All triggers whose retraining has not ended, in order.
+Triggers = Callable[[], Iterable[Trigger]]
+
+
+def retraining_sensor(
+    pipeline: "Pipeline",
+    home: Callable[[], Home] = Home.find,
+    triggers: Triggers | None = None,
+    seconds: int = 60,
+    default_status: dg.DefaultSensorStatus | None = None,
+) -> dg.SensorDefinition:
+    """One run of `retrain` per trigger, and another one where it died.
+
+    The cursor tells what was forwarded already. A daemon that dies between the launch and the
+    cursor asks again with the same key, and Dagster refuses the double.
+    """
+
+    @dg.sensor(
+        name="retraining",
+        job_name=RETRAIN,
+        minimum_interval_seconds=interval(seconds),
+        default_status=default_status or status(),
+        description="Launches a retraining for each row of the decision ledger that asks for one.",
+    )
+    def retraining(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        after = int(context.cursor or 0)
+        read = triggers or _ledger(pipeline, home)
+        waiting = list(read())
+        new = [trigger for trigger in waiting if trigger.sequence > after]
+        old = [trigger for trigger in waiting if trigger.sequence <= after]
+        requests = [_request(trigger, trigger.trigger_id) for trigger in new]
+        requests += _again(context.instance, pipeline, home, old)
+        if not requests:
+            return dg.SkipReason(f"no trigger after row {after} of the decision ledger")
+        newest = max((trigger.sequence for trigger in waiting), default=0)
+        return dg.SensorResult(run_requests=requests, cursor=str(max(after, newest)))
+
+    return retraining
+
+
+def _request(trigger: Trigger, run_key: str) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=run_key,
+        run_config=configured(trigger.trigger_id),
+        tags={TAG: trigger.trigger_id, "headrace/reason": trigger.reason[:250]},
+    )
+
+
+def _again(
+    instance: dg.DagsterInstance,
+    pipeline: "Pipeline",
+    home: Callable[[], Home],
+    forwarded: Iterable[Trigger],
+) -> Iterator[dg.RunRequest]:
+    """Triggers that were forwarded and have not ended, and for which no run is left."""
+    for trigger in forwarded:
+        runs = instance.get_run_records(dg.RunsFilter(tags={TAG: trigger.trigger_id}))
+        if any(_lives(instance, pipeline, home, record) for record in runs):
+            continue
+        if len(runs) >= LAUNCHES:
+            _give_up(pipeline, home(), trigger, len(runs))
+        else:
+            # without any run the key is the trigger's own: another Dagster, or its runs were wiped
+            key = trigger.trigger_id if not runs else f"{trigger.trigger_id}/{len(runs) + 1}"
+            yield _request(trigger, key)
+
+
+def _lives(
+    instance: dg.DagsterInstance,
+    pipeline: "Pipeline",
+    home: Callable[[], Home],
+    record: dg.RunRecord,
+) -> bool:
+    """Whether the run is at work, or may still begin; a dead one is closed."""
+    from headrace.retraining.workflow import at_work
+
+    run = record.dagster_run
+    if run.is_finished:
+        return False
+    if run.status == dg.DagsterRunStatus.QUEUED or at_work(home(), pipeline.monitor.name):
+        return True
+    began = max(filter(None, [record.create_timestamp, record.update_timestamp]))
+    if datetime.now(UTC) - began.astimezone(UTC) < GRACE:
+        return True
+    instance.report_run_failed(run, "the process that executed this run is gone")
+    return False
+
+
+def _give_up(pipeline: "Pipeline", home: Home, trigger: Trigger, runs: int) -> None:
+    """On record as failed, so that it is asked for no more; and a person is told."""
+    from headrace.core.clock import now_us
+    from headrace.monitoring import DecisionLedger
+    from headrace.retraining.service import page_failure
+
+    because = f"{runs} runs ended without beginning it"
+    DecisionLedger(home).record_step(
+        pipeline.monitor.name, trigger.trigger_id, "failed", {"because": because}, now_us()
+    )
+    page_failure(pipeline, home, trigger.trigger_id)
+
+
+def _ledger(pipeline: "Pipeline", home: Callable[[], Home]) -> Triggers:
+    from headrace.pipeline import open_triggers
+
+    return lambda: open_triggers(pipeline, home())

@@ -1,0 +1,88 @@
+"""How a column is distributed, split by split: what the card draws."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_BINS = 20
+_LEVELS = 8
+_NUMBERS = ("int64", "float64", "bool", "timestamp", "local_timestamp", "date")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Shares of the rows with a value, for the training split and for all other rows.
+
+    `labels` are the levels of a text column, most frequent first; or the ends of the range.
+    `distinct` counts values over all rows; -1 where it was not counted.
+    """
+
+    train: tuple[float, ...]
+    other: tuple[float, ...]
+    labels: tuple[str, ...]
+    levels: bool
+    distinct: int = -1
+
+
+def shape(train: pa.ChunkedArray, other: pa.ChunkedArray, kind: str) -> Shape | None:
+    """The shape of a column of canonical type `kind`; None if there is nothing to draw."""
+    if kind == "string":
+        return _levels(train, other)
+    if kind not in _NUMBERS:
+        return None
+    given = [_numbers(one, kind) for one in (train, other)]
+    both = np.concatenate(given)
+    if not len(both):
+        return None
+    low, high = float(both.min()), float(both.max())
+    edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
+    counts = [np.histogram(one, edges)[0] / max(1, len(one)) for one in given]
+    ends = [_shown(end, kind) for end in (low, high)]
+    return Shape(tuple(counts[0].tolist()), tuple(counts[1].tolist()), tuple(ends), levels=False)
+
+
+def _numbers(column: pa.ChunkedArray, kind: str) -> npt.NDArray[np.float64]:
+    if kind == "date":
+        column = column.cast(pa.int32())
+    elif "timestamp" in kind:
+        column = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
+    values = column.cast(pa.float64(), safe=False).drop_null().to_numpy()
+    finite: npt.NDArray[np.float64] = values[np.isfinite(values)]
+    return finite
+
+
+def _shown(value: float, kind: str) -> str:
+    if "timestamp" in kind:
+        from headrace.core.clock import iso
+
+        return iso(int(value))[:16].replace("T", " ")
+    if kind == "date":
+        return str(np.datetime64(int(value), "D"))
+    return f"{value:,.4g}" if abs(value) < 1e6 else f"{value:.3g}"
+
+
+def _levels(train: pa.ChunkedArray, other: pa.ChunkedArray) -> Shape | None:
+    counted = [_counts(one) for one in (train, other)]
+    together = dict(counted[0])
+    for name, count in counted[1].items():
+        together[name] = together.get(name, 0) + count
+    if not together:
+        return None
+    order = sorted(together, key=lambda name: (-together[name], name))[:_LEVELS]
+    shares = [_shares(one, order) for one in counted]
+    return Shape(shares[0], shares[1], tuple(order), levels=True, distinct=len(together))
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    found = pc.value_counts(column.drop_null())
+    pairs = zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)
+    return {str(name): int(count) for name, count in pairs}
+
+
+def _shares(counts: dict[str, int], order: Sequence[str]) -> tuple[float, ...]:
+    total = max(1, sum(counts.values()))
+    return tuple(counts.get(name, 0) / total for name in order)

@@ -1,0 +1,110 @@
+"""Rows that found no partner at their moment: kept until the end, on the disk if they are many."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.datasets.hashing.cell_encoding import words_of
+from headrace.datasets.store.parts import numbers_of
+
+# Bytes that stay in memory, and rows of a bucket that there should be no more of.
+IN_MEMORY, OF_A_BUCKET = 256 << 20, 500_000
+_MOST_BUCKETS = 256
+
+
+class Leftovers:
+    """Rows of two sides. Those with one key come out of the same bucket."""
+
+    def __init__(self, key: Sequence[str], rows: int) -> None:
+        """`rows`: no more will come."""
+        self._key = list(key)
+        self._buckets = max(1, min(_MOST_BUCKETS, rows // OF_A_BUCKET))
+        self._held: tuple[list[pa.Table], list[pa.Table]] = ([], [])
+        self._schemas: list[pa.Schema | None] = [None, None]
+        self._bytes = 0
+        self._folder: TemporaryDirectory[str] | None = None
+        self._files: dict[tuple[int, int], pa.ipc.RecordBatchStreamWriter] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+        if self._folder:
+            self._folder.cleanup()
+
+    def add(self, side: int, rows: pa.Table) -> None:
+        """Rows of side 0 or 1."""
+        self._schemas[side] = rows.schema
+        if not rows.num_rows:
+            return
+        self._held[side].append(rows)
+        self._bytes += rows.nbytes
+        if self._bytes > IN_MEMORY:
+            self._spill()
+
+    def buckets(self) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """All rows, bucket by bucket."""
+        if self._folder is None:
+            yield self._whole(0, self._held[0]), self._whole(1, self._held[1])
+            return
+        self._spill()
+        self._close()
+        for bucket in range(self._buckets):
+            yield self._read(0, bucket), self._read(1, bucket)
+
+    def _spill(self) -> None:
+        if self._folder is None:
+            self._folder = TemporaryDirectory(prefix="headrace-diff-")
+        for side in (0, 1):
+            for table in self._held[side]:
+                self._write(side, table)
+            self._held[side].clear()
+        self._bytes = 0
+
+    def _write(self, side: int, table: pa.Table) -> None:
+        buckets = bucket_numbers(table, self._key, self._buckets)
+        for bucket in np.unique(buckets).tolist():
+            place = (side, bucket)
+            if place not in self._files:
+                path = str(self._path(side, bucket))
+                self._files[place] = pa.ipc.new_stream(path, table.schema)
+            self._files[place].write_table(table.filter(pa.array(buckets == bucket)))
+
+    def _path(self, side: int, bucket: int) -> Path:
+        assert self._folder is not None
+        return Path(self._folder.name) / f"{side}-{bucket}.arrows"
+
+    def _read(self, side: int, bucket: int) -> pa.Table:
+        path = self._path(side, bucket)
+        if not path.exists():
+            return self._whole(side, [])
+        with pa.ipc.open_stream(str(path)) as stream:
+            return stream.read_all()
+
+    def _whole(self, side: int, tables: list[pa.Table]) -> pa.Table:
+        if tables:
+            return pa.concat_tables(tables)
+        schema = self._schemas[side]
+        return pa.table({}) if schema is None else schema.empty_table()
+
+    def _close(self) -> None:
+        while self._files:
+            self._files.popitem()[1].close()
+
+
+def bucket_numbers(table: pa.Table, key: Sequence[str], buckets: int) -> npt.NDArray[np.int64]:
+    """A number below `buckets` for each row; rows with equal keys have the same one."""
+    columns = {}
+    for name in key:
+        column = table.column(name)
+        if pa.types.is_floating(column.type):  # -0 is 0, and one NaN another
+            column = pa.chunked_array([words_of(column.combine_chunks(), "float64", name)])
+        columns[name] = column
+    numbers = numbers_of(pa.table(columns), key) % np.uint64(buckets)
+    return numbers.astype(np.int64)

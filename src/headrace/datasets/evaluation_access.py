@@ -1,0 +1,151 @@
+"""How often somebody looked at the rows that are kept for the last word.
+
+    datasets/<name>/<version>/looks/<n>.json   who looked, when and what for
+
+Each look that changes a decision wears the split out: what is chosen by it is fitted to it. So a
+look is recorded before the rows are given, each in a document of its own that is written once,
+under the next free number; a crash leaves it whole or out, and two that look at once are two.
+"""
+
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.core.clock import iso, now_us
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.files import canonical_json
+from headrace.datasets.manifest import Manifest
+from headrace.datasets.store.store import Store
+from headrace.datasets.vocabulary import EVALUATION
+
+FORMAT = 1
+_DOCUMENT = re.compile(r"[1-9]\d*\.json")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Who looked at the evaluation split of which release, when (microseconds UTC), and why."""
+
+    ref: str
+    at: int
+    principal: str
+    purpose: str
+
+    def __str__(self) -> str:
+        return f"{self.principal} at {iso(self.at)} in {self.ref}: {self.purpose}"
+
+
+def record(
+    store: Store, manifest: Manifest, purpose: str | None, principal: str | None = None
+) -> Look:
+    """Keep beside the release that its evaluation split is looked at; more than declared warns.
+
+    `principal` is by default who acts: HEADRACE_PRINCIPAL, or the system's user.
+
+    Raises:
+        DeclarationError: there is no purpose, or no such split.
+        StateError: it cannot be recorded, and so there is no look.
+    """
+    from headrace.core.permissions import acting
+
+    if EVALUATION not in manifest.splits:
+        raise DeclarationError(
+            f"{manifest.ref} has no evaluation split",
+            fix="declare DatasetSpec(evaluation=Evaluation(share=0.1, after=...))",
+        )
+    if not purpose or not purpose.strip():
+        raise DeclarationError("a look has no purpose", where=manifest.ref, fix="say what for")
+    look = Look(manifest.ref, now_us(), principal or acting(), purpose)
+    form = {"format": FORMAT, "at": look.at, "principal": look.principal, "purpose": purpose}
+    folder = _folder(store, manifest)
+    try:
+        while not store.storage.put_new(
+            f"{folder}/{max(_numbers(store, folder), default=0) + 1}.json",
+            canonical_json(form) + b"\n",
+        ):
+            pass  # somebody else looked at this very moment
+    except StateError as error:
+        raise StateError(
+            f"a look at the evaluation split cannot be recorded: {error.what}",
+            where=f"{store.storage.address}/{folder}",
+            fix="look in a copy of the store that you may write to",
+        ) from error
+    _warn(store, manifest)
+    return look
+
+
+def looks(store: Store, manifest: Manifest) -> list[Look]:
+    """At this release, first to last."""
+    folder = _folder(store, manifest)
+    return [_look(store, manifest.ref, f"{folder}/{n}.json") for n in _numbers(store, folder)]
+
+
+def count(store: Store, manifest: Manifest) -> int:
+    """Looks at this release."""
+    return len(_numbers(store, _folder(store, manifest)))
+
+
+def count_all(store: Store, name: str) -> int:
+    """Looks at any version of a dataset: their evaluation splits have most rows in common.
+
+    Versions that are gone count: whoever looked has seen most rows of the successor.
+    """
+    return sum(
+        len(_numbers(store, f"{store.folder(name, version)}/looks"))
+        for version in (*store.versions(name), *store.gone(name))
+    )
+
+
+def allowed(manifest: Manifest) -> int | None:
+    """How many looks the dataset declares; None if it has no evaluation split."""
+    found = manifest.split_rule.get("evaluation_looks")
+    return None if found is None else int(found)
+
+
+def summary(store: Store, manifest: Manifest) -> dict[str, Any] | None:
+    """`{"looks", "of_all_versions", "allowed"}`; None if there is no evaluation split."""
+    if EVALUATION not in manifest.splits:
+        return None
+    return {
+        "looks": count(store, manifest),
+        "of_all_versions": count_all(store, manifest.name),
+        "allowed": allowed(manifest),
+    }
+
+
+def _warn(store: Store, manifest: Manifest) -> None:
+    most, found = allowed(manifest), count_all(store, manifest.name)
+    if most is not None and found > most:
+        warnings.warn(
+            f"the evaluation split of {manifest.name} was looked at {found} times, {most} are"
+            " declared: what is chosen by it is fitted to it; declare a later one",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _folder(store: Store, manifest: Manifest) -> str:
+    return f"{store.folder(manifest.name, manifest.version)}/looks"
+
+
+def _numbers(store: Store, folder: str) -> list[int]:
+    return sorted(_found(store, folder))
+
+
+def _found(store: Store, folder: str) -> Iterator[int]:
+    for entry in store.storage.walk(folder):
+        if _DOCUMENT.fullmatch(name := entry.path.rpartition("/")[2]):
+            yield int(name.removesuffix(".json"))
+
+
+def _look(store: Store, ref: str, path: str) -> Look:
+    form = store.document(path)
+    if form["format"] > FORMAT:
+        raise StateError(
+            f"a look has format {form['format']}, this Headrace reads up to {FORMAT}",
+            where=f"{store.storage.address}/{path}",
+            fix="upgrade headrace",
+        )
+    return Look(ref, form["at"], form["principal"], form["purpose"])

@@ -1,0 +1,137 @@
+"""Fitting: from the rows of the training split to steps, exact and in any order of rows."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.core.errors import DeclarationError
+from headrace.datasets.exact_sums import deviation, mean, quantile
+from headrace.datasets.fits.fits import Fits, Step, filled
+from headrace.datasets.fits.transforms import Impute, Scale, Transform, Value, Vocabulary
+
+
+def fit(train: pa.Table, categorical: Sequence[str], given: Fits | None = None) -> Fits:
+    """`given`, and vocabularies of the `categorical` columns that have none in it."""
+    declared = given or Fits({})
+    found = dict(declared.steps)
+    for name in sorted(set(categorical) - set(declared.vocabularies)):
+        before = found.get(name, ())
+        column = filled(train.column(name), before)
+        found[name] = (*before, _fit_vocabulary(column, Vocabulary((name,))))
+    return Fits(dict(sorted(found.items())))
+
+
+def fit_column(column: pa.ChunkedArray, transforms: Sequence[Transform]) -> tuple[Step, ...]:
+    """What `transforms`, in order, are for the values of the training rows."""
+    steps: list[Step] = []
+    for transform in transforms:
+        if isinstance(transform, Impute):
+            steps.append(_fit_impute(column, transform))
+        elif isinstance(transform, Scale):
+            steps.append(_fit_scale(filled(column, steps), transform))
+        else:
+            steps.append(_fit_vocabulary(filled(column, steps), transform))
+    return tuple(steps)
+
+
+def _fit_impute(column: pa.ChunkedArray, declared: Impute) -> Step:
+    if declared.by == "constant":
+        value = _checked(declared.value, column)
+    elif declared.by == "mode":
+        value = _mode(_known(column, declared))
+    elif declared.by == "mean":
+        value = mean(_finite(column, declared))
+    else:
+        value = quantile(np.sort(_finite(column, declared)), Fraction(1, 2))
+    return {"kind": "impute", "value": value, "indicator": declared.indicator}
+
+
+def _fit_scale(column: pa.ChunkedArray, declared: Scale) -> Step:
+    values = np.sort(_finite(column, declared))
+    try:
+        step = _scaled(values, declared)
+        if all(np.isfinite(step.get(name, 0.0)) for name in ("center", "scale")):
+            return step
+    except OverflowError:
+        pass
+    raise DeclarationError(
+        "the values lie further apart than a float can say",
+        where=f"Scale({declared.columns!r})",
+        fix="bound the feature, or scale by='quantile'",
+    )
+
+
+def _scaled(values: npt.NDArray[Any], declared: Scale) -> Step:
+    """The step for values that are sorted."""
+    if declared.by == "quantile":
+        places = [Fraction(n, declared.bins) for n in range(1, declared.bins + 1)]
+        edges = sorted({quantile(values, place) for place in places})
+        return {"kind": "quantile", "edges": edges}
+    if declared.by == "standard":
+        center, scale = mean(values), deviation(values)
+    elif declared.by == "minmax":
+        center, scale = float(values[0]), float(values[-1]) - float(values[0])
+    else:
+        low, center, high = (quantile(values, Fraction(n, 4)) for n in (1, 2, 3))
+        scale = high - low
+    return {"kind": "scale", "center": center, "scale": scale or 1.0}
+
+
+def _fit_vocabulary(column: pa.ChunkedArray, declared: Vocabulary) -> Step:
+    counted = pc.value_counts(column.drop_null().combine_chunks())
+    often = counted.filter(pc.greater_equal(counted.field("counts"), declared.min_count))
+    values = sorted(often.field("values").to_pylist())
+    return {"kind": "vocabulary", "values": values, "unknown": declared.unknown}
+
+
+def _mode(column: pa.ChunkedArray) -> Value:
+    counted = pc.value_counts(column.combine_chunks())
+    most = pc.max(counted.field("counts"))
+    found: list[Value] = (
+        counted.filter(pc.equal(counted.field("counts"), most)).field("values").to_pylist()
+    )
+    return min(found)
+
+
+def _checked(value: Value | None, column: pa.ChunkedArray) -> Value:
+    text = pa.types.is_string(column.type)
+    if text != isinstance(value, str) or value is None:
+        raise DeclarationError(
+            f"{value!r} is no value of a {column.type} column",
+            where="Impute(by='constant')",
+            fix="a text for a text column, a number for any other",
+        )
+    return value if text else float(value)
+
+
+def _known(column: pa.ChunkedArray, declared: Transform) -> pa.ChunkedArray:
+    known = column.drop_null()
+    if pa.types.is_floating(known.type):
+        known = known.filter(pc.invert(pc.is_nan(known)))
+    if not len(known):
+        raise DeclarationError(
+            "the training rows have no value in the column",
+            where=f"{type(declared).__name__}({declared.columns!r})",
+            fix="Impute(by='constant', value=...), or leave the column out",
+        )
+    return known
+
+
+def _finite(column: pa.ChunkedArray, declared: Transform) -> npt.NDArray[Any]:
+    known = _known(column, declared)
+    if pa.types.is_boolean(known.type):
+        known = known.cast(pa.int8())
+    wanted = pa.int64() if pa.types.is_integer(known.type) else pa.float64()
+    values: npt.NDArray[Any] = known.cast(wanted).to_numpy() + 0  # -0.0 is 0.0
+    if not np.isfinite(values).all():
+        raise DeclarationError(
+            "an infinite value has no mean and no distance",
+            where=f"{type(declared).__name__}({declared.columns!r})",
+            fix="bound the feature, or scale by='quantile' after bounding it",
+        )
+    return values

@@ -1,0 +1,185 @@
+"""Transforms that are fitted on data, as declarations: what to fit, never what was found."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from math import isfinite
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
+
+from headrace.core.errors import DeclarationError
+from headrace.datasets.manifest import Column
+from headrace.features.declaration_checks import check_names
+
+Value: TypeAlias = str | int | float | bool
+_NUMBERS = ("int64", "float64", "bool")
+_DISCRETE = ("string", "int64", "bool")
+
+
+@dataclass(frozen=True)
+class Impute:
+    """Take a value for null (and NaN) in `columns`, names or patterns.
+
+    `by` is the mean, the median (the lower of two), the mode (the least of several) of the training
+    rows, or `constant`: `value`. With `indicator` a column `<name>__missing` of 0 and 1 is added
+    behind all others.
+    """
+
+    kind: ClassVar[str] = "impute"
+    columns: tuple[str, ...]
+    by: Literal["mean", "median", "mode", "constant"] = "median"
+    value: Value | None = None
+    indicator: bool = False
+
+    def __post_init__(self) -> None:
+        where = f"Impute({self.columns!r})"
+        check_names(self.columns, "columns", where)
+        _check_choice(self.by, ("mean", "median", "mode", "constant"), where)
+        if (self.by == "constant") != (self.value is not None):
+            raise DeclarationError(
+                f"by={self.by!r} with value={self.value!r}",
+                where=where,
+                fix="a value belongs to by='constant', and nowhere else",
+            )
+        if isinstance(self.value, float) and not isfinite(self.value):
+            raise DeclarationError(f"value={self.value!r} is none", where=where, fix="as in 0.0")
+
+    def takes(self, column: Column) -> bool:
+        return column.type in (("string", *_NUMBERS) if self.by in _ANY else _NUMBERS)
+
+
+_ANY = ("mode", "constant")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """(value - center) / scale in `columns`, names or patterns; a scale of zero counts as one.
+
+    `standard`: mean and sample standard deviation. `minmax`: least and greatest. `robust`: median,
+    and the distance of the quartiles. `quantile`: the share of `bins` quantiles that are not above
+    the value, from 0 to 1. All of the training rows; null stays null.
+    """
+
+    kind: ClassVar[str] = "scale"
+    columns: tuple[str, ...]
+    by: Literal["standard", "minmax", "robust", "quantile"] = "standard"
+    bins: int = 100
+
+    def __post_init__(self) -> None:
+        where = f"Scale({self.columns!r})"
+        check_names(self.columns, "columns", where)
+        _check_choice(self.by, ("standard", "minmax", "robust", "quantile"), where)
+        if self.bins < 2:
+            raise DeclarationError(f"bins is {self.bins}", where=where, fix="2 or more")
+
+    def takes(self, column: Column) -> bool:
+        return column.type in _NUMBERS
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """A value's place among those of the training rows, in ascending order; null stays null.
+
+    Values that fewer than `min_count` rows have are left out. A value that is not in it is null,
+    or has a place of its `own` behind the last.
+    """
+
+    kind: ClassVar[str] = "vocabulary"
+    columns: tuple[str, ...]
+    min_count: int = 1
+    unknown: Literal["null", "own"] = "null"
+
+    def __post_init__(self) -> None:
+        where = f"Vocabulary({self.columns!r})"
+        check_names(self.columns, "columns", where)
+        _check_choice(self.unknown, ("null", "own"), where)
+        if self.min_count < 1:
+            raise DeclarationError(f"min_count is {self.min_count}", where=where, fix="1 or more")
+
+    def takes(self, column: Column) -> bool:
+        return column.type in _DISCRETE
+
+
+@dataclass(frozen=True)
+class TargetMean:
+    """Refused: a mean of the target over all training rows knows answers that came after the row.
+
+    Each row's own answer would be in its feature, too.
+    """
+
+    kind: ClassVar[str] = "target mean"
+    columns: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        raise DeclarationError(
+            "a target mean over the training rows tells each row its own answer, and later ones",
+            where=f"TargetMean({self.columns!r})",
+            fix="declare a view over the table of outcomes: Mean('<label>') by these columns, with"
+            " a window; it counts the answers that are known by t",
+        )
+
+
+Transform: TypeAlias = Impute | Scale | Vocabulary
+_KINDS: dict[str, type[Impute | Scale | Vocabulary]] = {
+    one.kind: one for one in get_args(Transform)
+}
+
+
+def form_of(transform: Transform) -> dict[str, Any]:
+    """As JSON values, without the columns: what is fitted for any of them."""
+    form = asdict(transform)
+    del form["columns"]
+    return {"kind": transform.kind, **form}
+
+
+def transform_of(form: Mapping[str, Any], column: str) -> Transform:
+    """What `form_of` made a form of, for one column."""
+    kept = {name: value for name, value in form.items() if name != "kind"}
+    return _KINDS[form["kind"]](columns=(column,), **kept)
+
+
+def chosen(
+    transforms: Sequence[Transform], columns: Sequence[Column]
+) -> dict[str, tuple[Transform, ...]]:
+    """By column, what is fitted for it: imputing first, then one of scaling and a vocabulary.
+
+    Raises DeclarationError for a pattern that fits no key, spine or feature column, for a type that
+    cannot be transformed so, and for two of a kind.
+    """
+    known = [one for one in columns if one.role in {"key", "spine", "feature"}]
+    found: dict[str, list[Transform]] = {}
+    for transform in transforms:
+        for pattern in transform.columns:
+            names = [one for one in known if fnmatchcase(one.name, pattern)]
+            if not names:
+                raise DeclarationError(
+                    f"no column fits {pattern!r}",
+                    where=f"{type(transform).__name__}({transform.columns!r})",
+                    fix=f"choose from {', '.join(one.name for one in known)}",
+                )
+            for column in names:
+                _add(found.setdefault(column.name, []), transform, column)
+    return {name: tuple(sorted(steps, key=_is_last)) for name, steps in sorted(found.items())}
+
+
+def _is_last(transform: Transform) -> bool:
+    return not isinstance(transform, Impute)
+
+
+def _add(steps: list[Transform], transform: Transform, column: Column) -> None:
+    where = f"{type(transform).__name__}, column {column.name}"
+    if not transform.takes(column):
+        raise DeclarationError(f"a {column.type} cannot be fitted so", where=where, fix="leave out")
+    if transform in steps:
+        return
+    if any(_is_last(one) == _is_last(transform) for one in steps):
+        raise DeclarationError(
+            "the column is fitted twice",
+            where=where,
+            fix="one Impute, and one of Scale and Vocabulary, for each column",
+        )
+    steps.append(transform)
+
+
+def _check_choice(value: str, choices: Sequence[str], where: str) -> None:
+    if value not in choices:
+        raise DeclarationError(f"there is no {value!r}", where=where, fix=f"{', '.join(choices)}")

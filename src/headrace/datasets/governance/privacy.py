@@ -1,0 +1,330 @@
+"""Personal and sensitive columns of a release: what is done to each, declared column by column.
+
+    public, internal        released as they are
+    personal, sensitive     only with a treatment: `Keep`, `Drop`, `Pseudonymise` or `Generalise`
+    any other word          as sensitive: a class that nobody knows is no reason to be careless
+    not_stated, TODO …      a draft contract: recorded as such, and shown on the card
+
+The class of a column comes from the contract of its table, and passes on to what is computed from
+it; see `headrace.datasets.governance.privacy_classes`. Treatments are applied before the rows are split and hashed, so
+that splits, groups, statistics and content see what is released and nothing else.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.core.clock import duration
+from headrace.core.errors import DeclarationError, HeadraceError, StateError
+from headrace.datasets.governance.privacy_key import PrivacyKey
+from headrace.datasets.hashing.content_hash import canonical_type
+
+PUBLIC, INTERNAL, PERSONAL, SENSITIVE = "public", "internal", "personal", "sensitive"
+CLASSES = (PUBLIC, INTERNAL, PERSONAL, SENSITIVE)
+UNDECIDED = ("not_stated", "TODO")
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Released as it is; `because` says why that is in order, and stands in manifest and card."""
+
+    because: str
+
+    def __post_init__(self) -> None:
+        if not self.because.strip():
+            raise DeclarationError(
+                "a column is kept without a reason", where="Keep(...)", fix="say why it may be"
+            )
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Not released. What was computed from it has its own treatment."""
+
+
+@dataclass(frozen=True)
+class Pseudonymise:
+    """A keyed digest of the value in its place, of the same type: text, whole numbers or bytes.
+
+    Nulls stay null. Rows that had equal values have equal pseudonyms, also across columns, datasets
+    and releases of one key; without the key nobody gets back. Another key makes other pseudonyms.
+    """
+
+
+@dataclass(frozen=True)
+class Generalise:
+    """The lower end of the step that the value falls in.
+
+    `step` is a number for numbers (`Generalise(10)`: 34 is 30), a duration such as "1d" for
+    timestamps (from 1970 on, in UTC), and how many characters stay for text.
+    """
+
+    step: int | float | str
+
+
+Treatment: TypeAlias = Keep | Drop | Pseudonymise | Generalise
+
+
+@dataclass(frozen=True)
+class Treated:
+    """The frame that may be released; `privacy` is what the manifest says: column -> facts."""
+
+    frame: pa.Table
+    privacy: dict[str, dict[str, str]]
+
+
+def needs_treatment(privacy_class: str) -> bool:
+    """Whether a column of this class is released with a treatment only."""
+    return not is_undecided(privacy_class) and privacy_class not in (PUBLIC, INTERNAL)
+
+
+def is_undecided(privacy_class: str) -> bool:
+    return privacy_class.startswith(UNDECIDED)
+
+
+def strictest(classes: Collection[str]) -> str:
+    """The class of what is made from columns of these classes; public if from none."""
+    return max(classes, key=_rank, default=PUBLIC)
+
+
+def _rank(privacy_class: str) -> tuple[float, str]:
+    if is_undecided(privacy_class):
+        return (1.5, privacy_class)  # more than internal, but who knows
+    known = privacy_class in CLASSES
+    return (CLASSES.index(privacy_class) if known else len(CLASSES), privacy_class)
+
+
+def treat(
+    name: str,
+    frame: pa.Table,
+    declared: Mapping[str, Treatment],
+    classes: Mapping[str, str],
+    *,
+    fixed: Collection[str] = (),
+    needed: Collection[str] = (),
+) -> Treated:
+    """Apply the declared treatments to `frame`.
+
+    Args:
+        name: of the dataset.
+        frame: as it is about to be released.
+        declared: column, or a pattern such as `orders_30d__*`, -> treatment; the column's own name
+            wins over patterns, and of patterns the first.
+        classes: column -> privacy class; public where it says nothing.
+        fixed: columns that are released as they are or not at all: the time, the label.
+        needed: columns without which there is no release: the key.
+
+    Raises:
+        DeclarationError: a personal or sensitive column has no treatment (all are named), a
+            treatment is for no column, or it cannot be applied.
+        StateError: a pseudonym is asked for, and there is no privacy key.
+    """
+    where = f"dataset {name}, privacy"
+    chosen = _chosen(frame.column_names, declared, where)
+    _check_declared(frame, chosen, classes, where)
+    facts: dict[str, dict[str, str]] = {}
+    key: PrivacyKey | None = None
+    for column in frame.column_names:
+        treatment, found = chosen.get(column), classes.get(column, PUBLIC)
+        if treatment is None:
+            if is_undecided(found):
+                facts[column] = {"class": "not_stated", "treatment": "none"}
+            continue
+        _check_possible(column, treatment, fixed, needed, where)
+        if isinstance(treatment, Pseudonymise) and key is None:
+            key = PrivacyKey.find(f"pseudonymising {column!r} of {name}")
+        if isinstance(treatment, Drop):
+            frame = frame.drop_columns([column])
+        elif not isinstance(treatment, Keep):
+            values = _treated(frame.column(column), column, treatment, key, where)
+            frame = frame.set_column(frame.column_names.index(column), column, values)
+        facts[column] = {"class": found, **_facts(treatment, key)}
+    return Treated(frame, facts)
+
+
+def key_ids(privacy: Mapping[str, Mapping[str, str]]) -> set[str]:
+    """The ids of the keys that a release's pseudonyms were made with."""
+    return {facts["key_id"] for facts in privacy.values() if facts.get("key_id")}
+
+
+def require_keys(ref: str, privacy: Mapping[str, Mapping[str, str]]) -> None:
+    """Raises StateError unless this environment's key made the pseudonyms of `ref`."""
+    for wanted in sorted(key_ids(privacy)):
+        found = PrivacyKey.find(f"making {ref} again").id
+        if found != wanted:
+            raise StateError(
+                f"the pseudonyms of {ref} were made with the privacy key {wanted}, "
+                f"and the one given here is {found}",
+                where=ref,
+                fix="give the key of then; a rotated key makes a new MAJOR version, not this one",
+            )
+
+
+def changed_treatments(
+    declared: Mapping[str, Treatment], privacy: Mapping[str, Mapping[str, str]]
+) -> list[str]:
+    """What a release did to its columns and is no longer declared, a sentence each."""
+    found = []
+    for column, then in sorted(privacy.items()):
+        matching = [t for pattern, t in declared.items() if fnmatchcase(column, pattern)]
+        treatment = declared.get(column, matching[0] if matching else None)
+        now = _facts(treatment, None) if treatment else {"treatment": "none"}
+        if any(now.get(fact) != then.get(fact) for fact in ("treatment", "step")):
+            found.append(f"privacy of {column}: {now['treatment']}, it was {then['treatment']}")
+    return found
+
+
+def _chosen(
+    columns: Collection[str], declared: Mapping[str, Treatment], where: str
+) -> dict[str, Treatment]:
+    wrong = [t for t in declared.values() if not isinstance(t, Treatment)]
+    idle = [p for p in declared if not any(fnmatchcase(column, p) for column in columns)]
+    if wrong or idle:
+        raise DeclarationError(
+            f"{wrong[0]!r} is no treatment"
+            if wrong
+            else f"a treatment is declared for {idle[0]!r}, and the release has no such column",
+            where=where,
+            fix="Keep('why'), Drop(), Pseudonymise() or Generalise(10)"
+            if wrong
+            else f"it has {', '.join(columns)}",
+        )
+    found: dict[str, Treatment] = {}
+    for column in columns:
+        matching = [t for pattern, t in declared.items() if fnmatchcase(column, pattern)]
+        if matching:
+            found[column] = declared.get(column, matching[0])
+    return found
+
+
+def _check_declared(
+    frame: pa.Table, chosen: Mapping[str, Treatment], classes: Mapping[str, str], where: str
+) -> None:
+    open_ = [
+        f"{column} ({classes[column]})"
+        for column in frame.column_names
+        if column not in chosen and needs_treatment(classes.get(column, PUBLIC))
+    ]
+    if open_:
+        raise DeclarationError(
+            f"nothing is declared for what happens to {', '.join(open_)}",
+            where=where,
+            fix="in DatasetSpec(privacy={...}) give each a treatment: Keep('why'), Drop(), "
+            "Pseudonymise() or Generalise(step); a pattern such as 'view__*' covers many",
+        )
+
+
+def _check_possible(
+    column: str,
+    treatment: Treatment,
+    fixed: Collection[str],
+    needed: Collection[str],
+    where: str,
+) -> None:
+    if column in fixed and not isinstance(treatment, Keep):
+        raise DeclarationError(
+            f"{column!r} is the time or the label: it is released as it is, or there is no release",
+            where=where,
+            fix="Keep('why')",
+        )
+    if column in needed and isinstance(treatment, Drop):
+        raise DeclarationError(
+            f"{column!r} is part of the key, and cannot be dropped",
+            where=where,
+            fix="Pseudonymise() keeps rows apart without naming anybody",
+        )
+
+
+def _facts(treatment: Treatment, key: PrivacyKey | None) -> dict[str, str]:
+    if isinstance(treatment, Keep):
+        return {"treatment": "keep", "because": treatment.because}
+    if isinstance(treatment, Generalise):
+        return {"treatment": "generalise", "step": str(treatment.step)}
+    if isinstance(treatment, Pseudonymise):
+        return {"treatment": "pseudonymise", "key_id": key.id if key else ""}
+    return {"treatment": "drop"}
+
+
+def _treated(
+    column: pa.ChunkedArray,
+    name: str,
+    treatment: Pseudonymise | Generalise,
+    key: PrivacyKey | None,
+    where: str,
+) -> pa.ChunkedArray:
+    try:
+        if isinstance(treatment, Pseudonymise):
+            assert key is not None  # `treat` found it
+            return pseudonymised(column, key)
+        return _generalised(column, treatment)
+    except HeadraceError as error:
+        raise DeclarationError(
+            error.what, where=f"{where}, column {name!r}", fix=error.fix
+        ) from error
+
+
+def pseudonymised(column: pa.ChunkedArray, key: PrivacyKey) -> pa.ChunkedArray:
+    """The column with every value replaced; nulls and the canonical type stay."""
+    kind = canonical_type(column.type)
+    if kind not in ("int64", "string", "binary"):
+        raise DeclarationError(
+            f"a {kind} has no pseudonym",
+            fix="Generalise(step) or Drop(): its order or size is what tells it",
+        )
+    target = {"int64": pa.int64(), "string": pa.string(), "binary": pa.binary()}[kind]
+    flat = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    encoded = pc.dictionary_encode(flat.cast(target).combine_chunks())
+    values = [key.pseudonym(value) for value in encoded.dictionary.to_pylist()]
+    if len(set(values)) < len(values):
+        raise DeclarationError(
+            "two values have one pseudonym, as numbers of 63 bits may", fix="release it as text"
+        )
+    return pa.chunked_array([pa.array(values, target).take(encoded.indices)])
+
+
+def _generalised(column: pa.ChunkedArray, treatment: Generalise) -> pa.ChunkedArray:
+    kind = canonical_type(column.type)
+    steps: dict[str, Callable[[pa.ChunkedArray, Any], pa.ChunkedArray]] = {
+        "int64": _floored_int,
+        "float64": _floored,
+        "timestamp": _floored_moment,
+        "local_timestamp": _floored_moment,
+        "string": _shortened,
+    }
+    step: Any = treatment.step
+    if kind in ("timestamp", "local_timestamp") and isinstance(step, str):
+        step = duration(step)
+    whole = isinstance(step, int) and not isinstance(step, bool)
+    if kind not in steps or not (whole or (kind == "float64" and isinstance(step, float))):
+        raise DeclarationError(
+            f"a {kind} cannot be generalised by {treatment.step!r}",
+            fix="numbers by a number, timestamps by a duration such as '1d', text by a length",
+        )
+    if step <= 0:
+        raise DeclarationError(f"a step of {treatment.step!r} is none", fix="more than zero")
+    return steps[kind](column, step)
+
+
+def _floored_int(column: pa.ChunkedArray, step: int) -> pa.ChunkedArray:
+    values = column.cast(pa.int64())
+    down = pc.divide(values, step)  # towards zero
+    lower = pc.and_(pc.less(values, 0), pc.not_equal(pc.multiply(down, step), values))
+    return pc.multiply(pc.subtract(down, lower.cast(pa.int64())), step)
+
+
+def _floored(column: pa.ChunkedArray, step: float) -> pa.ChunkedArray:
+    values = column.cast(pa.float64())
+    return pc.multiply(pc.floor(pc.divide(values, float(step))), float(step))
+
+
+def _floored_moment(column: pa.ChunkedArray, step: int) -> pa.ChunkedArray:
+    kind = pa.timestamp("us", column.type.tz)
+    return _floored_int(column.cast(kind).cast(pa.int64()), step).cast(kind)
+
+
+def _shortened(column: pa.ChunkedArray, step: int) -> pa.ChunkedArray:
+    return pc.utf8_slice_codeunits(column.cast(pa.string()), 0, step)

@@ -1,0 +1,213 @@
+"""Making a release: split, fix the shape, store the objects, number it, publish the manifest."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.core.errors import StateError
+from headrace.core.files import digest
+from headrace.datasets.card.statement import to_json as stated_json
+from headrace.datasets.erasure.erase import without_late
+from headrace.datasets.erasure.requests import kept_out, requests, together
+from headrace.datasets.governance.apply_privacy import treated
+from headrace.datasets.governance.rules import check_allowed, licences
+from headrace.datasets.manifest import InputTable, Manifest, SplitEntry
+from headrace.datasets.spec import DatasetSpec
+from headrace.datasets.splits.build_splits import Divided, divide
+from headrace.datasets.splits.rolling import Withheld
+from headrace.datasets.store.split_files import check_there, known_parts, store_splits, total
+from headrace.datasets.store.store import Store, TakenError
+from headrace.datasets.taint import kept, recalled_inputs, refuse_tainted, taints
+from headrace.datasets.version import FIRST, next_version, unused
+
+# Whoever loses the race for a version computes the next one; nobody loses this often.
+_TRIES = 20
+
+
+def release(
+    spec: DatasetSpec,
+    frame: pa.Table,
+    *,
+    inputs: Mapping[str, InputTable],
+    definitions: Mapping[str, str],
+    mode: str,
+    code_revision: str,
+    cutoff: int | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    fits: Mapping[str, str] | None = None,
+    store: Path | str | None = None,
+    allow_tainted: str | None = None,
+    pipeline: str = "",
+    live_since: int | None = None,
+    lineage: str = "",
+    coverage: str = "",
+    privacy: Mapping[str, Mapping[str, str]] | None = None,
+    retention: Mapping[str, Any] | None = None,
+    withheld: Sequence[Withheld] = (),
+    dry_run: bool = False,
+) -> Manifest:
+    """Release `frame` and return its manifest; the latest one, if nothing changed since.
+
+    `frame` has `t` (int64 microseconds UTC or timestamp), the key columns, features, the label's
+    columns and `label_reason` (string, null where there is a label), labels read as `label_cuts`
+    says. Features are the columns `<view>__<name>`, or `<view>`, of a view in `definitions`
+    (view -> definition hash). `inputs` says what was read, table by table; `cutoff` (microseconds
+    UTC) defaults to the spec's. What follows `allow_tainted` goes into the manifest as it is; see
+    there; without `privacy` the treatments that the spec declares are applied here. Rows of spans
+    that are `withheld` are in no split, and counted under that reason. With `dry_run`
+    nothing is written: the manifest says which version it would be, and why; its splits are empty.
+
+    Raises DeclarationError when the sources forbid it, a key leaks between splits, or rows lack a
+    label for an undeclared reason; TaintedError when `inputs` hold a recalled batch, as those of an
+    earlier snapshot do, and `allow_tainted` gives no reason, which the manifest then keeps. Such a
+    release is tainted from its first day.
+    """
+    target = Store.find(store)
+    inputs = _untainted(target, spec.name, inputs, allow_tainted)
+    terms = check_allowed(spec.name, spec.purpose, inputs, commercial=spec.commercial)
+    if privacy is None:
+        frame, privacy = treated(spec, frame, {})
+    asked = {one.id for one in requests(target)}
+    frame, erased = kept_out(target, spec.name, frame)
+    end = spec.cutoff_us if cutoff is None else cutoff
+    divided = divide(spec, frame, definitions, end, withheld)
+    content = total(split.content for split in divided.splits.values())
+    draft = Manifest(
+        name=spec.name,
+        version=FIRST,
+        change="FIRST",
+        reasons=(),
+        previous=None,
+        content_hash=content.hash,
+        rows=content.rows,
+        columns=divided.columns,
+        label=spec.label_form(),
+        split_rule=spec.split_form(),
+        cutoff_us=end,
+        mode=mode,
+        splits={},
+        left_out=divided.left_out,
+        inputs={table: _sorted(given) for table, given in inputs.items()},
+        definitions=dict(sorted(definitions.items())),
+        fits={**divided.fit_ids, **(fits or {})},
+        parameters={**spec.parameters, **(parameters or {})},
+        code_revision=code_revision,
+        purpose=spec.purpose,
+        description=spec.description,
+        licences=licences(inputs),
+        pipeline=pipeline,
+        live_since_us=live_since,
+        privacy=dict(privacy or {}),
+        retention=dict(retention or {}),
+        terms=terms.to_json(),
+        card=digest(stated_json(spec.card)) if spec.card else "",
+        lineage=lineage,
+        coverage=coverage,
+        leakage=divided.leakage,
+        erasures=together(target.latest(spec.name), erased),
+        withheld=tuple(one.to_json() for one in sorted(withheld)),
+    )
+    if dry_run:
+        return _numbered(target, draft, inputs)[0]
+    if spec.card:
+        target.put_json(stated_json(spec.card))
+    return without_late(target, _published(target, draft, inputs, divided, spec.key), asked)
+
+
+def _published(
+    store: Store,
+    draft: Manifest,
+    inputs: Mapping[str, InputTable],
+    divided: Divided,
+    key: tuple[str, ...],
+) -> Manifest:
+    """Number the release and make it visible; again, if another one takes the number first."""
+    parts: dict[str, SplitEntry] = {}
+    lists: dict[str, InputTable] = {}
+    coverage = ""
+    for _ in range(_TRIES):
+        numbered, latest = _numbered(store, draft, inputs)
+        if latest is not None and numbered == latest:
+            return _mended(store, latest, draft, divided, key)
+        parts = parts or store_splits(store, divided.splits, key, known_parts(latest, draft))
+        lists = lists or {name: _listed(store, given) for name, given in draft.inputs.items()}
+        coverage = coverage or divided.store_found(store)
+        report = draft.coverage or coverage
+        manifest = replace(numbered, splits=parts, inputs=lists, coverage=report)
+        check_there(store, manifest)
+        with suppress(TakenError):
+            store.publish(manifest)
+            return _mended(store, manifest, draft, divided, key)
+    raise StateError(
+        f"{_TRIES} other releases of {draft.name} came first, each time",
+        where=store.storage.address,
+        fix="release again when the others are done",
+    )
+
+
+def _mended(
+    store: Store, manifest: Manifest, draft: Manifest, divided: Divided, key: tuple[str, ...]
+) -> Manifest:
+    """A release that is seen, with all its objects.
+
+    Whoever takes another one away at this moment may not have seen it, and taken what both share.
+    """
+    try:
+        check_there(store, manifest)
+    except StateError:
+        store_splits(store, divided.splits, key, {})
+        divided.store_found(store)
+        for given in draft.inputs.values():
+            _listed(store, given)
+        check_there(store, manifest)
+    return manifest
+
+
+def _numbered(
+    store: Store, draft: Manifest, inputs: Mapping[str, InputTable]
+) -> tuple[Manifest, Manifest | None]:
+    """The draft with its version and its reasons, or the latest itself; and the latest."""
+    latest = store.latest(draft.name)
+    step = next_version(latest, draft)
+    if latest is not None and step.change == "NONE":
+        held = recalled_inputs(store, inputs)
+        marks = [one for one in taints(store, latest) if one not in held]
+        if not marks:
+            return latest, latest
+        # The same content, and none of it from what was recalled: a clean release of its own.
+        step = next_version(latest, draft, anew=tuple(f"without {one}" for one in marks))
+    previous = latest.id if latest else None
+    version = unused(step.version, step.change, store.gone(draft.name))
+    return replace(
+        draft, version=version, change=step.change, reasons=step.reasons, previous=previous
+    ), latest
+
+
+def _untainted(
+    store: Store, name: str, inputs: Mapping[str, InputTable], reason: str | None
+) -> Mapping[str, InputTable]:
+    """The inputs, with the overrides of those that hold a recalled batch."""
+    marks = recalled_inputs(store, inputs)
+    if reason is None:
+        fix = "make it from the tables as they are now; or release(..., allow_tainted='why')"
+        refuse_tainted(f"a release of {name}", marks, where=store.storage.address, fix=fix)
+    found = dict(inputs)
+    for one in marks:
+        given = found[one.table]
+        found[one.table] = replace(given, overrides=(*given.overrides, kept(one, str(reason))))
+    return found
+
+
+def _sorted(given: InputTable) -> InputTable:
+    return replace(
+        given, purposes=tuple(sorted(given.purposes)), overrides=tuple(sorted(given.overrides))
+    )
+
+
+def _listed(store: Store, given: InputTable) -> InputTable:
+    batches = sorted(given.batches)
+    return replace(given, batches=(), batch_count=len(batches), batch_list=store.put_json(batches))

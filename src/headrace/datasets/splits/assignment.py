@@ -1,0 +1,312 @@
+"""Which split a row belongs to, as of when its label is read, and why a row is left out."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.core.errors import DeclarationError
+from headrace.datasets.hashing.row_hash import Hashes, row_hashes
+from headrace.datasets.spec import DatasetSpec
+from headrace.datasets.splits.rolling import WITHHELD, Withheld, inside
+from headrace.datasets.splits.rules import (
+    Evaluation,
+    GroupSplits,
+    StratifiedSplits,
+    TimeSplits,
+    exact,
+)
+from headrace.datasets.vocabulary import EVALUATION, PLACES, SPLITS
+
+Moments = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+# Why a row is left out, in the order the questions are asked; label reasons come after these.
+OUTSIDE, HELD_OUT, WRONG_SIDE = "outside", "held out", "other side of the bound"
+IMMATURE, EMBARGO = "immature", "embargo"
+_BY_RULE = (OUTSIDE, WITHHELD, HELD_OUT, WRONG_SIDE, IMMATURE, EMBARGO)
+_APART, _NOWHERE = PLACES.index(EVALUATION), len(PLACES)
+_NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """`split` per row: index into PLACES, or -1; `left_out` counts those by split and reason."""
+
+    split: npt.NDArray[np.int8]
+    left_out: dict[str, dict[str, int]]
+
+
+def label_cuts(spec: DatasetSpec, t: Moments, cutoff: int | None = None) -> Moments:
+    """As of which moment each row's label is read, microseconds UTC.
+
+    Training rows: the end of the training split. Validation rows, which choose the model: the end
+    of validation, where splits follow each other in time. All other rows, and all rows of splits
+    without a bound in time: the release cutoff. None is later than the cutoff.
+    """
+    end = spec.cutoff_us if cutoff is None else cutoff
+    rule = spec.splits
+    if isinstance(rule, TimeSplits):
+        train, valid, _ = rule.bounds
+        ends: Moments = np.minimum(np.array([train, valid, end]), end)
+        return ends[np.minimum(_by_time(rule, t), 2)]
+    bound = _NEVER if rule.after_us is None else rule.after_us
+    before: Moments = np.where(t < bound, min(bound, end), end).astype(np.int64)
+    return before
+
+
+def assign(
+    spec: DatasetSpec,
+    t: Moments,
+    reasons: pa.ChunkedArray,
+    cutoff: int | None = None,
+    rows: pa.Table | None = None,
+    *,
+    withheld: Sequence[Withheld] = (),
+) -> Assignment:
+    """Put rows into splits; equal rows in any order go to equal splits.
+
+    Args:
+        spec: says how.
+        t: prediction times, int64 microseconds UTC.
+        reasons: strings, why a row has no label; null where it has one.
+        cutoff: microseconds UTC, by default the spec's.
+        rows: has the key, and the columns that groups and strata are made of; splits by time alone
+            need none.
+        withheld: spans of `t` whose rows are in no split, as in `headrace.datasets.splits.rolling`.
+
+    A row is mature iff t + horizon + settle <= cut, by the clock: an answer that came early does
+    not make it so.
+    """
+    end = spec.cutoff_us if cutoff is None else cutoff
+    codes, names = _reason_codes(reasons)
+    apart, held = _kept_apart(spec, t, rows)
+    settled = t + spec.label.matures_after
+    faulty = inside(withheld, t)
+    usable = (codes < 0) & (settled <= end) & ~apart & ~held & ~faulty
+    split = np.where(apart, _APART, _place(spec, t, rows, usable))
+    # In strata a row that cannot be used has no place: it is not outside, it has its own reason.
+    unplaced = ~usable if isinstance(spec.splits, StratifiedSplits) else np.zeros_like(usable)
+    why = np.select(
+        [
+            (split == _NOWHERE) & ~(unplaced & _before_end(spec, t)),
+            faulty,
+            held,
+            _on_the_wrong_side(spec, t, split),
+            settled > end,
+            settled > _bounds(spec)[split] - spec.splits.embargo_us,
+        ],
+        range(len(_BY_RULE)),
+        default=-1,
+    )
+    _check_reasons(spec, {names[code] for code in np.unique(codes[(why < 0) & (codes >= 0)])})
+    why = np.where(why >= 0, why, np.where(codes >= 0, codes + len(_BY_RULE), -1))
+    chosen = np.where(why < 0, split, -1).astype(np.int8)
+    return Assignment(chosen, _counts(split, why, (*_BY_RULE, *names)))
+
+
+def _bounds(spec: DatasetSpec) -> Moments:
+    """Before which moment, less the embargo, a label must be settled, place by place."""
+    bounds = np.full(len(PLACES) + 1, _NEVER)
+    if isinstance(spec.splits, TimeSplits):
+        bounds[:2] = spec.splits.bounds[:2]
+    elif spec.splits.after_us is not None:
+        bounds[0] = spec.splits.after_us
+    return bounds
+
+
+def _place(spec: DatasetSpec, t: Moments, rows: pa.Table | None, usable: Flags) -> Codes:
+    """An index into PLACES, or the number after the last."""
+    rule = spec.splits
+    if isinstance(rule, TimeSplits):
+        return np.array([*range(len(SPLITS)), _NOWHERE])[_by_time(rule, t)]
+    given = _needed(spec, rows)
+    if isinstance(rule, GroupSplits):
+        found = _by_group(spec, rule, given)
+    else:
+        found = _by_stratum(spec, rule, t, given, usable)
+    return np.where(_before_end(spec, t), found, _NOWHERE)
+
+
+def _before_end(spec: DatasetSpec, t: Moments) -> Flags:
+    """Rows before the moment that ends the dataset, if it has one."""
+    until = None if isinstance(spec.splits, TimeSplits) else spec.splits.until_us
+    found: Flags = t < (_NEVER if until is None else until)
+    return found
+
+
+def _by_time(rule: TimeSplits, t: Moments) -> Codes:
+    """0 train, 1 valid, 2 test, 3 after the last bound; by prediction time alone."""
+    places: Codes = np.searchsorted(np.array(rule.bounds), t, side="right")
+    return places
+
+
+def _by_group(spec: DatasetSpec, rule: GroupSplits, rows: pa.Table) -> Codes:
+    hashes = _group_hashes(spec, rows, rule.by, rule.salt)
+    train, valid, _ = rule.shares
+    found = np.full(len(hashes), 2)
+    found[below(hashes, train + valid)] = 1
+    found[below(hashes, train)] = 0
+    return found
+
+
+def _by_stratum(
+    spec: DatasetSpec, rule: StratifiedSplits, t: Moments, rows: pa.Table, usable: Flags
+) -> Codes:
+    """Only rows that can be used count for the shares; others are in no split of their own."""
+    found = np.full(len(t), _NOWHERE)
+    early = np.zeros(len(t), np.bool_) if rule.after_us is None else t < rule.after_us
+    found[early] = 0
+    shared = np.flatnonzero(usable & ~early & _before_end(spec, t))
+    strata = row_hashes(rows, rule.by)[shared]
+    first, second = (
+        row_hashes(rows, spec.key, salt)[shared] for salt in (rule.salt, f"{rule.salt} again")
+    )
+    order = np.lexsort((second, first, strata))
+    _, start, size = np.unique(strata[order], return_index=True, return_counts=True)
+    rank = np.arange(len(order)) - np.repeat(start, size)
+    train, valid, _ = rule.shares
+    places = np.full(len(order), 2)
+    places[rank < np.repeat(_cuts(size, train + valid), size)] = 1
+    places[rank < np.repeat(_cuts(size, train), size)] = 0
+    found[shared[order]] = places
+    # Where a row that is left out would have gone is not known: its stratum has not counted it.
+    return found
+
+
+def _cuts(sizes: Codes, share: Fraction) -> Codes:
+    """The share of each size to the nearest whole row, halves up; exact."""
+    known = {int(n): (2 * share * int(n) + 1) // 2 for n in np.unique(sizes)}
+    return np.array([known[n] for n in sizes.tolist()], dtype=np.int64)
+
+
+def below(hashes: Hashes, share: Fraction) -> Flags:
+    """Which hashes are in the first `share` of all 2^64."""
+    bound = ceil(share * 2**64)
+    if bound >= 2**64:
+        return np.ones(len(hashes), np.bool_)
+    found: Flags = hashes < np.uint64(bound)
+    return found
+
+
+def _kept_apart(spec: DatasetSpec, t: Moments, rows: pa.Table | None) -> tuple[Flags, Flags]:
+    """Rows of the evaluation split; and rows that no split may have because of its groups."""
+    apart, none = spec.evaluation, np.zeros(len(t), np.bool_)
+    if apart is None:
+        return none, none
+    by = spec.evaluation_group
+    given = _needed(spec, rows)
+    hashes = (
+        _group_hashes(spec, given, by, apart.salt)
+        if by
+        else row_hashes(given, spec.key, apart.salt)
+    )
+    drawn = below(hashes, exact(apart.share))
+    recent = _recent(apart, t)
+    return drawn & recent, (drawn & ~recent if by else none)
+
+
+def _recent(apart: Evaluation, t: Moments) -> Flags:
+    until = _NEVER if apart.until_us is None else apart.until_us
+    found: Flags = (t >= apart.after_us) & (t < until)
+    return found
+
+
+def _on_the_wrong_side(spec: DatasetSpec, t: Moments, split: Codes) -> Flags:
+    """Rows whose group belongs to one side of the bound in time, and they themselves do not."""
+    rule = spec.splits
+    if not isinstance(rule, GroupSplits) or rule.after_us is None:
+        return np.zeros(len(t), np.bool_)
+    early = t < rule.after_us
+    found: Flags = np.where(split == 0, ~early, early) & (split < len(SPLITS))
+    return found
+
+
+def _group_hashes(spec: DatasetSpec, rows: pa.Table, by: tuple[str, ...], salt: str) -> Hashes:
+    for name in by:
+        if name in rows.column_names and (nulls := rows.column(name).null_count):
+            raise DeclarationError(
+                f"{nulls} rows have no {name}, and so no group",
+                where=f"dataset {spec.name}, splits by {', '.join(by)}",
+                fix="leave them out of the spine, or give each a group of its own",
+            )
+    return row_hashes(rows, by, salt)
+
+
+def _needed(spec: DatasetSpec, rows: pa.Table | None) -> pa.Table:
+    if rows is None:
+        raise DeclarationError(
+            "the splits hang on columns of the rows, and none are given",
+            where=f"dataset {spec.name}",
+            fix="assign(spec, t, reasons, cutoff, frame)",
+        )
+    return rows
+
+
+def _reason_codes(reasons: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """-1 where there is a label, else an index into the names of reasons."""
+    encoded = pc.dictionary_encode(reasons.combine_chunks())
+    codes = encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    return codes, encoded.dictionary.to_pylist()
+
+
+def _check_reasons(spec: DatasetSpec, found: set[str]) -> None:
+    """Refuses `immature`, too, where the clock says mature: it was read as of another cut."""
+    if unknown := sorted(found - set(spec.left_out)):
+        raise DeclarationError(
+            f"the frame has rows without a label for undeclared reasons {unknown}",
+            where=f"dataset {spec.name}, column label_reason",
+            fix="read labels as of label_cuts(spec, t)"
+            if IMMATURE in unknown
+            else f"add them to left_out, now {sorted(spec.left_out)}, if they may be left out",
+        )
+
+
+def _counts(
+    split: npt.NDArray[np.int64], why: npt.NDArray[np.int64], names: tuple[str, ...]
+) -> dict[str, dict[str, int]]:
+    places = (*PLACES, OUTSIDE)
+    counted: dict[str, Counter[str]] = {place: Counter() for place in places}
+    left = why >= 0
+    pairs, numbers = np.unique(
+        split[left] * len(names) + why[left].astype(np.int64), return_counts=True
+    )
+    for pair, number in zip(pairs.tolist(), numbers.tolist(), strict=True):
+        place, reason = divmod(pair, len(names))
+        counted[places[place]][names[reason]] += number
+    return {place: dict(sorted(counts.items())) for place, counts in counted.items() if counts}
+
+
+def check_keys(spec: DatasetSpec, table: pa.Table) -> None:
+    """Refuse a key that occurs twice: across splits it leaks, within one it has no fixed order.
+
+    `table` has the key columns, `t` and `split`.
+    """
+    for name in spec.key:
+        if pa.types.is_floating(table.schema.field(name).type):  # -0 is 0, as in the content hash
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, pc.add(table.column(name), 0.0))
+    keys = table.group_by(list(spec.key))
+    if keys.aggregate([]).num_rows == table.num_rows:
+        return
+    grouped = keys.aggregate(
+        [("split", "count"), ("split", "count_distinct"), ("t", "min"), ("t", "max")]
+    )
+    twice = grouped.filter(pc.greater(grouped.column("split_count"), 1))
+    worst = twice.sort_by([("split_count_distinct", "descending")]).slice(0, 1).to_pylist()[0]
+    across = worst["split_count_distinct"] > 1
+    key = {name: worst[name] for name in spec.key}
+    place = "across splits" if across else "in one split"
+    raise DeclarationError(
+        f"{twice.num_rows} keys occur more than once, {place}",
+        where=f"dataset {spec.name}, for example {key} at {worst['t_min']} and {worst['t_max']}",
+        fix="give the key another column that tells the rows apart"
+        + (", or split by this key so that it cannot leak" if across else ", or drop one of them"),
+    )

@@ -1,0 +1,77 @@
+"""A dataset rolled on to a later moment: the same rule, with its bounds where that moment is.
+
+What a row means does not change, so the next release is a MINOR version. Rows of spans that were
+found faulty are withheld from it, countable by reason in the manifest.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace.core.clock import duration, iso
+from headrace.core.errors import DeclarationError
+from headrace.datasets.spec import DatasetSpec
+from headrace.datasets.splits.rules import TimeSplits
+
+WITHHELD = "withheld"
+
+
+@dataclass(frozen=True, order=True)
+class Withheld:
+    """Predictions made in [from_us, until_us), microseconds UTC, are in no split, and why."""
+
+    from_us: int
+    until_us: int
+    because: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, form: Mapping[str, Any]) -> "Withheld":
+        return cls(int(form["from_us"]), int(form["until_us"]), str(form["because"]))
+
+
+def inside(spans: Iterable[Withheld], t: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of the moments `t` (microseconds UTC) are in any of the spans."""
+    found = np.zeros(len(t), np.bool_)
+    for span in spans:
+        found |= (t >= span.from_us) & (t < span.until_us)
+    return found
+
+
+def rolled(spec: DatasetSpec, as_of: int, valid: str, test: str) -> DatasetSpec:
+    """`spec` as it is at the moment `as_of` (us): the newest `test` of it, `valid` before that.
+
+    Splits by time end one after the other; of other splits the bounds in time move that are set.
+    Labels are read and rows kept apart by the same rules as before: only the moments are others.
+
+    Raises:
+        DeclarationError: the splits have no bound in time, so no row is newer than training.
+    """
+    tested = as_of - duration(test)
+    splits = spec.splits
+    if isinstance(splits, TimeSplits):
+        bounds = (tested - duration(valid), tested, as_of)
+        train, valid_until, test_until = map(iso, bounds)
+        moved: Any = replace(
+            splits, train_until=train, valid_until=valid_until, test_until=test_until
+        )
+    elif splits.after is not None:
+        until = None if splits.until is None else iso(as_of)
+        moved = replace(splits, after=iso(tested), until=until)
+    else:
+        raise DeclarationError(
+            "its splits have no bound in time that could be rolled on",
+            where=f"dataset {spec.name}",
+            fix="TimeSplits, or after=... in the splits: what is compared must be newer than"
+            " what was learned",
+        )
+    apart = spec.evaluation
+    if apart is not None:
+        ends = None if apart.until is None else iso(as_of)
+        apart = replace(apart, after=iso(tested), until=ends)
+    return replace(spec, splits=moved, evaluation=apart, cutoff=iso(as_of))

@@ -1,0 +1,292 @@
+"""How rows are split, which are kept apart, and what counts as a leak: declarations, as data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+from headrace.core.clock import duration, iso, parse_iso
+from headrace.core.errors import DeclarationError
+from headrace.datasets.vocabulary import SPLITS
+from headrace.features.declaration_checks import check_names
+
+Share: TypeAlias = "float | str"
+
+
+@dataclass(frozen=True)
+class TimeSplits:
+    """Splits by prediction time: train is t < train_until, valid up to valid_until, and so on.
+
+    Bounds are RFC 3339 moments, excluded; a bare date is its midnight UTC. `embargo` widens the gap
+    before each bound beyond what the label's horizon and settle time already keep free.
+    """
+
+    train_until: str
+    valid_until: str
+    test_until: str
+    embargo: str = "0s"
+
+    def __post_init__(self) -> None:
+        if any(a >= b for a, b in pairwise(self.bounds)) or self.embargo_us < 0:
+            raise DeclarationError(
+                "splits must follow each other in time, with an embargo of zero or more",
+                where=f"TimeSplits({', '.join(map(iso, self.bounds))}, embargo={self.embargo!r})",
+                fix="order train_until < valid_until < test_until",
+            )
+
+    @property
+    def bounds(self) -> tuple[int, int, int]:
+        """Where train, valid and test end; microseconds UTC, excluded."""
+        return parse_iso(self.train_until), parse_iso(self.valid_until), parse_iso(self.test_until)
+
+    @property
+    def embargo_us(self) -> int:
+        return duration(self.embargo)
+
+    @property
+    def training_until(self) -> int:
+        """No training row, and nothing known of one, is later; microseconds UTC."""
+        return self.bounds[0]
+
+    @property
+    def tuned_until(self) -> int:
+        """No row that chooses the model is later; microseconds UTC."""
+        return self.bounds[1]
+
+    def form(self) -> dict[str, Any]:
+        train, valid, test = self.bounds
+        return {
+            "kind": "time",
+            "train_until_us": train,
+            "valid_until_us": valid,
+            "test_until_us": test,
+            "embargo_us": self.embargo_us,
+        }
+
+
+@dataclass(frozen=True)
+class _SharedSplits:
+    """What splits by shares have in common; shares add up to exactly one, as decimals."""
+
+    by: tuple[str, ...]
+    train: Share = 0.8
+    valid: Share = 0.1
+    test: Share = 0.1
+    after: str | None = None
+    until: str | None = None
+    embargo: str = "0s"
+    salt: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"{type(self).__name__}(by={self.by!r})"
+        check_names(self.by, "by", where)
+        if sum(self.shares) != 1 or min(self.shares) < 0:
+            shown = ", ".join(map(str, (self.train, self.valid, self.test)))
+            raise DeclarationError(
+                f"shares {shown} do not add up to one",
+                where=where,
+                fix="as in train=0.8, valid=0.1, test=0.1",
+            )
+        bounds = (self.after_us, self.until_us)
+        if self.embargo_us < 0 or (None not in bounds and bounds[0] >= bounds[1]):  # type: ignore[operator]
+            raise DeclarationError(
+                f"after {self.after}, until {self.until}, embargo {self.embargo}",
+                where=where,
+                fix="after < until, and an embargo of zero or more",
+            )
+        if self.after is None and self.embargo_us:
+            raise DeclarationError(
+                "an embargo without a bound in time keeps nothing apart",
+                where=where,
+                fix="add after=<the end of training>",
+            )
+
+    @property
+    def shares(self) -> tuple[Fraction, Fraction, Fraction]:
+        return exact(self.train), exact(self.valid), exact(self.test)
+
+    @property
+    def after_us(self) -> int | None:
+        return None if self.after is None else parse_iso(self.after)
+
+    @property
+    def until_us(self) -> int | None:
+        return None if self.until is None else parse_iso(self.until)
+
+    @property
+    def embargo_us(self) -> int:
+        return duration(self.embargo)
+
+    @property
+    def training_until(self) -> int | None:
+        """The end of training; None where time does not part train from test."""
+        return self.after_us
+
+    @property
+    def tuned_until(self) -> int | None:
+        return self.after_us
+
+    def form(self) -> dict[str, Any]:
+        shares = {name: str(share) for name, share in zip(SPLITS, self.shares, strict=True)}
+        return {
+            "kind": _KINDS[type(self).__name__],
+            "by": list(self.by),
+            "shares": shares,
+            "salt": self.salt,
+            "after_us": self.after_us,
+            "until_us": self.until_us,
+            "embargo_us": self.embargo_us,
+        }
+
+
+_KINDS = {"GroupSplits": "group", "StratifiedSplits": "stratified"}
+
+
+@dataclass(frozen=True)
+class GroupSplits(_SharedSplits):
+    """All rows of a group in one split, chosen by a salted hash of the columns `by` alone.
+
+    A group never moves, whatever rows or groups are added. Shares are of groups, and met as well as
+    chance meets them. `after` bounds training in time as well: training rows whose label is settled
+    before it (with `embargo` between), valid and test rows from it on; a row on the wrong side of
+    its group is left out. `until` ends the dataset, excluded. Another `salt` is another split.
+    """
+
+
+@dataclass(frozen=True)
+class StratifiedSplits(_SharedSplits):
+    """The same shares of every stratum: of all rows with equal values in `by`, null being one.
+
+    In a stratum rows stand in the order of a salted hash of their key, and the shares are cut off
+    there, rounded to whole rows. Rows that are added move only rows next to a cut of their own
+    stratum: never more than were added, about the square root of that as a rule.
+
+    With `after`, rows before it are train (as far as their label is settled before it, with
+    `embargo` between), and valid and test divide those from it on: declare `train=0`.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.after is not None) != (self.shares[0] == 0):
+            raise DeclarationError(
+                "with `after`, time decides what is train, and without it a share does",
+                where=f"StratifiedSplits(by={self.by!r})",
+                fix="train=0 together with after=..., and valid and test that add up to one",
+            )
+
+
+Splits: TypeAlias = TimeSplits | GroupSplits | StratifiedSplits
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Rows kept apart for the last word: never trained on, never tuned on, counted when opened.
+
+    A uniform sample of `share` of all rows from `after` on (until `until`), drawn by a salted hash
+    of the key, so that segments come as they come in production. With `group`, whole groups are
+    drawn, and no row of such a group is in another split, also before `after`. Splits by group draw
+    by their own groups. More than `looks` openings are warned of.
+    """
+
+    share: Share
+    after: str
+    until: str | None = None
+    group: tuple[str, ...] = ()
+    looks: int = 20
+    salt: str = "evaluation"
+
+    def __post_init__(self) -> None:
+        where = f"Evaluation(share={self.share!r}, after={self.after!r})"
+        if not 0 < exact(self.share) <= 1:
+            raise DeclarationError("the share must be above 0, up to 1", where=where, fix="0.1")
+        if self.until is not None and parse_iso(self.until) <= parse_iso(self.after):
+            raise DeclarationError("it ends before it begins", where=where, fix="after < until")
+        if self.looks < 1:
+            raise DeclarationError(f"looks is {self.looks}", where=where, fix="1 or more")
+
+    @property
+    def after_us(self) -> int:
+        return parse_iso(self.after)
+
+    @property
+    def until_us(self) -> int | None:
+        return None if self.until is None else parse_iso(self.until)
+
+    def form(self) -> dict[str, Any]:
+        return {
+            "evaluation_share": str(exact(self.share)),
+            "evaluation_after_us": self.after_us,
+            "evaluation_until_us": self.until_us,
+            "evaluation_group": list(self.group),
+            "evaluation_looks": self.looks,
+            "evaluation_salt": self.salt,
+        }
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What counts as a leak between splits, and how much of it is allowed.
+
+    Rows are twins when they agree in all features, but for `ignore` (names or patterns), floats
+    rounded to `digits` significant digits. More than `share` of the rows of any other split with a
+    twin in train block the release. Values that more than `common` rows of train have in common
+    name no row, and make no twins. No value of `group` may be in two splits, which fits splits by
+    group; splits by time usually allow it. `because` says why what is found is allowed: it is kept
+    in the manifest, and then nothing blocks.
+    """
+
+    share: Share = 0.01
+    digits: int | None = 9
+    common: int = 10
+    ignore: tuple[str, ...] = ()
+    with_label: bool = False
+    group: tuple[str, ...] = ()
+    because: str = ""
+
+    def __post_init__(self) -> None:
+        counted = (self.common, 1 if self.digits is None else self.digits)
+        if not 0 <= exact(self.share) <= 1 or min(counted) < 1:
+            raise DeclarationError(
+                f"share {self.share}, digits {self.digits}, common {self.common}",
+                where="Leakage",
+                fix="a share from 0 to 1, one significant digit or more (or None), one row or more",
+            )
+
+
+def exact(share: Share) -> Fraction:
+    """The decimal as written, exactly: 0.1 is one tenth."""
+    try:
+        return Fraction(str(share))
+    except (ValueError, ZeroDivisionError) as error:
+        raise DeclarationError(f"{share!r} is no share", fix="as in 0.1 or '1/3'") from error
+
+
+def rule_form(
+    splits: Splits, evaluation: Evaluation | None, key: tuple[str, ...], left_out: tuple[str, ...]
+) -> Mapping[str, Any]:
+    """The split rule as it enters manifest and version; moments in microseconds UTC."""
+    apart = evaluation.form() if evaluation else {}
+    return {**splits.form(), "key": list(key), "left_out": sorted(left_out), **apart}
+
+
+def as_bounded_in(
+    form: Mapping[str, Any], splits: Splits, evaluation: Evaluation | None
+) -> tuple[Splits, Evaluation | None]:
+    """The rule with the moments of a manifest's `form`, where both have one: those may roll on."""
+    moments = {
+        name.removesuffix("_us"): iso(value)
+        for name, value in form.items()
+        if name.endswith(("after_us", "until_us")) and value is not None
+    }
+    own: dict[str, Any] = {
+        name: at for name, at in moments.items() if getattr(splits, name, None) is not None
+    }
+    if evaluation is not None:
+        apart: dict[str, Any] = {
+            name: moments[f"evaluation_{name}"]
+            for name in ("after", "until")
+            if f"evaluation_{name}" in moments and getattr(evaluation, name) is not None
+        }
+        evaluation = replace(evaluation, **apart)
+    return replace(splits, **own), evaluation

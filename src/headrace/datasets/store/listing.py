@@ -1,0 +1,57 @@
+"""What a store has, release by release."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.core.clock import iso, now_us
+from headrace.datasets.governance.retention import is_expired
+from headrace.datasets.store.store import Store
+from headrace.datasets.taint import taints
+
+
+@dataclass(frozen=True)
+class Release:
+    """One line of a listing; `tainted` says which of its batches were recalled, and why.
+
+    `kept_until` is RFC 3339, "" if no source limits it; later the release is `expired`.
+    """
+
+    ref: str
+    name: str
+    version: str
+    content_hash: str
+    rows: int
+    features: int
+    manifest_id: str
+    created_at: str
+    change: str
+    tainted: tuple[str, ...] = ()
+    kept_until: str = ""
+    expired: bool = False
+
+
+def list_releases(store: Path | str | None = None) -> list[Release]:
+    """Every release of a store, by name and version."""
+    found = Store.find(store)
+    return [
+        _line(found, name, version) for name in found.names() for version in found.versions(name)
+    ]
+
+
+def _line(store: Store, name: str, version: str) -> Release:
+    manifest = store.manifest(name, version)
+    until = manifest.retention.get("until_us")
+    return Release(
+        ref=manifest.ref,
+        name=name,
+        version=version,
+        content_hash=manifest.content_hash,
+        rows=manifest.rows,
+        features=len(manifest.features),
+        manifest_id=manifest.id,
+        created_at=str(store.created(name, version)["created_at"]),
+        change=manifest.change,
+        tainted=tuple(map(str, taints(store, manifest))),
+        kept_until=iso(until) if until is not None else "",
+        expired=is_expired(manifest.retention, now_us()),
+    )

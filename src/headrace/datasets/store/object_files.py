@@ -1,0 +1,104 @@
+"""Opening the objects of a release, and refusing those that are not what the manifest says.
+
+Everything here is decided by the size and the footer of a file; `headrace.datasets.store.verify` reads
+its bytes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.core.errors import HeadraceError, StateError
+from headrace.datasets.dtypes import schema_of
+from headrace.datasets.manifest import Manifest, Part
+from headrace.datasets.store.store import Store
+
+# Text of one group of rows (65,536), in bytes: 64 KiB for each cell.
+MOST_UNFOLDED = 4 << 30
+_SHOWN = 50
+_FIX = "restore it from a copy of the store, or rebuild the release"
+
+
+def opened_part(store: Store, manifest: Manifest, part: Part) -> pq.ParquetFile:
+    """The file of a part, to be closed by the caller.
+
+    Raises:
+        StateError: it is missing, a link, of another size, no Parquet, or its footer has other
+            rows or other columns than the manifest.
+    """
+    name = store.object_name(part.object, "parquet")
+    where = f"{manifest.ref}, {store.storage.address}/{name}"
+    found = store.storage.size(name)
+    if found != part.bytes:
+        said = "missing" if found is None else f"{found} bytes"
+        raise StateError(
+            f"object {part.object[:12]} is {said}, not {part.bytes} bytes", where=where, fix=_FIX
+        )
+    with reading(part, where):
+        file = pq.ParquetFile(store.storage.open(name))
+        if problem := footer_problem(manifest, part, file):
+            file.close()
+            raise StateError(
+                f"object {part.object[:12]} is not the one of this release: {problem}",
+                where=where,
+                fix=_FIX,
+            )
+    return file
+
+
+@contextmanager
+def reading(part: Part, where: str) -> Iterator[None]:
+    """Whatever a reader of Parquet says of a broken file, as a StateError."""
+    try:
+        yield
+    except HeadraceError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
+        raise StateError(
+            f"object {part.object[:12]} cannot be read: {str(error)[:300]}", where=where, fix=_FIX
+        ) from error
+
+
+def footer_problem(manifest: Manifest, part: Part, file: pq.ParquetFile) -> str:
+    """What a footer says that the manifest does not; "" if they agree."""
+    footer = file.metadata
+    if footer.num_rows != part.rows:
+        return f"it has {footer.num_rows} rows, not {part.rows}"
+    groups = [footer.row_group(n) for n in range(footer.num_row_groups)]
+    if sum(group.num_rows for group in groups) != part.rows:
+        return "its row groups have other rows than it"
+    expected = schema_of(manifest.columns)
+    if not file.schema_arrow.equals(expected):
+        told = (f"{field.name} {field.type}" for field in list(file.schema_arrow)[:_SHOWN])
+        return f"it has the columns {', '.join(told)}"
+    return ""
+
+
+def check_unfolding(file: pq.ParquetFile, group: int) -> None:
+    """Refuse a group of rows whose text would fill the memory: a small dictionary, named often.
+
+    `file` reads text as dictionaries. Raises ValueError.
+    """
+    import pyarrow.compute as pc  # whoever only opens a release does without it
+
+    for name in file.schema_arrow.names:
+        column = file.schema_arrow.field(name).type
+        if not pa.types.is_dictionary(column):
+            continue
+        size = 0
+        for chunk in file.read_row_group(group, columns=[name]).column(0).chunks:
+            lengths = pc.fill_null(pc.binary_length(chunk.dictionary), 0)
+            counted = np.bincount(chunk.indices.drop_null(), minlength=len(lengths))
+            size += int(np.dot(counted, lengths.to_numpy(zero_copy_only=False)))
+        if size > MOST_UNFOLDED:
+            raise ValueError(
+                f"column {name} unfolds to {size / 1e9:,.0f} GB, more than any release has"
+            )
+
+
+def text_of(manifest: Manifest) -> list[str]:
+    """The columns that a file may keep as a dictionary."""
+    return [column.name for column in manifest.columns if column.type in ("string", "binary")]

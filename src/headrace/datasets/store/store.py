@@ -1,0 +1,310 @@
+"""The store: content-addressed objects, one folder per release, aliases. Plain files, relocatable.
+
+    objects/<sha256>.parquet|json            what releases are made of
+    datasets/<name>/<version>/manifest.json  a release, with the moment it was made and its id
+    datasets/<name>/<version>/opened/        see `headrace.datasets.taint`
+    datasets/<name>/aliases/<alias>.json     {"version": "1.0.0"}
+    datasets/<name>/<version>/tombstone.json instead of a manifest; `headrace.datasets.erasure.tombstone`
+    recalls/<table>/<batch id>/              see `headrace.datasets.taint`
+    erasures/<id>/                           requests and proofs; `headrace.datasets.erasure.requests`
+
+It lies in a folder or in a bucket; `headrace.datasets.store.storage` reads and writes it. Objects come
+first and the manifest last, created only if there is none: a release is whole or absent, and its
+version is taken once.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from headrace.core.clock import iso, now_us
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.files import canonical_json, pretty_json, sha256
+from headrace.core.home import Home, named_store
+from headrace.datasets.manifest import Manifest
+from headrace.datasets.store.manifest_consistency import check_consistent
+from headrace.datasets.store.storage import S3, Entry, Storage, storage_at
+from headrace.datasets.version import parse_version
+from headrace.datasets.vocabulary import NAME
+
+_VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
+_OBJECT = re.compile(r"[0-9a-f]{64}")
+_SUFFIXES = ("parquet", "json")
+# In the folder of a release that is gone; see `headrace.datasets.erasure.tombstone`.
+TOMBSTONE = "tombstone.json"
+# What the document of a release says beside its manifest; no part of its identity.
+_OF_MAKING = ("created_at", "manifest_id")
+
+
+class TakenError(StateError):
+    """The version that a release would have got was released meanwhile, by someone else."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Releases in a folder, or at `s3://bucket/prefix`. Nothing is ever overwritten but aliases."""
+
+    root: Path | str
+
+    @classmethod
+    def find(cls, root: Path | str | None = None) -> "Store":
+        """`root`, else `HEADRACE_STORE`, else the store of the default home."""
+        chosen = root or named_store() or Home.find().store
+        return cls(str(chosen) if str(chosen).startswith(S3) else Path(chosen).absolute())
+
+    @cached_property
+    def storage(self) -> Storage:
+        return storage_at(self.root)
+
+    # Objects
+
+    def object_name(self, digest: str, suffix: str) -> str:
+        """The path of an object in the store; refuses what is not a digest."""
+        if not _OBJECT.fullmatch(digest) or suffix not in _SUFFIXES:
+            raise StateError(f"{digest!r} is not an object id", where=self.storage.address)
+        return f"objects/{digest}.{suffix}"
+
+    def object_path(self, digest: str, suffix: str) -> Path:
+        """Where an object lies on this machine; refuses links, and a store that is elsewhere."""
+        place = self.storage.local_path(self.object_name(digest, suffix))
+        if place is None:
+            raise StateError(
+                "this store is not on this machine",
+                where=self.storage.address,
+                fix="headrace dataset pull REF --to FOLDER",
+            )
+        return place
+
+    def adopt(self, temporary: Path, suffix: str) -> str:
+        """Move a finished file into the store under the sha256 of its bytes."""
+        digest = _sha256_of(temporary)
+        name = self.object_name(digest, suffix)
+        there = self.storage.size(name) == temporary.stat().st_size
+        place = self.storage.local_path(name)
+        # One that holds other bytes is what a broken disk has left: it is written anew.
+        if there and (place is None or _sha256_of(place) == digest):
+            self.storage.refresh(name, temporary)
+        else:
+            self.storage.put_file(name, temporary)
+        return digest
+
+    def put_json(self, value: object) -> str:
+        data = canonical_json(value)
+        temporary = self.temporary(sha256(data))
+        temporary.write_bytes(data)
+        return self.adopt(temporary, "json")
+
+    def get_json(self, digest: str) -> Any:  # noqa: ANN401 - JSON
+        return json.loads(self.get_bytes(digest))
+
+    def get_bytes(self, digest: str) -> bytes:
+        """Of a JSON object. Raises StateError if it is missing, or holds other bytes."""
+        name = self.object_name(digest, "json")
+        data = self.storage.read_bytes(name)
+        if sha256(data) != digest:
+            raise StateError(
+                f"object {digest[:12]} holds other bytes",
+                where=f"{self.storage.address}/{name}",
+                fix="restore it from a copy of the store",
+            )
+        return data
+
+    def temporary(self, name: str) -> Path:
+        """A local file to write, for `adopt` to take."""
+        return self.storage.temporary(name)
+
+    # Releases
+
+    def folder(self, name: str, version: str) -> str:
+        """The path of a release's folder in the store."""
+        return f"{self.dataset(name)}/{checked_version(version)}"
+
+    def dataset(self, name: str) -> str:
+        if not NAME.fullmatch(name):
+            raise DeclarationError(f"{name!r} is not a dataset name", fix="as in flights_delay")
+        return f"datasets/{name}"
+
+    def names(self) -> list[str]:
+        """All datasets with a release."""
+        return sorted(self._released("datasets"))
+
+    def versions(self, name: str) -> list[str]:
+        """Versions of a dataset, oldest first."""
+        if not NAME.fullmatch(name):
+            return []
+        return sorted(self._released(self.dataset(name)).get(name, []), key=parse_version)
+
+    def _released(self, folder: str) -> dict[str, list[str]]:
+        """{name: versions}, as far as they have a manifest and no tombstone."""
+        entries = self.storage.walk(folder)
+        there, gone = (_with(entries, file) for file in ("manifest.json", TOMBSTONE))
+        left = {name: sorted(versions - gone.get(name, set())) for name, versions in there.items()}
+        return {name: versions for name, versions in left.items() if versions}
+
+    def gone(self, name: str) -> list[str]:
+        """Versions that a tombstone stands for, oldest first; none of them is given again."""
+        entries = self.storage.walk(self.dataset(name))
+        return sorted(_with(entries, TOMBSTONE).get(name, ()), key=parse_version)
+
+    def _refuse_gone(self, name: str, version: str) -> None:
+        from headrace.datasets.erasure.tombstone import refuse_gone
+
+        if _VERSION.fullmatch(version):
+            refuse_gone(self, name, version)
+
+    def latest(self, name: str) -> Manifest | None:
+        versions = self.versions(name)
+        return self.manifest(name, versions[-1]) if versions else None
+
+    def manifest(self, name: str, version: str) -> Manifest:
+        """Raises StateError when it is missing, or is not what was released."""
+        path = f"{self.folder(name, version)}/manifest.json"
+        where = f"{self.storage.address}/{path}"
+        self._refuse_gone(name, version)
+        if self.storage.size(path) is None:
+            raise StateError(f"there is no {name}@{version}", where=where, fix=self._known(name))
+        form = self.document(path)
+        expected = self._of_making(name, version, form)["manifest_id"]
+        manifest = Manifest.from_json(_without_making(form), where)
+        found = _id_of(manifest)
+        if (manifest.name, manifest.version, found) != (name, version, expected):
+            raise StateError(
+                f"the manifest was altered after its release: {found[:12]} is not "
+                f"{str(expected)[:12]}, or it is filed under another name",
+                where=where,
+                fix="restore it from a copy of the store",
+            )
+        check_consistent(manifest, where)
+        return manifest
+
+    def created(self, name: str, version: str) -> dict[str, Any]:
+        """When the release was made, and the id its manifest had then."""
+        form = self.document(f"{self.folder(name, version)}/manifest.json")
+        return self._of_making(name, version, form)
+
+    def _of_making(self, name: str, version: str, form: dict[str, Any]) -> dict[str, Any]:
+        if "manifest_id" not in form:  # releases of format 1 had a document of their own for it
+            form = self.document(f"{self.folder(name, version)}/created.json")
+        try:
+            return {key: str(form[key]) for key in _OF_MAKING}
+        except KeyError as error:
+            raise StateError(
+                f"a release does not say its {error}",
+                where=f"{self.storage.address}/{self.folder(name, version)}",
+                fix="restore it from a copy of the store",
+            ) from error
+
+    def document(self, path: str) -> dict[str, Any]:
+        """A JSON object that lies at a path of the store. Raises StateError if there is none."""
+        data = self.storage.read_bytes(path)
+        try:
+            form = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            problem = f"it is no JSON: {error}"
+        else:
+            if isinstance(form, dict):
+                return form
+            problem = "it is no JSON object"
+        raise StateError(
+            f"a document of the store cannot be read: {problem}",
+            where=f"{self.storage.address}/{path}",
+            fix="restore it from a copy of the store",
+        )
+
+    def publish(self, manifest: Manifest) -> None:
+        """Make a release visible by one creation. Raises TakenError if its version is taken."""
+        self._refuse_gone(manifest.name, manifest.version)
+        path = f"{self.folder(manifest.name, manifest.version)}/manifest.json"
+        making = {"created_at": iso(now_us()), "manifest_id": manifest.id}
+        if not self.storage.put_new(path, pretty_json({**manifest.to_json(), **making})):
+            raise TakenError(
+                f"{manifest.ref} exists and is never overwritten",
+                where=f"{self.storage.address}/{path}",
+                fix="release again: the next version is computed from what exists",
+            )
+
+    # Aliases
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """{alias: version}; `latest` always, if anything was released."""
+        folder = f"{self.dataset(name)}/aliases"
+        found: dict[str, str] = {}
+        old = f"{folder}.json"  # what earlier versions kept them in, all in one
+        if self.storage.size(old) is not None:
+            found = {key: str(value) for key, value in self.document(old).items()}
+        for entry in self.storage.walk(folder):
+            alias = entry.path.removeprefix(f"{folder}/").removesuffix(".json")
+            if NAME.fullmatch(alias):
+                found[alias] = str(self.document(entry.path).get("version"))
+        versions = self.versions(name)
+        return {**found, "latest": versions[-1]} if versions else found
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Point `name@alias` at a release, at once."""
+        if not NAME.fullmatch(alias) or alias == "latest":
+            raise DeclarationError(f"{alias!r} cannot be an alias", fix="as in champion")
+        self.manifest(name, version)
+        path = f"{self.dataset(name)}/aliases/{alias}.json"
+        self.storage.replace(path, pretty_json({"version": version}))
+
+    def resolve(self, ref: str) -> tuple[str, str]:
+        """`name@version`, `name@alias` or `name` (the latest) as name and version."""
+        name, _, wanted = ref.partition("@")
+        if not NAME.fullmatch(name):
+            raise DeclarationError(f"{ref!r} is no reference", fix="as in flights_delay@1.0.0")
+        wanted = wanted or "latest"
+        version = self.aliases(name).get(wanted, wanted)
+        if version not in self.versions(name):
+            self._refuse_gone(name, version)
+            raise StateError(
+                f"there is no {ref}", where=self.storage.address, fix=self._known(name)
+            )
+        return name, version
+
+    def _known(self, name: str) -> str:
+        if versions := self.versions(name):
+            names = [*versions, *(f"@{alias}" for alias in sorted(self.aliases(name)))]
+            return f"{name} has {', '.join(names)}"
+        if names := self.names():
+            return f"this store has {', '.join(names)}"
+        if isinstance(self.root, Path) and not self.root.is_dir():
+            return f"there is no folder {self.root}; correct HEADRACE_STORE or HEADRACE_HOME"
+        return "this store is empty; set HEADRACE_STORE or HEADRACE_HOME, or release first"
+
+
+def checked_version(text: str) -> str:
+    if not _VERSION.fullmatch(text):
+        raise DeclarationError(f"{text!r} is not a version", fix="as in 1.0.0")
+    return text
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _with(entries: Iterable[Entry], file: str) -> dict[str, set[str]]:
+    """{name: versions} that have this file."""
+    found: dict[str, set[str]] = {}
+    for entry in entries:
+        _, name, version, *rest = [*entry.path.split("/"), "", "", ""]
+        if rest[0] == file and NAME.fullmatch(name) and _VERSION.fullmatch(version):
+            found.setdefault(name, set()).add(version)
+    return found
+
+
+def _without_making(form: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in form.items() if key not in _OF_MAKING}
+
+
+def _id_of(manifest: Manifest) -> str:
+    """The id, or "" for a document that has no canonical form, as one with an infinity in it."""
+    try:
+        return manifest.id
+    except (TypeError, ValueError, RecursionError):
+        return ""

@@ -1,0 +1,49 @@
+"""The coverage report of a release: as it was stored, or of other rows."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.core.errors import DeclarationError, StateError
+from headrace.datasets.coverage import FORMAT, coverage
+from headrace.datasets.reader import Dataset
+from headrace.datasets.vocabulary import EVALUATION
+
+
+def coverage_of(dataset: Dataset, rows: pa.Table | None = None) -> dict[str, Any]:
+    """What the release says of the rows that came after its training; or of `rows`.
+
+    A release without a report, as older ones are, is told by its own other splits, but for the
+    evaluation split. `rows` has the columns of the release that training may look at, and `t`.
+
+    Raises:
+        DeclarationError: `rows` lacks columns.
+        StateError: the report is missing, altered, or of a newer format.
+    """
+    manifest = dataset.manifest
+    if rows is None and manifest.coverage:
+        return _stored(dataset)
+    compared = [one for one in manifest.columns if one.role in {"key", "spine", "feature", "time"}]
+    names = [one.name for one in compared]
+    if rows is None:
+        others = [name for name in manifest.splits if name not in {"train", EVALUATION}]
+        rows = dataset.select(columns=names, splits=others).arrow
+    if missing := sorted(set(names) - set(rows.column_names)):
+        raise DeclarationError(
+            f"the rows lack {', '.join(missing)}",
+            where=f"coverage of {manifest.ref}",
+            fix="give them as the release has them",
+        )
+    train = dataset.select(columns=names, splits=["train"]).arrow
+    return coverage(train, rows.select(names), compared)
+
+
+def _stored(dataset: Dataset) -> dict[str, Any]:
+    form: dict[str, Any] = dataset.store.get_json(dataset.manifest.coverage)
+    if form["format"] > FORMAT:
+        raise StateError(
+            f"the coverage report has format {form['format']}, this Headrace reads up to {FORMAT}",
+            where=dataset.ref,
+            fix="upgrade headrace",
+        )
+    return form

@@ -1,0 +1,196 @@
+"""Which features change meaning between two sets of definitions, and why, in words and as JSON.
+
+A feature also changes when one that it is computed from does. Where both sides' contracts are
+given, a column whose values mean something else is explained by what its contract says.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.files import canonical_json
+from headrace.features.canonical import Definition, canonical
+from headrace.features.canonical_parts import Form, Parts, parts_by_feature, told
+from headrace.features.contract_wording import Explained, said
+from headrace.features.spec import SEMANTICS_VERSION
+from headrace.features.table_shapes import Contracts
+
+FORMAT = 1
+_OF_COLUMN = ("type of ", "scale of ", "meaning of ")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a feature that is not what it was; `old` and `new` are JSON values."""
+
+    part: str
+    old: Any
+    new: Any
+    text: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """`what` (added, removed, changed) happened to the feature `name`; `parts` say why."""
+
+    what: str
+    name: str
+    parts: tuple[Part, ...] = ()
+    detail: str = ""
+
+    def __str__(self) -> str:
+        texts = [part.text for part in self.parts] + ([self.detail] if self.detail else [])
+        return f"{self.what} {self.name}" + (f": {'; '.join(texts)}" if texts else "")
+
+
+@dataclass(frozen=True)
+class Diff:
+    """All changes, in order removed, added, changed; and the features that mean the same."""
+
+    changes: tuple[Change, ...]
+    unchanged: tuple[str, ...] = field(repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    def __str__(self) -> str:
+        lines = [str(change) for change in self.changes]
+        return "\n".join([*lines, f"{len(self.unchanged)} features mean the same"])
+
+    def as_json(self) -> dict[str, Any]:
+        """`added` and `removed` (names), `changed` (name: parts), `unchanged` (names)."""
+        by_kind = {
+            kind: [change for change in self.changes if change.what == kind]
+            for kind in ("added", "removed", "changed")
+        }
+        return {
+            "added": [change.name for change in by_kind["added"]],
+            "removed": [change.name for change in by_kind["removed"]],
+            "changed": {
+                change.name: [
+                    {"part": p.part, "old": p.old, "new": p.new, "text": p.text}
+                    for p in change.parts
+                ]
+                for change in by_kind["changed"]
+            },
+            "unchanged": list(self.unchanged),
+        }
+
+
+def stored_forms(definitions: Sequence[Definition], contracts: Contracts) -> dict[str, Any]:
+    """Definitions as a JSON document to keep, and to compare later ones with.
+
+    With it goes what the contracts of their tables say of the values, to explain a change by.
+    """
+    forms = [canonical(definition, contracts) for definition in definitions]
+    tables = {form["table"]["name"] for form in forms if "table" in form}
+    of_tables = {table: of for table, of in said(contracts).items() if table in tables}
+    document = {
+        "format": FORMAT,
+        "semantics": SEMANTICS_VERSION,
+        "definitions": forms,
+        "contracts": of_tables,
+    }
+    kept: dict[str, Any] = json.loads(canonical_json(document))
+    return kept
+
+
+def diff(
+    old: Sequence[Definition | Form] | Mapping[str, Any],
+    new: Sequence[Definition | Form] | Mapping[str, Any],
+    contracts_old: Contracts | None = None,
+    contracts_new: Contracts | None = None,
+) -> Diff:
+    """What changes meaning from `old` to `new`, feature by feature.
+
+    Args:
+        old: definitions, their canonical forms, or a document of `stored_forms`.
+        new: the same.
+        contracts_old: of the tables, by name; needed where there are definitions, else only to
+            explain more. None takes those of the other side.
+        contracts_new: the same for `new`.
+
+    Raises:
+        DeclarationError: definitions without contracts.
+        StateError: a stored document of another format.
+    """
+    contracts = [contracts_old or contracts_new, contracts_new or contracts_old]
+    before, after = (
+        parts_by_feature(_forms(side, given))
+        for side, given in zip((old, new), contracts, strict=True)
+    )
+    rules = (_semantics(old), _semantics(new))
+    explain = Explained(
+        *(
+            side.get("contracts", {}) if isinstance(side, Mapping) else said(given)
+            for side, given in zip((old, new), contracts, strict=True)
+        )
+    )
+    changed = {
+        name: tuple(_differences(before[name], parts, explain))
+        for name, parts in after.items()
+        if name in before
+    }
+    if rules[0] != rules[1]:
+        part = Part("semantics", *rules, f"semantics version {rules[0]} -> {rules[1]}")
+        changed = {name: (part, *parts) for name, parts in changed.items()}
+    _follow_inputs(after, changed)
+    removed = [Change("removed", name) for name in before if name not in after]
+    added = [_added(name, after, before) for name in after if name not in before]
+    kept = [Change("changed", name, parts) for name, parts in changed.items() if parts]
+    same = tuple(name for name, parts in changed.items() if not parts)
+    return Diff((*removed, *added, *kept), same)
+
+
+def _forms(side: Any, contracts: Contracts | None) -> list[Form]:  # noqa: ANN401 - see `diff`
+    if isinstance(side, Mapping):
+        if side.get("format") != FORMAT:
+            raise StateError(
+                f"definitions stored in format {side.get('format')!r}, not {FORMAT}",
+                where="a comparison of definitions",
+                fix="store them again with this version",
+            )
+        side = side["definitions"]
+    forms = [one for one in side if isinstance(one, Mapping)]
+    if len(forms) < len(side) and contracts is None:
+        raise DeclarationError(
+            "definitions mean nothing without the contracts of their tables",
+            where="a comparison of definitions",
+            fix="give contracts_old and contracts_new, or canonical forms",
+        )
+    return [one if isinstance(one, Mapping) else canonical(one, contracts or {}) for one in side]
+
+
+def _semantics(side: Any) -> int:  # noqa: ANN401 - see `diff`
+    return int(side["semantics"]) if isinstance(side, Mapping) else SEMANTICS_VERSION
+
+
+def _added(name: str, after: Mapping[str, Parts], before: Mapping[str, Parts]) -> Change:
+    same = [one for one, parts in before.items() if one not in after and parts == after[name]]
+    return Change("added", name, detail=f"it means what {same[0]} meant" if same else "")
+
+
+def _differences(old: Parts, new: Parts, explain: "Explained") -> Iterator[Part]:
+    for part in [*old, *(name for name in new if name not in old)]:
+        one, other = old.get(part), new.get(part)
+        # Another column has another type: the column says it all.
+        if one == other or (part.startswith(_OF_COLUMN) and not (part in old and part in new)):
+            continue
+        if part == "times" or part.startswith("meaning of "):
+            text = explain.meaning(part, str(old["table"]), str(new["table"]))
+        elif part.startswith("code of "):
+            text = f"{part} is another" if one and other else f"{part} {told('', other or one)}"
+        else:
+            text = f"{part} {told(part, one)} -> {told(part, other)}"
+        yield Part(part, one, other, text)
+
+
+def _follow_inputs(after: Mapping[str, Parts], changed: dict[str, tuple[Part, ...]]) -> None:
+    """Transforms stand after what they read, so that one pass reaches all of them."""
+    for name, parts in after.items():
+        for given in parts.get("inputs", []) if name in changed else []:
+            if changed.get(given):
+                text = f"its input {given} changes meaning"
+                changed[name] = (*changed[name], Part("input", given, given, text))

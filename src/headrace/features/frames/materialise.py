@@ -1,0 +1,172 @@
+"""A view's columns for every row of the spine, kept on disk and renewed only where they can change.
+
+A fact that becomes usable at k is seen by no prediction before k. So when a table has gained files,
+the rows with `t` below the least availability in the new files stay as they are, to the bit, and
+only the rows from there on are computed again. When files have gone or been replaced, or the
+definition has changed, everything is computed again.
+
+On disk, under `<home>/features/<pipeline>/<view>/`: `state.json` and Parquet segments. A segment's
+rows past `rows` are left over from before a renewal and are never read.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.core.files import digest, move_into_place, temporary_beside, write_json
+
+FORMAT = 1
+# Reading many small files costs more than writing one anew.
+MOST_SEGMENTS = 40
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the rows of a view depend on: its definition, and the files of the tables it reads."""
+
+    definition: str
+    files: Mapping[str, tuple[str, ...]]
+
+    @property
+    def key(self) -> str:
+        return digest({"definition": self.definition, "files": self.files})
+
+
+@dataclass(frozen=True)
+class Segment:
+    file: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class State:
+    format: int
+    definition: str
+    files: dict[str, list[str]]
+    segments: list[Segment]
+
+    @property
+    def rows(self) -> int:
+        return sum(segment.rows for segment in self.segments)
+
+
+@dataclass(frozen=True)
+class Materialised:
+    """`table` has the view's columns in spine order; `computed` of its rows were computed now."""
+
+    table: pa.Table
+    computed: int
+
+
+def materialise(
+    folder: Path,
+    inputs: Inputs,
+    spine: pa.Table,
+    compute: Callable[[pa.Table], pa.Table],
+    usable_from: Callable[[Mapping[str, tuple[str, ...]]], int | None],
+) -> Materialised:
+    """The view's columns for `spine`, which is ordered by `t` (int64 microseconds).
+
+    Args:
+        folder: where the view is kept.
+        inputs: what its rows depend on now.
+        spine: every row to have; of these, the ones that may have changed go to `compute`.
+        compute: the columns of the view for some rows of the spine, in their order.
+        usable_from: the least moment at which a row of these files is usable; None for no rows.
+    """
+    old = read_state(folder)
+    keep = _rows_to_keep(old, inputs, spine, usable_from)
+    if old is not None and keep == spine.num_rows == old.rows and _files(inputs) == old.files:
+        return Materialised(read_segments(folder, old), 0)
+    kept = _shorten(old.segments, keep) if old is not None else []
+    fresh = compute(spine.slice(keep))
+    if len(kept) >= MOST_SEGMENTS and old is not None:
+        fresh = pa.concat_tables([read_segments(folder, old).slice(0, keep), fresh])
+        kept = []
+    segments = kept
+    if fresh.num_rows or not kept:
+        first = sum(segment.rows for segment in kept)
+        segments = [*kept, _write_segment(folder, f"{inputs.key[:32]}-{first}", fresh)]
+    state = State(FORMAT, inputs.definition, _files(inputs), segments)
+    write_json(folder / "state.json", asdict(state))
+    _forget_others(folder, segments)
+    table = read_segments(folder, state) if kept else fresh
+    return Materialised(table, spine.num_rows - keep)
+
+
+def read_state(folder: Path) -> State | None:
+    """The view as it was last written; None where nothing is, a part is gone, or the format is
+    another one: a cache is computed again rather than mended.
+    """
+    try:
+        raw: dict[str, Any] = json.loads((folder / "state.json").read_text())
+    except FileNotFoundError:
+        return None
+    if raw["format"] != FORMAT:
+        return None
+    segments = [Segment(**segment) for segment in raw["segments"]]
+    # Of two runs at once, the one that ends first may have its segments cleared by the other.
+    if not all((folder / segment.file).exists() for segment in segments):
+        return None
+    return State(raw["format"], raw["definition"], raw["files"], segments)
+
+
+def read_segments(folder: Path, state: State) -> pa.Table:
+    return pa.concat_tables(
+        pq.read_table(folder / segment.file).slice(0, segment.rows) for segment in state.segments
+    ).combine_chunks()
+
+
+def _files(inputs: Inputs) -> dict[str, list[str]]:
+    return {table: sorted(files) for table, files in sorted(inputs.files.items())}
+
+
+def _rows_to_keep(
+    old: State | None,
+    inputs: Inputs,
+    spine: pa.Table,
+    usable_from: Callable[[Mapping[str, tuple[str, ...]]], int | None],
+) -> int:
+    """How many rows at the head of the spine cannot have changed."""
+    if old is None or old.definition != inputs.definition or set(old.files) != set(inputs.files):
+        return 0
+    now = _files(inputs)
+    if any(set(old.files[table]) - set(now[table]) for table in now):
+        return 0
+    added = {table: tuple(sorted(set(now[table]) - set(old.files[table]))) for table in now}
+    frontier = usable_from({table: files for table, files in added.items() if files})
+    if frontier is None:
+        return min(old.rows, int(spine.num_rows))
+    moments = spine["t"].combine_chunks().to_numpy()
+    return min(int(moments.searchsorted(frontier)), old.rows)
+
+
+def _shorten(segments: list[Segment], rows: int) -> list[Segment]:
+    kept = []
+    for segment in segments:
+        taken = min(segment.rows, rows)
+        if taken:
+            kept.append(Segment(segment.file, taken))
+        rows -= taken
+    return kept
+
+
+def _write_segment(folder: Path, name: str, fresh: pa.Table) -> Segment:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.parquet"
+    temporary = temporary_beside(path)
+    pq.write_table(fresh, temporary, compression="zstd", compression_level=1)
+    move_into_place(temporary, path)
+    return Segment(path.name, fresh.num_rows)
+
+
+def _forget_others(folder: Path, segments: list[Segment]) -> None:
+    wanted = {segment.file for segment in segments}
+    for path in folder.glob("*.parquet"):
+        if path.name not in wanted:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+"""Rows on disk in parts, so that one part at a time is in memory."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.features.kernel.arrays import Ints, stable_order
+
+# Small pieces are gathered until a part has this many rows: a batch on disk costs some hundred
+# bytes, and a read.
+_ROWS = 1 << 14
+
+
+class Spill:
+    """Tables of one schema, each row in one of `parts` files; rows keep their order in a part."""
+
+    def __init__(self, folder: Path, name: str, parts: int) -> None:
+        self.parts = parts
+        self.rows = np.zeros(parts, dtype=np.int64)
+        self._paths = [folder / f"{name}-{part}.arrow" for part in range(parts)]
+        self._writers: dict[int, pa.ipc.RecordBatchStreamWriter] = {}
+        self._waiting: dict[int, list[pa.Table]] = {}
+        self._held = np.zeros(parts, dtype=np.int64)
+        self._schema: pa.Schema | None = None
+
+    def write(self, table: pa.Table, parts: Ints) -> None:
+        """Append each row to its part; those of part -1 are left out."""
+        self._schema = self._schema or table.schema
+        order = stable_order(parts + 1, self.parts + 1)
+        ends = np.cumsum(np.bincount(parts + 1, minlength=self.parts + 1))
+        table = table.take(pa.array(order)).combine_chunks()
+        for part in range(self.parts):
+            start, end = int(ends[part]), int(ends[part + 1])
+            if start < end:
+                self.append(part, table.slice(start, end - start))
+
+    def append(self, part: int, table: pa.Table) -> None:
+        self._schema = self._schema or table.schema
+        self._waiting.setdefault(part, []).append(table)
+        self.rows[part] += table.num_rows
+        self._held[part] += table.num_rows
+        if self._held[part] >= _ROWS:
+            self.flush(part)
+
+    def flush(self, part: int) -> None:
+        """Write what waits, as one batch, even if it has no row."""
+        tables = self._waiting.pop(part, [])
+        if not tables:
+            return
+        if part not in self._writers:
+            self._writers[part] = pa.ipc.new_stream(str(self._paths[part]), self._schema)
+        whole = pa.concat_tables(tables).combine_chunks()
+        batches = whole.to_batches()
+        self._writers[part].write_batch(batches[0] if batches else empty_batch(whole.schema))
+        self._held[part] = 0
+
+    def close(self) -> None:
+        """No more rows come."""
+        for part in range(self.parts):
+            self.flush(part)
+        for writer in self._writers.values():
+            writer.close()
+
+    def read(self, part: int) -> pa.Table | None:
+        """A part's rows, and the file is gone; None where there are none."""
+        if not self.rows[part]:
+            return None
+        with pa.OSFile(str(self._paths[part])) as file, pa.ipc.open_stream(file) as reader:
+            table = reader.read_all().combine_chunks()  # later, each column would be copied
+        self._paths[part].unlink()
+        return table
+
+    def batches(self, part: int) -> Generator[pa.RecordBatch, None, None]:
+        """A part's batches, one at a time."""
+        if self._paths[part].exists():
+            with pa.OSFile(str(self._paths[part])) as file, pa.ipc.open_stream(file) as reader:
+                yield from reader
+
+
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)

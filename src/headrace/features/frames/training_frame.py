@@ -1,0 +1,375 @@
+"""Training frames: the spine's rows in the spine's order, one column per feature (rule 19)."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.core import compute
+from headrace.core.errors import DeclarationError, HeadraceError
+from headrace.features import transforms
+from headrace.features.kernel import kernel
+from headrace.features.kernel.arrays import Ints, expect_one_unit, expect_table, times, whole
+from headrace.features.kernel.kernel import Joined, Output
+from headrace.features.kernel.rounding import quantity
+from headrace.features.kernel.spine_intervals import Places
+from headrace.features.kernel.visibility import History, Streamed, Versions, load_versions
+from headrace.features.output_types import default_values
+from headrace.features.spec import (
+    COUNTS,
+    FeatureView,
+    Lookup,
+    Mode,
+    RowTransform,
+    Scalar,
+    View,
+    conditions,
+)
+from headrace.features.table_shapes import TIMESTAMP, Contracts, Shapes, shape_for, shapes_of
+
+Named = list[tuple[str, pa.Array]]
+# (what is being done, how much of it is done, how much there is; 0 where that is not known)
+Progress: TypeAlias = Callable[[str, int, int], None]
+
+
+def training_frame(
+    spine: pa.Table,
+    views: Sequence[View],
+    history: Streamed,
+    contracts: Contracts,
+    mode: Mode = "declared",
+    *,
+    reasons: bool = False,
+    memory: int | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> pa.Table:
+    """The spine with the columns of `views` added, each row as of its own `t`.
+
+    Args:
+        spine: `t` (int64 microseconds UTC) and the columns that views look at; any order.
+        views: feature views, lookups and row transforms; a transform may use what stands before.
+        history: `(table, columns) -> rows`, see `headrace.features.kernel.visibility.History`.
+        contracts: of every table that is used, by name.
+        mode: `declared` (visible from known_at) or `recorded` (and from the commit on).
+        reasons: add, for each feature of a view or lookup, `<feature>__reason`: why it is null.
+        memory: bytes for the work, which then goes part by part over files; the frame itself is in
+            memory all the same. `headrace.features.frames.out_of_core.training_batches` has no such limit.
+        progress: called as `(what, done, total)` while parts are worked on.
+        threads: how many to use; as many as the process may if None.
+
+    Raises:
+        HeadraceError: null or absurd times, null primary keys.
+    """
+    if memory is not None:
+        from headrace.features.frames.out_of_core import training_batches
+
+        with training_batches(
+            spine, views, history, contracts, mode,
+            memory=memory, reasons=reasons, progress=progress, threads=threads,
+        ) as reader:  # fmt: skip
+            return reader.read_all().combine_chunks()
+    with compute.limited_to(threads):
+        return _in_memory(spine, views, in_full(history), contracts, mode, reasons=reasons)
+
+
+def in_full(history: Streamed) -> History:
+    """A history whose rows come as tables."""
+
+    def read(table: str, columns: list[str]) -> pa.Table:
+        rows = history(table, columns)
+        return rows.read_all() if isinstance(rows, pa.RecordBatchReader) else rows
+
+    return read
+
+
+def _in_memory(
+    spine: pa.Table,
+    views: Sequence[View],
+    history: History,
+    contracts: Contracts,
+    mode: Mode,
+    *,
+    reasons: bool,
+) -> pa.Table:
+    expect_table(spine, "the spine")
+    refuse_doubled(spine, views, reasons=reasons)
+    host = Host.over(spine, views, history, contracts, mode)
+    columns: Named = list(zip(spine.column_names, spine.columns, strict=True))
+    for view in views:
+        if isinstance(view, RowTransform):
+            columns.append((view.name, transformed(columns, view)))
+        else:
+            columns += host.columns(view, reasons=reasons)
+    names, arrays = zip(*columns, strict=True)
+    return pa.table(list(arrays), names=list(names))
+
+
+def refuse_doubled(spine: pa.Table, views: Sequence[View], *, reasons: bool) -> None:
+    """Two columns of one name: who asks for it would get the first, whichever that is."""
+    added = [name for view in views for name in view.outputs]
+    names = [*spine.column_names, *added, *(f"{name}__reason" for name in added if reasons)]
+    if len(set(names)) < len(names):
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        raise DeclarationError(
+            f"columns of a frame named twice: {', '.join(doubled)}",
+            where="a training frame",
+            fix="give one of the views, or the spine's column, another name",
+        )
+
+
+def vector(
+    views: Sequence[View],
+    entity_row: Mapping[str, Scalar | None],
+    t: int,
+    history: History,
+    contracts: Contracts,
+    *,
+    mode: Mode = "declared",
+    types: Mapping[str, pa.DataType] | None = None,
+) -> dict[str, Scalar | None]:
+    """The features of one entity at `t`: a frame of one row, through the same kernel.
+
+    `types` are the Arrow types of spine columns, needed where the row holds a null or a timestamp.
+    """
+    known = types or {}
+    cells = {name: pa.array([value], known.get(name)) for name, value in entity_row.items()}
+    spine = pa.table({**cells, "t": pa.array([t], pa.int64())})
+    frame = training_frame(spine, views, history, contracts, mode)
+    names = [name for view in views for name in view.outputs]
+    row: dict[str, Scalar | None] = frame.select(names).to_pylist()[0]
+    return row
+
+
+def apply_transforms(frame: pa.Table, views: Sequence[View]) -> pa.Table:
+    """The frame with the row transforms among `views` added, in their order."""
+    columns: Named = list(zip(frame.column_names, frame.columns, strict=True))
+    for view in views:
+        if isinstance(view, RowTransform):
+            columns.append((view.name, transformed(columns, view)))
+    names, arrays = zip(*columns, strict=True)
+    return pa.table(list(arrays), names=list(names))
+
+
+def transformed(columns: Named, view: RowTransform) -> pa.Array:
+    return transforms.apply(view, [_input(columns, name, view) for name in view.inputs])
+
+
+def _input(columns: Named, name: str, transform: RowTransform) -> pa.Array:
+    for known, column in columns:
+        if known == name:
+            return whole(column)
+    raise DeclarationError(
+        f"there is no column {name!r} to read",
+        where=f"row transform {transform.name}",
+        fix=f"use one declared before it: {', '.join(known for known, _ in columns)}",
+    )
+
+
+def columns_by_table(views: Sequence[View]) -> dict[str, list[str]]:
+    """What to read of each table, so that it is read once."""
+    needed: dict[str, list[str]] = {}
+    for view in views:
+        if not isinstance(view, RowTransform):
+            needed.setdefault(view.table, []).extend([*view.entity, *used_columns(view)])
+    return {table: list(dict.fromkeys(columns)) for table, columns in needed.items()}
+
+
+def used_columns(view: FeatureView | Lookup) -> list[str]:
+    if isinstance(view, Lookup):
+        return list(view.columns)
+    columns = [column for feature in view.features for column in feature.columns]
+    return columns + [c.column for feature in view.features for c in conditions(feature.where)]
+
+
+Use: TypeAlias = str | tuple[str, ...] | tuple[str, tuple[str, ...], tuple[str, ...]]
+
+
+def _uses(view: FeatureView | Lookup) -> tuple[Use, Use, Use]:
+    """What the view takes part in: its table's versions, the spine's places, and their join."""
+    return view.table, view.spine_entity, (view.table, view.entity, view.spine_entity)
+
+
+@dataclass
+class Host:
+    """One frame in the making; what views share is computed once."""
+
+    spine: pa.Table
+    history: History
+    shapes: Shapes
+    mode: Mode
+    needed: Mapping[str, list[str]]
+    uses: Counter[Use]
+    _versions: dict[str, Versions] = field(default_factory=dict)
+    _places: dict[tuple[str, ...], Places] = field(default_factory=dict)
+    _joined: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Joined] = field(
+        default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        self.t: Ints = times(self.spine, "t", "the spine")
+        self.by_time: Ints = np.argsort(self.t, kind="stable")
+
+    @classmethod
+    def over(
+        cls,
+        spine: pa.Table,
+        views: Sequence[View],
+        history: History,
+        contracts: Contracts,
+        mode: Mode,
+    ) -> "Host":
+        """A host that can answer for any of `views`."""
+        stored = [view for view in views if not isinstance(view, RowTransform)]
+        uses = Counter(use for view in stored for use in _uses(view))
+        shapes = shapes_of(contracts)
+        return cls(spine, history, shapes, mode, columns_by_table(views), uses)
+
+    def columns(self, view: FeatureView | Lookup, *, reasons: bool = False) -> Named:
+        """The view's output columns for every row of the spine."""
+        if isinstance(view, Lookup):
+            found = self.lookup(view, reasons=reasons)
+        else:
+            found = self.view(view, reasons=reasons)
+        self._release(view)
+        return found
+
+    def _release(self, view: FeatureView | Lookup) -> None:
+        """Let go of what no later view shares; should it be asked for again, it is made again."""
+        table, entity, join = _uses(view)
+        self.uses.subtract([table, entity, join])
+        if self.uses[table] <= 0:
+            self._versions.pop(view.table, None)
+        if self.uses[entity] <= 0:
+            self._places.pop(view.spine_entity, None)
+        if self.uses[join] <= 0:
+            joined = self._joined.pop((view.table, view.entity, view.spine_entity), None)
+            if joined is not None:
+                joined.forget()
+
+    def give(self, table: str, versions: Versions) -> None:
+        """Versions that are resolved already; the history is not asked for this table."""
+        self._versions[table] = versions
+
+    def versions(self, table: str) -> Versions:
+        if table not in self._versions:
+            shape = shape_for(self.shapes, table, "a training frame")
+            versions = load_versions(shape, self.needed[table], self.history, self.mode)
+            expect_one_unit(self.t, versions.e, f"table {table}")
+            self._versions[table] = versions
+        return self._versions[table]
+
+    def places(self, entity: tuple[str, ...]) -> Places:
+        if entity not in self._places:
+            missing = [name for name in entity if name not in self.spine.column_names]
+            if missing:
+                raise HeadraceError(
+                    f"the spine has no column {missing[0]!r}",
+                    where="a training frame",
+                    fix="add it to the spine, or map the entity to another spine column",
+                )
+            columns = [self.spine[name] for name in entity]
+            self._places[entity] = Places(columns, self.t, self.by_time)
+        return self._places[entity]
+
+    def joined(self, view: FeatureView | Lookup) -> Joined:
+        key = (view.table, view.entity, view.spine_entity)
+        if key not in self._joined:
+            places = self.places(view.spine_entity)
+            self._joined[key] = kernel.join(self.versions(view.table), places, view.entity)
+        return self._joined[key]
+
+    def view(self, view: FeatureView, *, reasons: bool) -> Named:
+        joined = self.joined(view)
+        columns: Named = []
+        for feature in view.features:
+            output = kernel.aggregate(joined, feature)
+            # A count is a number, whatever is counted.
+            of = (None,) if feature.op in COUNTS else feature.columns
+            defaults = default_values(feature, joined.versions.shape)
+            for name, column, default in zip(feature.names, of, defaults, strict=True):
+                array = to_arrow(joined, output, column, self.spine.num_rows)
+                array = with_default(joined, output, array, default)
+                name = f"{view.name}__{name}"  # noqa: PLW2901
+                columns += _named(name, joined, output, array, reasons=reasons)
+        return columns
+
+    def lookup(self, lookup: Lookup, *, reasons: bool) -> Named:
+        joined = self.joined(lookup)
+        winner = kernel.state(joined, lookup.max_age)
+        columns: Named = []
+        defaults = default_values(lookup, joined.versions.shape)
+        for name, column, default in zip(lookup.outputs, lookup.columns, defaults, strict=True):
+            array = to_arrow(joined, winner, column, self.spine.num_rows)
+            array = with_default(joined, winner, array, default)
+            columns += _named(name, joined, winner, array, reasons=reasons)
+        return columns
+
+
+def _named(name: str, joined: Joined, output: Output, array: pa.Array, *, reasons: bool) -> Named:
+    found: Named = [(name, array)]
+    if reasons:
+        found.append((f"{name}__reason", why_null(joined, output, array)))
+    return found
+
+
+def with_default(joined: Joined, output: Output, array: pa.Array, default: object) -> pa.Array:
+    """The declared default (as `default_values` has it) at places without a result (rule 13).
+
+    A window that holds too many events stays null: a default would hide that it could not be read.
+    """
+    if default is None:
+        return array
+    missing = np.zeros(len(array), dtype=np.bool_)
+    without = ~output.ok if output.overfull is None else ~(output.ok | output.overfull)
+    missing[joined.places.rows] = without
+    return pc.if_else(pa.array(missing), pa.scalar(default, array.type), array)
+
+
+def to_arrow(joined: Joined, output: Output, column: str | None, rows: int) -> pa.Array:
+    """A column by place as a column by spine row; rows without a place are null."""
+    ok = np.zeros(rows, dtype=np.bool_)
+    ok[joined.places.rows] = output.ok
+    if output.index is not None:
+        return _taken(joined, output.index, ok, column or "")
+    data = output.data
+    assert data is not None
+    out = np.zeros(rows, dtype=data.dtype)
+    out[joined.places.rows] = data
+    array = pa.array(out, mask=~ok)
+    is_time = column is not None and pa.types.is_timestamp(
+        joined.versions.shape.columns[column].type
+    )
+    return array.view(TIMESTAMP) if is_time and array.type == pa.int64() else array
+
+
+def _taken(joined: Joined, index: Ints, ok: np.ndarray, column: str) -> pa.Array:
+    """Values of version rows: numbers as features see them, the rest as stored."""
+    versions, declared = joined.versions, joined.versions.shape.columns[column]
+    rows = np.zeros(len(ok), dtype=np.int64)
+    rows[joined.places.rows] = index
+    if not len(versions.rows):
+        return pa.nulls(len(ok), declared.output_type)
+    if not declared.is_ordered:
+        return versions.array(column).take(pa.array(rows, mask=~ok))
+    values = versions.values(column)
+    known = ok if values.valid is None else ok & values.valid[rows]
+    data = values.data[rows]
+    if declared.scale is not None:
+        data = quantity(data.astype(np.int64, copy=False), declared.scale)
+    array = pa.array(np.where(known, data, data.dtype.type(0)), mask=~known)
+    return array.view(TIMESTAMP) if pa.types.is_timestamp(declared.type) else array
+
+
+def why_null(joined: Joined, output: Output, array: pa.Array) -> pa.Array:
+    """string: the reason of each null, null where there is a value (rule 13)."""
+    found = np.full(len(array), "null entity", dtype=object)
+    reason = np.full(joined.places.size, "all null", dtype=object)
+    for name, holds in reversed(output.why()):
+        reason[holds] = name
+    found[joined.places.rows] = reason
+    return pa.array(found, type=pa.string(), mask=np.asarray(array.is_valid()))

@@ -1,0 +1,304 @@
+"""Arrow columns as numpy arrays, and keys as integers that keep their order."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from headrace.core import compute
+from headrace.core.errors import HeadraceError
+
+Ints: TypeAlias = NDArray[np.int64]
+Bools: TypeAlias = NDArray[np.bool_]
+Numbers: TypeAlias = NDArray[np.int64] | NDArray[np.float64]
+
+# Times lie well inside int64, so that adding a window cannot wrap. The calendar ends far earlier.
+FURTHEST = 2**62
+NEVER = np.iinfo(np.int64).max
+_WIDE = 2**62
+_LOOK_UP_TABLE = 2**22
+
+
+@dataclass(frozen=True)
+class Values:
+    """One column: numbers (int64 or float64) with 0 where null; `valid` is None if none is null."""
+
+    data: Numbers
+    valid: Bools | None
+
+
+def whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """The column as one array."""
+    array = column
+    if isinstance(column, pa.ChunkedArray):
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    return array
+
+
+def values_of(column: pa.ChunkedArray | pa.Array) -> Values:
+    """Numbers of an int64, timestamp or float64 column."""
+    array = whole(column)
+    if pa.types.is_float64(array.type):
+        array = plain_floats(array)
+    if pa.types.is_timestamp(array.type):
+        array = array.view(pa.int64())
+    valid = None if array.null_count == 0 else bools(array.is_valid())
+    return Values(np.asarray(array.fill_null(0) if valid is not None else array), valid)
+
+
+def _is_microseconds(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind)) and kind.unit == "us"
+
+
+def plain_floats(array: pa.Array) -> pa.Array:
+    """float64 as features see it: NaN is null, -0 is +0 (rule 14)."""
+    if pc.any(pc.is_nan(array)).as_py():
+        array = pc.if_else(pc.is_nan(array), pa.scalar(None, pa.float64()), array)
+    return pc.add(array, 0.0)
+
+
+def bools(column: pa.ChunkedArray | pa.Array) -> Bools:
+    """Null counts as false."""
+    array = whole(column)
+    filled = array.fill_null(False) if array.null_count else array
+    return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def expect_columns(table: pa.Table, names: Sequence[str], where: str) -> None:
+    """Refuse a table that lacks one of the columns."""
+    missing = [name for name in names if name not in table.column_names]
+    if missing:
+        raise HeadraceError(
+            f"there is no column {missing[0]!r}, of {', '.join(table.column_names)}",
+            where=where,
+            fix="rows hold the columns asked for, event_time and known_at (committed_at in "
+            "recorded mode); a spine holds t",
+        )
+
+
+def expect_table(rows: object, where: str) -> None:
+    """Refuse rows that are not an Arrow table, such as a pandas DataFrame."""
+    if not isinstance(rows, pa.Table):
+        kind = f"{type(rows).__module__.partition('.')[0]} {type(rows).__name__}"
+        raise HeadraceError(
+            f"it is a {kind}, not a pyarrow.Table",
+            where=where,
+            fix="pa.Table.from_pandas(frame, preserve_index=False) makes one of a DataFrame",
+        )
+
+
+# Microseconds since 1970 of an instant between 1973 and 2286 have 15 or 16 digits.
+_UNITS = (("seconds", 10**8, 10**10), ("milliseconds", 10**11, 10**13),
+          ("nanoseconds", 10**17, 10**19))  # fmt: skip
+_MICROSECONDS = (10**14, 10**16)
+
+
+def expect_one_unit(t: Ints, e: Ints, where: str) -> None:
+    """Refuse int64 moments in another unit than microseconds, as far as spine and rows show it.
+
+    Both must lie in our times: one read as microseconds, the other as that unit.
+    """
+    if not (t.size and e.size):
+        return
+    asked, there = (int(t.min()), int(t.max())), (int(e.min()), int(e.max()))
+    for unit, first, end in _UNITS:
+        sides = (("t of the spine", asked, there), ("event_time", there, asked))
+        for side, moments, others in sides:
+            if _within(moments, first, end) and _within(others, *_MICROSECONDS):
+                raise HeadraceError(
+                    f"{side} looks like {unit}: from {moments[0]} to {moments[1]}",
+                    where=where,
+                    fix="times are int64 microseconds UTC, or timestamp[us]",
+                )
+
+
+def _within(ends: tuple[int, int], first: int, end: int) -> bool:
+    return first <= ends[0] and ends[1] < end
+
+
+def times(table: pa.Table, name: str, where: str) -> Ints:
+    """A column of moments as int64 microseconds; null or absurd ones are refused (rule 4)."""
+    expect_columns(table, [name], where)
+    kind = table.schema.field(name).type
+    if not (pa.types.is_integer(kind) or pa.types.is_null(kind) or _is_microseconds(kind)):
+        raise HeadraceError(
+            f"{name} is {kind}",
+            where=where,
+            fix="give int64 microseconds UTC or timestamp[us]; what is finer is floored for "
+            "event_time and ceiled for known_at",
+        )
+    values = values_of(table[name])
+    if values.valid is not None:
+        row = int(np.flatnonzero(~values.valid)[0])
+        raise HeadraceError(
+            f"{name} is null in row {row}",
+            where=where,
+            fix="such rows belong in quarantine: check that the table was published by the gate",
+        )
+    data = np.asarray(values.data, dtype=np.int64)
+    if data.size and (int(data.min()) < -FURTHEST or int(data.max()) > FURTHEST):
+        raise HeadraceError(
+            f"{name} lies more than 146,000 years from 1970",
+            where=where,
+            fix="times are int64 microseconds; look for a wrong unit in the contract",
+        )
+    return data
+
+
+def ranks(column: pa.ChunkedArray | pa.Array) -> tuple[Ints, int]:
+    """Integers from 0 that order as the values do (text by UTF-8 bytes), and their number.
+
+    Null ranks below all.
+    """
+    array = whole(column)
+    if pa.types.is_timestamp(array.type):
+        array = array.view(pa.int64())
+    if pa.types.is_int64(array.type) and array.null_count == 0 and len(array):
+        data = np.asarray(array)
+        low, high = int(data.min()), int(data.max())
+        if high - low < 2 * len(data) + 1024:
+            return data - low, high - low + 1
+    encoded = array.dictionary_encode()
+    codes = np.asarray(encoded.indices.fill_null(-1), dtype=np.int64)
+    count = len(encoded.dictionary)
+    order = np.empty(count + 1, dtype=np.int64)
+    order[np.asarray(pc.sort_indices(encoded.dictionary))] = np.arange(1, count + 1)
+    order[count] = 0  # where the code is -1
+    return order[codes], count + 1
+
+
+def key_ranks(columns: list[pa.ChunkedArray]) -> Ints:
+    """One integer per row that orders and distinguishes composite keys, column by column."""
+    if len(columns) == 1 and pa.types.is_int64(columns[0].type) and not columns[0].null_count:
+        return np.asarray(whole(columns[0]))
+    codes, size = ranks(columns[0])
+    for column in columns[1:]:
+        more, count = ranks(column)
+        if size * count >= _WIDE:
+            codes, size = dense(codes)
+        codes, size = codes * count + more, size * count
+    return codes
+
+
+def dense(codes: Ints) -> tuple[Ints, int]:
+    """Codes renumbered from 0 in the same order."""
+    found, codes = np.unique(codes, return_inverse=True)
+    return codes.astype(np.int64), len(found)
+
+
+class Numbering:
+    """Dense numbers for the distinct entities of a spine; -1 for any other entity."""
+
+    def __init__(self, columns: list[pa.ChunkedArray]) -> None:
+        self._parts: list[pa.Array] = []
+        self._wide: list[Ints] = []
+        codes = np.zeros(len(columns[0]), dtype=np.int64)
+        size = 1
+        for column in columns:
+            encoded = whole(column).dictionary_encode()
+            part = np.asarray(encoded.indices.fill_null(-1), dtype=np.int64)
+            self._parts.append(encoded.dictionary)
+            if len(columns) == 1:  # each distinct value is an entity, and numbered already
+                self.codes, self.size = part, len(encoded.dictionary)
+                return
+            mixed = _mix(codes, part, len(encoded.dictionary))
+            present = _present(mixed, size * len(encoded.dictionary))
+            self._wide.append(present)
+            codes, size = _renumber(mixed, present), len(present)
+        self.codes, self.size = codes, size
+
+    def of(self, columns: list[pa.ChunkedArray]) -> Ints:
+        """The numbers of other rows, given the same columns of another table."""
+        if len(columns) == 1:
+            return _found(columns[0], self._parts[0])
+        codes = np.zeros(len(columns[0]), dtype=np.int64)
+        for column, known, present in zip(columns, self._parts, self._wide, strict=True):
+            codes = _renumber(_mix(codes, _found(column, known), len(known)), present)
+        return codes
+
+    def group(self, codes: Ints) -> tuple[Ints, Ints]:
+        """Rows that have a number, by number, equal ones in row order; where each number starts."""
+        if compute.compiled(len(codes)):
+            from headrace.features.kernel import compiled
+
+            order, starts = compiled.group(codes, self.size)
+            return order, starts
+        order = stable_order(codes + 1, self.size + 1)
+        order = order[int(np.count_nonzero(codes < 0)) :]
+        return order, np.searchsorted(codes[order], np.arange(self.size + 1))
+
+
+def _found(column: pa.ChunkedArray, known: pa.Array) -> Ints:
+    """Where in `known` each value is; -1 for a value that is not there, and for null."""
+    array = whole(column)
+    if array.type != known.type:
+        known = _alike(known, array.type)
+    found = pc.index_in(array, value_set=known, skip_nulls=True).fill_null(-1)
+    return np.asarray(found, dtype=np.int64)
+
+
+def _alike(known: pa.Array, kind: pa.DataType) -> pa.Array:
+    """A spine's values in the type that the table has for the same kind of value."""
+    if pa.types.is_null(known.type):
+        return known.cast(kind)
+    same = any(alike(known.type) and alike(kind) for alike in _KINDS)
+    try:
+        if same:
+            return known.cast(kind)
+    except pa.ArrowInvalid:  # a number too wide, a moment too fine
+        pass
+    raise HeadraceError(
+        f"an entity is {known.type} in the spine and {kind} in its table",
+        where="a training frame",
+        fix="give the spine's column the table's type",
+    )
+
+
+_KINDS: tuple[Callable[[pa.DataType], bool], ...] = (
+    pa.types.is_integer,
+    pa.types.is_timestamp,
+    pa.types.is_floating,
+    lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+)
+
+
+def _mix(codes: Ints, part: Ints, count: int) -> Ints:
+    mixed = codes * count + part
+    mixed[(codes < 0) | (part < 0)] = -1
+    return mixed
+
+
+def _present(mixed: Ints, size: int) -> Ints:
+    """The codes that occur, ascending."""
+    if size <= _LOOK_UP_TABLE:
+        seen = np.zeros(size, dtype=np.bool_)
+        seen[mixed[mixed >= 0]] = True
+        return np.flatnonzero(seen)
+    found = np.unique(mixed)
+    return found[found >= 0]
+
+
+def _renumber(mixed: Ints, present: Ints) -> Ints:
+    if not present.size:
+        return np.full(len(mixed), -1, dtype=np.int64)
+    top = int(present[-1])
+    if top < _LOOK_UP_TABLE:
+        table = np.full(top + 2, -1, dtype=np.int64)  # its last place, index -1, stays -1
+        table[present] = np.arange(len(present))
+        return table[np.minimum(mixed, top + 1)]
+    spot = np.searchsorted(present, mixed)
+    found = present[np.minimum(spot, len(present) - 1)] == mixed
+    return np.where(found, spot, -1)
+
+
+def stable_order(codes: Ints, size: int) -> Ints:
+    """Row numbers by code, equal codes in row order; a radix sort where the codes are small."""
+    if size < 2**16:
+        return np.argsort(codes.astype(np.uint16), kind="stable")
+    return np.argsort(codes, kind="stable")

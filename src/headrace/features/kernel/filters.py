@@ -1,0 +1,97 @@
+"""Filters: their values as columns store them, and the rows that pass (rules 12 and 14)."""
+
+import math
+from decimal import Decimal, InvalidOperation
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.core.clock import parse_iso
+from headrace.core.errors import DeclarationError
+from headrace.features.kernel.arrays import Bools, bools
+from headrace.features.kernel.visibility import Versions
+from headrace.features.spec import Scalar, Where
+
+_INT64_END = 2**63
+
+
+def stored_value(value: Scalar, kind: pa.DataType, scale: int | None, where: str = "") -> Scalar:
+    """The stored integer of a value in the column's unit, microseconds of an RFC 3339 text.
+
+    Raises:
+        DeclarationError: the value is of another type, finer than the column's scale, or no int64.
+    """
+    if scale is not None:
+        return _quantised(value, scale, where)
+    if pa.types.is_timestamp(kind) and isinstance(value, str):
+        return _moment(value, where)
+    fits = {
+        "int64": isinstance(value, int)
+        and not isinstance(value, bool)
+        and -_INT64_END <= value < _INT64_END,
+        "double": isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value),
+        "string": isinstance(value, str),
+        "bool": isinstance(value, bool),
+    }
+    if not fits.get(str(kind), False):
+        raise DeclarationError(
+            f"{value!r} is no value of type {kind}",
+            where=where,
+            fix="write it as the column's type",
+        )
+    return float(value) + 0.0 if str(kind) == "double" else value
+
+
+def _moment(text: str, where: str) -> int:
+    try:
+        return parse_iso(text)
+    except ValueError as error:
+        raise DeclarationError(
+            f"{text!r} is not a moment", where=where, fix="write RFC 3339: 2013-01-31T12:00:00Z"
+        ) from error
+
+
+def _quantised(value: Scalar, scale: int, where: str) -> int:
+    try:
+        number = Decimal(str(value)).scaleb(scale)
+    except InvalidOperation:
+        number = Decimal("0.5")
+    if (
+        isinstance(value, bool | str)
+        or not number.is_finite()
+        or number != number.to_integral_value()
+        or abs(number) >= _INT64_END
+    ):
+        raise DeclarationError(
+            f"{value!r} is not a number with at most {scale} decimals",
+            where=where,
+            fix="a column of declared scale holds values of that scale",
+        )
+    return int(number)
+
+
+def passes(condition: Where, versions: Versions) -> Bools:
+    """Rule 12: over the row's own stored column; null is out."""
+    array = versions.array(condition.column)
+    scale = versions.shape.columns[condition.column].scale
+    given = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+    stored = [stored_value(value, array.type, scale) for value in given]
+    return bools(_COMPARE[condition.op](array, pa.array(stored, type=array.type)))
+
+
+def _not_in(array: pa.Array, values: pa.Array) -> pa.Array:
+    return pc.and_(pc.is_valid(array), pc.invert(pc.is_in(array, value_set=values)))
+
+
+_COMPARE = {
+    "==": lambda array, values: pc.equal(array, values[0]),
+    "!=": lambda array, values: pc.not_equal(array, values[0]),
+    "<": lambda array, values: pc.less(array, values[0]),
+    "<=": lambda array, values: pc.less_equal(array, values[0]),
+    ">": lambda array, values: pc.greater(array, values[0]),
+    ">=": lambda array, values: pc.greater_equal(array, values[0]),
+    "in": lambda array, values: pc.is_in(array, value_set=values, skip_nulls=True),
+    "not in": _not_in,
+}

@@ -1,0 +1,24 @@
+"""The bytes of a row's content, which settle a tie that nothing else settles (rule 6)."""
+
+import math
+from collections.abc import Mapping
+
+from headrace.core.files import canonical_json
+
+Cell = str | int | float | bool | None
+
+
+def plain(value: Cell) -> Cell:
+    """A value as features see it: -0 is +0, NaN is null."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else value + 0.0
+    return value
+
+
+def content_bytes(row: Mapping[str, Cell]) -> bytes:
+    """`row` has all contract columns, `event_time`, `_deleted`; timestamps are int microseconds."""
+    return canonical_json({name: _json(plain(value)) for name, value in row.items()})
+
+
+def _json(value: Cell) -> Cell:
+    return repr(value) if isinstance(value, float) and math.isinf(value) else value

@@ -1,0 +1,336 @@
+"""What one feature looks at, as ranges of neighbouring rows: the compiled twin of a selection.
+
+Most versions of an entity begin to count in event order and cease in event order. Those that count
+for a moment are then a range of rows: a running sum read at its ends, a range's least and greatest.
+The others, the odd ones (superseded, or known later than a later event), go the general way, as
+intervals of places.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Protocol, cast
+
+import numpy as np
+
+from headrace.core.compute import threads
+from headrace.features.kernel.arrays import Bools, Ints, Numbers
+from headrace.features.kernel.spine_intervals import Places, worst
+from headrace.features.kernel.visibility import Versions
+
+# Less than this, and handing work to a thread costs more than it saves.
+_FEW = 200_000
+
+
+class Source(Protocol):
+    """The joined versions, ordered by (entity, event order)."""
+
+    places: Places
+
+    versions: Versions
+    index: Ints  # into the versions
+    codes: Ints
+
+    @property
+    def e(self) -> Ints: ...
+    @property
+    def starts(self) -> Ints: ...
+    @property
+    def on_time(self) -> bool:
+        """Whether every version is known when it happens, and none is ever superseded."""
+        ...
+
+
+@dataclass
+class Kept:
+    """The joined versions that pass one filter and have a value."""
+
+    source: Source
+    index: Ints | None  # rows of the joined versions; None for all
+    _split: dict[int, "Split"] = field(default_factory=dict)
+    _values: dict[str, Numbers] = field(default_factory=dict)
+
+    def values(self, column: str, numbers: Callable[[], Numbers]) -> Numbers:
+        if column not in self._values:
+            self._values[column] = self.of(numbers())
+        return self._values[column]
+
+    def of(self, values: Any) -> Any:  # noqa: ANN401  # any array of the joined versions
+        return values if self.index is None else values[self.index]
+
+    @cached_property
+    def e(self) -> Ints:
+        return cast("Ints", self.of(self.source.e))
+
+    @cached_property
+    def starts(self) -> Ints:
+        starts = self.source.starts
+        return starts if self.index is None else np.searchsorted(self.index, starts)
+
+    def window(
+        self, a: int | None, b: int, column: str | None, numbers: Callable[[str], Numbers]
+    ) -> "RangeSelection":
+        """Those that count for [t + a, t + b); with `a` None, until they are superseded."""
+        return RangeSelection(self, column or "", a, b, lambda: numbers(column or ""))
+
+    def split(self, b: int) -> "Split":
+        """Regular and odd rows of windows that end at t + b."""
+        if b not in self._split:
+            self._split[b] = split(self, b)
+        return self._split[b]
+
+
+@dataclass
+class Split:
+    """`rows` are the regular ones, `odd` the others, as rows of what is kept; None for all."""
+
+    places: Places
+    rows: Ints | None
+    odd: Ints
+    e: Ints
+    moments: Ints  # from when on a regular row counts
+    shift: int  # to be added to t before it is compared with the moments
+    starts: Ints
+    odd_lo: Ints | None = None  # the first place of each odd row
+    _begin: dict[int | None, Ints] = field(default_factory=dict)
+    _end: list[Ints] = field(default_factory=list)
+    _sums: dict[object, Ints] = field(default_factory=dict)
+    _values: dict[str, Numbers] = field(default_factory=dict)
+
+    def regular(self, column: str, values: Numbers) -> Numbers:
+        """The regular ones of a column's values."""
+        if column not in self._values:
+            self._values[column] = self.of(values)
+        return self._values[column]
+
+    def of(self, values: Any) -> Any:  # noqa: ANN401
+        """The regular ones of an array over what is kept."""
+        return values if self.rows is None else values[self.rows]
+
+    @property
+    def end(self) -> Ints:
+        """For each place, the row after the last that counts already."""
+        if not self._end:
+            self._end.append(self._after(self.moments, self.shift))
+        return self._end[0]
+
+    def begin(self, a: int | None) -> Ints:
+        """For each place, the first row that still counts; it may lie beyond the end."""
+        if a not in self._begin:
+            self._begin[a] = (
+                self.starts[:-1].repeat(np.diff(self.places.starts))
+                if a is None
+                else self._after(self.e, a - 1)
+            )
+        return self._begin[a]
+
+    def _after(self, moments: Ints, shift: int) -> Ints:
+        from headrace.features.kernel import compiled
+
+        out = np.empty(self.places.size, dtype=np.int64)
+        at = self.places
+        self.spread(
+            lambda first, last: compiled.first_after(
+                moments, self.starts, at.t, at.starts, shift, first, last, out
+            )
+        )
+        return out
+
+    def spread(self, work: Callable[[int, int], object]) -> list[Any]:
+        return spread(self.starts, self.places.starts, work)
+
+    def sums(self, key: object, weights: Callable[[], Ints]) -> Ints:
+        """Running sums of the regular rows' weights; `key` says which, None to keep none."""
+        from headrace.features.kernel import compiled
+
+        if key is None:
+            return cast("Ints", compiled.running(self.of(weights())))
+        if key not in self._sums:
+            self._sums[key] = compiled.running(self.of(weights()))
+        return self._sums[key]
+
+
+def split(kept: Kept, b: int) -> Split:
+    """Tell regular rows from odd ones."""
+    from headrace.features.kernel import compiled
+
+    source, e = kept.source, kept.e
+    if source.on_time and b <= 1:  # a window that ends at t starts to count a version after it
+        return Split(source.places, None, np.zeros(0, dtype=np.int64), e, e, b - 1, kept.starts)
+    k, x = source.versions.k, source.versions.x
+    index = cast("Ints", kept.of(source.index))
+    mask = np.zeros(len(e), dtype=np.bool_)
+    spread(
+        kept.starts,
+        source.places.starts,
+        lambda first, last: compiled.find_odd(e, k, x, index, kept.starts, b, first, last, mask),
+    )
+    rows, odd, e, moments, starts = compiled.part(e, k, index, kept.starts, b, mask)
+    return Split(source.places, rows if odd.size else None, odd, e, moments, 0, starts)
+
+
+def spread(starts: Ints, places: Ints, work: Callable[[int, int], object]) -> list[Any]:
+    """`work(first, last)` over all entities, by threads where there is enough to do."""
+    count = len(starts) - 1
+    weight = starts + places
+    parts = threads() if int(weight[-1]) >= _FEW else 1
+    if parts < 2:
+        return [work(0, count)]
+    cuts = np.searchsorted(weight, int(weight[-1]) * np.arange(1, parts) // parts)
+    ends = [0, *cuts.tolist(), count]
+    pairs = [(first, last) for first, last in pairwise(ends) if first < last]
+    with ThreadPoolExecutor(len(pairs)) as pool:
+        return list(pool.map(lambda pair: work(*pair), pairs))
+
+
+@dataclass
+class RangeSelection:
+    """The rows kept that count for [t + a, t + b) at each place."""
+
+    kept: Kept
+    column: str
+    a: int | None
+    b: int
+    numbers: Callable[[], Numbers]  # of the joined versions
+    overfull: Bools | None = None  # places whose window holds too many events
+
+    @property
+    def index(self) -> Ints | None:
+        return self.kept.index
+
+    @property
+    def size(self) -> int:
+        return self.split.places.size
+
+    @cached_property
+    def split(self) -> Split:
+        return self.kept.split(self.b)
+
+    @property
+    def values(self) -> Numbers:
+        return self.kept.values(self.column, self.numbers)
+
+    @property
+    def begin(self) -> Ints:
+        return self.split.begin(self.a)
+
+    @property
+    def end(self) -> Ints:
+        return self.split.end
+
+    @cached_property
+    def odd(self) -> tuple[Ints, Ints]:
+        """Places [lo, hi) at which each odd row counts; empty ones have lo == hi."""
+        from headrace.features.kernel import compiled
+
+        kept, source, odd = self.kept, self.kept.source, self.split.odd
+        joined = odd if kept.index is None else kept.index[odd]
+        rows, codes = source.index[joined], source.codes[joined]
+        e, k, x = (v[rows] for v in (source.versions.e, source.versions.k, source.versions.x))
+        at = source.places
+        start = np.maximum(k, e - (self.b - 1))
+        over = x if self.a is None else np.minimum(x, e - (self.a - 1))
+        if self.split.odd_lo is None:
+            self.split.odd_lo = compiled.first_place(at.t, at.starts, codes, start)
+        lo = self.split.odd_lo
+        hi = compiled.first_place(at.t, at.starts, codes, over)
+        return lo, np.maximum(lo, hi)
+
+    @cached_property
+    def n(self) -> Ints:
+        found: Ints = np.maximum(self.end - self.begin, 0)
+        if self.split.odd.size:
+            found += self._odd_sum(np.ones(self.split.odd.size, np.int64))
+        return found
+
+    @cached_property
+    def total(self) -> Ints:
+        weights = lambda: self.values.astype(np.int64, copy=False)  # noqa: E731
+        return self._summed(self.column, weights)
+
+    def summed(self, weights: Ints) -> Ints:
+        """The exact sum of weights (of what is kept) at each place."""
+        return self._summed(None, lambda: weights)
+
+    def _summed(self, key: object, weights: Callable[[], Ints]) -> Ints:
+        from headrace.features.kernel import compiled
+
+        found = self._odd_sum(weights()[self.split.odd]) if self.split.odd.size else None
+        out = np.zeros(self.size, dtype=np.int64) if found is None else found
+        compiled.between(self.split.sums(key, weights), self.begin, self.end, out)
+        return out
+
+    def _odd_sum(self, weights: Ints) -> Any:  # noqa: ANN401
+        from headrace.features.kernel import compiled
+
+        if not weights.size:
+            return np.zeros(self.size, dtype=np.int64)
+        return compiled.cover_sum(*self.odd, weights, self.size)
+
+    def extreme(self, *, least: bool) -> Numbers:
+        """The greatest or least value at each place; read it together with a count."""
+        from headrace.features.kernel import compiled
+
+        values = self.values
+        out = np.full(self.size, worst(values.dtype, least=least), dtype=values.dtype)
+        at, split = self.split.places, self.split
+        if split.odd.size:
+            compiled.cover_best(*self.odd, values[split.odd], out, least)
+        pick = compiled.least if least else compiled.greatest
+        regular = split.regular(self.column, values)
+        split.spread(
+            lambda first, last: pick(
+                regular, split.starts, at.starts, self.begin, self.end, first, last, out
+            )
+        )
+        return cast("Numbers", out)
+
+    def edge(self, *, least: bool) -> Ints:
+        """The first or last joined row at each place, as its index."""
+        from headrace.features.kernel import compiled
+
+        split = self.split
+        found = self.begin if least else self.end - 1
+        some = self.end > self.begin
+        found = np.where(some, found, 0)
+        for rows in (split.rows, self.index):
+            found = found if rows is None else rows[found] if rows.size else found
+        nothing = worst(np.dtype(np.int64), least=least)
+        out: Ints = np.where(some, found, nothing)
+        if split.odd.size:
+            rank = split.odd if self.index is None else self.index[split.odd]
+            odd = np.full(self.size, nothing, dtype=np.int64)
+            compiled.cover_best(*self.odd, rank, odd, least)
+            out = np.minimum(out, odd) if least else np.maximum(out, odd)
+        return out
+
+    def distinct(self, codes: Ints, count: int) -> Ints:
+        """How many different codes (of what is kept, each below `count`) cover each place."""
+        from headrace.features.kernel import compiled
+
+        split, at = self.split, self.split.places
+        odd, odd_starts = self._odd_by_start(codes)
+        regular, moments = split.of(codes), split.moments
+        shifted = moments if not split.shift else moments - split.shift
+
+        def work(first: int, last: int) -> Ints:
+            delta = np.zeros(self.size + 1, dtype=np.int64)
+            compiled.distinct(
+                shifted, split.e, regular, count, split.starts, at.t, at.starts, self.a,
+                odd, odd_starts, first, last, delta,
+            )  # fmt: skip
+            return delta
+
+        return np.cumsum(sum(split.spread(work)))[: self.size]
+
+    def _odd_by_start(self, codes: Ints) -> tuple[Ints, Ints]:
+        odd, source = self.split.odd, self.kept.source
+        entity = self.kept.of(source.codes)[odd] if odd.size else odd
+        if not odd.size:
+            return np.zeros((0, 3), dtype=np.int64), np.zeros(len(source.starts), dtype=np.int64)
+        lo, hi = self.odd
+        order = np.lexsort((lo, entity))
+        starts = np.searchsorted(entity, np.arange(len(source.starts)))
+        return np.stack([lo, hi, codes[odd]], axis=1)[order], starts

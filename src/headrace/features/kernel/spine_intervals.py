@@ -1,0 +1,99 @@
+"""Intervals of prediction time as ranges of places among the spine's rows, and what covers them.
+
+The spine is ordered by (entity, t); a place is an index in that order. A version of entity E that
+counts for t in [s, x) covers the places [lo, hi): the rows of E with s <= t < x. Sums are signed
+deltas at both ends and one cumulative sum; greatest and least a sparse table filled backwards.
+"""
+
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.features.kernel.arrays import Ints, Numbering, Numbers
+
+_WIDE = 2**62
+
+
+class Places:
+    """The places of one spine for one entity. `rows[p]` is the spine row at place p."""
+
+    def __init__(self, columns: list[pa.ChunkedArray], t: Ints, by_time: Ints) -> None:
+        """`by_time` orders the spine by t; rows with a null in the entity get no place."""
+        self.numbering = Numbering(columns)
+        order, self.starts = self.numbering.group(self.numbering.codes[by_time])
+        self.rows = by_time[order]
+        self.size = len(self.rows)
+        self.t = t[self.rows]
+        self._first = int(self.t.min()) if self.size else 0
+        self._span = int(self.t.max()) - self._first + 2 if self.size else 1
+        self._ranks: Ints | None = None
+        if self._span * (self.numbering.size + 1) >= _WIDE:  # a packed key has 63 bits
+            self._ranks = np.unique(self.t)
+            self._span = len(self._ranks) + 1
+
+    @cached_property
+    def _keys(self) -> Ints:
+        return self._pack(self.numbering.codes[self.rows], self.t)
+
+    def _pack(self, codes: Ints, moments: Ints) -> Ints:
+        if self._ranks is None:
+            offset = np.clip(moments, self._first, self._first + self._span - 1) - self._first
+        else:
+            offset = np.searchsorted(self._ranks, moments)
+        return codes * self._span + offset
+
+    def at(self, codes: Ints, moments: Ints) -> Ints:
+        """For each (entity, moment): the first place of that entity with t >= moment."""
+        return np.searchsorted(self._keys, self._pack(codes, moments))
+
+
+def covered_count(lo: Ints, hi: Ints, size: int) -> Ints:
+    """How many ranges [lo, hi) cover each place."""
+    delta = np.bincount(lo, minlength=size + 1) - np.bincount(hi, minlength=size + 1)
+    return np.cumsum(delta)[:size]
+
+
+def covered_sum(lo: Ints, hi: Ints, weights: Ints, size: int) -> Ints:
+    """The exact sum of the weights of the ranges that cover each place.
+
+    Partial sums may wrap around; the result is right because the loader proved that it fits.
+    """
+    delta = np.zeros(size + 1, dtype=np.int64)
+    np.add.at(delta, lo, weights)
+    np.subtract.at(delta, hi, weights)
+    return np.cumsum(delta)[:size]
+
+
+def covered_best(lo: Ints, hi: Ints, values: Numbers, size: int, *, least: bool) -> Numbers:
+    """The greatest (or least) value among the ranges that cover each place.
+
+    Where none does, the type's own end is left: read it together with a count. A range is two
+    overlapping blocks of a power of two; blocks are handed down level by level to single places.
+    """
+    pick = np.minimum if least else np.maximum
+    empty = np.full_like(values, worst(values.dtype, least=least), shape=(size,))
+    best = cast("Numbers", empty)
+    length = hi - lo
+    kept = np.flatnonzero(length > 0)
+    if not kept.size:
+        return best
+    level = (np.frexp(length[kept].astype(np.float64))[1] - 1).astype(np.uint8)
+    kept = kept[np.argsort(level, kind="stable")]
+    ends = np.cumsum(np.bincount(level))
+    for j in range(len(ends) - 1, -1, -1):
+        block = kept[ends[j - 1] if j else 0 : ends[j]]
+        pick.at(best, lo[block], values[block])
+        pick.at(best, hi[block] - (1 << j), values[block])
+        if j:
+            half = 1 << (j - 1)
+            best[half:] = pick(best[half:], best[:-half])
+    return best
+
+
+def worst(dtype: np.dtype[np.generic], *, least: bool) -> int | float:
+    if dtype.kind == "f":
+        return np.inf if least else -np.inf
+    ends = np.iinfo(np.int64)
+    return int(ends.max if least else ends.min)

@@ -1,0 +1,345 @@
+"""Which version of a row is visible from when to when (rules 2 to 8), before anything else.
+
+A version is visible in [k, x): from the moment it is usable to the moment a greater version of the
+same primary key is. Supersession knows nothing of entities, windows or filters.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.core import compute
+from headrace.core.errors import HeadraceError
+from headrace.features.kernel.arrays import (
+    NEVER,
+    Bools,
+    Ints,
+    Values,
+    bools,
+    expect_columns,
+    expect_table,
+    key_ranks,
+    plain_floats,
+    times,
+    values_of,
+    whole,
+)
+from headrace.features.kernel.republication import shown_before, winners
+from headrace.features.kernel.row_content import content_bytes
+from headrace.features.kernel.scaled_integers import quantised
+from headrace.features.spec import Mode, check_mode
+from headrace.features.table_shapes import TableShape
+
+# A table's rows: its columns, event_time, known_at, for recorded mode committed_at (int64
+# microseconds), and, where there are deletions, _deleted.
+History: TypeAlias = Callable[[str, list[str]], pa.Table]
+# The same, where rows may also come in batches.
+Streamed: TypeAlias = Callable[[str, list[str]], pa.Table | pa.RecordBatchReader]
+
+
+@dataclass
+class Versions:
+    """Visible versions in event order: `e` event time, `k` visible from, `x` superseded at."""
+
+    shape: TableShape
+    table: pa.Table
+    rows: Ints  # row numbers of `table`
+    e: Ints
+    k: Ints
+    x: Ints
+    _arrays: dict[str, pa.Array] = field(default_factory=dict)
+    _facts: dict[str, bool] = field(default_factory=dict)
+    _values: dict[str, Values] = field(default_factory=dict)
+
+    @property
+    def _in_order(self) -> bool:
+        if "in order" not in self._facts:
+            self._facts["in order"] = bool(np.all(self.rows[1:] > self.rows[:-1]))
+        return self._facts["in order"]
+
+    @property
+    def on_time(self) -> bool:
+        """Whether every version is usable when it happens, and none is ever superseded."""
+        if "on_time" not in self._facts:
+            plain = np.array_equal(self.k, self.e) and bool(np.all(self.x == NEVER))
+            self._facts["on_time"] = plain
+        return self._facts["on_time"]
+
+    def array(self, column: str) -> pa.Array:
+        """The column as Arrow, in event order, of the type that the contract declares."""
+        if column not in self._arrays:
+            array = whole(self.table[column])
+            declared = self.shape.columns[column].type
+            if array.type != declared:  # another encoding of the same values
+                array = array.cast(declared)
+            if pa.types.is_float64(array.type):
+                array = plain_floats(array)
+            in_order = len(self.rows) == len(array) and self._in_order
+            self._arrays[column] = array if in_order else array.take(pa.array(self.rows))
+        return self._arrays[column]
+
+    def values(self, column: str) -> Values:
+        """The column as numbers, in event order."""
+        if column not in self._values:
+            self._values[column] = values_of(self.array(column))
+        return self._values[column]
+
+    def is_numeric(self, column: str) -> bool:
+        """Whether the column is int64, float64 or a timestamp."""
+        return self.shape.columns[column].is_ordered
+
+    def valid(self, column: str) -> Bools | None:
+        """Which rows have a value; None for all."""
+        if self.is_numeric(column):
+            return self.values(column).valid
+        array = self.array(column)
+        return bools(array.is_valid()) if array.null_count else None
+
+
+def load_versions(shape: TableShape, columns: list[str], history: History, mode: Mode) -> Versions:
+    """Resolve a table's history; all its columns are read only if content must settle a tie."""
+    needed = [*shape.primary_key, *([shape.sequence] if shape.sequence else []), *columns]
+    table = read_rows(shape, needed, history)
+    try:
+        return resolve(shape, table, mode)
+    except _NeedsContent:
+        return resolve(shape, read_rows(shape, list(shape.columns), history), mode, complete=True)
+
+
+def read_rows(shape: TableShape, columns: Sequence[str], history: History) -> pa.Table:
+    """Rows of a history, with scaled columns as the contract stores them."""
+    columns = list(dict.fromkeys(columns))
+    table = history(shape.name, columns)
+    expect_table(table, f"the rows of table {shape.name}")
+    expect_columns(table, columns, f"table {shape.name}")
+    return quantised(shape, table, columns)
+
+
+class _NeedsContent(Exception):  # noqa: N818
+    """Two rows are equal in key, known_at and sequence, and not all columns are there."""
+
+
+def resolve(shape: TableShape, table: pa.Table, mode: Mode, *, complete: bool = False) -> Versions:
+    """Versions of `table` that are visible at some time; `complete`: every column is there."""
+    _refuse_null_keys(shape, table)
+    e = event_times(table, shape.name)
+    known = times(table, "known_at", f"table {shape.name}")
+    k = usable(known, committed(table, shape, mode))
+    keys = key_ranks([table[name] for name in shape.primary_key]) if len(e) else e
+    x = superseded(shape, table, keys, known, k, complete=complete)
+    seen = alive(table) & (k < x)
+    sequence = sequences(shape, table)
+    earlier = shown_before(table, known) if mode == "recorded" else None
+    if earlier is not None:
+        again = _in_spans(shape, table, (keys, known, sequence, k), earlier)
+        rows = np.flatnonzero(seen & ~np.isin(keys, keys[earlier[0]]))
+        k, x = np.append(k[rows], again[1]), np.append(x[rows], again[2])
+        rows = np.append(rows, again[0])
+        order = event_order(e[rows], sequence[rows], keys[rows])
+        return Versions(shape, table, rows[order], e[rows[order]], k[order], x[order])
+    if seen.all() and np.all(e[1:] > e[:-1]):  # a log that is in order as it stands
+        return Versions(shape, table, np.arange(len(e)), e, k, x)
+    if seen.all():
+        order = event_order(e, sequence, keys)
+        if np.array_equal(order, np.arange(len(e))):
+            return Versions(shape, table, order, e, k, x)
+    else:
+        rows = np.flatnonzero(seen)
+        order = rows[event_order(e[rows], sequence[rows], keys[rows])]
+    e, k, x = _taken(order, e, k, x)
+    return Versions(shape, table, order, e, k, x)
+
+
+def _in_spans(
+    shape: TableShape, table: pa.Table, of: tuple[Ints, ...], earlier: tuple[Ints, Ints, Ints]
+) -> tuple[Ints, Ints, Ints]:
+    """Versions of the keys of which a row was taken out and came back: row, from, until.
+
+    `of`: keys, known-at, sequence, and since when each row is visible now.
+    """
+    keys, known, sequence, k = of
+    shown: dict[int, list[tuple[int, int]]] = {}
+    for row, since, until in zip(*(column.tolist() for column in earlier), strict=True):
+        shown.setdefault(row, []).append((since, until))
+    rows = np.flatnonzero(np.isin(keys, keys[earlier[0]]))
+    rows = rows[np.lexsort((sequence[rows], known[rows], keys[rows]))]
+    same = [column[rows[1:]] == column[rows[:-1]] for column in (keys, known, sequence)]
+    rows = _settle_ties(shape, table, rows, np.logical_and.reduce(same))
+    here = alive(table)
+    found: list[tuple[int, int, int]] = []
+    for group in np.split(rows, np.flatnonzero(np.diff(keys[rows])) + 1):
+        segments = [
+            (rank, row, since, until)
+            for rank, row in enumerate(group.tolist())
+            for since, until in (*shown.get(row, ()), (int(k[row]), NEVER))
+        ]
+        found += [one for one in winners(segments) if here[one[0]]]
+    columns = np.array(found, dtype=np.int64).reshape(-1, 3).T
+    return columns[0], columns[1], columns[2]
+
+
+def _taken(rows: Ints, *columns: Ints) -> list[Ints]:
+    """Rows of several columns; the columns side by side where there is much to do."""
+    if not compute.compiled(len(rows)):
+        return [column[rows] for column in columns]
+    from headrace.features.kernel import compiled
+
+    with ThreadPoolExecutor(compute.threads()) as pool:
+        return list(pool.map(lambda column: compiled.take(column, rows), columns))
+
+
+def event_times(table: pa.Table, name: str) -> Ints:
+    return times(table, "event_time", f"table {name}")
+
+
+def committed(table: pa.Table, shape: TableShape, mode: Mode) -> Ints | None:
+    check_mode(mode)
+    return times(table, "committed_at", f"table {shape.name}") if mode == "recorded" else None
+
+
+def usable(known: Ints, commit: Ints | None) -> Ints:
+    """Rules 2 and 3: known in declared mode; known and committed in recorded mode."""
+    return known if commit is None else np.maximum(known, commit)
+
+
+def alive(table: pa.Table) -> Bools:
+    """Tombstones supersede, and are never visible themselves."""
+    if "_deleted" not in table.column_names:
+        return np.ones(table.num_rows, dtype=np.bool_)
+    return ~bools(table["_deleted"])
+
+
+def sequences(shape: TableShape, table: pa.Table) -> Ints:
+    """The declared sequence; null is the least."""
+    if shape.sequence is None:
+        return np.zeros(table.num_rows, dtype=np.int64)
+    values = values_of(table[shape.sequence])
+    data = np.asarray(values.data, dtype=np.int64)
+    return data if values.valid is None else np.where(values.valid, data, np.iinfo(np.int64).min)
+
+
+def event_order(e: Ints, sequence: Ints, keys: Ints) -> Ints:
+    """Rule 7: event time, sequence, primary key."""
+    if np.all(e[1:] > e[:-1]):
+        return np.arange(len(e))
+    order = time_order(e)
+    moments = e if np.all(e[1:] >= e[:-1]) else e[order]
+    same = moments[1:] == moments[:-1]
+    tied = np.flatnonzero(np.concatenate([[False], same]) | np.concatenate([same, [False]]))
+    rows = order[tied]
+    order[tied] = rows[np.lexsort((keys[rows], sequence[rows], e[rows]))]
+    return order
+
+
+def time_order(e: Ints) -> Ints:
+    """Rows by time, equal ones in row order. Logs are nearly in order: stragglers are put in."""
+    if np.all(e[1:] >= e[:-1]):
+        return np.arange(len(e))
+    straggles = e < np.maximum.accumulate(e)
+    late = np.flatnonzero(straggles)
+    if late.size > len(e) // 8:
+        return np.argsort(e, kind="stable")
+    punctual = np.flatnonzero(~straggles)
+    late = late[np.argsort(e[late], kind="stable")]
+    # Equal times: a straggler stands behind what it was late for, and so comes after it in rows.
+    order: Ints = np.insert(punctual, np.searchsorted(e[punctual], e[late], side="right"), late)
+    return order
+
+
+def superseded(
+    shape: TableShape, table: pa.Table, keys: Ints, known: Ints, k: Ints, *, complete: bool
+) -> Ints:
+    """When a greater version of the same key becomes visible (rule 5), for each row."""
+    x = np.full(len(keys), NEVER, dtype=np.int64)
+    rows = _repeated(keys)
+    if not rows.size:
+        return x
+    sequence = sequences(shape, table)[rows]
+    ordered = np.lexsort((sequence, known[rows], keys[rows]))
+    rows, sequence = rows[ordered], sequence[ordered]
+    group, moment = keys[rows], known[rows]
+    same = (group[1:] == group[:-1]) & (moment[1:] == moment[:-1]) & (sequence[1:] == sequence[:-1])
+    if same.any():
+        if not complete and set(shape.columns) - set(table.column_names):
+            raise _NeedsContent
+        rows = _settle_ties(shape, table, rows, same)
+    x[rows] = _next_visible(keys[rows], k[rows])
+    return x
+
+
+def _repeated(keys: Ints) -> Ints:
+    """Rows whose key occurs more than once."""
+    if len(keys) < 2 or np.all(keys[1:] > keys[:-1]):
+        return np.zeros(0, dtype=np.int64)
+    low, span = int(keys.min()), int(keys.max()) - int(keys.min()) + 1
+    if span <= 4 * len(keys):
+        if compute.compiled(len(keys)):
+            from headrace.features.kernel import compiled
+
+            found: Ints = compiled.repeated(keys, low, span)
+            return found
+        spot = keys - low
+        rows: Ints = np.flatnonzero((np.bincount(spot, minlength=span) > 1)[spot])
+        return rows
+    sorted_keys = np.sort(keys)
+    twice = sorted_keys[1:][sorted_keys[1:] == sorted_keys[:-1]]
+    if not twice.size:
+        return np.zeros(0, dtype=np.int64)
+    twice = twice[np.concatenate([[True], twice[1:] != twice[:-1]])]
+    spot = np.minimum(np.searchsorted(twice, keys), len(twice) - 1)
+    repeated: Ints = np.flatnonzero(twice[spot] == keys)
+    return repeated
+
+
+def _settle_ties(shape: TableShape, table: pa.Table, rows: Ints, same: Bools) -> Ints:
+    """Rows equal in (key, known_at, sequence), ordered by their content bytes (rule 6)."""
+    rows = rows.copy()
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], same, [False]]).astype(np.int8)))
+    for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        tied = rows[first : last + 1]
+        cells = contents(shape, table, tied)
+        rows[first : last + 1] = tied[sorted(range(len(tied)), key=cells.__getitem__)]
+    return rows
+
+
+def contents(shape: TableShape, table: pa.Table, rows: Ints) -> list[bytes]:
+    """Canonical bytes of whole rows: contract columns, event time, tombstone mark."""
+    picked = table.take(pa.array(rows))
+    cells = {name: _plain_list(picked[name]) for name in (*shape.columns, "event_time")}
+    marks = (~alive(picked)).tolist()
+    return [
+        content_bytes({**{name: column[i] for name, column in cells.items()}, "_deleted": mark})
+        for i, mark in enumerate(marks)
+    ]
+
+
+def _plain_list(column: pa.ChunkedArray) -> list[Any]:
+    array = whole(column)
+    return list(
+        (array.view(pa.int64()) if pa.types.is_timestamp(array.type) else array).to_pylist()
+    )
+
+
+def _next_visible(keys: Ints, k: Ints) -> Ints:
+    """For rows ordered by key and version: the least `k` of the key's later versions."""
+    x = np.full(len(k), NEVER, dtype=np.int64)
+    pending = np.flatnonzero(keys[1:] == keys[:-1])
+    x[pending] = k[pending + 1]
+    if not np.all(k[pending + 1] >= k[pending]):  # recorded mode: a version may overtake the next
+        for i in pending[::-1].tolist():
+            x[i] = min(x[i], x[i + 1])
+    return x
+
+
+def _refuse_null_keys(shape: TableShape, table: pa.Table) -> None:
+    for name in shape.primary_key:
+        if table[name].null_count:
+            raise HeadraceError(
+                f"{table[name].null_count} rows have a null {name}, part of the primary key",
+                where=f"table {shape.name}",
+                fix="such rows belong in quarantine: was the table published by the gate?",
+            )

@@ -1,0 +1,219 @@
+"""Compare rows of a frame with the oracle, on data of any size.
+
+The oracle is slow, so it is shown only what can matter to a row: every version of every key that
+has some version of the row's entity within the view's reach. All else it would filter out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.core.clock import duration
+from headrace.features import oracle, transforms
+from headrace.features.frames.training_frame import used_columns
+from headrace.features.kernel.arrays import Ints, Numbering, key_ranks, times, whole
+from headrace.features.kernel.visibility import History
+from headrace.features.spec import FeatureView, Label, Lookup, Mode, RowTransform, View
+from headrace.features.table_shapes import Contracts, TableShape, shape_for, shapes_of
+
+_ALWAYS = -(2**62)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Row number and column of the frame, what the oracle says, what the frame holds."""
+
+    row: int
+    column: str
+    expected: Any
+    got: Any
+
+
+def audit(
+    frame: pa.Table,
+    views: Sequence[View],
+    history: History,
+    contracts: Contracts,
+    rows: Sequence[int],
+    *,
+    mode: Mode = "declared",
+) -> list[Difference]:
+    """Every value of the views in `rows` of the frame that is not the oracle's, to the bit.
+
+    A row transform is compared with itself on the row alone.
+    """
+    part = frame.take(pa.array(rows, type=pa.int64()))
+    shapes = shapes_of(contracts)
+    found: list[Difference] = []
+    for view in views:
+        expected = _alone(part, view) if isinstance(view, RowTransform) else None
+        if not isinstance(view, RowTransform):
+            shape = shape_for(shapes, view.table, f"view {view.name}")
+            near = Near(history, shape, view.entity, used_columns(view))
+            expected = [_by_oracle(view, near, spine, mode) for spine in near.spines(part, view)]
+        assert expected is not None
+        for name in view.outputs:
+            got = plain_values(part[name])
+            wanted = [one[name] for one in expected]
+            found += _differences(name, rows, wanted, got)
+    return found
+
+
+def audit_label(
+    frame: pa.Table,
+    label: Label,
+    history: History,
+    contracts: Contracts,
+    rows: Sequence[int],
+    *,
+    cuts: Sequence[int],
+    mode: Mode = "declared",
+) -> list[Difference]:
+    """The same for a label; `cuts` are the cuts at which `rows` were read (microseconds)."""
+    part = frame.take(pa.array(rows, type=pa.int64()))
+    shape = shape_for(shapes_of(contracts), label.table, f"label {label.name}")
+    columns = [*label.columns, *([label.status] if label.status else [])]
+    near = Near(history, shape, label.key, columns)
+    spines = spine_rows(part, label.spine_key)
+    expected = [
+        oracle.label_row(label, near.rows(key, _ALWAYS, -_ALWAYS), shape, spine, cut, mode=mode)
+        for spine, key, cut in zip(spines, near.keys(part, label.spine_key), cuts, strict=True)
+    ]
+    found: list[Difference] = []
+    for name in label.outputs:
+        wanted = [one[name] for one in expected]
+        found += _differences(name, rows, wanted, plain_values(part[name]))
+    return found
+
+
+class Near:
+    """A table's rows by entity and event time, and by primary key; as dicts, for the oracle."""
+
+    def __init__(
+        self, history: History, shape: TableShape, entity: Sequence[str], columns: Sequence[str]
+    ) -> None:
+        self.shape = shape
+        # In one piece: taking rows from hundreds of chunks costs more than the oracle does.
+        self.table = _with_all_columns(history, shape, [*entity, *columns]).combine_chunks()
+        self.e = times(self.table, "event_time", f"table {shape.name}")
+        self.numbering = Numbering([self.table[name] for name in entity])
+        self.order = np.lexsort((self.e, self.numbering.codes))
+        self.codes = self.numbering.codes[self.order]
+        self.pk = key_ranks([self.table[name] for name in shape.primary_key])
+        self.by_key = np.argsort(self.pk, kind="stable")
+        self.sorted_pk = self.pk[self.by_key]
+        self.is_single = bool((np.diff(self.sorted_pk) > 0).all())
+
+    @property
+    def size(self) -> int:
+        return int(self.table.num_rows)
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every row, in the order of arrival."""
+        return _dicts(self.table, np.arange(self.size))
+
+    def keys(self, part: pa.Table, names: Sequence[str]) -> list[int]:
+        return [int(code) for code in self.numbering.of([part[name] for name in names])]
+
+    def spines(
+        self, part: pa.Table, view: FeatureView | Lookup
+    ) -> list[tuple[dict[str, Any], int]]:
+        names = view.spine_entity
+        return list(zip(spine_rows(part, names), self.keys(part, names), strict=True))
+
+    def rows(self, code: int, first: int, end: int) -> list[dict[str, Any]]:
+        """All versions of the keys with a version of that entity and first <= event_time < end."""
+        return _dicts(self.table, self.row_numbers(code, first, end)) if code >= 0 else []
+
+    def row_numbers(self, code: int, first: int, end: int) -> Ints:
+        """The same as rows of `table`."""
+        if code < 0:
+            return np.zeros(0, dtype=np.int64)
+        lo, hi = np.searchsorted(self.codes, [code, code + 1])
+        mine = self.order[lo:hi]
+        start, stop = np.searchsorted(self.e[mine], [first, end])
+        if self.is_single:
+            return mine[start:stop]
+        keys = np.unique(self.pk[mine[start:stop]])
+        starts = np.searchsorted(self.sorted_pk, keys)
+        ends = np.searchsorted(self.sorted_pk, keys, side="right")
+        spans = [self.by_key[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+        return np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
+
+
+def _with_all_columns(history: History, shape: TableShape, columns: Sequence[str]) -> pa.Table:
+    """The columns that count, the others null: the oracle reads them only to settle a tie.
+
+    The kernel settles ties by all columns; where there are any, all are read.
+    """
+    sequence = [shape.sequence] if shape.sequence else []
+    table = history(shape.name, list(dict.fromkeys([*shape.primary_key, *sequence, *columns])))
+    tied = [table[name] for name in (*shape.primary_key, *sequence, "known_at")]
+    if len(np.unique(key_ranks(tied))) < table.num_rows:
+        return history(shape.name, list(shape.columns))
+    for name, column in shape.columns.items():
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(table.num_rows, column.type))
+    return table
+
+
+def _by_oracle(
+    view: FeatureView | Lookup, near: Near, asked: tuple[dict[str, Any], int], mode: Mode
+) -> dict[str, Any]:
+    spine, code = asked
+    first, end = reach(view, spine["t"])
+    rows = near.rows(code, first, end)
+    if isinstance(view, Lookup):
+        results = oracle.lookup_row(view, rows, near.shape, spine, mode)
+    else:
+        results = oracle.view_row(view, rows, near.shape, spine, mode)
+    return {name: value for name, (value, _) in results.items()}
+
+
+def reach(view: FeatureView | Lookup, t: int) -> tuple[int, int]:
+    """Event times that can matter at t."""
+    if isinstance(view, Lookup):
+        first = _ALWAYS if view.max_age is None else t - duration(view.max_age)
+        return first, t + 1
+    windows = [feature.window for feature in view.features]
+    return t + min(window.a for window in windows), t + max(window.b for window in windows)
+
+
+def _alone(part: pa.Table, view: RowTransform) -> list[dict[str, Any]]:
+    inputs = [whole(part[name]) for name in view.inputs]
+    alone = [
+        plain_values(transforms.apply(view, [column.slice(i, 1) for column in inputs]))[0]
+        for i in range(part.num_rows)
+    ]
+    return [{view.name: value} for value in alone]
+
+
+def spine_rows(part: pa.Table, names: Sequence[str]) -> list[dict[str, Any]]:
+    columns = {name: plain_values(part[name]) for name in (*names, "t")}
+    return [{name: column[i] for name, column in columns.items()} for i in range(part.num_rows)]
+
+
+def _dicts(table: pa.Table, rows: Ints) -> list[dict[str, Any]]:
+    picked = table.take(pa.array(rows))
+    columns = {name: plain_values(picked[name]) for name in picked.column_names}
+    names = list(columns)
+    return [dict(zip(names, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+def plain_values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
+    """Python values; timestamps as microseconds."""
+    array = whole(column)
+    if pa.types.is_timestamp(array.type):
+        array = array.view(pa.int64())
+    values: list[Any] = array.to_pylist()
+    return values
+
+
+def _differences(
+    name: str, rows: Sequence[int], expected: list[Any], got: list[Any]
+) -> list[Difference]:
+    found = zip(rows, expected, got, strict=True)
+    return [Difference(row, name, e, g) for row, e, g in found if repr(e) != repr(g)]

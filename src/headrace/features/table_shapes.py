@@ -1,0 +1,125 @@
+"""What features need to know of a table: the part of its contract that gives values a meaning."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as attribute
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+from headrace.contracts.model import TIMESTAMP, Contract, Field
+from headrace.contracts.semantic_digest import column_meanings, time_meaning
+from headrace.core.errors import DeclarationError
+
+
+@dataclass(frozen=True)
+class Column:
+    """Type of one column. `scale` and `max_abs` are those of the stored integer (rule 14, 16).
+
+    `meaning` digests what the contract says of its values: unit, zone, nulls, how it is derived.
+    """
+
+    type: pa.DataType
+    scale: int | None = None
+    max_abs: int | None = None
+    meaning: str = ""
+
+    @property
+    def is_integer(self) -> bool:
+        return bool(pa.types.is_int64(self.type))
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether least and greatest are defined: numbers and timestamps."""
+        return self.is_integer or bool(
+            pa.types.is_float64(self.type) or pa.types.is_timestamp(self.type)
+        )
+
+    @property
+    def output_type(self) -> pa.DataType:
+        """Type of a single value in a frame: scaled integers leave as float64 in their unit."""
+        return self.type if self.scale is None else pa.float64()
+
+    def canonical(self) -> dict[str, Any]:
+        return {"type": str(self.type), "scale": self.scale, "meaning": self.meaning}
+
+
+@dataclass(frozen=True)
+class TableShape:
+    """`kind` is event, planned or state; `max_events` bounds the rows one window can hold.
+
+    `times` digests when rows happen and when they are known.
+    """
+
+    name: str
+    kind: str
+    primary_key: tuple[str, ...]
+    columns: Mapping[str, Column] = attribute(hash=False)
+    sequence: str | None = None
+    max_events: int | None = None
+    times: str = ""
+
+    def column(self, name: str, where: str) -> Column:
+        if name not in self.columns:
+            raise DeclarationError(
+                f"table {self.name} has no column {name!r}",
+                where=where,
+                fix=f"use one of: {', '.join(self.columns)}",
+            )
+        return self.columns[name]
+
+
+Shapes: TypeAlias = Mapping[str, TableShape]
+# By table name; functions that take contracts take shapes as well.
+Contracts: TypeAlias = Mapping[str, Contract] | Mapping[str, TableShape]
+
+__all__ = [
+    "TIMESTAMP",
+    "Column",
+    "Contracts",
+    "Shapes",
+    "TableShape",
+    "shape_for",
+    "shape_of",
+    "shapes_of",
+]
+
+
+def shape_of(contract: Contract | TableShape) -> TableShape:
+    """The shape of a loaded contract; a shape stays as it is."""
+    if isinstance(contract, TableShape):
+        return contract
+    meanings = column_meanings(contract)
+    return TableShape(
+        name=contract.table,
+        kind=contract.kind,
+        primary_key=contract.primary_key,
+        columns={f.name: _column(f, meanings[f.name]) for f in contract.fields},
+        sequence=contract.sequence,
+        max_events=contract.max_events,
+        times=time_meaning(contract),
+    )
+
+
+def _column(field: Field, meaning: str) -> Column:
+    return Column(
+        type=field.arrow_type,
+        scale=field.scale,
+        max_abs=None if field.max_abs is None else math.ceil(field.max_abs),
+        meaning=meaning,
+    )
+
+
+def shapes_of(contracts: Contracts) -> dict[str, TableShape]:
+    return {table: shape_of(contract) for table, contract in contracts.items()}
+
+
+def shape_for(shapes: Shapes, table: str, where: str) -> TableShape:
+    if table not in shapes:
+        raise DeclarationError(
+            f"there is no table {table!r}",
+            where=where,
+            fix=f"use one of: {', '.join(sorted(shapes))}; or add its contract to the pipeline",
+        )
+    return shapes[table]

@@ -1,0 +1,94 @@
+"""What a check may know of a batch's columns before it sees a row: names, families, constants."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.core.clock import iso, parse_iso
+from headrace.core.errors import DeclarationError
+from headrace.core.sql import literal
+from headrace.gates.units import shown
+
+# int, float, str, bool or None: what YAML gives and SQL takes
+Scalar = Any
+
+
+class MissingColumnError(DeclarationError):
+    """A check names a column that is not there."""
+
+
+def family_of(kind: pa.DataType) -> str:
+    """One of number, string, timestamp, boolean; else the Arrow name."""
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return "number"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return "string"
+    if pa.types.is_timestamp(kind):
+        return "timestamp"
+    return "boolean" if pa.types.is_boolean(kind) else str(kind)
+
+
+def _fits(family: str, value: Scalar) -> bool:
+    if family == "number":
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        return numeric and not math.isnan(value)
+    if family == "boolean":
+        return isinstance(value, bool)
+    return family in {"string", "timestamp"} and isinstance(value, str)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a batch (or of a contract), by Arrow schema, and the scales they have."""
+
+    schema: pa.Schema
+    scales: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.schema.names)
+
+    def require(self, name: str, *families: str) -> str:
+        """`name`, if the column is there and of one of `families` (any, if none are given)."""
+        if self.schema.get_field_index(name) < 0:
+            raise MissingColumnError(
+                f"there is no column {name!r}",
+                where=f"columns: {', '.join(self.names)}",
+                fix="correct the name in the suite, or add the field to the contract",
+            )
+        found = self.family(name)
+        if families and found not in families:
+            raise DeclarationError(
+                f"column {name!r} is a {found}, this check needs {' or '.join(families)}",
+                fix="use another expectation, or correct the type in the contract",
+            )
+        return name
+
+    def family(self, name: str) -> str:
+        return family_of(self.schema.field(name).type)
+
+    def is_integer(self, name: str) -> bool:
+        return bool(pa.types.is_integer(self.schema.field(name).type))
+
+    def scale(self, name: str) -> int:
+        """Decimal digits that the integers of a column have; 0 of every other column."""
+        return self.scales.get(name, 0)
+
+    def shown(self, name: str, value: Scalar) -> str:
+        """A stored value in words, in the contract's unit."""
+        return shown(value, self.scale(name))
+
+    def constant(self, name: str, value: Scalar) -> str:
+        """`value` as SQL, checked to be comparable with the column: no silent casts."""
+        family = self.family(name)
+        if not _fits(family, value):
+            raise DeclarationError(
+                f"{value!r} cannot be compared with column {name!r}, which is a {family}",
+                fix=f"write a {family}; a timestamp as '2013-01-31T06:00:00Z'",
+            )
+        if family == "timestamp":
+            return f"TIMESTAMPTZ {literal(iso(parse_iso(value)))}"
+        return literal(value)

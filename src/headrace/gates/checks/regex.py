@@ -1,0 +1,120 @@
+r"""Python regular expressions as RE2 patterns that accept the same strings, or a refusal.
+
+Suites mean what Great Expectations' pandas engine means: `re.search` over Unicode text. DuckDB
+matches with RE2, whose `\d`, `\w`, `\s` are ASCII, whose `$` does not stand before a final newline
+and which has no lookaround. What can be rewritten is; what cannot is refused when a suite is
+loaded, because a pattern that means something else is worse than none.
+"""
+
+import re
+
+from headrace.core.errors import DeclarationError
+
+_SPACE = r"\t-\r\x1c-\x20\x85\p{Z}"
+_WORD = r"\p{L}\p{N}_"
+_OUTSIDE = {
+    "d": r"\p{Nd}",
+    "D": r"\P{Nd}",
+    "w": f"[{_WORD}]",
+    "W": f"[^{_WORD}]",
+    "s": f"[{_SPACE}]",
+    "S": f"[^{_SPACE}]",
+    "A": r"\A",
+    "Z": r"\z",
+}
+_INSIDE = {"d": r"\p{Nd}", "D": r"\P{Nd}", "w": _WORD, "s": _SPACE}
+_CONTROL = set("afnrtv")
+_HEX_LENGTH = {"x": 2, "u": 4, "U": 8}
+_GROUPS = ("(?:", "(?P<", "(?i)", "(?s)", "(?i:", "(?s:")
+
+
+class _Translator:
+    """One pass over the pattern; `at` is the next character, `inside` a character class."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self.at = 0
+        self.inside = False
+        self.out: list[str] = []
+
+    def refuse(self, what: str) -> DeclarationError:
+        return DeclarationError(
+            f"the regular expression {self.pattern!r} uses {what}",
+            fix="write it without, or split the check in two expectations",
+        )
+
+    def run(self) -> str:
+        while self.at < len(self.pattern):
+            self.step()
+        return "".join(self.out)
+
+    def take(self, count: int, text: str | None = None) -> None:
+        taken = self.pattern[self.at : self.at + count]
+        self.out.append(taken if text is None else text)
+        self.at += count
+
+    def step(self) -> None:
+        character = self.pattern[self.at]
+        if character == "\\":
+            self.escape(self.pattern[self.at + 1])
+        elif self.inside:
+            self.in_class(character)
+        elif character == "[":
+            self.open_class()
+        elif character == "(" and self.pattern.startswith("(?", self.at):
+            self.group()
+        elif character == "$":
+            self.end()
+        elif self.pattern.startswith("{,", self.at):
+            raise self.refuse("'{,', which the engine reads as itself; write '{0,'")
+        else:
+            self.take(1)
+
+    def escape(self, letter: str) -> None:
+        known = (_INSIDE if self.inside else _OUTSIDE).get(letter)
+        if known is not None:
+            self.take(2, known)
+        elif letter in _HEX_LENGTH:
+            digits = self.pattern[self.at + 2 : self.at + 2 + _HEX_LENGTH[letter]]
+            self.take(2 + len(digits), f"\\x{{{digits}}}")
+        elif letter in _CONTROL or not letter.isalnum():
+            self.take(2)
+        else:
+            raise self.refuse(f"'\\{letter}', which the engine does not have or reads otherwise")
+
+    def open_class(self) -> None:
+        self.inside = True
+        self.take(2 if self.pattern.startswith("[^", self.at) else 1)
+        if self.pattern.startswith("]", self.at):  # first in a class it is a plain character
+            self.take(1, r"\]")
+
+    def in_class(self, character: str) -> None:
+        if self.pattern.startswith("[:", self.at):
+            raise self.refuse("'[:' inside a character class")
+        self.inside = character != "]"
+        self.take(1, r"\[" if character == "[" else None)
+
+    def group(self) -> None:
+        opening = next((g for g in _GROUPS if self.pattern.startswith(g, self.at)), None)
+        if opening is None:
+            raise self.refuse(
+                f"'{self.pattern[self.at : self.at + 4]}', which the engine does not have"
+            )
+        self.take(len(opening))
+
+    def end(self) -> None:
+        """Python's `$` also stands before one final newline."""
+        if self.pattern[self.at + 1 : self.at + 2] not in {"", "|", ")"}:
+            raise self.refuse("'$' before something that can match")
+        self.take(1, r"(?:\n?\z)")
+
+
+def to_re2(pattern: str) -> str:
+    """The RE2 pattern that `regexp_matches` needs to answer as `re.search(pattern, text)` does."""
+    try:
+        re.compile(pattern)
+    except re.error as broken:
+        raise DeclarationError(
+            f"{pattern!r} is not a regular expression: {broken}", fix="correct the pattern"
+        ) from broken
+    return _Translator(pattern).run()

@@ -1,0 +1,70 @@
+"""Some failing rows, as JSON values: enough to see what is wrong, never the whole batch."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.contracts import Violation
+from headrace.core.arrow_numpy import to_column
+from headrace.core.clock import iso, to_us
+from headrace.gates.checks.column_context import Scalar
+from headrace.gates.plan import Rows
+from headrace.gates.units import in_units
+
+SAMPLE = 20
+
+
+def plain(value: object) -> Scalar:
+    """`value` as a JSON value: moments in RFC 3339, what is not finite as text."""
+    if isinstance(value, datetime):
+        return iso(to_us(value))
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, str | int | float | bool | list):
+        return value
+    return str(value)
+
+
+def plain_values(
+    row: Mapping[str, Any], names: Sequence[str], scales: Mapping[str, int]
+) -> dict[str, Scalar]:
+    """Stored values of a row as JSON values, in the contract's units."""
+    return {name: plain(in_units(row[name], scales.get(name, 0))) for name in names}
+
+
+def sample_rows(
+    table: pa.Table,
+    rows: Rows,
+    keys: Sequence[str],
+    columns: Sequence[str],
+    scales: Mapping[str, int],
+) -> tuple[Mapping[str, Any], ...]:
+    """The first failing rows: {"line", "key": {..}, "values": {other columns of the check}}.
+
+    Values are in the contract's units; `scales` are those of its columns.
+    """
+    if not len(rows):
+        return ()
+    there = set(table.schema.names)
+    keys = [name for name in keys if name in there]
+    shown = [name for name in columns if name in there and name not in keys]
+    wanted = dict.fromkeys(["_line", *keys, *shown])
+    picked = table.select([n for n in wanted if n in there]).take(to_column(rows[:SAMPLE]))
+    return tuple(
+        {
+            "line": row.get("_line"),
+            "key": plain_values(row, keys, scales),
+            "values": plain_values(row, shown, scales),
+        }
+        for row in picked.to_pylist()
+    )
+
+
+def violation_samples(found: Sequence[Violation]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(
+        {"line": v.line, "field": v.field, "expected": v.expected, "got": v.got}
+        for v in found[:SAMPLE]
+    )

@@ -1,0 +1,188 @@
+"""A judgement as the JSON document that Great Expectations 1.24 writes of a validation.
+
+`ExpectationSuiteValidationResult.to_json_dict()`, so that what reads theirs reads ours. A check
+that is no expectation (of the contract, of a change of meaning) stands among the results under its
+own name, since a document without it could say success of a batch that is blocked. A check in
+shadow is left out: it decides nothing.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from headrace.core.errors import DeclarationError
+from headrace.core.files import canonical_json
+from headrace.gates.suite import Expectation, Suite
+from headrace.gates.units import converted, to_contract
+from headrace.gates.verdict import Judgement, Result
+
+GX = "1.24.1"  # whose form this is
+SAMPLE = 20  # of unexpected values, as many as Great Expectations shows
+
+Document = dict[str, Any]
+
+
+def gx_document(
+    judgement: Judgement,
+    suite: Suite | None,
+    batch: Mapping[str, Any],
+    keys: Sequence[str] = (),
+    scales: Mapping[str, int] | None = None,
+) -> Document:
+    """The document of one batch.
+
+    Args:
+        judgement: as the gate recorded it.
+        suite: the table's; its kwargs are told where the judgement was made with it.
+        batch: table, slot, batch (its id) and origin.
+        keys: columns that identify a row, for the index lists.
+        scales: of the contract's columns, so that limits are in its units like all other numbers.
+    """
+    scales = scales or {}
+    judgement = judgement.readable(scales)
+    same = suite is not None and suite.hash == judgement.suite_hash
+    declared = {e.id: _kwargs(e, scales) for e in suite.expectations} if suite and same else {}
+    where = f"{batch['table']}-{batch['slot']}"
+    results = [_result(r, declared.get(r.id), where, keys) for r in judgement.counted]
+    passed = sum(bool(result["success"]) for result in results)
+    name = f"{batch['batch']}/{judgement.suite_hash}/{judgement.contract_hash}"
+    return {
+        "success": passed == len(results),
+        "results": results,
+        "suite_name": judgement.suite,
+        "suite_parameters": {},
+        "statistics": {
+            "evaluated_expectations": len(results),
+            "successful_expectations": passed,
+            "unsuccessful_expectations": len(results) - passed,
+            "success_percent": 100 * passed / len(results) if results else None,
+        },
+        "meta": _meta(judgement, batch),
+        "id": str(uuid5(NAMESPACE_URL, f"headrace:{name}")),
+    }
+
+
+def _meta(judgement: Judgement, batch: Mapping[str, Any]) -> Document:
+    return {
+        "great_expectations_version": GX,
+        "active_batch_definition": {
+            "datasource_name": "headrace",
+            "data_connector_name": "fluent",
+            "data_asset_name": batch["table"],
+            "batch_identifiers": {"slot": batch["slot"], "batch": batch["batch"]},
+        },
+        "headrace": {
+            "verdict": judgement.verdict.value,
+            "origin": batch["origin"],
+            "suite_hash": judgement.suite_hash,
+            "contract_hash": judgement.contract_hash,
+            "delivered": judgement.delivered,
+            "conformed": judgement.conformed,
+            "quarantined": judgement.quarantined_count,
+            "violations": judgement.violation_count,
+        },
+    }
+
+
+def _kwargs(expectation: Expectation, scales: Mapping[str, int]) -> Document:
+    """The kwargs of a check in the contract's units."""
+    try:
+        return dict(converted(expectation.type, expectation.kwargs, scales, to_contract))
+    except DeclarationError:  # columns of different scales are compared as they are stored
+        return dict(expectation.kwargs)
+
+
+def _result(result: Result, declared: Document | None, where: str, keys: Sequence[str]) -> Document:
+    kwargs = _columns(result) if declared is None else declared
+    meta: Document = {"id": result.id, "action": result.action, "kind": result.kind}
+    if declared is None and result.kind == "expectation":
+        meta["kwargs"] = f"the suite has changed since; it expected: {result.expected}"
+    crashed = result.status == "error"
+    return {
+        "success": result.status == "pass",
+        "expectation_config": {
+            "type": result.type if _is_theirs(result) else f"headrace_{result.type}",
+            "kwargs": {"batch_id": where, **kwargs},
+            "meta": meta,
+            "severity": result.severity,
+        },
+        "result": {} if crashed else _found(result, keys),
+        "meta": {"reason": result.reason} if result.reason else {},
+        "exception_info": {
+            "raised_exception": crashed,
+            "exception_message": result.reason if crashed else None,
+            "exception_traceback": result.reason if crashed else None,
+        },
+    }
+
+
+def _is_theirs(result: Result) -> bool:
+    return result.type.startswith("expect_")
+
+
+def _columns(result: Result) -> Document:
+    """What can be said of a check whose declaration is gone: its columns."""
+    if not _is_theirs(result):
+        return {"columns": list(result.columns)}
+    if "compound" in result.type or "multicolumn" in result.type or len(result.columns) > 2:
+        return {"column_list": list(result.columns)}
+    if len(result.columns) == 2:
+        return {"column_A": result.columns[0], "column_B": result.columns[1]}
+    return {"column": result.columns[0]} if result.columns else {}
+
+
+def _found(result: Result, keys: Sequence[str]) -> Document:
+    if result.element_count is None:
+        return _observed(result)
+    elements, missing = result.element_count, result.missing_count or 0
+    unexpected = result.unexpected_count or 0
+    values = [_value(sample, result.columns) for sample in result.sample[:SAMPLE]]
+    share = _percent(unexpected, elements - missing)
+    return {
+        "element_count": elements,
+        "unexpected_count": unexpected,
+        "unexpected_percent": share,
+        "partial_unexpected_list": values,
+        "unexpected_index_column_names": list(keys),
+        "missing_count": missing,
+        "missing_percent": _percent(missing, elements),
+        "unexpected_percent_total": _percent(unexpected, elements),
+        "unexpected_percent_nonmissing": share,
+        "partial_unexpected_counts": _counts(values),
+        "partial_unexpected_index_list": [_index(s) for s in result.sample[:SAMPLE]],
+    }
+
+
+def _observed(result: Result) -> Document:
+    found: Document = {"observed_value": result.observed}
+    if result.unexpected_count is not None:
+        found["unexpected_count"] = result.unexpected_count
+    return found
+
+
+def _percent(part: int, whole: int) -> float | None:
+    return 100 * part / whole if whole else None
+
+
+def _value(sample: Mapping[str, Any], columns: Sequence[str]) -> Any:  # noqa: ANN401 - JSON values
+    """The value of the check's column; of several columns a list."""
+    if "got" in sample:
+        return sample["got"]
+    found = {**sample.get("key", {}), **sample.get("values", {})}
+    values = [found.get(name) for name in columns]
+    return values[0] if len(values) == 1 else values
+
+
+def _index(sample: Mapping[str, Any]) -> Document:
+    """Key and values of a row, as Great Expectations tells it where rows have a key."""
+    if "got" in sample:
+        return {"line": sample.get("line"), "field": sample.get("field")}
+    return {**sample.get("key", {}), **sample.get("values", {})}
+
+
+def _counts(values: Sequence[Any]) -> list[Document]:
+    """Of the values that are told, the most frequent first."""
+    told = {canonical_json(value): value for value in values}
+    counted = Counter(canonical_json(value) for value in values)
+    return [{"value": told[key], "count": count} for key, count in counted.most_common()]

@@ -1,0 +1,134 @@
+"""Which rows of a file failed which checks, a byte a row, and the two files they go to."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.core.files import move_into_place, temporary_beside
+from headrace.gates.parquet.batch import ParquetBatch
+from headrace.gates.plan import Rows
+
+GROUP = 122_880  # rows of a row group that is written
+
+
+class Rejected:
+    """For each row the set of rules that reject it, as a code; 0 is a row that passes.
+
+    Few different sets occur, so a code is a byte, or four where there are more than 255.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._codes: np.ndarray[Any, np.dtype[Any]] = np.zeros(rows, np.uint8)
+        self._sets: list[tuple[int, ...]] = [()]
+        self._places: dict[tuple[int, ...], int] = {(): 0}
+        self.rules: list[str] = []
+
+    def rule(self, name: str) -> int:
+        """The number of a new rule; reasons are listed in the order of these."""
+        self.rules.append(name)
+        return len(self.rules) - 1
+
+    def mark(self, rows: Rows, rule: int) -> None:
+        """Rows that `rule` rejects, at positions of which none is given twice."""
+        before = self._codes[rows]
+        for code in np.unique(before).tolist():
+            joined = self._code(tuple(sorted({*self._sets[code], rule})))
+            self._codes[rows[before == code]] = joined
+
+    def _code(self, rules: tuple[int, ...]) -> int:
+        if rules not in self._places:
+            self._places[rules] = len(self._sets)
+            self._sets.append(rules)
+            if len(self._sets) == 256:
+                self._codes = self._codes.astype(np.uint32)
+        return self._places[rules]
+
+    def count(self) -> int:
+        return int(np.count_nonzero(self._codes))
+
+    def count_with(self, others: "Rejected") -> int:
+        """Rows that are rejected here or there."""
+        return int(np.count_nonzero((self._codes != 0) | (others._codes != 0)))  # noqa: SLF001
+
+    def part(self, first: int, count: int) -> tuple[Rows, list[list[str]]]:
+        """Of `count` rows from `first`: which are rejected, counted from `first`, and why."""
+        codes = self._codes[first : first + count]
+        rows = np.flatnonzero(codes)
+        named = [[self.rules[rule] for rule in rules] for rules in self._sets]
+        return rows, [named[code] for code in codes[rows].tolist()]
+
+
+def separate(
+    batch: ParquetBatch, rejected: Rejected, passing: Path | None, quarantined: Path | None
+) -> None:
+    """Write the rows that pass and those that do not, in order; each file complete or not at all.
+
+    The second has `_reasons` (list<string>) as last column. None: that part is not wanted.
+    """
+    with (
+        _writer(passing, batch.schema) as keep,
+        _writer(quarantined, _with_reasons(batch.schema)) as lose,
+    ):
+        for first, table in batch.tables():
+            rows, reasons = rejected.part(first, table.num_rows)
+            if len(rows):
+                told = pa.array(reasons, pa.list_(pa.string()))
+                lose(table.take(pa.array(rows)).append_column("_reasons", told))
+            kept = np.ones(table.num_rows, np.bool_)
+            kept[rows] = False
+            keep(table.filter(pa.array(kept)) if len(rows) else table)
+
+
+def _with_reasons(schema: pa.Schema) -> pa.Schema:
+    return schema.append(pa.field("_reasons", pa.list_(pa.string())))
+
+
+@contextmanager
+def _writer(path: Path | None, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    if path is None:
+        yield lambda _: None
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(path)
+    # Dictionaries pay for text only: numbers are smaller, and written faster, without one.
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    try:
+        with pq.ParquetWriter(
+            temporary, schema, compression="zstd", use_dictionary=texts, store_schema=False
+        ) as file:
+            waiting = _Waiting(file)
+            yield waiting.add
+            waiting.write()
+        move_into_place(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _Waiting:
+    """Rows for a file, gathered to row groups of a fair size."""
+
+    def __init__(self, file: pq.ParquetWriter) -> None:
+        self._file = file
+        self._tables: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        self._tables.append(table)
+        self._rows += table.num_rows
+        if self._rows >= GROUP:
+            self.write()
+
+    def write(self) -> None:
+        if self._rows:
+            self._file.write_table(pa.concat_tables(self._tables), row_group_size=2 * GROUP)
+        self._tables, self._rows = [], 0
+
+
+def ordered(found: Sequence[Rows], limit: int) -> Rows:
+    """The first `limit` of positions that come in no order."""
+    return np.sort(np.concatenate(found))[:limit] if found else np.empty(0, np.int64)

@@ -1,0 +1,92 @@
+"""Changes of meaning as results of the gate: what each does is the suite's to say."""
+
+from collections.abc import Iterable
+
+from headrace.contracts.drift import ACTIONS, Finding, Look
+from headrace.gates.failing_samples import SAMPLE, plain_values
+from headrace.gates.suite import CHANGE_ACTIONS, Suite
+from headrace.gates.units import scales_of
+from headrace.gates.verdict import NOT_CONSIDERED, Result
+
+KIND = "semantic"
+_SEVERITY = {"block": "critical", "warn": "warning", "note": "info"}
+
+
+def results_of(findings: Iterable[Finding], suite: Suite, look: Look) -> list[Result]:
+    """One result for each finding that the suite does not switch off."""
+    found = []
+    for one in findings:
+        action = action_on(one, suite)
+        if action != "off":
+            found.append(_result(one, action, look))
+    return found
+
+
+def action_on(finding: Finding, suite: Suite) -> str:
+    """The action that the suite declares: of one of its columns the mildest, else of its kind."""
+    keys = [f"{finding.kind}:{column}" for column in finding.columns]
+    declared = [suite.semantic[key] for key in keys if key in suite.semantic]
+    usual = suite.semantic.get(finding.kind, ACTIONS[finding.kind])
+    return max(declared, key=CHANGE_ACTIONS.index, default=usual)
+
+
+def _result(finding: Finding, action: str, look: Look) -> Result:
+    about = "+".join(finding.columns)
+    return Result(
+        id=f"{KIND}:{finding.kind}" + (f":{about}" if about else ""),
+        kind=KIND,
+        type=finding.kind,
+        columns=finding.columns,
+        severity=_SEVERITY[action],
+        action=action,
+        status="pass" if action == "note" else "fail",
+        expected="the meaning of the batches before",
+        unexpected_count=len(finding.lines) or None,
+        element_count=look.rows,
+        sample=_sample(finding, look),
+        reason=finding.sentence,
+        evidence=dict(finding.evidence),
+    )
+
+
+def notes_of(notes: Iterable[str]) -> list[Result]:
+    """Results that say what was not considered, and change no verdict."""
+    return [
+        Result(
+            id=f"{KIND}:{NOT_CONSIDERED}:{number}",
+            kind=KIND,
+            type=NOT_CONSIDERED,
+            severity=_SEVERITY["note"],
+            action="note",
+            reason=note,
+        )
+        for number, note in enumerate(notes, 1)
+    ]
+
+
+def crashed(error: Exception) -> Result:
+    """A note that nothing was compared, because detection as a whole failed."""
+    why = str(error).partition("\n")[0]
+    what = f"the detection of changed meaning failed: {type(error).__name__}: {why}"
+    return notes_of([f"{what}; the batch was not compared with the batches before"])[0]
+
+
+def _sample(finding: Finding, look: Look) -> tuple[dict[str, object], ...]:
+    """The first of the rows concerned, by key and with the columns concerned."""
+    wanted = set(finding.lines[:SAMPLE])
+    rows = [at for at, line in enumerate(look.lines.tolist()) if line in wanted] if wanted else []
+    keys = [name for name in look.contract.primary_key if name in look.arrays]
+    shown = [name for name in finding.columns if name in look.arrays and name not in keys]
+    scales = scales_of(look.contract)
+
+    def value_of(row: int, names: list[str]) -> dict[str, object]:
+        return plain_values({n: look.arrays[n][row].as_py() for n in names}, names, scales)
+
+    return tuple(
+        {
+            "line": int(look.lines[row]),
+            "key": value_of(row, keys),
+            "values": value_of(row, shown),
+        }
+        for row in rows
+    )

@@ -1,0 +1,325 @@
+"""Reading suites: strictly, or so that a fault in one check is that check's alone.
+
+At run time nothing may stop for a suite that cannot be read but its own table. So `load_suite`
+always gives a suite: what is wrong in it is a fault, and every batch judged by it is an ERROR with
+the cause. `read_suite` and `headrace gate lint` refuse instead, for tests and CI.
+"""
+
+import difflib
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from headrace.contracts import Contract
+from headrace.contracts.document import Key, Keys, choice, read_document
+from headrace.contracts.lines import with_line
+from headrace.contracts.semantic.findings import ACTIONS as CHANGES
+from headrace.errors import DeclarationError
+from headrace.gates.columns import Columns
+from headrace.gates.slices import MAX_LEVELS, Slices, parse_slices
+from headrace.gates.suite import (
+    ACTIONS,
+    CHANGE_ACTIONS,
+    SEVERITIES,
+    Expectation,
+    Fault,
+    Suite,
+)
+from headrace.gates.units import CONTRACT, STORED, scales_of
+
+Document = Any  # a parsed YAML or JSON value, not yet proven to be of the right form
+_DEFAULT_ACTION = {"critical": "block", "warning": "warn", "info": "warn"}
+SUITE = Keys((
+    Key("name", "text", "Name of the suite.", required=True),
+    Key("meta", "mapping", "Table and settings of the suite.", required=True),
+    Key("expectations", "list of expectations", "Checks of every batch.", default="none"),
+    Key("notes", "anything", "Not read by Headrace."),
+))  # fmt: skip
+SUITE_META = Keys((
+    Key("table", "text", "Table that the suite is for.", required=True),
+    Key("version", "whole number", "Version of the suite. Another one validates every batch "
+        "again.", default="`1`"),
+    Key("max_quarantined_share", "number, 0 to 1", "A batch with a larger share of quarantined "
+        "rows is blocked.", default=f"`{Suite.max_quarantined_share}`"),
+    Key("shadow", "boolean", "No check of the suite decides anything.", default="`false`"),
+    Key("semantic", "mapping from kind of change, or `kind:column`, to action",
+        "What a semantic change does to the batch, where it is not the default of its kind."),
+    Key("units", f"`{CONTRACT}`", "Limits are in the units of the contract.",
+        default="limits are numbers as the table stores them"),
+    Key("owner", "text", "Not read by Headrace."),
+    Key("notes", "anything", "Not read by Headrace."),
+))  # fmt: skip
+EXPECTATION = Keys((
+    Key("type", "an expectation type", "Check to run.", required=True),
+    Key("kwargs", "mapping", "Arguments of the check, as in Great Expectations.", default="none"),
+    Key("severity", choice(SEVERITIES), "How severe a failure is.", default="`critical`"),
+    Key("meta", "mapping", "Settings of the check."),
+))  # fmt: skip
+EXPECTATION_META = Keys((
+    Key("id", "text", "Name of the check in history, mutes and approvals. Must be unique.",
+        default="the type without `expect_`, and its columns"),
+    Key("action", choice(ACTIONS), "What a failure does: block the batch, quarantine the rows that "
+        "fail (row-level checks only), or warn.",
+        default="; ".join(f"`{action}` if {name}" for name, action in _DEFAULT_ACTION.items())),
+    Key("reason", "text", "Why the check exists; reports show it."),
+    Key("shadow", "boolean", "The check runs and is reported, and decides nothing.",
+        default="`false`"),
+    Key("owner", "text", "Not read by Headrace."),
+    Key("notes", "anything", "Not read by Headrace."),
+    Key("by", "name of a column", "Run the check for each value of this column."),
+    Key("min_rows", "whole number from 1", "With `by`: values with fewer rows are left out.",
+        default="`1`"),
+    Key("max_levels", "whole number from 1", "With `by`: more values are an ERROR.",
+        default=f"`{MAX_LEVELS}`"),
+))  # fmt: skip
+
+
+def load_suite(path: Path | str, contract: Contract | None = None) -> Suite:
+    """Read a suite, whatever is in it: see `Suite.faults` for what is wrong.
+
+    Args:
+        path: a YAML file in the form that `suite` shows.
+        contract: the contract of the suite's table; with it, each check is also held against the
+            contract's fields.
+    """
+    path = Path(path)
+    try:
+        suite = _parsed(read_document(path).value, str(path))
+    except Exception as wrong:  # noqa: BLE001 - whatever is in the file, other tables go on
+        named = path.stem if contract is None else contract.table
+        fault = _with_line(Fault.of(wrong, str(path)), path)
+        return Suite(path.stem, named, 0, (), fault=fault, path=str(path))
+    suite = replace(suite, path=str(path))
+    return _with_lines(suite if contract is None else fitted(suite, contract), path)
+
+
+def _with_lines(suite: Suite, path: Path) -> Suite:
+    """The suite with the line of each fault's place; files without faults are not read again."""
+    fault = None if suite.fault is None else _with_line(suite.fault, path)
+    if fault is None and not any(one.fault for one in suite.expectations):
+        return suite
+    checks = tuple(
+        one if one.fault is None else replace(one, fault=_with_line(one.fault, path))
+        for one in suite.expectations
+    )
+    return replace(suite, fault=fault, expectations=checks)
+
+
+def _with_line(fault: Fault, path: Path) -> Fault:
+    return replace(fault, where=with_line(path, fault.where, fault.what))
+
+
+def read_suite(path: Path | str, contract: Contract | None = None) -> Suite:
+    """Read a suite; with a contract, also prove that each check fits its fields.
+
+    Raises:
+        DeclarationError: unreadable file, unknown key, type or kwarg, repeated id, an action
+            that the expectation cannot have, or a column that the contract does not declare.
+    """
+    return load_suite(path, contract).sound()
+
+
+def parse_suite(document: Document, *, where: str = "suite") -> Suite:
+    """A suite from its parsed YAML or JSON document.
+
+    Raises:
+        DeclarationError: as `read_suite`.
+    """
+    return _parsed(document, where).sound()
+
+
+def fitted(suite: Suite, contract: Contract) -> Suite:
+    """The suite in stored units, with a fault for each check that does not fit the contract."""
+    if suite.fault is not None:
+        return suite
+    if suite.table != contract.table:
+        what = f"the suite is for table {suite.table!r}, not {contract.table!r}"
+        return replace(suite, fault=Fault(what, suite.path, "correct its meta: {table: ...}"))
+    suite = suite.stored(contract)
+    columns = Columns(contract.arrow_schema(), scales_of(contract))
+    held = tuple(_held(suite, one, columns) for one in suite.expectations)
+    return replace(suite, expectations=held)
+
+
+def _held(suite: Suite, expectation: Expectation, columns: Columns) -> Expectation:
+    if expectation.fault is not None:
+        return expectation
+    try:
+        expectation.compiled(columns)
+    except Exception as wrong:  # noqa: BLE001 - one check's fault is no other's
+        return replace(expectation, fault=Fault.of(wrong, suite.place(expectation)))
+    return expectation
+
+
+def _parsed(document: Document, where: str) -> Suite:
+    _known_keys(document, SUITE, where)
+    meta = document.get("meta") or {}
+    _known_keys(meta, SUITE_META, f"{where}, meta")
+    for key, place in (("name", document), ("table", meta)):
+        if not isinstance(place.get(key), str):
+            raise DeclarationError(
+                f"the suite has no {key!r}", where=where, fix=f"add {key}: a string"
+            )
+    shadow = _flag(meta.get("shadow", False), f"{where}, meta")
+    units = _one_of(meta["units"], (CONTRACT,), "units", where) if "units" in meta else STORED
+    entries = document.get("expectations") or []
+    if not isinstance(entries, list):
+        raise DeclarationError("expectations is no list", where=where, fix="write a list")
+    expectations = [
+        _read(entry, f"{where}, expectations[{number}]", number, shadow=shadow)
+        for number, entry in enumerate(entries)
+    ]
+    return Suite(
+        name=document["name"],
+        table=meta["table"],
+        version=_version(meta.get("version", 1), where),
+        expectations=_with_unique_ids(expectations, where),
+        max_quarantined_share=_share(
+            meta.get("max_quarantined_share", Suite.max_quarantined_share), where
+        ),
+        semantic=_semantic(meta.get("semantic") or {}, f"{where}, meta, semantic"),
+        path=where,
+        units=units,
+        written=units,
+    )
+
+
+def _read(entry: Document, where: str, number: int, *, shadow: bool) -> Expectation:
+    try:
+        return _expectation(entry, where, shadow=shadow)
+    except Exception as wrong:  # noqa: BLE001 - one check's fault is no other's
+        return _faulty(entry, Fault.of(wrong, where), number, shadow=shadow)
+
+
+def _faulty(entry: Document, fault: Fault, number: int, *, shadow: bool) -> Expectation:
+    """What can be said of a check that cannot be read: in shadow, it stops nothing."""
+    known: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {}
+    given = known.get("meta")
+    meta: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    kind = str(known.get("type") or "unknown")
+    return Expectation(
+        id=str(meta.get("id") or f"{kind.removeprefix('expect_')}[{number}]"),
+        type=kind,
+        kwargs={},
+        shadow=shadow or meta.get("shadow") is True,
+        fault=fault,
+    )
+
+
+def _expectation(entry: Document, where: str, *, shadow: bool) -> Expectation:
+    _known_keys(entry, EXPECTATION, where)
+    meta = entry.get("meta") or {}
+    _known_keys(meta, EXPECTATION_META, f"{where}, meta")
+    kind, kwargs = entry.get("type"), entry.get("kwargs") or {}
+    if kind not in VOCABULARY:
+        raise _unknown_type(kind, where)
+    VOCABULARY[kind].check_kwargs(kwargs, where)
+    severity = _one_of(entry.get("severity", "critical"), SEVERITIES, "severity", where)
+    action = _one_of(meta.get("action", _DEFAULT_ACTION[severity]), ACTIONS, "action", where)
+    if action == "quarantine" and not VOCABULARY[kind].row_level:
+        raise DeclarationError(
+            f"{kind} is about the whole batch: it has no rows to quarantine",
+            where=where,
+            fix="use action: block or warn",
+        )
+    slices = parse_slices(meta, where)
+    if slices is not None and not VOCABULARY[kind].sliced:
+        raise DeclarationError(
+            f"{kind} has no answer by level", where=where, fix="drop by, or use row_condition"
+        )
+    return Expectation(
+        id=str(meta.get("id") or default_id(kind, kwargs, slices)),
+        type=kind,
+        kwargs=dict(kwargs),
+        severity=severity,
+        action=action,
+        reason=str(meta.get("reason", "")),
+        shadow=_flag(meta.get("shadow", False), f"{where}, meta") or shadow,
+        slices=slices,
+    )
+
+
+def _unknown_type(kind: object, where: str) -> DeclarationError:
+    if kind in ELSEWHERE:
+        return DeclarationError(f"{kind} cannot be a gate's", where=where, fix=ELSEWHERE[str(kind)])
+    near = difflib.get_close_matches(str(kind), VOCABULARY, n=1)
+    fix = f"did you mean {near[0]}?" if near else "docs/reference/yaml-suite.md lists all types"
+    return DeclarationError(f"unknown expectation type {kind!r}", where=where, fix=fix)
+
+
+def default_id(kind: str, kwargs: Mapping[str, Any], slices: Slices | None = None) -> str:
+    """`column_values_to_be_between:distance`: what a check is called if its meta gives no id."""
+    columns = VOCABULARY[kind].columns(kwargs)
+    named = kind.removeprefix("expect_") + (":" + "+".join(columns) if columns else "")
+    return named if slices is None else f"{named}/{slices.by}"
+
+
+def _known_keys(mapping: Document, keys: Keys, where: str) -> None:
+    _refuse_others(mapping, keys.names, where)
+
+
+def _refuse_others(mapping: Document, names: Collection[str], where: str) -> None:
+    if not isinstance(mapping, Mapping):
+        raise DeclarationError(
+            f"expected a mapping, got {mapping!r}", where=where, fix="see the form"
+        )
+    unknown = sorted(str(key) for key in mapping if key not in names)
+    if unknown:
+        raise DeclarationError(
+            f"unknown key {', '.join(unknown)}", where=where, fix=f"use only {sorted(names)}"
+        )
+
+
+def _one_of(value: object, options: tuple[str, ...], what: str, where: str) -> str:
+    if value not in options:
+        raise DeclarationError(
+            f"unknown {what} {value!r}", where=where, fix=f"use one of {options}"
+        )
+    return str(value)
+
+
+def _flag(value: object, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise DeclarationError(f"shadow is {value!r}", where=where, fix="write true or false")
+    return value
+
+
+def _semantic(found: Document, where: str) -> dict[str, str]:
+    """Actions by kind of change, or by `kind:column`: {kind: block | warn | note | off}."""
+    kinds = {str(key).partition(":")[0]: action for key, action in found.items()}
+    _refuse_others(kinds, CHANGES, where)
+    return {
+        str(key): _one_of(action, CHANGE_ACTIONS, f"action of {key}", where)
+        for key, action in found.items()
+    }
+
+
+def _share(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise DeclarationError(
+            f"max_quarantined_share is {value!r}", where=where, fix="write a number from 0 to 1"
+        )
+    return float(value)
+
+
+def _version(value: object, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise DeclarationError(f"version is {value!r}", where=where, fix="write a whole number")
+    return value
+
+
+def _with_unique_ids(expectations: list[Expectation], where: str) -> tuple[Expectation, ...]:
+    """The first of a name keeps it; the others have a fault, and a name of their own."""
+    seen: Counter[str] = Counter()
+    made = []
+    for one in expectations:
+        seen[one.id] += 1
+        if seen[one.id] > 1:
+            what = f"more than one expectation is called {one.id!r}"
+            fault = one.fault or Fault(what, where, "give each its own meta: {id: ...}")
+            made.append(replace(one, id=f"{one.id} ({seen[one.id]})", fault=fault))
+        else:
+            made.append(one)
+    return tuple(made)

@@ -1,0 +1,78 @@
+"""Rewriting a suite's file so that its limits are in the units of the contract."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.contracts import Contract
+from headrace.contracts.authoring.editing import Edited
+from headrace.core.errors import DeclarationError
+from headrace.core.strict_yaml import parse_document
+from headrace.gates.suite import Suite
+from headrace.gates.suite_reader import fitted, parse_suite
+from headrace.gates.units import CONTRACT, converted, scales_of, to_contract
+
+_UNITS = ("meta", "units")
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A suite's file as it is and as it would be; `changes` are (check, key, old, new)."""
+
+    path: Path
+    old: str
+    new: str
+    changes: tuple[tuple[str, str, Any, Any], ...]
+
+    def document(self) -> dict[str, Any]:
+        names = ("check", "kwarg", "old", "new")
+        changes = [dict(zip(names, change, strict=True)) for change in self.changes]
+        return {"path": str(self.path), "changed": self.old != self.new, "changes": changes}
+
+
+def conversion(suite: Suite, contract: Contract) -> Conversion:
+    """The text of a suite's file in the contract's units; comments and order stay.
+
+    Its hash, and so every verdict, stays the same: that is proven before the text is returned.
+
+    Raises:
+        DeclarationError: the suite has a fault, or a limit has no exact form in that unit.
+    """
+    path = Path(suite.path)
+    text = path.read_text(encoding="utf-8")
+    scales = scales_of(contract)
+    if suite.written == CONTRACT or not scales:
+        return Conversion(path, text, text, ())
+    suite.sound()
+    edited, changes = Edited(text), []
+    for place, expectation in enumerate(suite.expectations):
+        kwargs = _converted(suite, expectation.id, expectation.type, expectation.kwargs, scales)
+        for key, value in kwargs.items():
+            if value != expectation.kwargs[key] or type(value) is not type(expectation.kwargs[key]):
+                edited.set("expectations", place, "kwargs", key, to=value)
+                changes.append((expectation.id, key, expectation.kwargs[key], value))
+    edited.set(*_UNITS, to=CONTRACT)
+    again = fitted(parse_suite(parse_document(edited.text, path).value), contract)
+    before = fitted(suite, contract)
+    if (again.hash, again.shadow_hash) != (before.hash, before.shadow_hash):
+        changed = [
+            old.id
+            for old, new in zip(before.expectations, again.expectations, strict=True)
+            if old.document() != new.document()
+        ]
+        raise DeclarationError(
+            f"in the contract's units {', '.join(changed)} would not be the same check",
+            where=str(path),
+            fix="write its numbers without exponents, then convert again",
+        )
+    return Conversion(path, text, edited.text, tuple(changes))
+
+
+def _converted(
+    suite: Suite, check: str, kind: str, kwargs: Mapping[str, Any], scales: Mapping[str, int]
+) -> Mapping[str, Any]:
+    try:
+        return converted(kind, kwargs, scales, to_contract)
+    except DeclarationError as wrong:
+        raise DeclarationError(wrong.what, where=f"{suite.path}, {check}", fix=wrong.fix) from wrong

@@ -1,0 +1,77 @@
+"""Ask a source for slots ahead of their turn, and keep what it delivers."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from headrace.core.errors import SourceError
+from headrace.core.home import Home
+from headrace.lake.ingest.landing import land
+from headrace.lake.ingest.source_position import deliveries_of
+from headrace.sources.base import Delivery, IncompleteError, Source
+
+# Slots fetched before the first of them is judged: sources wait for networks, judging does not.
+AHEAD = 24
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A delivery whose bytes are safe under `raw_path`."""
+
+    delivery: Delivery
+    raw_path: str
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """One slot's deliveries, and the reason why its source could not be read, or not all of it."""
+
+    slot: str
+    landed: tuple[Landed, ...] = ()
+    error: SourceError | None = None
+
+
+def fetch_slots(source: Source, slots: Sequence[str], home: Home, table: str) -> Iterator[Fetched]:
+    """The slots in their order. One thread asks the source, so a source need not be thread-safe."""
+    waiting: deque[Future[Fetched]] = deque()
+    remaining = iter(slots)
+    with ThreadPoolExecutor(1, thread_name_prefix="headrace-fetch") as worker:
+
+        def start_next() -> None:
+            for slot in remaining:
+                waiting.append(worker.submit(_fetch, source, slot, home, table))
+                return
+
+        for _ in range(AHEAD):
+            start_next()
+        try:
+            while waiting:
+                fetched = waiting.popleft().result()
+                start_next()
+                yield fetched
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _fetch(source: Source, slot: str, home: Home, table: str) -> Fetched:
+    try:
+        deliveries = deliveries_of(source, slot, home, table)
+    except IncompleteError as error:
+        return Fetched(slot, _landed(error.deliveries, home), error)
+    except SourceError as error:
+        return Fetched(slot, error=error)
+    except Exception as error:  # noqa: BLE001 - one slot's source must not stop the others
+        told = SourceError(
+            f"source {source.name} crashed: {type(error).__name__}: {error}",
+            where=f"slot {slot}",
+            fix="a source raises SourceError for what it expects; this is a fault in its code",
+        )
+        return Fetched(slot, error=told)
+    return Fetched(slot, _landed(deliveries, home))
+
+
+def _landed(deliveries: Sequence[Delivery], home: Home) -> tuple[Landed, ...]:
+    """The bytes are kept before the ledger knows them: a row there always has its file."""
+    return tuple(Landed(one, land(home, one)) for one in deliveries)

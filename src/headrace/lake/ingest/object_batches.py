@@ -1,0 +1,184 @@
+"""Objects judged where they lie: some rows at a time, staged by rewriting, never all in memory.
+
+A published row needs its batch, its line, its moments, and numbers in stored units; no foreign file
+has them, so an object cannot be published as it is. Only its raw copy is spared.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.contracts import Conformed, Contract, Violation, conform
+from headrace.contracts.conform import MOST_LISTED, clash
+from headrace.contracts.duplicate_rows import find_repeats
+from headrace.contracts.typed_cells import Rounded
+from headrace.core.errors import StateError
+from headrace.core.files import move_into_place, temporary_beside
+from headrace.core.sql import ident, literal
+from headrace.gates import Judgement, Suite
+from headrace.gates.parquet import judge_file
+from headrace.lake.ingest.staging import quarantine_schema
+from headrace.lake.tables.decimals import rewritten as rewritten_as
+from headrace.lake.tables.decimals import writer as writer_of
+from headrace.sources.base import Delivery
+from headrace.sources.delivery_reference import referred
+from headrace.sources.parsing.parquet_rows import pieces
+
+MEMORY_MB = 256
+
+
+@contextmanager
+def conformed_file(contract: Contract, delivery: Delivery, beside: Path) -> Iterator[Any]:
+    """(`Conformed` without a table, path of its rows in published types), the file being scratch.
+
+    Raises:
+        StateError: the object is gone, or holds other bytes than were registered.
+    """
+    path = temporary_beside(beside)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        found = _written(contract, delivery, path)
+        if not found.violation_count:
+            found = _without_repeats(contract, found, path)
+        yield found, path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def judged_file(
+    suite: Suite, contract: Contract, found: Conformed, path: Path, quarantined: Path
+) -> Judgement:
+    """The verdict; rows that fail are written to `quarantined`."""
+    about = replace(found, table=None)
+    return judge_file(
+        suite, contract, path, quarantined=quarantined, about=about, memory_mb=MEMORY_MB
+    )
+
+
+def stage_file(
+    contract: Contract, path: Path, quarantined: Path | None, staged: Path, rows: int
+) -> None:
+    """Put the `rows` rows of `path` that are not among `quarantined` into place; idempotent.
+
+    Raises:
+        StateError: it would be more or fewer rows.
+    """
+    if staged.exists() and _count(staged) == rows:
+        return  # maybe published already; same bytes, same rules, same content
+    if quarantined is not None:
+        lines = pq.read_table(quarantined, columns=["_line"])["_line"].to_numpy()
+        kept = temporary_beside(path.with_name(f"{path.name}-kept"))
+        rewritten(path, kept, lines)
+        kept.replace(path)
+    if _count(path) != rows:
+        raise StateError(
+            f"{rows} rows passed and {_count(path)} came out of the gate; none may get lost",
+            where=str(staged),
+        )
+    rewritten_as(path, contract.table_schema())
+    move_into_place(path, staged)
+
+
+def keep_file(contract: Contract, quarantined: Path) -> None:
+    """Give a file of quarantined rows the types in which such rows are kept; idempotent."""
+    schema = pq.read_schema(quarantined)
+    rewritten_as(quarantined, quarantine_schema(schema, contract))
+
+
+def _count(path: Path) -> int:
+    return int(pq.read_metadata(path).num_rows)
+
+
+def rewritten(path: Path, to: Path, without: "np.typing.NDArray[np.int64]") -> None:
+    """The rows of `path` but those of these lines, streamed."""
+    with pq.ParquetFile(path) as file, writer_of(to, file.schema_arrow) as writer:
+        for batch in file.iter_batches():
+            kept = ~np.isin(batch.column("_line").to_numpy(), without)
+            writer.write_batch(batch.filter(pa.array(kept)))
+
+
+def _written(contract: Contract, delivery: Delivery, path: Path) -> Conformed:
+    """Conform the object piece by piece; after a violation, pieces are only counted and listed."""
+    parts: list[Conformed] = []
+    with referred(delivery) as handle, writer_of(path, contract.arrow_schema()) as writer:
+        for rows in pieces(handle):
+            found = conform(contract, rows, delivery.batch_id)
+            if found.table is not None:
+                writer.write_table(found.table)
+            parts.append(replace(found, table=None))
+    return _summed(parts)
+
+
+def _summed(parts: Sequence[Conformed]) -> Conformed:
+    return Conformed(
+        table=None,
+        # What is wrong with a column as a whole is wrong with it in every piece.
+        violations=tuple(dict.fromkeys(v for p in parts for v in p.violations))[:MOST_LISTED],
+        violation_count=sum(part.violation_count for part in parts),
+        bad_rows=tuple(problem for part in parts for problem in part.bad_rows),
+        warnings=tuple(dict.fromkeys(w for part in parts for w in part.warnings)),
+        repeated=sum(part.repeated for part in parts),
+        delivered=sum(part.delivered for part in parts),
+        rounded=_rounded(parts),
+    )
+
+
+def _rounded(parts: Sequence[Conformed]) -> tuple[Rounded, ...]:
+    """By column, the cells of all pieces; the first of them stays the example."""
+    found: dict[str, Rounded] = {}
+    for more in (one for part in parts for one in part.rounded):
+        one = found.get(more.field)
+        found[more.field] = (
+            more
+            if one is None
+            else replace(one, count=one.count + more.count, needed=max(one.needed, more.needed))
+        )
+    return tuple(found.values())
+
+
+def _without_repeats(contract: Contract, found: Conformed, path: Path) -> Conformed:
+    """Rows that repeat one of an earlier piece are dropped; contradictions are violations."""
+    suspects = _suspects(contract, path)
+    if not suspects.num_rows:
+        return found
+    content = [column.name for column in contract.delivered]
+    identity = list(contract.identity) or content
+    repeats = find_repeats(suspects, identity, content, "known_at" if contract.identity else None)
+    if contract.primary_key and repeats.clashes:
+        violations: list[Violation] = [
+            clash(contract, suspects, *one) for one in repeats.clashes[:MOST_LISTED]
+        ]
+        return replace(found, violations=tuple(violations), violation_count=len(repeats.clashes))
+    if not repeats.dropped:
+        return found
+    lines = suspects["_line"].to_numpy()[list(repeats.dropped)]
+    temporary = temporary_beside(path.with_name(f"{path.name}-once"))
+    rewritten(path, temporary, lines)
+    temporary.replace(path)
+    gone = set(lines.tolist())
+    kept = tuple(problem for problem in found.bad_rows if problem.line not in gone)
+    return replace(found, bad_rows=kept, repeated=found.repeated + len(lines))
+
+
+def _suspects(contract: Contract, path: Path) -> pa.Table:
+    """The rows that share their identity with another, by line."""
+    names = list(contract.identity) or [column.name for column in contract.delivered]
+    by = ", ".join(map(ident, names))
+    file = f"read_parquet({literal(str(path))})"
+    with duckdb.connect() as db:
+        db.execute(f"SET memory_limit = '{MEMORY_MB}MB'")
+        db.execute("SET TimeZone = 'UTC'")
+        query = (
+            f"WITH twice AS (SELECT {by} FROM {file} GROUP BY ALL HAVING count(*) > 1)"  # noqa: S608
+            f" SELECT rows.* FROM {file} AS rows JOIN twice ON "
+            + " AND ".join(f"rows.{ident(n)} IS NOT DISTINCT FROM twice.{ident(n)}" for n in names)
+            + " ORDER BY rows._line"
+        )
+        return db.sql(query).to_arrow_table()

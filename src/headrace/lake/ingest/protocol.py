@@ -1,0 +1,395 @@
+"""The write-audit-publish protocol over many slots: deliver, land, judge, stage, commit once, mark.
+
+Every step may be repeated: after a crash at any moment, the same call ends in the same state.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from headrace.contracts.authoring.open_questions import must_be_decided
+from headrace.core.clock import now_us
+from headrace.core.errors import SourceError, StateError
+from headrace.core.home import Home
+from headrace.lake.conflicts import conflicts_of
+from headrace.lake.conflicts.check import find_conflicts, hold_conflicts
+from headrace.lake.ingest.early_fetch import Fetched, fetch_slots
+from headrace.lake.ingest.ingest_run import Run
+from headrace.lake.ingest.landing import landed_delivery
+from headrace.lake.ingest.partition_results import results
+from headrace.lake.ingest.reconcile import reconcile
+from headrace.lake.ingest.source_position import deliveries_of
+from headrace.lake.ingest.staging import StagedFile
+from headrace.lake.ingest.validator import Desk, Judged, desk_for, table_rule
+from headrace.lake.ingest.validator_pool import Judges
+from headrace.lake.ingest.write_lock import working
+from headrace.lake.ledger.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.ledger.partition_state import (
+    PUBLISHABLE,
+    SEVERITY,
+    Pick,
+    SlotProgress,
+    SlotResult,
+    is_settled,
+)
+from headrace.lake.overrides.effective_verdict import Standing
+from headrace.lake.overrides.muted_checks import mutes_now, mutes_of
+from headrace.lake.overrides.overrides import Case, derive
+from headrace.lake.profiles import Kept, Past, place_of
+from headrace.lake.table import Table
+from headrace.lake.tables.lake import Lake
+from headrace.sources.base import Delivery, NoFiles
+
+# Slots whose ledger rows share a transaction: a year costs few syncs, a crash repeats few slots.
+_CHUNK = 16
+# Each turn holds more rows or meets another commit.
+_MOST_TURNS = 100
+
+
+def ingest(
+    table: Table,
+    slots: Sequence[str],
+    home: Home,
+    *,
+    on_slot: Callable[[SlotProgress], None] | None = None,
+) -> list[SlotResult]:
+    """Bring `slots` up to date: what their source shows now is judged, and published if it may be.
+
+    One snapshot at most is committed. A slot whose source fails, or whose batch is blocked, does
+    not hold up the others. Running it again changes nothing.
+
+    Args:
+        table: source, contract and gate.
+        slots: ISO days, or "snapshot"; results come in this order.
+        home: where the state lives.
+        on_slot: called when a slot was judged, before the commit.
+
+    Raises:
+        DeclarationError: the contract is only proposed.
+        StateError: the table's schema cannot follow the contract, or stored state is damaged.
+    """
+    must_be_decided(table.contract)
+    with working(home), Ledger(home) as ledger:
+        lake = Lake(home)
+        run = Run(table, home, ledger, lake, table_rule(table), len(slots), on_slot)
+        run.live = reconcile(ledger, lake, table.name)
+        run.origins = ledger.origins(table.name)
+        run.reload()
+        _judge_all(run, slots)
+        run.reload()
+        return _settle(run, slots)
+
+
+def settle(table: Table, slots: Sequence[str], home: Home) -> list[SlotResult]:
+    """Bring the table up to what the ledger holds of these slots; no source is asked.
+
+    What people did about batches is taken into account, and published.
+
+    Raises:
+        StateError: as `ingest`.
+    """
+    with working(home), Ledger(home) as ledger:
+        lake = Lake(home)
+        run = Run(table, home, ledger, lake, table_rule(table), len(slots), None)
+        run.live = reconcile(ledger, lake, table.name)
+        run.origins = ledger.origins(table.name)
+        run.reload()
+        return _settle(run, slots)
+
+
+def rejudge(table: Table, batch: Batch, home: Home) -> list[SlotResult]:
+    """Judge a batch again from its delivered bytes, whatever was found before, and settle its slot.
+
+    The source is not asked. Its checks are those of now, and muted are those that are muted now.
+
+    Raises:
+        StateError: as `ingest`.
+    """
+    must_be_decided(table.contract)
+    alone = replace(table, source=NoFiles(table.source.name))
+    with working(home), Ledger(home) as ledger:
+        lake = Lake(home)
+        run = Run(alone, home, ledger, lake, table_rule(table), 1, None)
+        run.again = frozenset({batch.batch_id})
+        run.live = reconcile(ledger, lake, table.name)
+        run.origins = ledger.origins(table.name)
+        run.reload()
+        _judge_all(run, [batch.slot])
+        run.reload()
+        return _settle(run, [batch.slot])
+
+
+def _settle(run: Run, slots: Sequence[str]) -> list[SlotResult]:
+    for _ in range(_MOST_TURNS):
+        if any(run.due(slot) for slot in slots):
+            _derive_all(run, slots)
+        if hold_conflicts(run, slots):
+            continue
+        snapshot_id, is_current = _publish(run, slots)
+        run.live = run.lake.live(run.name)
+        run.reload()
+        if is_current:
+            return results(run, slots, snapshot_id)
+    raise StateError(
+        f"table {run.name} changed {_MOST_TURNS} times while this run compared its rows with it",
+        where=str(run.home.root),
+        fix="run it again when fewer writers are at work; nothing was lost",
+    )
+
+
+def outstanding(table: Table, slots: Sequence[str], home: Home, *, patience: int = 0) -> list[str]:
+    """Slots with a delivery that is not settled under the present rules; reads and hashes only.
+
+    A slot whose source cannot be read counts as outstanding: ingesting it will say why.
+
+    Args:
+        table: whose source is asked.
+        slots: which ones.
+        home: where the state lives.
+        patience: after so many slots in a row that cannot be read, the source is down, and is not
+            asked for the others; 0 asks for all of them.
+    """
+    with Ledger(home) as ledger:
+        run = Run(table, home, ledger, Lake(home), table_rule(table), len(slots), None)
+        run.origins = ledger.origins(table.name)
+        run.live = run.lake.live(table.name)
+        run.reload()
+        found: list[str] = []
+        failed = 0
+        for slot in slots:
+            deliveries = _visible(run, slot)
+            failed = failed + 1 if deliveries is None else 0
+            if deliveries is None or not _is_done(run, slot, deliveries):
+                found.append(slot)
+            if patience and failed == patience:
+                break
+        return found
+
+
+def _visible(run: Run, slot: str) -> list[Delivery] | None:
+    """What the source shows; None if it cannot be read."""
+    try:
+        return deliveries_of(run.table.source, slot, run.home, run.name)
+    except SourceError:
+        return None
+
+
+def _is_done(run: Run, slot: str, deliveries: Sequence[Delivery]) -> bool:
+    known = run.known(slot)
+    run.visible[slot] = [delivery.batch_id for delivery in deliveries]
+    if run.due(slot) or run.pick(slot).withdrawn or run.pick(slot).superseded:
+        return False
+    if any(b.state == "recalled" and b.batch_id in run.live for b in known.values()):
+        return False
+    return all(d.origin in run.origins.get(d.batch_id, ()) for d in deliveries) and all(
+        is_settled(batch, run.judged.get(batch_id), run.live) for batch_id, batch in known.items()
+    )
+
+
+# Steps 1 to 3: deliver, judge, record
+
+
+def _judge_all(run: Run, slots: Sequence[str]) -> None:
+    stream = fetch_slots(run.table.source, slots, run.home, run.name)
+    writes: list[Future[Any]] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="headrace-stage") as pool:
+        desk = desk_for(run.table, run.home, mutes_now(run.ledger, run.name, now_us()))
+        past = Past(run.home, run.table.contract, run.ledger)
+        with Judges(desk, partial(_submit, pool, writes), run.total) as judges:
+            while chunk := list(islice(stream, _CHUNK)):
+                _deliver(run, chunk)
+                rows = _judge_chunk(run, chunk, judges, desk, past)
+                while writes:
+                    writes.pop().result()
+                # First, so that a verdict on record has its profile.
+                past.save()
+                with run.ledger.transaction():
+                    for row in rows:
+                        run.ledger.judge(run.name, row, again=row.batch_id in run.again)
+
+
+def _submit(pool: Executor, writes: list[Future[Any]], work: Callable[[], Any]) -> None:
+    writes.append(pool.submit(work))
+
+
+def _deliver(run: Run, chunk: Iterable[Fetched]) -> None:
+    new = [
+        (fetched.slot, landed)
+        for fetched in chunk
+        for landed in fetched.landed
+        if landed.delivery.origin not in run.origins.get(landed.delivery.batch_id, ())
+    ]
+    if not new:
+        return
+    with run.ledger.transaction():
+        for slot, landed in new:
+            delivery = landed.delivery
+            run.ledger.deliver(run.name, run.table.contract.owner, delivery, landed.raw_path)
+            run.origins.setdefault(delivery.batch_id, set()).add(delivery.origin)
+            run.changed.add(slot)
+
+
+def _judge_chunk(
+    run: Run, chunk: Sequence[Fetched], judges: Judges, desk: Desk, past: Past
+) -> list[JudgementRow]:
+    """Rows for the ledger, each verdict with what its batch is like beside the ones before."""
+    todo: list[Delivery] = []
+    slots: list[Fetched] = []
+    for fetched in chunk:
+        if fetched.error is not None:
+            run.errors[fetched.slot] = fetched.error
+        run.visible[fetched.slot] = [landed.delivery.batch_id for landed in fetched.landed]
+        deliveries = _unjudged(run, fetched)
+        todo += deliveries
+        slots += [fetched] * len(deliveries)
+    judged = dict(judges.judge(todo))
+    rows = [_weighed(desk, past, delivery, judged[at]) for at, delivery in enumerate(todo)]
+    for fetched, row in zip(slots, rows, strict=True):
+        before = run.judged.get(row.batch_id)
+        if before is None or before.verdict != row.verdict:
+            run.changed.add(fetched.slot)
+    for fetched in chunk:
+        _report(run, fetched, [r for f, r in zip(slots, rows, strict=True) if f is fetched])
+    return rows
+
+
+def _weighed(desk: Desk, past: Past, delivery: Delivery, judged: Judged) -> JudgementRow:
+    """The verdict beside the batches before; what stands alone, such as an event, keeps its own."""
+    if judged.glance is None:
+        return judged.row
+    place = place_of(delivery.slot, delivery.arrived_at)
+    weighed = desk.weigh(judged.row, judged.glance, past.before(place))
+    good = weighed.row.verdict in PUBLISHABLE
+    past.keep(Kept(delivery.batch_id, place, weighed.profile), good=good)
+    return weighed.row
+
+
+def _unjudged(run: Run, fetched: Fetched) -> list[Delivery]:
+    """Deliveries without a verdict under these rules, also those the source no longer shows."""
+    known = run.known(fetched.slot)
+    visible = {landed.delivery.batch_id: landed.delivery for landed in fetched.landed}
+    todo = [d for key, d in visible.items() if key not in known]
+    for batch_id, batch in known.items():
+        judged = run.judged.get(batch_id)
+        if batch_id in run.again:
+            todo.append(landed_delivery(run.home, batch))
+            continue
+        if judged is not None and judged.verdict != "ERROR":
+            continue
+        if not is_settled(batch, judged, run.live):
+            todo.append(visible.get(batch_id) or landed_delivery(run.home, batch))
+    return todo
+
+
+def _report(run: Run, fetched: Fetched, rows: Iterable[JudgementRow]) -> None:
+    run.done += 1
+    if run.on_slot is None:
+        return
+    old = [run.judged[key].verdict for key in run.known(fetched.slot) if key in run.judged]
+    verdicts = [row.verdict for row in rows] or old
+    gravest = max(verdicts, key=SEVERITY.__getitem__, default="MISSING")
+    run.on_slot(SlotProgress(run.name, fetched.slot, gravest, run.done, run.total))
+
+
+# Between: what people did about batches
+
+
+def _derive_all(run: Run, slots: Sequence[str]) -> None:
+    """Judge anew, with what people did, where that has not been done under these rules."""
+    rows = [(slot, _derived(run, slot, one)) for slot in slots for one in run.due(slot)]
+    with run.ledger.transaction():
+        for slot, row in rows:
+            if row.derived_from:
+                run.ledger.judge(run.name, row, again=True)
+                run.changed.add(slot)
+    run.stuck = {row.batch_id: row for _, row in rows if not row.derived_from}
+    run.reload()
+
+
+def _derived(run: Run, slot: str, standing: Standing) -> JudgementRow:
+    gate = standing.gate
+    batch = run.known(slot)[gate.batch_id]
+    try:
+        mutes = mutes_of(run.ledger, gate)
+        report = run.ledger.report(run.name, gate.batch_id, gate.rule_hash)
+        suite = mutes.suite(run.table.suite)
+        delivery = landed_delivery(run.home, batch)
+        held = conflicts_of(run.ledger, run.name, gate.batch_id, gate.rule_hash)
+        contract = run.table.contract
+        return derive(Case(run.home, contract, suite, delivery, standing, report, held))
+    except Exception as error:  # noqa: BLE001 - fails closed, and holds up no other batch
+        why = f"ERROR: what people did about it could not be carried out: {error}"
+        return replace(gate, verdict="ERROR", summary=why, staged_path="")
+
+
+# Steps 4 to 8: pick, commit once, mark
+
+
+def _refuse_other_home(run: Run) -> None:
+    """Commit nothing to a table whose batches are all unknown here, also after this delivery.
+
+    A ledger that was lost is filled again by the deliveries of before; another home's is not.
+    """
+    if not run.live or run.live.keys() & run.ledger.batches(run.name).keys():
+        return
+    raise StateError(
+        f"table {run.name} holds {len(run.live)} batches, and the ledger of this home has none of"
+        " them: the warehouse or its catalog belongs to another home",
+        where=str(run.ledger.path),
+        fix="point HEADRACE_HOME and HEADRACE_CATALOG at one and the same home; if the ledger was"
+        " lost, restore it from a backup, or ingest what was published before first",
+    )
+
+
+def _publish(run: Run, slots: Sequence[str]) -> tuple[int | None, bool]:
+    """Commit what the slots should show; False if other runs published rows in conflict with it."""
+    picks = {slot: run.pick(slot) for slot in slots}
+    run.changed.update(slot for slot, p in picks.items() if p != Pick())
+    add = [_file(run, row) for p in picks.values() for row in p.add if row.staged_path]
+    exchange = [_file(run, row) for p in picks.values() for row in p.replace]
+    if leaving := [batch_id for p in picks.values() for batch_id in p.withdrawn]:
+        with run.ledger.transaction():
+            run.ledger.mark_withdrawn(run.name, leaving)
+        exchange += [StagedFile(Path(), batch_id, 0, run.name) for batch_id in leaving]
+    # A recall that was cut short is brought to its end by whoever comes next.
+    left_over = run.ledger.recalled(run.name) & run.live.keys()
+    late: set[str] = set()
+    if add or exchange or left_over:
+        _refuse_other_home(run)
+        recalled = partial(run.ledger.recalled, run.name)
+
+        def outdated() -> set[str]:
+            late.update(_late_conflicts(run, picks))
+            return run.moved_on([*add, *exchange]) | late
+
+        run.lake.publish(run.table.contract, add, exchange, recalled=recalled, outdated=outdated)
+        reconcile(run.ledger, run.lake, run.name)
+    snapshot_id = run.lake.snapshot_id(run.name)
+    # A batch of which every row was quarantined has no file that could tell when it was published.
+    empty = [
+        (row.batch_id, "", now_us(), snapshot_id or 0)
+        for p in picks.values()
+        for row in (*p.add, *p.replace)
+        if not row.staged_path
+    ]
+    superseded = [pair for p in picks.values() for pair in p.superseded]
+    if empty or superseded:
+        with run.ledger.transaction():
+            run.ledger.mark_published(run.name, empty)
+            run.ledger.mark_superseded(run.name, superseded)
+    return snapshot_id, not late
+
+
+def _late_conflicts(run: Run, picks: Mapping[str, Pick]) -> set[str]:
+    """Batches in conflict with what another run published since they were compared."""
+    if frozenset(run.lake.live(run.name).values()) == run.compared:
+        return set()
+    return set(find_conflicts(run, list(picks.values())))
+
+
+def _file(run: Run, row: JudgementRow) -> StagedFile:
+    return StagedFile(Path(row.staged_path), row.batch_id, row.passing, run.name)

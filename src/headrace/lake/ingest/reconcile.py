@@ -1,0 +1,127 @@
+"""Bring the ledger in line with the table: the table says what is published."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from headrace.core.clock import now_us
+from headrace.lake.ledger.ledger import JudgementRow, Ledger
+from headrace.lake.tables import relocation
+from headrace.lake.tables.decimals import before_rewrite
+from headrace.lake.tables.lake import Lake
+from headrace.lake.tables.snapshot_files import LiveFile
+
+
+def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
+    """Mark what a crashed run had committed, unmark what the table lost; returns the live paths.
+
+    Batches of which every row was quarantined have no file, so the ledger alone knows them.
+    """
+    plan = lake.plan(table)
+    files = plan.files if plan else ()
+    times = plan.committed_at if plan else {}
+    judged = ledger.judgements(table).values()
+    if renamed := _renamed(files, {row.staged_path for row in judged}):
+        rename_files(ledger, table, renamed)
+        judged = ledger.judgements(table).values()
+    by_path = {row.staged_path: row for row in judged if row.staged_path}
+    # Commits are dated in milliseconds, rounded down: nothing was usable before it was judged.
+    unmarked = [
+        (f.batch_id, f.path, max(times.get(f.snapshot_id, now_us()), row.judged_at), f.snapshot_id)
+        for f in files
+        if (row := by_path.get(f.path)) is not None and row.published_at is None
+    ]
+    live = {file.batch_id: file.path for file in files}
+    # Oldest verdict first, so that the newest published one of each batch remains.
+    shown = {row.batch_id: row for row in judged if row.published_at is not None}
+    absent = [key for key, row in shown.items() if row.passing and key not in live]
+    states = ledger.batches(table) if absent else {}
+    lost = [key for key in absent if states[key].state == "published"]
+    returned = _returned(ledger, table, [f for f in files if f.path in by_path], judged, times)
+    withdrawn = [
+        (row, file.snapshot_id, times.get(file.snapshot_id, 0))
+        for file in files
+        if (row := by_path.get(file.path)) is not None and row.withdrawn_at is not None
+    ]
+    if unmarked or lost or returned or withdrawn:
+        with ledger.transaction():
+            _readmit(ledger, table, withdrawn)
+            ledger.mark_published(table, unmarked)
+            ledger.mark_returned(table, returned)
+            ledger.mark_unpublished(table, lost)
+    return live
+
+
+def _readmit(ledger: Ledger, table: str, rows: Iterable[tuple[JudgementRow, int, int]]) -> None:
+    """Note that the table shows files that were withdrawn.
+
+    A commit after the withdrawal has brought the file back: its batch was away in between. Without
+    one, the run that withdrew it was killed before its commit, and the file has never left.
+
+    Args:
+        ledger: to note it in.
+        table: that shows the files.
+        rows: verdict, snapshot and time of the commit of each.
+    """
+    for row, snapshot_id, at in rows:
+        key = (table, row.batch_id, relocation.below(row.staged_path) or row.staged_path)
+        ledger.connection.execute(
+            "UPDATE judgements SET withdrawn_at = NULL"
+            " WHERE tbl = ? AND batch_id = ? AND staged_path = ?",
+            key,
+        )
+        if row.withdrawn_at is not None and at > row.withdrawn_at:
+            gone = (row.batch_id, "", row.withdrawn_at)
+            ledger.mark_returned(table, [gone, (row.batch_id, row.staged_path, at)])
+            ledger.mark_published(table, [(row.batch_id, row.staged_path, at, snapshot_id)])
+
+
+def rename_files(ledger: Ledger, table: str, names: Mapping[str, str]) -> None:
+    """Let verdicts name other files that hold the same rows; since when they are shown stays.
+
+    Args:
+        ledger: of the home that the files are in.
+        table: whose verdicts.
+        names: the new path of each staged file by its present one.
+    """
+    pairs = [
+        (relocation.below(new) or new, table, relocation.below(old) or old)
+        for old, new in names.items()
+        if old != new
+    ]
+    with ledger.transaction():
+        for name in ("judgements", "returns"):
+            ledger.connection.executemany(
+                f"UPDATE {name} SET staged_path = ? WHERE tbl = ? AND staged_path = ?",  # noqa: S608
+                pairs,
+            )
+
+
+def _renamed(files: Iterable[LiveFile], known: set[str]) -> dict[str, str]:
+    """Published files that a rewrite was killed after publishing, by the names of before."""
+    before = {before_rewrite(file.path): file.path for file in files if file.path not in known}
+    return {old: new for old, new in before.items() if old != new and old in known}
+
+
+def _returned(
+    ledger: Ledger,
+    table: str,
+    files: Sequence[LiveFile],
+    judged: Iterable[JudgementRow],
+    times: Mapping[int, int],
+) -> list[tuple[str, str, int]]:
+    """Files that are shown again after others of their batch, and since when."""
+    published = Counter(row.batch_id for row in judged if row.published_at is not None)
+    several = [file for file in files if published[file.batch_id] > 1]
+    showings = ledger.showings(table) if several else {}
+    return [
+        (f.batch_id, f.path, max(times.get(f.snapshot_id, now_us()), between + 1))
+        for f in several
+        if (between := _shown_since(f, showings.get(f.batch_id, ()))) is not None
+    ]
+
+
+def _shown_since(file: LiveFile, showings: Sequence[tuple[int, str]]) -> int | None:
+    """When its batch was last shown otherwise, if that was after this file had been shown."""
+    own = [at for at, path in showings if path == file.path]
+    others = [at for at, path in showings if path != file.path and own and at > own[-1]]
+    return others[-1] if others else None

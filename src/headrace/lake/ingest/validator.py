@@ -1,0 +1,244 @@
+"""One delivery through parser, contract and gate, to staged files and a row for the ledger."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from operator import call
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.contracts import Conformed, Contract, conform
+from headrace.contracts.drift import Glance, Profile, Reference, examine, glance_at
+from headrace.core.clock import now_us
+from headrace.core.files import digest
+from headrace.core.home import Home
+from headrace.gates import Judgement, Result, Suite, Verdict, judge
+from headrace.gates.event_gate import judge_events
+from headrace.gates.muted_checks import NO_MUTES, Mutes
+from headrace.gates.semantic_checks import crashed, notes_of, results_of
+from headrace.lake.ingest.object_batches import conformed_file, judged_file, keep_file, stage_file
+from headrace.lake.ingest.staging import quarantine, quarantine_path, rule_hash, stage, staged_path
+from headrace.lake.ledger.ledger import JudgementRow
+from headrace.lake.ledger.partition_state import PUBLISHABLE
+from headrace.lake.table import Table
+from headrace.sources.base import STANDALONE, Delivery
+from headrace.sources.delivery_reference import Reference as ObjectReference
+from headrace.sources.parse import read_rows
+from headrace.sources.rows import RawRows
+
+# Raise it when the parser or `conform` reads the same bytes differently: batches are judged again.
+PARSER_VERSION = 1
+
+
+def table_rule(table: Table) -> str:
+    """The rule hash that a table's batches are judged under now."""
+    return rule_hash(table.contract, table.suite, PARSER_VERSION)
+
+
+def delivered_rows(contract: Contract, delivery: Delivery) -> RawRows:
+    """The delivery's rows as text, read as the contract wants them read."""
+    known = [name for field in contract.delivered for name in (field.name, *field.aliases)]
+    return read_rows(delivery, null_tokens=contract.null_tokens, known=known)
+
+
+def desk_for(table: Table, home: Home, mutes: Mutes = NO_MUTES) -> "Desk":
+    """A desk at which the table's deliveries are judged now."""
+    suite, base = mutes.suite(table.suite), table_rule(table)
+    muted = digest([base, sorted(mutes.checks)])[:16] if mutes.checks else base
+    return Desk(table.contract, suite, muted, home, base=base, mutes=mutes)
+
+
+Write = Callable[[Callable[[], Any]], Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict on a batch by itself; `glance` is what it is held against earlier ones by."""
+
+    row: JudgementRow
+    glance: Glance | None = None
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A verdict that takes the batches before into account, and what later ones are held to."""
+
+    row: JudgementRow
+    profile: Profile
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What judging one table's deliveries needs.
+
+    Attributes:
+        rule: the rule hash of what it is judged by: contract, and suite with its mutes.
+        base: the rule hash of the table's present contract and suite; empty if it is `rule`.
+        mutes: the checks that people muted; `suite` is the suite with them.
+        write: runs what it is given, at once or in another thread; a verdict may be recorded once
+            everything given to it is done.
+    """
+
+    contract: Contract
+    suite: Suite
+    rule: str
+    home: Home
+    write: Write = call
+    base: str = ""
+    mutes: Mutes = NO_MUTES
+
+    @property
+    def name(self) -> str:
+        """The table's."""
+        return self.contract.table
+
+    def judge(self, delivery: Delivery) -> Judged:
+        """Judge, and write the rows. Whatever crashes is an ERROR, never a pass."""
+        glance = None
+        if delivery.format == "objects":
+            return Judged(self._judge_in_place(delivery))
+        try:
+            rows = delivered_rows(self.contract, delivery)
+            if delivery.format == "events":
+                judgement = judge_events(self.suite, self.contract, rows, delivery)
+            else:
+                conformed = conform(self.contract, rows, delivery.batch_id)
+                judgement = judge(self.suite, self.contract, conformed)
+                if delivery.format not in STANDALONE:  # some of the rows, never like those before
+                    glance, judgement = self._glance(delivery, rows, conformed, judgement)
+        except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
+            return Judged(self._row(delivery, self._crashed(delivery, error)))
+        return Judged(self._staged(delivery, _accounted(self.mutes.of(judgement))), glance)
+
+    def _glance(
+        self, delivery: Delivery, rows: RawRows, conformed: Conformed, judgement: Judgement
+    ) -> tuple[Glance | None, Judgement]:
+        """Summary that compares the batch with earlier ones; None, and a note, if that fails."""
+        try:
+            return glance_at(self.contract, rows, conformed, delivery.slot), judgement
+        except Exception as error:  # noqa: BLE001  # detection failed, not the data
+            return None, judgement.also([crashed(error)])
+
+    def weigh(self, row: JudgementRow, glance: Glance, reference: Reference) -> Weighed:
+        """The verdict with what changed its meaning since the batches before, and the profile."""
+        look = glance.look(self.contract)
+        profile = glance.profile
+        try:
+            seen = examine(look, reference, glance.text)
+            profile = replace(profile, marks=seen.marks)
+            found = [*results_of(seen.findings, self.suite, look), *notes_of(seen.notes)]
+        except Exception as error:  # noqa: BLE001  # detection failed, not the data
+            found = [crashed(error)]
+        if not found:
+            return Weighed(row, profile)
+        return Weighed(self._with(row, found), profile)
+
+    def _with(self, row: JudgementRow, found: list[Result]) -> JudgementRow:
+        judgement = self.mutes.of(Judgement.from_json(row.judgement).also(found))
+        publishes = judgement.verdict.value in PUBLISHABLE
+        return replace(
+            row,
+            verdict=judgement.verdict.value,
+            staged_path=row.staged_path if publishes else "",
+            summary=judgement.summary(),
+            judgement=judgement.to_json(),
+            forced=int(self.mutes.forced(judgement)),
+        )
+
+    def _judge_in_place(self, delivery: Delivery) -> JudgementRow:
+        """The same of an object that is read where it lies, some rows at a time."""
+        at = (self.home, self.name, delivery.batch_id, self.rule)
+        staged, kept = staged_path(*at), quarantine_path(*at)
+        try:
+            with conformed_file(self.contract, delivery, staged) as (found, path):
+                judgement = judged_file(self.suite, self.contract, found, path, kept)
+                judgement = self.mutes.of(judgement)
+                failed = kept if judgement.quarantined_count else None
+                passing = judgement.conformed - judgement.quarantined_count
+                publishes = judgement.verdict.value in PUBLISHABLE and passing > 0
+                if publishes:
+                    stage_file(self.contract, path, failed, staged, passing)
+                if failed:
+                    keep_file(self.contract, failed)
+        except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
+            return self._row(delivery, self._crashed(delivery, error))
+        given = str(staged) if publishes else "", str(failed) if failed else ""
+        return replace(self._row(delivery, judgement, *given), passing=passing)
+
+    def _staged(self, delivery: Delivery, judgement: Judgement) -> JudgementRow:
+        batch_id = delivery.batch_id
+        at = (self.home, self.name, batch_id, self.rule)
+        staged = kept = ""
+        if judgement.verdict.value in PUBLISHABLE and _count(judgement.passing):
+            passing = judgement.passing
+            self.write(partial(stage, self.home, self.contract, batch_id, self.rule, passing))
+            staged = str(staged_path(*at))
+        if _count(judgement.quarantined):
+            args = self.home, self.contract, batch_id, self.rule, judgement.quarantined
+            self.write(partial(quarantine, *args))
+            kept = str(quarantine_path(*at))
+        return self._row(delivery, judgement, staged, kept)
+
+    def _row(
+        self, delivery: Delivery, judgement: Judgement, staged: str = "", kept: str = ""
+    ) -> JudgementRow:
+        return JudgementRow(
+            batch_id=delivery.batch_id,
+            rule_hash=self.rule,
+            verdict=judgement.verdict.value,
+            delivered=judgement.delivered - judgement.repeated,
+            passing=_count(judgement.passing),
+            quarantined=judgement.quarantined_count,
+            repeated=judgement.repeated,
+            staged_path=staged,
+            quarantine_path=kept,
+            judged_at=now_us(),
+            summary=judgement.summary(),
+            judgement=judgement.to_json(),
+            base_hash=self.base or self.rule,
+            action_ids=self.mutes.ids,
+            forced=int(self.mutes.forced(judgement)),
+        )
+
+    def _crashed(self, delivery: Delivery, error: Exception) -> Judgement:
+        empty = Judgement(
+            verdict=Verdict.ERROR,
+            results=(),
+            suite=self.suite.name,
+            suite_hash=self.suite.hash,
+            contract_hash=self.contract.hash,
+            delivered=_countable(delivery),
+        )
+        return _error(empty, f"judging {delivery.origin} crashed: {type(error).__name__}: {error}")
+
+
+def _count(rows: pa.Table | None) -> int:
+    return 0 if rows is None else rows.num_rows
+
+
+def _accounted(judgement: Judgement) -> Judgement:
+    """The same, or an ERROR if a row got lost: what is not accounted for is not published."""
+    unique = judgement.delivered - judgement.repeated
+    seen = _count(judgement.passing) + _count(judgement.quarantined)
+    if judgement.verdict.value not in PUBLISHABLE or unique == seen:
+        return judgement
+    return _error(
+        judgement,
+        f"{unique} rows were delivered and {seen} came out of the gate; none may get lost",
+    )
+
+
+def _error(judgement: Judgement, reason: str) -> Judgement:
+    result = Result(id="accounting", kind="contract", type="crash", status="error", reason=reason)
+    return replace(judgement, verdict=Verdict.ERROR, results=(result, *judgement.results))
+
+
+def _countable(delivery: Delivery) -> int:
+    """Rows of a delivery, for the books, when judging it crashed."""
+    if delivery.format == "objects":
+        return ObjectReference.of(delivery.payload).rows
+    try:
+        return read_rows(delivery).delivered
+    except Exception:  # noqa: BLE001  # the parser itself crashed; lines are all there is to count
+        return delivery.payload.count(b"\n")

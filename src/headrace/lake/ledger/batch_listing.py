@@ -1,0 +1,164 @@
+"""What the ledger knows of each batch, as plain rows for people and monitors."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from headrace.core.clock import now_us
+from headrace.core.errors import DeclarationError
+from headrace.core.home import Home
+from headrace.gates import Judgement
+from headrace.gates.units import scales_of
+from headrace.lake.conflicts import CONFLICT, conflict_count
+from headrace.lake.conflicts.survey import twice_by_batch
+from headrace.lake.ingest.validator import table_rule
+from headrace.lake.ledger.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.ledger.partition_state import BLOCKED, SETTLED_STATES
+from headrace.lake.ledger.row_counts import current_verdicts
+from headrace.lake.overrides.effective_verdict import standings
+from headrace.lake.table import Table
+from headrace.lake.tables.lake import Lake
+
+# States of a batch that is neither published nor settled.
+_WAITING = ("received", "judged", "pending")
+
+
+def batch_rows(home: Home, table: Table) -> list[dict[str, Any]]:
+    """One row a batch, by slot and order of arrival: verdict, state, counts and why."""
+    live = Lake(home).live(table.name)
+    with Ledger(home) as ledger:
+        batches = ledger.batches(table.name)
+        verdicts = current_verdicts(ledger.judgements(table.name), live)
+        held = conflict_count(ledger, table.name)
+        twice = twice_by_batch(home, ledger, table.contract)
+    rows = [
+        {
+            **_row(table, batch, verdicts.get(batch.batch_id)),
+            "conflicts": _conflicts(held, verdicts.get(batch.batch_id)),
+            "held_twice": twice.get(batch.batch_id, 0),
+        }
+        for batch in batches.values()
+    ]
+    return sorted(rows, key=lambda row: str(row["slot"]))
+
+
+def _conflicts(held: Mapping[tuple[str, str], int], judged: JudgementRow | None) -> int:
+    """Rows held for a conflict; of those that people decided about, the ones still held."""
+    if judged is None:
+        return 0
+    count = held.get((judged.batch_id, judged.derived_from or judged.rule_hash), 0)
+    if not count or not judged.derived_from:
+        return count
+    if not judged.quarantine_path:
+        return 0
+    reasons = pq.read_table(judged.quarantine_path, columns=["_reasons"])["_reasons"]
+    return sum(CONFLICT in why for why in reasons.to_pylist())
+
+
+def _row(table: Table, batch: Batch, judged: JudgementRow | None) -> dict[str, Any]:
+    return {
+        "table": table.name,
+        "slot": batch.slot,
+        "batch": batch.batch_id,
+        "origin": batch.origin,
+        "owner": batch.owner,
+        "arrived_at": batch.arrived_at,
+        "state": batch.state,
+        "note": batch.note,
+        "verdict": judged.verdict if judged else "UNJUDGED",
+        "rules": judged.rule_hash if judged else "",
+        "delivered": judged.delivered if judged else 0,
+        "passing": judged.passing if judged else 0,
+        "quarantined": judged.quarantined if judged else 0,
+        "repeated": judged.repeated if judged else 0,
+        "quarantine_path": judged.quarantine_path if judged else "",
+        "summary": judged.summary if judged else "",
+    }
+
+
+def find_batches(home: Home, table: Table, which: str) -> list[dict[str, Any]]:
+    """The batches of a slot, or whose id starts with `which`, each with its full `judgement`.
+
+    Raises:
+        DeclarationError: there is none.
+    """
+    rows = [
+        row
+        for row in batch_rows(home, table)
+        if row["slot"] == which or str(row["batch"]).startswith(which)
+    ]
+    if not rows:
+        raise DeclarationError(
+            f"table {table.name} has no batch in slot {which}",
+            where=str(home.ledger),
+            fix=f"list what there is: headrace gate ls --table {table.name} --all",
+        )
+    with Ledger(home) as ledger:
+        for row in rows:
+            report = ledger.report(table.name, row["batch"], row["rules"]) if row["rules"] else ""
+            row["judgement"] = _readable(report, table) if report else None
+    return rows
+
+
+def _readable(report: str, table: Table) -> dict[str, Any]:
+    """A verdict's JSON in the contract's units."""
+    judgement = Judgement.from_json(report).readable(scales_of(table.contract))
+    document: dict[str, Any] = json.loads(judgement.to_json())
+    return document
+
+
+def held_batches(home: Home, table: Table, first: str = "", last: str = "") -> list[dict[str, Any]]:
+    """Return the batches that wait: blocked, in ERROR, or delivered and not settled yet.
+
+    Under the present rules, whether found now or in an earlier run. A batch that was published
+    under earlier rules and is blocked by those of now is among them.
+
+    Args:
+        home: where the state lives.
+        table: as the pipeline declares it.
+        first: the first day to look at; a table with a single slot is always looked at.
+        last: the last day to look at, included; "" is the newest.
+    """
+    with Ledger(home) as ledger:
+        batches = ledger.batches(table.name).values()
+        holding = standings(ledger, table.name, table_rule(table), now_us())
+    found = []
+    for batch in batches:
+        outside = table.partitioned and (batch.slot < first or (last and batch.slot > last))
+        if batch.state in SETTLED_STATES or outside:
+            continue
+        standing = holding.get(batch.batch_id)
+        row = (standing.row or standing.gate) if standing else None
+        blocked = row is not None and row.verdict in BLOCKED
+        if blocked or batch.state in _WAITING:
+            found.append(_row(table, batch, row))
+    return sorted(found, key=lambda row: str(row["slot"]))
+
+
+def slot_rows(home: Home, table: Table, until: str | None = None) -> list[dict[str, Any]]:
+    """The gravest standing verdict of each slot, and the expected slots that are missing."""
+    rank = ("PASS", "WARN", "QUARANTINE", "UNJUDGED", "BLOCK", "ERROR")
+    found: dict[str, dict[str, Any]] = {}
+    for row in batch_rows(home, table):
+        if row["state"] in SETTLED_STATES or row["verdict"] == "UNJUDGED":
+            continue
+        slot = found.setdefault(
+            row["slot"],
+            {
+                "table": table.name,
+                "slot": row["slot"],
+                "verdict": "PASS",
+                "delivered": 0,
+                "quarantined": 0,
+                "contract": table.contract.meaning_hash,
+            },
+        )
+        slot["delivered"] += row["delivered"]
+        slot["quarantined"] += row["quarantined"]
+        slot["verdict"] = max(slot["verdict"], row["verdict"], key=rank.index)
+    for slot_name in table.expected_slots(until):
+        if slot_name not in found:
+            found[slot_name] = {"table": table.name, "slot": slot_name, "verdict": "MISSING"}
+    return [found[name] for name in sorted(found)]

@@ -1,0 +1,154 @@
+"""What people did about batches, and what was refused to them: an append-only audit trail."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from headrace.core.clock import forward, iso, now_us, parse_iso
+from headrace.core.errors import DeclarationError
+from headrace.core.files import canonical_json
+from headrace.core.permissions import ACTIONS, recorded_name
+from headrace.lake.ledger.ledger import Ledger
+
+_FIELDS = (
+    "id", "at", "principal", "action", "table", "batch_id", "slot", "rule_hash", "suite_hash",
+    "scope", "reason", "expires_at", "allowed", "note",
+)  # fmt: skip
+_LINES = 5
+_COLUMNS = ", ".join("tbl" if name == "table" else name for name in _FIELDS)
+
+
+@dataclass(frozen=True)
+class Action:
+    """One line of the audit trail. Times are int64 microseconds UTC.
+
+    Attributes:
+        principal: who; what the policy was asked about.
+        action: one of `ACTIONS`.
+        batch_id, slot: empty for what is about a whole table, such as a mute.
+        rule_hash, suite_hash: what the batch was judged under when it was done; an override holds
+            for these only.
+        scope: {} is the whole batch; else {"checks": [ids]} and {"lines": [numbers]} narrow it.
+        reason: why, in the principal's words.
+        expires_at: when it ends by itself; None is never.
+        allowed: False if it was refused; then `note` says why, and nothing was changed.
+        note: what came of it, or why it was refused.
+        id, at: given when it is recorded.
+    """
+
+    principal: str
+    action: str
+    table: str
+    reason: str
+    batch_id: str = ""
+    slot: str = ""
+    rule_hash: str = ""
+    suite_hash: str = ""
+    scope: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    expires_at: int | None = None
+    allowed: bool = True
+    note: str = ""
+    id: int = 0
+    at: int = 0
+
+    def in_force(self, now: int) -> bool:
+        return self.allowed and (self.expires_at is None or now < self.expires_at)
+
+    @property
+    def what(self) -> str:
+        """What of the batch or the table it is about, in words."""
+        return scope_words(self.scope)
+
+    def document(self) -> dict[str, Any]:
+        """JSON values, moments in RFC 3339."""
+        until = None if self.expires_at is None else iso(self.expires_at)
+        return {
+            "id": self.id,
+            "at": iso(self.at),
+            "principal": self.principal,
+            "action": self.action,
+            "table": self.table,
+            "slot": self.slot,
+            "batch": self.batch_id,
+            "rules": self.rule_hash,
+            "suite_hash": self.suite_hash,
+            "scope": dict(self.scope),
+            "reason": self.reason,
+            "expires_at": until,
+            "allowed": self.allowed,
+            "note": self.note,
+        }
+
+
+def scope_words(scope: Mapping[str, Any]) -> str:
+    """A scope for people: "the whole batch", "lines 3, 4", "rows that fail limit"."""
+    told = []
+    if scope.get("rows") == "all":
+        told.append("all rows in quarantine")
+    if checks := scope.get("checks"):
+        told.append(f"checks {', '.join(checks)}")
+    if where := scope.get("where"):
+        told.append(" and ".join(f"{name} = {value}" for name, value in where.items()))
+    if lines := scope.get("lines"):
+        more = f" and {len(lines) - _LINES} more" if len(lines) > _LINES else ""
+        told.append(f"lines {', '.join(map(str, lines[:_LINES]))}{more}")
+    return "; ".join(told) or "the whole batch"
+
+
+def record(ledger: Ledger, action: Action) -> Action:
+    """Append it, at this moment unless it says when; returns it with its `id` and `at`.
+
+    Raises:
+        DeclarationError: it has no principal or no reason, there is no such action, or its end is
+            no moment.
+    """
+    if action.action not in ACTIONS:
+        raise DeclarationError(f"no action {action.action!r}", fix=f"one of {', '.join(ACTIONS)}")
+    for what in ("principal", "reason"):
+        if not getattr(action, what).strip():
+            raise DeclarationError(
+                f"{action.action} of {action.table} has no {what}",
+                fix="say who does it and why: both are kept for good",
+            )
+    if action.expires_at is not None and not 0 < action.expires_at < parse_iso("9999-12-31"):
+        raise DeclarationError(
+            f"{action.expires_at} is no moment in microseconds since 1970",
+            fix="name a day before the year 9999, or none",
+        )
+    values = {
+        **asdict(action),
+        "principal": recorded_name(action.principal),
+        "at": action.at or forward(ledger.latest(), str(ledger.path), now_us),
+        "scope": canonical_json(dict(action.scope)).decode(),
+        "allowed": int(action.allowed),
+    }
+    given = _FIELDS[1:]
+    done = ledger.connection.execute(
+        f"INSERT INTO actions ({_COLUMNS.removeprefix('id, ')})"  # noqa: S608
+        f" VALUES ({', '.join('?' * len(given))})",
+        [values[name] for name in given],
+    )
+    return replace(
+        action, id=int(done.lastrowid or 0), at=values["at"], principal=values["principal"]
+    )
+
+
+def actions(
+    ledger: Ledger, table: str | None = None, batch_id: str | None = None
+) -> tuple[Action, ...]:
+    """The audit trail, oldest first: of everything, of a table, or of one batch."""
+    wanted = {"tbl": table, "batch_id": batch_id}
+    given = {column: value for column, value in wanted.items() if value is not None}
+    where = " AND ".join(f"{column} = ?" for column in given) or "1"
+    rows = ledger.connection.execute(
+        f"SELECT {_COLUMNS} FROM actions WHERE {where} ORDER BY id",  # noqa: S608
+        tuple(given.values()),
+    )
+    return tuple(_action(row) for row in rows)
+
+
+def _action(row: Sequence[Any]) -> Action:
+    named = dict(zip(_FIELDS, row, strict=True))
+    scope, allowed = json.loads(named["scope"]), bool(named["allowed"])
+    return Action(**{**named, "scope": scope, "allowed": allowed})

@@ -1,0 +1,163 @@
+"""Actions that a batch admits in its present state, by the very rules that refuse the others."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headrace.core.errors import DeclarationError, HeadraceError, RefusedError
+from headrace.core.permissions import Policy
+from headrace.gates.muted_checks import mutable
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import Action
+from headrace.lake.overrides.batch_case import BatchCase
+from headrace.lake.overrides.recall import shown_before_recall
+from headrace.lake.overrides.scopes import (
+    recall_scope,
+    reject_scope,
+    release_scope,
+    rerun_scope,
+    rows_scope,
+)
+
+# As people meet them: what decides about a held batch first.
+BATCH_ACTIONS = (
+    "release",
+    "reject",
+    "rerun",
+    "ack",
+    "quarantine",
+    "recall",
+    "restore",
+    "mute",
+)
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Answer for one action on one batch.
+
+    Attributes:
+        action: one of `BATCH_ACTIONS`.
+        allowed: True if the action is accepted now and changes something.
+        reason: why it is refused or changes nothing; "" if it is allowed.
+        fix: the way out, where the rule names one.
+        checks: of an allowed mute, the failed checks that can be muted.
+    """
+
+    action: str
+    allowed: bool
+    reason: str = ""
+    fix: str = ""
+    checks: tuple[str, ...] = ()
+
+
+def available_actions(
+    case: BatchCase, *, principal: str = "", policy: Policy | None = None
+) -> dict[str, Availability]:
+    """Return each of `BATCH_ACTIONS` with its answer; nothing is changed or recorded.
+
+    The delivered bytes are read only where the answer depends on single rows: of a blocked batch
+    whose rows are typed, and of a published one that has rows in quarantine.
+
+    Args:
+        case: the batch, from `open_case` or `find_case`.
+        principal: who would act; with a policy, what the policy refuses them is not allowed.
+        policy: the project's, where grants matter as well as the state of the batch.
+    """
+    return {action: _answer(case, action, principal, policy) for action in BATCH_ACTIONS}
+
+
+def _answer(case: BatchCase, action: str, principal: str, policy: Policy | None) -> Availability:
+    if policy is not None:
+        forbidden = policy.refusal(principal, action, case.table.name)
+        if forbidden:
+            return Availability(action, allowed=False, reason=forbidden)
+    try:
+        return _RULES[action](case, case.action(action, principal, ""))
+    except HeadraceError as refused:
+        return Availability(action, allowed=False, reason=refused.what, fix=refused.fix)
+
+
+def _by(rule: Callable[[BatchCase, Action], Action | None]) -> "_Rule":
+    """The answer of a rule that gives the action to record, or None if it was done before."""
+
+    def answer(case: BatchCase, draft: Action) -> Availability:
+        if rule(case, draft) is None:
+            return Availability(draft.action, allowed=False, reason="it was done before")
+        return Availability(draft.action, allowed=True)
+
+    return answer
+
+
+def _release_or_reject(
+    rule: Callable[[BatchCase, Action], Action | None],
+) -> "_Rule":
+    by_rule = _by(rule)
+
+    def answer(case: BatchCase, draft: Action) -> Availability:
+        if _nothing_in_quarantine(case):
+            return Availability(
+                draft.action, allowed=False, reason=f"{case.name}, has no rows in quarantine"
+            )
+        return by_rule(case, draft)
+
+    return answer
+
+
+def _nothing_in_quarantine(case: BatchCase) -> bool:
+    """Return True if the ledger is enough: the batch is published with all its rows."""
+    row = case.standing.row if case.standing else None
+    return (
+        case.batch.state == "published"
+        and row is not None
+        and not case.blocked
+        and not row.quarantined
+    )
+
+
+def _quarantine(case: BatchCase, draft: Action) -> Availability:
+    """Any published row will do: which rows are meant is said with the action."""
+    row = case.standing.row if case.standing else None
+    if row is not None and case.is_live and not case.blocked and row.passing:
+        return Availability(draft.action, allowed=True)
+    return _by(rows_scope)(case, draft)
+
+
+def _ack(case: BatchCase, draft: Action) -> Availability:
+    del case
+    return Availability(draft.action, allowed=True)
+
+
+def _restore(case: BatchCase, draft: Action) -> Availability:
+    if case.batch.state != "recalled":
+        raise RefusedError(f"{case.name}, is {case.batch.state}, not recalled")
+    with Ledger(case.home) as ledger:
+        shown_before_recall(ledger, draft)  # raises StateError where its file is gone
+    return Availability(draft.action, allowed=True)
+
+
+def _mute(case: BatchCase, draft: Action) -> Availability:
+    checks = tuple(r.id for r in case.report.failed if r.status == "fail" and _mutable(case, r.id))
+    if not checks:
+        raise RefusedError(f"no check that failed on {case.name}, can be muted")
+    return Availability(draft.action, allowed=True, checks=checks)
+
+
+def _mutable(case: BatchCase, check: str) -> bool:
+    try:
+        mutable(case.table.suite, check)
+    except DeclarationError:
+        return False
+    return True
+
+
+_Rule = Callable[[BatchCase, Action], Availability]
+_RULES: dict[str, _Rule] = {
+    "release": _release_or_reject(release_scope),
+    "reject": _release_or_reject(reject_scope),
+    "rerun": _by(rerun_scope),
+    "ack": _ack,
+    "quarantine": _quarantine,
+    "recall": _by(recall_scope),
+    "restore": _restore,
+    "mute": _mute,
+}

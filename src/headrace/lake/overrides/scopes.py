@@ -1,0 +1,289 @@
+"""Which rows an action is about, and whether the batch's state admits it.
+
+Each function gives the action with its scope spelled out, None if it would change nothing because
+the same was done before, and raises RefusedError if it cannot be done.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.core.errors import DeclarationError, RefusedError
+from headrace.gates.failing_samples import plain
+from headrace.gates.units import scales_of, to_stored
+from headrace.lake.conflicts import CONFLICT
+from headrace.lake.conflicts.check import rows_in_conflict
+from headrace.lake.overrides.audit_trail import Action
+from headrace.lake.overrides.batch_case import BatchCase
+from headrace.lake.overrides.effective_verdict import releases_batch
+from headrace.lake.overrides.overrides import PASSING, QUARANTINED, Fates
+
+_SHOWN = 10
+_GONE = {
+    "superseded": "a later delivery of its slot passed in its stead",
+    "rejected": "it was set aside for good; deliver a corrected file",
+    "recalled": "it was recalled; take that back first: headrace gate restore",
+}
+
+
+def release_scope(case: BatchCase, draft: Action) -> Action | None:
+    """A blocked batch, or rows in quarantine of a published one."""
+    _open(case)
+    gate = case.judged.gate
+    if gate.verdict == "ERROR":
+        raise RefusedError(
+            f"{case.name}, was not judged: a check crashed",
+            where=gate.summary,
+            fix="that says nothing of the data, so there is nothing to release; mend the check, "
+            + _rerun(case),
+        )
+    whole = {"batch": True, **draft.scope} if draft.scope else {}
+    # The same command twice must not go on to the rows that the first one left in quarantine.
+    if any(releases_batch(one) and dict(one.scope) == whole for one in case.judged.actions):
+        return None
+    if case.blocked:
+        return _release_batch(case, replace(draft, scope=whole))
+    return _release_rows(case, draft)
+
+
+def _release_batch(case: BatchCase, draft: Action) -> Action:
+    if case.report.breaks_contract or case.seen.failing.table is None:
+        raise RefusedError(
+            f"{case.name}, has no typed rows: it breaks its contract",
+            where=case.judged.gate.summary,
+            fix="ask the producer for a corrected delivery, which supersedes it; or change the"
+            f" contract, {_rerun(case)}",
+        )
+    checks = set(draft.scope.get("checks", ()))
+    if checks:
+        _all_named(case, checks)
+    after = case.fates(draft)
+    _known_lines(draft, after)
+    _no_conflict(case, draft, set(after.lines(PASSING)))
+    return draft
+
+
+def _all_named(case: BatchCase, checks: set[str]) -> None:
+    """Whoever names the checks to override names all that block: the others were not looked at."""
+    failed = {r.id: r for r in case.report.failed}
+    unknown = sorted(checks - set(failed))
+    if unknown:
+        raise RefusedError(
+            f"{', '.join(unknown)} did not fail",
+            where=case.name,
+            fix=f"what did: {', '.join(failed)}",
+        )
+    left = [r.id for r in failed.values() if not r.verdict.publishes and r.id not in checks]
+    if left and left != ["quarantined_share"]:
+        raise RefusedError(
+            f"{', '.join(left)} would still block it",
+            where=case.name,
+            fix="name these, too, or release the batch without --check: its failing rows then stay"
+            " in quarantine",
+        )
+
+
+def _release_rows(case: BatchCase, draft: Action) -> Action | None:
+    action = replace(draft, scope=draft.scope or {"rows": "all"})
+    before = case.fates()
+    after = case.fates(action)
+    if more := set(after.lines(PASSING)) - set(before.lines(PASSING)):
+        _known_lines(draft, after)
+        _no_conflict(case, draft, more)
+        return action
+    _same_before(case, action, before)
+    return None
+
+
+def _no_conflict(case: BatchCase, draft: Action, lines: set[int]) -> None:
+    """Raise RefusedError if rows that are named contradict published ones, or if all do.
+
+    Where only some do, and none of these is named, they stay in quarantine and the others come.
+    """
+    table = case.seen.failing.table
+    assert table is not None  # a batch without typed rows is refused before
+    rows = table.filter(pa.array(np.isin(case.seen.failing.lines, sorted(lines))))
+    found = rows_in_conflict(case.home, case.table.contract, rows)
+    by_check = case.seen.conflicts if CONFLICT in draft.scope.get("checks", ()) else ()
+    named = found.keys() & {*by_check, *draft.scope.get("lines", ())}
+    if not found or (not named and found.keys() != lines):
+        return
+    line = min(named or found)
+    batch, earlier = found[line]
+    raise RefusedError(
+        f"rows on lines {_few(sorted(named or found))} have other values than published rows of"
+        f" the same key and known-at: line {line} contradicts batch {batch[:12]}, line {earlier}",
+        where=case.name,
+        fix="a table holds one version of them. If the published row is wrong, take it out first:"
+        f" headrace gate quarantine {case.table.name} {batch[:12]} --line {earlier} --reason ...;"
+        " else ask for a correction with a later known-at or sequence",
+    )
+
+
+def _known_lines(draft: Action, state: Fates) -> None:
+    """Every line that is named by its number must be published in the end."""
+    lines = list(draft.scope.get("lines", ()))
+    unknown = [line for line in lines if line not in state.fate]
+    if unknown:
+        raise RefusedError(f"no rows on lines {_few(unknown)}", fix="see: headrace gate rows")
+    left = [line for line in lines if state.fate[line] != PASSING]
+    if left:
+        why = sorted({reason for line in left for reason in state.reasons.get(line, ())})
+        raise RefusedError(
+            f"rows on lines {_few(left)} cannot be published: {', '.join(why)}",
+            fix="a row that breaks its contract has no valid key, time or value, and a rejected one"
+            " is set aside for good; ask for a corrected delivery",
+        )
+
+
+def rows_scope(case: BatchCase, draft: Action) -> Action | None:
+    """Published rows, by line, check or value; the action names them by line."""
+    _open(case)
+    if case.blocked or not case.is_live:
+        raise RefusedError(
+            f"nothing of {case.name}, is published",
+            where=case.judged.gate.summary,
+            fix="a released batch leaves its failing rows in quarantine; reject it as a whole:"
+            f" headrace gate reject {case.table.name} {case.batch.batch_id[:12]} --reason ...",
+        )
+    before = case.fates()
+    lines = _matching(case, draft)
+    unknown = [line for line in draft.scope.get("lines", ()) if line not in before.fate]
+    if unknown:
+        raise RefusedError(f"no rows on lines {_few(unknown)}", fix="see: headrace gate rows")
+    published = [line for line in lines if before.fate[line] == PASSING]
+    if published:
+        return replace(draft, scope={**draft.scope, "lines": published})
+    if lines:
+        return None
+    raise RefusedError(
+        f"no row of {case.name}, is meant",
+        fix="write values as `headrace gate rows --json` does, and lines as the file counts them",
+    )
+
+
+def _matching(case: BatchCase, draft: Action) -> list[int]:
+    found = set(draft.scope.get("lines", ()))
+    failing = case.seen.failing
+    for check in draft.scope.get("checks", ()):
+        found |= set(map(int, failing.lines[failing.rows.get(check, np.empty(0, np.int64))]))
+    if where := draft.scope.get("where"):
+        found |= _with_values(case, where)
+    return sorted(found)
+
+
+def _with_values(case: BatchCase, where: dict[str, str]) -> set[int]:
+    table = case.seen.failing.table
+    names = [] if table is None else table.schema.names
+    unknown = sorted(set(where) - set(names))
+    if table is None or unknown:
+        raise DeclarationError(
+            f"no column {', '.join(unknown)} in {case.table.name}",
+            fix=f"one of {', '.join(n for n in names if not n.startswith('_'))}",
+        )
+    rows = table.select([*where, "_line"]).to_pylist()
+    scales = scales_of(case.table.contract)
+
+    def matches(name: str, stored: object, written: str) -> bool:
+        if scale := scales.get(name):
+            return stored is not None and stored == to_stored(written, scale)
+        return str(plain(stored)) == written
+
+    return {row["_line"] for row in rows if all(matches(n, row[n], v) for n, v in where.items())}
+
+
+def reject_scope(case: BatchCase, draft: Action) -> Action | None:
+    """A pending batch as a whole, or rows in quarantine of a published one."""
+    if case.batch.state == "rejected":
+        return None
+    _open(case)
+    if case.batch.state == "pending":
+        if draft.scope:
+            raise RefusedError(
+                f"{case.name}, is pending: only the whole of it can be rejected",
+                fix="release it first: its failing rows stay in quarantine, and can be rejected",
+            )
+        return draft
+    if case.blocked:
+        raise RefusedError(
+            f"{case.name}, is blocked now, and was published under earlier rules",
+            where=case.judged.gate.summary,
+            fix="take it out of the table: headrace gate recall; or release it",
+        )
+    action = replace(draft, scope=draft.scope or {"rows": "all"})
+    before, after = case.fates(), case.fates(action)
+    if after.fate != before.fate:
+        return action
+    _same_before(case, action, before)
+    return None
+
+
+def rerun_scope(case: BatchCase, draft: Action) -> Action:
+    """A batch that is not settled for good, and whose delivered bytes are still there."""
+    if case.batch.state in _GONE:
+        raise RefusedError(
+            f"{case.name}, is {case.batch.state}",
+            where=case.batch.note,
+            fix="it is not judged any more; deliver a corrected file",
+        )
+    path = case.home.landing / case.batch.raw_path
+    if not path.exists():
+        raise RefusedError(
+            f"the delivered bytes of {case.name}, are gone",
+            where=str(path),
+            fix=f"deliver {case.batch.origin} again; the same bytes restore the same batch",
+        )
+    return draft
+
+
+def recall_scope(case: BatchCase, draft: Action) -> Action | None:
+    """A published batch as a whole."""
+    if case.batch.state == "recalled":
+        return None
+    if case.batch.state != "published":
+        raise RefusedError(
+            f"{case.name}, is {case.batch.state}, not published",
+            where=case.batch.note,
+            fix="only what is published can be recalled; what is pending is rejected:"
+            f" headrace gate reject {case.table.name} {case.batch.batch_id[:12]} --reason ...",
+        )
+    return draft
+
+
+def _same_before(case: BatchCase, action: Action, before: Fates) -> None:
+    """Raises RefusedError unless the same was done before: then there is nothing to do it to."""
+    verb = action.action
+    done = [a for a in case.judged.actions if a.action == verb and dict(a.scope) == action.scope]
+    if done:
+        return
+    held = before.lines(QUARANTINED)
+    why = sorted({reason for line in held for reason in before.reasons[line]})
+    told = f"{len(held)} rows are in quarantine, for {', '.join(why)}" if held else "none is there"
+    raise RefusedError(
+        f"no row of {case.name}, can be {verb}{'d' if verb.endswith('e') else 'ed'} so: {told}",
+        fix=f"see them: headrace gate rows {case.table.name} {case.batch.batch_id[:12]}",
+    )
+
+
+def _open(case: BatchCase) -> None:
+    if case.batch.state in _GONE:
+        raise RefusedError(
+            f"{case.name}, is {case.batch.state}",
+            where=case.batch.note,
+            fix=_GONE[case.batch.state],
+        )
+
+
+def _rerun(case: BatchCase) -> str:
+    return (
+        f"then judge it again: headrace gate rerun {case.table.name} {case.batch.batch_id[:12]}"
+        " --reason ..."
+    )
+
+
+def _few(lines: Iterable[int]) -> str:
+    shown = list(lines)
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ", ".join(map(str, shown[:_SHOWN])) + more

@@ -1,0 +1,175 @@
+"""The draft of a suite from what a table has published."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import duckdb
+
+from headrace.core.errors import DeclarationError
+from headrace.core.home import Home
+from headrace.core.progress import report
+from headrace.gates.drafting import Asked, Draft, Measure, Statistics, draft_checks, suite_text
+from headrace.gates.suite_reader import fitted, parse_suite
+from headrace.gates.units import CONTRACT
+from headrace.lake.ledger.ledger import Batch, Ledger
+from headrace.lake.table import Table
+from headrace.lake.tables.lake import Lake
+
+MEMORY = "512MB"
+_AT_ONCE = 16  # deliveries that are measured in one query
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A drafted suite.
+
+    Attributes:
+        kept: checks that no later delivery contradicts, without those that the suite has already.
+        known: checks that it has already, of the same type on the same columns.
+        dropped: checks that some later delivery would have failed.
+    """
+
+    table: Table
+    snapshot_id: int
+    slots: tuple[str, ...]
+    kept: tuple[Draft, ...]
+    known: tuple[Draft, ...]
+    dropped: tuple[Draft, ...]
+
+    def document(self) -> dict[str, Any]:
+        def told(draft: Draft) -> dict[str, Any]:
+            return {**draft.document(), "record": draft.record.document(self.slots)}
+
+        return {
+            "table": self.table.name,
+            "snapshot_id": self.snapshot_id,
+            "deliveries": len(self.slots),
+            "first": self.slots[0],
+            "last": self.slots[-1],
+            "checks": [told(draft) for draft in self.kept],
+            "dropped": [told(draft) for draft in self.dropped],
+            "known": [draft.about for draft in self.known],
+        }
+
+    def text(self) -> str:
+        """The suite as YAML, with what was found above it."""
+        suite = self.table.suite
+        meta: Mapping[str, Any] = {
+            "table": self.table.name,
+            "version": max(suite.version, 1),
+            "max_quarantined_share": suite.max_quarantined_share,
+            "units": CONTRACT,
+        }
+        name = self.table.name if suite.fault else suite.name
+        return suite_text(name, meta, self.kept, self._comments())
+
+    def _comments(self) -> list[str]:
+        first, last, count = self.slots[0], self.slots[-1], len(self.slots)
+        told = [
+            f"Drafted from {count} published deliveries of {self.table.name}, {first} to {last}.",
+            "Every check here would have passed all of them. Margins were chosen on the first",
+            "ones and held against the later ones; the reason of each says how. Take over what",
+            "you agree with. A check in shadow decides nothing: `headrace gate shadow` tells how",
+            "it does, and it counts once you take `shadow: true` away.",
+        ]
+        if self.known:
+            told += ["", f"{len(self.known)} more are in the suite already."]
+        if self.dropped:
+            told += ["", "Not drafted, because later deliveries contradict it:"]
+            told += [f"  {_why(one, self.slots)}" for one in self.dropped]
+        return told
+
+
+def _why(one: Draft, slots: tuple[str, ...]) -> str:
+    record, name = one.record, one.meta["id"]
+    if not record.failed:
+        return f"{name}: it moves all the time, no margin holds"
+    some = ", ".join(slots[place] for place in record.failed[:3])
+    more = " ..." if len(record.failed) > 3 else ""
+    return f"{name}: {len(record.failed)} of {record.confirmed_on} would fail: {some}{more}"
+
+
+def suggest(
+    home: Home, table: Table, *, last: int | None = None, shadow: bool = True
+) -> Suggestion:
+    """Draft a suite from a table's published history; reads file by file, out of core.
+
+    Args:
+        home: where the state lives.
+        table: what it has published; its suite says which checks there are already.
+        last: only the last so many slots.
+        shadow: whether the checks start in shadow.
+
+    Raises:
+        DeclarationError: nothing is published.
+    """
+    lake = Lake(home)
+    snapshot_id = lake.snapshot_id(table.name)
+    live = lake.live(table.name)
+    batches = _published(home, table, live, last)
+    if snapshot_id is None or not batches:
+        raise DeclarationError(
+            f"table {table.name} has published nothing to learn from",
+            fix="run the pipeline first; headrace new source drafts a suite from a file",
+        )
+    found = _measured(lake, table, batches, live)
+    drafted = draft_checks(found, _asked(table, shadow=shadow))
+    have = {(e.type, e.columns) for e in table.suite.expectations}
+    new = tuple(one for one in drafted.kept if one.about not in have)
+    made = Suggestion(
+        table,
+        snapshot_id,
+        tuple(found.slots),
+        new,
+        tuple(one for one in drafted.kept if one.about in have),
+        tuple(one for one in drafted.dropped if one.about not in have),
+    )
+    document = {"name": "draft", "meta": {"table": table.name, "units": CONTRACT}}
+    checks = [draft.document() for draft in new]
+    fitted(parse_suite({**document, "expectations": checks}), table.contract).sound()
+    return made
+
+
+def _published(home: Home, table: Table, live: Mapping[str, str], last: int | None) -> list[Batch]:
+    """Published batches in order of slot and arrival."""
+    with Ledger(home) as ledger:
+        batches = [b for b in ledger.batches(table.name).values() if b.batch_id in live]
+    batches.sort(key=lambda batch: (batch.slot, batch.arrived_at))
+    slots = sorted({batch.slot for batch in batches})[-last:] if last else None
+    return [batch for batch in batches if slots is None or batch.slot in slots]
+
+
+def _measured(
+    lake: Lake, table: Table, batches: list[Batch], live: Mapping[str, str]
+) -> Statistics:
+    schema = table.contract.arrow_schema()
+    names = [c.name for c in table.contract.columns if c.name in schema.names]
+    measure = Measure(schema.empty_table().select(names).schema, table.contract.primary_key)
+    with TemporaryDirectory() as spill, duckdb.connect(config=_config(spill)) as db:
+        db.execute("SET TimeZone = 'UTC'")
+        for start in range(0, len(batches), _AT_ONCE):
+            some = batches[start : start + _AT_ONCE]
+            files = [live[batch.batch_id] for batch in some]
+            rows = lake.relation(table.name, [*names, "_batch"], files=files)
+            measure.add(db, rows, "_batch", {batch.batch_id: batch.slot for batch in some})
+            done = min(start + _AT_ONCE, len(batches))
+            report(f"measure {table.name}", done, len(batches), some[-1].slot)
+    return measure.found
+
+
+def _config(spill: str) -> dict[str, str]:
+    """Keys of a great delivery need not fit in memory."""
+    return {"memory_limit": MEMORY, "temp_directory": spill}
+
+
+def _asked(table: Table, *, shadow: bool) -> Asked:
+    contract = table.contract
+    fields = [contract.field(column.name) for column in contract.columns]
+    return Asked(
+        key=contract.primary_key,
+        required=frozenset(one.name for one in fields if one.required),
+        scales={one.name: one.scale for one in fields if one.scale},
+        shadow=shadow,
+    )

@@ -1,0 +1,80 @@
+"""Rewriting a table of 0.1.0 so that its scaled columns are DECIMAL, in one snapshot.
+
+Rows, batches and lines stay, and so do the moments since when rows are usable: those are dated by
+the ledger, which learns the new names of the files. Earlier snapshots keep their files and their
+schema, so that a release that pins one of them can be rebuilt.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from headrace.contracts import Contract
+from headrace.core.home import Home
+from headrace.lake.ingest.reconcile import reconcile, rename_files
+from headrace.lake.ingest.staging import StagedFile
+from headrace.lake.ingest.write_lock import alone
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.tables.decimals import fitted
+from headrace.lake.tables.lake import Lake
+
+WAIT = 30.0
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """The scaled columns of a table that were BIGINT, its live files, and the new snapshot."""
+
+    table: str
+    columns: tuple[str, ...]
+    files: int
+    snapshot_id: int | None = None
+
+
+def pending(home: Home, contract: Contract) -> Rewritten:
+    """Plan of a rewrite of the table."""
+    lake = Lake(home)
+    plan = lake.plan(contract.table)
+    types = {column.name: column.type for column in plan.columns} if plan else {}
+    scaled = (field.name for field in contract.fields if field.scale)
+    columns = tuple(name for name in scaled if types.get(name) == "BIGINT")
+    return Rewritten(contract.table, columns, len(plan.files) if plan and columns else 0)
+
+
+def rewrite(home: Home, contract: Contract, *, wait: float = WAIT) -> Rewritten:
+    """Make the scaled columns of a published table DECIMAL; running it again changes nothing.
+
+    Raises:
+        StateError: an ingest was at work all the while.
+    """
+    with alone(home, wait), Ledger(home) as ledger:
+        lake, name = Lake(home), contract.table
+        reconcile(ledger, lake, name)
+        found = pending(home, contract)
+        # Files that only the ledger names may be published again, and must fit the table then.
+        staged = _staged(ledger, name) if lake.snapshot_id(name) is not None else []
+        new = {path: fitted(Path(path), contract.table_schema()) for path in staged}
+        if found.columns:
+            files = [
+                StagedFile(new[file.path], file.batch_id, file.rows, name)
+                for file in lake.files(name)
+            ]
+            recalled = partial(ledger.recalled, name)
+            published = lake.publish(contract, (), files, recalled=recalled, decimals=True)
+            found = Rewritten(name, found.columns, found.files, published.snapshot_id)
+        rename_files(ledger, name, {old: str(path) for old, path in new.items()})
+        reconcile(ledger, lake, name)
+    return found
+
+
+def _staged(ledger: Ledger, table: str) -> list[str]:
+    """The staged files of a table that the ledger names."""
+    judged = (row.staged_path for row in ledger.judgements(table).values())
+    shown = (path for one in ledger.showings(table).values() for _, path in one)
+    return sorted({path for path in _joined(judged, shown) if path and Path(path).exists()})
+
+
+def _joined(*parts: Iterable[str]) -> Iterable[str]:
+    for part in parts:
+        yield from part

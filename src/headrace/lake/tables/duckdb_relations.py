@@ -1,0 +1,86 @@
+"""The files of a snapshot as a SELECT for DuckDB, which reads them out of core."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from headrace.core.errors import StateError
+from headrace.core.sql import ident, literal
+from headrace.lake.tables.decimals import duckdb_type, integer_sql
+from headrace.lake.tables.snapshot_files import Column, Plan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def select_files(plan: Plan, columns: Sequence[str] | None, files: Sequence[str] | None) -> str:
+    """A parenthesised SELECT of `columns` (all if None) over `files` (the plan's if None).
+
+    Raises:
+        StateError: a column is unknown.
+    """
+    chosen = _choose(plan, columns)
+    read = [file.path for file in plan.files] if files is None else files
+    if not read:
+        types = ((c, "BIGINT" if c.type.startswith("DECIMAL") else c.type) for c in chosen)
+        empty = ", ".join(f"NULL::{kind} AS {ident(c.name)}" for c, kind in types)
+        return f"(SELECT {empty} WHERE false)"
+    return "(" + " UNION ALL ".join(_read(chosen, part) for part in _by_types(plan, read)) + ")"
+
+
+def _read(chosen: Sequence[Column], part: tuple[tuple[Column, ...], list[str]]) -> str:
+    """A SELECT over files whose columns have the same types."""
+    columns, files = part
+    types = {column.name: column.type for column in columns}
+    names = ", ".join(integer_sql(column.name, types[column.name]) for column in chosen)
+    paths = ", ".join(map(literal, files))
+    fields = ", ".join(
+        f"{c.field_id}: {{'name': {literal(c.name)}, 'type': {literal(c.type)},"
+        " 'default_value': NULL}"
+        for c in columns
+    )
+    return f"SELECT {names} FROM read_parquet([{paths}], schema = MAP {{{fields}}})"  # noqa: S608
+
+
+def _by_types(plan: Plan, files: Sequence[str]) -> Iterator[tuple[tuple[Column, ...], list[str]]]:
+    """The files by the types of their scaled columns: of the plan, or what another file says."""
+    own = {file.path for file in plan.files}
+    groups: dict[tuple[Column, ...], list[str]] = {}
+    for path in files:
+        columns = plan.columns if path in own else _columns_of(plan, path)
+        groups.setdefault(columns, []).append(path)
+    yield from groups.items()
+
+
+def _columns_of(plan: Plan, path: str) -> tuple[Column, ...]:
+    """The plan's columns as a file of another snapshot has them."""
+    import pyarrow.parquet as pq
+
+    kinds = {
+        int(field.metadata[b"PARQUET:field_id"]): field.type
+        for field in pq.read_schema(path)
+        if field.metadata
+    }
+    return tuple(_as_in(column, kinds.get(column.field_id)) for column in plan.columns)
+
+
+def _as_in(column: Column, kind: "pa.DataType | None") -> Column:
+    """A column with the type that a file has, where it is DECIMAL in the one and not the other."""
+    decimal = duckdb_type(kind)
+    if kind is None or bool(decimal) == column.type.startswith("DECIMAL"):
+        return column
+    return replace(column, type=decimal or "BIGINT")
+
+
+def _choose(plan: Plan, columns: Sequence[str] | None) -> list[Column]:
+    if columns is None:
+        return list(plan.columns)
+    by_name = {column.name: column for column in plan.columns}
+    unknown = [name for name in columns if name not in by_name]
+    if unknown:
+        raise StateError(
+            f"table {plan.table} has no column {', '.join(unknown)}",
+            where=f"snapshot {plan.snapshot_id}",
+            fix=f"it has: {', '.join(by_name)}",
+        )
+    return [by_name[name] for name in columns]

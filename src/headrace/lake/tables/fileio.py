@@ -1,0 +1,63 @@
+"""Local Iceberg metadata that survives a power cut, and a move of its home.
+
+The catalog syncs each commit; unless every file is synced before its name is used, it could point
+at a metadata file that never reached the disk. Names stay as they were written; what is opened or
+deleted is the file of this home. Imported by pyiceberg by name, so the import of pyiceberg at the
+top costs nobody else.
+"""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from pyiceberg.io import OutputFile
+from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
+
+from headrace.core.files import move_into_place, temporary_beside
+from headrace.lake.tables.relocation import here
+
+HOME = "headrace.core.home"
+
+
+class SyncedFileIO(PyArrowFileIO):  # type: ignore[misc]
+    """pyiceberg's own file layer, with durable writes on local paths."""
+
+    @staticmethod
+    def parse_location(
+        location: str, properties: Mapping[str, str] | None = None
+    ) -> tuple[str, str, str]:
+        known = dict(properties or {})
+        path = here(known[HOME], location) if HOME in known else location
+        found: tuple[str, str, str] = PyArrowFileIO.parse_location(path, known)
+        return found
+
+    def new_output(self, location: str) -> OutputFile:
+        file = super().new_output(location)
+        return _SyncedFile(file) if "://" not in location else file
+
+
+class _SyncedFile(PyArrowFile):  # type: ignore[misc]
+    def __init__(self, file: PyArrowFile) -> None:
+        super().__init__(location=file.location, path=file._path, fs=file._filesystem)  # noqa: SLF001
+
+    def create(self, overwrite: bool = False) -> "_SyncedStream":
+        path = Path(self._path)
+        if not overwrite and path.exists():
+            raise FileExistsError(f"{path} exists already")
+        return _SyncedStream(path)
+
+
+class _SyncedStream(io.BytesIO):
+    """Metadata files are small: gather the bytes, then write, sync and rename at once."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def close(self) -> None:
+        if not self.closed:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = temporary_beside(self._path)
+            temporary.write_bytes(self.getbuffer())
+            move_into_place(temporary, self._path)
+        super().close()

@@ -1,0 +1,248 @@
+"""The history of a table: its published rows with the commit time each became visible at."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import TypeAlias
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.core.compute import duckdb_limits
+from headrace.core.errors import StateError
+from headrace.core.home import Home
+from headrace.core.sql import ident
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.ledger.publication_history import Showings, Shown, showings_of
+from headrace.lake.tables.lake import Lake
+
+PROVENANCE = ("event_time", "known_at", "_batch", "_line")
+# When rows were shown before they were taken out and approved again, see `headrace.features.kernel.republication`.
+SHOWN_BEFORE = "_shown_before"
+_SPANS = pa.list_(pa.struct([("since", pa.int64()), ("until", pa.int64())]))
+DELETED = "_deleted"  # published where a contract says which rows delete
+_COMMITS = pa.schema([("_batch", pa.string()), ("at", pa.int64())])
+# Since when a row is shown: the first of the files that have all held it, without a gap, up to the
+# present one. What was taken out, and released again, is usable from its release.
+_FIRST = """
+    SELECT _batch, _line, min(turns.since) AS at FROM (
+        SELECT _batch, _line, shown.since, shown.ago,
+            row_number() OVER (PARTITION BY _batch, _line ORDER BY shown.ago) AS turn
+        FROM read_parquet(getvariable('paths'), filename = 'path') JOIN shown USING (path)
+    ) AS turns WHERE turns.ago = turns.turn GROUP BY ALL"""
+
+
+def history(
+    home: Home,
+    table_name: str,
+    columns: Sequence[str],
+    *,
+    snapshot_id: int | None = None,
+    pinned: bool = False,
+) -> pa.Table:
+    """Published rows with everything that decides what was usable when.
+
+    Args:
+        home: where the state lives.
+        table_name: a published table.
+        columns: contract columns wanted, besides the ones that always come.
+        snapshot_id: a state of the table; the current one by default.
+        pinned: take the moments of publication as they were known when that state was pinned.
+
+    Returns:
+        `columns` in their contract dtypes, then `event_time`, `known_at` (timestamp[us, UTC]),
+        `_batch` (string), `_line` (int64), `_deleted` (bool, null being false) where the contract
+        says which rows delete, and `committed_at` (int64 microseconds UTC: since when the row has
+        been shown without a gap). Where rows were taken out and approved again, `_shown_before`
+        (list of since and until) says when they were shown before. Rows in order of batch id, then
+        line.
+
+    Raises:
+        StateError: nothing was published, or a column or the snapshot is unknown.
+    """
+    lake = Lake(home)
+    wanted = with_provenance(lake, table_name, columns, snapshot_id)
+    rows = lake.scan(table_name, wanted, snapshot_id)
+    with Ledger(home) as ledger:
+        shown = showings_of(ledger, table_name, snapshot_id if pinned else None)
+    times, earlier = _times(lake, table_name, snapshot_id, shown)
+    batches = pa.array(list(times), pa.string())
+    moments = pa.array(list(times.values()), pa.int64())
+    positions = pc.index_in(rows.column("_batch"), value_set=batches)
+    committed = moments.take(positions.combine_chunks())
+    if earlier:
+        committed = _first_commits(rows, committed, earlier)
+    return _with_spans(rows.append_column("committed_at", committed), _spans(shown, times))
+
+
+def with_provenance(
+    lake: Lake, table_name: str, columns: Sequence[str], snapshot_id: int | None
+) -> list[str]:
+    """`columns` and those that always come: provenance, and `_deleted` where there may be any."""
+    there = {column.name for column in lake.schema(table_name, snapshot_id)}
+    always = (*PROVENANCE, *({DELETED} & there))
+    return [*dict.fromkeys(c for c in columns if c not in always), *always]
+
+
+def history_batches(
+    home: Home,
+    table_name: str,
+    columns: Sequence[str],
+    *,
+    snapshot_id: int,
+    files: Sequence[str] | None = None,
+    keys: pa.Table | None = None,
+    rows: int = 100_000,
+    pinned: bool = False,
+) -> Iterator[pa.Table]:
+    """The rows of `history` in any order and out of core, at most `rows` at a time, maybe none.
+
+    Args:
+        home: where the state lives.
+        table_name: a published table.
+        columns: contract columns wanted, besides the ones that always come.
+        snapshot_id: a state of the table.
+        files: read only these published paths of it.
+        keys: read only rows that agree with one of these, by columns of the same names.
+        rows: the most rows of a batch.
+        pinned: as in `history`.
+
+    Raises:
+        StateError: nothing was published, or a column or the snapshot is unknown.
+    """
+    lake = Lake(home)
+    wanted = with_provenance(lake, table_name, columns, snapshot_id)
+    with Ledger(home) as ledger:
+        showings = showings_of(ledger, table_name, snapshot_id if pinned else None)
+    times, earlier = _times(lake, table_name, snapshot_id, showings, files)
+    spans = _spans(showings, times)
+    with closing(duckdb.connect()) as db:
+        db.execute("SET TimeZone = 'UTC'")
+        db.execute("SET preserve_insertion_order = false")
+        named = {"_batch": list(times), "at": list(times.values())}
+        db.register("commits", pa.table(named, schema=_COMMITS))
+        shown = "SELECT NULL::VARCHAR AS _batch, NULL::BIGINT AS _line, NULL::BIGINT AS at"
+        if earlier:
+            _register(db, earlier)
+            shown = _FIRST
+        only = ""
+        if keys is not None:
+            db.register("keys", keys)
+            only = f" SEMI JOIN keys USING ({', '.join(map(ident, keys.column_names))})"
+        found = db.sql(
+            f"SELECT rows.*, least(commits.at, first.at) AS committed_at"  # noqa: S608
+            f" FROM {lake.relation(table_name, wanted, snapshot_id, files=files)} AS rows"
+            f"{only} JOIN commits USING (_batch) LEFT JOIN ({shown}) AS first USING (_batch, _line)"
+        )
+        reader, empty = found.to_arrow_reader(rows), True
+        for batch in reader:
+            empty = False
+            yield _with_spans(pa.Table.from_batches([batch]), spans)
+        if empty:
+            yield _with_spans(reader.schema.empty_table(), spans)
+
+
+def _register(db: duckdb.DuckDBPyConnection, earlier: Sequence[Shown]) -> None:
+    """What `_FIRST` reads."""
+    columns = {name: [getattr(one, name) for one in earlier] for name in ("path", "since", "ago")}
+    db.register("shown", pa.table(columns))
+    db.execute("SET VARIABLE paths = ?", [sorted(set(columns["path"]))])
+
+
+def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Sequence[Shown]) -> pa.Array:
+    """When each row was first shown: a batch judged again keeps the times of the rows it had.
+
+    Rows that only the newer rules let through were not there before, and keep the newer time.
+    """
+    lines = rows.select(["_batch", "_line"]).append_column("at", committed)
+    lines = lines.append_column("place", pa.array(np.arange(rows.num_rows)))
+    with duckdb.connect(config=duckdb_limits()) as db:
+        db.register("lines", lines)
+        _register(db, earlier)
+        found = db.sql(
+            "SELECT least(lines.at, first.at) AS at FROM lines"  # noqa: S608
+            f" LEFT JOIN ({_FIRST}) AS first USING (_batch, _line) ORDER BY place"
+        ).to_arrow_table()
+    return found["at"].combine_chunks()
+
+
+Spans: TypeAlias = dict[tuple[str, int], list[tuple[int, int]]]
+
+
+def _spans(shown: Showings, batches: Iterable[str]) -> Spans:
+    """By batch and line, when rows were shown by files that were not the present one.
+
+    Only of batches that were shown three times: as it was, without some rows, and with them again.
+    """
+    spans = [one for b in batches if len(shown.by_batch.get(b, ())) > 2 for one in shown.spans(b)]
+    if not spans:
+        return {}
+    found: Spans = {}
+    with duckdb.connect(config=duckdb_limits()) as db:
+        columns = {
+            name: [getattr(one, name) for one in spans] for name in ("path", "since", "until")
+        }
+        db.register("spans", pa.table(columns))
+        db.execute("SET VARIABLE paths = ?", [sorted(set(columns["path"]))])
+        rows = db.sql(
+            "SELECT _batch, _line, since, until FROM read_parquet(getvariable('paths'),"
+            " filename = 'path') JOIN spans USING (path) ORDER BY _batch, _line, since"
+        )
+        for batch, line, since, until in rows.fetchall():
+            found.setdefault((batch, line), []).append((since, until))
+    return found
+
+
+def _with_spans(rows: pa.Table, spans: Spans) -> pa.Table:
+    """`_shown_before` of rows that were not shown between those times and their `committed_at`."""
+    if not spans:
+        return rows
+    near = pc.is_in(rows["_batch"], value_set=pa.array(sorted({batch for batch, _ in spans})))
+    places = np.flatnonzero(np.asarray(near.combine_chunks().to_numpy(zero_copy_only=False)))
+    few = rows.select(["_batch", "_line", "committed_at"]).take(pa.array(places))
+    cells: list[list[dict[str, int]] | None] = [None]
+    index = np.zeros(rows.num_rows, dtype=np.int64)
+    for place, batch, line, committed in zip(
+        places.tolist(), *(column.to_pylist() for column in few.columns), strict=True
+    ):
+        times = [
+            {"since": since, "until": min(until, committed)}
+            for since, until in spans.get((batch, line), ())
+            if since < committed
+        ]
+        if times:
+            index[place] = len(cells)
+            cells.append(times)
+    return rows.append_column(SHOWN_BEFORE, pa.array(cells, _SPANS).take(pa.array(index)))
+
+
+def _times(
+    lake: Lake,
+    table_name: str,
+    snapshot_id: int | None,
+    shown: Showings,
+    files: Sequence[str] | None = None,
+) -> tuple[dict[str, int], list[Shown]]:
+    """Since when each batch is shown as a snapshot shows it, and by what it was shown before.
+
+    With `files`, of the batches of these paths only. Moments are int64 microseconds UTC.
+
+    Raises:
+        StateError: neither the table nor the ledger knows when a file was committed.
+    """
+    plan = lake.plan(table_name, snapshot_id)
+    times: dict[str, int] = {}
+    wanted = None if files is None else set(files)
+    for file in plan.files if plan else ():
+        if wanted is not None and file.path not in wanted:
+            continue
+        moment = shown.since(file, plan.committed_at.get(file.snapshot_id) if plan else None)
+        if moment is None:
+            raise StateError(
+                f"nobody knows when batch {file.batch_id} was published",
+                where=f"table {table_name}, {file.path}",
+                fix="ingest its slot again; that reconciles the ledger from the table",
+            )
+        times[file.batch_id] = moment
+    return times, [one for key, moment in times.items() for one in shown.before(key, moment)]

@@ -1,0 +1,372 @@
+"""The only module that speaks pyiceberg: catalog, table creation, data files, one commit.
+
+Imported lazily, because pyiceberg takes seconds to load.
+"""
+
+import contextlib
+import random
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NamespaceAlreadyExistsError,
+    NoSuchTableError,
+    TableAlreadyExistsError,
+)
+from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.io.pyarrow import (
+    compute_statistics_plan,
+    data_file_statistics_from_parquet_metadata,
+    pyarrow_to_schema,
+)
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestFile
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table, Transaction
+from pyiceberg.table.metadata import TableMetadataV2
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
+from pyiceberg.table.update import AddSchemaUpdate, SetCurrentSchemaUpdate
+from pyiceberg.table.update.snapshot import ExpireSnapshots
+from pyiceberg.typedef import Record
+from pyiceberg.types import DecimalType, IcebergType, LongType, NestedField
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+
+from headrace.core.errors import StateError
+from headrace.core.home import Home
+from headrace.lake.tables.fileio import HOME
+from headrace.lake.tables.relocation import here
+from headrace.lake.tables.snapshot_files import catalog_uri, check_catalog, warehouse_root
+
+T = TypeVar("T")
+NAMESPACE = "headrace"
+BATCH_FIELD = 1
+KNOWN_AT_FIELD = 4
+KEEP_SNAPSHOTS = 50
+
+PROPERTIES = {
+    # Our own loop decides again which batches are live; a blind retry could add them twice.
+    "commit.retry.num-retries": "0",
+    "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "20",
+    "write.metadata.previous-versions-max": "50",
+    "write.metadata.delete-after-commit.enabled": "true",
+    # The table says what is published, so the batch must be whole in the statistics.
+    "write.metadata.metrics.default": "counts",
+    "write.metadata.metrics.column._batch": "full",
+    "write.metadata.metrics.column.event_time": "full",
+    "write.metadata.metrics.column.known_at": "full",
+}
+
+
+def open_catalog(home: Home) -> SqlCatalog:
+    """The catalog, with its namespace; creating it is safe when several processes start at once."""
+    check_catalog(home)
+    uri = catalog_uri(home)
+    options = {
+        "uri": uri,
+        "warehouse": warehouse_root(home),
+        "py-io-impl": "headrace.lake.tables.fileio.SyncedFileIO",
+        HOME: str(home.root),
+    }
+    try:
+        catalog = SqlCatalog("headrace", **options)
+    except (OperationalError, ProgrammingError, IntegrityError):
+        # Another process created the catalog's tables between the library's look and its own.
+        catalog = SqlCatalog("headrace", **options)
+    # Connections are closed when they have done their work: a pool would keep one open, and with it
+    # its lock, for as long as somebody holds on to the catalog.
+    catalog.engine.dispose()
+    catalog.engine = create_engine(uri, poolclass=NullPool)
+    with contextlib.suppress(NamespaceAlreadyExistsError, IntegrityError):
+        catalog.create_namespace(NAMESPACE)
+    return catalog
+
+
+def load(catalog: SqlCatalog, name: str) -> Table | None:
+    """The table; None if there is none.
+
+    Raises:
+        StateError: the catalog names files that are not here, or another program made the table.
+    """
+    try:
+        table = catalog.load_table((NAMESPACE, name))
+    except NoSuchTableError:
+        return None
+    except FileNotFoundError as error:
+        raise StateError(
+            f"the catalog names a file of table {name} that is not in this home: {error}",
+            where=str(catalog.properties["uri"]),
+            fix="the catalog belongs to another home, or the warehouse is incomplete: point"
+            " HEADRACE_CATALOG and HEADRACE_WAREHOUSE at those of this home, or restore them",
+        ) from error
+    if not any(f.field_id == BATCH_FIELD and f.name == "_batch" for f in table.schema().fields):
+        raise StateError(
+            f"table {name} was made by another program: it has no column _batch",
+            where=str(catalog.properties["uri"]),
+            fix="point HEADRACE_CATALOG at a catalog of its own, or drop that table",
+        )
+    return table
+
+
+def load_or_create(catalog: SqlCatalog, name: str, arrow: pa.Schema, warehouse: str) -> Table:
+    """The table, created with the contract's own field ids.
+
+    `create_table` of the library would number the fields anew, so the first metadata file is
+    written here and registered.
+    """
+    found = load(catalog, name)
+    if found is not None:
+        return found
+    location = f"{warehouse}/{NAMESPACE}/{name}"
+    schema = pyarrow_to_schema(arrow)
+    metadata = TableMetadataV2(
+        location=location,
+        table_uuid=uuid.uuid4(),
+        schemas=[schema],
+        current_schema_id=schema.schema_id,
+        last_column_id=schema.highest_field_id,
+        partition_specs=[UNPARTITIONED_PARTITION_SPEC],
+        default_spec_id=UNPARTITIONED_PARTITION_SPEC.spec_id,
+        last_partition_id=UNPARTITIONED_PARTITION_SPEC.last_assigned_field_id,
+        sort_orders=[UNSORTED_SORT_ORDER],
+        default_sort_order_id=UNSORTED_SORT_ORDER.order_id,
+        properties=dict(PROPERTIES),
+    )
+    path = f"{location}/metadata/00000-{uuid.uuid4()}.metadata.json"
+    catalog._write_metadata(metadata, catalog._load_file_io(location=path), path)  # noqa: SLF001
+    try:
+        return catalog.register_table((NAMESPACE, name), path)
+    except (TableAlreadyExistsError, IntegrityError):
+        return catalog.load_table((NAMESPACE, name))
+
+
+def grown_schema(table: Table, arrow: pa.Schema) -> Schema | None:
+    """The schema after new fields and renames of the contract; None if nothing changed.
+
+    A field the contract dropped stays, empty in new files, unless its name is taken.
+
+    Raises:
+        StateError: a field changed its type, which old files cannot follow.
+    """
+    current = table.schema()
+    before = {field.field_id: field for field in current.fields}
+    wanted = pyarrow_to_schema(arrow).fields
+    for field in wanted:
+        old = before.get(field.field_id)
+        if old is not None and not _may_follow(old.field_type, field.field_type):
+            raise StateError(
+                f"field {field.name} (id {field.field_id}) is now {field.field_type},"
+                f" it was {old.field_type}",
+                where=f"table {table.name()[-1]}",
+                fix="give the changed column a new field id in the contract",
+            )
+    names = {field.name for field in wanted}
+    ids = {field.field_id for field in wanted}
+    kept = [f for f in current.fields if f.field_id not in ids and f.name not in names]
+    merged = [*wanted, *kept]
+    if _told(merged) == _told(current.fields):
+        return None
+    return Schema(*merged, schema_id=max(s.schema_id for s in table.metadata.schemas) + 1)
+
+
+def _told(fields: Iterable[NestedField]) -> set[tuple[int, str, str]]:
+    return {(f.field_id, f.name, str(f.field_type)) for f in fields}
+
+
+def with_types_of(table: Table, arrow: pa.Schema) -> pa.Schema:
+    """The contract's schema with the types that the table keeps for scaled columns.
+
+    Those stay BIGINT where 0.1.0 made the column, and a DECIMAL gets no fewer digits.
+    """
+    there = {field.field_id: field.field_type for field in table.schema().fields}
+    fields = list(arrow)
+    for place, (field, new) in enumerate(zip(arrow, pyarrow_to_schema(arrow).fields, strict=True)):
+        old = there.get(new.field_id)
+        if isinstance(new.field_type, DecimalType):
+            if isinstance(old, LongType):
+                fields[place] = field.with_type(pa.int64())
+            elif isinstance(old, DecimalType) and _may_follow(new.field_type, old):
+                fields[place] = field.with_type(pa.decimal128(old.precision, old.scale))
+    return pa.schema(fields)
+
+
+def _may_follow(old: IcebergType, new: IcebergType) -> bool:
+    """Return True if a column may change its type: to DECIMAL by a rewrite, or to more digits."""
+    if isinstance(new, DecimalType) and isinstance(old, LongType):
+        return True
+    return old == new or (
+        isinstance(old, DecimalType)
+        and isinstance(new, DecimalType)
+        and old.scale == new.scale
+        and old.precision <= new.precision
+    )
+
+
+def data_files(table: Table, schema: Schema, paths: Iterable[Path]) -> list[DataFile]:
+    """Manifest entries from Parquet footers; `add_files` refuses files that have field ids."""
+    plan = compute_statistics_plan(schema, table.metadata.properties)
+    ids = {field.name: field.field_id for field in schema.fields}
+    files = []
+    for path in paths:
+        statistics = data_file_statistics_from_parquet_metadata(pq.read_metadata(path), plan, ids)
+        files.append(
+            DataFile.from_args(
+                content=DataFileContent.DATA,
+                file_path=str(path),
+                file_format=FileFormat.PARQUET,
+                partition=Record(),
+                file_size_in_bytes=path.stat().st_size,
+                sort_order_id=None,
+                spec_id=table.metadata.default_spec_id,
+                equality_ids=None,
+                key_metadata=None,
+                **statistics.to_serialized_dict(),
+            )
+        )
+    return files
+
+
+def commit(
+    table: Table,
+    arrow: pa.Schema | None,
+    add: Iterable[Path],
+    remove: Iterable[str],
+    summary: Mapping[str, str],
+) -> tuple[int, list[DataFile]]:
+    """One snapshot that adds and removes these files, on top of the state `table` was loaded at.
+
+    `arrow` is the contract's schema, in which the table grows; None leaves the table's as it is.
+    Returns the snapshot id and the added files.
+
+    Raises:
+        CommitFailedException: somebody else committed meanwhile; nothing was changed.
+    """
+    gone, home = set(remove), table.io.properties[HOME]
+    entries = manifest_entries(table, None) if gone else []
+    old = [file for file, _ in entries if here(home, file.file_path) in gone]
+    transaction = table.transaction()
+    schema = grown_schema(table, arrow) if arrow is not None else None
+    if schema is not None:
+        transaction._apply((AddSchemaUpdate(schema=schema), SetCurrentSchemaUpdate(schema_id=-1)))  # noqa: SLF001
+    update = transaction.update_snapshot(snapshot_properties=dict(summary))
+    producer = update.overwrite() if gone else update.merge_append()
+    if gone:
+        # Without a predicate no manifest of an unpartitioned table is looked into. It only selects
+        # manifests; what is removed are exactly the files named below.
+        producer.delete_by_predicate(AlwaysTrue())
+    for file in old:
+        producer.delete_data_file(file)
+    new = data_files(table, schema or table.schema(), add)
+    for file in new:
+        batch_of(file)
+        producer.append_data_file(file)
+    producer.commit()
+    _expire(table, transaction)
+    transaction.commit_transaction()
+    return int(producer.snapshot_id), new
+
+
+def _expire(table: Table, transaction: Transaction) -> None:
+    """Forget old snapshots, so that the new one is one of `KEEP_SNAPSHOTS`; files are not deleted:
+    that is maintenance.
+    """
+    if old := beyond(table, KEEP_SNAPSHOTS - 1):
+        ExpireSnapshots(transaction).by_ids(old).commit()
+
+
+def beyond(table: Table, keep: int) -> list[int]:
+    """Snapshots that are neither among the newest so many nor tagged."""
+    newest_first = sorted(table.metadata.snapshots, key=lambda s: s.sequence_number, reverse=True)
+    kept = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    return [s.snapshot_id for s in newest_first[keep:] if s.snapshot_id not in kept]
+
+
+def expire(table: Table, snapshot_ids: Iterable[int]) -> None:
+    """Forget snapshots in a commit of its own."""
+    with table.transaction() as transaction:
+        ExpireSnapshots(transaction).by_ids(list(snapshot_ids)).commit()
+
+
+def leads_to(table: Table, snapshot_ids: Collection[int]) -> set[str]:
+    """Files of data and metadata of the table as it is and of these snapshots, as written there."""
+    log = table.metadata.metadata_log
+    metadata = {table.metadata_location, *(one.metadata_file for one in log)}
+    manifests: dict[str, ManifestFile] = {}
+    for snapshot in table.metadata.snapshots:
+        if snapshot.snapshot_id in snapshot_ids:
+            metadata.add(snapshot.manifest_list)
+            manifests |= {one.manifest_path: one for one in snapshot.manifests(table.io)}
+    data = {
+        entry.data_file.file_path
+        for manifest in manifests.values()
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+    }
+    return {*data, *metadata, *manifests}
+
+
+def retag(table: Table, add: Mapping[str, int], remove: Iterable[str]) -> None:
+    """Create tags (name -> snapshot id) and remove others, in one commit."""
+    change = table.manage_snapshots()
+    for name, snapshot_id in add.items():
+        change = change.create_tag(snapshot_id, name)
+    for name in remove:
+        change = change.remove_tag(name)
+    change.commit()
+
+
+def manifest_entries(table: Table, snapshot_id: int | None) -> list[tuple[DataFile, int]]:
+    """Live files of a snapshot (default: the current one) with the snapshot that added each."""
+    snapshot = (
+        table.current_snapshot() if snapshot_id is None else table.snapshot_by_id(snapshot_id)
+    )
+    if snapshot is None:
+        return []
+    return [
+        (entry.data_file, int(entry.snapshot_id))
+        for manifest in snapshot.manifests(table.io)
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+    ]
+
+
+def batch_of(file: DataFile) -> str:
+    """The batch a file holds, read from its statistics.
+
+    Raises:
+        StateError: the statistics do not name exactly one batch.
+    """
+    low, high = file.lower_bounds.get(BATCH_FIELD), file.upper_bounds.get(BATCH_FIELD)
+    if low is None or low != high:
+        raise StateError(
+            "a file does not hold exactly one batch",
+            where=file.file_path,
+            fix="delete the file and ingest its slot again",
+        )
+    return str(low.decode())
+
+
+def moment_of(bounds: Mapping[int, bytes] | None) -> int | None:
+    """A bound of known-at in the statistics of a file, in microseconds UTC; None without one."""
+    bound = (bounds or {}).get(KNOWN_AT_FIELD)
+    return None if bound is None else int.from_bytes(bound, "little", signed=True)
+
+
+def retrying(attempt: Callable[[], T], what: str) -> T:
+    """Run `attempt` until no other commit came in between; it must load the table itself."""
+    for turn in range(200):
+        try:
+            return attempt()
+        except CommitFailedException:
+            time.sleep(random.uniform(0, 0.02 * min(turn + 1, 10)))  # noqa: S311
+    raise StateError(
+        f"{what} met another commit 200 times in a row",
+        where="the Iceberg catalog",
+        fix="run it again when fewer writers are at work; nothing was lost",
+    )

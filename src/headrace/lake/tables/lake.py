@@ -1,0 +1,414 @@
+"""The table port: publish files in one transaction, and read what is published.
+
+Iceberg is the transaction layer, DuckDB reads the files. Nothing else in the lake knows either.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from headrace.core.clock import forward, machine_us
+from headrace.core.compute import duckdb_limits
+from headrace.core.errors import StateError
+from headrace.core.home import Home
+from headrace.lake.ingest.staging import StagedFile, fitting
+from headrace.lake.tables.duckdb_relations import select_files
+from headrace.lake.tables.relocation import here
+from headrace.lake.tables.snapshot_files import (
+    Column,
+    LiveFile,
+    Plan,
+    duckdb_name,
+    load_plan,
+    metadata_without_iceberg,
+    save_plan,
+    warehouse_root,
+)
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog.sql import SqlCatalog
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table as IcebergTable
+
+    from headrace.contracts import Contract
+
+_NAMESPACE = "headrace"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A state of a table after a publish.
+
+    Attributes:
+        snapshot_id: of the commit, or of the state that held everything already.
+        committed_at: its commit time, int64 microseconds UTC.
+        added: batches that this publish made visible.
+        replaced: batches whose file this publish exchanged.
+        withdrawn: batches whose file left, because they are recalled.
+    """
+
+    snapshot_id: int | None
+    committed_at: int | None
+    added: tuple[str, ...]
+    replaced: tuple[str, ...]
+    withdrawn: tuple[str, ...] = ()
+
+
+class Lake:
+    """The published tables under `home`; `HEADRACE_CATALOG` and `HEADRACE_WAREHOUSE` move them."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._opened: SqlCatalog | None = None
+        self._plans: dict[tuple[str, int], Plan] = {}
+
+    # Writing
+
+    def publish(
+        self,
+        contract: "Contract",
+        add: Sequence[StagedFile],
+        replace: Sequence[StagedFile] = (),
+        *,
+        recalled: Callable[[], Collection[str]] = tuple,
+        outdated: Callable[[], Collection[str]] = tuple,
+        decimals: bool = False,
+    ) -> Snapshot:
+        """Make the files visible in exactly one snapshot; whatever is live already is left out.
+
+        Args:
+            contract: the table's name and schema; new fields are added in the same commit.
+            add: files of batches that should be live.
+            replace: files that take the place of their batch's present file; one without rows only
+                removes it.
+            recalled: the batches that must not be live, asked after the state to commit upon was
+                read: a recall that comes later meets that commit, and this one comes again.
+            outdated: asked likewise: batches whose present file stays, as another is wanted by now.
+            decimals: make scaled columns DECIMAL; `replace` then holds every published batch.
+
+        Raises:
+            StateError: a field changed its type, or commits kept colliding.
+        """
+        from headrace.lake.tables import iceberg
+
+        return iceberg.retrying(
+            lambda: self._attempt(contract, add, replace, recalled, outdated, decimals),
+            f"publishing to {contract.table}",
+        )
+
+    def _attempt(  # noqa: PLR0917
+        self,
+        contract: "Contract",
+        add: Sequence[StagedFile],
+        replace: Sequence[StagedFile],
+        recalled: Callable[[], Collection[str]],
+        outdated: Callable[[], Collection[str]],
+        decimals: bool,
+    ) -> Snapshot:
+        from headrace.lake.tables import iceberg
+
+        arrow, root = contract.table_schema(), warehouse_root(self.home)
+        table = iceberg.load_or_create(self._catalog(), contract.table, arrow, root)
+        arrow = arrow if decimals else iceberg.with_types_of(table, arrow)
+        add, replace = (fitting(files, contract, arrow) for files in (add, replace))
+        live = self._live_at(table)
+        barred = set(recalled())
+        kept = barred | set(outdated())
+        wanted = [f for f in (*add, *replace) if f.batch_id not in kept]
+        new = [f for f in wanted if f.rows and f.batch_id not in live]
+        exchanged = [
+            f
+            for f in replace
+            if f.batch_id in live.keys() - kept and live[f.batch_id].path != str(f.path)
+        ]
+        gone = sorted(live.keys() & barred)
+        staged = {f.batch_id: f for f in (*new, *exchanged)}
+        if decimals and live.keys() - {*staged, *gone}:
+            what = f"{contract.table} was published to while it was rewritten"
+            raise StateError(what, where=f"table {contract.table}", fix="run it again")
+        if not staged and not gone:
+            return _unchanged(table)
+        about = {"headrace.contract": contract.hash, "headrace.batches": str(len(staged))}
+        plan = self._commit(table, arrow, live, staged, gone, about)
+        return Snapshot(
+            plan.snapshot_id,
+            plan.committed_at[plan.snapshot_id],
+            tuple(f.batch_id for f in new),
+            tuple(f.batch_id for f in exchanged),
+            tuple(gone),
+        )
+
+    def withdraw(self, table: str, recalled: Callable[[], Collection[str]]) -> Snapshot:
+        """Take the files of recalled batches out in one snapshot; a no-op where none is live.
+
+        Args:
+            table: it may never have been published.
+            recalled: as in `publish`.
+        """
+        from headrace.lake.tables import iceberg
+
+        def attempt() -> Snapshot:
+            loaded = self.iceberg_table(table)
+            live = self._live_at(loaded) if loaded is not None else {}
+            gone = sorted(live.keys() & set(recalled()))
+            if loaded is None or not gone:
+                return _unchanged(loaded)
+            plan = self._commit(loaded, None, live, {}, gone, {})
+            moment = plan.committed_at[plan.snapshot_id]
+            return Snapshot(plan.snapshot_id, moment, (), (), tuple(gone))
+
+        return iceberg.retrying(attempt, f"taking batches out of {table}")
+
+    def _live_at(self, loaded: "IcebergTable") -> dict[str, LiveFile]:
+        """Published files by batch, of the state that `loaded` was loaded at."""
+        current = loaded.current_snapshot()
+        plan = self.plan(loaded.name()[-1], current.snapshot_id) if current else None
+        return {file.batch_id: file for file in plan.files} if plan else {}
+
+    def _commit(  # noqa: PLR0917
+        self,
+        loaded: "IcebergTable",
+        arrow: pa.Schema | None,
+        live: Mapping[str, LiveFile],
+        staged: Mapping[str, StagedFile],
+        gone: Sequence[str],
+        about: Mapping[str, str],
+    ) -> Plan:
+        """One snapshot: `staged` files come, in the place of what their batches have; `gone` go."""
+        from headrace.lake.tables import iceberg
+
+        current = loaded.current_snapshot()
+        if current is not None:
+            # Iceberg dates commits by the machine's own clock, also in a simulation.
+            forward(current.timestamp_ms * 1000, loaded.location(), machine_us)
+        leaving = {*gone, *(live.keys() & staged.keys())}
+        snapshot_id, files = iceberg.commit(
+            loaded,
+            arrow,
+            [f.path for f in staged.values() if f.rows],
+            [live[batch].path for batch in sorted(leaving)],
+            {**about, **({"headrace.recalled": " ".join(gone)} if gone else {})},
+        )
+        added = [_live_file(self.home, file, snapshot_id) for file in files]
+        kept = [file for batch, file in live.items() if batch not in leaving]
+        return self._keep_plan(loaded, snapshot_id, [*kept, *added])
+
+    def pin(self, table: str, snapshot_id: int, tag: str, *, instead_of: str = "") -> None:
+        """Keep a snapshot for as long as the tag is there; pinning it again is a no-op.
+
+        The tag `instead_of` goes in the same commit, if it is there.
+
+        Raises:
+            StateError: the snapshot is gone, or the tag names another one.
+        """
+        from headrace.lake.tables import iceberg
+
+        def attempt() -> None:
+            loaded = self._loaded(table)
+            if loaded.snapshot_by_id(snapshot_id) is None:
+                raise _no_snapshot(table, snapshot_id)
+            ref = loaded.metadata.refs.get(tag)
+            if ref is not None and ref.snapshot_id != snapshot_id:
+                raise StateError(
+                    f"tag {tag} of {table} pins snapshot {ref.snapshot_id}, not {snapshot_id}",
+                    where=f"table {table}",
+                    fix="use another tag; a pin never moves",
+                )
+            gone = [instead_of] if instead_of in loaded.metadata.refs else []
+            if ref is None or gone:
+                iceberg.retag(loaded, {} if ref else {tag: snapshot_id}, gone)
+
+        iceberg.retrying(attempt, f"pinning {table}")
+
+    def unpin(self, table: str, *tags: str) -> None:
+        """Let snapshots go that these tags keep; an unknown tag or table is a no-op."""
+        from headrace.lake.tables import iceberg
+
+        def attempt() -> None:
+            loaded = self.iceberg_table(table)
+            there = [] if loaded is None else [tag for tag in tags if tag in loaded.metadata.refs]
+            if loaded is not None and there:
+                iceberg.retag(loaded, {}, there)
+
+        iceberg.retrying(attempt, f"unpinning {table}")
+
+    def tags(self, table: str) -> dict[str, int]:
+        """Snapshot id by tag: what keeps snapshots from expiry."""
+        metadata = metadata_without_iceberg(self.home, _NAMESPACE, table)
+        if metadata is not None:
+            refs = metadata.get("refs", {}).items()
+            return {name: int(r["snapshot-id"]) for name, r in refs if r["type"] == "tag"}
+        loaded = self.iceberg_table(table)
+        refs = loaded.metadata.refs.items() if loaded is not None else ()
+        return {name: r.snapshot_id for name, r in refs if str(r.snapshot_ref_type) == "tag"}
+
+    # Reading
+
+    def snapshot_id(self, table: str) -> int | None:
+        """The current snapshot; None if nothing was ever published."""
+        metadata = metadata_without_iceberg(self.home, _NAMESPACE, table)
+        if metadata is not None:
+            found = metadata.get("current-snapshot-id")
+            return int(found) if found not in (None, -1) else None
+        loaded = self.iceberg_table(table)
+        current = loaded.current_snapshot() if loaded is not None else None
+        return int(current.snapshot_id) if current else None
+
+    def plan(self, table: str, snapshot_id: int | None = None) -> Plan | None:
+        """Files and columns of a snapshot (default: the current one); None for an empty table.
+
+        Raises:
+            StateError: that snapshot is unknown or expired.
+        """
+        wanted = self.snapshot_id(table) if snapshot_id is None else snapshot_id
+        if wanted is None:
+            return None
+        key = (table, wanted)
+        if key not in self._plans:
+            self._plans[key] = load_plan(self.home, table, wanted) or self._make_plan(table, wanted)
+        return self._plans[key]
+
+    def ranged_plan(self, table: str) -> Plan | None:
+        """The plan of the current snapshot, each file with its range of known-at."""
+        plan = self.plan(table)
+        if plan is None or all(file.known_from is not None for file in plan.files):
+            return plan
+        return self._make_plan(table, plan.snapshot_id)
+
+    def files(self, table: str, snapshot_id: int | None = None) -> tuple[LiveFile, ...]:
+        """The published files of a snapshot, in order of batch id."""
+        return plan.files if (plan := self.plan(table, snapshot_id)) else ()
+
+    def live(self, table: str, snapshot_id: int | None = None) -> dict[str, str]:
+        """Path of each published batch: what the table says, whatever any ledger says."""
+        return {file.batch_id: file.path for file in self.files(table, snapshot_id)}
+
+    def schema(self, table: str, snapshot_id: int | None = None) -> tuple[Column, ...]:
+        """Columns of the table with field ids and DuckDB types."""
+        return self._required_plan(table, snapshot_id).columns
+
+    def relation(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        snapshot_id: int | None = None,
+        *,
+        files: Sequence[str] | None = None,
+    ) -> str:
+        """A parenthesised SELECT over the published files, for DuckDB to read out of core.
+
+        Columns are matched by field id, so a rename or an added column reads old files as well.
+        With `files`, it reads those paths only, which may be files of another snapshot.
+        """
+        return select_files(self._required_plan(table, snapshot_id), columns, files)
+
+    def scan(
+        self, table: str, columns: Sequence[str] | None = None, snapshot_id: int | None = None
+    ) -> pa.Table:
+        """The published rows, as the contract types them (int64, float64, string, timestamp, bool).
+
+        Rows come in order of batch id, then of the delivery's lines.
+
+        Raises:
+            StateError: nothing was published, or the snapshot or a column is unknown.
+        """
+        import duckdb
+
+        with duckdb.connect(config=duckdb_limits()) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            return connection.sql(
+                f"SELECT * FROM {self.relation(table, columns, snapshot_id)}"  # noqa: S608
+            ).to_arrow_table()
+
+    # Inside
+
+    def _catalog(self) -> "SqlCatalog":
+        if self._opened is None:
+            from headrace.lake.tables import iceberg
+
+            self.home.warehouse.mkdir(parents=True, exist_ok=True)
+            self._opened = iceberg.open_catalog(self.home)
+        return self._opened
+
+    def iceberg_table(self, table: str) -> "IcebergTable | None":
+        """The library's own table, for `headrace.lake.tables.snapshot_retention`; None if nothing was published."""
+        from headrace.lake.tables import iceberg
+
+        return iceberg.load(self._catalog(), table)
+
+    def _loaded(self, table: str) -> "IcebergTable":
+        loaded = self.iceberg_table(table)
+        if loaded is None:
+            raise _nothing_published(table)
+        return loaded
+
+    def _make_plan(self, table: str, snapshot_id: int) -> Plan:
+        from headrace.lake.tables import iceberg
+
+        loaded = self._loaded(table)
+        if loaded.snapshot_by_id(snapshot_id) is None:
+            raise _no_snapshot(table, snapshot_id)
+        entries = iceberg.manifest_entries(loaded, snapshot_id)
+        return self._keep_plan(loaded, snapshot_id, [_live_file(self.home, *e) for e in entries])
+
+    def _keep_plan(
+        self, loaded: "IcebergTable", snapshot_id: int, files: Sequence[LiveFile]
+    ) -> Plan:
+        schema = loaded.schemas()[loaded.snapshot_by_id(snapshot_id).schema_id]
+        plan = Plan(
+            table=loaded.name()[-1],
+            snapshot_id=snapshot_id,
+            columns=tuple(
+                Column(f.field_id, f.name, duckdb_name(str(f.field_type))) for f in schema.fields
+            ),
+            files=tuple(sorted(files, key=lambda file: file.batch_id)),
+            committed_at={s.snapshot_id: s.timestamp_ms * 1000 for s in loaded.snapshots()},
+        )
+        self._plans[plan.table, snapshot_id] = plan
+        save_plan(self.home, plan)
+        return plan
+
+    def _required_plan(self, table: str, snapshot_id: int | None) -> Plan:
+        plan = self.plan(table, snapshot_id)
+        if plan is None:
+            raise _nothing_published(table)
+        return plan
+
+
+def _unchanged(loaded: "IcebergTable | None") -> Snapshot:
+    current = loaded.current_snapshot() if loaded is not None else None
+    if current is None:
+        return Snapshot(None, None, (), ())
+    return Snapshot(current.snapshot_id, current.timestamp_ms * 1000, (), ())
+
+
+def _live_file(home: Home, file: "DataFile", added_by: int) -> LiveFile:
+    from headrace.lake.tables import iceberg
+
+    return LiveFile(
+        path=here(home.root, file.file_path),
+        batch_id=iceberg.batch_of(file),
+        rows=int(file.record_count),
+        bytes=int(file.file_size_in_bytes),
+        snapshot_id=added_by,
+        known_from=iceberg.moment_of(file.lower_bounds),
+        known_to=iceberg.moment_of(file.upper_bounds),
+    )
+
+
+def _nothing_published(table: str) -> StateError:
+    return StateError(
+        f"nothing was published to table {table} yet",
+        where="the lake",
+        fix="ingest its slots first: `headrace run`",
+    )
+
+
+def _no_snapshot(table: str, snapshot_id: int) -> StateError:
+    return StateError(
+        f"table {table} has no snapshot {snapshot_id}",
+        where="the Iceberg catalog",
+        fix="it expired before it was pinned; use the current one",
+    )

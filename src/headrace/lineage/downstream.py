@@ -1,0 +1,57 @@
+"""What is computed from a table, before anything is: views, features, spine, label, store."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import Any
+
+from headrace.core.errors import HeadraceError
+from headrace.core.home import Home
+from headrace.features.spec import FeatureView, Lookup, RowTransform
+from headrace.pipeline.definition import Pipeline
+
+
+def readers(pipelines: Iterable[Pipeline], table: str) -> list[dict[str, Any]]:
+    """One dict a pipeline that has the table: what of it reads the table, as plain JSON values."""
+    return [_reading(one, table) for one in pipelines if table in one.contracts]
+
+
+def _reading(pipeline: Pipeline, table: str) -> dict[str, Any]:
+    views = [v for v in pipeline.views if not isinstance(v, RowTransform) and v.table == table]
+    return {
+        "pipeline": pipeline.name,
+        "views": [view.name for view in views],
+        "features": list(_features(pipeline, views)),
+        "spine": pipeline.spine.table == table,
+        "label": pipeline.label.table == table,
+        "dataset": pipeline.dataset.name,
+        "model": pipeline.model.name,
+    }
+
+
+def _features(pipeline: Pipeline, views: list[FeatureView | Lookup]) -> Iterator[str]:
+    """Of these views, and what transforms make of them, in order."""
+    reached = {name for view in views for name in view.outputs}
+    yield from (name for view in views for name in view.outputs)
+    for view in pipeline.views:  # a transform stands after what it reads
+        if isinstance(view, RowTransform) and reached & set(view.inputs):
+            reached |= set(view.outputs)
+            yield from view.outputs
+
+
+def stores(pipelines: Iterable[Pipeline], home: Home, table: str) -> list[Pipeline]:
+    """The pipelines whose online store holds rows of the table, or cannot be asked."""
+    return [one for one in pipelines if table in one.contracts and _holds(one, home, table)]
+
+
+def _holds(pipeline: Pipeline, home: Home, table: str) -> bool:
+    from headrace.pipeline.serving import online_store, store_exists
+    from headrace.serving.online import layout_of, store_metadata
+
+    layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
+    if table not in layout.tables or not store_exists(pipeline, home):
+        return False
+    try:
+        with closing(online_store(pipeline, home)) as store, store.reading() as reader:
+            return bool(store_metadata.read_files(reader, table))
+    except HeadraceError:
+        return True

@@ -1,0 +1,206 @@
+"""OpenLineage run events, as plain JSON: a START and a COMPLETE or FAIL for each run.
+
+An event is a function of what is stored, and so is the id of its run: the same state gives the same
+events, whenever they are made. Facets carry the `$id`s of the schemas that they follow.
+"""
+
+import os
+import re
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeAlias
+
+from headrace.core.clock import iso
+
+Facets: TypeAlias = dict[str, Any]
+Event: TypeAlias = dict[str, Any]
+
+_BASE = "https://openlineage.io/spec"
+SCHEMA_URL = f"{_BASE}/2-0-2/OpenLineage.json#/$defs/RunEvent"
+# Facet -> (version of its schema, its definition there).
+FACETS = {
+    "columnLineage": ("1-2-0", "ColumnLineageDatasetFacet"),
+    "dataQualityAssertions": ("1-1-0", "DataQualityAssertionsDatasetFacet"),
+    "documentation": ("1-1-0", "DocumentationDatasetFacet"),
+    "errorMessage": ("1-0-1", "ErrorMessageRunFacet"),
+    "jobType": ("2-0-4", "JobTypeJobFacet"),
+    "outputStatistics": ("1-0-2", "OutputStatisticsOutputDatasetFacet"),
+    "ownership": ("1-0-1", "OwnershipDatasetFacet"),
+    "processing_engine": ("1-1-1", "ProcessingEngineRunFacet"),
+    "schema": ("1-2-0", "SchemaDatasetFacet"),
+    "sourceCodeLocation": ("1-1-0", "SourceCodeLocationJobFacet"),
+    "version": ("1-0-1", "DatasetVersionDatasetFacet"),
+}
+_OWN = uuid.UUID("5a6a3f4e-3f0a-5d0c-9f3e-0d5f4b8f7c11")
+_COMMIT = re.compile(r"project ([0-9a-f]{7,40})(\+changes)?")
+
+
+def namespace() -> str:
+    """`HEADRACE_LINEAGE_NAMESPACE`, which tells installations apart, or `headrace`."""
+    return os.environ.get("HEADRACE_LINEAGE_NAMESPACE") or "headrace"
+
+
+@cache
+def engine_version() -> str:
+    try:
+        return version("headrace")
+    except PackageNotFoundError:
+        return "0"
+
+
+def producer() -> str:
+    return f"urn:headrace:{engine_version()}"
+
+
+def facet(kind: str, /, **content: Any) -> Facets:  # noqa: ANN401 - JSON
+    """`{kind: facet}`, to be merged with others."""
+    number, definition = FACETS[kind]
+    url = f"{_BASE}/facets/{number}/{definition}.json#/$defs/{definition}"
+    return {kind: {"_producer": producer(), "_schemaURL": url, **content}}
+
+
+def dataset(
+    name: str,
+    facets: Facets | None = None,
+    *,
+    given: Facets | None = None,
+    made: Facets | None = None,
+) -> dict[str, Any]:
+    """A dataset of an event; `given` are facets of an input, `made` those of an output."""
+    found: dict[str, Any] = {"namespace": namespace(), "name": name, "facets": facets or {}}
+    if given is not None:
+        found["inputFacets"] = given
+    if made is not None:
+        found["outputFacets"] = made
+    return found
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: what it was given, what it made, and when; int64 microseconds UTC.
+
+    Attributes:
+        job: its name within the namespace.
+        kind: word for the job's type, such as PUBLISH.
+        identity: what makes it this run and no other.
+        error: why it made nothing; "" if it did.
+        revision: of the code, as releases have it.
+    """
+
+    job: str
+    kind: str
+    identity: Sequence[str]
+    started: int
+    ended: int
+    inputs: Sequence[dict[str, Any]] = ()
+    outputs: Sequence[dict[str, Any]] = ()
+    error: str = ""
+    revision: str = ""
+    facets: Facets = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """A UUID that the same run has always."""
+        return str(uuid.uuid5(_OWN, "\0".join((namespace(), self.job, *self.identity))))
+
+    def events(self) -> list[Event]:
+        ended = "FAIL" if self.error else "COMPLETE"
+        return [
+            self._event("START", self.started, inputs=[], outputs=[]),
+            self._event(ended, self.ended, inputs=list(self.inputs), outputs=list(self.outputs)),
+        ]
+
+    def _event(
+        self, kind: str, at: int, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]
+    ) -> Event:
+        run = facet("processing_engine", version=engine_version(), name="headrace") | self.facets
+        if self.error and kind == "FAIL":
+            run |= facet("errorMessage", message=self.error, programmingLanguage="PYTHON")
+        job = facet("jobType", processingType="BATCH", integration="HEADRACE", jobType=self.kind)
+        return {
+            "eventType": kind,
+            "eventTime": iso(at),
+            "run": {"runId": self.id, "facets": run},
+            "job": {
+                "namespace": namespace(),
+                "name": self.job,
+                "facets": job | source_code(self.revision),
+            },
+            "inputs": inputs,
+            "outputs": outputs,
+            "producer": producer(),
+            "schemaURL": SCHEMA_URL,
+        }
+
+
+def source_code(revision: str) -> Facets:
+    """The commit of the project, where the code revision names one."""
+    found = _COMMIT.search(revision)
+    if found is None:
+        return {}
+    commit, changes = found.groups()
+    tag = {"tag": "changes that were not committed"} if changes else {}
+    return facet("sourceCodeLocation", type="git", url=f"urn:git:{commit}", version=commit, **tag)
+
+
+def schema(fields: Iterable[tuple[str, str, str]]) -> Facets:
+    """Of (name, type, description; "" for none)."""
+    return facet(
+        "schema",
+        fields=[
+            {"name": name, "type": kind, "ordinal_position": place}
+            | ({"description": told} if told else {})
+            for place, (name, kind, told) in enumerate(fields, 1)
+        ],
+    )
+
+
+def column_facet(
+    columns: Mapping[str, Mapping[str, Any]], names: Mapping[str, str], *, only: Iterable[str] = ()
+) -> Facets:
+    """Of the columns of a lineage document; `names` gives the dataset of each table."""
+    wanted = set(only) or set(columns)
+    fields = {
+        name: {
+            "inputFields": [
+                {
+                    "namespace": namespace(),
+                    "name": names[source["table"]],
+                    "field": source["column"],
+                    "transformations": [
+                        {
+                            "type": source["kind"],
+                            "subtype": source["subtype"],
+                            "description": source["what"],
+                            "masking": one.get("treatment") in {"pseudonymise", "generalise"},
+                        }
+                    ],
+                }
+                for source in one["inputs"]
+            ]
+        }
+        for name, one in columns.items()
+        if name in wanted
+    }
+    return facet("columnLineage", fields=fields)
+
+
+def verdict_facet(verdict: str, suite: str, summary: str) -> Facets:
+    """What the gate said of a delivery."""
+    return facet(
+        "dataQualityAssertions",
+        assertions=[
+            {
+                "assertion": "gate",
+                "success": verdict == "PASS",
+                "severity": "error" if verdict in {"BLOCK", "ERROR"} else "warn",
+                "name": suite,
+                "description": summary,
+                "expected": "PASS",
+                "actual": verdict,
+            }
+        ],
+    )

@@ -1,0 +1,55 @@
+"""Which releases and models use a feature, by the hash of its definition."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from headrace.core.errors import StateError
+from headrace.core.home import Home
+from headrace.datasets.store.store import Store
+from headrace.pipeline.definition import Pipeline
+from headrace.pipeline.feature_catalog import feature_rows
+
+
+def feature_catalogue(pipelines: Sequence[Pipeline], home: Home) -> list[dict[str, Any]]:
+    """The features of all pipelines, as `feature_rows` has them, and who uses each.
+
+    `releases` and `models` are the refs of those that hold it as it is defined now; `outdated`
+    those that hold a column of this name by another definition.
+    """
+    releases, models = list(_releases(home)), list(_models(home))
+    return [
+        {
+            **row,
+            "releases": [ref for ref, same in _users(row, releases) if same],
+            "models": [ref for ref, same in _users(row, models) if same],
+            "outdated": [ref for ref, same in _users(row, [*releases, *models]) if not same],
+        }
+        for pipeline in pipelines
+        for row in feature_rows(pipeline)
+    ]
+
+
+def _users(
+    row: dict[str, Any], made: Iterable[tuple[str, set[str], dict[str, str]]]
+) -> Iterator[tuple[str, bool]]:
+    for ref, features, definitions in made:
+        if row["feature"] in features:
+            yield ref, definitions.get(row["view"]) == row["definition"]
+
+
+def _releases(home: Home) -> Iterator[tuple[str, set[str], dict[str, str]]]:
+    store = Store.find(home.store)
+    for name in store.names():
+        for version in store.versions(name):
+            try:
+                manifest = store.manifest(name, version)
+            except StateError:
+                continue  # `headrace dataset verify` says what is wrong with it
+            yield manifest.ref, set(manifest.features), dict(manifest.definitions)
+
+
+def _models(home: Home) -> Iterator[tuple[str, set[str], dict[str, str]]]:
+    from headrace.models import list_models
+
+    for record in list_models(home):
+        yield record.ref, {one.name for one in record.features}, dict(record.definitions)

@@ -1,0 +1,114 @@
+"""The rows that looks name, read from pinned snapshots: what is not looked at is not read.
+
+Two scans a table, whatever the number of looks: one over keys, entities and times, for the keys
+with a version where somebody looks; one for all versions of those keys.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from headrace.core.errors import StateError
+from headrace.core.home import Home
+from headrace.core.sql import ident
+from headrace.features.table_shapes import Shapes, TableShape
+from headrace.lake.tables.history import history_batches
+from headrace.lake.tables.lake import Lake
+from headrace.lineage.row_trace.lookups import ALWAYS, FOREVER, InMemory, Look
+
+_ORDER = [("_batch", "ascending"), ("_line", "ascending")]
+
+
+@dataclass
+class Stored:
+    """Facts of the snapshots that a release pinned.
+
+    Attributes:
+        home: where the tables are.
+        shapes: of every table that is used.
+        snapshots: of each table, as the manifest has it.
+    """
+
+    home: Home
+    shapes: Shapes
+    snapshots: Mapping[str, int]
+    _read: dict[str, tuple[frozenset[Look], InMemory]] = field(default_factory=dict)
+
+    def prepare(self, looks: Iterable[Look]) -> None:
+        """Read at once what these will ask for."""
+        by_table: dict[str, list[Look]] = {}
+        for look in looks:
+            by_table.setdefault(look.table, []).append(look)
+        for table, some in by_table.items():
+            self._read[table] = frozenset(some), self._over(table, self.scan(table, some))
+
+    def rows(self, look: Look) -> pa.Table:
+        looks, facts = self._read.get(look.table, (frozenset[Look](), None))
+        if facts is None or look not in looks:
+            facts = self._over(look.table, self.scan(look.table, [look]))
+        return facts.rows(look)
+
+    def none(self, table: str) -> pa.Table:
+        if table in self._read:
+            return self._read[table][1].none(table)
+        return self.scan(table, [])
+
+    def _over(self, table: str, rows: pa.Table) -> InMemory:
+        return InMemory(lambda _name, _columns: rows, {table: self.shapes[table]})
+
+    def scan(self, table: str, looks: Sequence[Look]) -> pa.Table:
+        """All versions of the keys that some look names, in order of batch and line."""
+        shape = self.shapes[table]
+        parts = list(
+            history_batches(
+                self.home, table, list(shape.columns), snapshot_id=self.snapshot(table),
+                keys=self._keys(shape, looks), pinned=True,
+            )
+        )  # fmt: skip
+        return pa.concat_tables(parts).sort_by(_ORDER).combine_chunks()
+
+    def snapshot(self, table: str) -> int:
+        if self.snapshots.get(table) is None:
+            raise StateError(
+                f"the release pins no snapshot of {table}",
+                where="its manifest",
+                fix="was the table empty then? a row cannot be traced into it",
+            )
+        return self.snapshots[table]
+
+    def _keys(self, shape: TableShape, looks: Sequence[Look]) -> pa.Table:
+        keys = shape.primary_key
+        names = dict.fromkeys(
+            [*keys, *(name for look in looks for name in look.columns), "event_time", "known_at"]
+        )
+        relation = Lake(self.home).relation(shape.name, list(names), self.snapshot(shape.name))
+        values: list[Any] = []
+        tests = [_test(look, shape, values) for look in dict.fromkeys(looks)] or ["false"]
+        columns = ", ".join(map(ident, keys))
+        with closing(duckdb.connect()) as db:
+            db.execute("SET TimeZone = 'UTC'")
+            return db.sql(
+                f"SELECT DISTINCT {columns} FROM {relation}"  # noqa: S608 - quoted, values bound
+                f" WHERE {' OR '.join(tests)}",
+                params=values,
+            ).to_arrow_table()
+
+
+def _test(look: Look, shape: TableShape, values: list[Any]) -> str:
+    """A condition on rows, its values appended to `values`."""
+    parts = []
+    for name, value in zip(look.columns, look.values, strict=True):
+        values.append(value)
+        moment = pa.types.is_timestamp(shape.columns[name].type)
+        parts.append(f"{ident(name)} = {'make_timestamptz(?)' if moment else '?'}")
+    for bound, op in ((look.first, ">="), (look.end, "<")):
+        if bound not in {ALWAYS, FOREVER}:
+            values.append(bound)
+            parts.append(f"event_time {op} make_timestamptz(?)")
+    values.append(look.at)
+    parts.append("known_at <= make_timestamptz(?)")
+    return f"({' AND '.join(parts)})"

@@ -1,0 +1,46 @@
+"""How a pipeline's model is trained anew: how its splits roll, what is tried, who decides.
+
+It stands on the pipeline, not on the monitor: it moves the dataset's splits and says what the model
+must prove, and a monitor knows neither. When to retrain is the monitor's policy; how, is this.
+"""
+
+from dataclasses import dataclass
+
+from headrace.core.clock import DAY, duration
+from headrace.core.errors import DeclarationError
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """Durations are text ("14d").
+
+    Attributes:
+        valid: the part before `test`, on which rounds and candidates are chosen.
+        test: the newest part of a release, on which challenger and champion are compared.
+        history: rows older than this, as of the retraining, are not learned from; None for all.
+        recent: one candidate learns from rows of this age only; None for no such candidate.
+        segment_margin: log loss that a segment may lose at the better end of its interval.
+        watch: windows of the monitor for which a promoted challenger is watched.
+        watch_margin: log loss that it may lose to the old champion meanwhile, at the better end.
+        attempts: how often a retraining is begun before it counts as failed and a person is told.
+    """
+
+    valid: str = "7d"
+    test: str = "14d"
+    history: str | None = None
+    recent: str | None = "60d"
+    segment_margin: float = 0.005
+    watch: int = 4
+    watch_margin: float = 0.0
+    attempts: int = 3
+
+    def __post_init__(self) -> None:
+        lengths = [self.valid, self.test, *filter(None, (self.history, self.recent))]
+        if min(map(duration, lengths)) < DAY:
+            raise DeclarationError(
+                f"one of {', '.join(lengths)} is shorter than a day", where="Retraining"
+            )
+        if min(self.watch, self.attempts) < 1 or min(self.segment_margin, self.watch_margin) < 0:
+            raise DeclarationError(
+                "watch and attempts start at 1, margins at 0", where="Retraining"
+            )

@@ -1,0 +1,71 @@
+"""Pictures of how a model does, as SVG text without a plotting library."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from headrace.web.svg_plots import svg
+
+_SIDE, _LEFT, _TOP = 240, 44, 34
+
+
+def reliability_svg(bins: Sequence[Mapping[str, Any]], title: str = "Reliability") -> str:
+    """Observed rate over forecast; the dashed diagonal is perfect, a dot's area its rows."""
+    filled = [one for one in bins if one["rows"]]
+    most = max((one["rows"] for one in filled), default=1)
+    points = [(_x(one["mean_prediction"]), _y(one["observed"]), one) for one in filled]
+    path = " ".join(f"{'L' if n else 'M'}{x:.1f} {y:.1f}" for n, (x, y, _) in enumerate(points))
+    radii = [2 + 6 * (one["rows"] / most) ** 0.5 for one in filled]
+    dots = [
+        f'<circle class="b" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">'
+        f"<title>forecast {one['mean_prediction']:.3f}, observed {one['observed']:.3f}, "
+        f"{one['rows']:,} rows</title></circle>"
+        for (x, y, one), radius in zip(points, radii, strict=True)
+    ]
+    parts = [
+        f'<path class="a" d="M{_x(0)} {_y(1)}V{_y(0)}H{_x(1)}"/>',
+        f'<path class="m" d="M{_x(0)} {_y(0)}L{_x(1)} {_y(1)}"/>',
+        f'<path class="l" d="{path}"/>' if path else "",
+        *dots,
+        *(_label(_x(at), _y(0) + 14, f"{at:g}", "middle") for at in (0, 0.5, 1)),
+        *(_label(_x(0) - 5, _y(at) + 4, f"{at:g}", "end") for at in (0, 0.5, 1)),
+        _label(_x(0.5), _y(0) + 30, "forecast", "middle"),
+    ]
+    return svg(_LEFT + _SIDE + 20, _TOP + _SIDE + 42, title, parts)
+
+
+def segments_svg(segments: Sequence[Mapping[str, Any]], title: str) -> str:
+    """Log loss of the model (bar) and of the baseline (mark) for each value of a segment."""
+    wide, step, left = 420, 20, 90
+    most = max((max(s["log_loss"], s["baseline_log_loss"]) for s in segments), default=1.0) or 1.0
+    parts = []
+    for n, one in enumerate(segments):
+        y = _TOP + n * step
+        bar, mark = (wide * one[name] / most for name in ("log_loss", "baseline_log_loss"))
+        text = (
+            f"{one['value']}: {one['rows']:,} rows, log loss {one['log_loss']:.4f}, "
+            f"baseline {one['baseline_log_loss']:.4f}"
+        )
+        place = f'x="{left}" y="{y}" width="{bar:.1f}" height="14"'
+        css = "n" if one["thin"] else "b"
+        parts += [
+            _label(left - 6, y + 11, str(one["value"]), "end"),
+            f'<rect class="{css}" {place}><title>{escape(text)}</title></rect>',
+            f'<path class="m" d="M{left + mark:.1f} {y - 2}v18"/>',
+            _label(left + wide + 6, y + 11, f"{one['log_loss']:.3f}", "start"),
+        ]
+    foot = "bar: model (pale: few rows); dashed mark: baseline"
+    tall = _TOP + len(segments) * step
+    return svg(left + wide + 60, tall + 24, title, [*parts, _label(left, tall + 14, foot, "start")])
+
+
+def _x(value: float) -> float:
+    return round(_LEFT + value * _SIDE, 1)
+
+
+def _y(value: float) -> float:
+    return round(_TOP + (1 - value) * _SIDE, 1)
+
+
+def _label(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text class="t" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

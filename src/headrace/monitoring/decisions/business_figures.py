@@ -1,0 +1,59 @@
+"""Business figures of a monitor, from what its ledgers say and from nothing else."""
+
+from collections.abc import Iterable, Sequence
+
+from headrace.core.clock import DAY
+from headrace.monitoring.decisions.incidents import Incident
+from headrace.reports.monitor.model import Cost, Figures, Retraining, Spread, WindowView
+
+MONTH = 365.25 * DAY / 12
+
+
+def figures(
+    windows: Sequence[WindowView],
+    incidents: Sequence[Incident],
+    retrainings: Iterable[Retraining],
+    lead_times: Sequence[int] = (),
+) -> Figures:
+    """The figures of these windows; `lead_times` are spans (us) from an arrival to a model."""
+    recorded = {one.entry.window: one.entry.recorded_at for one in windows}
+    waits = [
+        max(0, one.acknowledged.recorded_at - recorded[one.first])
+        for one in incidents
+        if one.acknowledged is not None and one.first in recorded
+    ]
+    covered = sum(one.entry.window.end - one.entry.window.first for one in windows) * DAY
+    return Figures(
+        windows=len(windows),
+        judged=sum(one.seen is not None and bool(one.seen.heat) for one in windows),
+        labelled=sum(one.seen is not None and one.seen.loss is not None for one in windows),
+        incidents=len(incidents),
+        pages=sum(one.paged for one in incidents),
+        acknowledged=sum(one.acknowledged is not None for one in incidents),
+        months=covered / MONTH,
+        lead_time=spread(lead_times),
+        diagnose=spread(waits),
+        costs=tuple(cost(one) for one in retrainings),
+    )
+
+
+def spread(spans: Sequence[int]) -> Spread | None:
+    """None of nothing; the median is the lower of two middle ones."""
+    ordered = sorted(spans)
+    if not ordered:
+        return None
+    return Spread(len(ordered), ordered[(len(ordered) - 1) // 2], ordered[-1])
+
+
+def cost(one: Retraining) -> Cost:
+    """The sums of what the steps say they took, and the rows the model learned from."""
+    details = {step.step: step.detail for step in one.steps}
+    walls = [float(d["seconds"]) for d in details.values() if d.get("seconds") is not None]
+    cpus = [float(d["cpu_s"]) for d in details.values() if d.get("cpu_s") is not None]
+    rows = details.get("trained", {}).get("rows")
+    return Cost(
+        one.trigger_id,
+        sum(walls) if walls else None,
+        sum(cpus) if cpus else None,
+        int(rows) if rows is not None else None,
+    )

@@ -1,0 +1,461 @@
+"""The decision ledger: every decision once, in order, for good, and what was done about it.
+
+SQLite with write-ahead log and full sync: what a call returned from survives a power cut. Its
+triggers refuse changes and deletions. The cursor only grows, in commit order, so a reader that
+remembers the last cursor it handled misses nothing and sees nothing twice.
+
+Evidence about a window may come again: a correction is recalled, and what it mended is as before.
+It is one decision still, but it stands again; `stood` says in which order evidence did.
+
+Beside the decisions stand the steps of each retraining, each step once for its trigger; the
+attempts at it; and what people acknowledged, or accepted and took back.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from headrace.core.errors import StateError
+from headrace.core.files import canonical_json
+from headrace.core.home import Home
+from headrace.monitoring.decisions.decide import Decision
+from headrace.monitoring.evidence.model import Evidence, Window, evidence_hash
+
+# 2: the attribution of a decision, steps and attempts of retrainings, acknowledgements.
+# 3: in which order the evidence of a window stood.
+# 4: findings that people accepted.
+FORMAT = 4
+_DECISIONS = (
+    """CREATE TABLE decisions (
+    cursor INTEGER PRIMARY KEY AUTOINCREMENT,
+    pipeline TEXT NOT NULL,
+    window_first INTEGER NOT NULL,
+    window_end INTEGER NOT NULL,
+    evidence_hash TEXT NOT NULL,
+    action TEXT NOT NULL CHECK (action IN ('none', 'watch', 'retrain', 'investigate')),
+    trigger_id TEXT UNIQUE,
+    reasons TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    policy_hash TEXT NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    UNIQUE (pipeline, window_end, evidence_hash)
+)""",
+    """CREATE TRIGGER decisions_stay BEFORE UPDATE ON decisions
+BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END""",
+    """CREATE TRIGGER decisions_remain BEFORE DELETE ON decisions
+BEGIN SELECT RAISE(ABORT, 'decisions are append-only'); END""",
+    # INSERT OR REPLACE deletes without the trigger above; so the second copy is not written
+    """CREATE TRIGGER decisions_once BEFORE INSERT ON decisions
+WHEN EXISTS (
+    SELECT 1 FROM decisions d WHERE d.cursor = NEW.cursor OR d.trigger_id = NEW.trigger_id OR (
+        d.pipeline = NEW.pipeline AND d.window_end = NEW.window_end
+        AND d.evidence_hash = NEW.evidence_hash
+    )
+)
+BEGIN SELECT RAISE(IGNORE); END""",
+)
+
+
+def _kept(table: str, columns: str, once: str) -> tuple[str, ...]:
+    """Statements of an append-only table in which `once` (SQL) tells a second copy from a row d."""
+    return (
+        f"CREATE TABLE {table} (cursor INTEGER PRIMARY KEY AUTOINCREMENT, {columns})",
+        f"""CREATE TRIGGER {table}_stay BEFORE UPDATE ON {table}
+BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END""",
+        f"""CREATE TRIGGER {table}_remain BEFORE DELETE ON {table}
+BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END""",
+        f"""CREATE TRIGGER {table}_once BEFORE INSERT ON {table}
+WHEN EXISTS (SELECT 1 FROM {table} d WHERE d.cursor = NEW.cursor OR ({once}))
+BEGIN SELECT RAISE(IGNORE); END""",  # noqa: S608 - names of this module
+    )
+
+
+_STEPS = _kept(
+    "steps",
+    "pipeline TEXT NOT NULL, trigger_id TEXT NOT NULL, step TEXT NOT NULL, detail TEXT NOT NULL,"
+    " recorded_at INTEGER NOT NULL, UNIQUE (trigger_id, step)",
+    "d.trigger_id = NEW.trigger_id AND d.step = NEW.step",
+)
+_ATTEMPTS = _kept(
+    "attempts",
+    "pipeline TEXT NOT NULL, trigger_id TEXT NOT NULL, attempt INTEGER NOT NULL,"
+    " recorded_at INTEGER NOT NULL, UNIQUE (trigger_id, attempt)",
+    "d.trigger_id = NEW.trigger_id AND d.attempt = NEW.attempt",
+)
+_ACKS = _kept(
+    "acks",
+    "pipeline TEXT NOT NULL, window_end INTEGER NOT NULL, principal TEXT NOT NULL,"
+    " reason TEXT NOT NULL, recorded_at INTEGER NOT NULL,"
+    " UNIQUE (pipeline, window_end, principal, reason)",
+    "d.pipeline = NEW.pipeline AND d.window_end = NEW.window_end"
+    " AND d.principal = NEW.principal AND d.reason = NEW.reason",
+)
+_STOOD = (
+    *_kept(
+        "stood",
+        "pipeline TEXT NOT NULL, window_end INTEGER NOT NULL, evidence_hash TEXT NOT NULL,"
+        " recorded_at INTEGER NOT NULL",
+        "d.pipeline = NEW.pipeline AND d.window_end = NEW.window_end"
+        " AND d.evidence_hash = NEW.evidence_hash AND d.cursor = (SELECT max(e.cursor) FROM stood e"
+        " WHERE e.pipeline = NEW.pipeline AND e.window_end = NEW.window_end)",
+    ),
+    "CREATE INDEX stood_of ON stood (pipeline, window_end, evidence_hash)",
+    """INSERT INTO stood (pipeline, window_end, evidence_hash, recorded_at)
+SELECT pipeline, window_end, evidence_hash, recorded_at FROM decisions ORDER BY cursor""",
+)
+# Said again after the other was said, it is news again.
+_ACCEPTANCES = _kept(
+    "acceptances",
+    "pipeline TEXT NOT NULL, window_end INTEGER NOT NULL, principal TEXT NOT NULL,"
+    " reason TEXT NOT NULL, about TEXT NOT NULL, withdrawn INTEGER NOT NULL,"
+    " recorded_at INTEGER NOT NULL",
+    "d.pipeline = NEW.pipeline AND d.window_end = NEW.window_end"
+    " AND d.principal = NEW.principal AND d.reason = NEW.reason AND d.about = NEW.about"
+    " AND d.withdrawn = NEW.withdrawn AND NOT EXISTS (SELECT 1 FROM acceptances e"
+    " WHERE e.pipeline = NEW.pipeline AND e.window_end = NEW.window_end"
+    " AND e.withdrawn <> NEW.withdrawn AND e.cursor > d.cursor)",
+)
+# What brings a ledger to each format from the one before it.
+_TO = {
+    1: _DECISIONS,
+    2: ("ALTER TABLE decisions ADD COLUMN attribution TEXT", *_STEPS, *_ATTEMPTS, *_ACKS),
+    3: _STOOD,
+    4: _ACCEPTANCES,
+}
+_COLUMNS = (
+    "pipeline, window_first, window_end, evidence_hash, action, trigger_id, reasons, evidence, "
+    "policy_hash, recorded_at, attribution"
+)
+_READ = f"""SELECT {_COLUMNS}, cursor, (
+    SELECT group_concat(s.cursor) FROM stood s WHERE s.pipeline = d.pipeline
+    AND s.window_end = d.window_end AND s.evidence_hash = d.evidence_hash
+) FROM decisions d"""  # noqa: S608 - names of this module
+
+StepName = Literal[
+    "started",
+    "released",
+    "trained",
+    "compared",
+    "promoted",
+    "kept",
+    "failed",
+    "watching",
+    "confirmed",
+    "rolled_back",
+]
+STEPS: tuple[str, ...] = get_args(StepName)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One decision and what it rests on. `cursor` is 0 until the ledger has given it one.
+
+    `attribution` is the JSON of what the evidence was put down to; None in rows of format 1.
+    `stands` are the places in the order of all looks at which this was seen, ascending; of the
+    entries of a window the one that `stood` last is what is known of it now.
+    """
+
+    pipeline: str
+    window: Window
+    decision: Decision
+    evidence: tuple[Evidence, ...]
+    policy_hash: str
+    recorded_at: int
+    cursor: int = 0
+    attribution: dict[str, Any] | None = None
+    stands: tuple[int, ...] = field(default=(), compare=False)
+
+    @property
+    def stood(self) -> int:
+        return self.stands[-1] if self.stands else 0
+
+    @property
+    def evidence_hash(self) -> str:
+        return evidence_hash(self.evidence)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "cursor": self.cursor,
+            "pipeline": self.pipeline,
+            "window": [self.window.first, self.window.end],
+            "window_text": self.window.text,
+            **self.decision.to_json(),
+            "evidence_hash": self.evidence_hash,
+            "evidence": [one.to_json() for one in self.evidence],
+            "attribution": self.attribution,
+            "policy_hash": self.policy_hash,
+            "recorded_at": self.recorded_at,
+        }
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that was done about a trigger, and what it rests on, as JSON values.
+
+    `recorded_at` is microseconds UTC.
+    """
+
+    pipeline: str
+    trigger_id: str
+    step: StepName
+    detail: dict[str, Any]
+    recorded_at: int
+    cursor: int = 0
+
+
+@dataclass(frozen=True)
+class Ack:
+    """Somebody knows of the window that ends before day `window_end` (epoch day), and says why."""
+
+    pipeline: str
+    window_end: int
+    principal: str
+    reason: str
+    recorded_at: int
+    cursor: int = 0
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Somebody says that findings about a window (see `acceptance.topic`) are how data should be.
+
+    `withdrawn` takes back what was said of the window before.
+    """
+
+    pipeline: str
+    window_end: int
+    principal: str
+    reason: str
+    about: tuple[str, ...]
+    recorded_at: int
+    withdrawn: bool = False
+    cursor: int = 0
+
+
+class DecisionLedger:
+    """The decisions of one home, of all its pipelines. Any number of processes may use it.
+
+    Its file is made by the first that writes; until then there is nothing to read.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.path: Path = home.root / "decisions.sqlite"
+        if self.path.exists():
+            with self._connect():  # brings it up to date, or says that it is newer than this
+                pass
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        if self._format(db) < FORMAT:
+            db.execute("BEGIN IMMEDIATE")
+            # asked again under the lock: another process may have done it meanwhile
+            for step in range(self._format(db) + 1, FORMAT + 1):
+                for statement in _TO[step]:
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {step}")
+            db.execute("COMMIT")
+
+    def _format(self, db: sqlite3.Connection) -> int:
+        found = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if found > FORMAT:
+            raise StateError(
+                f"decision ledger of format {found}, this Headrace reads up to {FORMAT}",
+                where=str(self.path),
+                fix="upgrade headrace",
+            )
+        return found
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # autocommit: transactions are begun where they are needed, by name
+        with closing(sqlite3.connect(self.path, timeout=60, isolation_level=None)) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            self._prepare(db)
+            yield db
+
+    def _read(self, statement: str, values: Sequence[object]) -> list[Any]:
+        if not self.path.exists():
+            return []
+        with self._connect() as db:
+            return db.execute(statement, values).fetchall()
+
+    def append(self, entries: Sequence[Entry]) -> int:
+        """Record what is new, all or nothing; what is there stays, and stands if it did not.
+
+        Returns how many were new.
+        """
+        if not entries:
+            return 0
+        with self._connect() as db:
+            db.execute("BEGIN IMMEDIATE")
+            before = db.total_changes
+            marks = ", ".join("?" * len(_COLUMNS.split(", ")))
+            statement = f"INSERT INTO decisions ({_COLUMNS}) VALUES ({marks})"  # noqa: S608
+            db.executemany(statement, [_row(entry) for entry in entries])
+            written = db.total_changes - before
+            db.executemany(
+                "INSERT INTO stood (pipeline, window_end, evidence_hash, recorded_at)"
+                " VALUES (?, ?, ?, ?)",
+                [(e.pipeline, e.window.end, e.evidence_hash, e.recorded_at) for e in entries],
+            )
+            db.execute("COMMIT")
+        return written
+
+    def rows_after(
+        self, cursor: int = 0, pipeline: str | None = None, limit: int = 1000
+    ) -> list[Entry]:
+        """Entries with a greater cursor, oldest first; a sensor keeps the last one it forwarded."""
+        rows = self._read(
+            f"{_READ} WHERE cursor > ? AND pipeline = coalesce(?, pipeline)"
+            " ORDER BY cursor LIMIT ?",
+            (cursor, pipeline, limit),
+        )
+        return [_entry(row) for row in rows]
+
+    def entries(self, pipeline: str) -> list[Entry]:
+        """All entries of a pipeline, in the order they were recorded."""
+        return self.rows_after(0, pipeline, limit=-1)
+
+    def entry_of(self, trigger_id: str) -> Entry | None:
+        """The decision that asked for this retraining; None for one that a person asked for."""
+        rows = self._read(f"{_READ} WHERE trigger_id = ?", (trigger_id,))
+        return _entry(rows[0]) if rows else None
+
+    def record_step(
+        self, pipeline: str, trigger_id: str, step: StepName, detail: Mapping[str, Any], at: int
+    ) -> bool:
+        """Record that `step` was done; the first record stands. Returns whether this is it."""
+        if step not in STEPS:
+            raise ValueError(f"unknown step {step!r}")
+        values = (pipeline, trigger_id, step, canonical_json(dict(detail)).decode(), at)
+        return self._insert("steps", "pipeline, trigger_id, step, detail, recorded_at", values)
+
+    def steps(self, pipeline: str, trigger_id: str | None = None) -> list[Step]:
+        """All steps of a pipeline, or of one trigger, in the order they were recorded."""
+        rows = self._read(
+            "SELECT pipeline, trigger_id, step, detail, recorded_at, cursor FROM steps"
+            " WHERE pipeline = ? AND trigger_id = coalesce(?, trigger_id) ORDER BY cursor",
+            (pipeline, trigger_id),
+        )
+        return [
+            Step(name, trigger, step, json.loads(detail), at, cursor)
+            for name, trigger, step, detail, at, cursor in rows
+        ]
+
+    def begin_attempt(self, pipeline: str, trigger_id: str, at: int) -> int:
+        """Count an attempt at a retraining before it does anything; the first is 1."""
+        with self._connect() as db:
+            db.execute("BEGIN IMMEDIATE")
+            attempt = 1 + int(
+                db.execute(
+                    "SELECT count(*) FROM attempts WHERE trigger_id = ?", (trigger_id,)
+                ).fetchone()[0]
+            )
+            db.execute(
+                "INSERT INTO attempts (pipeline, trigger_id, attempt, recorded_at)"
+                " VALUES (?, ?, ?, ?)",
+                (pipeline, trigger_id, attempt, at),
+            )
+            db.execute("COMMIT")
+        return attempt
+
+    def acknowledge(
+        self, pipeline: str, window_end: int, principal: str, reason: str, at: int
+    ) -> bool:
+        """Record that `principal` knows of a window; False if that very thing is on record."""
+        values = (pipeline, window_end, principal, reason, at)
+        return self._insert("acks", "pipeline, window_end, principal, reason, recorded_at", values)
+
+    def acks(self, pipeline: str) -> list[Ack]:
+        """All acknowledgements of a pipeline, in the order they were recorded."""
+        rows = self._read(
+            "SELECT pipeline, window_end, principal, reason, recorded_at, cursor FROM acks"
+            " WHERE pipeline = ? ORDER BY cursor",
+            (pipeline,),
+        )
+        return [Ack(*row) for row in rows]
+
+    def accept(self, said: Acceptance) -> bool:
+        """Record what somebody says of a window's findings; False if that is how it stands."""
+        columns = "pipeline, window_end, principal, reason, about, withdrawn, recorded_at"
+        about = canonical_json(sorted(said.about)).decode()
+        who = (said.pipeline, said.window_end, said.principal, said.reason)
+        values = (*who, about, int(said.withdrawn), said.recorded_at)
+        return self._insert("acceptances", columns, values)
+
+    def acceptances(self, pipeline: str) -> list[Acceptance]:
+        """All acceptances of a pipeline, taken back or not, in the order they were recorded."""
+        rows = self._read(
+            "SELECT pipeline, window_end, principal, reason, about, recorded_at, withdrawn,"
+            " cursor FROM acceptances WHERE pipeline = ? ORDER BY cursor",
+            (pipeline,),
+        )
+        return [
+            Acceptance(name, end, who, why, tuple(json.loads(about)), at, bool(withdrawn), cursor)
+            for name, end, who, why, about, at, withdrawn, cursor in rows
+        ]
+
+    def _insert(self, table: str, columns: str, values: Sequence[object]) -> bool:
+        """One row of an append-only table, names from this module; False if it is there."""
+        with self._connect() as db:
+            marks = ", ".join("?" * len(values))
+            statement = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+            return db.execute(statement, values).rowcount == 1
+
+
+def standing(entries: Iterable[Entry]) -> dict[int, Entry]:
+    """What is known of each window now, by its end: later evidence replaces earlier."""
+    found: dict[int, Entry] = {}
+    for entry in sorted(entries, key=lambda one: (one.stood, one.cursor)):
+        found[entry.window.end] = entry
+    return dict(sorted(found.items()))
+
+
+def _row(entry: Entry) -> tuple[object, ...]:
+    return (
+        entry.pipeline,
+        entry.window.first,
+        entry.window.end,
+        entry.evidence_hash,
+        entry.decision.action,
+        entry.decision.trigger_id,
+        canonical_json(list(entry.decision.reasons)).decode(),
+        canonical_json([one.to_json() for one in entry.evidence]).decode(),
+        entry.policy_hash,
+        entry.recorded_at,
+        None if entry.attribution is None else canonical_json(entry.attribution).decode(),
+    )
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    (
+        pipeline,
+        first,
+        end,
+        _,
+        action,
+        trigger,
+        reasons,
+        evidence,
+        policy,
+        recorded,
+        attribution,
+        cursor,
+        stands,
+    ) = row
+    return Entry(
+        pipeline,
+        Window(first, end),
+        Decision(action, tuple(json.loads(reasons)), trigger),
+        tuple(Evidence.from_json(one) for one in json.loads(evidence)),
+        policy,
+        recorded,
+        cursor,
+        None if attribution is None else json.loads(attribution),
+        tuple(sorted(map(int, stands.split(",")))) if stands else (),
+    )

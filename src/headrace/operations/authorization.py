@@ -1,0 +1,34 @@
+"""Permission for an action: refusals are recorded, and what would be refused is not offered."""
+
+from dataclasses import replace
+
+from headrace.core.errors import DeclarationError, RefusedError
+from headrace.core.permissions import Policy, load_policy
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import Action, record
+from headrace.lake.overrides.available_actions import BATCH_ACTIONS, Availability, available_actions
+from headrace.lake.overrides.batch_case import BatchCase
+
+
+def permit(ledger: Ledger, draft: Action, policy: Policy | None = None) -> None:
+    """Raises RefusedError, on the record, where the policy (default: the project's) forbids it."""
+    try:
+        (policy or load_policy()).check(draft.principal, draft.action, draft.table)
+    except RefusedError as refused:
+        record(ledger, replace(draft, allowed=False, note=refused.what))
+        raise
+
+
+def permitted_actions(case: BatchCase, principal: str) -> dict[str, Availability]:
+    """Return `available_actions` for somebody, under the project's policy.
+
+    A policy that cannot be read grants nothing; its error is the reason.
+    """
+    try:
+        policy = load_policy()
+    except DeclarationError as error:
+        return {
+            name: Availability(name, allowed=False, reason=error.what, fix=error.fix)
+            for name in BATCH_ACTIONS
+        }
+    return available_actions(case, principal=principal, policy=policy)

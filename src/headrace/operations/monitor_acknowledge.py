@@ -1,0 +1,110 @@
+"""Somebody knows of a window: on record for good, and nobody is paged for it again."""
+
+from headrace.core.clock import now_us, parse_day
+from headrace.core.errors import DeclarationError
+from headrace.core.home import Home
+from headrace.core.permissions import Policy
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.audit_trail import Action, record
+from headrace.monitoring.decisions.ledger import Ack, DecisionLedger, Entry
+from headrace.monitoring.decisions.replay import first_entries
+from headrace.monitoring.evidence.model import day_number, day_text
+from headrace.operations.authorization import permit
+from headrace.pipeline.definition import Pipeline
+from headrace.reports.monitor.facts import tell_owner
+
+LATEST = "last"
+
+
+def window_of(pipeline: Pipeline, home: Home, which: str) -> Entry:
+    """The decided window that holds the ISO day `which`, or the newest one for `last`.
+
+    Raises:
+        DeclarationError: it is no day, or no decided window holds it.
+    """
+    name = pipeline.monitor.name
+    entries = first_entries(DecisionLedger(home).entries(name))
+    if not entries:
+        raise DeclarationError(
+            f"the monitor {name} has decided nothing yet",
+            where=str(home.root),
+            fix="headrace run; a window is judged once it is over",
+        )
+    if which == LATEST:
+        return entries[-1]
+    day = day_number(parse_day(which, "WINDOW, a day or `last`"))
+    found = [one for one in entries if one.window.first <= day < one.window.end]
+    if not found:
+        raise DeclarationError(
+            f"no decided window of monitor {name} holds {which}",
+            where=str(home.root),
+            fix=f"a day from {day_text(entries[0].window.first)} to "
+            f"{day_text(entries[-1].window.end - 1)}",
+        )
+    return found[0]
+
+
+def acknowledge(
+    pipeline: Pipeline,
+    home: Home,
+    which: str,
+    *,
+    principal: str,
+    reason: str,
+    policy: Policy | None = None,
+) -> tuple[Ack, bool]:
+    """Acknowledge the window that holds a day; also whether that was not on record before.
+
+    Raises:
+        DeclarationError: no such window, it was quiet, or the principal or reason is empty.
+        RefusedError: the policy does not allow it; that is on the record.
+    """
+    entry, name = window_of(pipeline, home, which), pipeline.monitor.name
+    if entry.decision.action == "none":
+        raise DeclarationError(
+            f"there is nothing to acknowledge in {entry.window.text}: it was quiet",
+            where=f"monitor {name}",
+            fix="headrace monitor status",
+        )
+    need_who_and_why(f"acknowledging {entry.window.text}", name, principal, reason)
+    draft = Action(
+        principal=principal,
+        action="ack",
+        table=name,
+        reason=reason,
+        slot=day_text(entry.window.first),
+        note=f"window {entry.window.text} of monitor {name}",
+    )
+    ledger, said = DecisionLedger(home), (entry.window.end, principal, reason)
+    with Ledger(home) as batches:
+        permit(batches, draft, policy)
+        new = _found(ledger, name, said) is None
+        if new:
+            record(batches, draft)  # first: nothing is done that is not on the trail
+            ledger.acknowledge(name, *said, now_us())
+    tell_owner(pipeline, home)
+    ack = _found(ledger, name, said)
+    assert ack is not None
+    return ack, new
+
+
+def need_who_and_why(doing: str, name: str, principal: str, reason: str) -> None:
+    """Refuse what nobody does, or for no reason, before anything is on record.
+
+    Raises:
+        DeclarationError: the principal or the reason is empty.
+    """
+    if not principal.strip() or not reason.strip():
+        raise DeclarationError(
+            f"{doing} needs who does it, and why",
+            where=f"monitor {name}",
+            fix='--reason "..."; both are kept for good',
+        )
+
+
+def _found(ledger: DecisionLedger, name: str, said: tuple[int, str, str]) -> Ack | None:
+    """The acknowledgement of a window by somebody for a reason, if it is on record."""
+    return next(
+        (one for one in ledger.acks(name) if (one.window_end, one.principal, one.reason) == said),
+        None,
+    )

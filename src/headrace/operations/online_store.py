@@ -1,0 +1,314 @@
+"""The online store of a pipeline as people run it: fill it, thin it, see how far it is."""
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.core.clock import (
+    DAY,
+    SECOND,
+    duration,
+    duration_text,
+    iso,
+    now_us,
+    parse_iso,
+    parse_moment,
+)
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.home import Home
+from headrace.lake.tables.lake import Lake
+from headrace.pipeline.definition import Pipeline
+from headrace.pipeline.serving import (
+    ONLINE,
+    materialise_online,
+    online_store,
+    store_exists,
+    store_folder,
+)
+
+if TYPE_CHECKING:
+    from headrace.serving.online import Layout, LmdbStore, Reader, RedisStore
+
+LATENESS = 7 * DAY
+
+
+def fill(pipeline: Pipeline, home: Home, *, anew: bool = False) -> dict[str, Any]:
+    """Bring the store up to what is published, as plain JSON values.
+
+    `missing` are tables that views read and of which nothing was ever published: nothing is
+    answered before it is.
+    """
+    done = materialise_online(pipeline, home, anew=anew)
+    layout = _layout(pipeline)
+    return {
+        "pipeline": pipeline.name,
+        "store": _place(pipeline, home, layout),
+        "tables": [
+            {
+                "table": table,
+                "snapshot_id": done.snapshots[table],
+                "rows": done.rows[table],
+                "keys_renewed": done.renewed[table],
+            }
+            for table in done.snapshots
+        ],
+        "missing": [table for table in layout.tables if table not in done.snapshots],
+    }
+
+
+def thin(
+    pipeline: Pipeline,
+    home: Home,
+    *,
+    keep: str | None = None,
+    before: str | None = None,
+    lateness: str | None = None,
+) -> dict[str, Any]:
+    """Give up answers before a moment, and drop what only they need; as plain JSON values.
+
+    Args:
+        pipeline: whose store.
+        home: where it is.
+        keep: how far back from now answers must reach, such as "7d".
+        before: or the moment itself, RFC 3339 or a day.
+        lateness: how late a correction may still come by itself; as before if left out, 7 days at
+            first.
+
+    Raises:
+        DeclarationError: not exactly one of `keep` and `before`, or a moment to come.
+        StateError: nothing is in the store.
+        HeadraceError: the moment is before an earlier one, or lateness grows.
+    """
+    from headrace.serving.online import retain, store_metadata
+
+    frontier = _moment(keep, before)
+    layout = _layout(pipeline)
+    if not store_exists(pipeline, home):
+        raise _not_filled(pipeline)
+    with closing(online_store(pipeline, home)) as store:
+        with store.reading() as reader:
+            if not any(store_metadata.read_files(reader, table) for table in layout.tables):
+                raise _not_filled(pipeline)
+            horizon = store_metadata.read_horizon(reader)
+        known = LATENESS if horizon is None else horizon.lateness
+        bound = known if lateness is None else _age(lateness, "lateness")
+        used = store.used
+        done = retain(store, layout, frontier, lateness=bound)
+        return {
+            "pipeline": pipeline.name,
+            "answers_from": iso(frontier),
+            "lateness": duration_text(bound),
+            "dropped": {"records": done.records, "keys": done.keys, "texts": done.texts},
+            "bytes_used_before": used,
+            "bytes_used": store.used,
+        }
+
+
+def online_status(pipeline: Pipeline, home: Home, *, count: bool = False) -> dict[str, Any]:
+    """What the store holds and how far it is behind, as plain JSON values.
+
+    Args:
+        pipeline: whose store.
+        home: where it is.
+        count: say as well how many keys and entities it holds, which reads all of it.
+
+    Returns:
+        One mapping. `state` is `not filled`, `filling` or `filled`; `problems` says in words what
+        somebody should look at, and is empty if nothing.
+    """
+    from headrace.serving.online import LmdbStore
+
+    layout, now = _layout(pipeline), now_us()
+    folder = store_folder(pipeline, home, layout)
+    found: dict[str, Any] = {
+        "pipeline": pipeline.name,
+        "store": _place(pipeline, home, layout),
+        "state": "not filled",
+        "bytes": 0,
+        "bytes_used": 0,
+        "answers_from": None,
+        "lateness": None,
+        "thinned_at": None,
+        "tables": [],
+        "views": [],
+        "older_stores": _older(folder),
+        "problems": [],
+    }
+    if not store_exists(pipeline, home):
+        return found
+    with closing(online_store(pipeline, home)) as store, store.reading() as reader:
+        found |= _about(store, reader)
+        found["bytes"] = _size(folder) if isinstance(store, LmdbStore) else store.used
+        lake = Lake(home)
+        tables = {table: _table(lake, reader, table, now) for table in layout.tables}
+        if count:
+            for table in layout.tables:
+                tables[table] |= _counted(reader, layout, table)
+    found["tables"] = list(tables.values())
+    found["views"] = _views(pipeline, tables, now)
+    whole = all(one["snapshot_id"] is not None for one in tables.values())
+    any_files = any(one["files"] for one in tables.values())
+    found["state"] = "filled" if whole else "filling" if any_files else "not filled"
+    return {**found, "problems": _problems(found)}
+
+
+def _about(store: "LmdbStore | RedisStore", reader: "Reader") -> dict[str, Any]:
+    from headrace.serving.online import store_metadata
+    from headrace.serving.online.retention import last_thinned
+
+    horizon, thinned = store_metadata.read_horizon(reader), last_thinned(reader)
+    return {
+        "bytes_used": store.used,
+        "answers_from": None if horizon is None else iso(horizon.retained),
+        "lateness": None if horizon is None else duration_text(horizon.lateness),
+        "thinned_at": None if thinned is None else iso(thinned),
+    }
+
+
+def _table(lake: Lake, reader: "Reader", table: str, now: int) -> dict[str, Any]:
+    from headrace.serving.online import store_metadata
+    from headrace.serving.online.commits import file_name
+
+    plan = lake.plan(table)
+    live = {file_name(file): file.rows for file in plan.files} if plan else {}
+    commits = plan.committed_at if plan else {}
+    applied = set(store_metadata.read_files(reader, table))
+    frontier = store_metadata.read_frontier(reader, table) or {}
+    snapshot, as_of = frontier.get("snapshot_id"), frontier.get("as_of")
+    oldest = min(commits.values(), default=now)
+    known = oldest - 1 if snapshot is None else commits.get(snapshot, oldest - 1)
+    later = sorted(at for at in commits.values() if at > known)
+    return {
+        "table": table,
+        "snapshot_id": snapshot,
+        "committed_at": iso(commits[snapshot]) if snapshot in commits else None,
+        "as_of": None if as_of is None else iso(as_of),
+        "age_seconds": None if as_of is None else round((now - as_of) / SECOND, 3),
+        "files": len(applied),
+        "rows": sum(rows for name, rows in live.items() if name in applied),
+        "behind": {
+            "commits": len(later),
+            "seconds": round((now - later[0]) / SECOND, 3) if later else 0.0,
+            "files": len(set(live) - applied),
+            "rows": sum(rows for name, rows in live.items() if name not in applied),
+            "gone": len(applied - set(live)),
+        },
+    }
+
+
+def _counted(reader: "Reader", layout: "Layout", table: str) -> dict[str, int]:
+    joins = layout.joins_of(table)
+    keys = _entries(reader, [b"v%02x" % layout.tables[table].number])
+    return {"keys": keys, "entities": _entries(reader, [b"e" + join.prefix for join in joins])}
+
+
+def _entries(reader: "Reader", prefixes: Iterable[bytes]) -> int:
+    return sum(1 for prefix in prefixes for _ in reader.scan(prefix))
+
+
+def _views(
+    pipeline: Pipeline, tables: Mapping[str, Mapping[str, Any]], now: int
+) -> list[dict[str, Any]]:
+    from headrace.features.spec import RowTransform
+
+    found = []
+    for view in pipeline.views:
+        if isinstance(view, RowTransform):
+            continue
+        as_of = tables[view.table]["as_of"]
+        age = None if as_of is None else now - parse_iso(as_of)
+        limits = {one.then: one.at_most for one in pipeline.max_staleness if one.view == view.name}
+        over = [then for then, most in limits.items() if age is None or age > duration(most)]
+        found.append(
+            {
+                "view": view.name,
+                "table": view.table,
+                "snapshot_id": tables[view.table]["snapshot_id"],
+                "max_staleness": limits,
+                "stale": "refuse" if "refuse" in over else "flag" if over else "",
+            }
+        )
+    return found
+
+
+def _problems(found: Mapping[str, Any]) -> list[str]:
+    told, fill_it = [], f"headrace online fill {found['pipeline']}"
+    if found["state"] == "filling":
+        lacking = [one["table"] for one in found["tables"] if one["snapshot_id"] is None]
+        told.append(f"nothing is answered before {', '.join(lacking)} is whole: {fill_it}")
+    for one in found["tables"]:
+        if one["behind"]["gone"] and one["snapshot_id"] is not None:
+            gone = one["behind"]["gone"]
+            told.append(
+                f"{one['table']}: {gone} recalled or rewritten files still count: {fill_it}"
+            )
+    for one in found["views"]:
+        if one["stale"] and found["state"] != "not filled":
+            done = {"flag": "flagged", "refuse": "refused"}[one["stale"]]
+            limit = one["max_staleness"][one["stale"]]
+            told.append(f"view {one['view']} is older than {limit} and {done}: {fill_it}")
+    return told
+
+
+def _moment(keep: str | None, before: str | None) -> int:
+    if (keep is None) == (before is None):
+        raise DeclarationError(
+            "how far back answers must reach is not said" if keep is None else "it is said twice",
+            where="thinning the online store",
+            fix="--keep 7d, or --before 2024-03-01",
+        )
+    now = now_us()
+    if keep is not None:
+        return now - _age(keep, "keep")
+    moment = parse_moment(str(before), "--before")
+    if moment > now:
+        raise DeclarationError(
+            f"{before} is yet to come: until then nothing would be answered",
+            fix="a moment up to now",
+        )
+    return moment
+
+
+def _age(text: str, what: str) -> int:
+    age = duration(text)
+    if age < 0:
+        raise DeclarationError(f"{what} {text!r} is negative", fix="as in 7d")
+    return age
+
+
+def _layout(pipeline: Pipeline) -> "Layout":
+    from headrace.serving.online import layout_of
+
+    return layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
+
+
+def _not_filled(pipeline: Pipeline) -> StateError:
+    return StateError(
+        f"the online store of {pipeline.name} is not filled",
+        where="online store",
+        fix=f"headrace online fill {pipeline.name}",
+    )
+
+
+def _place(pipeline: Pipeline, home: Home, layout: "Layout") -> str:
+    """The folder, or the name on the server; an address may hold a password."""
+    if os.environ.get(ONLINE):
+        return f"redis: headrace:online:{pipeline.name}:{layout.name}"
+    return str(store_folder(pipeline, home, layout))
+
+
+def _older(folder: Path) -> list[dict[str, Any]]:
+    """Stores of the pipeline that the views of now do not use."""
+    others = sorted(folder.parent.glob("*/data.mdb"))
+    return [
+        {"store": str(one.parent), "bytes": _size(one.parent)}
+        for one in others
+        if one.parent != folder
+    ]
+
+
+def _size(folder: Path) -> int:
+    """What the store takes of the disk; its file has holes."""
+    return (folder / "data.mdb").stat().st_blocks * 512

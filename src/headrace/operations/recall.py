@@ -1,0 +1,243 @@
+"""Recall a batch everywhere: table, online stores, releases, models; and take a recall back.
+
+The order fails closed. A recall taints first, then the ledger decides, then the table and the
+online stores follow; a restoration goes the other way. Each step may be repeated, so that the same
+call again brings to its end what was cut short.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+from headrace.core.clock import now_us
+from headrace.core.errors import DeclarationError, HeadraceError, RefusedError
+from headrace.core.home import Home
+from headrace.core.permissions import Policy, recorded_name
+from headrace.datasets.store.store import Store
+from headrace.datasets.taint import Recall, note, standing
+from headrace.lake.ingest.protocol import settle
+from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides import recall as lake_recall
+from headrace.lake.overrides.audit_trail import Action, record
+from headrace.lake.overrides.batch_case import BatchCase, open_case
+from headrace.lake.overrides.recall import Withdrawal
+from headrace.lake.overrides.scopes import recall_scope
+from headrace.lake.table import Table
+from headrace.lake.tables.lake import Lake
+from headrace.lineage.batch_holders import Impact, impact
+from headrace.lineage.downstream import readers, stores
+from headrace.operations.authorization import permit
+from headrace.pipeline.definition import Pipeline
+from headrace.pipeline.load import project_pipelines
+
+_STATES = ("published", "recalled")
+
+
+def reach(
+    home: Home, table: Table, batch: str, *, pipelines: Sequence[Pipeline] | None = None
+) -> dict[str, Any]:
+    """What a recall would reach, as plain JSON values; nothing is changed.
+
+    Args:
+        home: where the state is.
+        table: as the pipeline declares it.
+        batch: its slot, or the start of its id.
+        pipelines: whose views and stores are looked at; the project's, if left out.
+    """
+    return _reach(open_case(home, table, batch, _STATES), _readers(pipelines, table))
+
+
+def recall(
+    home: Home,
+    table: Table,
+    batch: str,
+    *,
+    principal: str,
+    reason: str,
+    policy: Policy | None = None,
+    pipelines: Sequence[Pipeline] | None = None,
+) -> dict[str, Any]:
+    """Recall a published batch; what it reached and what was done, as plain JSON values.
+
+    `incomplete` says in words what has yet to be done; it is empty if nothing. Running it again
+    changes nothing, or does the rest.
+
+    Args:
+        home: where the state is.
+        table: as the pipeline declares it.
+        batch: its slot, or the start of its id.
+        principal: who.
+        reason: why, for the record.
+        policy: the project's, if left out.
+        pipelines: as in `reach`.
+
+    Raises:
+        DeclarationError: no batch, or more than one, is meant; or no reason.
+        RefusedError: the policy does not allow it, or the batch is not published.
+    """
+    case = open_case(home, table, batch, _STATES)
+    affected = _readers(pipelines, table)
+    action = _draft(case, "recall", principal, reason)
+    with Ledger(home) as ledger:
+        permit(ledger, action, policy)
+        try:
+            recall_scope(case, action)
+        except RefusedError as refused:
+            record(ledger, replace(action, allowed=False, note=refused.what))
+            raise
+    found = _reach(case, affected)
+    refs = [one["ref"] for one in found["releases"]]
+    note(Store.find(home.store), _event(action, refs))
+    done = lake_recall.recall(home, action)
+    found["releases"] = [{**one, "tainted": True} for one in found["releases"]]
+    ended = _done(case, affected, done)
+    return {**found, **ended, "incomplete": [*ended["incomplete"], *found["problems"]]}
+
+
+def restore(
+    home: Home,
+    table: Table,
+    batch: str,
+    *,
+    principal: str,
+    reason: str,
+    policy: Policy | None = None,
+    pipelines: Sequence[Pipeline] | None = None,
+) -> dict[str, Any]:
+    """Take a recall back: the batch is shown again, and what it had tainted opens again.
+
+    Args and result are as those of `recall`.
+
+    Raises:
+        DeclarationError: no batch, or more than one, is meant; or no reason.
+        RefusedError: the policy does not allow it, or the batch is not recalled.
+        StateError: its file is gone.
+    """
+    store = Store.find(home.store)
+    case = open_case(home, table, batch, ("recalled", "judged", "pending", "published"))
+    affected = _readers(pipelines, table)
+    action = _draft(case, "restore", principal, reason)
+    with Ledger(home) as ledger:
+        permit(ledger, action, policy)
+        last = lake_recall.last_action(ledger, table.name, case.batch.batch_id)
+    marked = (table.name, case.batch.batch_id) in standing(store, [table.name])
+    if marked and case.batch.state == "published" and (last is None or last.action == "recall"):
+        # A recall that was cut short before the ledger knew of it: there is only a taint to lift.
+        with Ledger(home) as ledger:
+            done = Withdrawal(
+                record(ledger, action), True, Lake(home).snapshot_id(table.name), False
+            )
+    else:
+        done = _restored(home, table, action)
+        settle(table, [case.batch.slot], home)  # what was released until a day that has passed
+    note(store, _event(action, ()))
+    return {**_reach(case, affected), **_done(case, affected, done)}
+
+
+def _restored(home: Home, table: Table, action: Action) -> Withdrawal:
+    try:
+        return lake_recall.restore(home, table, action)
+    except RefusedError as refused:
+        with Ledger(home) as ledger:
+            record(ledger, replace(action, allowed=False, note=refused.what))
+        raise
+
+
+def _readers(pipelines: Sequence[Pipeline] | None, table: Table) -> list[Pipeline]:
+    every = project_pipelines() if pipelines is None else pipelines
+    return [one for one in every if table.name in one.contracts]
+
+
+def _draft(case: BatchCase, verb: str, principal: str, reason: str) -> Action:
+    if not reason.strip():
+        raise DeclarationError(
+            f"{verb} of {case.name}, has no reason", fix="say why: it is kept for good"
+        )
+    batch = case.batch
+    named = (batch.batch_id, batch.slot)
+    return Action(recorded_name(principal), verb, case.table.name, reason, *named, at=now_us())
+
+
+def _event(action: Action, refs: Sequence[str]) -> Recall:
+    return Recall(
+        "recalled" if action.action == "recall" else "restored",
+        action.table,
+        action.batch_id,
+        action.slot,
+        action.at,
+        action.principal,
+        action.reason,
+        tuple(refs),
+    )
+
+
+# What it reaches
+
+
+def _reach(case: BatchCase, pipelines: Sequence[Pipeline]) -> dict[str, Any]:
+    home, table, batch = case.home, case.table.name, case.batch
+    problems = []
+    try:
+        found = impact(home, batch.batch_id, table)
+    except HeadraceError as error:  # a damaged release must not hold up a recall
+        found = Impact(batch.batch_id, (), (), ())
+        problems = [f"which releases and models hold it cannot be told: {error.what}"]
+    files = {file.batch_id: file for file in Lake(home).files(table)}
+    live = files.get(batch.batch_id)
+    return {
+        "table": table,
+        "slot": batch.slot,
+        "batch": batch.batch_id,
+        "origin": batch.origin,
+        "state": batch.state,
+        "published_rows": live.rows if live else 0,
+        "releases": [
+            {"ref": one.ref, "content_hash": one.content_hash, "tainted": one.tainted}
+            for one in found.releases
+        ],
+        "models": [{"ref": ref, "champion": ref in found.champions} for ref in found.models],
+        "readers": readers(pipelines, table),
+        "stores": [one.name for one in stores(pipelines, home, table)],
+        "problems": problems,
+    }
+
+
+# What was done
+
+
+def _done(case: BatchCase, pipelines: Sequence[Pipeline], done: Withdrawal) -> dict[str, Any]:
+    holding = stores(pipelines, case.home, case.table.name)
+    renewed = [_renewed(one, case.home) for one in holding]
+    with Ledger(case.home) as ledger:
+        state = ledger.batches(case.table.name)[case.batch.batch_id].state
+    return {
+        "action": done.action.document(),
+        "decided_now": done.decided,
+        "state": state,
+        "snapshot_id": done.snapshot_id,
+        "committed_now": done.moved,
+        "stores": renewed,
+        "incomplete": [one["error"] for one in renewed if one["error"]],
+    }
+
+
+def _renewed(pipeline: Pipeline, home: Home) -> dict[str, Any]:
+    """Bring an online store up to the table. One that cannot be does not undo the recall."""
+    from headrace.pipeline.serving import materialise_online, online_store
+
+    try:
+        with closing(online_store(pipeline, home)) as store:
+            done = materialise_online(pipeline, home, store)
+    except HeadraceError as error:
+        told = f"the online store of {pipeline.name} still answers with it: {error.what}"
+        return {
+            "pipeline": pipeline.name,
+            "keys_renewed": 0,
+            "error": f"{told}; then: headrace online fill {pipeline.name}",
+        }
+    return {
+        "pipeline": pipeline.name,
+        "keys_renewed": sum(done.renewed.values()),
+        "error": "",
+    }

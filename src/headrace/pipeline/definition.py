@@ -1,0 +1,89 @@
+"""What a pipeline consists of, as data; checked against the contracts when it is made."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from headrace.contracts import Contract
+from headrace.core.clock import days
+from headrace.core.errors import DeclarationError
+from headrace.datasets.spec import DatasetSpec
+from headrace.features.spec import Label, Mode, Spine, View, check_mode
+from headrace.features.validate import validate
+from headrace.lake.table import Table
+from headrace.models.retraining_config import Retraining
+from headrace.models.spec import ModelSpec
+from headrace.monitoring.spec import MonitorSpec
+from headrace.serving.online.staleness import Staleness, limits
+from headrace.sources.delivery_places import Place
+from headrace.streams.spec import Stream, check_streams
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Sources, contracts, features, dataset, model and monitors that belong together.
+
+    `first_slot` and `last_slot` are ISO days; tables with daily deliveries are partitioned by them.
+    `mode` is `declared` for history that was imported and `recorded` for what was live.
+    `streams` feed tables with events, besides what their sources deliver.
+    `max_staleness` says how old the online store may be for a view, and what is done when it is
+    older; it is no part of what a feature means, and of no definition hash.
+    `retraining` says how its model is trained anew; when, the monitor's policy says.
+    `make_deliveries` is for demonstrations only: it fills a folder with what the sources read.
+    `places` is for simulations only: where producers of its tables put what they deliver, given
+    such a folder, and the one under the home that the sources read.
+    """
+
+    name: str
+    tables: tuple[Table, ...]
+    spine: Spine
+    views: tuple[View, ...]
+    dataset: DatasetSpec
+    model: ModelSpec
+    monitor: MonitorSpec
+    first_slot: str
+    last_slot: str
+    mode: Mode = "declared"
+    make_deliveries: Callable[[Path], object] | None = None
+    places: Callable[[Path, Path], Mapping[str, Place]] | None = None
+    streams: tuple[Stream, ...] = ()
+    max_staleness: tuple[Staleness, ...] = ()
+    retraining: Retraining = field(default_factory=Retraining)
+
+    def __post_init__(self) -> None:
+        names = [table.name for table in self.tables]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise DeclarationError(
+                f"tables declared twice: {', '.join(doubled)}", where=f"pipeline {self.name}"
+            )
+        check_mode(self.mode)
+        check_streams(self.streams, self.contracts, f"pipeline {self.name}")
+        validate(self.views, self.contracts, self.spine, self.label)
+        limits(self.max_staleness, self.views)
+
+    @property
+    def label(self) -> Label:
+        return self.dataset.label
+
+    @property
+    def contracts(self) -> dict[str, Contract]:
+        return {table.name: table.contract for table in self.tables}
+
+    @cached_property
+    def slots(self) -> list[str]:
+        return days(self.first_slot, self.last_slot)
+
+    def slots_of(self, table: Table) -> list[str]:
+        """What `table` can be asked for: every day, or its one snapshot."""
+        return self.slots if table.partitioned else ["snapshot"]
+
+    def table(self, name: str) -> Table:
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise DeclarationError(
+            f"pipeline {self.name} has no table {name!r}",
+            fix=f"one of {', '.join(table.name for table in self.tables)}",
+        )

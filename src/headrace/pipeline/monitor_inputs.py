@@ -1,0 +1,275 @@
+"""The last stage: what the monitor of a pipeline is given to see. Safe to run again.
+
+The frame is all rows predicted by the moment of judgement, released or not. Each is scored by the
+champion that was in charge when it was predicted, as far as that model had not learned from it; the
+label is what is known of it now, null where it is not mature.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from headrace.core.clock import DAY, duration, now_us, parse_iso, to_us
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.home import Home
+from headrace.core.progress import report
+from headrace.datasets.column_lineage import DIRECT, column_lineage
+from headrace.features.labels import attach_label
+from headrace.lake.ledger.batch_listing import slot_rows
+from headrace.lake.table import SNAPSHOT_SLOT, Table
+from headrace.pipeline.build import Built, feature_frame
+from headrace.pipeline.build_context import Workshop, leave, workshop
+from headrace.pipeline.column_lineage import declared_by
+from headrace.pipeline.definition import Pipeline
+from headrace.retraining.environment import learned_until
+
+if TYPE_CHECKING:
+    from headrace.models import ModelRecord
+    from headrace.monitoring.profiles.labelled_scores import ScoreProfiles
+
+_AGAIN = duration("56d")  # a label that comes, or is corrected, later than this changes no answer
+
+
+def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Built:
+    """Judge every closed window over all rows, released or not, and record the decisions.
+
+    `now` (us, UTC) is the moment to judge by, instead of the clock's: windows that end later wait.
+    """
+    from headrace.datasets import open_release
+    from headrace.monitoring.run import monitor
+    from headrace.monitoring.run_details import keep_seen
+    from headrace.pipeline.table_profiles import tables_told
+    from headrace.reports.monitor import markdown
+    from headrace.reports.monitor.facts import tell_owner
+    from headrace.retraining.service import watch_promotions
+
+    report("monitors", 0, 1)
+    shop = workshop(pipeline, home)
+    moment = judged_at(pipeline, now_us() if now is None else now)
+    features = open_release(f"{pipeline.dataset.name}@latest", store=home.store).manifest.features
+    frame = _until(feature_frame(shop), moment)
+    scores, trained_at, notes = answers(shop, frame, moment)
+    spec = replace(
+        pipeline.monitor,
+        label_derived=pipeline.monitor.label_derived or label_derived(pipeline),
+    )
+    run = monitor(
+        spec,
+        frame.select(["t", *features]),
+        scores,
+        list(gate_rows(shop, moment)),
+        home,
+        moment,
+        trained_at=trained_at,
+    )
+    run = replace(run, notes=(*run.notes, *notes))
+    keep_seen(home, run)
+    watched = watch_promotions(pipeline, home, moment)
+    tell_owner(pipeline, home)
+    tables = tables_told(shop, run.results[-1].window) if run.results else ""
+    leave()
+    report("monitors", 1, 1)
+    metadata = {"windows": len(run.results), "plots": {"md": markdown(run)}}
+    told = {f"retraining {one.trigger_id[:12]}": one.because for one in watched}
+    return Built(
+        {**run.to_json()["actions"], **metadata, **told, "tables": {"md": tables}},
+        changed=run.recorded > 0 or any(one.step for one in watched),
+    )
+
+
+def judged_at(pipeline: Pipeline, now: int) -> int:
+    """`now` (us), or the end of the last slot: of what was never to come nothing is missing."""
+    end = parse_iso(pipeline.last_slot) + DAY - duration(pipeline.monitor.offset)
+    return min(now, end)
+
+
+def _until(frame: pa.Table, moment: int) -> pa.Table:
+    """The rows predicted before `moment`; the frame is ordered by t."""
+    return frame.slice(0, int(_moments(frame).searchsorted(moment)))
+
+
+def _moments(frame: pa.Table) -> Any:  # noqa: ANN401 - a numpy array of int64
+    return frame["t"].cast(pa.int64()).to_numpy()
+
+
+# What the gates said
+
+
+def gate_rows(shop: Workshop, moment: int) -> Iterator[Mapping[str, Any]]:
+    """What the gates said of each slot that ended by `moment` (us), as the monitor reads it.
+
+    Of tables that are delivered whole: until when each published delivery knows.
+    """
+    last = _last_day(shop.pipeline, moment)
+    for table in shop.pipeline.tables:
+        rows = slot_rows(shop.home, table, last)
+        if table.partitioned:
+            yield from (row for row in rows if row["slot"] <= last)
+        else:
+            yield from rows
+            yield from editions(shop, table)
+
+
+def _last_day(pipeline: Pipeline, moment: int) -> str:
+    from headrace.monitoring.evidence.model import day_text
+
+    return day_text((moment + duration(pipeline.monitor.offset)) // DAY - 1)
+
+
+def editions(shop: Workshop, table: Table) -> Iterator[Mapping[str, Any]]:
+    """The published deliveries of a table that is delivered whole, each with what it knows last."""
+    paths = [file.path for file in shop.live[table.name]]
+    if not paths:
+        return
+    with duckdb.connect() as db:
+        found = db.execute(
+            "SELECT max(known_at) FROM read_parquet(?, filename = 'path') GROUP BY path", [paths]
+        ).fetchall()
+    for (known_at,) in found:
+        if known_at is not None:
+            yield {
+                "table": table.name,
+                "slot": SNAPSHOT_SLOT,
+                "verdict": "PASS",
+                "known_at": to_us(known_at),
+            }
+
+
+# What the models answered
+
+
+def answers(
+    shop: Workshop, frame: pa.Table, moment: int
+) -> tuple[pa.Table | None, int | None, list[str]]:
+    """Scores for the monitor, up to when (us) the champion was taught, and what could not be told.
+
+    Columns `t`, `score`, `label`, `model` (bundle id) and the segments. A row is answered by the
+    model in charge when it was predicted; history from before the first is answered by the first.
+    What is kept of a model's answers is asked again for the last `_AGAIN` only.
+
+    Raises:
+        DeclarationError: a segment that the monitor names is no column of the frame.
+    """
+    from headrace.models import history, load_record, predict
+    from headrace.monitoring.profiles.score_store import kept_answers
+
+    home, pipeline = shop.home, shop.pipeline
+    if absent := sorted(set(pipeline.monitor.segments) - set(frame.column_names)):
+        raise DeclarationError(
+            f"segments are not in the frame: {', '.join(absent)}",
+            where=f"monitor {pipeline.monitor.name}",
+            fix="correct the segments of the MonitorSpec",
+        )
+    charges = history(home, pipeline.model.name)
+    if not charges:
+        return None, None, []
+    records = {one.bundle_id: load_record(home, one.name, one.bundle_id) for one in charges}
+    taught = {bundle: taught_until(home, record) for bundle, record in records.items()}
+    kept = kept_answers(home, pipeline.monitor.name).profiles
+    t = _moments(frame)
+    since = [parse_iso(one.since) for one in charges]
+    in_charge = np.maximum(np.searchsorted(since, t, side="right") - 1, 0)
+    parts, notes = [], []
+    for at, one in enumerate(charges):
+        bundle = one.bundle_id
+        until = taught[bundle]
+        if until is None:
+            notes.append(f"answers of {records[bundle].ref}: its splits have no bound in time")
+            continue
+        if bundle in kept and _alike(kept[bundle], segments_of(pipeline, records[bundle])):
+            known_day = int(kept[bundle].given[-1])
+            until = max(until, known_day * DAY - duration(pipeline.monitor.offset) - _AGAIN)
+        rows = frame.filter(pa.array((in_charge == at) & (t >= until)))
+        if not rows.num_rows:
+            continue
+        rows = known_rows(shop, rows, moment)
+        try:
+            score = predict(records[bundle], rows, definitions=shop.definitions)
+        except DeclarationError as error:  # its features have since been given another meaning
+            notes.append(f"answers of {records[bundle].ref}: {error.what}")
+            continue
+        parts.append(_answered(pipeline, records[bundle], rows, pa.array(score)))
+    scores = pa.concat_tables(parts) if parts else None
+    return scores, taught[charges[-1].bundle_id], notes
+
+
+def _alike(kept: "ScoreProfiles", segments: tuple[str, ...]) -> bool:
+    """Whether what was kept is by the same segments, so that new days can be added to it."""
+    return len(kept.given) > 0 and tuple(cut.column for cut in kept.cuts) == tuple(segments)
+
+
+def segments_of(pipeline: Pipeline, record: "ModelRecord") -> tuple[str, ...]:
+    """The columns in which concept drift is searched for: the monitor's, else the model's."""
+    return pipeline.monitor.segments or record.segments
+
+
+def _answered(
+    pipeline: Pipeline, record: "ModelRecord", rows: pa.Table, score: pa.Array
+) -> pa.Table:
+    return pa.table(
+        {
+            "t": rows["t"].cast(pa.int64()),
+            "score": score,
+            "label": rows[record.target].cast(pa.int64()),
+            "model": pa.array([record.bundle_id] * rows.num_rows, pa.string()),
+            **{name: rows[name] for name in segments_of(pipeline, record)},
+        }
+    )
+
+
+def known_rows(shop: Workshop, frame: pa.Table, known: int) -> pa.Table:
+    """Rows of the feature frame as a release would have them, with the label as of `known` (us).
+
+    The label is null where it is not mature, or where there will be none; `label_reason` says why.
+    """
+    from headrace.datasets.governance.apply_privacy import treated
+    from headrace.datasets.governance.privacy_classes import frame_classes
+
+    pipeline, contracts = shop.pipeline, shop.pipeline.contracts
+    found = attach_label(frame, pipeline.label, shop.history, contracts, known, pipeline.mode)
+    classes = frame_classes(pipeline.spine, pipeline.views, pipeline.label, contracts)
+    rows, _ = treated(pipeline.dataset, found, classes)
+    return rows
+
+
+def taught_until(home: Home, record: "ModelRecord") -> int | None:
+    """From which moment (us) on rows are new to a model; None where no moment tells.
+
+    The rows that chose its number of rounds count as new, unless it learned from them as well.
+    """
+    learned_from_valid = bool(record.params.get("recipe", {}).get("with_valid", False))
+    try:
+        return learned_until(home, record.dataset, tuned=learned_from_valid)
+    except StateError:
+        return None
+
+
+# What follows from the label
+
+
+def label_derived(pipeline: Pipeline) -> tuple[str, ...]:
+    """The features whose values come from the label, or from what it is made of, in its table."""
+    document = column_lineage(declared_by(pipeline, {}))
+    label = pipeline.label
+    made_of = document["tables"].get(label.table, {})
+
+    def delivered(column: str) -> set[str]:
+        return set(made_of[column]["inputs"]) if column in made_of else {column}
+
+    sources = set().union(*map(delivered, label.columns))
+    return tuple(
+        sorted(
+            {
+                name
+                for name, found in document["columns"].items()
+                if name not in label.columns
+                for one in found["inputs"]
+                if (one["table"], one["kind"]) == (label.table, DIRECT)
+                and not sources.isdisjoint(delivered(one["column"]))
+            }
+        )
+    )

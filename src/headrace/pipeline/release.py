@@ -1,0 +1,61 @@
+"""Releasing on demand: what the main job does for a dataset, alone, and told in full."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from headrace.core.home import Home
+from headrace.datasets.store.listing import list_releases
+from headrace.datasets.version import SAME
+from headrace.pipeline.build import pinned_release
+from headrace.pipeline.definition import Pipeline
+
+if TYPE_CHECKING:
+    from headrace.datasets.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Released:
+    """A release, or what it would be.
+
+    Attributes:
+        change: FIRST, MAJOR, MINOR, PATCH; NONE when nothing changed since the release `ref`.
+        reasons: why it has this version, in words.
+        previous: manifest id of the release before it, if there is one.
+        unchanged: that `ref` was there already, and still is what would be released.
+        dry_run: that nothing was written.
+    """
+
+    ref: str
+    change: str
+    reasons: tuple[str, ...]
+    content_hash: str
+    rows: int
+    previous: str | None
+    unchanged: bool
+    dry_run: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "reasons": list(self.reasons)}
+
+
+def release_now(pipeline: Pipeline, home: Home, *, dry_run: bool = False) -> Released:
+    """Release the dataset of a pipeline from its tables as they are published now.
+
+    Raises what `headrace.datasets.release` raises.
+    """
+    before = {one.ref for one in list_releases(home.store)}
+    manifest = pinned_release(pipeline, home, dry_run=dry_run)
+    return _told(manifest, unchanged=manifest.ref in before, dry_run=dry_run)
+
+
+def _told(manifest: "Manifest", *, unchanged: bool, dry_run: bool) -> Released:
+    return Released(
+        ref=manifest.ref,
+        change="NONE" if unchanged else manifest.change,
+        reasons=(SAME,) if unchanged else manifest.reasons,
+        content_hash=manifest.content_hash,
+        rows=manifest.rows,
+        previous=manifest.previous,
+        unchanged=unchanged,
+        dry_run=dry_run,
+    )

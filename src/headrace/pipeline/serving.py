@@ -1,0 +1,152 @@
+"""Serving over what a pipeline has published."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.home import Home
+from headrace.lake.tables.history import history
+from headrace.lake.tables.lake import Lake
+from headrace.pipeline.definition import Pipeline
+from headrace.serving import FeatureService, ServedLog
+
+if TYPE_CHECKING:
+    from headrace.serving.online import Layout, LmdbStore, OnlineService, RedisStore, Store
+    from headrace.serving.online.commits import Materialised
+
+ONLINE = "HEADRACE_ONLINE"
+
+
+@dataclass(frozen=True)
+class LakeTables:
+    """The published tables of a home, as a feature service reads them."""
+
+    home: Home
+
+    def snapshot_id(self, table: str) -> int | None:
+        return Lake(self.home).snapshot_id(table)
+
+    def rows(self, table: str, columns: list[str], snapshot_id: int) -> pa.Table:
+        return history(self.home, table, columns, snapshot_id=snapshot_id)
+
+    def snapshots_until(self, table: str, moment: int) -> list[int]:
+        """Snapshots that are still known and were committed by `moment`, oldest first."""
+        plan = Lake(self.home).plan(table)
+        known = plan.committed_at if plan else {}
+        return [one for one, at in sorted(known.items(), key=lambda one: one[1]) if at <= moment]
+
+
+def feature_service(pipeline: Pipeline, home: Home) -> FeatureService:
+    """Answers requests with the pipeline's views over what is published under `home`."""
+    return FeatureService(
+        pipeline.spine, pipeline.views, pipeline.contracts, LakeTables(home), pipeline.mode
+    )
+
+
+def online_store(pipeline: Pipeline, home: Home) -> "LmdbStore | RedisStore":
+    """The store of the pipeline's views; views that need other bytes have another.
+
+    It is on the Redis server that `HEADRACE_ONLINE` names, else embedded.
+
+    Raises:
+        DeclarationError: `HEADRACE_ONLINE` is no address of Redis, or its library is missing.
+        StateError: it cannot be opened.
+    """
+    from headrace.serving.online import LmdbStore, layout_of
+
+    layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
+    if address := os.environ.get(ONLINE):
+        return _on_redis(address, f"headrace:online:{pipeline.name}:{layout.name}")
+    return LmdbStore(store_folder(pipeline, home, layout))
+
+
+def store_exists(pipeline: Pipeline, home: Home) -> bool:
+    """Whether there is a store to look into, filled or not; looking into a new one makes it."""
+    from headrace.serving.online import layout_of
+
+    layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
+    embedded = store_folder(pipeline, home, layout) / "data.mdb"
+    return bool(os.environ.get(ONLINE)) or embedded.exists()
+
+
+def _on_redis(address: str, name: str) -> "RedisStore":
+    from headrace.serving.online import RedisStore
+
+    try:
+        import redis
+    except ModuleNotFoundError as error:
+        raise DeclarationError(
+            f"{ONLINE} names a Redis server, and the redis library is not installed",
+            where="online store",
+            fix="pip install 'headrace[redis]'",
+        ) from error
+    try:
+        client = redis.Redis.from_url(address, socket_timeout=30, socket_connect_timeout=5)
+        client.ping()
+    except ValueError as error:
+        raise DeclarationError(
+            f"what {ONLINE} says is no address of Redis",
+            where="online store",
+            fix="as in redis://localhost:6379/1; unset it for the embedded store",
+        ) from error
+    except redis.RedisError as error:
+        raise StateError(
+            f"the Redis server of the online store does not answer: {type(error).__name__}",
+            where=ONLINE,
+            fix="start it, or correct the address; unset it for the embedded store",
+        ) from error
+    return RedisStore(client, name)
+
+
+def store_folder(pipeline: Pipeline, home: Home, layout: "Layout") -> Path:
+    """Where the embedded store of a layout is, or will be."""
+    return home.root / "online" / pipeline.name / layout.name
+
+
+def materialise_online(
+    pipeline: Pipeline, home: Home, store: "Store | None" = None, *, anew: bool = False
+) -> "Materialised":
+    """Bring the online store (default: the pipeline's) up to what is published.
+
+    With `anew`, what it holds is forgotten first, and what was thinned comes back.
+    """
+    from headrace.serving.online import layout_of, materialise
+    from headrace.serving.online.commits import clear
+
+    layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)
+    own = store or online_store(pipeline, home)
+    try:
+        if anew:
+            clear(own)
+        return materialise(home, layout, own)
+    finally:
+        if store is None:
+            own.close()
+
+
+def online_service(pipeline: Pipeline, home: Home, store: "Store | None" = None) -> "OnlineService":
+    """Answers requests from the pipeline's online store, as `feature_service` does from tables."""
+    from headrace.serving.online import OnlineService
+
+    return OnlineService(
+        pipeline.spine,
+        pipeline.views,
+        pipeline.contracts,
+        store or online_store(pipeline, home),
+        pipeline.mode,
+        pipeline.max_staleness,
+    )
+
+
+def served_log(pipeline: Pipeline, home: Home, *, share: float = 1.0) -> ServedLog:
+    """The pipeline's log of answers, `share` of its entities."""
+    return ServedLog(log_path(pipeline, home), share=share)
+
+
+def log_path(pipeline: Pipeline, home: Home) -> Path:
+    """Where the log of a pipeline is, or will be."""
+    return home.root / "served" / f"{pipeline.name}.sqlite"

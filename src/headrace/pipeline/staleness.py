@@ -1,0 +1,70 @@
+"""Whether the stages after the tables have anything to do."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from headrace.core.clock import DAY, duration, now_us
+from headrace.core.files import digest, write_json
+from headrace.core.home import Home
+from headrace.datasets import Store
+from headrace.features.canonical import definition_hash
+from headrace.models.registry import pointer
+from headrace.monitoring.evidence.model import day_number
+from headrace.pipeline.build_context import workshop
+from headrace.pipeline.definition import Pipeline
+from headrace.pipeline.monitor_inputs import judged_at
+
+
+def is_current(pipeline: Pipeline, home: Home) -> bool:
+    """Whether the last complete build was of what is published and declared now, and is there."""
+    marker = _marker(pipeline, home)
+    if not marker.exists() or json.loads(marker.read_text()) != {"key": build_key(pipeline, home)}:
+        return False
+    released = _latest(pipeline, home) is not None
+    return released and pointer(home, pipeline.model.name) is not None
+
+
+def _latest(pipeline: Pipeline, home: Home) -> str | None:
+    """The latest release's identity: an erasure puts another in its place, to be trained on."""
+    store, name = Store.find(home.store), pipeline.dataset.name
+    versions = store.versions(name)
+    return store.manifest(*store.resolve(name)).id if versions else None
+
+
+def mark_current(pipeline: Pipeline, home: Home) -> None:
+    """Remember that all was built, up to the monitors; call it after a build that succeeded."""
+    write_json(_marker(pipeline, home), {"key": build_key(pipeline, home)})
+
+
+def build_key(pipeline: Pipeline, home: Home, *, latest: bool = True) -> str:
+    """Digest of all that decides what a build makes: published files, declarations, the release.
+
+    Without `latest` it leaves the release out, which a build itself renews.
+    """
+    dataset, monitor = pipeline.dataset, pipeline.monitor
+    return digest(
+        {
+            "features": workshop(pipeline, home).content,
+            "label": definition_hash(pipeline.label, pipeline.contracts),
+            "dataset": [dataset.label_form(), dataset.split_form(), dataset.cutoff_us],
+            "about": [dataset.purpose, dataset.description, dataset.parameters],
+            "held to": [repr(sorted(dataset.privacy.items())), dataset.commercial]
+            + [repr(one) for one in (dataset.leakage, dataset.fits, dataset.card)],
+            "latest": _latest(pipeline, home) if latest else None,
+            "model": asdict(pipeline.model),
+            "monitor": [repr(monitor), monitor.policy().hash, _closed(pipeline)],
+            "store": str(home.store),
+        }
+    )
+
+
+def _closed(pipeline: Pipeline) -> int:
+    """Which window of the monitor closed last: a source that died delivers nothing new to build."""
+    monitor = pipeline.monitor
+    day = (judged_at(pipeline, now_us()) + duration(monitor.offset)) // DAY
+    return (day - day_number(monitor.anchor)) // monitor.window_days
+
+
+def _marker(pipeline: Pipeline, home: Home) -> Path:
+    return home.root / "features" / pipeline.name / "built.json"

@@ -1,0 +1,125 @@
+"""The report server: GET and HEAD over the pages of a `Site`, and POST of their forms.
+
+The standard library's server is enough: one page in a while for one reader, rendered on request;
+an application server would be an extra to install for the person who has none of it at night.
+"""
+
+import socket
+from dataclasses import replace
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
+
+from headrace.core.errors import DeclarationError
+from headrace.report_server.actions import Caller, host_name, is_loopback
+from headrace.report_server.site import HEADERS, Answer, Site
+from headrace.reports.batch import reports_url
+
+PATIENCE = 30  # seconds for a reader to send its request
+LONGEST = 64 * 1024  # bytes of a form: a reason and some short fields
+
+
+class ReportServer(ThreadingHTTPServer):
+    """Listens at once; `serve_forever` answers. Threads end with the process."""
+
+    daemon_threads = True
+    # A second server on a port that is taken must fail, also where the first is about to end.
+    allow_reuse_port = False
+
+    def __init__(self, site: Site, host: str, port: int) -> None:
+        if site.acting and not is_loopback(host):
+            site = replace(site, acting=None)  # whoever reaches it is not verified
+        self.acts = site.acting is not None
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        try:
+            super().__init__((host, port), partial(_Handler, site, _names(host)))
+        except OSError as error:
+            raise DeclarationError(
+                f"cannot listen on {host} port {port}: {error.strerror}",
+                where="headrace reports",
+                fix="--port with another number, or --port 0 for any free one",
+            ) from error
+
+
+def _names(host: str) -> frozenset[str] | None:
+    """The names under which a server that only this machine reaches may be asked; None is any.
+
+    Otherwise a page from elsewhere could give its own name this machine's address, and read.
+    """
+    if not is_loopback(host):
+        return None
+    return frozenset(
+        {"localhost", "127.0.0.1", "::1", host, urlsplit(reports_url()).hostname or ""}
+    )
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server_version = "headrace"
+    sys_version = ""
+    protocol_version = "HTTP/1.1"
+    timeout = PATIENCE
+
+    def __init__(self, site: Site, names: frozenset[str] | None, *args: object) -> None:
+        self.site, self.names = site, names
+        super().__init__(*args)  # type: ignore[arg-type]  # what the server hands to any handler
+
+    def do_GET(self) -> None:
+        self._send(self._answer())
+
+    def do_HEAD(self) -> None:
+        self._send(self._answer(), head=True)
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit() or int(length) > LONGEST:
+            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return
+        body = self.rfile.read(int(length)).decode(errors="replace")
+        self._send(self._misnamed() or self.site.act(self.path, dict(parse_qsl(body)), self._from))
+
+    @property
+    def _from(self) -> Caller:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        return Caller(str(self.client_address[0]), headers)
+
+    def _answer(self) -> Answer:
+        return self._misnamed() or self.site.answer(self.path, self._from)
+
+    def _misnamed(self) -> Answer | None:
+        """The refusal of a request for another name than this server's."""
+        asked = host_name(self.headers.get("Host", ""))
+        if self.names is None or asked in self.names:
+            return None
+        said = f"this server is not called {asked}; see HEADRACE_REPORTS_URL\n"
+        return Answer(HTTPStatus.MISDIRECTED_REQUEST, said.encode(), "text/plain; charset=utf-8")
+
+    def _send(self, answer: Answer, *, head: bool = False) -> None:
+        self.send_response(answer.status)
+        headers = {
+            **HEADERS,
+            "Content-Security-Policy": answer.policy,
+            "Content-Type": answer.type,
+            "Content-Length": str(len(answer.body)),
+        }
+        if answer.location:
+            headers["Location"] = answer.location
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if not head:
+            self.wfile.write(answer.body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the base class refuses (other methods, bad requests), under the same headers."""
+        del explain
+        status = HTTPStatus(code)
+        if status is HTTPStatus.NOT_IMPLEMENTED:
+            status = HTTPStatus.METHOD_NOT_ALLOWED
+        self.close_connection = True
+        text = f"{status.value} {message or status.phrase}\n"
+        self._send(Answer(status, text.encode(errors="replace"), "text/plain; charset=utf-8"))
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
+        """Nothing: whoever needs a log puts a server with a login in front."""

@@ -1,0 +1,289 @@
+"""The routes of the report server, without the network: pages to read, and forms to act on."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from http import HTTPStatus
+from threading import Lock
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from headrace.core.clock import from_us, now_us
+from headrace.core.errors import DeclarationError, HeadraceError, RefusedError
+from headrace.core.files import canonical_json
+from headrace.core.home import Home
+from headrace.gates.compare import Comparison
+from headrace.lake.ledger.batch_listing import batch_rows
+from headrace.pipeline.definition import Pipeline
+from headrace.report_server.actions import (
+    READ_ONLY,
+    Acting,
+    Caller,
+    act_on_batch,
+    act_on_monitor,
+    form_objection,
+    objection,
+)
+from headrace.reports.batch import render
+from headrace.reports.batch.action_form import Form
+from headrace.reports.batch.facts import gate_report
+from headrace.reports.batch.index import (
+    Index,
+    Line,
+    Missing,
+    render_index,
+    render_problem,
+    render_slot,
+)
+from headrace.reports.batch.shared_facts import pipeline_of
+from headrace.reports.monitor import render as render_monitor
+from headrace.reports.monitor.facts import monitor_report, open_incidents
+from headrace.web.dagster_links import ACTIONS, action_url
+from headrace.web.style import ACTING, POLICY
+
+LISTED = 50  # batches in the index that wait for nobody
+REMEMBERED = 64  # comparisons: they cost the most, and never change
+_FORMS = {"batch": 3, "monitor": 2}  # pages with a form, and the parts of their path
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # under none, a browser hides where a form comes from
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",  # what is pending changes
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back: a page, or where to go instead."""
+
+    status: HTTPStatus
+    body: bytes = b""
+    type: str = "text/html; charset=utf-8"
+    location: str = ""
+    acting: bool = False
+
+    @property
+    def policy(self) -> str:
+        """Return the content security policy of a page; only one with a form may send it."""
+        return f"{ACTING if self.acting else POLICY}; frame-ancestors 'none'"
+
+
+class Remembered(OrderedDict[tuple[str, ...], Comparison]):
+    """Comparisons by what they are of; the oldest leave."""
+
+    def __setitem__(self, key: tuple[str, ...], found: Comparison) -> None:
+        super().__setitem__(key, found)
+        while len(self) > REMEMBERED:
+            self.popitem(last=False)
+
+
+@dataclass
+class Site:
+    """The reports of these pipelines under `home`. Without `acting` it writes nothing."""
+
+    pipelines: Sequence[Pipeline]
+    home: Home
+    acting: Acting | None = None
+    memory: Remembered = field(default_factory=Remembered)
+    busy: Lock = field(default_factory=Lock)
+
+    @property
+    def tables(self) -> list[str]:
+        return [table.name for pipeline in self.pipelines for table in pipeline.tables]
+
+    def answer(self, target: str, caller: Caller | None = None) -> Answer:
+        """The answer to a GET of `target`, a path with its query as it came.
+
+        A page has a form if the site acts and the request may.
+        """
+        split = urlsplit(target)
+        parts = _parts(split.path)
+        try:
+            form = None
+            if self.acting and caller and not objection(caller):
+                form = self.acting.form()
+            return self._route(parts, parse_qs(split.query), form)
+        except HeadraceError as wrong:
+            return _failed(wrong, parts)
+
+    def act(self, target: str, body: Mapping[str, str], caller: Caller) -> Answer:
+        """The answer to a POST: the action is taken and its page is next, or it says why not."""
+        parts = _parts(urlsplit(target).path)
+        acting = self.acting
+        if len(parts) != _FORMS.get(parts[0]):
+            no_form = DeclarationError("There is no form here.", fix="start from the list")
+            return _problem(HTTPStatus.METHOD_NOT_ALLOWED, "Only to read", no_form, _up(parts))
+        if acting is None:
+            why = f"{READ_ONLY}: the server does not listen on this machine alone"
+        else:
+            why = form_objection(caller, acting.token, body)
+        if acting is None or why:
+            refused = RefusedError(why, fix="headrace gate, on the machine itself")
+            return _problem(HTTPStatus.FORBIDDEN, "Nothing was done", refused, _up(parts))
+        try:
+            self._act(acting, parts, body)
+        except HeadraceError as wrong:
+            form = acting.form(wrong.what, wrong.fix, body.get("reason", ""))
+            status = HTTPStatus.UNPROCESSABLE_ENTITY
+            if isinstance(wrong, RefusedError):
+                status = HTTPStatus.FORBIDDEN
+            try:
+                return replace(self._route(parts, {}, form), status=status)
+            except HeadraceError:
+                return _failed(wrong, parts)
+        # A browser would keep the fragment of the form's address; the new state is at the top.
+        return Answer(HTTPStatus.SEE_OTHER, location=f"./{quote(parts[-1], safe='')}#top")
+
+    def _act(self, acting: Acting, parts: list[str], body: Mapping[str, str]) -> None:
+        match parts:
+            case ["batch", table, batch_id]:
+                declared = pipeline_of(self.pipelines, table).table(table)
+                act_on_batch(acting, self.home, declared, self._one(table, batch_id), body)
+            case ["monitor", name]:
+                act_on_monitor(self.home, self._watched(name), body)
+
+    def _route(self, parts: list[str], query: dict[str, list[str]], form: Form | None) -> Answer:
+        match parts:
+            case [""] | ["index.html"]:
+                return _page(render_index(self._index(query.get("table", [""])[0])))
+            case ["health"]:
+                return Answer(HTTPStatus.OK, canonical_json({"status": "ok"}), "application/json")
+            case ["batch", table, batch_id]:
+                return self._batch(table, batch_id, form)
+            case ["table", table, slot]:
+                return self._slot(table, slot)
+            case ["monitor", name]:
+                return self._monitor(name, form)
+        raise DeclarationError("There is no such page.", fix="start from the list of all reports")
+
+    def _rows(self, table: str) -> list[dict[str, Any]]:
+        return batch_rows(self.home, pipeline_of(self.pipelines, table).table(table))
+
+    def _index(self, only: str) -> Index:
+        chosen = [only] if only else self.tables
+        found = {table: [_line(row) for row in self._rows(table)] for table in chosen}
+        lines = [line for rows in found.values() for line in rows]
+        lines.sort(key=lambda line: (line.slot, line.arrived_at, line.table), reverse=True)
+        others = [one for one in lines if one.state != "pending" and one.verdict != "PASS"]
+        return Index(
+            tables=tuple(self.tables),
+            pending=tuple(one for one in lines if one.state == "pending"),
+            recent=tuple(others[:LISTED]),
+            older=len(others[LISTED:]),
+            rendered_at=now_us(),
+            only=only,
+            missing=tuple(self._missing(found)),
+            monitors=tuple((one.monitor.name, _open_of(one, self.home)) for one in self.pipelines),
+        )
+
+    def _missing(self, found: dict[str, list[Line]]) -> Iterator[Missing]:
+        today = from_us(now_us()).date().isoformat()
+        for name, lines in found.items():
+            table = pipeline_of(self.pipelines, name).table(name)
+            there = {line.slot for line in lines}
+            slots = [slot for slot in table.expected_slots(today) if slot not in there]
+            if slots:
+                yield Missing(name, len(slots), slots[0], slots[-1])
+
+    def _one(self, table: str, which: str) -> str:
+        """The whole id of the batch whose id starts so."""
+        found = [r["batch"] for r in self._rows(table) if str(r["batch"]).startswith(which)]
+        if len(found) != 1 or not which:
+            raise _none(table, f"batch {which}")
+        return str(found[0])
+
+    def _batch(self, table: str, which: str, form: Form | None) -> Answer:
+        pipeline, batch_id = pipeline_of(self.pipelines, table), self._one(table, which)
+        slots = [row["slot"] for row in self._rows(table) if row["batch"] == batch_id]
+        link = partial(action_link, pipeline.name, table, batch_id, slots[0])
+        # One at a time: a report reads whole columns, and there is one reader or a few.
+        with self.busy:
+            report = gate_report(
+                pipeline, self.home, table, batch_id, link=link, memory=self.memory
+            )
+        return _page(render(report, "../../", form), acting=form is not None)
+
+    def _watched(self, name: str) -> Pipeline:
+        """The pipeline of a monitor."""
+        found = [one for one in self.pipelines if one.monitor.name == name]
+        if not found:
+            names = ", ".join(one.monitor.name for one in self.pipelines)
+            raise DeclarationError(f"There is no monitor {name}.", fix=f"one of {names}")
+        return found[0]
+
+    def _monitor(self, name: str, form: Form | None) -> Answer:
+        report = monitor_report(self._watched(name), self.home)
+        return _page(render_monitor(report, "../", form), acting=form is not None)
+
+    def _slot(self, table: str, slot: str) -> Answer:
+        lines = [_line(row) for row in self._rows(table) if row["slot"] == slot]
+        if not lines:
+            raise _none(table, f"batch in slot {slot}")
+        if len(lines) == 1:
+            place = f"../../batch/{quote(table, safe='')}/{lines[0].batch_id}"
+            return Answer(HTTPStatus.FOUND, location=place)
+        return _page(render_slot(table, slot, lines))
+
+
+def _open_of(pipeline: Pipeline, home: Home) -> int:
+    """Incidents of its monitor that nobody has acknowledged yet."""
+    return sum(one.acknowledged is None for one in open_incidents(pipeline, home))
+
+
+def action_link(
+    location: str,
+    table: str,
+    batch_id: str,
+    slot: str,
+    action: str,
+    **fields: Any,  # noqa: ANN401 - handed on
+) -> str:
+    """Where the orchestrator does an action on a batch, all but the reason filled in."""
+    if action not in ACTIONS:
+        return ""
+    return action_url(None, action, table, batch_id, location=location, slot=slot, **fields)
+
+
+def _line(row: dict[str, Any]) -> Line:
+    return Line(
+        table=row["table"],
+        slot=row["slot"],
+        batch_id=row["batch"],
+        verdict=row["verdict"],
+        state=row["state"],
+        delivered=row["delivered"],
+        quarantined=row["quarantined"],
+        summary=row["summary"],
+        arrived_at=row["arrived_at"],
+    )
+
+
+def _none(table: str, what: str) -> DeclarationError:
+    return DeclarationError(
+        f"Table {table} has no {what}.", fix=f"headrace gate ls --table {table} --all"
+    )
+
+
+def _parts(path: str) -> list[str]:
+    return [unquote(part) for part in path.split("/")[1:]]
+
+
+def _up(parts: list[str]) -> str:
+    """The index, from a page at these parts."""
+    return "../" * (len(parts) - 1) or "./"
+
+
+def _failed(wrong: HeadraceError, parts: list[str]) -> Answer:
+    if isinstance(wrong, DeclarationError):
+        return _problem(HTTPStatus.NOT_FOUND, "Not found", wrong, _up(parts))
+    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Cannot be shown", wrong, _up(parts))
+
+
+def _page(text: str, *, acting: bool = False) -> Answer:
+    return Answer(HTTPStatus.OK, text.encode(), acting=acting)
+
+
+def _problem(status: HTTPStatus, title: str, wrong: HeadraceError, home: str) -> Answer:
+    return Answer(status, render_problem(title, wrong.what, wrong.fix, home).encode())

@@ -1,0 +1,135 @@
+"""The form of a page where a person decides: one reason, one button for each action that applies.
+
+It needs no script. Only a server that this machine alone reaches shows it (`Form`); everywhere
+else the page has commands and links, and nothing that acts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from headrace.reports.batch.model import Report, Step
+from headrace.web.html import Html, element, is_link
+
+# Actions that need a reason and nothing else; the others have more to be filled in.
+BATCH_ACTIONS = ("ack", "release", "reject", "rerun", "recall", "restore")
+MONITOR_ACTIONS = ("ack", "accept")
+_ENDS = (("", "Never"), ("1d", "After 1 day"), ("7d", "After 7 days"), ("30d", "After 30 days"))
+_STRONG = ("release", "accept", "restore")
+
+
+@dataclass(frozen=True)
+class Form:
+    """A request that may act, and what became of the one before.
+
+    Attributes:
+        token: secret of this server process; without it no form is accepted.
+        principal: the user of this machine, in whose name the action is recorded.
+        problem, fix: why the action was refused; "" if none was tried.
+        reason: as it was typed, so that a refusal does not lose it.
+    """
+
+    token: str
+    principal: str
+    problem: str = ""
+    fix: str = ""
+    reason: str = ""
+
+
+def steps(report: Report, form: Form | None) -> Html:
+    """Every action on the batch, the likeliest first."""
+    able = [step for step in report.steps if step.action in BATCH_ACTIONS]
+    head = [element("h2", "What you can do")]
+    if form and able:
+        ends = any(step.action == "release" for step in able)
+        return element(
+            "section",
+            head,
+            decide(form, able, ends=_until() if ends else None),
+            [_step(step) for step in report.steps if step not in able],
+            element(
+                "details",
+                element("summary", "The same as commands, and in Dagster"),
+                [_step(step) for step in able],
+            ),
+            id="act",
+        )
+    said = "In a browser with the button, or with the command. Each is on the record."
+    if not any(step.url for step in report.steps):
+        said = "Each command below is complete: tap it to select it whole."
+    head.append(element("p", said, class_="soft"))
+    return element("section", head, [_step(step) for step in report.steps], id="act")
+
+
+def decide(
+    form: Form,
+    able: Sequence[Step],
+    *,
+    ends: Html | None = None,
+    days: Mapping[str, str] | None = None,
+) -> Html:
+    """The form itself; it is sent to the address of its page.
+
+    Args:
+        form: whose request it is, and what became of the one before.
+        able: the actions that apply, each with its name and effect.
+        ends: a field for the end of an approval.
+        days: of a monitor, the day of the window that each action is about.
+    """
+    return element(
+        "form",
+        problem(form),
+        element("input", type="hidden", name="token", value=form.token),
+        [element("input", type="hidden", name=f"{action}-day", value=day)
+         for action, day in (days or {}).items()],
+        element("label", "Reason", for_="reason"),
+        element("textarea", form.reason, id="reason", name="reason", rows=3, required=True,
+                maxlength=2000, placeholder="Recorded for good, with your name"),
+        ends,
+        [_choice(step) for step in able],
+        element("p", "You act as ", element("strong", form.principal),
+                ", the user of this machine. Each action is recorded.", class_="soft small"),
+        method="post",
+        class_="decide",
+    )  # fmt: skip
+
+
+def problem(form: Form) -> Html | None:
+    """The refusal of the action that was tried, at the head of the form."""
+    if not form.problem:
+        return None
+    fix = element("p", form.fix) if form.fix else None
+    return element(
+        "div", element("p", element("strong", form.problem)), fix, class_="refused", role="alert"
+    )
+
+
+def _until() -> Html:
+    options = [element("option", name, value=value) for value, name in _ENDS]
+    return element(
+        "p",
+        element("label", "An approval ends", for_="expires"),
+        element("select", options, id="expires", name="expires"),
+        class_="ends-at",
+    )
+
+
+def _choice(step: Step) -> Html:
+    kind = "strong" if step.action in _STRONG else "plain"
+    return element(
+        "div",
+        element("button", step.name, type="submit", name="action", value=step.action, class_=kind),
+        element("p", step.does, class_="soft small"),
+        class_="choice",
+    )
+
+
+def _step(step: Step) -> Html:
+    button = element("a", f"{step.name} in Dagster", href=step.url, class_="button")
+    return element(
+        "div",
+        element("h3", step.name),
+        element("p", step.does),
+        button if is_link(step.url) else None,
+        element("pre", step.command),
+        class_="step",
+    )

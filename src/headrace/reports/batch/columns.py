@@ -1,0 +1,154 @@
+"""The batch against the last good one: a card for each column, the oddest first."""
+
+from collections.abc import Sequence
+
+from headrace.gates.compare import Bars, Compared, Stats
+from headrace.reports.batch.model import Report
+from headrace.reports.batch.summary import Page
+from headrace.web import charts, wording
+from headrace.web.html import Html, element, join
+
+_FEWEST, _MOST = 3, 8  # columns that are shown at once
+_ORDER = "Columns that a failed check names come first, then those that moved beyond the usual."
+_RANGE = {"low": "min", "high": "max"}
+_MOVED = 0.02  # a distance beyond the usual that is worth a look
+
+
+def comparison(report: Report, page: Page) -> Html:
+    """Column by column, those that moved furthest beyond the usual first."""
+    head = element("h2", "Against the last good batch")
+    if report.comparison is None or report.last_good is None:
+        said = report.not_compared or "There is no earlier batch to hold it against."
+        return element("section", head, element("p", said), id="compare")
+    found, good = report.comparison, report.last_good
+    units, other = dict(report.units), element("code", good.batch_id[:12])
+    blamed = {name for result in report.failed for name in result.columns}
+    alike = _alike(sorted(found.columns, key=lambda c: c.name not in blamed))
+    cards = [_card(columns, units.get(columns[0].name, "")) for columns in alike]
+    told = sum(c[0].name in blamed or is_odd(c[0]) for c in alike)
+    first = min(max(_FEWEST, told), _MOST)
+    rest = cards[first:]
+    return element(
+        "section",
+        head,
+        element("p", f"{wording.counted(found.rows, 'row')} here, {found.other_rows:,} in ",
+                f"{good.slot} (", element("a", other, href=page(good.batch_id)), "). ", _ORDER),
+        element("p", _thinned(found.every), class_="soft small") if found.every > 1 else None,
+        _legend(),
+        element("div", cards[:first], class_="cards"),
+        element("details", element("summary", f"{wording.counted(len(rest), 'more column')}"),
+                element("div", rest, class_="cards")) if rest else None,
+        id="compare",
+    )  # fmt: skip
+
+
+def _thinned(every: int) -> str:
+    return (
+        f"Rows, nulls, min and max are of every row; the rest is of one row in {every}, since the"
+        " batch is long."
+    )
+
+
+def _legend() -> Html:
+    return element(
+        "p",
+        element("span", class_="key t"), "this batch",
+        element("span", class_="key o"), "the last good one. ",
+        element("span", "“Moved” goes from 0% (alike) to 100% (nothing in common).", class_="soft"),
+        class_="small",
+    )  # fmt: skip
+
+
+def _alike(columns: Sequence[Compared]) -> list[list[Compared]]:
+    """Columns of the same values are told once: a derived one often repeats another."""
+    groups: dict[object, list[Compared]] = {}
+    for column in columns:
+        groups.setdefault((column.type, column.this, column.other, column.bars), []).append(column)
+    return list(groups.values())
+
+
+def _card(alike: Sequence[Compared], unit: str) -> Html:
+    column, *others = alike
+    said = element("span", unit or wording.kind(column.type), class_="soft small")
+    also = wording.listed([one.name for one in others])
+    return element(
+        "article",
+        element("h3", element("bdi", column.name), said),
+        element("p", f"and {also}, alike", class_="small soft also") if others else None,
+        element("p", _moved(column), class_="small bad" if is_odd(column) else "small soft"),
+        _picture(column),
+        _stats(column),
+        class_="card",
+    )
+
+
+def is_odd(column: Compared) -> bool:
+    """Whether it is worth a look: it moved beyond the usual, or holds what no good batch held."""
+    return column.excess > _MOVED or bool(column.outside)
+
+
+def _moved(column: Compared) -> str:
+    if column.this is None or column.other is None:
+        return f"Not in {'this' if column.this is None else 'the last good'} batch."
+    share = f"Moved by {wording.percent(column.distance)}"
+    if column.outside:
+        low, high = (wording.value(end) for end in column.outside)
+        return f"{share}, and goes far beyond {low} to {high}, the range of good batches."
+    if not column.distance:
+        return "The same as before."
+    if column.usual is not None and column.excess > _MOVED:
+        return f"{share}; usually by up to {wording.percent(column.usual)}."
+    return f"{share}." if column.usual is None else f"{share}, about as usual."
+
+
+def _picture(column: Compared) -> Html | None:
+    bars = column.bars
+    if bars is None:
+        return None
+    if bars.names:
+        return join([_level(bars, at) for at in range(len(bars.names))])
+    ends = element(
+        "div",
+        element("span", wording.value(bars.low)),
+        element("span", wording.value(bars.high)),
+        class_="ends",
+    )
+    return join([charts.histogram(bars, column.name), ends])
+
+
+def _level(bars: Bars, at: int) -> Html:
+    this, other, name = bars.this[at], bars.other[at], wording.shortened(bars.names[at] or "''", 24)
+    said = f"{wording.percent(this)}, was {wording.percent(other)}"
+    return element(
+        "div",
+        element("bdi", name),
+        charts.level(this, other, name),
+        element("span", said, class_="num"),
+        class_="level",
+    )
+
+
+def _stats(column: Compared) -> Html:
+    """The same numbers of both, side by side."""
+    text = column.type == "string"
+    names = ("nulls", "distinct", *(() if text else ("low", "median", "high")))
+    return element(
+        "table",
+        element("caption", f"{column.name}: this batch and the last good one", class_="unseen"),
+        element("thead", element("tr", [_head(name) for name in ("", "this", "last good")])),
+        element("tbody", [_stat(name, column.this, column.other) for name in names]),
+    )
+
+
+def _head(name: str) -> Html:
+    return element("th", name, scope="col", class_="num" if name else None)
+
+
+def _stat(name: str, this: Stats | None, other: Stats | None) -> Html:
+    told = [None if of is None else getattr(of, name) for of in (this, other)]
+    shown = [_RANGE.get(name, name), *("none" if v is None else wording.value(v) for v in told)]
+    return element(
+        "tr",
+        element("th", shown[0], scope="row"),
+        [element("td", value, class_="num") for value in shown[1:]],
+    )

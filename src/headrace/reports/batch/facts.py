@@ -1,0 +1,193 @@
+"""The facts of a gate report, from the ledger, the lake and the pipeline's declaration.
+
+A batch is reported from what the gate recorded when it judged, so that its page says the same years
+later, under other rules. What it needs: the ledger; for the columns' comparison the staged or the
+delivered files, or what was kept of them. Without either the page says so.
+"""
+
+import shlex
+from collections.abc import MutableMapping
+
+from headrace.contracts.authoring.support_channels import support_channels
+from headrace.core.clock import now_us
+from headrace.core.errors import HeadraceError
+from headrace.core.home import Home
+from headrace.gates.compare import Comparison
+from headrace.lake.batch_comparison import compare_batches, keep, kept, kept_path
+from headrace.lake.ingest.validator import table_rule
+from headrace.lake.ledger.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.overrides.available_actions import available_actions
+from headrace.lake.overrides.batch_case import find_case
+from headrace.lake.tables.lake import Lake
+from headrace.lineage.blast_radius import blast_radius
+from headrace.pipeline.definition import Pipeline
+from headrace.reports.batch.failing_rows import failing_rows
+from headrace.reports.batch.model import LastGood, Origin, Reach, Report, Rules
+from headrace.reports.batch.next_steps import Case, Link, no_link, steps
+from headrace.reports.batch.shared_facts import Facts, history, log
+from headrace.web import wording
+
+
+def gate_report(
+    pipeline: Pipeline,
+    home: Home,
+    table: str,
+    batch_id: str,
+    *,
+    link: Link = no_link,
+    keeping: bool = False,
+    memory: MutableMapping[tuple[str, ...], Comparison] | None = None,
+) -> Report:
+    """Every fact about one batch.
+
+    Args:
+        pipeline: the one that declares the table.
+        home: where the state lives.
+        table: a table of the pipeline.
+        batch_id: whole, as the ledger has it.
+        link: the page where an action can be done in a browser.
+        keeping: write the comparison down, so that the report outlives the rows.
+        memory: comparisons that need not be made again.
+
+    Raises:
+        StateError: no such batch, or it was not judged yet.
+    """
+    with Ledger(home) as ledger:
+        facts = Facts(pipeline, home, ledger, pipeline.table(table), batch_id, memory)
+        return _report(facts, link, keeping=keeping)
+
+
+def _report(facts: Facts, link: Link, *, keeping: bool) -> Report:
+    batch, judged, judgement = facts.batch, facts.judged, facts.judgement
+    name, failed = facts.table.name, judgement.failed
+    comparison, why_not = _compared(facts, keeping=keeping)
+    last = facts.good[-1] if facts.good else None
+    allowed, mutable = _offers(facts)
+    return Report(
+        table=name,
+        slot=batch.slot,
+        batch_id=batch.batch_id,
+        state=batch.state,
+        judgement=judgement,
+        passing=judged.passing,
+        origin=_origin(facts),
+        rules=_rules(facts),
+        reach=_reach(facts),
+        rendered_at=now_us(),
+        published_at=batch.published_at,
+        note=batch.note,
+        successor=_successor(batch),
+        last_good=_last_good(*last) if last else None,
+        corrects=last is not None and last[0].slot == batch.slot,
+        rows=failing_rows(
+            judgement,
+            shlex.join(["headrace", "gate", "rows", name, batch.batch_id[:12]]),
+            facts.table.contract.primary_key,
+        ),
+        comparison=comparison,
+        not_compared=why_not,
+        units=tuple((f.name, f.unit) for f in facts.table.contract.fields if f.unit),
+        history=history(facts, [result.id for result in failed if result.kind != "override"]),
+        log=log(facts),
+        steps=steps(
+            Case(
+                name,
+                batch.slot,
+                batch.batch_id,
+                batch.state,
+                judgement,
+                now_us(),
+                allowed,
+                mutable,
+                _contact(facts),
+                link,
+            )
+        ),
+    )
+
+
+def _offers(facts: Facts) -> tuple[list[str], tuple[str, ...]]:
+    """Actions that would be accepted now, and the failed checks that can be muted."""
+    live = Lake(facts.home).live(facts.table.name).get(facts.batch_id)
+    case = find_case(facts.ledger, facts.home, facts.table, facts.batch_id, live)
+    offers = available_actions(case)
+    return [action for action, offer in offers.items() if offer.allowed], offers["mute"].checks
+
+
+def _successor(batch: Batch) -> str:
+    """The batch that took its place, as the ledger's note says."""
+    return batch.note.removeprefix("superseded by ") if batch.state == "superseded" else ""
+
+
+def _origin(facts: Facts) -> Origin:
+    batch = facts.batch
+    others = facts.ledger.origins(facts.table.name).get(batch.batch_id, set()) - {batch.origin}
+    return Origin(
+        origin=batch.origin,
+        producer=batch.producer,
+        source=batch.source,
+        format=batch.format,
+        sha256=batch.sha256,
+        bytes=batch.bytes,
+        arrived_at=batch.arrived_at,
+        received_at=batch.received_at,
+        raw_path=batch.raw_path,
+        origins=tuple(sorted(others)),
+    )
+
+
+def _rules(facts: Facts) -> Rules:
+    judgement, contract = facts.judgement, facts.table.contract
+    same = judgement.contract_hash == contract.hash
+    return Rules(
+        owner=facts.batch.owner,
+        suite=judgement.suite,
+        suite_hash=judgement.suite_hash,
+        contract_version=contract.version if same else f"before today's {contract.version}",
+        contract_hash=judgement.contract_hash,
+        rule_hash=facts.judged.rule_hash,
+        judged_at=facts.judged.judged_at,
+        current=(facts.judged.base_hash or facts.judged.rule_hash) == table_rule(facts.table),
+        support=support_channels(contract),
+    )
+
+
+def _contact(facts: Facts) -> str:
+    """Who delivers, who owns, and where the owner is reached."""
+    owner, channels = facts.batch.owner, support_channels(facts.table.contract)
+    where = wording.listed([channel for channel, _ in channels])
+    owned = f"{owner} ({where})" if owner and where else owner
+    return wording.listed(dict.fromkeys(one for one in (facts.batch.producer, owned) if one))
+
+
+def _reach(facts: Facts) -> Reach:
+    shown = facts.batch.published_at is not None
+    return blast_radius(
+        facts.pipeline, facts.home, facts.table.name, facts.batch.batch_id, published=shown
+    )
+
+
+def _last_good(batch: Batch, row: JudgementRow) -> LastGood:
+    published = row.published_at or batch.published_at or 0
+    return LastGood(batch.batch_id, batch.slot, row.passing, published, row.verdict)
+
+
+def _compared(facts: Facts, *, keeping: bool) -> tuple[Comparison | None, str]:
+    """The comparison with the last good batch, or why there is none."""
+    if not facts.good:
+        return None, "There is no good batch before this one."
+    other = facts.good[-1][0]
+    path = kept_path(facts.home, facts.table.name, facts.batch_id, facts.judged.rule_hash)
+    key = (facts.table.name, facts.batch_id, facts.judged.rule_hash, other.batch_id)
+    found = (facts.memory or {}).get(key) or kept(path, other.batch_id)
+    if found is None:
+        pair = (facts.batch, facts.judged), facts.good[-1]
+        try:
+            found = compare_batches(facts.home, facts.table, *pair, facts.good)
+        except HeadraceError as error:
+            return None, f"The columns cannot be compared: {wording.parted(error.what)[0]}."
+    if keeping:
+        keep(path, other.batch_id, found)
+    if facts.memory is not None:
+        facts.memory[key] = found
+    return found, ""

@@ -1,0 +1,183 @@
+"""The first page of the reports: what waits for somebody, then what did not simply pass."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from headrace.reports.batch.page import document, page_path
+from headrace.reports.batch.summary import chip
+from headrace.web import wording
+from headrace.web.html import Html, element, join
+
+
+@dataclass(frozen=True)
+class Line:
+    """One batch in a list."""
+
+    table: str
+    slot: str
+    batch_id: str
+    verdict: str
+    state: str
+    delivered: int
+    quarantined: int
+    summary: str
+    arrived_at: int
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Slots of a table that were expected by now and have no delivery; the first and the last."""
+
+    table: str
+    slots: int
+    first: str
+    last: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """What the index shows; `only` is the table it is narrowed to, "" for all.
+
+    Attributes:
+        pending: batches that wait for a decision, the newest slot first.
+        recent: the latest others that did not simply pass; `older` are not shown.
+        monitors: their names, and how much of each waits for a look.
+    """
+
+    tables: tuple[str, ...]
+    pending: tuple[Line, ...]
+    recent: tuple[Line, ...]
+    older: int
+    rendered_at: int
+    only: str = ""
+    missing: tuple[Missing, ...] = ()
+    monitors: tuple[tuple[str, int], ...] = ()
+
+
+def render_index(index: Index) -> str:
+    waiting = len(index.pending)
+    title = (
+        f"{wording.counted(waiting, 'batch', 'batches')} waiting" if waiting else "Nothing waits"
+    )
+    more = f"{index.older:,} older ones are not listed: headrace gate ls" if index.older else ""
+    return document(
+        title,
+        element("header", element("h1", title), _filter(index),
+                class_=f"top {'BLOCK' if waiting else 'PASS'}"),
+        element(
+            "main",
+            _section("Waiting for a decision", "The newest first.", index.pending) or _calm(),
+            _section("What did not simply pass", "The latest first; nothing of it waits.",
+                     index.recent),
+            element("p", more, class_="soft") if more else None,
+            _missing(index.missing),
+            _monitors(index.monitors),
+        ),
+        element("footer", element("p", f"Made {wording.moment(index.rendered_at)}.")),
+    )  # fmt: skip
+
+
+def _monitors(monitors: Sequence[tuple[str, int]]) -> Html | None:
+    """Each has a page of its own."""
+    if not monitors:
+        return None
+    told = [
+        element("li", element("a", f"monitor {name}", href=f"./monitor/{quote(name, safe='')}"),
+                f": {wording.counted(waiting, 'thing')} to look at" if waiting else ": all is well")
+        for name, waiting in monitors
+    ]  # fmt: skip
+    return element("section", element("h2", "Monitors"), element("ul", told, class_="monitors"))
+
+
+def _missing(tables: Sequence[Missing]) -> Html | None:
+    """What is not there has no page of its own."""
+    if not tables:
+        return None
+    told = [element("li", element("strong", one.table), f": {_span(one)}") for one in tables]
+    return element(
+        "section",
+        element("h2", "Expected, and not delivered"),
+        element("ul", told),
+        element("p", "headrace status names each.", class_="soft"),
+    )
+
+
+def _span(one: Missing) -> str:
+    if one.slots == 1:
+        return one.first
+    return f"{wording.counted(one.slots, 'slot')}, {one.first} to {one.last}"
+
+
+def _calm() -> Html:
+    said = "Every batch is published, or closed."
+    return element("section", element("h2", "Waiting for a decision"), element("p", said))
+
+
+def _filter(index: Index) -> Html:
+    """One link a table; the chosen one is no link."""
+    links = [_choice("all tables", ".", chosen=not index.only)]
+    links += [
+        _choice(name, f"./?{urlencode({'table': name})}", chosen=name == index.only)
+        for name in index.tables
+    ]
+    return element("p", links, class_="where")
+
+
+def _choice(name: str, address: str, *, chosen: bool) -> Html:
+    if chosen:
+        return element("strong", name, class_="tag", aria_current="page")
+    return element("a", name, href=address if address != "." else "./", class_="tag")
+
+
+def _section(title: str, said: str, lines: Sequence[Line]) -> Html | None:
+    if not lines:
+        return None
+    return element(
+        "section",
+        element("h2", title),
+        element("p", said, class_="soft"),
+        [_entry(line, "") for line in lines],
+    )
+
+
+def _entry(line: Line, home: str) -> Html:
+    rows = f"{wording.counted(line.delivered, 'row')}, {wording.state(line.state)}"
+    if line.quarantined:
+        rows += f", {line.quarantined:,} fail a check"
+    return element(
+        "article",
+        element("h3", element("a", f"{line.table} {line.slot}",
+                              href=page_path(line.table, line.batch_id, home or "./")), " ",
+                chip(line.verdict)),
+        element("p", _why(line)),
+        element("p", f"{rows}; arrived {wording.moment(line.arrived_at)}", class_="soft small"),
+        class_="check",
+    )  # fmt: skip
+
+
+def _why(line: Line) -> str:
+    """The summary without the verdict, which stands beside it."""
+    said = line.summary.removeprefix(f"{line.verdict}: ").partition(" (fix: ")[0]
+    return wording.shortened(said, 240)
+
+
+def render_slot(table: str, slot: str, lines: Sequence[Line]) -> str:
+    """The batches of one slot, where there are several."""
+    entries = [_entry(line, "../../") for line in lines]
+    return document(
+        f"{table} {slot}",
+        element("header", element("h1", f"{table} {slot}: {len(lines)} batches")),
+        element("main", element("section", entries)),
+        element("footer", element("p", element("a", "All reports", href="../../"))),
+    )
+
+
+def render_problem(title: str, said: str, fix: str, home: str) -> str:
+    """A page for what cannot be shown."""
+    return document(
+        title,
+        element("header", element("h1", title), class_="top NONE"),
+        element("main", element("p", said), element("pre", fix) if fix else None),
+        element("footer", element("p", join([element("a", "All reports", href=home)]))),
+    )

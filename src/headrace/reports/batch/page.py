@@ -1,0 +1,82 @@
+"""The whole page: one self-contained document that asks for nothing else."""
+
+from urllib.parse import quote
+
+from headrace.reports.batch import action_form, columns, evidence, record, summary
+from headrace.reports.batch.model import Report
+from headrace.web import wording
+from headrace.web.html import Child, Html, element, join
+from headrace.web.style import ACTING, CSS, POLICY
+
+
+def render(report: Report, home: str = "", form: action_form.Form | None = None) -> str:
+    """The report as one HTML document.
+
+    Args:
+        report: every fact that is shown.
+        home: address of the index, relative to this page, where the page is served with others.
+        form: of a request that may act; None leaves the page without buttons that do.
+    """
+    page = (lambda batch_id: page_path(report.table, batch_id, home)) if home else _alone
+    sections = [
+        element(
+            "div",
+            summary.reach(report),
+            summary.why(report),
+            summary.inaction(report),
+            class_="two",
+        ),
+        evidence.rows(report),
+        columns.comparison(report, page),
+        evidence.history(report),
+        record.lineage(report),
+        record.log(report),
+        action_form.steps(report, form),
+    ]
+    made = f"Made {wording.moment(report.rendered_at)} from what the gate recorded when it judged."
+    back = element("p", element("a", "All reports", href=home)) if home else None
+    return document(
+        f"{report.verdict} {report.table} {report.slot}",
+        summary.top(report, page),
+        _jumps(report),
+        element("main", sections),
+        element("footer", back, element("p", made)),
+        acting=form is not None,
+    )
+
+
+def page_path(table: str, batch_id: str, home: str) -> str:
+    """The page of a batch, from one that has the index at `home`."""
+    return f"{home}batch/{quote(table, safe='')}/{quote(batch_id, safe='')}"
+
+
+def _alone(batch_id: str) -> str:
+    """A file has no other pages beside it."""
+    del batch_id
+    return ""
+
+
+def _jumps(report: Report) -> Html:
+    """To what is asked for most; it stays in sight while the page scrolls."""
+    places = [("Why", "#why"), ("Compare", "#compare"), ("Act", "#act")]
+    if report.rows is not None and report.rows.total:
+        places.insert(1, ("Rows", "#rows"))
+    links = [element("a", name, href=place) for name, place in places]
+    return element("nav", links, aria_label="Parts of this report")
+
+
+def document(title: str, *body: Child, acting: bool = False) -> str:
+    """A page in the one style, which lets nothing else in; `acting` if it has a form."""
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=ACTING if acting else POLICY),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        # Within this server only: under "no-referrer" a browser hides where a form comes from.
+        element("meta", name="referrer", content="same-origin"),
+        element("title", title),
+        element("style", Html(CSS)),
+    )
+    page = element("html", head, element("body", body), lang="en")
+    return f"<!doctype html>\n{join(page)}\n"

@@ -1,0 +1,129 @@
+"""What the page says first, and what goes on by itself; sentences, no markup."""
+
+from headrace.reports.batch.model import Report
+from headrace.web import wording
+
+
+def headline(report: Report) -> str:
+    """The gravest reason, a named one if there is one; a sentence without its verdict."""
+    failed = [result for result in report.failed if result.kind != "override"]
+    named = [r for r in failed if r.kind == "semantic" and r.status == "fail"]
+    if failed and failed[0].status == "error":
+        return failed[0].reason
+    if named:
+        return wording.shortened(named[0].reason.partition(": ")[0].rstrip("."), 200)
+    if failed:
+        return wording.shortened(wording.parted(failed[0].reason)[0], 200)
+    return f"all {wording.counted(len(report.judgement.counted), 'check')} passed"
+
+
+def call(report: Report) -> tuple[str, str]:
+    """(whether the reader has to do something, and why) in words."""
+    if report.state == "superseded":
+        return "Closed", "A later delivery of this slot passed and took its place."
+    if report.closed:
+        return "Closed", f"Somebody {report.state} this batch; none of it is used."
+    if report.held:
+        rows = wording.counted(report.judgement.delivered - report.judgement.repeated, "row")
+        return "Needs a decision", f"Nothing of this batch is published: {rows} held back."
+    if report.state != "published":
+        return "Under way", f"The batch is {wording.state(report.state)}."
+    return _call_of_published(report)
+
+
+def _call_of_published(report: Report) -> tuple[str, str]:
+    if report.verdict in {"BLOCK", "ERROR"}:
+        return "Needs a decision", "Published under earlier rules; under the present ones it fails."
+    if report.overrides:
+        return "Decided", wording.capital(report.overrides[-1].reason)
+    if report.judgement.quarantined_count:
+        kept = wording.counted(report.judgement.quarantined_count, "row")
+        return "Can wait", f"Published without {kept}, kept in quarantine."
+    if report.verdict == "WARN":
+        return "Can wait", "Everything is published; a check asks to be looked at by day."
+    return "Nothing to do", "Everything is published."
+
+
+def if_nothing_is_done(report: Report) -> list[str]:
+    """What goes on by itself, in order of what matters."""
+    if report.closed:
+        return [_closed(report), _standing(report)]
+    if report.held or report.verdict in {"BLOCK", "ERROR"}:
+        return [*_while_held(report), *_next_run(report)]
+    if report.judgement.quarantined_count:
+        return _while_quarantined(report)
+    if report.verdict == "WARN":
+        return ["Nothing waits, and nothing is missing: all rows are published and in use."]
+    return ["Nothing waits."]
+
+
+def _closed(report: Report) -> str:
+    if report.state != "superseded":
+        said = f" ({report.note})" if report.note else ""
+        return f"Nothing: its rows are set aside for good and count as rejected{said}."
+    return "Nothing: its rows are in no table, and the delivery that passed is used in their stead."
+
+
+def _standing(report: Report) -> str:
+    """What the table serves, and how old it is."""
+    good = report.last_good
+    if good is None:
+        return f"Nothing of {report.table} was published before this batch."
+    when = wording.ago(good.published_at, report.rendered_at)
+    rows = wording.counted(good.rows, "row")
+    if good.slot == report.slot:
+        return (
+            f"{report.table} serves the earlier delivery of {good.slot}: {rows}, published {when}."
+        )
+    return f"The batch before it, {good.slot}, is published: {rows}, {when}."
+
+
+def _while_held(report: Report) -> list[str]:
+    good, rows = report.last_good, report.judgement.delivered - report.judgement.repeated
+    if report.state == "published":
+        return [f"{report.table} keeps serving the file of this batch that passed earlier rules."]
+    if good is None:
+        return [
+            f"{report.table} stays without data: no batch before this one was published.",
+            f"{wording.counted(rows, 'row')} wait.",
+        ]
+    when = wording.ago(good.published_at, report.rendered_at)
+    kept = f"{report.table} keeps serving what it served before, up to {good.slot}"
+    if report.corrects:
+        serves = f"{report.table} keeps serving the earlier delivery of {good.slot}"
+        return [f"{serves}, published {when}. Its correction stays out."]
+    return [
+        f"{kept} (published {when}). Readers see no bad row, and no error.",
+        f"{report.slot} stays missing: {wording.counted(rows, 'row')}. {_stale(report)}".rstrip(),
+        *_unreleased(report),
+    ]
+
+
+def _stale(report: Report) -> str:
+    features = sum(count for _, count in report.reach.views)
+    if not features:
+        return ""
+    return f"{wording.counted(features, 'feature')} are computed from older rows until it is there."
+
+
+def _unreleased(report: Report) -> list[str]:
+    names = [name for name, uses in report.reach.datasets if "its rows" in uses]
+    told = f"{wording.listed(names)} has no rows of {report.slot}; a new release goes without them."
+    return [told] if names else []
+
+
+def _next_run(report: Report) -> list[str]:
+    if report.verdict == "ERROR":
+        again = "The next run judges the batch again, and publishes it if it passes."
+        return [f"The crash says nothing about the data. {again}"]
+    return ["A corrected delivery of the same slot takes its place by itself on the next run."]
+
+
+def _while_quarantined(report: Report) -> list[str]:
+    rows = wording.counted(report.judgement.quarantined_count, "row")
+    verb = "stays" if report.judgement.quarantined_count == 1 else "stay"
+    until = "until released, or until a corrected delivery brings them"
+    return [
+        f"{wording.counted(report.passing, 'row')} are published and in use.",
+        f"{rows} {verb} in quarantine, in no table, feature or dataset, {until}.",
+    ]

@@ -1,0 +1,132 @@
+"""What the parts of a gate report share, read once; and its past: earlier verdicts, and actions."""
+
+from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from headrace.core.errors import DeclarationError, StateError
+from headrace.core.files import canonical_json
+from headrace.core.home import Home
+from headrace.gates import Judgement
+from headrace.gates.compare import Comparison
+from headrace.gates.muted_checks import SEMANTIC
+from headrace.gates.units import scales_of
+from headrace.lake.batch_comparison import Judged, JudgedBatches, judged_batches
+from headrace.lake.ledger.batch_listing import find_batches
+from headrace.lake.ledger.ledger import Batch, JudgementRow, Ledger
+from headrace.lake.ledger.partition_state import SETTLED_STATES
+from headrace.lake.overrides.audit_trail import actions
+from headrace.lake.table import Table
+from headrace.pipeline.definition import Pipeline
+from headrace.reports.batch.model import History, LogEntry, RuleHistory
+
+PAST = 30  # batches of a rule's history
+# Checks that leave a result only where they fail: where there is none, they passed.
+_ONLY_FAILING = ("contract:", "quarantined_share", "accounting", f"{SEMANTIC}:")
+
+
+@dataclass
+class Facts:
+    """What the parts of a report share, read once."""
+
+    pipeline: Pipeline
+    home: Home
+    ledger: Ledger
+    table: Table
+    batch_id: str
+    memory: MutableMapping[tuple[str, ...], Comparison] | None = None
+
+    @cached_property
+    def known(self) -> JudgedBatches:
+        return judged_batches(self.home, self.table.name, self.ledger)
+
+    @cached_property
+    def batch(self) -> Batch:
+        if self.batch_id not in self.known.batches:
+            raise StateError(
+                f"table {self.table.name} has no batch {self.batch_id}",
+                where=str(self.ledger.path),
+                fix=f"list what there is: headrace gate ls --table {self.table.name} --all",
+            )
+        return self.known.batches[self.batch_id]
+
+    @cached_property
+    def judged(self) -> JudgementRow:
+        """The verdict that decides what is shown of the batch; of a blocked one the newest."""
+        return self.known.of(self.batch.batch_id)[1]
+
+    @cached_property
+    def judgement(self) -> Judgement:
+        return self.judgement_of(self.judged)
+
+    def judgement_of(self, row: JudgementRow) -> Judgement:
+        report = self.ledger.report(self.table.name, row.batch_id, row.rule_hash)
+        return Judgement.from_json(report).readable(scales_of(self.table.contract))
+
+    @cached_property
+    def good(self) -> list[Judged]:
+        return self.known.good_before(self.batch)
+
+
+def history(facts: Facts, checks: Sequence[str]) -> History:
+    """Up to `PAST` batches that end with this one, in order of slot and arrival."""
+    judged = facts.known.until(facts.batch)[-PAST:]
+    past = [facts.judgement_of(row) for _, row in judged]
+    return History(
+        slots=tuple(batch.slot for batch, _ in judged),
+        whole=tuple(judgement.verdict.value for judgement in past),
+        rules=tuple(RuleHistory(check, tuple(_verdicts(past, check))) for check in checks),
+    )
+
+
+def _verdicts(past: Sequence[Judgement], check: str) -> Iterator[str]:
+    """What the check said of each batch; "" where it did not exist."""
+    implied = check.startswith(_ONLY_FAILING)
+    for judgement in past:
+        found = [result for result in judgement.results if result.id == check]
+        yield found[0].would.value if found else "PASS" if implied else ""
+
+
+def log(facts: Facts) -> tuple[LogEntry, ...]:
+    return tuple(
+        LogEntry(
+            at=one.at,
+            principal=one.principal,
+            action=one.action,
+            scope=canonical_json(dict(one.scope)).decode(),
+            reason=one.reason,
+            expires_at=one.expires_at,
+            allowed=one.allowed,
+            note=one.note,
+        )
+        for one in actions(facts.ledger, facts.table.name)
+        if one.batch_id in {"", facts.batch.batch_id}
+    )
+
+
+def one_batch(home: Home, table: Table, which: str) -> dict[str, Any]:
+    """The batch of a slot, or whose id starts with `which`, as `find_batches` tells it.
+
+    Of several it is the one that waits, or else the gravest that is not closed, or the last.
+    """
+    gravity = ("PASS", "WARN", "QUARANTINE", "UNJUDGED", "BLOCK", "ERROR")
+
+    def order(row: dict[str, Any]) -> tuple[bool, bool, int, int]:
+        held, open_ = row["state"] == "pending", row["state"] not in SETTLED_STATES
+        return held, open_, gravity.index(row["verdict"]), row["arrived_at"]
+
+    return max(find_batches(home, table, which), key=order)
+
+
+def pipeline_of(pipelines: Sequence[Pipeline], table: str) -> Pipeline:
+    """The pipeline that declares a table.
+
+    Raises:
+        DeclarationError: none does.
+    """
+    for pipeline in pipelines:
+        if any(one.name == table for one in pipeline.tables):
+            return pipeline
+    known = [one.name for pipeline in pipelines for one in pipeline.tables]
+    raise DeclarationError(f"no table {table!r}", fix=f"one of {', '.join(known)}")

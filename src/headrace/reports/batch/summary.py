@@ -1,0 +1,232 @@
+"""What the reader needs first: the verdict, what it holds up, why, and what happens by itself."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from headrace.gates.verdict import Result
+from headrace.reports.batch import sentences
+from headrace.reports.batch.model import Reach, Report
+from headrace.web import wording
+from headrace.web.html import Html, element, join
+
+# From a batch of the same table to its page; "" where there is none.
+Page = Callable[[str], str]
+_OPEN = 8  # failed checks that are told in full
+
+
+def chip(verdict: str) -> Html:
+    return element("span", verdict, class_=f"chip {verdict}")
+
+
+def top(report: Report, page: Page) -> Html:
+    """Table, slot, verdict, the reason as the page's heading, and whether to act."""
+    todo, because = sentences.call(report)
+    return element(
+        "header",
+        element("p", element("strong", report.table), element("span", report.slot, class_="mono"),
+                chip(report.verdict), class_="where"),
+        element("h1", wording.capital(sentences.headline(report))),
+        element("p", element("strong", f"{todo}."), f" {because} ", _instead(report, page),
+                class_="call"),
+        _decided(report),
+        _sums(report),
+        class_=f"top {tone(report)}",
+    )  # fmt: skip
+
+
+def _instead(report: Report, page: Page) -> Html | None:
+    """The batch that took this one's place."""
+    if not report.successor:
+        return None
+    name = element("code", report.successor[:12])
+    address = page(report.successor)
+    return element("a", "It is ", name, href=address) if address else join(["It is ", name])
+
+
+def _decided(report: Report) -> Html | None:
+    """The latest action on the batch: after a tap the page says what came of it."""
+    if not report.log:
+        return None
+    entry = max(report.log, key=lambda entry: entry.at)
+    what = f"{entry.action} by {entry.principal}"
+    refused = "" if entry.allowed else f", refused: {entry.note}"
+    return element(
+        "p",
+        element("strong", "Latest action: "),
+        f"{what}, {wording.ago(entry.at, report.rendered_at)}{refused}. {entry.reason}",
+        class_="decided",
+    )
+
+
+def tone(report: Report) -> str:
+    """The verdict gives the colour, unless the matter is closed."""
+    return "NONE" if report.closed else report.verdict
+
+
+def _sums(report: Report) -> Html:
+    judged = report.judgement
+    rows = judged.delivered - judged.repeated
+    held = rows if report.held else 0
+    published = report.passing if report.state == "published" else 0
+    shown: list[tuple[str, object]] = [("rows delivered", rows)]
+    if held:
+        shown.append(("rows held back", held))
+    else:
+        shown.append(("rows published", published))
+    if judged.quarantined_count:
+        shown.append(
+            (
+                "rows that fail a check" if report.held else "rows quarantined",
+                judged.quarantined_count,
+            )
+        )
+    if judged.violation_count:
+        shown.append(("contract violations", judged.violation_count))
+    shown.append(("checks not passed", f"{len(judged.failed)} of {len(judged.counted)}"))
+    return element("dl", [_sum(name, value) for name, value in shown], class_="sum")
+
+
+def _sum(name: str, value: object) -> Html:
+    told = wording.number(value) if isinstance(value, int) else str(value)
+    return element("div", element("dt", name), element("dd", told))
+
+
+def reach(report: Report) -> Html:
+    """The way downstream, stage by stage; what already holds the batch, if anything does."""
+    to = report.reach
+    stages = [stage for stage in _stages(report, to) if stage]
+    return element(
+        "section",
+        element("h2", "What it reaches"),
+        element("p", _reach_said(report)),
+        element("ol", [element("li", stage) for stage in stages], class_=f"flow {tone(report)}"),
+        _holding(report),
+        id="reach",
+    )
+
+
+def _reach_said(report: Report) -> str:
+    if report.held:
+        return "Blocked for everything below: none of it reads a row of this batch."
+    if report.state == "recalled":
+        return "It was published and is recalled: what has read it before is marked."
+    if report.closed:
+        return "Nothing below has read a row of this batch, or will."
+    if report.judgement.quarantined_count:
+        return "Everything below reads the rows that passed, and none of the quarantined ones."
+    return "Everything below may read this batch."
+
+
+def _stages(report: Report, to: Reach) -> Iterator[Html | None]:
+    yield join([element("strong", "Table "), _tag(to.table), _state(report)])
+    features = sum(count for _, count in to.views)
+    if to.views:
+        title = f"{wording.counted(len(to.views), 'feature view')}, "
+        title += wording.counted(features, "feature")
+        told = [_tag(name) for name, _ in to.views]
+        yield join([element("strong", title), element("br"), *told])
+    if to.datasets:
+        yield join([
+            element("strong", "Dataset "),
+            *(join([_tag(name), element("span", f" {uses}", class_="soft small")])
+              for name, uses in to.datasets),
+        ])  # fmt: skip
+    if to.models:
+        yield join([element("strong", "Model "), *map(_tag, to.models)])
+    if to.consumers:
+        named = element("strong", "Consumers named in the contract ")
+        yield join([named, *map(_tag, to.consumers)])
+
+
+def _tag(name: str) -> Html:
+    return join([element("span", name, class_="tag"), " "])
+
+
+def _state(report: Report) -> Html:
+    return element("span", f" {report.slot}: {wording.state(report.state)}", class_="soft small")
+
+
+def _holding(report: Report) -> Html | None:
+    """Releases are immutable: what went into one stays there."""
+    released, trained = report.reach.released, report.reach.trained
+    if not released:
+        return None
+    said = f"Rows of this batch are in {wording.listed(released)}"
+    if trained:
+        said += f", which {wording.listed(trained)} was trained on"
+    return element("p", f"{said}.")
+
+
+def why(report: Report) -> Html:
+    """Every check that did not pass, gravest first; a named cause before all others."""
+    # What people did stands before what the gate had said.
+    failed = sorted(report.failed, key=lambda r: r.kind != "override")
+    shadows = report.judgement.shadowed
+    head = element("h2", "Why")
+    if not failed:
+        passed = wording.counted(len(report.judgement.counted), "check")
+        body = [element("p", f"Nothing failed: {passed} passed.")]
+    else:
+        body = [_check(r, first=not at) for at, r in enumerate(failed[:_OPEN])]
+        if failed[_OPEN:]:
+            more = [_check(r) for r in failed[_OPEN:]]
+            title = f"{wording.counted(len(more), 'more check')} not passed"
+            body.append(element("details", element("summary", title), more))
+    if shadows:
+        title = f"{wording.counted(len(shadows), 'check')} in shadow would not have passed"
+        told = [_check(r) for r in shadows]
+        body.append(element("details", element("summary", title), told))
+    body += [
+        element("p", f"Note: {note.reason}.", class_="soft") for note in report.judgement.notes
+    ]
+    return element("section", head, body, id="why")
+
+
+def _check(result: Result, *, first: bool = False) -> Html:
+    evidence: Mapping[str, Any] = result.evidence or {}
+    spelled = result.id if result.kind != "semantic" else result.type.replace("_", " ")
+    reason, fix = wording.parted(result.reason)
+    return element(
+        "div",
+        element("p", _kind(result), " ", element("code", spelled)),
+        element("p", wording.capital(reason), class_="first" if first else None),
+        element("p", wording.capital(fix)) if fix else None,
+        _expected(result) if result.kind != "override" else None,
+        _evidence(evidence) if evidence else None,
+        class_="check",
+    )
+
+
+def _kind(result: Result) -> Html:
+    verdict = result.would.value
+    if result.kind == "override":
+        return element("span", result.type, class_="chip NONE")
+    said = f"would {verdict}" if result.shadow else verdict
+    return element("span", said, class_=f"chip {verdict}")
+
+
+def _expected(result: Result) -> Html | None:
+    """What was asked and why, unless the reason has said it in the same words."""
+    told = []
+    if result.expected and result.expected not in result.reason:
+        told.append(f"Expected: {result.expected}.")
+    if result.note and result.note not in result.reason:
+        told.append(f"{result.note.rstrip('.')}.")
+    return element("p", " ".join(told), class_="soft small") if told else None
+
+
+def _evidence(found: Mapping[str, Any]) -> Html:
+    """In one line, as much of it as fits: names small, values as they are."""
+    told = [(name.replace("_", " "), wording.value(value)) for name, value in found.items()]
+    cells = [
+        element("span", element("span", f"{name} ", class_="soft"), value, class_="cell")
+        for name, value in told
+    ]
+    return element("p", cells, class_="small")
+
+
+def inaction(report: Report) -> Html:
+    told = [element("li", sentence) for sentence in sentences.if_nothing_is_done(report)]
+    return element(
+        "section", element("h2", "If nothing is done"), element("ul", told), id="nothing"
+    )

@@ -1,0 +1,110 @@
+"""Every column of a release: role, range, nulls, and how its values are spread."""
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from headrace.datasets.card.distributions import Shape, shape
+from headrace.datasets.governance.privacy import needs_treatment
+from headrace.datasets.manifest import Column, Manifest
+from headrace.web.charts import svg
+from headrace.web.html import Html, element
+from headrace.web.wording import counted, percent, shortened
+
+if TYPE_CHECKING:
+    from headrace.datasets.card.build import Card
+
+_FIRST = 12  # columns that are shown at once
+_WIDE, _TALL = 240, 56
+
+
+def columns(card: "Card") -> Html:
+    """Training against all other rows, column by column; the label first, then the features."""
+    from headrace.datasets.reader import Dataset
+
+    manifest = card.manifest
+    shown = [one for one in manifest.columns if one.role != "split"]
+    shown.sort(key=lambda one: ("label", "feature", "spine", "time", "key").index(one.role))
+    cards = []
+    for column in shown:
+        parts = {
+            split: Dataset(card.store, manifest, (split,), (column.name,)).arrow.column(0)
+            for split in manifest.splits
+        }
+        cards.append(_card(manifest, column, parts))
+    rest = cards[_FIRST:]
+    return element(
+        "section",
+        element("h2", "Columns"),
+        element("p", element("span", class_="key t"), "training",
+                element("span", class_="key o"), "all other rows", class_="small"),
+        element("div", cards[:_FIRST], class_="cards"),
+        element("details", element("summary", counted(len(rest), "more column")),
+                element("div", rest, class_="cards")) if rest else None,
+        id="columns",
+    )  # fmt: skip
+
+
+def _card(manifest: Manifest, column: Column, parts: dict[str, pa.ChunkedArray]) -> Html:
+    rows = sum(len(one) for one in parts.values())
+    nulls = sum(one.null_count for one in parts.values())
+    facts = manifest.privacy.get(column.name, {})
+    # A column that names people shows no values here: the card goes to more eyes than the rows.
+    closed = needs_treatment(facts.get("class", "public"))
+    found = None if closed else _shape(parts, column.type)
+    told = f"{percent(nulls / rows)} null" if rows and nulls else "no nulls"
+    if found is not None and found.distinct >= 0:
+        told += f", {counted(found.distinct, 'value')}"
+    if facts:
+        told += f"; {facts['class']}, {facts['treatment']}"
+    return element(
+        "article",
+        element("h3", element("bdi", column.name),
+                element("span", f"{column.role}, {column.type}", class_="soft small")),
+        element("p", told, class_="small soft"),
+        _picture(column.name, found) if found else None,
+        class_="card",
+    )  # fmt: skip
+
+
+def _shape(parts: dict[str, pa.ChunkedArray], kind: str) -> Shape | None:
+    train = parts["train"]
+    others = [chunk for name, one in parts.items() if name != "train" for chunk in one.chunks]
+    return shape(train, pa.chunked_array(others, train.type), kind)
+
+
+def _picture(name: str, found: Shape) -> list[Html]:
+    top = max((*found.train, *found.other), default=0.0) or 1.0
+    step = _WIDE / len(found.train)
+    grey = [
+        element("path", class_="o", d=_bar(at * step, step, share / top))
+        for at, share in enumerate(found.other)
+        if share
+    ]
+    edge = f"M0 {_TALL}"
+    for at, share in enumerate(found.train):
+        edge += f"V{_TALL - share / top * (_TALL - 2):.1f}H{(at + 1) * step:.1f}"
+    drawn = svg(
+        _WIDE,
+        _TALL + 2,
+        f"How {name} is spread: training outlined, all other rows in grey",
+        *grey,
+        element("path", class_="tf", d=f"{edge}V{_TALL}z"),
+        element("path", class_="t", d=f"{edge}V{_TALL}", stroke_width="1.5"),
+        element("line", class_="ax", x1=0, x2=_WIDE, y1=_TALL + 1, y2=_TALL + 1),
+    )
+    if found.levels:
+        names = ", ".join(shortened(one, 18) for one in found.labels)
+        more = found.distinct - len(found.labels)
+        under = element(
+            "p", names + (f" and {more:,} more" if more > 0 else ""), class_="small soft"
+        )
+    else:
+        ends = [element("span", one) for one in found.labels]
+        under = element("div", ends, class_="ends")
+    return [drawn, under]
+
+
+def _bar(left: float, width: float, share: float) -> str:
+    tall = share * (_TALL - 2)
+    return f"M{left + 0.5:.1f} {_TALL}v{-tall:.1f}h{width - 1:.1f}v{tall:.1f}z"

@@ -1,0 +1,296 @@
+"""The card as one page, in the style of the gate report; it asks for nothing from elsewhere."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from headrace.core.clock import iso, now_us
+from headrace.datasets.card import wording
+from headrace.datasets.card.statement import FIELDS, NOT_STATED
+from headrace.datasets.governance.retention import is_expired
+from headrace.reports.batch.page import document
+from headrace.reports.card.columns import columns
+from headrace.web.html import Child, Html, element
+from headrace.web.tables import Row, table
+from headrace.web.wording import counted, moment, number, percent
+
+if TYPE_CHECKING:
+    from headrace.datasets.card.build import Card
+
+_JUMPS = (
+    ("Terms", "#terms"),
+    ("Made of", "#made"),
+    ("Privacy", "#privacy"),
+    ("Columns", "#columns"),
+)
+
+
+def page(card: "Card") -> str:
+    """The whole document."""
+    sections = [
+        _composition(card),
+        _stated(card, "For what", ("use_cases", "not_for", "biases", "limitations",
+                                   "social_impact"), "purpose"),
+        _terms(card),
+        _made(card),
+        _label(card),
+        _checks(card),
+        _privacy(card),
+        _keeping(card),
+        columns(card),
+        _stated(card, "Ask and cite", ("contact", "maintenance", "citation", "licence"), "cite"),
+        _identity(card),
+    ]  # fmt: skip
+    made = (
+        f"Made {moment(card.made_at)} from the manifest and the records of the store."
+        " What reads not_stated, nobody has stated."
+    )
+    return document(
+        f"{card.manifest.ref}: dataset card",
+        _top(card),
+        element("nav", [element("a", name, href=to) for name, to in _JUMPS],
+                aria_label="Parts of this card"),
+        element("main", sections),
+        element("footer", element("p", made)),
+    )  # fmt: skip
+
+
+def _top(card: "Card") -> Html:
+    manifest = card.manifest
+    tone = "BLOCK" if card.tainted or is_expired(manifest.retention, now_us()) else "PASS"
+    facts = {
+        "rows": number(manifest.rows),
+        "features": number(len(manifest.features)),
+        "sources": number(len(manifest.inputs)),
+        "size": _size(sum(split.bytes for split in manifest.splits.values())),
+    }
+    return element(
+        "header",
+        element("p", element("span", f"version {manifest.version}", class_="chip"),
+                element("span", manifest.change, class_="tag"),
+                element("span", f"for {manifest.purpose}", class_="tag"), class_="where"),
+        element("h1", manifest.name),
+        element("p", manifest.description or NOT_STATED, class_="first"),
+        [element("p", element("strong", "Do not use it: "), why, class_="call BLOCK")
+         for why in card.tainted],
+        element("dl", [element("div", element("dt", name), element("dd", value))
+                       for name, value in facts.items()], class_="sum"),
+        class_=f"top {tone}",
+    )  # fmt: skip
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def _section(title: str, *children: Child, place: str = "") -> Html:
+    return element("section", element("h2", title), children, id=place or None)
+
+
+def _pairs(pairs: Mapping[str, Child]) -> Html:
+    shown = [(element("dt", name), element("dd", value)) for name, value in pairs.items()]
+    return element("dl", shown, class_="pairs")
+
+
+def _listed(lines: Iterable[str]) -> Html | None:
+    shown = [element("li", line) for line in lines]
+    return element("ul", shown) if shown else None
+
+
+def _stated(card: "Card", title: str, fields: tuple[str, ...], place: str) -> Html:
+    """What people state, with their names; each field that nobody states says so."""
+    return _section(
+        title, _pairs({FIELDS[name]: _said(card, name) for name in fields}), place=place
+    )
+
+
+def _said(card: "Card", name: str) -> Child:
+    one = card.stated.get(name)
+    if one is None:
+        return element("span", NOT_STATED, class_="soft")
+    when = f", {one.on}" if one.on else ""
+    return [one.text, " ", element("span", f"(stated by {one.by}{when})", class_="soft small")]
+
+
+def _composition(card: "Card") -> Html:
+    manifest = card.manifest
+    rows = [
+        Row(
+            name,
+            (
+                ("rows", number(split.rows)),
+                ("from", _end(split.statistics, "min")),
+                ("to", _end(split.statistics, "max")),
+                ("mean of the label", _mean(split.statistics, manifest.target)),
+            ),
+        )
+        for name, split in manifest.splits.items()
+    ]
+    counts = {name: split.left_out for name, split in manifest.splits.items()}
+    left_out = [f"left out of {name}: {_counts(count)}" for name, count in counts.items() if count]
+    if manifest.left_out:
+        left_out.append(f"outside of all splits: {_counts(manifest.left_out)}")
+    return _section(
+        "What it holds",
+        element("p", f"One row for each {', '.join(manifest.key)}, by time; split "
+                     f"{wording.split_told(manifest)}."),
+        table("Splits", ["split", "rows", "from", "to", f"mean {manifest.target}"], rows),
+        _listed(left_out),
+        place="holds",
+    )  # fmt: skip
+
+
+def _end(statistics: Mapping[str, Mapping[str, Any]], which: str) -> str:
+    value = statistics.get("t", {}).get(which)
+    return moment(int(value)) if isinstance(value, int) else "no rows"
+
+
+def _mean(statistics: Mapping[str, Mapping[str, Any]], column: str) -> str:
+    value = statistics.get(column, {}).get("mean")
+    return "" if value is None else f"{value:.4g}"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{why} {count:,}" for why, count in sorted(counts.items()))
+
+
+def _terms(card: "Card") -> Html:
+    manifest = card.manifest
+    terms = manifest.terms
+    under = terms.get("under")
+    rows = [
+        Row(
+            name,
+            (
+                ("owner", given.owner or NOT_STATED),
+                ("licence", given.licence),
+                ("chosen", terms.get("chosen", {}).get(name, "")),
+                ("allowed for", ", ".join(given.purposes)),
+            ),
+        )
+        for name, given in sorted(manifest.inputs.items())
+    ]
+    passed = "It may be passed on" if terms.get("pass_on") else "It may not be passed on"
+    passed += f" under {' or '.join(under)} only" if under else ""
+    if not terms:
+        passed = "Its terms were not recorded when it was made: the licences below hold"
+    return _section(
+        "Terms of use",
+        element("p", element("strong", f"{passed}."), " ",
+                f"It was released for {manifest.purpose}, which every source allows."),
+        element("h3", "Obligations"),
+        _listed(terms.get("obligations", ())) or element("p", "none"),
+        element("h3", "Credits"),
+        _listed(terms.get("credits", ())) or element("p", "none asked for"),
+        table("Sources", ["table", "owner", "licence", "read as", "allowed purposes"], rows),
+        place="terms",
+    )  # fmt: skip
+
+
+def _made(card: "Card") -> Html:
+    manifest = card.manifest
+    rows = [
+        Row(
+            name,
+            (
+                ("contract", given.contract_version),
+                ("deliveries", number(given.batch_count)),
+                ("verdicts", _counts(given.verdicts)),
+                ("overrides", number(len(given.overrides))),
+                ("snapshot", element("code", str(given.snapshot_id))),
+            ),
+        )
+        for name, given in sorted(manifest.inputs.items())
+    ]
+    overrides = [told for given in manifest.inputs.values() for told in given.overrides]
+    return _section(
+        "What it is made of",
+        _pairs({FIELDS["collection"]: _said(card, "collection")}),
+        table("Tables, and what their gate said of the deliveries",
+              ["table", "contract", "deliveries", "verdicts", "overrides", "snapshot"], rows),
+        element("details", element("summary", counted(len(overrides), "override")),
+                _listed(map(_override, overrides))) if overrides else None,
+        _listed(wording.treated_features(manifest)),
+        place="made",
+    )  # fmt: skip
+
+
+def _override(text: str) -> str:
+    from headrace.lake.overrides.pinned_actions import told
+
+    return told(text)
+
+
+def _label(card: "Card") -> Html:
+    return _section(
+        "The label",
+        element("p", wording.label_told(card.manifest)),
+        _pairs({FIELDS["annotation"]: _said(card, "annotation")}),
+        place="label",
+    )
+
+
+def _checks(card: "Card") -> Html:
+    manifest = card.manifest
+    rule = manifest.split_rule
+    lines = [
+        "no key stands in two splits, or twice in one: a release with one is refused",
+        "training labels were read as of the end of training, test labels as of the cutoff"
+        if rule.get("kind") == "time" or rule.get("after_us") is not None
+        else "labels were read as of the cutoff: time does not part the splits",
+    ]
+    for split, rows in manifest.leakage.get("twins", {}).items():
+        what = counted(rows, "row")
+        lines.append(f"{what} of {split} agree in all features with a training row")
+    if because := manifest.leakage.get("because"):
+        lines.append(f"what is in two splits is allowed: {because}")
+    if card.looks is not None:
+        lines.append(f"the evaluation split was looked at {counted(card.looks, 'time')}")
+    outside = card.coverage.get("rows")
+    shown = percent(float(outside)) if isinstance(outside, int | float) else ""
+    if shown:
+        lines.append(f"{shown} of recent rows lie outside of what the training split supports")
+    return _section("Checks", _listed(lines), place="checks")
+
+
+def _privacy(card: "Card") -> Html:
+    manifest = card.manifest
+    erased = [
+        f"{one['because']} (erasure {str(one['id'])[:12]}, asked for {iso(one['at_us'])[:10]})"
+        for one in manifest.erasures
+    ]
+    return _section(
+        "Privacy",
+        _listed(wording.privacy_told(manifest)),
+        element("h3", "Erased from it, or kept out"),
+        _listed(erased) or element("p", "nobody"),
+        _pairs({FIELDS["consent"]: _said(card, "consent")}),
+        place="privacy",
+    )
+
+
+def _keeping(card: "Card") -> Html:
+    return _section(
+        "How long", element("p", wording.retention_told(card.manifest)), place="keeping"
+    )
+
+
+def _identity(card: "Card") -> Html:
+    manifest = card.manifest
+    pairs: dict[str, Child] = {
+        "Reference": manifest.ref,
+        "Content hash": element("code", manifest.content_hash),
+        "Manifest": element("code", manifest.id),
+        "Released": card.created_at[:19].replace("T", " ") + " UTC",
+        "Looks back from": moment(manifest.cutoff_us),
+        "Availability": manifest.mode,
+        "Code": element("code", manifest.code_revision),
+        "Pipeline": manifest.pipeline
+        or ("released by hand" if manifest.format > 1 else NOT_STATED),
+        "Why this version": "; ".join(manifest.reasons),
+        "Open it": element("pre", f'headrace.open("{manifest.ref}")'),
+    }
+    return _section("Identity", _pairs(pairs), place="identity")

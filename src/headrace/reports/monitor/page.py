@@ -1,0 +1,228 @@
+"""The whole page of a monitor: one self-contained document, for a phone first."""
+
+from headrace.monitoring.evidence.model import day_text
+from headrace.reports.batch.action_form import Form, decide
+from headrace.reports.batch.model import Step
+from headrace.reports.batch.page import document
+from headrace.reports.batch.summary import chip
+from headrace.reports.monitor import charts, sentences
+from headrace.reports.monitor.model import MonitorReport, Spread
+from headrace.reports.monitor.retrainings import retrainings
+from headrace.reports.monitor.windows import loud_windows
+from headrace.web import wording
+from headrace.web.html import Child, Html, element
+from headrace.web.tables import Row, table
+
+
+def render(report: MonitorReport, home: str = "", form: Form | None = None) -> str:
+    """The report as one HTML document.
+
+    Args:
+        report: every fact that is shown.
+        home: address of the reports' index, if any.
+        form: of a request that may acknowledge or accept; None leaves out the buttons.
+    """
+    links = [
+        ("Timeline", "#timeline"),
+        ("Windows", "#windows"),
+        ("Policy", "#policy"),
+        ("Models", "#models"),
+        ("Figures", "#figures"),
+    ]
+    back = element("p", element("a", "All reports", href=home)) if home else None
+    made = (
+        f"Made {wording.moment(report.rendered_at)} from the ledgers and the monitor's latest run."
+    )
+    return document(
+        f"Monitor {report.monitor}",
+        _top(report, form),
+        element("nav", [element("a", name, href=place) for name, place in links],
+                aria_label="Parts of this report"),
+        element(
+            "main",
+            _timeline(report),
+            _heat(report),
+            loud_windows(report),
+            _alternatives(report),
+            retrainings(report),
+            _figures(report),
+            _notes(report),
+        ),
+        element("footer", back, element("p", made)),
+        acting=form is not None,
+    )  # fmt: skip
+
+
+def _top(report: MonitorReport, form: Form | None) -> Html:
+    todo, because = sentences.call(report)
+    last = report.windows[-1].entry.window.text if report.windows else "no window yet"
+    open_one = next((one for one in report.open if one.acknowledged is None), None)
+    right = sentences.acceptance(report, open_one) if open_one else ""
+    steps = [
+        element("p", "When you know, say so; it pages nobody again:"),
+        element("pre", sentences.acknowledgement(open_one, report.pipeline)),
+        element("p", "If the data are right, and stay so, say that instead:") if right else None,
+        element("pre", right) if right else None,
+    ] if open_one else None  # fmt: skip
+    return element(
+        "header",
+        element("p", element("strong", f"monitor {report.monitor}"),
+                element("span", last, class_="mono"),
+                chip(report.windows[-1].action) if report.windows else None, class_="where"),
+        element("h1", wording.capital(sentences.headline(report))),
+        element("div", element("p", element("strong", f"{todo}."), f" {because}"), steps,
+                class_="call"),
+        _act(report, form) if form and open_one else None,
+        _sums(report),
+        class_=f"top {sentences.tone(report)}",
+    )  # fmt: skip
+
+
+def _act(report: MonitorReport, form: Form) -> Html:
+    """The newest incident that nobody has acknowledged, and the buttons for it."""
+    open_one = next(one for one in report.open if one.acknowledged is None)
+    able = [
+        Step("Acknowledge", "You know of it: it pages nobody again. The data stay suspect.", "",
+             action="ack"),
+    ]  # fmt: skip
+    if sentences.acceptance(report, open_one):
+        able.append(Step("Accept the data", "The data are right, and stay so: from there on this"
+                         " is the baseline.", "", action="accept"))  # fmt: skip
+    days = {"ack": day_text(open_one.last.first), "accept": day_text(open_one.first.first)}
+    return element("div", decide(form, able, days=days), id="act")
+
+
+def _sums(report: MonitorReport) -> Html:
+    actions = report.recorded.actions
+    quiet = f"{actions['none']} of {len(report.windows)}"
+    known = sum(one.acknowledged is not None for one in report.open)
+    shown = [
+        ("quiet windows", quiet),
+        ("open", f"{len(report.open)} ({known} known)" if known else str(len(report.open))),
+        ("retrainings", str(len(report.retrainings))),
+        ("age of the champion", sentences.champion_age(report)),
+        ("next retraining", sentences.next_retraining(report)),
+        ("budget left", sentences.budget(report)),
+    ]  # fmt: skip
+    return element("dl", [element("div", element("dt", name), element("dd", value))
+                          for name, value in shown], class_="sum")  # fmt: skip
+
+
+def _timeline(report: MonitorReport) -> Html:
+    days = report.window_days
+    return element(
+        "section",
+        element("h2", "Evidence and decisions"),
+        element("p", f"Each column is a window of {wording.counted(days, 'day')}. Tall is an alarm, ",
+                "low a notice; of decisions the higher the graver: none, watch, investigate, ",
+                "retrain. ▼ is where a champion began. Columns that are not quiet lead to their ",
+                "window.", class_="small soft"),
+        charts.timeline(report.windows, report.reigns) if report.windows else _none_yet(),
+        id="timeline",
+    )  # fmt: skip
+
+
+def _none_yet() -> Html:
+    return element("p", "No window is over yet.")
+
+
+def _heat(report: MonitorReport) -> Html | None:
+    picture = charts.heat(report.windows)
+    if picture is None:
+        return None
+    return element(
+        "section",
+        element("h2", "Columns, window by window"),
+        element("p", "How far each column came from the windows before, in units of what its own "
+                "past allows: over 1 is evidence. Empty is not judged.", class_="small soft"),
+        charts.heat_key(),
+        picture,
+        id="columns",
+    )  # fmt: skip
+
+
+def _alternatives(report: MonitorReport) -> Html:
+    path = report.policy_path.name
+    rows = [
+        Row(
+            [element("strong", name), element("br"), element("span", says, class_="soft small")],
+            (
+                ("retrainings", f"{len(told.retrainings)}"),
+                ("pages", f"{len(told.pages)}"),
+                ("watched", f"{told.actions['watch']}"),
+                ("windows otherwise", "" if differ is None else f"{differ}"),
+            ),
+        )
+        for name, says, told, differ in [
+            ("on record", "What was decided.", report.recorded, None),
+            *((one.name, one.says, one.tally, _differ(report, one.name))
+              for one in report.alternatives),
+        ]
+    ]  # fmt: skip
+    rules = element(
+        "dl",
+        [
+            [element("dt", element("code", name), f" {value}"), element("dd", says)]
+            for name, value, says in sentences.rules(report.policy)
+        ],
+        class_="pairs",
+    )
+    heads = ["policy", "retrainings", "pages", "watched", "windows otherwise"]
+    return element(
+        "section",
+        element("h2", "The policy, and what others would have done"),
+        element("p", "The same evidence, decided again by other rules. A fault never retrains, "
+                "whatever the policy says.", class_="small soft"),
+        table("decisions under other policies", heads, rows),
+        element("details", element("summary", f"The rules of {path}"), rules,
+                element("p", "Try your own: ",
+                        element("code", f"headrace monitor replay --policy FILE "
+                                f"--pipeline {report.pipeline}"))),
+        id="policy",
+    )  # fmt: skip
+
+
+def _differ(report: MonitorReport, name: str) -> int:
+    return sum(view.others.get(name) != view.action for view in report.windows)
+
+
+def _figures(report: MonitorReport) -> Html:
+    found = report.figures
+    share = f"{found.judged} of {found.windows} on their columns, {found.labelled} on labels"
+    seen = f"{found.acknowledged} of {found.incidents} acknowledged"
+    pages = f"{found.pages_per_month:.1f} ({found.pages} in {found.months:.1f} months)"
+    costs = [element("li", element("code", one.trigger_id[:12]), f": {sentences.cost(one)}")
+             for one in found.costs]  # fmt: skip
+    pairs: list[tuple[str, Child]] = [
+        ("from delivery to model", _spread(found.lead_time, "batch", "batches")),
+        ("cost of a retraining", element("ul", costs) if costs else "none was done"),
+        ("from alarm to acknowledgement", [_spread(found.diagnose, "incident"), f"; {seen}"]),
+        ("pages a month", pages),
+        ("windows judged", share),
+    ]  # fmt: skip
+    return element(
+        "section",
+        element("h2", "Figures"),
+        element("dl", [[element("dt", name), element("dd", value)] for name, value in pairs],
+                class_="pairs"),
+        id="figures",
+    )  # fmt: skip
+
+
+def _spread(found: Spread | None, noun: str, plural: str = "") -> str:
+    if found is None:
+        return "not known yet"
+    return (
+        f"{wording.age(found.median)} in the middle, {wording.age(found.longest)} at most "
+        f"({wording.counted(found.count, noun, plural)})"
+    )
+
+
+def _notes(report: MonitorReport) -> Html | None:
+    if not report.notes:
+        return None
+    return element(
+        "section",
+        element("h2", "Not watched"),
+        element("ul", [element("li", note) for note in report.notes]),
+    )

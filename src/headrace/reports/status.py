@@ -1,0 +1,142 @@
+"""The state of everything, as plain JSON values: tables, releases, models."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from headrace.core.clock import iso
+from headrace.core.errors import SourceError
+from headrace.core.home import Home
+from headrace.lake.ledger.conservation import table_status
+from headrace.lake.table import Table
+from headrace.pipeline.definition import Pipeline
+from headrace.reports.event_limits import crowded_windows
+from headrace.sources.files import DropFolder
+from headrace.sources.unmatched import Reader, Unmatched, unmatched_files
+
+if TYPE_CHECKING:
+    from headrace.models.external import ExternalModel
+
+
+def overview(pipelines: Sequence[Pipeline], home: Home) -> dict[str, list[dict[str, Any]]]:
+    """`{"tables", "crowded", "unmatched", "releases", "models"}` of these pipelines, as lists."""
+    return {
+        "tables": [table_status(home, table) for one in pipelines for table in one.tables],
+        "crowded": crowded_windows(pipelines, home),
+        "unmatched": unmatched_rows(pipelines),
+        "releases": release_rows(home),
+        "models": model_rows(home),
+    }
+
+
+def unmatched_rows(pipelines: Sequence[Pipeline]) -> list[dict[str, Any]]:
+    """Files in the drop folders of these pipelines that no source reads.
+
+    A store that cannot be listed now is left out: the next run says what is wrong with it.
+    """
+    readers = [
+        Reader(table.name, table.source, partial(_expects, one, table))
+        for one in pipelines
+        for table in one.tables
+        if isinstance(table.source, DropFolder)
+    ]
+    folders: dict[str, list[Reader]] = {}
+    for reader in readers:
+        folders.setdefault(str(reader.source.folder).rstrip("/"), []).append(reader)
+    rows: list[dict[str, Any]] = []
+    for folder, sharing in sorted(folders.items()):
+        with suppress(SourceError):
+            rows += [_unmatched_row(file) for file in unmatched_files(folder, sharing)]
+    return rows
+
+
+def _unmatched_row(file: Unmatched) -> dict[str, Any]:
+    return {**asdict(file), "modified": iso(file.modified)}
+
+
+def _expects(pipeline: Pipeline, table: Table, slot: str) -> bool:
+    if table.partitioned and table.contract.coverage is None:
+        return pipeline.first_slot <= slot <= pipeline.last_slot
+    return table.expects(slot)
+
+
+def release_rows(home: Home) -> list[dict[str, Any]]:
+    from headrace.datasets import list_releases
+
+    return [asdict(one) for one in list_releases(home.store)]
+
+
+def model_rows(home: Home) -> list[dict[str, Any]]:
+    from headrace.models import list_models, model_taints
+    from headrace.models.external import list_external
+    from headrace.models.registry import pointer
+    from headrace.operations.erasure import trained_on_erased as erased
+
+    rows: list[dict[str, Any]] = []
+    for record in list_models(home):
+        standing = pointer(home, record.name)
+        metrics = record.metrics
+        rows.append(
+            {
+                "name": record.name,
+                "ref": record.ref,
+                "bundle_id": record.bundle_id,
+                "dataset": record.dataset,
+                "content_hash": record.content_hash,
+                "champion": standing is not None and standing.bundle_id == record.bundle_id,
+                "trained_at": record.trained_at,
+                "test": {who: metrics.get(who) for who in ("model", "baseline", "constant")},
+                "against_baseline": metrics.get("against_baseline"),
+                "tainted": [*map(str, model_taints(home, record)), *erased(home, record.dataset)],
+                "elsewhere": None,
+            }
+        )
+    return rows + [_external_row(home, one) for one in list_external(home)]
+
+
+def _external_row(home: Home, record: "ExternalModel") -> dict[str, Any]:
+    from headrace.models import model_taints
+    from headrace.operations.erasure import trained_on_erased as erased
+
+    return {
+        "name": record.name,
+        "ref": record.ref,
+        "bundle_id": record.bundle_id,
+        "dataset": record.dataset,
+        "content_hash": record.content_hash,
+        "champion": False,
+        "trained_at": record.registered_at,
+        "test": None,
+        "against_baseline": None,
+        "tainted": [*map(str, model_taints(home, record)), *erased(home, record.dataset)],
+        "elsewhere": record.framework or "registered",
+    }
+
+
+def test_report(metrics: Mapping[str, Any]) -> str:
+    """How a model did on its test split, as markdown with plots."""
+    from headrace.models.svg_plots import reliability_svg, segments_svg
+    from headrace.web import svg_plots
+
+    if not metrics.get("rows"):
+        return "The test split is empty."
+    names = ("log_loss", "brier", "auc", "average_precision", "calibration_error")
+    lines = [f"| | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
+    for who in ("model", "baseline", "constant"):
+        values = " | ".join(_shown(metrics[who][name]) for name in names)
+        lines.append(f"| {who} | {values} |")
+    says = str(metrics["against_baseline"]["says"])
+    parts = [
+        f"{metrics['rows']:,} rows over {metrics['days']} days. {says.capitalize()}.",
+        "\n".join(lines),
+        svg_plots.markdown(reliability_svg(metrics["calibration"]), "reliability"),
+    ]
+    for name, segments in metrics["segments"].items():
+        parts.append(svg_plots.markdown(segments_svg(segments, f"Log loss by {name}"), name))
+    return "\n\n".join(parts)
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

@@ -1,0 +1,117 @@
+"""Retraining a declared pipeline: by a trigger of the decision ledger, or because a person asks."""
+
+from typing import TYPE_CHECKING, Any
+
+from headrace.alerts.model import FAILED, ROLLED_BACK, Condition
+from headrace.core.clock import duration, now_us, parse_moment
+from headrace.core.errors import DeclarationError
+from headrace.core.files import digest
+from headrace.core.home import Home
+from headrace.monitoring.decisions.ledger import DecisionLedger, Step
+from headrace.pipeline.definition import Pipeline
+from headrace.retraining.environment import PipelineWorld
+from headrace.retraining.promotion_watch import watch_over
+from headrace.retraining.request import Request, by_hand, requested
+from headrace.retraining.workflow import Outcome, plan_of, retrain
+
+if TYPE_CHECKING:
+    from headrace.retraining.promotion_watch import Watched
+
+
+_TOLD_AGAIN = duration("7d")  # an alert is opened once; older endings are news to nobody
+# How a retraining may end that its owner is told of: the alert's cause, and in words.
+_BAD = {
+    "failed": (FAILED, "retraining failed"),
+    "rolled_back": (ROLLED_BACK, "the new champion was rolled back"),
+}
+
+
+def retrain_by_trigger(pipeline: Pipeline, home: Home, trigger_id: str) -> Outcome:
+    """Carry what a decision asked for to its end; raises as `retrain` does."""
+    return carry(pipeline, home, requested(pipeline.monitor, DecisionLedger(home), trigger_id))
+
+
+def retrain_by_hand(
+    pipeline: Pipeline, home: Home, principal: str, reason: str, *, as_of: str = "", key: str = ""
+) -> Outcome:
+    """Retrain because a person asks; `key` names this asking, so that it can be repeated.
+
+    Raises:
+        DeclarationError: nobody asks, or for no reason.
+    """
+    return carry(pipeline, home, asked_by(pipeline, home, principal, reason, as_of=as_of, key=key))
+
+
+def asked_by(
+    pipeline: Pipeline, home: Home, principal: str, reason: str, *, as_of: str = "", key: str = ""
+) -> Request:
+    """The request of a person, as of a moment (RFC 3339) or now.
+
+    Raises:
+        DeclarationError: nobody asks, for no reason, or as of no moment.
+    """
+    if not principal.strip() or not reason.strip():
+        raise DeclarationError(
+            "a retraining that no decision asked for needs who asks, and why",
+            where=f"pipeline {pipeline.name}",
+            fix='headrace retrain --reason "..."',
+        )
+    moment = parse_moment(as_of, "--as-of") if as_of else now_us()
+    named = digest([pipeline.name, principal, reason, key or moment])[:24]
+    request = Request(f"manual-{named}", moment, (reason,), principal)
+    return by_hand(pipeline.monitor, DecisionLedger(home), request)
+
+
+def dry_run(pipeline: Pipeline, home: Home, request: Request) -> dict[str, Any]:
+    """What a retraining would do; nothing is written."""
+    return plan_of(PipelineWorld(pipeline, home), request)
+
+
+def watch_promotions(pipeline: Pipeline, home: Home, now: int) -> "list[Watched]":
+    """Confirm what was promoted, or roll it back, as of `now` (us); a rollback pages once."""
+    found = watch_over(PipelineWorld(pipeline, home), now=now)
+    page_endings(pipeline, home)
+    return found
+
+
+def carry(pipeline: Pipeline, home: Home, request: Request) -> Outcome:
+    """Carry a retraining to its end, or on from where it was; a failed one pages once."""
+    from headrace.pipeline.build_context import leave
+
+    try:
+        return retrain(PipelineWorld(pipeline, home), request)
+    finally:
+        leave()
+        page_failure(pipeline, home, request.trigger_id)
+
+
+def page_endings(pipeline: Pipeline, home: Home) -> None:
+    """Tell of what ended badly of late, also where who recorded it died before telling."""
+    now = now_us()
+    for step in DecisionLedger(home).steps(pipeline.monitor.name):
+        if step.step in _BAD and now - step.recorded_at < _TOLD_AGAIN:
+            _page(pipeline, home, step)
+
+
+def page_failure(pipeline: Pipeline, home: Home, trigger_id: str) -> None:
+    """Tell the owner once that a retraining is on record as failed."""
+    for step in DecisionLedger(home).steps(pipeline.monitor.name, trigger_id):
+        if step.step == "failed":
+            _page(pipeline, home, step)
+
+
+def _page(pipeline: Pipeline, home: Home, step: Step) -> None:
+    from headrace.alerts.watcher import tell
+
+    cause, words = _BAD[step.step]
+    condition = Condition(
+        table=pipeline.model.name,
+        slot=step.trigger_id[:12],
+        batch_id=f"slot:{step.trigger_id}",
+        cause=cause,
+        verdict="ERROR",
+        words=words,
+        reason=str(step.detail["because"]),
+        owner=pipeline.tables[0].contract.owner,
+    )
+    tell(home, [condition])

@@ -1,0 +1,377 @@
+"""A retraining from its trigger to a champion or none, every step on record, each step once.
+
+Release, train, compare, promote or keep. What a step found stands in the decision ledger before the
+next begins, and each does nothing new when it is repeated: a retraining that was killed anywhere
+and is begun again with the same trigger goes on where it was. Two at once wait for each other.
+"""
+
+import fcntl
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from headrace.core import files
+from headrace.core.clock import duration, iso, now_us
+from headrace.core.errors import DeclarationError, HeadraceError, StateError
+from headrace.core.home import Home
+from headrace.core.progress import report
+from headrace.monitoring.decisions.ledger import DecisionLedger, StepName, standing
+from headrace.monitoring.evidence.model import DISTRUSTED
+from headrace.retraining.environment import World, learned_until
+from headrace.retraining.request import Request, faulty_spans
+
+if TYPE_CHECKING:
+    from headrace.models import ModelRecord
+    from headrace.models.compare import Comparison
+
+SETTLED = frozenset({"kept", "failed", "confirmed", "rolled_back"})
+ENDS = SETTLED | {"watching"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a retraining. `steps` are {step: what it found}."""
+
+    trigger_id: str
+    steps: Mapping[str, Mapping[str, Any]]
+    began: bool = True
+
+    @property
+    def state(self) -> str:
+        return list(self.steps)[-1] if self.steps else "asked for"
+
+    @property
+    def says(self) -> str:
+        for step in ("rolled_back", "confirmed", "failed", "kept", "promoted"):
+            if step in self.steps:
+                return f"{step.replace('_', ' ')}: {self.steps[step].get('because', '')}"
+        return self.state
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "trigger_id": self.trigger_id,
+            "state": self.state,
+            "says": self.says,
+            "steps": {name: dict(found) for name, found in self.steps.items()},
+        }
+
+
+def retrain(world: World, request: Request, *, clock: Callable[[], int] = now_us) -> Outcome:
+    """Carry a retraining to its end, or on from where it was; one that has ended stays as it was.
+
+    Raises:
+        HeadraceError, or whatever stopped this attempt; the last attempt that the plan allows is
+        on record as failed, unless its challenger is in charge: that is to be watched.
+    """
+    ledger = DecisionLedger(world.home)
+    with alone(world.home, world.monitor.name):
+        work = _Work(world, request, ledger, clock)
+        if work.ended:
+            return replace(work.outcome(), began=False)
+        attempt = ledger.begin_attempt(world.monitor.name, request.trigger_id, clock())
+        if attempt > world.plan.attempts and not work.in_charge:
+            work.once("failed", lambda: {"because": f"killed in each of {attempt - 1} attempts"})
+            return work.outcome()
+        try:
+            work.carry()
+        except Exception as error:
+            lasting = isinstance(error, DeclarationError)  # another attempt would say the same
+            if (lasting or attempt == world.plan.attempts) and not work.in_charge:
+                why = error.what if isinstance(error, HeadraceError) else str(error)
+                because = f"attempt {attempt}: {type(error).__name__}: {why}"
+                work.once("failed", lambda: {"because": because})
+            raise
+        return work.outcome()
+
+
+def plan_of(world: World, request: Request) -> dict[str, Any]:
+    """What a retraining would do: the release it would make, and what it would try. A dry run."""
+    ledger = DecisionLedger(world.home)
+    spans = faulty_spans(world.monitor, ledger.entries(world.monitor.name), request.as_of)
+    manifest = world.release(request.as_of, spans, dry_run=True)
+    return {
+        "trigger_id": request.trigger_id,
+        **request.to_json(),
+        "dataset": manifest.ref,
+        "change": manifest.change,
+        "rows": manifest.rows,
+        "withheld": [one.to_json() for one in spans],
+        "candidates": [one.says for one in _recipes(world, request)],
+    }
+
+
+def alone(home: Home, name: str) -> AbstractContextManager[None]:
+    """One retraining of a pipeline at a time on this machine; a dead process holds no lock."""
+    return files.alone(home.root / "retraining" / f"{name}.lock")
+
+
+def at_work(home: Home, name: str) -> bool:
+    """Whether a living process of this machine is retraining this pipeline."""
+    path = home.root / "retraining" / f"{name}.lock"
+    if not path.exists():
+        return False
+    with path.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+class _Work:
+    """One attempt: the steps on record, and those still to do."""
+
+    def __init__(
+        self, world: World, request: Request, ledger: DecisionLedger, clock: Callable[[], int]
+    ) -> None:
+        self.world, self.request, self.ledger, self.clock = world, request, ledger, clock
+        self.name = world.monitor.name
+        self.done: dict[str, dict[str, Any]] = {
+            step.step: step.detail for step in ledger.steps(self.name, request.trigger_id)
+        }
+
+    @property
+    def ended(self) -> bool:
+        return not ENDS.isdisjoint(self.done)
+
+    @property
+    def in_charge(self) -> bool:
+        """Whether it promoted its challenger, on record or not yet: then it is to be watched."""
+        from headrace.models import pointer
+
+        if "promoted" in self.done or not self.done.get("compared", {}).get("promote"):
+            return "promoted" in self.done
+        now = pointer(self.world.home, self.world.model.name)
+        return now is not None and now.bundle_id == self.done["trained"]["bundle"]
+
+    def outcome(self) -> Outcome:
+        return Outcome(self.request.trigger_id, dict(self.done))
+
+    def once(self, step: StepName, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What the step found: now, or when it was done before."""
+        if step not in self.done:
+            wall, cpu = time.perf_counter(), time.process_time()
+            found = work()
+            found["seconds"] = round(time.perf_counter() - wall, 3)
+            found["cpu_s"] = round(time.process_time() - cpu, 3)
+            self.ledger.record_step(self.name, self.request.trigger_id, step, found, self.clock())
+            self.done[step] = found
+            report("retraining", len(self.done), 5, step)
+        return self.done[step]
+
+    def carry(self) -> None:
+        self.once("started", self.request.to_json)
+        if self._void():
+            return
+        self.once("released", self._release)
+        self.once("trained", self._train)
+        verdict = self.once("compared", self._compare)
+        if not verdict["promote"]:
+            self.once("kept", lambda: {"because": verdict["because"]})
+            return
+        if self._void():
+            return
+        self.once("promoted", self._promote)
+        self.once("watching", self._watch)
+
+    def _void(self) -> bool:
+        """End it where what asked has turned out to be a fault: a recall, a correction.
+
+        Not once its challenger is in charge: then the watch decides.
+        """
+        if self.request.window is None or self.in_charge:
+            return False
+        entry = standing(self.ledger.entries(self.name)).get(self.request.window[1])
+        doubts = [] if entry is None else [e for e in entry.evidence if e.kind in DISTRUSTED]
+        if doubts:
+            why = f"the window that asked is faulty, as is known by now: {doubts[0].sentence}"
+            self.once("kept", lambda: {"because": why})
+        return bool(doubts)
+
+    def _release(self) -> dict[str, Any]:
+        as_of = self.request.as_of
+        spans = faulty_spans(self.world.monitor, self.ledger.entries(self.name), as_of)
+        manifest = self.world.release(as_of, spans)
+        return {
+            "dataset": manifest.ref,
+            "content_hash": manifest.content_hash,
+            "as_of": iso(as_of),
+            "declared": self.world.declared(),
+            "valid": self.world.plan.valid,
+            "test": self.world.plan.test,
+            "rows": {name: split.rows for name, split in manifest.splits.items()},
+            "withheld": [one.to_json() for one in spans],
+            "withheld_rows": sum(
+                split.left_out.get("withheld", 0) for split in manifest.splits.values()
+            ),
+            "reasons": list(manifest.reasons),
+        }
+
+    def _train(self) -> dict[str, Any]:
+        from headrace.models.train import choose, train
+
+        dataset = self._dataset()
+        tried = choose(dataset, self.world.model, _recipes(self.world, self.request))
+        if not tried:
+            raise DeclarationError(
+                f"{dataset.ref} leaves no candidate training rows of both outcomes",
+                where=f"model {self.world.model.name}",
+                fix="wait until more labels are mature, or withhold less",
+            )
+        record = train(dataset, self.world.model, self.world.home, tried[0].recipe)
+        return {
+            "model": record.ref,
+            "bundle": record.bundle_id,
+            "recipe": tried[0].recipe.says,
+            "rows": tried[0].rows,
+            "candidates": [
+                {"recipe": one.recipe.says, "rows": one.rows, "valid_loss": round(one.loss, 6)}
+                for one in tried
+            ],
+        }
+
+    def _compare(self) -> dict[str, Any]:
+        from headrace.models import load_record, pointer
+        from headrace.models.compare import compare
+
+        home, model = self.world.home, self.world.model
+        challenger = load_record(home, model.name, self.done["trained"]["bundle"])
+        standing = pointer(home, model.name)
+        if standing is None:
+            return {"champion": None, "promote": True, "because": "first model"}
+        about = {"champion": standing.bundle_id}
+        if standing.bundle_id == challenger.bundle_id:
+            return {**about, "promote": False, "because": "it is the champion already"}
+        champion = load_record(home, model.name, standing.bundle_id)
+        dataset = self._dataset()
+        try:
+            since = max(learned_until(home, one.dataset) for one in (challenger, champion))
+            rows = dataset.split("test").arrow
+            rows = rows.filter(pa.array(rows["t"].cast(pa.int64()).to_numpy() >= since))
+            found = compare(
+                challenger,
+                champion,
+                rows,
+                dataset.manifest.definitions,
+                rounds=model.bootstrap,
+                seed=model.seed,
+                segment_margin=self.world.plan.segment_margin,
+            )
+        except (DeclarationError, StateError) as error:
+            why = f"not comparable with the champion: {error.what}"
+            return {**about, "promote": False, "because": why}
+        better, because = verdict(found, model.margin, tainted=_tainted(home, champion))
+        return {
+            **about,
+            "promote": better,
+            "because": because,
+            "comparison": found.to_json(),
+            "frozen": {
+                "dataset": dataset.ref,
+                "split": "test",
+                "row_sum": dataset.manifest.splits["test"].row_sum,
+                "from": iso(since),
+                "until": iso(self.request.as_of),
+            },
+            "representative": self._mix(rows, since),
+        }
+
+    def _mix(self, rows: pa.Table, since: int) -> dict[str, Any]:
+        """How the compared rows differ from all that were asked for in the same time."""
+        from headrace.models.compare import mix_distance
+
+        frame, _ = self.world.rows(since, self.request.as_of, self.request.as_of)
+        columns = [one for one in self._segments() if one in frame.column_names]
+        return {
+            "rows": rows.num_rows,
+            "production_rows": frame.num_rows,
+            "mix_distance": {
+                name: round(mix_distance(rows[name], frame[name]), 4) for name in columns
+            },
+        }
+
+    def _segments(self) -> tuple[str, ...]:
+        from headrace.models import load_record
+
+        name, bundle = self.world.model.name, self.done["trained"]["bundle"]
+        return load_record(self.world.home, name, bundle).segments
+
+    def _promote(self) -> dict[str, Any]:
+        from headrace.models import history, load_record, pointer, promote
+
+        home, name = self.world.home, self.world.model.name
+        challenger = load_record(home, name, self.done["trained"]["bundle"])
+        compared = self.done["compared"]
+        standing = pointer(home, name)
+        now = None if standing is None else standing.bundle_id
+        if now not in {compared["champion"], challenger.bundle_id}:
+            raise DeclarationError(
+                f"{name}@{str(now)[:12]} took charge while this was compared with another champion",
+                where=f"retraining {self.request.trigger_id}",
+                fix="retrain again, against the one in charge",
+            )
+        because = f"retraining {self.request.trigger_id[:12]}: {compared['because']}"
+        past = {(one.bundle_id, one.reason) for one in history(home, name)}
+        if now != challenger.bundle_id and (challenger.bundle_id, because) in past:
+            raise DeclarationError(
+                "it was promoted, and somebody replaced it before that was on record",
+                where=f"retraining {self.request.trigger_id}",
+                fix="retrain again, if it is meant",
+            )
+        promote(home, challenger, because)
+        return {"model": challenger.ref, "bundle": challenger.bundle_id,
+                "previous": compared["champion"], "because": compared["because"]}  # fmt: skip
+
+    def _watch(self) -> dict[str, Any]:
+        promoted = self.done["promoted"]
+        return {
+            "bundle": promoted["bundle"],
+            "previous": promoted["previous"],
+            "from": iso(self.request.as_of),
+            "windows": self.world.plan.watch,
+        }
+
+    def _dataset(self) -> Any:  # noqa: ANN401 - loads with the function
+        from headrace.datasets import open_release
+
+        return open_release(self.done["released"]["dataset"], store=self.world.home.store)
+
+
+def _recipes(world: World, request: Request) -> list[Any]:
+    from headrace.models.training_rows import candidates
+
+    plan = world.plan
+    history, recent = (
+        None if text is None else duration(text) for text in (plan.history, plan.recent)
+    )
+    found = []
+    for onset in request.onsets or (None,):
+        for one in candidates(
+            request.as_of, onset=onset, segment=request.segment, history=history, recent=recent
+        ):
+            if one not in found:
+                found.append(one)
+    return found
+
+
+def _tainted(home: Home, champion: "ModelRecord") -> bool:
+    from headrace.models import model_taints
+
+    return bool(model_taints(home, champion))
+
+
+def verdict(found: "Comparison", margin: float, *, tainted: bool = False) -> tuple[bool, str]:
+    """Whether the challenger is promoted, and why: not worse as a whole, no segment clearly worse.
+
+    Against a champion that was trained on a recalled batch a segment counts for nothing.
+    """
+    from headrace.models.compare import not_worse
+
+    stands, told = not_worse(found, margin, tainted=tainted)
+    if stands and found.worse and not tainted:
+        return False, f"{told}; but a segment gets worse: {'; '.join(found.worse)}"
+    return stands, told

@@ -1,0 +1,237 @@
+"""What a sample shows: types, gaps, ranges, and which columns could be key, time and cursor."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from headrace.core.errors import DeclarationError
+from headrace.core.sql import ident
+from headrace.scaffold.inspection.file_inspection import Column, typed_columns
+from headrace.scaffold.inspection.timestamp_parsing import TimeForm, time_form
+from headrace.sources.sampling.sample import Sample
+
+MOST_KEYS, _MOST_PAIRED, _MOST_WIDTH = 4, 10, 3
+_EXAMPLES, _SHOWN = 3, 60
+_KEY_NAME = re.compile(r"(?i)(^|_)(id|key|code|nr|no|number|uuid|sku|name)$")
+_CURSOR_NAME = re.compile(
+    r"(?i)(updated|modified|changed|last_?(mod|upd|chang)|mtime|dwh_?ts|_upd|rowversion)"
+)
+_TIME_NAME = re.compile(r"(?i)(time|date|_at$|_on$|day$|stamp|_ts$|^ts$|when)")
+_LIKE_A_TIME = r"^\s*[A-Za-z0-9][A-Za-z0-9 ,.:/+\-]{5,40}\s*$"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One column of a sample.
+
+    Attributes:
+        column: its name and type, as a contract would have them.
+        declared: the type that the source gives it; "" if it gives none.
+        nulls: rows without a value, null texts such as NA included.
+        distinct: different values.
+        least, greatest: numbers by size, everything else by its text; None without a value.
+        examples: some values.
+        time: how it reads as a time; "" if it does not.
+    """
+
+    column: Column
+    declared: str
+    nulls: int
+    distinct: int
+    least: str | None
+    greatest: str | None
+    examples: tuple[str, ...]
+    time: str = ""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A sample and what it shows; names are as delivered.
+
+    Attributes:
+        keys: columns that tell the rows apart, the likeliest first.
+        times: columns that read as times, the likeliest event time first.
+        cursors: times that look as if they were renewed whenever the row changes.
+        repeated: rows that are exact copies of others.
+    """
+
+    sample: Sample
+    columns: tuple[Seen, ...]
+    keys: tuple[tuple[str, ...], ...]
+    times: tuple[str, ...]
+    cursors: tuple[str, ...]
+    repeated: int
+
+    @property
+    def rows(self) -> int:
+        return int(self.sample.table.num_rows)
+
+    def column(self, header: str) -> Seen:
+        return next(one for one in self.columns if one.column.header == header)
+
+    def to_json(self) -> dict[str, Any]:
+        sample = self.sample
+        return {
+            "address": sample.address,
+            "kind": sample.kind,
+            "format": sample.format,
+            "rows_read": self.rows,
+            "whole": sample.whole,
+            "rows_in_all": sample.total,
+            "about": dict(sample.about),
+            "columns": [_column_json(one, self.rows) for one in self.columns],
+            "keys": [list(key) for key in self.keys],
+            "times": list(self.times),
+            "cursors": list(self.cursors),
+            "repeated": self.repeated,
+            "notes": list(sample.notes),
+        }
+
+
+def _column_json(one: Seen, rows: int) -> dict[str, Any]:
+    return {
+        "name": one.column.header,
+        "contract_name": one.column.name,
+        "type": one.column.type,
+        "declared": one.declared,
+        "nulls": one.nulls,
+        "null_share": one.nulls / rows if rows else 0.0,
+        "null_tokens": list(one.column.null_tokens),
+        "scale": one.column.scale,
+        "distinct": one.distinct,
+        "min": one.least,
+        "max": one.greatest,
+        "examples": list(one.examples),
+        "time": one.time,
+    }
+
+
+@dataclass(frozen=True)
+class _Timed:
+    time: str
+    time_format: str | None = None
+
+
+def tried(sample: Sample) -> Tried:
+    """Look at what was read; nothing more is asked of the source."""
+    table = sample.table
+    with duckdb.connect() as db:
+        db.register("given", table)
+        columns = tuple(_seen(db, sample, column) for column in typed_columns(table))
+        unique = db.execute("SELECT count(*) FROM (SELECT DISTINCT * FROM given)").fetchall()[0][0]
+        keys = tuple(_keys(db, sample, columns, int(unique))) if table.num_rows else ()
+    times = sorted((one for one in columns if one.time), key=_time_rank)
+    names = tuple(one.column.header for one in times)
+    cursors = tuple(name for name in names if _CURSOR_NAME.search(name))
+    return Tried(sample, columns, keys, names, cursors, table.num_rows - int(unique))
+
+
+def _seen(db: duckdb.DuckDBPyConnection, sample: Sample, column: Column) -> Seen:
+    c = ident(column.header)
+    where = f"{c} IS NOT NULL"
+    if column.null_tokens:
+        where += f" AND {c} NOT IN ({', '.join(['?'] * len(column.null_tokens))})"
+    value = f"TRY_CAST({c} AS DOUBLE)" if column.is_number else c
+    query = (
+        f"SELECT count(DISTINCT {c}), arg_min({c}, {value}), arg_max({c}, {value})"  # noqa: S608
+        f" FROM given WHERE {where}"
+    )
+    distinct, least, greatest = db.execute(query, list(column.null_tokens)).fetchall()[0]
+    shown = db.execute(
+        f"SELECT DISTINCT {c} FROM given WHERE {where} ORDER BY 1 LIMIT {_EXAMPLES}",  # noqa: S608
+        list(column.null_tokens),
+    ).fetchall()
+    return Seen(
+        column,
+        sample.declared.get(column.header, ""),
+        column.nulls,
+        int(distinct),
+        _short(least),
+        _short(greatest),
+        tuple(_short(text) or "" for (text,) in shown),
+        _as_time(db, sample.table, column),
+    )
+
+
+def _short(text: str | None) -> str | None:
+    return text if text is None or len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _as_time(db: duckdb.DuckDBPyConnection, table: pa.Table, column: Column) -> str:
+    """In words; numbers are times only where their name says so."""
+    if column.type not in {"string", "integer", "timestamp"}:
+        return ""
+    if column.type == "integer" and not _TIME_NAME.search(column.header):
+        return ""
+    c = ident(column.header)
+    query = f"SELECT count({c}), count(*) FILTER (WHERE regexp_matches({c}, ?)) FROM given"  # noqa: S608
+    given, like = db.execute(query, [_LIKE_A_TIME]).fetchall()[0]
+    if not given or like < 0.99 * given:
+        return ""
+    try:
+        return _words(time_form(table[column.header], _Timed(column.header)))
+    except DeclarationError as error:
+        return "a date, day or month first is not clear" if "both" in error.what else ""
+
+
+def _words(form: TimeForm) -> str:
+    what = "a date" if form.dates else "a moment"
+    return what + (" in UTC or with an offset" if form.aware else ", no zone: say --zone")
+
+
+def _time_rank(one: Seen) -> tuple[bool, bool, bool]:
+    """An event's own time before the time of its last change; whole columns before gappy ones."""
+    name = one.column.header
+    return (one.nulls > 0, bool(_CURSOR_NAME.search(name)), not _TIME_NAME.search(name))
+
+
+def _keys(
+    db: duckdb.DuckDBPyConnection, sample: Sample, columns: Sequence[Seen], rows: int
+) -> Iterator[tuple[str, ...]]:
+    """Keys that the source declares, then the smallest sets of columns that tell rows apart."""
+    found: list[tuple[str, ...]] = []
+
+    def new(key: tuple[str, ...]) -> bool:
+        return len(found) < MOST_KEYS and not any(set(one) <= set(key) for one in found)
+
+    found += [key for key in sample.keys if key][:MOST_KEYS]
+    times = {one.column.header for one in columns if one.time}
+    full = [one for one in columns if not one.nulls and _can_be_key(one)]
+    full.sort(key=lambda one: (not _KEY_NAME.search(one.column.header), -one.distinct))
+    names = [one.column.header for one in full[:_MOST_PAIRED]]
+    for width in range(1, _MOST_WIDTH + 1):
+        for key in combinations(names, width):
+            alone = width == 1 and bool(times & set(key))  # a moment is unique by accident
+            if (
+                new(key)
+                and not alone
+                and _product(full, key) >= rows
+                and _distinct(db, key) == rows
+            ):
+                found.append(key)
+        if found:
+            break
+    yield from found
+
+
+def _can_be_key(one: Seen) -> bool:
+    """Exact, and no amount: a price is different in every row by accident only."""
+    return one.column.type in {"string", "integer", "timestamp"}
+
+
+def _product(columns: Sequence[Seen], key: Sequence[str]) -> int:
+    result = 1
+    for one in columns:
+        result *= one.distinct if one.column.header in key else 1
+    return result
+
+
+def _distinct(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> int:
+    chosen = ", ".join(map(ident, names))
+    query = f"SELECT count(*) FROM (SELECT DISTINCT {chosen} FROM given)"  # noqa: S608
+    return int(db.execute(query).fetchall()[0][0])

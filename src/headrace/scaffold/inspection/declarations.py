@@ -1,0 +1,43 @@
+"""Small declarations that several drafts share."""
+
+from dataclasses import dataclass
+
+from headrace.contracts.model import LogicalType
+from headrace.scaffold.inspection.file_inspection import Column
+from headrace.scaffold.inspection.timestamp_parsing import TimeForm
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A column that a contract computes from the row, by SQL over stored values."""
+
+    name: str
+    type: LogicalType
+    words: str
+    sql: str
+    max_abs: int | None = None
+
+
+@dataclass(frozen=True)
+class Later:
+    """A column with a moment at or after the event: the row is not complete before it."""
+
+    column: Column
+    form: TimeForm
+
+
+@dataclass(frozen=True)
+class Delays:
+    """`usual_us`: by then nearly all rows are known, after their event. `clocks`: their names."""
+
+    later: tuple[Later, ...] = ()
+    clocks: tuple[str, ...] = ()
+    usual_us: int = 0
+
+    @property
+    def dates(self) -> bool:
+        """True if a part is a date: its day has to be over."""
+        return any(one.form.dates for one in self.later)
+
+
+NO_DELAYS = Delays()

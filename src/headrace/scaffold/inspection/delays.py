@@ -1,0 +1,110 @@
+"""Delays that a row itself speaks of: moments after the event, clocks without a date."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.core.clock import DAY
+from headrace.core.errors import DeclarationError
+from headrace.core.time_zones import to_utc
+from headrace.scaffold.inspection.column_words import words
+from headrace.scaffold.inspection.declarations import NO_DELAYS, Delays, Later
+from headrace.scaffold.inspection.facts import Facts
+from headrace.scaffold.inspection.file_inspection import Column
+from headrace.scaffold.inspection.timestamp_parsing import READABLE, TimeForm, time_form
+
+Ints = npt.NDArray[np.int64]
+# Such columns say what is planned: they may lie ahead of when a row is known.
+_AHEAD = frozenset(
+    words(
+        "sched scheduled planned plan expected due deadline expires expiry expiration until "
+        "valid target promised estimated eta birth"
+    )
+)
+_MOST_LATE = 0.995
+
+
+@dataclass(frozen=True)
+class _Named:
+    time: str
+    time_format: str | None = None
+
+
+def delays(found: Facts) -> Delays:
+    """Return the delays that other times of the rows show; none if the source states known-at."""
+    if found.look.ask.known_at or found.look.ask.kind == "planned":
+        return NO_DELAYS
+    late = list(_later(found))
+    if not late:
+        return Delays(clocks=tuple(_clocks(found)))
+    greatest = np.maximum.reduce([after for _, after in late])
+    usual = int(np.quantile(greatest, _MOST_LATE))
+    span = int(found.event_us.max() - found.event_us.min())
+    return Delays(
+        tuple(one for one, _ in late), tuple(_clocks(found)), min(max(usual, 0), span // 8)
+    )
+
+
+def _later(found: Facts) -> Iterator[tuple[Later, Ints]]:
+    """Columns with moments that are never before the event, and how long after it they are."""
+    for column in found.look.columns:
+        form = _form(found, column)
+        if form is None:
+            continue
+        moments, filled = _moments(found, column, form)
+        after = np.where(filled, moments - found.event_us, 0)
+        floor = -DAY if form.dates and not found.look.form.dates else 0
+        if (after[filled] > floor).mean() < READABLE and (after[filled] >= 0).mean() < READABLE:
+            continue
+        if filled.any() and after.max() > 0:
+            yield Later(column, form), after
+
+
+def _form(found: Facts, column: Column) -> TimeForm | None:
+    look = found.look
+    skipped = column in look.times or column.name in look.personal
+    if skipped or _AHEAD & set(words(column.header)):
+        return None
+    if column.type == "timestamp":
+        return TimeForm("timestamp", None, aware=True, dates=False)
+    if column.type != "string":
+        return None
+    texts = found.table[column.name]
+    first = next((text for text in texts.to_pylist() if text), "")
+    if not re.search(r"\d.*\d", first) or not re.search(r"[-/.: ]", first):
+        return None
+    try:
+        return time_form(texts, _Named(column.header))
+    except DeclarationError:
+        return None
+
+
+def _moments(found: Facts, column: Column, form: TimeForm) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Microseconds UTC, and where there are any."""
+    values = found.table[column.name]
+    if form.expression is not None:
+        with duckdb.connect() as db:
+            db.execute("SET TimeZone = 'UTC'").fetchall()
+            db.register("given", pa.table({"x": values}))
+            query = f"SELECT epoch_us({form.sql('x')}) AS us FROM given"  # noqa: S608
+            us = db.sql(query).to_arrow_table()["us"]
+    else:
+        us = values.cast(pa.int64())
+    filled = us.is_valid().to_numpy()
+    moments = us.fill_null(0).to_numpy().astype(np.int64)
+    if not form.aware:
+        moments = to_utc(moments, found.look.ask.zone)
+    return moments, filled
+
+
+def _clocks(found: Facts) -> Iterator[str]:
+    """Clocks without a date, such as an arrival at 517: of the day of the event, or the next."""
+    for column in found.look.columns:
+        ahead = _AHEAD & set(words(column.header))
+        if column not in found.look.times and not ahead and found.is_clock(column):
+            yield column.name

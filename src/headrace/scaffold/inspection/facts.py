@@ -1,0 +1,162 @@
+"""What the data shows once its drafted contract has typed it: days, levels, ranges, gaps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.contracts import Conformed, Contract, conform, load_contract
+from headrace.core.clock import DAY
+from headrace.core.errors import DeclarationError
+from headrace.core.sql import ident
+from headrace.core.time_zones import to_local
+from headrace.scaffold.inspection.column_words import words
+from headrace.scaffold.inspection.declarations import NO_DELAYS, Delays
+from headrace.scaffold.inspection.domains import is_calendar, is_code, is_place
+from headrace.scaffold.inspection.file_inspection import Column, Look
+from headrace.sources.parsing.csv_rows import csv_rows
+
+Ints = npt.NDArray[np.int64]
+MOST_LEVELS = 40
+
+
+@dataclass(frozen=True)
+class Range:
+    """Least and greatest stored value of a column; None if it has no value."""
+
+    low: int | float
+    high: int | float
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The rows that have a time, in the file's order; `undated` lines of the file have none."""
+
+    look: Look
+    contract_text: str
+    contract: Contract
+    table: pa.Table
+    undated: tuple[int, ...]
+    delays: Delays = NO_DELAYS
+
+    @cached_property
+    def event_us(self) -> Ints:
+        found: Ints = self.table["event_time"].cast(pa.int64()).to_numpy()
+        return found
+
+    @cached_property
+    def day_numbers(self) -> Ints:
+        """Days since 1970 of each row, on the wall clock of the zone."""
+        days: Ints = to_local(self.event_us, self.look.ask.zone) // DAY
+        return days
+
+    @cached_property
+    def days(self) -> list[str]:
+        """ISO days that have rows, in order."""
+        return [iso_day(day) for day in np.unique(self.day_numbers).tolist()]
+
+    @cached_property
+    def span_days(self) -> int:
+        return int(self.day_numbers.max() - self.day_numbers.min()) + 1
+
+    @cached_property
+    def every_day(self) -> bool:
+        """Whether a day without rows would be news."""
+        return len(self.days) >= 0.95 * self.span_days
+
+    @cached_property
+    def rows_per_day(self) -> Ints:
+        counts: Ints = np.unique(self.day_numbers, return_counts=True)[1]
+        return counts
+
+    def is_clock(self, column: Column) -> bool:
+        """True if a whole number is a time such as 517 or 2359."""
+        if column.type != "integer" or words(column.header)[-1:] != ["time"]:
+            return False
+        values = self.table[column.name].drop_null().to_numpy()
+        fits = bool(len(values)) and bool(((values >= 0) & (values <= 2400)).all())
+        return fits and bool((values % 100 < 60).all()) and int(values.max()) > 100
+
+    def is_name(self, column: Column) -> bool:
+        """True if a number is a name: a part of a calendar, a clock, an id, a place."""
+        by_name = is_calendar(column) or is_code(column) or is_place(column)
+        return by_name or self.is_clock(column)
+
+    def nulls(self, name: str) -> int:
+        return int(self.table[name].null_count)
+
+    def levels(self, name: str) -> list[str] | None:
+        """The distinct texts of a column in order, if they are few."""
+        found = pc.unique(self.table[name]).drop_null().to_pylist()
+        few = 0 < len(found) <= MOST_LEVELS and len(found) * 5 <= self.table.num_rows
+        return sorted(found) if few else None
+
+    def distinct(self, names: Sequence[str]) -> int:
+        return int(self.table.group_by(list(names)).aggregate([]).num_rows)
+
+    def range(self, name: str) -> Range | None:
+        bounds = pc.min_max(self.table[name]).as_py()
+        return None if bounds["min"] is None else Range(bounds["min"], bounds["max"])
+
+    def median(self, name: str) -> int | float:
+        found = float(self._one(f"SELECT median({ident(name)}) FROM given"))  # noqa: S608
+        return int(found) if pa.types.is_int64(self.table[name].type) else found
+
+    def gap(self, entity: Sequence[str]) -> int:
+        """The median time between rows of one entity, microseconds; 0 if there is none."""
+        by = ", ".join(map(ident, entity)) or "1"
+        us = "epoch_us(event_time)"
+        gaps = f"SELECT {us} - lag({us}) OVER (PARTITION BY {by} ORDER BY {us}) AS gap FROM given"  # noqa: S608
+        return int(self._one(f"SELECT coalesce(median(gap), 0) FROM ({gaps}) WHERE gap > 0"))  # noqa: S608
+
+    def _one(self, query: str) -> float:
+        with duckdb.connect() as db:
+            db.register("given", self.table)
+            value: float = db.execute(query).fetchall()[0][0]
+            return value
+
+
+def iso_day(day: int) -> str:
+    return str(np.datetime64(day, "D"))
+
+
+def facts(look: Look, contract_text: str, delays: Delays = NO_DELAYS) -> Facts:
+    """Hold the file to its drafted contract.
+
+    Raises:
+        DeclarationError: the file breaks it.
+    """
+    contract = contract_of(contract_text, look.ask.table_name)
+    conformed = conform(contract, csv_rows(look.payload, contract.null_tokens), "sample")
+    table = conformed.table
+    if table is None:
+        raise _broken(look, conformed)
+    usable = pc.and_(pc.is_valid(table["event_time"]), pc.is_valid(table["known_at"]))
+    undated = table.filter(pc.invert(usable))["_line"].to_pylist()
+    dated = table.filter(usable)
+    if not dated.num_rows:
+        raise DeclarationError("no row has a time", where=str(look.ask.data), fix="see --time")
+    return Facts(look, contract_text, contract, dated, tuple(undated), delays)
+
+
+def contract_of(text: str, table: str) -> Contract:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{table}.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load_contract(path)
+
+
+def _broken(look: Look, conformed: Conformed) -> DeclarationError:
+    first = "; ".join(str(violation) for violation in conformed.violations[:3])
+    return DeclarationError(
+        f"{conformed.violation_count} rows contradict what the others show: {first}",
+        where=str(look.ask.data),
+        fix="mend the rows, or take them out; a first project wants a clean file",
+    )

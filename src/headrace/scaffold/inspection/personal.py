@@ -1,0 +1,149 @@
+"""Columns about persons, and stand-ins for what they hold wherever rows go into a repository."""
+
+import random
+import re
+from collections.abc import Collection, Iterable
+from itertools import pairwise
+
+import pyarrow as pa
+
+from headrace.scaffold.inspection.column_words import NOTHING, words
+
+EMAIL = re.compile(r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
+_PHONE = re.compile(r"(\+|00)?[\d(][\d\s().\-/]{6,18}\d")
+_IP = re.compile(r"(\d{1,3}\.){3}\d{1,3}")
+_IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9 ]{11,34}")
+_SOCIAL = re.compile(r"\d{3}-\d{2}-\d{4}")
+_WORDS = re.compile(r"[^\W\d_]+([ ._-][^\W\d_]+\.?){1,3}")
+# A word of the header is enough.
+_HEADERS = frozenset(
+    words(
+        "email mail emails phone telephone mobile cellphone fax ssn passport iban surname "
+        "firstname lastname fullname username birthdate birthday dob ip"
+    )
+)
+_PAIRS = (
+    ("e", "mail"), ("first", "name"), ("last", "name"), ("full", "name"), ("given", "name"),
+    ("family", "name"), ("middle", "name"), ("maiden", "name"), ("user", "name"),
+    ("birth", "date"), ("date", "birth"), ("street", "address"), ("home", "address"),
+    ("postal", "address"), ("ip", "address"), ("credit", "card"), ("card", "number"),
+)  # fmt: skip
+# Persons by their part: personal if the values look like names.
+_PERSONS = frozenset(
+    words(
+        "customer client contact driver passenger patient employee guest owner agent person "
+        "user author teacher doctor physician nurse officer manager seller buyer member staff "
+        "worker name address recipient sender"
+    )
+)
+_NOT_NAMES = frozenset(words("file host product item brand city country state region store shop"))
+_LIKE = 0.8
+
+
+def is_personal(header: str, values: pa.ChunkedArray | pa.Array) -> bool:
+    """Return True if name or values (strings) show that the column is about persons."""
+    said = words(header)
+    texts = [text for text in values.drop_null().unique().to_pylist() if text]
+    if not texts:
+        return False
+    if _HEADERS & set(said) or any(_follow(said, pair) for pair in _PAIRS):
+        return any(re.search(r"[^\W\d_]|\d{5}", text) for text in texts)
+    if any(EMAIL.search(text) for text in texts):
+        return True
+    for pattern in (_SOCIAL, _IBAN, _IP):
+        if _share(pattern, texts) >= _LIKE:
+            return True
+    if _share(_PHONE, texts) >= _LIKE and any(re.search(r"[+()]|\d[ -/]\d", one) for one in texts):
+        return not all(re.fullmatch(r"\d{4}[-/.]\d\d[-/.]\d\d.*|[\d.]+", one) for one in texts)
+    person = _PERSONS & set(said) and not _NOT_NAMES & set(said)
+    return bool(person) and len(texts) > 10 and _share(_WORDS, texts) >= _LIKE
+
+
+def _follow(said: list[str], pair: tuple[str, str]) -> bool:
+    return any((one, two) == pair for one, two in pairwise(said))
+
+
+def _share(pattern: re.Pattern[str], texts: Collection[str]) -> float:
+    return sum(bool(pattern.fullmatch(text.strip())) for text in texts) / len(texts)
+
+
+class StandIns:
+    """Made-up values of the same form: equal values of a column get equal ones, others others.
+
+    They follow from the order in which values come, not from the values: nobody gets back.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[tuple[str, str], str] = {}
+        self._taken: set[tuple[str, str]] = set()
+
+    def of(self, column: str, text: str) -> str:
+        """The stand-in for a cell of a column."""
+        if text in NOTHING:
+            return text
+        if (column, text) not in self._of:
+            for attempt in range(1000):
+                made = self._made(column, text, attempt)
+                if (column, made) not in self._taken and made != text:
+                    break
+            self._taken.add((column, made))
+            self._of[column, text] = made
+        return self._of[column, text]
+
+    def _made(self, column: str, text: str, attempt: int) -> str:
+        chance = random.Random(f"{column} {len(self._of)} {attempt}")  # noqa: S311 - no secret
+        if not EMAIL.search(text):
+            return "".join(_like(char, chance) for char in text)
+        pieces, end = [], 0
+        for match in EMAIL.finditer(text):
+            local = match[0].partition("@")[0]
+            pieces += [
+                "".join(_like(char, chance) for char in text[end : match.start()]),
+                "".join(_like(char, chance) for char in local),
+                "@example.com",
+            ]
+            end = match.end()
+        return "".join([*pieces, *(_like(char, chance) for char in text[end:])])
+
+
+def _like(char: str, chance: random.Random) -> str:
+    """Another character of the same kind."""
+    if char.isdigit():
+        return chance.choice("123456789")
+    if char.isalpha():
+        letter = chance.choice("abcdefghijklmnopqrstuvwxyz")
+        return letter.upper() if char.isupper() else letter
+    return char
+
+
+def masked(record: bytes, places: Iterable[int], headers: list[str], stand_ins: StandIns) -> bytes:
+    """A CSV record with stand-ins in the fields at `places`; quotes stay as they are."""
+    wanted = set(places)
+    fields = _fields(record.decode("utf-8"))
+    for number in wanted:
+        if number < len(fields):
+            fields[number] = _replaced(fields[number], headers[number], stand_ins)
+    return ",".join(fields).encode()
+
+
+def _replaced(field: str, column: str, stand_ins: StandIns) -> str:
+    body = field.rstrip("\r\n")
+    end = field[len(body) :]
+    if len(body) > 1 and body[0] == body[-1] == '"':
+        inner = stand_ins.of(column, body[1:-1].replace('""', '"')).replace('"', '""')
+        return f'"{inner}"{end}'
+    return stand_ins.of(column, body) + end
+
+
+def _fields(record: str) -> list[str]:
+    """The raw fields of one record, quotes included."""
+    fields, start, quoted = [], 0, False
+    for place, char in enumerate(record):
+        if char == '"' and (quoted or place == start):
+            quoted = not quoted
+        elif char == '"' and record[place - 1] == '"':  # a doubled quote
+            quoted = True
+        elif char == "," and not quoted:
+            fields.append(record[start:place])
+            start = place + 1
+    return [*fields, record[start:]]

@@ -1,0 +1,297 @@
+"""The columns that say when a row happened: one, or a calendar and a clock split over several."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from headrace.core.errors import DeclarationError
+from headrace.core.sql import ident, literal
+from headrace.scaffold.inspection.column_words import words
+from headrace.scaffold.inspection.timestamp_parsing import READABLE, Timed, TimeForm, time_form
+
+YEAR, MONTH, DAY = {"year", "yr", "yyyy"}, {"month", "mon", "mnth", "mm"}, {"day", "dd", "mday"}
+HOUR, MINUTE = {"hour", "hr", "hh"}, {"minute", "minutes"}
+_PLANNED = {"sched", "scheduled", "planned", "plan", "expected", "due", "deadline"}
+_LATER = re.compile(r"(?i)(updat|modif|chang|arriv|deliver|ship|return|clos|end|finish|complet)")
+_EARLIER = re.compile(r"(?i)(order|creat|event|occur|start|begin|open|happen|^date|^time|^ts)")
+_TIME_NAME = re.compile(r"(?i)(time|date|_at$|_on$|day$|stamp|_ts$|^ts$|when)")
+_DIGITS = r"^\s*\d{1,4}(\.0)?\s*$"
+_INTEGER = r"^(0|[1-9]\d{0,8}|NA)$"
+_CLOCK = r"^\s*\d{1,2}:\d\d(:\d\d(\.\d+)?)?\s*$"
+_AM_PM = r"(?i)^\s*\d{1,2}:\d\d(:\d\d)?\s*[AP]\.?M\.?\s*$"
+
+
+@dataclass(frozen=True)
+class _One:
+    """A single column as `time_form` wants it."""
+
+    time: str
+    time_format: str | None = None
+
+
+def read_times(table: pa.Table, names: Sequence[str], ask: Timed) -> TimeForm:
+    """Time layout of the columns `names` of a table of strings.
+
+    Raises:
+        DeclarationError: they do not, or two readings that differ are possible.
+    """
+    if len(names) == 1:
+        return time_form(table[names[0]], ask)
+    with duckdb.connect() as db:
+        db.execute("SET TimeZone = 'UTC'").fetchall()
+        db.register("given", table.select(list(names)))
+        calendar = _calendar(db, table, names, ask)
+        clock, rest = _clock(db, [name for name in names if name not in calendar.names])
+        if rest:
+            raise DeclarationError(
+                f"{', '.join(map(repr, rest))} is not a part of a date or a clock",
+                where=f"--time {','.join(names)}",
+                fix="name year,month,day or one date column, then a clock (hhmm, HH:MM or hour)",
+            )
+        order = [*calendar.names, *clock.names]
+        if len(order) < 2:
+            raise _unreadable(names)
+        sql = " + ".join([calendar.sql, *clock.sql])
+        if _read_share(db, sql, order) < READABLE:
+            raise _unreadable(names)
+        native = calendar.native and (not clock.names or clock.hhmm)
+        native = native and all(_matching(db, name, _INTEGER) for name in order)
+    return TimeForm(
+        "string",
+        _template(sql, order),
+        aware=False,
+        dates=not clock.names,
+        columns=tuple(order),
+        native=native,
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some of the columns, and SQL over them by name."""
+
+    names: tuple[str, ...]
+    sql: str
+    native: bool = False
+
+
+@dataclass(frozen=True)
+class _Clock:
+    names: tuple[str, ...]
+    sql: tuple[str, ...]
+    hhmm: bool = False
+
+
+def _calendar(
+    db: duckdb.DuckDBPyConnection, table: pa.Table, names: Sequence[str], ask: Timed
+) -> _Part:
+    parts = [_named(names, kind) for kind in (YEAR, MONTH, DAY)]
+    if all(parts):
+        year, month, day = (part or "" for part in parts)
+        joined = f"concat_ws('-', {', '.join(_whole(name) for name in (year, month, day))})"
+        return _Part((year, month, day), f"TRY_CAST({joined} AS TIMESTAMP)", native=True)
+    for name in names:
+        if _matching(db, name, _DIGITS) and not _matching(db, name, r"^\d{8}$"):
+            continue
+        if _matching(db, name, _CLOCK) or _matching(db, name, _AM_PM):
+            continue
+        form = time_form(table[name], _One(name, ask.time_format))
+        sql = form.sql(name) if form.expression else f"CAST({ident(name)} AS TIMESTAMPTZ)"
+        # alone in a column of its own, 20130705 is typed as a number
+        sql = sql.replace(ident(name), f"CAST({ident(name)} AS VARCHAR)")
+        if form.dates:
+            return _Part((name,), f"CAST({sql} AS TIMESTAMP)")
+    raise DeclarationError(
+        f"no date in {', '.join(names)}",
+        where="--time",
+        fix="name the columns of year, month and day, or the one of the date",
+    )
+
+
+def _clock(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tuple[_Clock, list[str]]:
+    """The clock in these columns, and what is left of them."""
+    hour, minute = _named(names, HOUR), _named(names, MINUTE)
+    if hour is not None and _within(db, hour, 24):
+        used = [hour] if minute is None else [hour, minute]
+        steps = [f"to_hours({_whole(hour)})"]
+        steps += [f"to_minutes({_whole(minute)})"] if minute else []
+        return _Clock(tuple(used), tuple(steps)), [name for name in names if name not in used]
+    for name in names:
+        rest = [other for other in names if other != name]
+        if _matching(db, name, _CLOCK):
+            part = f"TRY_CAST(split_part({ident(name)}, ':', {{}}) AS BIGINT)"
+            minutes = f"to_minutes({part.format(1)} * 60 + {part.format(2)})"
+            second = f"TRY_CAST(split_part({ident(name)}, ':', 3) AS DOUBLE)"
+            seconds = f"to_seconds(coalesce({second}, 0))"
+            return _Clock((name,), (minutes, seconds)), rest
+        if _matching(db, name, _AM_PM):
+            read = f"try_strptime({ident(name)}, ['%I:%M %p', '%I:%M:%S %p', '%I:%M%p'])"
+            return _Clock((name,), (f"({read} - TIMESTAMP '1900-01-01')",)), rest
+        if hhmm(db, name):
+            number = _whole(name)
+            sql = f"to_minutes({number} // 100 * 60 + {number} % 100)"
+            return _Clock((name,), (sql,), hhmm=True), rest
+    return _Clock((), ()), list(names)
+
+
+def hhmm(db: duckdb.DuckDBPyConnection, name: str, view: str = "given") -> bool:
+    """Return True if all values are clocks such as 5, 517 or 2400, and some have minutes."""
+    number = _whole(name)
+    query = (
+        f"SELECT count({number}), coalesce(max({number}), 0),"  # noqa: S608
+        f" count(*) FILTER (WHERE {number} % 100 > 59 OR {number} NOT BETWEEN 0 AND 2400)"
+        f" FROM {view}"
+    )
+    values, greatest, wrong = db.execute(query).fetchall()[0]
+    return bool(values and greatest > 100 and not wrong)
+
+
+def _whole(name: str) -> str:
+    return f"TRY_CAST({ident(name)} AS BIGINT)"
+
+
+def _named(names: Sequence[str], kind: set[str]) -> str | None:
+    fitting = [name for name in names if words(name)[-1:] and words(name)[-1] in kind]
+    exact = [name for name in fitting if name.casefold() in kind]
+    return next(iter([*exact, *fitting]), None)
+
+
+def _within(db: duckdb.DuckDBPyConnection, name: str, most: int) -> bool:
+    query = f"SELECT min({_whole(name)}), max({_whole(name)}) FROM given"  # noqa: S608
+    low, high = db.execute(query).fetchall()[0]
+    return low is not None and low >= 0 and high <= most
+
+
+def _matching(db: duckdb.DuckDBPyConnection, name: str, pattern: str) -> bool:
+    c = ident(name)
+    query = (
+        f"SELECT count({c}), count(*) FILTER (WHERE regexp_matches({c}, {literal(pattern)}))"  # noqa: S608
+        " FROM given"
+    )
+    values, matching = db.execute(query).fetchall()[0]
+    return bool(values) and matching >= READABLE * values
+
+
+def _read_share(db: duckdb.DuckDBPyConnection, sql: str, names: Sequence[str]) -> float:
+    filled = " AND ".join(f"{ident(name)} IS NOT NULL AND {ident(name)} <> 'NA'" for name in names)
+    query = f"SELECT count({sql}), count(*) FROM given WHERE {filled}"  # noqa: S608
+    try:
+        read, rows = db.execute(query).fetchall()[0]
+    except duckdb.Error:
+        return 0.0
+    return read / rows if rows else 0.0
+
+
+def _template(sql: str, names: Sequence[str]) -> str:
+    """The names replaced by `{0}`, `{1}`: the contract may call the columns otherwise."""
+    for number, name in sorted(enumerate(names), key=lambda pair: -len(pair[1])):
+        sql = sql.replace(ident(name), f"{{{number}}}")
+    return sql
+
+
+def _unreadable(names: Sequence[str]) -> DeclarationError:
+    return DeclarationError(
+        f"{', '.join(names)} together do not read as a time",
+        where="--time",
+        fix="year,month,day and a clock: an hour, hhmm such as 517, or HH:MM",
+    )
+
+
+def likely_times(table: pa.Table) -> list[str]:
+    """The columns that say when a row happened, where nobody named them.
+
+    A column that holds a whole moment comes first, then year, month, day and a clock, then a date
+    and a clock, then a date.
+
+    Raises:
+        DeclarationError: none does; or the likeliest can be read in two ways.
+    """
+    singles = list(_singles(table))
+    moments = [name for name, form in singles if form is not None and not form.dates]
+    with duckdb.connect() as db:
+        db.register("given", table)
+        split = _split(db, table.column_names)
+        complete = [name for name in table.column_names if _complete(table, name)]
+        clock = _beside(db, complete)
+    dates = [name for name, form in singles if form is None or form.dates]
+    if moments:
+        return [min(moments, key=_rank)]
+    if len(split) > 3 or (split and not dates):
+        return split
+    if dates:
+        date = min(dates, key=_rank)
+        return [date, *(name for name in clock if name != date)]
+    raise DeclarationError(
+        "no column says when a row happened",
+        where=f"columns: {', '.join(table.column_names)}",
+        fix="--time COLUMN, or the columns of a split calendar: --time year,month,day,hour",
+    )
+
+
+def _singles(table: pa.Table) -> Iterator[tuple[str, TimeForm | None]]:
+    """Complete columns that read as times; None for a form that two formats could mean."""
+    for name in table.column_names:
+        if not _complete(table, name):
+            continue
+        first = next((text for text in table[name].to_pylist() if text), "")
+        digits = first.strip().isdigit()
+        if digits and not _TIME_NAME.search(name):
+            continue
+        if digits and len(first.strip()) not in {8, 10, 13}:
+            continue
+        if not re.search(r"\d", first) or re.fullmatch(r"[\d.,:\s-]{1,7}", first):
+            continue
+        try:
+            yield name, time_form(table[name], _One(name))
+        except DeclarationError as error:
+            if "both" in error.what:
+                yield name, None
+
+
+def _complete(table: pa.Table, name: str) -> bool:
+    """Return True if nearly every row has a value."""
+    return bool(table[name].null_count <= (1 - READABLE) * table.num_rows)
+
+
+def _rank(name: str) -> tuple[bool, bool, bool]:
+    planned = bool(_PLANNED & set(words(name)))
+    later = bool(_LATER.search(name)) or planned
+    return (later, not _EARLIER.search(name), not _TIME_NAME.search(name))
+
+
+def _beside(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[str]:
+    """The columns of a clock that belongs to a date column."""
+    for name in names:
+        if _matching(db, name, _CLOCK) or _matching(db, name, _AM_PM):
+            return [name]
+    hour, minute = _named(names, HOUR), _named(names, MINUTE)
+    if hour is not None and len(words(hour)) == 1 and _within(db, hour, 24):
+        more = minute is not None and _within(db, minute, 59)
+        return [hour, minute] if more and minute else [hour]
+    return [name for name in names if "time" in words(name) and hhmm(db, name)][:1]
+
+
+def _split(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[str]:
+    """Year, month and day, and the clock that is filled most."""
+    calendar = [_named(names, kind) for kind in (YEAR, MONTH, DAY)]
+    found = [name for name in calendar if name is not None]
+    if len(found) < 3 or not _within(db, found[1], 12) or not _within(db, found[2], 31):
+        return []
+    hour, minute = _named(names, HOUR), _named(names, MINUTE)
+    if hour is not None and hour not in found and _within(db, hour, 24):
+        more = [hour] if minute is None or not _within(db, minute, 59) else [hour, minute]
+        return [*found, *more]
+    clocks = [
+        name for name in names if name not in found and "time" in words(name) and hhmm(db, name)
+    ]
+    filled = {name: _filled(db, name) for name in clocks}
+    best = max(clocks, key=lambda name: filled[name], default=None)
+    return [*found, *([best] if best is not None and filled[best] >= READABLE else [])]
+
+
+def _filled(db: duckdb.DuckDBPyConnection, name: str) -> float:
+    query = f"SELECT count({_whole(name)}) / count(*) FROM given"  # noqa: S608
+    return float(db.execute(query).fetchall()[0][0])

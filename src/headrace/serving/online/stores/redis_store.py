@@ -1,0 +1,138 @@
+"""The store on Redis: one hash holds the same bytes as the embedded store."""
+
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from headrace.core.errors import StateError
+from headrace.serving.online.stores.memory import Overlay
+from headrace.serving.online.stores.port import joined
+
+_FENCE = b"fence"
+_MOST = 5000
+
+
+class RedisStore:
+    """A store of one layout under `name`, on a server of its own or shared.
+
+    A transaction is one MULTI; a writer that another overtook fails and changes nothing. A reader
+    has no snapshot: each of its looks is at what stands then. An entity that fits one leaf is one
+    look; of a larger one, a commit between looks may be seen in part, for that one answer.
+
+    Args:
+        client: `redis.Redis` that answers bytes (`decode_responses=False`, the default).
+        name: of the hash; put the layout's name in it.
+    """
+
+    def __init__(self, client: Any, name: str) -> None:  # noqa: ANN401 - redis is an extra
+        self._client, self.name = client, name.encode()
+        self._fence = self.name + b":" + _FENCE
+
+    @contextmanager
+    def reading(self) -> Iterator["_Remote"]:
+        with self._answering():
+            yield _Remote(self._client, self.name)
+
+    @contextmanager
+    def writing(self) -> Iterator[Overlay]:
+        import redis
+
+        with self._answering(), self._client.pipeline(transaction=True) as pipe:
+            pipe.watch(self._fence, self.name)  # the hash may go by itself: evicted, or flushed
+            base = _Remote(self._client, self.name)
+            overlay = RemoteOverlay(base)
+            yield overlay
+            pipe.multi()
+            _queue(pipe, self.name, overlay.changes)
+            pipe.set(self._fence, secrets.token_bytes(16))
+            try:
+                pipe.execute()
+            except redis.WatchError as error:
+                raise StateError(
+                    "another writer was faster; nothing was changed",
+                    where=f"online store {self.name.decode()}",
+                    fix="apply the rows again; let one writer feed a store",
+                ) from error
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        import redis
+
+        try:
+            yield
+        except redis.RedisError as error:
+            raise StateError(
+                f"the Redis server failed: {type(error).__name__}; nothing was changed",
+                where=f"online store {self.name.decode()}",
+                fix="see whether it runs and has memory left; what was asked can be repeated",
+            ) from error
+
+    @property
+    def used(self) -> int:
+        """Bytes that the server says it takes."""
+        return int(self._client.memory_usage(self.name) or 0)
+
+    def remove(self) -> None:
+        """Forget everything under the name."""
+        self._client.delete(self.name, self._fence)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _queue(pipe: Any, name: bytes, changes: dict[bytes, bytes | None]) -> None:  # noqa: ANN401
+    puts = [(key, value) for key, value in changes.items() if value is not None]
+    gone = [key for key, value in changes.items() if value is None]
+    for i in range(0, len(puts), _MOST):
+        pipe.hset(name, mapping=dict(puts[i : i + _MOST]))
+    for i in range(0, len(gone), _MOST):
+        pipe.hdel(name, *gone[i : i + _MOST])
+
+
+class _Remote:
+    """The hash as it is now."""
+
+    def __init__(self, client: Any, name: bytes) -> None:  # noqa: ANN401
+        self._client, self._name = client, name
+
+    def get(self, key: bytes) -> bytes | None:
+        found: bytes | None = self._client.hget(self._name, key)
+        return found
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        found: list[bytes | None] = []
+        for i in range(0, len(keys), _MOST):
+            found += self._client.hmget(self._name, keys[i : i + _MOST])
+        return found
+
+    def get_joined(self, keys: Sequence[bytes]) -> tuple[bytes, list[int]]:
+        return joined(self.get_many(keys))
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        pattern = b"".join(b"\\" + bytes([c]) if c in b"*?[]\\^" else bytes([c]) for c in prefix)
+        yield from sorted(dict(self._client.hscan_iter(self._name, pattern + b"*", 1000)).items())
+
+
+class RemoteOverlay(Overlay):
+    """Changes over the hash, held until the transaction ends."""
+
+    def __init__(self, base: _Remote) -> None:
+        super().__init__({})
+        self._remote = base
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.changes[key] if key in self.changes else self._remote.get(key)
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        asked = [key for key in keys if key not in self.changes]
+        found = dict(zip(asked, self._remote.get_many(asked), strict=True))
+        return [self.changes[key] if key in self.changes else found[key] for key in keys]
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        found: dict[bytes, bytes | None] = dict(self._remote.scan(prefix))
+        found |= {key: v for key, v in self.changes.items() if key.startswith(prefix)}
+        yield from ((key, v) for key, v in sorted(found.items()) if v is not None)
+
+    def put_many(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        self.changes.update(entries)

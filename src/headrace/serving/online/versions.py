@@ -1,0 +1,74 @@
+"""The versions of one primary key: which there are, in what order, and until when each is seen."""
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.features.kernel.arrays import NEVER, Ints
+from headrace.features.kernel.row_content import Cell, content_bytes
+from headrace.serving.online.layout import (
+    COMMIT,
+    DEAD,
+    KNOWN,
+    ROW_E,
+    ROW_FLAGS,
+    ROW_SEQ,
+    TableLayout,
+)
+from headrace.serving.online.stores.port import Reader
+from headrace.serving.online.text_hash import text_key
+
+
+def seen_until(versions: Ints) -> Ints:
+    """For versions in order: when a greater one becomes visible, NEVER for the last."""
+    until = np.full(len(versions), NEVER, dtype=np.int64)
+    until[:-1] = np.minimum.accumulate(versions[:0:-1, COMMIT])[::-1]
+    return until
+
+
+def merged(
+    reader: Reader, form: TableLayout, blob: bytes | None, fresh: Ints
+) -> tuple[Ints, Ints | None]:
+    """The stored versions of a key, and those with `fresh` rows among them; None if nothing is new.
+
+    A row that comes again keeps the moment at which it was first usable.
+    """
+    old = np.frombuffer(blob or b"", np.int64).reshape(-1, form.width)
+    found: dict[bytes, Ints] = {}
+    for row in (*old, *fresh):
+        same = row.copy()
+        same[COMMIT] = 0
+        name = same.tobytes()
+        if name not in found or found[name][COMMIT] > row[COMMIT]:
+            found[name] = row
+    versions = _ordered(reader, form, list(found.values()))
+    return old, None if versions.tobytes() == blob else versions
+
+
+def _ordered(reader: Reader, form: TableLayout, rows: list[Ints]) -> Ints:
+    """Rule 5: by (known_at, sequence, content)."""
+    marks = [(int(row[KNOWN]), int(row[ROW_SEQ])) for row in rows]
+    if len(set(marks)) == len(marks):
+        order = sorted(range(len(rows)), key=marks.__getitem__)
+    else:
+        contents = [content_of(reader, form, row) for row in rows]
+        order = sorted(range(len(rows)), key=lambda i: (marks[i], contents[i]))
+    return np.array([rows[i] for i in order], dtype=np.int64)
+
+
+def content_of(reader: Reader, form: TableLayout, row: Ints) -> bytes:
+    """The bytes that settle a tie (rule 6)."""
+    cells = {name: cell(reader, form, row, name) for name in form.columns}
+    return content_bytes({**cells, "event_time": int(row[ROW_E]), "_deleted": bool(row[DEAD])})
+
+
+def cell(reader: Reader, form: TableLayout, row: Ints, column: str) -> Cell:
+    """A stored value; times as int microseconds, scaled numbers as integers."""
+    word, mask = form.flag(column)
+    if not int(row[ROW_FLAGS + word]) & mask:
+        return None
+    value, kind = row[form.word(column)], form.shape.columns[column].type
+    if pa.types.is_string(kind):
+        return (reader.get(text_key(int(value))) or b"").decode()
+    if pa.types.is_boolean(kind):
+        return bool(value)
+    return float(value.view(np.float64)) if pa.types.is_float64(kind) else int(value)

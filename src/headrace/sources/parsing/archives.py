@@ -1,0 +1,107 @@
+"""Compressed files: what a `.gz`, a `.zst` or a `.zip` of one file holds, or why it cannot be read.
+
+A `.gz` or `.zst` is delivered as it lies, so that its batch id is of the bytes that came, and read
+through. Of a `.zip` its one member is what is delivered. One that cannot be read is delivered as it
+lies as well: it becomes a batch that is blocked with the reason, and holds up no other delivery.
+"""
+
+import io
+import zipfile
+import zlib
+from pathlib import PurePath
+
+import pyarrow as pa
+
+from headrace.core.errors import SourceError
+
+CODECS = {".gz": "gzip", ".zst": "zstd"}
+ZIP = ".zip"
+_SHOWN = 5
+
+
+def plain_name(name: str) -> str:
+    """The name without the suffix of a compression: `a.csv` of `a.csv.gz`."""
+    suffix = PurePath(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in CODECS else name
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of the file inside: `.csv` of `a.csv.gz`; `.zip` stays `.zip`."""
+    return PurePath(plain_name(name)).suffix
+
+
+def with_codecs(pattern: str) -> tuple[str, ...]:
+    """A pattern of file names, and those of the same files compressed."""
+    if PurePath(pattern).suffix in {*CODECS, ZIP}:
+        return (pattern,)
+    return (pattern, *(pattern + suffix for suffix in CODECS))
+
+
+def content(payload: bytes, origin: str, formats: tuple[str, ...]) -> bytes:
+    """Return the bytes that a reader of tables gets of a delivered file.
+
+    Args:
+        payload: the file.
+        origin: its address; the end of it says how it is packed.
+        formats: suffixes of files that are read, for a zip.
+
+    Raises:
+        SourceError: it cannot be unpacked.
+    """
+    suffix = PurePath(origin).suffix.lower()
+    if suffix in CODECS:
+        return _decompressed(payload, origin, CODECS[suffix])
+    if suffix == ZIP:
+        return unzipped(payload, origin, formats)[0]
+    return payload
+
+
+def _decompressed(payload: bytes, origin: str, codec: str) -> bytes:
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(payload), codec) as stream:
+            text: bytes = stream.read()
+    except OSError as error:
+        cut = "truncated" in str(error).lower()
+        why = "is cut short" if cut else f"is damaged, or is not {codec} data ({error})"
+        raise _unreadable(origin, f"the {PurePath(origin).suffix} file {why}") from error
+    return text
+
+
+def unzipped(payload: bytes, origin: str, formats: tuple[str, ...]) -> tuple[bytes, str]:
+    """Return the one file of a zip, and its address as `archive.zip!member`.
+
+    Raises:
+        SourceError: the zip cannot be read, or does not hold one file of a format that is read.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(payload)) as archive:
+            names = [name for name in archive.namelist() if _is_member(name)]
+            if len(names) == 1 and PurePath(names[0]).suffix in formats:
+                return archive.read(names[0]), f"{origin}!{names[0]}"
+    except RuntimeError as error:  # a password, or a method that Python does not have
+        raise _unreadable(origin, f"the zip cannot be unpacked: {error}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise _unreadable(origin, _damage(payload, error)) from error
+    if not names:
+        raise _unreadable(origin, "the zip holds no file")
+    if len(names) == 1:
+        raise _unreadable(origin, f"the zip holds {names[0]}, which ends in none of {formats}")
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    listed = ", ".join(names[:_SHOWN]) + more
+    raise _unreadable(origin, f"the zip holds {len(names)} files: {listed}; deliver one file a zip")
+
+
+def _damage(payload: bytes, error: Exception) -> str:
+    if not payload.startswith(b"PK"):
+        return "the file is named .zip and is not a zip"
+    if b"PK\x05\x06" not in payload[-(1 << 16) - 22 :]:  # the directory at the end
+        return "the zip is cut short"
+    return f"the zip is damaged: {error}"
+
+
+def _is_member(name: str) -> bool:
+    return not name.endswith("/") and not name.startswith(("__MACOSX", "."))
+
+
+def _unreadable(origin: str, why: str) -> SourceError:
+    return SourceError(why, where=origin, fix="ask the producer to deliver the file again")

@@ -1,0 +1,84 @@
+"""Text that is not commas and UTF-8: which encoding, which delimiter, and the same with commas."""
+
+import csv
+import io
+
+from headrace.core.errors import SourceError
+
+DELIMITERS = (",", ";", "\t", "|")
+_NAMES = {"\t": "tab"}
+_LINES = 20
+_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+
+
+def decoded(data: bytes, where: str) -> tuple[str, str, list[str]]:
+    """The text, its encoding, and what to say of it; the last character may be cut in half.
+
+    Raises:
+        SourceError: it is no text.
+    """
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            text = data.decode(encoding, errors="replace")
+            return text, encoding, [] if encoding == "utf-8-sig" else [_other(encoding)]
+    if b"\0" in data[:4096]:
+        raise SourceError(
+            "this is no text: it holds zero bytes",
+            where=where,
+            fix="give it the suffix of what it is: .parquet, .zip",
+        )
+    try:
+        return data.decode(), "utf-8", []
+    except UnicodeDecodeError as error:
+        if error.reason == "unexpected end of data":
+            return data[: error.start].decode(), "utf-8", []
+        line = data.count(b"\n", 0, error.start) + 1
+        shown = data[max(0, error.start - 20) : error.start + 20].decode("cp1252", "replace")
+        told = f"{_other('cp1252')}; line {line} reads {shown!r} if so"
+        return data.decode("cp1252", "replace"), "cp1252 (guessed)", [told]
+
+
+def _other(encoding: str) -> str:
+    return (
+        f"not UTF-8 but {encoding}: a delivery of it is blocked;"
+        f" iconv -f {encoding} -t utf-8 rewrites it"
+    )
+
+
+def separated(text: str, where: str) -> tuple[str, str, list[str]]:
+    """The text with commas, the delimiter it came with, and what to say of it.
+
+    Raises:
+        SourceError: it has no two columns, whatever separates them.
+    """
+    delimiter = delimiter_of(text)
+    if delimiter == ",":
+        return text, ",", []
+    out = io.StringIO(newline="")
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        csv.writer(out, lineterminator="\n").writerows(rows)
+    except csv.Error as error:
+        raise SourceError(f"cannot be read as separated values: {error}", where=where) from error
+    name = _NAMES.get(delimiter, delimiter)
+    told = f"separated by {name!r}: deliver it with commas, which is what the reader takes"
+    return out.getvalue(), name, [told]
+
+
+def delimiter_of(text: str) -> str:
+    """The one that gives the same number of fields, and most of them, in the first lines."""
+    lines = text[: 64 << 10].splitlines()[:_LINES]
+
+    def fields(delimiter: str) -> tuple[bool, int]:
+        try:
+            counts = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+        except csv.Error:
+            return (False, 0)
+        return (len(set(counts[:-1] or counts)) == 1, counts[0] if counts else 0)
+
+    best = max(DELIMITERS, key=fields)
+    return best if fields(best)[1] > 1 else ","

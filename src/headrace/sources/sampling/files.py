@@ -1,0 +1,363 @@
+"""The first rows of files: what they are written in is found out, not asked for."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import PurePath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.core.errors import SourceError
+from headrace.sources.parsing.archives import CODECS, plain_name
+from headrace.sources.parsing.archives import suffix_of as inner_suffix
+from headrace.sources.parsing.csv_rows import csv_rows
+from headrace.sources.parsing.delimited_text import decoded, separated
+from headrace.sources.parsing.json_rows import ndjson_rows, page_rows
+from headrace.sources.parsing.typed_text import as_texts
+from headrace.sources.rows import RawRows
+from headrace.sources.sampling.sample import Limits, Sample
+from headrace.sources.storage import Stored, base_of, head, listed, opened
+
+SUFFIXES = {
+    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".json": "json", ".ndjson": "ndjson",
+    ".jsonl": "ndjson", ".parquet": "parquet", ".pq": "parquet", ".zip": "zip",
+}  # fmt: skip
+_SLOT = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}")
+# Files of a folder that are looked at: evenly spaced, the first and the last among them.
+_FEW, _MANY = 3, 100
+_MOST_TOLD = 3  # files whose other columns are told
+
+
+@dataclass
+class Part:
+    """What one file gave: its rows, whether there are more, how many there are if it knows."""
+
+    table: pa.Table
+    whole: bool
+    format: str
+    total: int | None = None
+    about: dict[str, object] = field(default_factory=dict)
+    declared: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def sample_files(address: str, limits: Limits) -> Sample:
+    """The first rows of a file, or of some files of a folder or a glob; local or in S3.
+
+    Raises:
+        SourceError: nothing there, not readable, empty, or of no format that is known.
+    """
+    files = listed(address)
+    known = [one for one in files if suffix_of(one.name) in SUFFIXES] or files
+    if not known:
+        raise SourceError(
+            f"there is no file in {address}", where=address, fix="give a folder that holds data"
+        )
+    chosen = _some(known, limits)
+    each = Limits(max(1, limits.rows // len(chosen)), max(1, limits.bytes // len(chosen)))
+    parts = [read_part(one, each) for one in chosen]
+    return _joined(address, known, chosen, parts)
+
+
+def read_part(file: Stored, limits: Limits) -> Part:
+    """The first rows of one file.
+
+    Raises:
+        SourceError: it is empty, or nothing that is known.
+    """
+    if file.size == 0:
+        raise SourceError(
+            f"{file.name} is empty", where=file.uri, fix="ask the producer; it may still be written"
+        )
+    kind = SUFFIXES.get(suffix_of(file.name)) or _sniffed(head(file.uri, 4))
+    if codec := CODECS.get(PurePath(file.name).suffix.lower()):
+        return _compressed(file, kind, codec, limits)
+    if kind == "parquet":
+        return _parquet(file, limits)
+    if kind == "zip":
+        return _zip(file, limits)
+    data = head(file.uri, limits.bytes)
+    return read_bytes(data, kind, file.uri, limits, cut=len(data) < file.size)
+
+
+def _compressed(file: Stored, kind: str, codec: str, limits: Limits) -> Part:
+    """The first rows of a .gz or .zst, of which no more is unpacked than may be read."""
+    with opened(file.uri) as handle:
+        try:
+            with pa.CompressedInputStream(handle, codec) as stream:
+                data = stream.read(limits.bytes)
+                cut = len(data) == limits.bytes and bool(stream.read(1))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise SourceError(
+                f"{file.name} is no whole {codec} file: {error}",
+                where=file.uri,
+                fix="it may still be written, or was cut short on its way",
+            ) from error
+    if kind == "parquet":
+        part = read_parquet_bytes(io.BytesIO(data), file.uri, limits)
+    else:
+        part = read_bytes(data, kind, file.uri, limits, cut=cut)
+    part.about = {"compression": codec, **part.about}
+    return part
+
+
+def read_bytes(data: bytes, kind: str, where: str, limits: Limits, *, cut: bool) -> Part:
+    """Rows of the first bytes of a file; `cut`: there are more bytes.
+
+    Raises:
+        SourceError: they are of no format that is known, or hold no row.
+    """
+    text, encoding, notes = decoded(data, where)
+    if kind == "csv" and text.lstrip()[:1] in {"{", "["}:
+        kind = "json"
+    read = _READERS.get(kind, _csv)
+    part = read(text, where, cut)
+    part.about = {"encoding": encoding, **part.about}
+    part.notes = [*notes, *part.notes]
+    if part.table.num_rows > limits.rows:
+        part.table, part.whole = part.table.slice(0, limits.rows), False
+    return part
+
+
+def _csv(text: str, where: str, cut: bool) -> Part:
+    plain, delimiter, notes = separated(text, where)
+    payload = _without_tail(plain).encode() if cut else plain.encode()
+    rows = csv_rows(payload, ("",))  # NA and the like are for whoever types the columns
+    part = _part(rows, where, "csv", cut)
+    part.about["delimiter"] = delimiter
+    part.notes += notes
+    if rows.columns and all(re.fullmatch(r"-?[\d.,:/ -]+", name) for name in rows.columns):
+        part.notes.append("the first line looks like data: the reader takes it for the header")
+    return part
+
+
+def _ndjson(text: str, where: str, cut: bool) -> Part:
+    lines = text.rpartition("\n")[0] if cut else text
+    return _part(ndjson_rows(lines.encode()), where, "ndjson", cut)
+
+
+def _json(text: str, where: str, cut: bool) -> Part:
+    """A list of objects, an API page, or one object a line."""
+    stripped = text.lstrip()
+    if stripped.startswith("["):
+        records = _elements(stripped[1:])
+        lines = "".join(json.dumps(one) + "\n" for one in records)
+        part = _part(ndjson_rows(lines.encode()), where, "json", cut)
+        part.notes.append(
+            "a JSON list: deliver one object a line (.ndjson), or serve it as an API page"
+        )
+        return part
+    first = stripped.partition("\n")[0]
+    try:
+        page = json.loads(stripped if not cut else first)
+    except ValueError:
+        return _ndjson(text, where, cut)
+    if isinstance(page, dict) and isinstance(page.get("records"), list):
+        part = _part(page_rows(json.dumps(page).encode()), where, "pages", cut)
+        part.whole = part.whole and page.get("next") is None
+        return part
+    return _ndjson(text, where, cut)
+
+
+_READERS: dict[str, Callable[[str, str, bool], Part]] = {
+    "csv": _csv,
+    "json": _json,
+    "ndjson": _ndjson,
+}
+
+
+def _elements(text: str) -> list[Any]:
+    """The objects of a JSON list as far as they are whole."""
+    decoder, at = json.JSONDecoder(), 0
+    found: list[Any] = []
+    while True:
+        at = next((n for n in range(at, len(text)) if text[n] not in " \t\r\n,"), len(text))
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except ValueError:
+            return found
+        found.append(value)
+
+
+def _parquet(file: Stored, limits: Limits) -> Part:
+    with opened(file.uri) as handle:
+        return read_parquet_bytes(handle, file.uri, limits)
+
+
+def read_parquet_bytes(handle: Any, where: str, limits: Limits) -> Part:  # noqa: ANN401
+    """The first rows of a whole Parquet file: `handle` is a seekable file of bytes.
+
+    Raises:
+        SourceError: its footer is missing or damaged.
+    """
+    try:
+        parquet = pq.ParquetFile(handle)
+        table = _first_rows(parquet, limits)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SourceError(
+            f"this is no whole Parquet file: {str(error).splitlines()[0]}",
+            where=where,
+            fix="it may still be written: a Parquet file ends with its footer",
+        ) from error
+    meta, schema = parquet.metadata, parquet.schema_arrow
+    texts, left = as_texts(table)
+    about = {
+        "row_groups": meta.num_row_groups,
+        "written_by": meta.created_by,
+        "field_ids": any(b"PARQUET:field_id" in (one.metadata or {}) for one in schema),
+    }
+    return Part(
+        texts,
+        texts.num_rows == meta.num_rows,
+        "parquet",
+        meta.num_rows,
+        about,
+        {one.name: str(one.type) for one in schema},
+        [f"column {name} cannot be delivered: {why}" for name, why in left.items()],
+    )
+
+
+def _first_rows(parquet: pq.ParquetFile, limits: Limits) -> pa.Table:
+    size = min(limits.rows, 10_000)
+    taken: list[pa.RecordBatch] = []
+    for batch in islice(parquet.iter_batches(batch_size=size), -(-limits.rows // size)):
+        taken.append(batch)
+        if sum(one.nbytes for one in taken) > limits.bytes:
+            break
+    return pa.Table.from_batches(taken, schema=parquet.schema_arrow).slice(0, limits.rows)
+
+
+def _zip(file: Stored, limits: Limits) -> Part:
+    with opened(file.uri) as handle:
+        try:
+            with zipfile.ZipFile(handle) as archive:
+                members = [one for one in archive.infolist() if _is_member(one)]
+                inner = [one for one in members if suffix_of(one.filename) in SUFFIXES] or members
+                if not inner:
+                    raise SourceError(f"{file.name} holds no file", where=file.uri)
+                with archive.open(inner[0]) as member:
+                    data = member.read(limits.bytes)
+        except (zipfile.BadZipFile, pa.ArrowInvalid) as error:
+            raise SourceError(
+                f"{file.name} is no whole zip file: {error}",
+                where=file.uri,
+                fix="it may still be written, or was cut short on its way",
+            ) from error
+    name, cut = inner[0].filename, len(data) < inner[0].file_size
+    kind = SUFFIXES.get(suffix_of(name), "csv")
+    if kind == "parquet":
+        part = read_parquet_bytes(io.BytesIO(data), f"{file.uri}!{name}", limits)
+    else:
+        part = read_bytes(data, kind, f"{file.uri}!{name}", limits, cut=cut)
+    part.about = {"member": name, "members": len(members), **part.about}
+    if len(members) > 1:
+        part.notes.append(f"{len(members)} files in one: only {name} was looked at")
+    return part
+
+
+def _is_member(one: zipfile.ZipInfo) -> bool:
+    return not one.is_dir() and not one.filename.startswith(("__MACOSX", "."))
+
+
+def _part(rows: RawRows, where: str, kind: str, cut: bool) -> Part:
+    if not rows.table.num_rows:
+        why = rows.malformed[0] if rows.malformed else None
+        raise SourceError(
+            "there is no row in it" + (f": line {why.line}: {why.why}" if why else ""),
+            where=where,
+            fix=f"shown: {why.text[:200]!r}" if why and why.text else "ask the producer",
+        )
+    notes = []
+    if rows.malformed:
+        one = rows.malformed[0]
+        notes.append(
+            f"{len(rows.malformed)} lines are no rows, first line {one.line} ({one.why}):"
+            " a delivery with such a line is blocked"
+        )
+    return Part(rows.table, not cut, kind, None if cut else rows.delivered, notes=notes)
+
+
+def _without_tail(text: str) -> str:
+    """Without the last line, which may be half; a quoted line break in it leaves a bad row."""
+    return text[: text.rstrip("\n").rfind("\n") + 1]
+
+
+def suffix_of(name: str) -> str:
+    """The suffix in lower case, without that of a compression: `.csv` of `A.CSV.gz`."""
+    return inner_suffix(name.lower())
+
+
+def _sniffed(start: bytes) -> str:
+    return "parquet" if start == b"PAR1" else "zip" if start[:2] == b"PK" else "csv"
+
+
+def _some(files: Sequence[Stored], limits: Limits) -> list[Stored]:
+    """Many files if they are small, few if they are not."""
+    filled = [one for one in files if one.size] or list(files)
+    small = sum(one.size for one in filled) <= limits.bytes
+    count = min(len(filled), _MANY if small else _FEW)
+    places = [round(n * (len(filled) - 1) / max(count - 1, 1)) for n in range(count)]
+    return [filled[place] for place in places]
+
+
+def _joined(
+    address: str, files: Sequence[Stored], chosen: Sequence[Stored], parts: Sequence[Part]
+) -> Sample:
+    first = parts[0]
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+    others = zip(chosen[1:], parts[1:], strict=True)
+    differing = [one for f, part in others for one in _differences(chosen[0], first, f, part)]
+    notes += differing[:_MOST_TOLD]
+    whole = len(files) == len(parts) and all(part.whole for part in parts)
+    total = sum(part.total or 0 for part in parts)
+    known = len(files) == len(parts) and all(part.total is not None for part in parts)
+    about: dict[str, object] = dict(first.about)
+    about |= {"files": len(files), "bytes": sum(one.size for one in files)}
+    base = base_of(address)
+    about["folder"] = base
+    if pattern := _slots(files, base):
+        about["pattern"] = pattern
+    return Sample(
+        address=address,
+        kind="file",
+        format=first.format,
+        name=_name(files, base, pattern),
+        table=pa.concat_tables([part.table for part in parts], promote_options="default"),
+        whole=whole,
+        total=total if known else None,
+        about=about,
+        declared=first.declared,
+        notes=tuple(notes),
+    )
+
+
+def _differences(first: Stored, one: Part, other: Stored, part: Part) -> list[str]:
+    before, after = set(one.table.column_names), set(part.table.column_names)
+    lost, new = sorted(before - after), sorted(after - before)
+    told = [f"no {', '.join(lost)}"] if lost else []
+    told += [f"also {', '.join(new)}"] if new else []
+    return [f"{other.name} has other columns than {first.name}: {'; '.join(told)}"] if told else []
+
+
+def _slots(files: Sequence[Stored], base: str) -> str:
+    """A pattern of names below `base` with `{slot}`, where every one of them holds one day."""
+    names = [plain_name(one.uri.removeprefix(f"{base}/")) for one in files]
+    forms = {_SLOT.sub("{slot}", name, count=1) for name in names}
+    folders = {form.rpartition("/")[0] for form in forms}
+    if len(forms) > 1 and len(folders) == 1:
+        forms = {f"{folders.pop()}/*{suffix_of(files[0].name)}".lstrip("/")}
+    found = forms.pop() if len(forms) == 1 else ""
+    return found if "{slot}" in found else ""
+
+
+def _name(files: Sequence[Stored], base: str, pattern: str) -> str:
+    if len(files) == 1 and not pattern:
+        return plain_name(files[0].name).rsplit(".", 1)[0]
+    named = pattern.rpartition("/")[2].replace("{slot}", "").rsplit(".", 1)[0].strip("_-. *")
+    return named or base.rsplit("/", 1)[-1]

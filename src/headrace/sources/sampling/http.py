@@ -1,0 +1,118 @@
+"""The first rows of what an HTTP address answers."""
+
+import io
+import re
+from urllib.parse import urlsplit
+
+from headrace.core.errors import SourceError
+from headrace.sources.sampling.files import (
+    SUFFIXES,
+    Part,
+    read_bytes,
+    read_parquet_bytes,
+    suffix_of,
+)
+from headrace.sources.sampling.sample import Limits, Sample
+
+_TYPES = {
+    "text/csv": "csv",
+    "application/json": "json",
+    "application/x-ndjson": "ndjson",
+    "application/jsonl": "ndjson",
+    "application/vnd.apache.parquet": "parquet",
+    "application/zip": "zip",
+}
+_ADVICE = {
+    401: "it wants to know who asks: give the source `headers` with an authorisation",
+    403: "it refuses: give the source `headers` with an authorisation",
+    404: "check the path of the address",
+    429: "it is asked too often: try again later",
+}
+
+
+def sample_http(address: str, limits: Limits) -> Sample:
+    """One GET, of which no more than the limit is read.
+
+    Raises:
+        SourceError: nobody answers, an HTTP error, or nothing that has rows.
+    """
+    import requests
+
+    shown = _shown(address)
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            with session.get(address, stream=True, timeout=(5, 30)) as answer:
+                _require_ok(answer, shown)
+                data = answer.raw.read(limits.bytes + 1, decode_content=True)
+                given = answer.headers.get("Content-Type", "").partition(";")[0].strip()
+    except (requests.RequestException, OSError) as error:
+        raise SourceError(
+            f"no answer: {_reason(error)}",
+            where=shown,
+            fix="check that the service runs and the address is right",
+        ) from error
+    part = _read(data, given, address, limits)
+    return Sample(
+        address=shown,
+        kind="http",
+        format=part.format,
+        name=_name(address),
+        table=part.table,
+        whole=part.whole,
+        total=part.total,
+        about={"content_type": given or "not stated", **part.about, "bytes": len(data)},
+        declared=part.declared,
+        notes=tuple(part.notes),
+    )
+
+
+def _read(data: bytes, given: str, address: str, limits: Limits) -> Part:
+    where, cut = _shown(address), len(data) > limits.bytes
+    if not data.strip():
+        raise SourceError("the answer is empty", where=where, fix="check path and parameters")
+    kind = SUFFIXES.get(suffix_of(urlsplit(address).path)) or _TYPES.get(given, "csv")
+    if kind not in {"parquet", "zip"}:
+        if data.lstrip()[:1] == b"<":
+            raise SourceError(
+                "the answer is a page for people, not data", where=where, fix="ask for its API"
+            )
+        return read_bytes(data[: limits.bytes], kind, where, limits, cut=cut)
+    if kind == "parquet" and not cut:
+        return read_parquet_bytes(io.BytesIO(data), where, limits)
+    raise SourceError(
+        f"a {kind} answer cannot be looked at in part",
+        where=where,
+        fix="fetch it to a file, and look at that",
+    )
+
+
+def _require_ok(answer: "object", shown: str) -> None:
+    status = int(getattr(answer, "status_code", 0))
+    if status >= 400:
+        text = str(getattr(answer, "text", ""))[:200]
+        raise SourceError(
+            f"HTTP {status} {getattr(answer, 'reason', '')}: {text}",
+            where=shown,
+            fix=_ADVICE.get(status, "the service is down or refuses: ask its owner"),
+        )
+
+
+def _shown(address: str) -> str:
+    """Without user and password, and without values that look like keys."""
+    bare = re.sub(r"//[^/@]*@", "//", address)
+    return re.sub(r"(?i)([?&][^=&]*(?:key|token|secret|password)[^=&]*=)[^&]*", r"\1***", bare)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    for part in ("Connection refused", "Name or service not known", "timed out", "certificate"):
+        if part in text:
+            return part
+    return _shown(text[:200])
+
+
+def _name(address: str) -> str:
+    parts = urlsplit(address)
+    last = parts.path.rstrip("/").rsplit("/", 1)[-1]
+    return last.rsplit(".", 1)[0] or parts.hostname or "answer"

@@ -1,0 +1,156 @@
+"""The reading side of a consumer: one thread from the broker to the buffers."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from headrace.core.errors import StateError
+from headrace.streams.broker_port import Broker, BrokerDownError
+from headrace.streams.buffer import Buffer
+from headrace.streams.events import Event
+from headrace.streams.spec import Stream
+
+_WAIT = 0.5  # seconds that one question to the broker may take when there is nothing to read
+_MOST = 500  # events asked for at once
+_GUESS = 1 << 16  # bytes of an event, before one was seen
+_LONGEST_PAUSE = 15.0  # seconds between two attempts to reach a broker that is down
+
+
+@dataclass
+class Reader:
+    """Reads lanes from the positions that the ledger knows, until it is stopped.
+
+    Attributes:
+        positions: {lane: the position after which reading starts}.
+        once: stop when nothing waits any more.
+        accept_lost: go on where the broker has deleted events that were not read.
+        down: why the broker cannot be reached now; empty if it can.
+        error: what ended the reading, if it was not asked to end.
+    """
+
+    stream: Stream
+    connect: Callable[[Stream], Broker]
+    positions: dict[str, str]
+    buffers: Mapping[str, Buffer]
+    once: bool = False
+    accept_lost: bool = False
+    down: str = ""
+    error: Exception | None = None
+    _published: dict[str, str] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+    _largest: int = 0
+
+    def start(self, broker: Broker) -> None:
+        """Takes the connection over."""
+        self._seek(broker)
+        self._thread = threading.Thread(target=self._work, args=(broker,), name="headrace-read")
+        self._thread.start()
+
+    def published(self, lane: str, last: str) -> None:
+        """Tell the broker, when it is next spoken to."""
+        self._published[lane] = last
+
+    def stop(self) -> None:
+        """Tells the broker what is still to tell, and closes the connection."""
+        self._stop.set()
+        for buffer in self.buffers.values():
+            buffer.end()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _seek(self, broker: Broker) -> None:
+        for lane, after in self.positions.items():
+            self._accept(broker, broker.waiting(lane, after).lost, after)
+        for lane, after in self.positions.items():
+            broker.seek(lane, after)
+
+    def _accept(self, broker: Broker, lost: int, after: str) -> None:
+        if lost and not self.accept_lost:
+            raise StateError(
+                f"{lost} events after {after} were deleted before they were read",
+                where=broker.place,
+                fix="keep events for longer than a consumer may stand still; to go on without"
+                " them, and have the loss recorded: headrace stream run ... --accept-lost",
+            )
+
+    def _work(self, broker: Broker) -> None:
+        try:
+            self._read_all(broker)
+        except Exception as error:  # noqa: BLE001 - the consumer raises it: to end is to fail
+            self.error = error
+        finally:
+            for buffer in self.buffers.values():
+                buffer.end()
+
+    def _read_all(self, first: Broker) -> None:
+        broker: Broker | None = first
+        pause = 0.5
+        while True:
+            try:
+                self._read_on(broker)
+            except BrokerDownError as error:
+                if self.once or self._stop.is_set():
+                    raise
+                pause = 0.5 if not self.down else min(2 * pause, _LONGEST_PAUSE)
+                broker, self.down = None, error.what
+                if self._stop.wait(pause):
+                    return
+            else:
+                return
+
+    def _read_on(self, broker: Broker | None) -> None:
+        """Until there is no more to read or it is asked to stop; closes the connection."""
+        if broker is None:
+            broker = self.connect(self.stream)
+            self._seek(broker)
+        try:
+            self.down = ""
+            self._read(broker)
+            for buffer in self.buffers.values():
+                buffer.end()
+            self._stop.wait()  # until what was read is published, so that the broker hears of it
+            with suppress(BrokerDownError):
+                self._tell(broker)
+        finally:
+            broker.close()
+
+    def _read(self, broker: Broker) -> None:
+        wait = _WAIT / len(self.buffers)
+        while not self._stop.is_set():
+            idle = True
+            for lane, buffer in self.buffers.items():
+                events, size = buffer.room(wait)
+                if not events:
+                    idle = False
+                    continue
+                most = min(events, _MOST, max(1, size // (self._largest or _GUESS)))
+                found = broker.read(lane, most, 0.05 if self.once else wait)
+                if found:
+                    idle = False
+                    self._take(broker, lane, found)
+            self._tell(broker)
+            if self.once and idle and self._at_the_end(broker):
+                return
+
+    def _take(self, broker: Broker, lane: str, found: Sequence[Event]) -> None:
+        """Into the buffer, up to the first event that others are missing before."""
+        for number, one in enumerate(found):
+            if one.lost and not self.accept_lost:
+                self._put(lane, found[:number])
+                self._accept(broker, one.lost, self.positions[lane])
+        self._put(lane, found)
+
+    def _put(self, lane: str, events: Sequence[Event]) -> None:
+        if events:
+            self._largest = max(self._largest, *(len(event.payload) for event in events))
+            self.buffers[lane].put(events)
+            self.positions[lane] = events[-1].position
+
+    def _at_the_end(self, broker: Broker) -> bool:
+        return not any(broker.waiting(lane, at).events for lane, at in self.positions.items())
+
+    def _tell(self, broker: Broker) -> None:
+        while self._published:
+            broker.published(*self._published.popitem())

@@ -1,0 +1,6 @@
+"""How a monitor would do on a history: quiet where nothing happened, right where something did."""
+
+from headrace.verification.drift_study.replayed_history import History, load_histories, save_history
+from headrace.verification.drift_study.study_model import Scorer, learn
+
+__all__ = ["History", "Scorer", "learn", "load_histories", "save_history"]

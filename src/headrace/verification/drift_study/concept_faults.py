@@ -1,0 +1,80 @@
+"""Faults of the relation: inputs stay as they are, the outcomes come about differently.
+
+What is drawn anew is drawn from the model, taken for the truth, by the least change: an outcome
+stays unless its new probability is below its old one. So the noise of the real labels stays.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.core.errors import DeclarationError
+from headrace.verification.drift_study.data_faults import Change, Touched, segment
+from headrace.verification.drift_study.row_edits import Floats, Mask, Rows, labels_of
+
+CLIP = 1e-3
+
+
+def flip(share: float) -> Change:
+    """Labels of a share `size` of the rows of a segment with `share` of the rows are flipped."""
+
+    def change(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+        everywhere = np.ones(rows.table.num_rows, np.bool_)
+        where, levels = (everywhere, {}) if share >= 1 else segment(rows, share, rng)
+        label = labels_of(rows)
+        turned = where & (rng.random(len(label)) < size)
+        label[turned] = 1 - label[turned]
+        return rows.with_label(label), _named(levels)
+
+    return change
+
+
+def _named(levels: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(f"{name}={one}" for name, chosen in levels.items() for one in chosen)
+
+
+def reversed_(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+    """Who was likely is unlikely: probabilities in reverse order, the rate stays about the same."""
+    now = _probabilities(rows, rows.table)
+    order = np.argsort(now, kind="stable")
+    other = np.empty_like(now)
+    other[order] = now[order[::-1]]
+    return _drawn(rows, now, (1 - size) * now + size * other, rng), ()
+
+
+def vanished_effect(rows: Rows, size: float, rng: np.random.Generator) -> Touched:
+    """A feature that matters no longer does: the outcome is as if its values were anyone's."""
+    name = _important(rows, rng)
+    now = _probabilities(rows, rows.table)
+    column = rows.table[name].combine_chunks()
+    mixed = column.take(pa.array(rng.permutation(len(column))))
+    other = _probabilities(rows, rows.with_columns({name: mixed}).table)
+    return _drawn(rows, now, (1 - size) * now + size * other, rng), (name,)
+
+
+def _probabilities(rows: Rows, table: pa.Table) -> Floats:
+    scorer = rows.history.scorer
+    if scorer is None:
+        raise DeclarationError("the history has no model", where=rows.history.name)
+    return np.clip(scorer(table), CLIP, 1 - CLIP)
+
+
+def _drawn(rows: Rows, now: Floats, other: Floats, rng: np.random.Generator) -> Rows:
+    """Outcomes with the probabilities `other` where they had `now`, as few changed as can be."""
+    label = labels_of(rows)
+    chance = rng.random(len(label))
+    up: Mask = (label == 0) & (chance < (other - now) / (1 - now))
+    down: Mask = (label == 1) & (chance < (now - other) / now)
+    label[up], label[down] = 1, 0
+    return rows.with_label(label)
+
+
+def _important(rows: Rows, rng: np.random.Generator) -> str:
+    """One of the three inputs that the trees gain most by."""
+    import lightgbm
+
+    scorer = rows.history.scorer
+    if scorer is None:
+        raise DeclarationError("the history has no model", where=rows.history.name)
+    gain = lightgbm.Booster(model_str=scorer.text).feature_importance("gain")
+    best = np.argsort(gain)[::-1][:3]
+    return scorer.columns[int(rng.choice(best))].name

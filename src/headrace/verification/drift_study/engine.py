@@ -1,0 +1,134 @@
+"""The monitor on a history again and again: only what a fault altered is looked at anew.
+
+The untouched history goes through `monitor` itself. A history with a fault shares its bins, and the
+profiles of all days but those of the fault's windows; its evidence is gathered by what `monitor`
+gathers it with, up to the last of those windows.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from headrace.core.clock import duration
+from headrace.core.home import Home
+from headrace.monitoring.decisions.history import decide_all
+from headrace.monitoring.decisions.policy import Policy
+from headrace.monitoring.detectors.measures import Seen
+from headrace.monitoring.evidence.collection import gather
+from headrace.monitoring.evidence.model import Window
+from headrace.monitoring.profiles.labelled_scores import NO_ANSWERS, Joining, answers_of
+from headrace.monitoring.profiles.profiles import Profile, Profiles, profile_days
+from headrace.monitoring.profiles.row_facts import RowFacts, row_facts, terms_for
+from headrace.monitoring.profiles.store import daily_of, frozen_bins
+from headrace.monitoring.run import monitor
+from headrace.monitoring.spec import MonitorSpec, WindowResult
+from headrace.verification.drift_study.fault_catalogue import Planted
+from headrace.verification.drift_study.replayed_history import History
+
+_ARRAYS = ("rows", "nulls", "low", "high", "limbs", "counts")
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A history as the monitor saw it untouched; `trained_at` (us) ends its model's rows."""
+
+    history: History
+    spec: MonitorSpec
+    policy: Policy
+    profiles: Profiles
+    facts: tuple[RowFacts, ...]
+    seen: tuple[Seen, ...]
+    natural: tuple[WindowResult, ...]
+    trained_at: int
+
+    @property
+    def windows(self) -> list[Window]:
+        return [one.window for one in self.natural]
+
+
+def prepare(history: History, policy: Policy, policy_path: Path) -> Prepared:
+    """Run the monitor over the untouched history, in a home of its own that is gone afterwards.
+
+    Bins are frozen from the history's own number of days, where the policy asks for fewer.
+    """
+    warmup = max(policy.detection.warmup_days, history.warmup_days)
+    policy = replace(policy, detection=replace(policy.detection, warmup_days=warmup))
+    spec = history.spec(policy_path)
+    trained_at = int(history.t[history.first_scored])
+    with tempfile.TemporaryDirectory(prefix="headrace-study-") as folder:
+        home = Home(Path(folder))
+        daily = daily_of(home, spec.name, history.frame, history.day, history.watched)
+        bins, _ = frozen_bins(home, spec.name, daily, warmup=warmup)
+        run = monitor(
+            spec, history.frame, history.scores, [], home, history.until,
+            policy=policy, trained_at=trained_at,
+        )  # fmt: skip
+    profiles = daily.binned(bins)
+    laid = [one.window for one in run.results]
+    facts = row_facts(history.frame, history.day, laid, terms_for(profiles))
+    _, seen = gather(spec, laid, profiles, facts, slots=[], answers=NO_ANSWERS, policy=policy)
+    return Prepared(
+        history, spec, policy, profiles, tuple(facts), tuple(seen), run.results, trained_at
+    )
+
+
+def replay(prepared: Prepared, planted: Planted, *, after: int = 0) -> list[WindowResult]:
+    """What the monitor says of the history with a fault, up to its last window and `after` more."""
+    at = prepared.windows.index(planted.windows[-1]) + 1 + after
+    laid = prepared.windows[:at]
+    scores = planted.history.scores
+    settings = prepared.policy.detection
+    maturity, offset = (duration(getattr(prepared.spec, n)) for n in ("maturity", "offset"))
+    answers = answers_of(scores, Joining(maturity, offset, settings.warmup_days))
+    first = prepared.windows.index(planted.windows[0])
+    profiles = altered(prepared, planted)
+    facts = list(prepared.facts[:at])
+    if not planted.fault.moves_labels_only:
+        terms = terms_for(prepared.profiles)
+        history = planted.history
+        count = len(planted.windows)
+        facts[first : first + count] = row_facts(history.frame, history.day, planted.windows, terms)
+    found, _ = gather(
+        prepared.spec, laid, profiles, facts, slots=[], answers=answers, policy=prepared.policy,
+        known=prepared.seen[:first],
+    )  # fmt: skip
+    found = [*prepared.natural[:first], *found]
+    return decide_all(prepared.spec, found, [], prepared.policy, prepared.trained_at)
+
+
+def altered(prepared: Prepared, planted: Planted) -> Profiles:
+    """The profiles of a history with a fault: new for the days of its windows, else as before."""
+    if planted.fault.moves_labels_only:
+        return prepared.profiles
+    history = planted.history
+    profiles = prepared.profiles
+    for window in planted.windows:
+        first, last = np.searchsorted(history.day, [window.first, window.end]).tolist()
+        part = history.frame.slice(first, last - first)
+        new = profile_days(part, history.day[first:last], profiles.whole.bins)
+        profiles = _spliced(profiles, window, new)
+    return profiles
+
+
+def _spliced(old: Profiles, window: Window, new: Profiles) -> Profiles:
+    start, end = np.searchsorted(old.days, [window.first, window.end]).tolist()
+    whole = {
+        name: np.concatenate(
+            [
+                getattr(old.whole, name)[:start],
+                getattr(new.whole, name),
+                getattr(old.whole, name)[end:],
+            ]
+        )
+        for name in _ARRAYS
+    }
+    days = np.concatenate([old.days[:start], new.days, old.days[end:]])
+    return Profiles(days, Profile(old.whole.bins, **whole))
+
+
+def quiet(results: Sequence[WindowResult]) -> bool:
+    """Whether nothing was alarming in any of these windows."""
+    return all(one.attribution.cause == "none" for one in results)

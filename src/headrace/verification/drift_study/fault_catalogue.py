@@ -1,0 +1,144 @@
+"""The catalogue of faults that a study plants: pure functions of a history, windows and a seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from headrace.monitoring.evidence.model import Window
+from headrace.verification.drift_study import concept_faults as concept
+from headrace.verification.drift_study import data_faults as data
+from headrace.verification.drift_study.data_faults import Change
+from headrace.verification.drift_study.replayed_history import History
+from headrace.verification.drift_study.row_edits import Rows, put_back, rows_of
+
+Kind = Literal["data", "concept", "both"]
+# `certain` must always be found, `gross` and `strong` nearly always, in one window; `weak` is found
+# over several, and `faint` is told for what it is.
+Grade = Literal["certain", "gross", "strong", "weak", "faint"]
+LASTING = 4  # windows that a weak fault lasts, and that it has to be found in
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A kind of fault. `sizes` has one for each window in a row that it lasts."""
+
+    name: str
+    kind: Kind
+    grade: Grade
+    changes: tuple[Change, ...]
+    sizes: tuple[float, ...]
+
+    @property
+    def lasts(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def moves_labels_only(self) -> bool:
+        return self.kind == "concept"
+
+
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """A history with a fault in it. `touched` are columns, or segments as `column=level`."""
+
+    fault: Fault
+    history: History
+    windows: tuple[Window, ...]
+    seed: int
+    touched: tuple[str, ...]
+
+
+def plant(fault: Fault, history: History, windows: Sequence[Window], seed: int) -> Planted:
+    """`history` with `fault` in consecutive windows, which all have scores.
+
+    A fault that lasts touches the same columns and segments in every window: they are chosen first,
+    by the same chance, from the rows before it began.
+
+    Raises:
+        DeclarationError: the history has nothing that the fault could touch.
+    """
+    touched: tuple[str, ...] = ()
+    changed, before = history, None
+    place = CATALOGUE_PLACES.get(fault.name, 0)
+    for window, size in zip(windows, fault.sizes, strict=True):
+        rng = np.random.default_rng([seed, place])
+        rows = rows_of(changed, window, labels=fault.moves_labels_only, before=before)
+        before = rows.before
+        rows, touched = _changed(fault, rows, size, rng)
+        changed = put_back(rows)
+    return Planted(fault, changed, tuple(windows), seed, touched)
+
+
+def _changed(
+    fault: Fault, rows: Rows, size: float, rng: np.random.Generator
+) -> tuple[Rows, tuple[str, ...]]:
+    names: tuple[str, ...] = ()
+    for change in fault.changes:
+        rows, more = change(rows, size, rng)
+        names = (*names, *more)
+    return rows, names
+
+
+def _fault(
+    name: str, kind: Kind, grade: Grade, change: Change | tuple[Change, ...], *sizes: float
+) -> Fault:
+    changes = change if isinstance(change, tuple) else (change,)
+    return Fault(name, kind, grade, changes, sizes * LASTING if _repeats(grade, sizes) else sizes)
+
+
+def _repeats(grade: Grade, sizes: tuple[float, ...]) -> bool:
+    return grade in {"weak", "faint"} and len(sizes) == 1
+
+
+def _sized(size: float, change: Change) -> Change:
+    """A change of a size of its own, whatever the fault's is."""
+    return lambda rows, _, rng: change(rows, size, rng)
+
+
+CATALOGUE: tuple[Fault, ...] = (
+    _fault("unit changed", "data", "certain", data.unit, 1.0),
+    _fault("column renamed", "data", "certain", data.vanished, 1.0),
+    _fault("30% missing", "data", "certain", data.missing, 0.3),
+    _fault("30% unseen levels", "data", "certain", data.unseen, 0.3),
+    _fault("columns swapped", "data", "gross", data.swapped, 1.0),
+    _fault("sensor frozen", "data", "gross", data.frozen, 1.0),
+    _fault("sensor bias of 2 sd", "data", "gross", data.bias, 2.0),
+    _fault("20% sentinels", "data", "gross", data.sentinel, 0.2),
+    _fault("rows doubled", "data", "gross", data.doubled, 1.0),
+    _fault("half of the rows lost", "data", "gross", data.truncated, 0.5),
+    _fault("covariate shift of 1 sd", "data", "gross", data.covariate, 1.0),
+    _fault("10% missing", "data", "weak", data.missing, 0.1),
+    _fault("unit changed in a 30% segment", "data", "weak", data.unit, 0.3),
+    _fault("sensor frozen in a 30% segment", "data", "weak", data.frozen, 0.3),
+    _fault("sensor bias of 1 sd", "data", "weak", data.bias, 1.0),
+    _fault("sensor bias of 0.5 sd", "data", "weak", data.bias, 0.5),
+    _fault("5% sentinels", "data", "weak", data.sentinel, 0.05),
+    _fault("30% segment lost", "data", "weak", data.lost, 0.3),
+    _fault("covariate shift of 0.5 sd", "data", "weak", data.covariate, 0.5),
+    _fault("gradual covariate shift", "data", "weak", data.covariate, 0.25, 0.5, 0.75, 1.0),
+    _fault("column joined wrongly", "data", "faint", data.misjoined, 1.0),
+    _fault("half of all labels flipped", "concept", "strong", concept.flip(1.0), 0.5),
+    _fault("all labels flipped", "concept", "strong", concept.flip(1.0), 1.0),
+    _fault("30% segment, all flipped", "concept", "strong", concept.flip(0.3), 1.0),
+    _fault("relation reversed", "concept", "strong", concept.reversed_, 1.0),
+    _fault("15% segment, all flipped", "concept", "weak", concept.flip(0.15), 1.0),
+    _fault("15% segment, half flipped", "concept", "weak", concept.flip(0.15), 0.5),
+    _fault("15% segment, 30% flipped", "concept", "faint", concept.flip(0.15), 0.3),
+    _fault("30% segment, half flipped", "concept", "weak", concept.flip(0.3), 0.5),
+    _fault("30% segment, 30% flipped", "concept", "weak", concept.flip(0.3), 0.3),
+    _fault("30% of all labels flipped", "concept", "weak", concept.flip(1.0), 0.3),
+    _fault("gradual concept drift", "concept", "weak", concept.flip(1.0), 0.1, 0.2, 0.35, 0.5),
+    _fault("a feature's effect gone", "concept", "faint", concept.vanished_effect, 1.0),
+    _fault(
+        "covariate shift and labels flipped", "both", "strong",
+        (data.covariate, _sized(0.5, concept.flip(1.0))), 1.0,
+    ),
+    _fault(
+        "unit changed and relation reversed", "both", "strong",
+        (concept.reversed_, data.unit), 1.0,
+    ),
+)  # fmt: skip
+# Every fault has chances of its own, so that they do not all choose the same column.
+CATALOGUE_PLACES = {fault.name: at for at, fault in enumerate(CATALOGUE)}

@@ -1,0 +1,137 @@
+"""Some rows of a history to be changed, and the history with them put back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.core.clock import DAY, duration
+from headrace.core.errors import DeclarationError
+from headrace.monitoring.evidence.model import Window
+from headrace.sketches import kind_of, numbers, one_array
+from headrace.verification.drift_study.replayed_history import History, scores_of
+
+Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+USUAL = 4_000  # of the rows before a window so many say what is usual
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Consecutive scored rows of a history: `table` as in its frame, `label` (int64), both n rows.
+
+    `before` are rows that came earlier, which say what is usual; at most `USUAL` of them.
+    """
+
+    history: History
+    first: int
+    count: int
+    table: pa.Table
+    label: pa.Array
+    before: pa.Table
+
+    def with_columns(self, columns: Mapping[str, pa.Array]) -> "Rows":
+        """The same rows with other values in these columns; types are kept."""
+        table = self.table
+        for name, values in columns.items():
+            kind = table.schema.field(name).type
+            table = table.set_column(table.column_names.index(name), name, values.cast(kind))
+        return replace(self, table=table)
+
+    def with_label(self, label: npt.NDArray[np.int64]) -> "Rows":
+        return replace(self, label=pa.array(label, pa.int64(), mask=~valid_labels(self.label)))
+
+    def take(self, at: Ints) -> "Rows":
+        """The rows at these places, in the order of their time; a place may come twice."""
+        order = np.sort(at)
+        return replace(self, table=self.table.take(pa.array(order)), label=self.label.take(order))
+
+
+def rows_of(
+    history: History, window: Window, *, labels: bool, before: pa.Table | None = None
+) -> Rows:
+    """The rows of a window; with `labels`, those whose labels are judged in it.
+
+    Labels take time: they are judged in the window that they are known in. `before` says what is
+    usual, where it is not for the rows before this window to say.
+
+    Raises:
+        DeclarationError: some of the rows have no score.
+    """
+    late = duration(history.offset) + (duration(history.maturity) if labels else 0)
+    bounds = [window.first * DAY - late, window.end * DAY - late]
+    first, last = np.searchsorted(history.t, bounds).tolist()
+    skipped = history.first_scored
+    if first < skipped:
+        raise DeclarationError(
+            "faults are planted where there are scores", where=f"{history.name}, {window.text}"
+        )
+    table = history.frame.slice(first, last - first)
+    label = one_array(history.scores["label"].slice(first - skipped, last - first))
+    if before is None:
+        earlier = np.unique(np.linspace(0, first - 1, USUAL).astype(np.int64))
+        before = history.frame.take(pa.array(earlier))
+    return Rows(history, first, last - first, table.combine_chunks(), label, before)
+
+
+def put_back(changed: Rows) -> History:
+    """The history with these rows instead; the model answers anew where its inputs are others."""
+    history, count = changed.history, changed.count
+    skipped = history.first_scored
+    frame = _spliced(history.frame, changed.first, count, changed.table)
+    same = history.frame.slice(changed.first, count).equals(changed.table)
+    if same:
+        score = history.scores["score"].slice(changed.first - skipped, count).to_numpy()
+    elif history.scorer is not None:
+        score = history.scorer(changed.table)
+    else:
+        raise DeclarationError(
+            "inputs can be changed only where there is a model", where=f"history {history.name}"
+        )
+    part = scores_of(changed.table, score, changed.label, history.segments)
+    part = part.select([n for n in history.scores.column_names if n in part.column_names])
+    extra = [n for n in history.scores.column_names if n not in part.column_names]
+    old = history.scores.drop_columns(extra)
+    scores = _spliced(old, changed.first - skipped, count, part)
+    return replace(history, frame=frame, scores=scores)
+
+
+def _spliced(table: pa.Table, first: int, count: int, part: pa.Table) -> pa.Table:
+    """`table` with `part` in place of `count` rows."""
+    part = part.cast(table.schema)
+    return pa.concat_tables([table.slice(0, first), part, table.slice(first + count)])
+
+
+def valid_labels(label: pa.Array) -> Mask:
+    result: Mask = label.is_valid().to_numpy(zero_copy_only=False)
+    return result
+
+
+def labels_of(rows: Rows) -> Ints:
+    """int64, zero where it is not known."""
+    result: Ints = rows.label.fill_null(0).to_numpy(zero_copy_only=False).copy()
+    return result
+
+
+def numbers_of(table: pa.Table, name: str) -> tuple[Floats, Mask]:
+    """A column's values (float64) and which of them there are."""
+    values, there = numbers(one_array(table[name]))
+    return values.astype(np.float64), there
+
+
+def texts_of(table: pa.Table, name: str) -> npt.NDArray[np.object_]:
+    """A text column's values, null as None."""
+    return np.array(table[name].to_pylist(), dtype=object)
+
+
+def numeric(history: History) -> list[str]:
+    """The watched columns of numbers."""
+    return [n for n in history.watched if kind_of(history.frame.schema.field(n)) != "level"]
+
+
+def textual(history: History) -> list[str]:
+    """The watched columns of text."""
+    return [n for n in history.watched if kind_of(history.frame.schema.field(n)) == "level"]

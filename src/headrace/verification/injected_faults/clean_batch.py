@@ -1,0 +1,74 @@
+"""One clean batch to plant faults in, and what the planting needs to know."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.contracts import Conformed, Contract
+from headrace.contracts.drift.batch_view import HOUR, Look
+from headrace.sources.rows import RawRows
+
+Bools = np.ndarray
+
+
+@dataclass(frozen=True)
+class Day:
+    """A batch as delivered; `before` are rows of an earlier batch, `number` counts batches.
+
+    `number` also decides whatever a fault leaves open (which level, which column of several), so
+    that a year goes round all of them and the same day always has the same fault.
+    """
+
+    contract: Contract
+    slot: str
+    number: int
+    rows: RawRows
+    conformed: Conformed
+    look: Look
+    before: RawRows | None
+
+    def text(self, name: str) -> list[str | None]:
+        """The texts of a column; nulls where the delivery leaves out an optional column."""
+        table = self.rows.table
+        if name not in table.column_names:
+            return [None] * table.num_rows
+        values: list[str | None] = table.column(name).to_pylist()
+        return values
+
+    def with_columns(self, changed: dict[str, list[str | None]]) -> RawRows | None:
+        """The rows with other texts; None if that changes nothing or a column was not delivered."""
+        table = self.rows.table
+        if not changed.keys() <= set(table.column_names):
+            return None
+        new = {name: pa.array(values, pa.string()) for name, values in changed.items()}
+        if all(new[name].equals(table.column(name).combine_chunks()) for name in new):
+            return None
+        for name, values in new.items():
+            table = table.set_column(table.schema.get_field_index(name), name, values)
+        return raw(table, self.rows.lines)
+
+    def taking(self, places: np.ndarray) -> RawRows | None:
+        """Only these rows, in this order; None if they are all."""
+        if len(places) == self.rows.table.num_rows:
+            return None
+        table = self.rows.table.take(pa.array(places))
+        return raw(table, np.arange(1, len(places) + 1))
+
+    def adding(self, more: pa.Table) -> RawRows:
+        """With rows put in the middle of the file, where their number decides."""
+        table, at = self.rows.table, self.number * 37 % max(self.rows.table.num_rows, 1)
+        whole = pa.concat_tables([table.slice(0, at), more, table.slice(at)])
+        return raw(whole, np.arange(1, whole.num_rows + 1))
+
+    @cached_property
+    def hours(self) -> np.ndarray:
+        """The hour of the slot in which each row of the look happens, and is known."""
+        moments = self.look.event
+        assert moments is not None  # clean batches have times
+        return np.floor((moments - (self.look.start or 0)) / HOUR)
+
+
+def raw(table: pa.Table, lines: np.ndarray) -> RawRows:
+    return RawRows(table, lines, tuple(table.column_names), (), table.num_rows)

@@ -1,0 +1,261 @@
+"""How each fault is planted. Every planter gives None where it would change nothing."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from itertools import pairwise
+from math import ceil
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.contracts import Contract
+from headrace.contracts.drift.detectors.stuck_readings import ordered_rows
+from headrace.contracts.drift.detectors.zones import shifted
+from headrace.contracts.drift.unit_conversions import Conversion
+from headrace.contracts.model import Field
+from headrace.sources.rows import RawRows
+from headrace.verification.injected_faults.clean_batch import Day
+
+Plant = Callable[[Day], RawRows | None]
+FEW, TENTH, NEW = 0.005, 0.1, 0.01  # shares of rows
+STUCK = 6  # readings, one an hour
+_MOST_LEVELS = 0.4  # of the rows; a column with more has names, not levels
+_FEWEST_READINGS = 20  # a station has to have for it to be stuck in the middle of them
+
+
+def slice_column(contract: Contract) -> str | None:
+    """The column whose levels are tried as slices: the first text of the key, if it takes more
+    than that to tell rows apart by something other than time; else the first text that is no key.
+    """
+    texts = [f.name for f in contract.delivered if f.type == "string"]
+    moments = {f.name for f in contract.delivered if f.type == "timestamp"}
+    keys = [name for name in contract.primary_key if name not in moments]
+    in_key = [name for name in keys if name in texts and len(keys) > 1]
+    return next(iter([*in_key, *(n for n in texts if n not in keys), *texts]), None)
+
+
+def _some(day: Day, share: float, among: list[int] | None = None) -> list[int]:
+    """Rows spread over the batch: the share of it, at least one."""
+    rows = list(range(day.rows.table.num_rows)) if among is None else among
+    count = min(len(rows), ceil(share * day.rows.table.num_rows))
+    chosen = np.random.default_rng(day.number).permutation(len(rows))[:count]
+    return sorted(rows[place] for place in chosen)
+
+
+def unit(field: Field, conversion: Conversion, by: str | None = None) -> Plant:
+    def planted(day: Day) -> RawRows | None:
+        values = day.text(field.name)
+        rows = set(range(len(values)))
+        if by is not None:
+            level = _level(day, by)
+            rows = {at for at, one in enumerate(day.text(by)) if one == level}
+        changed = [
+            _converted(field, conversion, text) if at in rows else text
+            for at, text in enumerate(values)
+        ]
+        return day.with_columns({field.name: changed})
+
+    return planted
+
+
+def _level(day: Day, name: str) -> str | None:
+    """One of the levels that the batch has; None if it has none."""
+    levels = _levels(day, name)
+    return levels[day.number % len(levels)] if levels else None
+
+
+def _levels(day: Day, name: str) -> list[str]:
+    """The levels of a column; none of one that is a name of each row."""
+    texts = [text for text in day.text(name) if text is not None]
+    levels = sorted(set(texts))
+    return levels if len(levels) <= _MOST_LEVELS * len(texts) else []
+
+
+def _converted(field: Field, conversion: Conversion, text: str | None) -> str | None:
+    """As a producer would write it: whole numbers stay whole where that keeps their meaning."""
+    if text is None:
+        return None
+    value = float(text) * conversion.scale + conversion.offset
+    if field.type == "integer" and abs(conversion.scale) >= 1:
+        return str(round(value))
+    return f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+def duplicates(day: Day) -> RawRows | None:
+    return day.adding(day.rows.table.take(pa.array(_some(day, FEW))))
+
+
+def stale(day: Day) -> RawRows | None:
+    if day.before is None:
+        return None
+    count = ceil(FEW * day.rows.table.num_rows)
+    rows = np.random.default_rng(day.number).permutation(day.before.table.num_rows)[:count]
+    return day.adding(day.before.table.take(pa.array(np.sort(rows))))
+
+
+def truncation(day: Day) -> RawRows | None:
+    rows = day.rows.table.num_rows
+    return day.taking(np.arange(rows - ceil(TENTH * rows)))
+
+
+def missing_hours(day: Day) -> RawRows | None:
+    """Three hours in a row that hold most, neither the first nor the last of the slot."""
+    hours = day.hours
+    if len(hours) != day.rows.table.num_rows:
+        return None
+    there = Counter(hours.tolist())
+    inner = sorted(there)[2:-4]
+    if not inner:
+        return None
+    first = max(inner, key=lambda h: (there[h] + there[h + 1] + there[h + 2], -h))
+    return day.taking(np.flatnonzero((hours < first) | (hours >= first + 3)))
+
+
+def zone(names: tuple[str, ...]) -> Plant:
+    def planted(day: Day) -> RawRows | None:
+        if len(day.look.lines) != day.rows.table.num_rows:
+            return None
+        changed: dict[str, list[str | None]] = {}
+        delivered = set(day.rows.table.column_names)  # an optional column may be left out
+        for name in filter(delivered.__contains__, names):
+            values = shifted(day.look, name, 60).to_pylist()
+            changed[name] = [
+                None if v is None else _moment(v) if isinstance(v, datetime) else str(v)
+                for v in values
+            ]
+        return day.with_columns(changed)
+
+    return planted
+
+
+def _moment(value: datetime) -> str:
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def whole_hours(name: str) -> Plant:
+    def planted(day: Day) -> RawRows | None:
+        cut = [None if t is None else str(int(float(t)) // 100 * 100) for t in day.text(name)]
+        return day.with_columns({name: cut})
+
+    return planted
+
+
+def epoch(name: str) -> Plant:
+    def planted(day: Day) -> RawRows | None:
+        counted = [
+            None if t is None else str(int(datetime.fromisoformat(t).timestamp() * 1000))
+            for t in day.text(name)
+        ]
+        return day.with_columns({name: counted})
+
+    return planted
+
+
+def sentinel(name: str, value: str) -> Plant:
+    def planted(day: Day) -> RawRows | None:
+        values = day.text(name)
+        there = [at for at, text in enumerate(values) if text is not None]
+        if not there:
+            return None
+        for at in _some(day, FEW, there):
+            values[at] = value
+        return day.with_columns({name: values})
+
+    return planted
+
+
+def sensors(contract: Contract) -> tuple[str, ...]:
+    """Measured columns of a table in which things are observed again and again."""
+    if contract.kind != "state":
+        return ()
+    keys = set(contract.primary_key)
+    return tuple(
+        f.name
+        for f in contract.delivered
+        if f.type in {"integer", "number"} and f.zone is None and f.name not in keys
+    )
+
+
+def frozen(names: tuple[str, ...]) -> Plant:
+    """One station repeats a reading for six hours; which station, and when, the day decides."""
+
+    def planted(day: Day) -> RawRows | None:
+        look = day.look
+        if look.rows != day.rows.table.num_rows:
+            return None
+        order, starts = ordered_rows(look)
+        begins = [*np.flatnonzero(starts).tolist(), look.rows]
+        stations = [(a, b) for a, b in pairwise(begins) if b - a >= _FEWEST_READINGS]
+        if not stations:
+            return None
+        first, end = stations[day.number % len(stations)]
+        at = first + day.number * 7 % (end - first - STUCK)
+        rows = order[at : at + STUCK + 1].tolist()
+        changed = {name: day.text(name) for name in names}
+        for values in changed.values():
+            for row in rows[1:]:
+                values[row] = values[rows[0]]
+        return day.with_columns(changed)
+
+    return planted
+
+
+def new_level(name: str) -> Plant:
+    def planted(day: Day) -> RawRows | None:
+        values = day.text(name)
+        if not _levels(day, name):
+            return None
+        for at in _some(day, NEW, [at for at, text in enumerate(values) if text is not None]):
+            values[at] = "QQ" if len(values[at] or "") <= 2 else "QQQ"
+        return day.with_columns({name: values})
+
+    return planted
+
+
+def recoding(name: str) -> Plant:
+    def planted(day: Day) -> RawRows | None:
+        level = _level(day, name)
+        if level is None:
+            return None
+        other = ("Z9" + level)[: max(len(level), 2)]
+        return day.with_columns({name: [other if t == level else t for t in day.text(name)]})
+
+    return planted
+
+
+def swap(one: str, other: str) -> Plant:
+    def planted(day: Day) -> RawRows | None:
+        return day.with_columns({one: day.text(other), other: day.text(one)})
+
+    return planted
+
+
+def rename(names: tuple[str, ...]) -> Plant:
+    """To names that say nothing, in an order that says nothing."""
+
+    def planted(day: Day) -> RawRows | None:
+        new = {name: f"field_{n + 1:02d}" for n, name in enumerate(sorted(names, key=_mixed))}
+        table = day.rows.table.rename_columns([new.get(n, n) for n in day.rows.table.column_names])
+        order = sorted(table.column_names) if len(names) > 1 else table.column_names
+        table = table.select(order)
+        return RawRows(table, day.rows.lines, tuple(table.column_names), (), table.num_rows)
+
+    return planted
+
+
+def renamed_to(names: tuple[str, ...]) -> dict[str, str]:
+    """What `rename` calls each of these columns."""
+    return {name: f"field_{n + 1:02d}" for n, name in enumerate(sorted(names, key=_mixed))}
+
+
+def _mixed(name: str) -> str:
+    return name[::-1]
+
+
+def comma(name: str) -> Plant:
+    def planted(day: Day) -> RawRows | None:
+        values = [None if t is None else t.replace(".", ",") for t in day.text(name)]
+        return day.with_columns({name: values})
+
+    return planted

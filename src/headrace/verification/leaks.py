@@ -1,0 +1,275 @@
+"""The leak test: change the future, before the spine is built, and nothing may move.
+
+For a moment t, every fact not usable by t is altered: values are swapped and shifted, rows are
+taken away and added, keys of the past get corrections and deletions that become known after t.
+The spine is built anew from that history; its rows at exactly t, with all their features, must be
+the same bytes as before.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.core.clock import DAY, duration, iso
+from headrace.core.progress import report
+from headrace.features.frames.training_frame import training_frame
+from headrace.features.kernel.arrays import Bools, Ints, times
+from headrace.features.kernel.visibility import History, committed, usable
+from headrace.features.spec import FeatureView, Lookup, Mode, Spine, View
+from headrace.features.spines import build_spine
+from headrace.features.table_shapes import TIMESTAMP, Contracts, TableShape, shapes_of
+
+_CORRECTIONS = 500
+# What is altered lies up to three days off; rows within ten days of the cut are told apart.
+_BEYOND, _BEYOND_BACK = 10 * DAY, DAY
+_FILL = {"string": "leak", "int64": 7, "double": 7.5, "bool": True}
+
+
+Build: TypeAlias = Callable[[Spine, History, Contracts, Mode], pa.Table]
+Frame: TypeAlias = Callable[[pa.Table, Sequence[View], History, Contracts, Mode], pa.Table]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Microseconds before and after t; `back` None: any time before."""
+
+    back: int | None
+    ahead: int
+
+
+@dataclass(frozen=True)
+class LeakReport:
+    """`rows` compared, `moved` of them, and where, in words."""
+
+    rows: int
+    moved: int
+    found: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, object]:
+        found = {"rows": self.rows, "moved": self.moved}
+        return found | ({"found": list(self.found)} if self.moved else {})
+
+    def __bool__(self) -> bool:
+        """True when something moved."""
+        return self.moved > 0
+
+
+def leaks(
+    spine: Spine,
+    views: Sequence[View],
+    history: History,
+    contracts: Contracts,
+    cuts: Sequence[int],
+    *,
+    mode: Mode = "declared",
+    seed: int = 0,
+    near: Mapping[str, Reach] | None = None,
+    known: pa.Table | None = None,
+    build: Build = build_spine,
+    frame: Frame = training_frame,
+) -> LeakReport:
+    """Compare the rows at each moment of `cuts` (int64 microseconds UTC) with an altered future.
+
+    One spine and one small frame per cut, over the altered history.
+
+    Args:
+        spine: what a row is.
+        views: its features.
+        history: as for `training_frame`.
+        contracts: of every table that is used.
+        cuts: the moments to look at.
+        mode: `declared` or `recorded`.
+        seed: of the alterations.
+        near: see `reach_of`; the altered world holds of each table only what lies within reach of
+            the cut. What it lacks of the past cannot matter to a window; what it lacks of the time
+            to come is one more way in which it differs. The whole history, if left out.
+        known: the spine of the history as it is, if there is one already.
+        build: makes the spine; another one than `build_spine` to put it to the test.
+        frame: makes the frame, likewise.
+    """
+    shapes = shapes_of(contracts)
+    tables = _Tables(history, near or {})
+    whole_spine = build(spine, history, contracts, mode) if known is None else known
+    moments = sorted(set(cuts))
+    wanted = _at(whole_spine, np.array(moments, dtype=np.int64))
+    before = frame(wanted, views, history, contracts, mode)
+    moved, found = 0, []
+    for number, cut in enumerate(moments):
+        altered = altered_history(tables, shapes, cut, mode, seed + number)
+        moment = np.array([cut], dtype=np.int64)
+        rows = _at(build(spine, altered, contracts, mode), moment)
+        after = frame(rows, views, altered, contracts, mode)
+        names = _differing(_at(before, moment), after)
+        if names:
+            moved += max(after.num_rows, _at(before, moment).num_rows)
+            found.append(f"at {iso(cut)}: {', '.join(names)}")
+        report("leaks", number + 1, len(moments))
+    return LeakReport(before.num_rows, moved, tuple(found))
+
+
+def reach_of(views: Sequence[View], spine: Spine | None = None) -> dict[str, Reach]:
+    """How far before and after t each table's rows can matter, in event time, and then some."""
+    found: dict[str, Reach] = {}
+    parts: list[tuple[str, int | None, int]] = []
+    for view in views:
+        if isinstance(view, Lookup):
+            age = None if view.max_age is None else duration(view.max_age)
+            parts.append((view.table, age, 0))
+        elif isinstance(view, FeatureView):
+            windows = [feature.window for feature in view.features]
+            parts.append((view.table, -min(w.a for w in windows), max(w.b for w in windows)))
+    if spine is not None:
+        parts.append((spine.table, abs(spine.offset), abs(spine.offset)))
+    for table, back, ahead in parts:
+        before = found.get(table, Reach(0, 0))
+        longest = None if back is None or before.back is None else max(before.back, back)
+        found[table] = Reach(longest, max(before.ahead, ahead))
+    return found
+
+
+def random_moments(spine: pa.Table, rows: int, *, seed: int = 0) -> list[int]:
+    """Moments of random rows of a spine, until the rows at those moments are as many as `rows`."""
+    t, counts = np.unique(times(spine, "t", "the spine"), return_counts=True)
+    chance = np.random.default_rng(seed)
+    order = np.repeat(np.arange(len(t)), counts)[chance.permutation(spine.num_rows)]
+    chosen = order[np.sort(np.unique(order, return_index=True)[1])]
+    enough = int(np.searchsorted(np.cumsum(counts[chosen]), rows)) + 1
+    return sorted(t[chosen[:enough]].tolist())
+
+
+def busy_moments(spine: pa.Table, moments: int, least: int, *, seed: int = 0) -> list[int]:
+    """Up to `moments` random values of `t` that at least `least` rows of the spine share."""
+    t, counts = np.unique(times(spine, "t", "the spine"), return_counts=True)
+    busy = t[counts >= least]
+    chosen = np.random.default_rng(seed).permutation(len(busy))[:moments]
+    return sorted(busy[chosen].tolist())
+
+
+@dataclass
+class _Tables:
+    """Reads each table once, with all its columns."""
+
+    history: History
+    near: Mapping[str, Reach]
+    _read: dict[str, tuple[pa.Table, Ints]] = field(default_factory=dict)
+
+    def read(self, table: str, columns: list[str], cut: int) -> pa.Table:
+        """Rows within reach of `cut`, in event order."""
+        rows, e = self._ordered(table, columns)
+        reach = self.near.get(table)
+        if reach is None:
+            return rows
+        lo = 0 if reach.back is None else np.searchsorted(e, cut - reach.back - _BEYOND_BACK)
+        hi = np.searchsorted(e, cut + reach.ahead + _BEYOND)
+        return rows.slice(int(lo), int(hi - lo))
+
+    def _ordered(self, table: str, columns: list[str]) -> tuple[pa.Table, Ints]:
+        if table not in self._read:
+            rows = self.history(table, columns)
+            e = times(rows, "event_time", table)
+            order = np.argsort(e, kind="stable")
+            self._read[table] = rows.take(pa.array(order)).combine_chunks(), e[order]
+        return self._read[table]
+
+
+def altered_history(
+    tables: _Tables, shapes: dict[str, TableShape], cut: int, mode: Mode, seed: int
+) -> History:
+    """The history with everything changed that is not usable by `cut`."""
+    done: dict[str, pa.Table] = {}
+
+    def read(table: str, columns: list[str]) -> pa.Table:
+        names = list(shapes[table].columns)
+        if table not in done:
+            chance = np.random.default_rng(seed)
+            done[table] = alter_future(
+                tables.read(table, names, cut), shapes[table], cut, mode, chance
+            )
+        altered = done[table]
+        return altered.select([n for n in altered.column_names if n in columns or n not in names])
+
+    return read
+
+
+def alter_future(
+    table: pa.Table, shape: TableShape, cut: int, mode: Mode, chance: np.random.Generator
+) -> pa.Table:
+    """`table` with its rows usable after `cut` altered, thinned out, and joined by new ones."""
+    known = times(table, "known_at", shape.name)
+    later = usable(known, committed(table, shape, mode)) > cut
+    past, future = table.filter(pa.array(~later)), table.filter(pa.array(later))
+    if "_deleted" not in table.column_names:
+        empty = [pa.array(np.zeros(part.num_rows, dtype=np.bool_)) for part in (past, future)]
+        past = past.append_column("_deleted", empty[0])
+        future = future.append_column("_deleted", empty[1])
+    kept = future.filter(pa.array(chance.random(future.num_rows) < 0.7))
+    parts = [past, _shuffled(kept, shape, chance), _corrections(past, shape, cut, mode, chance)]
+    altered = pa.concat_tables(part.select(past.column_names) for part in parts)
+    return altered.take(pa.array(chance.permutation(altered.num_rows)))
+
+
+def _shuffled(rows: pa.Table, shape: TableShape, chance: np.random.Generator) -> pa.Table:
+    """The same keys and availability with values of other rows, and moved event times."""
+    for name in shape.columns:
+        if name not in shape.primary_key:
+            order = pa.array(chance.permutation(rows.num_rows))
+            rows = _replaced(rows, name, rows[name].take(order))
+    shift = chance.integers(-3 * DAY, 3 * DAY, rows.num_rows)
+    return _replaced(rows, "event_time", _moments(times(rows, "event_time", shape.name) + shift))
+
+
+def _corrections(
+    past: pa.Table, shape: TableShape, cut: int, mode: Mode, chance: np.random.Generator
+) -> pa.Table:
+    """Full rows for keys of the past, of other content or deleted, usable from just after `cut`."""
+    rows = past.take(pa.array(chance.permutation(past.num_rows)[:_CORRECTIONS]))
+    count = rows.num_rows
+    for name, column in shape.columns.items():
+        if name not in (*shape.primary_key, shape.sequence):
+            filled = pc.fill_null(rows[name], _filler(column.type))
+            rows = _replaced(rows, name, filled.take(pa.array(chance.permutation(count))))
+    after = cut + 1 + chance.integers(0, 2, count) * chance.integers(0, DAY, count)
+    rows = _replaced(rows, "known_at", _moments(after))
+    if mode == "recorded":
+        rows = _replaced(rows, "committed_at", pa.array(after))
+    return _replaced(rows, "_deleted", pa.array(chance.random(count) < 0.3))
+
+
+def _filler(kind: pa.DataType) -> pa.Scalar:
+    return pa.scalar(_FILL.get(str(kind), 0), type=kind)
+
+
+def _replaced(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+def _moments(us: Ints) -> pa.Array:
+    return pa.array(us).view(TIMESTAMP)
+
+
+def _at(frame: pa.Table, cuts: Ints) -> pa.Table:
+    return frame.filter(pa.array(_is_at(frame, cuts)))
+
+
+def _is_at(frame: pa.Table, cuts: Ints) -> Bools:
+    return np.isin(times(frame, "t", "a frame"), cuts)
+
+
+def _differing(before: pa.Table, after: pa.Table) -> list[str]:
+    """Names of the columns that differ in any bit."""
+    if before.num_rows != after.num_rows:
+        return [f"{before.num_rows} rows became {after.num_rows}"]
+    names: list[str] = before.column_names
+    return [name for name in names if not _same(before[name], after[name])]
+
+
+def _same(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
+    if pa.types.is_float64(one.type):  # by bits: -0 is not +0
+        one, other = (
+            pa.chunked_array([part.combine_chunks().view(pa.int64())]) for part in (one, other)
+        )
+    return bool(one.equals(other))

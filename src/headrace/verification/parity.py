@@ -1,0 +1,331 @@
+"""Parity: history is replayed through a serving path, and every value compared with the frame's.
+
+The path is given the history commit by commit, in the order and at the times of publication. Asked
+at random entities and moments, it has seen only what was published by then; the training frame is
+made from everything. Values must be equal to the bit. A difference is named: see `causes`.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.core.progress import report
+from headrace.features.frames.training_frame import training_frame, used_columns
+from headrace.features.kernel.arrays import Bools, Ints, bools, times, whole
+from headrace.features.kernel.visibility import History, usable
+from headrace.features.oracle_audit import Near, plain_values, reach, spine_rows
+from headrace.features.spec import (
+    FeatureView,
+    Lookup,
+    Mode,
+    RowTransform,
+    View,
+    output_columns,
+)
+from headrace.features.table_shapes import Contracts, TableShape, shape_for, shapes_of
+from headrace.verification.parity_diagnosis.hypotheses import (
+    UNEXPLAINED,
+    Case,
+    Cause,
+    Hypothesis,
+    Observed,
+    explain,
+)
+from headrace.verification.parity_diagnosis.wrong_rules import HYPOTHESES
+
+STEPS = 48
+# How many points a cause must explain, and how many that are equal it must leave equal.
+_DIFFERING, _EQUAL = 40, 40
+_SMALL = 2_000
+_MARGIN = 2 * 24 * 3600 * 1_000_000
+
+
+class ServingPath(Protocol):
+    """What is held against training."""
+
+    def publish(self, until: int) -> None:
+        """See to it that all that was published by `until` (microseconds UTC) is served from."""
+        ...
+
+    def serve(self, points: pa.Table) -> pa.Table:
+        """The features of these rows of a spine, in their order."""
+        ...
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """How many points were `compared`, which of them differ, in what, and why."""
+
+    compared: int
+    different: int
+    causes: tuple[Cause, ...] = ()
+    features: tuple[str, ...] = ()
+    examples: tuple[dict[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """`{"compared", "different", "causes"}`; where any differ, examples and features too."""
+        counted: Counter[str] = Counter()
+        for cause in self.causes:
+            counted[cause.name] += cause.points
+        found: dict[str, Any] = {
+            "compared": self.compared,
+            "different": self.different,
+            "causes": dict(counted),
+        }
+        if self.different:
+            found["features"] = list(self.features)
+            found["details"] = [str(cause) for cause in self.causes]
+            found["examples"] = list(self.examples)
+        return found
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Both sides of the same points: `frontier` is up to when the path had been told, for each."""
+
+    points: pa.Table
+    served: pa.Table
+    trained: pa.Table
+    frontier: Ints
+
+    @cached_property
+    def differing(self) -> dict[str, Bools]:
+        """By feature, which points differ."""
+        names: list[str] = self.served.column_names
+        return {name: different(self.served[name], self.trained[name]) for name in names}
+
+    @cached_property
+    def any(self) -> Bools:
+        none = np.zeros(self.points.num_rows, dtype=np.bool_)
+        found: Bools = np.logical_or.reduce([none, *self.differing.values()])
+        return found
+
+
+def parity(  # noqa: PLR0917
+    path: ServingPath,
+    points: pa.Table,
+    views: Sequence[View],
+    history: History,
+    contracts: Contracts,
+    mode: Mode = "declared",
+    *,
+    steps: int = STEPS,
+) -> ParityReport:
+    """Replay history through `path` and compare it with training at every point.
+
+    Args:
+        path: the serving path, to which nothing was published yet.
+        points: rows of the spine with `t` (int64 microseconds UTC), in any order.
+        views: what both sides compute.
+        history: all of it, as for `training_frame`.
+        contracts: of every table that is used.
+        mode: which moment counts as publication: `declared` known_at, `recorded` the commit.
+        steps: into how many pieces the time is cut; each point is asked for at its own `t`, after
+            everything published by the end of its piece.
+    """
+    trained = training_frame(points, views, history, contracts, mode)
+    names = output_columns(list(views))
+    replay = replayed(path, points, trained.select(names), steps=steps)
+    if not replay.any.any():
+        return ParityReport(points.num_rows, 0)
+    causes = why(replay, views, history, contracts, mode)
+    return ParityReport(
+        points.num_rows,
+        int(replay.any.sum()),
+        tuple(causes),
+        tuple(name for name, rows in replay.differing.items() if rows.any()),
+        _examples(replay),
+    )
+
+
+def replayed(path: ServingPath, points: pa.Table, trained: pa.Table, *, steps: int) -> Replay:
+    """Ask for every point in the order of time, each after what was published by then."""
+    t = times(points, "t", "the points")
+    order = np.argsort(t, kind="stable")
+    parts, frontier = [], np.zeros(len(t), dtype=np.int64)
+    chunks = [chunk for chunk in np.array_split(order, steps) if len(chunk)]
+    for number, chunk in enumerate(chunks, 1):
+        until = int(t[chunk].max())
+        path.publish(until)
+        parts.append(path.serve(points.take(pa.array(chunk))).select(trained.column_names))
+        frontier[chunk] = until
+        report("parity", number, len(chunks))
+    back = np.argsort(order, kind="stable")
+    served = pa.concat_tables(parts).take(pa.array(back)) if parts else trained
+    return Replay(points, served.combine_chunks(), trained.combine_chunks(), frontier)
+
+
+def different(one: pa.ChunkedArray, other: pa.ChunkedArray) -> Bools:
+    """Which rows differ in type, null or any bit."""
+    mine, theirs = whole(one), whole(other)
+    if mine.type != theirs.type:
+        return np.ones(len(mine), dtype=np.bool_)
+    null, other_null = (bools(side.is_null()) for side in (mine, theirs))
+    if pa.types.is_float64(mine.type) or pa.types.is_timestamp(mine.type):
+        mine, theirs = mine.view(pa.int64()), theirs.view(pa.int64())
+    # By Arrow: numpy has no integer that is null, and would round those that stand beside one.
+    unequal = bools(pc.not_equal(mine, theirs))
+    found: Bools = (null != other_null) | unequal
+    return found
+
+
+def why(
+    replay: Replay,
+    views: Sequence[View],
+    history: History,
+    contracts: Contracts,
+    mode: Mode,
+    *,
+    hypotheses: Sequence[Hypothesis] = HYPOTHESES,
+    extra: History | None = None,
+) -> list[Cause]:
+    """The causes of a replay's differences; `points` of a cause counts those it stands for."""
+    shapes = shapes_of(contracts)
+    pairs: list[tuple[Observed, Observed]] = []
+    differing: set[int] = set()
+    for view in views:
+        if isinstance(view, RowTransform):
+            continue
+        off = np.logical_or.reduce([replay.differing[name] for name in view.outputs])
+        differing.update(np.flatnonzero(off).tolist())
+        rows = _chosen(off)
+        shape = shape_for(shapes, view.table, f"view {view.name}")
+        pairs += _pairs(replay, view, shape, rows, off, history, mode, extra)
+    causes = explain(pairs, hypotheses)
+    left = int(replay.any.sum()) - len(differing)
+    if left:  # inputs are equal, so the transform itself is another one
+        causes.append(Cause("row transform", "serving", "its inputs are equal", left))
+    return _counted(causes, len(differing))
+
+
+def _counted(causes: list[Cause], points: int) -> list[Cause]:
+    """One cause stands for all points; of several, each for those it was seen to make."""
+    views = [cause for cause in causes if cause.name != "row transform"]
+    rest = [cause for cause in causes if cause.name == "row transform"]
+    if len(views) == 1:
+        return [replace(views[0], points=points), *rest]
+    if not views and points:
+        return [Cause(UNEXPLAINED, "serving", points=points), *rest]
+    return causes
+
+
+def _chosen(off: Bools) -> list[int]:
+    """Some points that differ and some that do not, spread over all."""
+    picked = []
+    for rows, most in ((np.flatnonzero(off), _DIFFERING), (np.flatnonzero(~off), _EQUAL)):
+        spread = np.linspace(0, max(len(rows) - 1, 0), min(most, len(rows))).astype(int)
+        picked += rows[spread].tolist()
+    return picked
+
+
+def _pairs(  # noqa: PLR0917
+    replay: Replay,
+    view: FeatureView | Lookup,
+    shape: TableShape,
+    rows: list[int],
+    off: Bools,
+    history: History,
+    mode: Mode,
+    extra: History | None,
+) -> list[tuple[Observed, Observed]]:
+    part = replay.points.take(pa.array(rows, pa.int64()))
+    columns = [*view.entity, *used_columns(view)]
+    near = Near(history, shape, view.entity, columns)
+    more = Near(extra, shape, view.entity, columns).all() if extra is not None else []
+    mine = [plain_values(replay.served[name].take(pa.array(rows))) for name in view.outputs]
+    theirs = [plain_values(replay.trained[name].take(pa.array(rows))) for name in view.outputs]
+    everything = near.all() if near.size <= _SMALL else None
+    found = []
+    for n, (spine, code) in enumerate(
+        zip(spine_rows(part, view.spine_entity), near.keys(part, view.spine_entity), strict=True)
+    ):
+        first, end = reach(view, spine["t"])
+        seen = near.rows(code, first - _MARGIN, end + _MARGIN) if everything is None else everything
+        case = Case(view, seen, shape, spine, mode, int(replay.frontier[rows[n]]), more)
+        differs = bool(off[rows[n]])
+        sides = [
+            Observed(case, {name: side[i][n] for i, name in enumerate(view.outputs)}, differs)
+            for side in (mine, theirs)
+        ]
+        found.append((sides[0], sides[1]))
+    return found
+
+
+def _examples(replay: Replay, most: int = 5) -> tuple[dict[str, Any], ...]:
+    found = []
+    for row in np.flatnonzero(replay.any)[:most].tolist():
+        names = [name for name, off in replay.differing.items() if off[row]]
+        values = {
+            name: {"served": replay.served[name][row].as_py(), "trained": trained}
+            for name in names[:most]
+            if (trained := replay.trained[name][row].as_py(), True)
+        }
+        found.append({"point": replay.points.slice(row, 1).to_pylist()[0], "features": values})
+    return tuple(found)
+
+
+# Points
+
+
+def random_points(
+    spine: pa.Table,
+    moments: Sequence[Ints],
+    views: Sequence[View],
+    samples: int,
+    *,
+    seed: int = 0,
+) -> pa.Table:
+    """Random entities at random times.
+
+    Args:
+        spine: rows that could be asked for. Half of the points are such rows, in the other half
+            every column comes from another one, so that entities meet that never met.
+        moments: event times and known-at of the tables. A third of the points lie at an edge: a
+            fact's own time, or where it enters or leaves a window, or a microsecond beside. A third
+            lie anywhere between the first fact and the last, a third at the row's own `t`.
+        views: whose windows have edges.
+        samples: how many.
+        seed: of the choice.
+    """
+    chance = np.random.default_rng(seed)
+    rows = spine.num_rows
+    base = chance.integers(0, rows, samples)
+    mixed = chance.random(samples) < 0.5
+    columns = {}
+    for name in spine.column_names:
+        taken = np.where(mixed, chance.integers(0, rows, samples), base)
+        columns[name] = whole(spine[name]).take(pa.array(taken))
+    own = np.asarray(whole(spine["t"]))[base]
+    facts = np.unique(np.concatenate([own, *moments]))
+    anywhere = chance.integers(facts[0], facts[-1] + 1, samples)
+    edges = chance.choice(facts, samples) - chance.choice(_bounds(views), samples)
+    edges += chance.integers(-1, 2, samples)
+    edges = np.clip(edges, facts[0] - 1, facts[-1] + 1)
+    kind = chance.integers(0, 3, samples)
+    columns["t"] = pa.array(np.choose(kind, [own, anywhere, edges]).astype(np.int64))
+    return pa.table(columns)
+
+
+def _bounds(views: Sequence[View]) -> Ints:
+    windows = [f.window for v in views if isinstance(v, FeatureView) for f in v.features]
+    return np.unique([0, *(w.a for w in windows), *(w.b for w in windows)]).astype(np.int64)
+
+
+def published_order(rows: pa.Table, mode: Mode, table: str) -> tuple[pa.Table, Ints]:
+    """Rows in the order in which they were published, and when each was."""
+    known = times(rows, "known_at", table)
+    commit = times(rows, "committed_at", table) if mode == "recorded" else None
+    moment = known if commit is None else commit
+    order = np.argsort(moment, kind="stable")
+    return rows.take(pa.array(order)).combine_chunks(), moment[order]
+
+
+def usable_moments(rows: pa.Table, mode: Mode, table: str) -> Ints:
+    commit = times(rows, "committed_at", table) if mode == "recorded" else None
+    return usable(times(rows, "known_at", table), commit)

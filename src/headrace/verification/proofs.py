@@ -1,0 +1,151 @@
+"""Proofs over what a pipeline has published: parity of serving and training, leaks."""
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.core.errors import StateError
+from headrace.core.home import Home
+from headrace.features.frames.training_frame import training_frame
+from headrace.features.kernel.arrays import times
+from headrace.features.spec import RowTransform
+from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.definition import Pipeline
+from headrace.verification.leaks import LeakReport, random_moments, reach_of
+from headrace.verification.leaks import leaks as find_leaks
+from headrace.verification.parity import STEPS, ParityReport, ServingPath, parity, random_points
+from headrace.verification.parity import usable_moments as usable
+
+if TYPE_CHECKING:
+    from headrace.serving import AuditReport
+
+Via = Literal["tables", "store"]
+
+
+def feature_parity(
+    pipeline: Pipeline,
+    home: Home,
+    *,
+    samples: int = 10_000,
+    via: Via = "tables",
+    seed: int = 0,
+    steps: int = STEPS,
+) -> ParityReport:
+    """Replay what is published under `home` through the serving path, and compare with training.
+
+    Args:
+        pipeline: whose views, spine and mode.
+        home: where its tables are.
+        samples: how many random (entity, time) points.
+        via: `tables`, the service that reads published tables, or `store`, the online store.
+        seed: of the points.
+        steps: into how many commits the history is cut.
+
+    Raises:
+        StateError: nothing was published.
+    """
+    shop = Workshop(pipeline, home)
+    _require_published(shop)
+    points = proof_points(shop, samples, seed)
+    views, contracts, mode = pipeline.views, pipeline.contracts, pipeline.mode
+    types = training_frame(points.slice(0, 1), views, shop.history, contracts, mode).schema
+    with closing(serving_path(shop, types, via)) as path:
+        return parity(path, points, views, shop.history, contracts, mode, steps=steps)
+
+
+class ClosedPath(ServingPath, Protocol):
+    """A serving path that holds something."""
+
+    def close(self) -> None: ...
+
+
+def serving_path(shop: Workshop, types: pa.Schema, via: Via) -> ClosedPath:
+    """The pipeline's serving path, empty, ready to be replayed into."""
+    pipeline = shop.pipeline
+    about = (pipeline.spine, pipeline.views, pipeline.contracts, shop.history, types, pipeline.mode)
+    if via == "store":
+        from headrace.verification.replay_store import StorePath
+
+        return StorePath(*about)
+    from headrace.verification.skew.replay import TablesPath
+
+    return TablesPath(*about)
+
+
+def proof_points(shop: Workshop, samples: int, seed: int) -> pa.Table:
+    """Random rows of the spine at random times, many at the edges of windows."""
+    mode, moments = shop.pipeline.mode, []
+    for name in _tables(shop):
+        rows = shop.history(name, [])
+        moments += [times(rows, "event_time", name), usable(rows, mode, name)]
+    spine = shop.spine
+    if not spine.num_rows:
+        raise StateError(
+            "the spine has no rows", where=f"pipeline {shop.pipeline.name}", fix="headrace run"
+        )
+    inside = [np.clip(m, *_span(spine, shop.pipeline.first_slot)) for m in moments]
+    return random_points(spine, inside, shop.pipeline.views, samples, seed=seed)
+
+
+def _span(spine: pa.Table, first_slot: str) -> tuple[int, int]:
+    """State tables may reach far back; points lie where there is something to serve."""
+    from headrace.core.clock import DAY, parse_iso
+
+    t = times(spine, "t", "the spine")
+    return min(parse_iso(first_slot), int(t.min())) - DAY, int(t.max()) + DAY
+
+
+def feature_leaks(pipeline: Pipeline, home: Home, *, rows: int = 1000, seed: int = 0) -> LeakReport:
+    """Alter the future of what is published, at the moments of at least `rows` random rows.
+
+    Raises:
+        StateError: nothing was published.
+    """
+    shop = Workshop(pipeline, home)
+    _require_published(shop)
+    return find_leaks(
+        pipeline.spine,
+        pipeline.views,
+        shop.history,
+        pipeline.contracts,
+        random_moments(shop.spine, rows, seed=seed),
+        mode=pipeline.mode,
+        seed=seed,
+        near=reach_of(pipeline.views, pipeline.spine),
+        known=shop.spine,
+    )
+
+
+def audit_served(pipeline: Pipeline, home: Home) -> "AuditReport":
+    """Make every logged vector again over what is published now; see `headrace.serving.audit`.
+
+    A pipeline that never served has an empty report.
+
+    Raises:
+        StateError: nothing was published.
+    """
+    from headrace.pipeline.serving import feature_service, log_path, served_log
+    from headrace.serving.audit import AuditReport, audit
+
+    if not log_path(pipeline, home).exists():
+        return AuditReport(0, ())
+    with closing(served_log(pipeline, home)) as log:
+        return audit(log, feature_service(pipeline, home))
+
+
+def _tables(shop: Workshop) -> list[str]:
+    views = [view for view in shop.pipeline.views if not isinstance(view, RowTransform)]
+    return sorted({view.table for view in views})
+
+
+def _require_published(shop: Workshop) -> None:
+    needed = {shop.pipeline.spine.table, *_tables(shop)}
+    empty = sorted(name for name in needed if shop.snapshots[name] is None)
+    if empty:
+        raise StateError(
+            f"nothing was published to {', '.join(empty)} yet",
+            where=f"pipeline {shop.pipeline.name}",
+            fix="ingest their slots first: headrace run",
+        )

@@ -1,0 +1,175 @@
+"""The real daemon of Dagster, with a code server of its own, on a real instance in the home.
+
+Both are processes that may be killed at any moment. The code server stays when only the daemon
+dies; when the power is lost, it dies with all runs.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from headrace.core.errors import StateError
+from headrace.core.home import Home, project_root
+from headrace.dagster.instance import open_instance, prepare
+from headrace.pipeline.definition import Pipeline
+from headrace.verification.simulation.code_location import MODULE, counted, is_idle
+from headrace.verification.simulation.engines import kill, no_room
+from headrace.verification.simulation.home import Site
+from headrace.verification.simulation.incidents import Incident
+
+_WORKSPACE = """\
+load_from:
+  - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: {name}}}
+"""
+# Queued runs are launched at once: a simulated day takes seconds, not half a minute for each run.
+_QUEUE = """\
+run_coordinator:
+  module: dagster
+  class: QueuedRunCoordinator
+  config: {dequeue_interval_seconds: 1}
+"""
+_PAUSE = 1.0
+_START = 300.0  # seconds in which a code server has to listen
+_PATIENCE = 1200.0  # seconds that a moment may take before something must be broken
+
+
+@dataclass
+class Daemon:
+    """Waits, at each moment of the simulation, until the daemon has nothing left to do."""
+
+    site: Site
+    home: Home
+    pipeline: Pipeline
+    environment: dict[str, str]
+    port: int
+    chance: Random
+    server: "subprocess.Popen[bytes]"
+    daemon: "subprocess.Popen[bytes]"
+
+    @classmethod
+    def start(  # noqa: PLR0917
+        cls, site: Site, pipeline: Pipeline, module: str, pager: str, chance: Random, every: str
+    ) -> "Daemon":
+        home = Home(site.root)
+        prepare(home, site.root)
+        config = home.dagster / "dagster.yaml"
+        config.write_text(config.read_text() + _QUEUE)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
+        text = _WORKSPACE.format(port=port, name=pipeline.name)
+        (site.root / "workspace.yaml").write_text(text)
+        paths = [str(project_root()), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {
+            **os.environ,
+            **site.environment(pager),
+            "DAGSTER_HOME": str(home.dagster),
+            "HEADRACE_BUILD_EVERY": every,
+            "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "600",
+            "PYTHONPATH": os.pathsep.join(paths),
+            MODULE: module,
+        }
+        server = _start_server(site, environment, port)
+        daemon = _start_daemon(site, environment)
+        return cls(site, home, pipeline, environment, port, chance, server, daemon)
+
+    def step(self, machine: list[Incident], *, build: bool) -> None:
+        del build  # the sensor knows when
+        since = time.time()
+        for one in machine:
+            if one.kind == "disk full":
+                with no_room(self.home):
+                    self._wait(since)
+            else:
+                time.sleep(2.0 + 18.0 * self.chance.random())
+                self._die(power=one.kind == "power lost")
+        self._wait(since)
+
+    def close(self) -> None:
+        kill(self.daemon)
+        kill(self.server)
+
+    def runs(self) -> dict[str, int]:
+        with open_instance(self.home) as instance:
+            return counted(instance)
+
+    def _die(self, *, power: bool) -> None:
+        kill(self.daemon)
+        if power:
+            kill(self.server)
+            self.server = _start_server(self.site, self.environment, self.port)
+        self.daemon = _start_daemon(self.site, self.environment)
+
+    def _wait(self, since: float) -> None:
+        until = time.monotonic() + _PATIENCE
+        with open_instance(self.home) as instance:
+            while not is_idle(instance, since):
+                if time.monotonic() > until:
+                    raise StateError(
+                        "the daemon did not come to rest",
+                        where=str(self.site.root / "daemon.log"),
+                        fix="look at the logs beside it, and at its runs",
+                    )
+                self._check()
+                time.sleep(_PAUSE)
+
+    def _check(self) -> None:
+        """Nobody has killed them but us: what ended by itself is broken."""
+        for name, process in (("daemon", self.daemon), ("server", self.server)):
+            if process.poll() is not None:
+                raise StateError(
+                    f"the {name} ended by itself with {process.returncode}",
+                    where=str(self.site.root / f"{name}.log"),
+                )
+
+
+def _start_server(site: Site, environment: dict[str, str], port: int) -> "subprocess.Popen[bytes]":
+    command = ["api", "grpc", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["-m", "headrace.verification.simulation.code_location", "-a", "defs"]
+    command += ["-d", str(project_root())]
+    started = _start(site, "server", ["-m", "dagster", *command], environment, project_root())
+    until = time.monotonic() + _START
+    try:
+        while started.poll() is None and time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return started
+            time.sleep(_PAUSE)
+    except BaseException:  # told to stop while it starts: nobody else knows of it yet
+        kill(started)
+        raise
+    silent = started.poll() is None
+    if silent:
+        kill(started)
+    what = f"lives, but does not listen after {_START:.0f} s" if silent else "does not start"
+    raise StateError(
+        f"the code server {what}", where=str(site.root / "server.log"), fix="see its log"
+    )
+
+
+def _start_daemon(site: Site, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+    workspace = str(site.root / "workspace.yaml")
+    command = ["-m", "dagster._daemon", "run", "-w", workspace]
+    # Dagster's CLI puts `.env` of its folder above the environment: the project's names the
+    # project's own home and instance, the simulation's (see `prepare`) those of the simulation.
+    return _start(site, "daemon", command, environment, site.root)
+
+
+def _start(
+    site: Site, name: str, arguments: list[str], environment: dict[str, str], folder: Path
+) -> "subprocess.Popen[bytes]":
+    log: Path = site.root / f"{name}.log"
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            env=environment,
+            cwd=folder,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )

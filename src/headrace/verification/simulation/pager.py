@@ -1,0 +1,60 @@
+"""A pager: a web server that takes what alerts send, and keeps it."""
+
+import json
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock, Thread
+from types import TracebackType
+from typing import Any, Self
+
+from headrace.core.clock import now_us
+
+
+@dataclass
+class Pager:
+    """Takes messages at `url` while the `with` block runs.
+
+    `taken` are (moment of the simulation in int64 microseconds UTC, message), in order.
+    """
+
+    taken: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        pager, lock = self, Lock()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with lock:
+                    pager.taken.append((now_us(), body))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        return f"json://127.0.0.1:{self._server.server_address[1]}/"
+
+    @property
+    def pages(self) -> list[tuple[int, dict[str, Any]]]:
+        """Those that wake somebody; a note that it is over does not."""
+        return [(at, one) for at, one in self.taken if one.get("kind") == "opened"]

@@ -1,0 +1,269 @@
+"""Planted faults: each cause of skew or leakage put into a system, and looked for by detectors.
+
+The detectors are told the system's parts and nothing of what was planted. They hold serving against
+training, spine and labels against the oracle, the past against an altered future, a fit against
+altered test rows, and the definitions of both sides against each other.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.core.clock import DAY, HOUR
+from headrace.datasets.fits.fits import Fits
+from headrace.datasets.fits.fitting import fit
+from headrace.features import oracle
+from headrace.features.canonical import definition_hashes
+from headrace.features.frames.training_frame import training_frame
+from headrace.features.kernel.arrays import Ints, times
+from headrace.features.labels import attach_label
+from headrace.features.oracle import Row
+from headrace.features.oracle_audit import plain_values
+from headrace.features.spec import output_columns
+from headrace.features.spines import build_spine
+from headrace.features.table_shapes import shape_of
+from headrace.verification.leaks import leaks, random_moments
+from headrace.verification.parity import ServingPath, replayed, why
+from headrace.verification.parity_diagnosis.hypotheses import UNEXPLAINED, equal
+from headrace.verification.skew.replay import TablesPath
+from headrace.verification.skew.sample_system import (
+    CONTRACTS,
+    LABEL,
+    LENGTH,
+    MODE,
+    SPINE,
+    START,
+    VIEWS,
+    World,
+    rows_of,
+)
+
+POINTS, STEPS, LEAK_ROWS = 300, 12, 12
+LABEL_CUT = START + LENGTH - 8 * HOUR
+TRAIN_END = START + 2 * DAY
+CATEGORY = "line"
+
+PathMaker: TypeAlias = Callable[[World, pa.Schema], ServingPath]
+
+
+def tables_path(world: World, types: pa.Schema) -> ServingPath:
+    """The real thing: `FeatureService` over the tables as they grow."""
+    return TablesPath(SPINE, VIEWS, CONTRACTS, world.history, types, MODE)
+
+
+def _label(world: World, frame: pa.Table, cut: int) -> pa.Table:
+    return attach_label(frame, LABEL, world.history, CONTRACTS, cut, MODE)
+
+
+def _fit_on_training(frame: pa.Table, train: Ints) -> Fits:
+    return fit(frame.take(pa.array(train)), (CATEGORY,))
+
+
+def _fit_of_training(frame: pa.Table, trained: Fits) -> Fits:
+    del frame
+    return trained
+
+
+@dataclass(frozen=True)
+class System:
+    """A pipeline as it runs; every part is the real one unless a fault takes its place.
+
+    Attributes:
+        path: makes the serving path of a world.
+        frame: makes training frames.
+        spine: makes spines.
+        label: attaches the label as of a cut.
+        fit: what the model learns of its columns, given the frame and its training rows.
+        served_fit: what serving uses, given the rows it serves and the model's.
+        definitions: hashes by view, as serving states them.
+    """
+
+    path: PathMaker = tables_path
+    frame: Callable[..., pa.Table] = training_frame
+    spine: Callable[..., pa.Table] = build_spine
+    label: Callable[[World, pa.Table, int], pa.Table] = _label
+    fit: Callable[[pa.Table, Ints], Fits] = _fit_on_training
+    served_fit: Callable[[pa.Table, Fits], Fits] = _fit_of_training
+    definitions: Mapping[str, str] = field(
+        default_factory=lambda: definition_hashes(SPINE, VIEWS, CONTRACTS)
+    )
+
+
+@dataclass(frozen=True)
+class Found:
+    """One thing that a detector has to say."""
+
+    detector: str
+    cause: str
+    detail: str = ""
+
+
+def examine(system: System, world: World) -> list[Found]:
+    """Run every detector; nothing found in a system without a fault."""
+    detectors = (_definitions, _parity, _spine, _labels, _fits, _leaks)
+    return [found for detector in detectors for found in detector(system, world)]
+
+
+def verdict(found: Sequence[Found]) -> str | None:
+    """The one name for all that was found; None if nothing was."""
+    names = [one.cause for one in found if one.cause != UNEXPLAINED]
+    return names[0] if names else (UNEXPLAINED if found else None)
+
+
+# Detectors
+
+
+def _definitions(system: System, _: World) -> list[Found]:
+    trained = definition_hashes(SPINE, VIEWS, CONTRACTS)
+    names = [name for name in trained if system.definitions.get(name) != trained[name]]
+    return [Found("definitions", "changed definition", ", ".join(names))] if names else []
+
+
+def _parity(system: System, world: World) -> list[Found]:
+    points = world.points(POINTS)
+    frame = system.frame(points, VIEWS, world.history, CONTRACTS, MODE)
+    trained = frame.select(output_columns(list(VIEWS)))
+    replay = replayed(system.path(world, trained.schema), points, trained, steps=STEPS)
+    if not replay.any.any():
+        return []
+    causes = why(replay, VIEWS, world.history, CONTRACTS, MODE, extra=world.quarantined)
+    return [Found("parity", cause.name, str(cause)) for cause in causes]
+
+
+def _leaks(system: System, world: World) -> list[Found]:
+    cuts = random_moments(world.spine, LEAK_ROWS, seed=world.seed)
+    report = leaks(
+        SPINE, VIEWS, world.history, CONTRACTS, cuts, mode=MODE, seed=world.seed,
+        build=system.spine, frame=system.frame,
+    )  # fmt: skip
+    return [Found("leaks", UNEXPLAINED, report.found[0])] if report.moved else []
+
+
+def _spine(system: System, world: World) -> list[Found]:
+    made = rows_of(system.spine(SPINE, world.history, CONTRACTS, MODE))
+    shape, rows = shape_of(CONTRACTS[SPINE.table]), world.rows[SPINE.table]
+    if _same(made, oracle.spine_rows(SPINE, rows, shape, MODE)):
+        return []
+    for name, wrong in _WRONG_SPINES.items():
+        if _same(made, wrong(rows)):
+            return [Found("spine", name)]
+    return [Found("spine", UNEXPLAINED)]
+
+
+def _latest_columns(rows: Sequence[Row]) -> list[Row]:
+    """The right rows, with columns of what the key became in the end."""
+    shape = shape_of(CONTRACTS[SPINE.table])
+    last = {row["id"]: row for row in oracle.resolve(rows, shape, 2**61, MODE)}
+    right = oracle.spine_rows(SPINE, rows, shape, MODE)
+    return [row | {name: last[row["id"]][name] for name in SPINE.columns} for row in right]
+
+
+def _latest_rows(rows: Sequence[Row]) -> list[Row]:
+    """Rows of what stands in the end, known then or not."""
+    shape = shape_of(CONTRACTS[SPINE.table])
+    last = oracle.resolve(rows, shape, 2**61, MODE)
+    found = [
+        {name: row[name] for name in ("id", *SPINE.columns)}
+        | {"t": row["event_time"] + SPINE.offset}
+        for row in last
+    ]
+    return sorted(found, key=lambda row: (row["t"], row["id"]))
+
+
+_WRONG_SPINES: dict[str, Callable[[Sequence[Row]], list[Row]]] = {
+    "spine column from the future": _latest_columns,
+    "spine from the future": _latest_rows,
+}
+
+
+def _labels(system: System, world: World) -> list[Found]:
+    frame = world.spine
+    made = [plain_values(system.label(world, frame, LABEL_CUT)[name]) for name in LABEL.outputs]
+    if _columns_equal(made, _label_rows(world, frame, LABEL, LABEL_CUT)):
+        return []
+    for name, wrong in _WRONG_LABELS.items():
+        if _columns_equal(made, wrong(world, frame)):
+            return [Found("labels", name)]
+    return [Found("labels", UNEXPLAINED)]
+
+
+def _label_rows(world: World, frame: pa.Table, label: Any, cut: int) -> list[Row]:  # noqa: ANN401
+    shape = shape_of(CONTRACTS[label.table])
+    return [
+        oracle.label_row(label, world.rows[label.table], shape, spine, cut, mode=MODE)
+        for spine in rows_of(frame)
+    ]
+
+
+def _by_presence(world: World, frame: pa.Table) -> list[Row]:
+    """Mature as soon as an answer is there."""
+    shape, rows = shape_of(CONTRACTS[LABEL.table]), world.rows[LABEL.table]
+    known = oracle.resolve(rows, shape, LABEL_CUT, MODE)
+    there = [{**row, "known_at": -(2**61), "committed_at": -(2**61)} for row in known]
+    right = _label_rows(world, frame, LABEL, LABEL_CUT)
+    eager = [
+        oracle.label_row(LABEL, there, shape, spine, 2**61, mode=MODE) for spine in rows_of(frame)
+    ]
+    return [
+        early if one["label_reason"] == "immature" and early["label_reason"] is None else one
+        for one, early in zip(right, eager, strict=True)
+    ]
+
+
+def _read_today(world: World, frame: pa.Table) -> list[Row]:
+    """Outcomes as they stand today, maturity as of the cut."""
+    right = _label_rows(world, frame, LABEL, LABEL_CUT)
+    today = _label_rows(world, frame, LABEL, 2**61)
+    return [
+        one if one["label_reason"] == "immature" else later
+        for one, later in zip(right, today, strict=True)
+    ]
+
+
+_WRONG_LABELS: dict[str, Callable[[World, pa.Table], list[Row]]] = {
+    "label by presence": _by_presence,
+    "label read as of today": _read_today,
+    "label without settling": lambda world, frame: _label_rows(
+        world, frame, replace(LABEL, settle="0s"), LABEL_CUT
+    ),
+}
+
+
+def _fits(system: System, world: World) -> list[Found]:
+    """A fit must not move with other rows than training's, and serving must use that very fit."""
+    frame = training_frame(world.spine, VIEWS, world.history, CONTRACTS, MODE)
+    t = times(frame, "t", "the frame")
+    train, rest = np.flatnonzero(t < TRAIN_END), np.flatnonzero(t >= TRAIN_END)
+    made = system.fit(frame, train)
+    moved = system.fit(_altered(frame, rest), train)
+    if made.id != moved.id:
+        return [Found("fits", "fitted on all rows", CATEGORY)]
+    served = system.served_fit(frame.take(pa.array(rest)), made)
+    if served.id == made.id:
+        return []
+    refitted = fit(frame.take(pa.array(rest)), (CATEGORY,))
+    name = "refitted transform" if served.id == refitted.id else UNEXPLAINED
+    return [Found("fits", name, CATEGORY)]
+
+
+def _altered(frame: pa.Table, rows: Ints) -> pa.Table:
+    """The frame with another category in these rows."""
+    values = np.array(frame[CATEGORY].to_pylist(), dtype=object)
+    values[rows] = "a category of the future"
+    place = frame.column_names.index(CATEGORY)
+    return frame.set_column(place, CATEGORY, pa.array(values, pa.string()))
+
+
+def _same(made: Sequence[Row], wanted: Sequence[Row]) -> bool:
+    return [sorted(row.items()) for row in made] == [sorted(row.items()) for row in wanted]
+
+
+def _columns_equal(made: Sequence[Sequence[Any]], rows: Sequence[Row]) -> bool:
+    return all(
+        equal(value, row[name])
+        for name, column in zip(LABEL.outputs, made, strict=True)
+        for value, row in zip(column, rows, strict=True)
+    )

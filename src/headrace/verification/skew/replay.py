@@ -1,0 +1,135 @@
+"""A feature service under replay: given history as it was published, asked as clients ask.
+
+Each request goes the whole way of a live one: values in their unit, through the request's schema,
+to the vector's plain values.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.contracts.model import Contract
+from headrace.features.kernel.arrays import Ints, whole
+from headrace.features.kernel.republication import SHOWN_BEFORE
+from headrace.features.kernel.row_content import Cell
+from headrace.features.kernel.visibility import History
+from headrace.features.spec import Mode, Spine, View, output_columns
+from headrace.serving.vectors import FeatureService
+from headrace.verification.parity import published_order
+
+PROVENANCE = (
+    "event_time", "known_at", "committed_at", "_deleted", "_batch", "_line", SHOWN_BEFORE,
+)  # fmt: skip
+
+
+class Answered(Protocol):
+    """What is used of a vector."""
+
+    @property
+    def values(self) -> Mapping[str, Cell]: ...
+
+
+class Service(Protocol):
+    """What is used of a feature service."""
+
+    def vectors(
+        self, requests: Sequence[tuple[Mapping[str, object], int]]
+    ) -> Sequence[Answered]: ...
+
+
+@dataclass
+class PublishedSoFar:
+    """The tables as they were at `until`: a `Published` whose snapshots are counts of rows."""
+
+    history: History
+    contracts: Mapping[str, Contract]
+    mode: Mode
+    until: int = -(2**62)
+    _read: dict[str, tuple[pa.Table, Ints]] = field(default_factory=dict)
+
+    def ordered(self, table: str) -> tuple[pa.Table, Ints]:
+        """All rows with all columns in the order of publication, and the moments of it."""
+        if table not in self._read:
+            columns = [one.name for one in self.contracts[table].fields]
+            rows = self.history(table, columns)
+            self._read[table] = published_order(rows, self.mode, f"table {table}")
+        return self._read[table]
+
+    def snapshot_id(self, table: str) -> int:
+        return int(np.searchsorted(self.ordered(table)[1], self.until, side="right"))
+
+    def rows(self, table: str, columns: list[str], snapshot_id: int) -> pa.Table:
+        rows = self.ordered(table)[0]
+        wanted = {*columns, *PROVENANCE}
+        return rows.select([n for n in rows.column_names if n in wanted]).slice(0, snapshot_id)
+
+
+@dataclass
+class TablesPath:
+    """`FeatureService` over the tables as they grow; a serving path for `parity`."""
+
+    spine: Spine
+    views: tuple[View, ...]
+    contracts: Mapping[str, Contract]
+    history: History
+    types: pa.Schema
+    mode: Mode = "declared"
+    published: PublishedSoFar = field(init=False)
+    service: Service = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.published = PublishedSoFar(self.history, self.contracts, self.mode)
+        self.service = FeatureService(
+            self.spine, self.views, self.contracts, self.published, self.mode
+        )
+
+    def publish(self, until: int) -> None:
+        self.published.until = until
+
+    def serve(self, points: pa.Table) -> pa.Table:
+        asked = as_requests(points, self.contracts[self.spine.table])
+        return as_columns(self.service.vectors(asked), self.types, output_columns(self.views))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def as_requests(points: pa.Table, contract: Contract) -> list[tuple[dict[str, object], int]]:
+    """Rows of a spine as clients would ask for them: scaled numbers in their unit, exactly."""
+    columns = {}
+    for name in points.column_names:
+        values = whole(points[name]).to_pylist()
+        scale = None if name == "t" else contract.field(name).scale
+        if scale is not None:
+            values = [None if v is None else Decimal(v).scaleb(-scale) for v in values]
+        columns[name] = values
+    moments = columns.pop("t")
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return list(zip(rows, moments, strict=True))
+
+
+def as_columns(answers: Sequence[Answered], types: pa.Schema, names: Sequence[str]) -> pa.Table:
+    """Vectors as a table of these columns; a value of another type than its column is an error."""
+    values = [answer.values for answer in answers]
+    columns = [_column([row[name] for row in values], types.field(name).type) for name in names]
+    return pa.table(columns, names=list(names))
+
+
+def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
+    if pa.types.is_timestamp(kind):
+        return pa.array(values, pa.int64()).view(kind)
+    if pa.types.is_float64(kind):
+        return pa.array([None if v is None else _float(v) for v in values], kind)
+    return pa.array(values, kind)
+
+
+def _float(value: Any) -> float:  # noqa: ANN401
+    if isinstance(value, str):  # infinities have no JSON number
+        return float(value)
+    if not isinstance(value, float):
+        raise TypeError(f"{value!r} was served where a float64 belongs")
+    return value

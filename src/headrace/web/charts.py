@@ -1,0 +1,83 @@
+"""The pictures of a report as inline SVG; each says in words what it shows."""
+
+from collections.abc import Sequence
+
+from headrace.gates.compare import Bars
+from headrace.web import wording
+from headrace.web.html import Html, element
+
+_WIDE, _TALL = 240, 48
+# Height tells as much as colour does.
+_HEIGHTS = {"PASS": 6, "WARN": 11, "QUARANTINE": 15, "BLOCK": 20, "ERROR": 20}
+_STEP, _STRIP = 12, 24
+
+
+def svg(width: int, height: int, says: str, *parts: Html) -> Html:
+    box = f"0 0 {width} {height}"
+    return element(
+        "svg", *parts, role="img", aria_label=says, viewBox=box, width=width, height=height
+    )
+
+
+def histogram(bars: Bars, name: str) -> Html:
+    """This batch as an outline over the other one's grey bars, from zero, in equal scale."""
+    top = max((*bars.this, *bars.other), default=0.0) or 1.0
+    step = _WIDE / max(1, len(bars.this))
+    grey = [
+        element("path", class_="o", d=_bar(at * step, step, share / top))
+        for at, share in enumerate(bars.other)
+        if share
+    ]
+    edge = _outline([share / top for share in bars.this], step)
+    says = f"Histogram of {name}: this batch outlined, the last good one in grey"
+    return svg(
+        _WIDE,
+        _TALL + 2,
+        says,
+        *grey,
+        element("path", class_="tf", d=f"{edge}z"),
+        element("path", class_="t", d=edge, stroke_width="1.5"),
+        element("line", class_="ax", x1=0, x2=_WIDE, y1=_TALL + 1, y2=_TALL + 1),
+    )
+
+
+def _bar(left: float, width: float, share: float) -> str:
+    tall = share * (_TALL - 2)
+    return f"M{left + 0.5:.1f} {_TALL}v{-tall:.1f}h{width - 1:.1f}v{tall:.1f}z"
+
+
+def _outline(shares: Sequence[float], step: float) -> str:
+    path = f"M0 {_TALL}"
+    for at, share in enumerate(shares):
+        path += f"V{_TALL - share * (_TALL - 2):.1f}H{(at + 1) * step:.1f}"
+    return f"{path}V{_TALL}"
+
+
+def level(this: float, other: float, name: str) -> Html:
+    """Two bars, one below the other: this batch's share above the last good one's."""
+    says = f"{name}: {wording.percent(this)}, was {wording.percent(other)}"
+    return svg(
+        120,
+        16,
+        says,
+        element("rect", class_="ts", x=0, y=1, width=f"{120 * this:.1f}", height=6),
+        element("rect", class_="o", x=0, y=9, width=f"{120 * other:.1f}", height=6),
+    )
+
+
+def strip(verdicts: Sequence[str], says: str) -> Html:
+    """One mark a batch, the higher the graver; the last one, underlined, is this batch."""
+    wide = max(30, len(verdicts)) * _STEP
+    marks = [_mark(at, verdict) for at, verdict in enumerate(verdicts)]
+    left = (len(verdicts) - 1) * _STEP
+    here = element("rect", class_="now", x=left, y=_STRIP - 2, width=_STEP - 2, height=2)
+    return svg(wide, _STRIP, says, *marks, here)
+
+
+def _mark(at: int, verdict: str) -> Html:
+    known = verdict in _HEIGHTS
+    tall = _HEIGHTS.get(verdict, 2)
+    return element(
+        "rect", class_=f"s{verdict if known else 'NONE'}", x=at * _STEP, y=_STRIP - 4 - tall,
+        width=_STEP - 2, height=tall, rx=1,
+    )  # fmt: skip
