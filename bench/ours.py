@@ -21,7 +21,8 @@ from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.partition_state import SlotResult
 from headrace.models import champion
 from headrace.monitoring import run as _run  # noqa: F401
-from headrace.pipeline import build, monitor_inputs
+from headrace.operations import monitor_run
+from headrace.pipeline import build
 from headrace.pipeline.build_context import workshop
 from pipelines.flights import PIPELINE
 
@@ -50,11 +51,10 @@ def watched() -> Watch:
     ):
         for place in ("headrace.pipeline.build", "headrace.pipeline"):
             watch.wrap(place, name, label)
-    for place in ("headrace.pipeline.monitor_inputs", "headrace.pipeline"):
-        watch.wrap(place, "run_monitors", MONITORS)
+    watch.wrap("headrace.operations.monitor_run", "run_monitors", MONITORS)
     watch.wrap("headrace.pipeline.build", "labelled_frame", "label and frame")
     watch.wrap("headrace.models.train", "_grow", TRAINING)
-    watch.wrap("headrace.datasets.release", "content_sum", "content hash")
+    watch.wrap("headrace.datasets.release_writer", "content_sum", "content hash")
     return watch
 
 
@@ -82,7 +82,7 @@ def stages(home: Home) -> dict[str, float]:
     marks = [time.perf_counter()]
     for view in VIEWS:
         build.build_view(PIPELINE, view, home)
-    for stage in (None, build.build_release, build.train_model, monitor_inputs.run_monitors):
+    for stage in (None, build.build_release, build.train_model, monitor_run.run_monitors):
         if stage is not None:
             stage(PIPELINE, home)
         marks.append(time.perf_counter())

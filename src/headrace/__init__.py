@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace import _renamed
+
 if TYPE_CHECKING:
     from headrace.datasets.reader import Dataset
+
+_renamed.install()
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "open"]

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 from shop_pipeline import shop_pipeline, stub_stages
 
-import headrace.pipeline
 from headrace.core.home import Home
 from headrace.dagster import definitions
 from headrace.dagster.instance import open_instance, prepare
@@ -53,5 +52,5 @@ def built(monkeypatch):
     """What the later stages were asked to do, in order."""
     done: list[str] = []
     for name, function in stub_stages(done).items():
-        monkeypatch.setattr(headrace.pipeline, name, function, raising=False)
+        monkeypatch.setattr(name, function)
     return done

@@ -88,7 +88,7 @@ def deliver_all(folder: Path) -> None:
 
 
 def stub_stages(done: list[str]) -> dict[str, Callable]:
-    """The functions of `headrace.pipeline`, which here only say that they were called."""
+    """The stages of a pipeline by their dotted names, which here only say that they were called."""
 
     def built(what: str) -> SimpleNamespace:
         done.append(what)
@@ -104,11 +104,11 @@ def stub_stages(done: list[str]) -> dict[str, Callable]:
         return built(view.name)
 
     return {
-        "build_view": build_view,
-        "build_release": lambda pipeline, home: built("release"),
-        "train_model": lambda pipeline, home: built("model"),
-        "run_monitors": lambda pipeline, home: built("monitors"),
-        "monitor_standing": lambda pipeline, home: SimpleNamespace(
+        "headrace.pipeline.build_view": build_view,
+        "headrace.pipeline.build_release": lambda pipeline, home: built("release"),
+        "headrace.pipeline.train_model": lambda pipeline, home: built("model"),
+        "headrace.operations.monitor_run.run_monitors": lambda pipeline, home: built("monitors"),
+        "headrace.reports.monitor.facts.monitor_standing": lambda pipeline, home: SimpleNamespace(
             state="well", says="nothing is open", metadata={"open": 0}
         ),
     }

@@ -20,14 +20,19 @@ REPORT = "http://127.0.0.1:3070/monitor/shop"
     ],
 )
 def test_the_check_says_how_the_monitor_stands(state, passed, severity, tmp_path, monkeypatch):
-    import headrace.pipeline
+    import headrace.operations.monitor_run
+    import headrace.reports.monitor.facts
 
     standing = SimpleNamespace(
         state=state, says=f"it is {state}", metadata={"report": {"url": REPORT}, "open": 1}
     )
     done = SimpleNamespace(metadata={"plots": {"md": "*x*"}}, changed=True)
-    monkeypatch.setattr(headrace.pipeline, "monitor_standing", lambda pipeline, home: standing)
-    monkeypatch.setattr(headrace.pipeline, "run_monitors", lambda pipeline, home: done)
+    monkeypatch.setattr(
+        headrace.reports.monitor.facts, "monitor_standing", lambda pipeline, home: standing
+    )
+    monkeypatch.setattr(
+        headrace.operations.monitor_run, "run_monitors", lambda pipeline, home: done
+    )
     assets = monitor_assets(shop_pipeline(tmp_path), lambda: tmp_path)
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.materialize([assets], instance=instance)

@@ -160,7 +160,7 @@ def test_nor_is_a_release_seen_that_lost_a_document(folder, monkeypatch):
         folder.storage.delete(f"objects/{lineage}.json")  # as that of the last that shared it does
         return store_splits(*given)
 
-    monkeypatch.setattr("headrace.datasets.release.store_splits", retiring)
+    monkeypatch.setattr("headrace.datasets.release_writer.store_splits", retiring)
     with pytest.raises(StateError, match="has gone while"):
         made(folder.root, lineage=lineage)
     assert list_releases(folder.root) == []

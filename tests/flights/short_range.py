@@ -24,11 +24,11 @@ from headrace.features.spec import RowTransform
 from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.tables.lake import Lake
+from headrace.operations.monitor_run import run_monitors
 from headrace.pipeline import (
     Pipeline,
     build_release,
     build_view,
-    run_monitors,
     train_model,
 )
 from pipelines.flights import pipeline as flights

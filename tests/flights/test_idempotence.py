@@ -7,7 +7,8 @@ from headrace.dagster import definitions
 from headrace.dagster.execute import run_pipeline, run_range
 from headrace.dagster.instance import open_instance
 from headrace.lake.ingest.protocol import ingest, outstanding
-from headrace.pipeline import build_release, run_monitors, train_model
+from headrace.operations.monitor_run import run_monitors
+from headrace.pipeline import build_release, train_model
 from tests.flights.short_range import (
     build_all,
     build_views,

@@ -125,7 +125,8 @@ def test_reading_a_planned_snapshot_needs_no_pyiceberg(lake):
     lake.publish(meter_contract(), [staged(lake.home, meter_contract(), batch(1))])
     lake.live("meter")
     code = (
-        "import sys; from headrace.core.home import Home; from headrace.lake.tables.lake import Lake\n"
+        "import sys; from headrace.core.home import Home; "
+        "from headrace.lake.tables.lake import Lake\n"
         f"rows = Lake(Home.find({str(lake.home.root)!r})).scan('meter').num_rows\n"
         "print(rows, 'pyiceberg' in sys.modules)"
     )

@@ -18,11 +18,11 @@ from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import actions
 from headrace.monitoring import DecisionLedger
-from headrace.monitoring.decisions.business_figures import spread
 from headrace.monitoring.run_details import read_seen, seen_path
 from headrace.operations.monitor_acknowledge import acknowledge
 from headrace.report_server.site import Site
 from headrace.reports.monitor import render, sentences
+from headrace.reports.monitor.business_figures import spread
 from headrace.reports.monitor.document import status_json
 from headrace.reports.monitor.facts import monitor_report, monitor_standing
 from headrace.reports.monitor.model import Reign, Spread

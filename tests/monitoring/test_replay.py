@@ -6,13 +6,13 @@ import pytest
 
 from headrace.core.clock import DAY
 from headrace.monitoring import Decision, Evidence, Policy, Window
-from headrace.monitoring.decisions.business_figures import figures
 from headrace.monitoring.decisions.decide import ROLLED_BACK
 from headrace.monitoring.decisions.history import Judged, Record, ending_of, record_of, redecide
 from headrace.monitoring.decisions.incidents import Decided, incidents, settled
 from headrace.monitoring.decisions.ledger import Ack, Entry, Step
 from headrace.monitoring.decisions.replay import compared, first_entries, replay, tally
 from headrace.monitoring.evidence.attribution import attribute
+from headrace.reports.monitor.business_figures import figures
 
 POLICY = Policy(cool_down=14 * DAY)
 

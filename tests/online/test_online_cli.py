@@ -12,8 +12,8 @@ from headrace.cli.app import app
 from headrace.cli.serving import serve
 from headrace.core.errors import StateError
 from headrace.operations.online_store import fill, online_status, thin
-from headrace.pipeline.endpoint import chosen_service, endpoint
-from headrace.pipeline.serving import online_store
+from headrace.pipeline.serving.endpoint import chosen_service, endpoint
+from headrace.pipeline.serving.services import online_store
 from headrace.serving import FeatureService
 from headrace.serving.http import Endpoint, Keys
 from headrace.serving.online import OnlineService, RedisStore

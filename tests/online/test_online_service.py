@@ -9,7 +9,7 @@ from headrace.core.errors import DeclarationError, StateError
 from headrace.features import build_spine
 from headrace.features.canonical import definition_hashes
 from headrace.lake.tables.history import history
-from headrace.pipeline.serving import feature_service, materialise_online, online_service
+from headrace.pipeline.serving.services import feature_service, materialise_online, online_service
 from headrace.serving import RequestError
 from headrace.serving.online import (
     MemoryStore,

@@ -20,8 +20,8 @@ from headrace.operations.recall import reach, recall, restore
 from headrace.pipeline import build_release, train_model
 from headrace.pipeline.build import feature_frame
 from headrace.pipeline.build_context import Workshop, leave
-from headrace.pipeline.endpoint import endpoint
-from headrace.pipeline.serving import materialise_online, online_service
+from headrace.pipeline.serving.endpoint import endpoint
+from headrace.pipeline.serving.services import materialise_online, online_service
 from headrace.serving.http import Keys, create_app, scorer
 from tests.serving.world import DAYS, World, request_of
 from tests.serving_http.server import serving

@@ -9,7 +9,7 @@ from headrace.core.clock import DAY, HOUR, parse_iso
 from headrace.core.errors import StateError
 from headrace.features import build_spine, training_frame
 from headrace.pipeline.build_context import Workshop
-from headrace.pipeline.serving import feature_service
+from headrace.pipeline.serving.services import feature_service
 from headrace.serving import RequestError
 from tests.serving.world import DAYS, request_of, same_bytes
 

@@ -17,7 +17,8 @@ from headrace.models import promote, train
 from headrace.models.training_rows import Recipe
 from headrace.monitoring import DecisionLedger, Window
 from headrace.monitoring.evidence.model import day_number
-from headrace.pipeline import build_release, run_monitors, train_model
+from headrace.operations.monitor_run import run_monitors
+from headrace.pipeline import build_release, train_model
 from headrace.pipeline.build import feature_frame
 from headrace.pipeline.build_context import workshop
 from headrace.pipeline.monitor_inputs import (

@@ -2,7 +2,7 @@ import pytest
 
 from headrace.models import champion
 from headrace.pipeline import build_release, train_model
-from headrace.pipeline.endpoint import endpoint
+from headrace.pipeline.serving.endpoint import endpoint
 from headrace.serving.http import Keys, create_app
 from tests.serving.world import World
 from tests.serving_http.server import serving

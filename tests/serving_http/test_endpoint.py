@@ -14,8 +14,8 @@ from headrace.features import build_spine, training_frame
 from headrace.models import champion
 from headrace.pipeline import feature_service, served_log
 from headrace.pipeline.build_context import Workshop
-from headrace.pipeline.endpoint import endpoint
-from headrace.pipeline.serving import materialise_online
+from headrace.pipeline.serving.endpoint import endpoint
+from headrace.pipeline.serving.services import materialise_online
 from headrace.serving import answer, audit
 from headrace.serving.http import Keys, Limits, create_app
 from headrace.serving.http.asgi import read

@@ -14,7 +14,7 @@ from headrace.datasets.store.store import Store
 
 if TYPE_CHECKING:
     from headrace.datasets.fits.transforms import Impute, Scale, TargetMean, Vocabulary
-    from headrace.datasets.release import release
+    from headrace.datasets.release_writer import release
     from headrace.datasets.spec import DatasetSpec
     from headrace.datasets.splits.assignment import label_cuts
     from headrace.datasets.splits.rules import (
@@ -56,18 +56,18 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     home = {
-        "release": "releases",
-        "label_cuts": "splits",
+        "release": "release_writer",
+        "label_cuts": "splits.assignment",
         "DatasetSpec": "spec",
-        "Evaluation": "rules",
-        "GroupSplits": "rules",
-        "Leakage": "rules",
-        "StratifiedSplits": "rules",
-        "TimeSplits": "rules",
-        "Impute": "transforms",
-        "Scale": "transforms",
-        "TargetMean": "transforms",
-        "Vocabulary": "transforms",
+        "Evaluation": "splits.rules",
+        "GroupSplits": "splits.rules",
+        "Leakage": "splits.rules",
+        "StratifiedSplits": "splits.rules",
+        "TimeSplits": "splits.rules",
+        "Impute": "fits.transforms",
+        "Scale": "fits.transforms",
+        "TargetMean": "fits.transforms",
+        "Vocabulary": "fits.transforms",
     }
     if name not in home:
         raise AttributeError(f"module 'headrace.datasets' has no attribute {name!r}")

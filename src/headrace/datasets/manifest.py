@@ -112,7 +112,8 @@ class Manifest:
             state of the dataset.
         erasures: what was erased from it or is kept out of it: {"id", "at_us", "because"}; never a
             key in clear.
-        terms: what the licences of its sources oblige to; see `headrace.datasets.governance.rules.Terms`.
+        terms: what the licences of its sources oblige to; see
+        `headrace.datasets.governance.rules.Terms`.
         withheld: spans of faulty rows in no split: {"from_us", "until_us", "because"}; stands in
             the document only where there are some.
         leakage: {"twins", "groups": {split: rows that are in another, too}, "because"}.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from headrace.core.errors import DeclarationError
+from headrace.core.hooks import provided
 from headrace.datasets.governance.expiry import refuse_expired
 from headrace.datasets.loaders.row_filter import EVERY_ROW, Where, parse
 from headrace.datasets.loaders.scan import Scan
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from headrace.datasets.diff import Diff
     from headrace.datasets.loaders.torch import TorchRows
     from headrace.datasets.store.verify import Verification
-    from headrace.lineage.row_trace.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -242,15 +242,12 @@ class Dataset:
 
         return diff(self, open_release(other, self.store.root) if isinstance(other, str) else other)
 
-    def trace(self, **key: object) -> "Trace":
+    def trace(self, **key: object) -> Any:  # noqa: ANN401 - a `headrace.lineage` Trace
         """Where the row with this `key` comes from: `data.trace(flight="...", day="...")`.
 
         Needs the home that made the release, `HEADRACE_HOME`, and the project that declares it.
         """
-        # The one place that reaches up: a row is traced by what made it.
-        from headrace.lineage.row_trace.trace import trace
-
-        return trace(self.ref, key, store=self.store)
+        return provided("row_trace")(self.ref, key, store=self.store)
 
 
 def look(store: Store, manifest: Manifest, purpose: str | None) -> None:

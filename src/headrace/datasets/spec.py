@@ -23,7 +23,8 @@ class DatasetSpec:
     from: nothing later is used. `left_out` lists the label reasons that a row may be left out for;
     a frame with any other reason is refused, so that nothing vanishes by surprise. `commercial` is
     whether `purpose` is; a source for non-commercial use does not take silence for no. `privacy`
-    gives each personal or sensitive column its treatment (see `headrace.datasets.governance.privacy`).
+    gives each personal or sensitive column its treatment (see
+    `headrace.datasets.governance.privacy`).
     `evaluation` keeps rows apart for the last word; `leakage` says what counts as a leak between
     splits. `fits` are transforms that are fitted on the training split, by column; a model of the
     dataset takes them with it. `card` is what people state of it

@@ -34,7 +34,6 @@ from headrace.features.spines import build_spine
 from headrace.features.table_shapes import Column, TableShape, shape_of
 from headrace.features.transforms import passed_on, ratio
 from headrace.features.validate import validate
-from headrace.verification.leaks import LeakReport, leaks
 
 __all__ = [
     "SEMANTICS_VERSION",
@@ -50,7 +49,6 @@ __all__ = [
     "Label",
     "Last",
     "LastRow",
-    "LeakReport",
     "Lookup",
     "Max",
     "Mean",
@@ -72,7 +70,6 @@ __all__ = [
     "canonical",
     "definition_hash",
     "diff",
-    "leaks",
     "output_columns",
     "passed_on",
     "ratio",

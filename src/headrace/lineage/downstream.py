@@ -44,7 +44,7 @@ def stores(pipelines: Iterable[Pipeline], home: Home, table: str) -> list[Pipeli
 
 
 def _holds(pipeline: Pipeline, home: Home, table: str) -> bool:
-    from headrace.pipeline.serving import online_store, store_exists
+    from headrace.pipeline.serving.services import online_store, store_exists
     from headrace.serving.online import layout_of, store_metadata
 
     layout = layout_of(pipeline.views, pipeline.contracts, pipeline.mode)

@@ -1,6 +1,7 @@
-"""Models that were trained on a recalled batch."""
+"""Models that were trained on recalled or erased rows."""
 
 from headrace.core.home import Home
+from headrace.datasets.erasure.tombstone import tombstones
 from headrace.datasets.store.store import Store
 from headrace.datasets.taint import (
     OPENED,
@@ -36,3 +37,14 @@ def allow_model(home: Home, record: ModelRecord, reason: str | None) -> None:
             where=str(record.path),
             fix="train on a clean release: headrace run; or give a reason, which is recorded",
         )
+
+
+def trained_on_erased(home: Home, dataset: str) -> list[str]:
+    """For a model: that the release it was trained on is gone, and why; empty if it is there."""
+    name, _, version = dataset.partition("@")
+    return [
+        f"rows that are gone: {dataset} was {stone}"
+        + (f"; train on {stone.successor}" if stone.successor else "")
+        for stone in tombstones(Store.find(home.store), name)
+        if stone.version == version
+    ]

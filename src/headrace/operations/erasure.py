@@ -145,17 +145,6 @@ def listed(home: Home) -> list[dict[str, Any]]:
     return found
 
 
-def trained_on_erased(home: Home, dataset: str) -> list[str]:
-    """For a model: that the release it was trained on is gone, and why; empty if it is there."""
-    name, _, version = dataset.partition("@")
-    return [
-        f"rows that are gone: {dataset} was {stone}"
-        + (f"; train on {stone.successor}" if stone.successor else "")
-        for stone in tombstones(Store.find(home.store), name)
-        if stone.version == version
-    ]
-
-
 def _checked(store: Store, request: Request) -> list[dict[str, Any]]:
     return [
         {

@@ -20,7 +20,7 @@ from headrace.core.errors import DeclarationError, StateError
 from headrace.core.home import Home
 from headrace.lake.tables.lake import Lake
 from headrace.pipeline.definition import Pipeline
-from headrace.pipeline.serving import (
+from headrace.pipeline.serving.services import (
     ONLINE,
     materialise_online,
     online_store,

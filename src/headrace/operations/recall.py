@@ -224,7 +224,7 @@ def _done(case: BatchCase, pipelines: Sequence[Pipeline], done: Withdrawal) -> d
 
 def _renewed(pipeline: Pipeline, home: Home) -> dict[str, Any]:
     """Bring an online store up to the table. One that cannot be does not undo the recall."""
-    from headrace.pipeline.serving import materialise_online, online_store
+    from headrace.pipeline.serving.services import materialise_online, online_store
 
     try:
         with closing(online_store(pipeline, home)) as store:

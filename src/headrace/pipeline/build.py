@@ -19,8 +19,8 @@ from headrace.pipeline.build_context import Workshop, leave, workshop
 from headrace.pipeline.code_revision import code_revision
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.pins import hold, settle
-from headrace.reports.status import test_report
-from headrace.retraining.environment import as_it_stands, retrained
+from headrace.pipeline.release_metadata import test_report
+from headrace.pipeline.rolled_splits import as_it_stands, retrained
 
 if TYPE_CHECKING:
     from headrace.datasets.manifest import InputTable, Manifest

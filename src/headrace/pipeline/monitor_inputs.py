@@ -1,4 +1,4 @@
-"""The last stage: what the monitor of a pipeline is given to see. Safe to run again.
+"""Inputs of a pipeline's monitor: scored rows, labels as known, and verdicts of the gates.
 
 The frame is all rows predicted by the moment of judgement, released or not. Each is scored by the
 champion that was in charge when it was predicted, as far as that model had not learned from it; the
@@ -6,26 +6,23 @@ label is what is known of it now, null where it is not mature.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from headrace.core.clock import DAY, duration, now_us, parse_iso, to_us
+from headrace.core.clock import DAY, duration, parse_iso, to_us
 from headrace.core.errors import DeclarationError, StateError
 from headrace.core.home import Home
-from headrace.core.progress import report
 from headrace.datasets.column_lineage import DIRECT, column_lineage
 from headrace.features.labels import attach_label
 from headrace.lake.ledger.batch_listing import slot_rows
 from headrace.lake.table import SNAPSHOT_SLOT, Table
-from headrace.pipeline.build import Built, feature_frame
-from headrace.pipeline.build_context import Workshop, leave, workshop
+from headrace.pipeline.build_context import Workshop
 from headrace.pipeline.column_lineage import declared_by
 from headrace.pipeline.definition import Pipeline
-from headrace.retraining.environment import learned_until
+from headrace.pipeline.rolled_splits import learned_until
 
 if TYPE_CHECKING:
     from headrace.models import ModelRecord
@@ -34,60 +31,13 @@ if TYPE_CHECKING:
 _AGAIN = duration("56d")  # a label that comes, or is corrected, later than this changes no answer
 
 
-def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Built:
-    """Judge every closed window over all rows, released or not, and record the decisions.
-
-    `now` (us, UTC) is the moment to judge by, instead of the clock's: windows that end later wait.
-    """
-    from headrace.datasets import open_release
-    from headrace.monitoring.run import monitor
-    from headrace.monitoring.run_details import keep_seen
-    from headrace.pipeline.table_profiles import tables_told
-    from headrace.reports.monitor import markdown
-    from headrace.reports.monitor.facts import tell_owner
-    from headrace.retraining.service import watch_promotions
-
-    report("monitors", 0, 1)
-    shop = workshop(pipeline, home)
-    moment = judged_at(pipeline, now_us() if now is None else now)
-    features = open_release(f"{pipeline.dataset.name}@latest", store=home.store).manifest.features
-    frame = _until(feature_frame(shop), moment)
-    scores, trained_at, notes = answers(shop, frame, moment)
-    spec = replace(
-        pipeline.monitor,
-        label_derived=pipeline.monitor.label_derived or label_derived(pipeline),
-    )
-    run = monitor(
-        spec,
-        frame.select(["t", *features]),
-        scores,
-        list(gate_rows(shop, moment)),
-        home,
-        moment,
-        trained_at=trained_at,
-    )
-    run = replace(run, notes=(*run.notes, *notes))
-    keep_seen(home, run)
-    watched = watch_promotions(pipeline, home, moment)
-    tell_owner(pipeline, home)
-    tables = tables_told(shop, run.results[-1].window) if run.results else ""
-    leave()
-    report("monitors", 1, 1)
-    metadata = {"windows": len(run.results), "plots": {"md": markdown(run)}}
-    told = {f"retraining {one.trigger_id[:12]}": one.because for one in watched}
-    return Built(
-        {**run.to_json()["actions"], **metadata, **told, "tables": {"md": tables}},
-        changed=run.recorded > 0 or any(one.step for one in watched),
-    )
-
-
 def judged_at(pipeline: Pipeline, now: int) -> int:
     """`now` (us), or the end of the last slot: of what was never to come nothing is missing."""
     end = parse_iso(pipeline.last_slot) + DAY - duration(pipeline.monitor.offset)
     return min(now, end)
 
 
-def _until(frame: pa.Table, moment: int) -> pa.Table:
+def before(frame: pa.Table, moment: int) -> pa.Table:
     """The rows predicted before `moment`; the frame is ordered by t."""
     return frame.slice(0, int(_moments(frame).searchsorted(moment)))
 

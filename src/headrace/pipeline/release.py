@@ -41,7 +41,7 @@ class Released:
 def release_now(pipeline: Pipeline, home: Home, *, dry_run: bool = False) -> Released:
     """Release the dataset of a pipeline from its tables as they are published now.
 
-    Raises what `headrace.datasets.release` raises.
+    Raises what `headrace.datasets.release_writer` raises.
     """
     before = {one.ref for one in list_releases(home.store)}
     manifest = pinned_release(pipeline, home, dry_run=dry_run)

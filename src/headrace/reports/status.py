@@ -1,6 +1,6 @@
 """The state of everything, as plain JSON values: tables, releases, models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -72,7 +72,7 @@ def model_rows(home: Home) -> list[dict[str, Any]]:
     from headrace.models import list_models, model_taints
     from headrace.models.external import list_external
     from headrace.models.registry import pointer
-    from headrace.operations.erasure import trained_on_erased as erased
+    from headrace.models.taint import trained_on_erased as erased
 
     rows: list[dict[str, Any]] = []
     for record in list_models(home):
@@ -98,7 +98,7 @@ def model_rows(home: Home) -> list[dict[str, Any]]:
 
 def _external_row(home: Home, record: "ExternalModel") -> dict[str, Any]:
     from headrace.models import model_taints
-    from headrace.operations.erasure import trained_on_erased as erased
+    from headrace.models.taint import trained_on_erased as erased
 
     return {
         "name": record.name,
@@ -113,30 +113,3 @@ def _external_row(home: Home, record: "ExternalModel") -> dict[str, Any]:
         "tainted": [*map(str, model_taints(home, record)), *erased(home, record.dataset)],
         "elsewhere": record.framework or "registered",
     }
-
-
-def test_report(metrics: Mapping[str, Any]) -> str:
-    """How a model did on its test split, as markdown with plots."""
-    from headrace.models.svg_plots import reliability_svg, segments_svg
-    from headrace.web import svg_plots
-
-    if not metrics.get("rows"):
-        return "The test split is empty."
-    names = ("log_loss", "brier", "auc", "average_precision", "calibration_error")
-    lines = [f"| | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
-    for who in ("model", "baseline", "constant"):
-        values = " | ".join(_shown(metrics[who][name]) for name in names)
-        lines.append(f"| {who} | {values} |")
-    says = str(metrics["against_baseline"]["says"])
-    parts = [
-        f"{metrics['rows']:,} rows over {metrics['days']} days. {says.capitalize()}.",
-        "\n".join(lines),
-        svg_plots.markdown(reliability_svg(metrics["calibration"]), "reliability"),
-    ]
-    for name, segments in metrics["segments"].items():
-        parts.append(svg_plots.markdown(segments_svg(segments, f"Log loss by {name}"), name))
-    return "\n\n".join(parts)
-
-
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"

@@ -21,7 +21,8 @@ from headrace.core.home import Home
 from headrace.core.progress import report
 from headrace.monitoring.decisions.ledger import DecisionLedger, StepName, standing
 from headrace.monitoring.evidence.model import DISTRUSTED
-from headrace.retraining.environment import World, learned_until
+from headrace.pipeline.rolled_splits import learned_until
+from headrace.retraining.environment import World
 from headrace.retraining.request import Request, faulty_spans
 
 if TYPE_CHECKING:

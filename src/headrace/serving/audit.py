@@ -11,14 +11,14 @@ import pyarrow as pa
 
 from headrace.core.clock import HOUR, MINUTE, SECOND
 from headrace.core.errors import StateError
+from headrace.core.hooks import provided
 from headrace.features.frames.training_frame import training_frame
 from headrace.features.kernel.row_content import Cell
 from headrace.features.kernel.visibility import History
 from headrace.features.spec import output_columns
 from headrace.serving.log import ServedLog
+from headrace.serving.vector_table import as_columns
 from headrace.serving.vectors import FeatureService, Frontier, cells
-from headrace.verification.parity import Replay, why
-from headrace.verification.skew.replay import as_columns
 
 Cause: TypeAlias = Literal[
     "definition mismatch", "late commit", "stale store", "clock", "value", "frontier gone"
@@ -209,9 +209,9 @@ def _named(rows: Sequence[dict[str, Any]], service: FeatureService, history: His
     logged = [_Logged(json.loads(row["vector"])) for row in rows]
     served = as_columns(logged, trained.schema, trained.column_names)
     frontier = np.array([row["served_at"] for row in rows], dtype=np.int64)
-    replay = Replay(points, served, trained.combine_chunks(), frontier)
-    causes = why(replay, service.views, history, service.contracts, service.mode)
-    return ", ".join(dict.fromkeys(cause.name for cause in causes))
+    replayed = (points, served, trained.combine_chunks(), frontier)
+    declared = (service.views, history, service.contracts, service.mode)
+    return ", ".join(provided("parity_causes")(*replayed, *declared))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """One request value as its table stores it, without building columns for it.
 
 A value of the usual form is converted here. Anything else is `OTHER` and goes through the parser of
-deliveries (`headrace.contracts.typed_cells`), which decides; on what both take they agree to the bit.
+deliveries (`headrace.contracts.typed_cells`), which decides; on what both take they agree to the
+bit.
 """
 
 import math

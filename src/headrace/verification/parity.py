@@ -204,6 +204,21 @@ def why(
     return _counted(causes, len(differing))
 
 
+def causes_of(  # noqa: PLR0917 - called by name of the room, with the parts of a replay
+    points: pa.Table,
+    served: pa.Table,
+    trained: pa.Table,
+    frontier: Ints,
+    views: Sequence[View],
+    history: History,
+    contracts: Contracts,
+    mode: Mode,
+) -> list[str]:
+    """Names of the wrong rules that explain these served values; `frontier` as in `Replay`."""
+    causes = why(Replay(points, served, trained, frontier), views, history, contracts, mode)
+    return list(dict.fromkeys(cause.name for cause in causes))
+
+
 def _counted(causes: list[Cause], points: int) -> list[Cause]:
     """One cause stands for all points; of several, each for those it was seen to make."""
     views = [cause for cause in causes if cause.name != "row transform"]

@@ -19,7 +19,7 @@ from headrace.verification.parity import STEPS, ParityReport, ServingPath, parit
 from headrace.verification.parity import usable_moments as usable
 
 if TYPE_CHECKING:
-    from headrace.serving import AuditReport
+    pass
 
 Via = Literal["tables", "store"]
 
@@ -116,23 +116,6 @@ def feature_leaks(pipeline: Pipeline, home: Home, *, rows: int = 1000, seed: int
         near=reach_of(pipeline.views, pipeline.spine),
         known=shop.spine,
     )
-
-
-def audit_served(pipeline: Pipeline, home: Home) -> "AuditReport":
-    """Make every logged vector again over what is published now; see `headrace.serving.audit`.
-
-    A pipeline that never served has an empty report.
-
-    Raises:
-        StateError: nothing was published.
-    """
-    from headrace.pipeline.serving import feature_service, log_path, served_log
-    from headrace.serving.audit import AuditReport, audit
-
-    if not log_path(pipeline, home).exists():
-        return AuditReport(0, ())
-    with closing(served_log(pipeline, home)) as log:
-        return audit(log, feature_service(pipeline, home))
 
 
 def _tables(shop: Workshop) -> list[str]:

@@ -12,7 +12,8 @@ from headrace.contracts.model import Contract
 from headrace.features.kernel.visibility import History
 from headrace.features.spec import Mode, Spine, View, output_columns
 from headrace.serving.online import LmdbStore, OnlineService, Store, apply
-from headrace.verification.skew.replay import PROVENANCE, PublishedSoFar, as_columns, as_requests
+from headrace.serving.vector_table import as_columns
+from headrace.verification.skew.replay import PROVENANCE, PublishedSoFar, as_requests
 
 _AGAIN = 0.02
 _ROWS = 200_000

@@ -223,7 +223,7 @@ def audit(*, pipeline: Name = None, as_json: Json = False) -> None:
     Exit code 1 says that some do.
     """
     from headrace.core.home import Home
-    from headrace.verification.proofs import audit_served
+    from headrace.pipeline.serving.services import audit_served
 
     found = audit_served(chosen(pipeline), Home.find())
     told = found.to_json()

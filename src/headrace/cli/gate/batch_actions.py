@@ -1,4 +1,6 @@
-"""`headrace gate release` and the other actions on batches; each is `headrace.operations.batch_actions`."""
+"""`headrace gate release` and the other actions on batches; each is
+`headrace.operations.batch_actions`.
+"""
 
 import csv
 import sys

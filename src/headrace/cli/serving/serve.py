@@ -16,7 +16,7 @@ from headrace.core.errors import DeclarationError
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
-    from headrace.pipeline.endpoint import From
+    from headrace.pipeline.serving.endpoint import From
     from headrace.serving.http.asgi import App
 
 # How the options reach the workers, which are processes of their own. It holds no key.
@@ -81,7 +81,7 @@ def serve(
 def application() -> "App":
     """The application of one worker, from the options in the environment."""
     from headrace.core.home import Home
-    from headrace.pipeline.endpoint import endpoint
+    from headrace.pipeline.serving.endpoint import endpoint
     from headrace.serving.http import create_app, read_keys
 
     options = Options(**json.loads(os.environ[VARIABLE]))
@@ -138,7 +138,7 @@ def _pipeline(options: Options) -> "Pipeline":
 
 def _fill(pipeline: "Pipeline") -> None:
     from headrace.core.home import Home
-    from headrace.pipeline.serving import materialise_online
+    from headrace.pipeline.serving.services import materialise_online
 
     materialise_online(pipeline, Home.find())
 

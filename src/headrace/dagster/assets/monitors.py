@@ -36,7 +36,8 @@ def monitor_assets(
     def monitors(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        from headrace.pipeline import monitor_standing, run_monitors
+        from headrace.operations.monitor_run import run_monitors
+        from headrace.reports.monitor.facts import monitor_standing
 
         mark(context)
         with readable():

@@ -64,7 +64,7 @@ def served_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> 
         ],
     )
     def served_log() -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        from headrace.verification.proofs import audit_served
+        from headrace.pipeline.serving.services import audit_served
 
         with readable():
             report = audit_served(pipeline, home())

@@ -7,7 +7,8 @@ from headrace.lake.ledger.partition_state import SlotResult
 from headrace.web.svg_plots import markdown, svg
 
 WIDTH, HEIGHT, TOP, FOOT, SIDE = 720, 150, 26, 20, 10
-# Classes of `headrace.web.svg_plots`: they turn dark with the page. The verdict is in the title as well.
+# Classes of `headrace.web.svg_plots`: they turn dark with the page. The verdict is in the title as
+# well.
 _CLASS = {"PASS": "b", "WARN": "w", "QUARANTINE": "w", "BLOCK": "r", "ERROR": "p", "MISSING": "n"}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.core.clock import now_us
+from headrace.core.hooks import provided
 from headrace.datasets.card.statement import NOT_STATED, Statement, from_json
 from headrace.datasets.evaluation_access import count_all
 from headrace.datasets.manifest import Manifest
@@ -54,9 +55,7 @@ class Card:
 
     def html(self) -> str:
         """One self-contained page: light and dark, wide and on a phone, without a network."""
-        from headrace.reports.card.page import page
-
-        return page(self)
+        return str(provided("card_page")(self))
 
     def _repr_html_(self) -> str:
         """In a notebook: the page in a frame of its own, so that its style stays there."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from headrace.core.hooks import provided
+
 # A JSON value: number, text, bool or None.
 Cell = Any
 
@@ -195,6 +197,4 @@ class Diff:
 
     def html(self) -> str:
         """One self-contained page."""
-        from headrace.reports.diff.page import page
-
-        return page(self)
+        return str(provided("diff_page")(self))

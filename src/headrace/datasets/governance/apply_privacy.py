@@ -17,7 +17,8 @@ def treated(
 ) -> tuple[pa.Table, dict[str, dict[str, str]]]:
     """The frame after the declared treatments, and what the manifest says of them.
 
-    `classes` is column -> privacy class, as `headrace.datasets.governance.privacy_classes` finds them. Raises
+    `classes` is column -> privacy class, as `headrace.datasets.governance.privacy_classes` finds
+    them. Raises
     DeclarationError and StateError as `headrace.datasets.governance.privacy.treat` does.
     """
     fixed = {"t", "label_reason", *spec.label.columns}

@@ -6,7 +6,8 @@
     not_stated, TODO …      a draft contract: recorded as such, and shown on the card
 
 The class of a column comes from the contract of its table, and passes on to what is computed from
-it; see `headrace.datasets.governance.privacy_classes`. Treatments are applied before the rows are split and hashed, so
+it; see `headrace.datasets.governance.privacy_classes`. Treatments are applied before the rows are
+split and hashed, so
 that splits, groups, statistics and content see what is released and nothing else.
 """
 

@@ -1,6 +1,7 @@
 """Opening the objects of a release, and refusing those that are not what the manifest says.
 
-Everything here is decided by the size and the footer of a file; `headrace.datasets.store.verify` reads
+Everything here is decided by the size and the footer of a file; `headrace.datasets.store.verify`
+reads
 its bytes.
 """
 

@@ -4,11 +4,11 @@
     datasets/<name>/<version>/manifest.json  a release, with the moment it was made and its id
     datasets/<name>/<version>/opened/        see `headrace.datasets.taint`
     datasets/<name>/aliases/<alias>.json     {"version": "1.0.0"}
-    datasets/<name>/<version>/tombstone.json instead of a manifest; `headrace.datasets.erasure.tombstone`
-    recalls/<table>/<batch id>/              see `headrace.datasets.taint`
-    erasures/<id>/                           requests and proofs; `headrace.datasets.erasure.requests`
+    datasets/<name>/<version>/tombstone.json instead of a manifest, of an erased or retired release
+    recalls/<table>/<batch id>/              recalled batches; see `headrace.datasets.taint`
+    erasures/<id>/                           requests for erasure and their proofs
 
-It lies in a folder or in a bucket; `headrace.datasets.store.storage` reads and writes it. Objects come
+The store is a folder or a bucket; `storage` reads and writes it. Objects come
 first and the manifest last, created only if there is none: a release is whole or absent, and its
 version is taken once.
 """

@@ -58,7 +58,8 @@ def training_frame(
         mode: `declared` (visible from known_at) or `recorded` (and from the commit on).
         reasons: add, for each feature of a view or lookup, `<feature>__reason`: why it is null.
         memory: bytes for the work, which then goes part by part over files; the frame itself is in
-            memory all the same. `headrace.features.frames.out_of_core.training_batches` has no such limit.
+            memory all the same. `headrace.features.frames.out_of_core.training_batches` has no
+            such limit.
         progress: called as `(what, done, total)` while parts are worked on.
         threads: how many to use; as many as the process may if None.
 

@@ -1,4 +1,5 @@
-"""`python -m headrace.lake.ingest.validator_worker`: judges what comes in by a pipe, until the pipe ends.
+"""`python -m headrace.lake.ingest.validator_worker`: judges what comes in by a pipe, until the
+pipe ends.
 
 Started by `judges.Helper` and of no use without it. One request is answered before the next comes.
 """

@@ -76,7 +76,8 @@ MIGRATIONS = (
         staged_path, rtrim(staged_path, replace(staged_path, '/', '')), '')
         WHERE staged_path LIKE '%/staged/' || tbl || '/%'
     """,
-    # What the ledger told of a snapshot when a release pinned it; see `headrace.lake.ledger.publication_history`.
+    # What the ledger told of a snapshot when a release pinned it; see
+    # `headrace.lake.ledger.publication_history`.
     """
     CREATE TABLE pinned (
         tbl TEXT NOT NULL, snapshot_id INTEGER NOT NULL, document TEXT NOT NULL,

@@ -18,7 +18,8 @@ from headrace.lake.ledger.publication_history import Showings, Shown, showings_o
 from headrace.lake.tables.lake import Lake
 
 PROVENANCE = ("event_time", "known_at", "_batch", "_line")
-# When rows were shown before they were taken out and approved again, see `headrace.features.kernel.republication`.
+# When rows were shown before they were taken out and approved again, see
+# `headrace.features.kernel.republication`.
 SHOWN_BEFORE = "_shown_before"
 _SPANS = pa.list_(pa.struct([("since", pa.int64()), ("until", pa.int64())]))
 DELETED = "_deleted"  # published where a contract says which rows delete

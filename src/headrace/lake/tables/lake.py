@@ -333,7 +333,9 @@ class Lake:
         return self._opened
 
     def iceberg_table(self, table: str) -> "IcebergTable | None":
-        """The library's own table, for `headrace.lake.tables.snapshot_retention`; None if nothing was published."""
+        """The library's own table, for `headrace.lake.tables.snapshot_retention`; None if nothing
+        was published.
+        """
         from headrace.lake.tables import iceberg
 
         return iceberg.load(self._catalog(), table)

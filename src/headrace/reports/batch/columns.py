@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from headrace.gates.compare import Bars, Compared, Stats
+from headrace.reports import charts
 from headrace.reports.batch.model import Report
 from headrace.reports.batch.summary import Page
-from headrace.web import charts, wording
+from headrace.web import wording
 from headrace.web.html import Html, element, join
 
 _FEWEST, _MOST = 3, 8  # columns that are shown at once

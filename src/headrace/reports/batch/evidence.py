@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from headrace.reports import charts
 from headrace.reports.batch.model import FailingRow, Report, RuleHistory
-from headrace.web import charts, wording
+from headrace.web import wording
 from headrace.web.html import Html, element, join
 from headrace.web.tables import Row, table
 

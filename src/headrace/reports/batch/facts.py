@@ -19,8 +19,8 @@ from headrace.lake.ledger.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.overrides.available_actions import available_actions
 from headrace.lake.overrides.batch_case import find_case
 from headrace.lake.tables.lake import Lake
-from headrace.lineage.blast_radius import blast_radius
 from headrace.pipeline.definition import Pipeline
+from headrace.reports.batch.blast_radius import blast_radius
 from headrace.reports.batch.failing_rows import failing_rows
 from headrace.reports.batch.model import LastGood, Origin, Reach, Report, Rules
 from headrace.reports.batch.next_steps import Case, Link, no_link, steps

@@ -7,7 +7,7 @@ import pyarrow as pa
 from headrace.datasets.card.distributions import Shape, shape
 from headrace.datasets.governance.privacy import needs_treatment
 from headrace.datasets.manifest import Column, Manifest
-from headrace.web.charts import svg
+from headrace.reports.charts import svg
 from headrace.web.html import Html, element
 from headrace.web.wording import counted, percent, shortened
 

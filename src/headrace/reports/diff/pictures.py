@@ -1,7 +1,8 @@
 """A column's values before and after, as inline SVG; each says in words what it shows."""
 
 from headrace.datasets.diff.model import Column, Distribution
-from headrace.web import charts, wording
+from headrace.reports import charts
+from headrace.web import wording
 from headrace.web.html import Html, element, join
 
 _WIDE, _TALL = 240, 56

@@ -9,8 +9,8 @@ from typing import Any
 from headrace.monitoring.detectors.shift_shapes import Shape
 from headrace.monitoring.evidence.model import DISTRUSTED, MODEL, Evidence, day_text
 from headrace.monitoring.run_details import Rate
+from headrace.reports.charts import level, svg
 from headrace.reports.monitor.model import Reign, WindowView
-from headrace.web.charts import level, svg
 from headrace.web.html import Html, element, join
 from headrace.web.wording import percent, shortened
 

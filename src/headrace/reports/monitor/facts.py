@@ -11,7 +11,6 @@ from headrace.core.home import Home
 from headrace.lake.ledger.batch_listing import held_batches
 from headrace.lake.ledger.ledger import Ledger
 from headrace.monitoring.decisions.alternative_policies import alternatives
-from headrace.monitoring.decisions.business_figures import figures
 from headrace.monitoring.decisions.decide import next_retraining, within_budget_period
 from headrace.monitoring.decisions.history import Judged, Record, ending_of, record_of, state_after
 from headrace.monitoring.decisions.incidents import Decided, Incident, incidents, settled
@@ -29,6 +28,7 @@ from headrace.monitoring.evidence.acceptance import in_force
 from headrace.monitoring.evidence.attribution import Attribution, attribute
 from headrace.monitoring.run_details import Seen, read_seen
 from headrace.pipeline.definition import Pipeline
+from headrace.reports.monitor.business_figures import figures
 from headrace.reports.monitor.lead_times import lead_times
 from headrace.reports.monitor.model import (
     Compared,

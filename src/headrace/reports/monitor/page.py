@@ -113,7 +113,9 @@ def _timeline(report: MonitorReport) -> Html:
     return element(
         "section",
         element("h2", "Evidence and decisions"),
-        element("p", f"Each column is a window of {wording.counted(days, 'day')}. Tall is an alarm, ",
+        element(
+            "p",
+            f"Each column is a window of {wording.counted(days, 'day')}. Tall is an alarm, ",
                 "low a notice; of decisions the higher the graver: none, watch, investigate, ",
                 "retrain. ▼ is where a champion began. Columns that are not quiet lead to their ",
                 "window.", class_="small soft"),

@@ -1,6 +1,7 @@
 """What a day's work is, in one process: the same functions that runs of Dagster call.
 
-`python -m headrace.verification.simulation.daily_work MODULE` does it once, so that it can be killed while it does.
+`python -m headrace.verification.simulation.daily_work MODULE` does it once, so that it can be
+killed while it does.
 """
 
 import sys
@@ -13,9 +14,9 @@ from headrace.core.home import Home
 from headrace.dagster.sensors.pending_partitions import arrived
 from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.partition_state import SlotResult
+from headrace.operations.monitor_run import run_monitors
 from headrace.pipeline.build import build_release, build_view, train_model
 from headrace.pipeline.definition import Pipeline
-from headrace.pipeline.monitor_inputs import run_monitors
 from headrace.pipeline.staleness import mark_current
 from headrace.retraining.service import retrain_by_trigger
 from headrace.retraining.triggers import open_triggers

@@ -7,7 +7,7 @@ to the vector's plain values.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,22 +15,15 @@ import pyarrow as pa
 from headrace.contracts.model import Contract
 from headrace.features.kernel.arrays import Ints, whole
 from headrace.features.kernel.republication import SHOWN_BEFORE
-from headrace.features.kernel.row_content import Cell
 from headrace.features.kernel.visibility import History
 from headrace.features.spec import Mode, Spine, View, output_columns
+from headrace.serving.vector_table import Answered, as_columns
 from headrace.serving.vectors import FeatureService
 from headrace.verification.parity import published_order
 
 PROVENANCE = (
     "event_time", "known_at", "committed_at", "_deleted", "_batch", "_line", SHOWN_BEFORE,
 )  # fmt: skip
-
-
-class Answered(Protocol):
-    """What is used of a vector."""
-
-    @property
-    def values(self) -> Mapping[str, Cell]: ...
 
 
 class Service(Protocol):
@@ -110,26 +103,3 @@ def as_requests(points: pa.Table, contract: Contract) -> list[tuple[dict[str, ob
     moments = columns.pop("t")
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return list(zip(rows, moments, strict=True))
-
-
-def as_columns(answers: Sequence[Answered], types: pa.Schema, names: Sequence[str]) -> pa.Table:
-    """Vectors as a table of these columns; a value of another type than its column is an error."""
-    values = [answer.values for answer in answers]
-    columns = [_column([row[name] for row in values], types.field(name).type) for name in names]
-    return pa.table(columns, names=list(names))
-
-
-def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
-    if pa.types.is_timestamp(kind):
-        return pa.array(values, pa.int64()).view(kind)
-    if pa.types.is_float64(kind):
-        return pa.array([None if v is None else _float(v) for v in values], kind)
-    return pa.array(values, kind)
-
-
-def _float(value: Any) -> float:  # noqa: ANN401
-    if isinstance(value, str):  # infinities have no JSON number
-        return float(value)
-    if not isinstance(value, float):
-        raise TypeError(f"{value!r} was served where a float64 belongs")
-    return value

@@ -5,7 +5,8 @@ What was read of a store is arrays of words: blobs, one after the other, as `edg
 the roots, one for each entity (a leaf, a directory, or nothing), and the leaves that directories
 name, in the order of the entities.
 
-Integers only until the last division, as in `headrace.features.kernel.rounding`. Where a product might
+Integers only until the last division, as in `headrace.features.kernel.rounding`. Where a product
+might
 leave int64, the exact parts are handed back and Python finishes them.
 """
 

@@ -9,7 +9,12 @@ from headrace.core.errors import DeclarationError, StateError
 from headrace.core.home import Home
 from headrace.lake.tables.lake import Lake
 from headrace.pipeline.definition import Pipeline
-from headrace.pipeline.serving import feature_service, online_service, served_log, store_exists
+from headrace.pipeline.serving.services import (
+    feature_service,
+    online_service,
+    served_log,
+    store_exists,
+)
 from headrace.serving.http import Endpoint, Keys, Lag, Scorer, Service
 
 From: TypeAlias = Literal["auto", "tables", "store"]

@@ -1,6 +1,7 @@
 """Serving over what a pipeline has published."""
 
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from headrace.lake.tables.history import history
 from headrace.lake.tables.lake import Lake
 from headrace.pipeline.definition import Pipeline
 from headrace.serving import FeatureService, ServedLog
+from headrace.serving.audit import AuditReport, audit
 
 if TYPE_CHECKING:
     from headrace.serving.online import Layout, LmdbStore, OnlineService, RedisStore, Store
@@ -150,3 +152,17 @@ def served_log(pipeline: Pipeline, home: Home, *, share: float = 1.0) -> ServedL
 def log_path(pipeline: Pipeline, home: Home) -> Path:
     """Where the log of a pipeline is, or will be."""
     return home.root / "served" / f"{pipeline.name}.sqlite"
+
+
+def audit_served(pipeline: Pipeline, home: Home) -> AuditReport:
+    """Make every logged vector again over what is published now; see `headrace.serving.audit`.
+
+    A pipeline that never served has an empty report.
+
+    Raises:
+        StateError: nothing was published.
+    """
+    if not log_path(pipeline, home).exists():
+        return AuditReport(0, ())
+    with closing(served_log(pipeline, home)) as log:
+        return audit(log, feature_service(pipeline, home))
