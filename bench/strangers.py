@@ -28,10 +28,10 @@ import pyarrow.csv as pv
 
 from bench.monitoring_data import member, of_r
 from headrace.contracts import load_contract
-from headrace.contracts.semantic import Reference
+from headrace.contracts.drift import Reference
 from headrace.gates import load_suite
-from headrace.gates.judgement import Judgement
-from headrace.scaffold.trial import judge_day
+from headrace.gates.verdict import Judgement
+from headrace.scaffold.gate_rehearsal import judge_day
 
 Row = dict[str, str]
 Rows = list[Row]

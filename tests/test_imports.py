@@ -148,8 +148,8 @@ def test_earlier_names_of_modules_are_found_and_say_the_new_one() -> None:
         "for old, new in RENAMED.items():\n"
         "    with warnings.catch_warnings(record=True) as seen:\n"
         "        warnings.simplefilter('always')\n"
-        "        module = importlib.import_module(old)\n"
-        "    assert module is importlib.import_module(new), old\n"
+        "        module = importlib.import_module('headrace.' + old)\n"
+        "    assert module is importlib.import_module('headrace.' + new), old\n"
         "    assert any(new in str(warning.message) for warning in seen), old\n"
     )
     subprocess.run([sys.executable, "-c", check], check=True, cwd=ROOT)

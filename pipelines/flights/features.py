@@ -19,10 +19,10 @@ from headrace.features import (
     Sum,
     Where,
     Window,
+    calendar,
     passed_on,
     ratio,
 )
-from headrace.features.kernel import calendar
 
 ZONE = "America/New_York"
 SPINE = Spine(

@@ -9,19 +9,19 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from types import ModuleType
 
+# Names within `headrace`: earlier, now.
 RENAMED = {
-    "headrace.clock": "headrace.core.clock",
-    "headrace.errors": "headrace.core.errors",
-    "headrace.files": "headrace.core.files",
-    "headrace.home": "headrace.core.home",
-    "headrace.sql": "headrace.core.sql",
-    "headrace.zones": "headrace.core.time_zones",
-    "headrace.features.leaks": "headrace.verification.leaks",
-    "headrace.features.parity": "headrace.verification.parity",
-    "headrace.online": "headrace.serving.online",
-    "headrace.simulation": "headrace.verification.simulation",
-    "headrace.datasets.privacy": "headrace.datasets.governance.privacy",
-    "headrace.monitoring.policy": "headrace.monitoring.decisions.policy",
+    "clock": "core.clock",
+    "datasets.privacy": "datasets.governance.privacy",
+    "errors": "core.errors",
+    "features.leaks": "verification.leaks",
+    "features.parity": "verification.parity",
+    "files": "core.files",
+    "home": "core.home",
+    "monitoring.policy": "monitoring.decisions.policy",
+    "online": "serving.online",
+    "sql": "core.sql",
+    "zones": "core.time_zones",
 }
 
 
@@ -52,8 +52,10 @@ class _Finder(MetaPathFinder):
         path: Sequence[str] | None,  # noqa: ARG002 - the signature of importlib
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        today = RENAMED.get(fullname)
-        return spec_from_loader(fullname, _Alias(today)) if today else None
+        today = RENAMED.get(fullname.removeprefix("headrace."))
+        if today is None or not fullname.startswith("headrace."):
+            return None
+        return spec_from_loader(fullname, _Alias(f"headrace.{today}"))
 
 
 def install() -> None:

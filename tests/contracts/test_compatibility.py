@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from headrace.contracts import Level, compare, compare_all, load_contract
-from headrace.contracts.compatibility import next_version, rules, step
+from headrace.contracts.evolution.compatibility import next_version, rules, step
 from tests.contracts.given import FLIGHTS, SMALL, flights
 
 GOLDEN = yaml.safe_load((Path(__file__).with_name("changes.yaml")).read_text())

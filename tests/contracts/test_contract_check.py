@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from headrace.cli.app import app
 from headrace.contracts import load_contract
-from headrace.contracts.check import check
+from headrace.contracts.evolution.project_check import check
 from headrace.contracts.lint import lint
 from tests.contracts.given import SMALL, flights
 

@@ -5,8 +5,8 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
+from headrace.core.home import Home
 from headrace.dagster.instance import prepare
-from headrace.home import Home
 from tools.pictures import screenshots
 from tools.pictures.walk import walk
 

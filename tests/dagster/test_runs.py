@@ -13,7 +13,7 @@ from headrace.dagster.asset_names import GATE_CHECKS, table_key
 from headrace.dagster.execute import ingest_due, reference_due, run_job, run_range
 from headrace.dagster.instance import open_instance
 from headrace.lake.ledger.batch_listing import find_batches
-from headrace.reports.batch import report_url
+from headrace.web.report_address import report_url
 
 VISITS, SALES = table_key("visits"), table_key("sales")
 

@@ -18,8 +18,8 @@ from headrace.cli.app import app
 from headrace.cli.output import MISUSED
 from headrace.cli.project.ui import Service, _port
 from headrace.core.errors import DeclarationError
-from headrace.reports.batch import report_url
 from headrace.web.dagster_links import dagster_url, remember_addresses
+from headrace.web.report_address import report_url
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("assets", "pipelines", "quality_suites", "policy.yaml", "pyproject.toml", "workspace.yaml")

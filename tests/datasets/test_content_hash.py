@@ -12,8 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from headrace.core.errors import DeclarationError
-from headrace.datasets import content_sum, row_sum
-from headrace.datasets.hashing import content_hash
+from headrace.datasets import content_hash, content_sum, row_sum
 from tests.datasets.reference_hash import reference_hash, total
 
 UTC = dt.UTC

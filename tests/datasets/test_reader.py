@@ -12,7 +12,7 @@ import pytest
 
 import headrace
 from headrace.core.errors import DeclarationError, StateError
-from headrace.datasets.hashing import content_hash
+from headrace.datasets import content_hash
 from headrace.datasets.loaders import objects
 from headrace.datasets.store.storage import Folder
 from headrace.datasets.store.store import Store

@@ -13,9 +13,8 @@ import pytest
 
 import headrace
 from headrace.core.errors import DeclarationError, StateError
-from headrace.datasets import label_cuts, list_releases, release
+from headrace.datasets import content_hash, label_cuts, list_releases, release
 from headrace.datasets.governance.privacy import Drop, Pseudonymise
-from headrace.datasets.hashing import content_hash
 from headrace.datasets.store.store import Store
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
 

@@ -8,8 +8,7 @@ from typer.testing import CliRunner
 import headrace
 from headrace.cli.app import app
 from headrace.dagster.metadata import built
-from headrace.datasets import list_releases
-from headrace.datasets.hashing import content_hash
+from headrace.datasets import content_hash, list_releases
 from headrace.lake.tables.lake import Lake
 from headrace.pipeline import build_release
 from headrace.pipeline.build_context import leave

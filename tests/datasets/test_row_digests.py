@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.datasets.hashing import content_hash, row_digests
+from headrace.datasets import content_hash
+from headrace.datasets.hashing import row_digests
 from headrace.datasets.hashing.content_hash import canonical_schema
 from headrace.datasets.hashing.row_digests import sum_of_digests
 from tests.datasets.reference_hash import reference_hash

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import headrace
 from headrace.core.errors import HeadraceError, StateError
-from headrace.datasets.hashing import content_hash
+from headrace.datasets import content_hash
 from headrace.datasets.store import object_files
 from headrace.datasets.store.store import Store
 from headrace.datasets.store.verify import verify_ref

@@ -24,11 +24,11 @@ from headrace.features import (
     Spine,
     Where,
     Window,
+    calendar,
     canonical,
     definition_hash,
     diff,
 )
-from headrace.features.kernel import calendar
 from tests.features import logs
 from tests.features.logs import SHAPES, far_away
 

@@ -22,11 +22,11 @@ from headrace.features import (
     Sum,
     TableShape,
     Window,
+    calendar,
     oracle,
     ratio,
     training_frame,
 )
-from headrace.features.kernel import calendar
 from headrace.features.table_shapes import TIMESTAMP
 from headrace.serving.online import MemoryStore, apply, layout_of
 from headrace.serving.online.kernel.answers import Compiled

@@ -7,8 +7,7 @@ import pytest
 
 from headrace.features import build_spine, spines
 from headrace.features.kernel import visibility
-from headrace.verification import leaks
-from headrace.verification.leaks import alter_future, busy_moments
+from headrace.verification.leaks import alter_future, busy_moments, leaks
 from tests.features.logs import FAR, SHAPES, SPINE, VIEWS, random_log
 
 LOGS = [replace(random_log(seed), mode="declared") for seed in range(6)]

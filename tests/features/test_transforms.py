@@ -12,8 +12,15 @@ import pytest
 
 from headrace.core.clock import to_us
 from headrace.core.errors import DeclarationError
-from headrace.features import FeatureView, Rows, RowTransform, Window, ratio, training_frame
-from headrace.features.kernel import calendar
+from headrace.features import (
+    FeatureView,
+    Rows,
+    RowTransform,
+    Window,
+    calendar,
+    ratio,
+    training_frame,
+)
 from headrace.features.kernel.calendar import PARTS
 from headrace.features.purity import outside_reads
 from headrace.features.table_shapes import TIMESTAMP

@@ -24,10 +24,10 @@ from headrace.features import (
     Sum,
     Where,
     Window,
+    calendar,
     training_frame,
     validate,
 )
-from headrace.features.kernel import calendar
 from tests.features.logs import COLUMNS, LABEL, SHAPES, SPINE, TRAILING, VIEWS, random_log
 
 WHO = ("who",)

@@ -18,8 +18,7 @@ from unittest.mock import patch
 
 from headrace.core.clock import days
 from headrace.core.home import Home
-from headrace.datasets import TimeSplits, list_releases
-from headrace.datasets.hashing import content_hash
+from headrace.datasets import TimeSplits, content_hash, list_releases
 from headrace.features.spec import RowTransform
 from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.ledger import Ledger

@@ -1,6 +1,6 @@
 import pytest
 
-from headrace.reports.batch import report_url
+from headrace.web.report_address import report_url
 
 
 def test_a_report_has_one_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import headrace
 from headrace.datasets import release
-from headrace.lineage import batch_holders, batches_of
+from headrace.lineage import batches_of, impact
 from headrace.models import promote, train
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 from tests.models.conftest import MODEL
@@ -27,7 +27,7 @@ def test_a_batch_names_the_releases_and_models_that_hold_it(record, dataset, hom
     promote(home, later, "newer")
 
     def reached(batch):
-        found = batch_holders(home, batch)
+        found = impact(home, batch)
         return [one.ref for one in found.releases], set(found.models), found.champions
 
     assert reached("b2") == (["delays@1.0.0"], {record.ref}, ())
@@ -35,4 +35,4 @@ def test_a_batch_names_the_releases_and_models_that_hold_it(record, dataset, hom
     assert reached("b1")[0] == ["delays@1.0.0", "delays@1.1.0"]
     assert reached("w1")[1] == {record.ref, later.ref}
     assert reached("nobody's") == ([], set(), ())
-    assert batch_holders(home, "b2").releases[0].tables == ("outcomes",)
+    assert impact(home, "b2").releases[0].tables == ("outcomes",)

@@ -20,8 +20,7 @@ from headrace.core.permissions import Grant, local_user
 from headrace.core.permissions import Policy as Grants
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import actions
-from headrace.monitoring import DecisionLedger, Evidence, State, Window, advance, monitor
-from headrace.monitoring.decisions import decide
+from headrace.monitoring import DecisionLedger, Evidence, State, Window, advance, decide, monitor
 from headrace.monitoring.decisions.history import record_of
 from headrace.monitoring.decisions.ledger import Acceptance, standing
 from headrace.monitoring.decisions.policy import Policy

@@ -6,11 +6,11 @@ import threading
 import pytest
 from playwright.sync_api import sync_playwright
 
-from headrace.gates.policy import local_user
-from headrace.gates.report import render
-from headrace.pipeline.report_actions import Acting
-from headrace.pipeline.report_server import ReportServer
-from headrace.pipeline.report_site import Site
+from headrace.core.permissions import local_user
+from headrace.report_server.actions import Acting
+from headrace.report_server.server import ReportServer
+from headrace.report_server.site import Site
+from headrace.reports.batch import render
 from tests.reports import world
 from tests.reports.acting import pages
 from tests.reports.given import a_report

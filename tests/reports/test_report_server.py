@@ -9,7 +9,7 @@ import pytest
 from headrace.core.errors import DeclarationError
 from headrace.report_server.server import ReportServer
 from headrace.report_server.site import Site
-from headrace.reports.batch import report_url
+from headrace.web.report_address import report_url
 from tests.reports import world
 
 OUTSIDE = [

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from headrace.cli.app import app
 from headrace.contracts import Level, compare
-from headrace.contracts.compatibility import next_version, rules
+from headrace.contracts.evolution.compatibility import next_version, rules
 from headrace.contracts.load import parse_contract
 from headrace.contracts.odcs import json_schema
 from headrace.core.clock import days

@@ -31,10 +31,10 @@ from headrace.features import (
     Sum,
     Where,
     Window,
+    calendar,
     passed_on,
     ratio,
 )
-from headrace.features.kernel import calendar
 from headrace.gates import Suite, load_suite
 from headrace.lake.ingest.protocol import ingest
 from headrace.lake.table import Table

@@ -8,12 +8,12 @@ import time
 
 import pytest
 
+from headrace.core.errors import StateError
+from headrace.core.home import Home
 from headrace.dagster.instance import open_instance, prepare
-from headrace.errors import StateError
-from headrace.home import Home
-from headrace.simulation import daemon
-from headrace.simulation.engines import kill
-from headrace.simulation.site import Site
+from headrace.verification.simulation import daemon
+from headrace.verification.simulation.engines import kill
+from headrace.verification.simulation.home import Site
 
 
 def test_a_code_server_that_never_listens_is_not_waited_for(tmp_path, monkeypatch):

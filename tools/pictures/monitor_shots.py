@@ -11,8 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from headrace.home import Home
-from headrace.monitoring.report import render
+from headrace.core.home import Home
 from headrace.pipeline import project_pipelines
 from headrace.reports.monitor import render
 from headrace.reports.monitor.facts import monitor_report

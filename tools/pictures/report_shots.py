@@ -10,8 +10,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from headrace.pipeline.report_actions import Acting
-from headrace.pipeline.report_site import Site
+from headrace.report_server.actions import Acting
+from headrace.report_server.site import Site
 from tools.pictures.walk import in_kilometres
 
 FIRST, KILOMETRES, HALF = "2013-01-01", "2013-02-12", "2013-02-13"

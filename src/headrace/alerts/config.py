@@ -30,10 +30,10 @@ from pathlib import Path
 
 from headrace.alerts.model import MISSING, SOURCE, VERDICTS, Condition
 from headrace.alerts.mutes import Mute, read_mute
-from headrace.clock import HOUR, duration, duration_text
-from headrace.contracts.document import Key, Keys, Node, choice, read_document
-from headrace.errors import DeclarationError
-from headrace.home import project_root
+from headrace.core.clock import HOUR, duration, duration_text
+from headrace.core.errors import DeclarationError
+from headrace.core.home import project_root
+from headrace.core.strict_yaml import Key, Keys, Node, choice, read_document
 
 FILE = "alerts.yaml"
 VERSIONS = (1,)

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.alerts.model import CLOSED, HELD, INVESTIGATE, Alert, Condition
-from headrace.reports.batch import report_url
 from headrace.web.dagster_links import asset_url, model_url
-from headrace.web.report_address import decide_url, monitor_url, table_url
+from headrace.web.report_address import decide_url, monitor_url, report_url, table_url
 
 TITLE, LINE = 70, 180
 LISTED = 20

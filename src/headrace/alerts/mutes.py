@@ -6,8 +6,8 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from headrace.alerts.model import VERDICTS, Condition
-from headrace.clock import from_us, parse_iso, to_us
-from headrace.contracts.document import Key, Keys, Node, choice
+from headrace.core.clock import from_us, parse_iso, to_us
+from headrace.core.strict_yaml import Key, Keys, Node, choice
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")

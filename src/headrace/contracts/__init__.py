@@ -50,8 +50,14 @@ Those of a column:
 - `hidden`: the derived column is used by later ones and not published; it has no `fieldId`.
 """
 
-from headrace.contracts.compatibility import Change, Comparison, Level, compare, compare_all
 from headrace.contracts.conform import Conformed, RowProblem, Violation, conform
+from headrace.contracts.evolution.compatibility import (
+    Change,
+    Comparison,
+    Level,
+    compare,
+    compare_all,
+)
 from headrace.contracts.load import load_contract
 from headrace.contracts.model import Contract, Derivation, Field, Invariant, TimeRule
 

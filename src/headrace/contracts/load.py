@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from headrace.contracts.document import Node, parse_document, read_document
+from headrace.contracts.authoring.open_questions import refuse_marks
 from headrace.contracts.keys import (
     API_VERSIONS,
     CONTRACT,

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from headrace.contracts.document import Node
 from headrace.contracts.keys import (
     COLUMN,
     COLUMN_CUSTOM,

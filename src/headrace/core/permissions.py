@@ -23,9 +23,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headrace.contracts.document import Key, Keys, Node, choice, read_document
-from headrace.errors import RefusedError
-from headrace.home import project_root
+from headrace.core.errors import RefusedError
+from headrace.core.home import project_root
+from headrace.core.strict_yaml import Key, Keys, Node, choice, read_document
 
 FILE = "policy.yaml"
 VERSIONS = (1,)

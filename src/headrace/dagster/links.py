@@ -1,9 +1,8 @@
 """Links in the metadata of a run: to the page of a batch, which shows it and takes decisions."""
 
 from headrace.lake.ledger.partition_state import SlotResult
-from headrace.reports.batch import report_url
 from headrace.web.dagster_links import action_url, asset_url, dagster_url
-from headrace.web.report_address import decide_url
+from headrace.web.report_address import decide_url, report_url
 
 __all__ = ["action_url", "asset_url", "dagster_url", "decide_link", "report_link"]
 

@@ -167,6 +167,21 @@ def _transform(transform: RowTransform) -> dict[str, Any]:
     }
 
 
+# Modules of Headrace under the names that definition hashes know them by: a module that moves to
+# another room must not give every feature that uses it another hash.
+_HASHED_AS = {
+    **{
+        f"headrace.core.{module}": f"headrace.{module}"
+        for module in ("clock", "errors", "files", "home", "sql", "progress")
+    },
+    "headrace.core.time_zones": "headrace.zones",
+    "headrace.core.compute": "headrace.engine",
+    "headrace.features.kernel.arrays": "headrace.features.arrays",
+    "headrace.features.kernel.calendar": "headrace.features.calendar",
+    "headrace.features.kernel.filters": "headrace.features.filters",
+    "headrace.features.kernel.rounding": "headrace.features.rounding",
+}
+
 # The name in the form of every function met so far.
 Met: TypeAlias = dict[FunctionType, str]
 
@@ -183,7 +198,7 @@ def _collect(fn: Callable[..., Any], parts: dict[str, Any], met: Met, where: str
         )
     if fn in met:
         return met[fn]
-    name = f"{fn.__module__}.{fn.__qualname__}"
+    name = f"{_hashed_as(fn.__module__)}.{fn.__qualname__}"
     same = sum(other.partition("#")[0] == name for other in met.values())
     name = f"{name}#{same + 1}" if same else name
     met[fn] = name
@@ -200,7 +215,7 @@ def _collect(fn: Callable[..., Any], parts: dict[str, Any], met: Met, where: str
         known_as = _collect_value(f"{name}:{variable}", value, fn, parts, met, where)
         if known_as and known_as.rpartition(".")[2] != variable:
             parts[f"{name}:{variable}"] = known_as
-    if "headrace.core.time_zones" in str(sorted(parts)):
+    if "headrace.zones" in str(sorted(parts)):
         from headrace.core.time_zones import zones_hash
 
         parts["time zones"] = zones_hash()
@@ -244,14 +259,14 @@ def _collect_value(  # noqa: PLR0917
             fix="import the functions and constants it uses by name",
         )
     if isinstance(value, ModuleType):
-        parts[name] = f"module {value.__name__}"
-        parts[value.__name__] = "module"
+        parts[name] = f"module {_hashed_as(value.__name__)}"
+        parts[_hashed_as(value.__name__)] = "module"
     elif isinstance(value, FunctionType) and _belongs(value, fn):
         return _collect(value, parts, met, where)
     elif isinstance(value, type) and _is_own(value.__module__, fn):
         parts[name] = sha256(textwrap.dedent(inspect.getsource(value)).encode())
     elif isinstance(value, FunctionType | type):
-        outside = f"{value.__module__}.{value.__qualname__}"
+        outside = f"{_hashed_as(value.__module__)}.{value.__qualname__}"
         parts[outside] = "outside"
         return outside
     elif isinstance(value, CodeType) or not _is_constant(value):
@@ -263,6 +278,10 @@ def _collect_value(  # noqa: PLR0917
     else:
         parts[name] = repr(value)
     return None
+
+
+def _hashed_as(module: str) -> str:
+    return _HASHED_AS.get(module, module)
 
 
 def _belongs(value: FunctionType, fn: FunctionType) -> bool:

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from headrace.contracts import Contract
-from headrace.contracts.document import Key, Keys, choice, read_document
-from headrace.contracts.lines import with_line
-from headrace.contracts.semantic.findings import ACTIONS as CHANGES
-from headrace.errors import DeclarationError
-from headrace.gates.columns import Columns
-from headrace.gates.slices import MAX_LEVELS, Slices, parse_slices
+from headrace.contracts.drift.findings import ACTIONS as CHANGES
+from headrace.core.errors import DeclarationError
+from headrace.core.strict_yaml import Key, Keys, choice, read_document
+from headrace.core.yaml_lines import with_line
+from headrace.gates.checks.column_context import Columns
+from headrace.gates.checks.per_category import MAX_LEVELS, Slices, parse_slices
+from headrace.gates.checks.vocabulary import ELSEWHERE, VOCABULARY
 from headrace.gates.suite import (
     ACTIONS,
     CHANGE_ACTIONS,

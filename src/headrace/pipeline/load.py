@@ -8,9 +8,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from headrace.contracts.document import Key, Keys
-from headrace.errors import DeclarationError
-from headrace.home import Home, project_root
+from headrace.core.errors import DeclarationError
+from headrace.core.home import Home, project_root
+from headrace.core.strict_yaml import Key, Keys
 from headrace.lake.table import Table
 from headrace.pipeline.definition import Pipeline
 from headrace.sources.files import DropFolder

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from headrace.core.errors import DeclarationError
 from headrace.report_server.actions import Caller, host_name, is_loopback
 from headrace.report_server.site import HEADERS, Answer, Site
-from headrace.reports.batch import reports_url
+from headrace.web.report_address import reports_url
 
 PATIENCE = 30  # seconds for a reader to send its request
 LONGEST = 64 * 1024  # bytes of a form: a reason and some short fields

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from headrace.contracts import Contract, conform
-from headrace.contracts.semantic import Profile, Reference, examine, glance_at
+from headrace.contracts.drift import Profile, Reference, examine, glance_at
+from headrace.core.progress import report
 from headrace.gates.judge import judge
-from headrace.gates.judgement import Judgement, Result
-from headrace.gates.meaning import KIND, results_of
+from headrace.gates.semantic_checks import KIND, results_of
 from headrace.gates.suite import Suite
-from headrace.gates.verdict import Result
+from headrace.gates.verdict import Judgement, Result
 from headrace.lake.ingest.validator import delivered_rows
 from headrace.sources.base import Delivery
 

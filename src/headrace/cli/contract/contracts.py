@@ -12,7 +12,7 @@ from headrace.cli.output import BLOCKED, emit_json, explained, grid, out
 
 if TYPE_CHECKING:
     from headrace.contracts import Comparison
-    from headrace.contracts.check import Checked
+    from headrace.contracts.evolution.project_check import Checked
 
 app = typer.Typer(no_args_is_help=True, help="What tables promise, and what a change of it breaks.")
 
@@ -60,8 +60,8 @@ def check(
     A change must be told by the version, MAJOR if it breaks anybody; versions that still have
     consumers and stand beside the present one count as well. Exit code 1 says that one is not.
     """
-    from headrace.contracts.check import check as hold
-    from headrace.contracts.check import contract_files
+    from headrace.contracts.evolution.project_check import check as hold
+    from headrace.contracts.evolution.project_check import contract_files
     from headrace.core.home import project_root
     from headrace.pipeline.earlier_revision import unpacked
 
@@ -94,7 +94,7 @@ def lint(
     """
     from dataclasses import asdict
 
-    from headrace.contracts.check import contract_files
+    from headrace.contracts.evolution.project_check import contract_files
     from headrace.contracts.lint import lint_file
     from headrace.core.home import project_root
 

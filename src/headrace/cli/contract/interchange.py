@@ -35,7 +35,7 @@ def export(
     (`pip install 'headrace[odcs]'`).
     """
     from headrace.contracts.authoring.yaml_values import block
-    from headrace.contracts.check import contract_files, versions_of
+    from headrace.contracts.evolution.project_check import contract_files, versions_of
     from headrace.contracts.odcs.json_schema import schema
     from headrace.core.errors import DeclarationError
     from headrace.core.home import project_root

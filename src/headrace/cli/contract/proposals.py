@@ -112,7 +112,7 @@ def _revise(
 
 def _revised(table: str, data: Sequence[str], before: Sequence[str]) -> "Proposal":
     from headrace.contracts import conform
-    from headrace.contracts.check import contract_files, versions_of
+    from headrace.contracts.evolution.project_check import contract_files, versions_of
     from headrace.core.home import project_root
     from headrace.scaffold.proposal import as_rows, published, read_sample, revise
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from headrace.contracts.authoring.open_questions import PROPOSED
 from headrace.contracts.keys import (
     CONTRACT,
     CONTRACT_CUSTOM,

@@ -11,6 +11,8 @@ from headrace.core.time_zones import to_local, zone_table
 from headrace.features.kernel.arrays import Ints, values_of
 from headrace.features.spec import RowTransform
 
+# The source of the functions below is part of the definition hash of every calendar feature: an
+# edit, a new name of a variable included, makes all of them other features.
 Part = Literal["minute_of_day", "hour", "weekday", "day", "month", "day_of_year", "day_number"]
 PARTS = ("minute_of_day", "hour", "weekday", "day", "month", "day_of_year", "day_number")
 

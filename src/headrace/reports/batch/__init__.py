@@ -1,7 +1,6 @@
-"""The gate report: one page per batch for the person who is paged, and where it is served."""
+"""The gate report: one page per batch for the person who is paged."""
 
 from headrace.reports.batch.model import Report
 from headrace.reports.batch.page import render
-from headrace.web.report_address import report_url, reports_url
 
-__all__ = ["Report", "render", "report_url", "reports_url"]
+__all__ = ["Report", "render"]

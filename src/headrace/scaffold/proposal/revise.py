@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from headrace.contracts import Comparison, Contract, Field, Level, compare, compare_all
 from headrace.contracts.authoring.editing import Edited
 from headrace.contracts.authoring.open_questions import PROPOSED, Undecided, undecided
-from headrace.contracts.compatibility import next_version
 from headrace.contracts.drift import Finding, Reference
+from headrace.contracts.evolution.compatibility import next_version
 from headrace.contracts.load import parse_contract
 from headrace.contracts.model import RESERVED
 from headrace.core.errors import DeclarationError

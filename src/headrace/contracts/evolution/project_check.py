@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from headrace.contracts.authoring.open_questions import PROPOSED
-from headrace.contracts.compatibility import (
+from headrace.contracts.evolution.compatibility import (
     Comparison,
     Level,
     compare,
