@@ -16,7 +16,7 @@ from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 from headrace.core.files import move_into_place, temporary_beside
 from headrace.lake.tables.relocation import here
 
-HOME = "headrace.core.home"
+HOME = "headrace.home"
 
 
 class SyncedFileIO(PyArrowFileIO):  # type: ignore[misc]
