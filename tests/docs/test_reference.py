@@ -27,7 +27,7 @@ TEXTS = sorted(
     if "decisions" not in path.parts and not path.read_text().startswith(pages.GENERATED)
 )
 # Modules that demonstrations use and that are not for pipelines of others.
-INTERNAL = {"headrace.errors", "headrace.files", "headrace.progress"}
+INTERNAL = {"headrace.core.errors", "headrace.core.files", "headrace.core.progress"}
 PROJECT = sorted(
     [
         *(ROOT / "assets").glob("*.py"),

@@ -9,9 +9,9 @@ from inspect import cleandoc
 from pathlib import Path
 
 from headrace.cli.output import BLOCKED, BROKEN, DONE, MISUSED, exit_code
-from headrace.contracts.document import parse_document
-from headrace.errors import HeadraceError
-from headrace.gates.policy import POLICY
+from headrace.core.errors import HeadraceError
+from headrace.core.permissions import POLICY
+from headrace.core.strict_yaml import parse_document
 from headrace.serving.http.errors import status_of
 from tools.reference.markdown import code, escaped, table
 from tools.reference.source import Source, modules
@@ -20,7 +20,7 @@ HEAD = """\
 # Errors
 
 Every error says what is wrong, where, and how to fix it. A command prints it to standard error and
-ends with an exit code; from Python it is an exception of `headrace.errors` with the attributes
+ends with an exit code; from Python it is an exception of `headrace.core.errors` with the attributes
 `what`, `where` and `fix`. For example, a `policy.yaml` with a misspelled key:
 
 ```text
@@ -98,7 +98,7 @@ def _class(kind: type[HeadraceError]) -> tuple[str, str, str, str]:
 @cache
 def classes() -> tuple[type[HeadraceError], ...]:
     """Return every class of errors: each below the one that it derives from."""
-    known = {"HeadraceError": "headrace.errors"}
+    known = {"HeadraceError": "headrace.core.errors"}
     while added := {
         node.name: source.name
         for source in modules().values()

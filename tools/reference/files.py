@@ -12,17 +12,18 @@ from typing import Any
 from headrace.alerts import config as alerts
 from headrace.alerts.model import VERDICTS
 from headrace.alerts.mutes import MUTE
-from headrace.clock import duration_text
 from headrace.contracts import keys as contract
 from headrace.contracts import load_contract
-from headrace.contracts.document import PROPERTY, Key, Keys, choice, read_document
-from headrace.contracts.semantic.findings import ACTIONS as CHANGES
-from headrace.contracts.writing import flow
-from headrace.datasets.card import load_card, stated
-from headrace.gates import policy, reading
+from headrace.contracts.authoring.yaml_values import flow
+from headrace.contracts.drift.findings import ACTIONS as CHANGES
+from headrace.core import permissions
+from headrace.core.clock import duration_text
+from headrace.core.strict_yaml import PROPERTY, Key, Keys, choice, read_document
+from headrace.datasets.card import load_card, statement
+from headrace.gates import suite_reader
+from headrace.gates.checks.vocabulary import ELSEWHERE, VOCABULARY
 from headrace.gates.suite import CHANGE_ACTIONS
-from headrace.gates.vocabulary import ELSEWHERE, VOCABULARY
-from headrace.monitoring.policy import Detection, Policy, load_policy
+from headrace.monitoring.decisions.policy import Detection, Policy, load_policy
 from headrace.pipeline.load import SETTINGS
 from tools.reference.markdown import cell, code, table
 
@@ -85,18 +86,18 @@ CONTRACT_SECTIONS = (
             "Every `customProperties` is a list of these.", PROPERTY, "customProperties[]"),
 )  # fmt: skip
 SUITE_SECTIONS = (
-    Section("Suite", "Keys at the top of the file.", reading.SUITE),
-    Section("Settings of the suite", "Under `meta`.", reading.SUITE_META, "meta"),
+    Section("Suite", "Keys at the top of the file.", suite_reader.SUITE),
+    Section("Settings of the suite", "Under `meta`.", suite_reader.SUITE_META, "meta"),
     Section("Expectation",
             "An entry of `expectations`. The types and their arguments: "
             "[expectation types](#expectation-types).",
-            reading.EXPECTATION, "expectations[]"),
+            suite_reader.EXPECTATION, "expectations[]"),
     Section("Settings of an expectation", "Under `meta` of an expectation.",
-            reading.EXPECTATION_META, "expectations[].meta"),
+            suite_reader.EXPECTATION_META, "expectations[].meta"),
 )  # fmt: skip
 POLICY_SECTIONS = (
-    Section("Policy", "Keys at the top of the file.", policy.POLICY),
-    Section("Grant", "An entry of `principals`.", policy.GRANT, "principals.*"),
+    Section("Policy", "Keys at the top of the file.", permissions.POLICY),
+    Section("Grant", "An entry of `principals`.", permissions.GRANT, "principals.*"),
 )
 ALERTS_SECTIONS = (
     Section("Alerts", "Keys at the top of the file.", alerts.CONFIG),
@@ -104,8 +105,8 @@ ALERTS_SECTIONS = (
     Section("Mute", "An entry of `mute`. It has `until`, or `daily`, or both.", MUTE, "mute[]"),
 )
 CARD_SECTIONS = (
-    Section("Card", "Keys at the top of the file.", stated.CARD),
-    Section("Statement", "An entry of `statements`.", stated.STATEMENT, "statements[]"),
+    Section("Card", "Keys at the top of the file.", statement.CARD),
+    Section("Statement", "An entry of `statements`.", statement.STATEMENT, "statements[]"),
 )
 PROJECT_FILES = (
     ("pyproject.toml", "The pipelines of the project: below."),
@@ -136,7 +137,7 @@ compared: [contracts](contracts.md), [rules of change](contract-changes.md)."""
 
 def suite_page() -> str:
     """Return the page of suite files."""
-    reading.read_suite(EXAMPLES / "suite.yaml", load_contract(EXAMPLES / "contract.yaml"))
+    suite_reader.read_suite(EXAMPLES / "suite.yaml", load_contract(EXAMPLES / "contract.yaml"))
     intro = """\
 A suite holds the checks that every batch of one table has to pass, in the form of Great
 Expectations, by convention `quality_suites/PIPELINE/TABLE.yaml`. Unknown keys are refused. How
@@ -176,12 +177,12 @@ that package."""
 
 def policy_page() -> str:
     """Return the page of policy.yaml."""
-    policy.load_policy(EXAMPLES / "policy.yaml")
+    permissions.load_policy(EXAMPLES / "policy.yaml")
     intro = """\
 `policy.yaml` says who may do what about batches, windows and releases. The file is at the root of
 the project; `HEADRACE_POLICY` names another. Without it, only the operating system's user who runs
 Headrace may act. Names are what the caller states: they are for the record, not a login."""
-    rows = [(code(name), meaning) for name, meaning in policy.ACTIONS.items()]
+    rows = [(code(name), meaning) for name, meaning in permissions.ACTIONS.items()]
     actions = f"## Actions\n\n{table(('action', 'meaning'), rows)}"
     return _page("policy.yaml", intro, "policy.yaml", POLICY_SECTIONS, actions)
 
@@ -213,7 +214,7 @@ def card_page() -> str:
 `card.yaml` holds statements about a dataset that only a person can make. The dataset card shows
 each with its author; a field without a statement reads `not_stated`. The file stands beside the
 pipeline, and the dataset's declaration reads it with `load_card`."""
-    rows = [(code(name), f"{text}.") for name, text in stated.FIELDS.items()]
+    rows = [(code(name), f"{text}.") for name, text in statement.FIELDS.items()]
     more = f"## Fields\n\n{table(('field', 'what to state'), rows)}"
     return _page("card.yaml", intro, "card.yaml", CARD_SECTIONS, more)
 

@@ -53,9 +53,9 @@ AREAS = (
     Area("pipelines", "Pipelines and tables",
          "A pipeline declares its tables, features, dataset, model and monitors in one object, "
          "`PIPELINE`, of a module that `pyproject.toml` names.",
-         {"headrace.pipeline": "*", "headrace.pipeline.retraining_plan": "Retraining",
-          "headrace.lake.table": "Table", "headrace.home": "Home project_root default_root",
-          "headrace.clock": "duration iso parse_iso HOUR DAY"}),
+         {"headrace.pipeline": "*", "headrace.models.retraining_config": "Retraining",
+          "headrace.lake.table": "Table", "headrace.core.home": "Home project_root default_root",
+          "headrace.core.clock": "duration iso parse_iso HOUR DAY"}),
     Area("sources", "Sources and streams",
          "A source turns files, tables or pages into deliveries; a stream turns events into them.",
          {"headrace.sources.files": "DropFolder", "headrace.sources.file_snapshots":
@@ -63,7 +63,7 @@ AREAS = (
           "TableChanges", "headrace.sources.http": "CursorApi", "headrace.sources.objects":
           "ParquetObjects", "headrace.streams": "Stream NatsSubject RedisStream KafkaTopic",
           "headrace.sources.base": "Source Delivery NoFiles IncompleteError",
-          "headrace.sources.places": "Place FilePlace Form Put",
+          "headrace.sources.delivery_places": "Place FilePlace Form Put",
           "headrace.sources.parse": "read_rows", "headrace.sources.rows": "RawRows"}),
     Area("contracts", "Contracts",
          "A contract is a YAML file: see [contract file](../yaml-contract.md).",
@@ -79,7 +79,7 @@ AREAS = (
     Area("datasets", "Datasets",
          "Declaring, releasing and reading dataset versions. How to: "
          "[use a dataset](../../how-to/use-a-dataset.md).",
-         {"headrace": "open", "headrace.datasets": "*", "headrace.datasets.privacy":
+         {"headrace": "open", "headrace.datasets": "*", "headrace.datasets.governance.privacy":
           "Keep Drop Generalise Pseudonymise", "headrace.datasets.card": "load_card Statement"},
          frozenset({"headrace.datasets.open"})),
     Area("models", "Models",
@@ -91,10 +91,11 @@ AREAS = (
          "Feature vectors for one request at a time, the log of what was served, and the online "
          "store.",
          {"headrace.serving": "*", "headrace.serving.http": "Endpoint create_app",
-          "headrace.online": "*", "headrace.pipeline.serve": "materialise_online online_service"}),
+          "headrace.serving.online": "*",
+          "headrace.pipeline.serving.services": "materialise_online online_service"}),
     Area("lineage", "Lineage",
          "Tracing rows and rebuilding releases.",
-         {"headrace.pipeline.trace": "trace", "headrace.pipeline.rebuild": "rebuild"}),
+         {"headrace.lineage.row_trace.trace": "trace", "headrace.lineage.rebuild": "rebuild"}),
     Area("dagster", "Dagster factories",
          "Assets, checks, jobs, schedules and sensors of a pipeline.", {"headrace.dagster": "*"}),
     Area("cluster", "Spark",

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from headrace.contracts.compatibility import rules
-from headrace.datasets.licences import Licence
-from headrace.datasets.licences import table as licences
+from headrace.contracts.evolution.compatibility import rules
+from headrace.datasets.governance.licences import Licence
+from headrace.datasets.governance.licences import table as licences
 from tools.reference.markdown import code, escaped, table
 
 CHANGES = """\
