@@ -34,11 +34,13 @@ def named_cause(document: Mapping[str, Any], verdict: str) -> Cause:
         return Cause("pass", "", "")
     results = [Result.of(one) for one in document.get("results", ())]
     gravest = [
-        one for one in results if one.verdict.value == verdict and not getattr(one, "shadow", False)
+        result
+        for result in results
+        if result.verdict.value == verdict and not getattr(result, "shadow", False)
     ]
     if not gravest:
         return Cause(verdict.lower(), "", _violations(document))
-    first = _first([one for one in results if one.kind == OVERRIDE], gravest)
+    first = _first([result for result in results if result.kind == OVERRIDE], gravest)
     return Cause(_key(first), _words(first), first.reason + _more(len(gravest) - 1), first.id)
 
 

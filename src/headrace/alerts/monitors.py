@@ -59,9 +59,9 @@ def _note(
 ) -> None:
     now = now_us()
     going = {
-        condition(monitor, owner, one).alert_id: one
-        for one in incidents
-        if one.is_open and not one.told_otherwise
+        condition(monitor, owner, incident).alert_id: incident
+        for incident in incidents
+        if incident.is_open and not incident.told_otherwise
     }
     for alert in store.open_alerts(monitor):
         if alert.condition.verdict == INVESTIGATE and alert.alert_id not in going:

@@ -226,30 +226,30 @@ class AlertStore:
     def sent(self, messages: Iterable[Message], now: int) -> None:
         """Also if it was dropped meanwhile: it is out."""
         with transaction(self._connection):
-            for one in messages:
-                key = (one.alert.alert_id, one.kind, one.target)
+            for message in messages:
+                key = (message.alert.alert_id, message.kind, message.target)
                 self._connection.execute(
                     "UPDATE messages SET state = 'sent', sent_at = ?, claimed_until = 0, error = ''"
                     " WHERE alert_id = ? AND kind = ? AND target = ?",
                     (now, *key),
                 )
-                if one.kind == OPENED:
+                if message.kind == OPENED:
                     self._connection.execute(
                         "UPDATE alerts SET notified_at = coalesce(notified_at, ?)"
                         " WHERE alert_id = ?",
-                        (now, one.alert.alert_id),
+                        (now, message.alert.alert_id),
                     )
 
     def postpone(self, messages: Iterable[Message], until: int, error: str = "") -> None:
         """Not sent, for certain: another attempt from `until`; a wait without error counts none."""
         with transaction(self._connection):
-            for one in messages:
+            for message in messages:
                 self._connection.execute(
                     "UPDATE messages SET claimed_until = 0, due_at = ?, error = ?, attempts = ?"
                     " WHERE alert_id = ? AND kind = ? AND target = ? AND state <> 'sent'",
                     (
-                        until, error, one.attempts if error else one.attempts - 1,
-                        one.alert.alert_id, one.kind, one.target,
+                        until, error, message.attempts if error else message.attempts - 1,
+                        message.alert.alert_id, message.kind, message.target,
                     ),
                 )  # fmt: skip
 

@@ -101,8 +101,8 @@ def tell(home: Home, found: Sequence[Condition]) -> None:
 def _lasts(store: AlertStore, condition: Condition) -> bool:
     """An outage that was told, and that is not over."""
     return condition.cause == SOURCE and any(
-        (one.condition.cause, one.condition.slot) == (SOURCE, condition.slot)
-        for one in store.open_alerts(condition.table)
+        (alert.condition.cause, alert.condition.slot) == (SOURCE, condition.slot)
+        for alert in store.open_alerts(condition.table)
     )
 
 
@@ -140,7 +140,7 @@ def _answering(store: AlertStore, table: Table) -> str:
     The source itself is asked: of what it had delivered before, a run that finds nothing new would
     say nothing.
     """
-    alerts = [one for one in store.open_alerts(table.name) if one.condition.cause == SOURCE]
+    alerts = [alert for alert in store.open_alerts(table.name) if alert.condition.cause == SOURCE]
     if not alerts or isinstance(table.source, Resuming):
         return ""
     try:

@@ -175,6 +175,6 @@ def _triggers(
                     fix="mend it; headrace status shows the same error",
                 ) from error
             for repository in location.get_repositories().values():
-                triggers += [(name, one) for one in repository.get_sensors()]
-                triggers += [(name, one) for one in repository.get_schedules()]
+                triggers += [(name, sensor) for sensor in repository.get_sensors()]
+                triggers += [(name, schedule) for schedule in repository.get_schedules()]
         yield triggers

@@ -131,8 +131,14 @@ def _of_view(view: FeatureView, spine: Spine) -> Iterator[tuple[str, list[Input]
     placed = list(_placed(view.table, view.entity, view.spine_entity, spine))
     for feature in view.features:
         filtered = [
-            Input(view.table, one.column, INDIRECT, "FILTER", f"{one.op} {one.value!r}")
-            for one in conditions(feature.where)
+            Input(
+                view.table,
+                condition.column,
+                INDIRECT,
+                "FILTER",
+                f"{condition.op} {condition.value!r}",
+            )
+            for condition in conditions(feature.where)
         ]
         for name, read in _outputs(feature):
             direct = [Input(view.table, c, DIRECT, "AGGREGATION", _what(feature)) for c in read]

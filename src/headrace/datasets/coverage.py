@@ -60,7 +60,7 @@ def coverage(
     has none. `moved` lists the columns that are outside for more than half of the rows; `rows` is
     the share of rows that are outside in any other column.
     """
-    compared = [one for one in columns if _is_compared(one, train)]
+    compared = [column for column in columns if _is_compared(column, train)]
     texts_of = named or {}
     seen = {
         one.name: _column(train.column(one.name), recent.column(one.name), texts_of.get(one.name))

@@ -71,7 +71,7 @@ def release(
     terms = check_allowed(spec.name, spec.purpose, inputs, commercial=spec.commercial)
     if privacy is None:
         frame, privacy = treated(spec, frame, {})
-    asked = {one.id for one in requests(target)}
+    asked = {request.id for request in requests(target)}
     frame, erased = kept_out(target, spec.name, frame)
     end = spec.cutoff_us if cutoff is None else cutoff
     divided = divide(spec, frame, definitions, end, withheld)
@@ -175,11 +175,11 @@ def _numbered(
     step = next_version(latest, draft)
     if latest is not None and step.change == "NONE":
         held = recalled_inputs(store, inputs)
-        marks = [one for one in taints(store, latest) if one not in held]
+        marks = [taint for taint in taints(store, latest) if taint not in held]
         if not marks:
             return latest, latest
         # The same content, and none of it from what was recalled: a clean release of its own.
-        step = next_version(latest, draft, anew=tuple(f"without {one}" for one in marks))
+        step = next_version(latest, draft, anew=tuple(f"without {mark}" for mark in marks))
     previous = latest.id if latest else None
     version = unused(step.version, step.change, store.gone(draft.name))
     return replace(
@@ -196,9 +196,9 @@ def _untainted(
         fix = "make it from the tables as they are now; or release(..., allow_tainted='why')"
         refuse_tainted(f"a release of {name}", marks, where=store.storage.address, fix=fix)
     found = dict(inputs)
-    for one in marks:
-        given = found[one.table]
-        found[one.table] = replace(given, overrides=(*given.overrides, kept(one, str(reason))))
+    for mark in marks:
+        given = found[mark.table]
+        found[mark.table] = replace(given, overrides=(*given.overrides, kept(mark, str(reason))))
     return found
 
 

@@ -23,7 +23,9 @@ def coverage_of(dataset: Dataset, rows: pa.Table | None = None) -> dict[str, Any
     manifest = dataset.manifest
     if rows is None and manifest.coverage:
         return _stored(dataset)
-    compared = [one for one in manifest.columns if one.role in {"key", "spine", "feature", "time"}]
+    compared = [
+        column for column in manifest.columns if column.role in {"key", "spine", "feature", "time"}
+    ]
     names = [one.name for one in compared]
     if rows is None:
         others = [name for name in manifest.splits if name not in {"train", EVALUATION}]

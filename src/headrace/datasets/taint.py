@@ -116,7 +116,11 @@ def taints_of(store: Store, ref: str) -> tuple[Recall, ...]:
     if version in store.versions(name):
         return taints(store, store.manifest(name, version))
     then = [one for one in standing(store).values() if ref in one.releases]
-    after = [one.successor for one in tombstones(store) if one.ref == ref and one.successor]
+    after = [
+        tombstone.successor
+        for tombstone in tombstones(store)
+        if tombstone.ref == ref and tombstone.successor
+    ]
     since = [one for successor in after for one in taints_of(store, successor)]
     return tuple(dict.fromkeys([*then, *since]))
 

@@ -244,7 +244,7 @@ def _surroundings(fn: FunctionType) -> dict[str, object]:
 
 
 def _names_in(code: CodeType) -> set[str]:
-    inner = [one for one in code.co_consts if isinstance(one, CodeType)]
+    inner = [const for const in code.co_consts if isinstance(const, CodeType)]
     return set(code.co_names).union(*map(_names_in, inner))
 
 

@@ -51,7 +51,7 @@ class Mutes:
 
         Crashes of muted checks come out of it again.
         """
-        results = tuple(self._of(one) for one in judgement.results)
+        results = tuple(self._of(result) for result in judgement.results)
         if results == judgement.results:
             return judgement
         gravest = max((r.verdict for r in results), key=lambda v: v.gravity, default=Verdict.PASS)

@@ -15,10 +15,10 @@ _SEVERITY = {"block": "critical", "warn": "warning", "note": "info"}
 def results_of(findings: Iterable[Finding], suite: Suite, look: Look) -> list[Result]:
     """One result for each finding that the suite does not switch off."""
     found = []
-    for one in findings:
-        action = action_on(one, suite)
+    for finding in findings:
+        action = action_on(finding, suite)
         if action != "off":
-            found.append(_result(one, action, look))
+            found.append(_result(finding, action, look))
     return found
 
 

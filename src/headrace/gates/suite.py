@@ -175,7 +175,7 @@ class Suite:
         if self.units != CONTRACT:
             return self
         scales = scales_of(contract)
-        expectations = tuple(self._stored(one, scales) for one in self.expectations)
+        expectations = tuple(self._stored(expectation, scales) for expectation in self.expectations)
         return replace(self, expectations=expectations, units=STORED)
 
     def _stored(self, expectation: Expectation, scales: Mapping[str, int]) -> Expectation:

@@ -99,11 +99,13 @@ def load_suite(path: Path | str, contract: Contract | None = None) -> Suite:
 def _with_lines(suite: Suite, path: Path) -> Suite:
     """The suite with the line of each fault's place; files without faults are not read again."""
     fault = None if suite.fault is None else _with_line(suite.fault, path)
-    if fault is None and not any(one.fault for one in suite.expectations):
+    if fault is None and not any(expectation.fault for expectation in suite.expectations):
         return suite
     checks = tuple(
-        one if one.fault is None else replace(one, fault=_with_line(one.fault, path))
-        for one in suite.expectations
+        expectation
+        if expectation.fault is None
+        else replace(expectation, fault=_with_line(expectation.fault, path))
+        for expectation in suite.expectations
     )
     return replace(suite, fault=fault, expectations=checks)
 
@@ -140,7 +142,7 @@ def fitted(suite: Suite, contract: Contract) -> Suite:
         return replace(suite, fault=Fault(what, suite.path, "correct its meta: {table: ...}"))
     suite = suite.stored(contract)
     columns = Columns(contract.arrow_schema(), scales_of(contract))
-    held = tuple(_held(suite, one, columns) for one in suite.expectations)
+    held = tuple(_held(suite, expectation, columns) for expectation in suite.expectations)
     return replace(suite, expectations=held)
 
 
@@ -315,12 +317,14 @@ def _with_unique_ids(expectations: list[Expectation], where: str) -> tuple[Expec
     """The first of a name keeps it; the others have a fault, and a name of their own."""
     seen: Counter[str] = Counter()
     made = []
-    for one in expectations:
-        seen[one.id] += 1
-        if seen[one.id] > 1:
-            what = f"more than one expectation is called {one.id!r}"
-            fault = one.fault or Fault(what, where, "give each its own meta: {id: ...}")
-            made.append(replace(one, id=f"{one.id} ({seen[one.id]})", fault=fault))
+    for expectation in expectations:
+        seen[expectation.id] += 1
+        if seen[expectation.id] > 1:
+            what = f"more than one expectation is called {expectation.id!r}"
+            fault = expectation.fault or Fault(what, where, "give each its own meta: {id: ...}")
+            made.append(
+                replace(expectation, id=f"{expectation.id} ({seen[expectation.id]})", fault=fault)
+            )
         else:
-            made.append(one)
+            made.append(expectation)
     return tuple(made)

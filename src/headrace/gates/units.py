@@ -185,7 +185,7 @@ def _moved(written: str, scale: int, convert: Convert) -> str:
 
 def _numbers(node: ast.expr) -> list[ast.expr]:
     if isinstance(node, ast.List | ast.Tuple):
-        return [place for one in node.elts for place in _numbers(one)]
+        return [place for elt in node.elts for place in _numbers(elt)]
     inner = node.operand if isinstance(node, ast.UnaryOp) else node
     value = inner.value if isinstance(inner, ast.Constant) else None
     return [node] if isinstance(value, int | float) and not isinstance(value, bool) else []

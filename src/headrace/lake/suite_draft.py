@@ -169,7 +169,7 @@ def _asked(table: Table, *, shadow: bool) -> Asked:
     fields = [contract.field(column.name) for column in contract.columns]
     return Asked(
         key=contract.primary_key,
-        required=frozenset(one.name for one in fields if one.required),
-        scales={one.name: one.scale for one in fields if one.scale},
+        required=frozenset(field.name for field in fields if field.required),
+        scales={field.name: field.scale for field in fields if field.scale},
         shadow=shadow,
     )

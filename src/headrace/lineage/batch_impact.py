@@ -99,13 +99,13 @@ def reached_rows(
     """
     store, declared = Store.find(home.store), list(pipelines)
     answers: dict[str, Reached | str] = {}
-    for one in found.releases:
-        manifest = store.manifest(*store.resolve(one.ref))
-        held = [table for table in one.tables if table in tables]
+    for release in found.releases:
+        manifest = store.manifest(*store.resolve(release.ref))
+        held = [table for table in release.tables if table in tables]
         try:
-            answers[one.ref] = _reached(home, store, manifest, declared, found.batch_id, held)
+            answers[release.ref] = _reached(home, store, manifest, declared, found.batch_id, held)
         except HeadraceError as error:
-            answers[one.ref] = error.what
+            answers[release.ref] = error.what
     return answers
 
 

@@ -12,7 +12,7 @@ from headrace.pipeline.definition import Pipeline
 
 def readers(pipelines: Iterable[Pipeline], table: str) -> list[dict[str, Any]]:
     """One dict a pipeline that has the table: what of it reads the table, as plain JSON values."""
-    return [_reading(one, table) for one in pipelines if table in one.contracts]
+    return [_reading(pipeline, table) for pipeline in pipelines if table in pipeline.contracts]
 
 
 def _reading(pipeline: Pipeline, table: str) -> dict[str, Any]:
@@ -40,7 +40,11 @@ def _features(pipeline: Pipeline, views: list[FeatureView | Lookup]) -> Iterator
 
 def stores(pipelines: Iterable[Pipeline], home: Home, table: str) -> list[Pipeline]:
     """The pipelines whose online store holds rows of the table, or cannot be asked."""
-    return [one for one in pipelines if table in one.contracts and _holds(one, home, table)]
+    return [
+        pipeline
+        for pipeline in pipelines
+        if table in pipeline.contracts and _holds(pipeline, home, table)
+    ]
 
 
 def _holds(pipeline: Pipeline, home: Home, table: str) -> bool:

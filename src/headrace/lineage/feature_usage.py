@@ -52,4 +52,4 @@ def _models(home: Home) -> Iterator[tuple[str, set[str], dict[str, str]]]:
     from headrace.models import list_models
 
     for record in list_models(home):
-        yield record.ref, {one.name for one in record.features}, dict(record.definitions)
+        yield record.ref, {feature.name for feature in record.features}, dict(record.definitions)

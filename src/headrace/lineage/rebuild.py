@@ -190,7 +190,7 @@ def _inputs(store: Store, manifest: Manifest) -> dict[str, InputTable]:
 
 def _keep_out(source: Store, work: Path, manifest: Manifest) -> None:
     """Who was erased before the release was made is kept out again."""
-    ids = {one["id"] for one in manifest.erasures}
+    ids = {erasure["id"] for erasure in manifest.erasures}
     for request in requests(source) if ids else ():
         if request.id in ids:
             record(Store(work), request)
@@ -237,7 +237,7 @@ def _keep(work: Path, made: Manifest, manifest: Manifest, source: Store, to: Pat
     others = (*manifest.fits.values(), manifest.lineage, manifest.coverage, manifest.card)
     for digest in filter(None, others):
         target.put_json(source.get_json(digest))
-    for one in taints(source, manifest):
-        note(target, one)
+    for taint in taints(source, manifest):
+        note(target, taint)
     same = _objects(made) == _objects(manifest)
     target.publish(manifest if same else replace(manifest, splits=made.splits, format=made.format))

@@ -35,7 +35,7 @@ def as_released(pipelines: Iterable[Pipeline], manifest: Manifest) -> Pipeline:
             it says what, and which revision of the project to take.
     """
     pipeline = _maker(list(pipelines), manifest)
-    views = tuple(one for one in pipeline.views if one.name in manifest.definitions)
+    views = tuple(view for view in pipeline.views if view.name in manifest.definitions)
     changed = [*_definitions(pipeline, manifest), *_contracts(pipeline, manifest)]
     if pipeline.dataset.label_form()["hash"] != manifest.label["hash"]:
         changed.append(f"label {manifest.label['name']}: changed")
@@ -53,7 +53,7 @@ def as_released(pipelines: Iterable[Pipeline], manifest: Manifest) -> Pipeline:
 
 
 def _maker(pipelines: list[Pipeline], manifest: Manifest) -> Pipeline:
-    known = ", ".join(sorted(one.name for one in pipelines)) or "none"
+    known = ", ".join(sorted(pipeline.name for pipeline in pipelines)) or "none"
     if not manifest.pipeline and manifest.format > 1:
         raise DeclarationError(
             f"no pipeline made {manifest.ref}: its frame was released by hand",
@@ -133,8 +133,8 @@ def _at_revision(manifest: Manifest) -> str:
 
 def has_ended(store: Store, manifest: Manifest) -> bool:
     """Whether the release is what an erasure left of another: nobody can make it again."""
-    for one in manifest.erasures:
-        name, _, version = str(one.get("from", "")).partition("@")
+    for erasure in manifest.erasures:
+        name, _, version = str(erasure.get("from", "")).partition("@")
         stone = tombstone(store, name, version) if version else None
         if stone is not None and stone.successor == manifest.ref:
             return True
@@ -143,8 +143,8 @@ def has_ended(store: Store, manifest: Manifest) -> bool:
 
 def check_not_ended(store: Store, manifest: Manifest) -> None:
     """Raises StateError where an erasure has ended that the release can be made again."""
-    known = {one.id for one in requests(store)}
-    lost = [str(one["id"]) for one in manifest.erasures if one["id"] not in known]
+    known = {request.id for request in requests(store)}
+    lost = [str(erasure["id"]) for erasure in manifest.erasures if erasure["id"] not in known]
     if has_ended(store, manifest) or lost:
         why = f", and erasure {lost[0]} is not on record here" if lost else ""
         raise StateError(
@@ -170,7 +170,9 @@ def check_pins(lake: Lake, manifest: Manifest) -> dict[str, int]:
                 where="its manifest",
                 fix="it was not made from published tables, so it cannot be made again from them",
             )
-        missing = [one for one in lake.files(table, given.snapshot_id) if not _is_there(one.path)]
+        missing = [
+            file for file in lake.files(table, given.snapshot_id) if not _is_there(file.path)
+        ]
         if missing:
             raise StateError(
                 f"{len(missing)} files of snapshot {given.snapshot_id} of {table} are gone",

@@ -156,7 +156,7 @@ def mix_distance(sample: pa.ChunkedArray, whole: pa.ChunkedArray) -> float:
     for column in (sample, whole):
         counts = pc.value_counts(column.cast(pa.string())).to_pylist()
         total = max(len(column), 1)
-        shares.append({one["values"]: one["counts"] / total for one in counts})
+        shares.append({count["values"]: count["counts"] / total for count in counts})
     first, second = shares
     values = {*first, *second}
     return sum((abs(first.get(v, 0.0) - second.get(v, 0.0)) for v in values), 0.0) / 2

@@ -62,7 +62,7 @@ class ExternalModel:
         return {
             "ref": self.ref,
             **{key: value for key, value in asdict(self).items() if key != "path"},
-            "artifacts": [asdict(one) for one in self.artifacts],
+            "artifacts": [asdict(artifact) for artifact in self.artifacts],
         }
 
 
@@ -104,7 +104,7 @@ def register(
     folder = model_folder(home, name) / "external"
     temporary = folder / f".{os.getpid()}-{now_us()}.tmp"
     try:
-        kept = [_kept(Path(one), temporary / "files") for one in artifacts]
+        kept = [_kept(Path(artifact), temporary / "files") for artifact in artifacts]
         form = {
             "format": FORMAT,
             "name": name,
@@ -134,7 +134,7 @@ def _check(
             f"{name!r} is not a model name",
             fix="lower-case letters, digits and underscores, starting with a letter",
         )
-    names = [Path(one).name for one in artifacts]
+    names = [Path(artifact).name for artifact in artifacts]
     if not names or len(set(names)) < len(names):
         raise DeclarationError(
             "no artifact is given" if not names else f"two artifacts have one name: {names}",
@@ -222,7 +222,7 @@ def load_external(home: Home, name: str, identity: str) -> ExternalModel:
             fix="upgrade headrace",
         )
     artifacts = tuple(Artifact(**one) for one in form["artifacts"])
-    if digest(form) != identity or not all(_is_there(folder, one) for one in artifacts):
+    if digest(form) != identity or not all(_is_there(folder, artifact) for artifact in artifacts):
         raise StateError(
             "a registered model was altered, or a file of it is missing",
             where=str(folder),
@@ -261,7 +261,7 @@ def artifact_path(model: ExternalModel, name: str) -> Path:
             )
     raise DeclarationError(
         f"{model.ref} has no file {name!r}",
-        fix=f"one of {', '.join(one.name for one in model.artifacts)}",
+        fix=f"one of {', '.join(artifact.name for artifact in model.artifacts)}",
     )
 
 

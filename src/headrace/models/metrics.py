@@ -94,11 +94,11 @@ def calibration(y: Floats, p: Floats, bins: int = 10) -> list[Bin]:
 
 def calibration_error(bins: list[Bin]) -> float:
     """Expected calibration error: the row-weighted mean gap of forecast and observed rate."""
-    total = sum(one["rows"] for one in bins)
+    total = sum(bin_["rows"] for bin_ in bins)
     gaps = [
-        one["rows"] * abs(one["mean_prediction"] - one["observed"])
-        for one in bins
-        if one["mean_prediction"] is not None and one["observed"] is not None
+        bin_["rows"] * abs(bin_["mean_prediction"] - bin_["observed"])
+        for bin_ in bins
+        if bin_["mean_prediction"] is not None and bin_["observed"] is not None
     ]
     return math.fsum(gaps) / total
 

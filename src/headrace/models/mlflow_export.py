@@ -182,9 +182,9 @@ def _version(client: "MlflowClient", record: ModelRecord, run: "Run") -> tuple[s
         client.get_registered_model(record.name)
     except MlflowException:
         client.create_registered_model(record.name)
-    for one in client.search_model_versions(f"name = '{record.name}'"):
-        if one.tags.get(BUNDLE) == record.bundle_id:
-            return str(one.version), False
+    for version in client.search_model_versions(f"name = '{record.name}'"):
+        if version.tags.get(BUNDLE) == record.bundle_id:
+            return str(version.version), False
     made = client.create_model_version(
         record.name,
         f"{run.info.artifact_uri}/model",

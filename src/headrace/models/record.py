@@ -118,7 +118,7 @@ def load_record(home: Home, name: str, identity: str) -> ModelRecord:
         raise StateError(
             f"there is no model {name}@{identity[:12]}",
             where=str(folder),
-            fix=f"{name} has {', '.join(one[:12] for one in bundles(home, name)) or 'none'}",
+            fix=f"{name} has {', '.join(bundle[:12] for bundle in bundles(home, name)) or 'none'}",
         )
     found = bundle_id({file: (folder / file).read_bytes() for file in _IDENTITY})
     if found != identity:
@@ -165,7 +165,7 @@ def list_models(home: Home) -> list[ModelRecord]:
     if not home.models.is_dir():
         return []
     names = sorted(path.name for path in home.models.iterdir() if path.is_dir())
-    found = [load_record(home, name, one) for name in names for one in bundles(home, name)]
+    found = [load_record(home, name, bundle) for name in names for bundle in bundles(home, name)]
     return sorted(found, key=lambda record: (record.name, record.trained_at, record.bundle_id))
 
 

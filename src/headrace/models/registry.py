@@ -94,7 +94,7 @@ def _bundle(home: Home, name: str, wanted: str) -> str:
                 fix="see `headrace model ls`",
             )
         return standing.bundle_id
-    found = [one for one in bundles(home, name) if one.startswith(wanted)]
+    found = [bundle for bundle in bundles(home, name) if bundle.startswith(wanted)]
     if not found and any(
         one.name == name and one.bundle_id.startswith(wanted) for one in list_external(home)
     ):

@@ -11,7 +11,7 @@ _SIDE, _LEFT, _TOP = 240, 44, 34
 
 def reliability_svg(bins: Sequence[Mapping[str, Any]], title: str = "Reliability") -> str:
     """Observed rate over forecast; the dashed diagonal is perfect, a dot's area its rows."""
-    filled = [one for one in bins if one["rows"]]
+    filled = [bin_ for bin_ in bins if bin_["rows"]]
     most = max((one["rows"] for one in filled), default=1)
     points = [(_x(one["mean_prediction"]), _y(one["observed"]), one) for one in filled]
     path = " ".join(f"{'L' if n else 'M'}{x:.1f} {y:.1f}" for n, (x, y, _) in enumerate(points))

@@ -111,7 +111,7 @@ def _monitor(  # noqa: PLR0917
         steps=ledger.steps(spec.name), acks=ledger.acks(spec.name),
     )  # fmt: skip
     at = now_us()  # not `now`: a past year may be judged today, and is on record since today
-    entries = [_entry(spec.name, one, policy, at) for one in results]
+    entries = [_entry(spec.name, result, policy, at) for result in results]
     return MonitorRun(spec.name, tuple(results), tuple(notes), ledger.append(entries), profile_s)
 
 

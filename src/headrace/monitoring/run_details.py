@@ -64,7 +64,7 @@ def seen_path(home: Home, monitor: str) -> Path:
 def keep_seen(home: Home, run: MonitorRun) -> Path:
     """Write what `run` saw; the earlier run's is replaced as a whole."""
     path = seen_path(home, run.name)
-    windows = [_form(one) for one in run.results]
+    windows = [_form(result) for result in run.results]
     body = {"format": FORMAT, "monitor": run.name, "windows": windows, "notes": list(run.notes)}
     write_json(path, body)
     return path
@@ -115,7 +115,7 @@ def _read(value: Mapping[str, Any]) -> SeenWindow:
     }
     given = {key: value[key] for key in ("rows", "heat", "loss", "ranking")}
     rates = {
-        name: tuple(Rate(**one) for one in levels)
+        name: tuple(Rate(**level) for level in levels)
         for name, levels in value.get("rates", {}).items()
     }
     return SeenWindow(Window(*value["window"]), **given, shapes=shapes, rates=rates)

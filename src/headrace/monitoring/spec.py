@@ -76,10 +76,10 @@ class MonitorRun:
     @property
     def alarming(self) -> int:
         """Windows in which something is to be watched or done."""
-        return sum(one.decision.action != "none" for one in self.results)
+        return sum(result.decision.action != "none" for result in self.results)
 
     def counts(self) -> dict[str, int]:
-        actions = [one.decision.action for one in self.results]
+        actions = [result.decision.action for result in self.results]
         return {name: actions.count(name) for name in ("none", "watch", "investigate", "retrain")}
 
     def to_json(self) -> dict[str, Any]:

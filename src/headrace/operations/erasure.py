@@ -128,17 +128,17 @@ def listed(home: Home) -> list[dict[str, Any]]:
     store = Store.find(home.store)
     stones = tombstones(store)
     found = []
-    for one in requests(store):
-        old = {stone.ref: stone.successor for stone in stones if stone.erasure == one.id}
+    for request in requests(store):
+        old = {stone.ref: stone.successor for stone in stones if stone.erasure == request.id}
         found.append(
             {
-                "id": one.id,
-                "columns": sorted(one.columns),
-                "at": iso(one.at),
-                "principal": one.principal,
-                "reason": one.reason,
+                "id": request.id,
+                "columns": sorted(request.columns),
+                "at": iso(request.at),
+                "principal": request.principal,
+                "reason": request.reason,
                 "replaced": old,
-                "proofs": _checked(store, one),
+                "proofs": _checked(store, request),
                 "models": [record_.ref for record_ in _every_model(home) if record_.dataset in old],
             }
         )

@@ -40,9 +40,9 @@ class Done:
     def to_json(self) -> dict[str, Any]:
         return {
             "applied": self.applied,
-            "tables": [one.to_json() for one in self.tables],
-            "bytes": sum(one.bytes for one in self.tables),
-            "files": sum(len(one.removed) for one in self.tables),
+            "tables": [table.to_json() for table in self.tables],
+            "bytes": sum(table.bytes for table in self.tables),
+            "files": sum(len(table.removed) for table in self.tables),
             "pinned": list(self.pinned),
             "lost": list(self.lost),
             "let_go": self.let_go,
@@ -72,7 +72,7 @@ def look_after(
     names = list(tables)
     lake, store = Lake(home), Store.find(home.store)
     manifests, gone = _manifests(store), gone_tags(store)
-    unpinned = [one for one in manifests if not _is_pinned(lake, one)]
+    unpinned = [manifest for manifest in manifests if not _is_pinned(lake, manifest)]
     lost = {one.ref for one in unpinned if apply and pin(lake, one)}
     needless = {name: found for name in names if (found := _needless(lake, name, gone))}
     if apply:

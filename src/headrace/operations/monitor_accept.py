@@ -39,7 +39,11 @@ def accept(
     """
     name, ledger = pipeline.monitor.name, DecisionLedger(home)
     entry = standing(ledger.entries(name))[window_of(pipeline, home, which).window.end]
-    here = [one for one in ledger.acceptances(name) if one.window_end == entry.window.end]
+    here = [
+        acceptance
+        for acceptance in ledger.acceptances(name)
+        if acceptance.window_end == entry.window.end
+    ]
     about = _taken_back(name, entry, here) if withdraw else _found(name, entry, here)
     need_who_and_why(f"accepting the data of {entry.window.text}", name, principal, reason)
     words = ", ".join(one.partition(":")[2] for one in about)
@@ -68,11 +72,11 @@ def accept(
 def _standing(ledger: DecisionLedger, said: Acceptance) -> Acceptance | None:
     """This very thing on record, unless the opposite was said of the window since."""
     found = None
-    for one in ledger.acceptances(said.pipeline):
-        if one.window_end == said.window_end and one.withdrawn != said.withdrawn:
+    for acceptance in ledger.acceptances(said.pipeline):
+        if acceptance.window_end == said.window_end and acceptance.withdrawn != said.withdrawn:
             found = None
-        elif replace(one, recorded_at=said.recorded_at, cursor=0) == said:
-            found = one
+        elif replace(acceptance, recorded_at=said.recorded_at, cursor=0) == said:
+            found = acceptance
     return found
 
 
@@ -82,7 +86,7 @@ def _found(name: str, entry: Entry, here: Sequence[Acceptance]) -> tuple[str, ..
     about = {*known, *open_topics(entry.evidence)}
     if about:
         return tuple(sorted(about))
-    faults = [one.sentence for one in alarms(entry.evidence) if one.kind in DISTRUSTED]
+    faults = [alarm.sentence for alarm in alarms(entry.evidence) if alarm.kind in DISTRUSTED]
     if faults:
         raise DeclarationError(
             f"nothing in the data of {entry.window.text} can be accepted; "

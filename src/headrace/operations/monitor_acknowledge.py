@@ -33,7 +33,7 @@ def window_of(pipeline: Pipeline, home: Home, which: str) -> Entry:
     if which == LATEST:
         return entries[-1]
     day = day_number(parse_day(which, "WINDOW, a day or `last`"))
-    found = [one for one in entries if one.window.first <= day < one.window.end]
+    found = [entry for entry in entries if entry.window.first <= day < entry.window.end]
     if not found:
         raise DeclarationError(
             f"no decided window of monitor {name} holds {which}",
@@ -105,6 +105,6 @@ def need_who_and_why(doing: str, name: str, principal: str, reason: str) -> None
 def _found(ledger: DecisionLedger, name: str, said: tuple[int, str, str]) -> Ack | None:
     """The acknowledgement of a window by somebody for a reason, if it is on record."""
     return next(
-        (one for one in ledger.acks(name) if (one.window_end, one.principal, one.reason) == said),
+        (ack for ack in ledger.acks(name) if (ack.window_end, ack.principal, ack.reason) == said),
         None,
     )

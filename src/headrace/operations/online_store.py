@@ -303,9 +303,9 @@ def _older(folder: Path) -> list[dict[str, Any]]:
     """Stores of the pipeline that the views of now do not use."""
     others = sorted(folder.parent.glob("*/data.mdb"))
     return [
-        {"store": str(one.parent), "bytes": _size(one.parent)}
-        for one in others
-        if one.parent != folder
+        {"store": str(other.parent), "bytes": _size(other.parent)}
+        for other in others
+        if other.parent != folder
     ]
 
 

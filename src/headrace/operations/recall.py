@@ -193,12 +193,12 @@ def _reach(case: BatchCase, pipelines: Sequence[Pipeline]) -> dict[str, Any]:
         "state": batch.state,
         "published_rows": live.rows if live else 0,
         "releases": [
-            {"ref": one.ref, "content_hash": one.content_hash, "tainted": one.tainted}
-            for one in found.releases
+            {"ref": release.ref, "content_hash": release.content_hash, "tainted": release.tainted}
+            for release in found.releases
         ],
         "models": [{"ref": ref, "champion": ref in found.champions} for ref in found.models],
         "readers": readers(pipelines, table),
-        "stores": [one.name for one in stores(pipelines, home, table)],
+        "stores": [store.name for store in stores(pipelines, home, table)],
         "problems": problems,
     }
 

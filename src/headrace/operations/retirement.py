@@ -48,7 +48,7 @@ def retire(
             bury(store, stone)  # a crash may have left some of it
     if expired:
         now = now_us()
-        chosen = [one for one in releases(store) if is_expired(one.retention, now)]
+        chosen = [release for release in releases(store) if is_expired(release.retention, now)]
     else:
         name, _, version = str(ref).partition("@")
         chosen = [store.manifest(name, version)]

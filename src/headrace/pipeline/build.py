@@ -165,7 +165,7 @@ def train_model(pipeline: Pipeline, home: Home) -> Built:
         why = "this release is a retraining's: it has trained on it and compared"
         return Built({"model": standing.ref, "dataset": dataset.ref, "why": why}, changed=False)
     report("model", 0, 1, pipeline.model.name)
-    before = {one.ref for one in list_models(home)}
+    before = {model.ref for model in list_models(home)}
     record = train(dataset, pipeline.model, home)
     outcome = challenge(home, record, dataset, margin=pipeline.model.margin)
     report("model", 1, 1, record.ref)

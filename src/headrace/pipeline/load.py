@@ -117,7 +117,7 @@ def table_groups(root: Path | None = None) -> dict[str, tuple[Table, ...]]:
     The latter are declared as `[tool.headrace] tables`: sources that the gate is measured on, and
     that no model is made of.
     """
-    groups = {one.name: one.tables for one in project_pipelines(root)}
+    groups = {pipeline.name: pipeline.tables for pipeline in project_pipelines(root)}
     for module in _table_modules(root):
         groups[module.__name__.rpartition(".")[2]] = tuple(module.TABLES)
     return groups

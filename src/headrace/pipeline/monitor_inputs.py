@@ -117,11 +117,13 @@ def answers(
     charges = history(home, pipeline.model.name)
     if not charges:
         return None, None, []
-    records = {one.bundle_id: load_record(home, one.name, one.bundle_id) for one in charges}
+    records = {
+        charge.bundle_id: load_record(home, charge.name, charge.bundle_id) for charge in charges
+    }
     taught = {bundle: taught_until(home, record) for bundle, record in records.items()}
     kept = kept_answers(home, pipeline.monitor.name).profiles
     t = _moments(frame)
-    since = [parse_iso(one.since) for one in charges]
+    since = [parse_iso(charge.since) for charge in charges]
     in_charge = np.maximum(np.searchsorted(since, t, side="right") - 1, 0)
     parts, notes = [], []
     for at, one in enumerate(charges):

@@ -102,7 +102,7 @@ def gone_tags(store: "Store") -> set[str]:
     from headrace.datasets.erasure.tombstone import tombstones
 
     stones = tombstones(store)
-    return {tag_of(one.ref, shown) for one in stones for shown in ("", one.manifest_id)}
+    return {tag_of(stone.ref, shown) for stone in stones for shown in ("", stone.manifest_id)}
 
 
 def let_go_of_gone(home: Home, store: "Store") -> None:

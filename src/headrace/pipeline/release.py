@@ -43,7 +43,7 @@ def release_now(pipeline: Pipeline, home: Home, *, dry_run: bool = False) -> Rel
 
     Raises what `headrace.datasets.release_writer` raises.
     """
-    before = {one.ref for one in list_releases(home.store)}
+    before = {release.ref for release in list_releases(home.store)}
     manifest = pinned_release(pipeline, home, dry_run=dry_run)
     return _told(manifest, unchanged=manifest.ref in before, dry_run=dry_run)
 

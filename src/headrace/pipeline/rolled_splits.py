@@ -46,7 +46,7 @@ def retrained(pipeline: Pipeline, home: Home, dataset: str) -> "ModelRecord | No
     from headrace.models import champion
 
     steps = DecisionLedger(home).steps(pipeline.monitor.name)
-    if any(one.step == "released" and one.detail["dataset"] == dataset for one in steps):
+    if any(step.step == "released" and step.detail["dataset"] == dataset for step in steps):
         return champion(home, pipeline.model.name)
     return None
 

@@ -175,7 +175,10 @@ class Site:
             rendered_at=now_us(),
             only=only,
             missing=tuple(self._missing(found)),
-            monitors=tuple((one.monitor.name, _open_of(one, self.home)) for one in self.pipelines),
+            monitors=tuple(
+                (pipeline.monitor.name, _open_of(pipeline, self.home))
+                for pipeline in self.pipelines
+            ),
         )
 
     def _missing(self, found: dict[str, list[Line]]) -> Iterator[Missing]:
@@ -207,9 +210,9 @@ class Site:
 
     def _watched(self, name: str) -> Pipeline:
         """The pipeline of a monitor."""
-        found = [one for one in self.pipelines if one.monitor.name == name]
+        found = [pipeline for pipeline in self.pipelines if pipeline.monitor.name == name]
         if not found:
-            names = ", ".join(one.monitor.name for one in self.pipelines)
+            names = ", ".join(pipeline.monitor.name for pipeline in self.pipelines)
             raise DeclarationError(f"There is no monitor {name}.", fix=f"one of {names}")
         return found[0]
 
@@ -229,7 +232,7 @@ class Site:
 
 def _open_of(pipeline: Pipeline, home: Home) -> int:
     """Incidents of its monitor that nobody has acknowledged yet."""
-    return sum(one.acknowledged is None for one in open_incidents(pipeline, home))
+    return sum(incident.acknowledged is None for incident in open_incidents(pipeline, home))
 
 
 def action_link(

@@ -161,7 +161,7 @@ def _segments(report: Mapping[str, Any]) -> list[Html]:
                     ("most in", one["worst"] or "—"),
                 ),
             )
-            for one in sorted(lines, key=lambda one: -one["outside"])
+            for one in sorted(lines, key=lambda line: -line["outside"])
         ]
         told = "Rows outside in some column that has not moved as a whole."
         heads: Sequence[str] = (name, "rows", "outside", "most in")

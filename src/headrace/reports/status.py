@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 def overview(pipelines: Sequence[Pipeline], home: Home) -> dict[str, list[dict[str, Any]]]:
     """`{"tables", "crowded", "unmatched", "releases", "models"}` of these pipelines, as lists."""
     return {
-        "tables": [table_status(home, table) for one in pipelines for table in one.tables],
+        "tables": [
+            table_status(home, table) for pipeline in pipelines for table in pipeline.tables
+        ],
         "crowded": crowded_windows(pipelines, home),
         "unmatched": unmatched_rows(pipelines),
         "releases": release_rows(home),
@@ -37,9 +39,9 @@ def unmatched_rows(pipelines: Sequence[Pipeline]) -> list[dict[str, Any]]:
     A store that cannot be listed now is left out: the next run says what is wrong with it.
     """
     readers = [
-        Reader(table.name, table.source, partial(_expects, one, table))
-        for one in pipelines
-        for table in one.tables
+        Reader(table.name, table.source, partial(_expects, pipeline, table))
+        for pipeline in pipelines
+        for table in pipeline.tables
         if isinstance(table.source, DropFolder)
     ]
     folders: dict[str, list[Reader]] = {}
@@ -65,7 +67,7 @@ def _expects(pipeline: Pipeline, table: Table, slot: str) -> bool:
 def release_rows(home: Home) -> list[dict[str, Any]]:
     from headrace.datasets import list_releases
 
-    return [asdict(one) for one in list_releases(home.store)]
+    return [asdict(release) for release in list_releases(home.store)]
 
 
 def model_rows(home: Home) -> list[dict[str, Any]]:

@@ -29,7 +29,9 @@ def page(found: Trace, most: int = MOST) -> str:
     """The whole document; of each column up to `most` rows, those that decide first."""
     sources = {name: list(found.source_rows(name)) for name in found.rows.tables}
     columns = list(found.columns())
-    views = [(view, list(some)) for view, some in groupby(columns, key=lambda one: one["view"])]
+    views = [
+        (view, list(some)) for view, some in groupby(columns, key=lambda column: column["view"])
+    ]
     own = [_column("the row", found.rows_of(SPINE), sources, most)]
     values = found.released.to_pylist()[0]
     label = ", ".join(f"{name} = {values[name]}" for name in found.manifest.of_role("label"))
@@ -162,7 +164,7 @@ def _sources(found: Trace) -> Html:
         for batch in batches.values():
             said = batch.verdict.verdict if batch.verdict else "unknown here"
             counts[said] = counts.get(said, 0) + 1
-        overrides = [one for batch in batches.values() for one in batch.overrides]
+        overrides = [override for batch in batches.values() for override in batch.overrides]
         rows.append(
             Row(
                 name,

@@ -144,7 +144,7 @@ def _over(world: World, since: int, now: int, spans: list[Withheld]) -> list[int
     first = anchor - (anchor * DAY - since - offset) // (length * DAY) * length
     found = []
     while (end := spec.closes(Window(first, first + length))) + duration(spec.maturity) <= now:
-        if not any(one.from_us < end and first * DAY - offset < one.until_us for one in spans):
+        if not any(span.from_us < end and first * DAY - offset < span.until_us for span in spans):
             found.append(end)
         first += length
     return found

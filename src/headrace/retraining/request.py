@@ -40,7 +40,7 @@ class Request:
             "as_of": iso(self.as_of),
             "why": list(self.why),
             "by": self.by,
-            "onsets": [iso(one) for one in self.onsets],
+            "onsets": [iso(onset) for onset in self.onsets],
             "segment": [list(pair) for pair in self.segment],
             "window": None if self.window is None else list(self.window),
         }
@@ -66,7 +66,7 @@ def requested(spec: MonitorSpec, ledger: DecisionLedger, trigger_id: str) -> Req
         StateError: no decision of this monitor has that trigger.
     """
     entry = ledger.entry_of(trigger_id)
-    begun = [one for one in ledger.steps(spec.name, trigger_id) if one.step == "started"]
+    begun = [step for step in ledger.steps(spec.name, trigger_id) if step.step == "started"]
     if entry is None and begun:  # a person asked, and it is carried on
         return Request.from_json(trigger_id, begun[0].detail)
     if entry is None or entry.pipeline != spec.name:
@@ -89,7 +89,9 @@ def requested(spec: MonitorSpec, ledger: DecisionLedger, trigger_id: str) -> Req
 
 def by_hand(spec: MonitorSpec, ledger: DecisionLedger, request: Request) -> Request:
     """What a person asks for, with what the last window by then says of the relation."""
-    known = [one for one in ledger.entries(spec.name) if spec.closes(one.window) <= request.as_of]
+    known = [
+        entry for entry in ledger.entries(spec.name) if spec.closes(entry.window) <= request.as_of
+    ]
     last = list(standing(known).values())[-1:]
     if not last:
         return request
@@ -97,7 +99,7 @@ def by_hand(spec: MonitorSpec, ledger: DecisionLedger, request: Request) -> Requ
 
 
 def faulty(entry: Entry) -> bool:
-    return any(one.kind in DISTRUSTED for one in alarms(entry.evidence))
+    return any(alarm.kind in DISTRUSTED for alarm in alarms(entry.evidence))
 
 
 def faulty_spans(spec: MonitorSpec, entries: Sequence[Entry], until: int) -> list[Withheld]:
@@ -107,7 +109,7 @@ def faulty_spans(spec: MonitorSpec, entries: Sequence[Entry], until: int) -> lis
     for entry in standing(entries).values():
         first = entry.window.first * DAY - offset
         if first < until and faulty(entry):
-            kinds = {(one.kind, one.subject) for one in alarms(entry.evidence)}
+            kinds = {(alarm.kind, alarm.subject) for alarm in alarms(entry.evidence)}
             told = sorted(f"{kind} {subject}" for kind, subject in kinds if kind in DISTRUSTED)
             found.append(Withheld(first, spec.closes(entry.window), ", ".join(told)))
     return found
@@ -136,12 +138,12 @@ def onsets(spec: MonitorSpec, entries: Sequence[Entry], asked: Entry) -> tuple[i
 
 
 def _about_relation(entry: Entry) -> bool:
-    return any(one.kind in MODEL for one in alarms(entry.evidence))
+    return any(alarm.kind in MODEL for alarm in alarms(entry.evidence))
 
 
 def segment_of(entry: Entry) -> Segment:
     """The segment that carries the concept evidence most strongly; () if none is named."""
-    named = [one for one in alarms(entry.evidence) if one.kind in MODEL and one.segment]
+    named = [alarm for alarm in alarms(entry.evidence) if alarm.kind in MODEL and alarm.segment]
     if not named:
         return ()
     beyond = [one.statistic / one.threshold if one.threshold > 0 else 0.0 for one in named]

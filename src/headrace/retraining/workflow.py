@@ -100,8 +100,8 @@ def plan_of(world: World, request: Request) -> dict[str, Any]:
         "dataset": manifest.ref,
         "change": manifest.change,
         "rows": manifest.rows,
-        "withheld": [one.to_json() for one in spans],
-        "candidates": [one.says for one in _recipes(world, request)],
+        "withheld": [span.to_json() for span in spans],
+        "candidates": [recipe.says for recipe in _recipes(world, request)],
     }
 
 
@@ -205,7 +205,7 @@ class _Work:
             "valid": self.world.plan.valid,
             "test": self.world.plan.test,
             "rows": {name: split.rows for name, split in manifest.splits.items()},
-            "withheld": [one.to_json() for one in spans],
+            "withheld": [span.to_json() for span in spans],
             "withheld_rows": sum(
                 split.left_out.get("withheld", 0) for split in manifest.splits.values()
             ),
@@ -286,7 +286,7 @@ class _Work:
         from headrace.models.compare import mix_distance
 
         frame, _ = self.world.rows(since, self.request.as_of, self.request.as_of)
-        columns = [one for one in self._segments() if one in frame.column_names]
+        columns = [segment for segment in self._segments() if segment in frame.column_names]
         return {
             "rows": rows.num_rows,
             "production_rows": frame.num_rows,
@@ -351,11 +351,11 @@ def _recipes(world: World, request: Request) -> list[Any]:
     )
     found = []
     for onset in request.onsets or (None,):
-        for one in candidates(
+        for candidate in candidates(
             request.as_of, onset=onset, segment=request.segment, history=history, recent=recent
         ):
-            if one not in found:
-                found.append(one)
+            if candidate not in found:
+                found.append(candidate)
     return found
 
 

@@ -64,7 +64,7 @@ def values(name: str, found: Facts, chosen: Choices) -> dict[str, Any]:
         "short": chosen.windows[0],
         "long": chosen.windows[1],
         "features": "\n".join(f"            {line}" for line in _features(chosen)),
-        "imports": "\n".join(f"    {one}," for one in _imports(chosen)),
+        "imports": "\n".join(f"    {import_}," for import_ in _imports(chosen)),
         "calendars": "\n".join(
             f'    calendar("at_{part}", "{moment}", "{part}", ZONE),' for part in calendars
         ),

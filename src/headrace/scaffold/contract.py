@@ -169,8 +169,8 @@ def _relation_lines(relations: Sequence[Relation]) -> str:
         "      - property: relations",
         "        value:",
     ]
-    for one in relations:
-        shown = {"name": one.name, "expression": one.sql, "description": one.words}
+    for relation in relations:
+        shown = {"name": relation.name, "expression": relation.sql, "description": relation.words}
         lines += [
             f"          {'- ' if key == 'name' else '  '}{key}: {flow(value)}"
             for key, value in shown.items()

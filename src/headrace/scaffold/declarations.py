@@ -37,7 +37,7 @@ class Declared:
         """The expression, an argument a line where one line is too long."""
         if len(self.call) < _WIDTH:
             return self.call
-        inner = "".join(f"{indent}    {one},\n" for one in self.arguments)
+        inner = "".join(f"{indent}    {argument},\n" for argument in self.arguments)
         return f"{self.kind}(\n{inner}{indent})"
 
 

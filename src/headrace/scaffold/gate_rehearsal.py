@@ -105,4 +105,4 @@ def judge_day(
 
 
 def _failed(results: Sequence[Result]) -> Iterator[Result]:
-    return (one for one in results if one.status != "pass" and not one.shadow)
+    return (result for result in results if result.status != "pass" and not result.shadow)

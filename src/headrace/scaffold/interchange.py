@@ -94,9 +94,9 @@ def _suite(made: Imported, source: Path) -> str:
 
 def _refused(expectation: Expectation, subjects: Sequence[Subject]) -> str | None:
     """Why a suite over columns of these types would not take it."""
-    scales = {one.name: one.scale for one in subjects if one.scale}
+    scales = {subject.name: subject.scale for subject in subjects if subject.scale}
     document = {"name": "one", "meta": {"table": "one"}, "expectations": [expectation]}
-    columns = [pa.field(one.name, _type(one)) for one in subjects]
+    columns = [pa.field(subject.name, _type(subject)) for subject in subjects]
     reserved = [pa.field(name, kind) for name, _, kind in RESERVED]
     try:
         suite = parse_suite(document)

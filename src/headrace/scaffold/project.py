@@ -163,9 +163,9 @@ def _pipeline_files(name: str, found: Facts, chosen: Choices) -> Files:
     modules = ("__init__", "definitions", "sources", "features", "dataset", "model", "monitors")
     tests = ("conftest", "test_contracts", "test_parity", "test_leaks")
     return {
-        **{f"{folder}/{one}.py": fill(f"pipeline_{one}.py", **given) for one in modules},
+        **{f"{folder}/{module}.py": fill(f"pipeline_{module}.py", **given) for module in modules},
         f"{folder}/monitors.yaml": fill("monitors.yaml", **given),
-        **{f"tests/{name}/{one}.py": fill(f"{one}.py", **given) for one in tests},
+        **{f"tests/{name}/{test}.py": fill(f"{test}.py", **given) for test in tests},
         **_table_files(name, found, chosen.entity),
     }
 

@@ -102,15 +102,15 @@ def _asked(found: Facts) -> Asked:
     ask, look = found.look.ask, found.look
     return Asked(
         key=tuple(one.name for one in look.key),
-        skip=frozenset(one.name for one in look.times),
+        skip=frozenset(time.name for time in look.times),
         entities=frozenset(one.name for one in look.entity) | look.personal,
-        scales={one.name: one.scale for one in look.columns if one.scale},
+        scales={column.name: column.scale for column in look.columns if column.scale},
         least_margin=_SNAPSHOT_MARGIN if ask.snapshot else _LEAST_MARGIN,
         deliveries="days",
         row_counts=not ask.partial,
         days=not (ask.snapshot or ask.partial),
         domains=dict(_domains(found)),
-        codes=frozenset(one.name for one in look.columns if found.is_name(one)),
+        codes=frozenset(column.name for column in look.columns if found.is_name(column)),
         close_sets=True,
     )
 

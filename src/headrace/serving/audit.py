@@ -65,7 +65,7 @@ class AuditReport:
     differences: tuple[Difference, ...]
 
     def to_json(self) -> dict[str, Any]:
-        causes = dict(Counter(one.cause for one in self.differences))
+        causes = dict(Counter(difference.cause for difference in self.differences))
         return {"compared": self.compared, "different": len(self.differences), "causes": causes}
 
 
@@ -184,7 +184,7 @@ def _best_moment(
     ]
     other = _other_features(tried, service, history)
     counts = Counter(says for (says, _), names in other.items() if not names)
-    says = max(moments, key=lambda one: counts[one])
+    says = max(moments, key=lambda moment: counts[moment])
     if 2 * counts[says] <= len(some):
         return "", set()
     moved = [{**row, "t": moments[says][row["sequence"]]} for row in rows]

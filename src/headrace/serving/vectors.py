@@ -184,7 +184,7 @@ class FeatureService(Declared):
             return Vector(frame.slice(row, 1), key, features, loaded.frontier, self.definition)
 
         values = cells(frame.select(features))
-        keys = [tuple(one[name] for name in key) for one in cells(spine.select(key))]
+        keys = [tuple(cell[name] for name in key) for cell in cells(spine.select(key))]
         return Vectors(values, keys, loaded.frontier, made)
 
     def history(self, frontier: Frontier) -> History:

@@ -76,10 +76,10 @@ class ParquetObjects:
             return []
         now = now_us()
         files = self._files(slot)
-        marked = {one.uri.rpartition("/")[0] for one in files if one.name == self.marker}
-        objects = [one for one in files if one.name != self.marker]
+        marked = {file.uri.rpartition("/")[0] for file in files if file.name == self.marker}
+        objects = [file for file in files if file.name != self.marker]
         found: list[Delivery] = []
-        faults = self._gone(slot, {one.uri for one in objects}, past, now)
+        faults = self._gone(slot, {object_.uri for object_ in objects}, past, now)
         for one in objects:
             try:
                 made = self._registered(one, slot, past, now, one.uri.rpartition("/")[0] in marked)

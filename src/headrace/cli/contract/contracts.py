@@ -145,13 +145,13 @@ def show_comparison(found: "Comparison") -> None:
             ["column", "rule", "reader", "trainer", "what it does"],
             [
                 [
-                    one.field or "",
-                    one.rule,
-                    _level(one.reader.name),
-                    _level(one.trainer.name),
-                    one.reason,
+                    change.field or "",
+                    change.rule,
+                    _level(change.reader.name),
+                    _level(change.trainer.name),
+                    change.reason,
                 ]
-                for one in found.changes
+                for change in found.changes
             ],
         )
     if found.breaks:

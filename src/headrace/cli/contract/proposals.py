@@ -140,7 +140,10 @@ def _show(made: "Proposal", to: Path | None) -> None:
         grid(
             f"{made.before.table}: what the data show",
             ["column", "", "what was seen", "proposed"],
-            [[one.field or "", one.kind, one.text, one.edit is not None] for one in made.steps],
+            [
+                [step.field or "", step.kind, step.text, step.edit is not None]
+                for step in made.steps
+            ],
         )
     for comparison in made.comparisons:
         show_comparison(comparison)

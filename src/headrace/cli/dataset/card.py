@@ -66,7 +66,7 @@ def card(
         ("sources", wording.collected(manifest)),
         *(("privacy", one) for one in wording.privacy_told(manifest)),
         ("retention", wording.retention_told(manifest)),
-        *(("erased", str(one["because"])) for one in manifest.erasures),
+        *(("erased", str(erasure["because"])) for erasure in manifest.erasures),
         *((FIELDS[name], found.says(name)) for name in FIELDS),
     ]
     for name, value in lines:

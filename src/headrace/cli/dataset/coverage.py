@@ -86,7 +86,7 @@ def _tell(ref: str, found: dict[str, Any]) -> None:
     if len(columns) > SHOWN:
         out.print(f"and {len(columns) - SHOWN} more: --json or --html shows all")
     for name, lines in found["segments"].items():
-        worst = sorted(lines, key=lambda one: -one["outside"])[:SHOWN]
+        worst = sorted(lines, key=lambda line: -line["outside"])[:SHOWN]
         grid(
             f"by {name}",
             [name, "rows#", "outside#", "most in"],

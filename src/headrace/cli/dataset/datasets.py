@@ -23,7 +23,7 @@ def ls(*, as_json: Json = False) -> None:
     """
     from headrace.datasets import list_releases
 
-    rows = [asdict(one) for one in list_releases()]
+    rows = [asdict(release) for release in list_releases()]
     if as_json:
         emit_json({"releases": rows})
         return

@@ -126,7 +126,7 @@ def _tell_columns(found: "Diff") -> None:
 def _tell_changes(title: str, changes: "tuple[Change, ...]") -> None:
     from headrace.reports.diff.wording import changed
 
-    lines = [list(changed(one)) for one in changes]
+    lines = [list(changed(change)) for change in changes]
     if lines:
         grid(title, ["what", "before", "after"], lines)
 

@@ -50,7 +50,7 @@ def _since(store: "Store", manifest: "Manifest") -> dict[str, Any]:
 
     return {
         "created_at": store.created(manifest.name, manifest.version)["created_at"],
-        "tainted": [str(one) for one in taints(store, manifest)],
+        "tainted": [str(taint) for taint in taints(store, manifest)],
         "openings": [dict(line) for line in openings_of(store, manifest)],
         "looks": _looks(store, manifest),
     }
@@ -63,7 +63,7 @@ def _looks(store: "Store", manifest: "Manifest") -> list[dict[str, Any]]:
 
     if EVALUATION not in manifest.splits:
         return []
-    return [asdict(one) for one in looks(store, manifest)]
+    return [asdict(look) for look in looks(store, manifest)]
 
 
 def _head(manifest: "Manifest", since: Mapping[str, Any]) -> None:

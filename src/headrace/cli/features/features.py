@@ -254,11 +254,12 @@ def planted(*, seed: Seed = 0, as_json: Json = False) -> None:
         grid(
             "planted faults",
             ["fault", "detected", "named"],
-            [[one.fault, one.detected, one.named] for one in found.faults],
+            [[fault.fault, fault.detected, fault.named] for fault in found.faults],
         )
-        right = sum(one.is_right for one in found.faults)
+        right = sum(fault.is_right for fault in found.faults)
         out.print(
-            f"{len(found.faults)} planted, {sum(one.detected for one in found.faults)} detected, "
+            f"{len(found.faults)} planted, "
+            f"{sum(fault.detected for fault in found.faults)} detected, "
             f"{right} named rightly; {found.clean_runs} clean runs, "
             f"{found.false_alarms} false alarms",
             highlight=False,

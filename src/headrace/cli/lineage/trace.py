@@ -118,7 +118,9 @@ def _chosen(found: "Trace", wanted: Sequence[str]) -> list[str]:
     names = [name for name in found.rows.columns if name not in {"spine", "label"}]
     chosen = [n for n in names if any(n == one or n.startswith(f"{one}__") for one in wanted)]
     # What a transform is made of are its inputs' rows.
-    chosen += [one for name in chosen for one in found.rows.columns[name].inputs if one in names]
+    chosen += [
+        input_ for name in chosen for input_ in found.rows.columns[name].inputs if input_ in names
+    ]
     if wanted and not chosen:
         raise DeclarationError(
             f"{found.ref} has no feature {', '.join(wanted)}",
@@ -148,13 +150,15 @@ def _show(found: "Trace", chosen: Sequence[str], most: int) -> None:
     label["value"] = ", ".join(f"{n}={values[n]}" for n in manifest.of_role("label"))
     _show_column("label", label, sources, most)
     view = ""
-    for one in found.columns(chosen):
-        if one["view"] != view:
-            view = one["view"]
+    for column in found.columns(chosen):
+        if column["view"] != view:
+            view = column["view"]
             out.print(
-                Text.assemble(("\n" + view, "bold"), f"  definition {one['definition'][:_SHORT]}")
+                Text.assemble(
+                    ("\n" + view, "bold"), f"  definition {column['definition'][:_SHORT]}"
+                )
             )
-        _show_column(one["feature"], one, sources, most)
+        _show_column(column["feature"], column, sources, most)
     _show_tables(found)
     verdict = (
         Text(f"differs when recomputed: {', '.join(found.differs)}", "bold red")
@@ -216,7 +220,7 @@ def _show_tables(found: "Trace") -> None:
                 _verdicts(batches),
                 inputs[table].contract_version,
                 str(inputs[table].snapshot_id),
-                len({one["id"] for batch in batches.values() for one in batch.overrides}),
+                len({override["id"] for batch in batches.values() for override in batch.overrides}),
             ]
             for table, batches in found.evidence.items()
         ],
@@ -230,7 +234,7 @@ def _show_tables(found: "Trace") -> None:
 
 def _verdicts(batches: Mapping[str, Any]) -> str:
     counts: dict[str, int] = {}
-    for one in batches.values():
-        name = one.verdict.verdict if one.verdict else "unknown here"
+    for batch in batches.values():
+        name = batch.verdict.verdict if batch.verdict else "unknown here"
         counts[name] = counts.get(name, 0) + 1
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))

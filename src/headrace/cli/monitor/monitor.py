@@ -188,7 +188,7 @@ def replay(
                 "same_detection": same,
                 "recorded": recorded.to_json(),
                 "replayed": told.to_json(),
-                "windows": [one.to_json() for one in rows],
+                "windows": [row.to_json() for row in rows],
             }
         )
         return
@@ -210,7 +210,7 @@ def _tell_replay(rows: "list[Replayed]", recorded: "Tally", told: "Tally", *, ev
             for who, one in (("on record", recorded), ("replayed", told))
         ],
     )
-    shown = [one for one in rows if every or one.differs]
+    shown = [row for row in rows if every or row.differs]
     if shown:
         grid(
             "all windows" if every else "windows decided otherwise",

@@ -76,7 +76,7 @@ def _rewrite(home: "Home", tables: "list[Table]", *, apply: bool, as_json: bool)
     from headrace.lake.tables.decimal_rewrite import pending, rewrite
 
     act = rewrite if apply else pending
-    done = [act(home, one.contract) for one in tables]
+    done = [act(home, table.contract) for table in tables]
     if as_json:
         emit_json({"applied": apply, "tables": [asdict(one) for one in done]})
         return
@@ -92,17 +92,17 @@ def _tell(done: "Done") -> None:
         ["table", "snapshots#", "pinned#", "forgotten#", "files#", "bytes#"],
         [
             [
-                one.table or "landed bytes",
-                one.snapshots,
-                one.pinned,
-                len(one.forgotten),
-                len(one.removed),
-                one.bytes,
+                table.table or "landed bytes",
+                table.snapshots,
+                table.pinned,
+                len(table.forgotten),
+                len(table.removed),
+                table.bytes,
             ]
-            for one in done.tables
+            for table in done.tables
         ],
     )
-    gone = [file for one in done.tables for file in one.removed]
+    gone = [file for table in done.tables for file in table.removed]
     for file in gone[:SHOWN]:
         out.print(f"  {file.path}: {file.why}", highlight=False, markup=False, soft_wrap=True)
     if len(gone) > SHOWN:

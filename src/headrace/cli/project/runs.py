@@ -111,7 +111,7 @@ def _problems(
     from headrace.lake.ledger.batch_listing import held_batches
     from headrace.lake.ledger.ledger import Ledger
 
-    tables = [table for one in pipelines for table in one.tables]
+    tables = [table for pipeline in pipelines for table in pipeline.tables]
     found = [
         {
             "table": row["table"],

@@ -118,7 +118,7 @@ def _show(seen: "Tried", told: dict[str, Any]) -> None:
     grid(
         "columns",
         ["column", "type", "declared", "null", "distinct#", "least", "greatest", "reads as"],
-        [_row(one, seen.rows) for one in seen.columns],
+        [_row(column, seen.rows) for column in seen.columns],
     )
     names = sample.table.column_names[:_COLUMNS]
     more = len(sample.table.column_names) - len(names)

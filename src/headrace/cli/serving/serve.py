@@ -128,12 +128,14 @@ def _pipeline(options: Options) -> "Pipeline":
     from headrace.pipeline import project_pipelines
 
     pipelines = project_pipelines()
-    chosen = [one for one in pipelines if options.pipeline in {None, one.name}]
+    chosen = [pipeline for pipeline in pipelines if options.pipeline in {None, pipeline.name}]
     if len(chosen) == 1:
         return chosen[0]
     named = options.pipeline
     what = f"no pipeline {named!r}" if named else "there are several pipelines"
-    raise DeclarationError(what, fix=f"name one of {', '.join(one.name for one in pipelines)}")
+    raise DeclarationError(
+        what, fix=f"name one of {', '.join(pipeline.name for pipeline in pipelines)}"
+    )
 
 
 def _fill(pipeline: "Pipeline") -> None:

@@ -121,10 +121,10 @@ def _marks_of(case: Case) -> dict[str, float]:
 def best(findings: Sequence[Finding]) -> list[Finding]:
     """Of findings about the same columns the one that explains most."""
     kept: list[Finding] = []
-    for one in sorted(findings, key=lambda f: -f.weight):
+    for finding in sorted(findings, key=lambda f: -f.weight):
         taken = {name for other in kept for name in other.columns}
-        if not taken.intersection(one.columns):
-            kept.append(one)
+        if not taken.intersection(finding.columns):
+            kept.append(finding)
     return kept
 
 

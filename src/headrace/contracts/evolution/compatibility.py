@@ -190,7 +190,7 @@ def _coverage(old: tuple[str, str] | None, new: tuple[str, str] | None) -> Itera
 
 
 def _invariants(old: Contract, new: Contract) -> Iterator[Change]:
-    was, is_ = ({one.name: one for one in side.invariants} for side in (old, new))
+    was, is_ = ({invariant.name: invariant for invariant in side.invariants} for side in (old, new))
     yield from _items("invariant", was, is_)
     for name in was.keys() & is_.keys():
         if was[name].expression != is_[name].expression:
@@ -266,7 +266,8 @@ def _limit(field: Field) -> Decimal | None:
 def _nulls(field: Field) -> list[object]:
     """The values that mean null, in the column's unit, and the texts."""
     values = (
-        repr(one) if isinstance(one, str) else _in_unit(field, one) for one in field.sentinels
+        repr(sentinel) if isinstance(sentinel, str) else _in_unit(field, sentinel)
+        for sentinel in field.sentinels
     )
     return [*values, *(f"the text {token!r}" for token in field.null_tokens)]
 

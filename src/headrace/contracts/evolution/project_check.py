@@ -41,12 +41,12 @@ class Checked:
 
     @property
     def level(self) -> Level:
-        return max((one.level for one in self.comparisons), default=Level.NONE)
+        return max((comparison.level for comparison in self.comparisons), default=Level.NONE)
 
     @property
     def breaks(self) -> tuple[str, ...]:
         """The consumers that the change breaks, whatever the version says."""
-        broken = (one.breaks for one in self.comparisons)
+        broken = (comparison.breaks for comparison in self.comparisons)
         return tuple(dict.fromkeys(chain(self.bereft, *broken)))
 
     def as_json(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Checked:
             "problem": self.problem,
             "fix": self.fix,
             "breaks": list(self.breaks),
-            "comparisons": [one.as_json() for one in self.comparisons],
+            "comparisons": [comparison.as_json() for comparison in self.comparisons],
         }
 
 
@@ -152,7 +152,7 @@ def _gone(table: str, path: str, contract: Contract) -> Checked:
 
 def _short(found: Checked, now: Versions, _: list[Contract]) -> Checked | None:
     """The version goes up by less than a change demands, against whichever version."""
-    short = next((one for one in found.comparisons if not one.bumped), None)
+    short = next((comparison for comparison in found.comparisons if not comparison.bumped), None)
     if short is None:
         return None
     level, version = short.level, short.before.version

@@ -59,8 +59,8 @@ class Translated:
     def take(self, was: Document, subject: Subject | None, subjects: Sequence[Subject]) -> None:
         """Raises Untranslatable if nothing says the same, or a suite would refuse it."""
         expectations = from_part(was, subject)
-        for one in expectations:
-            refused = self.accept(one, subjects)
+        for expectation in expectations:
+            refused = self.accept(expectation, subjects)
             if refused is not None:
                 raise Untranslatable(refused)
         self.pairs.append((expectations, was))
@@ -134,7 +134,7 @@ def _plain(text: str) -> str:
 def _aliases(source: Mapping[str, Any], name: str, taken: set[str], done: Translated) -> Document:
     """The names under which it is delivered: as the document calls it, and physically."""
     given = [source.get("name"), source.get("physicalName")]
-    found = [str(one) for one in dict.fromkeys(given) if one and one != name]
+    found = [str(fromkey) for fromkey in dict.fromkeys(given) if fromkey and fromkey != name]
     free = [
         one for one in found if one.casefold() == name.casefold() or one.casefold() not in taken
     ]

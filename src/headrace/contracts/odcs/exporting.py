@@ -23,7 +23,7 @@ def export(contract: Contract, expectations: Sequence[Mapping[str, Any]] | None 
         expectations: the entries of its suite; None if they are not known: then what was imported
             counts as it was.
     """
-    left = None if expectations is None else [_with_id(one) for one in expectations]
+    left = None if expectations is None else [_with_id(expectation) for expectation in expectations]
     table: Document = {**contract.document["schema"][0]}
     columns, hidden = _columns(table["properties"])
     made = [_own(column, subject_of(column), left) for column in columns]
@@ -31,7 +31,7 @@ def export(contract: Contract, expectations: Sequence[Mapping[str, Any]] | None 
     if hidden:
         entry = {"property": "hiddenColumns", "value": hidden}
         table["customProperties"] = [*table.get("customProperties", []), entry]
-    rules = [_of_invariant(contract.table, one) for one in _invariants(table)]
+    rules = [_of_invariant(contract.table, invariant) for invariant in _invariants(table)]
     for one in left or ():
         _add(table, one, rules)
     if rules:

@@ -70,7 +70,7 @@ def _set_aside(document: Document, error: DeclarationError) -> str | None:
     if found[2]:
         owner = owner["properties"][int(found[2])]
     properties = owner["customProperties"]
-    wrong = next(one for one in properties if one["property"] == found[3])
+    wrong = next(property_ for property_ in properties if property_["property"] == found[3])
     if is_mark(wrong["value"]):
         return None
     properties.remove(wrong)
@@ -82,7 +82,9 @@ def _set_aside(document: Document, error: DeclarationError) -> str | None:
 
 
 def _keep(properties: list[Document], wrong: Document) -> None:
-    unread = next((one for one in properties if one["property"] == "unread"), None)
+    unread = next(
+        (property_ for property_ in properties if property_["property"] == "unread"), None
+    )
     if unread is None:
         unread = {"property": "unread", "value": {}}
         properties.append(unread)

@@ -171,7 +171,7 @@ def _rules(
         if not rest["quality"]:
             del rest["quality"]
     before = len(done.pairs)
-    quality(rest, None, [subject_of(one) for one in columns], done)
+    quality(rest, None, [subject_of(column) for column in columns], done)
     pairs = _named(done.pairs[before:], expectations)
     return {**rest, **({"translated": pairs} if pairs else {})}
 
@@ -197,7 +197,7 @@ def _of_invariant(rule: Mapping[str, Any]) -> bool:
 
 def _times(source: Mapping[str, Any], columns: list[Document]) -> Document:
     """What no standard document says: when a row happened, and from when it can be used."""
-    candidates = [one["name"] for one in columns if one["logicalType"] == "timestamp"]
+    candidates = [column["name"] for column in columns if column["logicalType"] == "timestamp"]
     which = ", ".join(candidates) or "no column is a timestamp"
     sla = [
         f"{one.get('property')} {one.get('value')} {one.get('unit', '')}".strip()

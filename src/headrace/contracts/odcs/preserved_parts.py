@@ -31,8 +31,8 @@ def with_unread(owner: Document, rest: Mapping[str, Any]) -> Document:
 def put_back(owner: Mapping[str, Any]) -> Document:
     """`owner` with what it keeps unread in its place again."""
     properties = owner.get("customProperties", [])
-    own = [one for one in properties if one.get("property") != UNREAD]
-    kept = [one["value"] for one in properties if one.get("property") == UNREAD]
+    own = [property_ for property_ in properties if property_.get("property") != UNREAD]
+    kept = [property_["value"] for property_ in properties if property_.get("property") == UNREAD]
     made = {**owner, "customProperties": own}
     for rest in kept:
         made = merged(made, rest)

@@ -71,7 +71,7 @@ def modernised(value: Any) -> Any:  # noqa: ANN401  (any YAML value)
     made = {key: modernised(one) for key, one in value.items()}
     if isinstance(made.get("quality"), list):
         rules = made["quality"]
-        made["quality"] = [modern(one) if isinstance(one, dict) else one for one in rules]
+        made["quality"] = [modern(rule) if isinstance(rule, dict) else rule for rule in rules]
     return made
 
 
@@ -223,7 +223,7 @@ def _operator(rule: Rule) -> tuple[str, Any]:
         raise Untranslatable("no operator" if not found else "more than one operator")
     name, value = found[0]
     numbers = value if isinstance(value, list) else [value]
-    if any(isinstance(one, bool) or not isinstance(one, int | float) for one in numbers):
+    if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
         raise Untranslatable(f"{name} {value!r}")
     return name, value
 

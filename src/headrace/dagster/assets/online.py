@@ -93,6 +93,6 @@ def _is_due(table: Mapping[str, Any]) -> bool:
 
 def _ages(view: Mapping[str, Any], tables: list[Mapping[str, Any]]) -> bool:
     """Whether half of the time that the view may be stale is over."""
-    (age,) = (one["age_seconds"] for one in tables if one["table"] == view["table"])
+    (age,) = (table["age_seconds"] for table in tables if table["table"] == view["table"])
     limits = [duration(most) / SECOND for most in view["max_staleness"].values()]
     return bool(limits) and age is not None and age > min(limits) / 2

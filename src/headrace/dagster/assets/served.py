@@ -125,8 +125,13 @@ def _page(report: "AuditReport") -> str:
         rows = [(cause, f"{count:,}", MEANS[cause]) for cause, count in causes.items()]
         parts.append(metadata.table(("cause", "vectors", "what to do"), rows))
         listed = [
-            (str(one.sequence), one.cause, one.detail, ", ".join(one.features[:LISTED]))
-            for one in report.differences[:LISTED]
+            (
+                str(difference.sequence),
+                difference.cause,
+                difference.detail,
+                ", ".join(difference.features[:LISTED]),
+            )
+            for difference in report.differences[:LISTED]
         ]
         parts.append(metadata.table(("row of the log", "cause", "detail", "features"), listed))
         more = len(report.differences) - LISTED

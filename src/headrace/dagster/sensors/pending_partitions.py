@@ -30,7 +30,12 @@ def expected_within(pipelines: "Sequence[Pipeline]", first: str, last: str) -> d
     Raises:
         DeclarationError: a range is named, and no table expects anything in it.
     """
-    daily = [(one, table) for one in pipelines for table in one.tables if table.partitioned]
+    daily = [
+        (pipeline, table)
+        for pipeline in pipelines
+        for table in pipeline.tables
+        if table.partitioned
+    ]
     found = {table.name: expected(one, table, first, last) for one, table in daily}
     if (first or last) and daily and not any(found.values()):
         every = [slot for one, table in daily for slot in expected(one, table)]

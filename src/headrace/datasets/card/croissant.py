@@ -111,7 +111,7 @@ def _licence(card: "Card") -> list[str]:
     stated = card.stated.get("licence")
     terms = card.manifest.terms
     ids = [stated.text] if stated else list(terms.get("under") or card.manifest.licences)
-    return [f"{_SPDX}{one}.html" if " " not in one and "_" not in one else one for one in ids]
+    return [f"{_SPDX}{id_}.html" if " " not in id_ and "_" not in id_ else id_ for id_ in ids]
 
 
 def _distribution(card: "Card", folder: Path | str | None) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ def load_card(path: Path | str) -> tuple[Statement, ...]:
 
 
 def check_once(statements: Sequence[Statement], where: str) -> None:
-    names = [one.field for one in statements]
+    names = [statement.field for statement in statements]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise DeclarationError(
             f"{doubled[0]} is stated twice", where=where, fix="keep one statement for each field"
@@ -100,7 +100,7 @@ def check_once(statements: Sequence[Statement], where: str) -> None:
 
 def to_json(statements: Sequence[Statement]) -> dict[str, object]:
     """The object that a release keeps."""
-    return {"format": FORMAT, "statements": [asdict(one) for one in statements]}
+    return {"format": FORMAT, "statements": [asdict(statement) for statement in statements]}
 
 
 def from_json(form: dict[str, object]) -> dict[str, Statement]:

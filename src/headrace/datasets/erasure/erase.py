@@ -107,13 +107,13 @@ def search(store: Store, request: Request) -> Searched:
 
 def _tellable(manifest: Manifest, keys: Collection[str]) -> set[str]:
     """The columns in which somebody can be told: not generalised, nor a pseudonym of a lost key."""
-    facts = {one.name: manifest.privacy.get(one.name, {}) for one in manifest.columns}
+    facts = {column.name: manifest.privacy.get(column.name, {}) for column in manifest.columns}
     return {
-        one.name
-        for one in manifest.columns
-        if one.type in TELLABLE
-        and facts[one.name].get("treatment") != "generalise"
-        and facts[one.name].get("key_id", "") in {"", *keys}
+        column.name
+        for column in manifest.columns
+        if column.type in TELLABLE
+        and facts[column.name].get("treatment") != "generalise"
+        and facts[column.name].get("key_id", "") in {"", *keys}
     }
 
 
@@ -157,10 +157,12 @@ def without_late(store: Store, manifest: Manifest, asked: Collection[str]) -> Ma
 
 def _numbers(store: Store, manifests: list[Manifest]) -> dict[str, str]:
     """{ref: version of its successor}: the next free patch, in the order of the releases."""
-    taken = {(one.name, one.version) for one in releases(store)}
+    taken = {(release.name, release.version) for release in releases(store)}
     taken |= {(one.name, one.version) for one in tombstones(store)}
     found: dict[str, str] = {}
-    for one in sorted(manifests, key=lambda one: (one.name, parse_version(one.version))):
+    for one in sorted(
+        manifests, key=lambda manifest: (manifest.name, parse_version(manifest.version))
+    ):
         version = bumped(one.version, "PATCH")
         while (one.name, version) in taken:
             version = bumped(version, "PATCH")

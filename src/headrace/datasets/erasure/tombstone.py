@@ -101,7 +101,7 @@ def behind(store: Store, refs: Collection[str]) -> set[str]:
     All their other rows are in there, from the same batches.
     """
     found, stones = set(refs), [one for one in tombstones(store) if one.successor]
-    while new := {one.ref for one in stones if one.successor in found} - found:
+    while new := {stone.ref for stone in stones if stone.successor in found} - found:
         found |= new
     return found - set(refs)
 

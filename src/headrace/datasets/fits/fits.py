@@ -56,9 +56,9 @@ class Fits:
     def indicators(self, columns: Sequence[Column]) -> list[str]:
         """Of these columns, those that a column of 0 and 1 says of where they were null."""
         return [
-            one.name
-            for one in columns
-            if any(step.get("indicator") for step in self.steps.get(one.name, ()))
+            column.name
+            for column in columns
+            if any(step.get("indicator") for step in self.steps.get(column.name, ()))
         ]
 
     def outputs(self, columns: Sequence[Column]) -> list[str]:
@@ -79,7 +79,7 @@ class Fits:
         if self.format == 1:
             values = {name: list(values) for name, values in self.vocabularies.items()}
             return {"format": 1, "vocabularies": values}
-        steps = {name: [dict(one) for one in steps] for name, steps in self.steps.items()}
+        steps = {name: [dict(step) for step in steps] for name, steps in self.steps.items()}
         return {"format": FORMAT, "steps": steps}
 
     def to_bytes(self) -> bytes:

@@ -120,7 +120,7 @@ class TargetMean:
 
 Transform: TypeAlias = Impute | Scale | Vocabulary
 _KINDS: dict[str, type[Impute | Scale | Vocabulary]] = {
-    one.kind: one for one in get_args(Transform)
+    get_arg.kind: get_arg for get_arg in get_args(Transform)
 }
 
 
@@ -171,7 +171,7 @@ def _add(steps: list[Transform], transform: Transform, column: Column) -> None:
         raise DeclarationError(f"a {column.type} cannot be fitted so", where=where, fix="leave out")
     if transform in steps:
         return
-    if any(_is_last(one) == _is_last(transform) for one in steps):
+    if any(_is_last(step) == _is_last(transform) for step in steps):
         raise DeclarationError(
             "the column is fitted twice",
             where=where,

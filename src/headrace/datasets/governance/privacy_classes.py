@@ -85,7 +85,7 @@ def _view_classes(view: FeatureView, of: Classes) -> Classes:
 
 def _outputs(feature: Aggregate) -> list[tuple[str, list[str]]]:
     """Each output with the columns its value comes from, those of its filter included."""
-    filtered = [one.column for one in conditions(feature.where)]
+    filtered = [condition.column for condition in conditions(feature.where)]
     # `LastRow` has an output for each of its columns, in order; all others have one.
     single = len(feature.names) != len(feature.columns) or len(feature.names) == 1
     if single:

@@ -86,7 +86,7 @@ def retention_of(
     limits = {table: period for table, period in periods.items() if period is not None}
     if not limits or first_t is None:
         return {}
-    table = min(limits, key=lambda one: (limits[one], one))
+    table = min(limits, key=lambda limit: (limits[limit], limit))
     until = first_t + limits[table]
     because = f"{table} may be kept for {_days(limits[table])}, and the oldest row is of "
     if until <= cutoff:

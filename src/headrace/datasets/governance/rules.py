@@ -154,9 +154,9 @@ def _together(
 def _under(licences: Sequence[Licence]) -> frozenset[str] | None:
     """What the whole may be passed on under: None is anything, empty is nothing."""
     found: frozenset[str] | None = None
-    for one in licences:
-        if one.under is not None:
-            found = one.under if found is None else found & one.under
+    for licence in licences:
+        if licence.under is not None:
+            found = licence.under if found is None else found & licence.under
     return found
 
 
@@ -165,8 +165,8 @@ def _clash(ways: Mapping[str, tuple[Choice, ...]]) -> dict[str, str]:
         table: f"its licence {each.id} wants what is derived from it under "
         f"{' or '.join(sorted(each.under))}, which another source does not allow"
         for table, alternatives in ways.items()
-        for one in alternatives[:1]
-        for each in one
+        for alternative in alternatives[:1]
+        for each in alternative
         if each.under is not None
     }
 

@@ -80,7 +80,7 @@ class Encoder:
         fine = (*_NUMBERS, *_MOMENTS) if self.form == "columns" else _NUMBERS
         if name in self.fits.vocabularies or kind in fine:
             return
-        others = ", ".join(f'"{one}"' for one in self.columns if one != name)
+        others = ", ".join(f'"{column}"' for column in self.columns if column != name)
         fixes = [f"leave it out: select(columns=[{others}])"]
         if kind in _MOMENTS:
             fixes.append('form="columns" gives it as int64')

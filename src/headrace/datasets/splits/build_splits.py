@@ -58,7 +58,7 @@ class Divided:
     def coverage(self) -> dict[str, Any]:
         tables = [split.table for split in self.splits.values()]
         named = {
-            name: pa.chunked_array([pc.unique(one.column(name)) for one in tables]).unique()
+            name: pa.chunked_array([pc.unique(table.column(name)) for table in tables]).unique()
             for name in self.guarded
         }
         return coverage(self.splits["train"].table, self.recent, self.columns, named=named)
@@ -107,7 +107,7 @@ def divide(
         leakage={**leakage, "because": spec.leakage.because},
         fits=fit_forms(splits["train"].table, spec.fits, columns),
         recent=columned.filter(pa.array(_is_recent(spec, moments, given.split))),
-        guarded=tuple(one.name for one in columns if _may_name(spec, one)),
+        guarded=tuple(column.name for column in columns if _may_name(spec, column)),
     )
 
 

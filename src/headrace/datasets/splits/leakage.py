@@ -60,7 +60,7 @@ def check_leakage(
         _refuse_groups(spec, group, shared)
         _refuse_twins(spec, compared, twins)
     return {
-        "twins": {one.split: one.rows for one in twins},
+        "twins": {twin.split: twin.rows for twin in twins},
         "groups": {one.split: one.rows for one in shared},
     }
 
@@ -221,7 +221,7 @@ def _refuse_groups(spec: DatasetSpec, group: Sequence[str], shared: Sequence[Twi
 
 def _refuse_twins(spec: DatasetSpec, compared: Sequence[str], twins: Sequence[Twins]) -> None:
     allowed = exact(spec.leakage.share)
-    if not (bad := [one for one in twins if one.share > allowed]):
+    if not (bad := [twin for twin in twins if twin.share > allowed]):
         return
     counted = ", ".join(
         f"{one.rows:,} of {one.of:,} rows of {one.split} ({float(one.share):.2%})" for one in bad

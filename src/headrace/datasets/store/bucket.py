@@ -69,7 +69,7 @@ class Bucket:
         with self._explained(folder):
             found = self._reading.get_file_info(selector)
         files = [one for one in found if one.type == pafs.FileType.File]
-        return sorted((self._entry(one) for one in files), key=lambda entry: entry.path)
+        return sorted((self._entry(file) for file in files), key=lambda entry: entry.path)
 
     def put_new(self, path: str, data: bytes) -> bool:
         obstore = self._client_library()

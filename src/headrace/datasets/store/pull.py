@@ -59,8 +59,8 @@ def pull(ref: str, to: Path | str, store: Path | str | None = None) -> Pulled:
         report("pull", number, len(names), manifest.ref)
         if moved := _copied(source, target, name):
             copied, size = copied + 1, size + moved
-    for one in taints(source, manifest):
-        note(target, one)
+    for taint in taints(source, manifest):
+        note(target, taint)
     if manifest.format == 1:
         older = path.replace("manifest.json", "created.json")
         if source.storage.size(older) is not None:

@@ -152,7 +152,7 @@ class Folder:
 
     def walk(self, folder: str) -> list[Entry]:
         place = self.local_path(folder) if folder else self.root
-        found = [one for one in _files(place) if not one.name.startswith(".")]
+        found = [file for file in _files(place) if not file.name.startswith(".")]
         return sorted((self._entry(one) for one in found), key=lambda entry: entry.path)
 
     def put_new(self, path: str, data: bytes) -> bool:
@@ -199,7 +199,7 @@ class Folder:
         return folder / f".{name}.{_me()}.tmp"
 
     def leftovers(self) -> list[Entry]:
-        found = [one for one in _files(self.root) if TEMPORARY.fullmatch(one.name)]
+        found = [file for file in _files(self.root) if TEMPORARY.fullmatch(file.name)]
         return [self._entry(one) for one in found]
 
     def local_path(self, path: str) -> Path:

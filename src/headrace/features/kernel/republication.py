@@ -46,7 +46,7 @@ def winners(segments: Sequence[Segment]) -> list[tuple[int, int, int]]:
     ends = sorted({moment for _, _, since, until in segments for moment in (since, until)})
     found: list[tuple[int, int, int]] = []
     for since, until in pairwise(ends):
-        there = [one for one in segments if one[2] <= since < one[3]]
+        there = [segment for segment in segments if segment[2] <= since < segment[3]]
         if not there:
             continue
         row = max(there)[1]

@@ -177,7 +177,7 @@ def _in_spans(
             for rank, row in enumerate(group.tolist())
             for since, until in (*shown.get(row, ()), (int(k[row]), NEVER))
         ]
-        found += [one for one in winners(segments) if here[one[0]]]
+        found += [winner for winner in winners(segments) if here[winner[0]]]
     columns = np.array(found, dtype=np.int64).reshape(-1, 3).T
     return columns[0], columns[1], columns[2]
 

@@ -92,8 +92,8 @@ class Drafted:
 def draft_checks(found: Statistics, asked: Asked) -> Drafted:
     """All checks that the statistics suggest; only those are kept that no later day contradicts."""
     drafts = list(_Drafting(found, asked).all())
-    kept = tuple(one for one in drafts if one.record.holds)
-    return Drafted(kept, tuple(one for one in drafts if not one.record.holds))
+    kept = tuple(draft for draft in drafts if draft.record.holds)
+    return Drafted(kept, tuple(draft for draft in drafts if not draft.record.holds))
 
 
 class _Drafting:

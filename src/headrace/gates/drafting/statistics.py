@@ -87,7 +87,7 @@ class Measure:
         cursor = db.execute(query)
         names = [one[0] for one in cursor.description or ()]
         told = {row[0]: dict(zip(names, row, strict=True)) for row in cursor.fetchall()}
-        present = [one for one in slots if one in told]
+        present = [slot for slot in slots if slot in told]
         for one in present:
             self._note(slots[one], told[one])
         for series in self.found.columns.values():

@@ -182,9 +182,9 @@ def contested(
     not known meets all.
     """
     ranges = [known_range(file.path) for file in arriving]
-    if any(one is None for one in ranges):
+    if any(range_ is None for range_ in ranges):
         return list(arriving), list(others)
-    new = [_Range(*one) for one in ranges if one is not None]
+    new = [_Range(*range_) for range_ in ranges if range_ is not None]
     old = [_range_of(file) for file in others]
     spans = _merged(old)
     among = _meeting(new)

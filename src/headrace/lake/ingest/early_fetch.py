@@ -74,4 +74,4 @@ def _fetch(source: Source, slot: str, home: Home, table: str) -> Fetched:
 
 def _landed(deliveries: Sequence[Delivery], home: Home) -> tuple[Landed, ...]:
     """The bytes are kept before the ledger knows them: a row there always has its file."""
-    return tuple(Landed(one, land(home, one)) for one in deliveries)
+    return tuple(Landed(delivery, land(home, delivery)) for delivery in deliveries)

@@ -27,7 +27,7 @@ def overrides_in(ledger: Ledger, table: str, live: Mapping[str, str]) -> tuple[s
     for batch_id in sorted(live):
         for taken in json.loads(shown[batch_id].action_ids) if batch_id in shown else ():
             bears_on.setdefault(taken, []).append(batch_id)
-    found = [one for one in actions(ledger, table) if one.id in bears_on]
+    found = [action for action in actions(ledger, table) if action.id in bears_on]
     return tuple(sorted(_pinned(one, bears_on[one.id]) for one in found))
 
 

@@ -135,9 +135,9 @@ def _show_again(home: Home, ledger: Ledger, lake: Lake, table: Table, shown: Jud
 def last_action(ledger: Ledger, table: str, batch_id: str) -> Action | None:
     """The latest recall or restoration of a batch that was allowed."""
     found = [
-        one
-        for one in actions(ledger, table, batch_id)
-        if one.allowed and one.action in ("recall", "restore")
+        action
+        for action in actions(ledger, table, batch_id)
+        if action.allowed and action.action in ("recall", "restore")
     ]
     return found[-1] if found else None
 

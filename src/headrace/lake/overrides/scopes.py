@@ -41,7 +41,9 @@ def release_scope(case: BatchCase, draft: Action) -> Action | None:
         )
     whole = {"batch": True, **draft.scope} if draft.scope else {}
     # The same command twice must not go on to the rows that the first one left in quarantine.
-    if any(releases_batch(one) and dict(one.scope) == whole for one in case.judged.actions):
+    if any(
+        releases_batch(action) and dict(action.scope) == whole for action in case.judged.actions
+    ):
         return None
     if case.blocked:
         return _release_batch(case, replace(draft, scope=whole))

@@ -71,7 +71,7 @@ def rewrite(home: Home, contract: Contract, *, wait: float = WAIT) -> Rewritten:
 def _staged(ledger: Ledger, table: str) -> list[str]:
     """The staged files of a table that the ledger names."""
     judged = (row.staged_path for row in ledger.judgements(table).values())
-    shown = (path for one in ledger.showings(table).values() for _, path in one)
+    shown = (path for showing in ledger.showings(table).values() for _, path in showing)
     return sorted({path for path in _joined(judged, shown) if path and Path(path).exists()})
 
 

@@ -176,13 +176,13 @@ def _spans(shown: Showings, batches: Iterable[str]) -> Spans:
 
     Only of batches that were shown three times: as it was, without some rows, and with them again.
     """
-    spans = [one for b in batches if len(shown.by_batch.get(b, ())) > 2 for one in shown.spans(b)]
+    spans = [span for b in batches if len(shown.by_batch.get(b, ())) > 2 for span in shown.spans(b)]
     if not spans:
         return {}
     found: Spans = {}
     with duckdb.connect(config=duckdb_limits()) as db:
         columns = {
-            name: [getattr(one, name) for one in spans] for name in ("path", "since", "until")
+            name: [getattr(span, name) for span in spans] for name in ("path", "since", "until")
         }
         db.register("spans", pa.table(columns))
         db.execute("SET VARIABLE paths = ?", [sorted(set(columns["path"]))])

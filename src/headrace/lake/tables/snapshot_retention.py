@@ -49,7 +49,11 @@ def known(lake: Lake, table: str, keep: int, *, forget: bool) -> Known:
     loaded = iceberg.retrying(attempt, f"forgetting snapshots of {table}")
     if loaded is None:
         return Known()
-    kept = tuple(one.snapshot_id for one in loaded.metadata.snapshots if one.snapshot_id not in old)
+    kept = tuple(
+        snapshot.snapshot_id
+        for snapshot in loaded.metadata.snapshots
+        if snapshot.snapshot_id not in old
+    )
     needed = frozenset(PurePosixPath(path).name for path in iceberg.leads_to(loaded, kept))
     at = here(lake.home.root, loaded.metadata_location)
     folder = "" if "://" in at else str(Path(at).parent)

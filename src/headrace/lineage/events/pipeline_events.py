@@ -85,7 +85,7 @@ def runs_of_release(pipelines: Sequence[Pipeline], ref: str, home: Home) -> list
     store = Store.find(home.store)
     manifest = store.manifest(*store.resolve(ref))
     made_by = as_released(pipelines, manifest)
-    models = [training(one, store) for one in _models(home) if one.dataset == manifest.ref]
+    models = [training(model, store) for model in _models(home) if model.dataset == manifest.ref]
     return [*release_runs(made_by, manifest, store), *models]
 
 
@@ -211,7 +211,7 @@ def _from_delivery(table: Table, deliveries: list[str]) -> dict[str, Any]:
                 {
                     "namespace": namespace(),
                     "name": deliveries[0],
-                    "field": one,
+                    "field": input_,
                     "transformations": [
                         {
                             "type": "DIRECT",
@@ -221,7 +221,7 @@ def _from_delivery(table: Table, deliveries: list[str]) -> dict[str, Any]:
                         }
                     ],
                 }
-                for one in inputs
+                for input_ in inputs
             ]
         }
         for name, inputs in (plain | {n: one["inputs"] for n, one in derived.items()}).items()

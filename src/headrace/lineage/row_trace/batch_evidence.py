@@ -96,7 +96,7 @@ def evidence_of(
     with Ledger(home) as ledger:
         deliveries = ledger.batches(table)
         verdicts = current_verdicts(ledger.judgements(table), live)
-        done = {one.id: one for one in actions(ledger, table)}
+        done = {action.id: action for action in actions(ledger, table)}
     found = {}
     for batch_id in sorted(batch_ids):
         judged = verdicts.get(batch_id)

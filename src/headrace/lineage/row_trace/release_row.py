@@ -77,7 +77,7 @@ def _example(manifest: Manifest) -> str:
     """How a key is given; by the first row where no column of it names anybody."""
     facts = [manifest.privacy.get(name, {}).get("class", PUBLIC) for name in manifest.key]
     firsts = [part.first for entry in manifest.splits.values() for part in entry.parts]
-    if not firsts or any(needs_treatment(one) for one in facts):
+    if not firsts or any(needs_treatment(fact) for fact in facts):
         return " ".join(f"{name}=…" for name in manifest.key)
     pairs = zip(manifest.key, firsts[0][1:], strict=True)
     return "as in " + " ".join(quote(f"{name}={value}") for name, value in pairs)

@@ -188,7 +188,7 @@ def _add_view(found: "_Collected", view: FeatureView | Lookup, row: Row) -> None
     windows = _windows(view, row["t"], seen, roles)
     for name, one in roles.items():
         found.add(name, seen, one, windows[name])
-    if not any(one.contributing.size or "filtered" in one.rows for one in roles.values()):
+    if not any(role.contributing.size or "filtered" in role.rows for role in roles.values()):
         # Nothing in any window: whether the entity has a history at all decides the reason.
         anywhen = found.see(look.anywhen())
         is_state = isinstance(view, Lookup)

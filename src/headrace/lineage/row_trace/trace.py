@@ -139,7 +139,7 @@ class Trace:
 
     def columns(self, only: Collection[str] = ()) -> Iterator[dict[str, Any]]:
         """Each feature, or some: its value, why it is null, what it is, and its rows by role."""
-        told = {one["feature"]: one for one in feature_rows(self.pipeline)}
+        told = {feature_row["feature"]: feature_row for feature_row in feature_rows(self.pipeline)}
         values = self.recomputed.to_pylist()[0] if self.recomputed.num_rows else {}
         for name, one in self.rows.columns.items():
             if name in {SPINE, LABEL} or (only and name not in only):

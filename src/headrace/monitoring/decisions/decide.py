@@ -95,7 +95,7 @@ def trigger_id(state: State, evidence: Sequence[Evidence]) -> str:
 
 
 def _action(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
-    faults = [one.sentence for one in alarms(evidence) if one.kind in DISTRUSTED]
+    faults = [alarm.sentence for alarm in alarms(evidence) if alarm.kind in DISTRUSTED]
     if faults:
         held = ["Nothing is retrained on a faulty window."] if causes(evidence, policy) else []
         return "investigate", faults + held
@@ -114,7 +114,7 @@ def _action(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
 def vouched(evidence: Sequence[Evidence]) -> bool:
     """Whether all that is wrong with the data of a window is what a person accepted."""
     faults = [one for one in evidence if one.kind in DATA_FAULTS]
-    return bool(faults) and all(one.accepted for one in faults)
+    return bool(faults) and all(fault.accepted for fault in faults)
 
 
 def _explained(evidence: Sequence[Evidence], state: State, policy: Policy) -> bool:
@@ -127,7 +127,7 @@ def _explained(evidence: Sequence[Evidence], state: State, policy: Policy) -> bo
 def _data_moved(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
     """Watch; have it looked at where the scores suffer for as long as would else retrain."""
     moved = shifts(evidence, policy)
-    worse = [one.sentence for one in alarms(evidence) if one.kind in MODEL]
+    worse = [alarm.sentence for alarm in alarms(evidence) if alarm.kind in MODEL]
     held = "The data moved, so nothing is retrained"
     if worse and state.hurt + 1 >= policy.hysteresis:
         lasting = f"The scores suffer for {state.hurt + 1} windows."
@@ -137,7 +137,7 @@ def _data_moved(evidence: Sequence[Evidence], state: State, policy: Policy) -> S
 
 def causes(evidence: Sequence[Evidence], policy: Policy) -> list[str]:
     """Sentences of the evidence for which this policy retrains, once it lasts."""
-    found = [one for one in alarms(evidence) if one.kind in policy.retrain_on]
+    found = [alarm for alarm in alarms(evidence) if alarm.kind in policy.retrain_on]
     kept = [one.sentence for one in found if one.kind in MODEL]
     if "population" in policy.retrain_on:
         kept += shifts(evidence, policy)
@@ -175,7 +175,7 @@ def is_strong(evidence: Sequence[Evidence], policy: Policy) -> bool:
     """Whether a relation moved so far that the policy waits for no second window."""
     if policy.strong is None:
         return False
-    found = [one for one in alarms(evidence) if one.kind == "concept"]
+    found = [alarm for alarm in alarms(evidence) if alarm.kind == "concept"]
     return any(one.statistic >= policy.strong * one.threshold > 0 for one in found)
 
 
@@ -240,7 +240,7 @@ def _quiet(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
         lasting = f"Seen in {state.streak + 1} of {policy.hysteresis} windows in a row."
         return "watch", [*found, lasting]
     watched = shifts(evidence, policy) + [
-        one.sentence for one in alarms(evidence) if one.kind in MODEL
+        alarm.sentence for alarm in alarms(evidence) if alarm.kind in MODEL
     ]
     if watched:
         return "watch", [*watched, "By this policy that alone does not retrain."]
@@ -260,7 +260,7 @@ def advance(
         return replace(
             state, streak=0, hurt=0, since=since, trained_at=state.closes, retrained=retrained
         )
-    worse = any(one.kind in MODEL for one in alarms(evidence))
+    worse = any(alarm.kind in MODEL for alarm in alarms(evidence))
     began = state.doubtful or state.since is None
     if any(one.kind in DISTRUSTED for one in evidence):
         # a faulty window says nothing about the model, either way; accepted data end the doubt

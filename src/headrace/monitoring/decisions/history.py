@@ -168,7 +168,7 @@ def record_of(
 def ending_of(steps: Iterable[str]) -> str:
     """How a retraining with these steps ended; "" while it goes on."""
     done = set(steps)
-    return next((one for one in _ENDINGS if one in done), "")
+    return next((ending for ending in _ENDINGS if ending in done), "")
 
 
 def _day_ends(window: Window) -> int:

@@ -452,7 +452,7 @@ def _entry(row: Sequence[Any]) -> Entry:
         pipeline,
         Window(first, end),
         Decision(action, tuple(json.loads(reasons)), trigger),
-        tuple(Evidence.from_json(one) for one in json.loads(evidence)),
+        tuple(Evidence.from_json(load) for load in json.loads(evidence)),
         policy,
         recorded,
         cursor,

@@ -52,8 +52,8 @@ class Tally:
     def to_json(self) -> dict[str, Any]:
         return {
             "actions": self.actions,
-            "retrainings": [one.text for one in self.retrainings],
-            "pages": [one.text for one in self.pages],
+            "retrainings": [retraining.text for retraining in self.retrainings],
+            "pages": [page.text for page in self.pages],
         }
 
 
@@ -142,7 +142,7 @@ def tally(
     return Tally(
         {name: actions.count(name) for name in ("none", "watch", "investigate", "retrain")},
         tuple(window for window, _, decision in rows if decision.action == "retrain"),
-        tuple(one.first for one in incidents(told, acks) if one.paged),
+        tuple(incident.first for incident in incidents(told, acks) if incident.paged),
     )
 
 

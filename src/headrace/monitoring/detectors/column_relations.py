@@ -50,13 +50,13 @@ class Term:
 def terms_of(bins: Sequence[Bins], gappy: Collection[str] = ()) -> tuple[Term, ...]:
     """How columns are coded: it follows from frozen bins, and which columns had nulls by then."""
     found: list[Term] = []
-    for one in bins:
-        if one.kind == "level" and not one.prefixes:
-            found += [Term(one.column, "level", level=level) for level in one.levels[:LEVELS]]
-        elif one.edges:
-            found.append(_number(one))
-        if one.column in gappy:
-            found.append(Term(one.column, "null"))
+    for bin_ in bins:
+        if bin_.kind == "level" and not bin_.prefixes:
+            found += [Term(bin_.column, "level", level=level) for level in bin_.levels[:LEVELS]]
+        elif bin_.edges:
+            found.append(_number(bin_))
+        if bin_.column in gappy:
+            found.append(Term(bin_.column, "null"))
     return tuple(found)
 
 

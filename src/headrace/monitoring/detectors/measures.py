@@ -182,10 +182,10 @@ def renew(seen: Seen, profile: Profile, facts: RowFacts | None, columns: Collect
 def _shapes(bins: Sequence[Bins], cells: Mapping[str, Ints], past: Sequence[Seen]) -> Values:
     """How far each column is from the nearest clean window before: a season that was is no news."""
     found = {}
-    for one in bins:
-        earlier = [seen.cells[one.column] for seen in clean(past, one.column)]
+    for bin_ in bins:
+        earlier = [seen.cells[bin_.column] for seen in clean(past, bin_.column)]
         if earlier:
-            found[one.column] = float(js_distances(cells[one.column], np.array(earlier)).min())
+            found[bin_.column] = float(js_distances(cells[bin_.column], np.array(earlier)).min())
     return found
 
 

@@ -75,7 +75,7 @@ def _place(seen: Seen, at: int, terms: Sequence[Term], past: Sequence[Seen]) -> 
     relation = relate(total, terms)
     row = relation.residual[at]
     found: list[tuple[float, Segment]] = []
-    for column in dict.fromkeys(one.column for one in terms if one.kind == "level"):
+    for column in dict.fromkeys(term.column for term in terms if term.kind == "level"):
         levels = [i for i, one in enumerate(terms) if one.column == column and one.kind == "level"]
         parts = [_within(row, relation.mean, seen.facts.sums, i) for i in levels]
         before = [_within(row, relation.mean, total, i) for i in levels]

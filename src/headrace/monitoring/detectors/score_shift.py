@@ -27,7 +27,7 @@ def output_evidence(
     """
     found: dict[Window, tuple[Evidence, ...]] = {}
     for name, profiles in sorted(answers.profiles.items()):
-        mine = [one for one in windows if _model(answers, one) == name]
+        mine = [window for window in windows if _model(answers, window) == name]
         moved = _moved(profiles, windows, settings)
         found.update({one: moved[one] for one in mine if one in moved})
     return found

@@ -44,7 +44,7 @@ class Fit:
         return self._taken(lambda array: array[:end])
 
     def _taken(self, part: Callable[[Floats], Floats]) -> "Fit":
-        return Fit(*(part(getattr(self, one.name)) for one in fields(self)))
+        return Fit(*(part(getattr(self, field.name)) for field in fields(self)))
 
 
 def fit(cells: npt.NDArray[np.int64], center: float) -> Fit:

@@ -70,7 +70,7 @@ def _left_to_later(  # noqa: PLR0917
     gross = [one for one in relation if _grossly(one, settings)]
     since = [one for one in past if one.whole and one.profile.rows > 0][-settings.settles :]
     settled = len(since) == settings.settles and not any(one.related for one in since)
-    jumped = frozenset(one.subject for one in alarms(moved) if _grossly(one, settings))
+    jumped = frozenset(alarm.subject for alarm in alarms(moved) if _grossly(alarm, settings))
     if settled or not (broken or gross):
         return replace(seen, jumped=jumped)
     soiled = seen.soiled | {column for one in gross for column in one.columns[:1]}

@@ -35,7 +35,7 @@ def acceptable(one: Evidence) -> bool:
 
 def open_topics(evidence: Iterable[Evidence]) -> frozenset[str]:
     """What of a window can be accepted and is not yet."""
-    return frozenset(topic(one) for one in alarms(evidence) if acceptable(one))
+    return frozenset(topic(alarm) for alarm in alarms(evidence) if acceptable(alarm))
 
 
 def in_force(said: Iterable[Acceptance]) -> dict[int, dict[str, Acceptance]]:

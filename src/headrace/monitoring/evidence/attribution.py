@@ -65,7 +65,7 @@ def attribute(evidence: Sequence[Evidence], label_derived: Collection[str] = ())
         return _made("data", [*faults, *moved], "Data") if faults or moved else NOTHING
     if any(_reversed(one) for one in model) and (faults or moved):
         return _made("both", [*faults, *moved, *model], "Data and relation")
-    blind = any(_blinds(one) for one in faults) or (bool(moved) and _lonely(evidence))
+    blind = any(_blinds(fault) for fault in faults) or (bool(moved) and _lonely(evidence))
     if (faults or moved) and (blind or not _relation(model)):
         return _made("data", [*faults, *moved], "Data", reacts=True)
     if faults or moved:

@@ -89,14 +89,14 @@ def gather(
         stale = stale_evidence(window, spec.closes(window), slots, max_age)
         profile = here.profiles.roll(window.first, window.end)
         seen = look(window, profile, here.facts[at], here.terms, past, settings)
-        held = any(one.kind == "data_fault" for one in gates)
+        held = any(gate.kind == "data_fault" for gate in gates)
         data, seen = judge_data(
             seen, past, here.terms, settings, faulty=held, accepted=taken.get(window.end, {})
         )
         judged_as.append(seen)
         inputs.append((*gates, *stale, *data))
         moved.append(data)
-        if any(one.kind in DISTRUSTED for one in alarms(inputs[-1])):
+        if any(alarm.kind in DISTRUSTED for alarm in alarms(inputs[-1])):
             faulty.append(window)
         if seen.renewed:
             here = here.renewed(laid, at, seen.renewed, source) if source else here
@@ -112,7 +112,7 @@ def gather(
         window = seen.window
         model = judged.get(window, Judged(None, ()))
         evidence = (*before, *said.get(window, ()), *model.evidence)
-        heard = any(one.kind in MODEL for one in alarms(model.evidence))
+        heard = any(alarm.kind in MODEL for alarm in alarms(model.evidence))
         if heard and doubts[window] and window not in faulty:
             evidence = (*evidence, _doubt(window, doubts[window]))
         cause = attribute(evidence, spec.label_derived)

@@ -366,10 +366,10 @@ NO_ANSWERS = Answers({}, {})
 def first_answers(profiles: Sequence[ScoreProfiles]) -> dict[int, str]:
     """{day: the model with most answers on it}, the first by name where they are even."""
     most: dict[int, tuple[int, str]] = {}
-    for one in sorted(profiles, key=lambda p: p.model):
-        for day, answers in zip(one.days.tolist(), one.totals[:, 0].tolist(), strict=True):
+    for profile in sorted(profiles, key=lambda p: p.model):
+        for day, answers in zip(profile.days.tolist(), profile.totals[:, 0].tolist(), strict=True):
             if answers > most.get(day, (0, ""))[0]:
-                most[day] = (answers, one.model)
+                most[day] = (answers, profile.model)
     return {day: name for day, (_, name) in most.items()}
 
 

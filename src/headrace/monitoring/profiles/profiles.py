@@ -179,7 +179,7 @@ class Daily:
 
     def binned(self, bins: Sequence[Bins]) -> "Profiles":
         """The profile of each day on `bins`, whose columns are there."""
-        some = [self.columns[one.column] for one in bins]
+        some = [self.columns[bin_.column] for bin_ in bins]
         whole = empty(bins, len(self.days))
         whole.rows[:] = self.rows
         for at, (one, cells) in enumerate(zip(some, _cells(bins), strict=True)):
@@ -196,7 +196,7 @@ def profile(table: pa.Table, bins: Sequence[Bins]) -> Profile:
 
 def profile_days(table: pa.Table, day: Ints, bins: Sequence[Bins]) -> Profiles:
     """One profile for each distinct value of `day` (int64, one a row, any order)."""
-    return sketch_days(table, day, [one.column for one in bins]).binned(bins)
+    return sketch_days(table, day, [bin_.column for bin_ in bins]).binned(bins)
 
 
 def sketch_days(table: pa.Table, day: Ints, columns: Sequence[str]) -> Daily:

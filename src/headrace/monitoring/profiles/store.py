@@ -230,10 +230,10 @@ def _texts(columns: Iterable[Sketches]) -> pa.Array:
     """The level of each cell; null of numbers and of what is counted by prefixes."""
     return pa.concat_arrays(
         [
-            pa.array([one.names.get(cell) for cell in one.cells.tolist()], pa.string())
-            if one.kind == "level"
-            else pa.nulls(len(one.cells), pa.string())
-            for one in columns
+            pa.array([column.names.get(cell) for cell in column.cells.tolist()], pa.string())
+            if column.kind == "level"
+            else pa.nulls(len(column.cells), pa.string())
+            for column in columns
         ]
     )
 

@@ -26,11 +26,11 @@ def table_daily(home: Home, table: str, batches: Mapping[str, str]) -> Daily:
             events and files that are judged where they lie have none.
     """
     profiles = load_profiles(home, table, batches)
-    day = np.array([day_number(batches[one]) for one in profiles], np.int64)
+    day = np.array([day_number(batches[profile]) for profile in profiles], np.int64)
     days, place = np.unique(day, return_inverse=True)
     rows = np.zeros(len(days), np.int64)
-    np.add.at(rows, place, np.array([one.rows for one in profiles.values()], np.int64))
-    parts = [sketches_of(one) for one in profiles.values()]
+    np.add.at(rows, place, np.array([profile.rows for profile in profiles.values()], np.int64))
+    parts = [sketches_of(profile) for profile in profiles.values()]
     columns = {}
     for name in dict.fromkeys(name for part in parts for name in part):
         some = [(at, part[name]) for at, part in zip(place, parts, strict=True) if name in part]

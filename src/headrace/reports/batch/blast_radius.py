@@ -26,7 +26,7 @@ def blast_radius(
         datasets=((pipeline.dataset.name, f"takes {uses} from it"),) if uses else (),
         models=(pipeline.model.name,) if uses else (),
         consumers=_consumers(pipeline, table),
-        released=tuple(one.ref for one in held.releases) if held else (),
+        released=tuple(release.ref for release in held.releases) if held else (),
         trained=held.models if held else (),
     )
 
@@ -35,7 +35,7 @@ def _views(pipeline: Pipeline, table: str) -> Iterator[tuple[str, int]]:
     """Views with how many features each has; transforms by what they are computed from."""
     stored = [v for v in pipeline.views if not isinstance(v, RowTransform) and v.table == table]
     yield from ((view.name, len(view.outputs)) for view in stored)
-    reached = [name for one in readers([pipeline], table) for name in one["features"]]
+    reached = [name for reader in readers([pipeline], table) for name in reader["features"]]
     computed = len(reached) - sum(len(view.outputs) for view in stored)
     if computed:
         yield FROM_THEM, computed

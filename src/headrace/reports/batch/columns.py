@@ -71,7 +71,7 @@ def _alike(columns: Sequence[Compared]) -> list[list[Compared]]:
 def _card(alike: Sequence[Compared], unit: str) -> Html:
     column, *others = alike
     said = element("span", unit or wording.kind(column.type), class_="soft small")
-    also = wording.listed([one.name for one in others])
+    also = wording.listed([other.name for other in others])
     return element(
         "article",
         element("h3", element("bdi", column.name), said),

@@ -94,7 +94,7 @@ def _missing(tables: Sequence[Missing]) -> Html | None:
     """What is not there has no page of its own."""
     if not tables:
         return None
-    told = [element("li", element("strong", one.table), f": {_span(one)}") for one in tables]
+    told = [element("li", element("strong", table.table), f": {_span(table)}") for table in tables]
     return element(
         "section",
         element("h2", "Expected, and not delivered"),

@@ -91,17 +91,17 @@ def _verdicts(past: Sequence[Judgement], check: str) -> Iterator[str]:
 def log(facts: Facts) -> tuple[LogEntry, ...]:
     return tuple(
         LogEntry(
-            at=one.at,
-            principal=one.principal,
-            action=one.action,
-            scope=canonical_json(dict(one.scope)).decode(),
-            reason=one.reason,
-            expires_at=one.expires_at,
-            allowed=one.allowed,
-            note=one.note,
+            at=action.at,
+            principal=action.principal,
+            action=action.action,
+            scope=canonical_json(dict(action.scope)).decode(),
+            reason=action.reason,
+            expires_at=action.expires_at,
+            allowed=action.allowed,
+            note=action.note,
         )
-        for one in actions(facts.ledger, facts.table.name)
-        if one.batch_id in {"", facts.batch.batch_id}
+        for action in actions(facts.ledger, facts.table.name)
+        if action.batch_id in {"", facts.batch.batch_id}
     )
 
 

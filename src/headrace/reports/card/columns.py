@@ -46,8 +46,8 @@ def columns(card: "Card") -> Html:
 
 
 def _card(manifest: Manifest, column: Column, parts: dict[str, pa.ChunkedArray]) -> Html:
-    rows = sum(len(one) for one in parts.values())
-    nulls = sum(one.null_count for one in parts.values())
+    rows = sum(len(part) for part in parts.values())
+    nulls = sum(part.null_count for part in parts.values())
     facts = manifest.privacy.get(column.name, {})
     # A column that names people shows no values here: the card goes to more eyes than the rows.
     closed = needs_treatment(facts.get("class", "public"))
@@ -94,13 +94,13 @@ def _picture(name: str, found: Shape) -> list[Html]:
         element("line", class_="ax", x1=0, x2=_WIDE, y1=_TALL + 1, y2=_TALL + 1),
     )
     if found.levels:
-        names = ", ".join(shortened(one, 18) for one in found.labels)
+        names = ", ".join(shortened(label, 18) for label in found.labels)
         more = found.distinct - len(found.labels)
         under = element(
             "p", names + (f" and {more:,} more" if more > 0 else ""), class_="small soft"
         )
     else:
-        ends = [element("span", one) for one in found.labels]
+        ends = [element("span", label) for label in found.labels]
         under = element("div", ends, class_="ends")
     return [drawn, under]
 

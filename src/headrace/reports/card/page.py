@@ -259,8 +259,9 @@ def _checks(card: "Card") -> Html:
 def _privacy(card: "Card") -> Html:
     manifest = card.manifest
     erased = [
-        f"{one['because']} (erasure {str(one['id'])[:12]}, asked for {iso(one['at_us'])[:10]})"
-        for one in manifest.erasures
+        f"{erasure['because']} (erasure {str(erasure['id'])[:12]}, "
+        f"asked for {iso(erasure['at_us'])[:10]})"
+        for erasure in manifest.erasures
     ]
     return _section(
         "Privacy",

@@ -137,7 +137,7 @@ def _cell(name: str, before: object, after: object) -> Html:
 def _alone(caption: str, rows: Sequence[Row]) -> Html | None:
     if not rows:
         return None
-    lines = [Line(_key(one), (("", value(one.t)), ("", str(one.split)))) for one in rows]
+    lines = [Line(_key(row), (("", value(row.t)), ("", str(row.split)))) for row in rows]
     return table(caption, ("row", "t", "split"), lines)
 
 
@@ -182,8 +182,8 @@ def _card(column: Column, found: Diff) -> Html:
         element("p", what_moved(column, found.rows), class_="small"),
         pictures.distribution(column),
         _numbers(column),
-        [element("p", _where(one.row), _cell("", one.before, one.after), class_="small")
-         for one in column.examples[:3]],
+        [element("p", _where(example.row), _cell("", example.before, example.after), class_="small")
+         for example in column.examples[:3]],
         class_="card",
     )  # fmt: skip
 

@@ -16,24 +16,26 @@ def figures(
     lead_times: Sequence[int] = (),
 ) -> Figures:
     """The figures of these windows; `lead_times` are spans (us) from an arrival to a model."""
-    recorded = {one.entry.window: one.entry.recorded_at for one in windows}
+    recorded = {window.entry.window: window.entry.recorded_at for window in windows}
     waits = [
-        max(0, one.acknowledged.recorded_at - recorded[one.first])
-        for one in incidents
-        if one.acknowledged is not None and one.first in recorded
+        max(0, incident.acknowledged.recorded_at - recorded[incident.first])
+        for incident in incidents
+        if incident.acknowledged is not None and incident.first in recorded
     ]
-    covered = sum(one.entry.window.end - one.entry.window.first for one in windows) * DAY
+    covered = sum(window.entry.window.end - window.entry.window.first for window in windows) * DAY
     return Figures(
         windows=len(windows),
-        judged=sum(one.seen is not None and bool(one.seen.heat) for one in windows),
-        labelled=sum(one.seen is not None and one.seen.loss is not None for one in windows),
+        judged=sum(window.seen is not None and bool(window.seen.heat) for window in windows),
+        labelled=sum(
+            window.seen is not None and window.seen.loss is not None for window in windows
+        ),
         incidents=len(incidents),
-        pages=sum(one.paged for one in incidents),
-        acknowledged=sum(one.acknowledged is not None for one in incidents),
+        pages=sum(incident.paged for incident in incidents),
+        acknowledged=sum(incident.acknowledged is not None for incident in incidents),
         months=covered / MONTH,
         lead_time=spread(lead_times),
         diagnose=spread(waits),
-        costs=tuple(cost(one) for one in retrainings),
+        costs=tuple(cost(retraining) for retraining in retrainings),
     )
 
 

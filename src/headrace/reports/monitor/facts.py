@@ -65,9 +65,9 @@ class History:
     def _known(self) -> list[Ack]:
         """Who accepts a window knows of it; that pages nobody until the monitor has run again."""
         return [
-            Ack(one.pipeline, end, one.principal, one.reason, one.recorded_at)
+            Ack(fromkey.pipeline, end, fromkey.principal, fromkey.reason, fromkey.recorded_at)
             for end, accepted in in_force(self.acceptances).items()
-            for one in dict.fromkeys(accepted.values())
+            for fromkey in dict.fromkeys(accepted.values())
         ]
 
 
@@ -149,7 +149,7 @@ def replayed(
 
 def open_incidents(pipeline: Pipeline, home: Home) -> list[Incident]:
     """What goes on now, acknowledged or not."""
-    return [one for one in history(pipeline, home).incidents if one.is_open]
+    return [incident for incident in history(pipeline, home).incidents if incident.is_open]
 
 
 def _cuts(pipeline: Pipeline, home: Home) -> tuple[int, int]:
@@ -180,7 +180,7 @@ class Standing:
 def monitor_standing(pipeline: Pipeline, home: Home) -> Standing:
     """For the orchestrator: whether somebody has to look, and a link to the report."""
     known, name = history(pipeline, home), pipeline.monitor.name
-    going = [one for one in known.incidents if one.is_open]
+    going = [incident for incident in known.incidents if incident.is_open]
     unknown = [one for one in going if one.acknowledged is None]
     shown: dict[str, Any] = {"report": {"url": monitor_url(name)}, "open": len(going)}
     if not known.first:
@@ -204,29 +204,29 @@ def tell_owner(pipeline: Pipeline, home: Home) -> None:
 
 def _decided(entries: Sequence[Entry]) -> list[Decided]:
     return [
-        Decided(one.window, one.decision.action, one.evidence, one.decision.reasons)
-        for one in entries
+        Decided(entry.window, entry.decision.action, entry.evidence, entry.decision.reasons)
+        for entry in entries
     ]
 
 
 def _others(pipeline: Pipeline, known: History, policy: Policy, cut: int) -> list[Compared]:
     """What each alternative policy makes of the evidence on record."""
     found = []
-    for one in alternatives(policy):
+    for alternative in alternatives(policy):
         rows = replay(
-            known.entries, one.policy,
+            known.entries, alternative.policy,
             closes=pipeline.monitor.closes, trained_at=cut, record=known.record,
         )  # fmt: skip
         told = tally(((r.window, r.evidence, r.decision) for r in rows), known.acks)
         actions = {r.window.end: r.decision.action for r in rows}
-        found.append(Compared(one.name, one.says, told, actions))
+        found.append(Compared(alternative.name, alternative.says, told, actions))
     return found
 
 
 def _windows(
     pipeline: Pipeline, known: History, seen: Seen, others: Sequence[Compared]
 ) -> tuple[WindowView, ...]:
-    looks = {one.window: one for one in seen.windows}
+    looks = {window.window: window for window in seen.windows}
     return tuple(
         WindowView(
             entry=one,
@@ -283,9 +283,9 @@ def _reigns(pipeline: Pipeline, home: Home, known: History, cut: int) -> Iterato
     from headrace.models.registry import history as champions
 
     closes = {
-        one.decision.trigger_id: pipeline.monitor.closes(one.window)
-        for one in known.entries
-        if one.decision.trigger_id
+        entry.decision.trigger_id: pipeline.monitor.closes(entry.window)
+        for entry in known.entries
+        if entry.decision.trigger_id
     }
     promoted = [
         (step.recorded_at, closes[step.trigger_id])

@@ -13,8 +13,8 @@ LISTED = 12
 
 def pictures(run: MonitorRun) -> dict[str, str]:
     """{name: SVG}: `decisions` and `heat`, and `loss` and `ranking` where the model was judged."""
-    labels = [day_text(one.window.first) for one in run.results]
-    marks = [one.decision.action for one in run.results]
+    labels = [day_text(result.window.first) for result in run.results]
+    marks = [result.decision.action for result in run.results]
     found = {
         "decisions": svg_plots.timeline(
             "Decisions, one window a bar", marks, labels, ACTION_STYLES
@@ -25,9 +25,9 @@ def pictures(run: MonitorRun) -> dict[str, str]:
             labels,
         ),
     }
-    if any(one.scored for one in run.results):
-        loss = [one.scored.loss if one.scored else None for one in run.results]
-        ranks = [one.scored.ranking if one.scored else None for one in run.results]
+    if any(result.scored for result in run.results):
+        loss = [result.scored.loss if result.scored else None for result in run.results]
+        ranks = [result.scored.ranking if result.scored else None for result in run.results]
         found["loss"] = svg_plots.line("Log loss on labels that were mature", loss, labels)
         found["ranking"] = svg_plots.line("Area under the ROC curve", ranks, labels)
     return found
@@ -35,10 +35,10 @@ def pictures(run: MonitorRun) -> dict[str, str]:
 
 def heat_rows(results: Sequence[WindowResult]) -> dict[str, list[float | None]]:
     """The columns that came nearest to their limits, the nearest first; None where not judged."""
-    columns = sorted({column for one in results for column in one.heat})
-    highest = {c: max(one.heat.get(c, 0.0) for one in results) for c in columns}
+    columns = sorted({column for result in results for column in result.heat})
+    highest = {c: max(result.heat.get(c, 0.0) for result in results) for c in columns}
     chosen = sorted(columns, key=lambda c: (-highest[c], c))[:HEAT_ROWS]
-    return {c: [one.heat.get(c) for one in results] for c in chosen}
+    return {c: [result.heat.get(c) for result in results] for c in chosen}
 
 
 def markdown(run: MonitorRun) -> str:
@@ -47,7 +47,7 @@ def markdown(run: MonitorRun) -> str:
     parts = [f"**{run.name}**: {len(run.results)} windows ({counts or 'none closed yet'})."]
     if run.results:
         parts += [svg_plots.markdown(picture, name) for name, picture in pictures(run).items()]
-    loud = [one for one in run.results if one.decision.action != "none"]
+    loud = [result for result in run.results if result.decision.action != "none"]
     if loud:
         parts.append("\n".join(["| window | action | why |", "|---|---|---|", *_rows(loud)]))
     if run.notes:
@@ -58,8 +58,9 @@ def markdown(run: MonitorRun) -> str:
 def _rows(results: Sequence[WindowResult]) -> list[str]:
     """The newest windows first."""
     return [
-        f"| {one.window.text} | {one.decision.action} | {_cell(' '.join(one.decision.reasons))} |"
-        for one in reversed(results[-LISTED:])
+        f"| {result.window.text} | {result.decision.action} "
+        f"| {_cell(' '.join(result.decision.reasons))} |"
+        for result in reversed(results[-LISTED:])
     ]
 
 

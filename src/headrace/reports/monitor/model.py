@@ -169,7 +169,7 @@ class MonitorReport:
     @property
     def open(self) -> list[Incident]:
         """What goes on and nobody has acknowledged, then what goes on and somebody has."""
-        going = [one for one in self.incidents if one.is_open]
+        going = [incident for incident in self.incidents if incident.is_open]
         return sorted(going, key=lambda one: one.acknowledged is not None)
 
     @property
@@ -177,4 +177,4 @@ class MonitorReport:
         return self.reigns[-1] if self.reigns else None
 
     def window(self, end: int) -> WindowView | None:
-        return next((one for one in self.windows if one.entry.window.end == end), None)
+        return next((window for window in self.windows if window.entry.window.end == end), None)

@@ -157,8 +157,8 @@ def _alternatives(report: MonitorReport) -> Html:
         )
         for name, says, told, differ in [
             ("on record", "What was decided.", report.recorded, None),
-            *((one.name, one.says, one.tally, _differ(report, one.name))
-              for one in report.alternatives),
+            *((other.name, other.says, other.tally, _differ(report, other.name))
+              for other in report.alternatives),
         ]
     ]  # fmt: skip
     rules = element(
@@ -193,8 +193,8 @@ def _figures(report: MonitorReport) -> Html:
     share = f"{found.judged} of {found.windows} on their columns, {found.labelled} on labels"
     seen = f"{found.acknowledged} of {found.incidents} acknowledged"
     pages = f"{found.pages_per_month:.1f} ({found.pages} in {found.months:.1f} months)"
-    costs = [element("li", element("code", one.trigger_id[:12]), f": {sentences.cost(one)}")
-             for one in found.costs]  # fmt: skip
+    costs = [element("li", element("code", cost.trigger_id[:12]), f": {sentences.cost(cost)}")
+             for cost in found.costs]  # fmt: skip
     pairs: list[tuple[str, Child]] = [
         ("from delivery to model", _spread(found.lead_time, "batch", "batches")),
         ("cost of a retraining", element("ul", costs) if costs else "none was done"),

@@ -14,14 +14,14 @@ _TRIED = ("rows", "valid_loss")
 
 def retrainings(report: MonitorReport) -> Html:
     """The champion, then every retraining with its steps, the newest first."""
-    told = [_one(one) for one in reversed(report.retrainings)]
+    told = [_one(retraining) for retraining in reversed(report.retrainings)]
     return element(
         "section",
         element("h2", "Models"),
-        [_reign(one) for one in report.reigns[-1:]],
+        [_reign(reign) for reign in report.reigns[-1:]],
         element("p", "None in charge yet.") if not report.reigns else None,
         element("details", element("summary", "Champions before it"),
-                [_reign(one) for one in reversed(report.reigns[:-1])])
+                [_reign(reign) for reign in reversed(report.reigns[:-1])])
         if len(report.reigns) > 1 else None,
         element("h3", "Retrainings"),
         told or element("p", "No window asked for one."),
@@ -110,7 +110,7 @@ def _segments(found: object) -> Html | None:
         return None
     cards = [
         element("article", element("h3", element("bdi", name)),
-                charts.differences([one for one in levels if isinstance(one, Mapping)]),
+                charts.differences([level for level in levels if isinstance(level, Mapping)]),
                 class_="card wide")
         for name, levels in segments.items()
         if levels

@@ -177,7 +177,11 @@ def _known(report: MonitorReport, view: WindowView) -> list[Child]:
         element("li", f"{wording.moment(one.recorded_at)}, {sentences.accepted(one)}")
         for one in view.accepted
     ]
-    mine = [one for one in report.incidents if one.first <= view.entry.window <= one.last]
+    mine = [
+        incident
+        for incident in report.incidents
+        if incident.first <= view.entry.window <= incident.last
+    ]
     record = (
         f"Recorded {wording.moment(view.entry.recorded_at)} under policy "
         f"{view.entry.policy_hash[:12]}"

@@ -72,7 +72,7 @@ class Tried:
         return int(self.sample.table.num_rows)
 
     def column(self, header: str) -> Seen:
-        return next(one for one in self.columns if one.column.header == header)
+        return next(column for column in self.columns if column.column.header == header)
 
     def to_json(self) -> dict[str, Any]:
         sample = self.sample
@@ -84,7 +84,7 @@ class Tried:
             "whole": sample.whole,
             "rows_in_all": sample.total,
             "about": dict(sample.about),
-            "columns": [_column_json(one, self.rows) for one in self.columns],
+            "columns": [_column_json(column, self.rows) for column in self.columns],
             "keys": [list(key) for key in self.keys],
             "times": list(self.times),
             "cursors": list(self.cursors),
@@ -126,7 +126,7 @@ def tried(sample: Sample) -> Tried:
         unique = db.execute("SELECT count(*) FROM (SELECT DISTINCT * FROM given)").fetchall()[0][0]
         keys = tuple(_keys(db, sample, columns, int(unique))) if table.num_rows else ()
     times = sorted((one for one in columns if one.time), key=_time_rank)
-    names = tuple(one.column.header for one in times)
+    names = tuple(time.column.header for time in times)
     cursors = tuple(name for name in names if _CURSOR_NAME.search(name))
     return Tried(sample, columns, keys, names, cursors, table.num_rows - int(unique))
 
@@ -200,8 +200,8 @@ def _keys(
         return len(found) < MOST_KEYS and not any(set(one) <= set(key) for one in found)
 
     found += [key for key in sample.keys if key][:MOST_KEYS]
-    times = {one.column.header for one in columns if one.time}
-    full = [one for one in columns if not one.nulls and _can_be_key(one)]
+    times = {column.column.header for column in columns if column.time}
+    full = [column for column in columns if not column.nulls and _can_be_key(column)]
     full.sort(key=lambda one: (not _KEY_NAME.search(one.column.header), -one.distinct))
     names = [one.column.header for one in full[:_MOST_PAIRED]]
     for width in range(1, _MOST_WIDTH + 1):
@@ -226,8 +226,8 @@ def _can_be_key(one: Seen) -> bool:
 
 def _product(columns: Sequence[Seen], key: Sequence[str]) -> int:
     result = 1
-    for one in columns:
-        result *= one.distinct if one.column.header in key else 1
+    for column in columns:
+        result *= column.distinct if column.column.header in key else 1
     return result
 
 

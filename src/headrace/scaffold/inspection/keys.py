@@ -33,7 +33,7 @@ def _better(rows: pa.Table, ask: Ask) -> list[str] | None:
     likely = [*ask.time_columns(rows.column_names), *ask.entity]
     others = [name for name in rows.column_names if name not in ask.key]
     others.sort(key=lambda name: name not in likely)
-    pairs = [[one, two] for one in others[:4] for two in others[:8] if one != two]
+    pairs = [[other, two] for other in others[:4] for two in others[:8] if other != two]
     for more in [*([name] for name in others), *pairs]:
         if _distinct(rows, [*ask.key, *more]) == rows.num_rows:
             return [*ask.key, *more]

@@ -139,7 +139,7 @@ def _paired(said: list[str], other: list[str], pair: tuple[str, str]) -> bool:
 
 
 def _scale(*columns: _Values) -> int:
-    return max(one.column.scale or 0 for one in columns)
+    return max(column.column.scale or 0 for column in columns)
 
 
 def _at(one: _Values, scale: int) -> str:

@@ -131,7 +131,7 @@ def _likeliest(found: Sequence[T], what: str, option: str, seen: Tried) -> T:
 
 
 def _unsaid(what: str, option: str, seen: Tried) -> DeclarationError:
-    names = ", ".join(one.column.header for one in seen.columns)
+    names = ", ".join(column.column.header for column in seen.columns)
     return DeclarationError(what, where=seen.sample.address, fix=f"say {option}, of: {names}")
 
 

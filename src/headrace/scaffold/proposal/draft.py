@@ -102,7 +102,7 @@ def draft(sample: Sample, told: Told) -> Draft:
         DeclarationError: a named column is not there, or a named time cannot be read.
     """
     seen = tried(sample)
-    headers = [one.column.header for one in seen.columns]
+    headers = [column.column.header for column in seen.columns]
     for name in (*told.key, *filter(None, [told.time])):
         if name not in headers:
             known = ", ".join(headers)
@@ -146,10 +146,10 @@ def _time(seen: Tried, told: Told, *, trial: bool) -> _Time:
 def _written(seen: Tried, told: Told, *, trial: bool = False) -> str:
     """The contract; a trial has stand-ins where a mark would keep it from loading."""
     time = _time(seen, told, trial=trial)
-    columns = [_as_time(one.column, time) for one in seen.columns]
+    columns = [_as_time(column.column, time) for column in seen.columns]
     key = told.key or (seen.keys[0] if seen.keys else ())
     numbers = iter(range(FIRST_FIELD_ID, FIRST_FIELD_ID + 10_000))
-    lines = [line for one in columns for line in _column(one, next(numbers), key, time)]
+    lines = [line for column in columns for line in _column(column, next(numbers), key, time)]
     if time.column is not None and time.form is not None:
         made = [*moment_lines(time.column.name, time.form, told.zone or "UTC", numbers)]
         lines += ["      # --- derived ---", *made] if made else []

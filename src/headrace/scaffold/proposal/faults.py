@@ -11,8 +11,11 @@ _MOST = 2  # of each column and rule
 def faults(contract: Contract, rows: RawRows) -> tuple[str, ...]:
     """The first violations and bad rows of each column, and how many there are in all."""
     found = conform(contract, rows, "sample")
-    told = [(one.field, "", str(one)) for one in found.violations]
-    told += [(one.field, one.rule, f"row {one.line}: {one.reason}") for one in found.bad_rows]
+    told = [(violation.field, "", str(violation)) for violation in found.violations]
+    told += [
+        (bad_row.field, bad_row.rule, f"row {bad_row.line}: {bad_row.reason}")
+        for bad_row in found.bad_rows
+    ]
     shown, seen = [], Counter[tuple[str, str]]()
     for field, rule, text in told:
         seen[field, rule] += 1

@@ -165,7 +165,7 @@ def _code_for_null(field: Field, beyond: list[float]) -> float | None:
 
 def _sentinel(field: Field, code: float, count: int) -> Step:
     shown = _in_unit(field, code)
-    codes = [_plain(_in_unit(field, float(one))) for one in field.sentinels]
+    codes = [_plain(_in_unit(field, float(sentinel))) for sentinel in field.sentinels]
     return Step(
         field.name,
         "sentinel",

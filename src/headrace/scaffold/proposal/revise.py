@@ -63,12 +63,14 @@ class Proposal:
 
     @property
     def level(self) -> Level:
-        return max((one.level for one in self.comparisons), default=Level.NONE)
+        return max((comparison.level for comparison in self.comparisons), default=Level.NONE)
 
     @property
     def breaks(self) -> tuple[str, ...]:
         """The consumers of any live version that it would break."""
-        return tuple(dict.fromkeys(chain.from_iterable(one.breaks for one in self.comparisons)))
+        return tuple(
+            dict.fromkeys(chain.from_iterable(comparison.breaks for comparison in self.comparisons))
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -81,7 +83,7 @@ class Proposal:
             "faults": list(self.faults),
             "steps": [step.as_json() for step in self.steps],
             "undecided": [vars(one) for one in self.undecided],
-            "comparisons": [one.as_json() for one in self.comparisons],
+            "comparisons": [comparison.as_json() for comparison in self.comparisons],
             "contract": None if self.after is None else self.text,
         }
 
@@ -118,8 +120,8 @@ def revise(
 
 def _free_ids(versions: Sequence[Contract], used: Iterable[int]) -> Iterator[int]:
     """Field ids that no version ever had."""
-    had = [*used, *chain.from_iterable(one.retired_ids for one in versions)]
-    had += [field.id for one in versions for field in one.columns if field.id is not None]
+    had = [*used, *chain.from_iterable(version.retired_ids for version in versions)]
+    had += [field.id for version in versions for field in version.columns if field.id is not None]
     return count(max(had) + 1)
 
 
@@ -266,7 +268,7 @@ def _versioned(
         draft.set("version", to=next_version(contract.version, wanted))
         after = parse_contract(draft.text, contract.path)
         comparisons = (compare(contract, after), *compare_all(after, beside))
-        if all(one.bumped for one in comparisons):
+        if all(comparison.bumped for comparison in comparisons):
             break
     marks = undecided(parse_document(draft.text, contract.path))
     left = faults(after, rows)

@@ -230,7 +230,7 @@ class _Web:
 
         scorer = self.endpoint.scorer
         taints = await to_thread.run_sync(scorer.taints) if scorer is not None else ()
-        told = [f"model {scorer.name} is tainted: {one}" for one in taints] if scorer else []
+        told = [f"model {scorer.name} is tainted: {taint}" for taint in taints] if scorer else []
         return {"warnings": told} if told else {}
 
     async def _readyz(self, _: "Request") -> "Response":

@@ -72,7 +72,9 @@ def retain(
         writer.put_many([(_THINNED, canonical_json(clock()))])
         counts = [drop_useless(writer, layout, table, horizon, limit) for table in layout.tables]
         texts = _drop_texts(writer, layout)
-    return Thinned(sum(one.records for one in counts), sum(one.keys for one in counts), texts)
+    return Thinned(
+        sum(count.records for count in counts), sum(count.keys for count in counts), texts
+    )
 
 
 def last_thinned(reader: Reader) -> int | None:
@@ -119,9 +121,9 @@ def _together(reader: Reader, join: JoinLayout, roots: Sequence[bytes], frontier
         for gone in _useless(reader, join, root, blob or b"", frontier):
             records.append(gone)
             entities.append(np.repeat(entity, len(gone), axis=0))
-    width = max(one.shape[1] for one in records)
+    width = max(record.shape[1] for record in records)
     return Coming(
-        np.vstack(entities), np.vstack([entity_records.widen(one, width) for one in records])
+        np.vstack(entities), np.vstack([entity_records.widen(record, width) for record in records])
     )
 
 

@@ -54,7 +54,7 @@ def sample_files(address: str, limits: Limits) -> Sample:
         SourceError: nothing there, not readable, empty, or of no format that is known.
     """
     files = listed(address)
-    known = [one for one in files if suffix_of(one.name) in SUFFIXES] or files
+    known = [file for file in files if suffix_of(file.name) in SUFFIXES] or files
     if not known:
         raise SourceError(
             f"there is no file in {address}", where=address, fix="give a folder that holds data"
@@ -147,7 +147,7 @@ def _json(text: str, where: str, cut: bool) -> Part:
     stripped = text.lstrip()
     if stripped.startswith("["):
         records = _elements(stripped[1:])
-        lines = "".join(json.dumps(one) + "\n" for one in records)
+        lines = "".join(json.dumps(record) + "\n" for record in records)
         part = _part(ndjson_rows(lines.encode()), where, "json", cut)
         part.notes.append(
             "a JSON list: deliver one object a line (.ndjson), or serve it as an API page"
@@ -299,7 +299,7 @@ def _sniffed(start: bytes) -> str:
 
 def _some(files: Sequence[Stored], limits: Limits) -> list[Stored]:
     """Many files if they are small, few if they are not."""
-    filled = [one for one in files if one.size] or list(files)
+    filled = [file for file in files if file.size] or list(files)
     small = sum(one.size for one in filled) <= limits.bytes
     count = min(len(filled), _MANY if small else _FEW)
     places = [round(n * (len(filled) - 1) / max(count - 1, 1)) for n in range(count)]
@@ -312,13 +312,15 @@ def _joined(
     first = parts[0]
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     others = zip(chosen[1:], parts[1:], strict=True)
-    differing = [one for f, part in others for one in _differences(chosen[0], first, f, part)]
+    differing = [
+        difference for f, part in others for difference in _differences(chosen[0], first, f, part)
+    ]
     notes += differing[:_MOST_TOLD]
     whole = len(files) == len(parts) and all(part.whole for part in parts)
     total = sum(part.total or 0 for part in parts)
     known = len(files) == len(parts) and all(part.total is not None for part in parts)
     about: dict[str, object] = dict(first.about)
-    about |= {"files": len(files), "bytes": sum(one.size for one in files)}
+    about |= {"files": len(files), "bytes": sum(file.size for file in files)}
     base = base_of(address)
     about["folder"] = base
     if pattern := _slots(files, base):
@@ -347,7 +349,7 @@ def _differences(first: Stored, one: Part, other: Stored, part: Part) -> list[st
 
 def _slots(files: Sequence[Stored], base: str) -> str:
     """A pattern of names below `base` with `{slot}`, where every one of them holds one day."""
-    names = [plain_name(one.uri.removeprefix(f"{base}/")) for one in files]
+    names = [plain_name(file.uri.removeprefix(f"{base}/")) for file in files]
     forms = {_SLOT.sub("{slot}", name, count=1) for name in names}
     folders = {form.rpartition("/")[0] for form in forms}
     if len(forms) > 1 and len(folders) == 1:

@@ -48,8 +48,8 @@ def _sampled(
     columns = inspector.get_columns(table, schema)
     key = tuple(inspector.get_pk_constraint(table, schema).get("constrained_columns") or ())
     unique = [
-        tuple(name for name in one["column_names"] if name)
-        for one in inspector.get_unique_constraints(table, schema)
+        tuple(name for name in constraint["column_names"] if name)
+        for constraint in inspector.get_unique_constraints(table, schema)
     ]
     names, records = _rows(connection, schema, table, total, limits)
     rows, notes = _plain_rows(names, records)
@@ -69,7 +69,7 @@ def _sampled(
         whole=whole,
         total=len(rows) if whole else total,
         about={**about, "engine": connection.dialect.name},
-        declared={one["name"]: str(one["type"]) for one in columns},
+        declared={column["name"]: str(column["type"]) for column in columns},
         keys=tuple(one for one in (key, *unique) if one),
         notes=tuple(notes),
     )

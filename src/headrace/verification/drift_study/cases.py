@@ -45,7 +45,7 @@ class Cases:
     def add(self, prepared: Prepared, planted: Planted, ours: Outcome) -> None:
         """Keep it, if it is one of the sample; tuning histories are for settings alone."""
         name = prepared.history.name
-        kept = sum(one.fault == planted.fault and one.history == name for one in self.cases)
+        kept = sum(case.fault == planted.fault and case.history == name for case in self.cases)
         if kept >= self.sample or prepared.history.part == "tuning":
             return
         places = [prepared.windows.index(window) for window in planted.windows]

@@ -67,7 +67,7 @@ def prepare(history: History, policy: Policy, policy_path: Path) -> Prepared:
             policy=policy, trained_at=trained_at,
         )  # fmt: skip
     profiles = daily.binned(bins)
-    laid = [one.window for one in run.results]
+    laid = [result.window for result in run.results]
     facts = row_facts(history.frame, history.day, laid, terms_for(profiles))
     _, seen = gather(spec, laid, profiles, facts, slots=[], answers=NO_ANSWERS, policy=policy)
     return Prepared(
@@ -131,4 +131,4 @@ def _spliced(old: Profiles, window: Window, new: Profiles) -> Profiles:
 
 def quiet(results: Sequence[WindowResult]) -> bool:
     """Whether nothing was alarming in any of these windows."""
-    return all(one.attribution.cause == "none" for one in results)
+    return all(result.attribution.cause == "none" for result in results)

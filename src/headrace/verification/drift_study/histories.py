@@ -39,7 +39,7 @@ def studied(home: Home) -> list[Studied]:
         DeclarationError: there is none of either.
     """
     pipelines = project_pipelines()
-    declared = [one for module in study_modules() for one in module.histories()]
+    declared = [history for module in study_modules() for history in module.histories()]
     names = {one.name for one in declared}
     found = []
     for pipeline in pipelines:
@@ -68,7 +68,7 @@ def own_history(pipeline: Pipeline, home: Home) -> History | None:
     from headrace.pipeline.monitor_inputs import label_derived, taught_until
 
     record = champion(home, pipeline.model.name)
-    known = {one.ref.partition("@")[0] for one in list_releases(home.store)}
+    known = {release.ref.partition("@")[0] for release in list_releases(home.store)}
     if record is None or pipeline.dataset.name not in known:
         return None
     dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)

@@ -153,9 +153,9 @@ def save_history(history: History, folder: Path) -> Path:
         pq.write_table(getattr(history, name), temporary, compression="zstd")
         move_into_place(temporary, target / f"{name}.parquet")
     plain = {
-        one.name: getattr(history, one.name)
-        for one in fields(history)
-        if one.name not in {*_TABLES, "scorer"}
+        field.name: getattr(history, field.name)
+        for field in fields(history)
+        if field.name not in {*_TABLES, "scorer"}
     }
     model = history.scorer.to_json() if history.scorer else None
     write_json(target / "history.json", {"format": FORMAT, "scorer": model, **plain})

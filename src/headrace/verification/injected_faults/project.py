@@ -57,7 +57,7 @@ def run_faults(
         if one.partitioned and table in {None, one.name}
     ]
     found = dict(zip(tasks, _measured(tasks), strict=True))
-    faults = [one for gathered in found.values() for one in gathered.faults]
+    faults = [fault for gathered in found.values() for fault in gathered.faults]
     return {"faults": faults, "clean": [_clean(name, found) for name in groups if _of(name, found)]}
 
 

@@ -454,4 +454,4 @@ def _cut_rows(case: Case, names: tuple[str, ...]) -> Answer:
 
 def described(name: str) -> str:
     """What a cause means, in words."""
-    return next((one.says for one in HYPOTHESES if one.name == name), "")
+    return next((hypothesis.says for hypothesis in HYPOTHESES if hypothesis.name == name), "")

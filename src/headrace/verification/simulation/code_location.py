@@ -55,7 +55,7 @@ def is_idle(instance: dg.DagsterInstance, since: float, sensors: Sequence[str] =
 def _wants_nothing(instance: dg.DagsterInstance, state: "InstigatorState", after: float) -> bool:
     """A look that has begun since, and ended; the next one may be under way already."""
     ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=5)
-    return any(one.timestamp >= after and one.status.value == "SKIPPED" for one in ticks)
+    return any(tick.timestamp >= after and tick.status.value == "SKIPPED" for tick in ticks)
 
 
 def counted(instance: dg.DagsterInstance) -> dict[str, int]:

@@ -107,7 +107,7 @@ def plan(chances: Sequence[Chance], first: int, last: int, count: int, seed: int
     while len(found) < count and misses < len(KINDS):
         kind = next(kinds)
         tries = (_try(kind, chances, first, last, taken, chance) for _ in range(_TRIES))
-        made = next((one for one in tries if one is not None), None)
+        made = next((try_ for try_ in tries if try_ is not None), None)
         if made is None:
             misses += 1
             continue

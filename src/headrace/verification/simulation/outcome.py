@@ -101,15 +101,15 @@ class Outcome:
             "seed": self.seed,
             "incidents": [
                 {
-                    **one.document(),
-                    "pages": sum(page.incident == one.name for page in self.pages),
-                    "became": self.became(one),
+                    **incident.document(),
+                    "pages": sum(page.incident == incident.name for page in self.pages),
+                    "became": self.became(incident),
                 }
-                for one in self.incidents
+                for incident in self.incidents
             ],
             "pages": [page.document() for page in self.pages],
             "paged_twice": self.paged_twice,
-            "actions": [{**one, "at": iso(int(one["at"]))} for one in self.actions],
+            "actions": [{**action, "at": iso(int(action["at"]))} for action in self.actions],
             "bad_rows_published": sum(self.published_faults.values()),
             "published_faults": self.published_faults,
             "deliveries_lost": [list(one) for one in self.lost],
@@ -134,13 +134,13 @@ def incident_of(alert: Alert, incidents: Sequence[Incident]) -> str:
     given, at = alert.condition, alert.opened_at
     outage = given.cause in {SOURCE, MISSING}
     best = ""
-    for one in incidents:
-        here = one.concerns(given.table, given.slot)
-        if one.kind in MACHINE or (one.table == given.table and one.kind in DOWN):
+    for incident in incidents:
+        here = incident.concerns(given.table, given.slot)
+        if incident.kind in MACHINE or (incident.table == given.table and incident.kind in DOWN):
             here = here or outage
-        if here and one.begins - DAY <= at <= one.ends + 3 * DAY:
+        if here and incident.begins - DAY <= at <= incident.ends + 3 * DAY:
             # What can be told apart by its cause is.
-            if best and outage != (one.kind in (*DOWN, *MACHINE, *LATE)):
+            if best and outage != (incident.kind in (*DOWN, *MACHINE, *LATE)):
                 continue
-            best = one.name
+            best = incident.name
     return best

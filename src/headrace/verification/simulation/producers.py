@@ -123,8 +123,8 @@ class World:
     def _drifted(self, name: str, slot: str, drifts: Sequence[Incident]) -> tuple[Put, ...]:
         """What the producer delivers, in a world that may have changed."""
         puts = tuple(self.places[name].originals(slot))
-        for one in drifts:
-            if one.table == name and len(puts) == 1 and one.begins <= puts[0].at <= one.ends:
+        for drift in drifts:
+            if drift.table == name and len(puts) == 1 and drift.begins <= puts[0].at <= drift.ends:
                 changed = delivery_faults.drifted(self._given(name, slot, puts[0], b""))
                 return puts if changed is None else (replace(puts[0], payload=changed),)
         return puts

@@ -73,5 +73,5 @@ def held_back(pipeline: Pipeline, home: Home) -> list[tuple[str, str]]:
     for table in pipeline.tables:
         with Ledger(home) as ledger:
             batches = ledger.batches(table.name).values()
-        found += [(table.name, one.slot) for one in batches if one.state in _WAITING]
+        found += [(table.name, batch.slot) for batch in batches if batch.state in _WAITING]
     return sorted(found)

@@ -162,8 +162,8 @@ class _Stage:
             for day in range((end - self.first) // DAY + 1)
             for hour in HOURS
         }
-        special = {one.begins for one in self.outcome.incidents}
-        special |= {one.ends for one in self.outcome.incidents}
+        special = {incident.begins for incident in self.outcome.incidents}
+        special |= {incident.ends for incident in self.outcome.incidents}
         # Long enough after the end for one more build.
         over = end + duration(self.ask.build_every) + HOUR
         wanted = sorted(found | {at + MINUTE for at in special} | {over})
@@ -184,22 +184,24 @@ class _Stage:
         self.world.advance(self.now)
 
     def _machine(self, after: int, until: int) -> list[Incident]:
-        found = [one for one in self.outcome.incidents if one.kind in MACHINE]
+        found = [incident for incident in self.outcome.incidents if incident.kind in MACHINE]
         return [one for one in found if after < one.begins <= until]
 
     def _look_for_faults(self) -> None:
         """Rows that are published, and by which no producer stands."""
-        for one in self.outcome.incidents:
-            key = (one.table, one.slot)
-            if key not in self.world.faulty or one.begins > self.now:
+        for incident in self.outcome.incidents:
+            key = (incident.table, incident.slot)
+            if key not in self.world.faulty or incident.begins > self.now:
                 continue
             with Ledger(self.home) as ledger:
-                batches = ledger.batches(one.table).values()
-                published = [b for b in batches if b.slot == one.slot and b.state == "published"]
-            wrong = [b for b in published if not self.oncall.stands(b, one.table)]
-            if wrong and one.name not in self.outcome.published_faults:
+                batches = ledger.batches(incident.table).values()
+                published = [
+                    b for b in batches if b.slot == incident.slot and b.state == "published"
+                ]
+            wrong = [b for b in published if not self.oncall.stands(b, incident.table)]
+            if wrong and incident.name not in self.outcome.published_faults:
                 rows = proof.rows_by_slot(self.pipeline, self.home).get(key, 0)
-                self.outcome.published_faults[one.name] = rows
+                self.outcome.published_faults[incident.name] = rows
 
     def close(self, pager: Pager) -> None:
         """The last look at everything, and a run on what the producers stand by alone."""

@@ -36,11 +36,13 @@ class PlantedReport:
     @property
     def is_good(self) -> bool:
         """All detected, all named rightly, nothing made up."""
-        return not self.false_alarms and all(one.detected and one.is_right for one in self.faults)
+        return not self.false_alarms and all(
+            fault.detected and fault.is_right for fault in self.faults
+        )
 
     def to_json(self) -> list[dict[str, Any]]:
         """`[{"fault", "detected", "named"}]`."""
-        return [asdict(one) for one in self.faults]
+        return [asdict(fault) for fault in self.faults]
 
 
 def planted(
