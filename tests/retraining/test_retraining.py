@@ -21,8 +21,8 @@ from headrace.models.retraining_config import Retraining
 from headrace.models.training_rows import Recipe
 from headrace.monitoring import Decision, DecisionLedger, Entry, Evidence, MonitorSpec, Window
 from headrace.monitoring.evidence.model import day_number
+from headrace.pipeline.rolled_splits import as_it_stands
 from headrace.retraining import workflow as retraining
-from headrace.retraining.environment import as_it_stands
 from headrace.retraining.promotion_watch import _over, watch_over
 from headrace.retraining.request import Request, by_hand, faulty_spans, requested
 from headrace.retraining.service import page_endings
