@@ -96,6 +96,11 @@ AREAS = (
     Area("lineage", "Lineage",
          "Tracing rows and rebuilding releases.",
          {"headrace.lineage.row_trace.trace": "trace", "headrace.lineage.rebuild": "rebuild"}),
+    Area("verification", "Verification",
+         "Tests that serving equals training and that no feature depends on the future. Commands: "
+         "[verification](../../explanation/verification.md).",
+         {"headrace.verification.leaks": "leaks LeakReport",
+          "headrace.verification.parity": "parity"}),
     Area("dagster", "Dagster factories",
          "Assets, checks, jobs, schedules and sensors of a pipeline.", {"headrace.dagster": "*"}),
     Area("cluster", "Spark",
