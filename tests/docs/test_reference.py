@@ -9,12 +9,12 @@ from typing import get_args
 
 import pytest
 import typer
-from headrace.lake.slots import State
 
 from headrace.cli.app import app
 from headrace.contracts.keys import KINDS
 from headrace.features import Mode
 from headrace.gates import Verdict
+from headrace.lake.ledger.partition_state import State
 from headrace.monitoring import Action as Decided
 from headrace.monitoring import Cause
 from tools.reference import environment, errors, pages, python_api
