@@ -1,7 +1,11 @@
 """Scaled columns are DECIMAL to other engines, and int64 to everything that computes."""
 
+import itertools
+import random
+import signal
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -16,6 +20,7 @@ from headrace.lake.ingest.deduplication import same_rows
 from headrace.lake.ingest.protocol import ingest, rejudge
 from headrace.lake.ingest.reconcile import rename_files
 from headrace.lake.ledger.batch_listing import batch_rows, find_batches
+from headrace.lake.ledger.conservation import table_status
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import Action
 from headrace.lake.overrides.recall import recall, restore
@@ -25,7 +30,10 @@ from headrace.lake.tables.decimals import file_sql, read_rows, to_decimals, to_i
 from headrace.lake.tables.history import history, history_batches
 from headrace.lake.tables.lake import Lake
 from headrace.lake.tables.snapshot_files import warehouse_root
-from tests.lake.kit import CONTRACT, SLOTS, Meter
+from headrace.operations.batch_actions import release
+from tests.killing import child
+from tests.lake.kit import CONTRACT, SLOTS, Meter, balanced
+from tests.lake.kit_oncall import GIVEN
 
 SCALED = CONTRACT.replace(
     "logicalType: integer\n        description: what the meter showed\n"
@@ -255,3 +263,81 @@ def test_rows_that_contradict_an_earlier_delivery_are_shown_in_the_contracts_uni
     assert result["sample"][0]["earlier"]["values"] == {"value": 0.05}
     kept = read_rows(held["quarantine_path"])
     assert kept["value"].to_pylist() == [750]
+
+
+# A rewrite while batches wait: one is blocked, of another the run died before its commit
+
+BLOCKED, WAITING = SLOTS[2:4]
+KILLS = 6
+
+
+def limited(root: Path) -> Meter:
+    """The scaled meter over a folder that may have been worked in; the suite has its limits."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "meter.yaml").write_text(SCALED)
+    meter = Meter(root)
+    meter.table = replace(meter.table, contract=load_contract(root / "meter.yaml"))
+    return meter
+
+
+def interrupted(root: Path) -> Meter:
+    """A table of 0.1.0 with two slots, a blocked batch, and a verdict that was not published."""
+    meter = limited(root)
+    as_of_before(meter)
+    for slot in SLOTS[:2]:
+        published(meter, slot, ["3.62", "0.05", "", "10"])
+    meter.drop(BLOCKED, ["0.07", "-1"])
+    ingest(meter.table, [BLOCKED], meter.home)
+    meter.drop(WAITING, ["0.09", "4"])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Lake, "publish", _without_power)
+        with pytest.raises(OSError, match="power"):
+            ingest(meter.table, [WAITING], meter.home)
+    return meter
+
+
+def _without_power(*_, **__):
+    raise OSError("the power is lost")
+
+
+def rewrite_at(root: Path) -> None:
+    meter = limited(root)
+    rewrite(meter.home, meter.table.contract)
+
+
+def gone_on(meter: Meter):
+    """What is published once the waiting batches have been: ids and stored values; the account."""
+    ingest(meter.table, SLOTS[:4], meter.home)
+    (blocked,) = (row for row in batch_rows(meter.home, meter.table) if row["state"] == "pending")
+    release(meter.home, meter.table, blocked["batch"], **GIVEN)
+    ingest(meter.table, SLOTS[:4], meter.home)
+    rows = Lake(meter.home).scan("meter", ["id", "value"]).to_pylist()
+    return sorted((row["id"], row["value"]) for row in rows), table_status(meter.home, meter.table)
+
+
+def test_a_rewrite_killed_at_any_moment_leaves_waiting_batches_as_they_were(tmp_path):
+    calm = interrupted(tmp_path / "calm")
+    expected, account = gone_on(calm)
+    assert {400, 9, 7} <= {value for _, value in expected}
+    counted = interrupted(tmp_path / "counted")
+    assert child(rewrite_at, counted.root) == 0
+    calls = int((counted.root / "calls").read_text())
+    assert gone_on(counted) == (expected, account)
+    moments, kills = random.Random(42), 0
+    for number in itertools.count():
+        meter = interrupted(tmp_path / str(number))
+        rows = rows_of(meter)
+        codes = [child(rewrite_at, meter.root, moments.randrange(calls)) for _ in range(2)]
+        assert set(codes) <= {0, -signal.SIGKILL}
+        rewrite_at(meter.root)
+        assert rows_of(meter).equals(rows)
+        assert pending(meter.home, meter.table.contract).columns == ()
+        assert gone_on(meter) == (expected, account)
+        files = Lake(meter.home).files("meter")
+        assert {str(pq.read_schema(file.path).field("value").type) for file in files} == {
+            "decimal128(18, 2)"
+        }
+        assert balanced(table_status(meter.home, meter.table))
+        kills += codes.count(-signal.SIGKILL)
+        if kills >= KILLS:
+            return

@@ -8,12 +8,16 @@ from dataclasses import replace
 import pytest
 
 import headrace.lake.ingest.validator_pool as judges
+from headrace.contracts import load_contract
+from headrace.core.clock import days
 from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ingest.validator import Desk, table_rule
 from headrace.lake.ingest.validator_pool import Judges
+from headrace.lake.ledger.batch_listing import batch_rows
 from headrace.lake.ledger.conservation import table_status
 from headrace.lake.ledger.ledger import Ledger
-from tests.lake.kit import ROWS, SLOTS, balanced
+from headrace.lake.tables.lake import Lake
+from tests.lake.kit import CONTRACT, ROWS, SLOTS, Meter, balanced
 
 VALUES = [[1, 2, 3], [4, 5000, 6], [7, -1], [], [8, "x"]]  # passes, quarantines, blocks, broken
 
@@ -140,3 +144,45 @@ def test_a_run_with_help_publishes_every_slot(meter, helper):
     assert balanced(table_status(meter.home, meter.table))
     with Ledger(meter.home) as ledger:
         assert len(ledger.judgements("meter")) == len(SLOTS)
+
+
+MANY = days("2024-01-01", "2024-03-05")  # 65: enough for a second process
+TWICE = MANY[:16]  # judged together, and first
+
+
+def contradicted(root):
+    """A meter of many days; of some a second delivery has another value on line 4."""
+    meter = Meter(root)
+    path = root / "meter.yaml"
+    path.write_text(CONTRACT.replace("2024-01-12", MANY[-1]))
+    meter.table = replace(meter.table, contract=load_contract(path))
+    for number, slot in enumerate(MANY):
+        for arrived, values in enumerate([[1, 2, 3], [1, 2, 30]][: 1 + (slot in TWICE)]):
+            rows = [
+                f"{number * 1000 + n},{value},{slot}T00:0{n}:00Z" for n, value in enumerate(values)
+            ]
+            file = meter.folder / f"meter_{slot}_{arrived}.csv"
+            file.write_text("\n".join(["id,value,read_at", *rows, ""]))
+            os.utime(file, (1_700_000_000 + arrived,) * 2)
+    return meter
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_rows_in_conflict_are_held_whoever_judged_them(meter, helper, monkeypatch):
+    class Waiting(Judges):
+        def judge(self, deliveries):
+            self.wait()
+            return super().judge(deliveries)
+
+    monkeypatch.setattr("headrace.lake.ingest.protocol.Judges", Waiting)
+    monkeypatch.setattr(judges, "WORTH_IT", 64)
+    answers = spied(monkeypatch, helper)
+    meter = contradicted(meter.root)
+    ingest(meter.table, MANY, meter.home)
+    batches = batch_rows(meter.home, meter.table)
+    held = {row["batch"]: row["verdict"] for row in batches if row["conflicts"]}
+    assert list(held.values()) == ["QUARANTINE"] * len(TWICE)
+    assert held.keys() & {answer.row.batch_id for answer in answers if answer is not None}
+    values = Lake(meter.home).scan("meter", ["value"])["value"].to_pylist()
+    assert (values.count(3), values.count(30)) == (len(MANY), 0)
+    assert balanced(table_status(meter.home, meter.table))

@@ -11,13 +11,16 @@ import pytest
 import sqlalchemy as sa
 
 from headrace.contracts import load_contract
-from headrace.core.errors import StateError
+from headrace.core.errors import RefusedError, StateError
 from headrace.core.home import Home
 from headrace.gates import load_suite
 from headrace.lake.ingest.protocol import ingest, outstanding
 from headrace.lake.ingest.source_position import deliveries_of
+from headrace.lake.ledger.batch_listing import batch_rows
 from headrace.lake.ledger.conservation import table_status
 from headrace.lake.ledger.ledger import Ledger
+from headrace.lake.overrides.batch_case import open_case
+from headrace.lake.overrides.failing_rows import failing_rows
 from headrace.lake.table import Table
 from headrace.lake.tables.history import history
 from headrace.operations.batch_actions import release
@@ -62,6 +65,8 @@ customProperties:
   - {property: allowedPurposes, value: [testing]}
   - {property: privacyClass, value: public}
 """
+# A change counts from the moment that the shop writes into the row.
+DATED = CONTRACT.replace("expression: noticed_at", "expression: CAST(updated_at AS TIMESTAMPTZ)")
 SUITE = """
 name: test.stock
 meta: {table: stock, version: 1, max_quarantined_share: 0.9}
@@ -247,3 +252,40 @@ def test_the_published_key_is_what_the_table_holds(tmp_path):
     alive = {sku: row["amount"] for sku, row in latest.items() if not row["_deleted"]}
     assert alive == stock.content()
     assert isinstance(stock.engine, sa.Engine)
+
+
+def test_a_row_that_changes_without_its_moment_contradicts_the_published_one(tmp_path):
+    """The table keeps the first version; the other is held until somebody decides."""
+    stock, home = shop(tmp_path), Home(tmp_path / "home")
+    table = table_at(tmp_path)
+    (tmp_path / "stock.yaml").write_text(DATED)
+    table = replace(table, contract=load_contract(tmp_path / "stock.yaml"))
+    first(stock)
+    ingest(table, SLOT, home)
+    stock.put("s03", 33, 3)  # at the moment of its first version
+    stock.put("s04", 44, 100)
+    (result,) = ingest(table, SLOT, home)
+    assert (result.verdict, result.published, result.quarantined) == ("QUARANTINE", 21, 1)
+    assert amounts(home, "s03") == [3]
+    assert amounts(home, "s04") == [4, 44]
+    *_, last = sorted(batch_rows(home, table), key=lambda row: row["arrived_at"])
+    assert last["conflicts"] == 1
+    (held,) = failing_rows(open_case(home, table, last["batch"]))
+    assert (held["values"]["amount"], held["earlier"]["values"]["amount"]) == (33, 3)
+    assert outstanding(table, SLOT, home) == []
+    (again,) = ingest(table, SLOT, home)
+    assert not again.changed
+    given = {"principal": getpass.getuser(), "reason": "it is so"}
+    with pytest.raises(RefusedError, match="other values than published rows"):
+        release(home, table, last["batch"], scope={"checks": ["conflict"]}, **given)
+    stock.put("s03", 34, 101)  # as the shop should have written it
+    ingest(table, SLOT, home)
+    assert amounts(home, "s03") == [3, 34]
+    assert balanced(table_status(home, table))
+
+
+def amounts(home: Home, sku: str) -> list[int]:
+    """Published amounts of an article, in the order in which they became known."""
+    rows = history(home, "stock", ["sku", "amount"]).to_pylist()
+    mine = [row for row in rows if row["sku"] == sku]
+    return [row["amount"] for row in sorted(mine, key=lambda row: row["known_at"])]

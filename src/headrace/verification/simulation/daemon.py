@@ -153,6 +153,8 @@ def _start_server(site: Site, environment: dict[str, str], port: int) -> "subpro
 
 
 def _start_daemon(site: Site, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+    with open_instance(Home(site.root)):
+        pass  # its tables are there before the daemon and this process open them at once
     workspace = str(site.root / "workspace.yaml")
     command = ["-m", "dagster._daemon", "run", "-w", workspace]
     # Dagster's CLI puts `.env` of its folder above the environment: the project's names the
