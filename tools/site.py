@@ -43,7 +43,7 @@ class _Page(HTMLParser):
 def build(root: Path = ROOT) -> list[str]:
     """Build the site of the project at `root` and return what is wrong with it."""
     project = tomllib.loads((root / "zensical.toml").read_text(encoding="utf-8"))["project"]
-    site = root / project.get("site_dir", "site")
+    site = root.resolve() / project.get("site_dir", "site")
     shutil.rmtree(site, ignore_errors=True)
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
@@ -75,18 +75,18 @@ def _dead(site: Path) -> Iterator[str]:
         if path.name == "404.html":  # its links are relative to the address that was not found
             continue
         for target in page.targets:
-            if _is_dead(path, target, anchors):
+            if _is_dead(site, path, target, anchors):
                 yield f"{path.relative_to(site)}: {target} does not exist"
 
 
-def _is_dead(path: Path, target: str, anchors: dict[Path, set[str]]) -> bool:
+def _is_dead(site: Path, path: Path, target: str, anchors: dict[Path, set[str]]) -> bool:
     parts = urlsplit(target)
     if parts.scheme or parts.netloc:
         return False
     file = path if not parts.path else (path.parent / unquote(parts.path)).resolve()
     file = file / "index.html" if file.is_dir() else file
-    if not file.is_file():
-        return True
+    if not file.is_file() or not file.is_relative_to(site):
+        return True  # a link out of the site works in a checkout alone
     anchor = unquote(parts.fragment)
     # The theme's own scripts make the anchors that begin with two underscores.
     return bool(anchor) and not anchor.startswith("__") and anchor not in anchors.get(file, set())

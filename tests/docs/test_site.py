@@ -44,7 +44,8 @@ def test_dead_links_between_pages_are_reported(project):
 def test_what_else_is_dead_is_reported(project):
     entries = '"guides/first.md", "guides/none.md"'
     (project / "zensical.toml").write_text(CONFIG.replace('"guides/first.md"', entries))
-    (project / "docs" / "index.md").write_text('![one](images/none.png) <img src="none.png">\n')
+    page = '![one](images/none.png) <img src="none.png"> [config](../zensical.toml)\n'
+    (project / "docs" / "index.md").write_text(page)
     (project / "docs" / "guides" / "second.md").write_text("# Second\n")
     (project / "README.md").write_text("[page](docs/none.md) [anchor](docs/guides/first.md#end)\n")
     problems = "\n".join(site.build(project))
@@ -53,6 +54,7 @@ def test_what_else_is_dead_is_reported(project):
         "the navigation names docs/guides/none.md: no such page",
         "index.html: images/none.png does not exist",
         "index.html: none.png does not exist",
+        "zensical.toml does not exist",
         "README.md: docs/none.md does not exist",
         "README.md: docs/guides/first.md#end does not exist",
     ):

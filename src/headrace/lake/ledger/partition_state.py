@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from headrace.lake.ledger.ledger import Batch, JudgementRow
-from headrace.sources.base import STANDALONE
+from headrace.lake.ledger.supersession import successor
 
 State = Literal["published", "pending", "missing", "failed", "not_expected"]
 PUBLISHABLE = ("PASS", "WARN", "QUARANTINE")
@@ -114,10 +114,7 @@ def pick(
     """Decide over one slot's batches, given in order of arrival.
 
     Every batch that passed is live: a correction adds rows with its own known-at. A blocked one
-    is superseded by a later batch that passed, unless it was published before; and by an earlier
-    one that its source shows again in its stead, `visible` being what the source shows now.
-    What stands alone (events, changes of a table, objects) is never a correction of what came
-    before, but for an object under the same name.
+    that was never published may be superseded; `visible` is what its source shows now.
     What an override alone had let in leaves when the override has `lapsed`; the last good file of
     that batch, if there is one, takes its place.
     """
@@ -132,7 +129,7 @@ def pick(
     superseded = [
         (b.batch_id, winner.batch_id)
         for b in blocked
-        if (winner := _better(b, _rivals(b, passed), visible)) is not None
+        if (winner := successor(b, passed, visible)) is not None
     ]
     return Pick(
         add=tuple(j for j in todo if j.batch_id not in live),
@@ -140,24 +137,6 @@ def pick(
         withdrawn=tuple(batch_id for batch_id, good in ended.items() if good is None),
         superseded=tuple(superseded),
     )
-
-
-def _rivals(blocked: Batch, passed: Sequence[Batch]) -> list[Batch]:
-    """Those of `passed` that can take the place of a blocked batch."""
-    if blocked.format == "objects":
-        return [b for b in passed if b.origin == blocked.origin]
-    if blocked.format in STANDALONE:
-        return []
-    return [b for b in passed if b.format not in STANDALONE]
-
-
-def _better(blocked: Batch, passed: Sequence[Batch], visible: Sequence[str]) -> Batch | None:
-    """The batch that takes the place of a blocked one, if there is one."""
-    if passed and blocked.order < passed[-1].order:
-        return passed[-1]
-    if not visible or blocked.batch_id in visible:
-        return None
-    return next((b for b in passed if b.batch_id == visible[-1]), None)
 
 
 def shown(
