@@ -1,6 +1,7 @@
 """The generated reference is current, complete, and what other pages name is on it."""
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,13 +12,13 @@ import pytest
 import typer
 
 from headrace.cli.app import app
-from headrace.contracts.keys import KINDS
+from headrace.contracts.keys import KINDS, UNUSED
 from headrace.features import Mode
 from headrace.gates import Verdict
 from headrace.lake.ledger.partition_state import State
 from headrace.monitoring import Action as Decided
 from headrace.monitoring import Cause
-from tools.reference import environment, errors, pages, python_api
+from tools.reference import environment, errors, files, pages, python_api
 from tools.reference.source import modules
 
 ROOT = Path(__file__).parents[2]
@@ -128,3 +129,34 @@ def test_glossary_defines_each_word_once_and_every_state():
     assert {verdict.value for verdict in Verdict} <= single
     assert {*KINDS, *get_args(State)} - {"failed", "not_expected"} <= {*single, "published"}
     assert {*get_args(Mode), *get_args(Cause), *get_args(Decided)} <= meanings
+
+
+def test_every_key_of_a_reader_is_on_a_page():
+    lines = [line for page in files.PAGES.values() for line in page().split("\n")]
+    tables = {
+        (source.name, target.id): getattr(importlib.import_module(source.name), target.id)
+        for source in modules().values()
+        for node in source.tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("Keys(")
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    assert len(tables) > 20
+    for place, keys in tables.items():
+        for key in keys:
+            start = f"| `{key.name}` | {key.form} |"
+            shown = any(line.startswith(start) and key.meaning in line for line in lines)
+            unused = key.meaning == UNUSED and any(f"`{key.name}`" in line for line in lines)
+            assert shown or unused, (place, key.name)
+
+
+def test_readers_take_their_keys_from_tables():
+    literal = [
+        (source.name, node.lineno)
+        for source in modules().values()
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if node.func.attr in {"mapping", "properties"}
+        if any(isinstance(each, ast.Tuple) and each.elts for each in node.args)
+    ]
+    assert literal == [], "describe the keys in a table: headrace.core.strict_yaml.Keys"
