@@ -2,8 +2,8 @@
 
     python -m bench.monitoring_study [--quick] [--seed 0] [--repeats 16] [--no-peers] [--json]
 
-Tells a line for each fault and peer, or with `--json` what `headrace monitor bench --peers --json`
-does. `python -m bench monitoring_study` renews the section of docs/benchmarks.md by it and draws
+Prints a line for each fault and peer, or with `--json` what `headrace verify monitors --peers
+--json` prints. `python -m bench monitoring_study` renews its section of docs/benchmarks.md and
 docs/images/monitor-*.svg.
 """
 
@@ -26,7 +26,7 @@ from headrace.web.svg_plots import svg
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 INTRO = """
 `python -m bench.monitoring_study`, about half an hour with peers; the same numbers as
-`headrace monitor bench --peers --json`. Seven real histories (`bench/monitoring_data.py`), each
+`headrace verify monitors --peers --json`. Seven real histories (`bench/monitoring_data.py`), each
 with a LightGBM model that learned from its first part and answers for the rest. Settings were
 chosen on {tuning}; everything here but the line that says so is of the others: {report}. Weather
 counts up to the day from which it is known to have drifted.
@@ -51,7 +51,7 @@ FULL = Plan()
 
 
 def study(plan: Plan, *, peers: bool = True) -> Line:
-    """What `headrace monitor bench --json` says of the declared histories."""
+    """What `headrace verify monitors --json` says of the declared histories."""
     from pipelines.flights.monitors import MONITOR
 
     policy = MONITOR.policy()

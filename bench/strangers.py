@@ -288,7 +288,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     own = str(Path(sys.executable).with_name("headrace"))
     parser.add_argument("--headrace", default=own, help="the command to draft and run with")
-    parser.add_argument("--into", type=Path, help="a folder to keep; a scratch one if left out")
+    parser.add_argument("--out", type=Path, help="a folder to keep; a scratch one if left out")
     parser.add_argument("names", nargs="*", help="some of the tables")
     given = parser.parse_args()
     for stranger in STRANGERS:

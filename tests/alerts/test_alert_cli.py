@@ -49,14 +49,14 @@ def test_somebody_is_on_it(cli, told, tmp_path, monkeypatch):
     assert refused.exit_code == 2
     done = cli("ack", told[:6], "--as", "ana", "--reason", "mine", "--json")
     assert json.loads(done.stdout)["acknowledged_by"] == "ana"
-    assert "ana is on it" in cli("ack", told[:6], "--as", "ana").stdout
+    assert "acknowledged by ana" in cli("ack", told[:6], "--as", "ana").stdout
     assert cli("ack", "ffff").exit_code == 2
 
 
 def test_nothing_is_open(cli, monkeypatch, tmp_path):
-    assert "no alert is open" in cli("ls").stdout
+    assert "no open alerts" in cli("ls").stdout
     monkeypatch.setenv("HEADRACE_ALERTS", str(tmp_path / "none.yaml"))
-    assert "nobody is told" in cli("send").stdout
+    assert "no alerts are sent" in cli("send").stdout
     assert cli("test").exit_code == 2
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from headrace.cli.app import app
 from headrace.cli.output import MISUSED
-from headrace.cli.project.ui import Service, _port
+from headrace.cli.project.ui import LocalServer, _port
 from headrace.core.errors import DeclarationError
 from headrace.web.dagster_links import dagster_url, remember_addresses
 from headrace.web.report_address import report_url
@@ -50,7 +50,7 @@ def taken():
 
 
 def service(port):
-    return Service("Dagster", "127.0.0.1", port, "--port")
+    return LocalServer("Dagster", "127.0.0.1", port, "--port")
 
 
 @pytest.mark.parametrize("pyproject", [None, "[project]\nname = 'other'\n", "x = [\n"])

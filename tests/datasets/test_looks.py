@@ -144,7 +144,7 @@ def test_show_tells_who_looked(opened, monkeypatch):
     record(store, manifest, "final test of model 7", "ann")
     shown = CliRunner().invoke(app, ["dataset", "show", "delays"])
     assert shown.exit_code == 0, shown.output
-    assert "1 of 3 declared looks" in shown.output
+    assert "1 of 3 declared accesses" in shown.output
     assert "ann at 20" in shown.output
     assert "final test of model 7" in shown.output
 

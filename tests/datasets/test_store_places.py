@@ -230,12 +230,12 @@ def test_the_commands(folder, tmp_path, monkeypatch):
     done = json.loads(run("verify", "delays", "--json"))
     assert (done["ref"], done["ok"], done["problems"]) == ("delays@1.0.0", True, [])
     assert "is what was released" in run("verify", "--all")
-    assert json.loads(run("pull", "delays", "--to", str(tmp_path / "to"), "--json"))["copied"] > 0
-    assert "0 of" in run("pull", "delays", "--to", str(tmp_path / "to"))
+    assert json.loads(run("pull", "delays", "--out", str(tmp_path / "to"), "--json"))["copied"] > 0
+    assert "0 of" in run("pull", "delays", "--out", str(tmp_path / "to"))
     folder.put_json({"nobody": "names me"})
     aged(folder)
-    assert "--delete" in run("gc")
-    assert len(json.loads(run("gc", "--delete", "--json"))["objects"]) == 1
+    assert "--apply" in run("gc")
+    assert len(json.loads(run("gc", "--apply", "--json"))["objects"]) == 1
     run("verify", code=2)
     run("verify", "delays", "--all", code=2)
     run("gc", "--grace", "1m", code=2)

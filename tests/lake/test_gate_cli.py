@@ -102,7 +102,7 @@ def test_suggest_prints_writes_once_and_tells(project, tmp_path) -> None:
     assert [one["meta"]["id"] for one in told["checks"]] == [one.id for one in suite.expectations]
     again = run("suggest", "meter", "--out", str(target))
     assert again.exit_code == 2
-    assert "is there already" in again.output
+    assert "exists" in again.output
     assert run("suggest", "no_such_table").exit_code == 2
 
 

@@ -1,4 +1,4 @@
-"""`headrace gate release` and the others as a person types them."""
+"""`headrace gate approve` and the others as a person types them."""
 
 import csv
 import io
@@ -149,13 +149,13 @@ def test_only_what_would_be_accepted_is_offered(meter, gate, tmp_path):
     run(meter, SLOTS[:2])
     code, text, _ = gate("show", "meter", DAY)
     assert code == 1
-    assert "It cannot be released" in text
+    assert "It cannot be approved" in text
     assert "has no typed rows: it breaks its contract" in text
     assert "gate release" not in text
     assert "gate reject" in text
     assert gate("release", "meter", DAY, *WHY)[0] == 2
     _, text, _ = gate("show", "meter", SLOTS[1])
-    assert "headrace gate release meter" in text
+    assert "headrace gate approve meter" in text
     offers = json.loads(gate("show", "meter", SLOTS[1], "--json")[1])[0]["actions"]
     assert [name for name, offer in offers.items() if offer["allowed"]] == [
         "release", "reject", "rerun", "ack", "mute",
@@ -164,7 +164,7 @@ def test_only_what_would_be_accepted_is_offered(meter, gate, tmp_path):
         "version: 1\nprincipals:\n  local-user: {actions: [ack]}\n"
     )
     _, text, _ = gate("show", "meter", SLOTS[1])
-    assert f"It cannot be released: {local_user()} may not release" in text
+    assert f"It cannot be approved: {local_user()} may not release" in text
 
 
 def test_a_file_that_no_source_reads_is_named_where_its_batch_is_missed(meter, gate):

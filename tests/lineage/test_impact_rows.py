@@ -116,7 +116,7 @@ def test_the_command_says_it_for_scripts_and_for_people(grown, traced, monkeypat
     plain = CliRunner().invoke(app, ["impact", "--batch", batch, "--json"])
     assert "rows" not in json.loads(plain.stdout)["releases"][0]
     late = batches(grown, "arrivals")["arrivals_2024-03-13.csv"]
-    assert "no release holds it" in CliRunner().invoke(app, ["impact", "--batch", late]).stdout
+    assert "no release contains it" in CliRunner().invoke(app, ["impact", "--batch", late]).stdout
 
 
 def test_a_batch_that_is_none_is_told(grown):

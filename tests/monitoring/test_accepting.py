@@ -372,7 +372,7 @@ def test_the_command_and_what_comes_of_it(watch, monkeypatch):
     )
     words = ("accept", DAY_OF_IT, "--reason", "km/h by the new firmware")
     assert "speed accepted by" in command(*words)
-    assert "speed was accepted before by" in command(*words)
+    assert "speed already accepted by" in command(*words)
     assert "km/h by the new firmware" in command("status")  # somebody knows; nobody is paged
     keep_seen(watch.home, watch.run(watch.frame, 15, slots=watch.slots))
     assert "nothing is open" in command("status").lower()

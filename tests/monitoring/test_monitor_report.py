@@ -284,7 +284,7 @@ def test_status_of_something_open_ends_with_1(own, command):
                        trigger_id=None)  # fmt: skip
     ledger.append([replace(last, window=later, evidence=(found,), decision=decision)])
     done = command("status", where=home, code=1)
-    assert "nobody has acknowledged it" in done.output
+    assert "not acknowledged" in done.output
     assert monitor_standing(own[0], home).state == "open"
     command("ack", "last", "--reason", "on it", where=home)
     assert "on it" in command("status", where=home).output
@@ -346,7 +346,7 @@ def test_replay_shows_what_would_have_been_otherwise(command, tmp_path):
     assert document["recorded"]["retrainings"]
     assert document["same_detection"]
     assert len(document["windows"]) == 26
-    assert "windows decided otherwise" in command("replay", "--policy", str(never)).output
+    assert "windows with another decision" in command("replay", "--policy", str(never)).output
     never.write_text("version: 1\ndetection: {spread: 9}\n")
     assert "detection differs" in command("replay", "--policy", str(never)).output
     assert "cannot be read" in command("replay", "--policy", str(tmp_path / "no"), code=2).stderr

@@ -20,7 +20,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "monitoring.md"
 TEXT = PAGE.read_text()
 # These need a pipeline with tables, a server, minutes or what is accepted: that they are there
 # suffices.
-NEED_MORE = {"run", "reports", "bench", "retrain", "alert", "simulate", "--withdraw"}
+NEED_MORE = {"run", "reports", "verify", "retrain", "alert", "--withdraw"}
 
 
 def lines():

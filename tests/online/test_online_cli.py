@@ -1,4 +1,4 @@
-"""`headrace online` and `headrace serve --fill` from a project's folder, as a person runs them."""
+"""`headrace online` and `headrace serve --sync` from a project's folder, as a person runs them."""
 
 import json
 import secrets
@@ -57,12 +57,12 @@ def stores(done):
 
 def test_fill_thin_and_status(run, lines):
     told = run("online", "status")
-    assert (told.exit_code, "headrace online fill lines" in told.output) == (0, True)
-    filled = run("online", "fill", "--json")
+    assert (told.exit_code, "headrace online sync lines" in told.output) == (0, True)
+    filled = run("online", "sync", "--json")
     assert filled.exit_code == 0
     assert {one["table"] for one in stores(filled)["tables"]} == {"plan", "arrivals", "gauges"}
     assert all(one["rows"] for one in stores(filled)["tables"])
-    again = stores(run("online", "fill", "--json"))
+    again = stores(run("online", "sync", "--json"))
     assert {one["rows"] for one in again["tables"]} == {0}
 
     status = run("online", "status", "--count", "--json")
@@ -79,12 +79,12 @@ def test_fill_thin_and_status(run, lines):
     assert {one["behind"]["files"] for one in behind} == {1}
     assert all(one["behind"]["rows"] and one["behind"]["seconds"] for one in behind)
 
-    thinned = stores(run("online", "thin", "--before", DAYS[4], "--lateness", "0s", "--json"))
+    thinned = stores(run("online", "prune", "--before", DAYS[4], "--lateness", "0s", "--json"))
     assert thinned["dropped"]["records"] > 0
     now = stores(run("online", "status", "--json"))
     assert now["answers_from"] == f"{DAYS[4]}T00:00:00Z"
     assert now["thinned_at"] is not None
-    assert run("online", "fill", "--anew").exit_code == 0
+    assert run("online", "sync", "--full-refresh").exit_code == 0
     assert stores(run("online", "status", "--json"))["answers_from"] is None
 
 
@@ -92,27 +92,27 @@ def test_status_says_what_is_wrong(run, lines, monkeypatch):
     monkeypatch.setattr(
         "headrace.serving.online.commits.materialise.__kwdefaults__", {"clock": lambda: 0}
     )
-    assert run("online", "fill").exit_code == 0
+    assert run("online", "sync").exit_code == 0
     (lines.home.root / "online" / "lines" / "before").mkdir()
     (lines.home.root / "online" / "lines" / "before" / "data.mdb").write_bytes(b"old")
     told = run("online", "status")
     assert told.exit_code == 1
-    assert "view line is older than 1h and flagged: headrace online fill lines" in told.output
-    assert "not used by these" in told.output
+    assert "view line is older than 1h and flagged: headrace online sync lines" in told.output
+    assert "not in use" in told.output
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["thin"], "--keep 7d, or --before"),
-        (["thin", "--keep", "7d", "--before", "2024-03-01"], "said twice"),
-        (["thin", "--keep", "-7d"], "is negative"),
-        (["thin", "--keep", "soon"], "not a duration"),
-        (["thin", "--before", "noon"], "is not a day or a moment"),
-        (["thin", "--before", "2199-01-01"], "yet to come"),
-        (["thin", "--keep", "7d"], "headrace online fill lines"),
-        (["fill", "rivers"], "one of lines"),
-        (["fill", "--every", "often"], "not a duration"),
+        (["prune"], "--keep 7d, or --before"),
+        (["prune", "--keep", "7d", "--before", "2024-03-01"], "said twice"),
+        (["prune", "--keep", "-7d"], "is negative"),
+        (["prune", "--keep", "soon"], "not a duration"),
+        (["prune", "--before", "noon"], "is not a day or a moment"),
+        (["prune", "--before", "2199-01-01"], "yet to come"),
+        (["prune", "--keep", "7d"], "headrace online sync lines"),
+        (["sync", "rivers"], "one of lines"),
+        (["sync", "--every", "often"], "not a duration"),
     ],
 )
 def test_misuse_ends_in_a_sentence(run, words, says):
@@ -124,7 +124,7 @@ def test_misuse_ends_in_a_sentence(run, words, says):
 
 def test_a_table_without_rows_is_said(run, tmp_path, monkeypatch):
     monkeypatch.setenv("HEADRACE_HOME", str(tmp_path))
-    done = run("online", "fill")
+    done = run("online", "sync")
     assert done.exit_code == 1
     assert "nothing of arrivals, gauges, plan is published" in done.output
 
@@ -136,7 +136,7 @@ def test_serve_fills_the_store_and_answers_from_it(run, lines, monkeypatch):
     monkeypatch.setenv(serve.VARIABLE, json.dumps({
         "pipeline": None, "key_file": None, "log_share": 0, "source": "auto",
     }))  # fmt: skip
-    assert run("serve", "--port", "0", "--fill").exit_code == 0
+    assert run("serve", "--port", "0", "--sync").exit_code == 0
     (endpoint,) = made
     assert isinstance(endpoint.service, OnlineService)
     assert endpoint.service.frontier().keys() == {"plan", "arrivals", "gauges"}
@@ -178,7 +178,7 @@ def test_a_store_on_redis_is_a_matter_of_configuration(run, lines, monkeypatch):
 def test_a_server_that_is_not_there(run, monkeypatch, address, says):
     pytest.importorskip("redis", reason="the redis package is not installed")
     monkeypatch.setenv("HEADRACE_ONLINE", address)
-    done = run("online", "fill")
+    done = run("online", "sync")
     assert done.exit_code in {2, 3}
     assert says in done.output
     assert "unset it for the embedded store" in done.output

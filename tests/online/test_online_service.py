@@ -92,7 +92,7 @@ def test_a_store_of_other_views_is_neither_asked_nor_fed(world):
     ):
         with pytest.raises(StateError, match="not known to hold what these views need") as raised:
             ask()
-        assert "headrace online fill --anew" in str(raised.value.fix)
+        assert "headrace online sync --full-refresh" in str(raised.value.fix)
     del store.entries[b"m:layout"]  # as stores did that were filled before they said it
     with pytest.raises(StateError, match="does not say"):
         about(pipeline, store).vectors(asked(world)[:1])

@@ -248,7 +248,7 @@ def test_a_store_that_cannot_be_reached_does_not_hold_up_the_recall(world, monke
     found = act("recall", world)
     assert found["state"] == "recalled"
     (told,) = found["incomplete"]
-    assert "headrace online fill lines" in told
+    assert "headrace online sync lines" in told
     with pytest.raises(TaintedError):
         headrace.open("line_lateness", world.home.store)
 

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace.cli.app import app
-from headrace.cli.output import DONE, MISUSED
+from headrace.cli.output import MISUSED, OK
 from tests.reports import world
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def run(flights, monkeypatch, tmp_path):
 
 def test_compare_with_the_last_good_one(run):
     done = run("compare", "schedule", world.KILOMETRES, "--json")
-    assert done.exit_code == DONE
+    assert done.exit_code == OK
     found = json.loads(done.stdout)
     assert (found["this"]["slot"], found["other"]["slot"]) == (world.KILOMETRES, "2013-02-10")
     assert found["columns"][0]["name"] == "distance"
@@ -40,10 +40,10 @@ def test_compare_with_the_last_good_one(run):
 
 def test_compare_with_a_named_one(run):
     done = run("compare", "weather", world.WIND, "2013-02-10")
-    assert done.exit_code == DONE
+    assert done.exit_code == OK
     assert "weather 2013-02-12 (72 rows) against 2013-02-10" in done.stdout
-    assert re.search(r"wind_speed goes far beyond .* the range of good batches", done.stdout)
-    assert run("compare", "weather", world.WIND, world.WIND, "--json").exit_code == DONE
+    assert re.search(r"wind_speed is far outside .* the range of good batches", done.stdout)
+    assert run("compare", "weather", world.WIND, world.WIND, "--json").exit_code == OK
 
 
 def test_compare_without_a_good_one_says_so(run):
@@ -54,7 +54,7 @@ def test_compare_without_a_good_one_says_so(run):
 
 def test_a_report_as_a_file(run, tmp_path):
     done = run("report", "weather", world.WIND, "--out", str(tmp_path / "a" / "report.html"))
-    assert done.exit_code == DONE
+    assert done.exit_code == OK
     page = (tmp_path / "a" / "report.html").read_text()
     assert page.startswith("<!doctype html>")
     assert "wind_speed" in page

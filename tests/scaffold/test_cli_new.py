@@ -27,7 +27,7 @@ def test_without_data_it_says_what_to_give(command):
 
 def test_json_lists_what_was_written(data, tmp_path):
     options = ["--time", "ordered_at", "--key", "Order ID", "--entity", "customer_id"]
-    done = run("project", "shop", "--data", str(data), *options, "--into", str(tmp_path), "--json")
+    done = run("project", "shop", "--data", str(data), *options, "--out", str(tmp_path), "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert all((tmp_path / "shop" / path).is_file() for path in told["written"])
@@ -36,6 +36,6 @@ def test_json_lists_what_was_written(data, tmp_path):
 
 def test_a_bad_name_is_refused(data, tmp_path):
     options = ["--data", str(data), "--time", "ordered_at", "--key", "Order ID"]
-    done = run("project", "My Shop", *options, "--into", str(tmp_path))
+    done = run("project", "My Shop", *options, "--out", str(tmp_path))
     assert done.exit_code == 2
     assert list(tmp_path.iterdir()) == []

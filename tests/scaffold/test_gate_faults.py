@@ -1,4 +1,4 @@
-"""`headrace gate faults` in a new project: every fault of its own batches, to the end."""
+"""`headrace verify faults` in a new project: every fault of its own batches, to the end."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 def test_faults_are_planted_in_a_new_projects_days(made):
     environment = {n: v for n, v in os.environ.items() if not n.startswith("HEADRACE_HOME")}
     done = subprocess.run(
-        [Path(sys.executable).with_name("headrace"), "gate", "faults", "--every", "15", "--json"],
+        [Path(sys.executable).with_name("headrace"), "verify", "faults", "--every", "15", "--json"],
         cwd=made.root,
         env=environment,
         capture_output=True,

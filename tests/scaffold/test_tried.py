@@ -58,7 +58,7 @@ def test_times_and_cursors():
 
 
 def run(*arguments):
-    return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["source", "try", *arguments])
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["source", "inspect", *arguments])
 
 
 def test_try_says_what_is_there(data):

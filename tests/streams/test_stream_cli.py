@@ -92,7 +92,7 @@ def test_sigterm_ends_it_in_order(project):
         process.kill()
     assert process.returncode == 0
     assert time.monotonic() - began < 10
-    assert "20 events of stream seen taken" in told
+    assert "20 events of stream seen consumed" in told
     assert "seen: " in wrong
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from inspect import cleandoc
 from pathlib import Path
 
-from headrace.cli.output import BLOCKED, BROKEN, DONE, MISUSED, exit_code
+from headrace.cli.output import BLOCKED, BROKEN, MISUSED, OK, exit_code
 from headrace.core.errors import HeadraceError
 from headrace.core.permissions import POLICY
 from headrace.core.strict_yaml import parse_document
@@ -51,7 +51,7 @@ faulty field also with `field`, and with `request`, its place among the requests
 {statuses}
 """
 CODES = {
-    DONE: "The command did what it was asked, and everything it looked at is in order.",
+    OK: "The command did what it was asked, and everything it looked at is in order.",
     BLOCKED: "The command worked, and something needs a person: blocked, pending, failed, open, "
     "different or tainted.",
     MISUSED: "The input or a declaration was refused. Nothing was changed.",

@@ -5,7 +5,9 @@ import traceback
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
+from headrace.cli.commands import CommandGroup
 from headrace.cli.contract import contracts, interchange, proposals
 from headrace.cli.dataset import (
     card,
@@ -25,7 +27,6 @@ from headrace.cli.features import features
 from headrace.cli.gate import (
     batch_actions,
     compare,
-    faults,
     gates,
     lint,
     recalls,
@@ -36,7 +37,7 @@ from headrace.cli.gate import (
 )
 from headrace.cli.lineage import impact, lineage, trace
 from headrace.cli.model import models, register, retrain
-from headrace.cli.monitor import bench, monitor
+from headrace.cli.monitor import monitor
 from headrace.cli.output import BROKEN, out
 from headrace.cli.project import (
     alerts,
@@ -44,17 +45,36 @@ from headrace.cli.project import (
     maintain,
     new,
     runs,
-    simulate,
     sources,
     status,
     stream,
     ui,
 )
 from headrace.cli.serving import online, serve
+from headrace.cli.verify import consistency, faults, monitors, simulate
 
-app = typer.Typer(
+DATA, DATASETS, MODELS = "Data and quality", "Features and datasets", "Models and monitors"
+SERVING, OPERATIONS = "Serving", "Operations"
+
+
+class Root(TyperGroup):
+    """Commands by panel, since Typer lists every command before the first group."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """List the commands without a panel first."""
+        panels = ["", DATA, DATASETS, MODELS, SERVING, OPERATIONS]
+        return sorted(
+            super().list_commands(ctx),
+            key=lambda name: panels.index(
+                getattr(self.commands[name], "rich_help_panel", None) or ""
+            ),
+        )
+
+
+app = CommandGroup(
     name="headrace",
-    help="Gated data pipelines: from raw deliveries to training data models can be trusted on.",
+    cls=Root,
+    help="Data pipelines with contracts, quality gates, reproducible datasets and drift monitors.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -62,8 +82,8 @@ app = typer.Typer(
 )
 
 
-def _version(*, asked: bool) -> None:
-    if asked:
+def _version(*, requested: bool) -> None:
+    if requested:
         import headrace
 
         out.print(headrace.__version__, highlight=False)
@@ -77,67 +97,109 @@ def options(
         bool,
         typer.Option(
             "--version",
-            help="Print the version and stop.",
+            help="Print the version and exit.",
             is_eager=True,
-            callback=lambda asked: _version(asked=asked),
+            callback=lambda requested: _version(requested=requested),
         ),
     ] = False,
 ) -> None:
     """Options of every command."""
 
 
+SHOW, DECIDE, CHECKS = "Show", "Decide", "Checks and suites"
+STORE, PRIVACY = "Store", "Privacy and retention"
+
 app.command("demo")(runs.demo)
 app.command("run")(runs.run)
 app.command("status")(status.status)
 app.command("ui")(ui.ui)
-app.command("serve")(serve.serve)
-app.command("retrain")(retrain.retrain)
-app.command("maintain")(maintain.maintain)
-app.command("simulate")(simulate.simulate)
-app.command("reports")(reports.reports)
-app.add_typer(features.app, name="features")
-app.add_typer(sources.app, name="source")
+app.add_typer(new.app, name="new")
+
+app.add_typer(sources.app, name="source", rich_help_panel=DATA)
+app.add_typer(contracts.app, name="contract", rich_help_panel=DATA)
+app.add_typer(gates.app, name="gate", rich_help_panel=DATA)
+app.add_typer(stream.app, name="stream", rich_help_panel=DATA)
+
+app.add_typer(features.app, name="features", rich_help_panel=DATASETS)
+app.add_typer(datasets.app, name="dataset", rich_help_panel=DATASETS)
+app.command("trace", rich_help_panel=DATASETS)(trace.trace)
+app.command("impact", rich_help_panel=DATASETS)(impact.impact)
+app.add_typer(lineage.app, name="lineage", rich_help_panel=DATASETS)
+
+app.add_typer(models.app, name="model", rich_help_panel=MODELS)
+app.command("retrain", rich_help_panel=MODELS)(retrain.retrain)
+app.add_typer(monitor.app, name="monitor", rich_help_panel=MODELS)
+
+app.command("serve", rich_help_panel=SERVING)(serve.serve)
+app.add_typer(online.app, name="online", rich_help_panel=SERVING)
+
+app.add_typer(automation.app, name="automation", rich_help_panel=OPERATIONS)
+app.add_typer(alerts.app, name="alert", rich_help_panel=OPERATIONS)
+app.command("reports", rich_help_panel=OPERATIONS)(reports.reports)
+app.command("maintain", rich_help_panel=OPERATIONS)(maintain.maintain)
+verify = CommandGroup(
+    no_args_is_help=True,
+    help="Verification: consistency of training and serving, leakage, injected faults, simulation.",
+)
+app.add_typer(verify, name="verify", rich_help_panel=OPERATIONS)
+
+verify.command("parity")(consistency.parity)
+verify.command("leaks")(consistency.leaks)
+verify.command("skew")(consistency.skew)
+verify.command("faults")(faults.faults)
+verify.command("monitors")(monitors.monitors)
+verify.command("simulate")(simulate.simulate)
+verify.command("self-test")(consistency.self_test)
+
 contracts.app.command("propose")(proposals.propose)
 contracts.app.command("export")(interchange.export)
 contracts.app.command("import")(interchange.import_)
-app.add_typer(contracts.app, name="contract")
-gates.app.command("recall")(recalls.recall)
-gates.app.command("restore")(recalls.restore)
-batch_actions.register(gates.app)
-gates.app.command("report")(reports.report)
-gates.app.command("shadow")(shadow.shadow)
-gates.app.command("faults")(faults.faults)
-gates.app.command("lint")(lint.lint)
-gates.app.command("compare")(compare.compare)
-gates.app.command("export")(compare.export)
-gates.app.command("suggest")(suggest.suggest)
-gates.app.command("convert-units")(units.convert_units)
-app.add_typer(gates.app, name="gate")
-app.add_typer(alerts.app, name="alert")
-app.add_typer(automation.app, name="automation")
-app.add_typer(stream.app, name="stream")
-app.add_typer(online.app, name="online")
-datasets.app.command("card")(card.card)
-datasets.app.command("erase")(erase.erase)
-datasets.app.command("retire")(erase.retire)
-datasets.app.command("show")(show.show)
-datasets.app.command("coverage")(coverage.coverage)
-datasets.app.command("diff")(diff.diff)
-datasets.app.command("lineage")(dataset_lineage.lineage)
+
+gates.app.command("rows", rich_help_panel=SHOW)(batch_actions.rows)
+gates.app.command("compare", rich_help_panel=SHOW)(compare.compare)
+gates.app.command("report", rich_help_panel=SHOW)(reports.report)
+gates.app.command("export", rich_help_panel=SHOW)(compare.export)
+gates.app.command("log", rich_help_panel=SHOW)(batch_actions.log)
+for action in (batch_actions.approve, batch_actions.quarantine, batch_actions.reject):
+    gates.app.command(action.__name__, rich_help_panel=DECIDE)(action)
+gates.app.command("rerun", rich_help_panel=DECIDE)(batch_actions.rerun)
+gates.app.command("ack", rich_help_panel=DECIDE)(batch_actions.ack)
+gates.app.command("recall", rich_help_panel=DECIDE)(recalls.recall)
+gates.app.command("restore", rich_help_panel=DECIDE)(recalls.restore)
+gates.app.command("mute", rich_help_panel=CHECKS)(batch_actions.mute)
+gates.app.command("unmute", rich_help_panel=CHECKS)(batch_actions.unmute)
+gates.app.command("shadow", rich_help_panel=CHECKS)(shadow.shadow)
+gates.app.command("suggest", rich_help_panel=CHECKS)(suggest.suggest)
+gates.app.command("lint", rich_help_panel=CHECKS)(lint.lint)
+gates.app.command("convert-units", rich_help_panel=CHECKS)(units.convert_units)
+
 datasets.app.command("release")(release.release)
 datasets.app.command("rebuild")(rebuild.rebuild)
-datasets.app.command("pull")(store.pull)
-datasets.app.command("verify")(store.verify)
-datasets.app.command("gc")(store.gc)
-app.add_typer(datasets.app, name="dataset")
+datasets.app.command("show", rich_help_panel=SHOW)(show.show)
+datasets.app.command("card", rich_help_panel=SHOW)(card.card)
+datasets.app.command("diff", rich_help_panel=SHOW)(diff.diff)
+datasets.app.command("coverage", rich_help_panel=SHOW)(coverage.coverage)
+datasets.app.command("lineage", rich_help_panel=SHOW)(dataset_lineage.lineage)
+datasets.app.command("verify", rich_help_panel=STORE)(store.verify)
+datasets.app.command("pull", rich_help_panel=STORE)(store.pull)
+datasets.app.command("gc", rich_help_panel=STORE)(store.gc)
+datasets.app.command("erase", rich_help_panel=PRIVACY)(erase.erase)
+datasets.app.command("retire", rich_help_panel=PRIVACY)(erase.retire)
+
 models.app.command("register")(register.register)
-app.add_typer(models.app, name="model")
-monitor.app.command("bench")(bench.bench)
-app.add_typer(monitor.app, name="monitor")
-app.command("trace")(trace.trace)
-app.command("impact")(impact.impact)
-app.add_typer(lineage.app, name="lineage")
-app.add_typer(new.app, name="new")
+
+# Names of version 0.1.
+app.renamed("simulate", "verify simulate", simulate.simulate)
+features.app.renamed("features parity", "verify parity", consistency.parity)
+features.app.renamed("features leaks", "verify leaks", consistency.leaks)
+features.app.renamed("features audit", "verify skew", consistency.skew)
+features.app.renamed("features planted", "verify self-test", consistency.self_test)
+gates.app.renamed("gate faults", "verify faults", faults.faults)
+gates.app.renamed("gate release", "gate approve", batch_actions.approve)
+monitor.app.renamed("monitor bench", "verify monitors", monitors.monitors)
+online.app.renamed("online fill", "online sync", online.sync)
+online.app.renamed("online thin", "online prune", online.prune)
+sources.app.renamed("source try", "source inspect", sources.inspect)
 
 
 def main() -> None:

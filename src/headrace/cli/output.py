@@ -1,4 +1,4 @@
-"""How commands speak: tables and colour for people, one JSON document for scripts."""
+"""Output of commands: tables and colour for people, one JSON document for scripts."""
 
 import json
 import sys
@@ -35,7 +35,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # 0: done. 1: it ran, and something is blocked or failed. 2: misused or misdeclared. 3: broken.
-DONE, BLOCKED, MISUSED, BROKEN = 0, 1, 2, 3
+OK, BLOCKED, MISUSED, BROKEN = 0, 1, 2, 3
 
 # A pipe or a log has no width of its own; at 80 columns tables would lose their text.
 PIPED = 140
@@ -73,7 +73,7 @@ def marked(row: Mapping[str, Any]) -> Text:
 
 
 def tell_taints(rows: Iterable[Mapping[str, Any]]) -> None:
-    """Why each of these is tainted, a line each."""
+    """Print the reason of each taint, one line each."""
     for row in rows:
         for why in row["tainted"]:
             out.print(Text(f"{row['ref']} is tainted by {why}", "red"), soft_wrap=True)
@@ -93,12 +93,12 @@ def _with_text_ids(value: object, *, ids: bool = False) -> object:
     if isinstance(value, Mapping):
         return {
             key: _with_text_ids(
-                each, ids=ids or key == _ID or (key in _IDS and not isinstance(each, int))
+                entry, ids=ids or key == _ID or (key in _IDS and not isinstance(entry, int))
             )
-            for key, each in value.items()
+            for key, entry in value.items()
         }
     if isinstance(value, list | tuple):
-        return [_with_text_ids(each, ids=ids) for each in value]
+        return [_with_text_ids(entry, ids=ids) for entry in value]
     return str(value) if ids and type(value) is int else value
 
 
@@ -117,7 +117,7 @@ def grid(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
 
 
 def _cell(value: object) -> Text:
-    """Text as it is: what comes from data may hold square brackets, which are no markup."""
+    """Text as it is: what comes from data may contain square brackets, which are not markup."""
     if isinstance(value, Text):
         return value
     if isinstance(value, bool) or value is None:
@@ -128,7 +128,7 @@ def _cell(value: object) -> Text:
 
 
 def fail(error: HeadraceError) -> typer.Exit:
-    """Print what, where and how to mend it; the exit that goes with it."""
+    """Print what, where and how to fix it; the exit that goes with it."""
     err.print(Text.assemble(("error: ", "bold red"), error.what), soft_wrap=True)
     for name, text in (("where", error.where), ("fix", error.fix)):
         if text:
@@ -167,8 +167,8 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
             if library not in EXTRAS:
                 raise
             fix = f"pip install 'headrace[{EXTRAS[library]}]'"
-            told = DeclarationError(f"this needs {library}, which is not installed", fix=fix)
-            raise fail(told) from None
+            missing = DeclarationError(f"this needs {library}, which is not installed", fix=fix)
+            raise fail(missing) from None
 
     run.__doc__ = _flowing(command.__doc__ or "")
     return run
@@ -208,9 +208,9 @@ def progress(*, quiet: bool) -> Iterator[None]:
         if tick.stage not in tasks:
             tasks[tick.stage] = bars.add_task(tick.stage, total=tick.total, note="")
         # A stage may report again for a few stragglers; its bar stays as full as it was.
-        shown = bars.tasks[tasks[tick.stage]]
-        if tick.total >= (shown.total or 0):
-            bars.update(shown.id, completed=tick.done, total=tick.total, note=tick.note)
+        bar = bars.tasks[tasks[tick.stage]]
+        if tick.total >= (bar.total or 0):
+            bars.update(bar.id, completed=tick.done, total=tick.total, note=tick.note)
 
     try:
         with listening(show):

@@ -1,4 +1,4 @@
-"""Helpers that commands share: the pipelines that are meant, signals, and the view in Dagster."""
+"""Helpers that commands share: selection of pipelines, signals, and reports to Dagster."""
 
 import signal
 import threading
@@ -12,29 +12,31 @@ if TYPE_CHECKING:
 
 
 def pipelines(name: str | None) -> "list[Pipeline]":
-    """The project's pipelines, or the one of this name."""
+    """Return the project's pipelines, or the one of this name."""
     from headrace.core.errors import DeclarationError
     from headrace.pipeline import project_pipelines
 
-    every = project_pipelines()
-    chosen = [one for one in every if name in {None, one.name}]
-    if not chosen:
-        names = ", ".join(one.name for one in every)
-        raise DeclarationError(f"no pipeline {name!r}", fix=f"one of {names}")
-    return chosen
+    declared = project_pipelines()
+    selected = [pipeline for pipeline in declared if name in {None, pipeline.name}]
+    if not selected:
+        raise DeclarationError(f"no pipeline {name!r}", fix=f"one of {_names(declared)}")
+    return selected
 
 
 def one_pipeline(name: str | None) -> "Pipeline":
-    """The project's pipeline of this name; without a name, its only one."""
+    """Return the project's pipeline of this name; without a name, its only pipeline."""
     from headrace.core.errors import DeclarationError
 
-    found = pipelines(name)
-    if len(found) > 1:
+    selected = pipelines(name)
+    if len(selected) > 1:
         raise DeclarationError(
-            f"which of the {len(found)} pipelines is meant?",
-            fix=f"name one of {', '.join(one.name for one in found)}",
+            f"there are {len(selected)} pipelines", fix=f"--pipeline with one of {_names(selected)}"
         )
-    return found[0]
+    return selected[0]
+
+
+def _names(pipelines: "Sequence[Pipeline]") -> str:
+    return ", ".join(pipeline.name for pipeline in pipelines)
 
 
 def stopped_by_signals() -> threading.Event:
@@ -54,10 +56,10 @@ def show_in_dagster(
 ) -> Callable[[str, Mapping[str, Any]], None]:
     """Listener that shows decisions in Dagster, which is imported only if its home is there."""
 
-    def show(table: str, done: Mapping[str, Any]) -> None:
+    def show(table: str, outcome: Mapping[str, Any]) -> None:
         if (home.dagster / "dagster.yaml").exists():
             from headrace.dagster.checks.ledger_days import report_decision
 
-            report_decision(home, pipelines, table, done)
+            report_decision(home, pipelines, table, outcome)
 
     return show

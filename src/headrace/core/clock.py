@@ -203,7 +203,7 @@ def _no_clock(clock: Path, why: str) -> StateError:
     return StateError(
         f"{CLOCK} is set, and there is no simulated time: {why}",
         where=str(clock),
-        fix=f"unset {CLOCK}; only headrace simulate sets it",
+        fix=f"unset {CLOCK}; only headrace verify simulate sets it",
     )
 
 

@@ -92,7 +92,7 @@ def _found(name: str, entry: Entry, here: Sequence[Acceptance]) -> tuple[str, ..
             f"nothing in the data of {entry.window.text} can be accepted; "
             f"what is wrong was told by gates and sources: {faults[0]}",
             where=f"monitor {name}",
-            fix="headrace gate release, a corrected delivery, or headrace monitor ack "
+            fix="headrace gate approve, a corrected delivery, or headrace monitor ack "
             f"{day_text(entry.window.first)}",
         )
     raise DeclarationError(

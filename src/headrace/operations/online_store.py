@@ -234,7 +234,7 @@ def _views(
 
 
 def _problems(found: Mapping[str, Any]) -> list[str]:
-    told, fill_it = [], f"headrace online fill {found['pipeline']}"
+    told, fill_it = [], f"headrace online sync {found['pipeline']}"
     if found["state"] == "filling":
         lacking = [one["table"] for one in found["tables"] if one["snapshot_id"] is None]
         told.append(f"nothing is answered before {', '.join(lacking)} is whole: {fill_it}")
@@ -288,7 +288,7 @@ def _not_filled(pipeline: Pipeline) -> StateError:
     return StateError(
         f"the online store of {pipeline.name} is not filled",
         where="online store",
-        fix=f"headrace online fill {pipeline.name}",
+        fix=f"headrace online sync {pipeline.name}",
     )
 
 

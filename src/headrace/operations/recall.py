@@ -234,7 +234,7 @@ def _renewed(pipeline: Pipeline, home: Home) -> dict[str, Any]:
         return {
             "pipeline": pipeline.name,
             "keys_renewed": 0,
-            "error": f"{told}; then: headrace online fill {pipeline.name}",
+            "error": f"{told}; then: headrace online sync {pipeline.name}",
         }
     return {
         "pipeline": pipeline.name,

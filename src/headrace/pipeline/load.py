@@ -20,7 +20,7 @@ SETTINGS = Keys((
     Key("tables", "list of modules", "Modules that define `TABLES` alone: tables with a contract "
         "and a gate, and no model.", default="none"),
     Key("monitor_studies", "list of modules", "Modules with `histories()`: further histories for "
-        "`headrace monitor bench`.", default="none"),
+        "`headrace verify monitors`.", default="none"),
 ))  # fmt: skip
 
 

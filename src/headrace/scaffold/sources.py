@@ -41,7 +41,7 @@ def new_source_at(
     """One more table in a pipeline, drafted from the first rows at `address`.
 
     Args:
-        address: as `headrace source try` takes it.
+        address: as `headrace source inspect` takes it.
         like: what the user says of it, by the names of `Ask`; the rest is guessed.
         pipeline: the pipeline to add it to; the only one if None.
         start: a folder of the project.

@@ -58,7 +58,7 @@ def model_url(name: str, base: str | None = None) -> str:
 
 
 def job_name(action: str) -> str:
-    """What the job of an action is called: as the command, `headrace gate release`."""
+    """What the job of an action is called: as the command, `headrace gate approve`."""
     return f"gate_{action}"
 
 

@@ -1,4 +1,4 @@
-"""`headrace monitor bench` on a small made history."""
+"""`headrace verify monitors` on a small made history."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def small(monkeypatch, tmp_path):
 
 @pytest.mark.usefixtures("small")
 def test_scripts_get_natural_rates_faults_and_peers():
-    done = CliRunner().invoke(app, ["monitor", "bench", "--quick", "--json"])
+    done = CliRunner().invoke(app, ["verify", "monitors", "--quick", "--json"])
     assert done.exit_code == 0
     found = json.loads(done.stdout)
     assert found["natural"]["windows"] == 36
@@ -39,8 +39,8 @@ def test_scripts_get_natural_rates_faults_and_peers():
 @pytest.mark.usefixtures("small")
 def test_people_get_tables(monkeypatch):
     monkeypatch.setattr("headrace.verification.drift_study.study.QUICK", ("column renamed",))
-    done = CliRunner().invoke(app, ["monitor", "bench", "--quick"])
+    done = CliRunner().invoke(app, ["verify", "monitors", "--quick"])
     assert done.exit_code == 0
-    assert "untouched windows" in done.stdout
+    assert "unmodified windows" in done.stdout
     assert "column renamed" in done.stdout
     assert "0 retrainings in 2 faults of data" in done.stdout

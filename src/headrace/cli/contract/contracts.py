@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from headrace.cli.commands import CommandGroup
+from headrace.cli.options import AsJson
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out
 
 if TYPE_CHECKING:
     from headrace.contracts import Comparison
     from headrace.contracts.evolution.project_check import Checked
 
-app = typer.Typer(no_args_is_help=True, help="What tables promise, and what a change of it breaks.")
+app = CommandGroup(
+    no_args_is_help=True, help="Data contracts: what tables promise, and what a change breaks."
+)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 STYLES = {"MAJOR": "bold red", "MINOR": "yellow", "PATCH": "green", "NONE": "green"}
-CONTRACT = "A contract's file, or one at a git revision: main:pipelines/shop/contracts/orders.yaml"
+CONTRACT = "Contract file, or one at a git revision:"
+" main:pipelines/shop/contracts/orders.yaml."
 
 
 @app.command("diff")
@@ -27,22 +31,25 @@ def diff(
     before: Annotated[str, typer.Argument(help=CONTRACT)],
     after: Annotated[str, typer.Argument(help=CONTRACT)],
     *,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say what changed between two versions of a contract, and what each change breaks.
+    """Compare two versions of a contract and show what each change breaks.
 
-    The reader asks whether what read the table goes on reading it, the trainer whether a value
-    means what it meant. Exit code 1 says that the change is MAJOR.
+    Each change is rated twice: for the reader, whether code that reads the table still works, and
+    for the trainer, whether values still mean the same. Exit code 1: the change is MAJOR.
+
+    Example: headrace contract diff main:pipelines/shop/contracts/orders.yaml
+    pipelines/shop/contracts/orders.yaml
     """
     from headrace.contracts import Level, compare, load_contract
 
     with _file(before) as old, _file(after) as new:
-        found = compare(load_contract(old), load_contract(new))
+        comparison = compare(load_contract(old), load_contract(new))
     if as_json:
-        emit_json(found.as_json())
+        emit_json(comparison.as_json())
     else:
-        show_comparison(found)
-    if found.level is Level.MAJOR:
+        show_comparison(comparison)
+    if comparison.level is Level.MAJOR:
         raise typer.Exit(BLOCKED)
 
 
@@ -51,14 +58,17 @@ def diff(
 def check(
     *,
     against: Annotated[
-        str, typer.Option(help="The git revision that consumers build on: main, a tag.")
+        str, typer.Option(help="Git revision that consumers use: main, a tag.")
     ] = "main",
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Hold every contract against its earlier state: for a team's CI.
+    """Compare every contract with its state at a git revision; run it in CI.
 
-    A change must be told by the version, MAJOR if it breaks anybody; versions that still have
-    consumers and stand beside the present one count as well. Exit code 1 says that one is not.
+    The version bump must match the most severe change: MAJOR if it breaks any consumer. Older
+    versions that still have consumers are checked as well. Exit code 1: a version bump is too
+    small.
+
+    Example: headrace contract check --against main
     """
     from headrace.contracts.evolution.project_check import check as hold
     from headrace.contracts.evolution.project_check import contract_files
@@ -66,15 +76,15 @@ def check(
     from headrace.pipeline.earlier_revision import unpacked
 
     with unpacked(against) as folder:
-        found = hold(contract_files(project_root()), contract_files(folder))
+        results = hold(contract_files(project_root()), contract_files(folder))
     if as_json:
-        emit_json([one.as_json() for one in found])
+        emit_json([result.as_json() for result in results])
     else:
-        for one in found:
-            _show_checked(one)
-        wrong = sum(bool(one.problem) for one in found)
-        out.print(f"{len(found)} tables held against {against}, {wrong} must not go in as they are")
-    if any(one.problem for one in found):
+        for result in results:
+            _show_checked(result)
+        wrong = sum(bool(result.problem) for result in results)
+        out.print(f"{len(results)} tables compared with {against}, {wrong} must not be merged")
+    if any(result.problem for result in results):
         raise typer.Exit(BLOCKED)
 
 
@@ -82,15 +92,15 @@ def check(
 @explained
 def lint(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Contracts; all of the project if left out.")
+        list[Path] | None, typer.Argument(help="Contract files; default: all of the project.")
     ] = None,
     *,
-    strict: Annotated[bool, typer.Option(help="Exit with 1 if there is a hint.")] = False,
-    as_json: Json = False,
+    strict: Annotated[bool, typer.Option(help="Exit with code 1 if there is a hint.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Load contracts and say what they leave unsaid: no unit, no limit, nobody to call.
+    """List what contracts leave unspecified: units, limits, owners.
 
-    What a draft leaves to a person (texts that begin with TODO) comes first.
+    Undecided parts of a draft (texts that begin with TODO) are listed first.
     """
     from dataclasses import asdict
 
@@ -98,28 +108,28 @@ def lint(
     from headrace.contracts.lint import lint_file
     from headrace.core.home import project_root
 
-    chosen = paths or list(contract_files(project_root()).values())
-    found = [(path, hint) for path in chosen for hint in lint_file(path)]
+    contracts = paths or list(contract_files(project_root()).values())
+    hints = [(path, hint) for path in contracts for hint in lint_file(path)]
     if as_json:
-        emit_json([{"path": path, **asdict(hint)} for path, hint in found])
+        emit_json([{"path": path, **asdict(hint)} for path, hint in hints])
     else:
         grid(
-            f"{len(chosen)} contracts, {len(found)} hints",
-            ["contract", "column", "hint", "so", "fix"],
-            [[path.name, hint.field or "", hint.rule, hint.text, hint.fix] for path, hint in found],
+            f"{len(contracts)} contracts, {len(hints)} hints",
+            ["contract", "column", "hint", "problem", "fix"],
+            [[path.name, hint.field or "", hint.rule, hint.text, hint.fix] for path, hint in hints],
         )
-    if strict and found:
+    if strict and hints:
         raise typer.Exit(BLOCKED)
 
 
 @contextmanager
-def _file(given: str) -> Iterator[Path]:
+def _file(address: str) -> Iterator[Path]:
     """A path, or `REVISION:path from the project's folder`."""
     from headrace.core.errors import DeclarationError
     from headrace.pipeline.earlier_revision import unpacked
 
-    path = Path(given)
-    revision, colon, inner = given.partition(":")
+    path = Path(address)
+    revision, colon, inner = address.partition(":")
     if path.exists() or not colon:
         yield path
         return
@@ -136,13 +146,13 @@ def _level(name: str) -> Text:
     return Text(name, STYLES[name])
 
 
-def show_comparison(found: "Comparison") -> None:
-    title = f"{found.after.table} {found.before.version} -> {found.after.version}: "
-    out.print(Text.assemble((title, "bold"), _level(found.level.name)))
-    if found.changes:
+def show_comparison(comparison: "Comparison") -> None:
+    title = f"{comparison.after.table} {comparison.before.version} -> {comparison.after.version}: "
+    out.print(Text.assemble((title, "bold"), _level(comparison.level.name)))
+    if comparison.changes:
         grid(
-            f"{len(found.changes)} changes",
-            ["column", "rule", "reader", "trainer", "what it does"],
+            f"{len(comparison.changes)} changes",
+            ["column", "rule", "reader", "trainer", "effect"],
             [
                 [
                     change.field or "",
@@ -151,21 +161,21 @@ def show_comparison(found: "Comparison") -> None:
                     _level(change.trainer.name),
                     change.reason,
                 ]
-                for change in found.changes
+                for change in comparison.changes
             ],
         )
-    if found.breaks:
-        out.print(Text(f"it breaks: {', '.join(found.breaks)}", "red"))
+    if comparison.breaks:
+        out.print(Text(f"it breaks: {', '.join(comparison.breaks)}", "red"))
 
 
-def _show_checked(one: "Checked") -> None:
-    if not one.problem and not one.breaks:
+def _show_checked(result: "Checked") -> None:
+    if not result.problem and not result.breaks:
         return
-    for comparison in one.comparisons:
+    for comparison in result.comparisons:
         if comparison.changes:
             show_comparison(comparison)
-    if one.problem:
-        out.print(Text.assemble((f"{one.path}: {one.problem}", "bold red")), soft_wrap=True)
-        out.print(Text(f"  fix: {one.fix}"), soft_wrap=True)
-        if one.bereft:
-            out.print(Text(f"  it breaks: {', '.join(one.bereft)}"), soft_wrap=True)
+    if result.problem:
+        out.print(Text.assemble((f"{result.path}: {result.problem}", "bold red")), soft_wrap=True)
+        out.print(Text(f"  fix: {result.fix}"), soft_wrap=True)
+        if result.bereft:
+            out.print(Text(f"  it breaks: {', '.join(result.bereft)}"), soft_wrap=True)

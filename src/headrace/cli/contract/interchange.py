@@ -7,32 +7,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from headrace.cli.options import AsJson
 from headrace.cli.output import BLOCKED, emit_json, err, explained, out
 
 if TYPE_CHECKING:
     from headrace.scaffold.interchange import Arrived
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-
 
 @explained
 def export(
-    table: Annotated[str, typer.Argument(help="A table that has a contract, or its file.")],
+    table: Annotated[str, typer.Argument(help="Table with a contract, or a contract file.")],
     *,
-    form: Annotated[str, typer.Option("--format", help="odcs: the only one.")] = "odcs",
+    form: Annotated[
+        str, typer.Option("--format", help="Output format; odcs is the only one.")
+    ] = "odcs",
     suite: Annotated[
-        Path | None, typer.Option(help="Its suite; the project's if left out.")
+        Path | None, typer.Option(help="Suite to include; default: the project's.")
     ] = None,
     to: Annotated[
-        Path | None, typer.Option("--out", help="A new file; it is printed if left out.")
+        Path | None, typer.Option("--out", help="New file to write; default: print.")
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a contract as a plain ODCS 3.2 document, for other tools.
 
-    What was kept from an import is back in its place, and what the suite demands of the rows is
-    among the quality rules. It is held to the published JSON schema, if that is installed
-    (`pip install 'headrace[odcs]'`).
+    Fields preserved from an import are restored, and the suite's checks on rows become quality
+    rules. The document is validated against the published JSON schema if that is installed (`pip
+    install 'headrace[odcs]'`).
+
+    Example: headrace contract export orders --out orders.odcs.yaml
     """
     from headrace.contracts.authoring.yaml_values import block
     from headrace.contracts.evolution.project_check import contract_files, versions_of
@@ -51,48 +54,50 @@ def export(
     elif to is None:
         out.print(Text(block(document).rstrip()), soft_wrap=True)
     if schema() is None:
-        err.print("not held to the published schema: pip install 'headrace\\[odcs]'")
+        err.print("not validated against the published schema: pip install 'headrace\\[odcs]'")
 
 
 @explained
 def import_(
-    file: Annotated[Path, typer.Argument(help="An ODCS 3 document of any tool, YAML or JSON.")],
+    file: Annotated[Path, typer.Argument(help="ODCS 3 document, YAML or JSON.")],
     *,
-    table: Annotated[
-        str | None, typer.Option(help="The one table to take; all of them if left out.")
-    ] = None,
+    table: Annotated[str | None, typer.Option(help="Only this table; default: all.")] = None,
     to: Annotated[
         Path | None,
-        typer.Option("--out", help="A folder for contracts/ and quality_suites/; printed if not."),
+        typer.Option("--out", help="Folder for contracts/ and quality_suites/; default: print."),
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Make contracts of an ODCS document, one for each table, for a person to decide on.
+    """Draft contracts from an ODCS document, one per table, for a person to complete.
 
-    What the standard does not say (when a row is known, field ids, licence, purposes) is marked
-    TODO; what Headrace does not read is kept word for word and comes back on export; demands on
-    the data become a suite, or are listed as not enforced. Exit code 1: a contract will not load
-    even when all is decided, for the reason given.
+    What the standard does not cover (known-at, field ids, licence, purposes) is marked TODO. What
+    Headrace does not read is preserved word for word and restored on export. Quality rules become a
+    suite, or are listed as not enforced. Exit code 1: a contract will not load even after all
+    decisions, for the reason shown.
+
+    Example: headrace contract import orders.odcs.yaml --out draft
     """
     from headrace.scaffold.interchange import arrive
 
-    made = arrive(file, table)
-    _write(_files(made, to))
+    drafts = arrive(file, table)
+    _write(_files(drafts, to))
     if as_json:
-        emit_json([one.as_json() for one in made])
+        emit_json([draft.as_json() for draft in drafts])
     else:
-        for one in made:
-            _show(one, to)
-    if any(one.broken for one in made):
+        for draft in drafts:
+            _show(draft, to)
+    if any(draft.broken for draft in drafts):
         raise typer.Exit(BLOCKED)
 
 
-def _files(made: "Sequence[Arrived]", to: Path | None) -> dict[Path, str]:
+def _files(drafts: "Sequence[Arrived]", to: Path | None) -> dict[Path, str]:
     if to is None:
         return {}
-    files = {to / "contracts" / f"{one.table}.yaml": one.contract for one in made}
+    files = {to / "contracts" / f"{draft.table}.yaml": draft.contract for draft in drafts}
     return files | {
-        to / "quality_suites" / f"{one.table}.yaml": one.suite for one in made if one.suite
+        to / "quality_suites" / f"{draft.table}.yaml": draft.suite
+        for draft in drafts
+        if draft.suite
     }
 
 
@@ -102,11 +107,11 @@ def _write(files: dict[Path, str]) -> None:
     write_new(Path.cwd(), {str(path): text for path, text in files.items()})
 
 
-def _show(one: "Arrived", to: Path | None) -> None:
+def _show(draft: "Arrived", to: Path | None) -> None:
     if to is None:
-        for text in filter(None, (one.contract, one.suite)):
+        for text in filter(None, (draft.contract, draft.suite)):
             out.print(Text(text.rstrip()), soft_wrap=True)
-    err.print(Text(one.table, "bold"))
-    lines: list[Any] = [*one.notes, f"{len(one.undecided)} TODO are for a person to decide"]
-    for line in [*lines, *([one.broken] if one.broken else [])]:
+    err.print(Text(draft.table, "bold"))
+    lines: list[Any] = [*draft.notes, f"{len(draft.undecided)} TODOs for a person to decide"]
+    for line in [*lines, *([draft.broken] if draft.broken else [])]:
         err.print(Text(f"  {line}"), soft_wrap=True)

@@ -6,31 +6,36 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from headrace.cli.options import Release
 from headrace.cli.output import emit_json, explained, out
 
 
 @explained
 def card(
-    ref: Annotated[
-        str, typer.Argument(help="A release: flights_delay@1.0.0, or flights_delay@latest.")
-    ],
+    ref: Release,
     *,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write the page here; one file, no network.")
+        Path | None,
+        typer.Option("--html", help="Write the card to this file as a self-contained page."),
     ] = None,
     croissant: Annotated[
         Path | None,
-        typer.Option("--croissant", help="Write the JSON-LD here, leading to the store's objects."),
+        typer.Option(
+            "--croissant",
+            help="Write Croissant JSON-LD to this file, with links to the store's objects.",
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the card as Croissant JSON-LD.")
     ] = False,
 ) -> None:
-    """Show the card of a release: terms, sources, privacy, checks, columns; what nobody stated.
+    """Show the dataset card of a release: terms, sources, privacy, checks and columns.
 
-    --html writes a page for people, --croissant a document that mlcroissant loads rows by; printed
-    with --json, its addresses start from the store's folder. Only people can know some of it: they
-    state it in card.yaml beside the pipeline, and each statement bears a name.
+    Statements that only people can make come from card.yaml beside the pipeline, each with a name;
+    the card lists those that are missing. --croissant writes a document from which mlcroissant
+    loads the rows; --json prints it with addresses relative to the store's folder.
+
+    Example: headrace dataset card flights_delay@latest --html card.html
     """
     from headrace.core.files import write_atomically, write_json
     from headrace.datasets.card import card as card_of
@@ -39,35 +44,35 @@ def card(
     from headrace.datasets.store.store import Store
 
     store = Store.find()
-    found = card_of(store, store.manifest(*store.resolve(ref)))
-    manifest = found.manifest
+    document = card_of(store, store.manifest(*store.resolve(ref)))
+    manifest = document.manifest
     if html is not None:
-        write_atomically(html.absolute(), found.html().encode())
+        write_atomically(html.absolute(), document.html().encode())
     if croissant is not None:
-        write_json(croissant.absolute(), found.to_json(croissant.absolute().parent))
+        write_json(croissant.absolute(), document.to_json(croissant.absolute().parent))
     if as_json:
-        emit_json(found.to_json())
+        emit_json(document.to_json())
         return
     for path in filter(None, (html, croissant)):
         out.print(Text(f"wrote {path}"))
     if html or croissant:
         return
     out.print(Text(f"{manifest.ref} {manifest.description}", "bold"), soft_wrap=True)
-    for why in found.tainted:
+    for why in document.tainted:
         out.print(Text(f"DO NOT USE: {why}", "bold red"), soft_wrap=True)
     terms = manifest.terms
     lines = [
         ("purpose", manifest.purpose),
         ("may be passed on", "yes" if terms.get("pass_on", True) else "no"),
-        *(("obligation", one) for one in terms.get("obligations", ())),
-        *(("credit", one) for one in terms.get("credits", ())),
+        *(("obligation", obligation) for obligation in terms.get("obligations", ())),
+        *(("credit", credit) for credit in terms.get("credits", ())),
         ("split", wording.split_told(manifest)),
         ("label", wording.label_told(manifest)),
         ("sources", wording.collected(manifest)),
-        *(("privacy", one) for one in wording.privacy_told(manifest)),
+        *(("privacy", treatment) for treatment in wording.privacy_told(manifest)),
         ("retention", wording.retention_told(manifest)),
         *(("erased", str(erasure["because"])) for erasure in manifest.erasures),
-        *((FIELDS[name], found.says(name)) for name in FIELDS),
+        *((FIELDS[name], document.says(name)) for name in FIELDS),
     ]
     for name, value in lines:
         out.print(Text.assemble((f"{name}: ", "dim"), value), soft_wrap=True)

@@ -1,25 +1,23 @@
 """`headrace dataset`: what was released; each other command has a module of its own."""
 
 from dataclasses import asdict
-from typing import Annotated
 
-import typer
 from rich.text import Text
 
+from headrace.cli.commands import CommandGroup
+from headrace.cli.options import AsJson
 from headrace.cli.output import emit_json, explained, grid, marked, out, tell_taints
 
-app = typer.Typer(no_args_is_help=True, help="Immutable dataset releases: name@version.")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+app = CommandGroup(no_args_is_help=True, help="Immutable dataset releases (name@version).")
 
 
-@app.command("ls")
+@app.command("ls", rich_help_panel="Show")
 @explained
-def ls(*, as_json: Json = False) -> None:
-    """List all releases, oldest first, and what taints them.
+def ls(*, as_json: AsJson = False) -> None:
+    """List all releases, oldest first, with their taints.
 
-    A release that holds a batch which was recalled refuses to open, unless the caller gives a
-    reason: `headrace.open(ref, allow_tainted="why")`, which is recorded.
+    A release that contains a recalled batch is tainted and refuses to open unless the caller gives
+    a reason, which is recorded: `headrace.open(ref, allow_tainted="why")`.
     """
     from headrace.datasets import list_releases
 
@@ -45,7 +43,9 @@ def ls(*, as_json: Json = False) -> None:
     tell_taints(rows)
     for row in rows:
         if row["expired"]:
-            told = f"{row['ref']} was to be kept until {row['kept_until']}: headrace dataset retire"
-            out.print(Text(told, "yellow"), soft_wrap=True)
+            text = (
+                f"{row['ref']} is past its retention, {row['kept_until']}: headrace dataset retire"
+            )
+            out.print(Text(text, "yellow"), soft_wrap=True)
     if not rows:
         out.print("nothing released yet: headrace run")

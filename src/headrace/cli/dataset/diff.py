@@ -15,112 +15,124 @@ if TYPE_CHECKING:
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document (docs/reference/dataset-diff.md).")
 ]
-_MOST, _APART = 20, 0.01  # columns that are listed: no more, nor those that hardly moved
+_LISTED, _APART = 20, 0.01  # columns that are listed: no more, nor those that hardly moved
 
 
 @explained
 def diff(
-    before: Annotated[str, typer.Argument(help="The first release: flights_delay@1.0.0.")],
-    after: Annotated[str, typer.Argument(help="The second one: flights_delay@latest.")],
+    before: Annotated[str, typer.Argument(help="First release: flights_delay@1.0.0.")],
+    after: Annotated[str, typer.Argument(help="Second release: flights_delay@latest.")],
     *,
     other_store: Annotated[
-        str | None, typer.Option("--store", help="Where the second one lies, if elsewhere.")
+        str | None,
+        typer.Option("--store", help="Store of the second release, if it is another one."),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Also write a page that needs nothing else.")
+        Path | None, typer.Option("--html", help="Also write a self-contained page to this file.")
     ] = None,
-    rows: Annotated[int, typer.Option("--rows", min=0, help="Examples of each kind.")] = 5,
+    rows: Annotated[
+        int, typer.Option("--rows", min=0, help="Number of examples of each kind.")
+    ] = 5,
     allow_tainted: Annotated[
         str | None,
-        typer.Option("--allow-tainted", help="Why to open one that is tainted; it is recorded."),
+        typer.Option("--allow-tainted", help="Reason to open a tainted release; it is recorded."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what differs: rows and cells by key, columns, splits, meaning and governance.
+    """Compare two releases: rows and cells by key, columns, splits, meaning and governance.
 
-    Parts that both releases have are not read, so that a small change is found at once. Exit code
-    0 says that they are equal, 1 that they differ, as `diff` does; 2 and more, that it could not be
-    told.
+    Parts that both releases share are not read, so a small change is found quickly. Exit codes as
+    of `diff`: 0, they are equal; 1, they differ; 2 and more, the comparison failed.
 
-    `headrace dataset diff flights_delay@1.0.0 flights_delay@latest --html diff.html`
+    Example: headrace dataset diff flights_delay@1.0.0 flights_delay@latest --html diff.html
     """
     from headrace.core.files import write_atomically
     from headrace.datasets import open_release
     from headrace.datasets.diff import diff as compare
 
-    found = compare(
+    difference = compare(
         open_release(before, allow_tainted=allow_tainted),
         open_release(after, other_store, allow_tainted=allow_tainted),
         rows=rows,
     )
     if html is not None:
-        write_atomically(html, found.html().encode())
+        write_atomically(html, difference.html().encode())
     if as_json:
-        emit_json(found.to_json())
+        emit_json(difference.to_json())
     else:
-        _tell(found)
+        _print_diff(difference)
         if html is not None:
             out.print(f"page: {html}", highlight=False, soft_wrap=True)
-    if not found.equal:
+    if not difference.equal:
         raise typer.Exit(BLOCKED)
 
 
-def _tell(found: "Diff") -> None:
+def _print_diff(difference: "Diff") -> None:
     from headrace.reports.diff.wording import headline
 
-    said = Text.assemble((f"{found.before} → {found.after}: ", "bold"), headline(found))
-    out.print(said, soft_wrap=True)
-    for reason in found.reasons:
-        out.print(Text(f"  {found.change}: {reason}"), soft_wrap=True)
-    if found.keys is None:
-        out.print(Text("The keys differ: no row of one could be found in the other.", "yellow"))
-    rows = found.rows
+    summary = Text.assemble(
+        (f"{difference.before} → {difference.after}: ", "bold"), headline(difference)
+    )
+    out.print(summary, soft_wrap=True)
+    for reason in difference.reasons:
+        out.print(Text(f"  {difference.change}: {reason}"), soft_wrap=True)
+    if difference.keys is None:
+        out.print(Text("The keys differ, so rows cannot be matched.", "yellow"))
+    rows = difference.rows
     grid(
         "rows",
         ["before#", "after#", "added#", "removed#", "changed#", "moved#", "same#", "not read#"],
         [[rows.before, rows.after, rows.added, rows.removed, rows.changed, rows.moved, rows.same,
           rows.skipped]],
     )  # fmt: skip
-    _tell_splits(found)
-    _tell_columns(found)
-    if found.schema:
+    _tell_splits(difference)
+    _tell_columns(difference)
+    if difference.schema:
         heads = ["column", "what", "before", "after"]
-        grid("schema", heads, [[c.column, c.what, c.before, c.after] for c in found.schema])
-    for title, changes in (("meaning", found.meaning), ("governance", found.governance)):
+        grid("schema", heads, [[c.column, c.what, c.before, c.after] for c in difference.schema])
+    for title, changes in (("meaning", difference.meaning), ("governance", difference.governance)):
         _tell_changes(title, changes)
-    _tell_rows(found)
+    _tell_rows(difference)
 
 
-def _tell_splits(found: "Diff") -> None:
-    rows = found.rows
+def _tell_splits(difference: "Diff") -> None:
+    rows = difference.rows
     names = sorted({*rows.added_by_split, *rows.removed_by_split}, key=str)
     if names:
         counts = [
             [name, rows.added_by_split.get(name, 0), rows.removed_by_split.get(name, 0)]
             for name in names
         ]
-        grid("rows that came and went", ["split", "added#", "removed#"], counts)
+        grid("rows added and removed", ["split", "added#", "removed#"], counts)
     if rows.moves:
         grid("rows in another split", ["from", "to", "rows#"], [list(move) for move in rows.moves])
 
 
-def _tell_columns(found: "Diff") -> None:
-    moved = [c for c in found.columns if c.changed or (c.distribution and c.distribution.distance)]
-    far = [c for c in moved if c.changed or (c.distribution and c.distribution.distance >= _APART)]
+def _tell_columns(difference: "Diff") -> None:
+    differing = [
+        c for c in difference.columns if c.changed or (c.distribution and c.distribution.distance)
+    ]
+    far = [
+        c for c in differing if c.changed or (c.distribution and c.distribution.distance >= _APART)
+    ]
     lines = []
-    for column in far[:_MOST]:
-        told = column.distribution
-        apart = [f"{100 * told.distance:.2f}%", f"{told.psi:.3g}"] if told else ["", ""]
+    for column in far[:_LISTED]:
+        distribution = column.distribution
+        apart = (
+            [f"{100 * distribution.distance:.2f}%", f"{distribution.psi:.3g}"]
+            if distribution
+            else ["", ""]
+        )
         nulls = [column.before.nulls, column.after.nulls]
         means = [column.before.mean, column.after.mean]
         lines.append([column.name, column.role, column.changed, *apart, *nulls, *means])
     if lines:
-        heads = ["column", "role", "cells changed#", "apart#", "PSI#", "nulls before#",
+        heads = ["column", "role", "cells changed#", "distance#", "PSI#", "nulls before#",
                  "after#", "mean before#", "after#"]  # fmt: skip
         grid("columns", heads, lines)
-    if rest := len(moved) - len(lines):
-        what = "more columns moved, less than these" if lines else "columns moved a little"
-        out.print(f"{rest} {what}: --json or --html has all")
+    if rest := len(differing) - len(lines):
+        what = "more columns differ less than these" if lines else "columns differ slightly"
+        out.print(f"{rest} {what}: --json or --html lists them")
 
 
 def _tell_changes(title: str, changes: "tuple[Change, ...]") -> None:
@@ -131,25 +143,25 @@ def _tell_changes(title: str, changes: "tuple[Change, ...]") -> None:
         grid(title, ["what", "before", "after"], lines)
 
 
-def _tell_rows(found: "Diff") -> None:
+def _tell_rows(difference: "Diff") -> None:
     from headrace.reports.diff.wording import value
 
-    rows = found.rows
+    rows = difference.rows
     lines: list[list[object]] = [
         [
             "changed",
-            _key(one.row),
-            "; ".join(f"{name}: {value(a)} → {value(b)}" for name, (a, b) in one.cells.items()),
+            _key(change.row),
+            "; ".join(f"{name}: {value(a)} → {value(b)}" for name, (a, b) in change.cells.items()),
         ]
-        for one in rows.examples_changed
+        for change in rows.examples_changed
     ]
     lines += [
-        [kind, _key(one), f"{value(one.t)} in {one.split}"]
+        [kind, _key(row), f"{value(row.t)} in {row.split}"]
         for kind, listed in (("added", rows.examples_added), ("removed", rows.examples_removed))
-        for one in listed
+        for row in listed
     ]
     lines += [
-        ["moved", _key(one.row), f"{one.before} → {one.after}"] for one in rows.examples_moved
+        ["moved", _key(move.row), f"{move.before} → {move.after}"] for move in rows.examples_moved
     ]
     if lines:
         grid("for example", ["row", "key", "what"], lines)

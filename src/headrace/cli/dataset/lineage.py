@@ -1,31 +1,31 @@
-"""`headrace dataset lineage`: which columns of which tables a release's columns come from."""
+"""`headrace dataset lineage`: the source columns of the columns of a release."""
 
 from typing import Annotated, Any
 
 import typer
 
-from headrace.cli.dataset.datasets import Json
+from headrace.cli.options import AsJson, Release
 from headrace.cli.output import emit_json, explained, grid, out
 from headrace.core.errors import DeclarationError, StateError
 
 
 @explained
 def lineage(
-    ref: Annotated[
-        str, typer.Argument(help="A release: flights_delay@1.0.0, or flights_delay@latest.")
-    ],
+    ref: Release,
     *,
     column: Annotated[
         list[str] | None,
         typer.Option("--column", "-c", help="Only this column; may be repeated."),
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show where each released column comes from: table, column, and by what.
+    """Show where each released column comes from: tables, columns and transformations.
 
-    Direct inputs give the column its values; indirect ones decide which values: the entity, the
-    window, the filter, what was known. It is recorded when the release is made, and is part of it.
-    For one row and its lines see `headrace trace`.
+    Direct inputs supply the values of a column; indirect inputs select them: the entity, the
+    window, the filter, the time of availability. Lineage is recorded when the release is made and
+    is part of it. For a single row see `headrace trace`.
+
+    Example: headrace dataset lineage flights_delay@latest --column carrier__late_mean_1d
     """
     from headrace.datasets.store.store import Store
 
@@ -55,14 +55,14 @@ def lineage(
         [_row(name, columns[name]) for name in names],
     )
     if not column:
-        out.print("what tables derive from deliveries, and every rule: --json")
+        out.print("--json adds what tables derive from deliveries, and every rule")
 
 
-def _row(name: str, one: dict[str, Any]) -> list[str]:
-    told = {"DIRECT": dict[str, None](), "INDIRECT": dict[str, None]()}
-    for source in one["inputs"]:
+def _row(name: str, column: dict[str, Any]) -> list[str]:
+    inputs = {"DIRECT": dict[str, None](), "INDIRECT": dict[str, None]()}
+    for source in column["inputs"]:
         how = f" ({source['subtype'].lower()})"
-        told[source["kind"]][f"{source['table']}.{source['column']}{how}"] = None
-    via = f" via {', '.join(one['from'])}" if one["from"] else ""
-    treated = f" [{one['treatment']}]" if one["treatment"] not in {"", "keep", "none"} else ""
-    return [name + treated, ", ".join(told["DIRECT"]) + via, ", ".join(told["INDIRECT"])]
+        inputs[source["kind"]][f"{source['table']}.{source['column']}{how}"] = None
+    via = f" via {', '.join(column['from'])}" if column["from"] else ""
+    treated = f" [{column['treatment']}]" if column["treatment"] not in {"", "keep", "none"} else ""
+    return [name + treated, ", ".join(inputs["DIRECT"]) + via, ", ".join(inputs["INDIRECT"])]

@@ -6,41 +6,41 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from headrace.cli.options import AsJson, Release
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out, progress
 
 if TYPE_CHECKING:
     from headrace.datasets.table_diff import Differences
     from headrace.lineage.rebuild import Rebuilt
 
-SHOWN = 10
+LISTED = 10
 
 
 @explained
 def rebuild(
-    ref: Annotated[
-        str, typer.Argument(help="A release: flights_delay@1.0.0, or flights_delay@latest.")
-    ],
+    ref: Release,
     *,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Compare with what the store holds, and find what differs."),
+        typer.Option("--check", help="Compare with the stored release and show what differs."),
     ] = False,
     to: Annotated[
         Path | None,
-        typer.Option("--to", help="Keep what was made in this folder, as a store of its own."),
+        typer.Option("--out", help="Keep the rebuilt release in this folder, as a store."),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="Compute with so many threads; the answer is the same.")
+        int | None, typer.Option(help="Number of threads; the content does not depend on it.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of tables.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Make a release again from its pinned snapshots, and see that the content hash is the same.
+    """Rebuild a release from its pinned snapshots and compare the content hash.
 
-    Nothing that was published since is read, and no view that is kept on disk. It refuses where
-    the project now declares other definitions or contracts than the release has, and says which,
-    and which revision to take. Exit code 1 says that the content differs; it says where.
+    Only the pinned snapshots are read: nothing that was published since, and no cached feature
+    view. It refuses if the project now declares other definitions or contracts than the release;
+    the error names them and the git revision to check out. Exit code 1: the content differs; the
+    output shows where.
+
+    Example: headrace dataset rebuild flights_delay@1.0.0 --check
     """
     from headrace.core.errors import DeclarationError
     from headrace.core.home import Home
@@ -49,49 +49,52 @@ def rebuild(
 
     if not check and to is None:
         raise DeclarationError(
-            "neither --check nor --to is given",
-            fix="--check compares and throws the result away; --to DIR keeps it",
+            "neither --check nor --out is given",
+            fix="--check compares and discards the result; --out DIR keeps it",
         )
     if threads is not None and threads < 1:
-        raise DeclarationError(f"{threads} threads compute nothing", fix="--threads 1, or more")
+        raise DeclarationError(f"--threads is {threads}", fix="--threads 1, or more")
     with progress(quiet=as_json):
-        found = make_again(ref, project_pipelines(), Home.find(), check=check, to=to,
+        rebuilt = make_again(ref, project_pipelines(), Home.find(), check=check, to=to,
                            threads=threads)  # fmt: skip
     if as_json:
-        emit_json(found.to_json())
+        emit_json(rebuilt.to_json())
     else:
-        _tell(found)
-    if not found.equal:
+        _print_rebuilt(rebuilt)
+    if not rebuilt.equal:
         raise typer.Exit(BLOCKED)
 
 
-def _tell(found: "Rebuilt") -> None:
-    style = "green" if found.equal else "bold red"
-    out.print(Text.assemble((f"{found.ref}: {found.says}", style)), soft_wrap=True)
-    out.print(f"released {found.released}", highlight=False)
-    out.print(f"rebuilt  {found.content_hash}", highlight=False)
-    if found.stored is not None:
-        out.print(f"stored   {found.stored.content_hash or 'not readable'}", highlight=False)
-        for problem in found.stored.problems:
+def _print_rebuilt(rebuilt: "Rebuilt") -> None:
+    style = "green" if rebuilt.equal else "bold red"
+    out.print(Text.assemble((f"{rebuilt.ref}: {rebuilt.says}", style)), soft_wrap=True)
+    out.print(f"released {rebuilt.released}", highlight=False)
+    out.print(f"rebuilt  {rebuilt.content_hash}", highlight=False)
+    if rebuilt.stored is not None:
+        out.print(f"stored   {rebuilt.stored.content_hash or 'not readable'}", highlight=False)
+        for problem in rebuilt.stored.problems:
             out.print(Text(problem, "red"), soft_wrap=True)
-    for why in found.tainted:
-        out.print(Text(f"it is tainted by {why}", "red"), soft_wrap=True)
-    if found.differences is not None:
-        _tell_differences(found.differences)
-    for one in found.altered[:SHOWN]:
-        out.print(Text(str(one), "red"), soft_wrap=True)
-    if found.store:
-        out.print(f"kept in {found.store}", highlight=False)
+    for why in rebuilt.tainted:
+        out.print(Text(f"tainted by {why}", "red"), soft_wrap=True)
+    if rebuilt.differences is not None:
+        _tell_differences(rebuilt.differences)
+    for file in rebuilt.altered[:LISTED]:
+        out.print(Text(str(file), "red"), soft_wrap=True)
+    if rebuilt.store:
+        out.print(f"kept in {rebuilt.store}", highlight=False)
 
 
-def _tell_differences(told: "Differences") -> None:
-    if told.columns:
-        grid("cells that differ", ["column", "cells#"], sorted(told.columns.items()))
-        for cell in told.cells[:SHOWN]:
+def _tell_differences(differences: "Differences") -> None:
+    if differences.columns:
+        grid("cells that differ", ["column", "cells#"], sorted(differences.columns.items()))
+        for cell in differences.cells[:LISTED]:
             out.print(f"  {cell}", highlight=False, markup=False, soft_wrap=True)
-    if told.only_stored or told.only_rebuilt:
-        out.print(f"{told.only_stored:,} rows are only stored, {told.only_rebuilt:,} only rebuilt")
-        for row in told.rows[:SHOWN]:
+    if differences.only_stored or differences.only_rebuilt:
+        out.print(
+            f"{differences.only_stored:,} rows are only stored,"
+            f" {differences.only_rebuilt:,} only rebuilt"
+        )
+        for row in differences.rows[:LISTED]:
             out.print(f"  {row}", highlight=False, markup=False, soft_wrap=True)
-    for line in told.schema:
+    for line in differences.schema:
         out.print(Text(f"column {line}", "red"), soft_wrap=True)

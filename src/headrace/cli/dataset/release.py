@@ -1,10 +1,10 @@
 """`headrace dataset release`: a release of what is published now, and why it has its version."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from rich.text import Text
 
+from headrace.cli.options import AnyPipeline, AsJson, DryRun
 from headrace.cli.output import creating, emit_json, explained, out, progress
 
 if TYPE_CHECKING:
@@ -14,22 +14,18 @@ if TYPE_CHECKING:
 @explained
 @creating
 def release(
-    pipeline: Annotated[
-        str | None, typer.Argument(help="A pipeline; all of them if left out.")
-    ] = None,
+    pipeline: AnyPipeline = None,
     *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say which version it would be, and why.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of text.")
-    ] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Release the dataset of a pipeline from the tables as they are published now.
+    """Release the dataset of a pipeline from the tables as published now.
 
-    The version follows from what changed: MAJOR, the meaning; MINOR, rows or columns; PATCH, what
-    is said of them. If nothing did, there is no new version. Nothing is ever overwritten, and
-    running it again is safe. It fails if a source forbids it or a split leaks.
+    The version follows from what changed: MAJOR, the meaning; MINOR, rows or columns; PATCH,
+    metadata only. Without a change there is no new version. Releases are never overwritten, and
+    running it again is safe. It fails if the terms of a source forbid the release or a split leaks.
+
+    Example: headrace dataset release flights --dry-run
     """
     from headrace.cli.shared import pipelines
     from headrace.core.home import Home
@@ -37,24 +33,29 @@ def release(
 
     home = Home.find()
     with progress(quiet=as_json):
-        done = [release_now(one, home, dry_run=dry_run) for one in pipelines(pipeline)]
+        released = [
+            release_now(selected, home, dry_run=dry_run) for selected in pipelines(pipeline)
+        ]
     if as_json:
-        emit_json({"releases": [one.to_json() for one in done]})
+        emit_json({"releases": [outcome.to_json() for outcome in released]})
         return
-    for one in done:
-        _tell(one)
+    for outcome in released:
+        _print_release(outcome)
 
 
-def _tell(one: "Released") -> None:
-    if one.unchanged:
+def _print_release(outcome: "Released") -> None:
+    if outcome.unchanged:
         out.print(
-            Text.assemble((one.ref, "bold"), " is unchanged: ", ", ".join(one.reasons)),
+            Text.assemble((outcome.ref, "bold"), " is unchanged: ", ", ".join(outcome.reasons)),
             soft_wrap=True,
         )
     else:
-        verb = "would be released" if one.dry_run else "released"
+        verb = "would be released" if outcome.dry_run else "released"
         out.print(
-            Text.assemble((one.ref, "bold"), f" {verb} ({one.change}): {'; '.join(one.reasons)}"),
+            Text.assemble(
+                (outcome.ref, "bold"),
+                f" {verb} ({outcome.change}): {'; '.join(outcome.reasons)}",
+            ),
             soft_wrap=True,
         )
-    out.print(f"  {one.rows:,} rows, content hash {one.content_hash}", highlight=False)
+    out.print(f"  {outcome.rows:,} rows, content hash {outcome.content_hash}", highlight=False)

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.text import Text
 
-from headrace.cli.dataset.datasets import Json
+from headrace.cli.options import AsJson, Release
 from headrace.cli.output import emit_json, explained, grid, out
 from headrace.core.clock import iso
 
@@ -18,17 +17,15 @@ if TYPE_CHECKING:
 
 @explained
 def show(
-    ref: Annotated[
-        str, typer.Argument(help="A release: flights_delay@1.0.0, or flights_delay@latest.")
-    ],
+    ref: Release,
     *,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show what a release is made of: splits, inputs, fits, rows left out with their reasons.
+    """Show a release: splits, inputs, fitted transforms, and excluded rows with reasons.
 
-    Also why it has its version, and what happened since: who recalled a batch of it, who opened it
-    nevertheless, who looked at its evaluation split. With --json it is the manifest, which never
-    changes, and under `since` what does.
+    Also why it has its version, and its history: recalls of its batches, openings despite a taint,
+    accesses to the evaluation split. --json prints the manifest, which never changes, and the
+    history under `since`.
     """
     from headrace.datasets.store.store import Store
 
@@ -63,16 +60,17 @@ def _looks(store: "Store", manifest: "Manifest") -> list[dict[str, Any]]:
 
     if EVALUATION not in manifest.splits:
         return []
-    return [asdict(look) for look in looks(store, manifest)]
+    return [asdict(access) for access in looks(store, manifest)]
 
 
 def _head(manifest: "Manifest", since: Mapping[str, Any]) -> None:
     out.print(f"[bold]{manifest.ref}[/] ", Text(manifest.description), highlight=False)
-    for one in since["tainted"]:
-        out.print(Text(f"TAINTED by {one}", "bold red"), soft_wrap=True)
+    for taint in since["tainted"]:
+        out.print(Text(f"TAINTED by {taint}", "bold red"), soft_wrap=True)
     for line in since["openings"]:
         opened = (
-            f"opened nevertheless by {line['principal']} at {iso(line['at'])}: {line['reason']}"
+            f"opened despite the taint by {line['principal']} at {iso(line['at'])}:"
+            f" {line['reason']}"
         )
         out.print(Text(opened, "red"), soft_wrap=True)
     for line in (
@@ -81,27 +79,27 @@ def _head(manifest: "Manifest", since: Mapping[str, Any]) -> None:
         f"made         {str(since['created_at'])[:19]}, labels known by {iso(manifest.cutoff_us)}",
     ):
         out.print(line, highlight=False)
-    why = "; ".join(manifest.reasons) or "nothing was released before it"
+    why = "; ".join(manifest.reasons) or "first release"
     out.print(Text(f"version      {manifest.change}: {why}"), soft_wrap=True)
     for erased in manifest.erasures:
-        told = ", ".join(
+        details = ", ".join(
             f"at {iso(value)}" if name == "at_us" else f"{name} {value}"
             for name, value in erased.items()
         )
-        out.print(Text(f"erasure      {told}", "yellow"), soft_wrap=True)
-    if (most := manifest.split_rule.get("evaluation_looks")) is not None:
-        seen = len(since["looks"])
-        style = "red" if seen > most else ""
-        out.print(Text(f"evaluation   {seen} of {most} declared looks", style))
+        out.print(Text(f"erasure      {details}", "yellow"), soft_wrap=True)
+    if (declared := manifest.split_rule.get("evaluation_looks")) is not None:
+        accesses = len(since["looks"])
+        style = "red" if accesses > declared else ""
+        out.print(Text(f"evaluation   {accesses} of {declared} declared accesses", style))
     for look in since["looks"]:
-        told = f"{look['principal']} at {iso(look['at'])}: {look['purpose']}"
-        out.print(Text(f"             {told}"), soft_wrap=True)
+        details = f"{look['principal']} at {iso(look['at'])}: {look['purpose']}"
+        out.print(Text(f"             {details}"), soft_wrap=True)
 
 
 def _splits(manifest: "Manifest") -> None:
     grid(
         "splits",
-        ["split", "rows#", "parts#", "MB#", "from", "to", "left out"],
+        ["split", "rows#", "parts#", "MB#", "from", "to", "excluded"],
         [
             [
                 name,
@@ -129,17 +127,17 @@ def _inputs(manifest: "Manifest") -> None:
         [
             [
                 name,
-                str(given.snapshot_id),
-                given.contract_version,
-                given.licence,
-                given.batch_count,
-                ", ".join(f"{verdict} {count}" for verdict, count in given.verdicts.items()),
+                str(pinned.snapshot_id),
+                pinned.contract_version,
+                pinned.licence,
+                pinned.batch_count,
+                ", ".join(f"{verdict} {count}" for verdict, count in pinned.verdicts.items()),
             ]
-            for name, given in manifest.inputs.items()
+            for name, pinned in manifest.inputs.items()
         ],
     )
-    for given in manifest.inputs.values():
-        for override in given.overrides:
+    for pinned in manifest.inputs.values():
+        for override in pinned.overrides:
             out.print(Text(f"override: {told(override)}", "yellow"), soft_wrap=True)
 
 
@@ -147,11 +145,13 @@ def _lists(manifest: "Manifest") -> Iterator[tuple[str, str]]:
     yield f"features ({len(manifest.features)})", ", ".join(manifest.features)
     yield "label", f"{manifest.target}, of {manifest.label.get('table', '')}"
     if manifest.fits:
-        yield "fits", ", ".join(f"{name} {digest[:12]}" for name, digest in manifest.fits.items())
+        yield "fitted", ", ".join(f"{name} {digest[:12]}" for name, digest in manifest.fits.items())
     yield "licences", f"{', '.join(manifest.licences)}; released for {manifest.purpose}"
     alike: dict[str, list[str]] = {}
-    for name, one in manifest.privacy.items():
-        alike.setdefault(f"{one.get('class', '')} ({one.get('treatment', '')})", []).append(name)
+    for name, treatment in manifest.privacy.items():
+        alike.setdefault(
+            f"{treatment.get('class', '')} ({treatment.get('treatment', '')})", []
+        ).append(name)
     if alike:
         yield "privacy", "; ".join(f"{how}: {', '.join(names)}" for how, names in alike.items())
     if manifest.retention:

@@ -5,41 +5,44 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from headrace.cli.options import AsJson, DryRunFirst
 from headrace.cli.output import BLOCKED, emit_json, explained, out, progress
 
 if TYPE_CHECKING:
     from headrace.datasets.store.verify import Verification
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-_SHOWN = 20
+_LISTED = 20
 
 
 @explained
 def pull(
     ref: Annotated[
-        str, typer.Argument(help="A release: flights_delay@1.0.0, or flights_delay@champion.")
+        str, typer.Argument(help="Release: flights_delay@1.0.0, or flights_delay@champion.")
     ],
     *,
     to: Annotated[
-        str, typer.Option("--to", help="A folder or s3://bucket/prefix; it becomes a store.")
+        str, typer.Option("--out", help="Folder or s3://bucket/prefix, which becomes a store.")
     ],
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Copy a release with all it needs into another store, verified on its way.
+    """Copy a release with everything it needs into another store, verifying every object.
 
-    What was cut short is continued by the same command; what is there already is not copied again.
-    Open it with `headrace.open(ref, store=...)`, or set HEADRACE_STORE.
+    An interrupted copy continues with the same command; existing objects are not copied again. Open
+    the copy with `headrace.open(ref, store=...)`, or set HEADRACE_STORE.
+
+    Example: headrace dataset pull flights_delay@champion --out s3://bucket/datasets
     """
     from headrace.datasets.store.pull import pull as copy
 
     with progress(quiet=as_json):
-        done = copy(ref, to)
+        copied = copy(ref, to)
     if as_json:
-        emit_json(done.to_json())
+        emit_json(copied.to_json())
         return
     out.print(
-        f"{done.ref} is in {done.to}: {done.copied:,} of {done.objects:,} objects copied, "
-        f"{done.bytes / 1e6:,.1f} MB" + ("; the others were there" * (done.copied < done.objects)),
+        f"{copied.ref} is in {copied.to}: {copied.copied:,} of {copied.objects:,} objects copied, "
+        f"{copied.bytes / 1e6:,.1f} MB"
+        + ("; the others existed" * (copied.copied < copied.objects)),
         highlight=False,
         soft_wrap=True,
     )
@@ -47,26 +50,24 @@ def pull(
 
 @explained
 def verify(
-    ref: Annotated[
-        str | None, typer.Argument(help="A release; or --all for all of the store.")
-    ] = None,
+    ref: Annotated[str | None, typer.Argument(help="Release; or use --all.")] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="Every release of the store.")] = False,
-    as_json: Json = False,
+    whole_store: Annotated[bool, typer.Option("--all", help="Every release in the store.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read every byte of a release and compare it with its manifest.
 
-    Bytes of objects, footers, columns, order and splits of the rows, their sums, the content hash,
-    the identity of the manifest. Exit code 1 says that something is not what was released.
+    Verifies object bytes, file footers, columns, order and splits of the rows, their sums, the
+    content hash and the id of the manifest. Exit code 1: something differs from what was released.
+
+    Example: headrace dataset verify --all
     """
     from headrace.core.errors import DeclarationError
     from headrace.datasets.store.store import Store
     from headrace.datasets.store.verify import verify_ref
 
-    if every == (ref is not None):
-        raise DeclarationError(
-            "which release is to be verified?", fix="headrace dataset verify REF, or --all"
-        )
+    if whole_store == (ref is not None):
+        raise DeclarationError("no release to verify", fix="headrace dataset verify REF, or --all")
     store = Store.find()
     refs = (
         [(name, version) for name in store.names() for version in store.versions(name)]
@@ -74,69 +75,75 @@ def verify(
         else [store.resolve(ref)]
     )
     with progress(quiet=as_json):
-        found = [verify_ref(store, name, version) for name, version in refs]
-    ok = all(one.ok for one in found)
+        verified = [verify_ref(store, name, version) for name, version in refs]
+    ok = all(release.ok for release in verified)
     if as_json:
-        each = [one.to_json() for one in found]
-        emit_json({"ok": ok, "releases": each} if every else each[0])
+        documents = [release.to_json() for release in verified]
+        emit_json({"ok": ok, "releases": documents} if whole_store else documents[0])
     else:
-        for one in found:
-            _tell(one)
-        if not found:
+        for release in verified:
+            _print_verification(release)
+        if not verified:
             out.print("nothing released yet: headrace run")
     if not ok:
         raise typer.Exit(BLOCKED)
 
 
-def _tell(found: "Verification") -> None:
-    word, style = ("is what was released", "green") if found.ok else ("is DAMAGED", "bold red")
-    out.print(Text.assemble((f"{found.ref} {word}", style)), soft_wrap=True)
+def _print_verification(verification: "Verification") -> None:
+    word, style = (
+        ("is what was released", "green") if verification.ok else ("is DAMAGED", "bold red")
+    )
+    out.print(Text.assemble((f"{verification.ref} {word}", style)), soft_wrap=True)
     out.print(
-        f"  {found.objects:,} objects, {found.rows:,} rows, {found.bytes / 1e6:,.1f} MB read; "
-        f"content hash {found.content_hash or 'not known'}",
+        f"  {verification.objects:,} objects, {verification.rows:,} rows,"
+        f" {verification.bytes / 1e6:,.1f} MB read;"
+        f" content hash {verification.content_hash or 'not known'}",
         highlight=False,
         soft_wrap=True,
     )
-    for problem in found.problems[:_SHOWN]:
+    for problem in verification.problems[:_LISTED]:
         out.print(Text(f"  {problem}", "red"), soft_wrap=True)
-    if len(found.problems) > _SHOWN:
-        out.print(Text(f"  and {len(found.problems) - _SHOWN:,} more: --json lists them", "red"))
+    if len(verification.problems) > _LISTED:
+        out.print(
+            Text(f"  and {len(verification.problems) - _LISTED:,} more: --json lists them", "red")
+        )
 
 
 @explained
 def gc(
     *,
-    delete: Annotated[
-        bool, typer.Option("--delete", help="Remove it; without, only look.")
-    ] = False,
+    dry_run: DryRunFirst = True,
     grace: Annotated[
-        str, typer.Option(help="Leave alone what was written within this time: 24h, 7d.")
+        str, typer.Option(help="Keep everything written within this time: 24h, 7d.")
     ] = "24h",
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Find objects that no release and no record refers to, and leftovers of crashes.
+    """Find objects that no release or record refers to, and leftovers of crashes; delete them.
 
-    Without --delete nothing is removed. Nothing that a release, a recall or an erasure refers to
-    ever is, and nothing young: a release at work writes its objects before its manifest.
+    Without --apply nothing is deleted. Objects that a release, a recall or an erasure refers to are
+    always kept, and so are recent ones: a release in progress writes its objects before its
+    manifest.
+
+    Example: headrace dataset gc --apply
     """
     from headrace.core.clock import duration
     from headrace.datasets.store.garbage_collection import clear
     from headrace.datasets.store.store import Store
 
     with progress(quiet=as_json):
-        found = clear(Store.find(), delete=delete, grace=duration(grace))
+        cleared = clear(Store.find(), delete=not dry_run, grace=duration(grace))
     if as_json:
-        emit_json(found.to_json())
+        emit_json(cleared.to_json())
         return
-    word = "removed" if found.deleted else "can go"
+    word = "removed" if cleared.deleted else "can go"
     out.print(
-        f"{len(found.objects):,} objects and {len(found.temporaries):,} leftovers {word}: "
-        f"{found.bytes / 1e6:,.1f} MB; {found.kept:,} objects are in use, {found.young:,} are too "
-        "young to tell",
+        f"{len(cleared.objects):,} objects and {len(cleared.temporaries):,} leftovers {word}: "
+        f"{cleared.bytes / 1e6:,.1f} MB; {cleared.kept:,} objects are in use,"
+        f" {cleared.young:,} are too recent",
         highlight=False,
         soft_wrap=True,
     )
-    for path in [*found.objects, *found.temporaries][:_SHOWN]:
+    for path in [*cleared.objects, *cleared.temporaries][:_LISTED]:
         out.print(Text(f"  {path}"), soft_wrap=True)
-    if not found.deleted and (found.objects or found.temporaries):
-        out.print("headrace dataset gc --delete removes them")
+    if not cleared.deleted and (cleared.objects or cleared.temporaries):
+        out.print("headrace dataset gc --apply deletes them")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from headrace.cli.options import AsJson, TableName
 from headrace.cli.output import emit_json, explained, grid, out
 
 if TYPE_CHECKING:
@@ -14,48 +15,55 @@ if TYPE_CHECKING:
     from headrace.lake.batch_comparison import Judged
     from headrace.lake.table import Table
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
-Which = "A day (2013-02-12), `snapshot`, or the start of a batch id."
+BATCH = "Partition (2013-02-12, or `snapshot`), or the start of a batch id."
 
 
 @explained
 def compare(
-    table: Annotated[str, typer.Argument(help="A table, as in `headrace gate ls`.")],
-    batch: Annotated[str, typer.Argument(help=Which)],
+    table: TableName,
+    batch: Annotated[str, typer.Argument(help=BATCH)],
     other: Annotated[
-        str | None, typer.Argument(help="What to hold it against; the last good batch before it.")
+        str | None,
+        typer.Argument(help="Batch to compare with; default: the last good one before it."),
     ] = None,
     *,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Compare the columns of a batch with those of another, biggest differences first.
+    """Compare the columns of two batches, largest difference first.
 
-    `moved` is 0% where two columns are alike and 100% where they have nothing in common: of numbers
-    the greatest difference of the shares below any value, of text the share of rows that would have
-    to change; `usual` is the most that good batches in a row moved. A blocked batch is read from
-    its delivered bytes.
+    `distance` is 0% for identical distributions and 100% for disjoint ones: for numbers the largest
+    difference between the cumulative distributions, for text the share of rows that would have to
+    change. `usual` is the largest distance between consecutive good batches. A blocked batch is
+    read from its raw file.
+
+    Example: headrace gate compare weather 2013-07-22
     """
     from headrace.core.home import Home
     from headrace.lake.batch_comparison import compare_batches
 
     home = Home.find()
-    found = _table(table)
-    this, that, before = _pair(home, found, batch, other)
-    result = compare_batches(home, found, this, that, before)
+    declared = _table(table)
+    subject, reference, before = _pair(home, declared, batch, other)
+    result = compare_batches(home, declared, subject, reference, before)
     if as_json:
-        told = {"table": table, "this": _told(this), "other": _told(that), **result.to_json()}
-        emit_json(told)
+        document = {
+            "table": table,
+            "this": _as_json(subject),
+            "other": _as_json(reference),
+            **result.to_json(),
+        }
+        emit_json(document)
         return
-    slots = f"{table} {this[0].slot} ({result.rows:,} rows)"
+    slots = f"{table} {subject[0].slot} ({result.rows:,} rows)"
     grid(
-        f"{slots} against {that[0].slot} ({result.other_rows:,} rows)",
-        ["column", "moved#", "usual#", "", "nulls#", "distinct#", "min#", "median#", "max#"],
+        f"{slots} against {reference[0].slot} ({result.other_rows:,} rows)",
+        ["column", "distance#", "usual#", "", "nulls#", "distinct#", "min#", "median#", "max#"],
         [row for column in result.columns for row in _rows(column)],
     )
     odd = [c for c in result.columns if c.outside]
     for column in odd:
         low, high = column.outside or (None, None)
-        out.print(Text(f"{column.name} goes far beyond {low} to {high}, the range of good batches"))
+        out.print(Text(f"{column.name} is far outside {low} to {high}, the range of good batches"))
 
 
 def _rows(column: "Compared") -> list[list[object]]:
@@ -84,13 +92,13 @@ def _stats(of: "Stats | None") -> list[str]:
 
 @explained
 def export(
-    table: Annotated[str, typer.Argument(help="A table, as in `headrace gate ls`.")],
-    batch: Annotated[str, typer.Argument(help=Which)],
+    table: TableName,
+    batch: Annotated[str, typer.Argument(help=BATCH)],
 ) -> None:
-    """Print a verdict as the JSON document that Great Expectations writes of a validation.
+    """Print a verdict as a Great Expectations validation result (JSON).
 
-    For tools that read an ExpectationSuiteValidationResult of Great Expectations 1.24. Checks of
-    the contract stand in it as `headrace_...`, and `meta.headrace` has the verdict.
+    For tools that read the ExpectationSuiteValidationResult of Great Expectations 1.24. Checks of
+    the contract appear as `headrace_...`, and `meta.headrace` contains the verdict.
     """
     from headrace.core.home import Home
     from headrace.gates import Judgement
@@ -98,11 +106,13 @@ def export(
     from headrace.gates.units import scales_of
     from headrace.reports.batch.shared_facts import one_batch
 
-    found = _table(table)
-    row = one_batch(Home.find(), found, batch)
+    declared = _table(table)
+    row = one_batch(Home.find(), declared, batch)
     judgement = Judgement.from_json(json.dumps(row["judgement"]))
-    contract = found.contract
-    emit_json(gx_document(judgement, found.suite, row, contract.primary_key, scales_of(contract)))
+    contract = declared.contract
+    emit_json(
+        gx_document(judgement, declared.suite, row, contract.primary_key, scales_of(contract))
+    )
 
 
 def _table(name: str) -> "Table":
@@ -115,24 +125,24 @@ def _table(name: str) -> "Table":
 def _pair(
     home: "Home", table: "Table", batch: str, other: str | None
 ) -> "tuple[Judged, Judged, list[Judged]]":
-    """The batch, the one it is held against, and the good ones before it."""
+    """Return the batch, the batch to compare it with, and the good batches before it."""
     from headrace.core.errors import DeclarationError
     from headrace.lake.batch_comparison import judged_batches
     from headrace.reports.batch.shared_facts import one_batch
 
-    known = judged_batches(home, table.name)
-    this = known.of(str(one_batch(home, table, batch)["batch"]))
-    before = known.good_before(this[0])
+    history = judged_batches(home, table.name)
+    subject = history.of(str(one_batch(home, table, batch)["batch"]))
+    before = history.good_before(subject[0])
     if other is not None:
-        return this, known.of(str(one_batch(home, table, other)["batch"])), before
+        return subject, history.of(str(one_batch(home, table, other)["batch"])), before
     if not before:
         raise DeclarationError(
-            f"there is no good batch of {table.name} before {this[0].slot}",
-            fix="name the batch to hold it against",
+            f"there is no good batch of {table.name} before {subject[0].slot}",
+            fix="name the batch to compare with",
         )
-    return this, before[-1], before
+    return subject, before[-1], before
 
 
-def _told(judged: "Judged") -> dict[str, Any]:
-    batch = judged[0]
+def _as_json(view: "Judged") -> dict[str, Any]:
+    batch = view[0]
     return {"slot": batch.slot, "batch": batch.batch_id, "state": batch.state}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from headrace.cli.commands import CommandGroup
+from headrace.cli.options import AsJson, Batch, TableName
 from headrace.cli.output import BLOCKED, emit_json, err, explained, grid, out, verdict
 
 if TYPE_CHECKING:
@@ -14,9 +16,14 @@ if TYPE_CHECKING:
     from headrace.lake.table import Table
 
 SAMPLES = 5
-app = typer.Typer(no_args_is_help=True, help="What the gate decided on each batch, and why.")
+app = CommandGroup(
+    no_args_is_help=True, help="Quality gate: verdicts on batches, and decisions about them."
+)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+def command_of(action: str) -> str:
+    """Return the command of an action: the audit trail and policies say `release` for `approve`."""
+    return "approve" if action == "release" else action
 
 
 def tables(name: str | None) -> "list[Table]":
@@ -24,39 +31,42 @@ def tables(name: str | None) -> "list[Table]":
     from headrace.core.errors import DeclarationError
     from headrace.pipeline import project_pipelines
 
-    known = [table for pipeline in project_pipelines() for table in pipeline.tables]
-    chosen = [table for table in known if name in {None, table.name}]
-    if not chosen:
+    declared = [table for pipeline in project_pipelines() for table in pipeline.tables]
+    selected = [table for table in declared if name in {None, table.name}]
+    if not selected:
         raise DeclarationError(
-            f"no table {name!r}", fix=f"one of {', '.join(table.name for table in known)}"
+            f"no table {name!r}", fix=f"one of {', '.join(table.name for table in declared)}"
         )
-    return chosen
+    return selected
 
 
-@app.command("ls")
+@app.command("ls", rich_help_panel="Show")
 @explained
 def ls(
     *,
     table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
-    which: Annotated[
+    only: Annotated[
         str | None,
         typer.Option("--verdict", help="Only this verdict: PASS, WARN, QUARANTINE, BLOCK, ERROR."),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Batches that passed, too.")] = False,
-    as_json: Json = False,
+    everything: Annotated[bool, typer.Option("--all", help="Include batches that passed.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List batches that did not simply pass, newest slot last."""
+    """List batches that did not pass, latest partition last.
+
+    Example: headrace gate ls --table weather --verdict BLOCK
+    """
     from headrace.core.home import Home
     from headrace.lake.ledger.batch_listing import batch_rows
 
     home = Home.find()
-    wanted = None if which is None else which.upper()
+    only_verdict = None if only is None else only.upper()
     rows = [
         row
-        for one in tables(table)
-        for row in batch_rows(home, one)
-        if (wanted is None and (everything or row["verdict"] != "PASS" or row["held_twice"]))
-        or row["verdict"] == wanted
+        for each_table in tables(table)
+        for row in batch_rows(home, each_table)
+        if (only_verdict is None and (everything or row["verdict"] != "PASS" or row["held_twice"]))
+        or row["verdict"] == only_verdict
     ]
     if as_json:
         emit_json(rows)
@@ -65,7 +75,7 @@ def ls(
         "batches",
         [
             "table",
-            "slot",
+            "partition",
             "batch",
             "verdict",
             "state",
@@ -95,17 +105,20 @@ def ls(
         _tell_twice(row)
 
 
-@app.command("show")
+@app.command("show", rich_help_panel="Show")
 @explained
 def show(
-    table: Annotated[str, typer.Argument(help="A table, as in `headrace gate ls`.")],
-    slot: Annotated[
-        str, typer.Argument(help="A day (2013-02-12), `snapshot`, or the start of a batch id.")
-    ],
+    table: TableName,
+    slot: Batch,
     *,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Show every check of one slot's batches: what was expected, what was found, which rows."""
+    """Show the checks of a partition's batches: expected, observed, failing rows, next steps.
+
+    Exit code 1: a batch is pending.
+
+    Example: headrace gate show weather 2013-07-22
+    """
     from dataclasses import asdict
 
     from headrace.core.home import Home
@@ -114,29 +127,29 @@ def show(
     from headrace.lake.overrides.batch_case import open_case
     from headrace.operations.authorization import permitted_actions
 
-    home, shown = Home.find(), []
+    home, batches = Home.find(), []
     _name_unmatched(home, table, slot)
     name_broken_suites(tables(table))
-    for one in tables(table):
-        for row in find_batches(home, one, slot):
-            offers = permitted_actions(open_case(home, one, row["batch"]), acting())
+    for each_table in tables(table):
+        for row in find_batches(home, each_table, slot):
+            offers = permitted_actions(open_case(home, each_table, row["batch"]), acting())
             actions = {name: asdict(offer) for name, offer in offers.items()}
-            shown.append({**row, "actions": actions})
+            batches.append({**row, "actions": actions})
     if as_json:
-        emit_json(shown)
+        emit_json(batches)
     else:
-        for row in shown:
+        for row in batches:
             _show_batch(row)
-    if any(row["state"] == "pending" for row in shown):
+    if any(row["state"] == "pending" for row in batches):
         raise typer.Exit(BLOCKED)
 
 
 # Of a pending batch: what each action is for.
 _OFFERS = {
-    "release": "publish it on the record",
-    "rerun": "judge it again",
-    "reject": "set it aside for good",
-    "ack": "stop its messages",
+    "release": "publish it, with your reason on record",
+    "rerun": "validate it again",
+    "reject": "reject it permanently",
+    "ack": "stop its alerts",
 }
 
 
@@ -160,8 +173,8 @@ def _name_unmatched(home: "Home", table: str, slot: str) -> None:
     if files:
         listed = "; ".join(f"{file['path']} ({file['hint']})" for file in files[:SAMPLES])
         raise DeclarationError(
-            f"table {table} has no batch in slot {slot}; {len(files)} files in its folder are not"
-            " read by any source",
+            f"table {table} has no batch in partition {slot}; {len(files)} files in its folder are"
+            " not read by any source",
             where=listed,
             fix="headrace status lists them all; rename them, or change the pattern of the source",
         )
@@ -169,42 +182,42 @@ def _name_unmatched(home: "Home", table: str, slot: str) -> None:
 
 def _print_offers(row: dict[str, Any]) -> None:
     """The actions that would be accepted, and the reason why an approval would not be."""
-    named = f"{row['table']} {str(row['batch'])[:12]}"
-    lines = [f"  headrace gate rows {named}: see its failing rows"]
+    address = f"{row['table']} {str(row['batch'])[:12]}"
+    lines = [f"  headrace gate rows {address}: see its failing rows"]
     lines += [
-        f"  headrace gate {action} {named} --reason ...: {purpose}"
+        f"  headrace gate {command_of(action)} {address} --reason ...: {purpose}"
         for action, purpose in _OFFERS.items()
         if row["actions"][action]["allowed"]
     ]
     out.print(Text("\n".join(("What you can do:", *lines))), soft_wrap=True)
-    release = row["actions"]["release"]
-    if not release["allowed"]:
-        fix = f" ({release['fix']})" if release["fix"] else ""
-        out.print(Text(f"It cannot be released: {release['reason']}{fix}"), soft_wrap=True)
+    approval = row["actions"]["release"]
+    if not approval["allowed"]:
+        fix = f" ({approval['fix']})" if approval["fix"] else ""
+        out.print(Text(f"It cannot be approved: {approval['reason']}{fix}"), soft_wrap=True)
 
 
 def _tell_twice(row: dict[str, object]) -> None:
     """Say that the table holds rows of a batch in two versions, from before conflicts were held."""
     if count := row["held_twice"]:
-        named = f"{row['table']} {row['slot']} batch {str(row['batch'])[:12]}"
+        address = f"{row['table']} {row['slot']} batch {str(row['batch'])[:12]}"
         out.print(
-            f"{named}: {count} keys are in the table with other values of the same known-at, too,"
-            " from before conflicts were quarantined. Features read the greatest values. To settle"
-            " it, take the wrong rows out (headrace gate quarantine), or deliver a correction with"
-            " a later known-at.",
+            f"{address}: {count} keys have two versions with the same known-at in the table,"
+            " from before conflicts were quarantined. Features read the greatest values. To"
+            " resolve it, quarantine the wrong rows (headrace gate quarantine), or deliver a"
+            " correction with a later known-at.",
             soft_wrap=True,
         )
 
 
-def name_broken_suites(shown: "Iterable[Table]") -> None:
+def name_broken_suites(selected: "Iterable[Table]") -> None:
     """Warn of suites that cannot be run: the verdicts on record are older than that."""
-    for table in shown:
+    for table in selected:
         if table.suite.broken:
             fault = table.suite.faults[0]
             err.print(
                 f"The suite of {table.name} cannot be run, so new batches of it stay pending:"
                 f" {fault.what}\n  where: {fault.where}\n  fix:   {fault.fix or 'correct the file'}"
-                "; headrace gate lint names every fault",
+                "; headrace gate lint lists every error",
                 style="yellow", soft_wrap=True, highlight=False, markup=False,
             )  # fmt: skip
 
@@ -212,7 +225,7 @@ def name_broken_suites(shown: "Iterable[Table]") -> None:
 def _show_batch(row: dict[str, Any]) -> None:
     from headrace.gates import Judgement
 
-    told = row["judgement"]
+    recorded = row["judgement"]
     out.print()
     out.print(
         Text.assemble(
@@ -229,33 +242,33 @@ def _show_batch(row: dict[str, Any]) -> None:
     if row["state"] == "pending":
         out.print(
             "Nothing of this batch is published, and nothing downstream reads it. "
-            "A corrected delivery of the same slot supersedes it on the next run."
+            "A corrected delivery of the same partition supersedes it on the next run."
         )
         _print_offers(row)
     if row["note"]:
         out.print(Text(str(row["note"])), soft_wrap=True)
     _tell_twice(row)
-    if told is None:
+    if recorded is None:
         return
-    judged = Judgement.from_json(json.dumps(told))
-    for one in judged.shadowed:
-        would = f"in shadow, would {one.would}: {one.id}: {one.reason}"
+    judgement = Judgement.from_json(json.dumps(recorded))
+    for check in judgement.shadowed:
+        would = f"in shadow, would {check.would}: {check.id}: {check.reason}"
         out.print(would, soft_wrap=True, highlight=False, markup=False)
-    for one in judged.notes:
-        out.print(f"note: {one.reason}", soft_wrap=True, highlight=False, markup=False)
-    if not judged.failed:
-        out.print(f"all {len(judged.counted)} checks passed")
+    for check in judgement.notes:
+        out.print(f"note: {check.reason}", soft_wrap=True, highlight=False, markup=False)
+    if not judgement.failed:
+        out.print(f"all {len(judgement.counted)} checks passed")
         return
     grid(
-        f"{len(judged.counted)} checks, {len(judged.failed)} not passed",
-        ["check", "does", "expected", "found", "rows#"],
+        f"{len(judgement.counted)} checks, {len(judgement.failed)} not passed",
+        ["check", "verdict", "expected", "observed", "rows#"],
         [
-            [one.id, verdict(one.verdict), one.expected, one.reason, one.unexpected_count]
-            for one in judged.failed
+            [check.id, verdict(check.verdict), check.expected, check.reason, check.unexpected_count]
+            for check in judgement.failed
         ],
     )
-    for one in judged.failed:
-        for sample in one.sample[:SAMPLES]:
-            out.print(f"  {one.id}: {json.dumps(sample)}", highlight=False, markup=False)
+    for check in judgement.failed:
+        for sample in check.sample[:SAMPLES]:
+            out.print(f"  {check.id}: {json.dumps(sample)}", highlight=False, markup=False)
     if row["quarantine_path"]:
         out.print(Text(f"quarantined rows, with reasons: {row['quarantine_path']}"), soft_wrap=True)

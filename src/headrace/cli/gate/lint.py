@@ -2,44 +2,45 @@
 
 import typer
 
-from headrace.cli.gate.gates import Json, tables
+from headrace.cli.gate.gates import tables
+from headrace.cli.options import AsJson
 from headrace.cli.output import MISUSED, emit_json, explained, grid, out
 
 
 @explained
-def lint(*, as_json: Json = False) -> None:
-    """Read every suite as the gate will, and name each fault with its place and its fix.
+def lint(*, as_json: AsJson = False) -> None:
+    """Validate every suite as the gate will read it; list each error with its place and fix.
 
-    At run time a suite that cannot be read makes every new batch of its table an ERROR, and other
-    tables go on. Run this in CI: it exits with 2 if any suite has a fault.
+    At run time an invalid suite gives every new batch of its table the verdict ERROR; other tables
+    continue. Run this in CI: exit code 2 if a suite has an error.
     """
     from headrace.core.home import project_root
     from headrace.gates.lint import lint as lint_suite
     from headrace.gates.lint import unread
     from headrace.pipeline.load import other_tables
 
-    known = [*tables(None), *other_tables()]
-    found = [lint_suite(table.suite, table.contract) for table in known]
-    stray = unread(project_root() / "quality_suites", [table.suite for table in known])
-    faults = [fault for one in found for fault in one["faults"]]
-    warnings = [warning for one in found for warning in one["warnings"]]
+    declared = [*tables(None), *other_tables()]
+    suites = [lint_suite(table.suite, table.contract) for table in declared]
+    stray = unread(project_root() / "quality_suites", [table.suite for table in declared])
+    faults = [fault for suite in suites for fault in suite["faults"]]
+    warnings = [warning for suite in suites for warning in suite["warnings"]]
     if as_json:
-        emit_json({"ok": not faults, "suites": found, "unread": stray})
+        emit_json({"ok": not faults, "suites": suites, "unread": stray})
     else:
         grid(
-            f"{len(found)} suites",
-            ["table", "suite", "checks#", "asked#", "by level#", "in shadow#", "faults#"],
+            f"{len(suites)} suites",
+            ["table", "suite", "checks#", "delegated#", "by segment#", "in shadow#", "errors#"],
             [
                 [
-                    one["table"],
-                    one["suite"],
-                    one["checks"],
-                    one["asked"],
-                    one["by_level"],
-                    one["shadow"],
-                    len(one["faults"]),
+                    suite["table"],
+                    suite["suite"],
+                    suite["checks"],
+                    suite["asked"],
+                    suite["by_level"],
+                    suite["shadow"],
+                    len(suite["faults"]),
                 ]
-                for one in found
+                for suite in suites
             ],
         )
         for fault in [*faults, *warnings]:

@@ -1,41 +1,41 @@
 """`headrace gate recall` and `headrace gate restore`: a published batch that was found bad."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.text import Text
 
-from headrace.cli.gate.batch_actions import Json, Name, Reason, Which, Who
 from headrace.cli.gate.gates import tables
+from headrace.cli.options import AsJson, Batch, DryRun, Principal, Reason, TableName
 from headrace.cli.output import BLOCKED, emit_json, explained, out
-
-Dry = Annotated[bool, typer.Option("--dry-run", help="Say what it would reach, and stop.")]
 
 
 @explained
 def recall(
-    table: Name,
-    batch: Which,
+    table: TableName,
+    batch: Batch,
     *,
     reason: Reason,
-    who: Who = None,
-    dry_run: Dry = False,
-    as_json: Json = False,
+    principal: Principal = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Take a published batch back that was found bad: out of tables, stores, releases and models.
+    """Recall a published batch: remove it from tables and online stores, taint releases and models.
 
-    One snapshot takes its file out of the table, and no other; its rows count as rejected. The
-    online stores that hold it are brought up at once; feature views are computed anew by the next
-    run. Releases that hold it, and models trained on them, are tainted and refuse to open, unless
-    the caller gives a reason. The model in charge goes on answering, marked, until it is replaced.
+    A new snapshot removes its file from the table, and no other; its rows count as rejected. Online
+    stores that contain it are updated at once; feature views are recomputed by the next run.
+    Releases that contain it, and models trained on them, are tainted and refuse to open unless the
+    caller gives a reason. A tainted champion keeps answering, marked, until it is replaced.
 
-    The batch does not come back by itself: not when its slot is run again, and not when the same
-    bytes are delivered again. A corrected delivery of the slot is published as usual.
-    `headrace gate restore` takes the recall back.
+    The batch does not return by itself: not when its partition is run again, and not when the same
+    bytes are delivered again. A corrected delivery of the partition is published as usual.
+    `headrace gate restore` withdraws the recall.
 
-    What was cut short is brought to its end by the same command again. Exit code 1: all is recalled
-    but an online store, which still answers with it; the text says how to go on.
+    An interrupted recall is completed by the same command. Exit code 1: an online store could not
+    be updated and still answers with the batch; the output says how to continue.
+
+    Example: headrace gate recall weather 2013-07-22 --reason "wrong station" --dry-run
     """
     from headrace.core.home import Home
     from headrace.core.permissions import acting
@@ -43,88 +43,90 @@ def recall(
     from headrace.operations.recall import reach
 
     home, (declared,) = Home.find(), tables(table)
-    found = reach(home, declared, batch)
+    reached = reach(home, declared, batch)
     if not as_json:
-        _tell_reach(found)
+        _tell_reach(reached)
     if dry_run:
-        _end({**found, "dry_run": True}, "nothing was changed", as_json=as_json)
+        _end({**reached, "dry_run": True}, "nothing was changed", as_json=as_json)
         return
-    done = take_back(home, declared, batch, principal=acting(who), reason=reason)
-    by = done["action"]
-    what = "recalled" if done["decided_now"] else "was recalled already"
-    told = f"{what} by {by['principal']} at {by['at']}: {by['reason']}"
-    _end({**done, "dry_run": False}, told, as_json=as_json)
+    recalled = take_back(home, declared, batch, principal=acting(principal), reason=reason)
+    by = recalled["action"]
+    what = "recalled" if recalled["decided_now"] else "already recalled"
+    text = f"{what} by {by['principal']} at {by['at']}: {by['reason']}"
+    _end({**recalled, "dry_run": False}, text, as_json=as_json)
 
 
 @explained
 def restore(
-    table: Name,
-    batch: Which,
+    table: TableName,
+    batch: Batch,
     *,
     reason: Reason,
-    who: Who = None,
-    as_json: Json = False,
+    principal: Principal = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Take a recall back, on the record: the batch is shown again as it was.
+    """Withdraw a recall, on the record: the batch is published again as it was.
 
-    Its rows are usable from now on, not from their first publication: nobody saw them meanwhile.
-    Releases and models that it had tainted open again.
+    Its rows are available from now on, not from their first publication, since nobody saw them in
+    between. Releases and models that it had tainted open again.
     """
     from headrace.core.home import Home
     from headrace.core.permissions import acting
     from headrace.operations.batch_actions import restore as bring_back
 
     (declared,) = tables(table)
-    done = bring_back(Home.find(), declared, batch, principal=acting(who), reason=reason)
-    by = done["action"]
-    what = "restored" if done["decided_now"] else "was restored already"
-    _end(done, f"{what} by {by['principal']} at {by['at']}: {by['reason']}", as_json=as_json)
+    restored = bring_back(Home.find(), declared, batch, principal=acting(principal), reason=reason)
+    by = restored["action"]
+    what = "restored" if restored["decided_now"] else "already restored"
+    _end(restored, f"{what} by {by['principal']} at {by['at']}: {by['reason']}", as_json=as_json)
 
 
-def _tell_reach(found: Mapping[str, Any]) -> None:
+def _tell_reach(reached: Mapping[str, Any]) -> None:
     out.print(
         Text.assemble(
-            (f"{found['table']} {found['slot']}", "bold"),
-            f" batch {found['batch'][:12]}, {found['published_rows']:,} rows published,"
-            f" from {found['origin']}",
+            (f"{reached['table']} {reached['slot']}", "bold"),
+            f" batch {reached['batch'][:12]}, {reached['published_rows']:,} rows published,"
+            f" from {reached['origin']}",
         ),
         soft_wrap=True,
     )
-    releases = [one["ref"] + (" (already)" * one["tainted"]) for one in found["releases"]]
-    models = [one["ref"] + (" (in charge)" * one["champion"]) for one in found["models"]]
+    releases = [
+        release["ref"] + (" (already)" * release["tainted"]) for release in reached["releases"]
+    ]
+    models = [model["ref"] + (" (champion)" * model["champion"]) for model in reached["models"]]
     for what, names in (("taints releases", releases), ("taints models", models)):
         out.print(Text(f"  {what}: {', '.join(names) or 'none'}"), soft_wrap=True)
-    for one in found["readers"]:
-        reading = [f"{len(one['features'])} features of {', '.join(one['views'])}"]
-        reading = reading if one["views"] else []
-        reading += [what for what in ("spine", "label") if one[what]]
-        told = f"  read by pipeline {one['pipeline']}: {'; '.join(reading) or 'nothing'}"
-        out.print(Text(told), soft_wrap=True)
-    stores = ", ".join(found["stores"]) or "none"
-    out.print(Text(f"  online stores that hold it: {stores}"), soft_wrap=True)
-    for line in found["problems"]:
+    for reader in reached["readers"]:
+        reading = [f"{len(reader['features'])} features of {', '.join(reader['views'])}"]
+        reading = reading if reader["views"] else []
+        reading += [what for what in ("spine", "label") if reader[what]]
+        text = f"  read by pipeline {reader['pipeline']}: {'; '.join(reading) or 'nothing'}"
+        out.print(Text(text), soft_wrap=True)
+    stores = ", ".join(reached["stores"]) or "none"
+    out.print(Text(f"  online stores that contain it: {stores}"), soft_wrap=True)
+    for line in reached["problems"]:
         out.print(Text(f"  {line}", "red"), soft_wrap=True)
 
 
-def _end(done: Mapping[str, Any], told: str, *, as_json: bool) -> None:
-    incomplete = done.get("incomplete", [])
+def _end(outcome: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    incomplete = outcome.get("incomplete", [])
     if as_json:
-        emit_json(done)
+        emit_json(outcome)
     else:
-        out.print(Text(told, "bold"), soft_wrap=True)
-        for one in done["models"]:
-            if one["champion"] and done["state"] == "recalled":
+        out.print(Text(text, "bold"), soft_wrap=True)
+        for model in outcome["models"]:
+            if model["champion"] and outcome["state"] == "recalled":
                 out.print(
                     Text(
-                        f"{one['ref']} goes on answering, marked as tainted: retrain"
-                        " (headrace run), or put another one in charge (headrace model promote)",
+                        f"{model['ref']} keeps answering, marked as tainted: retrain"
+                        " (headrace run), or promote another model (headrace model promote)",
                         "yellow",
                     ),
                     soft_wrap=True,
                 )
         for line in incomplete:
             out.print(Text(line, "bold red"), soft_wrap=True)
-        if "incomplete" in done:
-            out.print("features, release and model are made anew by: headrace run")
+        if "incomplete" in outcome:
+            out.print("features, release and model are rebuilt by: headrace run")
     if incomplete:
         raise typer.Exit(BLOCKED)

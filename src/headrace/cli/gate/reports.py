@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from headrace.cli.options import Batch, TableName
 from headrace.cli.output import err, explained, out
 from headrace.cli.shared import show_in_dagster, stopped_by_signals
 
@@ -18,16 +19,16 @@ def reports(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 3070,
     public: Annotated[
         bool,
-        typer.Option("--public", help="Let everybody who reaches a public address read."),
+        typer.Option("--public", help="Allow everybody who reaches a public address to read."),
     ] = False,
 ) -> None:
-    """Serve the gate's pages: batches that wait, batches that did not pass, one page per batch.
+    """Serve the report pages: pending and failed batches, one page per batch, and the monitors.
 
-    /batch/TABLE/BATCH is one batch, /table/TABLE/SLOT one slot, /monitor/NAME a monitor, /health
-    answers when it is up. On this machine alone a page takes decisions (approve, reject,
-    acknowledge) in the name of its user; on any other address, and behind a proxy, it is read-only.
-    HEADRACE_REPORTS_URL is the address that alerts and Dagster link to. The pages show rows of data
-    and ask for no login: put a server that does in front of a public address.
+    /batch/TABLE/BATCH is one batch, /table/TABLE/PARTITION one partition, /monitor/NAME a monitor,
+    and /health answers when the server is up. On this machine alone a page takes decisions
+    (approve, reject, acknowledge) in the name of its user; on any other address, and behind a
+    proxy, it is read-only. Alerts and Dagster link to HEADRACE_REPORTS_URL. The pages show rows of
+    data and have no login: put an authenticating proxy in front of a public address.
     """
     from headrace.core.errors import DeclarationError
     from headrace.core.home import Home
@@ -38,9 +39,9 @@ def reports(
 
     if not public and not is_loopback(host):
         raise DeclarationError(
-            f"{host} can be reached by others, and reports show rows of data",
+            f"{host} is reachable from other machines, and reports show rows of data",
             where="headrace reports",
-            fix="put a server with a login in front, and say --public",
+            fix="put an authenticating proxy in front, and pass --public",
         )
     pipelines, home = project_pipelines(), Home.find()
     acting = None if public else Acting(show_in_dagster(home, pipelines))
@@ -57,20 +58,21 @@ def reports(
 
 @explained
 def report(
-    table: Annotated[str, typer.Argument(help="A table, as in `headrace gate ls`.")],
-    slot: Annotated[
-        str, typer.Argument(help="A day (2013-02-12), `snapshot`, or the start of a batch id.")
-    ],
+    table: TableName,
+    slot: Batch,
     *,
     to: Annotated[
         Path | None,
-        typer.Option("--out", help="File to write; `-` prints. Default: under HEADRACE_HOME."),
+        typer.Option("--out", help="File to write; `-` prints; default: under HEADRACE_HOME."),
     ] = None,
 ) -> None:
-    """Write the report on one batch as a single HTML file, which needs nothing else to be read.
+    """Write the report on a batch as one self-contained HTML file.
 
-    Of a slot with several batches it is the one that gives the slot its verdict. What the columns'
-    comparison found is kept with the home, so that the report can be made again without the rows.
+    If a partition has several batches, it is the one that determines the verdict of the partition.
+    The comparison of its columns is stored in the home, so that the report can be rendered again
+    without the rows.
+
+    Example: headrace gate report weather 2013-07-22 --out report.html
     """
     from functools import partial
 
@@ -84,9 +86,9 @@ def report(
 
     home = Home.find()
     pipeline = pipeline_of(project_pipelines(), table)
-    found = one_batch(home, pipeline.table(table), slot)
-    batch_id = str(found["batch"])
-    link = partial(action_link, pipeline.name, table, batch_id, str(found["slot"]))
+    row = one_batch(home, pipeline.table(table), slot)
+    batch_id = str(row["batch"])
+    link = partial(action_link, pipeline.name, table, batch_id, str(row["slot"]))
     page = render(gate_report(pipeline, home, table, batch_id, link=link, keeping=True))
     if str(to) == "-":
         sys.stdout.write(page)

@@ -4,10 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace.cli.gate.gates import Json, tables
+from headrace.cli.gate.gates import tables
+from headrace.cli.options import AsJson
 from headrace.cli.output import emit_json, explained, grid, out, progress
 
-_SHOWN = 5
+_LISTED = 5
 _DOES = ("block", "quarantine", "warn", "error")
 
 
@@ -19,18 +20,20 @@ def shadow(
         bool,
         typer.Option(
             "--rehearse",
-            help="Run the checks in shadow over the deliveries that are there; writes nothing.",
+            help="Run the shadow checks over existing deliveries; writes nothing.",
         ),
     ] = False,
-    first: Annotated[str, typer.Option("--from", help="First slot of a rehearsal.")] = "",
-    last: Annotated[str, typer.Option("--to", help="Last slot of a rehearsal.")] = "",
-    as_json: Json = False,
+    first: Annotated[str, typer.Option("--from", help="First partition of a rehearsal.")] = "",
+    last: Annotated[str, typer.Option("--to", help="Last partition of a rehearsal.")] = "",
+    as_json: AsJson = False,
 ) -> None:
-    """Tell what each check in shadow would have blocked, quarantined or warned of, and when.
+    """Show what each shadow check would have blocked, quarantined or warned about, and when.
 
-    A check with `meta: {shadow: true}` runs on every new batch and decides nothing. A new one knows
-    nothing of earlier batches: --rehearse asks it of all of them. When you trust it, take the line
-    out; from then on it counts, and batches are judged again by it.
+    A check with `meta: {shadow: true}` runs on every new batch and does not affect the verdict. A
+    new one has no results for earlier batches: --rehearse runs it on all of them. When you trust
+    it, remove the line; from then on it counts, and batches are validated again with it.
+
+    Example: headrace gate shadow weather --rehearse
     """
     from headrace.core.clock import parse_days
     from headrace.core.errors import DeclarationError
@@ -40,40 +43,40 @@ def shadow(
     first, last = parse_days(first or None, last or None)
     if (first or last) and not rehearse:
         raise DeclarationError("--from and --to are for a rehearsal", fix="add --rehearse")
-    home, found = Home.find(), []
+    home, checks = Home.find(), []
     with progress(quiet=as_json):
-        for one in tables(table):
+        for declared in tables(table):
             slots = (first, last or "~") if first or last else None
-            shadows = rehearsed(home, one, slots) if rehearse else recorded(home, one)
-            found += [shadow.document() for shadow in shadows]
+            shadows = rehearsed(home, declared, slots) if rehearse else recorded(home, declared)
+            checks += [shadow.document() for shadow in shadows]
     if as_json:
-        emit_json({"rehearsed": rehearse, "checks": found})
+        emit_json({"rehearsed": rehearse, "checks": checks})
     else:
-        _show(found)
+        _show(checks)
 
 
-def _show(found: list[dict[str, Any]]) -> None:
-    if not found:
-        out.print("no check is, or was, in shadow; give one meta: {shadow: true}")
+def _show(checks: list[dict[str, Any]]) -> None:
+    if not checks:
+        out.print("no check is, or was, in shadow; add meta: {shadow: true} to one")
         return
     grid(
         "what checks in shadow would have done",
         ["table", "check", "batches#", "from", "to", *(f"{name}#" for name in _DOES), "rows#"],
         [
-            [one["table"], one["check"], one["batches"], one["first"], one["last"]]
-            + [one[name] for name in _DOES]
-            + [one["rows"]]
-            for one in found
+            [check["table"], check["check"], check["batches"], check["first"], check["last"]]
+            + [check[name] for name in _DOES]
+            + [check["rows"]]
+            for check in checks
         ],
     )
-    for one in found:
-        for does, days in one["days"].items():
-            for day in days[:_SHOWN]:
-                _say(f"{one['check']} would {does} {day['slot']}: {day['reason']}")
-            if len(days) > _SHOWN:
-                _say(f"{one['check']} would {does} {len(days) - _SHOWN} more: see --json")
+    for check in checks:
+        for does, days in check["days"].items():
+            for day in days[:_LISTED]:
+                _say(f"{check['check']} would {does} {day['slot']}: {day['reason']}")
+            if len(days) > _LISTED:
+                _say(f"{check['check']} would {does} {len(days) - _LISTED} more: see --json")
 
 
 def _say(text: str) -> None:
-    """Names and reasons may hold square brackets, which are no markup."""
+    """Print names and reasons, which may contain square brackets that are not markup."""
     out.print(text, soft_wrap=True, highlight=False, markup=False)

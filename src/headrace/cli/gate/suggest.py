@@ -5,47 +5,55 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli.gate.gates import Json, tables
+from headrace.cli.gate.gates import tables
+from headrace.cli.options import AsJson, TableName
 from headrace.cli.output import emit_json, err, explained, progress
 from headrace.core.errors import DeclarationError
 
 
 @explained
 def suggest(
-    table: Annotated[str, typer.Argument(help="A table, as in `headrace gate ls`.")],
+    table: TableName,
     *,
     days: Annotated[
-        int | None, typer.Option(min=1, help="Learn from the last so many slots only.")
+        int | None, typer.Option(min=1, help="Use only the last partitions, this many.")
     ] = None,
     to: Annotated[
-        Path | None, typer.Option("--out", help="A new file for the suite; else it is printed.")
+        Path | None, typer.Option("--out", help="New file for the suite; default: print.")
     ] = None,
     counts: Annotated[
-        bool, typer.Option("--no-shadow", help="Checks that count from the first batch on.")
+        bool,
+        typer.Option(
+            "--no-shadow", help="Draft checks that affect the verdict from the first batch on."
+        ),
     ] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Draft a suite from the published history of a table, to be reviewed by a person.
+    """Draft a suite from the published history of a table, for a person to review.
 
-    Limits are drawn with a margin that is chosen on the first part of history and confirmed on the
-    rest. A check that a single later delivery would have failed is not drafted; above the suite it
-    says which, and when. What the table's suite checks already is left out. New checks start in
-    shadow: they run and are told, and decide nothing.
+    Limits get a margin that is chosen on the first part of the history and confirmed on the rest. A
+    check that a later delivery would have failed is not drafted; a comment above the suite lists
+    these checks and the deliveries. Checks that the table's suite already has are omitted. New
+    checks start in shadow: they run and report, but do not affect the verdict.
+
+    Example: headrace gate suggest weather --out quality_suites/weather_draft.yaml
     """
     from headrace.core.home import Home
     from headrace.lake.suite_draft import suggest as draft
 
     if to is not None and to.exists():
-        raise DeclarationError(f"{to} is there already", fix="name a new file; none is overwritten")
+        raise DeclarationError(f"{to} exists", fix="name a new file; files are never overwritten")
     with progress(quiet=as_json):
-        made = draft(Home.find(), tables(table)[0], last=days, shadow=not counts)
+        suite = draft(Home.find(), tables(table)[0], last=days, shadow=not counts)
     if to is not None:
         to.parent.mkdir(parents=True, exist_ok=True)
-        to.write_text(made.text(), encoding="utf-8")
+        to.write_text(suite.text(), encoding="utf-8")
     if as_json:
-        emit_json({**made.document(), "out": None if to is None else str(to)})
+        emit_json({**suite.document(), "out": None if to is None else str(to)})
         return
     if to is None:
-        typer.echo(made.text(), nl=False)
+        typer.echo(suite.text(), nl=False)
     else:
-        err.print(f"{len(made.kept)} checks in {to}, {len(made.dropped)} not drafted", markup=False)
+        err.print(
+            f"{len(suite.kept)} checks in {to}, {len(suite.dropped)} not drafted", markup=False
+        )

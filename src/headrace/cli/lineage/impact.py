@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from headrace.cli.options import AsJson
 from headrace.cli.output import emit_json, explained, grid, out
 
 _FEW = 8
@@ -14,32 +15,32 @@ _FEW = 8
 def impact(
     batch: Annotated[
         str,
-        typer.Option("--batch", help="The batch: its id, or the start of it.", show_default=False),
+        typer.Option("--batch", help="Batch id, or the start of it.", show_default=False),
     ],
     table: Annotated[
         str | None,
-        typer.Option("--table", help="What it brought to this table, of a delivery to several."),
+        typer.Option("--table", help="Only this table, if the delivery has several."),
     ] = None,
     *,
     exact: Annotated[
         bool,
         typer.Option(
             "--exact",
-            help="Also count the rows of each release that a row of the batch contributes to.",
+            help="Also count the rows of each release that use values of the batch.",
         ),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of tables.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say which releases hold a batch, and which models were trained on those.
+    """List the releases that contain a batch, and the models trained on them.
 
-    A release holds a batch when the batch was live in a snapshot that the release read; a window
-    need not have reached it. With --exact the rows that really took something of it are counted:
-    a feature, the label, or the row itself.
+    A release contains a batch if a table snapshot that it read contains the batch, even if no
+    window reached it. With --exact the rows that use a value of the batch are counted: in a
+    feature, the label, or the spine row itself.
 
-    Models count whether they were trained here or elsewhere and registered; those in charge are
-    marked. Ids of batches: headrace gate ls --all, or a trace.
+    Models trained here and registered external models both count; the champion is marked. For batch
+    ids see `headrace gate ls --all` or a trace.
+
+    Example: headrace impact --batch 3f2a9c --exact
     """
     from headrace.core.home import Home
     from headrace.lineage.batch_holders import impact as held_by
@@ -48,27 +49,27 @@ def impact(
 
     home = Home.find()
     batch_id, tables = find_batch(home, batch, table)
-    found = held_by(home, batch_id, table)
-    reached = reached_rows(home, found, project_pipelines(), tables) if exact else None
-    document = told(home, found, tables, reached)
+    holders = held_by(home, batch_id, table)
+    reached = reached_rows(home, holders, project_pipelines(), tables) if exact else None
+    document = told(home, holders, tables, reached)
     if as_json:
         emit_json(document)
         return
     out.print(f"batch {batch_id} of {', '.join(tables)}", highlight=False, soft_wrap=True)
     if not document["releases"]:
-        out.print("no release holds it")
+        out.print("no release contains it")
         return
-    columns = ["release", "tables", "content hash", *(["rows#", "took of it#"] if exact else [])]
+    columns = ["release", "tables", "content hash", *(["rows#", "affected#"] if exact else [])]
     grid("releases", columns, [_release(row, exact=exact) for row in document["releases"]])
     for row in document["releases"]:
         _tell_rows(row)
     if document["models"]:
         grid(
             "models",
-            ["model", "in charge", "trained"],
+            ["model", "champion", "trained"],
             [
-                [one["ref"], one["champion"], "elsewhere" if one["elsewhere"] else "here"]
-                for one in document["models"]
+                [model["ref"], model["champion"], "elsewhere" if model["elsewhere"] else "here"]
+                for model in document["models"]
             ],
         )
 
@@ -88,9 +89,9 @@ def _tell_rows(row: dict[str, Any]) -> None:
     elif rows := row.get("rows"):
         by = ", ".join(f"{name} {count:,}" for name, count in rows["by_split"].items())
         took = ", ".join(f"{name} {rows[name]:,}" for name in ("features", "label", "spine"))
-        most = list(rows["by_feature"].items())
-        shown = ", ".join(f"{name} {count:,}" for name, count in most[:_FEW])
-        more = f", and {len(most) - _FEW} more" if len(most) > _FEW else ""
+        features = list(rows["by_feature"].items())
+        listed = ", ".join(f"{name} {count:,}" for name, count in features[:_FEW])
+        rest = f", and {len(features) - _FEW} more" if len(features) > _FEW else ""
         out.print(f"{row['ref']}: {by}; by {took}", highlight=False, soft_wrap=True)
-        if most:
-            out.print(f"  features: {shown}{more}", highlight=False, soft_wrap=True)
+        if features:
+            out.print(f"  features: {listed}{rest}", highlight=False, soft_wrap=True)

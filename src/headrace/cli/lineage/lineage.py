@@ -5,26 +5,24 @@ from typing import Annotated
 
 import typer
 
+from headrace.cli.commands import CommandGroup
+from headrace.cli.options import AnyPipeline, AsJson
 from headrace.cli.output import emit_json, explained, out
 
-app = typer.Typer(no_args_is_help=True, help="Lineage as OpenLineage events, for other tools.")
+app = CommandGroup(no_args_is_help=True, help="Lineage as OpenLineage events, for other tools.")
 
 
 @app.command("record")
 @explained
 def record(
-    pipeline: Annotated[
-        str | None, typer.Argument(help="A pipeline; all of them if left out.")
-    ] = None,
+    pipeline: AnyPipeline = None,
     *,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of text.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Append the events of everything that is not on file yet.
+    """Append OpenLineage events to the event file, except those it already contains.
 
-    `headrace run` does so at its end; runs that Dagster's daemon starts leave it to this command.
-    The file only grows, and holds each run once.
+    `headrace run` does so at its end; after runs that Dagster's daemon started, use this command.
+    The file only grows and contains each run once.
     """
     from headrace.cli.shared import pipelines
     from headrace.core.home import Home
@@ -32,7 +30,7 @@ def record(
     from headrace.lineage.events.pipeline_events import record as recorded
 
     home = Home.find()
-    written = sum(recorded(one, home) for one in pipelines(pipeline))
+    written = sum(recorded(declared, home) for declared in pipelines(pipeline))
     if as_json:
         emit_json({"events": written, "file": str(event_path(home))})
     else:
@@ -45,16 +43,14 @@ def export(
     *,
     release: Annotated[
         str | None,
-        typer.Option(help="Only this release: its views and itself, and the models trained on it."),
+        typer.Option(help="Only this release, its views, and models trained on it."),
     ] = None,
-    pipeline: Annotated[
-        str | None, typer.Option(help="Only this pipeline; all of them if left out.")
-    ] = None,
+    pipeline: AnyPipeline = None,
 ) -> None:
-    """Write events to standard output, one JSON object a line, made from what is stored now.
+    """Print OpenLineage events, one JSON object per line, generated from what is stored now.
 
-    They are valid against the specification's schema, and the same each time: a run's id follows
-    from what it made. Send them to any OpenLineage backend, or read them with jq.
+    They are valid against the specification's schema and the same each time: the id of a run
+    follows from its output. Send them to any OpenLineage backend, or read them with jq.
 
     Example: headrace lineage export --release flights_delay@latest > flights.ndjson
     """
@@ -66,7 +62,7 @@ def export(
     home = Home.find()
     declared = pipelines(pipeline)
     if release is None:
-        runs = (run for one in declared for run in runs_of(one, home))
+        runs = (run for each_pipeline in declared for run in runs_of(each_pipeline, home))
     else:
         runs = (run for run in runs_of_release(declared, release, home))
     for run in runs:

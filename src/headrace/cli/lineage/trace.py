@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from headrace.cli.options import Release
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out
 from headrace.core.errors import DeclarationError
 
@@ -20,48 +21,48 @@ _SHORT = 12
 
 @explained
 def trace(
-    ref: Annotated[
-        str, typer.Argument(help="A release: flights_delay@1.0.0, or flights_delay@latest.")
-    ],
+    ref: Release,
     key: Annotated[
         list[str],
         typer.Argument(
             metavar="KEY...",
-            help="The row's key: column=value for each key column, or the bare value of a key of"
-            " one column.",
+            help="Key of the row: column=value for each key column, or only the value if"
+            " the key has one column.",
         ),
     ],
     *,
     column: Annotated[
         list[str] | None,
         typer.Option(
-            "--column", "-c", help="Only this feature, or those of this view; may be repeated."
+            "--column",
+            "-c",
+            help="Only this feature, or the features of this view; may be repeated.",
         ),
     ] = None,
     rows: Annotated[
         int | None,
         typer.Option(
             "--rows",
-            help="How many source rows to show for each column; one, or five with --column.",
+            help="Source rows to show per column; default: 1, or 5 with --column.",
             min=0,
         ),
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option(help="Also write a page that holds everything it needs to this file."),
+        typer.Option(help="Also write a self-contained page to this file."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document: every row, none left out.")
+        bool, typer.Option("--json", help="Print one JSON document with every row.")
     ] = False,
 ) -> None:
-    """Show which delivered lines a row of a release is made of, feature by feature.
+    """Trace a row of a release back to the delivered lines it was computed from.
 
-    For the spine, the label and each feature: the source rows that it counts, where they were
-    delivered (file or page, line, batch), when they happened, were known and were usable, the
-    verdict and the overrides by which they were published; and why a value is null.
+    For the spine, the label and each feature it shows the source rows that count, where they were
+    delivered (file or page, line, batch), when they happened, were known and were available, the
+    verdict and the overrides under which they were published, and why a value is null.
 
-    The row is then computed anew from those rows alone. That it comes out equal, to the bit, is
-    said at the end; should it not, the exit code is 1.
+    The row is then recomputed from those rows alone, and the last line says whether it is equal, to
+    the bit. Exit code 1: it is not.
 
     Example: headrace trace flights_delay@latest year=2013 month=1 day=5 carrier=UA flight=1545
     origin=EWR --column carrier__late_mean_1d
@@ -75,21 +76,21 @@ def trace(
     home = Home.find()
     store = Store.find(home.store)
     manifest = store.manifest(*store.resolve(ref))
-    found = traced(manifest.ref, parsed_key(key, manifest), home)
-    chosen = _chosen(found, column or [])
+    traced_row = traced(manifest.ref, parsed_key(key, manifest), home)
+    features = _selected(traced_row, column or [])
     if html is not None:
-        write_atomically(html, page(found).encode())
+        write_atomically(html, page(traced_row).encode())
     if as_json:
-        document = found.to_json()
-        if chosen:
-            document["features"] = list(found.columns(chosen))
+        document = traced_row.to_json()
+        if features:
+            document["features"] = list(traced_row.columns(features))
         emit_json(document)
     else:
-        few = FEW if chosen else 1
-        _show(found, chosen, few if rows is None else rows)
+        few = FEW if features else 1
+        _show(traced_row, features, few if rows is None else rows)
         if html is not None:
             out.print(Text(f"page: {html}"), soft_wrap=True)
-    if found.differs:
+    if traced_row.differs:
         raise typer.Exit(BLOCKED)
 
 
@@ -101,56 +102,61 @@ def parsed_key(words: Sequence[str], manifest: "Manifest") -> dict[str, str]:
         and not words[0].startswith(f"{manifest.key[0]}=")
     ):
         return {manifest.key[0]: words[0]}
-    found = {}
+    key = {}
     for word in words:
-        name, given, value = word.partition("=")
-        if not given:
+        name, equals, value = word.partition("=")
+        if not equals:
             raise DeclarationError(
                 f"{word!r} is not column=value",
                 where=f"the key of {manifest.ref}",
-                fix=f"give {' '.join(f'{one}=…' for one in manifest.key)}",
+                fix=f"give {' '.join(f'{column}=…' for column in manifest.key)}",
             )
-        found[name] = value
-    return found
+        key[name] = value
+    return key
 
 
-def _chosen(found: "Trace", wanted: Sequence[str]) -> list[str]:
-    names = [name for name in found.rows.columns if name not in {"spine", "label"}]
-    chosen = [n for n in names if any(n == one or n.startswith(f"{one}__") for one in wanted)]
-    # What a transform is made of are its inputs' rows.
-    chosen += [
-        input_ for name in chosen for input_ in found.rows.columns[name].inputs if input_ in names
+def _selected(traced_row: "Trace", columns: Sequence[str]) -> list[str]:
+    names = [name for name in traced_row.rows.columns if name not in {"spine", "label"}]
+    selected = [
+        n for n in names if any(n == column or n.startswith(f"{column}__") for column in columns)
     ]
-    if wanted and not chosen:
+    # What a transform is made of are its inputs' rows.
+    selected += [
+        feature
+        for name in selected
+        for feature in traced_row.rows.columns[name].inputs
+        if feature in names
+    ]
+    if columns and not selected:
         raise DeclarationError(
-            f"{found.ref} has no feature {', '.join(wanted)}",
-            where=found.ref,
+            f"{traced_row.ref} has no feature {', '.join(columns)}",
+            where=traced_row.ref,
             fix=f"name one of {', '.join(names)}, or a view: its part before the __",
         )
-    return list(dict.fromkeys(chosen))
+    return list(dict.fromkeys(selected))
 
 
-def _show(found: "Trace", chosen: Sequence[str], most: int) -> None:
+def _show(traced_row: "Trace", features: Sequence[str], limit: int) -> None:
     from headrace.core.clock import iso
 
-    manifest = found.manifest
-    key = " ".join(f"{name}={value}" for name, value in found.key.items())
+    manifest = traced_row.manifest
+    key = " ".join(f"{name}={value}" for name, value in traced_row.key.items())
     out.print(Text.assemble((manifest.ref, "bold"), f"  {key}"), soft_wrap=True)
-    split = found.released["split"][0].as_py()
+    split = traced_row.released["split"][0].as_py()
     out.print(
-        f"predicted at {iso(found.t)}, in {split}, label read as of {iso(found.rows.cut)}, mode"
-        f" {manifest.mode}; made by {manifest.code_revision}",
+        f"predicted at {iso(traced_row.t)}, in {split}, label read as of"
+        f" {iso(traced_row.rows.cut)}, mode {manifest.mode}; made by {manifest.code_revision}",
         highlight=False,
         soft_wrap=True,
     )
-    sources = {table: list(found.source_rows(table)) for table in found.rows.tables}
-    _show_column("spine", {"feature": "spine", **found.rows_of("spine")}, sources, most)
-    label = {"feature": "label", **found.rows_of("label")}
-    values = found.released.to_pylist()[0]
+    sources = {table: list(traced_row.source_rows(table)) for table in traced_row.rows.tables}
+    _show_column("spine", {"feature": "spine", **traced_row.rows_of("spine")}, sources, limit)
+    label = {"feature": "label", **traced_row.rows_of("label")}
+    values = traced_row.released.to_pylist()[0]
     label["value"] = ", ".join(f"{n}={values[n]}" for n in manifest.of_role("label"))
-    _show_column("label", label, sources, most)
+    _show_column("label", label, sources, limit)
     view = ""
-    for column in found.columns(chosen):
+    for column in traced_row.columns(features):
         if column["view"] != view:
             view = column["view"]
             out.print(
@@ -158,44 +164,48 @@ def _show(found: "Trace", chosen: Sequence[str], most: int) -> None:
                     ("\n" + view, "bold"), f"  definition {column['definition'][:_SHORT]}"
                 )
             )
-        _show_column(column["feature"], column, sources, most)
-    _show_tables(found)
+        _show_column(column["feature"], column, sources, limit)
+    _show_tables(traced_row)
     verdict = (
-        Text(f"differs when recomputed: {', '.join(found.differs)}", "bold red")
-        if found.differs
+        Text(f"differs when recomputed: {', '.join(traced_row.differs)}", "bold red")
+        if traced_row.differs
         else Text("recomputed from these rows alone: equal, to the bit", "green")
     )
     out.print(verdict, soft_wrap=True)
 
 
 def _show_column(
-    name: str, one: Mapping[str, Any], sources: Mapping[str, list[dict[str, Any]]], most: int
+    name: str, column: Mapping[str, Any], sources: Mapping[str, list[dict[str, Any]]], limit: int
 ) -> None:
     line = Text.assemble(("  " + name, "cyan"))
-    if "value" in one:
-        line.append(f" = {one['value']}")
-    if one.get("reason"):
-        line.append(f" ({one['reason']})", "yellow")
-    if what := one.get("what"):
+    if "value" in column:
+        line.append(f" = {column['value']}")
+    if column.get("reason"):
+        line.append(f" ({column['reason']})", "yellow")
+    if what := column.get("what"):
         line.append(f"  {what}", "dim")
     out.print(line, soft_wrap=True)
-    if "table" not in one:
+    if "table" not in column:
         return
-    rows = one["rows"]
+    rows = column["rows"]
     counts = ", ".join(f"{len(numbers):,} {role}" for role, numbers in rows.items()) or "no row"
-    window = one["window"]
+    window = column["window"]
     within = f" in [{window[0] or '…'}, {window[1] or '…'})" if window else ""
-    out.print(f"    {one['table']}: {counts}{within}", style="dim", highlight=False, soft_wrap=True)
+    out.print(
+        f"    {column['table']}: {counts}{within}", style="dim", highlight=False, soft_wrap=True
+    )
     # Those that decide first, and of each role the latest.
     picked = [
         (role, number)
         for role, numbers in rows.items()
-        for number in sorted(numbers, key=lambda n: sources[one["table"]][n]["event_time"])[::-1]
+        for number in sorted(numbers, key=lambda n: sources[column["table"]][n]["event_time"])[::-1]
     ]
-    for role, number in picked[:most]:
-        out.print(Text("      " + _row_text(role, sources[one["table"]][number])), soft_wrap=True)
-    if len(picked) > most > 0:
-        out.print(f"      … and {len(picked) - most:,} more: --rows, or --json", style="dim")
+    for role, number in picked[:limit]:
+        out.print(
+            Text("      " + _row_text(role, sources[column["table"]][number])), soft_wrap=True
+        )
+    if len(picked) > limit > 0:
+        out.print(f"      … and {len(picked) - limit:,} more: --rows, or --json", style="dim")
 
 
 def _row_text(role: str, row: Mapping[str, Any]) -> str:
@@ -207,29 +217,30 @@ def _row_text(role: str, row: Mapping[str, Any]) -> str:
     )
 
 
-def _show_tables(found: "Trace") -> None:
-    inputs = found.manifest.inputs
+def _show_tables(traced_row: "Trace") -> None:
+    inputs = traced_row.manifest.inputs
     grid(
         "\nsources",
         ["table", "rows#", "batches#", "verdicts", "contract", "snapshot", "overrides#"],
         [
             [
                 table,
-                found.rows.tables[table].num_rows,
+                traced_row.rows.tables[table].num_rows,
                 len(batches),
                 _verdicts(batches),
                 inputs[table].contract_version,
                 str(inputs[table].snapshot_id),
                 len({override["id"] for batch in batches.values() for override in batch.overrides}),
             ]
-            for table, batches in found.evidence.items()
+            for table, batches in traced_row.evidence.items()
         ],
     )
-    for batches in found.evidence.values():
+    for batches in traced_row.evidence.values():
         for batch in batches.values():
-            for one in batch.overrides:
-                told = f"{one['action']} of {one['table']} {one['slot']} by {one['principal']}"
-                out.print(Text(f"override: {told}: {one['reason']}", "yellow"), soft_wrap=True)
+            for override in batch.overrides:
+                text = f"{override['action']} of {override['table']} {override['slot']}"
+                text += f" by {override['principal']}"
+                out.print(Text(f"override: {text}: {override['reason']}", "yellow"), soft_wrap=True)
 
 
 def _verdicts(batches: Mapping[str, Any]) -> str:

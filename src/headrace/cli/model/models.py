@@ -1,24 +1,23 @@
-"""`headrace model`: which models there are, and which one is in charge."""
+"""`headrace model`: models, and the current champion."""
 
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from headrace.cli.commands import CommandGroup
+from headrace.cli.options import AsJson, Principal
 from headrace.cli.output import emit_json, explained, grid, marked, out, tell_taints
 
-app = typer.Typer(no_args_is_help=True, help="Trained models, and which one is in charge.")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+app = CommandGroup(no_args_is_help=True, help="Trained models and the current champion.")
 
 
 @app.command("ls")
 @explained
-def ls(*, as_json: Json = False) -> None:
-    """List all models, oldest first, what taints them, and who is in charge since when.
+def ls(*, as_json: AsJson = False) -> None:
+    """List all models, oldest first, with their taints and the current champion.
 
-    One that was trained elsewhere and registered tells what it takes to load it, and when it was
-    registered.
+    For registered external models it shows the framework they need and when they were registered.
     """
     from headrace.core.home import Home
     from headrace.reports.status import model_rows
@@ -29,7 +28,7 @@ def ls(*, as_json: Json = False) -> None:
         return
     grid(
         "models",
-        ["model", "trained on", "trained at", "champion", "elsewhere"],
+        ["model", "trained on", "trained at", "champion", "external"],
         [
             [marked(r), r["dataset"], str(r["trained_at"])[:19], r["champion"], r["elsewhere"]]
             for r in rows
@@ -43,22 +42,21 @@ def ls(*, as_json: Json = False) -> None:
 @app.command("promote")
 @explained
 def promote(
-    ref: Annotated[str, typer.Argument(help="A model as in `headrace model ls`: name@bundle id.")],
+    ref: Annotated[str, typer.Argument(help="Model from `headrace model ls`: name@bundle id.")],
     *,
-    reason: Annotated[str, typer.Option(help="Why; it is kept in the model's history.")],
-    principal: Annotated[
-        str | None,
-        typer.Option("--as", help="Who does it; HEADRACE_PRINCIPAL or the system's user."),
-    ] = None,
+    reason: Annotated[str, typer.Option(help="Reason, kept in the model's history.")],
+    principal: Principal = None,
     allow_tainted: Annotated[
         str | None,
-        typer.Option(help="Why a model that was trained on a recalled batch may be in charge."),
+        typer.Option(help="Reason to promote a model that was trained on a recalled batch."),
     ] = None,
 ) -> None:
-    """Put a model in charge by hand: to roll back to an earlier one, or against the comparison.
+    """Make a model the champion: to roll back to an earlier one, or to override the comparison.
 
-    Servers take it up with their next answer. A model that was trained on a recalled batch is
-    refused, unless --allow-tainted says why, which is recorded.
+    Servers use it from their next answer. A model trained on a recalled batch is refused unless
+    --allow-tainted gives a reason, which is recorded.
+
+    Example: headrace model promote flights_late@1f3c9a --reason "rollback: more false alarms"
     """
     from headrace.core.home import Home
     from headrace.core.permissions import acting
@@ -67,32 +65,34 @@ def promote(
 
     home = Home.find()
     record = find_model(home, ref)
-    told = f"{acting(principal)}: {reason}"
-    now = put_in_charge(home, record, told, allow_tainted=allow_tainted)
-    out.print(Text(f"{record.ref} is in charge since {now.since}: {now.reason}"), soft_wrap=True)
+    note = f"{acting(principal)}: {reason}"
+    now = put_in_charge(home, record, note, allow_tainted=allow_tainted)
+    out.print(Text(f"{record.ref} is the champion since {now.since}: {now.reason}"), soft_wrap=True)
 
 
 @app.command("export-mlflow")
 @explained
 def export_mlflow(
-    ref: Annotated[str, typer.Argument(help="A model: name@bundle id, name@champion, or name.")],
+    ref: Annotated[str, typer.Argument(help="Model: name@bundle id, name@champion, or name.")],
     *,
     tracking_uri: Annotated[
         str,
         typer.Option(
             envvar="MLFLOW_TRACKING_URI",
-            help="A server, or a database such as sqlite:///mlflow.db.",
+            help="MLflow server, or a database such as sqlite:///mlflow.db.",
         ),
     ],
     experiment: Annotated[
-        str | None, typer.Option(help="Made if it is not there; the model's name by default.")
+        str | None, typer.Option(help="Experiment, created if missing; default: the model's name.")
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Tell MLflow of a model: parameters, metrics, its release and files, and a version of it.
+    """Export a model to MLflow: parameters, metrics, release and files, as a registered version.
 
-    The model in charge gets MLflow's alias `champion`. What decides stays here: MLflow only shows.
-    The same model again changes nothing. Needs the extra `mlflow`.
+    The champion gets MLflow's alias `champion`. Decisions stay in Headrace: MLflow only displays
+    them. Exporting the same model again changes nothing. Needs the extra `mlflow`.
+
+    Example: headrace model export-mlflow flights_late@champion --tracking-uri sqlite:///mlflow.db
     """
     from headrace.core.home import Home
     from headrace.models import open_model
@@ -100,13 +100,16 @@ def export_mlflow(
 
     home = Home.find()
     record = open_model(home, ref)
-    told = export(home, record, tracking_uri, experiment=experiment)
-    charged = mark_champion(home, record.name, told)
+    exported = export(home, record, tracking_uri, experiment=experiment)
+    charged = mark_champion(home, record.name, exported)
     if as_json:
-        emit_json({**told.to_json(), "champion": charged})
+        emit_json({**exported.to_json(), "champion": charged})
         return
-    state = "is" if told.new else "was"
+    state = "is" if exported.new else "was"
     out.print(
-        Text(f"{record.ref} {state} version {told.version} of {record.name}, run {told.run_id}"),
+        Text(
+            f"{record.ref} {state} version {exported.version} of {record.name},"
+            f" run {exported.run_id}"
+        ),
         soft_wrap=True,
     )

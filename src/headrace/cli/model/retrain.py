@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from headrace.cli.options import AsJson, DryRun, OnePipeline, Principal
 from headrace.cli.output import creating, emit_json, explained, out, progress
 
 if TYPE_CHECKING:
@@ -14,34 +15,27 @@ if TYPE_CHECKING:
 @explained
 @creating
 def retrain(
-    pipeline: Annotated[
-        str | None, typer.Argument(help="The pipeline; may be left out if there is one.")
-    ] = None,
+    pipeline: OnePipeline = None,
     *,
     trigger: Annotated[
         str | None,
-        typer.Option(help="What a decision asked for, or carry on one that a person began."),
+        typer.Option(help="Id of a trigger: of a decision, or of a retraining to continue."),
     ] = None,
     as_of: Annotated[
-        str, typer.Option(help="No later row or label is used: a moment, a day; else now.")
+        str, typer.Option(help="Use no row or label after this time or day; default: now.")
     ] = "",
-    reason: Annotated[str, typer.Option(help="Why, if no decision asked; it is kept.")] = "",
-    principal: Annotated[
-        str | None,
-        typer.Option("--as", help="Who does it; HEADRACE_PRINCIPAL or the system's user."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be released and tried.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of text.")
-    ] = False,
+    reason: Annotated[str, typer.Option(help="Reason, if there is no trigger; recorded.")] = "",
+    principal: Principal = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Release the dataset as of now, train on it, and promote the model if it is no worse.
+    """Release the dataset, train a challenger on it, and promote it if it is no worse.
 
-    Rows of windows that stand as faulty are left out. The newest rows choose: no segment may get
-    clearly worse. A promoted model is watched and rolled back by itself. All steps go on record,
-    with who asked and why; the same trigger again goes on where it was, and doubles nothing.
+    Rows of windows with faults are excluded. The newest rows decide: no segment may get clearly
+    worse. A promoted model is watched, and rolled back automatically. All steps are recorded with
+    who asked and why; the same trigger again continues where it stopped and repeats nothing.
+
+    Example: headrace retrain flights --reason "new airport" --dry-run
     """
     from headrace.cli.shared import one_pipeline
     from headrace.core.home import Home
@@ -51,59 +45,59 @@ def retrain(
     from headrace.retraining.request import requested
 
     if trigger is not None:
-        _alone(**{"--reason": reason, "--as-of": as_of, "--as": principal})
-    home, chosen = Home.find(), one_pipeline(pipeline)
+        _refuse_beside_trigger(**{"--reason": reason, "--as-of": as_of, "--as": principal})
+    home, declared = Home.find(), one_pipeline(pipeline)
     if trigger is None:
-        request = service.asked_by(chosen, home, acting(principal), reason, as_of=as_of)
+        request = service.asked_by(declared, home, acting(principal), reason, as_of=as_of)
     else:
-        request = requested(chosen.monitor, DecisionLedger(home), trigger)
+        request = requested(declared.monitor, DecisionLedger(home), trigger)
     with progress(quiet=as_json):
         if dry_run:
-            _told(service.dry_run(chosen, home, request), as_json=as_json)
+            _print_plan(service.dry_run(declared, home, request), as_json=as_json)
             return
-        outcome = service.carry(chosen, home, request)
+        outcome = service.carry(declared, home, request)
     if as_json:
         emit_json(outcome.to_json())
     else:
-        _tell(outcome)
+        _print_outcome(outcome)
 
 
-def _alone(**given: str | None) -> None:
+def _refuse_beside_trigger(**options: str | None) -> None:
     """Refuse options beside a trigger: its record says why, as of when and who asks."""
     from headrace.core.errors import DeclarationError
 
-    named = [name for name, value in given.items() if value]
-    if named:
+    names = [name for name, value in options.items() if value]
+    if names:
         raise DeclarationError(
-            f"with --trigger nothing is left to say by {', '.join(named)}: what it asked for is on"
-            " record",
+            f"--trigger cannot be combined with {', '.join(names)}: its record already says what"
+            " is asked for",
             where="headrace retrain",
-            fix=f"leave out {' and '.join(named)}, or --trigger to ask for another retraining",
+            fix=f"leave out {' and '.join(names)}, or --trigger to ask for another retraining",
         )
 
 
-def _told(plan: dict[str, Any], *, as_json: bool) -> None:
+def _print_plan(plan: dict[str, Any], *, as_json: bool) -> None:
     from headrace.core.clock import iso
 
     if as_json:
         emit_json(plan)
         return
     out.print(f"as of {plan['as_of']}, {plan['dataset']} ({plan['change']}) would be released,"
-              " and these would be tried:", highlight=False, soft_wrap=True)  # fmt: skip
-    for one in plan["candidates"]:
-        out.print(f"  {one}", highlight=False, soft_wrap=True)
+              " and these would be trained:", highlight=False, soft_wrap=True)  # fmt: skip
+    for candidate in plan["candidates"]:
+        out.print(f"  {candidate}", highlight=False, soft_wrap=True)
     for span in plan["withheld"]:
         days = f"{iso(span['from_us'])} to {iso(span['until_us'])}"
         out.print(Text(f"  without {days}: {span['because']}"), soft_wrap=True)
 
 
-def _tell(outcome: "Outcome") -> None:
+def _print_outcome(outcome: "Outcome") -> None:
     if not outcome.began:
-        out.print(f"{outcome.trigger_id} has been carried out before:", highlight=False)
-    for name, found in outcome.steps.items():
-        shown = [str(found[key]) for key in ("dataset", "model", "recipe") if key in found]
-        told = ", ".join(shown)
-        seconds = f" in {found['seconds']:.1f} s" if "seconds" in found else ""
-        out.print(Text.assemble((name.replace("_", " "), "bold"), f"{seconds} {told}".rstrip()),
+        out.print(f"{outcome.trigger_id} was already carried out:", highlight=False)
+    for name, step in outcome.steps.items():
+        outputs = [str(step[key]) for key in ("dataset", "model", "recipe") if key in step]
+        text = ", ".join(outputs)
+        seconds = f" in {step['seconds']:.1f} s" if "seconds" in step else ""
+        out.print(Text.assemble((name.replace("_", " "), "bold"), f"{seconds} {text}".rstrip()),
                   soft_wrap=True)  # fmt: skip
     out.print(Text(outcome.says), soft_wrap=True)

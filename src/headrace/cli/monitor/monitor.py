@@ -6,55 +6,49 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from headrace.cli.commands import CommandGroup
+from headrace.cli.options import AnyPipeline, AsJson, OnePipeline, Principal, Reason
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out
+from headrace.cli.shared import one_pipeline, pipelines
 
 if TYPE_CHECKING:
     from headrace.core.home import Home
     from headrace.monitoring.decisions.replay import Replayed, Tally
-    from headrace.pipeline import Pipeline
     from headrace.reports.monitor import MonitorReport
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-Name = Annotated[
-    str | None, typer.Option("--pipeline", "-p", help="Which pipeline; the only one if left out.")
-]
 Window = Annotated[
-    str, typer.Argument(help="A day of the window (2013-02-12), or `last` for the newest one.")
+    str, typer.Argument(help="Day in the window (2013-02-12), or `last` for the newest window.")
 ]
-Who = Annotated[
-    str | None,
-    typer.Option("--as", help="Who acts; HEADRACE_PRINCIPAL, or the user of this machine."),
-]
-SHOWN = 8
+RECENT = 8
 _LONG = 160
 _STYLES = {"watch": "yellow", "investigate": "bold red", "retrain": "magenta", "none": "green"}
 _TONES = {**_STYLES, "PASS": "green"}
 
-app = typer.Typer(
+app = CommandGroup(
     name="monitor",
-    help="What the monitors saw, what was decided and why; try another policy before you trust it.",
+    help="Drift monitors: findings, decisions and their reasons; replay other policies.",
     no_args_is_help=True,
 )
 
 
 @app.command("status")
 @explained
-def status(*, pipeline: Name = None, as_json: Json = False) -> None:
-    """Whether all is well: the last windows, what is open, the champion's age, what may retrain.
+def status(*, pipeline: AnyPipeline = None, as_json: AsJson = False) -> None:
+    """Show recent windows, open incidents, the champion's age and the next possible retraining.
 
-    Ends with 1 if a delivery of a watched table is held back (blocked, pending or in ERROR), or
-    something is open that nobody has acknowledged, so that a script can ask.
+    Exit code 1: a delivery of a monitored table is held (blocked, pending or in ERROR), or an open
+    incident is not acknowledged.
     """
     from headrace.reports.monitor.document import status_json
     from headrace.reports.monitor.facts import monitor_report
 
-    reports = [monitor_report(one, _home()) for one in _pipelines(pipeline)]
+    reports = [monitor_report(declared, _home()) for declared in pipelines(pipeline)]
     if as_json:
-        emit_json({"monitors": [status_json(one, SHOWN) for one in reports]})
+        emit_json({"monitors": [status_json(report, RECENT) for report in reports]})
     else:
-        for one in reports:
-            _tell_status(one)
-    if any(one.needs_attention for one in reports):
+        for report in reports:
+            _tell_status(report)
+    if any(report.needs_attention for report in reports):
         raise typer.Exit(BLOCKED)
 
 
@@ -66,11 +60,11 @@ def _tell_status(report: "MonitorReport") -> None:
                       _TONES.get(sentences.tone(report), ""))), soft_wrap=True,
     )  # fmt: skip
     if not report.windows:
-        out.print("windows are judged once they are over: headrace run", style="dim")
+        out.print("windows are evaluated after they end: headrace run", style="dim")
         return
     grid(
-        "the last windows",
-        ["window", "decided", "cause", "why"],
+        "recent windows",
+        ["window", "decision", "cause", "reason"],
         [
             [
                 view.entry.window.text,
@@ -78,45 +72,51 @@ def _tell_status(report: "MonitorReport") -> None:
                 view.attribution.cause,
                 _short(" ".join(view.entry.decision.reasons[:1])),
             ]
-            for view in report.windows[-SHOWN:]
+            for view in report.windows[-RECENT:]
         ],
     )
     for incident in report.open:
         ack = incident.acknowledged
-        known = f"{ack.principal}: {ack.reason}" if ack else "nobody has acknowledged it"
-        _line("open", f"{sentences.incident_words(incident)}; {known}. {incident.sentence}")
+        acknowledgement = f"{ack.principal}: {ack.reason}" if ack else "not acknowledged"
+        _line(
+            "open", f"{sentences.incident_words(incident)}; {acknowledgement}. {incident.sentence}"
+        )
         if ack is None:
             _line("  then", sentences.acknowledgement(incident, report.pipeline))
             if right := sentences.acceptance(report, incident):
                 _line("  or, if the data are right", right)
     reign = report.champion
     _line("champion", f"{reign.ref}, its data {sentences.champion_age(report)} old" if reign else
-          "none in charge")  # fmt: skip
+          "none")  # fmt: skip
     _line("retraining", f"{sentences.next_retraining(report)} at the earliest; budget left: "
           f"{sentences.budget(report)}")  # fmt: skip
-    found = report.figures
-    _line("judged", f"{found.judged} of {found.windows} windows on their columns, "
-          f"{found.labelled} on labels")  # fmt: skip
+    figures = report.figures
+    _line("evaluated", f"{figures.judged} of {figures.windows} windows on their columns, "
+          f"{figures.labelled} on labels")  # fmt: skip
     for note in report.notes:
-        _line("not watched", note)
-    out.print("why a window was decided so: headrace monitor explain DAY", style="dim")
+        _line("not monitored", note)
+    out.print("reasons of a decision: headrace monitor explain DAY", style="dim")
 
 
 @app.command("explain")
 @explained
-def explain(window: Window = "last", *, pipeline: Name = None, as_json: Json = False) -> None:
-    """Why one window was decided as it was: evidence, cause, rules, and what others would do.
+def explain(
+    window: Window = "last", *, pipeline: OnePipeline = None, as_json: AsJson = False
+) -> None:
+    """Explain the decision on a window: evidence, cause, rules, and what other policies would do.
 
-    The decision and its evidence are from the ledger, so it is explained as it was made, however
-    long ago that is.
+    The decision and its evidence are read from the ledger, so they appear as they were made,
+    however long ago.
+
+    Example: headrace monitor explain 2013-02-12
     """
     from headrace.operations.monitor_acknowledge import window_of
     from headrace.reports.monitor.document import window_json
     from headrace.reports.monitor.facts import monitor_report
 
-    chosen, home = _pipeline(pipeline), _home()
-    entry = window_of(chosen, home, window)
-    report = monitor_report(chosen, home)
+    declared, home = one_pipeline(pipeline), _home()
+    entry = window_of(declared, home, window)
+    report = monitor_report(declared, home)
     view = report.window(entry.window.end)
     if view is None:  # decided between the two readings
         raise typer.Exit(BLOCKED)
@@ -126,107 +126,130 @@ def explain(window: Window = "last", *, pipeline: Name = None, as_json: Json = F
     _tell_window(report, window_json(report, view))
 
 
-def _tell_window(report: "MonitorReport", told: dict[str, Any]) -> None:
-    out.print(Text.assemble((f"{told['window_text']}: ", "bold"), _action(told["action"])))
-    out.print(told["attribution"]["sentence"], highlight=False, markup=False, soft_wrap=True)
+def _tell_window(report: "MonitorReport", document: dict[str, Any]) -> None:
+    out.print(Text.assemble((f"{document['window_text']}: ", "bold"), _action(document["action"])))
+    out.print(document["attribution"]["sentence"], highlight=False, markup=False, soft_wrap=True)
     grid(
         "evidence",
-        ["about", "kind", "severity", "statistic#", "limit#", "in words"],
+        ["subject", "kind", "severity", "statistic#", "limit#", "in words"],
         [
             [e["subject"], e["kind"], e["severity"], e["statistic"], e["threshold"], e["sentence"]]
-            for e in told["evidence"]
+            for e in document["evidence"]
         ],
     )
-    for reason in told["reasons"]:
+    for reason in document["reasons"]:
         _line("because", reason)
-    same = "the policy of now" if told["policy_hash"] == report.policy.hash else "not that of now"
-    _line("policy", f"{told['policy_hash'][:12]}, {same} ({report.policy_path})")
-    if told["trigger_id"]:
-        _line("trigger", told["trigger_id"])
-    for ack in told["acknowledged"]:
-        _line("known to", f"{ack['principal']} since {ack['at']}: {ack['reason']}")
-    for one in told["accepted"]:
-        verb = "no longer accepted" if one["withdrawn"] else "accepted"
-        about = ", ".join(topic.partition(":")[2] for topic in one["about"])
-        _line(verb, f"{about} by {one['principal']} since {one['at']}: {one['reason']}")
-    grid("what other policies would have decided", ["policy", "decision"],
-         [[name, _action(action)] for name, action in told["alternatives"].items()])  # fmt: skip
+    policy = (
+        "the current policy"
+        if document["policy_hash"] == report.policy.hash
+        else "not the current one"
+    )
+    _line("policy", f"{document['policy_hash'][:12]}, {policy} ({report.policy_path})")
+    if document["trigger_id"]:
+        _line("trigger", document["trigger_id"])
+    for ack in document["acknowledged"]:
+        _line("acknowledged by", f"{ack['principal']} since {ack['at']}: {ack['reason']}")
+    for acceptance in document["accepted"]:
+        verb = "no longer accepted" if acceptance["withdrawn"] else "accepted"
+        topics = ", ".join(topic.partition(":")[2] for topic in acceptance["about"])
+        _line(
+            verb,
+            f"{topics} by {acceptance['principal']} since {acceptance['at']}:"
+            f" {acceptance['reason']}",
+        )
+    alternatives = document["alternatives"].items()
+    grid(
+        "decisions of other policies",
+        ["policy", "decision"],
+        [[name, _action(action)] for name, action in alternatives],
+    )
 
 
 @app.command("replay")
 @explained
 def replay(
     *,
-    policy: Annotated[Path, typer.Option("--policy", help="A policy file, as monitors.yaml.")],
-    pipeline: Name = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Show all windows, not only those decided otherwise.")
+    policy: Annotated[
+        Path, typer.Option("--policy", help="Policy file, such as a copy of monitors.yaml.")
+    ],
+    pipeline: OnePipeline = None,
+    whole_history: Annotated[
+        bool, typer.Option("--all", help="Show all windows, not only those with another decision.")
     ] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Decide the whole history again by another policy, beside what was decided.
+    """Replay the decision history under another policy and compare the decisions.
 
-    It reads the evidence on the ledger and no data, so a year takes a moment, and changes nothing.
-    Copy the pipeline's monitors.yaml, change a rule, replay it, and read what would have been
-    retrained and paged. What detection asks for (the part `detection:`) makes the evidence and
-    cannot be tried so.
+    It reads the evidence in the ledger and no data, so a year takes a moment, and it changes
+    nothing. Copy the pipeline's monitors.yaml, change a rule, replay it, and see what would have
+    retrained and paged. Changes to `detection:` cannot be tested this way, since detection produces
+    the evidence.
+
+    Example: headrace monitor replay --policy candidate.yaml
     """
     from headrace.monitoring.decisions.policy import load_policy
     from headrace.monitoring.decisions.replay import compared
     from headrace.reports.monitor.facts import replayed
 
-    chosen, home, other = _pipeline(pipeline), _home(), load_policy(policy)
-    rows, acks = replayed(chosen, home, other)
-    recorded, told = compared(rows, acks)
-    same = other.detection == chosen.monitor.policy().detection
+    declared, home, other = one_pipeline(pipeline), _home(), load_policy(policy)
+    rows, acks = replayed(declared, home, other)
+    recorded, replayed_tally = compared(rows, acks)
+    same_detection = other.detection == declared.monitor.policy().detection
     if as_json:
         emit_json(
             {
-                "monitor": chosen.monitor.name,
+                "monitor": declared.monitor.name,
                 "policy": str(policy),
                 "policy_hash": other.hash,
-                "same_detection": same,
+                "same_detection": same_detection,
                 "recorded": recorded.to_json(),
-                "replayed": told.to_json(),
+                "replayed": replayed_tally.to_json(),
                 "windows": [row.to_json() for row in rows],
             }
         )
         return
-    _tell_replay(rows, recorded, told, every=every)
-    if not same:
+    _tell_replay(rows, recorded, replayed_tally, whole_history=whole_history)
+    if not same_detection:
         out.print(
-            "its detection differs: evidence is as it was recorded, by the detection of then",
+            "its detection differs: the evidence is that of the recorded detection",
             style="yellow",
         )
 
 
-def _tell_replay(rows: "list[Replayed]", recorded: "Tally", told: "Tally", *, every: bool) -> None:
+def _tell_replay(
+    rows: "list[Replayed]", recorded: "Tally", replayed: "Tally", *, whole_history: bool
+) -> None:
     names = list(recorded.actions)
     grid(
         f"{len(rows)} windows",
         ["", "retrainings#", "pages#", *(f"{name}#" for name in names)],
         [
-            [who, len(one.retrainings), len(one.pages), *(one.actions[name] for name in names)]
-            for who, one in (("on record", recorded), ("replayed", told))
+            [
+                label,
+                len(tally.retrainings),
+                len(tally.pages),
+                *(tally.actions[name] for name in names),
+            ]
+            for label, tally in (("recorded", recorded), ("replayed", replayed))
         ],
     )
-    shown = [row for row in rows if every or row.differs]
-    if shown:
+    listed = [row for row in rows if whole_history or row.differs]
+    if listed:
         grid(
-            "all windows" if every else "windows decided otherwise",
-            ["window", "on record", "replayed", "why"],
+            "all windows" if whole_history else "windows with another decision",
+            ["window", "recorded", "replayed", "reason"],
             [
                 [
-                    one.window.text,
-                    _action(one.recorded.action),
-                    _action(one.decision.action),
-                    _short(one.decision.reasons[-1] if one.decision.reasons else ""),
+                    row.window.text,
+                    _action(row.recorded.action),
+                    _action(row.decision.action),
+                    _short(row.decision.reasons[-1] if row.decision.reasons else ""),
                 ]
-                for one in shown
+                for row in listed
             ],
         )
     else:
-        out.print("no window would have been decided otherwise")
+        out.print("no window has another decision")
 
 
 @app.command("ack")
@@ -234,38 +257,44 @@ def _tell_replay(rows: "list[Replayed]", recorded: "Tally", told: "Tally", *, ev
 def ack(
     window: Window,
     *,
-    reason: Annotated[str, typer.Option("--reason", "-m", help="Why; it is kept for good.")],
-    pipeline: Name = None,
-    who: Who = None,
-    as_json: Json = False,
+    reason: Reason,
+    pipeline: OnePipeline = None,
+    principal: Principal = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Say that somebody knows of a window: what it is about pages nobody again.
+    """Acknowledge a window; stop paging about its findings.
 
-    A fault stays a fault: it is investigated as long as it lasts, and never retrains. Where data
-    and relation moved together, it lets the policy retrain once that has lasted.
+    A fault stays a fault: it is investigated as long as it lasts and never triggers a retraining.
+    If data and relation moved together, the policy may retrain once that has lasted.
+
+    Example: headrace monitor ack 2013-02-12 --reason "storm week, sensors are fine"
     """
     from headrace.core.clock import iso
     from headrace.core.permissions import acting
     from headrace.monitoring.evidence.model import Window as Days
     from headrace.operations.monitor_acknowledge import acknowledge
 
-    chosen = _pipeline(pipeline)
-    done, new = acknowledge(chosen, _home(), window, principal=acting(who), reason=reason)
-    days = Days(done.window_end - chosen.monitor.window_days, done.window_end).text
+    declared = one_pipeline(pipeline)
+    acknowledged, new = acknowledge(
+        declared, _home(), window, principal=acting(principal), reason=reason
+    )
+    days = Days(
+        acknowledged.window_end - declared.monitor.window_days, acknowledged.window_end
+    ).text
     if as_json:
         emit_json(
             {
-                "monitor": done.pipeline,
+                "monitor": acknowledged.pipeline,
                 "window_text": days,
-                "principal": done.principal,
-                "reason": done.reason,
-                "at": iso(done.recorded_at),
+                "principal": acknowledged.principal,
+                "reason": acknowledged.reason,
+                "at": iso(acknowledged.recorded_at),
                 "changed": new,
             }
         )
         return
-    first = "acknowledged" if new else "was acknowledged before"
-    out.print(f"{days} of monitor {done.pipeline}: {first} by {done.principal}",
+    first = "acknowledged" if new else "already acknowledged"
+    out.print(f"{days} of monitor {acknowledged.pipeline}: {first} by {acknowledged.principal}",
               highlight=False, markup=False, soft_wrap=True)  # fmt: skip
 
 
@@ -274,57 +303,61 @@ def ack(
 def accept(
     window: Window,
     *,
-    reason: Annotated[str, typer.Option("--reason", "-m", help="Why; it is kept for good.")],
-    withdraw: Annotated[
-        bool, typer.Option("--withdraw", help="It was a mistake: judge the window as before.")
-    ] = False,
-    pipeline: Name = None,
-    who: Who = None,
-    as_json: Json = False,
+    reason: Reason,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Withdraw the acceptance.")] = False,
+    pipeline: OnePipeline = None,
+    principal: Principal = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Say that the data of a window are right: from there on this is what they look like.
+    """Accept a window's data as the new baseline.
 
-    For what rightly changed for good (a new code, another sensor, another unit), from the first
-    window that has it. Faults found in its columns and rows become notices, later windows are held
-    to it, and what moves again is told again. What gates held back, or did not come, is not
-    accepted so. The next run of the monitor judges by it; of windows that were decided already it
-    starts nothing.
+    For changes that are correct and permanent (a new code, another sensor, another unit), from the
+    first window that shows them. Faults in its columns and rows become notices, later windows are
+    compared with it, and further changes are reported again. Rows held by gates and missing
+    deliveries are not accepted this way. The next run of the monitor applies it; it triggers
+    nothing for windows that are already decided.
+
+    Example: headrace monitor accept 2013-02-12 --reason "new carrier code"
     """
     from headrace.core.permissions import acting
     from headrace.monitoring.evidence.model import Window as Days
     from headrace.operations.monitor_accept import accept as accepted
     from headrace.reports.monitor.document import acceptance_json
 
-    chosen = _pipeline(pipeline)
-    done, new = accepted(
-        chosen, _home(), window, principal=acting(who), reason=reason, withdraw=withdraw
+    declared = one_pipeline(pipeline)
+    acceptance, new = accepted(
+        declared, _home(), window, principal=acting(principal), reason=reason, withdraw=withdraw
     )
-    days = Days(done.window_end - chosen.monitor.window_days, done.window_end).text
+    days = Days(acceptance.window_end - declared.monitor.window_days, acceptance.window_end).text
     if as_json:
-        named = {"monitor": done.pipeline, "window_text": days}
-        emit_json({**named, **acceptance_json(done), "changed": new})
+        names = {"monitor": acceptance.pipeline, "window_text": days}
+        emit_json({**names, **acceptance_json(acceptance), "changed": new})
         return
-    verb = "taken back" if withdraw else "accepted"
-    first = verb if new else f"was {verb} before"
-    about = ", ".join(topic.partition(":")[2] for topic in done.about)
-    out.print(f"{days} of monitor {done.pipeline}: {about} {first} by {done.principal}",
-              highlight=False, markup=False, soft_wrap=True)  # fmt: skip
+    verb = "withdrawn" if withdraw else "accepted"
+    first = verb if new else f"already {verb}"
+    topics = ", ".join(topic.partition(":")[2] for topic in acceptance.about)
+    out.print(
+        f"{days} of monitor {acceptance.pipeline}: {topics} {first} by {acceptance.principal}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
     if new:
-        out.print("the next run of the monitor judges by it", style="dim")
+        out.print("the next run of the monitor applies it", style="dim")
 
 
 @app.command("report")
 @explained
 def report(
     *,
-    pipeline: Name = None,
+    pipeline: OnePipeline = None,
     to: Annotated[
         Path | None,
-        typer.Option("--out", help="File to write; `-` prints. Default: under HEADRACE_HOME."),
+        typer.Option("--out", help="File to write; `-` prints; default: under HEADRACE_HOME."),
     ] = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
-    """Write the monitor's report as a single HTML file, which needs nothing else to be read.
+    """Write the monitor's report as one self-contained HTML file.
 
     `headrace reports` serves the same page under /monitor/NAME.
     """
@@ -335,12 +368,12 @@ def report(
     from headrace.reports.monitor import render
     from headrace.reports.monitor.facts import monitor_report
 
-    chosen, home = _pipeline(pipeline), _home()
-    page = render(monitor_report(chosen, home))
+    declared, home = one_pipeline(pipeline), _home()
+    page = render(monitor_report(declared, home))
     if str(to) == "-":
         sys.stdout.write(page)
         return
-    path = (to or home.reports / "monitor" / f"{chosen.monitor.name}.html").absolute()
+    path = (to or home.reports / "monitor" / f"{declared.monitor.name}.html").absolute()
     try:
         write_atomically(path, page.encode())
     except OSError as error:
@@ -363,28 +396,12 @@ def _home() -> "Home":
     return Home.find()
 
 
-def _pipelines(name: str | None) -> "list[Pipeline]":
-    from headrace.cli.shared import pipelines
-
-    return pipelines(name)
-
-
-def _pipeline(name: str | None) -> "Pipeline":
-    from headrace.core.errors import DeclarationError
-
-    found = _pipelines(name)
-    if len(found) > 1:
-        names = ", ".join(one.name for one in found)
-        raise DeclarationError("which pipeline is not said", fix=f"--pipeline with one of {names}")
-    return found[0]
-
-
 def _action(name: str) -> Text:
     return Text(name, _STYLES.get(name, ""))
 
 
-def _line(name: str, told: str) -> None:
-    out.print(Text.assemble((f"{name}: ", "bold"), told), soft_wrap=True)
+def _line(name: str, text: str) -> None:
+    out.print(Text.assemble((f"{name}: ", "bold"), text), soft_wrap=True)
 
 
 def _short(text: str) -> str:

@@ -1,17 +1,17 @@
-"""`headrace alert`: who was told of what, and that somebody is on it."""
+"""`headrace alert`: alerts, their messages and acknowledgements."""
 
 from typing import Annotated
 
 import typer
 
+from headrace.cli.commands import CommandGroup
+from headrace.cli.options import AsJson, Principal
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out, verdict
 
-app = typer.Typer(
+app = CommandGroup(
     no_args_is_help=True,
-    help="Who was told of which batch, and why. Routes are in alerts.yaml at the project's root.",
+    help="Alerts about batches and monitors; alerts.yaml at the project's root routes them.",
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
 
 @app.command("ls")
@@ -19,29 +19,29 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 def ls(
     *,
     table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
-    as_json: Json = False,
+    everything: Annotated[bool, typer.Option("--all", help="Include closed alerts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List alerts that are not over, oldest first: one for each batch and cause.
+    """List open alerts, oldest first: one per batch and cause.
 
-    An alert is over when its batch is released, rejected or superseded, or when the next batch of
-    its table passes. Messages wait until their target takes them, or the alert is over.
+    An alert closes when its batch is approved, rejected or superseded, or when the next batch of
+    its table passes. A message that its target did not accept is retried until the alert closes.
     """
     from headrace.alerts import AlertStore
     from headrace.core.home import Home
 
     with AlertStore(Home.find()) as store:
-        found = [
+        alerts = [
             alert
             for alert in (store.alerts() if everything else store.open_alerts())
             if table in {None, alert.condition.table}
         ]
     if as_json:
-        emit_json([alert.document() for alert in found])
+        emit_json([alert.document() for alert in alerts])
         return
     grid(
         "alerts",
-        ["alert", "state", "table", "slot", "verdict", "cause", "messages", "owner", "note"],
+        ["alert", "state", "table", "partition", "verdict", "cause", "messages", "owner", "note"],
         [
             [
                 alert.alert_id[:8],
@@ -54,44 +54,49 @@ def ls(
                 alert.condition.owner,
                 alert.closed_by or alert.acknowledged_by or alert.error,
             ]
-            for alert in found
+            for alert in alerts
         ],
     )
-    if not found:
-        out.print("no alert is open" if not everything else "there was no alert yet")
+    if not alerts:
+        out.print("no open alerts" if not everything else "no alerts yet")
 
 
 @app.command("ack")
 @explained
 def ack(
-    alert: Annotated[str, typer.Argument(help="An alert's id, or how it starts.")],
+    alert: Annotated[str, typer.Argument(help="Id of an alert, or the start of it.")],
     *,
-    principal: Annotated[
-        str | None,
-        typer.Option("--as", help="Who; else HEADRACE_PRINCIPAL, else the user of this machine."),
-    ] = None,
-    reason: Annotated[str, typer.Option(help="For the record.")] = "seen, working on it",
-    as_json: Json = False,
+    principal: Principal = None,
+    reason: Annotated[
+        str, typer.Option(help="Reason, kept in the audit trail.")
+    ] = "seen, working on it",
+    as_json: AsJson = False,
 ) -> None:
-    """Say that you are on it. Messages that still wait are not sent; the batch stays as it is."""
+    """Acknowledge an alert: its unsent messages are dropped. The batch is unchanged.
+
+    Example: headrace alert ack 3f2a9c --reason "looking into it"
+    """
     from headrace.alerts.acknowledge import acknowledge
     from headrace.core.home import Home
     from headrace.core.permissions import acting
 
-    done = acknowledge(Home.find(), alert, principal=acting(principal), reason=reason)
+    acknowledged = acknowledge(Home.find(), alert, principal=acting(principal), reason=reason)
     if as_json:
-        emit_json(done.document())
+        emit_json(acknowledged.document())
         return
-    given = done.condition
-    out.print(f"{given.table} {given.slot}: {done.acknowledged_by} is on it", highlight=False)
+    condition = acknowledged.condition
+    out.print(
+        f"{condition.table} {condition.slot}: acknowledged by {acknowledged.acknowledged_by}",
+        highlight=False,
+    )
 
 
 @app.command("send")
 @explained
-def send(*, as_json: Json = False) -> None:
-    """Look for what is new or over, and send what waits: what runs and the sensor do by themselves.
+def send(*, as_json: AsJson = False) -> None:
+    """Open and close alerts and send pending messages, as every run and the sensor do.
 
-    Ends with 1 if a target did not take its message; it is tried again by the next look.
+    Exit code 1: a target did not accept its message; the next check retries it.
     """
     from headrace.alerts import load_config, look
     from headrace.core.home import Home
@@ -99,14 +104,14 @@ def send(*, as_json: Json = False) -> None:
 
     config = load_config()
     tables = [table for pipeline in project_pipelines() for table in pipeline.tables]
-    done = look(Home.find(), tables, config=config)
+    outcome = look(Home.find(), tables, config=config)
     if as_json:
-        emit_json(done.to_json())
+        emit_json(outcome.to_json())
     elif config.path is None:
-        out.print("no alerts.yaml at the project's root: nobody is told")
+        out.print("no alerts.yaml at the project's root: no alerts are sent")
     else:
-        out.print(str(done), highlight=False)
-    if done.failed:
+        out.print(str(outcome), highlight=False)
+    if outcome.failed:
         raise typer.Exit(BLOCKED)
 
 
@@ -114,22 +119,25 @@ def send(*, as_json: Json = False) -> None:
 @explained
 def rehearsal(
     owner: Annotated[
-        str | None, typer.Argument(help="Only this owner's targets; all if left out.")
+        str | None, typer.Argument(help="Only this owner's targets; default: all.")
     ] = None,
     *,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Send a test message to every target of alerts.yaml, and say which ones took it."""
+    """Send a test message to every target in alerts.yaml and show which targets accepted it."""
     from headrace.alerts.test_message import rehearse
 
-    found = rehearse(owner)
+    targets = rehearse(owner)
     if as_json:
-        emit_json(found)
+        emit_json(targets)
     else:
         grid(
             "targets",
-            ["owner", "target", "took it", "why not"],
-            [[one["owner"], one["target"], one["sent"], one["error"]] for one in found],
+            ["owner", "target", "accepted", "error"],
+            [
+                [target["owner"], target["target"], target["sent"], target["error"]]
+                for target in targets
+            ],
         )
-    if not all(one["sent"] for one in found):
+    if not all(target["sent"] for target in targets):
         raise typer.Exit(BLOCKED)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from headrace.cli.commands import CommandGroup
+from headrace.cli.options import AsJson
 from headrace.cli.output import creating, emit_json, err, explained, grid, out
 
 if TYPE_CHECKING:
@@ -14,23 +16,25 @@ if TYPE_CHECKING:
     from headrace.core.home import Home
     from headrace.dagster.automation import Automation
 
-app = typer.Typer(
-    help="Switch on what runs by itself: ingest, builds, alerts, maintenance.",
+app = CommandGroup(
+    help="Schedules and sensors: turn ingest, builds, alerts and maintenance on and off.",
     no_args_is_help=True,
 )
 Names = Annotated[
-    list[str] | None, typer.Argument(help="Schedules or sensors, as in `headrace automation ls`.")
+    list[str] | None, typer.Argument(help="Schedules or sensors from `headrace automation ls`.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
 @app.command("on")
 @explained
 @creating
-def on(names: Names = None, *, as_json: Json = False) -> None:
-    """Switch on the usual ones, or those that are named. It also works while the UI runs.
+def on(names: Names = None, *, as_json: AsJson = False) -> None:
+    """Turn on the recommended schedules and sensors, or the named ones.
 
-    They tick while a daemon runs: `headrace ui` starts one, or `dagster-daemon run` on a server.
+    It also works while the UI runs. They only tick while a Dagster daemon runs: `headrace ui`
+    starts one; on a server run `dagster-daemon run`.
+
+    Example: headrace automation on
     """
     _switch(names or (), on=True, as_json=as_json)
 
@@ -38,15 +42,15 @@ def on(names: Names = None, *, as_json: Json = False) -> None:
 @app.command("off")
 @explained
 @creating
-def off(names: Names = None, *, as_json: Json = False) -> None:
-    """Switch off everything, or those that are named. Runs that are under way go on."""
+def off(names: Names = None, *, as_json: AsJson = False) -> None:
+    """Turn off all schedules and sensors, or the named ones. Runs in progress continue."""
     _switch(names or (), on=False, as_json=as_json)
 
 
 @app.command("ls")
 @explained
-def ls(*, as_json: Json = False) -> None:
-    """List each schedule and sensor: its state, its work, and when to switch it on."""
+def ls(*, as_json: AsJson = False) -> None:
+    """List schedules and sensors with their state, what they do and when to turn them on."""
     from headrace.dagster.automation import list_automation
 
     home, root = _places()
@@ -75,26 +79,28 @@ def _places() -> "tuple[Home, Path]":
     return home, root
 
 
-def _show(found: "list[Automation]", *, as_json: bool) -> None:
+def _show(automations: "list[Automation]", *, as_json: bool) -> None:
     if as_json:
-        emit_json([one.to_json() for one in found])
+        emit_json([automation.to_json() for automation in automations])
         return
     grid(
         "automation",
-        ["pipeline", "name", "kind", "state", "usual", "work", "when to switch it on"],
+        ["pipeline", "name", "kind", "state", "recommended", "does", "when to turn it on"],
         [
             [
-                one.pipeline,
-                one.name,
-                one.kind,
-                Text("on", "green") if one.running else Text("off", "dim"),
-                "yes" if one.usual else "",
-                one.description,
-                one.when,
+                automation.pipeline,
+                automation.name,
+                automation.kind,
+                Text("on", "green") if automation.running else Text("off", "dim"),
+                "yes" if automation.usual else "",
+                automation.description,
+                automation.when,
             ]
-            for one in found
+            for automation in automations
         ],
     )
-    if any(one.usual and not one.running for one in found):
-        out.print("switch on the usual ones: headrace automation on", highlight=False)
-    err.print("they tick while a daemon runs, as under headrace ui", highlight=False)
+    if any(automation.usual and not automation.running for automation in automations):
+        out.print("turn on the recommended ones: headrace automation on", highlight=False)
+    err.print(
+        "they only tick while a Dagster daemon runs, such as that of headrace ui", highlight=False
+    )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headrace.cli.options import AsJson, DryRunFirst
 from headrace.cli.output import emit_json, explained, grid, out
 
 if TYPE_CHECKING:
@@ -12,38 +13,37 @@ if TYPE_CHECKING:
     from headrace.lake.table import Table
     from headrace.operations.maintenance import Done
 
-SHOWN = 10
+LISTED = 10
 
 
 @explained
 def maintain(
     *,
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Do it. Without, only say what would be done.")
-    ] = False,
+    dry_run: DryRunFirst = True,
     table: Annotated[str | None, typer.Option(help="Only this table.")] = None,
     older: Annotated[
-        str, typer.Option("--older-than", help="Files written later stay: 1d, 36h; 1h at least.")
+        str,
+        typer.Option("--older-than", help="Keep files younger than this: 1d, 36h; at least 1h."),
     ] = "1d",
     keep: Annotated[
-        int, typer.Option(min=1, help="Snapshots that a table keeps, besides those of releases.")
+        int, typer.Option(min=1, help="Snapshots to keep per table, besides those of releases.")
     ] = 50,
     decimals: Annotated[
         bool,
         typer.Option(
             "--rewrite-decimals",
-            help="Only make scaled columns DECIMAL in tables that 0.1.0 made.",
+            help="Only rewrite scaled columns as DECIMAL in tables from 0.1.0.",
         ),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of tables.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Forget old snapshots of the tables, and delete the files that nothing needs.
+    """Expire old table snapshots and delete unneeded files.
 
-    Snapshots that a release was made of stay, so that it can be made again; so do all files that
-    the ledger names. What goes are metadata of forgotten snapshots, and what runs left that were
-    cut short. First look, then: headrace maintain --apply. Running it again is safe.
+    Snapshots of releases are kept, so that these can be rebuilt, and so are all files in the
+    ledger. Deleted are the metadata of expired snapshots and leftovers of interrupted runs. Without
+    --apply nothing is changed. Running it again is safe.
+
+    Example: headrace maintain --apply
     """
     from headrace.core.clock import HOUR, duration
     from headrace.core.errors import DeclarationError
@@ -54,66 +54,71 @@ def maintain(
     young = duration(older)
     if young < HOUR:
         raise DeclarationError(
-            f"{older} is too short: a run at work may have written a file and not told of it yet",
+            f"{older} is too short: a run in progress may have written files that it has not"
+            " recorded yet",
             fix="--older-than 1h, or more",
         )
-    tables = {one.name: one for group in table_groups().values() for one in group}
-    known = sorted(tables)
-    if table is not None and table not in known:
-        raise DeclarationError(f"no table {table!r}", fix=f"one of {', '.join(known)}")
-    names = known if table is None else [table]
+    tables = {declared.name: declared for group in table_groups().values() for declared in group}
+    declared_names = sorted(tables)
+    if table is not None and table not in declared_names:
+        raise DeclarationError(f"no table {table!r}", fix=f"one of {', '.join(declared_names)}")
+    names = declared_names if table is None else [table]
     if decimals:
-        _rewrite(Home.find(), [tables[name] for name in names], apply=apply, as_json=as_json)
+        _rewrite(Home.find(), [tables[name] for name in names], apply=not dry_run, as_json=as_json)
         return
-    done = look_after(Home.find(), names, apply=apply, keep=keep, young=young)
+    outcome = look_after(Home.find(), names, apply=not dry_run, keep=keep, young=young)
     if as_json:
-        emit_json(done.to_json())
+        emit_json(outcome.to_json())
         return
-    _tell(done)
+    _print_outcome(outcome)
 
 
 def _rewrite(home: "Home", tables: "list[Table]", *, apply: bool, as_json: bool) -> None:
     from headrace.lake.tables.decimal_rewrite import pending, rewrite
 
     act = rewrite if apply else pending
-    done = [act(home, table.contract) for table in tables]
+    rewritten = [act(home, declared.contract) for declared in tables]
     if as_json:
-        emit_json({"applied": apply, "tables": [asdict(one) for one in done]})
+        emit_json({"applied": apply, "tables": [asdict(outcome) for outcome in rewritten]})
         return
-    rows = [[one.table, ", ".join(one.columns), one.files] for one in done if one.columns]
+    rows = [
+        [outcome.table, ", ".join(outcome.columns), outcome.files]
+        for outcome in rewritten
+        if outcome.columns
+    ]
     grid("columns to store as DECIMAL", ["table", "columns", "files#"], rows)
     if not apply:
-        out.print("nothing was changed; to do it: headrace maintain --rewrite-decimals --apply")
+        out.print("nothing was changed; to apply it: headrace maintain --rewrite-decimals --apply")
 
 
-def _tell(done: "Done") -> None:
+def _print_outcome(outcome: "Done") -> None:
     grid(
         "maintenance",
-        ["table", "snapshots#", "pinned#", "forgotten#", "files#", "bytes#"],
+        ["table", "snapshots#", "pinned#", "expired#", "files#", "bytes#"],
         [
             [
-                table.table or "landed bytes",
+                table.table or "raw files",
                 table.snapshots,
                 table.pinned,
                 len(table.forgotten),
                 len(table.removed),
                 table.bytes,
             ]
-            for table in done.tables
+            for table in outcome.tables
         ],
     )
-    gone = [file for table in done.tables for file in table.removed]
-    for file in gone[:SHOWN]:
+    removed = [file for table in outcome.tables for file in table.removed]
+    for file in removed[:LISTED]:
         out.print(f"  {file.path}: {file.why}", highlight=False, markup=False, soft_wrap=True)
-    if len(gone) > SHOWN:
-        out.print(f"  and {len(gone) - SHOWN:,} more: --json lists all of them")
-    verb = "are" if done.applied else "are not"
-    for ref in done.pinned:
-        out.print(f"{ref}: its snapshots {verb} pinned{' now' if done.applied else ''}")
-    for ref in done.lost:
-        out.print(f"{ref}: a snapshot it was made of is gone; it cannot be made again", style="red")
-    for name, tags in done.let_go.items():
-        out.print(f"{name}: {', '.join(tags)} {'kept' if done.applied else 'keep'} a snapshot"
-                  " for nobody")  # fmt: skip
-    if not done.applied:
-        out.print("nothing was changed; to do it: headrace maintain --apply")
+    if len(removed) > LISTED:
+        out.print(f"  and {len(removed) - LISTED:,} more: --json lists all of them")
+    verb = "are" if outcome.applied else "are not"
+    for ref in outcome.pinned:
+        out.print(f"{ref}: its snapshots {verb} pinned{' now' if outcome.applied else ''}")
+    for ref in outcome.lost:
+        out.print(f"{ref}: a snapshot it was made of is gone; it cannot be rebuilt", style="red")
+    for name, tags in outcome.let_go.items():
+        out.print(f"{name}: {', '.join(tags)} {'kept' if outcome.applied else 'keep'} a snapshot"
+                  " that no release needs")  # fmt: skip
+    if not outcome.applied:
+        out.print("nothing was changed; to apply it: headrace maintain --apply")

@@ -6,47 +6,50 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headrace.cli.commands import CommandGroup
+from headrace.cli.options import AsJson
 from headrace.cli.output import emit_json, explained, out, progress
 
 if TYPE_CHECKING:
     from headrace.scaffold import Ask, Made
 
-app = typer.Typer(no_args_is_help=True, help="Start a project of your own, or add to one.")
+app = CommandGroup(
+    no_args_is_help=True, help="Create a project, pipeline or source from your data."
+)
 
 Data = Annotated[
     Path | None,
-    typer.Option(help="A CSV file of your own events: commas, UTF-8, a header, one row an event."),
+    typer.Option(help="CSV file of your events: commas, UTF-8, a header, one row per event."),
 ]
 Time = Annotated[
     str | None,
     typer.Option(
-        help="The column that says when a row happened, or several of a calendar and a clock: "
-        "year,month,day,hhmm. Found if left out."
+        help="Column with the time of the event, or several with its parts:"
+        " year,month,day,hhmm. Default: detected."
     ),
 ]
 Key = Annotated[
     list[str] | None,
-    typer.Option(help="A column that identifies a row; repeat it if it takes more."),
+    typer.Option(help="Column of the key; may be repeated."),
 ]
 Entity = Annotated[
     list[str] | None,
-    typer.Option(help="Whose history features are about: customer_id. Guessed if left out."),
+    typer.Option(help="Entity that features describe: customer_id. Default: guessed."),
 ]
 KnownAfter = Annotated[
     str | None,
     typer.Option(
-        help="How long after its time a row can be used: 10m, 2h, 1d. Too short is a leak."
+        help="Delay from the event until its row is available: 10m, 2h, 1d. Too short leaks."
     ),
 ]
 Zone = Annotated[str, typer.Option(help="IANA zone of times without an offset: Europe/Berlin.")]
 TimeFormat = Annotated[
-    str | None, typer.Option(help="How times read (strptime), where that is not clear: %d/%m/%Y.")
+    str | None, typer.Option(help="Format of times (strptime), if ambiguous: %d/%m/%Y.")
 ]
-Target = Annotated[str | None, typer.Option(help="The column to predict; guessed if left out.")]
+Target = Annotated[str | None, typer.Option(help="Column to predict; default: guessed.")]
 TableName = Annotated[
-    str | None, typer.Option("--table", help="Name of the table; the file's name.")
+    str | None, typer.Option("--table", help="Name of the table; default: the file's name.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document: what was written.")]
 
 EXAMPLE = (
     "headrace new project shop --data orders.csv --time ordered_at --key order_id "
@@ -55,8 +58,8 @@ EXAMPLE = (
 
 
 @dataclass(frozen=True)
-class _Given:
-    """The options that all commands share."""
+class _Options:
+    """Options that all commands of the group have."""
 
     data: Path | None
     time: str | None
@@ -104,7 +107,7 @@ class _Given:
 @app.command("project")
 @explained
 def project(
-    name: Annotated[str, typer.Argument(help="Folder and first pipeline: shop.")],
+    name: Annotated[str, typer.Argument(help="Name of the folder and the first pipeline: shop.")],
     *,
     data: Data = None,
     time: Time = None,
@@ -115,14 +118,14 @@ def project(
     time_format: TimeFormat = None,
     target: Target = None,
     table: TableName = None,
-    into: Annotated[Path, typer.Option(help="The folder to make it in.")] = Path(),
-    json: Json = False,
+    into: Annotated[Path, typer.Option("--out", help="Folder to create it in.")] = Path(),
+    json: AsJson = False,
 ) -> None:
-    r"""Make a working project from a CSV of your own events.
+    r"""Create a working project from a CSV file of your own events.
 
-    It drafts contract, gate, features, label, model, monitors and tests, and
-    puts the file's rows into a drop folder as daily deliveries. What it cannot
-    know has a default that works, and a TODO. For example:
+    It drafts contract, suite, features, label, model, monitors and tests, and
+    splits the file's rows into daily deliveries in a drop folder. What it cannot
+    know gets a default that works, and a TODO. For example:
 
       headrace new project shop --data orders.csv \
         --time ordered_at --key order_id --entity customer_id \
@@ -132,16 +135,20 @@ def project(
     """
     from headrace.scaffold import new_project
 
-    given = _Given(data, time, key, entity, known_after, zone, time_format, table)
+    options = _Options(data, time, key, entity, known_after, zone, time_format, table)
     with progress(quiet=json):
-        made = new_project(name, given.ask(EXAMPLE, target=target), into.absolute())
-    _tell(made, json=json, then=f"cd {_shown(made.root)} && headrace run && python -m pytest -q")
+        written = new_project(name, options.ask(EXAMPLE, target=target), into.absolute())
+    _print_made(
+        written,
+        json=json,
+        then=f"cd {_relative(written.root)} && headrace run && python -m pytest -q",
+    )
 
 
 @app.command("pipeline")
 @explained
 def pipeline(
-    name: Annotated[str, typer.Argument(help="The new pipeline: returns.")],
+    name: Annotated[str, typer.Argument(help="Name of the new pipeline: returns.")],
     *,
     data: Data = None,
     time: Time = None,
@@ -152,9 +159,9 @@ def pipeline(
     time_format: TimeFormat = None,
     target: Target = None,
     table: TableName = None,
-    json: Json = False,
+    json: AsJson = False,
 ) -> None:
-    r"""Add a pipeline to this project: a code location of its own, with its own model.
+    r"""Add a pipeline to this project, with its own code location and model.
 
     For example, inside the project:
 
@@ -163,23 +170,23 @@ def pipeline(
     """
     from headrace.scaffold import new_pipeline
 
-    given = _Given(data, time, key, entity, known_after, zone, time_format, table)
-    ask = given.ask(EXAMPLE.replace("project shop", f"pipeline {name}"), target=target)
+    options = _Options(data, time, key, entity, known_after, zone, time_format, table)
+    ask = options.ask(EXAMPLE.replace("project shop", f"pipeline {name}"), target=target)
     with progress(quiet=json):
-        made = new_pipeline(name, ask, Path.cwd())
-    _tell(made, json=json, then=f"headrace run {name} && python -m pytest -q")
+        written = new_pipeline(name, ask, Path.cwd())
+    _print_made(written, json=json, then=f"headrace run {name} && python -m pytest -q")
 
 
 @app.command("source")
 @explained
 def source(
-    name: Annotated[str, typer.Argument(help="The new table: stock.")],
+    name: Annotated[str, typer.Argument(help="Name of the new table: stock.")],
     *,
     data: Annotated[
         str | None,
         typer.Option(
-            help="A CSV file, which becomes deliveries, or the address of any source that"
-            " `headrace source try` takes."
+            help="CSV file to split into deliveries, or any address that `headrace"
+            " source inspect` reads."
         ),
     ] = None,
     time: Time = None,
@@ -189,20 +196,22 @@ def source(
     zone: Zone = "UTC",
     time_format: TimeFormat = None,
     kind: Annotated[
-        str, typer.Option(help="event (it happened), state (it holds from then on) or planned.")
+        str, typer.Option(help="event (it happened), state (valid from then on) or planned.")
     ] = "event",
     snapshot: Annotated[
         bool, typer.Option(help="The file is the whole table, not a delivery of some days.")
     ] = False,
     deletions: Annotated[
-        bool, typer.Option("--deletions", help="A key that the whole table lacks was deleted.")
+        bool,
+        typer.Option("--deletions", help="Treat keys missing from the whole table as deleted."),
     ] = False,
     to: Annotated[
-        str | None, typer.Option("--pipeline", help="The pipeline to add it to, if there are more.")
+        str | None,
+        typer.Option("--pipeline", help="Pipeline to add it to; needed if there are several."),
     ] = None,
-    json: Json = False,
+    json: AsJson = False,
 ) -> None:
-    r"""Add a table to a pipeline of this project: its contract, its gate, its deliveries.
+    r"""Add a table to a pipeline of this project: contract, suite and deliveries.
 
     For example, inside the project:
 
@@ -216,11 +225,11 @@ def source(
 
     if data is None or _is_csv(data):
         path = None if data is None else Path(data)
-        given = _Given(path, time, key, entity, known_after, zone, time_format, name)
+        options = _Options(path, time, key, entity, known_after, zone, time_format, name)
         example = f"headrace new source {name} --data {name}.csv --time updated_at --key sku"
-        ask = given.ask(example, kind=kind, snapshot=snapshot)
+        ask = options.ask(example, kind=kind, snapshot=snapshot)
         with progress(quiet=json):
-            made = new_source(ask, to, Path.cwd())
+            written = new_source(ask, to, Path.cwd())
     else:
         like: dict[str, Any] = {
             "time": time,
@@ -230,8 +239,8 @@ def source(
         }
         like |= {"known_after": known_after, "zone": zone, "time_format": time_format}
         like |= {"kind": kind, "snapshot": snapshot}
-        made = new_source_at(data, like, to, Path.cwd(), deletions=deletions)
-    _tell(made, json=json, then="headrace run && python -m pytest -q")
+        written = new_source_at(data, like, to, Path.cwd(), deletions=deletions)
+    _print_made(written, json=json, then="headrace run && python -m pytest -q")
 
 
 def _is_csv(data: str) -> bool:
@@ -243,29 +252,29 @@ def _split(names: list[str] | None) -> tuple[str, ...]:
     return tuple(names or ())
 
 
-def _tell(made: "Made", *, json: bool, then: str) -> None:
+def _print_made(written: "Made", *, json: bool, then: str) -> None:
     if json:
-        emit_json(made.to_json())
+        emit_json(written.to_json())
         return
-    daily = [path for path in made.written if path.startswith("deliveries/")]
-    for path in made.written:
+    daily = [path for path in written.written if path.startswith("deliveries/")]
+    for path in written.written:
         if path not in daily:
             out.print(f"  {path}", highlight=False, markup=False)
     if daily:
         out.print(f"  {daily[0]} … {len(daily):,} deliveries", highlight=False, markup=False)
-    out.print("\n[bold]Decided from the file[/]")
-    for what, value in made.decided.items():
-        shown = ", ".join(value) if isinstance(value, list) else value
+    out.print("\n[bold]Inferred from the file[/]")
+    for what, value in written.decided.items():
+        text = ", ".join(value) if isinstance(value, list) else value
         if isinstance(value, dict):
-            shown = ", ".join(f"{name} {count:,}" for name, count in value.items())
-        out.print(f"  {what:<12} {shown}", highlight=False, markup=False)
-    for note in made.notes:
+            text = ", ".join(f"{name} {count:,}" for name, count in value.items())
+        out.print(f"  {what:<12} {text}", highlight=False, markup=False)
+    for note in written.notes:
         out.print(f"note: {note}", highlight=False, markup=False)
-    out.print("\nWhat only you know: grep -rn TODO pipelines quality_suites", highlight=False)
+    out.print("\nLeft for you to decide: grep -rn TODO pipelines quality_suites", highlight=False)
     out.print(f"[bold]Next:[/] {then}", highlight=False, soft_wrap=True)
 
 
-def _shown(path: Path) -> str:
+def _relative(path: Path) -> str:
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

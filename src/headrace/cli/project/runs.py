@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from headrace.cli.options import AnyPipeline, AsJson
 from headrace.cli.output import BLOCKED, creating, emit_json, err, explained, out, progress
 from headrace.cli.project import status as status_command
+from headrace.cli.shared import pipelines
 
 if TYPE_CHECKING:
     from headrace.core.home import Home
     from headrace.pipeline import Pipeline
 
-_SHOWN = 20
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+_LISTED = 20
 
 
 @explained
 @creating
-def demo(*, as_json: Json = False) -> None:
-    """Make the demonstration's deliveries, run everything, and say what to look at next.
+def demo(*, as_json: AsJson = False) -> None:
+    """Generate the demonstration's deliveries, run everything, and show what to look at next.
 
     Running it again is safe and changes nothing.
     """
@@ -44,22 +45,22 @@ def demo(*, as_json: Json = False) -> None:
 @explained
 @creating
 def run(
-    pipeline: Annotated[
-        str | None, typer.Argument(help="A pipeline; all of them if left out.")
-    ] = None,
+    pipeline: AnyPipeline = None,
     *,
-    first: Annotated[str | None, typer.Option("--from", help="First day to look at.")] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Last day to look at.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First day to process.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day to process.")] = None,
     stage: Annotated[
         str, typer.Option(help="`ingest`, `build` (features to monitors), or `all`.")
     ] = "all",
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Bring everything up to date: deliveries to tables, tables to features, release, model.
+    """Bring everything up to date: ingest deliveries, compute features, release, train, monitor.
 
     Only what is outstanding is done. Exit code 0: everything is up to date. 1: a batch is blocked,
     pending or in ERROR, now or since an earlier run, or a step failed, or nothing was delivered;
-    the rest was published. 2: wrong input, such as a range in which no delivery is expected.
+    the rest was published. 2: invalid input, such as a range in which no delivery is expected.
+
+    Example: headrace run flights --from 2013-01-01 --to 2013-01-31
     """
     from headrace.core.clock import parse_days
     from headrace.core.errors import DeclarationError
@@ -71,26 +72,24 @@ def run(
 
     if stage not in {"ingest", "build", "all"}:
         raise DeclarationError(f"no stage {stage!r}", fix="--stage ingest, build or all")
-    pipelines = project_pipelines()
-    chosen = [one for one in pipelines if pipeline in {None, one.name}]
-    if not chosen:
-        raise DeclarationError(
-            f"no pipeline {pipeline!r}", fix=f"one of {', '.join(one.name for one in pipelines)}"
-        )
+    selected = pipelines(pipeline)
     begin, end = parse_days(first, last)
-    slots = expected_within(chosen, begin, end)
+    slots = expected_within(selected, begin, end)
     home = Home.find()
     start = time.perf_counter()
     with progress(quiet=as_json):
-        outcomes = [run_pipeline(one, home, first=begin, last=end, stage=stage) for one in chosen]
-    problems = _problems(chosen, home, slots, begin, end)
+        outcomes = [
+            run_pipeline(each_pipeline, home, first=begin, last=end, stage=stage)
+            for each_pipeline in selected
+        ]
+    problems = _problems(selected, home, slots, begin, end)
     ok = not problems and all(outcome.ok for outcome in outcomes)
-    found = overview(pipelines, home)
+    report = overview(project_pipelines(), home)
     if as_json:
         runs = [outcome.to_json() for outcome in outcomes]
-        emit_json({"ok": ok, "runs": runs, "problems": problems, **found})
+        emit_json({"ok": ok, "runs": runs, "problems": problems, **report})
     else:
-        status_command.show(found)
+        status_command.show(report)
         for outcome in outcomes:
             for line in outcome.lines():
                 out.print(Text(line), soft_wrap=True)
@@ -107,12 +106,12 @@ def _problems(
     first: str,
     last: str,
 ) -> list[dict[str, str]]:
-    """Why the looked-at days are not up to date: batches that wait, or that nothing came at all."""
+    """Return why the days are not up to date: batches that wait, or no delivery at all."""
     from headrace.lake.ledger.batch_listing import held_batches
     from headrace.lake.ledger.ledger import Ledger
 
     tables = [table for pipeline in pipelines for table in pipeline.tables]
-    found = [
+    problems = [
         {
             "table": row["table"],
             "slot": row["slot"],
@@ -126,18 +125,22 @@ def _problems(
     ]
     with Ledger(home) as ledger:
         came = {(t.name, b.slot) for t in tables for b in ledger.batches(t.name).values()}
-    days = sorted({slot for wanted in slots.values() for slot in wanted})
-    if days and not any((name, slot) in came for name, wanted in slots.items() for slot in wanted):
-        says = f"nothing was delivered for any expected day from {days[0]} to {days[-1]}"
-        found.append({"table": "", "slot": "", "batch": "", "verdict": "MISSING", "says": says})
-    return found
+    days = sorted({slot for expected in slots.values() for slot in expected})
+    if days and not any(
+        (name, slot) in came for name, expected in slots.items() for slot in expected
+    ):
+        sentence = f"nothing was delivered for any expected day from {days[0]} to {days[-1]}"
+        problems.append(
+            {"table": "", "slot": "", "batch": "", "verdict": "MISSING", "says": sentence}
+        )
+    return problems
 
 
 def _print_problems(problems: list[dict[str, str]]) -> None:
-    for problem in problems[:_SHOWN]:
+    for problem in problems[:_LISTED]:
         out.print(Text(problem["says"], "red"), soft_wrap=True)
-    if len(problems) > _SHOWN:
-        out.print(f"{len(problems) - _SHOWN} more: headrace gate ls")
+    if len(problems) > _LISTED:
+        out.print(f"{len(problems) - _LISTED} more: headrace gate ls")
 
 
 def _what_next(datasets: list[str]) -> None:
@@ -149,8 +152,8 @@ def _what_next(datasets: list[str]) -> None:
     out.print(
         Text(
             f"  {headrace} ui            the graph, the checks, the runs, in a browser\n"
-            f"  {headrace} gate ls       what the gate held back, and why\n"
-            f"  {headrace} dataset ls    what was released\n"
+            f"  {headrace} gate ls       the batches that did not pass, and why\n"
+            f"  {headrace} dataset ls    the released datasets\n"
             f"  {python} -c 'import headrace; print(headrace.open(\"{datasets[0]}@latest\").df)'"
         ),
         soft_wrap=True,

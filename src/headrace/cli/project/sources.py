@@ -1,73 +1,77 @@
-"""`headrace source`: look at a source before anything is declared of it."""
+"""`headrace source`: inspect a source before it is declared."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headrace.cli.commands import CommandGroup
+from headrace.cli.options import AsJson
 from headrace.cli.output import emit_json, explained, grid, out
 
 if TYPE_CHECKING:
     from headrace.scaffold.inspection.column_candidates import Seen, Tried
 
-app = typer.Typer(help="Look at sources before they are declared.", no_args_is_help=True)
+app = CommandGroup(help="Inspect data sources before you declare them.", no_args_is_help=True)
 
 _PREVIEW, _COLUMNS = 5, 12
 
 
 @app.callback()
 def _group() -> None:
-    """Look at sources before they are declared."""
+    """Inspect data sources before you declare them."""
 
 
-@app.command("try")
+@app.command("inspect")
 @explained
-def try_(
+def inspect(
     address: Annotated[
         str,
         typer.Argument(
-            help="A file, folder or glob (also s3://), url#schema.table of a database, an HTTP"
-            " address, or a topic: nats://host#subject, redis://host#stream, kafka://host#topic."
+            help="File, folder or glob (also s3://), url#schema.table of a database, an"
+            " HTTP address, or a topic: nats://host#subject, redis://host#stream,"
+            " kafka://host#topic."
         ),
     ],
     *,
     draft: Annotated[
-        Path | None, typer.Option(help="Write a drafted contract and suite into this folder.")
+        Path | None, typer.Option(help="Write a draft of contract and suite into this folder.")
     ] = None,
-    rows: Annotated[int, typer.Option(help="The most rows to read.", min=1)] = 10_000,
-    megabytes: Annotated[int, typer.Option(help="The most of each file to read.", min=1)] = 8,
+    rows: Annotated[int, typer.Option(help="Maximum number of rows to read.", min=1)] = 10_000,
+    megabytes: Annotated[
+        int, typer.Option(help="Maximum megabytes of each file to read.", min=1)
+    ] = 8,
     table: Annotated[str | None, typer.Option(help="Name of the table in the drafts.")] = None,
     time: Annotated[
-        str | None, typer.Option(help="The column that says when a row happened; guessed.")
+        str | None, typer.Option(help="Column with the time of the event; default: guessed.")
     ] = None,
     key: Annotated[
-        list[str] | None, typer.Option(help="A column of the key, repeated; guessed.")
+        list[str] | None, typer.Option(help="Column of the key; may be repeated; default: guessed.")
     ] = None,
     known_after: Annotated[
-        str | None, typer.Option(help="How long after its time a row can be used: 10m.")
+        str | None, typer.Option(help="Delay from the event until its row is available: 10m.")
     ] = None,
     zone: Annotated[str, typer.Option(help="IANA zone of times without an offset.")] = "UTC",
     time_format: Annotated[
-        str | None, typer.Option(help="How times read (strptime), where it is not clear.")
+        str | None, typer.Option(help="Format of times (strptime), if ambiguous.")
     ] = None,
     kind: Annotated[str, typer.Option(help="event, state or planned.")] = "event",
     deletions: Annotated[
-        bool, typer.Option("--deletions", help="A key that the whole table lacks was deleted.")
+        bool,
+        typer.Option("--deletions", help="Treat keys missing from the whole table as deleted."),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of tables.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    r"""What is there: columns, types, gaps, keys, times; the first rows; and drafts, if asked.
+    r"""Inspect a source: columns, types, nulls, keys, times and first rows; draft a contract.
 
     It only reads, and no more than the first rows. A password comes from the
     environment (HEADRACE_SQL_PASSWORD) and is never shown. For example:
 
-      headrace source try deliveries/orders_2024-03-01.csv
+      headrace source inspect deliveries/orders_2024-03-01.csv
 
-      headrace source try 's3://bucket/sales/**/*.parquet' --rows 1000
+      headrace source inspect 's3://bucket/sales/**/*.parquet' --rows 1000
 
-      headrace source try 'postgresql://me@host/shop#public.orders' \
+      headrace source inspect 'postgresql://me@host/shop#public.orders' \
         --draft draft --time ordered_at --key order_id --known-after 10m
     """
     from headrace.scaffold.declarations import declaration
@@ -75,13 +79,13 @@ def try_(
     from headrace.scaffold.inspection.sampled_source import table_name, take
     from headrace.sources.sampling.sample import Limits
 
-    seen = tried(take(address, Limits(rows, megabytes << 20)))
-    name = table or table_name(seen.sample)
+    inspected = tried(take(address, Limits(rows, megabytes << 20)))
+    name = table or table_name(inspected.sample)
     keys = tuple(key or ())
-    told: dict[str, Any] = {
-        **seen.to_json(),
-        "preview": seen.sample.table.slice(0, _PREVIEW).to_pylist(),
-        "declaration": declaration(seen, name, keys, deletions=deletions),
+    document: dict[str, Any] = {
+        **inspected.to_json(),
+        "preview": inspected.sample.table.slice(0, _PREVIEW).to_pylist(),
+        "declaration": declaration(inspected, name, keys, deletions=deletions),
     }
     if draft is not None:
         like: dict[str, Any] = {
@@ -91,79 +95,79 @@ def try_(
             "known_after": known_after,
         }
         like |= {"zone": zone, "time_format": time_format, "kind": kind}
-        told["drafted"] = _draft(seen, draft, like, deletions=deletions)
+        document["drafted"] = _draft(inspected, draft, like, deletions=deletions)
     if as_json:
-        emit_json(told)
+        emit_json(document)
     else:
-        _show(seen, told)
+        _show(inspected, document)
 
 
-def _draft(seen: "Tried", folder: Path, like: dict[str, Any], *, deletions: bool) -> list[str]:
+def _draft(inspected: "Tried", folder: Path, like: dict[str, Any], *, deletions: bool) -> list[str]:
     from tempfile import TemporaryDirectory
 
     from headrace.scaffold.files import write_new
     from headrace.scaffold.inspection.sampled_source import asked, drafts
 
     with TemporaryDirectory() as scratch:
-        made = drafts(asked(seen, Path(scratch), like, deletions=deletions))
-    return [str(path) for path in write_new(folder, made)]
+        drafted = drafts(asked(inspected, Path(scratch), like, deletions=deletions))
+    return [str(path) for path in write_new(folder, drafted)]
 
 
-def _show(seen: "Tried", told: dict[str, Any]) -> None:
-    sample = seen.sample
+def _show(inspected: "Tried", document: dict[str, Any]) -> None:
+    sample = inspected.sample
     out.print(f"[bold]{sample.kind}[/], {sample.format}: ", end="")
     out.print(sample.address, highlight=False, markup=False, soft_wrap=True)
-    about = "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in sample.about.items())
-    out.print(f"{_counted(seen)}. {about}", highlight=False, markup=False, soft_wrap=True)
+    details = "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in sample.about.items())
+    out.print(f"{_counted(inspected)}. {details}", highlight=False, markup=False, soft_wrap=True)
     grid(
         "columns",
         ["column", "type", "declared", "null", "distinct#", "least", "greatest", "reads as"],
-        [_row(column, seen.rows) for column in seen.columns],
+        [_row(column, inspected.rows) for column in inspected.columns],
     )
     names = sample.table.column_names[:_COLUMNS]
-    more = len(sample.table.column_names) - len(names)
+    rest = len(sample.table.column_names) - len(names)
     grid(
-        f"first rows{f' (and {more} more columns)' if more else ''}",
+        f"first rows{f' (and {rest} more columns)' if rest else ''}",
         names,
-        [[row[name] for name in names] for row in told["preview"]],
+        [[row[name] for name in names] for row in document["preview"]],
     )
-    for what, found in (
-        ("key", map(", ".join, seen.keys)),
-        ("time", seen.times),
-        ("cursor", seen.cursors),
+    for what, candidates in (
+        ("key", map(", ".join, inspected.keys)),
+        ("time", inspected.times),
+        ("cursor", inspected.cursors),
     ):
-        listed = " | ".join(found)
+        listed = " | ".join(candidates)
         out.print(f"{what:<7}{listed or 'none found'}", highlight=False, markup=False)
     for note in sample.notes:
         out.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
-    if said := told["declaration"]:
-        out.print(f"\ndeclare {said}", highlight=False, markup=False, soft_wrap=True)
-    for path in told.get("drafted", ()):
+    if declaration_text := document["declaration"]:
+        out.print(f"\ndeclare {declaration_text}", highlight=False, markup=False, soft_wrap=True)
+    for path in document.get("drafted", ()):
         out.print(f"drafted {path}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _counted(seen: "Tried") -> str:
-    sample = seen.sample
-    read = f"{seen.rows:,} rows read"
+def _counted(inspected: "Tried") -> str:
+    sample = inspected.sample
+    read = f"{inspected.rows:,} rows read"
     if sample.whole:
-        return f"{seen.rows:,} rows, all there are"
+        return f"{inspected.rows:,} rows, all there are"
     return read + (f" of {sample.total:,}" if sample.total is not None else ", there are more")
 
 
-def _row(one: "Seen", rows: int) -> list[object]:
-    kind: str = one.column.type
-    if one.column.scale is not None:
-        kind = f"{kind}, {one.column.scale} decimals"
-    share = f"{one.nulls / rows:.1%}" if rows and one.nulls else ""
-    tokens = ", ".join(repr(t) for t in one.column.null_tokens if t)
+def _row(column: "Seen", rows: int) -> list[object]:
+    kind: str = column.column.type
+    if column.column.scale is not None:
+        kind = f"{kind}, {column.column.scale} decimals"
+    share = f"{column.nulls / rows:.1%}" if rows and column.nulls else ""
+    tokens = ", ".join(repr(t) for t in column.column.null_tokens if t)
     null = f"{share} ({tokens})" if tokens else share
     return [
-        one.column.header,
+        column.column.header,
         kind,
-        one.declared,
+        column.declared,
         null,
-        one.distinct,
-        one.least,
-        one.greatest,
-        one.time,
+        column.distinct,
+        column.least,
+        column.greatest,
+        column.time,
     ]

@@ -1,24 +1,22 @@
 """`headrace status`: every delivered row accounted for, every release and model."""
 
 import os
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.text import Text
 
 from headrace.cli.gate.gates import name_broken_suites
+from headrace.cli.options import AsJson
 from headrace.cli.output import emit_json, explained, grid, marked, out, tell_taints, verdict
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
 
 @explained
-def status(*, as_json: Json = False) -> None:
+def status(*, as_json: AsJson = False) -> None:
     """Account for every row of every delivery; list releases and models.
 
-    For each table: delivered = published + quarantined + pending + rejected. Rows that came twice
-    (repeated within a delivery, delivered again, superseded by a corrected delivery) are counted
-    apart. Missing slots were expected by the contract and have no delivery. Files in drop folders
+    For each table: delivered = published + quarantined + pending + rejected. Duplicates (repeated
+    within a delivery, delivered again, superseded by a corrected delivery) are counted separately.
+    Missing partitions were expected by the contract and have no delivery. Files in drop folders
     that no source reads are listed with the likeliest reason.
     """
     from headrace.core.home import Home
@@ -27,14 +25,14 @@ def status(*, as_json: Json = False) -> None:
 
     pipelines = project_pipelines()
     name_broken_suites(table for pipeline in pipelines for table in pipeline.tables)
-    found = overview(pipelines, Home.find())
+    report = overview(pipelines, Home.find())
     if as_json:
-        emit_json(found)
+        emit_json(report)
         return
-    show(found)
+    show(report)
 
 
-def show(found: dict[str, list[dict[str, Any]]]) -> None:
+def show(report: dict[str, list[dict[str, Any]]]) -> None:
     grid(
         "tables",
         [
@@ -47,47 +45,47 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
             "batches",
             "missing",
         ],
-        [_table_row(table) for table in found["tables"]],
+        [_table_row(table) for table in report["tables"]],
     )
-    if found["unmatched"]:
+    if report["unmatched"]:
         grid(
             "files that no source reads",
             ["file", "bytes#", "since", "why"],
             [
                 [
-                    _short(one["path"]),
-                    one["size"],
-                    one["modified"][:16].replace("T", " "),
-                    one["hint"],
+                    _short(file["path"]),
+                    file["size"],
+                    file["modified"][:16].replace("T", " "),
+                    file["hint"],
                 ]
-                for one in found["unmatched"]
+                for file in report["unmatched"]
             ],
         )
-    for table in found["tables"]:
+    for table in report["tables"]:
         if count := table["held_twice"]:
             out.print(
-                f"{table['table']}: {count} keys have two contents of the same known-at, published"
+                f"{table['table']}: {count} keys have two versions with the same known-at, from"
                 " before conflicts were quarantined; features read the greatest. See which:"
                 f" headrace gate ls --table {table['table']}",
                 soft_wrap=True,
             )
-    for window in found["crowded"]:
+    for window in report["crowded"]:
         out.print(Text(window["says"], "yellow"), soft_wrap=True)
-    if found["releases"]:
+    if report["releases"]:
         grid(
             "releases",
             ["release", "rows#", "content hash", "made"],
             [
                 [
-                    marked(one),
-                    one["rows"],
-                    str(one["content_hash"])[:16],
-                    str(one["created_at"])[:19],
+                    marked(release),
+                    release["rows"],
+                    str(release["content_hash"])[:16],
+                    str(release["created_at"])[:19],
                 ]
-                for one in found["releases"]
+                for release in report["releases"]
             ],
         )
-    if found["models"]:
+    if report["models"]:
         grid(
             "models",
             [
@@ -100,18 +98,18 @@ def show(found: dict[str, list[dict[str, Any]]]) -> None:
             ],
             [
                 [
-                    marked(one),
-                    one["dataset"],
-                    one["champion"],
-                    _of_model(one, "log_loss"),
-                    _of_model(one, "auc"),
-                    (one["against_baseline"] or {}).get("says"),
+                    marked(model),
+                    model["dataset"],
+                    model["champion"],
+                    _of_model(model, "log_loss"),
+                    _of_model(model, "auc"),
+                    (model["against_baseline"] or {}).get("says"),
                 ]
-                for one in found["models"]
+                for model in report["models"]
             ],
         )
-    tell_taints([*found["releases"], *found["models"]])
-    if not found["releases"]:
+    tell_taints([*report["releases"], *report["models"]])
+    if not report["releases"]:
         out.print("nothing released yet: headrace run")
 
 
@@ -124,22 +122,22 @@ def _short(path: str) -> str:
 
 def _of_model(row: dict[str, Any], measure: str) -> object:
     """On the test split; nothing of a model from elsewhere, which nobody here judged."""
-    judged = row["test"] or {}
-    return (judged.get("model") or {}).get(measure)
+    test = row["test"] or {}
+    return (test.get("model") or {}).get(measure)
 
 
 def _table_row(table: dict[str, Any]) -> list[object]:
     batches = table["batches"]
     missing = table["missing"]
-    told = Text(", ").join(
+    verdicts = Text(", ").join(
         Text.assemble(verdict(name), f" {count}") for name, count in batches.items() if count
     )
     if count := table["recalled"]["batches"]:
-        told.append(f"{', ' if told else ''}recalled {count}", "red")
+        verdicts.append(f"{', ' if verdicts else ''}recalled {count}", "red")
     absent = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
     return [
         table["table"],
         *(table[name] for name in ("delivered", "published", "quarantined", "pending", "rejected")),
-        told,
+        verdicts,
         absent,
     ]

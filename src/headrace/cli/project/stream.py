@@ -4,41 +4,53 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headrace.cli.commands import CommandGroup
+from headrace.cli.options import AnyPipeline, AsJson, OnePipeline
 from headrace.cli.output import BLOCKED, creating, emit_json, err, explained, grid, out
-from headrace.cli.shared import pipelines, stopped_by_signals
+from headrace.cli.shared import one_pipeline, pipelines, stopped_by_signals
+from headrace.core.errors import DeclarationError
 
 if TYPE_CHECKING:
     from headrace.lake.table import Table
+    from headrace.pipeline import Pipeline
     from headrace.streams import Stream
     from headrace.streams.consume import Published
 
-app = typer.Typer(help="Event streams into tables.", no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+app = CommandGroup(help="Consume event streams into tables.", no_args_is_help=True)
 
 
 @app.command("run")
 @explained
 @creating
 def run(
-    pipeline: Annotated[str, typer.Argument(help="The pipeline that declares the stream.")],
-    stream: Annotated[str, typer.Argument(help="Name of the stream, or of the table it feeds.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="[PIPELINE] STREAM", help="Name of the stream, or of its table."),
+    ],
     *,
-    once: Annotated[bool, typer.Option("--once", help="Stop when nothing waits any more.")] = False,
+    pipeline: OnePipeline = None,
+    once: Annotated[bool, typer.Option("--once", help="Stop when no event is waiting.")] = False,
     accept_lost: Annotated[
         bool,
-        typer.Option("--accept-lost", help="Go on although unread events were deleted; recorded."),
+        typer.Option(
+            "--accept-lost", help="Continue although unread events were deleted; recorded."
+        ),
     ] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Bring events into their table, each exactly once, until interrupted.
+    """Consume events into their table, each exactly once, until interrupted.
 
-    SIGTERM and Ctrl-C end it after the micro-batch at work. Killing it loses nothing either.
+    SIGTERM and Ctrl-C end it after the current micro-batch. Killing it loses nothing either.
+
+    Example: headrace stream run shop orders --once
     """
     from headrace.core.home import Home
     from headrace.streams.consume import run_stream
 
-    declared, table = _find(pipeline, stream)
+    *before, stream = names
+    if len([*before, *filter(None, [pipeline])]) > 1:
+        raise DeclarationError("more than one pipeline", fix="--pipeline NAME STREAM")
+    declared, table = _find(one_pipeline(pipeline or next(iter(before), None)), stream)
     stop = stopped_by_signals()
 
     def show(batch: "Published") -> None:
@@ -61,79 +73,77 @@ def run(
     if as_json:
         emit_json({"stream": declared.name, "table": table.name, "events": events})
     else:
-        out.print(f"{events} events of stream {declared.name} taken", highlight=False)
+        out.print(f"{events} events of stream {declared.name} consumed", highlight=False)
 
 
 @app.command("status")
 @explained
 def status(
-    pipeline: Annotated[
-        str | None, typer.Argument(help="A pipeline; all of them if left out.")
-    ] = None,
+    pipeline: AnyPipeline = None,
     *,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """How far behind each stream is, and where every event is. Exit code 1: look at a problem.
+    """Show how far each stream is behind, and account for every event.
 
-    Of the events taken, each is published, quarantined, pending, rejected, or came twice. The lag
-    is what waits in the broker: how many events, and how old the oldest is.
+    Each consumed event is published, quarantined, pending, rejected or a duplicate. The lag is what
+    waits in the broker: how many events, and how old the oldest is. Exit code 1: there is a
+    problem.
     """
     from headrace.core.home import Home
     from headrace.streams.status import stream_status
 
     home = Home.find()
-    found = [
-        stream_status(stream, one.table(stream.table), home)
-        for one in pipelines(pipeline)
-        for stream in one.streams
+    streams = [
+        stream_status(stream, declared.table(stream.table), home)
+        for declared in pipelines(pipeline)
+        for stream in declared.streams
     ]
     if as_json:
-        emit_json({"streams": found})
+        emit_json({"streams": streams})
     else:
-        _show(found)
-    if any(one["problems"] for one in found):
+        _show(streams)
+    if any(stream["problems"] for stream in streams):
         raise typer.Exit(BLOCKED)
 
 
-def _show(found: list[dict[str, Any]]) -> None:
-    if not found:
+def _show(streams: list[dict[str, Any]]) -> None:
+    if not streams:
         out.print("no pipeline declares a stream")
         return
     grid(
         "streams",
-        ["stream", "state", "waiting#", "oldest, s#", "buffered#", "taken#", "published#",
-         "quarantined#", "pending#", "twice#", "lost#"],
+        ["stream", "state", "waiting#", "oldest, s#", "buffered#", "consumed#", "published#",
+         "quarantined#", "pending#", "duplicates#", "lost#"],
         [
             [
-                one["stream"],
-                one["state"],
-                one["lag"] and one["lag"]["events"],
-                one["lag"] and one["lag"]["seconds"],
-                one["buffered"],
-                one["events"],
-                one["published"],
-                one["quarantined"],
-                one["pending"],
-                one["repeated"] + one["redelivered"],
-                one["lost"],
+                stream["stream"],
+                stream["state"],
+                stream["lag"] and stream["lag"]["events"],
+                stream["lag"] and stream["lag"]["seconds"],
+                stream["buffered"],
+                stream["events"],
+                stream["published"],
+                stream["quarantined"],
+                stream["pending"],
+                stream["repeated"] + stream["redelivered"],
+                stream["lost"],
             ]
-            for one in found
+            for stream in streams
         ],
     )  # fmt: skip
-    for one in found:
-        for problem in one["problems"]:
-            err.print(f"{one['stream']}: {problem}", style="red", highlight=False, soft_wrap=True)
+    for stream in streams:
+        for problem in stream["problems"]:
+            err.print(
+                f"{stream['stream']}: {problem}", style="red", highlight=False, soft_wrap=True
+            )
 
 
-def _find(pipeline: str, name: str) -> "tuple[Stream, Table]":
-    from headrace.core.errors import DeclarationError
-
-    (found,) = pipelines(pipeline)
-    for stream in found.streams:
+def _find(pipeline: "Pipeline", name: str) -> "tuple[Stream, Table]":
+    for stream in pipeline.streams:
         if name in {stream.name, stream.table}:
-            return stream, found.table(stream.table)
-    names = ", ".join(stream.name for stream in found.streams)
+            return stream, pipeline.table(stream.table)
+    names = ", ".join(stream.name for stream in pipeline.streams)
     raise DeclarationError(
-        f"pipeline {pipeline} has no stream {name!r}",
+        f"pipeline {pipeline.name} has no stream {name!r}",
         fix=f"one of {names}" if names else "declare it: Pipeline(..., streams=(Stream(...),))",
     )

@@ -20,13 +20,13 @@ from headrace.cli.output import creating, err, explained
 from headrace.cli.shared import stopped_by_signals
 
 LOOPBACK = "127.0.0.1"
-TRIED = 20  # ports after the usual one, before it gives up
+ATTEMPTS = 20  # ports after the usual one, before it gives up
 PATIENCE = 20  # seconds for children to end by themselves
 _REPORTS = "from headrace.cli.app import main; main()"
 
 
 @dataclass(frozen=True)
-class Service:
+class LocalServer:
     """A server that `headrace ui` starts: its usual port, and the option that sets another."""
 
     name: str
@@ -40,18 +40,18 @@ class Service:
 def ui(
     *,
     port: Annotated[
-        int | None, typer.Option(help="Port of Dagster. Default: 3000, or the next free one.")
+        int | None, typer.Option(help="Port of Dagster; default: 3000, or the next free port.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address of Dagster to listen on.")] = LOOPBACK,
+    host: Annotated[str, typer.Option(help="Address that Dagster listens on.")] = LOOPBACK,
     reports_port: Annotated[
         int | None,
-        typer.Option(help="Port of the report pages. Default: 3070, or the next free one."),
+        typer.Option(help="Port of the report pages; default: 3070, or the next free port."),
     ] = None,
 ) -> None:
-    """Open Dagster (graph, checks, runs, schedules, sensors) and the pages for decisions.
+    """Start Dagster (graph, checks, runs, schedules, sensors) and the report pages.
 
-    The report pages listen on this machine alone, whatever the host of Dagster is: a batch is
-    approved, rejected or acknowledged there in the name of this machine's user. Both end with this
+    The report pages listen on this machine only, whatever the host of Dagster is: there a batch is
+    approved, rejected or acknowledged in the name of this machine's user. Both end with this
     command.
     """
     from headrace.core.home import Home, project_root
@@ -61,15 +61,15 @@ def ui(
     root = project_root()
     _need_project(root)
     before = addresses()
-    dagster = _port(Service("Dagster", host, 3000, "--port"), port, before.get("dagster"))
-    pages = Service("report pages", LOOPBACK, 3070, "--reports-port")
+    dagster = _port(LocalServer("Dagster", host, 3000, "--port"), port, before.get("dagster"))
+    pages = LocalServer("report pages", LOOPBACK, 3070, "--reports-port")
     reports = _port(pages, reports_port, before.get("reports"))
     home = Home.find()
     prepare(home, root)
     _need_one_home(root, home.root)
-    shown = f"[{host}]" if ":" in host else host
+    address = f"[{host}]" if ":" in host else host
     local = {
-        "dagster": f"http://{shown}:{dagster}",
+        "dagster": f"http://{address}:{dagster}",
         "reports": f"http://{LOOPBACK}:{reports}",
     }
     remember_addresses(local)
@@ -100,7 +100,7 @@ def _need_project(root: Path) -> None:
     workspace = root / "workspace.yaml"
     if not workspace.exists():
         raise DeclarationError(
-            "there is no workspace.yaml, which tells Dagster of the pipelines",
+            "there is no workspace.yaml, which lists the pipelines for Dagster",
             where=str(root),
             fix="copy the one that headrace new project writes: a python_module per pipeline",
         )
@@ -130,7 +130,7 @@ def _need_one_home(root: Path, home: Path) -> None:
         )
 
 
-def _port(service: Service, asked: int | None, before: str | None) -> int:
+def _port(service: LocalServer, requested: int | None, before: str | None) -> int:
     """The port that is asked for; else the one of last time, so that links go on, or a free one.
 
     Raises:
@@ -138,24 +138,28 @@ def _port(service: Service, asked: int | None, before: str | None) -> int:
     """
     from headrace.core.errors import DeclarationError
 
-    if asked is not None:
-        if not _is_free(service.host, asked):
-            who = f"ss -ltnp 'sport = :{asked}'" if shutil.which("ss") else f"lsof -i :{asked}"
-            raise DeclarationError(
-                f"port {asked} of {service.host} is taken by another process",
-                where=f"headrace ui {service.option} {asked}, for {service.name}",
-                fix=f"see which one: {who}; end it, or leave {service.option} out for a free port",
+    if requested is not None:
+        if not _is_free(service.host, requested):
+            command = (
+                f"ss -ltnp 'sport = :{requested}'"
+                if shutil.which("ss")
+                else f"lsof -i :{requested}"
             )
-        return asked
+            raise DeclarationError(
+                f"port {requested} of {service.host} is taken by another process",
+                where=f"headrace ui {service.option} {requested}, for {service.name}",
+                fix=f"find it: {command}; end it, or omit {service.option} for a free port",
+            )
+        return requested
     number = (before or "").rpartition(":")[2]
-    usual = range(service.usual, service.usual + TRIED)
+    usual = range(service.usual, service.usual + ATTEMPTS)
     candidates: list[int] = [int(number)] if number.isdigit() else []
-    candidates += [one for one in usual if one not in candidates]
+    candidates += [usual_port for usual_port in usual if usual_port not in candidates]
     for candidate in candidates:
         if _is_free(service.host, candidate):
             if candidate != candidates[0]:
-                taken = f"port {candidates[0]} is taken, {candidate} is used instead"
-                err.print(f"{service.name}: {taken}", highlight=False)
+                text = f"port {candidates[0]} is taken, {candidate} is used instead"
+                err.print(f"{service.name}: {text}", highlight=False)
             return candidate
     raise DeclarationError(
         f"no port from {usual[0]} to {usual[-1]} of {service.host} is free for {service.name}",
@@ -166,10 +170,10 @@ def _port(service: Service, asked: int | None, before: str | None) -> int:
 
 def _is_free(host: str, port: int) -> bool:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family) as candidate:
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            tried.bind((host, port))
+            candidate.bind((host, port))
         except OSError:
             return False
     return True
@@ -180,7 +184,7 @@ def _say(local: dict[str, str]) -> None:
     for line in (
         f"Dagster       {local['dagster']}",
         f"report pages  {local['reports']}   batches to approve, reject, acknowledge",
-        "automation    headrace automation on   ingest, builds, alerts, maintenance by themselves",
+        "automation    headrace automation on   ingest, builds, alerts, maintenance automatically",
     ):
         err.print(line, highlight=False, soft_wrap=True)
 
@@ -201,7 +205,7 @@ def _run(commands: Sequence[Sequence[str]], root: Path, environment: dict[str, s
 
 @contextlib.contextmanager
 def _ended(child: "subprocess.Popen[bytes]") -> "Iterator[subprocess.Popen[bytes]]":
-    """The child, of which nothing is left afterwards: asked to end, then killed."""
+    """Yield the child; afterwards end it, or kill it, so that nothing of it is left."""
     try:
         yield child
     finally:
@@ -215,12 +219,12 @@ def _ended(child: "subprocess.Popen[bytes]") -> "Iterator[subprocess.Popen[bytes
 
 def _watch(children: "Sequence[subprocess.Popen[bytes]]", stop: threading.Event) -> int:
     dagster, reports = children
-    told = False
+    reported = False
     while not stop.wait(0.3):
         if dagster.poll() is not None:
             return dagster.wait()
-        if reports.poll() is not None and not told:
-            told = True
+        if reports.poll() is not None and not reported:
+            reported = True
             err.print("the report pages ended; start them again: headrace reports", style="red")
     return 0
 

@@ -1,111 +1,122 @@
-"""`headrace online`: fill the online store, thin it, and see how far behind it is."""
+"""`headrace online`: sync the online store, prune it, and show how far it is behind."""
 
 from typing import Annotated, Any
 
 import typer
 
+from headrace.cli.commands import CommandGroup
+from headrace.cli.options import AnyPipeline, AsJson
 from headrace.cli.output import BLOCKED, emit_json, err, explained, grid, out, progress
 from headrace.cli.shared import pipelines, stopped_by_signals
 
-app = typer.Typer(
-    help="The online store, which answers for one entity in microseconds.", no_args_is_help=True
+app = CommandGroup(
+    help="Online store: features of one entity in microseconds.", no_args_is_help=True
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
-Name = Annotated[str | None, typer.Argument(help="A pipeline; all of them if left out.")]
 
-
-@app.command("fill")
+@app.command("sync")
 @explained
-def fill(
-    pipeline: Name = None,
+def sync(
+    pipeline: AnyPipeline = None,
     *,
-    every: Annotated[
+    interval: Annotated[
         str | None,
-        typer.Option(help="Again after so long, such as 30s, until SIGTERM or Ctrl-C."),
+        typer.Option(
+            "--every", help="Repeat at this interval, such as 30s, until SIGTERM or Ctrl-C."
+        ),
     ] = None,
-    anew: Annotated[
+    full_refresh: Annotated[
         bool,
-        typer.Option("--anew", help="Forget all it holds first; what was thinned comes back."),
+        typer.Option(
+            "--full-refresh", help="Rebuild the store from the beginning, pruned history included."
+        ),
     ] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Bring the online store up to what is published, commit by commit.
+    """Sync the online store with the published tables, commit by commit.
 
-    Only files that came or went since the last time are read; running it again is safe and cheap. A
-    server may answer from the store meanwhile: it sees each commit whole or not at all. What was
-    killed goes on where it was. Rows of a recalled batch leave.
+    Only files added or removed since the last sync are read; running it again is safe and cheap. A
+    server can answer from the store meanwhile: it sees each commit completely or not at all. An
+    interrupted sync continues where it stopped. Rows of a recalled batch are removed.
 
-    Exit code 1: a table of the views has nothing published, so that nothing can be answered yet.
+    Exit code 1: a table of the views has no published rows, so no request can be answered yet.
 
     `headrace serve --store store` answers from it. Keep it fresh with --every, or with the Dagster
     job `online`.
+
+    Example: headrace online sync flights --every 30s
     """
     from headrace.core.clock import SECOND, duration
     from headrace.core.home import Home
     from headrace.operations.online_store import fill as bring_up
 
-    home, chosen = Home.find(), pipelines(pipeline)
-    pause = None if every is None else duration(every) / SECOND
-    stop = stopped_by_signals() if every else None
+    home, selected = Home.find(), pipelines(pipeline)
+    pause = None if interval is None else duration(interval) / SECOND
+    stop = stopped_by_signals() if interval else None
     while True:
         with progress(quiet=as_json):
-            done = [bring_up(one, home, anew=anew) for one in chosen]
+            synced = [
+                bring_up(each_pipeline, home, anew=full_refresh) for each_pipeline in selected
+            ]
         if as_json:
-            emit_json({"stores": done})
+            emit_json({"stores": synced})
         else:
-            _tell(done)
+            _print_synced(synced)
         if stop is None or stop.wait(pause):
             break
-        anew = False
-    if any(one["missing"] for one in done):
+        full_refresh = False
+    if any(store["missing"] for store in synced):
         raise typer.Exit(BLOCKED)
 
 
-@app.command("thin")
+@app.command("prune")
 @explained
-def thin(
-    pipeline: Name = None,
+def prune(
+    pipeline: AnyPipeline = None,
     *,
     keep: Annotated[
-        str | None, typer.Option(help="Answers must reach back so far from now, such as 7d.")
+        str | None, typer.Option(help="Keep answering requests up to this old, such as 7d.")
     ] = None,
     before: Annotated[
-        str | None, typer.Option(help="Or: no answers before this moment, such as 2024-03-01.")
+        str | None,
+        typer.Option(help="Or: answer no requests before this time, such as 2024-03-01."),
     ] = None,
     lateness: Annotated[
         str | None,
         typer.Option(
-            help="Remember keys for so much longer; a correction that comes later costs a look"
-            " into its table. As before if left out, 7d at first."
+            help="Keep keys this much longer for late corrections; later ones read their"
+            " table. Default: as before, 7d at first."
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Drop from the online store what no answer from a moment on can need.
+    """Prune history that is not needed to answer requests after a given time.
 
-    What stays is all that the views' windows reach from that moment. Earlier moments are refused
-    from then on; the published tables still answer for them (`headrace serve --store tables`), and
-    `headrace online fill --anew` brings everything back. The file does not shrink: its free space
-    is used again.
+    Everything that the views' windows reach from that time stays. Requests for earlier times are
+    refused; the published tables still answer them (`headrace serve --store tables`), and `headrace
+    online sync --full-refresh` restores the history. The file does not shrink: its free space is
+    reused.
+
+    Example: headrace online prune flights --keep 7d
     """
     from headrace.core.home import Home
     from headrace.operations.online_store import thin as drop
 
     home = Home.find()
-    done = [
-        drop(one, home, keep=keep, before=before, lateness=lateness) for one in pipelines(pipeline)
+    pruned = [
+        drop(each_pipeline, home, keep=keep, before=before, lateness=lateness)
+        for each_pipeline in pipelines(pipeline)
     ]
     if as_json:
-        emit_json({"stores": done})
+        emit_json({"stores": pruned})
         return
-    for one in done:
-        dropped = one["dropped"]
+    for store in pruned:
+        dropped = store["dropped"]
         out.print(
-            f"{one['pipeline']}: answers from {one['answers_from']} on; dropped"
+            f"{store['pipeline']}: answers from {store['answers_from']} on; dropped"
             f" {dropped['records']:,} records, {dropped['keys']:,} keys,"
             f" {dropped['texts']:,} texts;"
-            f" {_size(one['bytes_used_before'])} became {_size(one['bytes_used'])}",
+            f" {_size(store['bytes_used_before'])} became {_size(store['bytes_used'])}",
             highlight=False,
             soft_wrap=True,
         )
@@ -114,68 +125,74 @@ def thin(
 @app.command("status")
 @explained
 def status(
-    pipeline: Name = None,
+    pipeline: AnyPipeline = None,
     *,
     count: Annotated[
-        bool, typer.Option("--count", help="Count keys and entities too; reads the whole store.")
+        bool,
+        typer.Option("--count", help="Count keys and entities as well; reads the whole store."),
     ] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say which commit of each table the online store holds, and how far behind that is.
+    """Show which commit of each table the online store contains, and how far it is behind.
 
-    `looked` is how long ago it held all that was published; a view's `max_staleness` is measured by
-    that. Exit code 1: look at a problem, such as a view that is staler than its pipeline declares.
+    `synced` is the time since it contained everything published; the `max_staleness` of a view is
+    compared with it. Exit code 1: there is a problem, such as a view staler than its pipeline
+    allows.
     """
     from headrace.core.home import Home
     from headrace.operations.online_store import online_status
 
     home = Home.find()
-    found = [online_status(one, home, count=count) for one in pipelines(pipeline)]
+    stores = [
+        online_status(each_pipeline, home, count=count) for each_pipeline in pipelines(pipeline)
+    ]
     if as_json:
-        emit_json({"stores": found})
+        emit_json({"stores": stores})
     else:
-        for one in found:
-            _show(one, count=count)
-    if any(one["problems"] for one in found):
+        for store in stores:
+            _show(store, count=count)
+    if any(store["problems"] for store in stores):
         raise typer.Exit(BLOCKED)
 
 
-def _tell(done: list[dict[str, Any]]) -> None:
-    for one in done:
-        told = ", ".join(
+def _print_synced(stores: list[dict[str, Any]]) -> None:
+    for store in stores:
+        rows = ", ".join(
             f"{table['table']} {table['rows']:,}"
             + (f" ({table['keys_renewed']:,} keys renewed)" if table["keys_renewed"] else "")
-            for table in one["tables"]
+            for table in store["tables"]
         )
-        if told:
-            out.print(f"{one['pipeline']}: new rows of {told}", highlight=False)
-        if one["missing"]:
-            names = ", ".join(one["missing"])
+        if rows:
+            out.print(f"{store['pipeline']}: new rows of {rows}", highlight=False)
+        if store["missing"]:
+            names = ", ".join(store["missing"])
             err.print(
-                f"nothing of {names} is published, and nothing is answered before it is:"
-                f" headrace run {one['pipeline']}",
+                f"nothing of {names} is published, so no request can be answered yet:"
+                f" headrace run {store['pipeline']}",
                 style="red",
                 highlight=False,
                 soft_wrap=True,
             )
 
 
-def _show(one: dict[str, Any], *, count: bool) -> None:
-    if one["state"] == "not filled":
-        out.print(f"{one['pipeline']}: not filled. headrace online fill {one['pipeline']}")
+def _show(store: dict[str, Any], *, count: bool) -> None:
+    if store["state"] == "not filled":
+        out.print(f"{store['pipeline']}: empty. headrace online sync {store['pipeline']}")
         return
-    thinned = f"thinned {one['thinned_at'][:19]}" if one["thinned_at"] else "never thinned"
-    answers = f"answers from {one['answers_from']}" if one["answers_from"] else "answers any moment"
+    thinned = f"pruned {store['thinned_at'][:19]}" if store["thinned_at"] else "never pruned"
+    answers = (
+        f"answers from {store['answers_from']}" if store["answers_from"] else "answers any time"
+    )
     out.print(
-        f"{one['pipeline']}: {one['state']}, {answers}, {thinned},"
-        f" {_size(one['bytes_used'])} in use of {_size(one['bytes'])} on disk",
+        f"{store['pipeline']}: {store['state']}, {answers}, {thinned},"
+        f" {_size(store['bytes_used'])} in use of {_size(store['bytes'])} on disk",
         highlight=False,
         soft_wrap=True,
     )
-    more = ["keys", "entities"] if count else []
+    counts = ["keys", "entities"] if count else []
     grid(
         "tables",
-        ["table", "commit", "looked, s ago#", "rows#", *(f"{name}#" for name in more),
+        ["table", "commit", "synced, s ago#", "rows#", *(f"{name}#" for name in counts),
          "behind: commits#", "files#", "rows#", "s#"],
         [
             [
@@ -183,11 +200,11 @@ def _show(one: dict[str, Any], *, count: bool) -> None:
                 str(table["snapshot_id"] or ""),
                 table["age_seconds"] if table["age_seconds"] is None else int(table["age_seconds"]),
                 table["rows"],
-                *(table[name] for name in more),
+                *(table[name] for name in counts),
                 *(table["behind"][name] for name in ("commits", "files", "rows")),
                 int(table["behind"]["seconds"]),
             ]
-            for table in one["tables"]
+            for table in store["tables"]
         ],
     )  # fmt: skip
     grid(
@@ -197,20 +214,20 @@ def _show(one: dict[str, Any], *, count: bool) -> None:
             [
                 view["view"],
                 view["table"],
-                ", ".join(f"{most}: {then}" for then, most in view["max_staleness"].items()),
+                ", ".join(f"{limit}: {then}" for then, limit in view["max_staleness"].items()),
                 {"flag": "flagged", "refuse": "refused"}.get(view["stale"], ""),
             ]
-            for view in one["views"]
+            for view in store["views"]
         ],
     )
-    for old in one["older_stores"]:
+    for old in store["older_stores"]:
         err.print(
-            f"of other views, and not used by these: {old['store']}, {_size(old['bytes'])};"
+            f"store of other views, not in use: {old['store']}, {_size(old['bytes'])};"
             " delete the folder once no server of that revision runs",
             highlight=False,
             soft_wrap=True,
         )
-    for problem in one["problems"]:
+    for problem in store["problems"]:
         err.print(problem, style="red", highlight=False, soft_wrap=True)
 
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from headrace.cli.options import OnePipeline
 from headrace.cli.output import err, explained
+from headrace.cli.shared import one_pipeline
 from headrace.core.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ STOP_WITHIN = 30  # seconds for the requests under way
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for on the command line."""
+    """Options of the command line."""
 
     pipeline: str | None
     key_file: str | None
@@ -36,45 +38,45 @@ class Options:
 
 @explained
 def serve(
-    pipeline: Annotated[
-        str | None, typer.Argument(help="A pipeline; may be left out if there is one only.")
-    ] = None,
+    pipeline: OnePipeline = None,
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that answer.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Number of worker processes.")] = 1,
     api_key_file: Annotated[
         Path | None,
-        typer.Option(help="File of API keys, one a line; else HEADRACE_API_KEY."),
+        typer.Option(help="File of API keys, one per line; default: HEADRACE_API_KEY."),
     ] = None,
     no_api_key: Annotated[
-        bool, typer.Option("--no-api-key", help="Be open to all who reach a public address.")
+        bool, typer.Option("--no-api-key", help="Allow everybody who reaches a public address.")
     ] = False,
     log_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the entities whose answers are logged.")
     ] = 0.1,
     store: Annotated[
         str,
-        typer.Option(help="`tables`, the online `store`, or `auto`: the store if there is one."),
+        typer.Option(
+            help="Answer from `tables`, the online `store`, or `auto`: the store if there is one."
+        ),
     ] = "auto",
-    fill: Annotated[
-        bool, typer.Option("--fill", help="Bring the online store up to what is published first.")
-    ] = False,
+    sync: Annotated[bool, typer.Option("--sync", help="Sync the online store first.")] = False,
 ) -> None:
-    """Answer requests for features and predictions over HTTP; the page is at /docs.
+    """Serve features and predictions over HTTP; the API documentation is at /docs.
 
-    It stops in order on SIGTERM or Ctrl-C: requests under way are answered, and the log is written.
+    On SIGTERM or Ctrl-C it stops in order: open requests are answered, and the log is written.
+
+    Example: headrace serve flights --port 8000 --sync
     """
     options = Options(pipeline, str(api_key_file) if api_key_file else None, log_share, store)
     _require_extra()
     _require_key(options, host, anonymous=no_api_key)
-    named = _pipeline(options)
+    declared = one_pipeline(options.pipeline)
     with _listening(host, port) as listener:
-        if fill:
-            _fill(named)
+        if sync:
+            _fill(declared)
         address = listener.getsockname()
-        shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-        err.print(f"{named.name} on http://{shown}:{address[1]}, page at /docs", highlight=False)
+        name = f"[{address[0]}]" if ":" in address[0] else address[0]
+        err.print(f"{declared.name} on http://{name}:{address[1]}, page at /docs", highlight=False)
         _run(options, listener, workers)
 
 
@@ -88,7 +90,7 @@ def application() -> "App":
     keys = read_keys(Path(options.key_file) if options.key_file else None)
     return create_app(
         endpoint(
-            _pipeline(options),
+            one_pipeline(options.pipeline),
             Home.find(),
             keys=keys,
             log_share=options.log_share,
@@ -98,7 +100,7 @@ def application() -> "App":
 
 
 def _run(options: Options, listener: socket.socket, workers: int) -> None:
-    """Serve until told to stop."""
+    """Serve until a signal."""
     import uvicorn
 
     from headrace.serving.http.metrics import SHARED
@@ -122,20 +124,6 @@ def _run(options: Options, listener: socket.socket, workers: int) -> None:
         os.environ[SHARED] = shared
         name = "headrace.cli.serving.serve:application"
         uvicorn.run(name, factory=True, host=host, port=port, workers=workers, **quiet)
-
-
-def _pipeline(options: Options) -> "Pipeline":
-    from headrace.pipeline import project_pipelines
-
-    pipelines = project_pipelines()
-    chosen = [pipeline for pipeline in pipelines if options.pipeline in {None, pipeline.name}]
-    if len(chosen) == 1:
-        return chosen[0]
-    named = options.pipeline
-    what = f"no pipeline {named!r}" if named else "there are several pipelines"
-    raise DeclarationError(
-        what, fix=f"name one of {', '.join(pipeline.name for pipeline in pipelines)}"
-    )
 
 
 def _fill(pipeline: "Pipeline") -> None:
@@ -167,9 +155,9 @@ def _require_key(options: Options, host: str, *, anonymous: bool) -> None:
     keys = read_keys(Path(options.key_file) if options.key_file else None)
     if not (keys.digests or anonymous or is_loopback(host)):
         raise DeclarationError(
-            f"{host} can be reached by others, and there is no API key",
+            f"{host} is reachable from other machines, and there is no API key",
             where="headrace serve",
-            fix="give --api-key-file or HEADRACE_API_KEY, or say --no-api-key",
+            fix="give --api-key-file or HEADRACE_API_KEY, or pass --no-api-key",
         )
 
 

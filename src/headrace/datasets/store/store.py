@@ -76,7 +76,7 @@ class Store:
             raise StateError(
                 "this store is not on this machine",
                 where=self.storage.address,
-                fix="headrace dataset pull REF --to FOLDER",
+                fix="headrace dataset pull REF --out FOLDER",
             )
         return place
 

@@ -192,7 +192,7 @@ class _Work:
             raise StateError(
                 f"the store lost what it held of {self.table}, or another run fills it as well",
                 where="online store",
-                fix="headrace online fill, one at a time; see why a server drops what it holds",
+                fix="headrace online sync, one at a time; see why a server drops what it holds",
             )
 
     def _batches(self, state: _State, files: Sequence[LiveFile]) -> Iterator[pa.Table]:

@@ -62,10 +62,10 @@ def retain(
         before = store_metadata.read_horizon(writer)
         if before is not None and (frontier < before.retained or lateness > before.lateness):
             raise HeadraceError(
-                f"answers before {iso(before.retained)} were given up, and what corrects them more"
-                f" than {duration_text(before.lateness)} late; neither comes back",
+                f"history before {iso(before.retained)} was pruned, as were corrections more than"
+                f" {duration_text(before.lateness)} late; the retention horizon cannot move back",
                 where="online store",
-                fix="a later moment and no greater lateness, or: headrace online fill --anew",
+                fix="a later time and no greater lateness, or: headrace online sync --full-refresh",
             )
         horizon = store_metadata.Horizon(frontier, lateness)
         store_metadata.write_horizon(writer, horizon)

@@ -95,7 +95,7 @@ def stale_views(
                 raise StaleError(
                     f"view {one.view} is stale: table {table} was last applied {age} before t",
                     where="online store",
-                    fix="headrace online fill, or a greater age in the pipeline's max_staleness",
+                    fix="headrace online sync, or a greater age in the pipeline's max_staleness",
                 )
             found.append(one.view)
     return tuple(found)

@@ -68,7 +68,7 @@ def parsed_about(layout: Layout, tables: Sequence[str], raw: Sequence[bytes | No
         raise StateError(
             f"nothing of {', '.join(missing)} is in the store yet",
             where="online store",
-            fix="headrace online fill",
+            fix="headrace online sync",
         )
     found = {t: json.loads(one or b"") for t, one in zip(tables, frontiers, strict=True)}
     return About(
@@ -101,7 +101,7 @@ def _expect_layout(layout: Layout, mark: bytes | None) -> None:
         f"the store is not known to hold what these views need: they are {layout.mark.decode()},"
         f" the store {other}",
         where="online store",
-        fix="give the store of these views, or fill it again: headrace online fill --anew",
+        fix="give the store of these views, or fill it again: headrace online sync --full-refresh",
     )
 
 

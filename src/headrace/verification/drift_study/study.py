@@ -102,7 +102,7 @@ def run_study(given: Sequence[Given], plan: Plan, witness: Witness | None = None
     total = sum(sizes)
     for at, (history, policy, path) in enumerate(given):
         done = sum(sizes[:at])
-        report("monitor bench", done, total, f"{history.name}, untouched")
+        report("verify monitors", done, total, f"{history.name}, untouched")
         prepared = prepare(history, policy, path)
         naturals.append(natural(prepared))
         if witness is not None:
@@ -112,8 +112,8 @@ def run_study(given: Sequence[Given], plan: Plan, witness: Witness | None = None
             if witness is not None:
                 witness.add(prepared, planted, outcomes[-1])
             done += 1
-            report("monitor bench", done, total, f"{history.name}, {planted.fault.name}")
-    report("monitor bench", total, total)
+            report("verify monitors", done, total, f"{history.name}, {planted.fault.name}")
+    report("verify monitors", total, total)
     return Study(tuple(naturals), tuple(outcomes), plan)
 
 

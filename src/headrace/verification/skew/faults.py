@@ -1,4 +1,4 @@
-"""The faults that `features planted` plants: each one thing wrong in one part of a system.
+"""The faults that `verify self-test` plants: each one thing wrong in one part of a system.
 
 Serving faults sit in a path of their own, made of what such a system would do: it edits the rows it
 was given, its windows, its clock or its values. They share no code with the rules that name them.

@@ -1,4 +1,4 @@
-"""A small made-up world in which every known cause of skew would show: for `features planted`.
+"""A small made-up world in which every known cause of skew would show: for `verify self-test`.
 
 Three days around a change of the clocks. Facts come late, are corrected, move to another line or
 another time, are deleted; times lie on edges and between milliseconds; batches are published hours
