@@ -8,6 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,9 +31,9 @@ from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestFi
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table, Transaction
-from pyiceberg.table.metadata import TableMetadataV2
+from pyiceberg.table.metadata import TableMetadata, TableMetadataV2
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
-from pyiceberg.table.update import AddSchemaUpdate, SetCurrentSchemaUpdate
+from pyiceberg.table.update import AddSchemaUpdate, SetCurrentSchemaUpdate, TableUpdate
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 from pyiceberg.typedef import Record
 from pyiceberg.types import DecimalType, IcebergType, LongType, NestedField
@@ -69,12 +70,24 @@ PROPERTIES = {
 def open_catalog(home: Home) -> SqlCatalog:
     """The catalog, with its namespace; creating it is safe when several processes start at once."""
     check_catalog(home)
-    uri = catalog_uri(home)
+    about = (catalog_uri(home), warehouse_root(home), str(home.root))
+    try:
+        _create_namespace(_catalog(*about))
+    except (OperationalError, ProgrammingError):
+        # The catalog that was opened before is gone, and another one is in its place.
+        _catalog.cache_clear()
+        _create_namespace(_catalog(*about))
+    return _catalog(*about)
+
+
+@lru_cache(maxsize=64)
+def _catalog(uri: str, warehouse: str, root: str) -> SqlCatalog:
+    """Open once in a process: it compiles its statements anew for each engine."""
     options = {
         "uri": uri,
-        "warehouse": warehouse_root(home),
+        "warehouse": warehouse,
         "py-io-impl": "headrace.lake.tables.fileio.SyncedFileIO",
-        HOME: str(home.root),
+        HOME: root,
     }
     try:
         catalog = SqlCatalog("headrace", **options)
@@ -85,9 +98,12 @@ def open_catalog(home: Home) -> SqlCatalog:
     # its lock, for as long as somebody holds on to the catalog.
     catalog.engine.dispose()
     catalog.engine = create_engine(uri, poolclass=NullPool)
+    return catalog
+
+
+def _create_namespace(catalog: SqlCatalog) -> None:
     with contextlib.suppress(NamespaceAlreadyExistsError, IntegrityError):
         catalog.create_namespace(NAMESPACE)
-    return catalog
 
 
 def load(catalog: SqlCatalog, name: str) -> Table | None:
@@ -234,6 +250,25 @@ def data_files(table: Table, schema: Schema, paths: Iterable[Path]) -> list[Data
     return files
 
 
+class _Transaction(Transaction):
+    """Transaction that derives the table's metadata once for each set of updates.
+
+    The library derives them, as a deep copy, whenever they are read: a dozen times in a commit.
+    """
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(table)
+        self._derived: tuple[TableMetadata, tuple[TableUpdate, ...], TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        base, updates = self._table.metadata, self._updates
+        derived = self._derived
+        if derived is None or derived[0] is not base or derived[1] is not updates:
+            self._derived = derived = (base, updates, super().table_metadata)
+        return derived[2]
+
+
 def commit(
     table: Table,
     arrow: pa.Schema | None,
@@ -252,7 +287,7 @@ def commit(
     gone, home = set(remove), table.io.properties[HOME]
     entries = manifest_entries(table, None) if gone else []
     old = [file for file, _ in entries if here(home, file.file_path) in gone]
-    transaction = table.transaction()
+    transaction = _Transaction(table)
     schema = grown_schema(table, arrow) if arrow is not None else None
     if schema is not None:
         transaction._apply((AddSchemaUpdate(schema=schema), SetCurrentSchemaUpdate(schema_id=-1)))  # noqa: SLF001
