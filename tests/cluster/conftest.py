@@ -24,7 +24,7 @@ def on_spark(tmp_path_factory):
 
 
 # To think of a thousand logs takes ten times what it takes to compute their features.
-@pytest.fixture(scope="session", params=[250, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.fixture(scope="session", params=[60, pytest.param(1_000, marks=pytest.mark.slow)])
 def batch(request):
     return batch_of(many_logs(request.param))
 

@@ -84,7 +84,7 @@ def test_released_rows_are_those_of_the_frame(shop, frame, chosen, year):
     released = dataset.arrow
     inside = pa.array([k in ours for k in keys_of(released, key)])
     rows = released.select(names).filter(inside).to_pylist()
-    assert len(rows) > 0.75 * len(chosen)  # what has no label is not released
+    assert len(rows) > 0.6 * len(chosen)  # what has no label is not released
     for row in rows:
         assert repr(row) == repr(ours[tuple(row[name] for name in key)])
 

@@ -4,10 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from gate_batches import conformed, contract, expect, rows, suite
 
-from headrace.gates import judge
-from headrace.gates.engine import MOST_PREPARED
+from headrace.gates import engine, judge
 
-# More than a thread keeps prepared, so that plans come and go.
+KEPT = 3
 SUITES = [
     suite(
         expect(
@@ -17,7 +16,7 @@ SUITES = [
             max_value=limit,
         )
     )
-    for limit in range(MOST_PREPARED + 2)
+    for limit in range(KEPT + 2)
 ]
 
 
@@ -27,8 +26,10 @@ def judged(number: int) -> str:
     return judge(SUITES[limit], contract(), conformed(batch)).to_json()
 
 
-def test_threads_agree_with_one() -> None:
+def test_threads_agree_with_one(monkeypatch) -> None:
     """Neighbours in the order judge by the same suite, so threads want the same plan at once."""
+    # Fewer than there are suites, so that plans come and go.
+    monkeypatch.setattr(engine, "MOST_PREPARED", KEPT)
     numbers = list(range(8 * len(SUITES)))
     alone = [judged(number) for number in numbers]
     with ThreadPoolExecutor(4) as pool:

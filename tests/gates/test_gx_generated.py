@@ -144,14 +144,9 @@ once = settings(
 )
 
 
-@settings(once, max_examples=2)
-@for_all(batches(), st.booleans())
-def test_generated_batches_are_answered_as_the_reference_does(table, above) -> None:
-    check(table, above)
-
-
+# What is on record of the reference is compared in every run: see `test_gx_conformance`.
 @pytest.mark.slow
 @settings(once, max_examples=40)
 @for_all(batches(), st.booleans())
-def test_many_generated_batches_are_answered_as_the_reference_does(table, above) -> None:
+def test_generated_batches_are_answered_as_the_reference_does(table, above) -> None:
     check(table, above)

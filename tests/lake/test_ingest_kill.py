@@ -6,6 +6,8 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from headrace.lake.ingest.protocol import ingest, outstanding
 from headrace.lake.ledger.conservation import table_status
 from headrace.lake.ledger.ledger import Ledger
@@ -13,8 +15,6 @@ from headrace.lake.tables import iceberg
 from headrace.lake.tables.lake import Lake
 from tests.killing import child
 from tests.lake.kit import SLOTS, Meter, balanced
-
-KILLS = 20
 
 
 def deliver(meter):
@@ -45,7 +45,8 @@ def content(meter):
     return rows, sorted(lake.live("meter")), states, table_status(meter.home, meter.table)
 
 
-def test_twenty_kills_change_nothing(tmp_path):
+@pytest.mark.parametrize("count", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_kills_change_nothing(tmp_path, count):
     calm = Meter(tmp_path / "calm")
     deliver(calm)
     assert child(run, calm.root) == 0
@@ -63,7 +64,7 @@ def test_twenty_kills_change_nothing(tmp_path):
         assert outstanding(meter.table, SLOTS, meter.home) == []
         assert snapshots(meter) == 1
         kills += codes.count(-signal.SIGKILL)
-        if kills >= KILLS:
+        if kills >= count:
             return
 
 

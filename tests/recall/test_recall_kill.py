@@ -25,7 +25,6 @@ from tests.killing import child
 from tests.lake.kit import SLOTS, Meter
 from tests.lake.kit_oncall import POLICY, values
 
-KILLS = 8
 FRAME = frame(200)
 
 
@@ -68,8 +67,9 @@ def state(meter):
     return values(meter), opens, marks, told, states, snapshots
 
 
+@pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("verb", ["recall", "restore"])
-def test_kills_change_nothing(tmp_path, monkeypatch, verb):
+def test_kills_change_nothing(tmp_path, monkeypatch, verb, count):
     monkeypatch.delenv("HEADRACE_STORE", raising=False)
 
     def started(name):
@@ -92,5 +92,5 @@ def test_kills_change_nothing(tmp_path, monkeypatch, verb):
         run(meter.root, verb)
         assert state(meter) == expected
         kills += codes.count(-signal.SIGKILL)
-        if kills >= KILLS:
+        if kills >= count:
             return
