@@ -14,11 +14,27 @@ from tests.distribution import (  # noqa: F401 - hooks
     pytest_collection_modifyitems,
     pytest_xdist_make_scheduler,
 )
+from tests.examples import examples, shorten
 from tests.shelf import shelf, version
 
 # A machine may be busy: how long a test takes says nothing of the code.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try fewer generated examples in a run without the long tests."""
+    shorten(short=config.getoption("markexpr") == "not slow")
+    settings.register_profile("unhurried", deadline=None, max_examples=examples())
+    settings.load_profile("unhurried")
+
+
+# Every step of a ledger or a table is synced to the disk, which takes longer than the step itself:
+# files of tests lie in memory where there is enough of it.
+MEMORY, ENOUGH = Path("/dev/shm"), 8 << 30
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH:
+    os.environ.setdefault("TMPDIR", str(MEMORY))
+    tempfile.tempdir = None
 
 # Tests start many programs: what these import is compiled once, not by each of them anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

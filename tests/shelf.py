@@ -6,10 +6,13 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+# On the disk also where the tests keep their own files in memory, and in their processes.
+_ROOT = os.environ.setdefault("HEADRACE_SHELF", tempfile.gettempdir())
+
 
 def shelf() -> Path:
     """A folder of this user's own, which outlives the tests."""
-    folder = Path(tempfile.gettempdir()) / f"headrace-tests-{os.getuid()}"
+    folder = Path(_ROOT) / f"headrace-tests-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from headrace.core import time_zones
 from headrace.core.clock import to_us
 from headrace.core.errors import DeclarationError
+from tests.examples import examples
 
 NAMES = sorted(time_zones.zone_names())
 USUAL = ["America/New_York", "America/Phoenix", "Pacific/Honolulu", "America/Puerto_Rico"]
@@ -72,7 +73,7 @@ def check_local(name: str, moments: list[int]) -> None:
 
 
 @given(names, st.lists(st.datetimes(START, STOP), min_size=1, max_size=20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_equals_zoneinfo_at_random(name, moments):
     instants = [to_us(moment.replace(tzinfo=UTC)) for moment in moments]
     check_utc(name, instants)

@@ -17,6 +17,7 @@ from headrace.alerts.model import Condition
 from headrace.alerts.notifier import SendError
 from headrace.alerts.store import LEASE, LONGEST, AlertStore, backoff
 from headrace.core.home import Home
+from tests.examples import examples
 
 TARGETS = ("A", "B")
 SECOND = 1_000_000
@@ -129,7 +130,7 @@ class Alerts(RuleBasedStateMachine):
 
 
 TestAlerts = Alerts.TestCase
-TestAlerts.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestAlerts.settings = settings(max_examples=examples(40), stateful_step_count=25, deadline=None)
 
 
 def _condition(number):

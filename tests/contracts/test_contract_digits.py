@@ -15,6 +15,7 @@ from headrace.gates import parse_suite
 from headrace.gates.judge import judge
 from headrace.lake.ingest.object_batches import _summed
 from tests.contracts.given import SMALL, conformed, raw
+from tests.examples import examples
 
 ROW = {"meter": "m", "read_at": "2024-01-01T00:00:00Z", "sent": "2024-01-01T00:00:00Z"}
 SUITE = parse_suite({"name": "small", "meta": {"table": "small"}, "expectations": []})
@@ -69,7 +70,7 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.one_of(NUMBERS, st.none()), max_size=8), st.integers(0, 6))
 def test_a_cell_counts_exactly_if_rounding_changes_it(cells, scale):
     column = Field("x", "number", 10, "", "", scale=scale, max_abs=2**62)

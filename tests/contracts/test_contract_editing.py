@@ -13,6 +13,7 @@ from headrace.contracts.authoring.yaml_values import flow
 from headrace.core.errors import DeclarationError
 from headrace.core.strict_yaml import read_document
 from tests.contracts.given import FLIGHTS
+from tests.examples import examples
 
 WEATHER = (FLIGHTS / "weather.yaml").read_text()
 COLUMNS = ("schema", 0, "properties")
@@ -39,7 +40,7 @@ def same(one, other):
 
 
 @given(values)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_a_value_is_read_back_by_every_reader(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "value.yaml"
     path.write_text(f"value: {flow(value)}\n", encoding="utf-8")

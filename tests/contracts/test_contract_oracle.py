@@ -16,6 +16,7 @@ from headrace.contracts.model import Field
 from headrace.contracts.typed_cells import parse
 from tests.contracts.given import FLIGHTS, OUTCOME, SMALL, flights, raw
 from tests.contracts.plain import PARSERS, conform_row
+from tests.examples import examples
 
 CONTRACT = load_contract(SMALL)
 NUMBERS = st.one_of(
@@ -92,7 +93,7 @@ ROWS = st.fixed_dictionaries(
 @given(
     st.lists(ROWS, min_size=1, max_size=8, unique_by=lambda row: (row["meter"], row["revision"]))
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_equals_plain_python(rows):
     got, want = conform(CONTRACT, raw(rows), "b"), [conform_row(row) for row in rows]
     wrong = {(line, name) for line, (_, names, _) in enumerate(want, 2) for name in names}
@@ -119,7 +120,7 @@ def scaled(scale, form="text"):
 )
 @example(["9" * 38 + ".9", "0." + "3" * 60, "1e-400", "-1e99", "0.5", "1.5", "2.5"], 0)
 @example(["92233720368547758.07", "92233720368547758.08", "-92233720368547758.08"], 2)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_scaled_text_is_exact_and_half_to_even(texts, scale):
     got = parse(scaled(scale), pa.array(texts, pa.string())).values.to_pylist()
     exact = Context(prec=9999, rounding=ROUND_HALF_EVEN, Emax=10**6, Emin=-(10**6))
@@ -272,7 +273,7 @@ def outcome(number, flight):
 
 
 @given(st.lists(FLIGHT, min_size=1, max_size=30))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_outcomes_equal_zoneinfo(given_flights):
     rows = [outcome(number, flight) for number, flight in enumerate(given_flights)]
     got = conform(flights("outcomes"), raw(rows), "b")

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from headrace.contracts import conform, load_contract
 from tests.contracts.given import HOUR, OUTCOME, PLAN, SMALL, conformed, flights, raw
+from tests.examples import examples
 
 READING = {
     "meter": "a",
@@ -98,7 +99,7 @@ ROW = st.fixed_dictionaries(
 
 
 @given(st.lists(ROW, max_size=12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_rows_are_conserved_and_conforming_again_changes_nothing(changes):
     rows = raw([READING | change for change in changes], list(READING))
     first, second = (conform(CONTRACT, rows, "b") for _ in range(2))

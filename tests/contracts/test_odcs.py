@@ -27,6 +27,7 @@ from headrace.core.strict_yaml import read_document
 from headrace.gates.suite_reader import parse_suite
 from headrace.scaffold.interchange import _refused, arrive, depart, suite_of
 from tests.contracts.given import FLIGHTS, SMALL
+from tests.examples import examples
 
 ROOT = Path(__file__).parents[2]
 FOREIGN = sorted((Path(__file__).parent / "foreign").iterdir())
@@ -353,7 +354,7 @@ def foreign_documents(draw):
 @given(foreign_documents())
 # Not shrunk: that takes minutes, and the documents are small.
 @settings(
-    max_examples=40,
+    max_examples=examples(40),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from headrace.core.errors import DeclarationError
 from headrace.datasets import content_hash, content_sum, row_sum
 from tests.datasets.reference_hash import reference_hash, total
+from tests.examples import examples
 
 UTC = dt.UTC
 DOC = Path(__file__).parents[2] / "docs" / "reference" / "content-hash.md"
@@ -116,7 +117,7 @@ def test_sums_add_and_subtract(columns, cut):
 
 
 @given(st.integers(0, 2**64 - 1))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_the_last_bit_of_a_float_matters_and_nan_has_one_form(bits):
     value = struct.unpack("<d", struct.pack("<Q", bits))[0]
     flipped = struct.unpack("<d", struct.pack("<Q", bits ^ 1))[0]

@@ -23,6 +23,7 @@ from headrace.datasets.manifest import Column
 from headrace.datasets.stored_coverage import coverage_of
 from headrace.reports.coverage_page import page, percent, picture
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
+from tests.examples import examples
 
 COLUMNS = (
     Column("t", "timestamp", "time"),
@@ -58,7 +59,7 @@ def is_null(value):
     return value is None or value != value
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @example([(0.0, "a", "p"), (0.0, "b", "q")], [(0.0, "a", "p"), (0.0, "b", "z"), (0.0, "a", "q")])
 @given(ROWS, ROWS)
 def test_shares_are_those_of_a_loop(train, recent):

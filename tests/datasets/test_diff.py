@@ -19,6 +19,7 @@ from headrace.datasets.diff.row_matching import match
 from headrace.datasets.loaders.scan import Scan
 from headrace.datasets.vocabulary import SPLITS
 from tests.datasets.diff_oracle import big, new_store, oracle, put, table_of, told
+from tests.examples import examples
 
 UTC = dt.UTC
 KINDS = {
@@ -80,7 +81,7 @@ TINY = {"_LEAST": 3, "_WINDOW": 3, "_CELLS": 1, "_MOST": 1, "IN_MEMORY": 0, "OF_
     st.sampled_from(["", "added", "removed", "retyped"]),
     st.booleans(),
 )
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_equals_a_dict_by_key(rows, cuts_a, cuts_b, group, schema, tiny):
     """Also where parts and their groups are cut alike, and only some columns have to be read."""
     before, after = rows

@@ -33,13 +33,14 @@ from headrace.datasets.fits.transforms import chosen
 from headrace.datasets.manifest import Column
 from headrace.datasets.store.store import Store
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
+from tests.examples import examples
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 WHOLE = st.integers(-(2**63) + 1, 2**63 - 1)
 CELLS = st.one_of(st.none(), st.floats(-1e6, 1e6), st.sampled_from([math.nan, -0.0, 0.5, 0.5]))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.one_of(st.lists(FINITE), st.lists(WHOLE)))
 @example([5e-324, 1.7e308, -1.7e308, 2.0**-1060])
 @example([2**62, 2**62, -1])
@@ -58,7 +59,7 @@ def test_sums_of_many_rows_do_not_overflow():
     assert second == len(values) * Fraction(values[0]) ** 2
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1), st.randoms())
 def test_means_and_deviations_do_not_know_an_order(values, random):
     shuffled = random.sample(values, len(values))
@@ -107,7 +108,7 @@ def oracle(values, transform):
     return [None if v is None or v != v else (v - center) / (scale or 1.0) for v in values]
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(
     st.lists(CELLS, min_size=1, max_size=40).filter(
         lambda values: any(v is not None and v == v for v in values)
@@ -140,7 +141,7 @@ def test_numbers_are_transformed_as_a_loop_does(values, transform, random):
 TEXTS = st.lists(st.sampled_from([None, "", "a", "b", "ö"]), max_size=30)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(TEXTS, TEXTS, st.integers(1, 3), st.sampled_from(["null", "own"]), st.booleans())
 def test_a_vocabulary_counts_and_places(train, seen, least, unknown, imputed):
     before = (Impute(("s",), "constant", "b"),) if imputed else ()

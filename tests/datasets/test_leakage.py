@@ -15,6 +15,7 @@ from headrace.datasets import GroupSplits, Leakage, release
 from headrace.datasets.splits.leakage import shared_groups, significant, twins_of
 from headrace.datasets.vocabulary import PLACES
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame, put
+from tests.examples import examples
 
 NUMBERS = st.sampled_from([None, 0.0, -0.0, 1.0, 1.0 + 1e-12, 1.1, math.nan, math.inf, -2e300])
 ROWS = st.lists(
@@ -47,7 +48,7 @@ def plain(value, digits):
     return value
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @example([("train", 0.0, None, "a"), ("test", -2e300, None, "a")], 9, 1)
 @example([("train", 1.0, 1, "a"), ("train", 1.0, 1, "a"), ("test", 1.0, 1, "a")], None, 1)
 @example([("train", None, None, None), ("test", None, None, None)], None, 3)
@@ -74,7 +75,7 @@ def test_twins_are_those_a_loop_finds(rows, digits, common):
             assert vectors[here["id"]] == vectors[there["id"]]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(ROWS)
 def test_shared_groups_are_those_a_loop_finds(rows):
     expected = {}
@@ -87,7 +88,7 @@ def test_shared_groups_are_those_a_loop_finds(rows):
     assert {one.split: one.rows for one in found} == expected
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.floats(1e-200, 1e200), st.integers(1, 12))
 def test_rounding_is_to_significant_digits(value, digits):
     shown = float(f"{value:.{digits - 1}e}")

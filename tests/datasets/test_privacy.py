@@ -36,6 +36,7 @@ from headrace.features.spec import (
     Where,
     Window,
 )
+from tests.examples import examples
 
 SECRET = "0123456789abcdef0123456789abcdef"
 KEY = PrivacyKey(SECRET.encode())
@@ -148,7 +149,7 @@ def test_pseudonyms_are_plain_hmac(monkeypatch):
     assert KEY.subject("a", "x") != KEY.subject("b", "x")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     st.one_of(
         st.lists(st.none() | st.text(max_size=5), max_size=30),
@@ -177,7 +178,7 @@ def test_pseudonyms_keep_type_nulls_and_equality(values, chunk):
     assert all(a != b for a, b in zip(found, other, strict=True) if a is not None)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.integers(-(10**15), 10**15), min_size=1), st.integers(1, 10**6))
 def test_generalising_is_the_lower_end_of_the_step(values, step):
     frame = pa.table({"n": values})

@@ -12,6 +12,7 @@ from headrace.datasets.hashing.content_hash import canonical_schema
 from headrace.datasets.hashing.row_digests import sum_of_digests
 from tests.datasets.reference_hash import reference_hash
 from tests.datasets.test_content_hash import column_sets, table
+from tests.examples import examples
 
 
 def both(rows):
@@ -20,14 +21,14 @@ def both(rows):
 
 
 @given(column_sets())
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_both_ways_agree(columns):
     by_hashlib, by_machine_code = both(table(columns))
     assert by_hashlib == by_machine_code
 
 
 @given(st.lists(st.none() | st.integers(0, 400), min_size=1, max_size=20), st.integers(0, 30))
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_both_ways_agree_on_texts_of_any_length_and_rows_of_any_width(lengths, more):
     """Ends of blocks of 128 bytes, texts of several blocks side by side, and rows of several."""
     texts = [None if size is None else bytes(n % 251 for n in range(size)) for size in lengths]

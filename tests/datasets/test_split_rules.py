@@ -20,6 +20,7 @@ from headrace.datasets.splits.assignment import assign, label_cuts
 from headrace.datasets.splits.rules import as_bounded_in
 from headrace.datasets.vocabulary import EVALUATION, PLACES
 from tests.datasets.frames import LABEL
+from tests.examples import examples
 
 START = parse_iso("2013-01-01")
 BOUND = "2013-03-01"
@@ -127,20 +128,20 @@ def grouped(row, after=None):
 GROUPS = GroupSplits(("who",), 0.6, 0.2, 0.2, salt="s")
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(rows_drawn())
 def test_groups_go_where_their_hash_says(rows):
     assert places(spec_of(GROUPS), rows) == {r["id"]: grouped(r) for r in rows}
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(rows_drawn())
 def test_groups_with_a_bound_in_time(rows):
     found = places(spec_of(replace(GROUPS, after=BOUND)), rows)
     assert found == {r["id"]: grouped(r, parse_iso(BOUND)) for r in rows}
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(rows_drawn(least=1), st.randoms())
 def test_a_group_never_moves(rows, random):
     """Not with other rows, not with another order, and never into two splits."""
@@ -170,7 +171,7 @@ def stratified(rows, shares=SHARES, salt="s"):
 STRATA = StratifiedSplits(("kind",), 0.6, 0.2, 0.2, salt="s")
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(rows_drawn())
 def test_strata_have_the_same_shares(rows):
     found = places(spec_of(STRATA), rows)
@@ -183,7 +184,7 @@ def test_strata_have_the_same_shares(rows):
             assert abs(size - share * sum(sizes)) <= 1
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(rows_drawn(least=1), st.data())
 def test_added_rows_move_no_more_rows_than_were_added(rows, data):
     added = data.draw(st.integers(0, len(rows)))
@@ -204,7 +205,7 @@ def test_how_many_rows_move_as_a_rule():
     assert 0 < moved < 100
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(rows_drawn())
 def test_strata_with_a_bound_in_time(rows):
     rule = StratifiedSplits(("kind",), 0, "1/2", "1/2", after=BOUND, embargo="1d", salt="s")
@@ -223,7 +224,7 @@ APART = Evaluation("0.3", BOUND)
 
 @pytest.mark.parametrize("splits", [GROUPS, STRATA, TimeSplits("2013-02-01", BOUND, "2013-04-01")])
 @pytest.mark.parametrize("group", [(), ("who",)])
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(rows=rows_drawn(), random=st.randoms())
 def test_what_is_kept_apart_is_nowhere_else(splits, group, rows, random):
     spec = spec_of(splits, replace(APART, group=group))

@@ -15,6 +15,7 @@ from headrace.core.files import digest
 from headrace.datasets.store.store import Store
 from headrace.datasets.store.verify import verify, verify_ref
 from tests.datasets.test_release import made
+from tests.examples import examples
 
 MAKING = ("created_at", "manifest_id")
 
@@ -264,7 +265,7 @@ def test_a_damaged_object_is_refused(store, damage):
     assert found.problems[0].startswith("train: ")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.data())
 def test_a_flipped_bit_is_always_found(clean, tmp_path_factory, data):
     store = Store(shutil.copytree(clean, tmp_path_factory.mktemp("bit") / "store"))

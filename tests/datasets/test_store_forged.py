@@ -19,6 +19,7 @@ from headrace.datasets.store.store import Store
 from headrace.datasets.store.verify import verify_ref
 from tests.datasets.test_release import made
 from tests.datasets.test_store_attacks import PART, at, forge, form_of, object_paths
+from tests.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_a_limit_that_is_reached_is_told(store, monkeypatch):
     assert "unfolds to" in verify_ref(store, "delays", "1.0.0").problems[0]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_forged_file_is_refused_or_its_rows_are_found_to_differ(clean, tmp_path_factory, data):
     """Bytes changed anywhere, often in the footer, and the name and the manifest to match."""

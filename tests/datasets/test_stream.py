@@ -15,6 +15,7 @@ from headrace.datasets.loaders.row_order import Order
 from headrace.datasets.loaders.stream import At, Stream
 from headrace.datasets.manifest import Part
 from tests.datasets.test_release import made
+from tests.examples import examples
 
 SIZES = st.lists(st.integers(0, 40), max_size=8).map(tuple)
 
@@ -51,7 +52,7 @@ def rows_of(batches):
     return [int(row) for _, arrays in batches for row in arrays["row"]]
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     SIZES,
     st.integers(1, 5),
@@ -78,7 +79,7 @@ def test_every_row_comes_once_over_all_shards(sizes, shards, batch, buffer, shuf
         assert [row for one in found for row in rows_of(one)] == everything
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     SIZES,
     st.integers(1, 3),
@@ -100,7 +101,7 @@ def test_going_on_gives_what_was_left(sizes, shards, batch, buffer, least, drop_
     assert [one for one, _ in rest] == [one for one, _ in whole[taken:]]
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(SIZES, st.integers(1, 4), st.integers(1, 9))
 def test_without_last_batches_all_shards_give_as_many(sizes, shards, batch):
     many = stream(sizes, batch=batch, drop_last=True)

@@ -18,6 +18,7 @@ from headrace.datasets.store.store import Store
 from headrace.datasets.taint import Recall, note, openings, openings_of, standing, taints_of
 from headrace.lake.overrides.pinned_actions import told
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
+from tests.examples import examples
 
 ROWS = frame(400)
 RECALLED = Recall("recalled", "outcomes", "b2", "2013-02-12", 1_700_000_000_000_000, "ana", "bad")
@@ -205,7 +206,7 @@ def test_many_at_once_are_one_event(store):
     assert len(list((store.root / "recalls/outcomes" / "b2").glob("*.json"))) == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=12))
 def test_the_last_word_stands(tmp_path_factory, events):
     store, expected = Store(tmp_path_factory.mktemp("store")), {}

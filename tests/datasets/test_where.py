@@ -24,6 +24,7 @@ from headrace.datasets.loaders.row_filter import (
 )
 from tests.datasets.frames import frame, put
 from tests.datasets.test_release import made
+from tests.examples import examples
 
 TYPES = {
     "n": "int64",
@@ -96,7 +97,7 @@ def terms(draw):
 ONE_AND_NAN = [{"n": None, "x": value, "s": None, "b": None} for value in (2.5, math.nan)]
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @example(ONE_AND_NAN, [("x", "!=", 2.5)])
 @example(ONE_AND_NAN, [("x", "not in", [2.5])])
 @given(ROWS, st.lists(terms(), min_size=1, max_size=2))

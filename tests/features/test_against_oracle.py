@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.features import build_spine, oracle, training_frame, vector
+from tests.examples import examples
 from tests.features.logs import (
     SHAPES,
     SPINE,
@@ -26,7 +27,7 @@ from tests.features.logs import (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(logs)
 def test_equals_the_oracle_on_any_log(log):
     assert all_differences(log) == []
@@ -72,7 +73,7 @@ def test_equals_the_oracle_on_dense_logs(seed):
     assert all_differences(random_log(seed)) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(logs, st.randoms(use_true_random=False))
 def test_order_of_arrival_and_chunks_do_not_matter(log, chance):
     before = training_frame(log.spine_table, VIEWS, log.history, SHAPES, log.mode)
@@ -88,7 +89,7 @@ def test_order_of_arrival_and_chunks_do_not_matter(log, chance):
     assert training_frame(log.spine_table, VIEWS, in_chunks, SHAPES, log.mode).equals(before)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(logs, st.randoms(use_true_random=False))
 def test_a_frame_of_some_rows_is_those_rows_of_the_frame(log, chance):
     picked = [chance.randrange(len(log.spine)) for _ in range(6)] if log.spine else []

@@ -33,6 +33,7 @@ from headrace.features import (
 from headrace.features.kernel import row_ranges
 from headrace.features.kernel.kernel import Joined
 from headrace.features.kernel.visibility import Versions
+from tests.examples import examples
 from tests.features.logs import all_differences, logs, random_log
 
 pytest.importorskip("numba", reason="numba is not installed: pip install headrace[fast]")
@@ -49,7 +50,7 @@ def test_equals_the_oracle_on_dense_logs(seed):
     assert all_differences(random_log(seed)) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(logs)
 def test_equals_the_oracle_on_any_log(log):
     with pytest.MonkeyPatch.context() as patch:

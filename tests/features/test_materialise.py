@@ -12,6 +12,7 @@ from headrace.features import build_spine
 from headrace.features.frames import materialise as module
 from headrace.features.frames.materialise import Inputs, materialise
 from headrace.features.frames.training_frame import Host
+from tests.examples import examples
 from tests.features import logs
 from tests.features.logs import SHAPES, SPINE, VIEWS, random_log, table_of
 
@@ -81,7 +82,9 @@ def same(one: pa.Table, other: pa.Table) -> bool:
 kinds = st.sampled_from(["add", "add", "add", "add", "remove", "replace"])
 steps = st.tuples(kinds, st.sampled_from(TABLES), st.lists(logs.rows, max_size=8).map(tuple))
 relaxed = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

@@ -12,6 +12,7 @@ from headrace.core.errors import HeadraceError
 from headrace.features import FeatureView, Rows, Sum, Window, training_frame
 from headrace.features.frames import out_of_core
 from headrace.features.frames.out_of_core import training_batches
+from tests.examples import examples
 from tests.features.logs import SHAPES, VIEWS, logs, random_log
 from tests.features.test_compiled import BIG_SHAPE, BIG_VIEWS, big_log
 from tests.features.test_golden import history, shapes
@@ -37,7 +38,7 @@ def plain(log, **more):
     return training_frame(log.spine_table, VIEWS, log.history, SHAPES, log.mode, **more)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(logs, st.integers(1, 9), st.sampled_from([300, 2000, 10**9]))
 def test_equals_the_frame_on_any_log(log, size, memory):
     with pytest.MonkeyPatch.context() as patch:

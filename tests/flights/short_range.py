@@ -37,6 +37,8 @@ from pipelines.flights.sources import Feed
 ROOT = Path(__file__).parents[2]
 # One schedule file comes twice on the 5th, and in the night to the 10th the clocks go forward.
 FIRST, LAST = "2013-03-05", "2013-03-14"
+# A storm, a file that comes twice, and a wind of 1048 mph.
+WEEKS = ("2013-02-09", "2013-03-08")
 
 
 def later(day: str, by: int) -> str:

@@ -1,4 +1,4 @@
-"""No row of the year moves when everything that was unknown at its moment is made different."""
+"""No row moves when everything that was unknown at its moment is made different."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -23,11 +23,11 @@ BACK, AHEAD = 29 * DAY, 10 * DAY
 
 
 class World:
-    """The year as the pipeline published it, with a view of it around a moment."""
+    """The tables as the pipeline published it, with a view of it around a moment."""
 
-    def __init__(self, year):
-        self.pipeline = year.pipeline
-        self.shop = Workshop(year.pipeline, year.home)
+    def __init__(self, built):
+        self.pipeline = built.pipeline
+        self.shop = Workshop(built.pipeline, built.home)
         self.frame = feature_frame(self.shop)
         self.t = self.frame["t"].to_numpy()
         self.shapes = shapes_of(self.pipeline.contracts)
@@ -86,8 +86,8 @@ def content(column: pa.ChunkedArray) -> tuple[bytes, bytes]:
 
 
 @pytest.fixture(scope="module")
-def world(year) -> World:
-    return World(year)
+def world(built) -> World:
+    return World(built)
 
 
 def moments(world: World, rows: int, seed: int) -> Iterator[int]:
@@ -121,7 +121,7 @@ def test_a_thousand_random_rows_each_at_its_own_moment_do_not_move(world):
     assert not found
 
 
-def test_with_the_whole_year_altered_busy_moments_do_not_move(world):
+def test_with_all_that_was_published_altered_busy_moments_do_not_move(world):
     """The same through the function that teams use, over all that was published."""
     pipeline, shop = world.pipeline, world.shop
     busy = busy_moments(shop.spine, 2, 25, seed=5)

@@ -1,4 +1,4 @@
-"""The year's features and labels are the plain-Python oracle's, bit for bit."""
+"""Features and labels of flights are the plain-Python oracle's, bit for bit."""
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,8 @@ SIZES = [120, pytest.param(1_000, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
-def shop(year):
-    return Workshop(year.pipeline, year.home)
+def shop(built):
+    return Workshop(built.pipeline, built.home)
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +74,11 @@ def test_they_are_the_rows_that_the_oracle_would_ask_about(shop, frame, chosen):
         assert got == asked
 
 
-def test_released_rows_are_those_of_the_frame(shop, frame, chosen, year):
+def test_released_rows_are_those_of_the_frame(shop, frame, chosen, built):
     """Nothing on the way from the frame to the release touches a value."""
-    dataset = open_release(f"{year.pipeline.dataset.name}@latest", store=year.home.store)
-    key = list(year.pipeline.dataset.key)
-    names = [*key, *output_columns(year.pipeline.views), "late"]
+    dataset = open_release(f"{built.pipeline.dataset.name}@latest", store=built.home.store)
+    key = list(built.pipeline.dataset.key)
+    names = [*key, *output_columns(built.pipeline.views), "late"]
     part = frame.take(pa.array(chosen))
     ours = dict(zip(keys_of(part, key), part.select(names).to_pylist(), strict=True))
     released = dataset.arrow

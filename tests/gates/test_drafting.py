@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from headrace.gates import judge, parse_suite
 from headrace.gates.drafting import Asked, Drafted, Measure, Statistics, draft_checks, suite_text
 from headrace.gates.drafting.limits import MARGINS, Range, confirm, first_part
+from tests.examples import examples
 
 KEYED = Asked(key=("id",), skip=frozenset({"at"}))
 
@@ -70,7 +71,7 @@ trips = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @for_all(st.lists(trips, min_size=1, max_size=14), st.booleans())
 def test_what_is_kept_passes_all_that_was_seen(found, shadow) -> None:
     deliveries = [rows(*one) for one in found]

@@ -19,6 +19,7 @@ from headrace.contracts import Invariant, RowProblem
 from headrace.gates import Judgement, Verdict, judge, judge_file
 from headrace.gates.checks.vocabulary import VOCABULARY
 from headrace.gates.parquet import column_stream
+from tests.examples import examples
 
 QUARANTINE = {"meta": {"action": "quarantine"}}
 TOWNS = ["Ulm", "Bonn", "Köln", "", "a" * 100, "a" * 99 + "b", "\U0001f300", None]
@@ -150,7 +151,7 @@ def plain_rows(table: pa.Table) -> list[str]:
 
 
 @given(trips=TRIPS, checks=suites(), writer=WRITERS, statistics=st.booleans(), bad=st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_a_file_is_judged_as_its_rows_in_memory(trips, checks, writer, statistics, bad) -> None:
     table = rows(*trips)
     bad_rows = (RowProblem(3, "required", "id is null", "id"),) if bad and len(trips) > 1 else ()
@@ -194,7 +195,7 @@ def by_polars(table: pa.Table, path: Path, group: int) -> None:
 
 @pytest.mark.parametrize("write", [by_duckdb, by_polars])
 @given(trips=TRIPS, checks=suites(), group=st.integers(1, 12))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 def test_the_footers_of_other_writers_say_the_same(write, trips, checks, group) -> None:
     table = rows(*trips)
     batch = conformed(table)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from headrace.contracts import Invariant, RowProblem, Violation
 from headrace.gates import Judgement, Verdict, judge
+from tests.examples import examples
 
 GOOD = [(number, "Ulm", 10.0 + number) for number in range(100)]
 FAR = [*GOOD[:99], (99, "Ulm", 5000.0)]
@@ -220,7 +221,7 @@ problems = st.sets(st.integers(2, 41), max_size=3)
 invariants = st.lists(st.sampled_from([SLOW, BROKEN]), unique=True)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @for_all(trips, checks, problems, invariants, st.sampled_from([0.0, 0.2, 1.0]))
 def test_no_row_is_lost_or_doubled(trips, checks, lines, invariants, share) -> None:
     table = rows(*trips)

@@ -28,6 +28,7 @@ from headrace.lake.tables.lake import Lake
 from headrace.lake.tables.snapshot_files import LiveFile
 from headrace.operations import batch_actions
 from headrace.reports.batch.failing_rows import failing_rows as reported_rows
+from tests.examples import examples
 from tests.lake.kit import CONTRACT, SLOTS, Meter, balanced, meter_contract, meter_csv
 from tests.lake.kit_oncall import GIVEN
 
@@ -257,7 +258,7 @@ STEP = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(st.lists(STEP, min_size=1, max_size=6), st.data())
 def test_whatever_is_published_together_the_first_version_stays(deliveries, data):
     """Deliveries of (key, content), cut into runs at random, give what one at a time gives."""

@@ -10,6 +10,7 @@ from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.conservation import table_status
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.tables.lake import Lake
+from tests.examples import examples
 from tests.lake.kit import SLOTS, Meter, balanced
 
 VALUES = st.lists(st.sampled_from([1, 2, 3, 900, 2000, -1]), max_size=4)
@@ -20,7 +21,12 @@ DROPS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(
+    max_examples=examples(12),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+)
 @given(DROPS)
 def test_every_row_has_one_fate(drops):
     with TemporaryDirectory() as folder:

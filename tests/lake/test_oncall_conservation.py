@@ -25,6 +25,7 @@ from headrace.lake.overrides.failing_rows import failing_rows
 from headrace.lake.tables.history import history
 from headrace.lake.tables.lake import Lake
 from headrace.operations import batch_actions
+from tests.examples import examples
 from tests.lake.kit import SLOTS, Meter, balanced, meter_suite
 from tests.lake.kit_oncall import GIVEN, act, run
 
@@ -248,7 +249,7 @@ STEADY = {
 }
 
 
-@settings(max_examples=6, derandomize=True, **STEADY)
+@settings(max_examples=examples(6), derandomize=True, **STEADY)
 @given(STORY)
 def test_every_row_has_one_fate_whatever_people_do(story):
     play(story)

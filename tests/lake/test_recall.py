@@ -19,6 +19,7 @@ from headrace.lake.overrides.recall import recall, restore
 from headrace.lake.tables import iceberg
 from headrace.lake.tables.history import history
 from headrace.lake.tables.lake import Lake
+from tests.examples import examples
 from tests.lake.kit import ROWS, SLOTS, Meter, balanced, meter_suite
 
 REASON = "the sensor was loose"
@@ -257,7 +258,12 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+)
 @given(st.lists(STEP, min_size=4, max_size=12))
 def test_the_table_is_as_if_the_batch_had_never_come(steps):
     """The oracle delivers to a home of its own what is not recalled, and nothing else.

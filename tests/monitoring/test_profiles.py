@@ -20,6 +20,7 @@ from headrace.monitoring.profiles import store
 from headrace.monitoring.profiles.bins import Bins, filled, freeze
 from headrace.monitoring.profiles.profiles import merge, profile, profile_days, sketch_days
 from headrace.sketches import cells_of, joined, kind_of, least_value, sketch
+from tests.examples import examples
 from tests.killing import child
 from tests.sketches.test_sketches import facts
 
@@ -55,7 +56,7 @@ def bytes_of(one):
     return json.dumps(one.to_json(), allow_nan=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(ROWS, ROWS, ROWS)
 def test_merge_is_commutative_associative_and_equals_the_profile_of_all_rows(a, b, c):
     pa_, pb, pc_ = (profile(table(rows), BINS) for rows in (a, b, c))
@@ -65,7 +66,7 @@ def test_merge_is_commutative_associative_and_equals_the_profile_of_all_rows(a, 
     assert bytes_of(merge(pa_, merge(pb, pc_))) == whole
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(ROWS)
 def test_a_profile_says_what_plain_python_says(rows):
     made = profile(table(rows), BINS)
@@ -82,7 +83,7 @@ def test_a_profile_says_what_plain_python_says(rows):
     assert s.counts == tuple(levels[i] for i in range(4))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), ROW), max_size=30))
 def test_days_profiled_together_equal_days_profiled_apart(rows):
     day = np.array([d for d, _ in rows], np.int64)
@@ -130,7 +131,7 @@ def test_frozen_edges_ascend_and_reach_past_the_values_on_both_sides(values, kin
     assert found[0] == found[-1] == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(st.integers(-(2**40), 2**40) | st.integers(-9, 9), min_size=1, max_size=40)
     | st.lists(st.floats(allow_nan=False), min_size=1, max_size=40),
@@ -272,7 +273,7 @@ def test_other_columns_and_another_kind_are_profiled_anew(home):
     same(store.daily_of(home, "v", text, day, ["v", "s"]), sketch_days(text, day, ["v", "s"]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), ROW), min_size=1, max_size=30))
 def test_profiles_read_back_exactly(rows):
     with TemporaryDirectory() as folder:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from headrace.serving.online import MemoryStore
 from headrace.serving.online.kernel.answers import Compiled
 from headrace.serving.online.view_values import values
+from tests.examples import examples
 from tests.features.logs import logs, random_log
 from tests.online.kit import fill
 
@@ -36,7 +37,7 @@ def bits(found):
     return [{name: (type(value), repr(value)) for name, value in one.items()} for one in found]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(logs, st.integers(0, 99), st.sampled_from([2, 128]))
 def test_a_batch_is_each_alone(log, seed, limit):
     store = MemoryStore()

@@ -31,13 +31,14 @@ from headrace.serving.online.kernel.answers import Compiled, as_words
 from headrace.serving.online.kernel.compiled import needed
 from headrace.serving.online.kernel.plain import Plain
 from headrace.serving.online.view_values import entity_bytes, values
+from tests.examples import examples
 from tests.features.logs import FAR, SHAPES, logs, random_log, table_of
 from tests.online.kit import entries, fill, store_differences
 
 COMPILED, PLAIN = Compiled(), Plain()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(logs, st.integers(0, 99), st.sampled_from([2, 3, 128]))
 def test_equals_the_oracle_on_any_log(log, seed, limit):
     store = MemoryStore()

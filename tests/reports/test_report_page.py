@@ -12,6 +12,7 @@ from headrace.reports.batch import render
 from headrace.reports.batch.index import Index, Line, render_index
 from headrace.web.html import Html, element, is_link, text
 from headrace.web.style import CSS, POLICY
+from tests.examples import examples
 from tests.reports.given import NOW, a_report
 
 STATES = ("pending", "published", "superseded", "rejected", "recalled", "judged")
@@ -57,7 +58,7 @@ def shape(page: str) -> list[tuple[str, ...]]:
     return [tag for tag in Shape(page).tags if tag[0] not in {"a", "br"} and tag != ("/", "a")]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @example(HOSTILE, "pending")
 @example(HOSTILE, "superseded")
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=5), st.sampled_from(STATES))

@@ -25,6 +25,7 @@ from headrace.scaffold.interchange import depart, suite_of
 from headrace.scaffold.proposal import Told, as_rows, draft, read_sample, revise
 from headrace.scaffold.proposal.renames import name_likeness
 from headrace.sources.files import DropFolder
+from tests.examples import examples
 
 BASE = """\
 # Sales, as the shop tells them.
@@ -231,7 +232,7 @@ def proposed(contract, path, **more):
 
 
 @given(st.sets(st.sampled_from(sorted(CHANGES)), max_size=4), st.randoms(use_true_random=False))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_it_says_what_changed_and_fits(contract, tmp_path_factory, names, rng):
     rows, groups, expected = sold(rng), set(), set()
     for name in sorted(names):

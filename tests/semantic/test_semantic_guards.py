@@ -21,6 +21,7 @@ from headrace.gates.parquet.judge import judge_file
 from headrace.gates.semantic_checks import notes_of, results_of
 from headrace.gates.verdict import Judgement, Verdict
 from headrace.sources.rows import RawRows
+from tests.examples import examples
 
 CONTRACT = load_contract(Path(__file__).with_name("dates.yaml"))
 SUITE = parse_suite(
@@ -189,7 +190,7 @@ def batches(draw):
     return columns
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(batches())
 def test_no_batch_makes_a_detector_raise_or_the_verdict_an_error(columns):
     judgement, notes = seen(HISTORY, raw(columns), past())

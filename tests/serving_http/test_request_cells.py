@@ -13,6 +13,7 @@ from headrace.contracts.model import Field
 from headrace.contracts.typed_cells import parse
 from headrace.serving.request import _text
 from headrace.serving.request_cell import OTHER, converter, stored
+from tests.examples import examples
 
 
 def field(kind, **about):
@@ -78,7 +79,7 @@ def bits(value):
 
 
 @pytest.mark.parametrize("of", FIELDS, ids=lambda of: of.says + ("" if of.max_abs is None else "!"))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(value=VALUES)
 def test_what_the_quick_way_takes_the_parser_takes_alike(of, value):
     found = converter(of, nullable=True)(value)

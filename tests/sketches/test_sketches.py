@@ -30,6 +30,7 @@ from headrace.sketches import (
 from headrace.sketches.distinct import DEVIATION, REGISTERS
 from headrace.sketches.histogram_cells import plainest
 from headrace.sketches.piecewise import sketch_pieces
+from tests.examples import examples
 
 whole = st.integers(-(2**63) + 1, 2**63 - 2) | st.integers(-9, 9)
 texts = st.sampled_from("abcdé") | st.text(max_size=3)
@@ -125,7 +126,7 @@ def told(one):
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @given(columns())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_a_sketch_says_what_plain_python_says(kernel, column):
     kind, parts = column
     with mock.patch.dict("os.environ", HEADRACE_KERNEL=kernel):
@@ -138,7 +139,7 @@ def test_a_sketch_says_what_plain_python_says(kernel, column):
 
 
 @given(columns(), st.sampled_from([2, 4096]))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_merging_is_associative_commutative_and_equals_the_sketch_of_all_rows(column, most):
     """Also where a union has too many levels, and its parts do not."""
     kind, parts = column
@@ -153,7 +154,7 @@ def test_merging_is_associative_commutative_and_equals_the_sketch_of_all_rows(co
 
 
 @given(columns(parts=4), st.lists(st.integers(0, 2), min_size=4, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_partitions_go_into_groups_as_their_rows_would(column, group):
     kind, parts = column
     found = regrouped(made(kind, parts), np.array(group), 3)
@@ -163,7 +164,7 @@ def test_partitions_go_into_groups_as_their_rows_would(column, group):
 
 
 @given(columns(parts=4), st.lists(st.booleans(), min_size=4, max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_some_partitions_are_taken_as_they_are(column, keep):
     kind, parts = column
     found = made(kind, parts).taken(np.array(keep))
@@ -177,7 +178,7 @@ def test_columns_of_different_kinds_do_not_merge():
 
 
 @given(columns(parts=1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_values_that_are_counted_already_give_the_same_sketch(column):
     kind, (values,) = column
     some = [v for v in values if v is not None and v == v]
@@ -190,7 +191,7 @@ def test_values_that_are_counted_already_give_the_same_sketch(column):
 
 
 @given(columns(parts=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_row_sums_tell_rows_apart_and_do_not_mind_their_order(column):
     kind, parts = column
     starts = np.cumsum([0, *map(len, parts)])[:-1]
@@ -207,7 +208,7 @@ def test_row_sums_tell_rows_apart_and_do_not_mind_their_order(column):
 
 
 @given(columns(parts=3, most=6))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_pieces_that_come_one_by_one_are_one_table(column):
     kind, parts = column
     pieces = [pa.table({"v": pa.array(part, TYPES[kind])}) for part in parts * 4]
@@ -251,7 +252,7 @@ def test_the_order_of_reals_survives_as_integers(values):
     ),
     st.fractions(0, 1),
 )  # fmt: skip
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_quantiles_are_within_their_relative_error(values, q):
     exact = sorted(v + 0.0 for v in values)[int(float(q) * (len(values) - 1))]
     found = made("real", [values]).quantile(float(q))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from headrace.sources.base import Delivery
 from headrace.sources.parse import RawRows, read_rows
+from tests.examples import examples
 
 
 def read(payload: bytes, **options) -> RawRows:
@@ -115,7 +116,7 @@ def test_what_is_written_is_read(table, end, bom, always):
     assert raw.lines.tolist() == lines
 
 
-@settings(deadline=None, database=None, max_examples=400)
+@settings(deadline=None, database=None, max_examples=examples(400))
 @given(st.binary(max_size=60) | st.text(list('ab,"\n\r\u00e9'), max_size=60).map(str.encode))
 def test_any_bytes_are_read_without_loss(payload):
     raw = read(payload)

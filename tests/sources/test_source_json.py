@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from headrace.sources.base import Delivery
 from headrace.sources.parse import RawRows, read_rows
+from tests.examples import examples
 
 
 def read(payload: bytes, kind: str = "pages") -> RawRows:
@@ -110,7 +111,7 @@ def test_what_is_written_is_read(pages):
         assert raw.lines.tolist() == list(range(1, len(records) + 1))
 
 
-@settings(deadline=None, database=None, max_examples=400)
+@settings(deadline=None, database=None, max_examples=examples(400))
 @given(
     st.binary(max_size=40) | st.text(list('{}[]":,1a\n '), max_size=60).map(str.encode),
     st.sampled_from(["pages", "ndjson"]),

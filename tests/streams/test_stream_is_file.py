@@ -42,6 +42,7 @@ from headrace.lake.tables.lake import Lake
 from headrace.sources.files import DropFolder
 from headrace.streams import Stream
 from headrace.streams.consume import run_stream
+from tests.examples import examples
 from tests.features.logs import differences, plain_lists
 from tests.lake.kit import balanced
 from tests.streams.kit import MOSTLY_NATS, side
@@ -214,7 +215,9 @@ def by_stream(root: Path, events, broker, cuts):
 
 @pytest.mark.redis
 @settings(
-    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(5),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(events=logs(), cuts=st.integers(1, 30), data=st.data())
 def test_by_file_and_by_stream(events, cuts, data):
@@ -224,7 +227,7 @@ def test_by_file_and_by_stream(events, cuts, data):
 
 @pytest.mark.slow
 @pytest.mark.nats
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(events=logs(), cuts=st.integers(1, 30), data=st.data())
 def test_by_file_and_by_stream_often(events, cuts, data):
     same(events, data.draw(st.permutations(events)), "nats", cuts)
