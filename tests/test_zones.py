@@ -87,12 +87,12 @@ def test_equals_zoneinfo_around_every_change(name):
     check_local(name, [int(us) for us in time_zones.to_local(np.array(instants, np.int64), name)])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_zone_has_an_ascending_table(name):
-    table = time_zones.zone_table(name)
-    for starts in (table.changes, table.first[-60:], table.last[-60:]):
-        assert (np.diff(starts) > 0).all()
-    assert len(table.offsets) == len(table.changes) + 1
+def test_every_zone_has_an_ascending_table():
+    for name in NAMES:
+        table = time_zones.zone_table(name)
+        for starts in (table.changes, table.first[-60:], table.last[-60:]):
+            assert (np.diff(starts) > 0).all(), name
+        assert len(table.offsets) == len(table.changes) + 1, name
 
 
 CASES = [
