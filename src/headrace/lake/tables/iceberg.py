@@ -250,7 +250,7 @@ def data_files(table: Table, schema: Schema, paths: Iterable[Path]) -> list[Data
     return files
 
 
-class _Transaction(Transaction):
+class _Transaction(Transaction):  # type: ignore[misc]
     """Transaction that derives the table's metadata once for each set of updates.
 
     The library derives them, as a deep copy, whenever they are read: a dozen times in a commit.
