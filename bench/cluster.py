@@ -182,7 +182,7 @@ def comparisons(scale: float = 1.0, repeat: int = 3) -> list[Comparison]:
     names = ["embedded", "sail", *([] if missing() else ["spark"])]
     with tempfile.TemporaryDirectory() as one:
         small, folder = Path(one) / "small", Path(one) / "data"
-        for where, size in ((small, 0.005), (folder, scale)):
+        for where, size in ((small, min(0.005, scale)), (folder, scale)):
             where.mkdir()
             make_data(where, size)
         sides = {name: lambda name=name: child(name, small, folder) for name in names}

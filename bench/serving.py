@@ -1,4 +1,6 @@
-"""The online store: `python -m bench.serving [--json] [--scale 1] [--repeat 3] [--no-http]`.
+"""The online store.
+
+    python -m bench.serving [--json] [--scale 1] [--repeat 3] [--no-http] [--peers none]
 
 Twenty windowed features of one entity, in process, by `OnlineService.get`, request and all; against
 the budgets and against Feast's in-process path, which is given the values and computes nothing.
@@ -107,8 +109,8 @@ def equal(service, at, entities, answers):
     return True
 
 
-def latencies(case, repeat):
-    """Ours against budgets and Feast."""
+def latencies(case, repeat, scale, peers):
+    """Ours against budgets, and Feast unless peers are left out."""
     found = []
     with TemporaryDirectory(prefix="serving-") as name:
         folder = Path(name)
@@ -117,8 +119,9 @@ def latencies(case, repeat):
         asked = events(case)["entity"].to_numpy()
         numbers, counts = np.unique(asked, return_counts=True)
         hot = int(numbers[counts.argmax()])
-        chosen = np.random.default_rng(3).choice(numbers, 20_000)
-        sides = {"typical": chosen, "hottest": np.full(2_000, hot)}
+        asks = max(500, int(20_000 * min(scale, 1)))
+        chosen = np.random.default_rng(3).choice(numbers, asks)
+        sides = {"typical": chosen, "hottest": np.full(asks // 10, hot)}
         timed(service, [*chosen[:200], hot], at)
         runs = {kind: [timed(service, n, at) for _ in range(repeat)] for kind, n in sides.items()}
         for kind, times in runs.items():
@@ -131,8 +134,7 @@ def latencies(case, repeat):
                 found.append(
                     compare(title, ours, peer, budget, goal=goal, answers_equal=True, rss_mb=peak())
                 )
-        stores = ["sqlite", *(["redis"] if serving_http.has_redis() else [])]
-        for store in stores:
+        for store in serving_http.stores(peers):
             theirs = feast(folder, store, chosen[:500])
             same = equal(service, at, chosen, theirs["answers"])
             for percent in (50, 99):
@@ -154,7 +156,9 @@ def latencies(case, repeat):
     return found
 
 
-def comparisons(*, scale: float = 1.0, repeat: int = 3, http: bool = True) -> Iterator[Comparison]:
+def comparisons(
+    *, scale: float = 1.0, repeat: int = 3, http: bool = True, peers: str = "feast"
+) -> Iterator[Comparison]:
     case = CASE.scaled(scale)
     rows = rows_of(case)
     ingest_s = ingests(rows, repeat)
@@ -167,9 +171,9 @@ def comparisons(*, scale: float = 1.0, repeat: int = 3, http: bool = True) -> It
         title, ingest_s["lmdb"], "the same bytes in SQLite", ingest_s["sqlite"],
         goal=None, answers_equal=True, rss_mb=peak(),
     )  # fmt: skip
-    yield from latencies(case, repeat)
+    yield from latencies(case, repeat, scale, peers)
     if http:
-        yield from serving_http.comparisons(repeat=repeat, scale=scale)
+        yield from serving_http.comparisons(repeat=repeat, scale=scale, peers=peers)
 
 
 def main() -> None:
@@ -178,9 +182,10 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of events (1)")
     parser.add_argument("--no-http", action="store_true", help="leave out the endpoint")
+    parser.add_argument("--peers", default="feast", help="'none' leaves Feast out")
     options = parser.parse_args()
-    given = {"scale": options.scale, "repeat": options.repeat, "http": not options.no_http}
-    for comparison in comparisons(**given):
+    given = {"scale": options.scale, "repeat": options.repeat, "peers": options.peers}
+    for comparison in comparisons(http=not options.no_http, **given):
         print(comparison.line(), flush=True)
 
 

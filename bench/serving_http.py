@@ -1,6 +1,6 @@
 """The endpoint under load: against a bare one of the same web stack, and Feast's feature server.
 
-    python -m bench.serving_http [--json] [--repeat 3] [--seconds 3] [--scale 1]
+    python -m bench.serving_http [--json] [--repeat 3] [--seconds 3] [--scale 1] [--peers none]
 
 Twenty windowed features an entity. Each side is a server of one process, asked in turn by the same
 client over connections that are kept open; seconds are those of 1,000 requests under load. The bare
@@ -214,13 +214,22 @@ def has_redis():
         return False
 
 
-def comparisons(*, repeat: int = 3, seconds: float = 3.0, scale: float = 1.0) -> list[Comparison]:
+def stores(peers: str) -> list[str]:
+    """Stores of Feast to compare with."""
+    if "feast" not in peers:
+        return []
+    return ["sqlite", *(["redis"] if has_redis() else [])]
+
+
+def comparisons(
+    *, repeat: int = 3, seconds: float = 3.0, scale: float = 1.0, peers: str = "feast"
+) -> list[Comparison]:
     """All sides, for one and for a hundred entities a request."""
-    stores = ["sqlite", *(["redis"] if has_redis() else [])]
+    theirs = stores(peers)
     with TemporaryDirectory(prefix="http-") as name, ExitStack() as stack:
         folder = Path(name)
         prepare(folder, CASE.scaled(scale))
-        sides = ["ours", "bare", *(f"feast {store}" for store in stores)]
+        sides = ["ours", "bare", *(f"feast {store}" for store in theirs)]
         ports = {side: free_port() for side in sides}
         ours = stack.enter_context(own("ours", name, ports["ours"]))
         body = json.loads((folder / "ours_1.ndjson").read_text().splitlines()[0])
@@ -229,7 +238,7 @@ def comparisons(*, repeat: int = 3, seconds: float = 3.0, scale: float = 1.0) ->
         stack.enter_context(own("bare", name, ports["bare"]))
         reached(ports["bare"], "/v1/vectors", body)
         same = {"bare": True}
-        for store in stores:
+        for store in theirs:
             side = f"feast {store}"
             stack.enter_context(feast(folder, store, ports[side]))
             asked = json.loads((folder / "feast_1.ndjson").read_text().splitlines()[0])
@@ -256,7 +265,8 @@ def judged(count, runs, same, rss) -> list[Comparison]:
         p50, p99 = (1000 * median(run[name] for run in done) for name in ("p50_s", "p99_s"))
         told = f"{count} a request, {side}: {1000 / median(each[side]):.0f} requests/s"
         print(f"{told}, p50 {p50:.2f} ms, p99 {p99:.2f} ms", file=sys.stderr)
-    best = min((s for s in each if s.startswith("feast")), key=lambda side: median(each[side]))
+    feasts = [side for side in each if side.startswith("feast")]
+    best = min(feasts, key=lambda side: median(each[side]), default="")
     name = f"1,000 requests of {count} entit{'y' if count == 1 else 'ies'} over HTTP"
     return [
         compare(
@@ -279,12 +289,13 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3, help="loads of each side (3)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each load (3)")
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of events (1)")
+    parser.add_argument("--peers", default="feast", help="'none' leaves Feast out")
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve(*options.serve)
         return
-    given = {name: getattr(options, name) for name in ("repeat", "seconds", "scale")}
+    given = {name: getattr(options, name) for name in ("repeat", "seconds", "scale", "peers")}
     for comparison in comparisons(**given):
         print(comparison.line())
 

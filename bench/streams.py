@@ -203,13 +203,13 @@ def commits(count: int) -> Comparison:
     )  # fmt: skip
 
 
-def pressure(minutes: float) -> tuple[Comparison, dict]:
+def pressure(minutes: float, events: int) -> tuple[Comparison, dict]:
     """Three times the rate at which a consumer keeps up, for a while; then drain and count."""
     with tempfile.TemporaryDirectory() as folder, nats_stream() as name:
         root = Path(folder)
         home, calm = Home(root / "home"), Home(root / "calm")
         stream = Stream("meter", NatsSubject(name), "b", **PRESSED)
-        first = 40 * PRESSED["batch_events"]
+        first = min(40 * PRESSED["batch_events"], events)
         asyncio.run(_to_nats(name, map(event, range(first))))
         run_stream(
             replace(stream, batch_events=first // 2), table(root), Home(root / "warm"), once=True
@@ -266,7 +266,7 @@ def _press(name: str, root: Path, rate: float, seconds: float, first: int) -> di
             status = Path(f"/proc/{consumer.pid}/status").read_text()
             rss.append(int(status.split("VmRSS:")[1].split()[0]) // KILOBYTES)
 
-    time.sleep(8)  # what it loads at first is no growth
+    time.sleep(min(8, 4 * seconds))  # what it loads at first is no growth
     watcher = threading.Thread(target=watch)
     watcher.start()
     started = time.monotonic()
@@ -312,7 +312,7 @@ def measure(
     repeat: int = 3, events: int = 400_000, number: int = 1000, minutes: float = 10
 ) -> tuple[list[Comparison], dict]:
     """All comparisons, and what was seen under pressure."""
-    pressed, told = pressure(minutes)
+    pressed, told = pressure(minutes, events)
     return [*intake(events, repeat), commits(number), pressed], told
 
 

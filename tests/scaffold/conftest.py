@@ -1,3 +1,6 @@
+import shutil
+from dataclasses import replace
+
 import pytest
 
 from headrace.scaffold import new_project
@@ -11,10 +14,11 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def made(data, tmp_path_factory):
-    """A project of its own, made once; tests that change it make another."""
+    """A project of its own, made once; tests that change it take a copy."""
     return new_project("shop", ask(data), tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture
-def fresh(data, tmp_path):
-    return new_project("shop", ask(data), tmp_path)
+def fresh(made, tmp_path):
+    """A copy of that project, the test's own."""
+    return replace(made, root=shutil.copytree(made.root, tmp_path / "shop"))
