@@ -70,14 +70,14 @@ PROPERTIES = {
 def open_catalog(home: Home) -> SqlCatalog:
     """The catalog, with its namespace; creating it is safe when several processes start at once."""
     check_catalog(home)
-    about = (catalog_uri(home), warehouse_root(home), str(home.root))
+    places = (catalog_uri(home), warehouse_root(home), str(home.root))
     try:
-        _create_namespace(_catalog(*about))
+        _create_namespace(_catalog(*places))
     except (OperationalError, ProgrammingError):
         # The catalog that was opened before is gone, and another one is in its place.
         _catalog.cache_clear()
-        _create_namespace(_catalog(*about))
-    return _catalog(*about)
+        _create_namespace(_catalog(*places))
+    return _catalog(*places)
 
 
 @lru_cache(maxsize=64)
