@@ -82,7 +82,7 @@ def open_catalog(home: Home) -> SqlCatalog:
 
 @lru_cache(maxsize=64)
 def _catalog(uri: str, warehouse: str, root: str) -> SqlCatalog:
-    """Open once in a process: it compiles its statements anew for each engine."""
+    """Open a catalog once in a process: each engine compiles its statements for itself."""
     options = {
         "uri": uri,
         "warehouse": warehouse,
@@ -250,7 +250,7 @@ def data_files(table: Table, schema: Schema, paths: Iterable[Path]) -> list[Data
     return files
 
 
-class _Transaction(Transaction):  # type: ignore[misc]
+class _CommitTransaction(Transaction):  # type: ignore[misc]
     """Transaction that derives the table's metadata once for each set of updates.
 
     The library derives them, as a deep copy, whenever they are read: a dozen times in a commit.
@@ -287,7 +287,7 @@ def commit(
     gone, home = set(remove), table.io.properties[HOME]
     entries = manifest_entries(table, None) if gone else []
     old = [file for file, _ in entries if here(home, file.file_path) in gone]
-    transaction = _Transaction(table)
+    transaction = _CommitTransaction(table)
     schema = grown_schema(table, arrow) if arrow is not None else None
     if schema is not None:
         transaction._apply((AddSchemaUpdate(schema=schema), SetCurrentSchemaUpdate(schema_id=-1)))  # noqa: SLF001
