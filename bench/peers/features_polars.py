@@ -176,7 +176,9 @@ def _powers(v: pl.Series, hi: pl.Series, ends: dict[str, pl.Series]) -> dict[str
     }
     top = max((level for parts in by_level.values() for level in parts), default=-1)
     least = greatest = v
-    pieces: dict[str, list[pl.DataFrame]] = {name: [] for name in ends}
+    # Of a few events every window may be empty: there is always a frame to join with.
+    nothing = pl.DataFrame(schema={"row": pl.Int64, "least": v.dtype, "greatest": v.dtype})
+    pieces = {name: [nothing] for name in ends}
     for j in range(top + 1):
         if j:
             half, n = 1 << (j - 1), len(v) - (1 << j) + 1
