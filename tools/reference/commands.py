@@ -1,6 +1,7 @@
 """Page of the command line: every command of the Typer application, by group."""
 
 import inspect
+import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ Every command and option, as `headrace COMMAND --help` prints them. Commands end
 Command = TyperCommand | TyperGroup
 Parameter = TyperArgument | TyperOption
 P = TypeVar("P", TyperArgument, TyperOption)
+VARIABLE = re.compile(r"\bHEADRACE_[A-Z_]+")
 TYPES = {str: "text", int: "whole number", float: "number", bool: "flag", Path: "path"}
 
 
@@ -97,7 +99,8 @@ def _described(parameter: Parameter) -> tuple[str, str, str]:
     """Return type, default and meaning of a parameter."""
     variable = f" Environment variable: `{parameter.envvar}`." if parameter.envvar else ""
     default = "required" if parameter.required else _default(parameter)
-    return _type(parameter), default, escaped(parameter.help or "") + variable
+    meaning = VARIABLE.sub(r"[`\g<0>`](environment.md)", escaped(parameter.help or ""))
+    return _type(parameter), default, meaning + variable
 
 
 def _type(parameter: Parameter) -> str:
