@@ -18,6 +18,7 @@ from headrace.cli.app import app
 from headrace.cli.output import MISUSED
 from headrace.cli.project.ui import LocalServer, _port
 from headrace.core.errors import DeclarationError
+from headrace.dagster.workspace import check_workspace
 from headrace.web.dagster_links import dagster_url, remember_addresses
 from headrace.web.report_address import report_url
 
@@ -75,6 +76,42 @@ def test_a_workspace_that_is_no_yaml_is_named_with_its_line(tmp_path, monkeypatc
     assert done.exit_code == MISUSED
     assert "not valid YAML" in done.output
     assert "workspace.yaml, line 3" in done.output.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "place"),
+    [
+        ("load_form: []\n", "unknown key 'load_form'", "top level, line 1"),
+        (
+            "load_from:\n  - python_modul: pipelines.none\n",
+            "unknown key 'python_modul'",
+            "load_from[0], line 2",
+        ),
+        (
+            "load_from:\n  - python_module:\n      modul_name: pipelines.none\n",
+            "unknown key 'modul_name'",
+            "load_from[0].python_module, line 3",
+        ),
+        (
+            "load_from:\n  - python_module:\n      attribute: defs\n",
+            'Missing required config entry "module_name"',
+            "load_from[0].python_module, line 2",
+        ),
+        ("load_from: pipelines\n", "Value must be list", "load_from, line 1"),
+        ("- load_from\n", "expected the key load_from", ""),
+        ("", "expected the key load_from", ""),
+    ],
+)
+def test_a_workspace_with_a_wrong_key_is_named_with_its_line(tmp_path, text, what, place):
+    (tmp_path / "workspace.yaml").write_text(text)
+    with pytest.raises(DeclarationError) as caught:
+        check_workspace(tmp_path)
+    assert caught.value.what == what
+    assert caught.value.where == f"{tmp_path}/workspace.yaml{f': {place}' if place else ''}"
+
+
+def test_the_workspace_of_this_project_can_be_read():
+    check_workspace(ROOT)
 
 
 def test_dagster_shows_the_home_that_is_named_or_nothing(tmp_path, monkeypatch):

@@ -17,6 +17,7 @@ import dagster as dg
 from headrace.core.errors import DeclarationError, StateError
 from headrace.core.home import Home
 from headrace.dagster.instance import open_instance
+from headrace.dagster.workspace import FILE, check_workspace
 
 if TYPE_CHECKING:
     from dagster._core.remote_representation.external import RemoteSchedule, RemoteSensor
@@ -155,9 +156,10 @@ def _triggers(
     from dagster._core.remote_origin import InProcessCodeLocationOrigin
     from dagster._core.workspace.load_target import WorkspaceFileTarget
 
+    check_workspace(project)
     triggers: list[tuple[str, Trigger]] = []
     with ExitStack() as stack:
-        for origin in WorkspaceFileTarget([str(project / "workspace.yaml")]).create_origins():
+        for origin in WorkspaceFileTarget([str(project / FILE)]).create_origins():
             name, target = origin.location_name, origin.loadable_target_origin
             # Dagster reads a property of its own that it has deprecated.
             stack.enter_context(warnings.catch_warnings())
@@ -171,7 +173,7 @@ def _triggers(
             except Exception as error:
                 raise StateError(
                     f"code location {name} cannot be loaded: {error}",
-                    where=str(project / "workspace.yaml"),
+                    where=str(project / FILE),
                     fix="mend it; headrace status shows the same error",
                 ) from error
             for repository in location.get_repositories().values():

@@ -90,29 +90,11 @@ def ui(
 
 def _need_project(root: Path) -> None:
     """Refuse before anything is made."""
-    import yaml
-
-    from headrace.core.errors import DeclarationError
-    from headrace.core.yaml_lines import syntax_place
+    from headrace.dagster.workspace import check_workspace
     from headrace.pipeline.load import pipeline_modules
 
     pipeline_modules(root)
-    workspace = root / "workspace.yaml"
-    if not workspace.exists():
-        raise DeclarationError(
-            "there is no workspace.yaml, which lists the pipelines for Dagster",
-            where=str(root),
-            fix="copy the one that headrace new project writes: a python_module per pipeline",
-        )
-    try:
-        yaml.safe_load(workspace.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        what, where = syntax_place(workspace, error)
-        raise DeclarationError(
-            f"not valid YAML: {what}",
-            where=where,
-            fix="check the indentation and the quotes on this line and the one before",
-        ) from error
+    check_workspace(root)
 
 
 def _need_one_home(root: Path, home: Path) -> None:
