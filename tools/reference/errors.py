@@ -149,9 +149,12 @@ def messages_page() -> str:
 MESSAGES_HEAD = """\
 # Error messages
 
-Messages of each area of the package, with their place and fix where they are constant. `<name>`
-stands for a text that depends on the case. Messages that are put together when they are raised are
-not listed. [Errors](errors.md) explains classes and exit codes."""
+Messages of each area of the package, with their place and fix where they are constant. `…` stands
+for a text that depends on the case. Messages that are put together when they are raised are not
+listed. [Errors](errors.md) explains classes and exit codes."""
+# Not the name of a variable: readers do not know it, and it changes without the message.
+GAP = "…"
+LEAST_LETTERS = 6  # of a message, without its gaps
 
 
 @cache
@@ -199,9 +202,11 @@ def _texts(
     whats = _templates(source, function, arguments.get("what"))
     fixes = _templates(source, function, arguments.get("fix"))
     wheres = _templates(source, function, arguments.get("where"))
-    where = wheres[0] if wheres and not wheres[0].startswith("<") else ""
+    where = wheres[0] if wheres and not wheres[0].startswith(GAP) else ""
     paired = len(fixes) == len(whats)
     for number, what in enumerate(whats):
+        if sum(map(str.isalpha, what)) < LEAST_LETTERS:
+            continue
         yield what, where, fixes[number if paired else 0] if fixes else ""
 
 
@@ -244,9 +249,4 @@ def _template(node: ast.expr) -> str:
 
 
 def _part(node: ast.expr) -> str:
-    if isinstance(node, ast.Constant):
-        return str(node.value)
-    value = node.value if isinstance(node, ast.FormattedValue) else node
-    if isinstance(value, ast.Name):
-        return f"<{value.id.lower()}>"
-    return f"<{value.attr}>" if isinstance(value, ast.Attribute) else "<...>"
+    return str(node.value) if isinstance(node, ast.Constant) else GAP
