@@ -23,7 +23,7 @@ from headrace.models import champion
 from headrace.monitoring import run as _run  # noqa: F401
 from headrace.operations import monitor_run
 from headrace.pipeline import build
-from headrace.pipeline.build_context import workshop
+from headrace.pipeline.build_context import BuildContext
 from pipelines.flights import PIPELINE
 
 VIEWS = [view for view in PIPELINE.views if not isinstance(view, RowTransform)]
@@ -80,19 +80,23 @@ def tables(home: Home, last: str = "") -> list[SlotResult]:
 def stages(home: Home) -> dict[str, float]:
     """Features to monitors; seconds of each stage."""
     marks = [time.perf_counter()]
+    context = BuildContext(PIPELINE, home)
     for view in VIEWS:
-        build.build_view(PIPELINE, view, home)
-    for stage in (None, build.build_release, build.train_model, monitor_run.run_monitors):
-        if stage is not None:
-            stage(PIPELINE, home)
-        marks.append(time.perf_counter())
+        build.build_view(PIPELINE, view, home, context)
+    marks.append(time.perf_counter())
+    build.build_release(PIPELINE, home, context)
+    marks.append(time.perf_counter())
+    build.train_model(PIPELINE, home)
+    marks.append(time.perf_counter())
+    monitor_run.run_monitors(PIPELINE, home, context=context)
+    marks.append(time.perf_counter())
     names = ("features", "release", "training and evaluation", MONITORS)
     return dict(zip(names, np.diff(marks).tolist(), strict=True))
 
 
 def frame(home: Home) -> pa.Table:
     """All flights with features, and the label and split of those that are in the release."""
-    whole = build.feature_frame(workshop(PIPELINE, home))
+    whole = build.feature_frame(BuildContext(PIPELINE, home))
     released = open_release(f"{PIPELINE.dataset.name}@latest", store=home.store).arrow
     key = [*PIPELINE.dataset.key]
     chosen = released.select([*key, "late", "split"])

@@ -100,14 +100,18 @@ def stub_stages(done: list[str]) -> dict[str, Callable]:
             metadata={"rows": 3, "note": {"md": f"*{what}*"}},
         )
 
-    def build_view(pipeline: ShopPipeline, view: FeatureView, home: Home) -> SimpleNamespace:
+    def build_view(
+        pipeline: ShopPipeline, view: FeatureView, home: Home, context: object
+    ) -> SimpleNamespace:
         return built(view.name)
 
     return {
         "headrace.pipeline.build_view": build_view,
-        "headrace.pipeline.build_release": lambda pipeline, home: built("release"),
+        "headrace.pipeline.build_release": lambda pipeline, home, context: built("release"),
         "headrace.pipeline.train_model": lambda pipeline, home: built("model"),
-        "headrace.operations.monitor_run.run_monitors": lambda pipeline, home: built("monitors"),
+        "headrace.operations.monitor_run.run_monitors": lambda pipeline, home, context: built(
+            "monitors"
+        ),
         "headrace.reports.monitor.facts.monitor_standing": lambda pipeline, home: SimpleNamespace(
             state="well", says="nothing is open", metadata={"open": 0}
         ),

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
+from headrace.dagster import build_resources
 from headrace.dagster.assets.monitors import monitor_assets
 from tests.dagster.shop_pipeline import shop_pipeline
 
@@ -31,11 +32,14 @@ def test_the_check_says_how_the_monitor_stands(state, passed, severity, tmp_path
         headrace.reports.monitor.facts, "monitor_standing", lambda pipeline, home: standing
     )
     monkeypatch.setattr(
-        headrace.operations.monitor_run, "run_monitors", lambda pipeline, home: done
+        headrace.operations.monitor_run, "run_monitors", lambda pipeline, home, context: done
     )
-    assets = monitor_assets(shop_pipeline(tmp_path), lambda: tmp_path)
+    pipeline = shop_pipeline(tmp_path)
+    assets, resources = (
+        factory(pipeline, lambda: tmp_path) for factory in (monitor_assets, build_resources)
+    )
     with dg.DagsterInstance.ephemeral() as instance:
-        run = dg.materialize([assets], instance=instance)
+        run = dg.materialize([assets], instance=instance, resources=resources)
     assert run.success  # a check that does not pass stops nothing
     (check,) = run.get_asset_check_evaluations()
     assert (check.check_name, check.passed, check.severity) == ("monitor", passed, severity)

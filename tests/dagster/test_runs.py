@@ -260,11 +260,27 @@ def test_the_build_runs_every_stage_after_what_it_reads(built, defs, pipeline, i
     assert built == ["recent_visits", "release", "model", "monitors"]
 
 
+def test_the_stages_of_a_run_share_one_build_context(built, monkeypatch, defs, pipeline, instance):
+    contexts = []
+
+    def stage(pipeline, home, context):
+        contexts.append(context)
+        return SimpleNamespace(metadata={}, changed=True)
+
+    monkeypatch.setattr("headrace.pipeline.build_release", stage)
+    monkeypatch.setattr("headrace.operations.monitor_run.run_monitors", stage)
+    assert run_job(defs, pipeline, "build", instance).success
+    assert run_job(defs, pipeline, "build", instance).success
+    (release, monitors), (next_release, _) = contexts[:2], contexts[2:]
+    assert release is monitors
+    assert release is not next_release
+
+
 def test_a_failing_stage_tells_the_fix(monkeypatch, built, defs, pipeline, instance):
     import headrace.pipeline
     from headrace.core.errors import StateError
 
-    def broken(pipeline, home):
+    def broken(pipeline, home, context):
         raise StateError("no rows", where="table visits", fix="headrace run")
 
     monkeypatch.setattr(headrace.pipeline, "build_release", broken)

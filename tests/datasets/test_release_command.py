@@ -11,7 +11,6 @@ from headrace.dagster.metadata import built
 from headrace.datasets import content_hash, list_releases
 from headrace.lake.tables.lake import Lake
 from headrace.pipeline import build_release
-from headrace.pipeline.build_context import leave
 from headrace.pipeline.pins import RELEASE
 from tests.datasets.stores import PLACES, store_at
 from tests.serving.world import DAYS, World
@@ -22,8 +21,7 @@ def world(tmp_path_factory):
     made = World(tmp_path_factory.mktemp("world"))
     made.deliver_days(DAYS)
     made.publish()
-    yield made
-    leave()
+    return made
 
 
 @pytest.fixture(params=PLACES)

@@ -30,6 +30,7 @@ from headrace.pipeline import (
     build_view,
     train_model,
 )
+from headrace.pipeline.build_context import BuildContext
 from pipelines.flights import pipeline as flights
 from pipelines.flights.deliveries import FeedServer
 from pipelines.flights.sources import Feed
@@ -131,19 +132,21 @@ def ingest_all(pipeline: Pipeline, home: Home) -> list:
     ]
 
 
-def build_views(pipeline: Pipeline, home: Home) -> dict:
+def build_views(pipeline: Pipeline, home: Home, context: BuildContext | None = None) -> dict:
     """{view: what was done} for the views that are stored."""
+    context = context or BuildContext(pipeline, home)
     views = [view for view in pipeline.views if not isinstance(view, RowTransform)]
-    return {view.name: build_view(pipeline, view, home) for view in views}
+    return {view.name: build_view(pipeline, view, home, context) for view in views}
 
 
 def build_all(pipeline: Pipeline, home: Home) -> dict:
     """Everything after the tables, in order: {stage: what was done}."""
+    context = BuildContext(pipeline, home)
     return {
-        **build_views(pipeline, home),
-        "release": build_release(pipeline, home),
+        **build_views(pipeline, home, context),
+        "release": build_release(pipeline, home, context),
         "model": train_model(pipeline, home),
-        "monitors": run_monitors(pipeline, home),
+        "monitors": run_monitors(pipeline, home, context=context),
     }
 
 

@@ -12,7 +12,7 @@ from headrace.features.spec import RowTransform
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.tables.lake import Lake
 from headrace.pipeline.build import labelled_frame
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 from tests.flights.short_range import (
     FIRST,
     LAST,
@@ -78,7 +78,7 @@ def assert_views_are_renewed_from_the_frontier(pipeline, home):
     """What is unknown before k cannot change a row before k: those rows are not computed again."""
     plan = frontier(pipeline, home, "schedule")
     assert plan == parse_iso("2013-03-14T00:00:00Z")  # eight in the evening in New York
-    t = Workshop(pipeline, home).spine["t"].to_numpy()
+    t = BuildContext(pipeline, home).spine["t"].to_numpy()
     for name, done in build_views(pipeline, home).items():
         (view,) = (v for v in pipeline.views if v.name == name)
         first = min(plan, frontier(pipeline, home, view.table))
@@ -101,13 +101,16 @@ def assert_same_bytes(pipeline, home, anew):
     assert rows_of(pipeline, home) == rows_of(pipeline, anew)
     for view in pipeline.views:
         if not isinstance(view, RowTransform):
-            ours, fresh = (stored(Workshop(pipeline, one), view) for one in (home, anew))
+            ours, fresh = (stored(BuildContext(pipeline, one), view) for one in (home, anew))
             assert ours.equals(fresh), view.name
-            assert len(read_state(Workshop(pipeline, home).folder(view.name)).segments) in (1, 2)
-    ours, fresh = (labelled_frame(Workshop(pipeline, one)) for one in (home, anew))
+            assert len(read_state(BuildContext(pipeline, home).folder(view.name)).segments) in (
+                1,
+                2,
+            )
+    ours, fresh = (labelled_frame(BuildContext(pipeline, one)) for one in (home, anew))
     assert ours.equals(fresh)
 
 
-def stored(shop, view):
-    folder = shop.folder(view.name)
+def stored(context, view):
+    folder = context.folder(view.name)
     return read_segments(folder, read_state(folder))

@@ -13,7 +13,7 @@ from headrace.features.kernel import visibility
 from headrace.features.kernel.arrays import times
 from headrace.features.table_shapes import shapes_of
 from headrace.pipeline.build import feature_frame
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 from headrace.verification.leaks import alter_future, busy_moments, leaks
 
 ROWS = 1_000
@@ -27,14 +27,14 @@ class World:
 
     def __init__(self, built):
         self.pipeline = built.pipeline
-        self.shop = Workshop(built.pipeline, built.home)
-        self.frame = feature_frame(self.shop)
+        self.context = BuildContext(built.pipeline, built.home)
+        self.frame = feature_frame(self.context)
         self.t = self.frame["t"].to_numpy()
         self.shapes = shapes_of(self.pipeline.contracts)
         self.table = cache(self._table)
 
     def _table(self, name):
-        rows = self.shop.history(name, list(self.shapes[name].columns))
+        rows = self.context.history(name, list(self.shapes[name].columns))
         return rows.take(pa.array(np.argsort(times(rows, "event_time", name), kind="stable")))
 
     def near(self, name, cut):
@@ -123,9 +123,9 @@ def test_a_thousand_random_rows_each_at_its_own_moment_do_not_move(world):
 
 def test_with_all_that_was_published_altered_busy_moments_do_not_move(world):
     """The same through the function that teams use, over all that was published."""
-    pipeline, shop = world.pipeline, world.shop
-    busy = busy_moments(shop.spine, 2, 25, seed=5)
-    report = leaks(pipeline.spine, pipeline.views, shop.history, pipeline.contracts, busy)
+    pipeline, context = world.pipeline, world.context
+    busy = busy_moments(context.spine, 2, 25, seed=5)
+    report = leaks(pipeline.spine, pipeline.views, context.history, pipeline.contracts, busy)
     assert report.rows >= 50
     assert not report, report.found
 

@@ -5,19 +5,19 @@ import pytest
 
 from headrace.cluster import sail, training_frame
 from headrace.features import training_frame as embedded_frame
-from headrace.pipeline.build_context import workshop
+from headrace.pipeline.build_context import BuildContext
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reasons", [False, True])
 def test_the_year_is_the_same(year, reasons):
-    shop = workshop(year.pipeline, year.home)
+    context = BuildContext(year.pipeline, year.home)
     views, contracts, mode = year.pipeline.views, year.pipeline.contracts, year.pipeline.mode
     with sail() as session:
         found = training_frame(
-            session, shop.spine, views, shop.history, contracts, mode=mode, reasons=reasons
+            session, context.spine, views, context.history, contracts, mode=mode, reasons=reasons
         ).table()
-    wanted = embedded_frame(shop.spine, views, shop.history, contracts, mode, reasons=reasons)
+    wanted = embedded_frame(context.spine, views, context.history, contracts, mode, reasons=reasons)
     assert found.schema.equals(wanted.schema)
     assert found.num_rows > 300_000
     assert same_bytes(found, wanted)

@@ -10,7 +10,7 @@ from headrace.features.oracle_audit import audit, audit_label
 from headrace.features.spec import RowTransform
 from headrace.features.table_shapes import shapes_of
 from headrace.pipeline.build import labelled_frame
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 from pipelines.flights.features import VIEWS
 
 # The oracle takes half a minute for a thousand rows of one carrier's flights.
@@ -18,13 +18,13 @@ SIZES = [120, pytest.param(1_000, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
-def shop(built):
-    return Workshop(built.pipeline, built.home)
+def context(built):
+    return BuildContext(built.pipeline, built.home)
 
 
 @pytest.fixture(scope="module")
-def frame(shop):
-    return labelled_frame(shop)
+def frame(context):
+    return labelled_frame(context)
 
 
 @pytest.fixture(scope="module", params=SIZES)
@@ -46,25 +46,27 @@ COMPUTED = [view for view in VIEWS if isinstance(view, RowTransform)]
 @pytest.mark.parametrize(
     "views", [*([view] for view in STORED), COMPUTED], ids=[*(v.name for v in STORED), "row"]
 )
-def test_random_rows_of_every_feature(shop, frame, chosen, views):
-    assert audit(frame, views, shop.history, shop.pipeline.contracts, chosen) == []
+def test_random_rows_of_every_feature(context, frame, chosen, views):
+    assert audit(frame, views, context.history, context.pipeline.contracts, chosen) == []
 
 
-def test_their_labels(shop, frame, chosen):
-    pipeline = shop.pipeline
+def test_their_labels(context, frame, chosen):
+    pipeline = context.pipeline
     cuts = label_cuts(pipeline.dataset, frame["t"].to_numpy())[chosen].tolist()
-    found = audit_label(frame, pipeline.label, shop.history, pipeline.contracts, chosen, cuts=cuts)
+    found = audit_label(
+        frame, pipeline.label, context.history, pipeline.contracts, chosen, cuts=cuts
+    )
     assert found == []
 
 
-def test_they_are_the_rows_that_the_oracle_would_ask_about(shop, frame, chosen):
+def test_they_are_the_rows_that_the_oracle_would_ask_about(context, frame, chosen):
     """A spine row depends on the versions of its own key alone."""
-    pipeline = shop.pipeline
+    pipeline = context.pipeline
     shape = shapes_of(pipeline.contracts)["schedule"]
     columns = [*shape.primary_key, *pipeline.spine.columns]
     wanted = frame.select([*columns, "t"]).take(pa.array(chosen)).to_pylist()
     keys = {tuple(row[name] for name in shape.primary_key): row for row in wanted}
-    plan = shop.history("schedule", list(shape.columns))
+    plan = context.history("schedule", list(shape.columns))
     rows = plain(plan.filter(pa.array([key in keys for key in keys_of(plan, shape.primary_key)])))
     assert len(rows) == len(keys) == len(chosen)
     for row in rows:
@@ -74,7 +76,7 @@ def test_they_are_the_rows_that_the_oracle_would_ask_about(shop, frame, chosen):
         assert got == asked
 
 
-def test_released_rows_are_those_of_the_frame(shop, frame, chosen, built):
+def test_released_rows_are_those_of_the_frame(context, frame, chosen, built):
     """Nothing on the way from the frame to the release touches a value."""
     dataset = open_release(f"{built.pipeline.dataset.name}@latest", store=built.home.store)
     key = list(built.pipeline.dataset.key)

@@ -17,7 +17,7 @@ from headrace.features.table_shapes import shapes_of
 from headrace.lineage.row_trace.lookups import InMemory
 from headrace.lineage.row_trace.release_row import cut_of, parts_of, released_form
 from headrace.lineage.row_trace.row_trace import trace_row
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 
 # The same is tried on random histories and a small lake by tests that are not slow.
 pytestmark = pytest.mark.slow
@@ -29,13 +29,13 @@ class World:
 
     def __init__(self, year):
         self.pipeline = year.pipeline
-        self.shop = Workshop(year.pipeline, year.home)
+        self.context = BuildContext(year.pipeline, year.home)
         self.parts = parts_of(year.pipeline)
         self.shapes = shapes_of(self.parts.contracts)
         dataset = open_release(f"{year.pipeline.dataset.name}@latest", store=year.home.store)
         self.manifest = dataset.manifest
         self.train = dataset.split("train").arrow
-        self.facts = InMemory(self.shop.history, self.shapes)
+        self.facts = InMemory(self.context.history, self.shapes)
         self.numbers = cache(self._numbers)
 
     def _numbers(self, table):

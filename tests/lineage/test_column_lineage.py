@@ -15,7 +15,7 @@ from headrace.features import Host
 from headrace.features.spec import RowTransform
 from headrace.pipeline import build_release
 from headrace.pipeline.build import labelled_frame
-from headrace.pipeline.build_context import Workshop, leave
+from headrace.pipeline.build_context import BuildContext
 from pipelines.flights import PIPELINE as FLIGHTS
 from tests.serving.world import DAYS, World
 
@@ -32,7 +32,6 @@ def grown(tmp_path_factory):
     world.deliver_days(DAYS[:12])
     world.publish()
     build_release(world.pipeline, world.home)
-    leave()
     return world
 
 
@@ -103,13 +102,13 @@ def test_no_column_moves_unless_the_lineage_names_what_was_changed(grown):
     """Column by column of every table: shuffle it, and only what names it may differ."""
     pipeline = grown.pipeline
     found = column_lineage(declared(pipeline))["columns"]
-    shop = Workshop(pipeline, grown.home)
-    before, moved_once = labelled_frame(shop), set()
+    context = BuildContext(pipeline, grown.home)
+    before, moved_once = labelled_frame(context), set()
     for table in ("plan", "arrivals", "gauges"):
         contract = pipeline.contracts[table]
         for column in [f.name for f in contract.fields if f.name not in contract.primary_key]:
-            changed = Workshop(pipeline, grown.home)
-            changed.history = shuffled(shop.history, table, column)
+            changed = BuildContext(pipeline, grown.home)
+            changed.history = shuffled(context.history, table, column)
             changed.view = uncached(changed)
             after = labelled_frame(changed)
             moved = {
@@ -139,13 +138,17 @@ def shuffled(history, table, column):
     return read
 
 
-def uncached(shop):
+def uncached(context):
     """Views computed anew, whatever is kept on disk."""
 
     def view(one):
-        stored = [v for v in shop.pipeline.views if not isinstance(v, RowTransform)]
+        stored = [v for v in context.pipeline.views if not isinstance(v, RowTransform)]
         host = Host.over(
-            shop.spine, stored, shop.history, shop.pipeline.contracts, shop.pipeline.mode
+            context.spine,
+            stored,
+            context.history,
+            context.pipeline.contracts,
+            context.pipeline.mode,
         )
         names, columns = zip(*host.columns(one), strict=True)
         return SimpleNamespace(table=pa.table(list(columns), names=list(names)))

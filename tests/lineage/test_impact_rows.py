@@ -19,7 +19,7 @@ from headrace.lineage.row_trace.release_row import cut_of, parts_of
 from headrace.lineage.row_trace.row_trace import trace_row
 from headrace.models.external import register
 from headrace.pipeline import build_release
-from headrace.pipeline.build_context import Workshop, leave
+from headrace.pipeline.build_context import BuildContext
 from tests.serving.world import DAYS, World
 
 REF = "line_lateness@1.0.0"
@@ -29,8 +29,6 @@ REF = "line_lateness@1.0.0"
 def elsewhere(monkeypatch):
     for name in ("HEADRACE_STORE", "HEADRACE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    yield
-    leave()
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +40,6 @@ def grown(tmp_path_factory):
     world.deliver("arrivals", DAYS[3], world.corrected(rows, delay=7), "-corrected")
     world.publish()
     build_release(world.pipeline, world.home)
-    leave()
     weights = world.root / "model.bin"
     weights.write_bytes(b"weights")
     register(world.home, "elsewhere", open_release(REF, world.home.store), [weights])
@@ -55,11 +52,11 @@ def grown(tmp_path_factory):
 def traced(grown):
     """{(table, batch): numbers of the released rows that some contributing row of it is in}."""
     dataset = open_release(REF, grown.home.store)
-    parts, shop = parts_of(grown.pipeline), Workshop(grown.pipeline, grown.home)
+    parts, context = parts_of(grown.pipeline), BuildContext(grown.pipeline, grown.home)
     shapes = shapes_of(parts.contracts)
     pins = {table: given.snapshot_id for table, given in dataset.manifest.inputs.items()}
-    facts = InMemory(Workshop(grown.pipeline, grown.home, pins).history, shapes)
-    assert shop.snapshots != pins
+    facts = InMemory(BuildContext(grown.pipeline, grown.home, pins).history, shapes)
+    assert context.snapshots != pins
     released = dataset.arrow
     names = [*dict.fromkeys((*shapes["plan"].primary_key, *parts.spine.columns, "t"))]
     cells = zip(*(plain_values(released[name]) for name in names), strict=True)

@@ -23,7 +23,6 @@ from headrace.lineage.events.event_log import append, event_path, read_events
 from headrace.lineage.events.openlineage import FACETS, Run
 from headrace.models.external import register
 from headrace.pipeline import build_release
-from headrace.pipeline.build_context import leave
 from tests.serving.world import DAYS, World
 
 SCHEMAS = [
@@ -71,8 +70,6 @@ def facets(event):
 def elsewhere(monkeypatch):
     for name in ("HEADRACE_STORE", "HEADRACE_HOME", "HEADRACE_LINEAGE_NAMESPACE"):
         monkeypatch.delenv(name, raising=False)
-    yield
-    leave()
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +83,6 @@ def grown(tmp_path_factory):
     results = ingest(world.pipeline.table("gauges"), DAYS, world.home)
     assert {one.state for one in results} == {"published", "missing", "pending"}
     build_release(world.pipeline, world.home)
-    leave()
     model = world.root / "model.bin"
     model.write_bytes(b"weights")
     register(world.home, "elsewhere", open_release("line_lateness", world.home.store), [model])

@@ -17,7 +17,6 @@ from headrace.datasets.evaluation_access import count, looks
 from headrace.datasets.governance.privacy import Pseudonymise
 from headrace.lineage.row_trace.trace import trace
 from headrace.pipeline import build_release
-from headrace.pipeline.build_context import leave
 from tests.serving.world import DAYS, World
 
 REF = "line_lateness@1.0.0"
@@ -27,8 +26,6 @@ REF = "line_lateness@1.0.0"
 def elsewhere(monkeypatch):
     for name in ("HEADRACE_STORE", "HEADRACE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    yield
-    leave()
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +46,6 @@ def released(world):
     world.publish()
     world.commit_on_time()
     build_release(world.pipeline, world.home)
-    leave()
     world.deliver_days(DAYS[12:])
     world.publish()
     return world
@@ -193,7 +189,6 @@ def test_a_key_released_as_a_pseudonym_is_traced_to_the_row_it_stands_for(tmp_pa
     world.deliver_days(DAYS[:12])
     world.publish()
     build_release(world.pipeline, world.home)
-    leave()
     key = open_release(REF, world.home.store).arrow.select(["trip"]).to_pylist()[40]
     found = trace(REF, key, world.home, world.pipeline)
     assert found.key == key
@@ -210,7 +205,6 @@ def test_to_trace_a_row_that_is_kept_apart_is_a_look_at_it(tmp_path):
     world.deliver_days(DAYS[:12])
     world.publish()
     build_release(world.pipeline, world.home)
-    leave()
     data = open_release(REF, world.home.store)
     found = trace(REF, data.arrow.select(["trip"]).to_pylist()[0], world.home, world.pipeline)
     assert (found.differs, count(data.store, data.manifest)) == ((), 0)

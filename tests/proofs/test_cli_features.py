@@ -11,7 +11,7 @@ from headrace import pipeline as pipelines
 from headrace.cli.app import app
 from headrace.core.home import Home
 from headrace.features import Window, output_columns, training_frame
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.feature_catalog import feature_rows, write_frame
 from headrace.verification import proofs
 from headrace.verification.proofs import feature_leaks, feature_parity
@@ -130,9 +130,11 @@ def test_a_frame_is_the_pipelines(run, world, tmp_path):
     frame = pq.read_table(out)
     assert code == 0
     assert json.loads(text)["rows"] == frame.num_rows > 40
-    shop = Workshop(world.pipeline, world.home)
-    assert set(frame.column_names) == {*shop.spine.column_names, *output_columns(VIEWS)}
-    whole = training_frame(shop.spine, VIEWS, shop.history, world.pipeline.contracts, reasons=True)
+    context = BuildContext(world.pipeline, world.home)
+    assert set(frame.column_names) == {*context.spine.column_names, *output_columns(VIEWS)}
+    whole = training_frame(
+        context.spine, VIEWS, context.history, world.pipeline.contracts, reasons=True
+    )
     done = write_frame(world.pipeline, world.home, out, reasons=True, memory=200_000)
     assert (done["rows"], done["columns"]) == (whole.num_rows, whole.num_columns)
     written = pq.read_table(out)

@@ -18,7 +18,7 @@ from headrace.features import output_columns, training_frame
 from headrace.gates import load_suite
 from headrace.lake.ingest.protocol import ingest
 from headrace.pipeline import feature_service, served_log
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 from headrace.serving import Entry, audit
 from headrace.verification.parity import different, parity
 from headrace.verification.proofs import proof_points, serving_path
@@ -130,10 +130,10 @@ def frames(live, mode, moved=None):
             for name, kind in types.items()
         }
     )
-    shop = Workshop(live.pipeline, live.home)
+    context = BuildContext(live.pipeline, live.home)
 
     def history(table, columns):
-        found = shop.history(table, columns)
+        found = context.history(table, columns)
         return found if moved is None or table != "arrivals" else moved(found)
 
     views, contracts = live.pipeline.views, live.pipeline.contracts
@@ -192,10 +192,10 @@ def test_declared_frames_are_another_thing(live):
 def test_replayed_as_it_was_published_nothing_differs(live, via):
     if via == "store":
         pytest.importorskip("lmdb", reason="the embedded online store needs headrace[online]")
-    shop = Workshop(live.pipeline, live.home)
-    points = proof_points(shop, 400, seed=1)
+    context = BuildContext(live.pipeline, live.home)
+    points = proof_points(context, 400, seed=1)
     views, contracts = live.pipeline.views, live.pipeline.contracts
-    types = training_frame(points.slice(0, 1), views, shop.history, contracts, "recorded").schema
-    with closing(serving_path(shop, types, via)) as path:
-        found = parity(path, points, views, shop.history, contracts, "recorded", steps=18)
+    types = training_frame(points.slice(0, 1), views, context.history, contracts, "recorded").schema
+    with closing(serving_path(context, types, via)) as path:
+        found = parity(path, points, views, context.history, contracts, "recorded", steps=18)
     assert found.to_json() == {"compared": 400, "different": 0, "causes": {}}

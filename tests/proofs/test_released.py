@@ -25,7 +25,7 @@ from headrace.lake.overrides.audit_trail import actions
 from headrace.lake.overrides.pinned_actions import told
 from headrace.operations import batch_actions
 from headrace.pipeline import build_release
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 from tests.serving.world import DAYS, World, suite_text
 
 LIVE = DAYS[:6]
@@ -91,7 +91,7 @@ def date(home, moment, dated):
 
 def late_share(world, mode, moments, *, without=False):
     """A feature over a week of line A at these moments; `without` the rows that were held back."""
-    shop = Workshop(world.pipeline, world.home)
+    context = BuildContext(world.pipeline, world.home)
     spine = pa.table(
         {
             "t": pa.array(moments, pa.int64()),
@@ -103,7 +103,7 @@ def late_share(world, mode, moments, *, without=False):
     )
 
     def history(table, columns):
-        rows = shop.history(table, sorted({*columns, "delay"}))
+        rows = context.history(table, sorted({*columns, "delay"}))
         return rows.filter(pc.fill_null(pc.not_equal(rows["delay"], 77), True)) if without else rows
 
     views = tuple(v for v in world.pipeline.views if v.name == "line")
@@ -128,7 +128,7 @@ def test_declared_frames_see_it_when_it_was_known(live):
 
 
 def test_the_other_rows_of_the_batch_keep_their_time(live):
-    rows = Workshop(live.pipeline, live.home).history("arrivals", ["delay", "trip"])
+    rows = BuildContext(live.pipeline, live.home).history("arrivals", ["delay", "trip"])
     of_day = [
         since
         for trip, delay, since in zip(

@@ -20,7 +20,6 @@ from headrace.lake.table import Table
 from headrace.lineage.rebuild import rebuild
 from headrace.operations.erasure import erase
 from headrace.pipeline import build_release, train_model
-from headrace.pipeline.build_context import leave
 from headrace.reports.status import model_rows
 from tests.serving.world import DAYS, World
 
@@ -39,8 +38,6 @@ def alone(monkeypatch):
     for name in ("HEADRACE_STORE", "HEADRACE_HOME", FILE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(TEXT, SECRET)
-    yield
-    leave()
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +150,6 @@ def test_erased_from_a_built_home_down_to_the_model(world, monkeypatch):
     train_model(pipeline, world.home)
     trips = headrace.open(ref, world.home.store, split="train").arrow["trip"]
     trip = str(trips[7].as_py())
-    leave()
 
     planned = erase(
         world.home, {"trip": trip}, principal=local_user(), reason="case 9", dry_run=True

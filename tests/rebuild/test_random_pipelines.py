@@ -21,7 +21,6 @@ from headrace.datasets import Store
 from headrace.lake.tables.maintenance import maintain
 from headrace.lineage.rebuild import rebuild
 from headrace.pipeline import build_release
-from headrace.pipeline.build_context import leave
 from tests.rebuild.worlds import DAYS, FIRST_RELEASE, RandomWorld, Shape, commit_on_time, shapes
 
 OLD = (now_us() - 30 * DAY) / 1e6
@@ -36,12 +35,10 @@ def lived(root: Path, shape: Shape) -> tuple[RandomWorld, list[str]]:
     if shape.mode == "recorded":
         commit_on_time(world)
     build_release(world.pipeline, world.home)
-    leave()
     world.deliver(FIRST_RELEASE[1:4], "-corrected")
     world.deliver(DAYS[5:])
     world.publish()
     build_release(world.pipeline, world.home)
-    leave()
     for path in world.home.root.rglob("*"):
         if path.is_file():
             os.utime(path, (OLD, OLD))

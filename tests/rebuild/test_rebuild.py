@@ -20,7 +20,7 @@ from headrace.lake.tables.lake import Lake
 from headrace.lineage.rebuild import rebuild
 from headrace.pipeline import build_release
 from headrace.pipeline.build import release_from
-from headrace.pipeline.build_context import Workshop, leave
+from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.pins import let_go, tag_of
 from tests.datasets.stores import bucket_root
 from tests.serving.world import DAYS, VIEWS, World
@@ -32,8 +32,6 @@ REF = "line_lateness@1.0.0"
 def elsewhere(monkeypatch):
     for name in ("HEADRACE_STORE", "HEADRACE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    yield
-    leave()
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +46,6 @@ def grown(tmp_path_factory):
     world.deliver("arrivals", DAYS[3], world.corrected(rows, delay=7), "-corrected")
     world.publish()
     build_release(world.pipeline, world.home)
-    leave()
     return world
 
 
@@ -307,8 +304,8 @@ def test_fits_are_made_again_and_compared(grown, tmp_path):
     assert "fits came out otherwise" in first.says
     inputs = Store(grown.home.store).manifest("line_lateness", "1.0.0").inputs
     pins = {table: given.snapshot_id for table, given in inputs.items()}
-    shop = Workshop(pipeline, grown.home, pins=pins, cache=tmp_path / "views")
-    made = release_from(shop, tmp_path / "store", inputs)
+    context = BuildContext(pipeline, grown.home, pins=pins, cache=tmp_path / "views")
+    made = release_from(context, tmp_path / "store", inputs)
     assert len(made.fits) == 1
     assert rebuild(REF, [pipeline], grown.home, store=tmp_path / "store").equal
 

@@ -10,7 +10,6 @@ from headrace.lake.tables.lake import Lake
 from headrace.lineage.rebuild import rebuild
 from headrace.operations.recall import recall, restore
 from headrace.pipeline import build_release
-from headrace.pipeline.build_context import leave
 from headrace.pipeline.pins import let_go, tag_of
 from tests.serving.world import DAYS, World
 
@@ -28,9 +27,7 @@ def live(tmp_path, monkeypatch):
     world.publish()
     world.commit_on_time()
     build_release(world.pipeline, world.home)
-    leave()
-    yield world
-    leave()
+    return world
 
 
 def act(verb, world):

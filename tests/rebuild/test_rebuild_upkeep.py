@@ -19,7 +19,6 @@ from headrace.operations.erasure import erase
 from headrace.operations.maintenance import look_after
 from headrace.operations.retirement import retire
 from headrace.pipeline import build, build_release
-from headrace.pipeline.build_context import leave
 from headrace.pipeline.pins import HOLD, hold, let_go, tag_of
 from tests.serving.world import DAYS, World
 
@@ -42,8 +41,7 @@ def world(published, tmp_path, monkeypatch):
     for name in ("HEADRACE_PRINCIPAL", "HEADRACE_STORE"):
         monkeypatch.delenv(name, raising=False)
     shutil.copytree(published, tmp_path / "world")
-    yield World(tmp_path / "world")
-    leave()
+    return World(tmp_path / "world")
 
 
 def pins(lake, table, ref=REF) -> dict[str, int]:
@@ -58,7 +56,6 @@ def go_on(world) -> None:
         rows = world.rows(day)["arrivals"]
         world.deliver("arrivals", day, world.corrected(rows, delay=3), "-corrected")
         world.publish("arrivals")
-    leave()
 
 
 def aged(world) -> None:
@@ -75,7 +72,6 @@ def test_a_crash_between_release_and_pin_loses_no_snapshot(world, monkeypatch):
     monkeypatch.setattr(build, "settle", crash)
     with pytest.raises(KeyboardInterrupt):
         build_release(world.pipeline, world.home)
-    leave()
     lake = Lake(world.home)
     assert not any(pins(lake, table, REF) for table in TABLES)
     for table in TABLES:
@@ -96,11 +92,9 @@ def test_a_crash_between_release_and_pin_loses_no_snapshot(world, monkeypatch):
 
 def test_two_stores_of_one_home_each_pin_theirs(world, monkeypatch, tmp_path):
     build_release(world.pipeline, world.home)
-    leave()
     go_on(world)
     monkeypatch.setenv("HEADRACE_STORE", str(tmp_path / "other"))
     build_release(world.pipeline, world.home)
-    leave()
     lake = Lake(world.home)
     assert len(set(pins(lake, "arrivals").values())) == 2
     for store in (world.home.root / "store", tmp_path / "other"):
@@ -113,7 +107,6 @@ def test_two_stores_of_one_home_each_pin_theirs(world, monkeypatch, tmp_path):
 
 def test_a_hold_of_a_build_that_died_goes_in_the_end(world, monkeypatch):
     build_release(world.pipeline, world.home)
-    leave()
     go_on(world)
     lake = Lake(world.home)
     monkeypatch.setattr("headrace.pipeline.pins.now_us", lambda: now_us() - 8 * DAY)
@@ -126,7 +119,6 @@ def test_a_hold_of_a_build_that_died_goes_in_the_end(world, monkeypatch):
 
 def test_a_release_that_was_let_go_can_be_made_no_more(world):
     build_release(world.pipeline, world.home)
-    leave()
     go_on(world)
     aged(world)
     look_after(world.home, TABLES, apply=True, keep=1)
@@ -138,7 +130,6 @@ def test_a_release_that_was_let_go_can_be_made_no_more(world):
     go_on_with = world.rows(DAYS[4])["arrivals"]
     world.deliver("arrivals", DAYS[4], go_on_with[:5], "-again")
     world.publish("arrivals")
-    leave()
     maintain(world.home, TABLES, keep=1)
     lost = look_after(world.home, TABLES, apply=True, keep=1).lost
     assert lost == (REF,)
@@ -149,7 +140,6 @@ def test_a_release_that_was_let_go_can_be_made_no_more(world):
 def test_an_erasure_ends_what_held_the_key_and_nothing_later(world, monkeypatch):
     monkeypatch.setenv("HEADRACE_PRIVACY_KEY", "0123456789abcdef0123456789abcdef")
     build_release(world.pipeline, world.home)
-    leave()
     trip = open_release(REF, world.home.store).arrow["trip"][7].as_py()
     erase(world.home, {"trip": str(trip)}, principal=local_user(), reason="on request")
     lake, successor = Lake(world.home), "line_lateness@1.0.1"
@@ -159,7 +149,6 @@ def test_an_erasure_ends_what_held_the_key_and_nothing_later(world, monkeypatch)
             rebuild(ref, [world.pipeline], world.home)
     go_on(world)
     build_release(world.pipeline, world.home)
-    leave()
     store = Store(world.home.store)
     later = store.latest("line_lateness")
     assert later.erasures
@@ -173,7 +162,6 @@ def test_an_erasure_ends_what_held_the_key_and_nothing_later(world, monkeypatch)
 
 def test_a_retired_release_is_unpinned_also_after_a_crash(world, monkeypatch):
     build_release(world.pipeline, world.home)
-    leave()
     go_on(world)
     lake = Lake(world.home)
     with monkeypatch.context() as patch:
@@ -189,7 +177,6 @@ def test_the_command_looks_first(world, monkeypatch):
     from headrace.cli.app import app
 
     build_release(world.pipeline, world.home)
-    leave()
     left = world.home.staged / "plan" / "f00d.parquet"
     left.write_bytes(b"left")
     aged(world)

@@ -19,7 +19,7 @@ from headrace.models import champion, open_model
 from headrace.operations.recall import reach, recall, restore
 from headrace.pipeline import build_release, train_model
 from headrace.pipeline.build import feature_frame
-from headrace.pipeline.build_context import Workshop, leave
+from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.serving.endpoint import endpoint
 from headrace.pipeline.serving.services import materialise_online, online_service
 from headrace.serving.http import Keys, create_app, scorer
@@ -65,7 +65,6 @@ def world(built, tmp_path):
     yield built
     shutil.rmtree(built.home.root)
     shutil.copytree(kept, built.home.root)
-    leave()
 
 
 def act(verb, world, which=BAD, *, table="arrivals", principal=None, reason="a loose sensor"):
@@ -82,7 +81,7 @@ def local():
 
 
 def frame(world):
-    return feature_frame(Workshop(world.pipeline, world.home))
+    return feature_frame(BuildContext(world.pipeline, world.home))
 
 
 def answers(world, rows):
@@ -302,6 +301,5 @@ def test_restored_rows_are_usable_later_also_in_stored_views(tmp_path):
     act("restore", world)
     now = frame(world)
     shutil.rmtree(world.home.root / "features")
-    leave()
     assert now.equals(frame(world))
     assert not now.equals(before)

@@ -8,7 +8,7 @@ import pytest
 from headrace.core.clock import DAY, HOUR, parse_iso
 from headrace.core.errors import StateError
 from headrace.features import build_spine, training_frame
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.serving.services import feature_service
 from headrace.serving import RequestError
 from tests.serving.world import DAYS, request_of, same_bytes
@@ -16,7 +16,7 @@ from tests.serving.world import DAYS, request_of, same_bytes
 
 def frames(world, mode):
     pipeline = world.declare(mode)
-    history = Workshop(pipeline, world.home).history
+    history = BuildContext(pipeline, world.home).history
     spine = build_spine(pipeline.spine, history, pipeline.contracts, "declared")
     frame = training_frame(spine, pipeline.views, history, pipeline.contracts, mode)
     return pipeline, spine, frame
@@ -47,7 +47,7 @@ def test_any_moment_of_any_trip(full, mode):
     moments = [parse_iso(DAYS[0]) + chance.randrange(14 * 24) * HOUR + n % 2 for n in range(200)]
     asked = spine.take(chosen)
     asked = asked.set_column(asked.column_names.index("t"), "t", [moments])
-    history = Workshop(pipeline, full.home).history
+    history = BuildContext(pipeline, full.home).history
     frame = training_frame(asked, pipeline.views, history, pipeline.contracts, mode)
     served = service.vectors([(request_of(row), row["t"]) for row in asked.to_pylist()])
     assert all(same_bytes(one, frame, n) for n, one in enumerate(served))

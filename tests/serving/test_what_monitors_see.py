@@ -20,13 +20,13 @@ from headrace.monitoring.evidence.model import day_number
 from headrace.operations.monitor_run import run_monitors
 from headrace.pipeline import build_release, train_model
 from headrace.pipeline.build import feature_frame
-from headrace.pipeline.build_context import workshop
+from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.monitor_inputs import (
-    answers,
     editions,
     gate_rows,
     judged_at,
     label_derived,
+    score_rows,
     taught_until,
 )
 from headrace.pipeline.table_profiles import published_daily, tables_told
@@ -51,14 +51,15 @@ def released(tmp_path_factory):
 
 
 def seen(world, moment=MOMENT):
-    shop = workshop(world.pipeline, world.home)
-    frame = feature_frame(shop)
+    context = BuildContext(world.pipeline, world.home)
+    frame = feature_frame(context)
     frame = frame.filter(pa.array(frame["t"].to_numpy() < moment))
-    return shop, frame, answers(shop, frame, moment)
+    return context, frame, score_rows(context, frame, moment)
 
 
 def test_every_row_the_champion_did_not_learn_from_is_answered_released_or_not(released):
-    _, frame, (scores, trained_at, notes) = seen(released)
+    _, frame, scored = seen(released)
+    scores, trained_at, notes = scored.scores, scored.trained_at, scored.notes
     t = frame["t"].to_numpy()
     assert trained_at == CUT
     assert scores["t"].to_pylist() == t[t >= CUT].tolist()
@@ -68,10 +69,11 @@ def test_every_row_the_champion_did_not_learn_from_is_answered_released_or_not(r
 
 
 def test_a_label_is_what_is_known_of_it_and_null_while_it_is_not_mature(released):
-    shop, frame, (scores, _, _) = seen(released)
+    context, frame, scored = seen(released)
+    scores = scored.scores
     pipeline = released.pipeline
     rows = frame.filter(pa.array(frame["t"].to_numpy() >= CUT))
-    known = attach_label(rows, pipeline.label, shop.history, pipeline.contracts, MOMENT)
+    known = attach_label(rows, pipeline.label, context.history, pipeline.contracts, MOMENT)
     assert scores["label"].to_pylist() == known["late"].to_pylist()
     late = scores["t"].to_numpy() + pipeline.label.matures_after > MOMENT
     assert late.any()
@@ -81,12 +83,13 @@ def test_a_label_is_what_is_known_of_it_and_null_while_it_is_not_mature(released
 def test_a_row_is_answered_by_the_model_in_charge_when_it_was_predicted(released, monkeypatch):
     world, home = released, released.home
     dataset = open_release("line_lateness@latest", store=home.store)
-    first = seen(world)[2][0]["model"][0].as_py()
+    first = seen(world)[2].scores["model"][0].as_py()
     other = train(dataset, replace(world.pipeline.model, seed=99, num_rounds=3), home)
     monkeypatch.setattr("headrace.models.registry.now_us", lambda: SECOND)
     promote(home, other, "another")
     try:
-        _, frame, (scores, _, _) = seen(world)
+        _, frame, scored = seen(world)
+        scores = scored.scores
         t = frame["t"].to_numpy()
         expected = np.where(t[t >= CUT] < SECOND, first, other.bundle_id)
         assert scores["model"].to_pylist() == expected.tolist()
@@ -98,7 +101,7 @@ def test_a_row_is_answered_by_the_model_in_charge_when_it_was_predicted(released
 
 
 def test_what_is_kept_of_a_model_is_asked_again_for_some_weeks_only(released, monkeypatch):
-    _, _, (scores, _, _) = seen(released)
+    scores = seen(released)[2].scores
     model = scores["model"][0].as_py()
     day = int(scores["t"].to_numpy().max() // DAY)
     kept = SimpleNamespace(given=np.array([day - 1, day]), cuts=())
@@ -107,19 +110,19 @@ def test_what_is_kept_of_a_model_is_asked_again_for_some_weeks_only(released, mo
         "headrace.monitoring.profiles.score_store.kept_answers", lambda *_: answered
     )
     monkeypatch.setattr("headrace.pipeline.monitor_inputs._AGAIN", 2 * DAY)
-    again = seen(released)[2][0]
+    again = seen(released)[2].scores
     recent = scores["t"].to_numpy() >= (day - 2) * DAY
     assert 0 < again.num_rows < scores.num_rows
     assert again.equals(scores.filter(pa.array(recent)))
     kept.cuts = (SimpleNamespace(column="line"),)  # other segments than those asked for now
-    assert seen(released)[2][0].equals(scores)
+    assert seen(released)[2].scores.equals(scores)
 
 
 def test_a_segment_that_is_no_column_is_an_error(released):
     monitor = replace(released.pipeline.monitor, segments=("line", "lines"))
-    shop = workshop(replace(released.pipeline, monitor=monitor), released.home)
+    context = BuildContext(replace(released.pipeline, monitor=monitor), released.home)
     with pytest.raises(DeclarationError, match="segments are not in the frame: lines"):
-        answers(shop, feature_frame(shop), MOMENT)
+        score_rows(context, feature_frame(context), MOMENT)
 
 
 def test_a_model_that_also_learned_from_the_valid_rows_does_not_answer_them(released):
@@ -145,10 +148,10 @@ def test_a_model_whose_features_mean_something_else_now_is_silent_and_says_so(re
     world = released
     views = tuple(view for view in world.pipeline.views if view.name != "gauge")
     changed = replace(world.pipeline, views=views)
-    shop = workshop(changed, world.home)
-    scores, _, notes = answers(shop, feature_frame(shop), MOMENT)
-    assert scores is None
-    assert "are not those the model was trained on" in notes[0]
+    context = BuildContext(changed, world.home)
+    scored = score_rows(context, feature_frame(context), MOMENT)
+    assert scored.scores is None
+    assert "are not those the model was trained on" in scored.notes[0]
 
 
 def test_features_made_of_the_label_are_known_from_lineage(released):
@@ -157,8 +160,8 @@ def test_features_made_of_the_label_are_known_from_lineage(released):
 
 
 def test_slots_that_are_still_to_come_are_not_missing(released):
-    shop = workshop(released.pipeline, released.home)
-    rows = list(gate_rows(shop, MOMENT))
+    context = BuildContext(released.pipeline, released.home)
+    rows = list(gate_rows(context, MOMENT))
     assert max(row["slot"] for row in rows) == "2024-03-13"
     assert {row["verdict"] for row in rows} == {"PASS"}
 
@@ -179,18 +182,18 @@ def test_editions_of_a_table_that_is_delivered_whole_say_until_when_they_know(tm
         known = pa.array([moment - HOUR, moment], pa.timestamp("us", "UTC"))
         pq.write_table(pa.table({"known_at": known}), paths[-1])
     whole = SimpleNamespace(name="stops", partitioned=False)
-    shop = SimpleNamespace(live={"stops": [SimpleNamespace(path=path) for path in paths]})
-    found = list(editions(shop, whole))
+    context = SimpleNamespace(live={"stops": [SimpleNamespace(path=path) for path in paths]})
+    found = list(editions(context, whole))
     assert sorted(row["known_at"] for row in found) == moments
     assert list(editions(SimpleNamespace(live={"stops": []}), whole)) == []
 
 
 def test_tables_are_told_of_a_window_from_what_their_batches_left(released):
-    shop = workshop(released.pipeline, released.home)
+    context = BuildContext(released.pipeline, released.home)
     first = day_number("2024-03-04")
     window = Window(first, first + 3)
-    daily = published_daily(shop, released.pipeline.table("arrivals"), window)
-    rows = shop.history("arrivals", ["delay", "line"])
+    daily = published_daily(context, released.pipeline.table("arrivals"), window)
+    rows = context.history("arrivals", ["delay", "line"])
     event = rows["event_time"].cast(pa.int64()).to_numpy() // DAY
     inside = rows.filter(pa.array((event >= window.first) & (event < window.end)))
     delays = sorted(v for v in inside["delay"].to_pylist() if v is not None)
@@ -201,7 +204,7 @@ def test_tables_are_told_of_a_window_from_what_their_batches_left(released):
     counted = zip(found["line"].cells.tolist(), found["line"].counts.tolist(), strict=True)
     named = {found["line"].names[cell]: count for cell, count in counted}
     assert named == Counter(inside["line"].to_pylist())
-    assert "| arrivals | 120 | delay |" in tables_told(shop, window)
+    assert "| arrivals | 120 | delay |" in tables_told(context, window)
 
 
 def test_the_moment_of_judgement_is_given(released):

@@ -13,7 +13,7 @@ from headrace.core.clock import DAY, now_us, parse_iso
 from headrace.features import build_spine, training_frame
 from headrace.models import champion
 from headrace.pipeline import feature_service, served_log
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.serving.endpoint import endpoint
 from headrace.pipeline.serving.services import materialise_online
 from headrace.serving import answer, audit
@@ -42,7 +42,7 @@ def app(world, **changes):
 
 
 def test_vectors_are_the_rows_of_the_training_frame(lines, client):
-    pipeline, history = lines.pipeline, Workshop(lines.pipeline, lines.home).history
+    pipeline, history = lines.pipeline, BuildContext(lines.pipeline, lines.home).history
     spine = build_spine(pipeline.spine, history, pipeline.contracts, "declared")
     frame = training_frame(spine, pipeline.views, history, pipeline.contracts, pipeline.mode)
     names = [name for name in frame.column_names if name not in spine.column_names]

@@ -19,6 +19,7 @@ from headrace.dagster.assets.monitors import monitor_assets
 from headrace.dagster.assets.online import online_asset, online_job, online_key, online_sensor
 from headrace.dagster.assets.releases import release_asset
 from headrace.dagster.assets.served import audit_job, audit_schedule, served_asset, served_key
+from headrace.dagster.assets.stage import build_resources
 from headrace.dagster.assets.streams import stream_job, stream_sensor
 from headrace.dagster.assets.tables import gate_checks, snapshot_asset, source_spec, table_asset
 from headrace.dagster.jobs.batch_actions import oncall_jobs
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Asset",
     "alert_sensor",
+    "build_resources",
     "build_sensor",
     "daily",
     "definitions",
@@ -114,6 +116,7 @@ def definitions(
             *([online_sensor(pipeline, home)] if stored_online else []),
             *(stream_sensor(pipeline, stream, home) for stream in pipeline.streams),
         ],
+        resources=build_resources(pipeline, home),
         # A step of its own process pays seconds of start and imports: in process unless asked for.
         executor=dg.in_process_executor,
     )

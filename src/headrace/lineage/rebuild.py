@@ -28,7 +28,7 @@ from headrace.lake.tables.lake import Lake
 from headrace.lineage.file_integrity import Altered, altered
 from headrace.lineage.reproducibility import as_released, check_not_ended, check_pins
 from headrace.pipeline.build import release_from
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.definition import Pipeline
 
 
@@ -139,10 +139,10 @@ def rebuild(
     pins = check_pins(Lake(home), manifest)
     report("rebuild", 0, 2, manifest.ref)
     with _folder(to) as work, limited_to(threads):
-        shop = Workshop(pipeline, home, pins=pins, cache=work / "views")
+        context = BuildContext(pipeline, home, pins=pins, cache=work / "views")
         _keep_out(source, work / "store", manifest)
         made = release_from(
-            shop,
+            context,
             work / "store",
             _inputs(source, manifest),
             [Withheld.from_json(one) for one in manifest.withheld],

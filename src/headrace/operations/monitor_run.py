@@ -1,58 +1,103 @@
-"""A run of a pipeline's monitor: score, judge, watch promotions, alert, show. Safe to run again."""
+"""A run of a pipeline's monitor: score, judge, watch promotions, alert, render. Safe to run again.
 
+Each is a step below; `run_monitors` is the list of them.
+"""
+
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from headrace.core.clock import now_us
 from headrace.core.home import Home
 from headrace.core.progress import report
 from headrace.pipeline.build import Built, feature_frame
-from headrace.pipeline.build_context import leave, workshop
+from headrace.pipeline.build_context import BuildContext, current_context
 from headrace.pipeline.definition import Pipeline
-from headrace.pipeline.monitor_inputs import answers, before, gate_rows, judged_at, label_derived
+from headrace.pipeline.monitor_inputs import (
+    ScoredRows,
+    before,
+    gate_rows,
+    judged_at,
+    label_derived,
+    score_rows,
+)
+
+if TYPE_CHECKING:
+    from headrace.monitoring.spec import MonitorRun
+    from headrace.retraining.promotion_watch import Watched
 
 
-def run_monitors(pipeline: Pipeline, home: Home, now: int | None = None) -> Built:
+def run_monitors(
+    pipeline: Pipeline,
+    home: Home,
+    now: int | None = None,
+    context: BuildContext | None = None,
+) -> Built:
     """Judge every closed window over all rows, released or not, and record the decisions.
 
     `now` (us, UTC) is the moment to judge by, instead of the clock's: windows that end later wait.
     """
-    from headrace.datasets import open_release
-    from headrace.monitoring.run import monitor
-    from headrace.monitoring.run_details import keep_seen
-    from headrace.pipeline.table_profiles import tables_told
-    from headrace.reports.monitor import markdown
     from headrace.reports.monitor.facts import tell_owner
     from headrace.retraining.service import watch_promotions
 
     report("monitors", 0, 1)
-    shop = workshop(pipeline, home)
+    context = current_context(pipeline, home, context)
     moment = judged_at(pipeline, now_us() if now is None else now)
-    features = open_release(f"{pipeline.dataset.name}@latest", store=home.store).manifest.features
-    frame = before(feature_frame(shop), moment)
-    scores, trained_at, notes = answers(shop, frame, moment)
+    scored = score(context, moment)
+    run = judge(context, scored, moment)
+    watched = watch_promotions(pipeline, home, moment, context)
+    tell_owner(pipeline, home)
+    built = render(context, run, watched)
+    context.clear()
+    report("monitors", 1, 1)
+    return built
+
+
+def score(context: BuildContext, moment: int) -> ScoredRows:
+    """Score every row predicted before `moment` (us) by the champion of its time."""
+    return score_rows(context, before(feature_frame(context), moment), moment)
+
+
+def judge(context: BuildContext, scored: ScoredRows, moment: int) -> "MonitorRun":
+    """Judge the windows closed by `moment` (us), record the decisions and what they rest on."""
+    from headrace.datasets import open_release
+    from headrace.monitoring.run import monitor
+    from headrace.monitoring.run_details import keep_seen
+
+    pipeline, home = context.pipeline, context.home
+    release = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
     spec = replace(
         pipeline.monitor,
         label_derived=pipeline.monitor.label_derived or label_derived(pipeline),
     )
     run = monitor(
         spec,
-        frame.select(["t", *features]),
-        scores,
-        list(gate_rows(shop, moment)),
+        scored.frame.select(["t", *release.manifest.features]),
+        scored.scores,
+        list(gate_rows(context, moment)),
         home,
         moment,
-        trained_at=trained_at,
+        trained_at=scored.trained_at,
     )
-    run = replace(run, notes=(*run.notes, *notes))
+    run = replace(run, notes=(*run.notes, *scored.notes))
     keep_seen(home, run)
-    watched = watch_promotions(pipeline, home, moment)
-    tell_owner(pipeline, home)
-    tables = tables_told(shop, run.results[-1].window) if run.results else ""
-    leave()
-    report("monitors", 1, 1)
-    metadata = {"windows": len(run.results), "plots": {"md": markdown(run)}}
-    told = {f"retraining {one.trigger_id[:12]}": one.because for one in watched}
+    return run
+
+
+def render(context: BuildContext, run: "MonitorRun", watched: "Sequence[Watched]") -> Built:
+    """Return the run for people: actions, plots, promotions, tables of the latest window."""
+    from headrace.pipeline.table_profiles import tables_told
+    from headrace.reports.monitor import markdown
+
+    tables = tables_told(context, run.results[-1].window) if run.results else ""
+    promotions = {f"retraining {watch.trigger_id[:12]}": watch.because for watch in watched}
     return Built(
-        {**run.to_json()["actions"], **metadata, **told, "tables": {"md": tables}},
-        changed=run.recorded > 0 or any(one.step for one in watched),
+        {
+            **run.to_json()["actions"],
+            "windows": len(run.results),
+            "plots": {"md": markdown(run)},
+            **promotions,
+            "tables": {"md": tables},
+        },
+        changed=run.recorded > 0 or any(watch.step for watch in watched),
     )

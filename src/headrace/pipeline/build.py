@@ -1,4 +1,8 @@
-"""The stages after the tables: views, release, model. Each is safe to run again."""
+"""Stages after the tables: views, release, model. Each is safe to run again.
+
+A caller that runs several stages passes one build context to all of them, so that each table is
+read once; a stage without one makes its own.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +19,7 @@ from headrace.features.spec import FeatureView, Lookup, RowTransform
 from headrace.lake.ledger.batch_listing import slot_rows
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.pinned_actions import overrides_in
-from headrace.pipeline.build_context import Workshop, leave, workshop
+from headrace.pipeline.build_context import BuildContext, current_context
 from headrace.pipeline.code_revision import code_revision
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.pins import hold, settle
@@ -29,99 +33,116 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Built:
-    """What a stage did: values to show (`{"md": text}` is markdown), and whether it changed any."""
+    """Outcome of a stage: values to show (`{"md": text}` is markdown), and if it changed any."""
 
     metadata: Mapping[str, Any] = field(default_factory=dict)
     changed: bool = True
 
 
-def build_view(pipeline: Pipeline, view: FeatureView | Lookup, home: Home) -> Built:
+def build_view(
+    pipeline: Pipeline,
+    view: FeatureView | Lookup,
+    home: Home,
+    context: BuildContext | None = None,
+) -> Built:
     """Bring one view up to date; only rows that new facts can reach are computed."""
-    shop = workshop(pipeline, home)
-    done = shop.view(view)
-    shop.built.add(view.name)
-    total = sum(not isinstance(one, RowTransform) for one in pipeline.views)
-    report("features", len(shop.built), total, view.name)
+    context = current_context(pipeline, home, context)
+    materialised = context.view(view)
+    context.built.add(view.name)
+    total = sum(not isinstance(stored, RowTransform) for stored in pipeline.views)
+    report("features", len(context.built), total, view.name)
     return Built(
         {
-            "rows": done.table.num_rows,
-            "rows computed now": done.computed,
-            "features": done.table.num_columns,
-            "definition hash": shop.definitions[view.name],
-            "nulls": {"md": _null_table(done.table)},
+            "rows": materialised.table.num_rows,
+            "rows computed now": materialised.computed,
+            "features": materialised.table.num_columns,
+            "definition hash": context.definitions[view.name],
+            "nulls": {"md": _null_table(materialised.table)},
         },
-        changed=done.computed > 0,
+        changed=materialised.computed > 0,
     )
 
 
-def feature_frame(shop: Workshop) -> pa.Table:
-    """Spine and all features: one row for each prediction, ordered by (t, key)."""
-    frame = shop.spine
-    for view in shop.pipeline.views:
+def feature_frame(context: BuildContext) -> pa.Table:
+    """Return spine and all features: one row for each prediction, ordered by (t, key)."""
+    frame = context.spine
+    for view in context.pipeline.views:
         if not isinstance(view, RowTransform):
-            columns = shop.view(view).table
+            columns = context.view(view).table
             for name in columns.column_names:
                 frame = frame.append_column(name, columns[name])
-    return apply_transforms(frame, shop.pipeline.views)
+    return apply_transforms(frame, context.pipeline.views)
 
 
-def labelled_frame(shop: Workshop) -> pa.Table:
-    """The feature frame with the label, each row's read as of the cut of its split."""
+def labelled_frame(context: BuildContext) -> pa.Table:
+    """Return the feature frame with the label, each row's as of the cut of its split."""
     from headrace.datasets import label_cuts
 
-    pipeline, frame = shop.pipeline, feature_frame(shop)
+    pipeline, frame = context.pipeline, feature_frame(context)
     cuts = label_cuts(pipeline.dataset, frame["t"].to_numpy())
     return attach_label(
-        frame, pipeline.label, shop.history, pipeline.contracts, cuts, pipeline.mode
+        frame, pipeline.label, context.history, pipeline.contracts, cuts, pipeline.mode
     )
 
 
-def build_release(pipeline: Pipeline, home: Home) -> Built:
+def build_release(pipeline: Pipeline, home: Home, context: BuildContext | None = None) -> Built:
     """Release the dataset; the latest release again, if nothing changed."""
     from headrace.datasets import list_releases
     from headrace.pipeline.release_metadata import release_report
 
-    before = {one.ref for one in list_releases(home.store)}
-    manifest = pinned_release(pipeline, home)
+    before = {release.ref for release in list_releases(home.store)}
+    manifest = pinned_release(pipeline, home, context)
     return Built(release_report(manifest), changed=manifest.ref not in before)
 
 
-def pinned_release(pipeline: Pipeline, home: Home, *, dry_run: bool = False) -> "Manifest":
-    """The release of what is published now, its snapshots held; or only what it would be.
+def pinned_release(
+    pipeline: Pipeline,
+    home: Home,
+    context: BuildContext | None = None,
+    *,
+    dry_run: bool = False,
+) -> "Manifest":
+    """Release what is published now and pin its snapshots; a dry run only says what it would be.
 
-    Its splits end where the last retraining rolled them to.
+    The splits end where the last retraining rolled them to.
     """
     rolled, withheld = as_it_stands(pipeline, home)
-    return pinned(rolled, home, withheld, dry_run=dry_run)
+    return pinned(rolled, home, withheld, context, dry_run=dry_run)
 
 
 def pinned(
-    pipeline: Pipeline, home: Home, withheld: Sequence["Withheld"] = (), *, dry_run: bool = False
+    pipeline: Pipeline,
+    home: Home,
+    withheld: Sequence["Withheld"] = (),
+    shared: BuildContext | None = None,
+    *,
+    dry_run: bool = False,
 ) -> "Manifest":
-    """The release of a pipeline with its splits as they are here, without spans of faulty rows."""
-    shop = workshop(pipeline, home)
+    """Release the pipeline's dataset by the splits declared here, without spans of faulty rows."""
+    shared = current_context(pipeline, home, shared)
+    context = shared.with_dataset(pipeline.dataset)
     report("dataset", 0, 1, pipeline.dataset.name)
-    inputs = _inputs(shop)
-    snapshots = {name: given.snapshot_id for name, given in inputs.items()}
-    held = {} if dry_run else hold(shop.lake, snapshots)
-    manifest = release_from(shop, home.store, inputs, withheld, dry_run=dry_run)
-    leave()  # what follows reads the release, not the tables
+    inputs = _inputs(context)
+    snapshots = {name: table.snapshot_id for name, table in inputs.items()}
+    held = {} if dry_run else hold(context.lake, snapshots)
+    manifest = release_from(context, home.store, inputs, withheld, dry_run=dry_run)
+    shared.clear()  # what follows reads the release, not the tables
     if not dry_run:
         # Not only when it is new: a crash between release and pin must not leave it to expire.
-        settle(shop.lake, held, manifest)
+        settle(context.lake, held, manifest)
     report("dataset", 1, 1, manifest.ref)
     return manifest
 
 
 def release_from(
-    shop: Workshop,
+    context: BuildContext,
     store: Path | str,
     inputs: Mapping[str, "InputTable"],
     withheld: Sequence["Withheld"] = (),
     *,
     dry_run: bool = False,
 ) -> "Manifest":
-    """The release that a workshop makes, of new snapshots or of pinned ones.
+    """Release the dataset of a context, over new snapshots or over pinned ones.
 
     Everything that decides the content belongs here, so that a rebuild repeats it.
     """
@@ -130,15 +151,15 @@ def release_from(
     from headrace.datasets.governance.privacy_classes import frame_classes
     from headrace.pipeline.column_lineage import lineage_object
 
-    pipeline, contracts = shop.pipeline, shop.pipeline.contracts
+    pipeline, contracts = context.pipeline, context.pipeline.contracts
     classes = frame_classes(pipeline.spine, pipeline.views, pipeline.label, contracts)
-    frame, privacy = treated(pipeline.dataset, labelled_frame(shop), classes)
+    frame, privacy = treated(pipeline.dataset, labelled_frame(context), classes)
     read = {table: contracts[table] for table in inputs}
     return release(
         pipeline.dataset,
         frame,
         inputs=inputs,
-        definitions=shop.definitions,
+        definitions=context.definitions,
         mode=pipeline.mode,
         code_revision=code_revision(),
         store=store,
@@ -152,18 +173,18 @@ def release_from(
 
 
 def train_model(pipeline: Pipeline, home: Home) -> Built:
-    """Train on the latest release and let the result stand against the champion.
+    """Train on the latest release and compare the result with the champion.
 
-    What a retraining released it has trained and judged, too: nothing is left to do then.
+    If a retraining made that release, it has trained and compared too: nothing is left to do.
     """
     from headrace.datasets import open_release
     from headrace.models import challenge, list_models, train
 
     dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
-    standing = retrained(pipeline, home, dataset.ref)
-    if standing is not None:
+    champion = retrained(pipeline, home, dataset.ref)
+    if champion is not None:
         why = "this release is a retraining's: it has trained on it and compared"
-        return Built({"model": standing.ref, "dataset": dataset.ref, "why": why}, changed=False)
+        return Built({"model": champion.ref, "dataset": dataset.ref, "why": why}, changed=False)
     report("model", 0, 1, pipeline.model.name)
     before = {model.ref for model in list_models(home)}
     record = train(dataset, pipeline.model, home)
@@ -181,43 +202,43 @@ def train_model(pipeline: Pipeline, home: Home) -> Built:
     )
 
 
-def _inputs(shop: Workshop) -> dict[str, "InputTable"]:
+def _inputs(context: BuildContext) -> dict[str, "InputTable"]:
     from headrace.datasets.manifest import InputTable
 
     used = {
-        shop.pipeline.spine.table,
-        shop.pipeline.label.table,
-        *(view.table for view in shop.pipeline.views if not isinstance(view, RowTransform)),
+        context.pipeline.spine.table,
+        context.pipeline.label.table,
+        *(view.table for view in context.pipeline.views if not isinstance(view, RowTransform)),
     }
-    found = {}
-    for table in shop.pipeline.tables:
+    inputs = {}
+    for table in context.pipeline.tables:
         if table.name not in used:
             continue
         contract = table.contract
         verdicts: dict[str, int] = {}
-        for row in slot_rows(shop.home, table, shop.pipeline.last_slot):
+        for row in slot_rows(context.home, table, context.pipeline.last_slot):
             verdicts[row["verdict"]] = verdicts.get(row["verdict"], 0) + 1
-        found[table.name] = InputTable(
-            snapshot_id=shop.snapshots[table.name],
+        inputs[table.name] = InputTable(
+            snapshot_id=context.snapshots[table.name],
             contract_version=contract.version,
             contract_hash=contract.meaning_hash,
             licence=contract.licence,
             purposes=tuple(contract.purposes),
             owner=contract.owner,
             verdicts=verdicts,
-            overrides=_overrides(shop, table.name),
-            batches=tuple(sorted(shop.batches[table.name])),
+            overrides=_overrides(context, table.name),
+            batches=tuple(sorted(context.batches[table.name])),
         )
-    return found
+    return inputs
 
 
-def _overrides(shop: Workshop, table: str) -> tuple[str, ...]:
-    with Ledger(shop.home) as ledger:
-        return overrides_in(ledger, table, shop.batches[table])
+def _overrides(context: BuildContext, table: str) -> tuple[str, ...]:
+    with Ledger(context.home) as ledger:
+        return overrides_in(ledger, table, context.batches[table])
 
 
 def _null_table(table: pa.Table) -> str:
-    """Share of nulls per feature: an empty history looks like this, and so does a broken join."""
+    """Return the share of nulls per feature, which shows an empty history and a broken join."""
     lines = ["| feature | null |", "| --- | ---: |"]
     for name in table.column_names:
         share = table[name].null_count / max(table.num_rows, 1)

@@ -1,9 +1,13 @@
-"""What the stages of one build share: pinned snapshots, tables read once, the spine."""
+"""Build context: the published state that the stages of one build read, each table once.
 
+Whoever runs stages makes a context and passes it to each of them; a stage that gets none makes its
+own. `refresh` before a stage keeps it on what is published, `clear` gives its memory back.
+"""
+
+import copy
 import re
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from headrace.core.clock import to_us
 from headrace.core.errors import StateError
 from headrace.core.files import digest
 from headrace.core.home import Home
+from headrace.datasets.spec import DatasetSpec
 from headrace.features.canonical import SPINE, definition_hashes
 from headrace.features.frames.materialise import Inputs, Materialised, materialise
 from headrace.features.frames.training_frame import Host
@@ -24,16 +29,20 @@ from headrace.lake.tables.lake import Lake
 from headrace.lake.tables.snapshot_files import LiveFile
 from headrace.pipeline.definition import Pipeline
 
+# What a context keeps in memory of the published state; `clear` drops it.
+_CACHED = ("snapshots", "live", "batches", "spine")
+
 
 @dataclass
-class Workshop:
-    """One pipeline over one published state: the snapshots are read once, then kept.
+class BuildContext:
+    """One pipeline over one published state of its tables.
 
     Attributes:
-        pipeline: what is declared.
+        pipeline: the declarations.
         home: where the state lives.
-        pins: the snapshots to read, by table, instead of the current ones; other tables are none.
-        cache: where views are kept, instead of the pipeline's folder.
+        pins: snapshots to read, by table, instead of the current ones; no other table is read.
+        cache: folder of the materialised views, instead of the pipeline's.
+        built: names of the views that were built over this state.
     """
 
     pipeline: Pipeline
@@ -42,7 +51,26 @@ class Workshop:
     cache: Path | None = None
     built: set[str] = field(default_factory=set)
     _hosts: dict[int, Host] = field(default_factory=dict)
-    _tables: dict[tuple[str, tuple[str, ...]], pa.Table] = field(default_factory=dict)
+    _tables: dict[tuple[str, int | None, tuple[str, ...]], pa.Table] = field(default_factory=dict)
+
+    def refresh(self) -> None:
+        """Forget what was read if something has been published since."""
+        if self.snapshots != self._current_snapshots():
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget everything that was read, and give its memory back."""
+        for name in _CACHED:
+            self.__dict__.pop(name, None)
+        self.built.clear()
+        self._hosts.clear()
+        self._tables.clear()
+
+    def with_dataset(self, dataset: DatasetSpec) -> "BuildContext":
+        """Return a context over the same tables, already read, for another dataset of them."""
+        context = copy.copy(self)
+        context.pipeline = replace(self.pipeline, dataset=dataset)
+        return context
 
     @cached_property
     def lake(self) -> Lake:
@@ -50,6 +78,10 @@ class Workshop:
 
     @cached_property
     def snapshots(self) -> dict[str, int | None]:
+        """{table: snapshot to read}, None where nothing is published."""
+        return self._current_snapshots()
+
+    def _current_snapshots(self) -> dict[str, int | None]:
         if self.pins is not None:
             return dict(self.pins)
         return {table.name: self.lake.snapshot_id(table.name) for table in self.pipeline.tables}
@@ -70,9 +102,10 @@ class Workshop:
         }
 
     def files(self, table: str) -> tuple[str, ...]:
-        """What the rows of a view depend on: in recorded mode also since when they are usable.
+        """Return the cache key of a table's published files, as a view depends on them.
 
-        A file that was taken back and published again is another one then.
+        In recorded mode it includes the snapshot of each file, because a file that is recalled and
+        published again is usable from another moment.
         """
         if self.pipeline.mode == "declared":
             return tuple(sorted(self.batches[table].values()))
@@ -80,9 +113,9 @@ class Workshop:
 
     def history(self, table: str, columns: list[str]) -> pa.Table:
         """Rows of the pinned snapshot; see `headrace.lake.tables.history`."""
-        key = (table, tuple(sorted(columns)))
+        snapshot = self.snapshots.get(table)
+        key = (table, snapshot, tuple(sorted(columns)))
         if key not in self._tables:
-            snapshot = self.snapshots.get(table)
             if snapshot is None and self.pins is not None:  # None would be read as the current one
                 raise StateError(
                     f"no snapshot of {table} is pinned",
@@ -106,29 +139,29 @@ class Workshop:
         return definition_hashes(pipeline.spine, pipeline.views, pipeline.contracts)
 
     def view(self, view: FeatureView | Lookup) -> Materialised:
-        """The view's columns for every row of the spine, renewed where they can have changed."""
+        """Return the view's columns for every row of the spine, renewed where they can differ."""
         meaning = digest([self.definitions[view.name], self.definitions[SPINE], self.pipeline.mode])
         tables = sorted({view.table, self.pipeline.spine.table})
         inputs = Inputs(meaning, {table: self.files(table) for table in tables})
 
         def compute(rows: pa.Table) -> pa.Table:
-            named = self._host(rows).columns(view)
-            return pa.table([column for _, column in named], names=[name for name, _ in named])
+            columns = self._host(rows).columns(view)
+            return pa.table([column for _, column in columns], names=[name for name, _ in columns])
 
         return materialise(self.folder(view.name), inputs, self.spine, compute, usable_from)
 
     @property
     def content(self) -> str:
-        """Names the feature frame: equal names, equal bytes."""
+        """Digest that identifies the feature frame: equal digests, equal bytes."""
         files = {name: self.files(name) for name in sorted(self.batches)}
         return digest([self.definitions, files, self.pipeline.mode])
 
     def folder(self, view: str) -> Path:
-        kept = self.cache or self.home.root / "features" / self.pipeline.name
-        return kept / view
+        """Return the folder of a materialised view."""
+        return (self.cache or self.home.root / "features" / self.pipeline.name) / view
 
     def _host(self, rows: pa.Table) -> Host:
-        """Views that renew the same rows share what is computed once for them."""
+        """Return what views that compute the same rows share."""
         if rows.num_rows not in self._hosts:
             pipeline = self.pipeline
             views = [view for view in pipeline.views if not isinstance(view, RowTransform)]
@@ -139,9 +172,8 @@ class Workshop:
 
 
 def usable_from(files: Mapping[str, tuple[str, ...]]) -> int | None:
-    """The least known-at in these files, microseconds UTC: nothing in them is usable earlier."""
-    names = [name for some in files.values() for name in some]
-    paths = [re.sub(r"^\d+:", "", name) for name in names]
+    """Return the least known-at (us, UTC) in these files: nothing in them is usable earlier."""
+    paths = [re.sub(r"^\d+:", "", file) for names in files.values() for file in names]
     if not paths:
         return None
     with duckdb.connect() as db:
@@ -149,24 +181,11 @@ def usable_from(files: Mapping[str, tuple[str, ...]]) -> int | None:
     return None if row is None or row[0] is None else to_us(row[0])
 
 
-_LATEST: list[Workshop] = []
-_LOCK = threading.Lock()
-
-
-def workshop(pipeline: Pipeline, home: Home) -> Workshop:
-    """The workshop over what is published now; the last one, if nothing was published since."""
-    fresh = Workshop(pipeline, home)
-    with _LOCK:
-        if _LATEST:
-            last = _LATEST[0]
-            same = last.pipeline is pipeline and last.home == home
-            if same and last.snapshots == fresh.snapshots:
-                return last
-        _LATEST[:] = [fresh]
-    return fresh
-
-
-def leave() -> None:
-    """Forget the last workshop and the memory it holds."""
-    with _LOCK:
-        _LATEST.clear()
+def current_context(
+    pipeline: Pipeline, home: Home, context: BuildContext | None = None
+) -> BuildContext:
+    """Return the caller's context over what is published now, or a new one if it has none."""
+    if context is None or context.home != home:
+        return BuildContext(pipeline, home)
+    context.refresh()
+    return context

@@ -30,7 +30,7 @@ from headrace.features.spec import (
     conditions,
 )
 from headrace.features.spines import build_spine
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.definition import Pipeline
 
 
@@ -151,9 +151,9 @@ def write_frame(
         DeclarationError: a bound is not a day, the range is reversed, or holds no row of the spine.
     """
     begin, end = parse_days(first, last)
-    shop, chosen = Workshop(pipeline, home), mode or pipeline.mode
+    context, chosen = BuildContext(pipeline, home), mode or pipeline.mode
     report("spine", 0, 1)
-    spine = build_spine(pipeline.spine, shop.history, pipeline.contracts, chosen)
+    spine = build_spine(pipeline.spine, context.history, pipeline.contracts, chosen)
     t = times(spine, "t", "the spine")
     rows = spine.filter(pa.array(_between(t, begin, end)))
     if (begin or end) and not rows.num_rows:
@@ -162,7 +162,7 @@ def write_frame(
     temporary = temporary_beside(to)
     views, contracts = pipeline.views, pipeline.contracts
     with training_batches(
-        rows, views, shop.history, contracts, chosen,
+        rows, views, context.history, contracts, chosen,
         memory=memory, reasons=reasons, progress=_tell,
     ) as batches:  # fmt: skip
         schema = batches.schema

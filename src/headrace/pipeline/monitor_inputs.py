@@ -6,6 +6,7 @@ label is what is known of it now, null where it is not mature.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -19,7 +20,7 @@ from headrace.datasets.column_lineage import DIRECT, column_lineage
 from headrace.features.labels import attach_label
 from headrace.lake.ledger.batch_listing import slot_rows
 from headrace.lake.table import SNAPSHOT_SLOT, Table
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.column_lineage import declared_by
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.rolled_splits import learned_until
@@ -49,19 +50,19 @@ def _moments(frame: pa.Table) -> Any:  # noqa: ANN401 - a numpy array of int64
 # What the gates said
 
 
-def gate_rows(shop: Workshop, moment: int) -> Iterator[Mapping[str, Any]]:
+def gate_rows(context: BuildContext, moment: int) -> Iterator[Mapping[str, Any]]:
     """What the gates said of each slot that ended by `moment` (us), as the monitor reads it.
 
     Of tables that are delivered whole: until when each published delivery knows.
     """
-    last = _last_day(shop.pipeline, moment)
-    for table in shop.pipeline.tables:
-        rows = slot_rows(shop.home, table, last)
+    last = _last_day(context.pipeline, moment)
+    for table in context.pipeline.tables:
+        rows = slot_rows(context.home, table, last)
         if table.partitioned:
             yield from (row for row in rows if row["slot"] <= last)
         else:
             yield from rows
-            yield from editions(shop, table)
+            yield from editions(context, table)
 
 
 def _last_day(pipeline: Pipeline, moment: int) -> str:
@@ -70,9 +71,9 @@ def _last_day(pipeline: Pipeline, moment: int) -> str:
     return day_text((moment + duration(pipeline.monitor.offset)) // DAY - 1)
 
 
-def editions(shop: Workshop, table: Table) -> Iterator[Mapping[str, Any]]:
+def editions(context: BuildContext, table: Table) -> Iterator[Mapping[str, Any]]:
     """The published deliveries of a table that is delivered whole, each with what it knows last."""
-    paths = [file.path for file in shop.live[table.name]]
+    paths = [file.path for file in context.live[table.name]]
     if not paths:
         return
     with duckdb.connect() as db:
@@ -92,61 +93,76 @@ def editions(shop: Workshop, table: Table) -> Iterator[Mapping[str, Any]]:
 # What the models answered
 
 
-def answers(
-    shop: Workshop, frame: pa.Table, moment: int
-) -> tuple[pa.Table | None, int | None, list[str]]:
-    """Scores for the monitor, up to when (us) the champion was taught, and what could not be told.
+@dataclass(frozen=True)
+class ScoredRows:
+    """Rows predicted by a moment, with the scores of the models that were champions then.
 
-    Columns `t`, `score`, `label`, `model` (bundle id) and the segments. A row is answered by the
-    model in charge when it was predicted; history from before the first is answered by the first.
-    What is kept of a model's answers is asked again for the last `_AGAIN` only.
+    Attributes:
+        frame: the feature frame of the rows.
+        scores: `t`, `score`, `label`, `model` (bundle id) and the segments; None without a model.
+        trained_at: up to when (us) the current champion was taught.
+        notes: what could not be scored, and why.
+    """
+
+    frame: pa.Table
+    scores: pa.Table | None = None
+    trained_at: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRows:
+    """Score rows by the champion of the time of their prediction, labels as known at `moment`.
+
+    Rows from before the first champion are scored by the first. Scores that are stored are
+    computed again for the last `_AGAIN` only.
 
     Raises:
-        DeclarationError: a segment that the monitor names is no column of the frame.
+        DeclarationError: the frame lacks a segment that the monitor names.
     """
     from headrace.models import history, load_record, predict
     from headrace.monitoring.profiles.score_store import kept_answers
 
-    home, pipeline = shop.home, shop.pipeline
+    home, pipeline = context.home, context.pipeline
     if absent := sorted(set(pipeline.monitor.segments) - set(frame.column_names)):
         raise DeclarationError(
             f"segments are not in the frame: {', '.join(absent)}",
             where=f"monitor {pipeline.monitor.name}",
             fix="correct the segments of the MonitorSpec",
         )
-    charges = history(home, pipeline.model.name)
-    if not charges:
-        return None, None, []
+    champions = history(home, pipeline.model.name)
+    if not champions:
+        return ScoredRows(frame)
     records = {
-        charge.bundle_id: load_record(home, charge.name, charge.bundle_id) for charge in charges
+        champion.bundle_id: load_record(home, champion.name, champion.bundle_id)
+        for champion in champions
     }
     taught = {bundle: taught_until(home, record) for bundle, record in records.items()}
-    kept = kept_answers(home, pipeline.monitor.name).profiles
+    stored = kept_answers(home, pipeline.monitor.name).profiles
     t = _moments(frame)
-    since = [parse_iso(charge.since) for charge in charges]
-    in_charge = np.maximum(np.searchsorted(since, t, side="right") - 1, 0)
+    since = [parse_iso(champion.since) for champion in champions]
+    champion_of_row = np.maximum(np.searchsorted(since, t, side="right") - 1, 0)
     parts, notes = [], []
-    for at, one in enumerate(charges):
-        bundle = one.bundle_id
-        until = taught[bundle]
+    for number, champion in enumerate(champions):
+        bundle = champion.bundle_id
+        record, until = records[bundle], taught[bundle]
         if until is None:
-            notes.append(f"answers of {records[bundle].ref}: its splits have no bound in time")
+            notes.append(f"answers of {record.ref}: its splits have no bound in time")
             continue
-        if bundle in kept and _alike(kept[bundle], segments_of(pipeline, records[bundle])):
-            known_day = int(kept[bundle].given[-1])
-            until = max(until, known_day * DAY - duration(pipeline.monitor.offset) - _AGAIN)
-        rows = frame.filter(pa.array((in_charge == at) & (t >= until)))
+        if bundle in stored and _alike(stored[bundle], segments_of(pipeline, record)):
+            last_day = int(stored[bundle].given[-1])
+            until = max(until, last_day * DAY - duration(pipeline.monitor.offset) - _AGAIN)
+        rows = frame.filter(pa.array((champion_of_row == number) & (t >= until)))
         if not rows.num_rows:
             continue
-        rows = known_rows(shop, rows, moment)
+        rows = known_rows(context, rows, moment)
         try:
-            score = predict(records[bundle], rows, definitions=shop.definitions)
+            score = predict(record, rows, definitions=context.definitions)
         except DeclarationError as error:  # its features have since been given another meaning
-            notes.append(f"answers of {records[bundle].ref}: {error.what}")
+            notes.append(f"answers of {record.ref}: {error.what}")
             continue
-        parts.append(_answered(pipeline, records[bundle], rows, pa.array(score)))
+        parts.append(_score_columns(pipeline, record, rows, pa.array(score)))
     scores = pa.concat_tables(parts) if parts else None
-    return scores, taught[charges[-1].bundle_id], notes
+    return ScoredRows(frame, scores, taught[champions[-1].bundle_id], tuple(notes))
 
 
 def _alike(kept: "ScoreProfiles", segments: tuple[str, ...]) -> bool:
@@ -159,7 +175,7 @@ def segments_of(pipeline: Pipeline, record: "ModelRecord") -> tuple[str, ...]:
     return pipeline.monitor.segments or record.segments
 
 
-def _answered(
+def _score_columns(
     pipeline: Pipeline, record: "ModelRecord", rows: pa.Table, score: pa.Array
 ) -> pa.Table:
     return pa.table(
@@ -173,7 +189,7 @@ def _answered(
     )
 
 
-def known_rows(shop: Workshop, frame: pa.Table, known: int) -> pa.Table:
+def known_rows(context: BuildContext, frame: pa.Table, known: int) -> pa.Table:
     """Rows of the feature frame as a release would have them, with the label as of `known` (us).
 
     The label is null where it is not mature, or where there will be none; `label_reason` says why.
@@ -181,8 +197,8 @@ def known_rows(shop: Workshop, frame: pa.Table, known: int) -> pa.Table:
     from headrace.datasets.governance.apply_privacy import treated
     from headrace.datasets.governance.privacy_classes import frame_classes
 
-    pipeline, contracts = shop.pipeline, shop.pipeline.contracts
-    found = attach_label(frame, pipeline.label, shop.history, contracts, known, pipeline.mode)
+    pipeline, contracts = context.pipeline, context.pipeline.contracts
+    found = attach_label(frame, pipeline.label, context.history, contracts, known, pipeline.mode)
     classes = frame_classes(pipeline.spine, pipeline.views, pipeline.label, contracts)
     rows, _ = treated(pipeline.dataset, found, classes)
     return rows

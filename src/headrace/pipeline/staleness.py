@@ -11,7 +11,7 @@ from headrace.datasets import Store
 from headrace.features.canonical import definition_hash
 from headrace.models.registry import pointer
 from headrace.monitoring.evidence.model import day_number
-from headrace.pipeline.build_context import workshop
+from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.monitor_inputs import judged_at
 
@@ -45,7 +45,7 @@ def build_key(pipeline: Pipeline, home: Home, *, latest: bool = True) -> str:
     dataset, monitor = pipeline.dataset, pipeline.monitor
     return digest(
         {
-            "features": workshop(pipeline, home).content,
+            "features": BuildContext(pipeline, home).content,
             "label": definition_hash(pipeline.label, pipeline.contracts),
             "dataset": [dataset.label_form(), dataset.split_form(), dataset.cutoff_us],
             "about": [dataset.purpose, dataset.description, dataset.parameters],

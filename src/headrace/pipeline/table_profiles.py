@@ -7,7 +7,7 @@ from headrace.lake.table import Table
 from headrace.monitoring.evidence.model import Window
 from headrace.monitoring.profiles.profiles import Daily
 from headrace.monitoring.profiles.table_profiles import table_daily
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 from headrace.sketches import Sketches
 
 _HEAD = (
@@ -16,28 +16,28 @@ _HEAD = (
 )
 
 
-def tables_told(shop: Workshop, window: Window) -> str:
+def tables_told(context: BuildContext, window: Window) -> str:
     """The tables of a pipeline in one window, column by column, as a table in markdown."""
-    return "\n".join([_HEAD, *_lines(shop, window)])
+    return "\n".join([_HEAD, *_lines(context, window)])
 
 
-def _lines(shop: Workshop, window: Window) -> Iterator[str]:
-    for table in shop.pipeline.tables:
-        daily = published_daily(shop, table, window)
+def _lines(context: BuildContext, window: Window) -> Iterator[str]:
+    for table in context.pipeline.tables:
+        daily = published_daily(context, table, window)
         rows = f"{int(daily.rows.sum()):,}"
         for name, one in daily.roll(window.first, window.end).items():
             yield f"| {table.name} | {rows} | {name} | {' | '.join(_told(one))} |"
 
 
-def published_daily(shop: Workshop, table: Table, window: Window) -> Daily:
+def published_daily(context: BuildContext, table: Table, window: Window) -> Daily:
     """The daily profiles of the published batches of a table, of the days of a window."""
-    with Ledger(shop.home) as ledger:
+    with Ledger(context.home) as ledger:
         known = ledger.batches(table.name)
     wanted = set(window.slots)
-    live = shop.batches[table.name]
+    live = context.batches[table.name]
     slots = {one: known[one].slot for one in live if one in known}
     batches = {one: slot for one, slot in slots.items() if slot in wanted}
-    return table_daily(shop.home, table.name, batches)
+    return table_daily(context.home, table.name, batches)
 
 
 def _told(one: Sketches) -> list[str]:

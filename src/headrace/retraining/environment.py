@@ -12,6 +12,7 @@ from headrace.datasets.splits.rolling import Withheld, rolled
 from headrace.models.retraining_config import Retraining
 from headrace.models.spec import ModelSpec
 from headrace.monitoring.spec import MonitorSpec
+from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.rolled_splits import declared
 
@@ -51,10 +52,11 @@ class World(Protocol):
 
 @dataclass(frozen=True)
 class PipelineWorld:
-    """A declared pipeline over its published tables."""
+    """A declared pipeline over its published tables, which `context` reads once."""
 
     pipeline: Pipeline
     home: Home
+    context: BuildContext
 
     @property
     def monitor(self) -> MonitorSpec:
@@ -74,18 +76,18 @@ class PipelineWorld:
         from headrace.pipeline.build import pinned
 
         dataset = rolled(self.pipeline.dataset, as_of, self.plan.valid, self.plan.test)
-        return pinned(replace(self.pipeline, dataset=dataset), self.home, withheld, dry_run=dry_run)
+        pipeline = replace(self.pipeline, dataset=dataset)
+        return pinned(pipeline, self.home, withheld, self.context, dry_run=dry_run)
 
     def rows(self, first: int, until: int, known: int) -> tuple[pa.Table, Mapping[str, str]]:
         from headrace.pipeline.build import feature_frame
-        from headrace.pipeline.build_context import workshop
         from headrace.pipeline.monitor_inputs import known_rows
 
-        shop = workshop(self.pipeline, self.home)
-        frame = feature_frame(shop)
+        self.context.refresh()
+        frame = feature_frame(self.context)
         t = frame["t"].to_numpy()
         frame = frame.filter(pa.array((t >= first) & (t < until)))
-        return known_rows(shop, frame, known), shop.definitions
+        return known_rows(self.context, frame, known), self.context.definitions
 
     def declared(self) -> str:
         return declared(self.pipeline.dataset)

@@ -8,6 +8,7 @@ from headrace.core.errors import DeclarationError
 from headrace.core.files import digest
 from headrace.core.home import Home
 from headrace.monitoring.decisions.ledger import DecisionLedger, Step
+from headrace.pipeline.build_context import BuildContext, current_context
 from headrace.pipeline.definition import Pipeline
 from headrace.retraining.environment import PipelineWorld
 from headrace.retraining.promotion_watch import watch_over
@@ -64,24 +65,28 @@ def asked_by(
 
 def dry_run(pipeline: Pipeline, home: Home, request: Request) -> dict[str, Any]:
     """What a retraining would do; nothing is written."""
-    return plan_of(PipelineWorld(pipeline, home), request)
+    return plan_of(_environment(pipeline, home), request)
 
 
-def watch_promotions(pipeline: Pipeline, home: Home, now: int) -> "list[Watched]":
-    """Confirm what was promoted, or roll it back, as of `now` (us); a rollback pages once."""
-    found = watch_over(PipelineWorld(pipeline, home), now=now)
+def _environment(pipeline: Pipeline, home: Home) -> PipelineWorld:
+    return PipelineWorld(pipeline, home, BuildContext(pipeline, home))
+
+
+def watch_promotions(
+    pipeline: Pipeline, home: Home, now: int, context: BuildContext | None = None
+) -> "list[Watched]":
+    """Confirm promoted models or roll them back, as of `now` (us); a rollback pages once."""
+    context = current_context(pipeline, home, context)
+    outcomes = watch_over(PipelineWorld(pipeline, home, context), now=now)
     page_endings(pipeline, home)
-    return found
+    return outcomes
 
 
 def carry(pipeline: Pipeline, home: Home, request: Request) -> Outcome:
     """Carry a retraining to its end, or on from where it was; a failed one pages once."""
-    from headrace.pipeline.build_context import leave
-
     try:
-        return retrain(PipelineWorld(pipeline, home), request)
+        return retrain(_environment(pipeline, home), request)
     finally:
-        leave()
         page_failure(pipeline, home, request.trigger_id)
 
 

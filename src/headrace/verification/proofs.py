@@ -11,7 +11,7 @@ from headrace.core.home import Home
 from headrace.features.frames.training_frame import training_frame
 from headrace.features.kernel.arrays import times
 from headrace.features.spec import RowTransform
-from headrace.pipeline.build_context import Workshop
+from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.definition import Pipeline
 from headrace.verification.leaks import LeakReport, random_moments, reach_of
 from headrace.verification.leaks import leaks as find_leaks
@@ -46,13 +46,13 @@ def feature_parity(
     Raises:
         StateError: nothing was published.
     """
-    shop = Workshop(pipeline, home)
-    _require_published(shop)
-    points = proof_points(shop, samples, seed)
+    context = BuildContext(pipeline, home)
+    _require_published(context)
+    points = proof_points(context, samples, seed)
     views, contracts, mode = pipeline.views, pipeline.contracts, pipeline.mode
-    types = training_frame(points.slice(0, 1), views, shop.history, contracts, mode).schema
-    with closing(serving_path(shop, types, via)) as path:
-        return parity(path, points, views, shop.history, contracts, mode, steps=steps)
+    types = training_frame(points.slice(0, 1), views, context.history, contracts, mode).schema
+    with closing(serving_path(context, types, via)) as path:
+        return parity(path, points, views, context.history, contracts, mode, steps=steps)
 
 
 class ClosedPath(ServingPath, Protocol):
@@ -61,10 +61,17 @@ class ClosedPath(ServingPath, Protocol):
     def close(self) -> None: ...
 
 
-def serving_path(shop: Workshop, types: pa.Schema, via: Via) -> ClosedPath:
+def serving_path(context: BuildContext, types: pa.Schema, via: Via) -> ClosedPath:
     """The pipeline's serving path, empty, ready to be replayed into."""
-    pipeline = shop.pipeline
-    about = (pipeline.spine, pipeline.views, pipeline.contracts, shop.history, types, pipeline.mode)
+    pipeline = context.pipeline
+    about = (
+        pipeline.spine,
+        pipeline.views,
+        pipeline.contracts,
+        context.history,
+        types,
+        pipeline.mode,
+    )
     if via == "store":
         from headrace.verification.replay_store import StorePath
 
@@ -74,19 +81,19 @@ def serving_path(shop: Workshop, types: pa.Schema, via: Via) -> ClosedPath:
     return TablesPath(*about)
 
 
-def proof_points(shop: Workshop, samples: int, seed: int) -> pa.Table:
+def proof_points(context: BuildContext, samples: int, seed: int) -> pa.Table:
     """Random rows of the spine at random times, many at the edges of windows."""
-    mode, moments = shop.pipeline.mode, []
-    for name in _tables(shop):
-        rows = shop.history(name, [])
+    mode, moments = context.pipeline.mode, []
+    for name in _tables(context):
+        rows = context.history(name, [])
         moments += [times(rows, "event_time", name), usable(rows, mode, name)]
-    spine = shop.spine
+    spine = context.spine
     if not spine.num_rows:
         raise StateError(
-            "the spine has no rows", where=f"pipeline {shop.pipeline.name}", fix="headrace run"
+            "the spine has no rows", where=f"pipeline {context.pipeline.name}", fix="headrace run"
         )
-    inside = [np.clip(m, *_span(spine, shop.pipeline.first_slot)) for m in moments]
-    return random_points(spine, inside, shop.pipeline.views, samples, seed=seed)
+    inside = [np.clip(m, *_span(spine, context.pipeline.first_slot)) for m in moments]
+    return random_points(spine, inside, context.pipeline.views, samples, seed=seed)
 
 
 def _span(spine: pa.Table, first_slot: str) -> tuple[int, int]:
@@ -103,32 +110,32 @@ def feature_leaks(pipeline: Pipeline, home: Home, *, rows: int = 1000, seed: int
     Raises:
         StateError: nothing was published.
     """
-    shop = Workshop(pipeline, home)
-    _require_published(shop)
+    context = BuildContext(pipeline, home)
+    _require_published(context)
     return find_leaks(
         pipeline.spine,
         pipeline.views,
-        shop.history,
+        context.history,
         pipeline.contracts,
-        random_moments(shop.spine, rows, seed=seed),
+        random_moments(context.spine, rows, seed=seed),
         mode=pipeline.mode,
         seed=seed,
         near=reach_of(pipeline.views, pipeline.spine),
-        known=shop.spine,
+        known=context.spine,
     )
 
 
-def _tables(shop: Workshop) -> list[str]:
-    views = [view for view in shop.pipeline.views if not isinstance(view, RowTransform)]
+def _tables(context: BuildContext) -> list[str]:
+    views = [view for view in context.pipeline.views if not isinstance(view, RowTransform)]
     return sorted({view.table for view in views})
 
 
-def _require_published(shop: Workshop) -> None:
-    needed = {shop.pipeline.spine.table, *_tables(shop)}
-    empty = sorted(name for name in needed if shop.snapshots[name] is None)
+def _require_published(context: BuildContext) -> None:
+    needed = {context.pipeline.spine.table, *_tables(context)}
+    empty = sorted(name for name in needed if context.snapshots[name] is None)
     if empty:
         raise StateError(
             f"nothing was published to {', '.join(empty)} yet",
-            where=f"pipeline {shop.pipeline.name}",
+            where=f"pipeline {context.pipeline.name}",
             fix="ingest their slots first: headrace run",
         )

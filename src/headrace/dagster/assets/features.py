@@ -12,6 +12,7 @@ from headrace.features.spec import Aggregate, FeatureView, Lookup
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
+    from headrace.pipeline.build_context import BuildContext
 
 
 def view_asset(
@@ -19,10 +20,10 @@ def view_asset(
 ) -> dg.AssetsDefinition:
     """One feature view. A row may only use what was usable at its prediction time."""
 
-    def work(where: Home) -> Built:
+    def work(where: Home, context: "BuildContext") -> Built:
         from headrace.pipeline import build_view
 
-        return build_view(pipeline, view, where)
+        return build_view(pipeline, view, where, context)
 
     return stage_asset(
         asset_names.view_key(view.name),

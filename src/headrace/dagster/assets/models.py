@@ -11,10 +11,11 @@ from headrace.dagster.assets.stage import Built, stage_asset
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
+    from headrace.pipeline.build_context import BuildContext
 
 
 def model_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.AssetsDefinition:
-    def work(where: Home) -> Built:
+    def work(where: Home, _: "BuildContext") -> Built:
         from headrace.pipeline import train_model
 
         return train_model(pipeline, where)

@@ -7,7 +7,7 @@ import dagster as dg
 
 from headrace.core.home import Home
 from headrace.dagster import asset_names, metadata
-from headrace.dagster.assets.stage import shown
+from headrace.dagster.assets.stage import CONTEXT, shown
 from headrace.dagster.failures import readable
 from headrace.dagster.sensors.recovery import mark
 
@@ -32,6 +32,7 @@ def monitor_assets(
         specs=specs,
         name=asset_names.op_name(asset_names.monitor_key(pipeline.name, "monitors")),
         check_specs=[check],
+        required_resource_keys={CONTEXT},
     )
     def monitors(
         context: dg.AssetExecutionContext,
@@ -41,29 +42,29 @@ def monitor_assets(
 
         mark(context)
         with readable():
-            done = run_monitors(pipeline, home())
+            build_context = getattr(context.resources, CONTEXT)()
+            built = run_monitors(pipeline, home(), context=build_context)
             standing = monitor_standing(pipeline, home())
-        told = metadata.built(standing.metadata)
+        about = metadata.built(standing.metadata)
         for spec in specs[:-1]:
-            yield dg.MaterializeResult(asset_key=spec.key, metadata=told)
-        yield dg.MaterializeResult(asset_key=decision, metadata={**told, **shown(done)})
-        yield _checked(decision, standing, told)
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=about)
+        yield dg.MaterializeResult(asset_key=decision, metadata={**about, **shown(built)})
+        yield _checked(decision, standing, about)
 
     return monitors
 
 
 def _checked(
-    key: dg.AssetKey, standing: "Standing", told: Mapping[str, Any]
+    key: dg.AssetKey, standing: "Standing", about: Mapping[str, Any]
 ) -> dg.AssetCheckResult:
-    graver = dg.AssetCheckSeverity.ERROR
-    milder = dg.AssetCheckSeverity.WARN
+    open_windows = standing.state == "open"
     return dg.AssetCheckResult(
         passed=standing.state == "well",
-        severity=graver if standing.state == "open" else milder,
+        severity=dg.AssetCheckSeverity.ERROR if open_windows else dg.AssetCheckSeverity.WARN,
         check_name=asset_names.MONITOR,
         asset_key=key,
         description=standing.says,
-        metadata=told,
+        metadata=about,
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
 
     from headrace.pipeline import Pipeline
+    from headrace.pipeline.build_context import BuildContext
 
 ONLINE = "online"
 
@@ -30,15 +31,17 @@ def online_key(pipeline: str) -> dg.AssetKey:
 def online_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.AssetsDefinition:
     """The embedded online store, brought up to the commits of the tables that views read."""
 
-    def work(where: Home) -> Built:
+    def work(where: Home, _: "BuildContext") -> Built:
         from headrace.operations.online_store import fill
-        from headrace.pipeline import Built as Done
+        from headrace.pipeline import Built as StageResult
 
-        done = fill(pipeline, where)
-        rows = {f"rows of {one['table']}": one["rows"] for one in done["tables"]}
-        commits = {f"commit of {one['table']}": str(one["snapshot_id"]) for one in done["tables"]}
-        lacking = {"nothing published of": ", ".join(done["missing"])} if done["missing"] else {}
-        return Done({**rows, **commits, **lacking, "store": done["store"]}, any(rows.values()))
+        filled = fill(pipeline, where)
+        tables, missing = filled["tables"], filled["missing"]
+        rows = {f"rows of {table['table']}": table["rows"] for table in tables}
+        commits = {f"commit of {table['table']}": str(table["snapshot_id"]) for table in tables}
+        unpublished = {"nothing published of": ", ".join(missing)} if missing else {}
+        metadata = {**rows, **commits, **unpublished, "store": filled["store"]}
+        return StageResult(metadata, any(rows.values()))
 
     tables = dict.fromkeys(view.table for view in asset_names.stored(pipeline.views))
     return stage_asset(

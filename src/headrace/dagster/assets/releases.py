@@ -11,15 +11,16 @@ from headrace.dagster.assets.stage import Built, stage_asset
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
+    from headrace.pipeline.build_context import BuildContext
 
 
 def release_asset(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find
 ) -> dg.AssetsDefinition:
-    def work(where: Home) -> Built:
+    def work(where: Home, context: "BuildContext") -> Built:
         from headrace.pipeline import build_release
 
-        return build_release(pipeline, where)
+        return build_release(pipeline, where, context)
 
     return stage_asset(
         asset_names.release_key(pipeline.dataset.name),

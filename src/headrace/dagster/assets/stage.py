@@ -1,7 +1,12 @@
-"""An unpartitioned stage as an asset: what features, releases and models have in common."""
+"""An unpartitioned stage as an asset: what features, releases and models have in common.
+
+The stages of a run share one build context, a Dagster resource: it is made when the first of them
+needs it and ends with the run.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
 
 import dagster as dg
 
@@ -10,9 +15,15 @@ from headrace.dagster import metadata
 from headrace.dagster.failures import readable
 from headrace.dagster.sensors.recovery import mark
 
+if TYPE_CHECKING:
+    from headrace.pipeline import Pipeline
+    from headrace.pipeline.build_context import BuildContext
+
+CONTEXT = "build_context"  # the resource: called, it gives the context of the run
+
 
 class Built(Protocol):
-    """What a stage did: plain values to show, and whether anything changed."""
+    """Outcome of a stage: plain values to show, and if anything changed."""
 
     @property
     def metadata(self) -> Mapping[str, Any]: ...
@@ -21,9 +32,27 @@ class Built(Protocol):
     def changed(self) -> bool: ...
 
 
+def build_resources(
+    pipeline: "Pipeline", home: Callable[[], Home] = Home.find
+) -> dict[str, dg.ResourceDefinition]:
+    """Return the resources that the stages of a pipeline need: one build context for each run."""
+
+    @dg.resource(description="What is published, read once by all stages of a run.")
+    def build_context(_: dg.InitResourceContext) -> "Callable[[], BuildContext]":
+        @cache
+        def context() -> "BuildContext":
+            from headrace.pipeline.build_context import BuildContext
+
+            return BuildContext(pipeline, home())
+
+        return context
+
+    return {CONTEXT: build_context}
+
+
 def stage_asset(
     key: dg.AssetKey,
-    work: Callable[[Home], Built],
+    work: "Callable[[Home, BuildContext], Built]",
     *,
     group: str,
     deps: Iterable[dg.AssetKey],
@@ -43,15 +72,16 @@ def stage_asset(
         kinds=kinds,
         owners=list(owners),
         metadata=about,
+        required_resource_keys={CONTEXT},
     )
     def stage(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         mark(context)
         with readable():
-            done = work(home())
-        return dg.MaterializeResult(metadata=shown(done))
+            built = work(home(), getattr(context.resources, CONTEXT)())
+        return dg.MaterializeResult(metadata=shown(built))
 
     return stage
 
 
-def shown(done: Built) -> dict[str, Any]:
-    return {**metadata.built(done.metadata), "changed": done.changed}
+def shown(built: Built) -> dict[str, Any]:
+    return {**metadata.built(built.metadata), "changed": built.changed}

@@ -16,6 +16,7 @@ from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.partition_state import SlotResult
 from headrace.operations.monitor_run import run_monitors
 from headrace.pipeline.build import build_release, build_view, train_model
+from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.staleness import mark_current
 from headrace.retraining.service import retrain_by_trigger
@@ -38,16 +39,17 @@ def build(pipeline: Pipeline, home: Home) -> str:
     """Features to monitors over what is published, and what these ask for; what failed, or ""."""
     from headrace.features.spec import RowTransform
 
+    context = BuildContext(pipeline, home)
     for view in pipeline.views:
         if not isinstance(view, RowTransform):
-            build_view(pipeline, view, home)
-    build_release(pipeline, home)
+            build_view(pipeline, view, home, context)
+    build_release(pipeline, home, context)
     stopped = ""
     try:
         train_model(pipeline, home)
     except HeadraceError as error:  # too few labels are mature yet
         stopped = error.what
-    run_monitors(pipeline, home)
+    run_monitors(pipeline, home, context=context)
     for trigger in open_triggers(pipeline, home):
         try:
             retrain_by_trigger(pipeline, home, trigger.trigger_id)
