@@ -11,7 +11,7 @@ TOGETHER = (
     *("tests/dagster", "tests/recall", "tests/gates/test_gx", "tests/flights"),
 )
 # By what they took when last measured; others follow in the order of their names. The first makes
-# the deliveries and the year of flights: another worker would wait a minute for it.
+# the deliveries and builds the weeks of flights, for which another worker would wait.
 FIRST = (
     "tests/flights/test_accounting.py",
     *("tests/dagster", "tests/scaffold", "tests/cluster", "tests/gates/test_gx"),
