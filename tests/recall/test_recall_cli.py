@@ -6,6 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace.cli.app import app
+from headrace.dagster.asset_names import table_key
+from headrace.dagster.checks.ledger_days import report_decision
+from headrace.dagster.instance import open_instance, prepare
 from headrace.datasets.taint import openings
 from headrace.lake.ledger.ledger import Ledger
 from headrace.models import champion, train
@@ -107,3 +110,24 @@ def test_a_model_is_put_in_charge_by_hand(run, world):
     assert champion(world.home, "line_late") == first
     (line,) = openings(world.home.models / "line_late" / "opened.ndjson")
     assert line["reason"] == f"{first.ref}: the other one crashes"
+
+
+def test_a_recall_and_its_end_show_in_dagster(run, world, monkeypatch):
+    """As an approval does: once each, where Dagster was ever opened."""
+    reported = []
+
+    def report(home, pipelines, table, outcome):
+        reported.append((table, outcome["action"]["action"]))
+        report_decision(home, pipelines, table, outcome)
+
+    monkeypatch.setattr("headrace.dagster.checks.ledger_days.report_decision", report)
+    prepare(world.home, world.root)
+    day = DAYS[6]
+    for verb, why in (("recall", "a loose sensor"), ("restore", "it was not")):
+        for _ in range(2):
+            assert run("gate", verb, "arrivals", day, "--reason", why).exit_code == 0
+    assert reported == [("arrivals", verb) for verb in ("recall", "recall", "restore", "restore")]
+    with open_instance(world.home) as instance:
+        records = instance.fetch_materializations(table_key("arrivals"), limit=9).records
+    (shown,) = [record.asset_materialization for record in records]
+    assert (shown.partition, shown.description.partition(" by ")[0]) == (day, "restore")

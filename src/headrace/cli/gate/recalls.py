@@ -9,6 +9,7 @@ from rich.text import Text
 from headrace.cli.gate.gates import tables
 from headrace.cli.options import AsJson, Batch, DryRun, Principal, Reason, TableName
 from headrace.cli.output import BLOCKED, emit_json, explained, out
+from headrace.cli.shared import show_in_dagster
 
 
 @explained
@@ -41,6 +42,7 @@ def recall(
     from headrace.core.permissions import acting
     from headrace.operations.batch_actions import recall as take_back
     from headrace.operations.recall import reach
+    from headrace.pipeline import project_pipelines
 
     home, (declared,) = Home.find(), tables(table)
     reached = reach(home, declared, batch)
@@ -50,6 +52,7 @@ def recall(
         _end({**reached, "dry_run": True}, "nothing was changed", as_json=as_json)
         return
     recalled = take_back(home, declared, batch, principal=acting(principal), reason=reason)
+    show_in_dagster(home, project_pipelines())(table, recalled)
     by = recalled["action"]
     what = "recalled" if recalled["decided_now"] else "already recalled"
     text = f"{what} by {by['principal']} at {by['at']}: {by['reason']}"
@@ -73,9 +76,11 @@ def restore(
     from headrace.core.home import Home
     from headrace.core.permissions import acting
     from headrace.operations.batch_actions import restore as bring_back
+    from headrace.pipeline import project_pipelines
 
-    (declared,) = tables(table)
-    restored = bring_back(Home.find(), declared, batch, principal=acting(principal), reason=reason)
+    home, (declared,) = Home.find(), tables(table)
+    restored = bring_back(home, declared, batch, principal=acting(principal), reason=reason)
+    show_in_dagster(home, project_pipelines())(table, restored)
     by = restored["action"]
     what = "restored" if restored["decided_now"] else "already restored"
     _end(restored, f"{what} by {by['principal']} at {by['at']}: {by['reason']}", as_json=as_json)

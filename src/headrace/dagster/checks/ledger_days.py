@@ -121,7 +121,8 @@ def report_decision(
     home: Home, pipelines: "Sequence[Pipeline]", table: str, done: Mapping[str, Any]
 ) -> None:
     """Show in Dagster what was decided outside it, if it was ever opened; never raises."""
-    if not (home.dagster / "dagster.yaml").exists() or done.get("changed") is False:
+    changed = done.get("changed", done.get("decided_now", True))
+    if not changed or not (home.dagster / "dagster.yaml").exists():
         return
     try:
         (declared,) = (t for p in pipelines for t in p.tables if t.name == table)
