@@ -73,11 +73,19 @@ def test_every_command_prints_json_unless_it_serves_or_writes_a_file():
     assert without == serve | write | {"model promote"}
 
 
+def examples(path):
+    """Return the examples in the help of a command."""
+    text = SHOWN[path].help.replace("\\\n", " ")
+    return re.findall(r"^ +headrace (.+)$", text, re.MULTILINE)
+
+
+def test_most_commands_have_an_example():
+    assert sum(bool(examples(path)) for path in SHOWN) > 0.6 * len(SHOWN)
+
+
 @pytest.mark.parametrize("path", SHOWN)
 def test_examples_of_the_help_are_commands(path):
-    text = SHOWN[path].help.replace("\\\n", " ")
-    examples = re.findall(r"(?:^ +|Example: )headrace (.+)$", text, re.MULTILINE)
-    for example in examples:
+    for example in examples(path):
         words = shlex.split(example.partition(" > ")[0])
         depth = 2 if " ".join(words[:2]) in SHOWN else 1
         command = SHOWN[" ".join(words[:depth])]

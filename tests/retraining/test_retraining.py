@@ -368,7 +368,7 @@ def test_a_person_asks_with_what_the_monitor_knows(fresh):
 def test_a_trigger_says_all_that_it_asks_for(given):
     done = CliRunner().invoke(commands.app, ["retrain", "--trigger", "t1", *given])
     assert done.exit_code == 2
-    assert f"with --trigger nothing is left to say by {given[0]}" in " ".join(done.stderr.split())
+    assert f"--trigger cannot be combined with {given[0]}" in " ".join(done.stderr.split())
 
 
 class TestVerdict:

@@ -63,12 +63,17 @@ def _command(name: str, command: Command) -> str:
 
 def _usage(command: Command) -> Iterator[str]:
     for argument in _visible(command, TyperArgument):
+        if argument.metavar:
+            yield argument.metavar
+            continue
         name = argument.name.rstrip("_").upper()
         yield f"{name}..." if argument.nargs != 1 else name if argument.required else f"[{name}]"
     options = _visible(command, TyperOption)
     yield from (f"{option.opts[0]} {_metavar(option)}" for option in options if option.required)
     if any(not option.required for option in options):
         yield "[OPTIONS]"
+    if getattr(command, "pipeline_as_argument", False):
+        yield "[PIPELINE]"
 
 
 def _visible(command: Command, kind: type[P]) -> list[P]:
@@ -125,6 +130,8 @@ def _range(parameter: Parameter) -> str:
 
 def _default(parameter: Parameter) -> str:
     default = parameter.default
+    if isinstance(parameter, TyperOption) and parameter.secondary_opts:
+        return code((parameter.opts if default else parameter.secondary_opts)[0])
     if default is None or default in (False, "", [], ()) or inspect.isroutine(default):
         return ""
     return code(str(default))

@@ -179,7 +179,7 @@ def _flowing(doc: str) -> str:
     lines: list[str] = []
     full = False
     for line in cleandoc(doc).split("\n"):
-        if full and line and not line.startswith((" ", "-", "*")):
+        if full and line and not line.startswith((" ", "- ", "* ")):
             lines[-1] += f" {line}"
         else:
             lines.append(line)

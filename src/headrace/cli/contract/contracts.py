@@ -21,8 +21,7 @@ app = CommandGroup(
 )
 
 STYLES = {"MAJOR": "bold red", "MINOR": "yellow", "PATCH": "green", "NONE": "green"}
-CONTRACT = "Contract file, or one at a git revision:"
-" main:pipelines/shop/contracts/orders.yaml."
+CONTRACT = "Contract file, or one at a git revision: main:pipelines/shop/contracts/orders.yaml."
 
 
 @app.command("diff")
@@ -33,13 +32,15 @@ def diff(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two versions of a contract and show what each change breaks.
+    r"""Compare two versions of a contract and show what each change breaks.
 
     Each change is rated twice: for the reader, whether code that reads the table still works, and
     for the trainer, whether values still mean the same. Exit code 1: the change is MAJOR.
 
-    Example: headrace contract diff main:pipelines/shop/contracts/orders.yaml
-    pipelines/shop/contracts/orders.yaml
+    For example:
+
+      headrace contract diff main:pipelines/shop/contracts/orders.yaml \
+        pipelines/shop/contracts/orders.yaml
     """
     from headrace.contracts import Level, compare, load_contract
 
@@ -68,7 +69,9 @@ def check(
     versions that still have consumers are checked as well. Exit code 1: a version bump is too
     small.
 
-    Example: headrace contract check --against main
+    For example:
+
+      headrace contract check --against main
     """
     from headrace.contracts.evolution.project_check import check as hold
     from headrace.contracts.evolution.project_check import contract_files

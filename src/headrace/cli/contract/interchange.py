@@ -35,7 +35,9 @@ def export(
     rules. The document is validated against the published JSON schema if that is installed (`pip
     install 'headrace[odcs]'`).
 
-    Example: headrace contract export orders --out orders.odcs.yaml
+    For example:
+
+      headrace contract export orders --out orders.odcs.yaml
     """
     from headrace.contracts.authoring.yaml_values import block
     from headrace.contracts.evolution.project_check import contract_files, versions_of
@@ -75,7 +77,9 @@ def import_(
     suite, or are listed as not enforced. Exit code 1: a contract will not load even after all
     decisions, for the reason shown.
 
-    Example: headrace contract import orders.odcs.yaml --out draft
+    For example:
+
+      headrace contract import orders.odcs.yaml --out draft
     """
     from headrace.scaffold.interchange import arrive
 

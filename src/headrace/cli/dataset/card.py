@@ -35,7 +35,9 @@ def card(
     the card lists those that are missing. --croissant writes a document from which mlcroissant
     loads the rows; --json prints it with addresses relative to the store's folder.
 
-    Example: headrace dataset card flights_delay@latest --html card.html
+    For example:
+
+      headrace dataset card flights_delay@latest --html card.html
     """
     from headrace.core.files import write_atomically, write_json
     from headrace.datasets.card import card as card_of

@@ -44,7 +44,9 @@ def diff(
     Parts that both releases share are not read, so a small change is found quickly. Exit codes as
     of `diff`: 0, they are equal; 1, they differ; 2 and more, the comparison failed.
 
-    Example: headrace dataset diff flights_delay@1.0.0 flights_delay@latest --html diff.html
+    For example:
+
+      headrace dataset diff flights_delay@1.0.0 flights_delay@latest --html diff.html
     """
     from headrace.core.files import write_atomically
     from headrace.datasets import open_release

@@ -55,7 +55,9 @@ def erase(
     Exit code 1: the value is still in the store, a proof does not hold, or no release could be
     searched by the column.
 
-    Example: headrace dataset erase --entity customer_id=4711 --reason "case 2026-118, on request"
+    For example:
+
+      headrace dataset erase --entity customer_id=4711 --reason "case 2026-118, on request"
     """
     from headrace.core.errors import DeclarationError
     from headrace.core.home import Home
@@ -191,7 +193,9 @@ def retire(
     A tombstone remains: the content hash, who retired the release, and why. Its version number is
     never reused and it cannot be rebuilt.
 
-    Example: headrace dataset retire flights_delay@1.0.0 --reason "licence ended"
+    For example:
+
+      headrace dataset retire flights_delay@1.0.0 --reason "licence ended"
     """
     from headrace.core.home import Home
     from headrace.core.permissions import acting

@@ -25,7 +25,9 @@ def lineage(
     window, the filter, the time of availability. Lineage is recorded when the release is made and
     is part of it. For a single row see `headrace trace`.
 
-    Example: headrace dataset lineage flights_delay@latest --column carrier__late_mean_1d
+    For example:
+
+      headrace dataset lineage flights_delay@latest --column carrier__late_mean_1d
     """
     from headrace.datasets.store.store import Store
 

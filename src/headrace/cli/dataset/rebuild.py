@@ -40,7 +40,9 @@ def rebuild(
     the error names them and the git revision to check out. Exit code 1: the content differs; the
     output shows where.
 
-    Example: headrace dataset rebuild flights_delay@1.0.0 --check
+    For example:
+
+      headrace dataset rebuild flights_delay@1.0.0 --check
     """
     from headrace.core.errors import DeclarationError
     from headrace.core.home import Home

@@ -25,7 +25,9 @@ def release(
     metadata only. Without a change there is no new version. Releases are never overwritten, and
     running it again is safe. It fails if the terms of a source forbid the release or a split leaks.
 
-    Example: headrace dataset release flights --dry-run
+    For example:
+
+      headrace dataset release flights --dry-run
     """
     from headrace.cli.shared import pipelines
     from headrace.core.home import Home

@@ -30,7 +30,9 @@ def pull(
     An interrupted copy continues with the same command; existing objects are not copied again. Open
     the copy with `headrace.open(ref, store=...)`, or set HEADRACE_STORE.
 
-    Example: headrace dataset pull flights_delay@champion --out s3://bucket/datasets
+    For example:
+
+      headrace dataset pull flights_delay@champion --out s3://bucket/datasets
     """
     from headrace.datasets.store.pull import pull as copy
 
@@ -60,7 +62,9 @@ def verify(
     Verifies object bytes, file footers, columns, order and splits of the rows, their sums, the
     content hash and the id of the manifest. Exit code 1: something differs from what was released.
 
-    Example: headrace dataset verify --all
+    For example:
+
+      headrace dataset verify --all
     """
     from headrace.core.errors import DeclarationError
     from headrace.datasets.store.store import Store
@@ -124,7 +128,9 @@ def gc(
     always kept, and so are recent ones: a release in progress writes its objects before its
     manifest.
 
-    Example: headrace dataset gc --apply
+    For example:
+
+      headrace dataset gc --apply
     """
     from headrace.core.clock import duration
     from headrace.datasets.store.garbage_collection import clear

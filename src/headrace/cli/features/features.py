@@ -59,7 +59,9 @@ def ls(*, pipeline: AnyPipeline = None, as_json: AsJson = False) -> None:
 def forms(*, pipeline: OnePipeline = None) -> None:
     """Print the canonical forms of all feature definitions as JSON, for a later `features diff`.
 
-    Example: headrace features forms > features.json
+    For example:
+
+      headrace features forms > features.json
     """
     from headrace.pipeline.earlier_revision import pipeline_forms
 
@@ -80,7 +82,9 @@ def diff(
 
     Exit code 1: at least one changes meaning.
 
-    Example: headrace features diff main
+    For example:
+
+      headrace features diff main
     """
     from headrace.features.definition_changes import diff as compare
     from headrace.pipeline.earlier_revision import forms_of, pipeline_forms
@@ -118,7 +122,9 @@ def frame(
 ) -> None:
     """Write the training set: one row per spine row, each as of its own point in time.
 
-    Example: headrace features frame --from 2013-01-01 --to 2013-01-31 --out january.parquet
+    For example:
+
+      headrace features frame --from 2013-01-01 --to 2013-01-31 --out january.parquet
     """
     from headrace.core.errors import DeclarationError
     from headrace.core.home import Home

@@ -60,7 +60,7 @@ def approve(
     available from now on, not retroactively. An approval is valid for this batch under the current
     rules.
 
-    [bold]Examples[/bold]
+    For example:
 
       headrace gate approve schedule 2013-02-12 --reason "storm, counts are right"
       headrace gate approve weather 2013-07-22 --line 14 --reason "checked with the station"
@@ -90,8 +90,9 @@ def quarantine(
     Select rows by --line, by a --check that they fail (also one that only warns), or by --where
     their columns have given values. For a whole batch use `headrace gate recall`.
 
-    Example: headrace gate quarantine weather 2013-07-22 --where station=JFK --reason "sensor
-    broken"
+    For example:
+
+      headrace gate quarantine weather 2013-07-22 --where station=JFK --reason "sensor broken"
     """
     scope = _scope(checks=check, lines=line, where=_pairs(where or []))
     _emit(_do("quarantine", table, batch, principal, reason, scope=scope), as_json)
@@ -110,7 +111,9 @@ def reject(
 ) -> None:
     """Reject a pending batch permanently, or quarantined rows: all of them, or those selected.
 
-    Example: headrace gate reject schedule 2013-02-12 --reason "test file"
+    For example:
+
+      headrace gate reject schedule 2013-02-12 --reason "test file"
     """
     scope = _scope(checks=check, lines=line)
     _emit(_do("reject", table, batch, principal, reason, scope=scope), as_json)
@@ -127,7 +130,9 @@ def rerun(
 ) -> None:
     """Validate a batch again from its raw file, with the current checks and mutes.
 
-    Example: headrace gate rerun weather 2013-07-22 --reason "limit corrected"
+    For example:
+
+      headrace gate rerun weather 2013-07-22 --reason "limit corrected"
     """
     _emit(_do("rerun", table, batch, principal, reason), as_json)
 
@@ -143,7 +148,9 @@ def ack(
 ) -> None:
     """Acknowledge a batch: its alerts send no more messages.
 
-    Example: headrace gate ack weather 2013-07-22 --reason "asking the station"
+    For example:
+
+      headrace gate ack weather 2013-07-22 --reason "asking the station"
     """
     _emit(_do("ack", table, batch, principal, reason), as_json)
 
@@ -163,7 +170,9 @@ def mute(
     Batches validated earlier keep their verdict; `headrace gate rerun` validates one again. A check
     that crashes still gives ERROR.
 
-    Example: headrace gate mute weather visib_range --until 2013-03-01 --reason "new sensor"
+    For example:
+
+      headrace gate mute weather visib_range --until 2013-03-01 --reason "new sensor"
     """
     from headrace.operations import batch_actions
 
@@ -211,7 +220,9 @@ def rows(
 
     Works for blocked batches as well. A table shows the first 50 rows; csv and json contain all.
 
-    Example: headrace gate rows weather 2013-07-22 --format csv > rows.csv
+    For example:
+
+      headrace gate rows weather 2013-07-22 --format csv > rows.csv
     """
     from headrace.lake.overrides.batch_case import open_case
     from headrace.lake.overrides.failing_rows import failing_rows, flat

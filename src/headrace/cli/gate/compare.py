@@ -36,7 +36,9 @@ def compare(
     change. `usual` is the largest distance between consecutive good batches. A blocked batch is
     read from its raw file.
 
-    Example: headrace gate compare weather 2013-07-22
+    For example:
+
+      headrace gate compare weather 2013-07-22
     """
     from headrace.core.home import Home
     from headrace.lake.batch_comparison import compare_batches

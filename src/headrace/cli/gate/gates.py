@@ -54,7 +54,9 @@ def ls(
 ) -> None:
     """List batches that did not pass, latest partition last.
 
-    Example: headrace gate ls --table weather --verdict BLOCK
+    For example:
+
+      headrace gate ls --table weather --verdict BLOCK
     """
     from headrace.core.home import Home
     from headrace.lake.ledger.batch_listing import batch_rows
@@ -109,7 +111,7 @@ def ls(
 @explained
 def show(
     table: TableName,
-    slot: Batch,
+    partition: Batch,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -117,7 +119,9 @@ def show(
 
     Exit code 1: a batch is pending.
 
-    Example: headrace gate show weather 2013-07-22
+    For example:
+
+      headrace gate show weather 2013-07-22
     """
     from dataclasses import asdict
 
@@ -128,10 +132,10 @@ def show(
     from headrace.operations.authorization import permitted_actions
 
     home, batches = Home.find(), []
-    _name_unmatched(home, table, slot)
+    _name_unmatched(home, table, partition)
     name_broken_suites(tables(table))
     for each_table in tables(table):
-        for row in find_batches(home, each_table, slot):
+        for row in find_batches(home, each_table, partition):
             offers = permitted_actions(open_case(home, each_table, row["batch"]), acting())
             actions = {name: asdict(offer) for name, offer in offers.items()}
             batches.append({**row, "actions": actions})
@@ -153,8 +157,8 @@ _OFFERS = {
 }
 
 
-def _name_unmatched(home: "Home", table: str, slot: str) -> None:
-    """Name the files that no source reads, for a slot without a batch.
+def _name_unmatched(home: "Home", table: str, partition: str) -> None:
+    """Name the files that no source reads, for a partition without a batch.
 
     Raises:
         DeclarationError: there is no batch, and there are such files.
@@ -166,15 +170,16 @@ def _name_unmatched(home: "Home", table: str, slot: str) -> None:
 
     with Ledger(home) as ledger:
         if any(
-            b.slot == slot or b.batch_id.startswith(slot) for b in ledger.batches(table).values()
+            b.slot == partition or b.batch_id.startswith(partition)
+            for b in ledger.batches(table).values()
         ):
             return
     files = [file for file in unmatched_rows(project_pipelines()) if file["table"] == table]
     if files:
         listed = "; ".join(f"{file['path']} ({file['hint']})" for file in files[:SAMPLES])
         raise DeclarationError(
-            f"table {table} has no batch in partition {slot}; {len(files)} files in its folder are"
-            " not read by any source",
+            f"table {table} has no batch in partition {partition}; {len(files)} files in its"
+            " folder are not read by any source",
             where=listed,
             fix="headrace status lists them all; rename them, or change the pattern of the source",
         )

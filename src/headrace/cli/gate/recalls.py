@@ -36,7 +36,9 @@ def recall(
     An interrupted recall is completed by the same command. Exit code 1: an online store could not
     be updated and still answers with the batch; the output says how to continue.
 
-    Example: headrace gate recall weather 2013-07-22 --reason "wrong station" --dry-run
+    For example:
+
+      headrace gate recall weather 2013-07-22 --reason "wrong station" --dry-run
     """
     from headrace.core.home import Home
     from headrace.core.permissions import acting

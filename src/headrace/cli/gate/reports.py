@@ -59,7 +59,7 @@ def reports(
 @explained
 def report(
     table: TableName,
-    slot: Batch,
+    partition: Batch,
     *,
     to: Annotated[
         Path | None,
@@ -72,7 +72,9 @@ def report(
     The comparison of its columns is stored in the home, so that the report can be rendered again
     without the rows.
 
-    Example: headrace gate report weather 2013-07-22 --out report.html
+    For example:
+
+      headrace gate report weather 2013-07-22 --out report.html
     """
     from functools import partial
 
@@ -86,7 +88,7 @@ def report(
 
     home = Home.find()
     pipeline = pipeline_of(project_pipelines(), table)
-    row = one_batch(home, pipeline.table(table), slot)
+    row = one_batch(home, pipeline.table(table), partition)
     batch_id = str(row["batch"])
     link = partial(action_link, pipeline.name, table, batch_id, str(row["slot"]))
     page = render(gate_report(pipeline, home, table, batch_id, link=link, keeping=True))

@@ -33,7 +33,9 @@ def shadow(
     new one has no results for earlier batches: --rehearse runs it on all of them. When you trust
     it, remove the line; from then on it counts, and batches are validated again with it.
 
-    Example: headrace gate shadow weather --rehearse
+    For example:
+
+      headrace gate shadow weather --rehearse
     """
     from headrace.core.clock import parse_days
     from headrace.core.errors import DeclarationError

@@ -36,7 +36,9 @@ def suggest(
     these checks and the deliveries. Checks that the table's suite already has are omitted. New
     checks start in shadow: they run and report, but do not affect the verdict.
 
-    Example: headrace gate suggest weather --out quality_suites/weather_draft.yaml
+    For example:
+
+      headrace gate suggest weather --out quality_suites/weather_draft.yaml
     """
     from headrace.core.home import Home
     from headrace.lake.suite_draft import suggest as draft

@@ -23,7 +23,9 @@ def convert_units(
     A limit of 2362 on a column of scale 2 becomes 23.62. Comments and order stay. The hash of the
     suite stays the same, so no verdict changes and no batch is validated again.
 
-    Example: headrace gate convert-units weather --dry-run
+    For example:
+
+      headrace gate convert-units weather --dry-run
     """
     from headrace.core.files import write_atomically
     from headrace.gates.unit_rewrite import conversion

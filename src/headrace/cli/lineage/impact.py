@@ -40,7 +40,9 @@ def impact(
     Models trained here and registered external models both count; the champion is marked. For batch
     ids see `headrace gate ls --all` or a trace.
 
-    Example: headrace impact --batch 3f2a9c --exact
+    For example:
+
+      headrace impact --batch 3f2a9c --exact
     """
     from headrace.core.home import Home
     from headrace.lineage.batch_holders import impact as held_by

@@ -52,7 +52,9 @@ def export(
     They are valid against the specification's schema and the same each time: the id of a run
     follows from its output. Send them to any OpenLineage backend, or read them with jq.
 
-    Example: headrace lineage export --release flights_delay@latest > flights.ndjson
+    For example:
+
+      headrace lineage export --release flights_delay@latest > flights.ndjson
     """
     from headrace.cli.shared import pipelines
     from headrace.core.files import canonical_json

@@ -55,7 +55,7 @@ def trace(
         bool, typer.Option("--json", help="Print one JSON document with every row.")
     ] = False,
 ) -> None:
-    """Trace a row of a release back to the delivered lines it was computed from.
+    r"""Trace a row of a release back to the delivered lines it was computed from.
 
     For the spine, the label and each feature it shows the source rows that count, where they were
     delivered (file or page, line, batch), when they happened, were known and were available, the
@@ -64,8 +64,10 @@ def trace(
     The row is then recomputed from those rows alone, and the last line says whether it is equal, to
     the bit. Exit code 1: it is not.
 
-    Example: headrace trace flights_delay@latest year=2013 month=1 day=5 carrier=UA flight=1545
-    origin=EWR --column carrier__late_mean_1d
+    For example:
+
+      headrace trace flights_delay@latest year=2013 month=1 day=5 carrier=UA \
+        flight=1545 origin=EWR --column carrier__late_mean_1d
     """
     from headrace.core.files import write_atomically
     from headrace.core.home import Home

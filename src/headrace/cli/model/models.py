@@ -56,7 +56,9 @@ def promote(
     Servers use it from their next answer. A model trained on a recalled batch is refused unless
     --allow-tainted gives a reason, which is recorded.
 
-    Example: headrace model promote flights_late@1f3c9a --reason "rollback: more false alarms"
+    For example:
+
+      headrace model promote flights_late@1f3c9a --reason "rollback: more false alarms"
     """
     from headrace.core.home import Home
     from headrace.core.permissions import acting
@@ -92,7 +94,9 @@ def export_mlflow(
     The champion gets MLflow's alias `champion`. Decisions stay in Headrace: MLflow only displays
     them. Exporting the same model again changes nothing. Needs the extra `mlflow`.
 
-    Example: headrace model export-mlflow flights_late@champion --tracking-uri sqlite:///mlflow.db
+    For example:
+
+      headrace model export-mlflow flights_late@champion --tracking-uri sqlite:///mlflow.db
     """
     from headrace.core.home import Home
     from headrace.models import open_model

@@ -31,14 +31,16 @@ def register(
     principal: Principal = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register a model that was trained elsewhere, with the release it was trained on.
+    r"""Register a model that was trained elsewhere, with the release it was trained on.
 
     Its files are copied and named by their SHA-256; they are never loaded. From then on `headrace
     model ls` lists it, `headrace impact` includes it, and a recall of a batch in its release taints
     it. A tainted release is refused. Repeating the command changes nothing.
 
-    Example: headrace model register flights_late_net --dataset flights_delay@1.2.0 --artifact
-    net.pt --framework "torch 2.9"
+    For example:
+
+      headrace model register flights_late_net --dataset flights_delay@1.2.0 \
+        --artifact net.pt --framework "torch 2.9"
     """
     from headrace.core.home import Home
     from headrace.datasets import open_release

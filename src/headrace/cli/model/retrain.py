@@ -35,7 +35,9 @@ def retrain(
     worse. A promoted model is watched, and rolled back automatically. All steps are recorded with
     who asked and why; the same trigger again continues where it stopped and repeats nothing.
 
-    Example: headrace retrain flights --reason "new airport" --dry-run
+    For example:
+
+      headrace retrain flights --reason "new airport" --dry-run
     """
     from headrace.cli.shared import one_pipeline
     from headrace.core.home import Home

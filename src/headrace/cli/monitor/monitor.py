@@ -108,7 +108,9 @@ def explain(
     The decision and its evidence are read from the ledger, so they appear as they were made,
     however long ago.
 
-    Example: headrace monitor explain 2013-02-12
+    For example:
+
+      headrace monitor explain 2013-02-12
     """
     from headrace.operations.monitor_acknowledge import window_of
     from headrace.reports.monitor.document import window_json
@@ -185,7 +187,9 @@ def replay(
     retrained and paged. Changes to `detection:` cannot be tested this way, since detection produces
     the evidence.
 
-    Example: headrace monitor replay --policy candidate.yaml
+    For example:
+
+      headrace monitor replay --policy candidate.yaml
     """
     from headrace.monitoring.decisions.policy import load_policy
     from headrace.monitoring.decisions.replay import compared
@@ -267,7 +271,9 @@ def ack(
     A fault stays a fault: it is investigated as long as it lasts and never triggers a retraining.
     If data and relation moved together, the policy may retrain once that has lasted.
 
-    Example: headrace monitor ack 2013-02-12 --reason "storm week, sensors are fine"
+    For example:
+
+      headrace monitor ack 2013-02-12 --reason "storm week, sensors are fine"
     """
     from headrace.core.clock import iso
     from headrace.core.permissions import acting
@@ -317,7 +323,9 @@ def accept(
     deliveries are not accepted this way. The next run of the monitor applies it; it triggers
     nothing for windows that are already decided.
 
-    Example: headrace monitor accept 2013-02-12 --reason "new carrier code"
+    For example:
+
+      headrace monitor accept 2013-02-12 --reason "new carrier code"
     """
     from headrace.core.permissions import acting
     from headrace.monitoring.evidence.model import Window as Days

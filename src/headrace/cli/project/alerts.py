@@ -74,7 +74,9 @@ def ack(
 ) -> None:
     """Acknowledge an alert: its unsent messages are dropped. The batch is unchanged.
 
-    Example: headrace alert ack 3f2a9c --reason "looking into it"
+    For example:
+
+      headrace alert ack 3f2a9c --reason "looking into it"
     """
     from headrace.alerts.acknowledge import acknowledge
     from headrace.core.home import Home

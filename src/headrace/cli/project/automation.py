@@ -34,7 +34,9 @@ def on(names: Names = None, *, as_json: AsJson = False) -> None:
     It also works while the UI runs. They only tick while a Dagster daemon runs: `headrace ui`
     starts one; on a server run `dagster-daemon run`.
 
-    Example: headrace automation on
+    For example:
+
+      headrace automation on
     """
     _switch(names or (), on=True, as_json=as_json)
 

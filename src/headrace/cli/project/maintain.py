@@ -43,7 +43,9 @@ def maintain(
     ledger. Deleted are the metadata of expired snapshots and leftovers of interrupted runs. Without
     --apply nothing is changed. Running it again is safe.
 
-    Example: headrace maintain --apply
+    For example:
+
+      headrace maintain --apply
     """
     from headrace.core.clock import HOUR, duration
     from headrace.core.errors import DeclarationError

@@ -207,7 +207,9 @@ def source(
     ] = False,
     to: Annotated[
         str | None,
-        typer.Option("--pipeline", help="Pipeline to add it to; needed if there are several."),
+        typer.Option(
+            "--pipeline", "-p", help="Pipeline to add it to; needed if there are several."
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:

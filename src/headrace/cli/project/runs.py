@@ -60,7 +60,9 @@ def run(
     pending or in ERROR, now or since an earlier run, or a step failed, or nothing was delivered;
     the rest was published. 2: invalid input, such as a range in which no delivery is expected.
 
-    Example: headrace run flights --from 2013-01-01 --to 2013-01-31
+    For example:
+
+      headrace run flights --from 2013-01-01 --to 2013-01-31
     """
     from headrace.core.clock import parse_days
     from headrace.core.errors import DeclarationError

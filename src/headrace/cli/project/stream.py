@@ -42,7 +42,9 @@ def run(
 
     SIGTERM and Ctrl-C end it after the current micro-batch. Killing it loses nothing either.
 
-    Example: headrace stream run shop orders --once
+    For example:
+
+      headrace stream run shop orders --once
     """
     from headrace.core.home import Home
     from headrace.streams.consume import run_stream

@@ -44,7 +44,9 @@ def sync(
     `headrace serve --store store` answers from it. Keep it fresh with --every, or with the Dagster
     job `online`.
 
-    Example: headrace online sync flights --every 30s
+    For example:
+
+      headrace online sync flights --every 30s
     """
     from headrace.core.clock import SECOND, duration
     from headrace.core.home import Home
@@ -97,7 +99,9 @@ def prune(
     online sync --full-refresh` restores the history. The file does not shrink: its free space is
     reused.
 
-    Example: headrace online prune flights --keep 7d
+    For example:
+
+      headrace online prune flights --keep 7d
     """
     from headrace.core.home import Home
     from headrace.operations.online_store import thin as drop

@@ -65,7 +65,9 @@ def serve(
 
     On SIGTERM or Ctrl-C it stops in order: open requests are answered, and the log is written.
 
-    Example: headrace serve flights --port 8000 --sync
+    For example:
+
+      headrace serve flights --port 8000 --sync
     """
     options = Options(pipeline, str(api_key_file) if api_key_file else None, log_share, store)
     _require_extra()

@@ -26,7 +26,9 @@ def parity(
 
     Exit code 1: at least one value differs; the output names the cause.
 
-    Example: headrace verify parity --samples 10000 --via store
+    For example:
+
+      headrace verify parity --samples 10000 --via store
     """
     from headrace.core.errors import DeclarationError
     from headrace.core.home import Home
@@ -63,7 +65,9 @@ def leaks(
 
     Exit code 1: at least one row changes.
 
-    Example: headrace verify leaks --rows 1000
+    For example:
+
+      headrace verify leaks --rows 1000
     """
     from headrace.core.home import Home
     from headrace.verification.proofs import feature_leaks

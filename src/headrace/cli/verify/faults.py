@@ -34,7 +34,9 @@ def faults(
     false alarms. Nothing is written. A year of three tables takes minutes; --every 10 gives a first
     impression.
 
-    Example: headrace verify faults weather --every 10
+    For example:
+
+      headrace verify faults weather --every 10
     """
     from headrace.verification.injected_faults.project import run_faults
 

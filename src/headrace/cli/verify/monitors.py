@@ -43,7 +43,9 @@ def monitors(
     Nothing is written. It takes minutes for a year of a few hundred thousand rows; with --quick
     less than one, as a rule.
 
-    Example: headrace verify monitors --quick
+    For example:
+
+      headrace verify monitors --quick
     """
     from headrace.core.home import Home
     from headrace.verification.drift_study.histories import bench_monitors

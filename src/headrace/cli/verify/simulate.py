@@ -52,7 +52,9 @@ def simulate(
     simulated time. Exit code 1: a bad row was published, a delivery was lost or duplicated, an
     incident paged more than once, or the hashes differ.
 
-    Example: headrace verify simulate --days 30 --seed 1
+    For example:
+
+      headrace verify simulate --days 30 --seed 1
     """
     import shutil
     import signal
