@@ -33,14 +33,17 @@ def commands(text: str) -> Iterator[str]:
 
 
 def mistake(command: str) -> str:
-    """Return what no such command takes, or ""."""
+    """Return the word that is no command, a deprecated one, or no option of it; or ""."""
     try:
         words = shlex.split(command)
     except ValueError:
         words = command.split()
     node = PROGRAM
     while words and words[0] in getattr(node, "commands", {}):
-        node = node.commands[words.pop(0)]
+        node = node.commands[words[0]]
+        if node.hidden:  # the name of an earlier version
+            return words[0]
+        words.pop(0)
     if getattr(node, "commands", {}) and words and words[0].isalpha():
         return words[0]
     options = {name for option in node.params for name in [*option.opts, *option.secondary_opts]}
@@ -63,7 +66,12 @@ def test_commands_are_read_from_blocks_and_sentences():
 
 @pytest.mark.parametrize(
     ("command", "wrong"),
-    [("gate ls --all", ""), ("gate lss", "lss"), ("run --fron 2026-01-01", "--fron")],
+    [
+        ("gate ls --all", ""),
+        ("gate lss", "lss"),
+        ("gate release", "release"),
+        ("run --fron 2026-01-01", "--fron"),
+    ],
 )
 def test_a_wrong_command_is_reported(command, wrong):
     assert mistake(command) == wrong

@@ -79,6 +79,7 @@ def oncall_jobs(
 
 def _job(action: str, pipeline: "Pipeline", home: Callable[[], Home]) -> dg.JobDefinition:
     about, form = _FORMS[action]
+    command = {"release": "approve"}.get(action, action)  # the record keeps the older name
 
     def act(context: dg.OpExecutionContext, config: dg.Config) -> None:
         given = config.model_dump()
@@ -97,7 +98,7 @@ def _job(action: str, pipeline: "Pipeline", home: Callable[[], Home]) -> dg.JobD
 
     @dg.job(
         name=job_name(action),
-        description=f"{about} For on-call; `headrace gate {action}` does the same.",
+        description=f"{about} For on-call; `headrace gate {command}` does the same.",
         config=empty_form(action),
         tags={"headrace/pipeline": pipeline.name},
     )
