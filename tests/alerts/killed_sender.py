@@ -1,8 +1,8 @@
-"""Looks once, and is killed for good at a moment of the parent's choice."""
+"""Sends what there is to send once, in a process that dies at a moment of the parent's choice."""
 
 import os
 import signal
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from headrace.alerts import look
@@ -15,7 +15,10 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(root: str, when: str, later: int) -> None:
+def main(root: Path, when: str, later: int, environment: Mapping[str, str]) -> None:
+    # A process of the fork server has the environment of its start.
+    os.environ.update(environment)
+
     def send(address, text):
         if when == "before":
             die()
@@ -23,9 +26,5 @@ def main(root: str, when: str, later: int) -> None:
         if when == "after":
             die()
 
-    meter = Meter(Path(root))
+    meter = Meter(root)
     look(meter.home, [meter.table], clock=lambda: now_us() + later, send=send)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

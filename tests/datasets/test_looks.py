@@ -1,6 +1,5 @@
 """The evaluation split: opened with a purpose, counted, and out of training's reach."""
 
-import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from headrace.datasets.store.store import Store
 from headrace.datasets.vocabulary import EVALUATION, SPLITS
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 from tests.datasets.stores import bucket_root
+from tests.killing import forked
 
 APART = Evaluation(0.3, "2013-04-01", looks=3)
 
@@ -118,8 +118,7 @@ def _look(root, number):
 
 def test_looks_at_the_same_moment_are_all_counted(tmp_path):
     manifest = released(tmp_path, evaluation=replace(APART, looks=99))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(3, mp_context=context) as pool:
+    with ProcessPoolExecutor(3, mp_context=forked()) as pool:
         list(pool.map(_look, [tmp_path] * 9, range(9)))
     found = [one.purpose for one in looks(Store.find(tmp_path), manifest)]
     assert sorted(found) == [f"look {n}" for n in range(9)]

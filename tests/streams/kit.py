@@ -221,7 +221,7 @@ def conserved(status) -> bool:
     return status["events"] == sum(status[fate] for fate in fates)
 
 
-def until(condition, seconds=30.0):
+def until(condition, seconds=600.0):
     """Wait, without being busy about it, until the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

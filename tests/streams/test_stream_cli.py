@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from headrace.cli.app import app
 from headrace.core.errors import DeclarationError
 from headrace.streams import NatsSubject, Stream
 from headrace.streams.spec import check_streams
@@ -49,12 +51,6 @@ def start(folder: Path, *words: str) -> subprocess.Popen:
     )
 
 
-def done(folder: Path, *words: str) -> tuple[int, str, str]:
-    process = start(folder, *words)
-    told, wrong = process.communicate(timeout=60)
-    return process.returncode, told, wrong
-
-
 def arrivals(folder: Path, count: int) -> list[bytes]:
     rows = Lines(folder / "other").rows("2024-03-01")["arrivals"][:count]
     names = list(TABLES["arrivals"][2])
@@ -62,18 +58,23 @@ def arrivals(folder: Path, count: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("project", MOSTLY_NATS, indirect=True)
-def test_run_and_status(project):
+def test_run_and_status(project, monkeypatch):
     folder, made = project
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HEADRACE_HOME", str(folder / "home"))
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "lines", raising=False)
     made.send([*arrivals(folder, 20), b"bad"])
-    assert done(folder, "run", "lines", "seen", "--once", "--json") == (
+    run = CliRunner().invoke(app, ["stream", "run", "lines", "seen", "--once", "--json"])
+    assert (run.exit_code, run.stdout, run.stderr) == (
         0,
         '{\n  "stream": "seen",\n  "table": "arrivals",\n  "events": 21\n}\n',
         "",
     )
-    code, told, _ = done(folder, "status", "lines", "--json")
-    (status,) = json.loads(told)["streams"]
+    told = CliRunner().invoke(app, ["stream", "status", "lines", "--json"])
+    (status,) = json.loads(told.stdout)["streams"]
     assert (status["published"], status["quarantined"], status["lag"]["events"]) == (20, 1, 0)
-    assert code == 1
+    assert told.exit_code == 1
     assert "quarantined" in status["problems"][0]
 
 
