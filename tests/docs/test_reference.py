@@ -110,6 +110,13 @@ def _imports(path: Path) -> Iterator[tuple[str, str]]:
                     yield str(node.module), alias.name
 
 
+def test_every_function_and_class_of_the_api_is_explained():
+    for area in python_api.AREAS:
+        for module, name, found in python_api.described(area):
+            if isinstance(found.node, ast.ClassDef | ast.FunctionDef):
+                assert ast.get_docstring(found.node), f"{module}.{name}"
+
+
 def test_every_class_of_errors_has_an_exit_code_and_messages():
     page = errors.page()
     assert all(f".{kind.__name__}`" in page for kind in errors.classes())

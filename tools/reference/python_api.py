@@ -119,7 +119,7 @@ def index_page() -> str:
                 code(module),
                 _summary(found.node),
             )
-            for module, name, found in _described(area)
+            for module, name, found in described(area)
         ]
         parts += [f"## {area.title}", table(("name", "import from", "summary"), rows)]
     return "\n\n".join(parts)
@@ -137,17 +137,18 @@ not listed here are internal and may change. Errors are listed under [errors](er
 def area_page(area: Area) -> str:
     """Return the page of one area."""
     parts = [f"# {area.title}", area.intro]
-    for module, name, found in _described(area):
+    for module, name, found in described(area):
         parts += [f"## {name}", f"`from {module} import {name}`", *_documented(found)]
     return "\n\n".join(filter(None, parts))
 
 
-def _described(area: Area) -> Iterator[tuple[str, str, Definition]]:
-    described = set()
+def described(area: Area) -> Iterator[tuple[str, str, Definition]]:
+    """Yield module, name and definition of each object, once."""
+    definitions = set()
     for module, name in area.listed():
         found = definition(module, name)
-        if found not in described:
-            described.add(found)
+        if found not in definitions:
+            definitions.add(found)
             yield module, name, found
 
 

@@ -29,7 +29,7 @@ Batches: TypeAlias = Iterator[pa.RecordBatch]
 
 @dataclass(frozen=True)
 class ClusterFrame:
-    """A frame that the cluster computes when it is asked for.
+    """A training set that the cluster computes when it is read.
 
     `data` is a DataFrame of `schema`, after a first column `spine_row` (int64), by which the rows
     are in the spine's order; they come in any order. `sent` are temporary views of the session,
@@ -70,7 +70,7 @@ def training_frame(
     reasons: bool = False,
     shards: int = 64,
 ) -> ClusterFrame:
-    """The spine with the columns of `views` added, each row as of its own `t`; on a cluster.
+    """Return the spine with the columns of `views` added, each row as of its own `t`; on a cluster.
 
     Args:
         session: of Spark Connect, see `headrace.cluster.connect`.

@@ -25,7 +25,7 @@ _RAISED = re.compile(
 
 
 def connect(url: str) -> Session:
-    """A session with the Spark Connect server at `url`, as in `sc://host:15002`.
+    """Return a session with the Spark Connect server at `url`, as in `sc://host:15002`.
 
     Its workers need Headrace itself, and the modules that row transforms live in.
 
@@ -61,7 +61,7 @@ def _expect_someone(url: str) -> None:
 
 @contextmanager
 def sail() -> Iterator[Session]:
-    """A session with a Sail server in this process: a cluster of one machine, without Java.
+    """Return a session with a Sail server in this process: a cluster of one machine, without Java.
 
     Raises:
         HeadraceError: Sail or the client is not installed.

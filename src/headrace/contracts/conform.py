@@ -25,7 +25,7 @@ MOST_UNDERIVABLE = 50
 
 @dataclass(frozen=True)
 class Violation:
-    """Why a batch breaks its contract. `line` is None for what concerns the delivery as a whole."""
+    """Breach of a contract by a batch. `line` is None for one that concerns the whole delivery."""
 
     field: str
     line: int | None
@@ -43,7 +43,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class RowProblem:
-    """Why one row must be quarantined. `rule` is a short stable name, `reason` a sentence."""
+    """Reason to quarantine one row. `rule` is a short stable name, `reason` a sentence."""
 
     line: int
     rule: str
@@ -53,7 +53,7 @@ class RowProblem:
 
 @dataclass(frozen=True)
 class Conformed:
-    """What became of a batch.
+    """Rows of a batch under their contract, and what is wrong with them.
 
     `table`: rows in `Contract.arrow_schema()`, those of `bad_rows` included, in delivered order;
     None if there is any violation. `violations` lists the first ones, `violation_count` counts
@@ -110,7 +110,7 @@ def conform(
     by_row: bool = False,
     note_clashes: bool = False,
 ) -> Conformed:
-    """The rows of one delivery under `contract`. Data never raises; it is reported.
+    """Return the rows of one delivery under `contract`. Bad data is reported, never raised.
 
     With `by_row`, for events, which stand alone, what is wrong with a row is held against that row
     and not against the delivery: it is among `bad_rows` where it would have been a violation. What

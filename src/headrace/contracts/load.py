@@ -50,7 +50,7 @@ MEANING = 1
 
 
 def load_contract(path: Path | str) -> Contract:
-    """The contract in a YAML file; DeclarationError names the file, the place and the fix."""
+    """Return the contract in a YAML file; DeclarationError names the place and the fix."""
     return _contract(read_document(Path(path)))
 
 

@@ -175,7 +175,7 @@ class Field:
 
 @dataclass(frozen=True)
 class TimeRule:
-    """How `event_time`, `known_at` or `_deleted` follows from a row, and why, in words."""
+    """Expression for `event_time`, `known_at` or `_deleted` of a row, and its description."""
 
     expression: Sql
     description: str
@@ -204,7 +204,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class Contract:
-    """One table, one version. `columns` holds every column in order, hidden ones included.
+    """Contract of one table in one version. `columns` holds every column, hidden ones included.
 
     `coverage` is the first and last expected slot; both are the same name for a snapshot table.
     `slot_zone` is the zone whose days the slots are; UTC if there is none.

@@ -31,7 +31,7 @@ _DURATION = re.compile(r"([+-]?)(\d+)(us|s|m|h|d)")
 
 
 def duration(text: str) -> int:
-    """`"10m"`, `"-2h"`, `"28d"` as microseconds; a day is always 24 hours."""
+    """Return `"10m"`, `"-2h"`, `"28d"` as microseconds; a day is always 24 hours."""
     match = _DURATION.fullmatch(text.replace(" ", ""))
     if match is None:
         raise DeclarationError(
@@ -62,12 +62,12 @@ def from_us(us: int) -> datetime:
 
 
 def iso(us: int) -> str:
-    """RFC 3339 in UTC, with microseconds only where there are any."""
+    """Return a time as RFC 3339 in UTC, with microseconds only where there are any."""
     return from_us(us).isoformat().replace("+00:00", "Z")
 
 
 def parse_iso(text: str) -> int:
-    """An RFC 3339 moment, or a date (its midnight UTC), as microseconds."""
+    """Return an RFC 3339 time, or a date (its midnight UTC), as microseconds."""
     moment = datetime.fromisoformat(text)
     return to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 

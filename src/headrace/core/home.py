@@ -20,7 +20,7 @@ MIGRATIONS: dict[int, Callable[[Path], None]] = {}
 
 @dataclass(frozen=True)
 class Home:
-    """All paths of one installation's state. Creating it makes the folder and checks its format."""
+    """Paths of a project's state. Creating a `Home` makes the folder and checks its format."""
 
     root: Path
 
@@ -131,7 +131,7 @@ def _refuse_foreign_clock(root: Path) -> None:
 
 
 def default_root() -> Path:
-    """Where state lies unless a caller says otherwise; nothing is touched on disk."""
+    """Return the folder of the home unless a caller names another; nothing is created."""
     if named := os.environ.get("HEADRACE_HOME"):
         return _checked("HEADRACE_HOME", Path(named).absolute())
     return (project_root() / ".headrace").absolute()
@@ -177,7 +177,7 @@ def _checked(variable: str, folder: Path) -> Path:
 
 
 def project_root(start: Path | None = None) -> Path:
-    """The nearest folder upwards with a pyproject.toml; the current folder if there is none."""
+    """Return the nearest folder upwards with a pyproject.toml, else the current folder."""
     here = (start or Path.cwd()).absolute()
     for folder in (here, *here.parents):
         if (folder / "pyproject.toml").exists():

@@ -77,7 +77,7 @@ def definitions(
     assets: Sequence[Asset] | None = None,
     home: Callable[[], Home] = Home.find,
 ) -> dg.Definitions:
-    """A pipeline's code location.
+    """Return the code location of a pipeline.
 
     Args:
         pipeline: what it is about.
@@ -123,7 +123,7 @@ def definitions(
 
 
 def stages(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> list[Asset]:
-    """The whole chain of a pipeline, from its sources to the decision."""
+    """Return the assets and checks of a pipeline, from its sources to the decision."""
     days = daily(pipeline.first_slot, pipeline.last_slot)
     found: list[Asset] = []
     found += [source_spec(table) for table in pipeline.tables]
@@ -146,7 +146,7 @@ def _keys(asset: Asset) -> set[dg.AssetKey]:
 
 
 def project_definitions(pipeline: "Pipeline") -> dg.Definitions:
-    """`defs` of the project's module for this pipeline; the standard ones if it has none."""
+    """Return `defs` of the project's module for this pipeline, else the standard ones."""
     config = project_root() / "pyproject.toml"
     project: dict[str, Any] = tomllib.loads(config.read_text()) if config.exists() else {}
     for module in project.get("tool", {}).get("headrace", {}).get("pipelines", []):

@@ -55,13 +55,15 @@ def owners(owner: str) -> Sequence[str]:
 
 
 def partitioned(tables: Sequence[Table]) -> list[Table]:
+    """Return the tables that are partitioned by day."""
     return [table for table in tables if table.partitioned]
 
 
 def snapshots(tables: Sequence[Table]) -> list[Table]:
+    """Return the tables that are delivered whole."""
     return [table for table in tables if not table.partitioned]
 
 
 def stored(views: Sequence[View]) -> list[FeatureView | Lookup]:
-    """Views over a table; a row transform is computed with the row, and stored nowhere."""
+    """Return the views over a table; a row transform is computed with the row and not stored."""
     return [view for view in views if isinstance(view, FeatureView | Lookup)]

@@ -27,7 +27,7 @@ class Span:
 
 
 def daily(first: str, last: str | None) -> dg.DailyPartitionsDefinition:
-    """One partition a day, `first` to `last`, both included.
+    """Return one partition a day, `first` to `last`, both included.
 
     Without `last` the days go on; tomorrow is among them, since what is planned for a day is
     delivered the evening before.

@@ -35,7 +35,7 @@ Definition = FeatureView | Lookup | RowTransform | Spine | Label
 
 
 def canonical(definition: Definition, contracts: Contracts) -> dict[str, Any]:
-    """The definition as plain JSON values."""
+    """Return the definition as plain JSON values."""
     if isinstance(definition, RowTransform):
         return _transform(definition)
     where = f"{type(definition).__name__} on {definition.table}"
@@ -48,7 +48,7 @@ def canonical(definition: Definition, contracts: Contracts) -> dict[str, Any]:
 
 
 def definition_hash(definition: Definition, contracts: Contracts) -> str:
-    """sha256 over the canonical form and the semantics version."""
+    """Return the sha256 of the canonical form and the semantics version."""
     return digest({"semantics": SEMANTICS_VERSION, "definition": canonical(definition, contracts)})
 
 

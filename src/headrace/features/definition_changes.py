@@ -33,7 +33,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Change:
-    """`what` (added, removed, changed) happened to the feature `name`; `parts` say why."""
+    """A change of one feature: `what` is added, removed or changed; `parts` say why."""
 
     what: str
     name: str
@@ -47,7 +47,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Diff:
-    """All changes, in order removed, added, changed; and the features that mean the same."""
+    """All changes, in order removed, added, changed; and the features that keep their meaning."""
 
     changes: tuple[Change, ...]
     unchanged: tuple[str, ...] = field(repr=False)
@@ -80,7 +80,7 @@ class Diff:
 
 
 def stored_forms(definitions: Sequence[Definition], contracts: Contracts) -> dict[str, Any]:
-    """Definitions as a JSON document to keep, and to compare later ones with.
+    """Return definitions as a JSON document, to compare later ones with.
 
     With it goes what the contracts of their tables say of the values, to explain a change by.
     """
@@ -103,7 +103,7 @@ def diff(
     contracts_old: Contracts | None = None,
     contracts_new: Contracts | None = None,
 ) -> Diff:
-    """What changes meaning from `old` to `new`, feature by feature.
+    """Return which features change meaning from `old` to `new`.
 
     Args:
         old: definitions, their canonical forms, or a document of `stored_forms`.

@@ -23,7 +23,7 @@ def attach_label(  # noqa: PLR0917
     cut: int | Ints,
     mode: Mode = "declared",
 ) -> pa.Table:
-    """The frame with the label's columns and `label_reason` added.
+    """Return the frame with the label's columns and `label_reason` added.
 
     Args:
         frame: has `t` (int64 microseconds UTC) and the label's key.

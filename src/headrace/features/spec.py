@@ -99,7 +99,7 @@ def _bound_text(us: int) -> str:
 
 @dataclass(frozen=True)
 class Where:
-    """Keeps the rows whose own stored `column` satisfies the test; null is out, always.
+    """Condition on one stored `column` that a row has to satisfy; null never does.
 
     `value` is in the column's unit: for a column of scale 2, `Where("precip", ">=", 0.05)`.
     Timestamps are compared with an RFC 3339 text.
@@ -182,7 +182,7 @@ def _check_parts(window: object, where: object, columns: tuple[object, ...], op:
 
 @dataclass(frozen=True)
 class Rows:
-    """int64: how many rows the window holds; 0 when empty."""
+    """int64: number of rows in the window; 0 when empty."""
 
     window: Window
     where: Filter = None
@@ -258,7 +258,7 @@ class _OfColumn:
 
 
 class Count(_OfColumn):
-    """int64: how many values are not null; 0 when empty."""
+    """int64: number of values that are not null; 0 when empty."""
 
     op: ClassVar[str] = "count"
 
@@ -306,7 +306,7 @@ class Last(_OfColumn):
 
 
 class Distinct(_OfColumn):
-    """int64: how many different values are not null; any type, -0 is +0; 0 when empty."""
+    """int64: number of different values that are not null; any type, -0 is +0; 0 when empty."""
 
     op: ClassVar[str] = "distinct"
 
@@ -500,7 +500,7 @@ View: TypeAlias = FeatureView | Lookup | RowTransform
 
 @dataclass(frozen=True)
 class Spine:
-    """The moments to predict at: each row of `table`, at its own event_time + `at_offset`.
+    """Prediction times: each row of `table`, at its own event_time + `at_offset`.
 
     Only versions visible at that very moment count, so a spine column cannot know more than was
     known. The spine holds the primary key, `columns`, and `t` (int64 microseconds, UTC).
@@ -532,7 +532,7 @@ class Spine:
 
 @dataclass(frozen=True)
 class Label:
-    """What is to be predicted: the last row of `key` with event_time in [t, t + horizon).
+    """Target to predict: the last row of `key` with event_time in [t, t + horizon).
 
     It is mature at a cut C iff t + horizon + settle <= C, whether or not a row is there. A row
     whose `status` is one of `excluded` has no label and carries that status as its reason.
@@ -596,5 +596,5 @@ def check_mode(mode: str) -> None:
 
 
 def output_columns(views: tuple[View, ...] | list[View]) -> list[str]:
-    """Names of all columns the views add to a spine, in order."""
+    """Return the names of all columns that the views add to a spine, in order."""
     return [name for view in views for name in view.outputs]

@@ -12,7 +12,7 @@ from headrace.features.table_shapes import Contracts, shape_for, shapes_of
 def build_spine(
     spec: Spine, history: History, contracts: Contracts, mode: Mode = "declared"
 ) -> pa.Table:
-    """One row for each version that is its key's visible one at its own event_time + offset.
+    """Return one row for each version that its key shows at its own event_time + offset.
 
     Columns: the primary key, `spec.columns`, and `t` (int64 microseconds UTC); ordered by
     (t, primary key). Scaled columns stay stored integers; -0 is +0 and NaN null.

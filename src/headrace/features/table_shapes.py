@@ -47,7 +47,9 @@ class Column:
 
 @dataclass(frozen=True)
 class TableShape:
-    """`kind` is event, planned or state; `max_events` bounds the rows one window can hold.
+    """Columns and limits of a table.
+
+    `kind` is event, planned or state; `max_events` bounds the rows that one window can hold.
 
     `times` digests when rows happen and when they are known.
     """
@@ -87,7 +89,7 @@ __all__ = [
 
 
 def shape_of(contract: Contract | TableShape) -> TableShape:
-    """The shape of a loaded contract; a shape stays as it is."""
+    """Return the shape of a loaded contract; a shape is returned as it is."""
     if isinstance(contract, TableShape):
         return contract
     meanings = column_meanings(contract)

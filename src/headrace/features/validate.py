@@ -41,7 +41,7 @@ def validate(
     spine: Spine,
     label: Label | None = None,
 ) -> dict[str, pa.DataType]:
-    """Check everything together; returns the Arrow type of each column the views add, in order.
+    """Check all definitions together; return the type of each column that views add, in order.
 
     Raises:
         DeclarationError: what is wrong, where, and how to mend it.

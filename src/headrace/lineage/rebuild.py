@@ -114,7 +114,7 @@ def rebuild(
     threads: int | None = None,
     store: Path | str | None = None,
 ) -> Rebuilt:
-    """Make the release `ref` again and compare it with its manifest.
+    """Rebuild the release `ref` and compare it with its manifest.
 
     Args:
         ref: as in `headrace.open`.

@@ -49,7 +49,7 @@ def evaluate(
     seed: int = 7,
     purpose: str | None = None,
 ) -> dict[str, Any]:
-    """Metrics of a stored model on one split of any release with the same definitions.
+    """Return metrics of a stored model on one split of any release with the same definitions.
 
     The split `evaluation` needs a `purpose`: that it was looked at is recorded beside the release.
     Training and the comparison with the champion never do.

@@ -41,7 +41,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class ExternalModel:
-    """A registered model. `metrics` are what its makers say; nobody here has measured them."""
+    """A registered model. `metrics` are those that its makers state; nothing here measured them."""
 
     name: str
     bundle_id: str
@@ -77,7 +77,7 @@ def register(
     content_hash: str | None = None,
     principal: str | None = None,
 ) -> ExternalModel:
-    """Keep a model that was trained on `dataset`; registering the same again changes nothing.
+    """Register a model that was trained on `dataset`; registering the same again changes nothing.
 
     Args:
         home: where models are kept.
@@ -266,7 +266,7 @@ def artifact_path(model: ExternalModel, name: str) -> Path:
 
 
 def list_external(home: Home) -> list[ExternalModel]:
-    """Every registered model, by name and time."""
+    """Return every registered model, by name and time."""
     found = [load_external(home, name, one) for name, one in _all(home)]
     return sorted(found, key=lambda one: (one.name, one.registered_at, one.bundle_id))
 

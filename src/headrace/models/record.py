@@ -112,7 +112,7 @@ def write_bundle(
 
 
 def load_record(home: Home, name: str, identity: str) -> ModelRecord:
-    """Raises StateError when the bundle is missing or its bytes are not the ones it is named by."""
+    """Return a stored model; StateError if the bundle is missing or its bytes have another hash."""
     folder = model_folder(home, name) / identity
     if not (folder / FORM).exists():
         raise StateError(
@@ -161,7 +161,7 @@ def bundles(home: Home, name: str) -> list[str]:
 
 
 def list_models(home: Home) -> list[ModelRecord]:
-    """Every trained model, by name and time."""
+    """Return every trained model, by name and time."""
     if not home.models.is_dir():
         return []
     names = sorted(path.name for path in home.models.iterdir() if path.is_dir())

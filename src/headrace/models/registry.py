@@ -21,7 +21,7 @@ from headrace.models.taint import allow_model, model_taints
 
 @dataclass(frozen=True)
 class Champion:
-    """The pointer: which bundle is in charge, since when and why. `sequence` counts changes."""
+    """Pointer to the champion: its bundle, since when and why. `sequence` counts changes."""
 
     name: str
     bundle_id: str
@@ -34,7 +34,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class Challenge:
-    """What came of comparing a model with the champion; `interval` is null without a comparison."""
+    """Outcome of comparing a model with the champion; `interval` is null without a comparison."""
 
     promoted: bool
     reason: str
@@ -43,12 +43,13 @@ class Challenge:
 
 
 def pointer(home: Home, name: str) -> Champion | None:
+    """Return the pointer to the champion, or None before the first promotion."""
     path = model_folder(home, name) / "champion.json"
     return Champion(**json.loads(path.read_text())) if path.exists() else None
 
 
 def champion(home: Home, name: str) -> ModelRecord | None:
-    """The model in charge, or None before the first promotion.
+    """Return the champion, or None before the first promotion.
 
     Also one that is tainted: what answers must not fall silent because of a recall. Whoever uses it
     asks `model_taints`, and says so.
@@ -77,7 +78,7 @@ def open_model(home: Home, ref: str, *, allow_tainted: str | None = None) -> Mod
 
 
 def find_model(home: Home, ref: str) -> ModelRecord:
-    """What `open_model` opens, tainted or not: to look at it, never to use it."""
+    """Return the model that `open_model` opens, also a tainted one: for inspection only."""
     name, _, wanted = ref.partition("@")
     if not NAME.fullmatch(name):
         raise DeclarationError(f"{ref!r} is no model", fix="as in flights_late@0123abcd")
@@ -111,7 +112,7 @@ def _bundle(home: Home, name: str, wanted: str) -> str:
 
 
 def history(home: Home, name: str) -> list[Champion]:
-    """Every champion so far, first to last."""
+    """Return every champion so far, first to last."""
     path = model_folder(home, name) / "history.ndjson"
     lines = path.read_text().splitlines() if path.exists() else []
     kept = [Champion(**json.loads(line)) for line in lines]
@@ -123,7 +124,7 @@ def history(home: Home, name: str) -> list[Champion]:
 def promote(
     home: Home, record: ModelRecord, reason: str, *, allow_tainted: str | None = None
 ) -> Champion:
-    """Put `record` in charge, and point its dataset's `@champion` at what it was trained on.
+    """Make `record` the champion, and point its dataset's `@champion` at what it was trained on.
 
     Promoting the champion again changes nothing. Raises TaintedError for a model that was trained
     on a recalled batch, unless `allow_tainted` says why, which is recorded.

@@ -12,7 +12,7 @@ from headrace.core.errors import DeclarationError
 
 @dataclass(frozen=True)
 class Retraining:
-    """Durations are text ("14d").
+    """Settings of a retraining. Durations are text ("14d").
 
     Attributes:
         valid: the part before `test`, on which rounds and candidates are chosen.

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def predict(record: ModelRecord, table: pa.Table, *, definitions: Mapping[str, str]) -> Floats:
-    """Probability of the target for each row of `table`, float64.
+    """Return the probability of the target for each row of `table`, float64.
 
     `definitions` (view -> definition hash) says how the table's features were computed. Raises
     DeclarationError as `require_definitions` does.

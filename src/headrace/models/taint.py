@@ -16,7 +16,7 @@ from headrace.models.record import ModelRecord, model_folder
 
 
 def model_taints(home: Home, record: ModelRecord | ExternalModel) -> tuple[Recall, ...]:
-    """The standing recalls of batches in the release that the model was trained on."""
+    """Return the recalls, in force now, of batches in the release that the model was trained on."""
     return taints_of(Store.find(home.store), record.dataset)
 
 

@@ -66,7 +66,7 @@ class _Grown:
 def train(
     dataset: Dataset, spec: ModelSpec, home: Home, recipe: Recipe | None = None
 ) -> ModelRecord:
-    """Train on the train split, stop by the valid split, judge on the test split; store the bundle.
+    """Train on train, stop by valid, evaluate on test; store the bundle.
 
     A `recipe` says to learn from some rows only; without one, from all training rows. The same
     inputs again return the stored record without training. Needs the extra `models`.

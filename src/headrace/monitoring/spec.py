@@ -16,7 +16,7 @@ from headrace.monitoring.profiles.labelled_scores import Scored
 
 @dataclass(frozen=True)
 class MonitorSpec:
-    """What a pipeline watches. Durations are text.
+    """Declaration of a monitor. Durations are text.
 
     `anchor`: ISO day from which windows of `window_days` are laid. `offset`: added to `t` before it
     is cut into days ("-5h" for days that begin at five UTC). `columns` of the frame, all but
@@ -47,7 +47,7 @@ class MonitorSpec:
 
 @dataclass(frozen=True)
 class WindowResult:
-    """One window as judged in this run.
+    """Result of one window in this run.
 
     `heat` is {column: distance / its limit}. `shapes` are the columns that the attribution names,
     before and in this window, to be drawn.
@@ -65,7 +65,7 @@ class WindowResult:
 
 @dataclass(frozen=True)
 class MonitorRun:
-    """What a run saw. `recorded` entries were new in the ledger; profiling took `profile_s`."""
+    """Result of one run. `recorded` entries were new in the ledger; profiling took `profile_s`."""
 
     name: str
     results: tuple[WindowResult, ...]

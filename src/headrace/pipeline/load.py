@@ -25,7 +25,7 @@ SETTINGS = Keys((
 
 
 def load_pipeline(module: str) -> Pipeline:
-    """The `PIPELINE` of an importable module."""
+    """Return the `PIPELINE` of an importable module."""
     try:
         loaded = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -67,7 +67,7 @@ def _moved(table: Table, live: Path) -> Table:
 
 
 def project_pipelines(root: Path | None = None) -> list[Pipeline]:
-    """All pipelines of the project that `root`, or the current folder, lies in."""
+    """Return all pipelines of the project that `root`, or the current folder, belongs to."""
     folder = project_root(root)
     names = pipeline_modules(folder)
     make_importable(folder)

@@ -37,7 +37,7 @@ _SHIFTS = [
 
 @dataclass(frozen=True)
 class Difference:
-    """A logged vector that training would not have made.
+    """A logged vector that differs from what training computes.
 
     Attributes:
         sequence: of the row in the log.
@@ -59,7 +59,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """`compared` rows of the log, and those of them that differ."""
+    """Result of an audit: `compared` rows of the log, and those of them that differ."""
 
     compared: int
     differences: tuple[Difference, ...]

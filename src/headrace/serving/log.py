@@ -44,7 +44,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Entry:
-    """What is logged of one answer; without a model it is a vector that somebody asked for.
+    """Log entry of one answer; without a model it is a vector that was requested.
 
     `served_at` is when it was given, microseconds UTC; null where it is logged at that moment.
     """

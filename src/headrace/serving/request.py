@@ -28,7 +28,7 @@ Refusal: TypeAlias = Callable[..., HeadraceError]
 
 
 class RequestError(HeadraceError):
-    """A request lacks a value, or holds one that the spine's table could not hold.
+    """A request lacks a value, or has one that the spine's table could not hold.
 
     `field` is the column, where it is one; `number` the request's place among those asked together.
     """

@@ -10,7 +10,7 @@ from headrace.serving.vectors import FeatureService, Vector
 
 @dataclass(frozen=True)
 class Answer:
-    """`score` is the probability of the model's target; `model` the bundle that gave it."""
+    """Answer of a model. `score` is the probability of its target; `model` is the bundle's id."""
 
     score: float
     model: str
@@ -25,7 +25,7 @@ def answer(
     *,
     log: ServedLog | None = None,
 ) -> Answer:
-    """The model's answer to one request as of `at` (microseconds UTC), logged before it is given.
+    """Return the model's answer to one request as of `at` (microseconds UTC), and log it before.
 
     Raises:
         DeclarationError: a view that the model uses has another definition than it was trained on.

@@ -43,7 +43,7 @@ class Offsets:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One delivery of one source for one slot, with its bytes as they came.
+    """One delivery of one source for one partition, with its bytes as they came.
 
     Attributes:
         source: name of the source; part of the batch id.
@@ -116,7 +116,7 @@ class Past(Protocol):
 
 
 class Source(Protocol):
-    """Something that can be asked for a slot's deliveries, any number of times."""
+    """Protocol of sources: gives the deliveries of a partition, any number of times."""
 
     @property
     def name(self) -> str:
@@ -134,9 +134,9 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class NoFiles:
-    """A source that has nothing to show.
+    """A source without deliveries.
 
-    Of a table that only streams feed, and of what is judged from bytes that were delivered before.
+    For tables that only streams feed, and for validating bytes that were delivered before.
     """
 
     name: str
@@ -146,7 +146,7 @@ class NoFiles:
 
 
 class IncompleteError(SourceError):
-    """Some of a slot could not be delivered; `deliveries` could."""
+    """A source could deliver only a part of a partition; `deliveries` holds that part."""
 
     def __init__(
         self, what: str, *, where: str = "", fix: str = "", deliveries: tuple[Delivery, ...] = ()

@@ -17,14 +17,14 @@ _FORMS: dict[str, Form] = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson
 
 @dataclass(frozen=True)
 class Put:
-    """One delivery as its producer puts it there: bytes, and when, int64 microseconds UTC."""
+    """One delivery to put in a place: bytes, and when, int64 microseconds UTC."""
 
     payload: bytes
     at: int
 
 
 class Place(Protocol):
-    """What a producer holds of one table, and where it shows some of it."""
+    """Protocol of places where the producer of one table puts deliveries, for simulations."""
 
     @property
     def form(self) -> Form:
@@ -68,7 +68,7 @@ def came(slot: str, modified: int) -> int:
 
 @dataclass(frozen=True)
 class FilePlace:
-    """The folder of a `DropFolder`: `held` is what the producer has, `live` what is read.
+    """Folder of a `DropFolder`: `held` is the producer's folder, `live` the one that is read.
 
     Raises:
         DeclarationError: files of another form than text, one record a line.

@@ -21,7 +21,7 @@ FORMATS: dict[str, Format] = {
 
 @dataclass(frozen=True)
 class DropFolder:
-    """Files of one folder, matched to slots by name; the oldest is the first delivery.
+    """Files of one folder, matched to partitions by name; the oldest is the first delivery.
 
     Files whose names start with a dot or end in .part or .tmp are still being written, and are
     not there yet. `arrived_at` is the file's modification time; equal times are told apart by name.

@@ -23,7 +23,7 @@ _RETRIED = (429, 500, 502, 503, 504)
 
 @dataclass(frozen=True)
 class CursorApi:
-    """Records of an API that answers `{"records": [...], "next": cursor or null}`.
+    """Records of an HTTP API that answers `{"records": [...], "next": cursor or null}`.
 
     All pages of a slot are one delivery, one page a line. A slot without records is no delivery.
     Connections are kept open, and requests that failed for a passing reason are repeated.

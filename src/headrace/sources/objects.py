@@ -22,7 +22,7 @@ _FUTURE = duration("5m")  # how far ahead a store's clock may be
 
 @dataclass(frozen=True)
 class ParquetObjects:
-    """Parquet files under a prefix of an object store, or a local folder, that stay where they are.
+    """Parquet files in a bucket or a folder, which are read in place and not copied.
 
     A batch holds an object's address, size and sha256. An object is delivered once it is settled:
     a marker lies beside it, or it has not changed for `settle`; and its footer is whole. Until then

@@ -20,7 +20,7 @@ NULL_TOKENS = ("", "NA")
 def read_rows(
     delivery: Delivery, *, null_tokens: Sequence[str] = NULL_TOKENS, known: Collection[str] = ()
 ) -> RawRows:
-    """The rows of `delivery`; what is not a row is listed in `malformed` and never raised.
+    """Return the rows of `delivery`; what is not a row is listed in `malformed`, never raised.
 
     Args:
         delivery: its `format` decides how the payload is read.

@@ -13,7 +13,7 @@ SNAPSHOT = "snapshot"  # the only slot of a table that is always read whole
 
 @dataclass(frozen=True)
 class TableSnapshot:
-    """All rows of a table as they are now; SQLite, Postgres or any other database by URL.
+    """All rows of a table as they are now, from SQLite, Postgres or any other database by URL.
 
     The payload is NDJSON: rows in order of the key, fields in alphabetical order. The same
     content gives the same bytes from every database, so an unchanged table is the same batch.

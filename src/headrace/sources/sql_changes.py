@@ -31,7 +31,7 @@ _SECOND = duration("1s")
 
 @dataclass(frozen=True)
 class TableChanges:
-    """Rows of a table that are new or other than when they were last delivered.
+    """Rows of a table that are new or changed since they were last delivered.
 
     Each delivery holds changed rows, whole, with a column more: `noticed_at`, from when the row
     could be read. At the first load that is the row's cursor, later the moment of reading. Where

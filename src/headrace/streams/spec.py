@@ -28,7 +28,7 @@ class RedisStream:
 
 @dataclass(frozen=True)
 class KafkaTopic:
-    """A Kafka topic; each partition is a lane of its own. Addresses are in `HEADRACE_KAFKA`."""
+    """A Kafka topic, read partition by partition. `HEADRACE_KAFKA` holds the brokers' addresses."""
 
     topic: str
 

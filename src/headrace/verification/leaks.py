@@ -43,7 +43,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """`rows` compared, `moved` of them, and where, in words."""
+    """Result of a leakage test: `rows` compared, `moved` of them, and where, in words."""
 
     rows: int
     moved: int

@@ -25,7 +25,7 @@ _ASIDE = frozenset(
 
 
 class Level(IntEnum):
-    """How far the version of a contract must go up."""
+    """Step that the version of a contract must take."""
 
     NONE = 0
     PATCH = 1
@@ -54,7 +54,10 @@ def rules() -> Mapping[str, Rule]:
 
 @dataclass(frozen=True)
 class Change:
-    """One rule that applies. `field` is the column's present name, None for the table itself."""
+    """A change between two contracts, and the rule that applies to it.
+
+    `field` is the column's present name, None for the table itself.
+    """
 
     field: str | None
     rule: str
@@ -73,7 +76,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All changes between two versions of one table, the gravest first."""
+    """All changes between two versions of one table, the most severe first."""
 
     before: Contract
     after: Contract
@@ -126,7 +129,7 @@ def next_version(before: str, level: Level) -> str:
 
 
 def compare(before: Contract, after: Contract) -> Comparison:
-    """Every change between the two, by the table of rules."""
+    """Return every change between two contracts, by the table of rules."""
     found = [*_of_table(before, after), *_of_columns(before, after)]
     if all(_is_aside(change.rule) for change in found):  # another meaning is then unexplained
         found += _of_rest(before, after, told=bool(found))
@@ -135,7 +138,7 @@ def compare(before: Contract, after: Contract) -> Comparison:
 
 
 def compare_all(after: Contract, earlier: Iterable[Contract]) -> tuple[Comparison, ...]:
-    """The candidate against each earlier version that is live: not retired, and with consumers."""
+    """Compare a contract with each earlier version that still has consumers and is not retired."""
     return tuple(
         compare(before, after)
         for before in earlier

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def view_asset(
     pipeline: "Pipeline", view: FeatureView | Lookup, home: Callable[[], Home] = Home.find
 ) -> dg.AssetsDefinition:
-    """One feature view. A row may only use what was usable at its prediction time."""
+    """Return the asset of one feature view."""
 
     def work(where: Home, context: "BuildContext") -> Built:
         from headrace.pipeline import build_view

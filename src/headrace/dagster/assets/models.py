@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 def model_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.AssetsDefinition:
+    """Return the asset of the pipeline's model."""
+
     def work(where: Home, _: "BuildContext") -> Built:
         from headrace.pipeline import train_model
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def monitor_assets(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find
 ) -> dg.AssetsDefinition:
+    """Return the assets of the pipeline's monitor: profiles, drift and decision."""
     specs = _specs(pipeline)
     decision = specs[-1].key
     check = dg.AssetCheckSpec(

@@ -29,7 +29,7 @@ def online_key(pipeline: str) -> dg.AssetKey:
 
 
 def online_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.AssetsDefinition:
-    """The embedded online store, brought up to the commits of the tables that views read."""
+    """Return the asset of the embedded online store."""
 
     def work(where: Home, _: "BuildContext") -> Built:
         from headrace.operations.online_store import fill
@@ -68,7 +68,7 @@ def online_job(pipeline: "Pipeline") -> "AssetJob":
 def online_sensor(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find
 ) -> dg.SensorDefinition:
-    """Asks for a run after each commit, and before a view gets staler than it may be."""
+    """Return the sensor that fills the online store after a commit, and before a view is stale."""
 
     @dg.sensor(
         name=ONLINE,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def release_asset(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find
 ) -> dg.AssetsDefinition:
+    """Return the asset of the pipeline's dataset release."""
+
     def work(where: Home, context: "BuildContext") -> Built:
         from headrace.pipeline import build_release
 

@@ -45,7 +45,7 @@ def served_key(pipeline: str) -> dg.AssetKey:
 
 
 def served_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.AssetsDefinition:
-    """Everything that was served, compared with training over what is published now."""
+    """Return the asset of the served log, compared with training over what is published now."""
     key = served_key(pipeline.name)
 
     @dg.asset(

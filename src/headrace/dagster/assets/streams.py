@@ -35,7 +35,7 @@ def stream_job(
     home: Callable[[], Home] = Home.find,
     seconds: float = SECONDS,
 ) -> dg.JobDefinition:
-    """Take what waits, for at most so many seconds; each event exactly once, as ever.
+    """Return the job that consumes waiting events, for a limited time, each event once.
 
     The micro-batch at work is finished first. A run that took any materialises the table.
     """
@@ -89,7 +89,7 @@ def stream_job(
 def stream_sensor(
     pipeline: "Pipeline", stream: "Stream", home: Callable[[], Home] = Home.find
 ) -> dg.SensorDefinition:
-    """Asks for a run while events wait and no consumer is at work."""
+    """Return the sensor that runs the stream job while events wait and no consumer runs."""
     table, name = pipeline.table(stream.table), stream_name(stream)
 
     @dg.sensor(

@@ -19,7 +19,7 @@ Published = dg.MaterializeResult[None]
 
 
 def source_spec(table: Table) -> dg.AssetSpec:
-    """Where a table's deliveries come from: not ours to materialise, but part of the picture."""
+    """Return the external asset of a table's source."""
     return dg.AssetSpec(
         asset_names.source_key(table.name),
         group_name=asset_names.INGESTION,
@@ -41,7 +41,7 @@ def table_asset(
 
 
 def snapshot_asset(table: Table, home: FindHome = Home.find) -> dg.AssetsDefinition:
-    """A state table that is delivered whole: no partitions, the same gate."""
+    """Return the asset of a table that is delivered whole: no partitions, the same gate."""
     return _asset(table, None, home)
 
 
@@ -54,7 +54,7 @@ _ABOUT = {
 
 
 def gate_checks(table: Table, home: FindHome = Home.find) -> dg.AssetChecksDefinition:
-    """One check for each action: block (which is blocking), quarantine and warn.
+    """Return one check for each action of the gate: block (blocking), quarantine and warn.
 
     The asset itself logs the gate's verdicts as they fall, so the checks are a definition apart,
     and the ingest jobs leave them out: a ranged run that plans a check plans it for every day, and

@@ -73,7 +73,7 @@ _FORMS: Mapping[str, tuple[str, type[dg.Config]]] = {
 def oncall_jobs(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find
 ) -> list[dg.JobDefinition]:
-    """One job an action, for the tables of a pipeline."""
+    """Return one job for each action on batches, for the tables of a pipeline."""
     return [_job(action, pipeline, home) for action in ACTIONS]
 
 

@@ -52,7 +52,7 @@ def jobs(pipeline: "Pipeline") -> "list[AssetJob]":
 def schedules(
     pipeline: "Pipeline", home: Callable[[], Home] = Home.find
 ) -> list[dg.ScheduleDefinition]:
-    """Every day: what is outstanding, then everything built on it. Off until switched on."""
+    """Return the daily schedules: ingest, then everything built on it. Off until switched on."""
     found = [_plain("daily_build", BUILD, "30 4 * * *", "Features to monitors, after the ingest.")]
     if asset_names.snapshots(pipeline.tables):
         about = "The tables that come whole, before the event tables."

@@ -14,7 +14,7 @@ MAINTAIN = "maintain"
 
 
 def maintenance_job(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.JobDefinition:
-    """Old snapshots are forgotten and what nothing needs is deleted; pinned snapshots stay."""
+    """Return the job that forgets old snapshots and deletes what nothing needs; pins stay."""
 
     @dg.op(name="maintain_tables", description="Forget snapshots, delete files without a use.")
     def work(context: dg.OpExecutionContext) -> None:
@@ -45,7 +45,7 @@ def maintenance_job(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) 
 
 
 def maintenance_schedule() -> dg.ScheduleDefinition:
-    """Every night, after the build. Off until switched on, as all schedules are."""
+    """Return the schedule of maintenance, nightly after the build. Off until it is switched on."""
     return dg.ScheduleDefinition(
         name="nightly_maintenance",
         job_name=MAINTAIN,

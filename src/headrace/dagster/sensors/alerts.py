@@ -19,7 +19,7 @@ SECONDS = 30
 def alert_sensor(
     tables: Sequence[Table], home: Callable[[], Home] = Home.find
 ) -> dg.SensorDefinition:
-    """Launches nothing. On from the start: without routes in `alerts.yaml` nobody is told."""
+    """Return the sensor that sends alerts. It launches no run, and is on from the start."""
 
     @dg.sensor(
         name="alerts",

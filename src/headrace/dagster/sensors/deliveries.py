@@ -82,7 +82,7 @@ def deliveries_sensor(
     targets: Sequence["AssetJob"],
     home: Callable[[], Home] = Home.find,
 ) -> dg.SensorDefinition:
-    """Runs of `ingest` and `reference` for what came and is not settled; `targets` are these jobs.
+    """Return the sensor that runs `ingest` and `reference`, the `targets`, for new deliveries.
 
     It also closes runs that died, and asks for what they had planned and not got to.
     """
@@ -126,7 +126,8 @@ def deliveries_sensor(
 def build_sensor(
     pipeline: "Pipeline", target: "AssetJob", home: Callable[[], Home] = Home.find
 ) -> dg.SensorDefinition:
-    """A run of `build` when what is published has changed, at most one in `HEADRACE_BUILD_EVERY`.
+    """Return the sensor that runs `build` when what is published changed, at most once in
+    `HEADRACE_BUILD_EVERY`.
 
     One that failed is tried again after a while.
     """

@@ -49,7 +49,7 @@ def retraining_sensor(
     seconds: int = 60,
     default_status: dg.DefaultSensorStatus | None = None,
 ) -> dg.SensorDefinition:
-    """One run of `retrain` per trigger, and another one where it died.
+    """Return the sensor that runs `retrain` once per trigger, and again where the run died.
 
     The cursor tells what was forwarded already. A daemon that dies between the launch and the
     cursor asks again with the same key, and Dagster refuses the double.

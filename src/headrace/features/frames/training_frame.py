@@ -48,7 +48,7 @@ def training_frame(
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> pa.Table:
-    """The spine with the columns of `views` added, each row as of its own `t`.
+    """Return the spine with the columns of `views` added, each row as of its own `t`.
 
     Args:
         spine: `t` (int64 microseconds UTC) and the columns that views look at; any order.
@@ -133,7 +133,7 @@ def vector(
     mode: Mode = "declared",
     types: Mapping[str, pa.DataType] | None = None,
 ) -> dict[str, Scalar | None]:
-    """The features of one entity at `t`: a frame of one row, through the same kernel.
+    """Return the features of one entity at `t`: a frame of one row, by the same kernel.
 
     `types` are the Arrow types of spine columns, needed where the row holds a null or a timestamp.
     """
@@ -147,7 +147,7 @@ def vector(
 
 
 def apply_transforms(frame: pa.Table, views: Sequence[View]) -> pa.Table:
-    """The frame with the row transforms among `views` added, in their order."""
+    """Return the frame with the row transforms among `views` added, in their order."""
     columns: Named = list(zip(frame.column_names, frame.columns, strict=True))
     for view in views:
         if isinstance(view, RowTransform):
@@ -197,7 +197,7 @@ def _uses(view: FeatureView | Lookup) -> tuple[Use, Use, Use]:
 
 @dataclass
 class Host:
-    """One frame in the making; what views share is computed once."""
+    """State of one training set while it is computed; what views share is computed once."""
 
     spine: pa.Table
     history: History

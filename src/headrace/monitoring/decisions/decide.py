@@ -33,7 +33,7 @@ _ENDED = {"kept": "was no better than the champion", "failed": "failed"}
 
 @dataclass(frozen=True)
 class State:
-    """What is known when a window is decided, from the windows before it.
+    """State that earlier windows leave for the decision on the next one.
 
     Attributes:
         pipeline: its name is part of every trigger.
@@ -69,7 +69,9 @@ class State:
 
 @dataclass(frozen=True)
 class Decision:
-    """`trigger_id` names the retraining that this starts: same evidence, same id, ever."""
+    """Decision on one window. `trigger_id` names the retraining that it starts: the same evidence
+    always gives the same id.
+    """
 
     action: Action
     reasons: tuple[str, ...]
@@ -83,7 +85,7 @@ Said = tuple[Action, list[str]]
 
 
 def decide(evidence: Sequence[Evidence], state: State, policy: Policy) -> Decision:
-    """The action for one window. Pure: the same arguments give the same decision."""
+    """Return the action for one window. Pure: the same arguments give the same decision."""
     action, reasons = _action(evidence, state, policy)
     trigger = trigger_id(state, evidence) if action == "retrain" else None
     return Decision(action, tuple(reasons), trigger)
@@ -253,7 +255,7 @@ def _quiet(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
 def advance(
     state: State, evidence: Sequence[Evidence], decision: Decision, policy: Policy
 ) -> State:
-    """What a decided window leaves to the next one."""
+    """Return the state after a decided window."""
     if decision.action == "retrain":
         retrained = (*state.retrained, state.closes)
         since = state.since if state.since is not None else state.closes

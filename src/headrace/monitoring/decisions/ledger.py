@@ -194,7 +194,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that was done about a trigger, and what it rests on, as JSON values.
+    """One step of a retraining, and what it rests on, as JSON values.
 
     `recorded_at` is microseconds UTC.
     """
@@ -209,7 +209,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Ack:
-    """Somebody knows of the window that ends before day `window_end` (epoch day), and says why."""
+    """Acknowledgement, with its reason, of the window that ends before `window_end` (epoch day)."""
 
     pipeline: str
     window_end: int
@@ -221,7 +221,7 @@ class Ack:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """Somebody says that findings about a window (see `acceptance.topic`) are how data should be.
+    """Statement that findings about a window (see `acceptance.topic`) are how data should be.
 
     `withdrawn` takes back what was said of the window before.
     """

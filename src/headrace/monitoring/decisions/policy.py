@@ -214,7 +214,7 @@ class Policy:
 
 
 def load_policy(path: Path) -> Policy:
-    """The policy in the YAML file at `path`; every key must be known and of its type."""
+    """Return the policy in the YAML file at `path`; every key must be known and of its type."""
     try:
         return _read_policy(path)
     except DeclarationError as error:

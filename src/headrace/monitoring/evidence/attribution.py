@@ -18,7 +18,7 @@ REVERSED = 1.2  # fall of the slope of outcomes over scores, which is about 1, t
 
 @dataclass(frozen=True)
 class Attribution:
-    """Why a window is loud: `columns` and `segments` that carry it, strongest first.
+    """Cause of the alarms of a window: `columns` and `segments` that carry it, strongest first.
 
     A segment is a tuple of (column, level) pairs, as in `Evidence`.
     """
@@ -49,7 +49,7 @@ NOTHING = Attribution("none", (), (), "Nothing beyond its limits.")
 
 
 def attribute(evidence: Sequence[Evidence], label_derived: Collection[str] = ()) -> Attribution:
-    """The cause of the alarms of one window. Pure; notices name no cause.
+    """Return the cause of the alarms of one window. Pure; notices have no cause.
 
     Args:
         evidence: of one window, in any order.

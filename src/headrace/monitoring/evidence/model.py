@@ -69,7 +69,7 @@ def windows(anchor: int, days: int, first: int, last: int, closed_by: int) -> li
 
 @dataclass(frozen=True)
 class Evidence:
-    """One finding. `statistic` beyond `threshold` is why it exists; `sentence` says it in words.
+    """One finding: `statistic` exceeds `threshold`, and `sentence` says so in words.
 
     `columns` carry it, strongest first; `segment` is where alone it holds, as (column, level)
     pairs. Both may be empty, and are in records older than they are. `accepted` is the cursor of

@@ -117,7 +117,7 @@ def empty(bins: Sequence[Bins], days: int) -> Profile:
 
 
 def merge(a: Profile, b: Profile) -> Profile:
-    """The profile of both sets of rows together.
+    """Return the profile of both sets of rows together.
 
     Raises:
         DeclarationError: the two were made with different bins.
@@ -190,12 +190,12 @@ class Daily:
 
 
 def profile(table: pa.Table, bins: Sequence[Bins]) -> Profile:
-    """One profile of all rows of `table`, which has every column that `bins` names."""
+    """Return one profile of all rows of `table`, which has every column that `bins` names."""
     return collapse(profile_days(table, np.zeros(table.num_rows, np.int64), bins).whole)
 
 
 def profile_days(table: pa.Table, day: Ints, bins: Sequence[Bins]) -> Profiles:
-    """One profile for each distinct value of `day` (int64, one a row, any order)."""
+    """Return one profile for each distinct value of `day` (int64, one a row, any order)."""
     return sketch_days(table, day, [bin_.column for bin_ in bins]).binned(bins)
 
 

@@ -43,7 +43,7 @@ class LakeTables:
 
 
 def feature_service(pipeline: Pipeline, home: Home) -> FeatureService:
-    """Answers requests with the pipeline's views over what is published under `home`."""
+    """Return a service that answers requests from the published tables of the pipeline."""
     return FeatureService(
         pipeline.spine, pipeline.views, pipeline.contracts, LakeTables(home), pipeline.mode
     )
@@ -131,7 +131,7 @@ def materialise_online(
 
 
 def online_service(pipeline: Pipeline, home: Home, store: "Store | None" = None) -> "OnlineService":
-    """Answers requests from the pipeline's online store, as `feature_service` does from tables."""
+    """Return a service that answers requests from the pipeline's online store."""
     from headrace.serving.online import OnlineService
 
     return OnlineService(
@@ -145,7 +145,7 @@ def online_service(pipeline: Pipeline, home: Home, store: "Store | None" = None)
 
 
 def served_log(pipeline: Pipeline, home: Home, *, share: float = 1.0) -> ServedLog:
-    """The pipeline's log of answers, `share` of its entities."""
+    """Return the pipeline's log of served vectors, for `share` of its entities."""
     return ServedLog(log_path(pipeline, home), share=share)
 
 

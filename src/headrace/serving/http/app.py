@@ -41,7 +41,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What one process serves.
+    """Service, model and log that one process serves.
 
     Attributes:
         name: of the pipeline.
@@ -67,7 +67,7 @@ class Endpoint:
 
 
 def create_app(endpoint: Endpoint) -> App:
-    """The ASGI application of an endpoint; it closes the endpoint's log when it stops."""
+    """Return the ASGI application of an endpoint; it closes the endpoint's log when it stops."""
     from fastapi import FastAPI
 
     import headrace

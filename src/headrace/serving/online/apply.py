@@ -29,7 +29,7 @@ from headrace.serving.online.versions import merged, seen_until
 
 @dataclass(frozen=True)
 class Applied:
-    """What became of rows: new or repeated; `refused` are row numbers that need a rebuild."""
+    """Outcome of applied rows: new or repeated; `refused` are row numbers that need a rebuild."""
 
     rows: int
     changed: int

@@ -240,7 +240,7 @@ class Layout:
 
 
 def layout_of(views: Sequence[View], contracts: Contracts, mode: Mode) -> Layout:
-    """How a store holds what `views` need."""
+    """Return how a store holds what `views` need."""
     shapes = shapes_of(contracts)
     stored = [view for view in views if not isinstance(view, RowTransform)]
     tables = _tables(stored, shapes)

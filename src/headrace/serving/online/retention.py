@@ -42,7 +42,7 @@ def retain(
     limit: int = entity_records.LIMIT,
     clock: Callable[[], int] = now_us,
 ) -> Thinned:
-    """Answers before `frontier` are given up, and what only they need is dropped.
+    """Prune history before `frontier`: later answers do not need it.
 
     A version goes when min(k', e + W + 1) <= frontier, W being the widest window; its key stays in
     the index for `lateness` more. Corrections older than that need a rebuild of their key.

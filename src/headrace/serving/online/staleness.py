@@ -11,7 +11,7 @@ from headrace.features.spec import RowTransform, View
 
 @dataclass(frozen=True)
 class Staleness:
-    """`view` is served from a store that held all that was published at `t - at_most` or later.
+    """Limit for `view`: the store must hold all that was published by `t - at_most`.
 
     If not, its vectors are flagged with it, or refused.
     """
@@ -34,7 +34,7 @@ class Staleness:
 
 
 class StaleError(StateError):
-    """A view would be served from a store that is older than it declares."""
+    """A store is older than a view declares that it may be."""
 
 
 def limits(declared: tuple[Staleness, ...], views: Sequence[View]) -> dict[str, list[Staleness]]:

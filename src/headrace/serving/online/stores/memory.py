@@ -9,7 +9,7 @@ from headrace.serving.online.stores.port import joined
 
 @dataclass
 class MemoryStore:
-    """Lives as long as the process. A transaction that fails leaves nothing behind."""
+    """Store in memory, for tests. A transaction that fails leaves nothing behind."""
 
     entries: dict[bytes, bytes] = field(default_factory=dict)
 

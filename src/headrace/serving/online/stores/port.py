@@ -31,7 +31,7 @@ def joined(values: Sequence[bytes | None]) -> tuple[bytes, list[int]]:
 
 
 class Writer(Reader, Protocol):
-    """A transaction; it is whole after the block that opened it ends well, or has not been."""
+    """A transaction: whole if the block that opened it ends without an error, else undone."""
 
     def put_many(self, entries: Iterable[tuple[bytes, bytes]]) -> None: ...
 
