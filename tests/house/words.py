@@ -10,7 +10,7 @@ PHRASES = {
         r"(?:is|are|was|were) no"
         r"(?! (?:longer|more|less|fewer|later|earlier|other|such|need|way)\b) \w+"
     ),
-    "is not, has no": r"(?:is|are|was|were) none",
+    "is not, has no": r"(?:is|are|was|were) (?-i:none)",
     "compared with, must match": r"held (?:against|to)",
     "is, applies, effective": r"stands(?! for\b)|standing",
     "whose, from which": r"of (?:which|whom)|thereof|therein|wherein|whereof",

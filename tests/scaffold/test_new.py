@@ -173,7 +173,7 @@ def test_ci_says_when_it_cannot_know_where_headrace_comes_from(made):
         ["bash", "-e", "-c", install], cwd=made.root, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "it does not say where Headrace comes from" in done.stdout
+    assert "it does not name a source of Headrace" in done.stdout
     assert "TODO: where does Headrace come from?" in (made.root / "requirements.txt").read_text()
 
 
