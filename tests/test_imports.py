@@ -169,3 +169,14 @@ def test_earlier_names_of_modules_are_found_and_say_the_new_one() -> None:
         "    assert any(new in str(warning.message) for warning in seen), old\n"
     )
     subprocess.run([sys.executable, "-c", check], check=True, cwd=ROOT)
+
+
+def test_production_does_not_know_the_simulator():
+    """What a simulation needs of production it passes: settings, a home in virtual time, places."""
+    aware = {
+        str(path.relative_to(CORE))
+        for path in modules(CORE)
+        if "simulat" in path.read_text().lower()
+        and path.relative_to(CORE).parts[0] not in {"verification", "cli", "scaffold"}
+    }
+    assert not aware

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.core.clock import CLOCK, DAY, HOUR, SECOND, SIMULATION, iso, now_us, parse_iso
+from headrace.core.clock import CLOCK, DAY, HOUR, SECOND, VIRTUAL_TIME, iso, now_us, parse_iso
 from headrace.core.errors import StateError
 from headrace.core.home import Home
 
@@ -16,7 +16,7 @@ MOMENT = "2013-03-04T05:06:07Z"
 def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "simulated"
     root.mkdir()
-    (root / SIMULATION).write_text("{}")
+    (root / VIRTUAL_TIME).write_text("{}")
     (root / "clock").write_text(MOMENT + "\n")
     monkeypatch.setenv(CLOCK, str(root / "clock"))
     monkeypatch.delenv("HEADRACE_STORE", raising=False)
@@ -46,7 +46,7 @@ def test_without_the_variable_time_is_real(
 
 def test_another_home_is_not_opened(simulated: Path, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
-    with pytest.raises(StateError, match="not its simulation"):
+    with pytest.raises(StateError, match="not its home"):
         Home(tmp_path / "real")
     assert not list((tmp_path / "real").iterdir())
     assert Home(simulated / ".").root
@@ -59,19 +59,19 @@ def test_releases_stay_in_the_simulation(simulated: Path, monkeypatch: pytest.Mo
 
 
 def test_without_the_mark_there_is_no_time_at_all(simulated: Path) -> None:
-    (simulated / SIMULATION).unlink()
-    with pytest.raises(StateError, match="no simulation"):
+    (simulated / VIRTUAL_TIME).unlink()
+    with pytest.raises(StateError, match="no file virtual-time"):
         now_us()
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2013-13-01"])
 def test_a_clock_that_cannot_be_read_is_an_error(simulated: Path, text: str) -> None:
     (simulated / "clock").write_text(text)
-    with pytest.raises(StateError, match="no simulated time"):
+    with pytest.raises(StateError, match="no virtual time"):
         now_us()
 
 
 def test_a_clock_that_is_gone_is_an_error(simulated: Path) -> None:
     (simulated / "clock").unlink()
-    with pytest.raises(StateError, match="no simulated time"):
+    with pytest.raises(StateError, match="no virtual time"):
         now_us()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from headrace.core.clock import CLOCK, DAY, SIMULATION, iso, now_us, parse_iso
+from headrace.core.clock import CLOCK, DAY, iso, now_us, parse_iso
 from headrace.core.errors import SourceError, StateError
 from headrace.sources.delivery_places import FilePlace, Put, came
 from headrace.sources.files import DropFolder
-from headrace.verification.simulation.home import PAGER, Site
+from headrace.verification.simulation.home import PAGER, SIMULATION, Site
 from headrace.verification.simulation.pager import Pager
 
 NOON = parse_iso("2013-03-01T12:00:00Z")

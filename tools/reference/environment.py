@@ -87,6 +87,13 @@ GROUPS = (
         Variable("HEADRACE_BUILD_EVERY",
                  "Shortest time between two builds by Dagster's build sensor, such as `7d`.",
                  "`1d`"),
+        Variable("HEADRACE_SENSORS", "State of sensors that nobody has switched on or off: "
+                 "`running` or `stopped`.", "`stopped`"),
+        Variable("HEADRACE_SENSOR_INTERVAL",
+                 "Seconds between two evaluations of the sensors for deliveries, builds, alerts "
+                 "and retraining.", "each sensor's own"),
+        Variable("HEADRACE_RUN_STARTS_WITHIN",
+                 "Seconds after which a run that no worker has begun counts as dead.", "`180`"),
     )),
     Group("Servers", (
         Variable("HEADRACE_ONLINE", "Redis URL of the online store.", "the embedded store"),
@@ -113,8 +120,8 @@ GROUPS = (
         Variable("DAGSTER_HOME", "Dagster's folder, `dagster` in the home. Commands ignore another "
                  "value; a plain `dagster dev` needs it, in `.env`."),
         Variable("DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS", "Time limit of sensors in a simulation."),
-        Variable("HEADRACE_CLOCK", "Clock of a simulation. No home but that of the simulation can "
-                 "be used while it is set."),
+        Variable("HEADRACE_CLOCK", "Clock of a home that lives in virtual time, as a simulation's "
+                 "does. No other home can be used while it is set."),
         Variable("HEADRACE_SIMULATED", "Pipeline of a simulation's code location."),
         Variable("HEADRACE_SIMULATED_PAGER", "Address of a simulation's alerts."),
         Variable("HEADRACE_SERVE", "Options of `headrace serve`, for its workers."),

@@ -1,10 +1,10 @@
-"""Time is int64 microseconds since the epoch, UTC. Conversions live here, and what time it is.
+"""Time is int64 microseconds since the epoch, UTC: conversions, and the current time.
 
-A simulation has a clock of its own: `HEADRACE_CLOCK` names a file in the simulation's home that
-holds a moment. It runs on from there as fast as real time, from when the file was written, so that
-all processes of a simulation agree, and no two things happen at the same moment. It is honoured
-only in a home that is marked as a simulation; everywhere else it is an error, never ignored: what a
-real home writes down must not carry an invented time.
+A home may live in virtual time: `HEADRACE_CLOCK` names a file in that home that holds a moment.
+Time runs on from there as fast as real time, from when the file was written, so that all processes
+agree and no two events happen at the same moment. It is honoured only in a home that is marked for
+it; everywhere else it is an error, never ignored: records of a real home must not carry an invented
+time.
 """
 
 import os
@@ -25,7 +25,7 @@ STEP = MINUTE  # that a clock may be put back by without an error
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"us": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 CLOCK = "HEADRACE_CLOCK"
-SIMULATION = "simulation.json"  # in the root of a home: all of it is invented
+VIRTUAL_TIME = "virtual-time"  # file in the root of a home whose times are invented
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DURATION = re.compile(r"([+-]?)(\d+)(us|s|m|h|d)")
 
@@ -150,18 +150,18 @@ def end_of(text: str) -> int:
 
 
 def now_us() -> int:
-    """What time it is; in a simulation, what time is simulated.
+    """Return the current time; in a home that lives in virtual time, that time.
 
     Raises:
-        StateError: `HEADRACE_CLOCK` is set, and is no clock of a simulation.
+        StateError: `HEADRACE_CLOCK` is set and does not name the clock of such a home.
     """
     now = machine_us()
-    simulated = os.environ.get(CLOCK)
-    return now if simulated is None else _simulated(Path(simulated), now)
+    clock = os.environ.get(CLOCK)
+    return now if clock is None else _virtual(Path(clock), now)
 
 
 def machine_us() -> int:
-    """Return the time of the machine, also in a simulation."""
+    """Return the time of the machine, also in a home that lives in virtual time."""
     return to_us(datetime.now(UTC))
 
 
@@ -187,10 +187,10 @@ def forward(last: int, where: str, clock: Callable[[], int]) -> int:
     return now
 
 
-def _simulated(clock: Path, now: int) -> int:
-    """The moment in the file, and the real time that has passed since it was written."""
-    if not (clock.parent / SIMULATION).is_file():
-        raise _no_clock(clock, f"its folder is no simulation: it has no {SIMULATION}")
+def _virtual(clock: Path, now: int) -> int:
+    """Return the moment in the file plus the real time that has passed since it was written."""
+    if not (clock.parent / VIRTUAL_TIME).is_file():
+        raise _no_clock(clock, f"its folder has no file {VIRTUAL_TIME}")
     try:
         with clock.open() as file:
             moment, written = file.read().strip(), os.fstat(file.fileno()).st_mtime_ns // 1000
@@ -201,9 +201,9 @@ def _simulated(clock: Path, now: int) -> int:
 
 def _no_clock(clock: Path, why: str) -> StateError:
     return StateError(
-        f"{CLOCK} is set, and there is no simulated time: {why}",
+        f"{CLOCK} is set, and there is no virtual time: {why}",
         where=str(clock),
-        fix=f"unset {CLOCK}; only headrace verify simulate sets it",
+        fix=f"unset {CLOCK}; it is only for homes that live in virtual time",
     )
 
 

@@ -112,7 +112,7 @@ class Home:
 
 
 def _refuse_foreign_clock(root: Path) -> None:
-    """Simulated time writes only into its own simulation, and its releases stay there too.
+    """Refuse virtual time in a home that does not live in it, and a store outside of its home.
 
     Raises:
         StateError: `HEADRACE_CLOCK` is set, and this is another home, or a store elsewhere.
@@ -122,9 +122,9 @@ def _refuse_foreign_clock(root: Path) -> None:
         return
     own = Path(clock).absolute().parent.resolve()
     if root.absolute().resolve() != own:
-        what, fix = f"{CLOCK} is set, and this is not its simulation", f"unset {CLOCK}"
+        what, fix = f"{CLOCK} is set, and this is not its home", f"unset {CLOCK}"
     elif os.environ.get("HEADRACE_STORE"):
-        what, fix = "a simulation keeps its releases to itself", "unset HEADRACE_STORE"
+        what, fix = "a home in virtual time keeps its releases to itself", "unset HEADRACE_STORE"
     else:
         return
     raise StateError(what, where=str(root), fix=fix)

@@ -31,7 +31,7 @@ class Pipeline:
     older; it is no part of what a feature means, and of no definition hash.
     `retraining` says how its model is trained anew; when, the monitor's policy says.
     `make_deliveries` is for demonstrations only: it fills a folder with what the sources read.
-    `places` is for simulations only: where producers of its tables put what they deliver, given
+    `places` is for verification only: where producers of its tables put what they deliver, given
     such a folder, and the one under the home that the sources read.
     """
 

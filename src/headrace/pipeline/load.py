@@ -3,17 +3,15 @@
 import importlib
 import sys
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from headrace.core.errors import DeclarationError
-from headrace.core.home import Home, project_root
+from headrace.core.home import project_root
 from headrace.core.strict_yaml import Key, Keys
 from headrace.lake.table import Table
 from headrace.pipeline.definition import Pipeline
-from headrace.sources.files import DropFolder
 
 SETTINGS = Keys((
     Key("pipelines", "list of modules", "Modules that define a `PIPELINE`.", required=True),
@@ -44,26 +42,6 @@ def load_pipeline(module: str) -> Pipeline:
             fix="PIPELINE = Pipeline(...)",
         )
     return pipeline
-
-
-def moved(pipeline: Pipeline, home: Home) -> Pipeline:
-    """The pipeline with its sources' folders under a home, a folder a table: for simulations.
-
-    Raises:
-        DeclarationError: a source is no folder.
-    """
-    live = home.deliveries / pipeline.name
-    return replace(pipeline, tables=tuple(_moved(table, live) for table in pipeline.tables))
-
-
-def _moved(table: Table, live: Path) -> Table:
-    source = table.source
-    if not isinstance(source, DropFolder) or str(source.folder).startswith("s3://"):
-        raise DeclarationError(
-            f"table {table.name}: a {type(source).__name__} cannot be simulated by itself",
-            fix="say where its producer puts what it delivers: Pipeline(places=...)",
-        )
-    return replace(table, source=replace(source, folder=live / table.name))
 
 
 def project_pipelines(root: Path | None = None) -> list[Pipeline]:

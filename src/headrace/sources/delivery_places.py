@@ -1,4 +1,4 @@
-"""Where a producer puts what a source reads. A simulation plays the producer at such a place."""
+"""Place where a producer puts what a source reads; verification plays the producer there."""
 
 import os
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ class FilePlace:
     def __post_init__(self) -> None:
         if Path(self.live.pattern).suffix not in _FORMS:
             raise DeclarationError(
-                f"source {self.live.name}: {self.live.pattern} cannot be simulated",
+                f"source {self.live.name}: {self.live.pattern} cannot be delivered to",
                 fix=f"files that end in one of {', '.join(_FORMS)}",
             )
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 
 from headrace.core.home import Home
-from headrace.dagster.sensors.backoff import interval
+from headrace.dagster.sensors.settings import interval
 from headrace.lake.table import Table
 
 SECONDS = 30

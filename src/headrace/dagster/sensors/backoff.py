@@ -1,12 +1,11 @@
-"""Whether a sensor that looks again and again should ask for another run of its job."""
+"""Backoff: if a sensor should ask for another run of its job, and when after a failure."""
 
-import os
 import time
 from collections.abc import Collection, Sequence
 
 import dagster as dg
 
-from headrace.core.clock import CLOCK, HOUR, MINUTE
+from headrace.core.clock import HOUR, MINUTE
 
 AFTER_FAILURE = 600.0  # seconds
 _UNFINISHED = [
@@ -31,22 +30,6 @@ def not_now(instance: dg.DagsterInstance, job: str, pipeline: str) -> str:
     if run.status == dg.DagsterRunStatus.FAILURE and waited < AFTER_FAILURE:
         return f"run {run.run_id[:8]} failed; again in {AFTER_FAILURE - waited:.0f} s"
     return ""
-
-
-def real(seconds: float) -> float:
-    """So long by the clock on the wall; a simulation, of which days pass in seconds, waits less."""
-    return seconds if CLOCK not in os.environ else min(seconds, max(1.0, seconds / 4))
-
-
-def interval(seconds: int) -> int:
-    """How long a sensor rests between two looks; in a simulation it looks whenever it may."""
-    return seconds if CLOCK not in os.environ else 1
-
-
-def status() -> dg.DefaultSensorStatus:
-    """Off until it is switched on; in a simulation on from the start."""
-    on = CLOCK in os.environ
-    return dg.DefaultSensorStatus.RUNNING if on else dg.DefaultSensorStatus.STOPPED
 
 
 def unfinished(

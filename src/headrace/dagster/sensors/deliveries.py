@@ -20,9 +20,10 @@ from headrace.core.home import Home
 from headrace.dagster import asset_names
 from headrace.dagster.jobs.jobs import BUILD, INGEST, REFERENCE
 from headrace.dagster.partitions import Span, spans
-from headrace.dagster.sensors.backoff import backoff, interval, status, unfinished
+from headrace.dagster.sensors.backoff import backoff, unfinished
 from headrace.dagster.sensors.pending_partitions import arrived
 from headrace.dagster.sensors.recovery import TABLES, abandoned, close, slots_of
+from headrace.dagster.sensors.settings import interval, status
 from headrace.lake.table import SNAPSHOT_SLOT
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import dagster as dg
 from headrace.core.clock import days
 from headrace.dagster.asset_names import table_key
 from headrace.dagster.partitions import RANGE_END, RANGE_START
-from headrace.dagster.sensors.backoff import real
+from headrace.dagster.sensors.settings import run_starts_within
 
 MARK = "headrace/process"
 TABLES = "headrace/tables"
@@ -58,7 +58,7 @@ def abandoned(
         or (
             record.dagster_run.job_name in marking
             and MARK not in record.dagster_run.tags
-            and _idle(record) > real(BEGINS_WITHIN)
+            and _idle(record) > run_starts_within(BEGINS_WITHIN)
         )
     ]
 

@@ -13,7 +13,7 @@ import dagster as dg
 
 from headrace.core.home import Home
 from headrace.dagster.jobs.retraining import RETRAIN, configured
-from headrace.dagster.sensors.backoff import interval, status
+from headrace.dagster.sensors.settings import interval, status
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline

@@ -181,7 +181,7 @@ class Lake:
 
         current = loaded.current_snapshot()
         if current is not None:
-            # Iceberg dates commits by the machine's own clock, also in a simulation.
+            # Iceberg dates commits by the machine's own clock, also in virtual time.
             forward(current.timestamp_ms * 1000, loaded.location(), machine_us)
         leaving = {*gone, *(live.keys() & staged.keys())}
         snapshot_id, files = iceberg.commit(

@@ -30,7 +30,8 @@ def load() -> dg.Definitions:
     """The definitions of the pipeline that `HEADRACE_SIMULATED` names."""
     from headrace.core.home import Home
     from headrace.dagster import definitions, project_definitions
-    from headrace.pipeline.load import load_pipeline, moved
+    from headrace.pipeline.load import load_pipeline
+    from headrace.verification.simulation.pipeline_override import moved
 
     declared = load_pipeline(os.environ[MODULE])
     if declared.places is not None:

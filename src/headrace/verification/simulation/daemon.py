@@ -16,6 +16,7 @@ from random import Random
 from headrace.core.errors import StateError
 from headrace.core.home import Home, project_root
 from headrace.dagster.instance import open_instance, prepare
+from headrace.dagster.sensors.settings import RUN_STARTS_WITHIN, SENSOR_INTERVAL, SENSOR_STATUS
 from headrace.pipeline.definition import Pipeline
 from headrace.verification.simulation.code_location import MODULE, counted, is_idle
 from headrace.verification.simulation.engines import kill, no_room
@@ -33,6 +34,12 @@ run_coordinator:
   class: QueuedRunCoordinator
   config: {dequeue_interval_seconds: 1}
 """
+# A day passes in seconds: sensors run from the start, as often as they may, and wait less.
+_SENSORS = {
+    SENSOR_STATUS: "running",
+    SENSOR_INTERVAL: "1",
+    RUN_STARTS_WITHIN: "45",
+}
 _PAUSE = 1.0
 _START = 300.0  # seconds in which a code server has to listen
 _PATIENCE = 1200.0  # seconds that a moment may take before something must be broken
@@ -70,6 +77,7 @@ class Daemon:
             **site.environment(pager),
             "DAGSTER_HOME": str(home.dagster),
             "HEADRACE_BUILD_EVERY": every,
+            **_SENSORS,
             "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "600",
             "PYTHONPATH": os.pathsep.join(paths),
             MODULE: module,

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.core.clock import CLOCK, SIMULATION, iso
+from headrace.core.clock import CLOCK, VIRTUAL_TIME, iso
 from headrace.core.errors import StateError
 from headrace.core.files import write_atomically, write_json
 from headrace.core.home import Home
 
 PAGER = "HEADRACE_SIMULATED_PAGER"
+SIMULATION = "simulation.json"  # in the root of a simulation's home: all of it is invented
 ALERTS = """\
 # Of a simulation: everybody has the same pager.
 version: 1
@@ -44,6 +45,7 @@ class Site:
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True)
         write_json(root / SIMULATION, {"format": 1, **about})
+        write_atomically(root / VIRTUAL_TIME, b"")
         write_atomically(root / "alerts.yaml", ALERTS.encode())
         return cls(root)
 

@@ -1,12 +1,14 @@
 """The pipeline as it is simulated: as declared, but its sources read the simulation's folders."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from headrace.core.errors import DeclarationError
 from headrace.core.home import Home, project_root
+from headrace.lake.table import Table
 from headrace.pipeline.definition import Pipeline
-from headrace.pipeline.load import load_pipeline, make_importable, moved, pipeline_modules
+from headrace.pipeline.load import load_pipeline, make_importable, pipeline_modules
 from headrace.sources.delivery_places import FilePlace, Place
 from headrace.sources.files import DropFolder
 
@@ -41,6 +43,26 @@ def simulated(pipeline: Pipeline, home: Home) -> Pipeline:
         DeclarationError: a source is no folder, and the pipeline does not say where it is fed.
     """
     return pipeline if pipeline.places is not None else moved(pipeline, home)
+
+
+def moved(pipeline: Pipeline, home: Home) -> Pipeline:
+    """Return the pipeline with its sources' folders under a home, a folder for each table.
+
+    Raises:
+        DeclarationError: a source is not a folder.
+    """
+    live = home.deliveries / pipeline.name
+    return replace(pipeline, tables=tuple(_moved(table, live) for table in pipeline.tables))
+
+
+def _moved(table: Table, live: Path) -> Table:
+    source = table.source
+    if not isinstance(source, DropFolder) or str(source.folder).startswith("s3://"):
+        raise DeclarationError(
+            f"table {table.name}: a {type(source).__name__} cannot be simulated by itself",
+            fix="say where its producer puts what it delivers: Pipeline(places=...)",
+        )
+    return replace(table, source=replace(source, folder=live / table.name))
 
 
 def places_of(declared: Pipeline, home: Home, held: Path) -> Mapping[str, Place]:
