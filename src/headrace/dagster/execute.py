@@ -228,13 +228,15 @@ def _about(pipeline: str, assets: Sequence[dg.AssetKey]) -> dict[str, str]:
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> tuple[tuple[str, str], ...]:
-    found = []
+    failures = []
     for event in result.all_events:
         if event.is_step_failure:
             data = event.step_failure_data
             told = data.user_failure_data.description if data.user_failure_data else None
-            found.append((event.step_key or "", told or (data.error.message if data.error else "")))
-    return tuple(found)
+            failures.append(
+                (event.step_key or "", told or (data.error.message if data.error else ""))
+            )
+    return tuple(failures)
 
 
 def _never_ran(instance: dg.DagsterInstance, table: str) -> bool:

@@ -165,7 +165,10 @@ def _usual(home: Home, contract: Contract, before: Sequence[Judged]) -> dict[str
         return None
     try:
         return usual_moves(
-            [(batch_rows_of(home, contract, *one), slot_start(one[0].slot)) for one in before]
+            [
+                (batch_rows_of(home, contract, *judged), slot_start(judged[0].slot))
+                for judged in before
+            ]
         )
     except StateError:
         return None  # an old file is gone: then nobody knows what is usual

@@ -61,8 +61,8 @@ def load_profiles(home: Home, table: str, batches: Collection[str]) -> dict[str,
     """The profiles of some batches, of those that have one."""
     with closing(open_database(home.batch_profiles, MIGRATIONS)) as db:
         query = "SELECT profile FROM profiles WHERE tbl = ? AND batch_id = ?"
-        found = {batch: db.execute(query, (table, batch)).fetchone() for batch in batches}
-    return {one: from_bytes(row[0]) for one, row in found.items() if row}
+        profiles = {batch: db.execute(query, (table, batch)).fetchone() for batch in batches}
+    return {one: from_bytes(row[0]) for one, row in profiles.items() if row}
 
 
 def earlier(home: Home, contract: Contract, place: str, good: Sequence[str]) -> list[Profile]:

@@ -84,16 +84,16 @@ def _form(one: WindowResult) -> dict[str, Any]:
 
 def _rates(one: WindowResult) -> dict[str, list[Rate]]:
     """By segment column; none without evidence about the model."""
-    found: dict[str, list[Rate]] = {}
+    rates: dict[str, list[Rate]] = {}
     if one.scored is None or not any(evidence.kind in MODEL for evidence in one.evidence):
-        return found
+        return rates
     sums = one.scored.cells.sum(axis=1)
     for pairs, (rows, ones, scores) in zip(one.scored.segments, sums.tolist(), strict=True):
         if rows and len(pairs) == 1:
             ((column, level),) = pairs
             shares = (round(ones / rows, _DIGITS), round(scores / FIXED / rows, _DIGITS))
-            found.setdefault(column, []).append(Rate(level, rows, *shares))
-    return found
+            rates.setdefault(column, []).append(Rate(level, rows, *shares))
+    return rates
 
 
 def read_seen(home: Home, monitor: str) -> Seen:

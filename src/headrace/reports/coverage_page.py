@@ -150,7 +150,7 @@ def _meter(share: float, most: float, name: str) -> Html:
 
 
 def _segments(report: Mapping[str, Any]) -> list[Html]:
-    found = []
+    segments = []
     for name, lines in report["segments"].items():
         rows = [
             Row(
@@ -165,8 +165,8 @@ def _segments(report: Mapping[str, Any]) -> list[Html]:
         ]
         told = "Rows outside in some column that has not moved as a whole."
         heads: Sequence[str] = (name, "rows", "outside", "most in")
-        found.append(_section(f"By {name}", table(told, heads, rows)))
-    return found
+        segments.append(_section(f"By {name}", table(told, heads, rows)))
+    return segments
 
 
 def _pairs(report: Mapping[str, Any]) -> Html:

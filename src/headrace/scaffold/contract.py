@@ -224,8 +224,8 @@ def plus(lag: str) -> str:
 
 def null_tokens(columns: Iterable[Column]) -> list[str]:
     """`NA` in a column of numbers is how R exports; then it means null in texts, too."""
-    found = {token for column in columns for token in column.null_tokens}
-    return ["", *(["NA"] if "NA" in found else [])]
+    tokens = {token for column in columns for token in column.null_tokens}
+    return ["", *(["NA"] if "NA" in tokens else [])]
 
 
 def _delivered(look: Look, column: Column, number: int) -> list[str]:

@@ -53,15 +53,15 @@ class Trial:
         """
         allowed = int(WARNED_SHARE * self.days)
         warned: set[str] = set()
-        found = {}
+        actions = {}
         for key, days in sorted(self.changes.items(), key=lambda item: (len(item[1]), item[0])):
             if len(warned | set(days)) > allowed:
-                found[key] = "off"
+                actions[key] = "off"
                 continue
             warned |= set(days)
             if key in self.blocking:
-                found[key] = "warn"
-        return found
+                actions[key] = "warn"
+        return actions
 
     def warned(self, actions: Mapping[str, str]) -> int:
         """The number of days that the first run will warn of under `actions`."""

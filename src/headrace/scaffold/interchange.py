@@ -100,7 +100,7 @@ def _refused(expectation: Expectation, subjects: Sequence[Subject]) -> str | Non
     reserved = [pa.field(name, kind) for name, _, kind in RESERVED]
     try:
         suite = parse_suite(document)
-        made = [one.stored(scales) for one in suite.expectations]
+        made = [expectation.stored(scales) for expectation in suite.expectations]
         replace(suite, expectations=tuple(made)).check(pa.schema([*columns, *reserved]))
     except DeclarationError as error:
         return error.what

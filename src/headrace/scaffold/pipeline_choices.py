@@ -188,7 +188,7 @@ def _target(found: Facts) -> tuple[str, tuple[Derived, ...]]:
         return _above_median(found, column)
     elif column.type == "string" and (levels := found.levels(name)) and len(levels) > 1:
         counts = {row["values"]: row["counts"] for row in _counts(found, name)}
-        level = max(levels, key=lambda one: (counts[one], one))
+        level = max(levels, key=lambda level: (counts[level], level))
         sql = f"CAST({ident(name)} = {literal(level)} AS BIGINT)"
         label, words = f"{name}_is_{plain_name(level)}", f"1 if {name} is {level!r}, else 0."
     else:

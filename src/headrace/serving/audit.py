@@ -88,14 +88,14 @@ def audit(log: ServedLog, service: FeatureService) -> AuditReport:
 def _differences(rows: Sequence[dict[str, Any]], service: FeatureService) -> list[Difference]:
     now = _other_features(rows, service, service.history(service.frontier())) if rows else {}
     moved = [row for row in rows if now[row["sequence"]]]
-    found: list[Difference] = []
+    differences: list[Difference] = []
     for frontier in dict.fromkeys(row["frontier"] for row in moved):
         asked = [row for row in moved if row["frontier"] == frontier]
         try:
-            found += _told(asked, service, json.loads(frontier))
+            differences += _told(asked, service, json.loads(frontier))
         except StateError:
-            found += [Difference(row["sequence"], "frontier gone") for row in asked]
-    return [replace(one, features=now[one.sequence]) for one in found]
+            differences += [Difference(row["sequence"], "frontier gone") for row in asked]
+    return [replace(difference, features=now[difference.sequence]) for difference in differences]
 
 
 def _told(
@@ -193,12 +193,12 @@ def _best_moment(
 
 def _other_moments(rows: Sequence[dict[str, Any]]) -> dict[str, dict[int, int]]:
     """Moments that a wrong clock may have shown, by what they are, for each row."""
-    found = {"the time of the answer": {row["sequence"]: row["served_at"] for row in rows}}
+    moments = {"the time of the answer": {row["sequence"]: row["served_at"] for row in rows}}
     for unit in _UNITS:
-        found[f"t cut to {unit} us"] = {row["sequence"]: row["t"] // unit * unit for row in rows}
+        moments[f"t cut to {unit} us"] = {row["sequence"]: row["t"] // unit * unit for row in rows}
     for shift in _SHIFTS:
-        found[f"t {shift:+} us"] = {row["sequence"]: row["t"] + shift for row in rows}
-    return found
+        moments[f"t {shift:+} us"] = {row["sequence"]: row["t"] + shift for row in rows}
+    return moments
 
 
 def _named(rows: Sequence[dict[str, Any]], service: FeatureService, history: History) -> str:

@@ -81,13 +81,13 @@ class RequestSchema:
         """
         if request.keys() != self._names:
             request = self._complete(request, number)
-        found = []
+        cells = []
         for field, convert in self._converters:
             value = convert(request[field.name])
             if value is OTHER:
                 value = self._parsed(field, request[field.name], number)
-            found.append(value)
-        return tuple(found)  # type: ignore[arg-type]  # what converters give, but for OTHER
+            cells.append(value)
+        return tuple(cells)  # type: ignore[arg-type]  # what converters give, but for OTHER
 
     def table(self, requests: Sequence[tuple[Mapping[str, object], int]]) -> pa.Table:
         """(request, t) pairs as a spine: one row each, in order; `t` in microseconds UTC.

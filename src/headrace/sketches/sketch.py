@@ -123,7 +123,7 @@ def merged(some: Sequence[Sketches]) -> Sketches:
 
 def joined(some: Sequence[Sketches]) -> Sketches:
     """The partitions of the first, then those of the second, and so on."""
-    kinds = {one.kind for one in some}
+    kinds = {sketches.kind for sketches in some}
     if len(kinds) != 1:
         raise DeclarationError(
             f"a column is {' and '.join(sorted(kinds))}: such sketches cannot be merged",
@@ -135,13 +135,13 @@ def joined(some: Sequence[Sketches]) -> Sketches:
 def stacked(some: Sequence[Sketches]) -> Sketches:
     """The same of columns of any kind, which is that of the first."""
     plain = ("rows", "nulls", "low", "high", "limbs", "cells", "counts", "registers", "coarse")
-    ends = np.cumsum([one.offsets[-1] for one in some])
+    ends = np.cumsum([sketches.offsets[-1] for sketches in some])
     shifted = [one.offsets[1:] + before for one, before in zip(some, [0, *ends[:-1]], strict=True)]
     return Sketches(
         kind=some[0].kind,
-        **{name: np.concatenate([getattr(one, name) for one in some]) for name in plain},
+        **{name: np.concatenate([getattr(sketches, name) for sketches in some]) for name in plain},
         offsets=np.concatenate([[0], *shifted]),
-        names={key: text for one in some for key, text in one.names.items()},
+        names={key: text for sketches in some for key, text in sketches.names.items()},
     )
 
 

@@ -94,8 +94,8 @@ class FilePlace:
         return "*" in self.live.pattern
 
     def originals(self, slot: str) -> list[Put]:
-        found = self.held.deliveries(slot)
-        return [Put(one.payload, came(slot, one.arrived_at)) for one in found]
+        originals = self.held.deliveries(slot)
+        return [Put(one.payload, came(slot, one.arrived_at)) for one in originals]
 
     def show(self, slot: str, puts: Sequence[Put]) -> None:
         name = self.live.pattern.replace("{slot}", slot)

@@ -94,12 +94,12 @@ class ParquetObjects:
     def _files(self, slot: str) -> list[Stored]:
         require(self.place)
         base = f"{self.place.rstrip('/')}/{self.pattern.replace('{slot}', slot)}"
-        found = listed(base, missing_ok=True)
-        if self.marker is None or not found:
-            return found
-        folders = sorted({one.uri.rpartition("/")[0] for one in found})
+        files = listed(base, missing_ok=True)
+        if self.marker is None or not files:
+            return files
+        folders = sorted({one.uri.rpartition("/")[0] for one in files})
         marks = [f"{folder}/{self.marker}" for folder in folders]
-        return [*found, *(one for mark in marks for one in listed(mark, missing_ok=True))]
+        return [*files, *(one for mark in marks for one in listed(mark, missing_ok=True))]
 
     def _registered(
         self, one: Stored, slot: str, past: Past, now: int, marked: bool

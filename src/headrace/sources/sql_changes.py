@@ -199,16 +199,16 @@ class TableChanges:
             return [None] * len(records), ""
         place = list(names).index(self.cursor)
         values = [record[place] for record in records]
-        found: list[int | None] = []
+        moments: list[int | None] = []
         styles = {before.style} if before.style else set()
         for value in values:
             if value is None:
-                found.append(None)
+                moments.append(None)
                 continue
             try:
                 whole = datetime(value.year, value.month, value.day) if _is_day(value) else value  # noqa: DTZ001
                 styles.add(style_of(whole))
-                found.append(moment_of(whole))
+                moments.append(moment_of(whole))
             except (ValueError, TypeError, AttributeError) as error:
                 raise self._error(
                     f"cursor {self.cursor} holds {value!r}, which is no moment",
@@ -219,7 +219,7 @@ class TableChanges:
                 f"cursor {self.cursor} is written in several ways: {', '.join(sorted(styles))}",
                 "read a view that writes it in one way, or drop `cursor`",
             )
-        return found, next(iter(styles), "")
+        return moments, next(iter(styles), "")
 
     def _noticed(self, row: Row, moment: int | None, now: int, *, first: bool) -> Row:
         """From when the row could be read: what was found later was not there before."""

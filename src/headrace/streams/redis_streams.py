@@ -185,9 +185,9 @@ def _entries(reply: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:  # noqa: ANN
     """The entries of one stream, in either form in which the library gives them."""
     if not reply:
         return []
-    found = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
-    nested = bool(found) and isinstance(found[0], list)
-    return list(found[0] if nested else found)
+    entries = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
+    nested = bool(entries) and isinstance(entries[0], list)
+    return list(entries[0] if nested else entries)
 
 
 def _text(value: bytes | str) -> str:

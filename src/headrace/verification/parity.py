@@ -256,7 +256,7 @@ def _pairs(  # noqa: PLR0917
     mine = [plain_values(replay.served[name].take(pa.array(rows))) for name in view.outputs]
     theirs = [plain_values(replay.trained[name].take(pa.array(rows))) for name in view.outputs]
     everything = near.all() if near.size <= _SMALL else None
-    found = []
+    pairs = []
     for n, (spine, code) in enumerate(
         zip(spine_rows(part, view.spine_entity), near.keys(part, view.spine_entity), strict=True)
     ):
@@ -268,12 +268,12 @@ def _pairs(  # noqa: PLR0917
             Observed(case, {name: side[i][n] for i, name in enumerate(view.outputs)}, differs)
             for side in (mine, theirs)
         ]
-        found.append((sides[0], sides[1]))
-    return found
+        pairs.append((sides[0], sides[1]))
+    return pairs
 
 
 def _examples(replay: Replay, most: int = 5) -> tuple[dict[str, Any], ...]:
-    found = []
+    examples = []
     for row in np.flatnonzero(replay.any)[:most].tolist():
         names = [name for name, off in replay.differing.items() if off[row]]
         values = {
@@ -281,8 +281,8 @@ def _examples(replay: Replay, most: int = 5) -> tuple[dict[str, Any], ...]:
             for name in names[:most]
             if (trained := replay.trained[name][row].as_py(), True)
         }
-        found.append({"point": replay.points.slice(row, 1).to_pylist()[0], "features": values})
-    return tuple(found)
+        examples.append({"point": replay.points.slice(row, 1).to_pylist()[0], "features": values})
+    return tuple(examples)
 
 
 # Points

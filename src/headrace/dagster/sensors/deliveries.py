@@ -175,11 +175,11 @@ def _skip(why: str, asked: Asked) -> dg.SensorResult:
 def _requests(pipeline: "Pipeline", work: dict[str, list[str]], turn: int) -> list[dg.RunRequest]:
     by_day = {table: slots for table, slots in work.items() if slots != [SNAPSHOT_SLOT]}
     whole = [table for table, slots in work.items() if slots == [SNAPSHOT_SLOT]]
-    found = [_ingest(span, turn) for span in spans(by_day)]
+    requests = [_ingest(span, turn) for span in spans(by_day)]
     if whole:
         keys = [asset_names.table_key(table) for table in whole]
         tags = {TABLES: ",".join(whole), "headrace/pipeline": pipeline.name}
-        found.append(
+        requests.append(
             dg.RunRequest(
                 run_key=f"{turn} {','.join(whole)}",
                 job_name=REFERENCE,
@@ -188,7 +188,7 @@ def _requests(pipeline: "Pipeline", work: dict[str, list[str]], turn: int) -> li
                 tags=tags,
             )
         )
-    return found
+    return requests
 
 
 def _ingest(span: Span, turn: int) -> dg.RunRequest:

@@ -108,12 +108,12 @@ def held_twice(
 def _columns(contract: "Contract", plan: Plan | None) -> dict[str, Column]:
     """The contract's columns by name, each in the type that the table's files have."""
     before = {} if plan is None else {column.field_id: column.type for column in plan.columns}
-    found = {}
+    columns = {}
     for field in contract.arrow_schema():
         number = int(field.metadata[b"PARQUET:field_id"])
         kind = before.get(number) or _TYPES.get(field.type, "TIMESTAMPTZ")
-        found[field.name] = Column(number, field.name, kind)
-    return found
+        columns[field.name] = Column(number, field.name, kind)
+    return columns
 
 
 def _select(

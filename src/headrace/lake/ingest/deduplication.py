@@ -28,7 +28,7 @@ def without_repeats(
         contract: whose columns are compared.
     """
     adding = {row.batch_id: row for row in found.add}
-    if not any(one.batch_id in adding and one.format not in STANDALONE for one in batches):
+    if not any(batch.batch_id in adding and batch.format not in STANDALONE for batch in batches):
         return found
     shown: tuple[str, str] | None = None  # id and path of the one before
     repeats: list[tuple[str, str]] = []

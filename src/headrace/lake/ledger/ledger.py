@@ -179,12 +179,12 @@ class Ledger:
 
     def origins(self, table: str) -> dict[str, set[str]]:
         """The origins under which each batch was delivered."""
-        found: dict[str, set[str]] = {}
+        origins: dict[str, set[str]] = {}
         for batch_id, origin in self._connection.execute(
             "SELECT batch_id, origin FROM deliveries WHERE tbl = ?", (table,)
         ):
-            found.setdefault(batch_id, set()).add(origin)
-        return found
+            origins.setdefault(batch_id, set()).add(origin)
+        return origins
 
     def taken_again(self, table: str, stream: str) -> int:
         """Events of micro-batches that came before, byte for byte; they made no rows."""
@@ -272,7 +272,7 @@ class Ledger:
 
         An empty path is a time in which none of its rows was shown.
         """
-        found: dict[str, list[tuple[int, str]]] = {}
+        showings: dict[str, list[tuple[int, str]]] = {}
         # Two verdicts may share a file: what people reject out of quarantine moves no other row.
         rows = self._connection.execute(
             "SELECT batch_id, min(published_at) AS at, staged_path FROM judgements"
@@ -282,8 +282,8 @@ class Ledger:
             (table, table),
         )
         for batch_id, at, path in rows:
-            found.setdefault(batch_id, []).append((at, self._path(path)))
-        return found
+            showings.setdefault(batch_id, []).append((at, self._path(path)))
+        return showings
 
     def withdrawals(self, table: str) -> dict[str, int]:
         """When each batch last left the table; int64 microseconds UTC."""

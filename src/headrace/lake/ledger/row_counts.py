@@ -49,7 +49,7 @@ def current_verdicts(
     rows: dict[str, list[JudgementRow]] = {}
     for (batch_id, _), judged in judgements.items():
         rows.setdefault(batch_id, []).append(judged)
-    return {batch_id: _current(found, live.get(batch_id)) for batch_id, found in rows.items()}
+    return {batch_id: _current(verdicts, live.get(batch_id)) for batch_id, verdicts in rows.items()}
 
 
 def _current(rows: list[JudgementRow], path: str | None) -> JudgementRow:

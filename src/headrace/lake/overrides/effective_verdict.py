@@ -110,7 +110,7 @@ def lapsed(
         if row.verdict not in BLOCKED:
             continue
         path = live.get(batch_id, "")
-        of_batch = [one for one in rows if one.batch_id == batch_id]
+        of_batch = [row for row in rows if row.batch_id == batch_id]
         forced = {one.staged_path for one in of_batch if _is_in_by_force(one)}
         if path in forced:
             good = [one for one in of_batch if _was_good(one) and one.staged_path not in forced]

@@ -161,11 +161,11 @@ def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Sequence[Shown]
     with duckdb.connect(config=duckdb_limits()) as db:
         db.register("lines", lines)
         _register(db, earlier)
-        found = db.sql(
+        commits = db.sql(
             "SELECT least(lines.at, first.at) AS at FROM lines"  # noqa: S608
             f" LEFT JOIN ({_FIRST}) AS first USING (_batch, _line) ORDER BY place"
         ).to_arrow_table()
-    return found["at"].combine_chunks()
+    return commits["at"].combine_chunks()
 
 
 Spans: TypeAlias = dict[tuple[str, int], list[tuple[int, int]]]

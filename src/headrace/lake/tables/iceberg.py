@@ -338,7 +338,9 @@ def leads_to(table: Table, snapshot_ids: Collection[int]) -> set[str]:
     for snapshot in table.metadata.snapshots:
         if snapshot.snapshot_id in snapshot_ids:
             metadata.add(snapshot.manifest_list)
-            manifests |= {one.manifest_path: one for one in snapshot.manifests(table.io)}
+            manifests |= {
+                manifest.manifest_path: manifest for manifest in snapshot.manifests(table.io)
+            }
     data = {
         entry.data_file.file_path
         for manifest in manifests.values()

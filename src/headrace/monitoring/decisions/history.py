@@ -74,7 +74,7 @@ def decide_all(
             return decision
         return _timely(decide(one.evidence, state, policy), state, newest, trained_at)
 
-    judged = [Judged(one.window, one.evidence, one.attribution.cause) for one in seen]
+    judged = [Judged(result.window, result.evidence, result.attribution.cause) for result in seen]
     record = record_of(recorded, spec.closes, steps, acks)
     given = _Given(spec.name, spec.closes, policy, trained_at, record)
     decided = _walk(judged, given, settle)

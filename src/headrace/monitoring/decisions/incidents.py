@@ -89,10 +89,14 @@ def settled(found: Iterable[Incident], newest: Mapping[int, Sequence[Evidence]])
     {end of the window: its evidence as of the latest run}.
     """
     mended = []
-    for one in found:
-        now = {f"{e.kind}:{e.subject}" for e in alarms(newest.get(one.last.end, ()))}
-        over = one.last.end in newest and _POLICY not in one.topics and not now & one.topics
-        mended.append(replace(one, is_open=False) if over else one)
+    for incident in found:
+        now = {f"{e.kind}:{e.subject}" for e in alarms(newest.get(incident.last.end, ()))}
+        over = (
+            incident.last.end in newest
+            and _POLICY not in incident.topics
+            and not now & incident.topics
+        )
+        mended.append(replace(incident, is_open=False) if over else incident)
     return mended
 
 

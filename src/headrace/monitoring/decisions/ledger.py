@@ -411,7 +411,7 @@ class DecisionLedger:
 def standing(entries: Iterable[Entry]) -> dict[int, Entry]:
     """What is known of each window now, by its end: later evidence replaces earlier."""
     found: dict[int, Entry] = {}
-    for entry in sorted(entries, key=lambda one: (one.stood, one.cursor)):
+    for entry in sorted(entries, key=lambda entry: (entry.stood, entry.cursor)):
         found[entry.window.end] = entry
     return dict(sorted(found.items()))
 

@@ -153,7 +153,7 @@ def _distinct(evidence: Sequence[Evidence]) -> list[Evidence]:
 
 def _performance(now: Scored, past: Sequence[Scored], settings: Detection) -> list[Evidence]:
     """The median of earlier windows plus the larger of a floor and some robust deviations."""
-    excess = np.array([one.excess for one in past])
+    excess = np.array([scored.excess for scored in past])
     middle = float(np.median(excess))
     deviation = MAD_TO_DEVIATION * float(np.median(np.abs(excess - middle)))
     limit = middle + max(settings.loss_floor, settings.loss_spread * deviation)
@@ -254,7 +254,7 @@ def _named(
             break
         window, pairs = block[-1].window, block[-1].segments[at]
         columns = tuple(column for column, _ in pairs)
-        if any(one.columns == columns for one in made):
+        if any(evidence.columns == columns for evidence in made):
             continue
         sentence = _sentence(block, cells, at, fell=seen.fall[at] > abs(seen.shift[at]))
         found = float(departure[at]), limit

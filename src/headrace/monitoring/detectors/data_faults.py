@@ -33,7 +33,7 @@ _Check = Callable[[Seen, Bins, Sequence[Shares], Detection], Evidence | None]
 def broken_columns(seen: Seen, past: Sequence[Seen], settings: Detection) -> list[Evidence]:
     """Columns that look damaged by themselves, each with its first fault."""
     checks: tuple[_Check, ...] = (_nulls, _novel, _far, _frozen, _standing)
-    found = []
+    columns = []
     for bins in seen.profile.bins:
         known = clean(past, bins.column)
         earlier = [one.shares[bins.column] for one in known]
@@ -43,15 +43,15 @@ def broken_columns(seen: Seen, past: Sequence[Seen], settings: Detection) -> lis
             continue
         fault = next((f for check in checks if (f := check(seen, bins, earlier, settings))), None)
         if fault is not None:
-            found.append(fault)
-    return found
+            columns.append(fault)
+    return columns
 
 
 def _nulls(
     seen: Seen, bins: Bins, earlier: Sequence[Shares], settings: Detection
 ) -> Evidence | None:
     """Beyond the greatest share before by the floor, or by most of how far it went up and down."""
-    past = [one.nulls for one in earlier]
+    past = [shares.nulls for shares in earlier]
     share, most = seen.shares[bins.column].nulls, max(past)
     rise = max(settings.null_floor, settings.null_swing * (most - min(past)))
     limit = min(most + rise, (ALWAYS + most) / 2)
@@ -85,7 +85,7 @@ def _far(seen: Seen, bins: Bins, earlier: Sequence[Shares], settings: Detection)
     if len(earlier) < settings.min_history:
         return None
     share = seen.shares[bins.column].far
-    limit = max(settings.far_floor, 2 * max(one.far for one in earlier))
+    limit = max(settings.far_floor, 2 * max(shares.far for shares in earlier))
     if share <= limit:
         return None
     column = seen.profile.column(bins.column)
@@ -104,8 +104,8 @@ def _frozen(
     column = seen.profile.column(bins.column)
     if now.top < ALWAYS or column.low != column.high:
         return None
-    most = max(one.top for one in earlier)
-    favourite = any(one.fullest == now.fullest for one in earlier)
+    most = max(shares.top for shares in earlier)
+    favourite = any(shares.fullest == now.fullest for shares in earlier)
     limit = settings.frozen_most if favourite else 1 - settings.null_floor
     if most > limit:
         return None
@@ -117,7 +117,7 @@ def _standing(
     seen: Seen, bins: Bins, earlier: Sequence[Shares], settings: Detection
 ) -> Evidence | None:
     """One value in far more rows than ever, of a column that never had a favourite."""
-    share, most = seen.shares[bins.column].standing, max(one.standing for one in earlier)
+    share, most = seen.shares[bins.column].standing, max(shares.standing for shares in earlier)
     limit = most + settings.standing_floor
     if share <= limit or most > settings.standing_most:
         return None

@@ -75,7 +75,7 @@ def slot_evidence(
     """Absent slots, unusual quarantine and contract changes in `window`, table by table."""
     found: list[Evidence] = []
     for table, days in sorted(tables.items()):
-        here, before = _within(days, window), [_within(days, one) for one in earlier]
+        here, before = _within(days, window), [_within(days, window) for window in earlier]
         found += [
             *_absent(window, table, here),
             *_quarantine(window, table, here, before, floor),

@@ -181,12 +181,12 @@ def renew(seen: Seen, profile: Profile, facts: RowFacts | None, columns: Collect
 
 def _shapes(bins: Sequence[Bins], cells: Mapping[str, Ints], past: Sequence[Seen]) -> Values:
     """How far each column is from the nearest clean window before: a season that was is no news."""
-    found = {}
+    shapes = {}
     for bin_ in bins:
         earlier = [seen.cells[bin_.column] for seen in clean(past, bin_.column)]
         if earlier:
-            found[bin_.column] = float(js_distances(cells[bin_.column], np.array(earlier)).min())
-    return found
+            shapes[bin_.column] = float(js_distances(cells[bin_.column], np.array(earlier)).min())
+    return shapes
 
 
 def js_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:

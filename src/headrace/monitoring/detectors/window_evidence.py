@@ -45,13 +45,15 @@ def judge_data(
 
 
 def _not_in(accepted: Accepted, found: Sequence[Evidence]) -> list[Evidence]:
-    return [one for one in found if not covers(accepted, one)]
+    return [evidence for evidence in found if not covers(accepted, evidence)]
 
 
 def _renewed(seen: Seen, right: Sequence[Evidence]) -> Seen:
     """The window with which the reference of these findings begins anew."""
-    columns = frozenset(one.columns[0] for one in right if one.columns)
-    return replace(seen, renewed=columns, resized=any(topic(one) == SIZE for one in right))
+    columns = frozenset(evidence.columns[0] for evidence in right if evidence.columns)
+    return replace(
+        seen, renewed=columns, resized=any(topic(evidence) == SIZE for evidence in right)
+    )
 
 
 def _left_to_later(  # noqa: PLR0917
@@ -67,7 +69,7 @@ def _left_to_later(  # noqa: PLR0917
     Where it went very far its rows are the new normal, but how far says nothing about what is
     usual; columns that relate very differently are no reference, unless all of late are like them.
     """
-    gross = [one for one in relation if _grossly(one, settings)]
+    gross = [evidence for evidence in relation if _grossly(evidence, settings)]
     since = [one for one in past if one.whole and one.profile.rows > 0][-settings.settles :]
     settled = len(since) == settings.settles and not any(one.related for one in since)
     jumped = frozenset(alarm.subject for alarm in alarms(moved) if _grossly(alarm, settings))

@@ -44,13 +44,13 @@ def in_force(said: Iterable[Acceptance]) -> dict[int, dict[str, Acceptance]]:
     The first acceptance of a topic stands until it is taken back.
     """
     found: dict[int, dict[str, Acceptance]] = {}
-    for one in said:
-        if one.withdrawn:
-            found.pop(one.window_end, None)
+    for acceptance in said:
+        if acceptance.withdrawn:
+            found.pop(acceptance.window_end, None)
             continue
-        here = found.setdefault(one.window_end, {})
-        for name in one.about:
-            here.setdefault(name, one)
+        here = found.setdefault(acceptance.window_end, {})
+        for name in acceptance.about:
+            here.setdefault(name, acceptance)
     return found
 
 

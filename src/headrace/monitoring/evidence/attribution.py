@@ -74,7 +74,7 @@ def attribute(evidence: Sequence[Evidence], label_derived: Collection[str] = ())
 
 
 def _relation(model: Sequence[Evidence]) -> bool:
-    return any(one.kind == "concept" for one in model)
+    return any(evidence.kind == "concept" for evidence in model)
 
 
 def _blinds(one: Evidence) -> bool:

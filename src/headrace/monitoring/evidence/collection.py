@@ -33,7 +33,11 @@ ANSWERS = "answers"  # the subject of a doubt about them
 
 def _carried(moved: Sequence[Evidence]) -> tuple[str, ...]:
     """The columns of these findings: what a quorum of notices, which names no cause, is about."""
-    return tuple(dict.fromkeys(name for one in moved for name in one.columns or (one.subject,)))
+    return tuple(
+        dict.fromkeys(
+            name for evidence in moved for name in evidence.columns or (evidence.subject,)
+        )
+    )
 
 
 def _answered_in(window: Window, maturity: int, faulty: Sequence[Window]) -> list[Window]:
@@ -43,11 +47,11 @@ def _answered_in(window: Window, maturity: int, faulty: Sequence[Window]) -> lis
     own data are well, and that must not pass for a relation that moved.
     """
     first, end = window.first * DAY - maturity, window.end * DAY - maturity
-    return [one for one in faulty if one.first * DAY < end and first < one.end * DAY]
+    return [window for window in faulty if window.first * DAY < end and first < window.end * DAY]
 
 
 def _doubt(window: Window, given: Sequence[Window]) -> Evidence:
-    which = ", ".join(one.text for one in given)
+    which = ", ".join(window.text for window in given)
     sentence = f"Answers that are judged here were given in windows that were faulty: {which}."
     return Evidence("data_fault", window, ANSWERS, len(given), 0, "notice", sentence)
 
@@ -104,7 +108,7 @@ def gather(
             seen = renew(seen, profile, here.facts[at], seen.renewed)
         past.append(seen)
     doubts = {window: _answered_in(window, maturity, faulty) for window in laid}
-    judged = judge_answers(answers, laid, settings, {one for one in laid if doubts[one]})
+    judged = judge_answers(answers, laid, settings, {window for window in laid if doubts[window]})
     said = output_evidence(answers, laid, settings)
     found: list[WindowResult] = []
     news = zip(judged_as, inputs, moved, strict=True)

@@ -135,8 +135,8 @@ def filled(bins: Bins, some: Sketches) -> Ints:
 
 
 def _number_places(bins: Bins, cells: Ints) -> Ints:
-    found: Ints = np.searchsorted(cells_of(bins.edges), cells, side="right")
-    return found
+    places: Ints = np.searchsorted(cells_of(bins.edges), cells, side="right")
+    return places
 
 
 def _level_places(bins: Bins, some: Sketches) -> Ints:

@@ -311,12 +311,12 @@ def merge_scores(a: ScoreProfiles, b: ScoreProfiles) -> ScoreProfiles:
     given, ga, gb = _union(a.given, b.given)
     width = len(a.segments) * SCORE_BINS
     key = np.concatenate([da[a.place] * width + a.cell, db[b.place] * width + b.cell])
-    found, at = np.unique(key, return_inverse=True)
+    scores, at = np.unique(key, return_inverse=True)
     return ScoreProfiles(
         a.model, a.cuts, a.cut_until, days,
         _sums(np.concatenate([da, db]), np.concatenate([a.totals, b.totals]), len(days)),
-        found // width, found % width,
-        _sums(at, np.concatenate([a.sums, b.sums]), len(found)),
+        scores // width, scores % width,
+        _sums(at, np.concatenate([a.sums, b.sums]), len(scores)),
         given, _sums(np.concatenate([ga, gb]), np.concatenate([a.answers, b.answers]), len(given)),
     )  # fmt: skip
 

@@ -213,15 +213,15 @@ def sketch_days(table: pa.Table, day: Ints, columns: Sequence[str]) -> Daily:
 
 def joined_days(some: Sequence[Daily]) -> Daily:
     """The days of all of them, none of which may be in two."""
-    days = np.concatenate([one.days for one in some])
-    rows = np.concatenate([one.rows for one in some])
+    days = np.concatenate([daily.days for daily in some])
+    rows = np.concatenate([daily.rows for daily in some])
     order = np.argsort(days)
     in_order = bool(np.all(days[1:] > days[:-1]))
     rank = np.empty(len(days), np.int64)
     rank[order] = np.arange(len(days))
     columns = {}
     for name in some[0].columns:
-        whole = joined([one.columns[name] for one in some])
+        whole = joined([daily.columns[name] for daily in some])
         columns[name] = whole if in_order else regrouped(whole, rank, len(days))
     return Daily(days[order], rows[order], columns)
 

@@ -51,14 +51,14 @@ def row_facts(
     sorted_day = day if order is None else day[order]
     names = ["t", *dict.fromkeys(term.column for term in terms)]
     frame = frame.select(names)
-    found = []
+    facts = []
     for window in laid:
         first, last = np.searchsorted(sorted_day, [window.first, window.end]).tolist()
         rows = frame.slice(first, last - first)
         rows = rows if order is None else frame.take(pa.array(order[first:last]))
         days = len(np.unique(sorted_day[first:last]))
-        found.append(facts_of(rows, terms, days))
-    return found
+        facts.append(facts_of(rows, terms, days))
+    return facts
 
 
 def facts_of(rows: pa.Table, terms: Sequence[Term], days: int) -> RowFacts:

@@ -128,5 +128,5 @@ def pipeline_of(pipelines: Sequence[Pipeline], table: str) -> Pipeline:
     for pipeline in pipelines:
         if any(one.name == table for one in pipeline.tables):
             return pipeline
-    known = [one.name for pipeline in pipelines for one in pipeline.tables]
+    known = [table.name for pipeline in pipelines for table in pipeline.tables]
     raise DeclarationError(f"no table {table!r}", fix=f"one of {', '.join(known)}")

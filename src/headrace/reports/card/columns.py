@@ -23,7 +23,7 @@ def columns(card: "Card") -> Html:
     from headrace.datasets.reader import Dataset
 
     manifest = card.manifest
-    shown = [one for one in manifest.columns if one.role != "split"]
+    shown = [column for column in manifest.columns if column.role != "split"]
     shown.sort(key=lambda one: ("label", "feature", "spine", "time", "key").index(one.role))
     cards = []
     for column in shown:

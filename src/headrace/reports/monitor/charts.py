@@ -152,7 +152,7 @@ def _heat_half(windows: Sequence[WindowView], rows: Sequence[str], some: range) 
             seen = windows[at].seen
             value = None if seen is None else seen.heat.get(name)
             if value is not None:
-                shade = sum(value > one for one in HEAT_STEPS)
+                shade = sum(value > step for step in HEAT_STEPS)
                 left = _NAMES + (at - some.start) * step
                 box = f"M{left:.1f} {y + 1}h{step - 1:.1f}v{_TALL_CELL - 2}h{1 - step:.1f}z"
                 shades.setdefault(shade, []).append(box)
@@ -261,10 +261,10 @@ def loudest(evidence: Sequence[Evidence]) -> list[Evidence]:
     """Alarms first, then by how far each is beyond its threshold."""
     return sorted(
         evidence,
-        key=lambda one: (
-            one.severity != "alarm",
-            -(one.statistic / one.threshold if one.threshold > 0 else float("inf")),
-            one.subject,
+        key=lambda evidence: (
+            evidence.severity != "alarm",
+            -(evidence.statistic / evidence.threshold if evidence.threshold > 0 else float("inf")),
+            evidence.subject,
         ),
     )
 

@@ -211,7 +211,7 @@ def _decided(entries: Sequence[Entry]) -> list[Decided]:
 
 def _others(pipeline: Pipeline, known: History, policy: Policy, cut: int) -> list[Compared]:
     """What each alternative policy makes of the evidence on record."""
-    found = []
+    others = []
     for alternative in alternatives(policy):
         rows = replay(
             known.entries, alternative.policy,
@@ -219,8 +219,8 @@ def _others(pipeline: Pipeline, known: History, policy: Policy, cut: int) -> lis
         )  # fmt: skip
         told = tally(((r.window, r.evidence, r.decision) for r in rows), known.acks)
         actions = {r.window.end: r.decision.action for r in rows}
-        found.append(Compared(alternative.name, alternative.says, told, actions))
-    return found
+        others.append(Compared(alternative.name, alternative.says, told, actions))
+    return others
 
 
 def _windows(
@@ -254,11 +254,13 @@ def _retrainings(known: History) -> tuple[Retraining, ...]:
     steps: dict[str, list[Step]] = {}
     for step in known.steps:
         steps.setdefault(step.trigger_id, []).append(step)
-    asked = {one.decision.trigger_id: one for one in known.entries if one.decision.trigger_id}
-    found = []
+    asked = {
+        entry.decision.trigger_id: entry for entry in known.entries if entry.decision.trigger_id
+    }
+    retrainings = []
     for trigger in dict.fromkeys([*asked, *steps]):
         entry, done = asked.get(trigger), tuple(steps.get(trigger, ()))
-        found.append(
+        retrainings.append(
             Retraining(
                 trigger,
                 entry.recorded_at if entry else (done[0].recorded_at if done else None),
@@ -268,7 +270,7 @@ def _retrainings(known: History) -> tuple[Retraining, ...]:
                 entry.window.text if entry else "",
             )
         )
-    return tuple(sorted(found, key=lambda one: one.asked_at or 0))
+    return tuple(sorted(retrainings, key=lambda one: one.asked_at or 0))
 
 
 def _by_hand(steps: Sequence[Step]) -> tuple[str, ...]:

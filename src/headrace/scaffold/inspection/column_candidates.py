@@ -125,7 +125,7 @@ def tried(sample: Sample) -> Tried:
         columns = tuple(_seen(db, sample, column) for column in typed_columns(table))
         unique = db.execute("SELECT count(*) FROM (SELECT DISTINCT * FROM given)").fetchall()[0][0]
         keys = tuple(_keys(db, sample, columns, int(unique))) if table.num_rows else ()
-    times = sorted((one for one in columns if one.time), key=_time_rank)
+    times = sorted((column for column in columns if column.time), key=_time_rank)
     names = tuple(time.column.header for time in times)
     cursors = tuple(name for name in names if _CURSOR_NAME.search(name))
     return Tried(sample, columns, keys, names, cursors, table.num_rows - int(unique))

@@ -94,9 +94,9 @@ class Facts:
 
     def levels(self, name: str) -> list[str] | None:
         """The distinct texts of a column in order, if they are few."""
-        found = pc.unique(self.table[name]).drop_null().to_pylist()
-        few = 0 < len(found) <= MOST_LEVELS and len(found) * 5 <= self.table.num_rows
-        return sorted(found) if few else None
+        levels = pc.unique(self.table[name]).drop_null().to_pylist()
+        few = 0 < len(levels) <= MOST_LEVELS and len(levels) * 5 <= self.table.num_rows
+        return sorted(levels) if few else None
 
     def distinct(self, names: Sequence[str]) -> int:
         return int(self.table.group_by(list(names)).aggregate([]).num_rows)

@@ -107,10 +107,10 @@ def look(ask: Ask) -> Look:
     columns = typed_columns(rows.table)
     if len(names) == 1:
         columns = tuple(
-            replace(one, type=form.type, scale=None, max_abs=None, null_tokens=())
-            if one.header == names[0]
-            else one
-            for one in columns
+            replace(column, type=form.type, scale=None, max_abs=None, null_tokens=())
+            if column.header == names[0]
+            else column
+            for column in columns
         )
     by_header = {column.header: column for column in columns}
 
@@ -123,9 +123,9 @@ def look(ask: Ask) -> Look:
     target = chosen([ask.target], "--target")[0] if ask.target else None
     count = rows.table.num_rows
     personal = frozenset(
-        one.name
-        for one in columns
-        if one not in times and is_personal(one.header, rows.table[one.header])
+        column.name
+        for column in columns
+        if column not in times and is_personal(column.header, rows.table[column.header])
     )
     return Look(
         ask, payload, columns, count, times, form, key, entity, target, found_time, personal

@@ -53,8 +53,10 @@ def is_personal(header: str, values: pa.ChunkedArray | pa.Array) -> bool:
     for pattern in (_SOCIAL, _IBAN, _IP):
         if _share(pattern, texts) >= _LIKE:
             return True
-    if _share(_PHONE, texts) >= _LIKE and any(re.search(r"[+()]|\d[ -/]\d", one) for one in texts):
-        return not all(re.fullmatch(r"\d{4}[-/.]\d\d[-/.]\d\d.*|[\d.]+", one) for one in texts)
+    if _share(_PHONE, texts) >= _LIKE and any(
+        re.search(r"[+()]|\d[ -/]\d", text) for text in texts
+    ):
+        return not all(re.fullmatch(r"\d{4}[-/.]\d\d[-/.]\d\d.*|[\d.]+", text) for text in texts)
     person = _PERSONS & set(said) and not _NOT_NAMES & set(said)
     return bool(person) and len(texts) > 10 and _share(_WORDS, texts) >= _LIKE
 

@@ -90,8 +90,8 @@ def _without(text: pa.Array, tokens: tuple[str, ...] | list[str]) -> pa.Array:
 
 def _new_tokens(text: pa.Array, cells: Cells) -> list[str]:
     """Texts of wrong cells that exporters write for nothing."""
-    found = {text[row].as_py() for row in cells.wrong}
-    return [token for token in NOTHING if token in found]
+    tokens = {text[row].as_py() for row in cells.wrong}
+    return [token for token in NOTHING if token in tokens]
 
 
 def _wrong(seen: _Seen) -> Iterator[Step]:

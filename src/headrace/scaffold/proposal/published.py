@@ -51,7 +51,7 @@ def _latest(lake: Lake, table: str) -> pa.Table:
     import duckdb
 
     files, rows = [], 0
-    for file in sorted(lake.files(table), key=lambda one: -one.snapshot_id):
+    for file in sorted(lake.files(table), key=lambda file: -file.snapshot_id):
         files.append(file.path)
         rows += file.rows
         if rows >= _ENOUGH:
@@ -73,6 +73,6 @@ def meaning_changes(
     conformed = conform(contract, rows, "sample")
     look = look_at(contract, rows, conformed, "sample")
     refused = conformed.table is None or conformed.bad_rows
-    found = detect(look, reference, delivered_texts(rows, look) if refused else {})
-    renamed = {one.evidence["old"]: one.evidence["new"] for one in found if one.kind == "rename"}
-    return renamed, [one for one in found if one.kind in _MEANINGS]
+    changes = detect(look, reference, delivered_texts(rows, look) if refused else {})
+    renamed = {one.evidence["old"]: one.evidence["new"] for one in changes if one.kind == "rename"}
+    return renamed, [one for one in changes if one.kind in _MEANINGS]

@@ -179,5 +179,5 @@ def _shapes(texts: pa.Array) -> pa.Array:
 
 
 def _of_levels(field: Field, values: pa.Array) -> float | None:
-    found = pc.unique(values.cast(pa.string())).drop_null().to_pylist()
-    return sum(code in field.levels for code in found) / len(found) if found else None
+    levels = pc.unique(values.cast(pa.string())).drop_null().to_pylist()
+    return sum(code in field.levels for code in levels) / len(levels) if levels else None

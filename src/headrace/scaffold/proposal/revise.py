@@ -204,7 +204,9 @@ def _gone(field: Field) -> Step:
 
 def _added(contract: Contract, table: pa.Table, ids: Iterator[int]) -> Iterator[Step]:
     last = contract.delivered[-1].name
-    taken = {name.casefold() for one in contract.columns for name in (one.name, *one.aliases)}
+    taken = {
+        name.casefold() for column in contract.columns for name in (column.name, *column.aliases)
+    }
     columns = typed_columns(table) if table.num_columns else ()
     named = [(_free_name(column, taken), next(ids)) for column in columns]
     for free, number in reversed(named):  # each goes right after the last of now

@@ -47,9 +47,9 @@ class Answers:
             HttpError: 409, the client means another definition.
             RequestError, StateError: see `FeatureService.vector`.
         """
-        found = self._vectors(asked)
-        self._log(found)
-        return self._answer(asked, found, {"vectors": found.values})
+        vectors = self._vectors(asked)
+        self._log(vectors)
+        return self._answer(asked, vectors, {"vectors": vectors.values})
 
     def predictions(self, asked: Asked) -> bytes:
         """Scores of the model in charge.
@@ -61,13 +61,15 @@ class Answers:
         if self.scorer is None:
             raise HttpError(404, "this endpoint has no model", fix="ask /v1/vectors")
         model = self.scorer.current(self.service.definitions)
-        found = self._vectors(asked)
-        scores = model.scores(found)
-        self._log(found, model.name, scores)
+        predictions = self._vectors(asked)
+        scores = model.scores(predictions)
+        self._log(predictions, model.name, scores)
         given = [{"score": score} for score in scores]
         taints = self.scorer.taints()
         marks = {"tainted": list(taints)} if taints else {}
-        return self._answer(asked, found, {"model": model.name, "predictions": given, **marks})
+        return self._answer(
+            asked, predictions, {"model": model.name, "predictions": given, **marks}
+        )
 
     def _vectors(self, asked: Asked) -> Vectors:
         if asked.definition not in {None, self.service.definition}:

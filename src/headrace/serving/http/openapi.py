@@ -119,11 +119,11 @@ def _answers(more: Schema, maybe: Schema | None = None) -> dict[int | str, Schem
     }
     stale: Schema = {"type": "array", "items": {"type": "string"}}
     stale["description"] = "Views that are older than they should be; absent if none is."
-    found = _object({**about, **more, "stale": stale, **(maybe or {})}, [*about, *more])
+    answers = _object({**about, **more, "stale": stale, **(maybe or {})}, [*about, *more])
     refusals: dict[int | str, Schema] = {
         status: _content(text, _ERROR) for status, text in _REFUSALS.items()
     }
-    return {200: _content("An answer.", found), **refusals}
+    return {200: _content("An answer.", answers), **refusals}
 
 
 def _content(text: str, schema: Schema) -> Schema:

@@ -81,14 +81,14 @@ class Scorer:
             now, looked = time.monotonic(), self._looked
             if looked and looked[0] == champion.bundle_id and now - looked[1] < LOOK_EVERY:
                 return self._taints
-            found = self._look(champion.bundle_id)
-            if found != self._taints:
-                for one in found:
+            taints = self._look(champion.bundle_id)
+            if taints != self._taints:
+                for one in taints:
                     _logger.warning(
                         "model %s is tainted and goes on answering: %s", self._name, one
                     )
-            self._looked, self._taints = (champion.bundle_id, now), found
-            return found
+            self._looked, self._taints = (champion.bundle_id, now), taints
+            return taints
 
     def _look(self, bundle: str) -> tuple[str, ...]:
         try:

@@ -232,10 +232,10 @@ def _alone(names: list[bytes]) -> Bools:
 
 
 def _groups(names: list[bytes], chosen: Bools) -> dict[bytes, list[int]]:
-    found: dict[bytes, list[int]] = {}
+    groups: dict[bytes, list[int]] = {}
     for i in np.flatnonzero(chosen).tolist():
-        found.setdefault(names[i], []).append(i)
-    return found
+        groups.setdefault(names[i], []).append(i)
+    return groups
 
 
 def _show(change: _Change, versions: Ints, key: Ints) -> None:

@@ -268,7 +268,7 @@ def _groups(files: Sequence[LiveFile]) -> Iterator[list[LiveFile]]:
     group: list[LiveFile] = []
     for file in files:
         group.append(file)
-        if sum(one.rows for one in group) >= _ROWS:
+        if sum(file.rows for file in group) >= _ROWS:
             yield group
             group = []
     if group:

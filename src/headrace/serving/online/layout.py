@@ -267,7 +267,7 @@ def layout_of(views: Sequence[View], contracts: Contracts, mode: Mode) -> Layout
 
 
 def _tables(stored: Sequence[FeatureView | Lookup], shapes: Shapes) -> dict[str, TableLayout]:
-    found = {}
+    tables = {}
     for number, name in enumerate(sorted({view.table for view in stored})):
         filters = dict.fromkeys(
             conditions_of(feature.where)
@@ -276,8 +276,8 @@ def _tables(stored: Sequence[FeatureView | Lookup], shapes: Shapes) -> dict[str,
             for feature in view.features
             if conditions_of(feature.where)
         )
-        found[name] = TableLayout(number, shape_for(shapes, name, "a store"), tuple(filters))
-    return found
+        tables[name] = TableLayout(number, shape_for(shapes, name, "a store"), tuple(filters))
+    return tables
 
 
 def _join(

@@ -117,18 +117,18 @@ class OnlineService(Declared):
         moments = [at for _, at in requests]
         with self.store.reading() as reader:
             known, stale = self._known(reader, moments)
-            found = values(reader, self.layout, self._answerer, rows, moments)
+            vectors = values(reader, self.layout, self._answerer, rows, moments)
         if self._transforms:
-            found = self._transformed(rows, moments, found)
+            vectors = self._transformed(rows, moments, vectors)
 
         def made(place: int) -> OnlineVector:
             at = moments[place]
             about = (self.types, schema.key, known, self.definition, stale[at])
-            return OnlineVector(rows[place], at, found[place], *about)
+            return OnlineVector(rows[place], at, vectors[place], *about)
 
         late = tuple(sorted({view for views in stale.values() for view in views}))
         keys = [tuple([row[name] for name in schema.key]) for row in rows]
-        return Vectors([plain_cells(one) for one in found], keys, known, made, late)
+        return Vectors([plain_cells(one) for one in vectors], keys, known, made, late)
 
     def frontier(self) -> dict[str, int]:
         """The snapshot of each table up to which the store is applied.

@@ -51,26 +51,29 @@ def limits(declared: tuple[Staleness, ...], views: Sequence[View]) -> dict[str, 
             fix='with a comma: max_staleness=(Staleness("carrier", "10m"),)',
         )
     found: dict[str, list[Staleness]] = {}
-    for one in declared:
-        if not isinstance(one, Staleness):
+    for staleness in declared:
+        if not isinstance(staleness, Staleness):
             raise DeclarationError(
-                f"{one!r} is no staleness of a view",
+                f"{staleness!r} is no staleness of a view",
                 where="max_staleness",
                 fix='a tuple of them: max_staleness=(Staleness("carrier", "10m"),)',
             )
-        if one.view not in tables:
+        if staleness.view not in tables:
             raise DeclarationError(
-                f"there is no view {one.view!r} that reads a table",
+                f"there is no view {staleness.view!r} that reads a table",
                 where="max_staleness",
                 fix=f"use one of {', '.join(tables)}",
             )
-        if any((o.view, o.then) == (one.view, one.then) for o in found.get(tables[one.view], ())):
+        if any(
+            (o.view, o.then) == (staleness.view, staleness.then)
+            for o in found.get(tables[staleness.view], ())
+        ):
             raise DeclarationError(
-                f"view {one.view} has two ages at which to {one.then}",
+                f"view {staleness.view} has two ages at which to {staleness.then}",
                 where="max_staleness",
                 fix="keep one; a view may have one to flag and a greater one to refuse",
             )
-        found.setdefault(tables[one.view], []).append(one)
+        found.setdefault(tables[staleness.view], []).append(staleness)
     return found
 
 
@@ -84,7 +87,7 @@ def stale_views(
     """
     if not limits:
         return ()
-    found = []
+    views = []
     for table, declared in limits.items():
         moment = as_of.get(table)
         for one in declared:
@@ -97,5 +100,5 @@ def stale_views(
                     where="online store",
                     fix="headrace online sync, or a greater age in the pipeline's max_staleness",
                 )
-            found.append(one.view)
-    return tuple(found)
+            views.append(one.view)
+    return tuple(views)

@@ -175,14 +175,14 @@ _READERS: dict[str, Callable[[str, str, bool], Part]] = {
 def _elements(text: str) -> list[Any]:
     """The objects of a JSON list as far as they are whole."""
     decoder, at = json.JSONDecoder(), 0
-    found: list[Any] = []
+    elements: list[Any] = []
     while True:
         at = next((n for n in range(at, len(text)) if text[n] not in " \t\r\n,"), len(text))
         try:
             value, at = decoder.raw_decode(text, at)
         except ValueError:
-            return found
-        found.append(value)
+            return elements
+        elements.append(value)
 
 
 def _parquet(file: Stored, limits: Limits) -> Part:
@@ -238,7 +238,9 @@ def _zip(file: Stored, limits: Limits) -> Part:
         try:
             with zipfile.ZipFile(handle) as archive:
                 members = [one for one in archive.infolist() if _is_member(one)]
-                inner = [one for one in members if suffix_of(one.filename) in SUFFIXES] or members
+                inner = [
+                    member for member in members if suffix_of(member.filename) in SUFFIXES
+                ] or members
                 if not inner:
                     raise SourceError(f"{file.name} holds no file", where=file.uri)
                 with archive.open(inner[0]) as member:
@@ -354,8 +356,8 @@ def _slots(files: Sequence[Stored], base: str) -> str:
     folders = {form.rpartition("/")[0] for form in forms}
     if len(forms) > 1 and len(folders) == 1:
         forms = {f"{folders.pop()}/*{suffix_of(files[0].name)}".lstrip("/")}
-    found = forms.pop() if len(forms) == 1 else ""
-    return found if "{slot}" in found else ""
+    slots = forms.pop() if len(forms) == 1 else ""
+    return slots if "{slot}" in slots else ""
 
 
 def _name(files: Sequence[Stored], base: str, pattern: str) -> str:

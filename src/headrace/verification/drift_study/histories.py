@@ -120,5 +120,5 @@ def bench_monitors(home: Home, plan: Plan, *, peers: bool = False) -> dict[str, 
     others = [module for module in study_modules() if peers and hasattr(module, "peers")]
     cases = Cases() if others else None
     done = run_study(given, plan, cases)
-    found = [line for module in others for line in module.peers(cases)]
-    return {**done.to_json(), "peers": found}
+    monitors = [line for module in others for line in module.peers(cases)]
+    return {**done.to_json(), "peers": monitors}

@@ -103,15 +103,15 @@ def _of_units(contract: Contract) -> list[tuple[Field, Conversion]]:
 
 def _units(contract: Contract) -> list[Fault]:
     slices = plant.slice_column(contract)
-    found = []
+    units = []
     for f, conversion in _of_units(contract):
         keyed = reached(contract, [f.name])
         says = {"to": conversion.other}
         for by in (None, slices) if slices else (None,):
             label = f"unit: {f.name} in {conversion.other}" + (f", rows of one {by}" if by else "")
             planted = plant.unit(f, conversion, by)
-            found.append(Fault("unit_change", label, planted, (f.name,), keyed, says))
-    return found
+            units.append(Fault("unit_change", label, planted, (f.name,), keyed, says))
+    return units
 
 
 def _rows(contract: Contract) -> list[Fault]:
@@ -129,7 +129,7 @@ def _times(contract: Contract) -> list[Fault]:
     moments = tuple(f.name for f in contract.delivered if f.type == "timestamp")
     groups: list[tuple[str, ...]] = [(name,) for name in (*clocks, *moments)]
     groups += [group for group in (clocks, moments) if len(group) > 1]
-    found = [
+    times = [
         Fault(
             "zone_shift",
             f"zone: {' and '.join(group)} one hour late",
@@ -140,7 +140,7 @@ def _times(contract: Contract) -> list[Fault]:
         )
         for group in groups
     ]
-    found += [
+    times += [
         Fault(
             "timestamp_precision",
             f"precision: {name} in whole hours",
@@ -150,11 +150,11 @@ def _times(contract: Contract) -> list[Fault]:
         )
         for name in clocks
     ]
-    found += [
+    times += [
         Fault("timestamp_precision", f"precision: {name} as epoch", plant.epoch(name), (name,))
         for name in moments
     ]
-    return found
+    return times
 
 
 def _values(contract: Contract) -> list[Fault]:
@@ -204,11 +204,11 @@ def _frozen(contract: Contract) -> list[Fault]:
 
 
 def _levels(contract: Contract) -> list[Fault]:
-    found = []
+    levels = []
     for f in contract.delivered:
         if f.type == "string":
             keyed = reached(contract, [f.name])
-            found += [
+            levels += [
                 Fault(
                     "new_level", f"new level: 1% of {f.name}", plant.new_level(f.name), (f.name,)
                 ),
@@ -217,7 +217,7 @@ def _levels(contract: Contract) -> list[Fault]:
                     keyed,
                 ),
             ]  # fmt: skip
-    return found
+    return levels
 
 
 def _swaps(contract: Contract) -> list[Fault]:

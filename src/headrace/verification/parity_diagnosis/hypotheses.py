@@ -104,7 +104,7 @@ def name_cause(
     observed: Sequence[Observed], hypotheses: Sequence[Hypothesis]
 ) -> tuple[str, str] | None:
     """Name and parameter of the first hypothesis that gives all observed values; None if none."""
-    ordered = sorted(observed, key=lambda one: not one.differs)
+    ordered = sorted(observed, key=lambda observed: not observed.differs)
     cases = [one.case for one in ordered]
     for hypothesis in hypotheses:
         proposed = (

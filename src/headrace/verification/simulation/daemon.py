@@ -89,13 +89,13 @@ class Daemon:
     def step(self, machine: list[Incident], *, build: bool) -> None:
         del build  # the sensor knows when
         since = time.time()
-        for one in machine:
-            if one.kind == "disk full":
+        for incident in machine:
+            if incident.kind == "disk full":
                 with no_room(self.home):
                     self._wait(since)
             else:
                 time.sleep(2.0 + 18.0 * self.chance.random())
-                self._die(power=one.kind == "power lost")
+                self._die(power=incident.kind == "power lost")
         self._wait(since)
 
     def close(self) -> None:

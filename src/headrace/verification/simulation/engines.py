@@ -44,8 +44,8 @@ class InProcess:
     _whole: int = 0
 
     def step(self, machine: list[Incident], *, build: bool) -> None:
-        for one in machine:
-            if one.kind == "disk full":
+        for incident in machine:
+            if incident.kind == "disk full":
                 with no_room(self.home):
                     self._take_in_if_it_can()
             else:

@@ -114,7 +114,7 @@ def plan(chances: Sequence[Chance], first: int, last: int, count: int, seed: int
         misses = 0
         taken.setdefault(made.table, []).append((made.begins, _until(made)))
         found.append(made)
-    found.sort(key=lambda one: (one.begins, one.table, one.kind))
+    found.sort(key=lambda incident: (incident.begins, incident.table, incident.kind))
     width = len(str(count))
     return [
         Incident(f"i{n:0{width}}", one.kind, one.table, one.slot, one.begins, one.ends, one.beside)
@@ -144,7 +144,7 @@ def _try(  # noqa: PLR0917
         begins = _any_time(first, last, chance)
         made = Incident("", kind, "", "", begins, begins + 12 * HOUR)
         return made if begins and _free(made, taken) else None
-    able = [one for one in chances if kind in one.kinds]
+    able = [chance for chance in chances if kind in chance.kinds]
     if not able:
         return None
     there = chance.choice(able)
