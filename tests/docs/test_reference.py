@@ -5,6 +5,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -69,9 +70,14 @@ def test_variables_of_other_pages_are_described(path):
     assert set(re.findall(r"\bHEADRACE_[A-Z_]+\b", path.read_text())) <= described
 
 
+@cache
+def commands() -> typer.core.TyperGroup:
+    return typer.main.get_command(app)
+
+
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_commands_of_other_pages_exist(path):
-    root = typer.main.get_command(app)
+    root = commands()
     code = re.findall(r"```.*?```|`[^`\n]+`", path.read_text(), re.DOTALL)
     for words in re.findall(r"(?<![\w./-])headrace((?: [a-z][a-z-]*)+)", "\n".join(code)):
         command = root
