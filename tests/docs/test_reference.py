@@ -145,7 +145,8 @@ def test_glossary_defines_each_word_once_and_every_state():
 
 
 def test_every_key_of_a_reader_is_on_a_page():
-    lines = [line for page in files.PAGES.values() for line in page().split("\n")]
+    text = "\n".join(page() for page in files.PAGES.values())
+    lines = text.replace("[duration](project-files.md#values)", "duration").split("\n")
     tables = {
         (source.name, target.id): getattr(importlib.import_module(source.name), target.id)
         for source in modules().values()

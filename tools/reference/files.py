@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import textwrap
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -254,7 +255,21 @@ The folder that holds `pyproject.toml` with `[tool.headrace]` is the root of a p
 {example}
 ```
 
-{_keys_table(SETTINGS, [tomllib.loads(example)["tool"]["headrace"]])}"""
+{_keys_table(SETTINGS, [tomllib.loads(example)["tool"]["headrace"]])}
+
+## Values
+
+| form | meaning |
+| --- | --- |
+| duration | A whole number and `us`, `s`, `m`, `h` or `d`: `90m`, `28d`. A day is 24 hours. |
+| partition | A day, `2026-11-30`, or `snapshot` for a table that is delivered whole. |
+| IANA time zone | A name such as `Europe/Berlin`. |
+| SPDX expression | A licence such as `CC-BY-4.0`, or several with `AND`, `OR` and brackets. |
+| `TODO ...`, `not_stated` | A text that a person still has to decide; only a draft contract may hold one. |
+
+Contracts, suites, `policy.yaml`, `alerts.yaml` and `card.yaml` are read strictly: a key may occur
+once, and only `true`, `false`, `null` and plain decimal numbers are other than text. Dates, `no`,
+`012` and `20:00` are text, with or without quotes."""
 
 
 def _settings(kind: type[Any]) -> tuple[Key, ...]:
@@ -313,7 +328,7 @@ def _keys_table(keys: Keys, mappings: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         (
             code(key.name),
-            key.form,
+            re.sub(r"^duration\b", "[duration](project-files.md#values)", key.form),
             "required" if key.required else key.default,
             key.meaning,
             code(_example(key, mappings)),
