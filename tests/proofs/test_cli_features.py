@@ -45,7 +45,7 @@ def run(world, monkeypatch):
 def test_parity(run, via):
     if via == "store":
         pytest.importorskip("lmdb", reason="the embedded online store needs headrace[online]")
-    code, text = run("parity", "--samples", "300", "--via", via, "--json")
+    code, text = run("parity", "--samples", "300", "--backend", via, "--json")
     assert (code, json.loads(text)) == (0, {"compared": 300, "different": 0, "causes": {}})
 
 
@@ -110,7 +110,7 @@ def test_ls_and_forms(run, world, tmp_path):
 
 
 def test_what_it_is_not_told_right(run):
-    assert run("parity", "--via", "magic")[0] == 2
+    assert run("parity", "--backend", "magic")[0] == 2
     assert run("frame", "--out", "x.parquet", "--mode", "magic")[0] == 2
     assert run("diff", "no-such-revision")[0] == 2
     assert run("ls", "--pipeline", "nobody")[0] == 2

@@ -100,7 +100,7 @@ def test_workers_answer_log_and_count_together(lines, project):
         (["other"], "no pipeline 'other'"),
         (["--api-key-file", "missing"], "cannot be read"),
         (["--host", "203.0.113.7", "--no-api-key"], "cannot listen on"),
-        (["--store", "cellar"], "no source 'cellar'"),
+        (["--backend", "cellar"], "no source 'cellar'"),
     ],
 )
 def test_misuse_ends_in_a_sentence(lines, project, monkeypatch, options, says):

@@ -17,7 +17,9 @@ EARLIER_OPTIONS = {
     "--delete": "--apply",
     "--fill": "--sync",
     "--into": "--out",
+    "--store": "--backend",
     "--to": "--out",
+    "--via": "--backend",
 }
 
 

@@ -44,7 +44,9 @@ def ls(*, as_json: AsJson = False) -> None:
 def promote(
     ref: Annotated[str, typer.Argument(help="Model from `headrace model ls`: name@bundle id.")],
     *,
-    reason: Annotated[str, typer.Option(help="Reason, kept in the model's history.")],
+    reason: Annotated[
+        str, typer.Option("--reason", "-m", help="Reason, kept in the model's history.")
+    ],
     principal: Principal = None,
     allow_tainted: Annotated[
         str | None,

@@ -24,7 +24,9 @@ def retrain(
     as_of: Annotated[
         str, typer.Option(help="Use no row or label after this time or day; default: now.")
     ] = "",
-    reason: Annotated[str, typer.Option(help="Reason, if there is no trigger; recorded.")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", "-m", help="Reason, if there is no trigger; recorded.")
+    ] = "",
     principal: Principal = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,

@@ -68,7 +68,7 @@ def ack(
     *,
     principal: Principal = None,
     reason: Annotated[
-        str, typer.Option(help="Reason, kept in the audit trail.")
+        str, typer.Option("--reason", "-m", help="Reason, kept in the audit trail.")
     ] = "seen, working on it",
     as_json: AsJson = False,
 ) -> None:

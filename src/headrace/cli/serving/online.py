@@ -41,7 +41,7 @@ def sync(
 
     Exit code 1: a table of the views has no published rows, so no request can be answered yet.
 
-    `headrace serve --store store` answers from it. Keep it fresh with --every, or with the Dagster
+    `headrace serve --backend store` answers from it. Keep it fresh with --every, or with Dagster's
     job `online`.
 
     For example:
@@ -95,9 +95,9 @@ def prune(
     """Prune history that is not needed to answer requests after a given time.
 
     Everything that the views' windows reach from that time stays. Requests for earlier times are
-    refused; the published tables still answer them (`headrace serve --store tables`), and `headrace
-    online sync --full-refresh` restores the history. The file does not shrink: its free space is
-    reused.
+    refused; the published tables still answer them (`headrace serve --backend tables`), and
+    `headrace online sync --full-refresh` restores the history. The file does not shrink: its free
+    space is reused.
 
     For example:
 

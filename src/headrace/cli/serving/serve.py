@@ -53,7 +53,7 @@ def serve(
     log_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the entities whose answers are logged.")
     ] = 0.1,
-    store: Annotated[
+    backend: Annotated[
         str,
         typer.Option(
             help="Answer from `tables`, the online `store`, or `auto`: the store if there is one."
@@ -69,7 +69,7 @@ def serve(
 
       headrace serve flights --port 8000 --sync
     """
-    options = Options(pipeline, str(api_key_file) if api_key_file else None, log_share, store)
+    options = Options(pipeline, str(api_key_file) if api_key_file else None, log_share, backend)
     _require_extra()
     _require_key(options, host, anonymous=no_api_key)
     declared = one_pipeline(options.pipeline)

@@ -15,7 +15,7 @@ Seed = Annotated[int, typer.Option(help="Seed of the random choices.")]
 def parity(
     *,
     samples: Annotated[int, typer.Option(help="Number of random (entity, time) points.")] = 10_000,
-    via: Annotated[
+    backend: Annotated[
         str, typer.Option(help="Serving path: `tables`, or `store` (the online store).")
     ] = "tables",
     seed: Seed = 0,
@@ -28,20 +28,20 @@ def parity(
 
     For example:
 
-      headrace verify parity --samples 10000 --via store
+      headrace verify parity --samples 10000 --backend store
     """
     from headrace.core.errors import DeclarationError
     from headrace.core.home import Home
     from headrace.verification.proofs import feature_parity
 
-    if via not in {"tables", "store"}:
-        raise DeclarationError(f"no serving path {via!r}", fix="--via tables or store")
+    if backend not in {"tables", "store"}:
+        raise DeclarationError(f"no backend {backend!r}", fix="--backend tables or store")
     with progress(quiet=as_json):
         report = feature_parity(
             one_pipeline(pipeline),
             Home.find(),
             samples=samples,
-            via="store" if via == "store" else "tables",
+            via="store" if backend == "store" else "tables",
             seed=seed,
         )
     if as_json:
