@@ -93,7 +93,7 @@ def test_the_python_runs(at_home, monkeypatch):
     assert traced == [
         ("flights_delay@1.0.0", dict(zip(KEY, (2013, 1, 5, "UA", 1545, "EWR"), strict=True)))
     ]
-    assert names["judged"].splits == ("evaluation",)
+    assert names["evaluation"].splits == ("evaluation",)
     assert "evaluation" not in names["data"].splits
 
 
