@@ -1,12 +1,29 @@
-"""This project's assets: one module per stage of the chain, composing Headrace's factories."""
+"""Assets of this project, in the order in which data flows.
 
-from headrace.dagster import Asset
+    deliveries ──> gate ──> tables ──> views ──> release ──> model ──> monitors ──> retraining
+                    │          └─────────┴─> online store, served log        (job, by a sensor)
+                    ├──> quarantine: rows that failed, with their reasons; not published
+                    └──> checks of the table: block, quarantine, warn
+
+`headrace.dagster.flow` connects the factories: there each asset is given those that it reads. Here
+a project leaves out stages, or adds assets of its own.
+"""
+
+from headrace.dagster import Asset, flow
 from headrace.pipeline import Pipeline
 
 
 def assets(pipeline: Pipeline) -> list[Asset]:
-    """Everything from a pipeline's sources to its decisions, in the order of the chain."""
-    from assets import datasets, features, ingestion, models, monitoring, serving
-
-    stages = (ingestion, features, datasets, models, monitoring, serving)
-    return [asset for stage in stages for asset in stage.assets(pipeline)]
+    """Return the assets and checks of a pipeline, from its sources to its decisions."""
+    chain = flow(pipeline)
+    return [
+        *chain.deliveries,  # drop folders, an HTTP feed, a database
+        *chain.tables,  # deliveries -> gate -> published; rows that fail go to quarantine
+        *chain.gate_checks,  # the gate's verdicts on each table
+        *chain.views,  # tables -> features as known at each prediction
+        chain.release,  # views, spine, label -> a dataset version
+        chain.model,  # release -> challenger, compared with the champion
+        chain.monitors,  # release, tables, model -> profiles -> drift -> decision
+        chain.online_store,  # tables -> what serving needs of each entity
+        chain.served_log,  # views -> served vectors, compared with training
+    ]

@@ -5,8 +5,7 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-from headrace.dagster import build_resources
-from headrace.dagster.assets.monitors import monitor_assets
+from headrace.dagster import build_resources, flow
 from tests.dagster.shop_pipeline import shop_pipeline
 
 REPORT = "http://127.0.0.1:3070/monitor/shop"
@@ -35,9 +34,8 @@ def test_the_check_says_how_the_monitor_stands(state, passed, severity, tmp_path
         headrace.operations.monitor_run, "run_monitors", lambda pipeline, home, context: done
     )
     pipeline = shop_pipeline(tmp_path)
-    assets, resources = (
-        factory(pipeline, lambda: tmp_path) for factory in (monitor_assets, build_resources)
-    )
+    resources = build_resources(pipeline, lambda: tmp_path)
+    assets = flow(pipeline, lambda: tmp_path).monitors
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.materialize([assets], instance=instance, resources=resources)
     assert run.success  # a check that does not pass stops nothing

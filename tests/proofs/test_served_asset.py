@@ -34,7 +34,7 @@ def serve(world):
 
 
 def audited(world):
-    asset = served_asset(world.pipeline, lambda: world.home)
+    asset = served_asset(world.pipeline, lambda: world.home, deps=[])
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize([asset], instance=instance)
     [check] = result.get_asset_check_evaluations()

@@ -22,6 +22,7 @@ from headrace.dagster.assets.served import audit_job, audit_schedule, served_ass
 from headrace.dagster.assets.stage import build_resources
 from headrace.dagster.assets.streams import stream_job, stream_sensor
 from headrace.dagster.assets.tables import gate_checks, snapshot_asset, source_spec, table_asset
+from headrace.dagster.flow import Asset, Flow, flow, stages
 from headrace.dagster.jobs.batch_actions import oncall_jobs
 from headrace.dagster.jobs.jobs import BUILD, INGEST, REFERENCE, jobs, schedules
 from headrace.dagster.jobs.maintenance import maintenance_job, maintenance_schedule
@@ -36,12 +37,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Asset",
+    "Flow",
     "alert_sensor",
     "build_resources",
     "build_sensor",
     "daily",
     "definitions",
     "deliveries_sensor",
+    "flow",
     "gate_checks",
     "jobs",
     "maintenance_job",
@@ -69,8 +72,6 @@ __all__ = [
     "view_asset",
 ]
 
-Asset = dg.AssetsDefinition | dg.AssetSpec | dg.AssetChecksDefinition
-
 
 def definitions(
     pipeline: "Pipeline",
@@ -81,7 +82,7 @@ def definitions(
 
     Args:
         pipeline: what it is about.
-        assets: its assets and checks; `stages(pipeline)`, one factory a stage, if left out.
+        assets: its assets and checks; `stages(pipeline)`, the whole flow, if left out.
         home: asked when a run starts, never on load.
     """
     chosen = stages(pipeline, home) if assets is None else assets
@@ -120,25 +121,6 @@ def definitions(
         # A step of its own process pays seconds of start and imports: in process unless asked for.
         executor=dg.in_process_executor,
     )
-
-
-def stages(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> list[Asset]:
-    """Return the assets and checks of a pipeline, from its sources to the decision."""
-    days = daily(pipeline.first_slot, pipeline.last_slot)
-    found: list[Asset] = []
-    found += [source_spec(table) for table in pipeline.tables]
-    found += [table_asset(table, days, home) for table in partitioned(pipeline.tables)]
-    found += [snapshot_asset(table, home) for table in snapshots(pipeline.tables)]
-    found += [gate_checks(table, home) for table in pipeline.tables]
-    found += [view_asset(pipeline, view, home) for view in stored(pipeline.views)]
-    return [
-        *found,
-        release_asset(pipeline, home),
-        model_asset(pipeline, home),
-        monitor_assets(pipeline, home),
-        served_asset(pipeline, home),
-        online_asset(pipeline, home),
-    ]
 
 
 def _keys(asset: Asset) -> set[dg.AssetKey]:

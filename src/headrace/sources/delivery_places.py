@@ -24,7 +24,7 @@ class Put:
 
 
 class Place(Protocol):
-    """Protocol of places where the producer of one table puts deliveries, for simulations."""
+    """Protocol of places where the producer of one table puts deliveries."""
 
     @property
     def form(self) -> Form:

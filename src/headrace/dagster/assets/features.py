@@ -7,7 +7,7 @@ import dagster as dg
 
 from headrace.core.home import Home
 from headrace.dagster import asset_names, metadata
-from headrace.dagster.assets.stage import Built, stage_asset
+from headrace.dagster.assets.stage import Built, Upstream, stage_asset
 from headrace.features.spec import Aggregate, FeatureView, Lookup
 
 if TYPE_CHECKING:
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def view_asset(
-    pipeline: "Pipeline", view: FeatureView | Lookup, home: Callable[[], Home] = Home.find
+    pipeline: "Pipeline",
+    view: FeatureView | Lookup,
+    home: Callable[[], Home] = Home.find,
+    *,
+    deps: Upstream,
 ) -> dg.AssetsDefinition:
     """Return the asset of one feature view."""
 
@@ -29,7 +33,7 @@ def view_asset(
         asset_names.view_key(view.name),
         work,
         group=asset_names.FEATURES,
-        deps=[asset_names.table_key(view.table)],
+        deps=deps,
         kinds={"numpy", "duckdb"},
         description=f"{len(view.outputs)} features of {view.table} by {', '.join(view.entity)}.",
         owners=asset_names.owners(pipeline.table(view.table).contract.owner),

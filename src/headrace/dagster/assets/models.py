@@ -7,14 +7,17 @@ import dagster as dg
 
 from headrace.core.home import Home
 from headrace.dagster import asset_names
-from headrace.dagster.assets.stage import Built, stage_asset
+from headrace.dagster.assets.stage import Built, Upstream, stage_asset
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
     from headrace.pipeline.build_context import BuildContext
 
 
-def model_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.AssetsDefinition:
+def model_asset(
+    pipeline: "Pipeline", home: Callable[[], Home] = Home.find, *, deps: Upstream
+) -> dg.AssetsDefinition:
+    """Models trained on the latest release, and compared with the champion."""
     """Return the asset of the pipeline's model."""
 
     def work(where: Home, _: "BuildContext") -> Built:
@@ -26,7 +29,7 @@ def model_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> d
         asset_names.model_key(pipeline.model.name),
         work,
         group=asset_names.MODELS,
-        deps=[asset_names.release_key(pipeline.dataset.name)],
+        deps=deps,
         kinds={"lightgbm"},
         description=f"Trained on {pipeline.dataset.name}; the champion is a pointer beside it.",
         owners=asset_names.owners(pipeline.tables[0].contract.owner),

@@ -7,7 +7,7 @@ import dagster as dg
 
 from headrace.core.home import Home
 from headrace.dagster import asset_names, metadata
-from headrace.dagster.assets.stage import CONTEXT, shown
+from headrace.dagster.assets.stage import CONTEXT, Upstream, shown
 from headrace.dagster.failures import readable
 from headrace.dagster.sensors.recovery import mark
 
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 
 def monitor_assets(
-    pipeline: "Pipeline", home: Callable[[], Home] = Home.find
+    pipeline: "Pipeline",
+    home: Callable[[], Home] = Home.find,
+    *,
+    data: Upstream,
+    model: dg.AssetsDefinition,
 ) -> dg.AssetsDefinition:
-    """Return the assets of the pipeline's monitor: profiles, drift and decision."""
-    specs = _specs(pipeline)
+    """Profiles of `data` (release and tables), drift of them and of the model, the decision."""
+    specs = _specs(pipeline, data, model)
     decision = specs[-1].key
     check = dg.AssetCheckSpec(
         asset_names.MONITOR,
@@ -69,27 +73,22 @@ def _checked(
     )
 
 
-def _specs(pipeline: "Pipeline") -> list[dg.AssetSpec]:
+def _specs(pipeline: "Pipeline", data: Upstream, model: dg.AssetsDefinition) -> list[dg.AssetSpec]:
     """Profiles of the columns, what left their past or the model's answers, the decision."""
     profiles, drift, decision = (
         asset_names.monitor_key(pipeline.name, part) for part in ("profiles", "drift", "decision")
     )
-    tables = [
-        asset_names.table_key(table.name) for table in asset_names.partitioned(pipeline.tables)
-    ]
-    release = asset_names.release_key(pipeline.dataset.name)
-    model = asset_names.model_key(pipeline.model.name)
     return [
         _spec(
             pipeline,
             profiles,
-            [release, *tables],
+            data,
             "Mergeable statistics of every column, a day at a time.",
         ),
         _spec(
             pipeline,
             drift,
-            [profiles, model],
+            [profiles, *model.keys],
             "Each window against the windows before it: columns, and the model's answers.",
         ),
         _spec(
@@ -99,7 +98,7 @@ def _specs(pipeline: "Pipeline") -> list[dg.AssetSpec]:
 
 
 def _spec(
-    pipeline: "Pipeline", key: dg.AssetKey, deps: list[dg.AssetKey], description: str
+    pipeline: "Pipeline", key: dg.AssetKey, deps: Upstream | list[dg.AssetKey], description: str
 ) -> dg.AssetSpec:
     return dg.AssetSpec(
         key,

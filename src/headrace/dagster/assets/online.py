@@ -9,7 +9,7 @@ from headrace.core.clock import SECOND, duration
 from headrace.core.home import Home
 from headrace.dagster import asset_names
 from headrace.dagster.assets.served import SERVING
-from headrace.dagster.assets.stage import Built, stage_asset
+from headrace.dagster.assets.stage import Built, Upstream, stage_asset
 from headrace.dagster.sensors.backoff import not_now, request
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def online_key(pipeline: str) -> dg.AssetKey:
     return dg.AssetKey([SERVING, pipeline, "online_store"])
 
 
-def online_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.AssetsDefinition:
+def online_asset(
+    pipeline: "Pipeline", home: Callable[[], Home] = Home.find, *, deps: Upstream
+) -> dg.AssetsDefinition:
     """Return the asset of the embedded online store."""
 
     def work(where: Home, _: "BuildContext") -> Built:
@@ -43,12 +45,11 @@ def online_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> 
         metadata = {**rows, **commits, **unpublished, "store": filled["store"]}
         return StageResult(metadata, any(rows.values()))
 
-    tables = dict.fromkeys(view.table for view in asset_names.stored(pipeline.views))
     return stage_asset(
         online_key(pipeline.name),
         work,
         group=SERVING,
-        deps=[asset_names.table_key(table) for table in tables],
+        deps=deps,
         kinds={"lmdb"},
         description="What views need of each entity, for answers in microseconds.",
         owners=asset_names.owners(pipeline.tables[0].contract.owner),

@@ -7,7 +7,7 @@ import dagster as dg
 
 from headrace.core.home import Home
 from headrace.dagster import asset_names
-from headrace.dagster.assets.stage import Built, stage_asset
+from headrace.dagster.assets.stage import Built, Upstream, stage_asset
 
 if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def release_asset(
-    pipeline: "Pipeline", home: Callable[[], Home] = Home.find
+    pipeline: "Pipeline", home: Callable[[], Home] = Home.find, *, deps: Upstream
 ) -> dg.AssetsDefinition:
+    """Versions of the dataset; `deps` are the views, and the tables of spine and label."""
     """Return the asset of the pipeline's dataset release."""
 
     def work(where: Home, context: "BuildContext") -> Built:
@@ -28,19 +29,10 @@ def release_asset(
         asset_names.release_key(pipeline.dataset.name),
         work,
         group=asset_names.DATASETS,
-        deps=_inputs(pipeline),
+        deps=deps,
         kinds={"parquet", "dataset"},
         description=pipeline.dataset.description
         or f'Training data: `headrace.open("{pipeline.dataset.name}@latest")`.',
         owners=asset_names.owners(pipeline.tables[0].contract.owner),
         home=home,
     )
-
-
-def _inputs(pipeline: "Pipeline") -> list[dg.AssetKey]:
-    """Views, and the tables that the spine and the label read themselves."""
-    views = [asset_names.view_key(view.name) for view in asset_names.stored(pipeline.views)]
-    return [
-        *views,
-        *(asset_names.table_key(t) for t in {pipeline.spine.table, pipeline.label.table}),
-    ]

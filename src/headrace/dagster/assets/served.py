@@ -9,6 +9,7 @@ import dagster as dg
 
 from headrace.core.home import Home
 from headrace.dagster import asset_names, metadata
+from headrace.dagster.assets.stage import Upstream
 from headrace.dagster.failures import readable
 
 if TYPE_CHECKING:
@@ -44,13 +45,15 @@ def served_key(pipeline: str) -> dg.AssetKey:
     return dg.AssetKey([SERVING, pipeline, "served_log"])
 
 
-def served_asset(pipeline: "Pipeline", home: Callable[[], Home] = Home.find) -> dg.AssetsDefinition:
+def served_asset(
+    pipeline: "Pipeline", home: Callable[[], Home] = Home.find, *, deps: Upstream
+) -> dg.AssetsDefinition:
     """Return the asset of the served log, compared with training over what is published now."""
     key = served_key(pipeline.name)
 
     @dg.asset(
         key=key,
-        deps=[asset_names.view_key(view.name) for view in asset_names.stored(pipeline.views)],
+        deps=deps,
         group_name=SERVING,
         description="Every logged vector, made again by training and compared by its bytes.",
         kinds={"sqlite"},

@@ -4,7 +4,7 @@ The stages of a run share one build context, a Dagster resource: it is made when
 needs it and ends with the run.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
     from headrace.pipeline.build_context import BuildContext
 
+Upstream = Sequence[dg.AssetsDefinition | dg.AssetSpec]  # what an asset reads
 CONTEXT = "build_context"  # the resource: called, it gives the context of the run
 
 
@@ -55,7 +56,7 @@ def stage_asset(
     work: "Callable[[Home, BuildContext], Built]",
     *,
     group: str,
-    deps: Iterable[dg.AssetKey],
+    deps: Upstream,
     kinds: set[str],
     description: str,
     owners: Iterable[str],
@@ -66,7 +67,7 @@ def stage_asset(
 
     @dg.asset(
         key=key,
-        deps=list(deps),
+        deps=deps,
         group_name=group,
         description=description,
         kinds=kinds,

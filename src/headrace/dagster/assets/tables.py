@@ -7,6 +7,7 @@ import dagster as dg
 from headrace.core.home import Home
 from headrace.core.progress import report
 from headrace.dagster import asset_names, metadata
+from headrace.dagster.assets.stage import Upstream
 from headrace.dagster.checks import verdicts
 from headrace.dagster.checks.ledger_days import ingested_span, ledger_results
 from headrace.dagster.failures import readable
@@ -30,19 +31,25 @@ def source_spec(table: Table) -> dg.AssetSpec:
 
 
 def table_asset(
-    table: Table, partitions: dg.PartitionsDefinition, home: FindHome = Home.find
+    table: Table,
+    partitions: dg.PartitionsDefinition,
+    home: FindHome = Home.find,
+    *,
+    deps: Upstream,
 ) -> dg.AssetsDefinition:
     """One day of deliveries a partition. A published day is materialised; a stopped one is not.
 
     Over a range the asset writes its own events: a result that is returned, even None, would mark
     all of the range's days, the blocked ones too. The step fails in the end if any was stopped.
     """
-    return _asset(table, partitions, home)
+    return _asset(table, partitions, home, deps)
 
 
-def snapshot_asset(table: Table, home: FindHome = Home.find) -> dg.AssetsDefinition:
+def snapshot_asset(
+    table: Table, home: FindHome = Home.find, *, deps: Upstream
+) -> dg.AssetsDefinition:
     """Return the asset of a table that is delivered whole: no partitions, the same gate."""
-    return _asset(table, None, home)
+    return _asset(table, None, home, deps)
 
 
 _ABOUT = {
@@ -91,7 +98,7 @@ def gate_checks(table: Table, home: FindHome = Home.find) -> dg.AssetChecksDefin
 
 
 def _asset(
-    table: Table, partitions: dg.PartitionsDefinition | None, home: FindHome
+    table: Table, partitions: dg.PartitionsDefinition | None, home: FindHome, deps: Upstream
 ) -> dg.AssetsDefinition:
     contract = table.contract
 
@@ -99,7 +106,7 @@ def _asset(
         key=asset_names.table_key(table.name),
         partitions_def=partitions,
         output_required=False,
-        deps=[asset_names.source_key(table.name)],
+        deps=deps,
         group_name=asset_names.INGESTION,
         description=contract.description,
         kinds={"iceberg", contract.kind},
