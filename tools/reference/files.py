@@ -265,7 +265,7 @@ The folder that holds `pyproject.toml` with `[tool.headrace]` is the root of a p
 | partition | A day, `2026-11-30`, or `snapshot` for a table that is delivered whole. |
 | IANA time zone | A name such as `Europe/Berlin`. |
 | SPDX expression | A licence such as `CC-BY-4.0`, or several with `AND`, `OR` and brackets. |
-| `TODO ...`, `not_stated` | A text that a person has to decide; only a draft contract may hold one. |
+| `TODO ...`, `not_stated` | A text that a person has to decide; only a draft may hold one. |
 
 Contracts, suites, `policy.yaml`, `alerts.yaml` and `card.yaml` are read strictly: a key may occur
 once, and only `true`, `false`, `null` and plain decimal numbers are other than text. Dates, `no`,
