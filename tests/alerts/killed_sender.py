@@ -5,7 +5,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from headrace.alerts import look
+from headrace.alerts import update_alerts
 from headrace.alerts.notifier import notify
 from headrace.core.clock import now_us
 from tests.lake.kit import Meter
@@ -27,4 +27,4 @@ def main(root: Path, when: str, later: int, environment: Mapping[str, str]) -> N
             die()
 
     meter = Meter(root)
-    look(meter.home, [meter.table], clock=lambda: now_us() + later, send=send)
+    update_alerts(meter.home, [meter.table], clock=lambda: now_us() + later, send=send)

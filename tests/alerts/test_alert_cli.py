@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from headrace.alerts import look
+from headrace.alerts import update_alerts
 from headrace.cli.app import app
 from headrace.lake.ingest.protocol import ingest
 from tests.lake.kit import ROWS, SLOTS
@@ -26,7 +26,7 @@ def told(meter, hook, written):
     written()
     meter.drop(SLOTS[0], [-5] * ROWS)
     ingest(meter.table, [SLOTS[0]], meter.home)
-    (alert,) = look(meter.home, [meter.table]).opened
+    (alert,) = update_alerts(meter.home, [meter.table]).opened
     return alert
 
 

@@ -76,12 +76,12 @@ def test_a_mute_of_one_table(config, table, verdict, moment, held):
     [
         ("version: 2\n", "2 is not known here"),
         ("version: 1\nroute: {}\n", "unknown key 'route'"),
-        ("version: 1\nroutes: {a: ['mailto://u:hush@h']}\n", r"no \$\{NAME\}"),
+        ("version: 1\nroutes: {a: ['mailto://u:hush@h']}\n", r"not \$\{NAME\}"),
         ("version: 1\nquiet: [LOUD]\n", "'LOUD' is not known"),
         ("version: 1\nmute: [{why: for ever}]\n", "no end"),
-        ("version: 1\nmute: [{why: x, daily: '25:00-07:00'}]\n", "no hours"),
-        ("version: 1\nmute: [{why: x, until: tomorrow}]\n", "no moment"),
-        ("version: 1\nmute: [{why: x, daily: 22:00-07:00, zone: Mars/X}]\n", "no zone"),
+        ("version: 1\nmute: [{why: x, daily: '25:00-07:00'}]\n", "not a range of hours"),
+        ("version: 1\nmute: [{why: x, until: tomorrow}]\n", "not a timestamp"),
+        ("version: 1\nmute: [{why: x, daily: 22:00-07:00, zone: Mars/X}]\n", "unknown time zone"),
     ],
 )
 def test_what_is_wrong_is_named_and_no_secret_repeated(tmp_path, text, said):

@@ -7,7 +7,7 @@ import pytest
 from headrace.alerts import AlertStore, Condition, Config
 from headrace.alerts.config import WAIT, load_config
 from headrace.alerts.deliver import deliver
-from headrace.alerts.store import SAME
+from headrace.alerts.store import SAME_INCIDENT
 from headrace.core.clock import DAY, HOUR, SECOND
 from headrace.core.errors import DeclarationError
 from headrace.core.home import Home
@@ -75,10 +75,10 @@ def test_what_cannot_be_read_and_then_is_missing_is_one_outage(store, sent):
 def test_another_cause_another_table_and_a_later_time_are_other_incidents(store, sent):
     store.open(blocked(1), ["A"], BEGIN)
     store.open(blocked(2, "frozen:kwh"), ["A"], BEGIN)
-    store.open(blocked(3), ["A"], BEGIN + SAME)
-    assert sent(BEGIN + SAME) == ["opened"] * 3
-    store.close_alert(blocked(3).alert_id, "released", BEGIN + SAME)
-    assert sent(BEGIN + SAME) == [*["opened"] * 3, "closed"]
+    store.open(blocked(3), ["A"], BEGIN + SAME_INCIDENT)
+    assert sent(BEGIN + SAME_INCIDENT) == ["opened"] * 3
+    store.close_alert(blocked(3).alert_id, "released", BEGIN + SAME_INCIDENT)
+    assert sent(BEGIN + SAME_INCIDENT) == [*["opened"] * 3, "closed"]
 
 
 def test_what_came_back_after_its_end_is_told_again(store, sent):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from headrace.alerts import AlertStore, Condition, look, note
+from headrace.alerts import AlertStore, Condition, report_unreadable_sources, update_alerts
 from headrace.core.clock import DAY, MINUTE, now_us, parse_iso
 from headrace.core.permissions import ACTIONS, Grant, Policy
 from headrace.gates import load_suite
@@ -34,10 +34,10 @@ def test_a_blocked_batch_is_told_once(meter, hook, written):
     written()
     meter.drop(SLOTS[0], BAD)
     run(meter, SLOTS[0])
-    first = look(meter.home, [meter.table])
+    first = update_alerts(meter.home, [meter.table])
     assert (len(first.opened), first.sent, first.failed) == (1, 1, {})
     run(meter, SLOTS[0])
-    again = look(meter.home, [meter.table])
+    again = update_alerts(meter.home, [meter.table])
     assert (again.opened, again.sent) == ([], 0)
     (got,) = hook.got
     (alert,) = alerts(meter)
@@ -46,7 +46,7 @@ def test_a_blocked_batch_is_told_once(meter, hook, written):
     assert alert.notified_at
     assert alert.messages == {"sent": 1}
     body = got["message"].splitlines()
-    assert body[1] == "5 rows held back; readers keep the last good state. Read by tests."
+    assert body[1] == "5 rows held; readers keep the last good version. Read by tests."
     page = f"http://127.0.0.1:3070/batch/meter/{alert.condition.batch_id}"
     assert body[2:4] == [page, f"Decide: {page}#act"]
     assert "/assets/tables/meter?view=partitions&partition=2024-01-01" in body[4]
@@ -59,7 +59,7 @@ def test_a_range_that_blocks_one_day_and_passes_the_next_still_tells(meter, hook
     meter.drop(SLOTS[0], BAD)
     meter.drop(SLOTS[1], GOOD)
     run(meter, *SLOTS[:2])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     assert len(hook.ids) == 1
     assert [one.state for one in alerts(meter)] == ["open"]
 
@@ -68,28 +68,30 @@ def test_the_next_batch_that_passes_closes(meter, hook, written):
     written()
     meter.drop(SLOTS[1], BAD)
     run(meter, SLOTS[1])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     meter.drop(SLOTS[0], GOOD)
     run(meter, SLOTS[0])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     assert not hook.closed, "an earlier slot is no next batch"
     meter.drop(SLOTS[2], GOOD)
     run(meter, SLOTS[2])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     assert hook.closed == hook.ids
     (alert,) = alerts(meter)
     assert alert.closed_by == "the next batch passed: 2024-01-03 PASS"
-    assert not look(meter.home, [meter.table]).opened, "still pending, and told once for ever"
+    assert not update_alerts(meter.home, [meter.table]).opened, (
+        "still pending, and told once for ever"
+    )
 
 
 def test_a_corrected_delivery_closes(meter, hook, written):
     written()
     meter.drop(SLOTS[0], BAD)
     run(meter, SLOTS[0])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     meter.drop(SLOTS[0], GOOD, name="b", arrived=10)
     run(meter, SLOTS[0])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     (alert,) = alerts(meter, state="closed")
     assert alert.closed_by.startswith("superseded by ")
     assert hook.got[-1]["type"] == "success"
@@ -100,10 +102,10 @@ def test_a_rejected_batch_closes(meter, hook, written):
     written()
     meter.drop(SLOTS[0], BAD)
     (result,) = run(meter, SLOTS[0])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     with Ledger(meter.home) as ledger:
         ledger.reject("meter", result.batches[0], "broken meter")
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     assert hook.closed == hook.ids
     assert alerts(meter)[0].closed_by.startswith("rejected")
 
@@ -112,10 +114,10 @@ def test_the_end_of_a_release_is_told(meter, hook, written, monkeypatch):
     written()
     meter.drop(SLOTS[0], [-5, *GOOD])
     (result,) = run(meter, SLOTS[0])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     who = {"principal": "ana", "reason": "for today", "policy": ANA}
     release(meter.home, meter.table, result.batch, expires=now_us() + MINUTE, **who)
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     assert hook.closed == hook.ids
     wait(monkeypatch, 2 * MINUTE)
 
@@ -124,23 +126,23 @@ def test_the_end_of_a_release_is_told(meter, hook, written, monkeypatch):
 
     (result,) = run(meter, SLOTS[0])
     assert result.state == "pending"
-    look(meter.home, [meter.table], clock=later)
+    update_alerts(meter.home, [meter.table], clock=later)
     assert hook.got[-1]["title"] == "BLOCK meter 2024-01-01: release ended"
     assert "the release by ana has ended: for today" in hook.got[-1]["message"]
-    assert not look(meter.home, [meter.table], clock=later).opened
+    assert not update_alerts(meter.home, [meter.table], clock=later).opened
 
 
 def test_another_cause_of_the_same_batch_is_another_alert(meter, hook, written):
     written()
     meter.drop(SLOTS[0], [5000] * ROWS)
     run(meter, SLOTS[0])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     meter.table = replace(meter.table, suite=_minimum_of_6000(meter))
     run(meter, SLOTS[0])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     causes = [(one.condition.cause, one.state) for one in alerts(meter)]
     assert causes == [("quarantined_share", "closed"), ("negative", "open")]
-    assert alerts(meter)[0].closed_by == "judged anew: BLOCK, check negative failed"
+    assert alerts(meter)[0].closed_by == "re-validated: BLOCK, check negative failed"
     assert len(hook.ids) == len(set(hook.ids)) == 2
 
 
@@ -155,11 +157,11 @@ def test_quiet_verdicts_are_not_told_unless_asked_for(meter, hook, written):
     written()
     meter.drop(SLOTS[0], [1, 2, 3, 4, 5000])
     run(meter, SLOTS[0])
-    assert not look(meter.home, [meter.table]).opened
+    assert not update_alerts(meter.home, [meter.table]).opened
     written(ROUTES + "quiet: []\n")
     meter.drop(SLOTS[1], [1, 2, 3, 4, 5000])
     run(meter, SLOTS[1])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     (got,) = hook.got
     assert got["title"] == "QUARANTINE meter 2024-01-02: check limit failed"
     assert got["message"].splitlines()[1] == (
@@ -167,7 +169,7 @@ def test_quiet_verdicts_are_not_told_unless_asked_for(meter, hook, written):
     )
     meter.drop(SLOTS[2], GOOD)
     run(meter, SLOTS[2])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     assert hook.closed == hook.ids
 
 
@@ -176,11 +178,11 @@ def test_a_hole_is_told_and_filled(meter, hook, written):
     for slot in (SLOTS[0], SLOTS[2]):
         meter.drop(slot, GOOD)
     run(meter, *SLOTS[:3])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     assert [one["title"] for one in hook.got] == ["MISSING meter 2024-01-02: no delivery"]
     meter.drop(SLOTS[1], GOOD)
     run(meter, SLOTS[1])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     assert alerts(meter)[0].closed_by.startswith("delivered: ")
     assert len(hook.closed) == 1
 
@@ -191,7 +193,7 @@ def test_the_end_of_a_feed_is_missing_while_it_is_alive(meter, hook, written, to
     meter.drop_all(SLOTS[:3])
     run(meter, *SLOTS[:3])
     moment = parse_iso(today) + MINUTE
-    done = look(meter.home, [meter.table], clock=lambda: moment)
+    done = update_alerts(meter.home, [meter.table], clock=lambda: moment)
     assert len(done.opened) == found
 
 
@@ -202,12 +204,12 @@ def test_a_source_that_fails_is_told(meter, hook, written, monkeypatch):
     kind = type(meter.table.source)
     with monkeypatch.context() as broken:
         broken.setattr(kind, "deliveries", lambda self, slot: _raise(SourceError("no route")))
-        note(meter.home, meter.table, run(meter, SLOTS[0]))
-        look(meter.home, [meter.table])
+        report_unreadable_sources(meter.home, meter.table, run(meter, SLOTS[0]))
+        update_alerts(meter.home, [meter.table])
     assert hook.got[0]["title"] == "ERROR meter 2024-01-01: the source cannot be read"
     meter.drop(SLOTS[0], GOOD)
     run(meter, SLOTS[0])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     assert hook.closed == hook.ids
 
 
@@ -222,24 +224,24 @@ def test_an_outage_is_over_when_the_source_answers_also_if_it_has_nothing_new(
     with monkeypatch.context() as broken:
         kind = type(meter.table.source)
         broken.setattr(kind, "deliveries", lambda self, slot: _raise(SourceError("no route")))
-        note(meter.home, meter.table, run(meter, SLOTS[0]))
-        look(meter.home, [meter.table])
+        report_unreadable_sources(meter.home, meter.table, run(meter, SLOTS[0]))
+        update_alerts(meter.home, [meter.table])
     assert len(hook.ids) == 1
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     assert hook.closed == hook.ids
     assert alerts(meter)[0].closed_by == "the source can be read again"
 
 
 def test_a_file_that_cannot_be_read_fails_a_look_and_no_run(meter, written, caplog):
-    from headrace.alerts import look_quietly
+    from headrace.alerts import update_alerts_quietly
     from headrace.core.errors import DeclarationError
 
     written("version: 9")
-    note(meter.home, meter.table, run(meter, SLOTS[0]))
-    assert look_quietly(meter.home, [meter.table]).failed
+    report_unreadable_sources(meter.home, meter.table, run(meter, SLOTS[0]))
+    assert update_alerts_quietly(meter.home, [meter.table]).failed
     assert caplog.text.count("9 is not known here") == 2
     with pytest.raises(DeclarationError, match="not known here"):
-        look(meter.home, [meter.table])
+        update_alerts(meter.home, [meter.table])
 
 
 def _raise(error):
@@ -252,12 +254,12 @@ def test_a_crash_is_told_as_one_and_never_as_bad_data(meter, hook, written, monk
     with monkeypatch.context() as broken:
         broken.setattr("headrace.lake.ingest.validator.judge", lambda *_a, **_k: 1 / 0)
         run(meter, SLOTS[0])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     (got,) = hook.got
     assert got["title"] == "ERROR meter 2024-01-01: the gate crashed"
     assert "ZeroDivisionError" in got["message"]
     run(meter, SLOTS[0])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     assert hook.closed == hook.ids
     assert alerts(meter)[0].closed_by == "published"
 
@@ -269,7 +271,7 @@ def test_an_unreadable_suite_is_told_as_an_error(meter, hook, written, tmp_path)
     meter.table = replace(meter.table, suite=load_suite(file))
     meter.drop(SLOTS[0], GOOD)
     run(meter, SLOTS[0])
-    look(meter.home, [meter.table])
+    update_alerts(meter.home, [meter.table])
     (got,) = hook.got
     assert got["title"] == "ERROR meter 2024-01-01: the suite cannot be read"
     assert "expectations is no list" in got["message"]
@@ -284,7 +286,7 @@ def test_acknowledged_alerts_send_no_more(meter, hook, written, monkeypatch):
     hook.status = 500
     meter.drop(SLOTS[0], BAD)
     run(meter, SLOTS[0])
-    done = look(meter.home, [meter.table])
+    done = update_alerts(meter.home, [meter.table])
     assert "PAGER" in done.failed
     assert "s3cr3t" not in done.failed["PAGER"]
     policy = Policy({"ana": Grant(frozenset({"ack"}))})
@@ -299,10 +301,10 @@ def test_acknowledged_alerts_send_no_more(meter, hook, written, monkeypatch):
     assert told == [("bob", "ack", False), ("ana", "ack", True)]
     hook.status = 200
     later = now_us() + DAY
-    look(meter.home, [meter.table], clock=lambda: later)
+    update_alerts(meter.home, [meter.table], clock=lambda: later)
     meter.drop(SLOTS[1], GOOD)
     run(meter, SLOTS[1])
-    look(meter.home, [meter.table], clock=lambda: later)
+    update_alerts(meter.home, [meter.table], clock=lambda: later)
     assert hook.got == [], "not told before, so not of the end either"
 
 
@@ -312,10 +314,10 @@ def test_failures_are_tried_again_later(meter, hook, written):
     meter.drop(SLOTS[0], BAD)
     run(meter, SLOTS[0])
     start = now_us()
-    assert look(meter.home, [meter.table], clock=lambda: start).failed
+    assert update_alerts(meter.home, [meter.table], clock=lambda: start).failed
     hook.status = 200
-    assert look(meter.home, [meter.table], clock=lambda: start + MINUTE // 3).sent == 0
-    assert look(meter.home, [meter.table], clock=lambda: start + MINUTE).sent == 1
+    assert update_alerts(meter.home, [meter.table], clock=lambda: start + MINUTE // 3).sent == 0
+    assert update_alerts(meter.home, [meter.table], clock=lambda: start + MINUTE).sent == 1
     (alert,) = alerts(meter)
     assert alert.messages == {"sent": 1}
     assert alert.error == ""
@@ -328,7 +330,7 @@ def test_many_at_once_come_as_one_message(meter, hook, written, monkeypatch):
     run(meter, *SLOTS[:6])
     # As it was before incidents: six faults of their own.
     monkeypatch.setattr(Condition, "fault", property(lambda one: one.batch_id))
-    done = look(meter.home, [meter.table])
+    done = update_alerts(meter.home, [meter.table])
     assert len(done.opened) == 6
     (got,) = hook.got
     assert got["title"] == "6 alerts: meter"
@@ -340,7 +342,7 @@ def test_mail_and_webhook_both(meter, hook, mails, written):
     written(ROUTES + "    - ${MAIL}\n")
     meter.drop(SLOTS[0], BAD)
     run(meter, SLOTS[0])
-    done = look(meter.home, [meter.table])
+    done = update_alerts(meter.home, [meter.table])
     assert done.sent == 2
     (mail,) = mails.got
     assert mail["Subject"] == "BLOCK meter 2024-01-01: check negative failed"
@@ -353,7 +355,7 @@ def test_a_dead_target_does_not_hold_up_another(meter, hook, written, monkeypatc
     written(ROUTES + "    - ${DEAD}\n    - ${UNSET}\n")
     meter.drop(SLOTS[0], BAD)
     run(meter, SLOTS[0])
-    done = look(meter.home, [meter.table])
+    done = update_alerts(meter.home, [meter.table])
     assert (done.sent, set(done.failed)) == (1, {"DEAD", "UNSET"})
     assert "UNSET is not set" in done.failed["UNSET"]
 
@@ -362,7 +364,7 @@ def test_without_a_file_nothing_is_touched(meter, monkeypatch, tmp_path):
     monkeypatch.setenv("HEADRACE_ALERTS", str(tmp_path / "none.yaml"))
     meter.drop(SLOTS[0], BAD)
     run(meter, SLOTS[0])
-    assert not look(meter.home, [meter.table]).opened
+    assert not update_alerts(meter.home, [meter.table]).opened
     assert not meter.home.alerts.exists()
 
 
@@ -374,7 +376,7 @@ def test_a_mute_holds_the_message_back_until_it_ends(meter, hook, written):
     meter.drop(SLOTS[0], BAD)
     run(meter, SLOTS[0])
     within, after = parse_iso("2024-01-05T12:00:00Z"), parse_iso("2024-01-06T06:00:00Z")
-    assert look(meter.home, [meter.table], clock=lambda: within).sent == 0
+    assert update_alerts(meter.home, [meter.table], clock=lambda: within).sent == 0
     assert (
-        look(meter.home, [meter.table], clock=lambda: after).sent == 2
+        update_alerts(meter.home, [meter.table], clock=lambda: after).sent == 2
     )  # and that nothing came since

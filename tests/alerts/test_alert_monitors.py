@@ -4,7 +4,7 @@ import pytest
 
 from headrace.alerts.acknowledge import acknowledge
 from headrace.alerts.message import message
-from headrace.alerts.monitors import note_incidents
+from headrace.alerts.monitors import record_incidents
 from headrace.alerts.store import AlertStore
 from headrace.core.home import Home
 from headrace.core.permissions import Grant, Policy
@@ -31,7 +31,7 @@ def alerts(home):
 def note(home, **changes):
     from dataclasses import replace
 
-    note_incidents(home, "flights", "metering", [replace(FOUND, **changes)])
+    record_incidents(home, "flights", "metering", [replace(FOUND, **changes)])
 
 
 def test_one_alert_however_long_it_lasts(home):

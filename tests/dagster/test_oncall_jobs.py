@@ -7,7 +7,7 @@ import pytest
 import yaml
 from shop_pipeline import deliver
 
-from headrace.alerts import AlertStore, look
+from headrace.alerts import AlertStore, update_alerts
 from headrace.dagster.asset_names import table_key
 from headrace.dagster.checks.ledger_days import report_decision
 from headrace.dagster.execute import run_range
@@ -185,10 +185,10 @@ def test_an_acknowledgement_silences_the_alert(blocked, act, home, pipeline, tmp
     monkeypatch.setenv("HEADRACE_ALERTS", str(file))
     with webhook() as hook:
         monkeypatch.setenv("PAGER", hook.url)
-        look(home, pipeline.tables)
+        update_alerts(home, pipeline.tables)
         assert act("ack", principal="guest", reason="on it").success
         assert act("release").success
-        look(home, pipeline.tables)
+        update_alerts(home, pipeline.tables)
     assert hook.closed == hook.ids
     with AlertStore(home) as store:
         (alert,) = store.alerts()

@@ -434,7 +434,9 @@ def test_a_window_that_began_before_the_promotion_does_not_count(promoted):
 def test_how_a_watch_ended_badly_is_told(promoted, monkeypatch, step, cause):
     """It fails where it is lost, and the old champion was trained on a recalled batch."""
     told = []
-    monkeypatch.setattr("headrace.alerts.watcher.tell", lambda _home, found: told.extend(found))
+    monkeypatch.setattr(
+        "headrace.alerts.watcher.open_alerts", lambda _home, found: told.extend(found)
+    )
     ledger = DecisionLedger(promoted.home)
     ledger.record_step("made_up", "t1", step, {"because": "it loses"}, now_us())
     owner = SimpleNamespace(contract=SimpleNamespace(owner="team"))

@@ -72,7 +72,7 @@ CONTRACT_SECTIONS = (
             contract.TIMESTAMP_OPTIONS, f"{COLUMN}.logicalTypeOptions"),
     Section("Custom properties of a column",
             "Under `customProperties` of a column. A derived column has none of "
-            f"{', '.join(map(code, contract.OF_SOURCE.names))}.",
+            f"{', '.join(map(code, contract.DELIVERED_COLUMN.names))}.",
             contract.COLUMN_CUSTOM, OF_COLUMN),
     Section("Derivation `local_time`", "Under `derivation`; gives a timestamp.",
             contract.LOCAL_TIME, f"{OF_COLUMN}.derivation"),

@@ -1,18 +1,23 @@
-"""Alerts: the owner of a contract is told once of each batch and cause, and when it is over."""
+"""Alerts: a contract's owner is notified of each batch and cause, and when it is resolved."""
 
 from headrace.alerts.config import Config, load_config
 from headrace.alerts.model import Alert, Condition
 from headrace.alerts.store import AlertStore
-from headrace.alerts.watcher import Looked, look, look_quietly, note
+from headrace.alerts.watcher import (
+    AlertUpdate,
+    report_unreadable_sources,
+    update_alerts,
+    update_alerts_quietly,
+)
 
 __all__ = [
     "Alert",
     "AlertStore",
+    "AlertUpdate",
     "Condition",
     "Config",
-    "Looked",
     "load_config",
-    "look",
-    "look_quietly",
-    "note",
+    "report_unreadable_sources",
+    "update_alerts",
+    "update_alerts_quietly",
 ]

@@ -1,4 +1,4 @@
-"""Somebody is on it: on the record, if the policy allows it, and no more messages until it ends."""
+"""Acknowledge an alert: record it if the policy allows it, and stop its messages."""
 
 from headrace.alerts.model import INVESTIGATE, Alert, Condition
 from headrace.alerts.store import AlertStore
@@ -20,48 +20,48 @@ def acknowledge(
     reason: str = DEFAULT_REASON,
     policy: Policy | None = None,
 ) -> Alert:
-    """Acknowledge the alert whose id starts so; the first to do it stays the one.
+    """Acknowledge the alert whose id starts with `start`; the first acknowledgement is kept.
 
     Raises:
-        DeclarationError: there is no such alert, or more than one.
-        RefusedError: the policy does not allow it; that is on the record.
+        DeclarationError: no alert has such an id, or more than one has.
+        RefusedError: the policy does not allow it; the attempt is recorded.
     """
     policy = policy or load_policy()
     with AlertStore(home) as store, Ledger(home) as ledger:
         alert = store.find(start)
-        given = alert.condition
+        condition = alert.condition
         action = Action(
             principal=principal,
             action="ack",
-            table=given.table,
+            table=condition.table,
             reason=reason,
-            batch_id=given.batch_id if given.has_batch else "",
-            slot=given.slot,
+            batch_id=condition.batch_id if condition.has_batch else "",
+            slot=condition.slot,
             note=f"alert {alert.alert_id}",
         )
         try:
-            policy.check(principal, "ack", given.table)
-        except RefusedError as refused:
-            record(ledger, _refused(action, refused))
+            policy.check(principal, "ack", condition.table)
+        except RefusedError as error:
+            record(ledger, _as_refused(action, error))
             raise
         if alert.acknowledged_at is None and alert.closed_at is None:
             record(ledger, action)
             store.acknowledge(alert.alert_id, principal, now_us())
-            if given.verdict == INVESTIGATE:
-                _tell_monitor(home, given, principal, reason)
+            if condition.verdict == INVESTIGATE:
+                _acknowledge_window(home, condition, principal, reason)
         return store.find(alert.alert_id)
 
 
-def _tell_monitor(home: Home, given: Condition, principal: str, reason: str) -> None:
-    """What is known of an alert of a monitor is known of its window."""
+def _acknowledge_window(home: Home, condition: Condition, principal: str, reason: str) -> None:
+    """Acknowledge the window that the alert of a monitor is about."""
     from headrace.alerts.monitors import window_end
     from headrace.monitoring.decisions.ledger import DecisionLedger
 
-    end = window_end(given.cause)
-    DecisionLedger(home).acknowledge(given.table, end, principal, reason, now_us())
+    end = window_end(condition.cause)
+    DecisionLedger(home).acknowledge(condition.table, end, principal, reason, now_us())
 
 
-def _refused(action: Action, error: RefusedError) -> Action:
+def _as_refused(action: Action, error: RefusedError) -> Action:
     from dataclasses import replace
 
     return replace(action, allowed=False, note=error.what)

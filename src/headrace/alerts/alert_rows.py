@@ -1,4 +1,4 @@
-"""Rows of the alerts' database as alerts, each with how its messages stand."""
+"""Alerts from rows of their database, each with the state of its messages."""
 
 import json
 import sqlite3
@@ -9,14 +9,14 @@ from headrace.alerts.model import Alert, Condition
 
 
 def select(connection: sqlite3.Connection, where: str, *values: object) -> list[Alert]:
-    """Alerts in the order in which they were opened; `where` is SQL of this package."""
-    found = f"(SELECT alert_id FROM alerts WHERE {where})"  # noqa: S608
-    counts = _counts(connection, found, values)
+    """Return alerts in the order in which they were opened; `where` is SQL of this package."""
+    matching_ids = f"(SELECT alert_id FROM alerts WHERE {where})"  # noqa: S608
+    counts = _counts(connection, matching_ids, values)
     rows = connection.execute(
         "SELECT alert_id, condition, opened_at, notified_at, acknowledged_at, acknowledged_by,"  # noqa: S608
         " closed_at, closed_by, incident,"
         " (SELECT count(*) - 1 FROM alerts b WHERE b.tbl = a.tbl AND b.incident = a.incident"
-        f" AND a.incident <> '') FROM alerts a WHERE alert_id IN {found}"
+        f" AND a.incident <> '') FROM alerts a WHERE alert_id IN {matching_ids}"
         " ORDER BY opened_at, alert_id",
         values,
     )
@@ -24,13 +24,13 @@ def select(connection: sqlite3.Connection, where: str, *values: object) -> list[
 
 
 def _counts(
-    connection: sqlite3.Connection, found: str, values: Sequence[object]
+    connection: sqlite3.Connection, matching_ids: str, values: Sequence[object]
 ) -> dict[str, tuple[dict[str, int], str]]:
-    """How many messages of each alert are in which state, and an error of one of them."""
+    """Return by alert the number of messages in each state, and one of their errors."""
     counts: dict[str, tuple[dict[str, int], str]] = {}
     for alert_id, state, number, error in connection.execute(
         "SELECT alert_id, state, count(*), max(error) FROM messages"  # noqa: S608
-        f" WHERE alert_id IN {found} GROUP BY alert_id, state",
+        f" WHERE alert_id IN {matching_ids} GROUP BY alert_id, state",
         values,
     ):
         states, before = counts.get(alert_id, ({}, ""))
@@ -39,10 +39,10 @@ def _counts(
 
 
 def _alert(row: Sequence[Any], messages: Mapping[str, int], error: str) -> Alert:
-    alert_id, condition, opened, notified, acknowledged, by, closed, why, incident, more = row
-    given = json.loads(condition)
-    given["consumers"] = tuple(given["consumers"])
+    alert_id, condition, opened, notified, acknowledged, by, closed, why, incident, related = row
+    fields = json.loads(condition)
+    fields["consumers"] = tuple(fields["consumers"])
     return Alert(
-        alert_id, Condition(**given), opened, notified, acknowledged, by, closed, why,
-        incident, max(more, 0), messages, error,
+        alert_id, Condition(**fields), opened, notified, acknowledged, by, closed, why,
+        incident, max(related, 0), messages, error,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""`alerts.yaml` at the project's root: who is told, what stays quiet, and when nobody is paged.
+"""`alerts.yaml` at the project's root: who is notified, which verdicts don't alert, and mutes.
 
     version: 1
     routes:
@@ -6,7 +6,7 @@
         - ${FLIGHTS_PAGER}                   # an environment variable that holds the address
       "*":                                   # every other owner
         - ${DATA_TEAM_MAIL}
-    quiet: [WARN, QUARANTINE]                # verdicts of which nobody is told
+    quiet: [WARN, QUARANTINE]                # verdicts that don't alert
     wait: {missing: 12h, source: 2h}         # how late a delivery, how long an outage may be
     mute:
       - why: the source moves
@@ -19,7 +19,7 @@
         days: [mon, tue, wed, thu, fri, sat, sun]
         zone: Europe/Berlin
 
-Addresses hold passwords, so none stands here: only the names of the variables that hold them.
+Addresses contain passwords, so this file holds only the names of environment variables with them.
 """
 
 import os
@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headrace.alerts.model import MISSING, SOURCE, VERDICTS, Condition
-from headrace.alerts.mutes import Mute, read_mute
+from headrace.alerts.mutes import AlertMute, read_mute
 from headrace.core.clock import HOUR, duration, duration_text
 from headrace.core.errors import DeclarationError
 from headrace.core.home import project_root
@@ -62,55 +62,55 @@ _NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 @dataclass(frozen=True)
 class Config:
-    """What `alerts.yaml` says. `path` is None where there is no file, and nobody is told.
+    """Content of `alerts.yaml`. `path` is None without a file: then nobody is notified.
 
     Attributes:
         routes: owner -> names of the environment variables that hold their addresses.
-        quiet: verdicts that are not alerted.
-        wait: cause -> microseconds until anybody is told: of a slot of which nothing came, from
-            the end of its day (UTC); of a source that cannot be read, from the first try.
+        quiet: verdicts that don't alert.
+        wait: cause -> microseconds before an alert: for a missing partition from the end of its
+            day (UTC), for a source that cannot be read from the first failed attempt.
         mutes: windows in which messages wait.
     """
 
     routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     quiet: frozenset[str] = QUIET
     wait: Mapping[str, int] = field(default_factory=lambda: dict(WAIT), hash=False)
-    mutes: tuple[Mute, ...] = ()
+    mutes: tuple[AlertMute, ...] = ()
     path: Path | None = None
 
     def targets(self, owner: str) -> tuple[str, ...]:
-        """Names of the variables with the addresses of an owner, or else of `*`."""
+        """Return the variables with the addresses of an owner, or else those of `*`."""
         return self.routes.get(owner, self.routes.get(ANYBODY, ()))
 
     def muted_until(self, condition: Condition, now: int) -> int | None:
-        """When the mute that holds now ends; None if none does. Microseconds UTC."""
+        """Return the end (microseconds UTC) of the mute that covers the condition now, if any."""
         ends = [end for mute in self.mutes if (end := mute.until(condition, now)) is not None]
         return max(ends, default=None)
 
 
 def address(name: str) -> str:
-    """The address in an environment variable, or in `.env` at the project's root.
+    """Return the address in an environment variable, or in `.env` at the project's root.
 
     Raises:
         DeclarationError: it is not set.
     """
-    found = (os.environ.get(name) or _dotenv(name)).strip()
-    if not found:
+    target = (os.environ.get(name) or _dotenv(name)).strip()
+    if not target:
         raise DeclarationError(
             f"the environment variable {name} is not set",
             where=str(alerts_path()),
             fix=f"{name}=mailto://... in the environment, or in .env beside alerts.yaml",
         )
-    return found
+    return target
 
 
 def _dotenv(name: str) -> str:
-    """What Dagster reads from `.env` by itself; the command line finds it as well."""
+    """Read a variable from `.env`, which Dagster reads for its own processes only."""
     file = project_root() / ".env"
     lines = file.read_text().splitlines() if file.exists() else []
     pairs = [line.partition("=") for line in lines if not line.lstrip().startswith("#")]
-    found = [value.strip() for key, _, value in pairs if key.strip() == name]
-    return found[-1].strip("'\"") if found else ""
+    matches = [text.strip() for key, _, text in pairs if key.strip() == name]
+    return matches[-1].strip("'\"") if matches else ""
 
 
 def alerts_path() -> Path:
@@ -119,7 +119,7 @@ def alerts_path() -> Path:
 
 
 def load_config(path: Path | None = None) -> Config:
-    """The alerts' configuration in `path` (default: `alerts_path()`); without a file no routes.
+    """Read the alerts' configuration in `path` (default: `alerts_path()`); no file, no routes.
 
     Raises:
         DeclarationError: unreadable, of an unknown version, with an unknown key, or with an
@@ -129,27 +129,29 @@ def load_config(path: Path | None = None) -> Config:
     if not file.exists():
         return Config()
     top = read_document(file).entries(CONFIG)
-    top["version"].one_of(VERSIONS)
-    quiet = [one.one_of(VERDICTS) for one in top["quiet"].items()] if "quiet" in top else QUIET
-    mutes = [read_mute(one) for one in top["mute"].items()] if _given(top, "mute") else []
+    top["version"].choose(VERSIONS)
+    quiet = (
+        [verdict.choose(VERDICTS) for verdict in top["quiet"].items()] if "quiet" in top else QUIET
+    )
+    mutes = [read_mute(mute) for mute in top["mute"].items()] if _has_content(top, "mute") else []
     return Config(
-        routes=_routes(top["routes"]) if _given(top, "routes") else {},
+        routes=_routes(top["routes"]) if _has_content(top, "routes") else {},
         quiet=frozenset(quiet),
-        wait={**WAIT, **(_waits(top["wait"]) if _given(top, "wait") else {})},
+        wait={**WAIT, **(_waits(top["wait"]) if _has_content(top, "wait") else {})},
         mutes=tuple(mutes),
         path=file,
     )
 
 
-def _given(top: Mapping[str, Node], key: str) -> bool:
-    """A key of which all entries are comments says nothing."""
+def _has_content(top: Mapping[str, Node], key: str) -> bool:
+    """Return True for a key with content, False if its entries are all commented out."""
     return key in top and top[key].value is not None
 
 
 def _routes(node: Node) -> dict[str, tuple[str, ...]]:
     owners = list(node.value) if isinstance(node.value, dict) else []
     return {
-        owner: tuple(_variable(one) for one in entry.items())
+        owner: tuple(_variable(variable) for variable in entry.items())
         for owner, entry in node.mapping(owners).items()
     }
 
@@ -160,20 +162,20 @@ def _waits(node: Node) -> dict[str, int]:
 
 def _duration(node: Node) -> int:
     try:
-        found = duration(node.text())
+        wait = duration(node.text())
     except DeclarationError as error:
         raise node.error(error.what, fix=error.fix) from None
-    if found < 0:
-        raise node.error("a wait is not negative", fix="write 0s to be told at once")
-    return found
+    if wait < 0:
+        raise node.error("the wait is negative", fix="write 0s to alert at once")
+    return wait
 
 
 def _variable(node: Node) -> str:
-    found = _NAME.fullmatch(node.text().strip())
-    if found is None:
+    match = _NAME.fullmatch(node.text().strip())
+    if match is None:
         # The text is not repeated: it may hold a password.
         raise node.error(
-            "this is no ${NAME}; addresses hold secrets, and do not stand in a file",
+            "this is not ${NAME}; addresses contain secrets and must not be written into a file",
             fix="put the address into an environment variable, and its name here: ${ALERTS_MAIL}",
         )
-    return found[1]
+    return match[1]

@@ -1,4 +1,4 @@
-"""Send what waits: claim, send, mark. A failure is tried again, later and later."""
+"""Delivery of due messages: claim, send, mark; failures are retried with growing delays."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from headrace.alerts.notifier import Notify, notify
 from headrace.alerts.store import AlertStore, Message, backoff
 from headrace.core.errors import HeadraceError
 
-# So many messages of their own in one go; what is more comes as one, with a list.
+# Up to this many messages are sent one by one; more are combined into one with a list.
 SINGLES = 3
 
 
 @dataclass
-class Sent:
-    """Messages that were taken, and what the others died of, by target."""
+class DeliveryOutcome:
+    """Number of messages delivered, and the error of each target that failed."""
 
     messages: int = 0
     failed: dict[str, str] | None = None
@@ -27,51 +27,53 @@ def deliver(
     config: Config,
     clock: Callable[[], int],
     send: Notify = notify,
-) -> Sent:
+) -> DeliveryOutcome:
     """Send everything that is due. One target's failure does not hold up another's."""
-    done = Sent(failed={})
+    outcome = DeliveryOutcome(failed={})
     for target in store.due_targets(clock()):
-        claimed = _heard(store, config, store.claim(target, clock()), clock())
+        claimed = _unmuted(store, config, store.claim(target, clock()), clock())
         for group in _groups(claimed):
             if error := _send(store, target, group, clock, send):
-                assert done.failed is not None
-                done.failed[target] = error
+                assert outcome.failed is not None
+                outcome.failed[target] = error
             else:
-                done.messages += 1
-    return done
+                outcome.messages += 1
+    return outcome
 
 
-def _heard(
+def _unmuted(
     store: AlertStore, config: Config, claimed: Sequence[Message], now: int
 ) -> list[Message]:
-    """Those that no mute holds back; the others wait until it ends."""
-    free = []
-    for one in claimed:
-        until = None if one.kind == CLOSED else config.muted_until(one.alert.condition, now)
+    """Return the messages that no mute covers; postpone the others until it ends."""
+    unmuted = []
+    for message_ in claimed:
+        until = (
+            None if message_.kind == CLOSED else config.muted_until(message_.alert.condition, now)
+        )
         if until is None:
-            free.append(one)
+            unmuted.append(message_)
         else:
-            store.postpone([one], until)
-    return free
+            store.postpone([message_], until)
+    return unmuted
 
 
 def _groups(claimed: Sequence[Message]) -> list[list[Message]]:
-    """Openings and closings apart; each by itself as long as they are few."""
+    """Group openings and closings; up to `SINGLES` of a kind are sent one by one."""
     groups: list[list[Message]] = []
     for kind in (OPENED, CLOSED):
-        found = [one for one in claimed if one.kind == kind]
-        groups += [[one] for one in found] if len(found) <= SINGLES else [found]
+        messages = [message_ for message_ in claimed if message_.kind == kind]
+        groups += [[message_] for message_ in messages] if len(messages) <= SINGLES else [messages]
     return [group for group in groups if group]
 
 
 def _send(
     store: AlertStore, target: str, group: Sequence[Message], clock: Callable[[], int], send: Notify
 ) -> str:
-    """Why it was not sent; "" if it was."""
+    """Send one group; return the error, "" if it was delivered."""
     try:
-        send(address(target), message([one.alert for one in group], group[0].kind))
+        send(address(target), message([message_.alert for message_ in group], group[0].kind))
     except HeadraceError as error:
-        waits = max(backoff(one.attempts) for one in group)
+        waits = max(backoff(message_.attempts) for message_ in group)
         store.postpone(group, clock() + waits, error.what)
         return error.what
     store.sent(group, clock())

@@ -1,4 +1,4 @@
-"""The one cause that a person is told first, from a judgement as the ledger keeps it."""
+"""The most informative cause of a verdict, for the title of an alert."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,17 +7,18 @@ from typing import Any
 from headrace.gates import Result
 from headrace.lake.conflicts import CONFLICT
 
-_NAMED = "semantic"
-# What people did about the batch stands among its findings; nobody has to be told of that.
+_DIAGNOSED = "semantic"
+# Decisions of people are among the results of a batch.
 OVERRIDE = "override"
-# Errors that are no single check's; of a check it is open whether it crashed or cannot be run.
+# Errors that belong to no single check; an error of a check may be a crash, or mean that it
+# cannot run.
 _BROKEN = {"crash": "the gate crashed", "suite": "the suite cannot be read"}
-_DONE = {"release": "released", "quarantine": "rows taken out", "reject": "rows rejected"}
+_DECISIONS = {"release": "released", "quarantine": "rows quarantined", "reject": "rows rejected"}
 
 
 @dataclass(frozen=True)
-class Cause:
-    """`key` is stable for the same fault of the same batch; `words` and `reason` are for people."""
+class HeadlineCause:
+    """Cause to show: `key` is stable for one fault of one batch; `words`, `reason` are texts."""
 
     key: str
     words: str
@@ -25,33 +26,35 @@ class Cause:
     check: str = ""
 
 
-def named_cause(document: Mapping[str, Any], verdict: str) -> Cause:
-    """Of the findings that gave the verdict the one that explains: a named fault before a check.
+def headline_cause(document: Mapping[str, Any], verdict: str) -> HeadlineCause:
+    """Choose from the results that gave the verdict: a diagnosed fault before a check.
 
-    A check that only reports (in shadow) is none. `document` may lack its findings.
+    Checks in shadow mode are ignored. `document` may lack its findings.
     """
     if verdict == "PASS":
-        return Cause("pass", "", "")
-    results = [Result.of(one) for one in document.get("results", ())]
-    gravest = [
+        return HeadlineCause("pass", "", "")
+    results = [Result.of(result) for result in document.get("results", ())]
+    severest = [
         result
         for result in results
         if result.verdict.value == verdict and not getattr(result, "shadow", False)
     ]
-    if not gravest:
-        return Cause(verdict.lower(), "", _violations(document))
-    first = _first([result for result in results if result.kind == OVERRIDE], gravest)
-    return Cause(_key(first), _words(first), first.reason + _more(len(gravest) - 1), first.id)
+    if not severest:
+        return HeadlineCause(verdict.lower(), "", _violations(document))
+    first = _first([result for result in results if result.kind == OVERRIDE], severest)
+    return HeadlineCause(
+        _key(first), _words(first), first.reason + _and_others(len(severest) - 1), first.id
+    )
 
 
-def _first(done: Sequence[Result], gravest: Sequence[Result]) -> Result:
-    """What people did explains the verdict best; then a named fault; then a check."""
-    named = [one for one in gravest if one.kind == _NAMED]
-    return [*done[-1:], *named, *gravest][0]
+def _first(decisions: Sequence[Result], severest: Sequence[Result]) -> Result:
+    """Prefer the last decision of a person, then a diagnosed fault, then a check."""
+    diagnosed = [result for result in severest if result.kind == _DIAGNOSED]
+    return [*decisions[-1:], *diagnosed, *severest][0]
 
 
 def _key(result: Result) -> str:
-    if result.kind == _NAMED:
+    if result.kind == _DIAGNOSED:
         return f"{result.type}:{','.join(result.columns)}"
     if result.kind == OVERRIDE:
         return f"{OVERRIDE}:{result.id}"
@@ -62,11 +65,11 @@ def _words(result: Result) -> str:
     """Short enough for a title: `unit change in distance`, `check mean_distance`."""
     if result.status == "error":
         return _BROKEN.get(result.type, f"no answer of check {result.id}")
-    if result.kind == _NAMED:
+    if result.kind == _DIAGNOSED:
         return _in(result.type.replace("_", " "), result.columns)
     if result.kind == OVERRIDE:
         action = result.id.partition(":")[0]
-        return _DONE.get(action, action)
+        return _DECISIONS.get(action, action)
     if result.type == CONFLICT:
         return _in("conflict with an earlier delivery", result.columns)
     if result.kind == "contract":
@@ -75,12 +78,12 @@ def _words(result: Result) -> str:
 
 
 def _in(what: str, columns: Sequence[str]) -> str:
-    named = ", ".join(columns[:2]) + (" ..." if len(columns) > 2 else "")
-    return f"{what} in {named}" if named else what
+    listed = ", ".join(columns[:2]) + (" ..." if len(columns) > 2 else "")
+    return f"{what} in {listed}" if listed else what
 
 
-def _more(others: int) -> str:
-    return f" (and {others} more)" if others else ""
+def _and_others(count: int) -> str:
+    return f" (and {count} more)" if count else ""
 
 
 def _violations(document: Mapping[str, Any]) -> str:

@@ -1,10 +1,10 @@
-"""What is sent: a title that fits a phone's lock screen, a few lines, and where to go next."""
+"""Text of a message: a title that fits a phone's lock screen, a few lines, and links."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.alerts.model import CLOSED, HELD, INVESTIGATE, Alert, Condition
+from headrace.alerts.model import BLOCKING, CLOSED, INVESTIGATE, Alert, Condition
 from headrace.web.dagster_links import asset_url, model_url
 from headrace.web.report_address import decide_url, monitor_url, report_url, table_url
 
@@ -14,7 +14,7 @@ LISTED = 20
 
 @dataclass(frozen=True)
 class Text:
-    """`facts` are for machines: the ids of the alerts in it tell a message that came before."""
+    """Message to send; `facts` are for machines, with the ids of its alerts for deduplication."""
 
     title: str
     body: str
@@ -24,35 +24,37 @@ class Text:
 
 
 def message(alerts: Sequence[Alert], kind: str) -> Text:
-    """One alert as a message of its own; several as one, so that nobody gets fifty."""
+    """Return one alert as a message of its own, several as one combined message."""
     return _single(alerts[0], kind) if len(alerts) == 1 else _several(alerts, kind)
 
 
 def _single(alert: Alert, kind: str) -> Text:
-    given = alert.condition
-    others = f"{alert.more} more of {given.table} are like it." if alert.more else ""
-    lines = [given.reason, radius(given), others]
-    title = f"{given.verdict} {given.table} {given.slot}"
+    condition = alert.condition
+    related = (
+        f"{alert.related} more of {condition.table} have the same cause." if alert.related else ""
+    )
+    lines = [condition.reason, impact(condition), related]
+    title = f"{condition.verdict} {condition.table} {condition.slot}"
     if kind == CLOSED:
         lines, title = (
-            [f"Over: {alert.closed_by.rstrip('.')}."],
-            f"Closed: {given.table} {given.slot}",
+            [f"Resolved: {alert.closed_by.rstrip('.')}."],
+            f"Closed: {condition.table} {condition.slot}",
         )
-    title = f"{title}: {given.words}" if given.words else title
-    lines += [*_links(given), f"alert {alert.alert_id}"]
+    title = f"{title}: {condition.words}" if condition.words else title
+    lines += [*_links(condition), f"alert {alert.alert_id}"]
     return Text(
         _cut(title, TITLE),
         "\n".join(_cut(line, LINE) if "://" not in line else line for line in lines if line),
         (alert.alert_id,),
-        given.verdict,
+        condition.verdict,
         {
             "alert": alert.alert_id,
             "kind": kind,
-            "table": given.table,
-            "slot": given.slot,
-            "batch": given.batch_id if given.has_batch else "",
-            "verdict": given.verdict,
-            "cause": given.cause,
+            "table": condition.table,
+            "slot": condition.slot,
+            "batch": condition.batch_id if condition.has_batch else "",
+            "verdict": condition.verdict,
+            "cause": condition.cause,
         },
     )
 
@@ -63,55 +65,57 @@ def _several(alerts: Sequence[Alert], kind: str) -> Text:
         f"{a.condition.verdict} {a.condition.table} {a.condition.slot} {a.condition.words}".strip()
         for a in alerts[:LISTED]
     ]
-    more = [f"and {len(alerts) - LISTED} more"] if len(alerts) > LISTED else []
+    remaining = [f"and {len(alerts) - LISTED} more"] if len(alerts) > LISTED else []
     links = list(dict.fromkeys(_page(alert.condition) for alert in alerts))
     ids = tuple(alert.alert_id for alert in alerts)
-    done = "Closed: " if kind == CLOSED else ""
-    verdict = next((v for v in HELD if v in {a.condition.verdict for a in alerts}), "WARN")
+    prefix = "Closed: " if kind == CLOSED else ""
+    verdict = next((v for v in BLOCKING if v in {a.condition.verdict for a in alerts}), "WARN")
     return Text(
-        _cut(f"{done}{len(alerts)} alerts: {', '.join(tables)}", TITLE),
-        "\n".join([*lines, *more, *links, f"alerts {' '.join(ids)}"]),
+        _cut(f"{prefix}{len(alerts)} alerts: {', '.join(tables)}", TITLE),
+        "\n".join([*lines, *remaining, *links, f"alerts {' '.join(ids)}"]),
         ids,
         verdict,
         {"alert": ids[0], "alerts": " ".join(ids), "kind": kind},
     )
 
 
-def radius(given: Condition) -> str:
-    """What it touches, and what happens as long as nobody acts."""
-    if given.about_model:
-        return "The champion in charge answers on; this trigger retrains nothing more."
-    read = f" Read by {', '.join(given.consumers)}." if given.consumers else ""
-    if given.verdict in HELD and given.has_batch:
-        return f"{given.rows:,} rows held back; readers keep the last good state.{read}"
-    if given.verdict == "QUARANTINE":
-        return f"{given.rows:,} rows set aside, the rest is published.{read}"
-    if given.verdict == "WARN":
-        return f"Published all the same.{read}"
-    if given.verdict == INVESTIGATE:
-        return f"Nothing retrains on a fault. headrace monitor explain {given.slot}"
-    return f"Nothing of this slot can be read.{read}"
+def impact(condition: Condition) -> str:
+    """Describe the rows and readers affected, and what happens until a person acts."""
+    if condition.about_model:
+        return "The current champion keeps serving; this trigger starts no further retraining."
+    read = f" Read by {', '.join(condition.consumers)}." if condition.consumers else ""
+    if condition.verdict in BLOCKING and condition.has_batch:
+        return f"{condition.rows:,} rows held; readers keep the last good version.{read}"
+    if condition.verdict == "QUARANTINE":
+        return f"{condition.rows:,} rows quarantined, the rest is published.{read}"
+    if condition.verdict == "WARN":
+        return f"Published with this warning.{read}"
+    if condition.verdict == INVESTIGATE:
+        return (
+            f"No model is retrained on faulty data. See headrace monitor explain {condition.slot}"
+        )
+    return f"No rows of this partition can be read.{read}"
 
 
-def _links(given: Condition) -> list[str]:
-    """The page that shows it, the part of that page where to decide, and the day in Dagster."""
-    if given.verdict == INVESTIGATE:
-        return [monitor_url(given.table), f"Decide: {monitor_url(given.table)}#act"]
-    if given.about_model:
-        return [model_url(given.table)]
-    day = f"In Dagster: {asset_url(given.table, given.slot)}"
-    if not given.has_batch:
-        return [table_url(given.table), day]
-    decide = f"Decide: {decide_url(given.table, given.batch_id)}"
-    return [report_url(given.table, given.batch_id), decide, day]
+def _links(condition: Condition) -> list[str]:
+    """Return links to the page about it, to the place to decide, and to the day in Dagster."""
+    if condition.verdict == INVESTIGATE:
+        return [monitor_url(condition.table), f"Decide: {monitor_url(condition.table)}#act"]
+    if condition.about_model:
+        return [model_url(condition.table)]
+    day = f"In Dagster: {asset_url(condition.table, condition.slot)}"
+    if not condition.has_batch:
+        return [table_url(condition.table), day]
+    decide = f"Decide: {decide_url(condition.table, condition.batch_id)}"
+    return [report_url(condition.table, condition.batch_id), decide, day]
 
 
-def _page(given: Condition) -> str:
-    """The page that lists it: of a monitor, or of the table."""
-    if given.about_model:
-        return model_url(given.table)
-    named = given.verdict == INVESTIGATE
-    return monitor_url(given.table) if named else table_url(given.table)
+def _page(condition: Condition) -> str:
+    """Return the page that lists it: that of the model, the monitor or the table."""
+    if condition.about_model:
+        return model_url(condition.table)
+    is_monitor = condition.verdict == INVESTIGATE
+    return monitor_url(condition.table) if is_monitor else table_url(condition.table)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -1,7 +1,7 @@
-"""What a monitor has to have looked at: one alert an incident, closed when it has ended.
+"""Alerts of a monitor's incidents: one for each incident, closed when it ends.
 
-An incident that another alert is about already (nothing came, a batch was held back, a champion was
-rolled back) is told by that alert, and a second page would say the same.
+An incident that another alert covers (nothing came, a batch was blocked, a champion was rolled
+back) opens none, so that nobody is paged twice for one fault.
 """
 
 import logging
@@ -21,7 +21,7 @@ _CAUSE = "window:"
 
 
 def condition(monitor: str, owner: str, incident: Incident) -> Condition:
-    """The incident as something that the monitor's owner should know."""
+    """Return the incident as a condition for the monitor's owner."""
     slot = day_text(incident.first.first)
     return Condition(
         table=monitor,
@@ -36,39 +36,39 @@ def condition(monitor: str, owner: str, incident: Incident) -> Condition:
 
 
 def window_end(cause: str) -> int:
-    """The end (epoch day) of the first window of the incident that an alert is about."""
+    """Return the end (epoch day) of the first window of the incident that an alert is about."""
     return int(cause.removeprefix(_CAUSE))
 
 
-def note_incidents(home: Home, monitor: str, owner: str, incidents: Iterable[Incident]) -> None:
-    """Open and close alerts by these incidents; the next `look` sends what is to be sent.
+def record_incidents(home: Home, monitor: str, owner: str, incidents: Iterable[Incident]) -> None:
+    """Open and close alerts for these incidents; the next `update_alerts` sends the messages.
 
-    What is wrong with alerts never fails the run; the next `look` says it aloud.
+    Errors of alerts never fail the run; the next `update_alerts` raises them.
     """
     try:
         config = load_config()
         if config.path is not None:
             with AlertStore(home) as store, store.transaction():
-                _note(store, config, monitor, owner, list(incidents))
+                _record_incidents(store, config, monitor, owner, list(incidents))
     except HeadraceError as error:
         log.warning("alerts: %s", error)
 
 
-def _note(
+def _record_incidents(
     store: AlertStore, config: Config, monitor: str, owner: str, incidents: list[Incident]
 ) -> None:
     now = now_us()
-    going = {
+    open_incidents = {
         condition(monitor, owner, incident).alert_id: incident
         for incident in incidents
         if incident.is_open and not incident.told_otherwise
     }
     for alert in store.open_alerts(monitor):
-        if alert.condition.verdict == INVESTIGATE and alert.alert_id not in going:
-            store.close_alert(alert.alert_id, "no window has it any more", now)
-    for alert_id, one in going.items():
-        given = condition(monitor, owner, one)
-        if given.verdict not in config.quiet:
-            store.open(given, config.targets(owner), now)
-        if one.acknowledged is not None:
-            store.acknowledge(alert_id, one.acknowledged.principal, now)
+        if alert.condition.verdict == INVESTIGATE and alert.alert_id not in open_incidents:
+            store.close_alert(alert.alert_id, "no window shows it any longer", now)
+    for alert_id, incident in open_incidents.items():
+        alerted = condition(monitor, owner, incident)
+        if alerted.verdict not in config.quiet:
+            store.open(alerted, config.targets(owner), now)
+        if incident.acknowledged is not None:
+            store.acknowledge(alert_id, incident.acknowledged.principal, now)

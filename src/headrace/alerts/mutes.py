@@ -1,4 +1,4 @@
-"""Windows in which messages wait: between two moments, or at some hours of the day."""
+"""Mutes: periods in which messages wait, between two moments or at some hours of the day."""
 
 import re
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ MUTE = Keys((
 
 
 @dataclass(frozen=True)
-class Hours:
-    """From `start` to `end` by a wall clock, past midnight if `end` is not later.
+class DailyHours:
+    """Hours from `start` to `end` by a wall clock, past midnight if `end` is not later.
 
     Attributes:
-        days: of the week (0 is Monday) on which it begins.
+        days: days of the week (0 is Monday) on which it begins.
     """
 
     start: time
@@ -39,7 +39,7 @@ class Hours:
     zone: ZoneInfo
 
     def until(self, now: int) -> int | None:
-        """When the window that holds at `now` ends; None if none does."""
+        """Return the end of the period that covers `now`; None without one."""
         local = from_us(now).astimezone(self.zone)
         for day in (local.date() - timedelta(1), local.date()):
             begins, ends = self._window(day)
@@ -54,18 +54,18 @@ class Hours:
 
 
 @dataclass(frozen=True)
-class Mute:
-    """What waits, and when. Empty `tables` or `verdicts` are all of them."""
+class AlertMute:
+    """Period in which messages wait. Empty `tables` or `verdicts` cover all of them."""
 
     why: str
     tables: frozenset[str] = frozenset()
     verdicts: frozenset[str] = frozenset()
     first: int | None = None
     last: int | None = None
-    hours: Hours | None = None
+    hours: DailyHours | None = None
 
     def until(self, condition: Condition, now: int) -> int | None:
-        """When the wait for this condition ends, if it has to wait now."""
+        """Return the time until which this condition has to wait; None if it need not."""
         if self.tables and condition.table not in self.tables:
             return None
         if self.verdicts and condition.verdict not in self.verdicts:
@@ -78,16 +78,16 @@ class Mute:
         return ends if self.last is None or ends is None else min(ends, self.last)
 
 
-def read_mute(node: Node) -> Mute:
-    """One entry of `mute`: `from` with `until`, or `daily`; never without an end."""
+def read_mute(node: Node) -> AlertMute:
+    """Read one entry of `mute`: `from` with `until`, or `daily`; it always ends."""
     entry = node.entries(MUTE)
     if "daily" not in entry and "until" not in entry:
         raise node.error("this mute has no end", fix="write until: a moment, or daily: 22:00-07:00")
     tables = entry["tables"].texts() if "tables" in entry else ()
-    verdicts = [one.one_of(VERDICTS) for one in entry["verdicts"].items()] if (
+    verdicts = [verdict.choose(VERDICTS) for verdict in entry["verdicts"].items()] if (
         "verdicts" in entry
     ) else ()  # fmt: skip
-    return Mute(
+    return AlertMute(
         why=entry["why"].text(),
         tables=frozenset(tables),
         verdicts=frozenset(verdicts),
@@ -102,17 +102,17 @@ def _moment(node: Node) -> int:
         return parse_iso(node.text())
     except ValueError as error:
         raise node.error(
-            f"{node.value!r} is no moment", fix="write it as 2026-12-24T18:00:00Z"
+            f"{node.value!r} is not a timestamp", fix="write it as 2026-12-24T18:00:00Z"
         ) from error
 
 
-def _hours(entry: "dict[str, Node]") -> Hours:
-    found = _HOURS.fullmatch(entry["daily"].text())
-    if found is None:
-        raise entry["daily"].error("these are no hours", fix="write them as 22:00-07:00")
-    first, second, third, fourth = map(int, found.groups())
-    days = [one.one_of(DAYS) for one in entry["days"].items()] if "days" in entry else DAYS
-    return Hours(
+def _hours(entry: "dict[str, Node]") -> DailyHours:
+    match = _HOURS.fullmatch(entry["daily"].text())
+    if match is None:
+        raise entry["daily"].error("this is not a range of hours", fix="write them as 22:00-07:00")
+    first, second, third, fourth = map(int, match.groups())
+    days = [day.choose(DAYS) for day in entry["days"].items()] if "days" in entry else DAYS
+    return DailyHours(
         start=time(first, second),
         end=time(third, fourth),
         days=frozenset(map(DAYS.index, days)),
@@ -125,5 +125,5 @@ def _zone(node: Node) -> ZoneInfo:
         return ZoneInfo(node.text())
     except (ValueError, OSError, KeyError) as error:
         raise node.error(
-            f"no zone {node.value!r}", fix="write a name such as Europe/Berlin"
+            f"unknown time zone {node.value!r}", fix="write a name such as Europe/Berlin"
         ) from error

@@ -1,7 +1,7 @@
-"""Apprise behind a small door: an address, a text, and whether it was taken.
+"""Adapter for Apprise: send a text to an address.
 
-Addresses are Apprise's (mailto://, slack://, ...); an https:// address that no service knows is a
-webhook, which gets JSON. No address appears in an error or a log: it holds the password.
+Addresses are Apprise's (mailto://, slack://, ...); an https:// address that no service claims is a
+webhook, which gets JSON. No address appears in an error or a log: it contains the password.
 """
 
 import logging
@@ -19,47 +19,47 @@ Notify = Callable[[str, Text], None]
 _WEBHOOK = {"http": "json", "https": "jsons"}
 _MAIL = {"mailto", "mailtos"}
 _JSON = {"json", "jsons", "form", "forms", "xml", "xmls"}
-_SECRET = 4  # characters; shorter parts of an address would blot out the whole sentence
+_SECRET = 4  # characters; hiding shorter parts of an address would make the error unreadable
 
 
 class SendError(HeadraceError):
-    """A notifier did not take a message; it may be tried again."""
+    """Error of a notifier that did not accept a message; it may be retried."""
 
 
 def notify(address: str, text: Text) -> None:
     """Send one message.
 
     Raises:
-        SendError: it was not taken.
-        DeclarationError: no notifier knows the address, or `headrace[alerts]` is not installed.
+        SendError: it was not accepted.
+        DeclarationError: no notifier accepts the address, or `headrace[alerts]` is not installed.
     """
     apprise = _apprise()
-    # Nothing is kept on disk, and one message goes through one thread.
+    # Store nothing on disk; one message needs only one thread.
     asset = apprise.AppriseAsset(
         app_id="Headrace",
         app_desc="Headrace",
         storage_mode=apprise.PersistentStoreMode.MEMORY,
         async_mode=False,
     )
-    known = _with_ids(_known(apprise, address), text)
-    with _overheard() as said:
-        plugin = apprise.Apprise.instantiate(known, asset=asset)
+    target = _with_ids(_canonical_address(apprise, address), text)
+    with _apprise_log() as log_lines:
+        plugin = apprise.Apprise.instantiate(target, asset=asset)
         if plugin is None:
             raise DeclarationError(
-                "no notifier knows this address" + _told(said, address),
+                "no notifier accepts this address" + _reason(log_lines, address),
                 fix="write it as Apprise does: mailto://user:password@host, json://host/path, ...",
             )
-        taken = plugin.notify(
+        accepted = plugin.notify(
             title=text.title, body=text.body, notify_type=_kind(text), body_format="text"
         )
-    if not taken:
-        raise SendError("the notifier did not take the message" + _told(said, address))
+    if not accepted:
+        raise SendError("the notifier did not accept the message" + _reason(log_lines, address))
 
 
 def _apprise() -> Any:  # noqa: ANN401 - Apprise carries no types
     try:
         with warnings.catch_warnings():
-            # Its plugins, loaded by the first address, import a module that Python 3.13 drops.
+            # Its plugins, loaded by the first address, import a module that Python 3.13 removed.
             warnings.simplefilter("ignore", DeprecationWarning)
             import apprise
 
@@ -72,33 +72,35 @@ def _apprise() -> Any:  # noqa: ANN401 - Apprise carries no types
     return apprise
 
 
-def _known(apprise: Any, address: str) -> str:  # noqa: ANN401
-    """The address as Apprise spells it; a plain web address is a webhook."""
+def _canonical_address(apprise: Any, address: str) -> str:  # noqa: ANN401
+    """Return the address as Apprise writes it; a plain web address is a webhook."""
     scheme, _, rest = address.partition("://")
     if scheme.lower() not in _WEBHOOK:
         return address
-    with _overheard():
+    with _apprise_log():
         if apprise.Apprise.instantiate(address) is not None:
             return address
     return f"{_WEBHOOK[scheme.lower()]}://{rest}"
 
 
 def _with_ids(address: str, text: Text) -> str:
-    """The ids where the channel has a place for them; they are in the text as well.
+    """Add the ids where the channel has a field for them; the text holds them as well.
 
-    Mails of one alert form one thread: each refers to the same message, that nobody ever sent.
+    Mails of one alert form one thread: each refers to the same, never sent message.
     """
     scheme = address.partition("://")[0].lower()
     headers = {"X-Headrace-Alert": " ".join(text.ids), "X-Headrace-Kind": text.facts["kind"]}
     if scheme in _MAIL:
         headers["References"] = f"<{text.ids[0]}@alerts.headrace>"
-        more = [f"+{name}={quote(value, safe='')}" for name, value in headers.items()]
+        parameters = [f"+{name}={quote(value, safe='')}" for name, value in headers.items()]
     elif scheme in _JSON:
-        more = [f"+{name}={quote(value, safe='')}" for name, value in headers.items()]
-        more += [f":{name}={quote(str(value), safe='')}" for name, value in text.facts.items()]
+        parameters = [f"+{name}={quote(value, safe='')}" for name, value in headers.items()]
+        parameters += [
+            f":{name}={quote(str(value), safe='')}" for name, value in text.facts.items()
+        ]
     else:
         return address
-    return address + ("&" if "?" in address else "?") + "&".join(more)
+    return address + ("&" if "?" in address else "?") + "&".join(parameters)
 
 
 def _kind(text: Text) -> str:
@@ -108,32 +110,32 @@ def _kind(text: Text) -> str:
 
 
 @contextmanager
-def _overheard() -> Iterator[list[str]]:
-    """What Apprise says meanwhile; it tells why only to its log."""
-    said: list[str] = []
+def _apprise_log() -> Iterator[list[str]]:
+    """Capture what Apprise logs: its errors appear only there."""
+    lines: list[str] = []
 
-    class Ear(logging.Handler):
+    class LogCapture(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
+            lines.append(record.getMessage())
 
-    logger, ear = logging.getLogger("apprise"), Ear(logging.WARNING)
+    logger, capture = logging.getLogger("apprise"), LogCapture(logging.WARNING)
     propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(ear)
+    logger.addHandler(capture)
     try:
-        yield said
+        yield lines
     finally:
-        logger.removeHandler(ear)
+        logger.removeHandler(capture)
         logger.propagate = propagate
 
 
-def _told(said: list[str], address: str) -> str:
-    told = " ".join(" ".join(said[-2:]).split())[:200]
-    return f": {_without(told, address)}" if told else ""
+def _reason(log_lines: list[str], address: str) -> str:
+    reason = " ".join(" ".join(log_lines[-2:]).split())[:200]
+    return f": {_redacted(reason, address)}" if reason else ""
 
 
-def _without(told: str, address: str) -> str:
-    """The words without anything that stands in the address."""
+def _redacted(text: str, address: str) -> str:
+    """Hide every part of the address in the text."""
     parts = {unquote(part) for part in re.split(r"[/:@?&=+]+", address.partition("://")[2])}
     for part in sorted((p for p in parts if len(p) >= _SECRET), key=len, reverse=True):
-        told = told.replace(part, "***")
-    return told
+        text = text.replace(part, "***")
+    return text

@@ -1,9 +1,9 @@
-"""What was alerted, to whom it was sent, who has seen it: SQLite, safe for many processes.
+"""Database of alerts, their messages and acknowledgements: SQLite, safe for many processes.
 
-A message to one target is claimed before it is sent and marked after. A process that is killed in
-between leaves its claim behind, which runs out; then the message is sent again, under the same id.
-So it is sent at least once, and more than once only after such a death: a page that comes twice is
-an annoyance, one that never comes is a night lost. Receivers drop what they have by the id in it.
+A message to one target is claimed before it is sent and marked after. If the process is killed in
+between, its claim expires and the message is sent again, under the same id. So every message is
+sent at least once, and twice only after such a crash: a duplicate page is an annoyance, a lost one
+costs a night. Receivers drop duplicates by the id.
 """
 
 import json
@@ -23,10 +23,10 @@ from headrace.core.sqlite import open_database, transaction
 # A claim outlives any send: notifiers give up after seconds.
 LEASE = 2 * MINUTE
 BACKOFF, LONGEST = 30 * SECOND, 60 * MINUTE
-# A fault that shows again within this time of its last slot is the same incident.
-SAME = 7 * DAY
+# A fault that appears again within this time is part of the same incident.
+SAME_INCIDENT = 7 * DAY
 
-# `state` of a message: waiting until sent, or dropped because it is over or somebody knows.
+# `state` of a message: waiting until sent, or dropped because the alert was closed or acknowledged.
 MIGRATIONS = (
     """
     CREATE TABLE alerts (
@@ -44,7 +44,7 @@ MIGRATIONS = (
     CREATE INDEX messages_waiting ON messages (state, due_at);
     CREATE TABLE looked (tbl TEXT PRIMARY KEY, judged_at INTEGER NOT NULL) WITHOUT ROWID
     """,
-    # Alerts of before are incidents of their own: an empty fault is like no other.
+    # Older alerts are incidents of their own: an empty fault equals no other.
     """
     ALTER TABLE alerts ADD COLUMN fault TEXT NOT NULL DEFAULT '';
     ALTER TABLE alerts ADD COLUMN incident TEXT NOT NULL DEFAULT '';
@@ -55,7 +55,7 @@ MIGRATIONS = (
 
 @dataclass(frozen=True)
 class Message:
-    """One message that this process has claimed; `attempts` counts this one."""
+    """Message that this process has claimed; `attempts` counts the current attempt."""
 
     alert: Alert
     kind: str
@@ -64,12 +64,12 @@ class Message:
 
 
 def backoff(attempts: int) -> int:
-    """Microseconds until the next attempt after so many failed: 30 s, 1, 2, 4 min ... one hour."""
+    """Return the delay in microseconds after so many failures: 30 s, 1, 2, 4 min ... 1 hour."""
     return int(min(BACKOFF * 2 ** min(attempts - 1, 20), LONGEST))
 
 
 class AlertStore:
-    """The alerts of one home. Close it, or use it as a context manager."""
+    """Alerts of one home. Close it, or use it as a context manager."""
 
     def __init__(self, home: Home) -> None:
         self.path = home.alerts
@@ -91,24 +91,24 @@ class AlertStore:
         with transaction(self._connection):
             yield
 
-    # What happened
+    # Recording
 
     def open(
         self, condition: Condition, targets: Iterable[str], now: int, *, wait: int = 0
     ) -> bool:
-        """Open an alert, with one message a target; False if it was opened before, ever.
+        """Open an alert, with one message per target; False if it was ever opened before.
 
-        If the same fault of the same table is open already, and no longer ago than `SAME`, then
-        this is part of that incident, and nobody is told a second time.
+        If the same fault of the same table is open, and began within `SAME_INCIDENT`, then this is
+        part of that incident, and nobody is notified again.
 
         Args:
             condition: what its owner should know.
-            targets: who is told.
+            targets: variables with the addresses of the recipients.
             now: int64 microseconds UTC.
-            wait: microseconds until the message is sent; if it is over before, nobody hears of it.
+            wait: microseconds before the message is sent; none is sent if it is resolved before.
         """
         incident = self._incident(condition, now)
-        done = self._connection.execute(
+        cursor = self._connection.execute(
             "INSERT OR IGNORE INTO alerts"
             " (alert_id, tbl, slot, batch_id, condition, opened_at, fault, incident)"
             " VALUES (?,?,?,?,?,?,?,?)",
@@ -117,45 +117,45 @@ class AlertStore:
                 json.dumps(asdict(condition)), now, condition.fault, incident,
             ),
         )  # fmt: skip
-        if not done.rowcount:
+        if not cursor.rowcount:
             return False
         if incident == condition.alert_id:
             self._queue(condition.alert_id, OPENED, targets, now + wait)
         return True
 
     def _incident(self, condition: Condition, now: int) -> str:
-        """The incident that this is part of; its own id if it is the first of it."""
+        """Return the incident that this is part of; its own id if it is the first."""
         row = self._connection.execute(
             "SELECT incident FROM alerts WHERE tbl = ? AND fault = ? AND closed_at IS NULL"
             " AND opened_at > ? ORDER BY opened_at DESC LIMIT 1",
-            (condition.table, condition.fault, now - SAME),
+            (condition.table, condition.fault, now - SAME_INCIDENT),
         ).fetchone()
         return str(row[0]) if row else condition.alert_id
 
     def close_alert(self, alert_id: str, by: str, now: int) -> None:
-        """It is over. Whoever was told of it is told so; whoever was not, hears nothing at all.
+        """Close an alert. The all-clear goes only to recipients of the original alert.
 
-        An incident is over with the last of its alerts: until then nobody is told so, and a
-        message that still waits is about those that are left. An opening message that a killed
-        process may have sent counts as told.
+        An incident ends with the last of its alerts: until then nobody gets an all-clear, and a
+        message that still waits moves on to an open alert. An opening message that a killed process
+        may have sent counts as sent.
         """
-        done = self._connection.execute(
+        cursor = self._connection.execute(
             "UPDATE alerts SET closed_at = ?, closed_by = ? WHERE alert_id = ?"
             " AND closed_at IS NULL",
             (now, by, alert_id),
         )
-        if not done.rowcount:
+        if not cursor.rowcount:
             return
-        left = self._connection.execute(
+        still_open = self._connection.execute(
             "SELECT alert_id FROM alerts WHERE closed_at IS NULL AND incident ="
             " (SELECT incident FROM alerts WHERE alert_id = ?) AND incident <> ''"
             " ORDER BY opened_at, alert_id LIMIT 1",
             (alert_id,),
         ).fetchone()
-        if left is not None:
-            self._hand_over(alert_id, left[0])
+        if still_open is not None:
+            self._hand_over(alert_id, still_open[0])
             return
-        told = self._connection.execute(
+        recipients = self._connection.execute(
             "SELECT alert_id, target FROM messages WHERE kind = ?"
             " AND (state = 'sent' OR claimed_until > 0) AND (alert_id = ? OR alert_id IN"
             " (SELECT a.alert_id FROM alerts a JOIN alerts b ON a.incident = b.incident"
@@ -163,19 +163,19 @@ class AlertStore:
             (OPENED, alert_id, alert_id),
         ).fetchall()
         self._drop(alert_id)
-        for about, target in told:
-            self._queue(about, CLOSED, [target], now)
+        for sent_id, target in recipients:
+            self._queue(sent_id, CLOSED, [target], now)
 
     def acknowledge(self, alert_id: str, by: str, now: int) -> bool:
-        """Somebody is on it; what was not sent yet will not be. False if somebody was before."""
-        done = self._connection.execute(
+        """Acknowledge an alert, drop its unsent messages; False if acknowledged before."""
+        cursor = self._connection.execute(
             "UPDATE alerts SET acknowledged_at = ?, acknowledged_by = ? WHERE alert_id = ?"
             " AND acknowledged_at IS NULL",
             (now, by, alert_id),
         )
-        if done.rowcount:
+        if cursor.rowcount:
             self._drop(alert_id)
-        return bool(done.rowcount)
+        return bool(cursor.rowcount)
 
     def _queue(self, alert_id: str, kind: str, targets: Iterable[str], now: int) -> None:
         self._connection.executemany(
@@ -184,7 +184,7 @@ class AlertStore:
         )
 
     def _hand_over(self, alert_id: str, to: str) -> None:
-        """What waits, and is in nobody's hands, is about another alert of the incident now."""
+        """Move the waiting, unclaimed message to another open alert of the incident."""
         self._connection.execute(
             "UPDATE OR IGNORE messages SET alert_id = ?"
             " WHERE alert_id = ? AND kind = ? AND state = 'waiting' AND claimed_until = 0",
@@ -192,7 +192,7 @@ class AlertStore:
         )
 
     def _drop(self, alert_id: str) -> None:
-        """A claim stays: a process that was killed may have sent what it claimed."""
+        """Drop unsent messages. Claims stay: a killed process may have sent what it claimed."""
         self._connection.execute(
             "UPDATE messages SET state = 'dropped'"
             " WHERE alert_id = ? AND kind = ? AND state = 'waiting'",
@@ -202,7 +202,7 @@ class AlertStore:
     # Sending
 
     def due_targets(self, now: int) -> list[str]:
-        """Targets with something to send now."""
+        """Return targets with messages to send now."""
         rows = self._connection.execute(
             "SELECT DISTINCT target FROM messages WHERE state = 'waiting' AND due_at <= ?"
             " AND claimed_until <= ? ORDER BY target",
@@ -211,7 +211,7 @@ class AlertStore:
         return [target for (target,) in rows]
 
     def claim(self, target: str, now: int) -> list[Message]:
-        """Everything due for a target, which no other process will send while the claim lasts."""
+        """Claim everything due for a target: no other process sends it while the claim lasts."""
         with transaction(self._connection):
             rows = self._connection.execute(
                 "UPDATE messages SET claimed_until = ?, attempts = attempts + 1"
@@ -219,12 +219,15 @@ class AlertStore:
                 " RETURNING alert_id, kind, attempts",
                 (now + LEASE, target, now, now),
             ).fetchall()
-            found = {alert.alert_id: alert for alert in self.alerts([row[0] for row in rows])}
-        claimed = [Message(found[key], kind, target, tries) for key, kind, tries in rows]
-        return sorted(claimed, key=lambda one: (one.alert.opened_at, one.alert.alert_id, one.kind))
+            by_id = {alert.alert_id: alert for alert in self.alerts([row[0] for row in rows])}
+        claimed = [Message(by_id[key], kind, target, tries) for key, kind, tries in rows]
+        return sorted(
+            claimed,
+            key=lambda message: (message.alert.opened_at, message.alert.alert_id, message.kind),
+        )
 
     def sent(self, messages: Iterable[Message], now: int) -> None:
-        """Also if it was dropped meanwhile: it is out."""
+        """Mark messages as sent, also those that were dropped in the meantime."""
         with transaction(self._connection):
             for message in messages:
                 key = (message.alert.alert_id, message.kind, message.target)
@@ -241,7 +244,7 @@ class AlertStore:
                     )
 
     def postpone(self, messages: Iterable[Message], until: int, error: str = "") -> None:
-        """Not sent, for certain: another attempt from `until`; a wait without error counts none."""
+        """Schedule unsent messages for `until`; a wait without an error is not an attempt."""
         with transaction(self._connection):
             for message in messages:
                 self._connection.execute(
@@ -253,16 +256,16 @@ class AlertStore:
                     ),
                 )  # fmt: skip
 
-    # What is known
+    # Reading
 
-    def looked(self, table: str) -> int | None:
-        """Until when the table's verdicts were looked at; None if never."""
+    def last_checked(self, table: str) -> int | None:
+        """Return the moment up to which the table's verdicts were checked; None if never."""
         row = self._connection.execute(
             "SELECT judged_at FROM looked WHERE tbl = ?", (table,)
         ).fetchone()
         return None if row is None else int(row[0])
 
-    def mark_looked(self, table: str, judged_at: int) -> None:
+    def mark_checked(self, table: str, judged_at: int) -> None:
         self._connection.execute(
             "INSERT INTO looked VALUES (?,?) ON CONFLICT (tbl) DO UPDATE"
             " SET judged_at = max(judged_at, excluded.judged_at)",
@@ -270,27 +273,27 @@ class AlertStore:
         )
 
     def alerts(self, ids: Sequence[str] | None = None) -> list[Alert]:
-        """All of them, or those of these ids, in the order in which they were opened."""
+        """Return all alerts, or those with these ids, in the order in which they were opened."""
         if ids is None:
             return select(self._connection, "1")
         listed = json.dumps(list(ids))
         return select(self._connection, "alert_id IN (SELECT value FROM json_each(?))", listed)
 
     def open_alerts(self, table: str | None = None) -> list[Alert]:
-        """Those that are not over, of one table or of all."""
+        """Return the open alerts of one table or of all."""
         return select(self._connection, "closed_at IS NULL AND tbl = coalesce(?, tbl)", table)
 
     def find(self, start: str) -> Alert:
-        """The alert whose id starts so.
+        """Return the alert whose id starts with `start`.
 
         Raises:
-            DeclarationError: there is none, or more than one.
+            DeclarationError: no alert has such an id, or more than one has.
         """
-        found = [alert for alert in self.alerts() if alert.alert_id.startswith(start)]
-        if not start or len(found) != 1:
+        matches = [alert for alert in self.alerts() if alert.alert_id.startswith(start)]
+        if not start or len(matches) != 1:
             raise DeclarationError(
-                f"{len(found) if start else 'no'} alerts have an id that starts with {start!r}",
+                f"{len(matches) if start else 'no'} alerts have an id that starts with {start!r}",
                 where=str(self.path),
                 fix="see headrace alert ls --all",
             )
-        return found[0]
+        return matches[0]

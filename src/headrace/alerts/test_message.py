@@ -1,4 +1,4 @@
-"""A message to every target that says nothing but that it arrived."""
+"""Test message, to show that a target receives alerts."""
 
 from typing import Any
 
@@ -9,20 +9,20 @@ from headrace.core.clock import iso, now_us
 from headrace.core.errors import DeclarationError, HeadraceError
 
 
-def rehearse(
+def send_test_messages(
     owner: str | None = None, *, config: Config | None = None, send: Notify = notify
 ) -> list[dict[str, Any]]:
-    """For each owner and target whether it took the message, and else why not.
+    """Send a test message to each target; return which ones accepted it, and errors.
 
     Raises:
-        DeclarationError: there is no route, or none of this owner.
+        DeclarationError: no route exists, or none for this owner.
     """
     config = config or load_config()
     routes = config.routes if owner is None else {owner: config.targets(owner)}
     pairs = [(name, target) for name, targets in routes.items() for target in targets]
     if not pairs:
         raise DeclarationError(
-            f"no route leads to {owner}" if owner else "nobody is told of anything",
+            f"no route for {owner}" if owner else "no routes are configured",
             where=str(config.path or alerts_path()),
             fix="routes: {owner: [${NAME}]} in alerts.yaml, with the address in that variable",
         )

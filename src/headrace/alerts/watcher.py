@@ -1,4 +1,4 @@
-"""One look: what is new, what is over, what is to be sent. Any process may look, at any time."""
+"""Update of alerts: open new ones, close resolved ones, send messages. Any process may run it."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Looked:
-    """What a look changed: ids of alerts, the number of messages, failures by target."""
+class AlertUpdate:
+    """Changes of one update: ids of alerts, the number of messages, failures by target."""
 
     opened: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
@@ -32,8 +32,8 @@ class Looked:
     failed: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        told = f"{len(self.opened)} opened, {len(self.closed)} closed, {self.sent} messages sent"
-        return told + "".join(f"; {target}: {why}" for target, why in self.failed.items())
+        text = f"{len(self.opened)} opened, {len(self.closed)} closed, {self.sent} messages sent"
+        return text + "".join(f"; {target}: {why}" for target, why in self.failed.items())
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -44,118 +44,135 @@ class Looked:
         }
 
 
-def look(
+def update_alerts(
     home: Home,
     tables: Sequence[Table],
     *,
     config: Config | None = None,
     clock: Callable[[], int] = now_us,
     send: Notify = notify,
-) -> Looked:
-    """Open, close and send, for these tables. Without `alerts.yaml` nothing is touched.
+) -> AlertUpdate:
+    """Open, close and send alerts of these tables. Does nothing without `alerts.yaml`.
 
     Raises:
         DeclarationError: `alerts.yaml` cannot be read.
     """
     config = config or load_config()
-    done = Looked()
+    update = AlertUpdate()
     if config.path is None:
-        return done
+        return update
     with AlertStore(home) as store:
         with Ledger(home) as ledger:
             for table in tables:
-                _look_at(ledger, store, table, config, clock(), done=done)
+                _update_table(ledger, store, table, config, clock(), update=update)
         sent = deliver(store, config, clock, send)
-    done.sent, done.failed = sent.messages, sent.failed or {}
-    return done
+    update.sent, update.failed = sent.messages, sent.failed or {}
+    return update
 
 
-def note(home: Home, table: Table, results: Iterable[SlotResult]) -> None:
-    """Sources that a run could not read: only the run knows of them.
+def report_unreadable_sources(home: Home, table: Table, results: Iterable[SlotResult]) -> None:
+    """Report sources that a run could not read: the ledger does not know of them.
 
-    What is wrong with alerts never fails the run; the next `look` says it aloud.
+    Errors of alerts never fail the run; the next `update_alerts` raises them.
     """
     failed = [result for result in results if result.state == "failed"]
     now = now_us()
-    tell(
+    open_alerts(
         home,
-        [conditions.unreadable(table, one.slot, "; ".join(one.reasons), now) for one in failed],
+        [
+            conditions.unreadable(table, result.slot, "; ".join(result.reasons), now)
+            for result in failed
+        ],
     )
 
 
-def tell(home: Home, found: Sequence[Condition]) -> None:
-    """Open alerts of what only the caller knows of; each is opened once, however often it is told.
+def open_alerts(home: Home, conditions_: Sequence[Condition]) -> None:
+    """Open alerts for conditions that only the caller knows; a repeated one opens nothing.
 
-    What is wrong with alerts is logged, and stops nobody.
+    Errors of alerts are logged and stop nobody.
     """
     try:
         config = load_config()
-        if found and config.path is not None:
+        if conditions_ and config.path is not None:
             with AlertStore(home) as store, store.transaction():
-                new = [one for one in found if not _lasts(store, one)]
-                _open(store, new, config, now_us(), Looked())
+                new = [
+                    condition for condition in conditions_ if not _is_same_outage(store, condition)
+                ]
+                _open(store, new, config, now_us(), AlertUpdate())
     except HeadraceError as error:
         log.warning("alerts: %s", error)
 
 
-def _lasts(store: AlertStore, condition: Condition) -> bool:
-    """An outage that was told, and that is not over."""
+def _is_same_outage(store: AlertStore, condition: Condition) -> bool:
+    """Return True if an alert of the same outage is open."""
     return condition.cause == SOURCE and any(
         (alert.condition.cause, alert.condition.slot) == (SOURCE, condition.slot)
         for alert in store.open_alerts(condition.table)
     )
 
 
-def look_quietly(home: Home, tables: Sequence[Table]) -> Looked:
-    """`look`, for the end of a run: a notifier's trouble is logged and never fails the run."""
+def update_alerts_quietly(home: Home, tables: Sequence[Table]) -> AlertUpdate:
+    """Run `update_alerts` at the end of a run: errors are logged and never fail the run."""
     try:
-        return look(home, tables)
+        return update_alerts(home, tables)
     except HeadraceError as error:
         log.warning("alerts: %s", error)
-        return Looked(failed={"alerts.yaml": error.what})
+        return AlertUpdate(failed={"alerts.yaml": error.what})
 
 
-def _look_at(
-    ledger: Ledger, store: AlertStore, table: Table, config: Config, now: int, *, done: Looked
+def _update_table(
+    ledger: Ledger,
+    store: AlertStore,
+    table: Table,
+    config: Config,
+    now: int,
+    *,
+    update: AlertUpdate,
 ) -> None:
-    answering = _answering(store, table)
-    since = store.looked(table.name)
-    newest = conditions.judged_since(ledger, table)
-    found = [*conditions.held_back(ledger, table, now), *conditions.missing(ledger, table, now)]
-    found += conditions.passed_with_marks(ledger, table, now - DAY if since is None else since)
+    recovered = _source_recovery(store, table)
+    since = store.last_checked(table.name)
+    newest = conditions.last_verdict_at(ledger, table)
+    conditions_ = [
+        *conditions.blocked_batches(ledger, table, now),
+        *conditions.missing(ledger, table, now),
+    ]
+    conditions_ += conditions.flagged_batches(ledger, table, now - DAY if since is None else since)
     with store.transaction():
-        # First what is over: a batch that was judged anew changes its cause.
+        # Close first: re-validating a batch changes its cause.
         for alert in store.open_alerts(table.name):
-            why = conditions.over(ledger, table, alert)
-            if why or (alert.condition.cause == SOURCE and (why := answering)):
+            why = conditions.closing_reason(ledger, table, alert)
+            if why or (alert.condition.cause == SOURCE and (why := recovered)):
                 store.close_alert(alert.alert_id, why, now)
-                done.closed.append(alert.alert_id)
-        _open(store, found, config, now, done)
-        store.mark_looked(table.name, newest)
+                update.closed.append(alert.alert_id)
+        _open(store, conditions_, config, now, update)
+        store.mark_checked(table.name, newest)
 
 
-def _answering(store: AlertStore, table: Table) -> str:
-    """Why an outage is over; "" if it is not, or there is none.
+def _source_recovery(store: AlertStore, table: Table) -> str:
+    """Return why an outage is over; "" if it is not, or none is open.
 
-    The source itself is asked: of what it had delivered before, a run that finds nothing new would
-    say nothing.
+    Ask the source itself: a run that finds nothing new in a source would prove nothing.
     """
     alerts = [alert for alert in store.open_alerts(table.name) if alert.condition.cause == SOURCE]
     if not alerts or isinstance(table.source, Resuming):
         return ""
     try:
         table.source.deliveries(alerts[-1].condition.slot)
-    except Exception:  # noqa: BLE001 - whatever it is, it is no answer
+    except Exception:  # noqa: BLE001 - any error means that it still fails
         return ""
     return "the source can be read again"
 
 
 def _open(
-    store: AlertStore, found: Iterable[Condition], config: Config, now: int, done: Looked
+    store: AlertStore,
+    conditions_: Iterable[Condition],
+    config: Config,
+    now: int,
+    update: AlertUpdate,
 ) -> None:
-    for condition in found:
+    for condition in conditions_:
         if condition.verdict in config.quiet:
             continue
         wait = config.wait.get(condition.cause, 0)
         if store.open(condition, config.targets(condition.owner), now, wait=wait):
-            done.opened.append(condition.alert_id)
+            update.opened.append(condition.alert_id)

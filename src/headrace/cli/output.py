@@ -210,7 +210,7 @@ def progress(*, quiet: bool) -> Iterator[None]:
         # A stage may report again for a few stragglers; its bar stays as full as it was.
         bar = bars.tasks[tasks[tick.stage]]
         if tick.total >= (bar.total or 0):
-            bars.update(bar.id, completed=tick.done, total=tick.total, note=tick.note)
+            bars.update(bar.id, completed=tick.finished, total=tick.total, note=tick.note)
 
     try:
         with listening(show):

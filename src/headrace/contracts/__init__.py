@@ -1,7 +1,7 @@
-"""Contracts: what a table means, declared once in ODCS 3.2 YAML and enforced on every batch.
+"""Contracts: the meaning of a table, declared once in ODCS 3.2 YAML and enforced on every batch.
 
 `load_contract(path)` reads one; `conform(contract, rows, batch_id)` applies it. A delivery that
-breaks its contract has violations and no table; a row that breaks a rule of rows is listed in
+breaks its contract has violations and no table; a row that breaks a row rule is listed in
 `bad_rows`, for the gate to quarantine.
 
 ODCS says names, types, keys, nullability, owner, grain, class and SQL derivations; the rest are

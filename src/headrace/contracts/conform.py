@@ -1,4 +1,4 @@
-"""Applying a contract to the rows of a delivery: typed, derived, timed, or refused with reasons."""
+"""Application of a contract to a delivery: rows are typed and derived, or refused with reasons."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -10,15 +10,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headrace.contracts.derive import DerivationFailed, derive
-from headrace.contracts.duplicate_rows import Repeats, find_repeats
+from headrace.contracts.duplicate_rows import DuplicateRows, find_duplicates
 from headrace.contracts.model import Contract, Field
 from headrace.contracts.typed_cells import EXPECTED, Cells, Rounded, parse, rounded
 from headrace.sources.rows import Malformed, RawRows, shortened
 
 MOST_LISTED = 100  # violations spelled out in full; the rest is counted
-# Rules of rows that could not even be typed: what their cells say cannot be compared.
+# Rules of rows that could not be typed: their cells cannot be compared.
 UNTYPED = frozenset({"type", "undeclared", "doubled", "derivation"})
-# Rows of one delivery that may fail an expression before the whole delivery is at fault: each one
+# Rows of one delivery that may fail an expression before the whole delivery fails: each of them
 # costs another evaluation.
 MOST_UNDERIVABLE = 50
 
@@ -30,14 +30,14 @@ class Violation:
     field: str
     line: int | None
     expected: str
-    got: str
+    actual: str
     fix: str = ""
 
     def __str__(self) -> str:
         unit = "delivery" if self.line is None else "row"
         where = f"field {self.field!r}" if self.field else unit
         line = "" if self.line is None else f", line {self.line}"
-        text = f"{where}{line}: expected {self.expected}, got {self.got}"
+        text = f"{where}{line}: expected {self.expected}, got {self.actual}"
         return f"{text} (fix: {self.fix})" if self.fix else text
 
 
@@ -71,8 +71,8 @@ class Conformed:
 
 
 @dataclass
-class _Work:
-    """The batch under way: typed columns, and what was found wrong so far."""
+class _Conforming:
+    """State of the batch in progress: typed columns, and problems so far."""
 
     contract: Contract
     rows: RawRows
@@ -86,7 +86,7 @@ class _Work:
     rounded: list[Rounded] = field(default_factory=list)
 
     def violate(self, violations: Iterable[Violation], count: int | None = None) -> None:
-        """`violations`, of `count` in all; only the first ones are kept."""
+        """Add `violations`, of `count` in all; only the first ones are stored."""
         new = list(violations)
         self.violations += new[: MOST_LISTED - len(self.violations)]
         self.count += len(new) if count is None else count
@@ -112,12 +112,12 @@ def conform(
 ) -> Conformed:
     """Return the rows of one delivery under `contract`. Bad data is reported, never raised.
 
-    With `by_row`, for events, which stand alone, what is wrong with a row is held against that row
-    and not against the delivery: it is among `bad_rows` where it would have been a violation. What
-    is no row at all is then the caller's, who has `rows.malformed`. Rows of one key and known-at
-    with other values are left to the lake's conflict check, or are bad rows with `note_clashes`.
+    With `by_row`, for events, which are independent, a problem of a row concerns that row and not
+    the delivery: it is among `bad_rows` where it would have been a violation. Malformed input is
+    then the caller's, who has `rows.malformed`. Rows of one key and known-at with other values
+    are left to the lake's conflict check, or are bad rows with `note_clashes`.
     """
-    work = _Work(contract, rows, by_row, note_clashes)
+    work = _Conforming(contract, rows, by_row, note_clashes)
     if by_row:
         _note_undeclared(work)
     else:
@@ -131,7 +131,7 @@ def conform(
     if work.broken():
         return _result(work, None, 0)
     _check_times(work)
-    repeats = _repeats(work)
+    repeats = _find_duplicates(work)
     return _result(
         work, None if work.broken() else _table(work, batch_id, repeats), len(repeats.dropped)
     )
@@ -143,45 +143,45 @@ def _malformed(part: Malformed, rows: RawRows) -> Violation:
     return Violation("", part.line, "a whole row", f"{shortened(part.text)} ({part.why})")
 
 
-def _check_columns(work: _Work) -> None:
-    """The delivered columns against the declared ones, aliases included."""
+def _check_columns(work: _Conforming) -> None:
+    """Compare the delivered columns with the declared ones, aliases included."""
     declared = {
         name for column in work.contract.delivered for name in (column.name, *column.aliases)
     }
     unknown = [name for name in work.rows.columns if name not in declared]
     missing = []
     for column in work.contract.delivered:
-        found = [name for name in (column.name, *column.aliases) if name in work.rows.columns]
-        if len(found) > 1:
+        delivered = [name for name in (column.name, *column.aliases) if name in work.rows.columns]
+        if len(delivered) > 1:
             what = f"one column {column.name!r}"
-            work.violate([Violation(column.name, None, what, f"columns {', '.join(found)}")])
-        if not found and not column.may_be_absent:
+            work.violate([Violation(column.name, None, what, f"columns {', '.join(delivered)}")])
+        if not delivered and not column.may_be_absent:
             missing.append(column)
     renamed = _renames(missing, unknown)
     work.violate(_missing(column, renamed.get(column.name)) for column in missing)
-    known = ", ".join(column.name for column in work.contract.delivered)
+    declared_names = ", ".join(column.name for column in work.contract.delivered)
     work.violate(
-        Violation(name, None, f"one of the columns {known}", f"undeclared column {name!r}")
+        Violation(name, None, f"one of the columns {declared_names}", f"undeclared column {name!r}")
         for name in unknown
         if name not in renamed.values()
     )
 
 
-def _note_undeclared(work: _Work) -> None:
-    """Rows with a field that the contract does not know, or with two names of one field."""
+def _note_undeclared(work: _Conforming) -> None:
+    """Note rows with an undeclared field, or with two names of one field."""
     table = work.rows.table
     declared = [(column.name, *column.aliases) for column in work.contract.delivered]
-    known = {name for names in declared for name in names}
+    declared_names = {name for names in declared for name in names}
     for name in work.rows.columns:
-        if name not in known:
+        if name not in declared_names:
             for row in np.flatnonzero(_present(table, name)):
                 work.note(int(row), "undeclared", f"undeclared field {name!r}", name)
     for names in declared:
-        found = [name for name in names if name in work.rows.columns]
-        if len(found) > 1:
-            given = sum(_present(table, name).astype(np.int64) for name in found)
-            for row in np.flatnonzero(given > 1):
-                reason = f"one field under several names: {', '.join(found)}"
+        delivered = [name for name in names if name in work.rows.columns]
+        if len(delivered) > 1:
+            occurrences = sum(_present(table, name).astype(np.int64) for name in delivered)
+            for row in np.flatnonzero(occurrences > 1):
+                reason = f"one field under several names: {', '.join(delivered)}"
                 work.note(int(row), "doubled", reason, names[0])
 
 
@@ -191,22 +191,22 @@ def _present(table: pa.Table, name: str) -> NDArray[np.bool_]:
 
 
 def _renames(missing: list[Field], unknown: list[str]) -> dict[str, str]:
-    """For each missing column, the undeclared one that most likely is the same."""
+    """Guess for each missing column the undeclared one that replaces it."""
     if len(missing) == len(unknown) == 1:
         return {missing[0].name: unknown[0]}
     pairs = [(_likeness(c.name, name), c.name, name) for c in missing for name in unknown]
-    found: dict[str, str] = {}
+    renames: dict[str, str] = {}
     for likeness, old, new in sorted(pairs, reverse=True):
-        if likeness > 0.6 and old not in found and new not in found.values():
-            found[old] = new
-    return found
+        if likeness > 0.6 and old not in renames and new not in renames.values():
+            renames[old] = new
+    return renames
 
 
-def _likeness(one: str, other: str) -> float:
-    """0 to 1; a name that begins like the other counts as like as it gets by spelling."""
-    if one.startswith(other) or other.startswith(one):
+def _likeness(first: str, second: str) -> float:
+    """Return 0 to 1; a name that begins with the other is as similar as spelling can show."""
+    if first.startswith(second) or second.startswith(first):
         return 0.9
-    return difflib.SequenceMatcher(None, one, other).ratio()
+    return difflib.SequenceMatcher(None, first, second).ratio()
 
 
 def _missing(column: Field, renamed: str | None) -> Violation:
@@ -222,7 +222,7 @@ def _missing(column: Field, renamed: str | None) -> Violation:
     return Violation(column.name, None, expected, f"undeclared column {renamed!r} instead", fix)
 
 
-def _parse(work: _Work) -> None:
+def _parse(work: _Conforming) -> None:
     for column in work.contract.delivered:
         text = _text(work.rows, column)
         if text is None:
@@ -232,7 +232,7 @@ def _parse(work: _Work) -> None:
             continue
         cells = parse(column, text)
         if work.by_row and cells.wrong:
-            cells = _without_wrong(work, column, text, cells.wrong)
+            cells = _parse_valid(work, column, text, cells.wrong)
         listed = cells.wrong[:MOST_LISTED]
         expected = f"{EXPECTED.get(column.type, column.type)} ({column.says})"
         work.violate(
@@ -249,12 +249,12 @@ def _parse(work: _Work) -> None:
             work.rounded.append(rounded(column.name, column.scale, lossy, line))
 
 
-def _without_wrong(work: _Work, column: Field, text: pa.Array, wrong: list[int]) -> Cells:
-    """The column with null for what is not of its type, which is noted against its row."""
+def _parse_valid(work: _Conforming, column: Field, text: pa.Array, wrong: list[int]) -> Cells:
+    """Parse the column with null for values of another type, which are noted for their rows."""
     for row in wrong:
-        got = repr(shortened(str(text[row].as_py())))
+        actual = repr(shortened(str(text[row].as_py())))
         expected = f"{EXPECTED.get(column.type, column.type)} ({column.says})"
-        reason = f"{column.name}: expected {expected}, got {got}"
+        reason = f"{column.name}: expected {expected}, got {actual}"
         work.note(row, "type", reason, column.name)
     bad = np.zeros(len(text), bool)
     bad[wrong] = True
@@ -262,16 +262,16 @@ def _without_wrong(work: _Work, column: Field, text: pa.Array, wrong: list[int])
 
 
 def _text(rows: RawRows, column: Field) -> pa.Array | None:
-    """The delivered column; where rows differ in the name they use for it, whichever they give."""
-    found = [name for name in (column.name, *column.aliases) if name in rows.columns]
-    if not found:
+    """Return the delivered column; where rows use several of its names, the one that each has."""
+    delivered = [name for name in (column.name, *column.aliases) if name in rows.columns]
+    if not delivered:
         return None
-    arrays = [rows.table.column(name).combine_chunks() for name in found]
+    arrays = [rows.table.column(name).combine_chunks() for name in delivered]
     return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 
 
-def _keep(work: _Work, column: Field, cells: Cells) -> None:
-    """Take over a finished column; nulls where a value must be are problems of their rows."""
+def _keep(work: _Conforming, column: Field, cells: Cells) -> None:
+    """Store a finished column; nulls in a required column are problems of their rows."""
     work.columns[column.name] = cells.values
     for row, rule, reason in cells.problems:
         work.note(row, rule, reason, column.name)
@@ -288,15 +288,15 @@ def _null_rows(values: pa.Array) -> list[int]:
     return rows
 
 
-def _derive(work: _Work) -> None:
-    """Derive from what can be used: a value that is infinite or too great counts as null."""
+def _derive(work: _Conforming) -> None:
+    """Derive columns from usable values: one that is infinite or too great counts as null."""
     usable = dict(work.columns)
     for name, rows in _unusable(work).items():
         usable[name] = _nulled(usable[name], rows)
     underivable: list[int] = []
     while True:
         try:
-            made = list(derive(work.contract, dict(usable)))
+            derived = list(derive(work.contract, dict(usable)))
         except DerivationFailed as failed:
             if not work.by_row or len(underivable) == MOST_UNDERIVABLE:
                 expected = "a value that can be derived"
@@ -307,7 +307,7 @@ def _derive(work: _Work) -> None:
             usable = {name: _nulled(column, [failed.row]) for name, column in usable.items()}
         else:
             break
-    for column, cells in made:
+    for column, cells in derived:
         _keep(work, column, cells)
 
 
@@ -317,16 +317,16 @@ def _nulled(column: pa.Array, rows: list[int]) -> pa.Array:
     return pc.if_else(pa.array(mask), pa.scalar(None, column.type), column)
 
 
-def _unusable(work: _Work) -> Mapping[str, list[int]]:
-    found: dict[str, list[int]] = {}
+def _unusable(work: _Conforming) -> Mapping[str, list[int]]:
+    unusable: dict[str, list[int]] = {}
     for row, problems in work.problems.items():
         for problem in problems:
             if problem.rule in ("infinity", "max_abs"):
-                found.setdefault(problem.field, []).append(row)
-    return found
+                unusable.setdefault(problem.field, []).append(row)
+    return unusable
 
 
-def _check_times(work: _Work) -> None:
+def _check_times(work: _Conforming) -> None:
     for name in ("event_time", "known_at"):
         for row in _null_rows(work.columns[name]) if work.columns[name].null_count else ():
             if row not in work.problems:
@@ -345,40 +345,42 @@ def _rule(contract: Contract, name: str) -> str:
     return rule.expression.expression
 
 
-def _repeats(work: _Work) -> Repeats:
+def _find_duplicates(work: _Conforming) -> DuplicateRows:
     content = [column.name for column in work.contract.delivered]
     identity = list(work.contract.identity)
     table, by = pa.table(work.columns), "known_at" if identity else None
     if work.by_row:
-        return _repeats_of_typed(work, table, identity or content, content, by)
-    repeats = find_repeats(table, identity or content, content, by)
+        return _find_duplicates_of_typed(work, table, identity or content, content, by)
+    repeats = find_duplicates(table, identity or content, content, by)
     if work.contract.primary_key:
         work.violate(_clash(work, *clash) for clash in repeats.clashes)
     return repeats
 
 
-def _repeats_of_typed(
-    work: _Work, table: pa.Table, identity: list[str], content: list[str], by: str | None
-) -> Repeats:
-    """Repeats among rows that could be typed; with `note_clashes` rows that clash are noted."""
+def _find_duplicates_of_typed(
+    work: _Conforming, table: pa.Table, identity: list[str], content: list[str], by: str | None
+) -> DuplicateRows:
+    """Find duplicates among typed rows; with `note_clashes`, note rows that clash."""
     untyped = [
         row
         for row, problems in work.problems.items()
         if any(problem.rule in UNTYPED for problem in problems)
     ]
     typed = np.setdiff1d(np.arange(table.num_rows), untyped)
-    repeats = find_repeats(table.take(pa.array(typed)), identity, content, by)
+    repeats = find_duplicates(table.take(pa.array(typed)), identity, content, by)
     clashing: dict[int, int] = {}
-    for one, other, _ in repeats.clashes if work.note_clashes and work.contract.primary_key else ():
-        clashing.setdefault(int(typed[one]), int(typed[other]))
-        clashing[int(typed[other])] = int(typed[one])
-    for row, other in sorted(clashing.items()):
-        reason = f"line {work.line(other)} has the same key and known-at, and other values"
+    for first, second, _ in (
+        repeats.clashes if work.note_clashes and work.contract.primary_key else ()
+    ):
+        clashing.setdefault(int(typed[first]), int(typed[second]))
+        clashing[int(typed[second])] = int(typed[first])
+    for row, second in sorted(clashing.items()):
+        reason = f"line {work.line(second)} has the same key and known-at, and other values"
         work.note(row, "clash", reason, work.contract.primary_key[0])
-    return Repeats(tuple(int(typed[row]) for row in repeats.dropped))
+    return DuplicateRows(tuple(int(typed[row]) for row in repeats.dropped))
 
 
-def _clash(work: _Work, earlier: int, later: int, name: str) -> Violation:
+def _clash(work: _Conforming, earlier: int, later: int, name: str) -> Violation:
     columns = {**work.columns, "_line": pa.array(work.rows.lines, pa.int64())}
     return clash(work.contract, columns, earlier, later, name)
 
@@ -390,22 +392,24 @@ def clash(
     later: int,
     name: str,
 ) -> Violation:
-    """Of two rows of one key and known-at, what is said of the later one; `columns` has `_line`."""
+    """Describe the clash of two rows with one key and known-at; `columns` has `_line`."""
     fields = {field.name: field for field in contract.columns}
 
     def value(name: str, row: int) -> object:
         stored = columns[name][row].as_py()
         return fields[name].in_unit(stored) if name in fields else stored
 
-    one, other = (value(name, row) for row in (earlier, later))
+    earlier_value, later_value = (value(name, row) for row in (earlier, later))
     lines = [columns["_line"][row].as_py() for row in (earlier, later)]
     keys = {key: value(key, later) for key in contract.primary_key}
-    expected = f"{one!r} as on line {lines[0]}, which has the same key and known-at {keys}"
+    expected = (
+        f"{earlier_value!r} as on line {lines[0]}, which has the same key and known-at {keys}"
+    )
     fix = "two versions of a row need different known-at times or sequence numbers"
-    return Violation(name, lines[1], expected, repr(other), fix)
+    return Violation(name, lines[1], expected, repr(later_value), fix)
 
 
-def _table(work: _Work, batch_id: str, repeats: Repeats) -> pa.Table:
+def _table(work: _Conforming, batch_id: str, repeats: DuplicateRows) -> pa.Table:
     schema = work.contract.arrow_schema()
     rows = work.rows.table.num_rows
     reserved = {"_batch": pa.repeat(batch_id, rows), "_line": pa.array(work.rows.lines, pa.int64())}
@@ -420,7 +424,7 @@ def _table(work: _Work, batch_id: str, repeats: Repeats) -> pa.Table:
     return table.filter(pa.array(keep))
 
 
-def _result(work: _Work, table: pa.Table | None, repeated: int) -> Conformed:
+def _result(work: _Conforming, table: pa.Table | None, repeated: int) -> Conformed:
     problems = [problem for row in sorted(work.problems) for problem in work.problems[row]]
     return Conformed(
         table=table,

@@ -24,7 +24,7 @@ Columns = dict[str, pa.Array]
 
 
 class DerivationFailed(Exception):  # noqa: N818  (never leaves this package)
-    """An expression raised on a row: which one, where, and what DuckDB said."""
+    """Error of an expression on a row: its field, the row, and DuckDB's message."""
 
     def __init__(self, field: str, row: int, why: str) -> None:
         super().__init__(why)
@@ -32,7 +32,7 @@ class DerivationFailed(Exception):  # noqa: N818  (never leaves this package)
 
 
 def derive(contract: Contract, columns: Columns) -> Iterator[tuple[Field, Cells]]:
-    """Each derived column, then event_time, known_at and `_deleted` if there is a rule for it.
+    """Yield each derived column, then event_time, known_at, and `_deleted` if it has a rule.
 
     They are added to `columns` as well.
 
@@ -40,8 +40,8 @@ def derive(contract: Contract, columns: Columns) -> Iterator[tuple[Field, Cells]
     """
     for is_sql, group in groupby(_steps(contract), key=lambda step: isinstance(step[1], Sql)):
         steps = list(group)
-        made = _evaluated(steps, columns) if is_sql else _clocks(steps, columns)
-        for field, cells in made:
+        derived = _evaluated(steps, columns) if is_sql else _clocks(steps, columns)
+        for field, cells in derived:
             bounded(field, cells)
             columns[field.name] = cells.values
             yield field, cells
@@ -79,14 +79,16 @@ def _evaluated(
     rules = [(field, rule) for field, rule in steps if isinstance(rule, Sql)]
     expressions = [_expression(field, rule) for field, rule in rules]
     inputs = frozenset[str]().union(*(rule.inputs for _, rule in rules))
-    # A query over no column has no rows to give: `late = 1` still needs one to count them by.
-    given = {n: c for n, c in columns.items() if n in inputs} or dict([next(iter(columns.items()))])
+    # A query without columns has no rows: `late = 1` still needs a column to count rows by.
+    inputs_ = {n: c for n, c in columns.items() if n in inputs} or dict(
+        [next(iter(columns.items()))]
+    )
     try:
-        made = evaluate(given, expressions)
+        table = evaluate(inputs_, expressions)
     except duckdb.Error as error:
-        raise _culprit(given, expressions, error) from error
+        raise _culprit(inputs_, expressions, error) from error
     for field, _ in rules:
-        column = made.column(field.name)
+        column = table.column(field.name)
         values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
         yield field, normal(values) if pa.types.is_floating(values.type) else Cells(values)
 
@@ -99,7 +101,7 @@ def _expression(field: Field, rule: Sql) -> Expression:
 def _culprit(
     columns: Columns, expressions: list[Expression], error: duckdb.Error
 ) -> DerivationFailed:
-    """The first row that fails, by halving, and the first expression that fails on it."""
+    """Find the first row that fails, by halving, and the first expression that fails on it."""
     start, stop = 0, len(next(iter(columns.values())))
     while stop - start > 1:
         half = (start + stop) // 2

@@ -1,4 +1,4 @@
-"""Rows that a batch holds twice: dropped if they are equal, reported if they contradict."""
+"""Duplicate rows of a batch: dropped if they are equal, reported if they contradict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,30 +12,30 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
-class Repeats:
+class DuplicateRows:
     """`dropped`: rows equal to an earlier one. `clashes`: (earlier row, later row, column)."""
 
     dropped: tuple[int, ...] = ()
     clashes: tuple[tuple[int, int, str], ...] = ()
 
 
-def find_repeats(
+def find_duplicates(
     rows: pa.Table, identity: Sequence[str], content: Sequence[str], never_null: str | None
-) -> Repeats:
-    """Among rows equal in `identity`: those equal in all of `content`, and those that are not.
+) -> DuplicateRows:
+    """Find, among rows equal in `identity`, those equal in all of `content`, and contradictions.
 
     Rows whose `never_null` column is null cannot clash: they have no place in time.
     """
     suspects = _suspects([_codes(rows.column(name)) for name in identity])
     if not len(suspects):
-        return Repeats()
-    some = rows.take(pa.array(suspects))
-    keys = list(zip(*(some.column(name).to_pylist() for name in identity), strict=True))
-    values = list(zip(*(some.column(name).to_pylist() for name in content), strict=True))
-    seen: dict[tuple[object, ...], list[int]] = {}
+        return DuplicateRows()
+    rows_ = rows.take(pa.array(suspects))
+    keys = list(zip(*(rows_.column(name).to_pylist() for name in identity), strict=True))
+    values = list(zip(*(rows_.column(name).to_pylist() for name in content), strict=True))
+    by_key: dict[tuple[object, ...], list[int]] = {}
     dropped, clashes = [], []
     for place, key in enumerate(keys):
-        earlier = seen.setdefault(key, [])
+        earlier = by_key.setdefault(key, [])
         if any(values[place] == values[other] for other in earlier):
             dropped.append(int(suspects[place]))
             continue
@@ -43,15 +43,15 @@ def find_repeats(
             column = _difference(content, values[earlier[0]], values[place])
             clashes.append((int(suspects[earlier[0]]), int(suspects[place]), column))
         earlier.append(place)
-    return Repeats(tuple(dropped), tuple(clashes))
+    return DuplicateRows(tuple(dropped), tuple(clashes))
 
 
-def _difference(names: Sequence[str], one: tuple[object, ...], other: tuple[object, ...]) -> str:
-    return next(n for n, a, b in zip(names, one, other, strict=True) if a != b)
+def _difference(names: Sequence[str], first: tuple[object, ...], second: tuple[object, ...]) -> str:
+    return next(n for n, a, b in zip(names, first, second, strict=True) if a != b)
 
 
 def _suspects(codes: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Rows whose identity has the same mixed code as another row's; usually none."""
+    """Return rows whose identity has the same mixed code as another row's; usually none."""
     mixed = np.zeros(len(codes[0]) if codes else 0, np.uint64)
     for code in codes:
         mixed = (mixed ^ code.view(np.uint64)) * _MIX
@@ -63,7 +63,7 @@ def _suspects(codes: list[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """int64, equal for equal values; what differs may collide, which costs time and no more."""
+    """Return int64 codes, equal for equal values; a collision costs time and nothing else."""
     values = column.combine_chunks()
     if pa.types.is_string(values.type):
         values = values.dictionary_encode().indices

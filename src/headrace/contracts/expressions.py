@@ -1,4 +1,4 @@
-"""SQL expressions of contracts: proven row-local and well typed on load, evaluated in DuckDB."""
+"""SQL expressions of contracts: checked on load to be row-local and typed; run in DuckDB."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ import pyarrow as pa
 from headrace.core.compute import BatchStream, private_engine
 from headrace.core.sql import ident
 
-# By logical type: the DuckDB types an expression may have, and the one it is stored as.
+# By logical type: the DuckDB type in storage, and those that an expression may have.
 _TYPES: dict[str, tuple[str, frozenset[str]]] = {
     "integer": ("BIGINT", frozenset({"BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT"})),
     "number": ("DOUBLE", frozenset({"DOUBLE", "FLOAT", "BIGINT", "INTEGER", "DECIMAL"})),
@@ -24,16 +24,16 @@ _TYPES: dict[str, tuple[str, frozenset[str]]] = {
 }
 # Functions that read DuckDB's own time-zone data, which is not the pinned table.
 _ZONED = frozenset({"timezone", "timezone_hour", "timezone_minute", "make_timestamptz"})
-# DuckDB takes these apart, and adds to them, by the session's zone, which the engine pins to UTC:
-# from 2.0.1 on it calls such functions unstable.
+# DuckDB computes with these in the session's zone, which the engine pins to UTC; from 2.0.1 on it
+# calls such functions unstable.
 _BY_ZONE = frozenset({"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"})
 _local = threading.local()
-MOST_PREPARED = 16  # sets of expressions that a thread keeps planned
+MAX_PREPARED = 16  # planned sets of expressions per thread
 
 
 @dataclass(frozen=True)
 class Expression:
-    """A column to compute: its name, its SQL, its logical type."""
+    """Column to compute: its name, its SQL, its logical type."""
 
     name: str
     sql: str
@@ -44,8 +44,8 @@ class Expression:
         return f"CAST(({self.sql}) AS {_TYPES[self.type][0]}) AS {ident(self.name)}"
 
 
-class _Prepared:
-    """Expressions over columns of known types, planned once."""
+class _PreparedExpressions:
+    """Expressions over columns of fixed types, planned once."""
 
     def __init__(self, schema: pa.Schema, expressions: Sequence[Expression]) -> None:
         self.stream = BatchStream(schema)
@@ -64,23 +64,25 @@ class _Prepared:
 
 
 def evaluate(columns: Mapping[str, pa.Array], expressions: Sequence[Expression]) -> pa.Table:
-    """The expressions over the rows of `columns`, in order; later ones may use earlier ones.
+    """Evaluate the expressions over the rows of `columns`, in order; later ones may use earlier.
 
     Raises duckdb.Error if an expression fails on a row, such as by overflow.
     """
     table = pa.table(dict(columns))
-    shelf: OrderedDict[object, _Prepared] = _local.__dict__.setdefault("shelf", OrderedDict())
+    shelf: OrderedDict[object, _PreparedExpressions] = _local.__dict__.setdefault(
+        "shelf", OrderedDict()
+    )
     key = (table.schema, tuple(expressions))
     if key not in shelf:
-        shelf[key] = _Prepared(table.schema, expressions)
+        shelf[key] = _PreparedExpressions(table.schema, expressions)
     shelf.move_to_end(key)
-    if len(shelf) > MOST_PREPARED:
+    if len(shelf) > MAX_PREPARED:
         shelf.popitem(last=False)[1].connection.close()
     return shelf[key].evaluate(table)
 
 
 def inspect(expression: Expression, columns: Mapping[str, pa.DataType]) -> frozenset[str]:
-    """The columns that `expression` names; ValueError, saying what is wrong, if it may not run.
+    """Return the columns that `expression` uses; ValueError with the reason if it may not run.
 
     It must be one expression of the declared type over `columns`, of this row alone: no
     subquery, aggregate, window, clock, random number or time-zone conversion.
@@ -93,18 +95,18 @@ def inspect(expression: Expression, columns: Mapping[str, pa.DataType]) -> froze
     connection.register("given", empty)
     try:
         query = f"SELECT ({expression.sql}) AS result FROM given"  # noqa: S608
-        found = str(connection.sql(query).types[0])
+        result_type = str(connection.sql(query).types[0])
     except duckdb.Error as error:
         raise ValueError(str(error).splitlines()[0]) from error
     finally:
         connection.unregister("given")
-    if found.partition("(")[0] not in _TYPES[expression.type][1]:
-        raise ValueError(f"expected a value of type {expression.type}, got {found}")
+    if result_type.partition("(")[0] not in _TYPES[expression.type][1]:
+        raise ValueError(f"expected a value of type {expression.type}, got {result_type}")
     return inputs
 
 
 def _tree(sql: str) -> dict[str, Any]:
-    """The parse tree of one expression."""
+    """Return the parse tree of one expression."""
     query = _connection().execute("SELECT json_serialize_sql(?)", [f"SELECT ({sql}\n) AS result"])
     parsed = json.loads(query.fetchall()[0][0])
     if parsed["error"]:
@@ -118,14 +120,14 @@ def _tree(sql: str) -> dict[str, Any]:
 
 
 def _inputs(tree: dict[str, Any], columns: Iterable[str]) -> Iterator[str]:
-    """The columns named in a parse tree, after refusing what is not a function of the row."""
+    """Yield the columns in a parse tree; refuse what is not a function of the row."""
     for node in _nodes(tree):
         if node["class"] in {"SUBQUERY", "WINDOW", "STAR", "PARAMETER", "LAMBDA"}:
             raise ValueError(f"{node['class'].lower()} is not allowed: an expression sees one row")
         if node["class"] == "COLUMN_REF":
             name = ".".join(node["column_names"])
             if name not in columns:
-                raise ValueError(f"there is no column {name!r} before this one")
+                raise ValueError(f"no column {name!r} is declared before this one")
             yield name
         if node["class"] == "FUNCTION":
             _check_function(node["function_name"].lower())
@@ -165,16 +167,16 @@ def _functions() -> dict[str, frozenset[tuple[str, str | None]]]:
 def kinds_of(
     functions: Iterable[tuple[str, str, str | None, Sequence[str]]],
 ) -> dict[str, frozenset[tuple[str, str | None]]]:
-    """By name: the (kind, stability) pairs of functions, given with the types they take."""
-    known: dict[str, set[tuple[str, str | None]]] = {}
+    """Return by name the (kind, stability) pairs of functions and their argument types."""
+    kinds_by_name: dict[str, set[tuple[str, str | None]]] = {}
     for name, kind, stability, types in functions:
         pinned = not _BY_ZONE.isdisjoint(types)
-        known.setdefault(name, set()).add((kind, None if pinned else stability))
-    return {name: frozenset(kinds) for name, kinds in known.items()}
+        kinds_by_name.setdefault(name, set()).add((kind, None if pinned else stability))
+    return {name: frozenset(kinds) for name, kinds in kinds_by_name.items()}
 
 
 def _connection() -> duckdb.DuckDBPyConnection:
-    """This thread's engine for what is asked once, when a contract loads."""
+    """Return this thread's engine for questions that are asked once, when a contract loads."""
     if not hasattr(_local, "connection"):
         _local.connection = private_engine()
     connection: duckdb.DuckDBPyConnection = _local.connection

@@ -1,4 +1,4 @@
-"""Keys of a contract file: what its reader accepts, and what the reference says of each."""
+"""Keys of a contract file, for its reader and for the reference documentation."""
 
 from typing import Literal
 
@@ -154,8 +154,8 @@ INVARIANT = Keys((
     Key("name", "text", "Unique name; reports show it.", required=True),
     *TIME_RULE,
 ))  # fmt: skip
-# ODCS keys that only describe are welcome; those that would demand a check are not among them,
-# because a rule that nobody enforces is worse than none: quality rules belong in the suite.
+# ODCS keys that only describe are accepted; those that would require a check are not, because a
+# rule that is not enforced is worse than none: quality rules belong in the suite.
 COLUMN = Keys((
     Key("name", "letters, digits and `_`",
         "Name of the column; unique whatever the case of letters.", required=True),
@@ -187,8 +187,8 @@ TIMESTAMP_OPTIONS = Keys((
     Key("defaultTimezone", choice(UTC), "Timestamps are UTC; no other zone is accepted."),
     Key("format", ANY, UNUSED),
 ))  # fmt: skip
-# What describes a delivered column; a derived one has none of these.
-OF_SOURCE = Keys((
+# Keys of a delivered column; a derived one has none of these.
+DELIVERED_COLUMN = Keys((
     Key("sourceForm", choice(FORMS),
         "As for the table, for this column.", default="`sourceForm` of the table"),
     Key("sentinels", "list", "Values, in the unit, that mean null.", default="none"),
@@ -225,7 +225,7 @@ COLUMN_CUSTOM = Keys((
     Key("derivation", "mapping with `op`",
         "Makes this a derived column by one of the clock operations below."),
     _UNREAD,
-    *OF_SOURCE,
+    *DELIVERED_COLUMN,
 ))  # fmt: skip
 _ZONE = Key("zone", "IANA time zone, or a lookup", "Time zone of the clock.", required=True)
 LOCAL_TIME = Keys((

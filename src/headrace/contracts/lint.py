@@ -1,4 +1,4 @@
-"""What a contract leaves unsaid that its consumers, or the gate, will miss."""
+"""Hints about a contract: missing statements that its consumers or the gate will need."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from headrace.core.strict_yaml import Node, read_document
 
 @dataclass(frozen=True)
 class Hint:
-    """`field` is None for the table itself."""
+    """Hint about a column; `field` is None for the table itself."""
 
     field: str | None
     rule: str
@@ -23,28 +23,28 @@ class Hint:
 
 
 def lint(contract: Contract) -> list[Hint]:
-    """All hints: what is undecided, then those of the table, then those of its columns."""
+    """Return all hints: open questions, then those of the table, then those of its columns."""
     return [
         *_undecided(Node(contract.path, "", contract.document)),
-        *_of_table(contract),
+        *_table_hints(contract),
         *_not_enforced(contract),
-        *(hint for field in contract.fields for hint in _of(field)),
+        *(hint for field in contract.fields for hint in _field_hints(field)),
     ]
 
 
 def lint_file(path: Path) -> list[Hint]:
-    """The hints of a contract in a file, also of one that does not load for what is undecided.
+    """Return the hints of a contract file; of one that does not load, its open questions.
 
     Raises:
-        DeclarationError: it does not load, and nothing in it is undecided.
+        DeclarationError: it does not load, and has no open questions.
     """
     try:
         contract = load_contract(path)
     except DeclarationError as error:
-        open_ = [*_undecided(read_document(path))]
-        if not open_:
+        questions = [*_undecided(read_document(path))]
+        if not questions:
             raise
-        return [*open_, Hint(None, "does_not_load", error.what, error.fix or error.where)]
+        return [*questions, Hint(None, "does_not_load", error.what, error.fix or error.where)]
     return lint(contract)
 
 
@@ -54,38 +54,38 @@ def _undecided(document: Node) -> Iterator[Hint]:
         yield Hint(mark.field, "undecided", mark.text, fix)
     status = document.value.get("status") if isinstance(document.value, dict) else None
     if status == PROPOSED:
-        fix = "when all is decided, write status: active"
+        fix = "answer the open questions, then write status: active"
         yield Hint(None, "proposed", "nothing is published under a proposed contract", fix)
 
 
-def _of_table(contract: Contract) -> Iterator[Hint]:
+def _table_hints(contract: Contract) -> Iterator[Hint]:
     if "support" not in contract.document:
         yield Hint(
             None,
             "no_support",
-            f"nobody knows how to reach {contract.owner}",
+            f"there is no channel to reach {contract.owner}",
             "support: [{channel: <where>, scope: issues}]",
         )
     if not contract.consumers:
         yield Hint(
             None,
             "no_consumers",
-            "nobody is named whom a change would break",
-            "name those who read it under consumers, or status: retired",
+            "no consumers are listed whom a change would break",
+            "list its readers under consumers, or status: retired",
         )
     if contract.coverage is None:
         yield Hint(
             None,
             "no_coverage",
-            "a slot without a delivery is not missed",
+            "a partition without a delivery is not reported",
             "{property: coverage, value: {first: <slot>, last: <slot>}}",
         )
     if not contract.primary_key:
         yield Hint(
             None,
             "no_key",
-            "without a primary key it takes no corrections, and a row delivered twice is two",
-            "give the columns that tell rows apart primaryKey and primaryKeyPosition",
+            "without a primary key there are no corrections, and a row delivered twice is two rows",
+            "give the columns that identify a row primaryKey and primaryKeyPosition",
         )
     if contract.kind == "state":
         return
@@ -93,54 +93,54 @@ def _of_table(contract: Contract) -> Iterator[Hint]:
         yield Hint(
             None,
             "no_max_events",
-            "no sum over a window is proven to fit",
+            "sums over windows are not proven to fit into int64",
             "{property: maxEvents, value: <most rows of one entity in a window>}",
         )
-    known = contract.known_at.expression.expression.strip()
-    if known in {"event_time", contract.event_time.expression.expression.strip()}:
+    known_at = contract.known_at.expression.expression.strip()
+    if known_at in {"event_time", contract.event_time.expression.expression.strip()}:
         yield Hint(
             None,
             "known_at_once",
-            "rows count as known the moment they happen: a leak, if they come later",
+            "rows count as known when they happen: leakage, if they arrive later",
             "add the delay to the expression of knownAt",
         )
 
 
-# Of a document of another tool, what demands something of the data.
+# Keys of an imported document that require something of the data.
 _DEMANDS = ("quality", "logicalTypeOptions", "relationships", "enum", "unique")
 
 
 def _not_enforced(contract: Contract) -> Iterator[Hint]:
-    """Demands that were imported, and that no expectation stands for."""
+    """Yield imported requirements that no expectation checks."""
     table = contract.document["schema"][0]
     for owner in (table, *table["properties"]):
-        kept = custom(owner, "unread") or {}
+        preserved = custom(owner, "unread") or {}
         field = None if owner is table else owner["name"]
         for key in _DEMANDS:
-            if key in kept:
-                text = f"the imported {key} is kept, and nothing holds the data to it"
-                yield Hint(field, "not_enforced", text, "write an expectation, or take it out")
+            if key in preserved:
+                text = f"the imported {key} is preserved, and no check enforces it"
+                yield Hint(field, "not_enforced", text, "write an expectation, or remove it")
 
 
-def _of(field: Field) -> Iterator[Hint]:
+def _field_hints(field: Field) -> Iterator[Hint]:
     if field.type == "number" and field.unit is None:
         yield Hint(
             field.name,
             "no_unit",
-            "a change of its unit would have no name",
+            "a change of its unit could not be named",
             "{property: unit, value: <unit>}",
         )
     if field.type == "number" and field.max_abs is None:
         yield Hint(
             field.name,
             "no_limit",
-            "no value is too great for it, and no sum of it is proven to fit",
-            "{property: maxAbs, value: <the greatest that can be true>}",
+            "no value is too great for it, and its sums are not proven to fit",
+            "{property: maxAbs, value: <the greatest possible value>}",
         )
     if field.description.strip().rstrip(".").casefold() == field.name.casefold().replace("_", " "):
         yield Hint(
             field.name,
             "says_nothing",
             "its description repeats its name",
-            "say what it is, and of what",
+            "say what it measures, and of what",
         )

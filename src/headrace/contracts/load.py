@@ -1,4 +1,4 @@
-"""Reading a contract: strict, so that a rule is either understood or refused."""
+"""Reader of contracts: strict, so that a rule is either understood or refused."""
 
 import re
 from pathlib import Path
@@ -45,7 +45,7 @@ from headrace.core.files import digest
 from headrace.core.strict_yaml import Node, parse_document, read_document
 from headrace.core.time_zones import zones_hash
 
-# Raise it when `conform` gives other rows for the same contract: it is part of every hash.
+# Increase it when `conform` gives other rows for the same contract: it is part of every hash.
 MEANING = 1
 
 
@@ -55,30 +55,30 @@ def load_contract(path: Path | str) -> Contract:
 
 
 def parse_contract(text: str, path: Path) -> Contract:
-    """The contract in `text` as if it stood in `path`; files it looks up are sought from there."""
+    """Parse `text` as the contract at `path`; files it looks up are relative to that."""
     return _contract(parse_document(text, path))
 
 
 def _contract(document: Node) -> Contract:
     top = document.entries(CONTRACT)
-    top["apiVersion"].one_of(API_VERSIONS)
-    top["kind"].one_of(DOCUMENT_KINDS)
+    top["apiVersion"].choose(API_VERSIONS)
+    top["kind"].choose(DOCUMENT_KINDS)
     custom = top["customProperties"].custom(CONTRACT_CUSTOM)
-    status = top["status"].one_of(STATUSES)
+    status = top["status"].choose(STATUSES)
     refuse_marks(document, status)
     privacy = custom["privacyClass"].text()
     table = _only(top["schema"]).entries(TABLE)
     rules = table["customProperties"].custom(TABLE_CUSTOM)
-    form = rules["sourceForm"].one_of(FORMS) if "sourceForm" in rules else "text"
+    form = rules["sourceForm"].choose(FORMS) if "sourceForm" in rules else "text"
     columns = table["properties"].items()
     if not columns:
-        raise table["properties"].error("the table has no columns", fix="name those it has")
+        raise table["properties"].error("the table has no columns", fix="list its columns")
     fields = read_fields(columns, Defaults(privacy, form))
     event_time, known_at = _times(rules, fields)
     return Contract(
         table=table["name"].text(),
         version=_version(top["version"]),
-        kind=rules["tableKind"].one_of(KINDS),
+        kind=rules["tableKind"].choose(KINDS),
         status=status,
         description=top["description"].entries(DESCRIPTION)["purpose"].text(),
         grain=table["dataGranularityDescription"].text(),
@@ -95,10 +95,10 @@ def _contract(document: Node) -> Contract:
         relations=_relations(rules, fields),
         slot_zone=_slot_zone(rules),
         coverage=_coverage(rules),
-        max_events=rules["maxEvents"].integer(least=1) if "maxEvents" in rules else None,
+        max_events=rules["maxEvents"].integer(minimum=1) if "maxEvents" in rules else None,
         null_tokens=rules["nullTokens"].texts() if "nullTokens" in rules else DEFAULT_NULL_TOKENS,
         hash=_hash(document.value, fields),
-        meaning_hash=_hash(_meant(document.value), fields),
+        meaning_hash=_hash(_with_effect(document.value), fields),
         deleted=_deleted(rules, fields),
         conflicts=_conflicts(rules, fields),
         path=document.file,
@@ -124,15 +124,15 @@ def _version(node: Node) -> str:
 def _times(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[TimeRule, TimeRule]:
     columns = types_of({field.name: field for field in fields})
     event = _time_rule(rules["eventTime"], "event_time", columns)
-    known = _time_rule(rules["knownAt"], "known_at", {**columns, "event_time": TIMESTAMP})
+    known_at = _time_rule(rules["knownAt"], "known_at", {**columns, "event_time": TIMESTAMP})
     for field in fields:
         floored = field.derivation is None and not field.round_up
-        if floored and known.expression.expression.strip() == field.name:
+        if floored and known_at.expression.expression.strip() == field.name:
             raise rules["knownAt"].error(
-                f"{field.name!r} is rounded down, a known-at must not be early",
+                f"{field.name!r} is rounded down, but a known-at must not be early",
                 fix=f"give {field.name!r} the custom property {{property: rounding, value: up}}",
             )
-    return event, known
+    return event, known_at
 
 
 def _time_rule(node: Node, name: str, columns: dict[str, Any]) -> TimeRule:
@@ -147,7 +147,7 @@ def _deleted(rules: dict[str, Node], fields: tuple[Field, ...]) -> TimeRule | No
     node = rules["deleted"]
     if not any(field.primary_key_position for field in fields):
         raise node.error(
-            "a row of a table without a primary key can delete nothing",
+            "a table without a primary key has no rows to delete",
             fix="declare a primaryKey, or drop `deleted`",
         )
     part = node.entries(TIME_RULE)
@@ -164,7 +164,7 @@ def _conflicts(rules: dict[str, Node], fields: tuple[Field, ...]) -> OnConflict:
             "rows of a table without a primary key cannot be in conflict",
             fix="declare a primaryKey, or drop `conflicts`",
         )
-    return rules["conflicts"].one_of(ON_CONFLICT)
+    return rules["conflicts"].choose(ON_CONFLICT)
 
 
 def _sequence(rules: dict[str, Node], fields: tuple[Field, ...]) -> str | None:
@@ -183,30 +183,30 @@ def _invariants(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[Inva
         return ()
     columns = types_of({field.name: field for field in fields if not field.hidden})
     columns |= {"event_time": TIMESTAMP, "known_at": TIMESTAMP}
-    found: dict[str, Invariant] = {}
+    by_name: dict[str, Invariant] = {}
     for node in rules["invariants"].items():
         part = node.entries(INVARIANT)
         name = part["name"].text()
-        if name in found:
+        if name in by_name:
             raise node.error(f"invariant {name!r} is given twice", fix="rename one of the two")
         expression = sql_rule(part["expression"], name, "boolean", columns).expression
-        found[name] = Invariant(name, expression, part["description"].text())
-    return tuple(found.values())
+        by_name[name] = Invariant(name, expression, part["description"].text())
+    return tuple(by_name.values())
 
 
 def _relations(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[Relation, ...]:
     if "relations" not in rules:
         return ()
     columns = types_of({field.name: field for field in fields if field.derivation is None})
-    found: dict[str, Relation] = {}
+    by_name: dict[str, Relation] = {}
     for node in rules["relations"].items():
         part = node.entries(INVARIANT)
         name = part["name"].text()
-        if name in found:
+        if name in by_name:
             raise node.error(f"relation {name!r} is given twice", fix="rename one of the two")
         expression = sql_rule(part["expression"], name, "boolean", columns)
-        found[name] = Relation(name, expression, part["description"].text())
-    return tuple(found.values())
+        by_name[name] = Relation(name, expression, part["description"].text())
+    return tuple(by_name.values())
 
 
 def _slot_zone(rules: dict[str, Node]) -> str | None:
@@ -226,14 +226,16 @@ def _coverage(rules: dict[str, Node]) -> tuple[str, str] | None:
 
 
 def _retired(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[int, ...]:
-    """Ids of columns that are gone: files of then still hold them."""
+    """Read ids of removed columns: older files still contain them."""
     if "retiredFieldIds" not in rules:
         return ()
-    retired = tuple(node.integer(least=FIRST_FIELD_ID) for node in rules["retiredFieldIds"].items())
+    retired = tuple(
+        node.integer(minimum=FIRST_FIELD_ID) for node in rules["retiredFieldIds"].items()
+    )
     for field in fields:
         if field.id in retired:
             raise rules["retiredFieldIds"].error(
-                f"{field.name!r} uses the field id {field.id} of a column that is gone",
+                f"{field.name!r} uses the field id {field.id} of a removed column",
                 fix=f"give it one that was never used: {_free_id(fields, retired)}",
             )
     return retired
@@ -243,9 +245,9 @@ def _free_id(fields: tuple[Field, ...], retired: tuple[int, ...]) -> int:
     return max([*retired, *(field.id for field in fields if field.id is not None)]) + 1
 
 
-# Prose, people and terms, and hints for the detection of changes: they decide neither which rows
-# pass nor what their values mean.
-_ASIDE = frozenset(
+# Prose, people, terms, and hints for the detection of changes: they affect neither which rows pass
+# nor what their values mean.
+_WITHOUT_EFFECT = frozenset(
     {
         "id", "version", "status", "description", "team", "support", "tags", "domain", "tenant",
         "dataProduct", "price", "roles", "slaProperties", "slaDefaultElement", "businessName",
@@ -256,23 +258,29 @@ _ASIDE = frozenset(
 )  # fmt: skip
 
 
-def _meant(value: object) -> object:
-    """The document without what is aside of its meaning, so that a batch is not judged again."""
+def _with_effect(value: object) -> object:
+    """Drop keys without effect on validation, so that editing them re-validates no batch."""
     if isinstance(value, dict):
-        return {key: _meant(inner) for key, inner in value.items() if key not in _ASIDE}
+        return {
+            key: _with_effect(inner) for key, inner in value.items() if key not in _WITHOUT_EFFECT
+        }
     if isinstance(value, list):
-        kept = [one for one in value if not (isinstance(one, dict) and _named(one) in _ASIDE)]
-        return [_meant(one) for one in kept]
+        entries = [
+            entry
+            for entry in value
+            if not (isinstance(entry, dict) and _property_name(entry) in _WITHOUT_EFFECT)
+        ]
+        return [_with_effect(entry) for entry in entries]
     return value
 
 
-def _named(value: dict[str, object]) -> object:
-    """The name of a custom property."""
+def _property_name(value: dict[str, object]) -> object:
+    """Return the name of a custom property."""
     return value.get("property")
 
 
 def _hash(document: object, fields: tuple[Field, ...]) -> str:
-    """Of what is given, the files and zones the contract looks up, and our reading of them."""
+    """Hash the document, the files and zones that it looks up, and the version of our reading."""
     rules = [zone for field in fields if (zone := _zone_of(field)) is not None]
     zones = frozenset[str]().union(*(rule.zones for rule in rules))
     return digest(

@@ -1,4 +1,4 @@
-"""Reading the derivations of a contract: each is proven to fit the columns before it."""
+"""Reader of a contract's derivations: each is checked to fit the columns before it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,12 +43,14 @@ def read_derivation(
         return None
     rule = custom["derivation"]
     op = Node(rule.file, f"{rule.path}.op", rule.value.get("op") if _is_map(rule) else None)
-    name = op.one_of(tuple(_OPERATIONS))
+    name = op.choose(tuple(_OPERATIONS))
     makes, read = _OPERATIONS[name]
     if kind != makes:
-        raise rule.error(f"{name} makes a {makes}, the column is a {kind}", fix="mend logicalType")
-    made: Derivation = read(rule, before)
-    return made
+        raise rule.error(
+            f"{name} makes a {makes}, the column is a {kind}", fix="correct logicalType"
+        )
+    derivation: Derivation = read(rule, before)
+    return derivation
 
 
 def _is_map(node: Node) -> bool:
@@ -66,8 +68,8 @@ def _local_time(node: Node, before: Mapping[str, Field]) -> LocalTime:
         day,
         clock=_clock(part["clock"], before),
         zone=_zone_rule(part["zone"], before),
-        ambiguous=part["ambiguous"].one_of(AMBIGUOUS),
-        missing=part["missing"].one_of(MISSING),
+        ambiguous=part["ambiguous"].choose(AMBIGUOUS),
+        missing=part["missing"].choose(MISSING),
         days=part["days"].integer() if "days" in part else 0,
     )
 
@@ -96,7 +98,7 @@ _OPERATIONS: dict[str, tuple[LogicalType, Any]] = {
 def _clock(node: Node, before: Mapping[str, Field]) -> str | int:
     if isinstance(node.value, str):
         return _column_of(node, before, "integer")
-    constant = node.integer(least=0)
+    constant = node.integer(minimum=0)
     if constant > 2400 or constant % 100 > 59:
         raise node.error(f"{constant} is not an HHMM clock", fix="write 0 to 2359, or 2400")
     return constant
@@ -121,7 +123,9 @@ def column_before(
     node: Node, name: str, before: Mapping[str, Field], kinds: tuple[LogicalType, ...]
 ) -> str:
     if name not in before:
-        raise node.error(f"there is no column {name!r} before this one", fix="name an earlier one")
+        raise node.error(
+            f"no column {name!r} is declared before this one", fix="name an earlier one"
+        )
     if before[name].type not in kinds:
         raise node.error(
             f"{name!r} is a {before[name].type}, expected {' or '.join(kinds)}", fix="name another"
@@ -134,14 +138,14 @@ def types_of(fields: Mapping[str, Field]) -> dict[str, pa.DataType]:
 
 
 def sql_rule(node: Node, name: str, kind: str, columns: Mapping[str, pa.DataType]) -> Sql:
-    """The expression in `node`, proven to be a function of one row and of type `kind`."""
+    """Read the expression in `node`, checked to be a function of one row and of type `kind`."""
     expression = node.text()
     if is_mark(expression):
         raise node.error("this is not decided yet", fix=f"write SQL that gives a {kind}")
     try:
         return Sql(expression, inspect(Expression(name, expression, kind), columns))
     except ValueError as error:
-        fix = f"mend {expression!r}; a column whose name is a word of SQL needs double quotes"
+        fix = f"correct {expression!r}; a column whose name is a word of SQL needs double quotes"
         raise node.error(str(error), fix) from error
 
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 from headrace.contracts.keys import (
     COLUMN,
     COLUMN_CUSTOM,
+    DELIVERED_COLUMN,
     FORMS,
-    OF_SOURCE,
     ROUNDINGS,
     TIMESTAMP_OPTIONS,
     TYPES,
@@ -57,7 +57,7 @@ def _read_field(node: Node, defaults: Defaults, before: Mapping[str, Field]) -> 
     entries = node.entries(COLUMN)
     name = entries["name"].text()
     _check_name(entries["name"], name)
-    kind = entries["logicalType"].one_of(TYPES)
+    kind = entries["logicalType"].choose(TYPES)
     custom: dict[str, Node] = {}
     if "customProperties" in entries:
         custom = entries["customProperties"].custom(COLUMN_CUSTOM)
@@ -78,13 +78,13 @@ def _read_field(node: Node, defaults: Defaults, before: Mapping[str, Field]) -> 
         zone=_stated_zone(custom, before),
         required="required" in entries and entries["required"].boolean(),
         primary_key_position=_key_position(node, entries),
-        form=custom["sourceForm"].one_of(FORMS) if "sourceForm" in custom else defaults.form,
+        form=custom["sourceForm"].choose(FORMS) if "sourceForm" in custom else defaults.form,
         null_tokens=custom["nullTokens"].texts() if "nullTokens" in custom else (),
         aliases=custom["aliases"].texts() if "aliases" in custom else (),
         levels=_levels(custom["levels"], kind) if "levels" in custom else {},
         explained_by=_explained_by(custom["explainedBy"]) if "explainedBy" in custom else (),
         may_be_absent="mayBeAbsent" in custom and custom["mayBeAbsent"].boolean(),
-        round_up="rounding" in custom and custom["rounding"].one_of(ROUNDINGS) == "up",
+        round_up="rounding" in custom and custom["rounding"].choose(ROUNDINGS) == "up",
         derivation=derivation,
     )
     return _with_numbers(field, custom)
@@ -127,7 +127,7 @@ def _field_id(node: Node, custom: Mapping[str, Node], *, derived: bool) -> int |
             "the column has no fieldId",
             fix="add to customProperties: {property: fieldId, value: <a number never used before>}",
         )
-    return custom["fieldId"].integer(least=FIRST_FIELD_ID)
+    return custom["fieldId"].integer(minimum=FIRST_FIELD_ID)
 
 
 def _key_position(node: Node, entries: Mapping[str, Node]) -> int | None:
@@ -137,18 +137,18 @@ def _key_position(node: Node, entries: Mapping[str, Node]) -> int | None:
         raise node.error(
             "primaryKey without primaryKeyPosition", fix="add primaryKeyPosition: 1, 2, …"
         )
-    return entries["primaryKeyPosition"].integer(least=1)
+    return entries["primaryKeyPosition"].integer(minimum=1)
 
 
 def _check_options(node: Node, kind: LogicalType) -> None:
     allowed = TIMESTAMP_OPTIONS.names if kind == "timestamp" else ()
     options = node.mapping((), allowed)
     if "defaultTimezone" in options:
-        options["defaultTimezone"].one_of(UTC)
+        options["defaultTimezone"].choose(UTC)
 
 
 def _refuse_source_properties(custom: Mapping[str, Node]) -> None:
-    for name in OF_SOURCE.names:
+    for name in DELIVERED_COLUMN.names:
         if name in custom:
             raise custom[name].error(f"a derived column has no {name}", fix="drop it")
 
@@ -167,7 +167,7 @@ def _stated_zone(custom: Mapping[str, Node], before: Mapping[str, Field]) -> str
 
 def _with_numbers(field: Field, custom: Mapping[str, Node]) -> Field:
     """Scale, greatest absolute value and sentinels, turned into stored units."""
-    scale = custom["scale"].integer(least=0) if "scale" in custom else None
+    scale = custom["scale"].integer(minimum=0) if "scale" in custom else None
     if scale is not None:
         _check_scale(field, scale, custom)
     factor = 10 ** (scale or 0)

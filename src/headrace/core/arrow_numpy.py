@@ -1,6 +1,6 @@
-"""Between Arrow and numpy without pandas.
+"""Conversion between Arrow and numpy without pandas.
 
-Arrow's own ways there import it, which takes 40 MB and as long as judging a million rows.
+Arrow's own conversions import pandas: 40 MB, and the time of validating a million rows.
 """
 
 from typing import Any
@@ -12,16 +12,16 @@ Numbers = np.ndarray[Any, np.dtype[Any]]
 
 
 def to_numbers(column: pa.Array) -> Numbers:
-    """A column of numbers without nulls, as it lies in memory."""
+    """Return a column of numbers without nulls as numpy sees its memory."""
     kind: np.dtype[Any] = np.dtype(str(column.type).replace("double", "float64"))
-    found: Numbers = np.frombuffer(
+    numbers: Numbers = np.frombuffer(
         column.buffers()[1], kind, len(column), column.offset * kind.itemsize
     )
-    return found
+    return numbers
 
 
 def to_column(numbers: Numbers) -> pa.Array:
-    """The other way."""
+    """Return the numbers as an Arrow column."""
     kinds = {np.dtype(np.int64): pa.int64(), np.dtype(np.uint64): pa.uint64()}
-    data = pa.py_buffer(np.ascontiguousarray(numbers))
-    return pa.Array.from_buffers(kinds[numbers.dtype], len(numbers), [None, data])
+    buffer = pa.py_buffer(np.ascontiguousarray(numbers))
+    return pa.Array.from_buffers(kinds[numbers.dtype], len(numbers), [None, buffer])

@@ -20,7 +20,7 @@ SECOND = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
-STEP = MINUTE  # that a clock may be put back by without an error
+STEP = MINUTE  # largest step back of a clock that is waited for
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"us": 1, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
@@ -42,23 +42,23 @@ def duration(text: str) -> int:
     return (-1 if sign == "-" else 1) * int(number) * _UNITS[unit]
 
 
-def duration_text(us: int) -> str:
-    """The shortest form that `duration` reads back."""
+def duration_text(span_us: int) -> str:
+    """Return the shortest text that `duration` reads back."""
     for unit in ("d", "h", "m", "s"):
-        if us and us % _UNITS[unit] == 0:
-            return f"{us // _UNITS[unit]}{unit}"
-    return f"{us}us"
+        if span_us and span_us % _UNITS[unit] == 0:
+            return f"{span_us // _UNITS[unit]}{unit}"
+    return f"{span_us}us"
 
 
 def to_us(moment: datetime) -> int:
-    """An aware datetime as microseconds, exactly."""
+    """Convert an aware datetime to microseconds, exactly."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no time zone")
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def from_us(us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=us)
+def from_us(epoch_us: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=epoch_us)
 
 
 def iso(us: int) -> str:
@@ -125,7 +125,7 @@ def parse_moment(text: str, name: str) -> int:
 
 
 def _strict(text: str) -> int | None:
-    """`parse_iso` of a text that begins as YYYY-MM-DD, which is how people write days here."""
+    """Convert a text with `parse_iso` if it begins as YYYY-MM-DD; None otherwise."""
     try:
         return parse_iso(text) if _DAY.match(text) else None
     except (ValueError, OverflowError):
@@ -133,7 +133,7 @@ def _strict(text: str) -> int | None:
 
 
 def end_of(text: str) -> int:
-    """When something that is limited ends: `7d` from now, a moment, or a day, meant to its end.
+    """Return when a period ends: after a duration such as `7d`, at a moment, or after a day.
 
     Raises:
         DeclarationError: it is none of these.
@@ -166,10 +166,10 @@ def machine_us() -> int:
 
 
 def forward(last: int, where: str, clock: Callable[[], int]) -> int:
-    """Return what time `clock` shows, once it is `last`, the latest moment on record at `where`.
+    """Return the time of `clock` once it has reached `last`, the latest moment recorded at `where`.
 
-    A clock that was put back by a step, as time synchronisation does, is waited for; records are in
-    the order of their moments, and what was usable at a moment must not change.
+    Wait if the clock was set back a little, as time synchronisation does: records are in the order
+    of their moments, and what was usable at a moment must not change.
 
     Raises:
         StateError: the clock is more than `STEP` before `last`.
@@ -208,6 +208,6 @@ def _no_clock(clock: Path, why: str) -> StateError:
 
 
 def days(first: str, last: str) -> list[str]:
-    """ISO dates from `first` to `last`, both included."""
+    """Return the ISO dates from `first` to `last`, both included."""
     start, end = date.fromisoformat(first), date.fromisoformat(last)
     return [(start + timedelta(n)).isoformat() for n in range((end - start).days + 1)]

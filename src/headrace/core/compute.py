@@ -1,12 +1,11 @@
-"""With what to compute, and with how many threads; and DuckDB in memory for batches that come one
-after another.
+"""Compute settings: kernel choice, thread limits, and per-thread in-memory DuckDB connections.
 
-Loops over many rows are in machine code where numba is installed and there is enough to do to pay
-for loading it; the bits are the same either way. `HEADRACE_KERNEL` is `numpy` or `compiled` to
-force one; `HEADRACE_THREADS` a number, else threads are as many as the process may use.
+Loops over many rows run in machine code where numba is installed and there are enough rows to pay
+for loading it; the bits are the same either way. `HEADRACE_KERNEL` forces `numpy` or `compiled`.
+`HEADRACE_THREADS` is a number of threads; the default is what the process may use.
 
 Most batches are a day of some hundred rows, on which DuckDB would spend its time planning. So a
-query is prepared once in each thread, over a stream that gives whatever batch is at hand.
+query is prepared once per thread, over a stream that yields the batch at hand.
 """
 
 import atexit
@@ -23,34 +22,34 @@ import pyarrow as pa
 
 from headrace.core.errors import HeadraceError
 
-_chosen: ContextVar[int | None] = ContextVar("threads", default=None)
-# Below this many rows numpy is done before numba is loaded.
+_thread_limit: ContextVar[int | None] = ContextVar("threads", default=None)
+# Below this many rows numpy finishes before numba is loaded.
 WORTH_IT = 100_000
 _OPEN: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
 
 
-def chosen_threads() -> int | None:
-    """The number that `limited_to` gave; None if it is left to each library."""
-    return _chosen.get()
+def thread_limit() -> int | None:
+    """Return the number set by `limited_to`; None if each library decides."""
+    return _thread_limit.get()
 
 
 @contextmanager
 def limited_to(count: int | None) -> Iterator[None]:
-    """Compute with so many threads; None leaves it as it is."""
+    """Compute with so many threads; None changes nothing."""
     if count is None:
         yield
         return
-    token, before = _chosen.set(count), pa.cpu_count()
+    token, before = _thread_limit.set(count), pa.cpu_count()
     pa.set_cpu_count(count)
     try:
         yield
     finally:
         pa.set_cpu_count(before)
-        _chosen.reset(token)
+        _thread_limit.reset(token)
 
 
 def compiled(rows: int) -> bool:
-    """Whether to compute over so many rows with the compiled kernel."""
+    """Return True to compute over so many rows with the compiled kernel."""
     wish = os.environ.get("HEADRACE_KERNEL", "")
     if wish == "compiled" and not has_numba():
         raise HeadraceError(
@@ -60,9 +59,9 @@ def compiled(rows: int) -> bool:
         )
     if wish not in {"", "numpy", "compiled"}:
         raise HeadraceError(
-            f"HEADRACE_KERNEL={wish!r} names no kernel",
+            f"HEADRACE_KERNEL={wish!r} is not a kernel",
             where="the environment",
-            fix="numpy or compiled, or leave it unset",
+            fix="set it to numpy or compiled, or leave it unset",
         )
     return wish == "compiled" or (wish == "" and rows >= WORTH_IT and has_numba())
 
@@ -73,21 +72,21 @@ def has_numba() -> bool:
 
 
 def threads() -> int:
-    wish = chosen_threads()
+    wish = thread_limit()
     if wish is None:
-        given = os.environ.get("HEADRACE_THREADS", "")
-        wish = int(given) if given.isdigit() and int(given) else len(os.sched_getaffinity(0))
+        setting = os.environ.get("HEADRACE_THREADS", "")
+        wish = int(setting) if setting.isdigit() and int(setting) else len(os.sched_getaffinity(0))
     return min(wish, 16)
 
 
 def duckdb_limits() -> dict[str, int]:
-    """The configuration of a database that computes with as many threads as were chosen."""
-    chosen = chosen_threads()
-    return {} if chosen is None else {"threads": chosen}
+    """Return DuckDB's configuration for the number of threads set by `limited_to`."""
+    limit = thread_limit()
+    return {} if limit is None else {"threads": limit}
 
 
 class BatchStream:
-    """What a prepared query reads: the batch that is in it now (Arrow's PyCapsules)."""
+    """Input of a prepared query: the current batch (Arrow's PyCapsules)."""
 
     table: pa.Table = None
 
@@ -102,7 +101,7 @@ class BatchStream:
 
 
 def private_engine() -> duckdb.DuckDBPyConnection:
-    """A database of its own for one thread, in UTC, closed when the process ends at the latest.
+    """Open an in-memory database for one thread, in UTC, closed at the end of the process.
 
     One thread keeps rows in order and is enough for a batch; nothing outside can be reached.
     """

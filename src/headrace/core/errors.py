@@ -1,8 +1,8 @@
-"""Errors that say what was wrong, where, and how to mend it."""
+"""Errors with what was wrong, where, and how to fix it."""
 
 
 class HeadraceError(Exception):
-    """What happened, where it happened, and the command or edit that mends it."""
+    """Error with what happened, where it happened, and the command or edit that fixes it."""
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
         self.what = what
@@ -20,27 +20,27 @@ class HeadraceError(Exception):
 
 
 class DeclarationError(HeadraceError):
-    """A contract, suite, view, dataset or pipeline is declared wrongly; found on load."""
+    """Error in a contract, suite, view, dataset or pipeline declaration, raised on load."""
 
 
 class SourceError(HeadraceError):
-    """A source could not be read. Nothing was recorded; running again is safe."""
+    """Error of a source that could not be read. Nothing was recorded; running again is safe."""
 
 
 class StateError(HeadraceError):
-    """Stored state is missing, damaged, or written by a newer Headrace."""
+    """Error of stored state that is missing, damaged, or written by a newer Headrace."""
 
 
 class TaintedError(HeadraceError):
-    """A release or a model holds a batch that was recalled; it opens with an explicit override."""
+    """Error of opening a release or model with data of a recalled batch; can be overridden."""
 
 
 class ExpiredError(HeadraceError):
-    """A release may be kept no longer; it opens with an explicit override, until it is retired."""
+    """Error of opening a release past its retention; can be overridden until it is retired."""
 
 
 class RefusedError(HeadraceError):
-    """An action that this principal may not do, or that the batch's state does not admit.
+    """Error of an action that the principal may not take, or the batch's state does not allow.
 
-    Nothing was changed; that it was tried is on the record.
+    Nothing was changed; the attempt is recorded.
     """

@@ -1,4 +1,4 @@
-"""Atomic files and canonical bytes: the one place that writes a small file or hashes a value."""
+"""Atomic files and canonical bytes: the only code that writes small files or hashes values."""
 
 import fcntl
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def canonical_json(value: object) -> bytes:
-    """The one byte form of a JSON value: sorted keys, no spaces, UTF-8, no NaN."""
+    """Return the only byte form of a JSON value: sorted keys, no spaces, UTF-8, no NaN."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
@@ -22,7 +22,7 @@ def sha256(data: bytes) -> str:
 
 
 def digest(value: object) -> str:
-    """sha256 of the canonical JSON of `value`."""
+    """Return the sha256 of the canonical JSON of `value`."""
     return sha256(canonical_json(value))
 
 
@@ -36,7 +36,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name of this thread in the same folder, so that the rename that follows is atomic."""
+    """Return a name for this thread in the same folder, so that the later rename is atomic."""
     return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
 
 
@@ -52,7 +52,7 @@ def move_into_place(temporary: Path, path: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """After a crash at any point, `path` holds its old bytes or `data`, never a part of it."""
+    """Write a file so that after a crash at any point it has its old bytes or all new ones."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
     temporary.write_bytes(data)
@@ -60,7 +60,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def pretty_json(value: object) -> bytes:
-    """For a file that people may look into."""
+    """Return JSON for a file that people may read."""
     return json.dumps(value, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n"
 
 
@@ -71,7 +71,7 @@ def write_json(path: Path, value: object) -> None:
 def append_line(path: Path, value: object) -> None:
     """Append `value` as a line of canonical JSON, and sync it.
 
-    A line starts anew, so that one that a crash cut short before it spoils only itself.
+    A newline precedes it, so that an earlier line cut short by a crash spoils only itself.
     """
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
@@ -82,8 +82,8 @@ def append_line(path: Path, value: object) -> None:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`: one process of this machine at a time; a dead one holds none."""
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`: one process of this machine at a time; a crash releases it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

@@ -1,4 +1,4 @@
-"""Where state lives: the folders under `HEADRACE_HOME`, and the version of their format."""
+"""Home: the folders of state under `HEADRACE_HOME`, and the version of their format."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from headrace.core.errors import DeclarationError, StateError
 from headrace.core.files import write_json
 
 FORMAT = 1
-# {from version: what brings the folder to the next one}; run in order, each idempotent.
+# {version: upgrade of the folder to the next one}; run in order, each idempotent.
 MIGRATIONS: dict[int, Callable[[Path], None]] = {}
 
 
@@ -26,7 +26,7 @@ class Home:
 
     @classmethod
     def find(cls, root: Path | str | None = None) -> "Home":
-        """`root`, else `HEADRACE_HOME`, else `.headrace` beside the nearest pyproject.toml."""
+        """Return the home at `root`, `HEADRACE_HOME`, or `.headrace` beside a pyproject.toml."""
         return cls(Path(root).absolute() if root else default_root())
 
     def __post_init__(self) -> None:
@@ -35,45 +35,45 @@ class Home:
         if not marker.exists():
             write_json(marker, {"format": FORMAT})
             return
-        found = int(json.loads(marker.read_text())["format"])
-        if found > FORMAT:
+        stored = int(json.loads(marker.read_text())["format"])
+        if stored > FORMAT:
             raise StateError(
-                f"this state has format {found}, this Headrace reads up to {FORMAT}",
+                f"this state has format {stored}, this Headrace reads up to {FORMAT}",
                 where=str(self.root),
                 fix="upgrade headrace, or point HEADRACE_HOME at another folder",
             )
-        for version in range(found, FORMAT):
+        for version in range(stored, FORMAT):
             MIGRATIONS[version](self.root)
             write_json(marker, {"format": version + 1})
 
     @property
     def deliveries(self) -> Path:
-        """What the reference sources deliver: not state, a stand-in for the world outside."""
+        """Return the folder of the reference sources: not state, but a stand-in for the outside."""
         return self.root / "deliveries"
 
     @property
     def ledger(self) -> Path:
-        """SQLite: ingest ledger, verdicts, decisions."""
+        """Return the SQLite database of the ingest ledger, verdicts and decisions."""
         return self.root / "ledger.sqlite"
 
     @property
     def alerts(self) -> Path:
-        """SQLite: what was alerted, to whom it was sent, who has seen it."""
+        """Return the SQLite database of alerts, their messages and acknowledgements."""
         return self.root / "alerts.sqlite"
 
     @property
     def batch_profiles(self) -> Path:
-        """SQLite: a profile of each batch, which later ones are held against."""
+        """Return the SQLite database of batch profiles, with which later batches are compared."""
         return self.root / "profiles.sqlite"
 
     @property
     def landing(self) -> Path:
-        """Delivered bytes as they came, by content hash."""
+        """Return the folder of delivered bytes, unchanged, by content hash."""
         return self.root / "landing"
 
     @property
     def sources(self) -> Path:
-        """Hints of sources that read on; they only spare work, and may be deleted."""
+        """Return the folder of positions of incremental sources: hints that may be deleted."""
         return self.root / "sources"
 
     @property
@@ -86,13 +86,13 @@ class Home:
 
     @property
     def warehouse(self) -> Path:
-        """Iceberg tables and their catalog."""
+        """Return the folder of Iceberg tables and their catalog."""
         return self.root / "warehouse"
 
     @property
     def store(self) -> Path | str:
-        """Dataset releases; `HEADRACE_STORE` moves it, to `s3://bucket/prefix` too."""
-        return named_store() or (self.root / "store").absolute()
+        """Return the store of dataset releases; `HEADRACE_STORE` moves it, also to `s3://`."""
+        return configured_store() or (self.root / "store").absolute()
 
     @property
     def models(self) -> Path:
@@ -115,7 +115,7 @@ def _refuse_foreign_clock(root: Path) -> None:
     """Refuse virtual time in a home that does not live in it, and a store outside of its home.
 
     Raises:
-        StateError: `HEADRACE_CLOCK` is set, and this is another home, or a store elsewhere.
+        StateError: `HEADRACE_CLOCK` is set for another home, or with a store elsewhere.
     """
     clock = os.environ.get(CLOCK)
     if clock is None:
@@ -137,24 +137,24 @@ def default_root() -> Path:
     return (project_root() / ".headrace").absolute()
 
 
-def named_store() -> Path | str | None:
-    """The store that `HEADRACE_STORE` names; None if it names none."""
-    named = os.environ.get("HEADRACE_STORE")
-    if not named or named.startswith("s3://"):
-        return named or None
-    return _checked("HEADRACE_STORE", Path(named).absolute())
+def configured_store() -> Path | str | None:
+    """Return the store in `HEADRACE_STORE`; None without one."""
+    store = os.environ.get("HEADRACE_STORE")
+    if not store or store.startswith("s3://"):
+        return store or None
+    return _checked("HEADRACE_STORE", Path(store).absolute())
 
 
-# A command only reads places that are there, or may create one; None is a caller of the library.
+# A command reads existing folders, or may create one; None is a caller of the library.
 Use = Literal["read", "create"]
 _USE: ContextVar[Use | None] = ContextVar("headrace_use_of_places", default=None)
 
 
 @contextmanager
 def places_for(use: Use) -> Iterator[None]:
-    """Within it, a variable that names a folder which is not there is an error.
+    """Raise an error within the block for a variable that names a missing folder.
 
-    To "create" one its parent must be there: a longer path that is missing is a slip, or a disk
+    To "create" a folder its parent must exist: a longer missing path is a typing error, or a disk
     that is not mounted.
     """
     token = _USE.set(use)
@@ -170,7 +170,7 @@ def _checked(variable: str, folder: Path) -> Path:
         return folder
     missing = folder if use == "read" else folder.parent
     raise DeclarationError(
-        f"{variable} names {folder}, and there is no folder {missing}",
+        f"{variable} names {folder}, and the folder {missing} does not exist",
         where=f"environment variable {variable}",
         fix=f"correct or unset {variable}, or create the folder: mkdir -p {folder}",
     )

@@ -1,8 +1,8 @@
-"""Functions that later rooms offer to earlier ones, which may not import them.
+"""Hooks: functions that later rooms offer to earlier ones, which may not import them.
 
 Imports run one way. Where an early room has to call a later one on behalf of its user (a release
-that shows its card, a served log that is audited), the function is listed here and imported when
-it is first called.
+that shows its card, a served log that is audited), the function is listed here and imported on its
+first call.
 """
 
 from importlib import import_module

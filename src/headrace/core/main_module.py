@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def as_a_program() -> Iterator[None]:
-    """PySpark takes a main module without a file (`python -c`) for its doctests, and exits.
+    """Give the main module a file: PySpark takes one without (`python -c`) for doctests.
 
-    The file is gone again whatever happens inside: a process started later would try to run it.
+    The attribute is removed at the end: a process started later would try to run the file.
     """
     main = sys.modules["__main__"]
     if hasattr(main, "__file__"):

@@ -1,8 +1,8 @@
-"""Who may do what about batches: `policy.yaml` at the project's root, read strictly.
+"""Permissions for actions on batches: `policy.yaml` at the project's root, read strictly.
 
     version: 1
     principals:
-      local-user:                            # whoever runs Headrace on this machine
+      local-user:                            # the user who runs Headrace on this machine
         actions: all
       ana:
         actions: [release, quarantine, reject, rerun, mute, unmute, ack]
@@ -11,10 +11,10 @@
         actions: [ack, rerun]
         tables: [observations]
 
-Whoever is not listed is refused. `local-user` is the operating system's user who runs Headrace;
-they act and are recorded under their own name. Without a file only that user may act. A name is
-what the caller says it is: it is for the record. Who may write to the home is for the operating
-system, or the orchestrator's login, to decide.
+Principals who are not listed are refused. `local-user` is the operating system's user who runs
+Headrace; actions are recorded under that user's name. Without a file only that user may act. A
+name is what the caller claims: it is for the record. Write access to the home is for the operating
+system, or the orchestrator's login, to control.
 """
 
 import getpass
@@ -64,7 +64,7 @@ GRANT = Keys((
 
 @dataclass(frozen=True)
 class Grant:
-    """What one principal may do; None is every table."""
+    """Grant of one principal; `tables` is None for every table."""
 
     actions: frozenset[str]
     tables: frozenset[str] | None = None
@@ -72,13 +72,13 @@ class Grant:
 
 @dataclass(frozen=True)
 class Policy:
-    """Grants by principal. `path` is None where no file was written."""
+    """Grants by principal. `path` is None without a file."""
 
     grants: Mapping[str, Grant] = field(hash=False)
     path: Path | None = None
 
     def refusal(self, principal: str, action: str, table: str) -> str:
-        """Why it may not be done; "" if it may."""
+        """Return why the action is refused; "" if it is allowed."""
         principal = recorded_name(principal)
         grant = self.grants.get(principal)
         if grant is None:
@@ -86,24 +86,24 @@ class Policy:
         if action not in grant.actions:
             return f"{principal} may not {action}"
         if grant.tables is not None and table not in grant.tables:
-            return f"{principal} may not {action} anything of table {table}"
+            return f"{principal} may not {action} on table {table}"
         return ""
 
     def check(self, principal: str, action: str, table: str) -> None:
-        """Raises RefusedError if it may not be done. The caller puts the refusal on the record."""
-        refused = self.refusal(principal, action, table)
-        if refused:
-            raise RefusedError(f"refused: {refused}", where=self._where(), fix=self._fix(action))
+        """Raise RefusedError if the action is not allowed. The caller records the refusal."""
+        refusal = self.refusal(principal, action, table)
+        if refusal:
+            raise RefusedError(f"refused: {refusal}", where=self._where(), fix=self._fix(action))
 
     def _where(self) -> str:
         return str(self.path) if self.path else f"no {FILE}, so only the local user may act"
 
     def _fix(self, action: str) -> str:
         able = sorted(name for name, grant in self.grants.items() if action in grant.actions)
-        others = f"ask one of {', '.join(able)}, or " if able else ""
+        colleagues = f"ask one of {', '.join(able)}, or " if able else ""
         return (
-            f"{others}write who may do what into {FILE} at the project's root; {LOCAL} there is the"
-            f" user who runs Headrace on this machine, now {local_user()}"
+            f"{colleagues}write who may do what into {FILE} at the project's root; {LOCAL} there is"
+            f" the user who runs Headrace on this machine, now {local_user()}"
         )
 
 
@@ -113,7 +113,7 @@ def policy_path() -> Path:
 
 
 def load_policy(path: Path | None = None) -> Policy:
-    """The policy in `path` (default: `policy_path()`); of the local user alone if it is not there.
+    """Read the policy in `path` (default: `policy_path()`); only the local user without a file.
 
     Raises:
         DeclarationError: unreadable, of an unknown version, or with an unknown key or action.
@@ -122,23 +122,23 @@ def load_policy(path: Path | None = None) -> Policy:
     if not file.exists():
         return Policy({local_user(): Grant(frozenset(ACTIONS))})
     top = read_document(file).entries(POLICY)
-    top["version"].one_of(VERSIONS)
+    top["version"].choose(VERSIONS)
     people = top["principals"]
     names = list(people.value) if isinstance(people.value, dict) else []
     grants = {name: _grant(node) for name, node in people.mapping(names).items()}
     if LOCAL in grants:
-        # Stands for a name that differs from machine to machine.
-        me, mine = local_user(), grants.pop(LOCAL)
+        # Replaced by a name that differs from machine to machine.
+        me, grant = local_user(), grants.pop(LOCAL)
         if me in grants:
             raise people.error(f"{me} is listed, and is the {LOCAL}, too", fix="keep one of them")
-        grants[me] = mine
+        grants[me] = grant
     return Policy(grants, file)
 
 
 def _grant(node: Node) -> Grant:
     entry = node.entries(GRANT)
     actions = entry["actions"]
-    granted = ACTIONS if actions.value == ALL else [a.one_of(ACTIONS) for a in actions.items()]
+    granted = ACTIONS if actions.value == ALL else [a.choose(ACTIONS) for a in actions.items()]
     tables = entry.get("tables")
     if tables is None or tables.value == ALL:
         return Grant(frozenset(granted))
@@ -146,7 +146,7 @@ def _grant(node: Node) -> Grant:
 
 
 def local_user() -> str:
-    """The operating system's user; its number where it has no name, as in some containers."""
+    """Return the operating system's user; its number if it has no name, as in containers."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -154,10 +154,10 @@ def local_user() -> str:
 
 
 def recorded_name(principal: str) -> str:
-    """The name for the record: `local-user` is the operating system's user."""
+    """Return the name for the record: `local-user` is the operating system's user."""
     return local_user() if principal == LOCAL else principal
 
 
-def acting(given: str | None = None) -> str:
-    """Who acts: as given, or `HEADRACE_PRINCIPAL`, or the operating system's user."""
-    return recorded_name(given or os.environ.get("HEADRACE_PRINCIPAL") or LOCAL)
+def acting(principal: str | None = None) -> str:
+    """Return the acting principal: `principal`, `HEADRACE_PRINCIPAL`, or the local user."""
+    return recorded_name(principal or os.environ.get("HEADRACE_PRINCIPAL") or LOCAL)

@@ -1,4 +1,4 @@
-"""Progress of long work, from wherever it happens to whoever shows it."""
+"""Progress of long work, passed from where it happens to what shows it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tick:
-    """`done` of `total` steps of `stage`; `note` is the step just done, in a few words."""
+    """Progress report: `done` of `total` steps of `stage`; `note` names the last step."""
 
     stage: str
-    done: int
+    finished: int
     total: int
     note: str = ""
 
@@ -18,14 +18,14 @@ class Tick:
 _listeners: list[Callable[[Tick], None]] = []
 
 
-def report(stage: str, done: int, total: int, note: str = "") -> None:
+def report(stage: str, finished: int, total: int, note: str = "") -> None:
     for listener in _listeners:
-        listener(Tick(stage, done, total, note))
+        listener(Tick(stage, finished, total, note))
 
 
 @contextmanager
 def listening(listener: Callable[[Tick], None]) -> Iterator[None]:
-    """Within the block `listener` hears every report of this process."""
+    """Call `listener` for every progress report of this process within the block."""
     _listeners.append(listener)
     try:
         yield

@@ -1,13 +1,13 @@
-"""The one place that puts names and values into SQL text."""
+"""SQL quoting: the only code that puts names and values into SQL text."""
 
 
 def ident(name: str) -> str:
-    """`name` as a quoted identifier, whatever it contains."""
+    """Return `name` as a quoted identifier, whatever it contains."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(value: str | float | bool | None) -> str:
-    """`value` as a SQL literal; prefer a bound parameter where the statement allows one."""
+    """Return `value` as a SQL literal; prefer a bound parameter where the statement allows one."""
     if value is None:
         return "NULL"
     if isinstance(value, bool):

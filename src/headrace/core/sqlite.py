@@ -1,4 +1,4 @@
-"""SQLite as a ledger: write-ahead log, full sync, a schema version that only moves forward."""
+"""SQLite database with a write-ahead log, full sync, and a schema version that only grows."""
 
 import sqlite3
 import time
@@ -33,7 +33,7 @@ def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
         raise StateError(
             f"the database cannot be opened: {error}",
             where=str(path),
-            fix="look at the disk, and at who may write there; a damaged file is to be restored",
+            fix="check the disk and the file's permissions; restore a damaged file from a backup",
         ) from error
     except BaseException:
         connection.close()
@@ -43,7 +43,7 @@ def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All statements inside, or none of them; takes the write lock at once."""
+    """Run all statements inside, or none of them; takes the write lock at once."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield connection
@@ -54,7 +54,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Two that make the same file at once: the second is refused, and not told to wait."""
+    """Retry here: of two that create the same file at once, SQLite refuses one without waiting."""
     deadline = time.monotonic() + _BUSY_MS / 1000
     while True:
         try:
@@ -76,25 +76,25 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
         return
     # Another process may migrate at the same moment, so the version is read again under the lock.
     with transaction(connection):
-        found = _version(connection)
-        if found > len(migrations):
+        version = _version(connection)
+        if version > len(migrations):
             raise StateError(
-                f"this ledger has schema {found}, this Headrace knows up to {len(migrations)}",
+                f"this ledger has schema {version}, this Headrace reads up to {len(migrations)}",
                 where=str(path),
                 fix="upgrade headrace, or point HEADRACE_HOME at another folder",
             )
-        for script in migrations[found:]:
+        for script in migrations[version:]:
             for statement in _statements(script):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
 
 
 def _statements(script: str) -> Iterator[str]:
-    """One by one, because `executescript` would commit the transaction it runs in."""
+    """Yield single statements, because `executescript` would commit the transaction."""
     statement = ""
     for part in script.split(";"):
         statement += f"{part};"
-        # A trigger's body holds semicolons of its own.
+        # A trigger's body contains semicolons of its own.
         if sqlite3.complete_statement(statement):
             if part.strip():
                 yield statement

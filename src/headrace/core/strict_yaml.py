@@ -1,4 +1,4 @@
-"""Strict reading of a declaration in YAML: every complaint names the file and the place in it."""
+"""Strict reader of YAML declarations: every error names the file and the place in it."""
 
 import difflib
 import re
@@ -14,18 +14,18 @@ from headrace.core.errors import DeclarationError
 from headrace.core.yaml_lines import TOP, located, syntax_place
 
 T = TypeVar("T")
-# A text that begins so, or is so, stands where a person has to decide.
+# Texts that mark a question for a person: one begins with the first, or is the second.
 MARK, NOT_STATED = "TODO", "not_stated"
 
 
 @dataclass(frozen=True)
 class Key:
-    """Key of a declaration file, as its reader and the reference documentation know it.
+    """Key of a declaration file, for its reader and the reference documentation.
 
     Attributes:
-        form: what its value looks like, in words.
-        meaning: one sentence on what it does.
-        default: what applies without it, in words; "" if nothing does.
+        form: form of its value, in words.
+        meaning: its effect, in one sentence.
+        default: default in words; "" without one.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Keys(tuple[Key, ...]):
 
 
 def choice(names: Collection[object]) -> str:
-    """The form of a key that takes one of these names."""
+    """Return the form of a key that takes one of these names."""
     quoted = [f"`{name}`" for name in names]
     return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
 
@@ -71,106 +71,106 @@ PROPERTY = Keys(
 
 @dataclass(frozen=True)
 class Node:
-    """A value of a YAML document and where it stands."""
+    """Value of a YAML document with its place."""
 
     file: Path
     path: str
     value: Any
 
     def error(self, what: str, fix: str = "", key: str = "") -> DeclarationError:
-        """The error with file, place and line; `key` is a key of this mapping that is at fault."""
+        """Return an error with file, place and line; `key` is the faulty key of this mapping."""
         place = located(self.file, self.path or TOP, key)
         return DeclarationError(what, where=f"{self.file}: {place}", fix=fix)
 
     def entries(self, keys: Keys) -> "dict[str, Node]":
-        """The entries of a mapping that may have `keys`."""
+        """Return the entries of a mapping that may have `keys`."""
         return self.mapping(keys.required, keys.optional)
 
     def custom(self, keys: Keys) -> "dict[str, Node]":
-        """The entries of an ODCS customProperties list that may have `keys`."""
+        """Return the entries of an ODCS customProperties list that may have `keys`."""
         return self.properties(keys.required, keys.optional)
 
     def mapping(
         self, required: Collection[str], optional: Collection[str] = ()
     ) -> "dict[str, Node]":
-        """The entries of a mapping that has all `required` keys and none but those named."""
-        entries = self._of(dict, "a mapping").items()
-        found = {key: Node(self.file, f"{self.path}.{key}".lstrip("."), v) for key, v in entries}
-        return self._checked(found, required, optional)
+        """Return the entries of a mapping with all `required` keys and no undeclared ones."""
+        entries = self._typed(dict, "a mapping").items()
+        nodes = {key: Node(self.file, f"{self.path}.{key}".lstrip("."), v) for key, v in entries}
+        return self._checked(nodes, required, optional)
 
     def properties(
         self, required: Collection[str], optional: Collection[str] = ()
     ) -> "dict[str, Node]":
-        """The entries of an ODCS customProperties list, by their `property`."""
-        found: dict[str, Node] = {}
+        """Return the entries of an ODCS customProperties list, by their `property`."""
+        nodes: dict[str, Node] = {}
         for item in self.items():
             entry = item.entries(PROPERTY)
             name = entry["property"].text()
-            if name in found:
-                raise self.error(f"custom property {name!r} is given twice", fix="keep one of them")
-            found[name] = Node(self.file, f"{self.path}[{name}]", entry["value"].value)
-        return self._checked(found, required, optional)
+            if name in nodes:
+                raise self.error(f"custom property {name!r} appears twice", fix="keep one of them")
+            nodes[name] = Node(self.file, f"{self.path}[{name}]", entry["value"].value)
+        return self._checked(nodes, required, optional)
 
     def items(self) -> "list[Node]":
-        values = self._of(list, "a list")
+        values = self._typed(list, "a list")
         return [Node(self.file, f"{self.path}[{n}]", value) for n, value in enumerate(values)]
 
     def text(self) -> str:
-        value = str(self._of(str, "text"))
+        value = str(self._typed(str, "text"))
         if not value.strip():
             raise self.error("expected text, got an empty one", fix="write it, or drop the key")
         return value
 
     def texts(self) -> tuple[str, ...]:
-        """A list of texts; empty ones count (a null token may be the empty field)."""
-        return tuple(str(item._of(str, "text")) for item in self.items())  # noqa: SLF001
+        """Return a list of texts; empty ones count (a null token may be the empty field)."""
+        return tuple(str(item._typed(str, "text")) for item in self.items())  # noqa: SLF001
 
-    def integer(self, least: int | None = None) -> int:
-        value = int(self._of(int, "a whole number"))
-        if least is not None and value < least:
+    def integer(self, minimum: int | None = None) -> int:
+        value = int(self._typed(int, "a whole number"))
+        if minimum is not None and value < minimum:
             raise self.error(
-                f"expected at least {least}, got {value}", fix="write a greater number"
+                f"expected at least {minimum}, got {value}", fix="write a greater number"
             )
         return value
 
     def number(self) -> float:
-        value: float = self._of((int, float), "a number")
+        value: float = self._typed((int, float), "a number")
         return value
 
     def decimal(self) -> Decimal:
-        """The number with every digit that the file has."""
+        """Return the number with every digit of the file."""
         value = self.number()
         return value.exact if isinstance(value, _WrittenFloat) else Decimal(str(value))
 
     def boolean(self) -> bool:
-        return bool(self._of(bool, "true or false"))
+        return bool(self._typed(bool, "true or false"))
 
-    def one_of(self, choices: Collection[T]) -> T:
+    def choose(self, choices: Collection[T]) -> T:
         for choice in choices:
             if self.value == choice:
                 return choice
         names = ", ".join(str(choice) for choice in choices)
         if is_mark(self.value):
-            raise self.error("this is not decided yet", fix=f"write one of: {names}")
-        raise self.error(f"{self.value!r} is not known here", fix=f"write one of: {names}")
+            raise self.error("this still has to be decided", fix=f"write one of: {names}")
+        raise self.error(f"{self.value!r} is not allowed here", fix=f"write one of: {names}")
 
-    def _of(self, kind: type | tuple[type, ...], name: str) -> Any:  # noqa: ANN401  (the callers narrow it)
+    def _typed(self, kind: type | tuple[type, ...], name: str) -> Any:  # noqa: ANN401  (the callers narrow it)
         boolean = isinstance(self.value, bool) and kind is not bool
         if boolean or not isinstance(self.value, kind):
             raise self.error(f"expected {name}, got {self.value!r}", fix=f"write {name} here")
         return self.value
 
     def _checked(
-        self, found: "dict[str, Node]", required: Collection[str], optional: Collection[str]
+        self, nodes: "dict[str, Node]", required: Collection[str], optional: Collection[str]
     ) -> "dict[str, Node]":
-        known = [*required, *optional]
-        for key in found:
-            if key not in known:
-                raise self.error(f"unknown key {key!r}", fix=_nearest(key, known), key=key)
+        allowed = [*required, *optional]
+        for key in nodes:
+            if key not in allowed:
+                raise self.error(f"unknown key {key!r}", fix=_nearest(key, allowed), key=key)
         for key in required:
-            if key not in found:
+            if key not in nodes:
                 raise self.error(f"{key!r} is missing", fix=f"add {key!r}")
-        return found
+        return nodes
 
 
 def is_mark(value: object) -> bool:
@@ -178,7 +178,7 @@ def is_mark(value: object) -> bool:
 
 
 def read_document(path: Path) -> Node:
-    """The document in `path`; DeclarationError if it is not there or not YAML."""
+    """Read the document in `path`; DeclarationError if it is missing or not YAML."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -191,7 +191,7 @@ def read_document(path: Path) -> Node:
 
 
 def parse_document(text: str, path: Path) -> Node:
-    """The document in `text`, as if it stood in `path`."""
+    """Parse `text` as the document at `path`."""
     try:
         value = yaml.load(text, _Strict)  # noqa: S506  (a safe loader)
     except yaml.YAMLError as error:
@@ -210,7 +210,7 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten t
 
 
 class _Strict(_Base):  # type: ignore[misc]
-    """YAML without surprises: keys once; dates, `no`, `012` and `20:00` stay text."""
+    """YAML loader without surprises: unique keys; dates, `no`, `012` and `20:00` stay text."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
@@ -227,7 +227,7 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[str, Any]:
 
 
 class _WrittenFloat(float):
-    """A float with the digits of the file, where a float64 does not hold them all."""
+    """Float with the digits of the file, where a float64 cannot hold them all."""
 
     exact: Decimal
 

@@ -28,8 +28,9 @@ Missing = Literal["forward", "raise"]
 # The yearly rule at the end of a zone's file holds forever. Local times are read up to this year.
 LAST_YEAR = 2199
 _LIMIT = 7_258_118_400  # 2200-01-01T00:00:00Z, in seconds
-# Weekdays, and with them yearly rules, repeat every 400 years. The table spells out one more cycle,
-# so that the clock of any later instant is that of an instant in it.
+# Weekdays, and with them yearly rules, repeat every 400 years. The table contains one more cycle,
+# so
+# that any later instant has the clock of an instant in it.
 _CYCLE_YEARS, _CYCLE = 400, 146_097 * DAY
 _LAST_CYCLE = _LIMIT * SECOND - DAY
 _DAYS_TO_1970 = 719_468  # from 0000-03-01
@@ -41,7 +42,7 @@ _RULE = re.compile(
 
 @dataclass(frozen=True)
 class Zone:
-    """The offset changes of one zone.
+    """Offset changes of one zone.
 
     `changes`: int64[n], microseconds UTC, ascending. `offsets`: int64[n + 1], local minus UTC in
     microseconds; `offsets[i]` holds before `changes[i]`, `offsets[n]` after the last.
@@ -57,7 +58,7 @@ class Zone:
 
 
 def to_local(utc_us: Int64Array, zone: str) -> Int64Array:
-    """The wall clock of `zone` at each instant: int64[n] microseconds to int64[n].
+    """Return the wall clock of `zone` at each instant: int64[n] microseconds to int64[n].
 
     Before the first change of the zone its first offset holds, after the last its yearly rule.
     """
@@ -72,10 +73,10 @@ def to_local(utc_us: Int64Array, zone: str) -> Int64Array:
 def to_utc(
     local_us: Int64Array, zone: str, *, ambiguous: Ambiguous = "first", missing: Missing = "forward"
 ) -> Int64Array:
-    """The instant at which `zone` shows each local time: int64[n] microseconds to int64[n].
+    """Return the instant at which `zone` shows each local time: int64[n] microseconds each.
 
-    A local time that occurs twice (clocks set back) means the one that `ambiguous` names. One that
-    never occurs (clocks set forward) is shifted forward by the gap: 02:30 becomes 03:30.
+    A local time that occurs twice (clocks set back) means the occurrence that `ambiguous` names. One
+    that never occurs (clocks set forward) is shifted forward by the gap: 02:30 becomes 03:30.
     Either may be refused instead with `"raise"`: a ValueError naming the first such time.
     """
     table = zone_table(zone)
@@ -92,7 +93,7 @@ def to_utc(
 
 @cache
 def zones_hash(*zones: str) -> str:
-    """What the time-zone table says, as a digest: of `zones`, or of every zone there is."""
+    """Return a digest of the time-zone table: of `zones`, or of every zone."""
     parts = (f"{zone} {sha256(_file(zone))}" for zone in sorted(zones or zone_names()))
     return sha256("\n".join(parts).encode())
 
@@ -104,7 +105,7 @@ def zone_names() -> frozenset[str]:
 
 @cache
 def zone_table(zone: str) -> Zone:
-    """The table of `zone`; DeclarationError if there is no such zone."""
+    """Return the table of `zone`; DeclarationError if it does not exist."""
     changes, offsets, rule = _read(_file(zone))
     for at, offset in _yearly(rule, after=changes[-1] if changes else None):
         changes.append(at)
@@ -127,7 +128,7 @@ def _file(zone: str) -> bytes:
 
 
 def _read(data: bytes) -> tuple[list[int], list[int], str]:
-    """RFC 8536: changes in seconds, one offset more than changes, the yearly rule of the footer."""
+    """Parse RFC 8536: changes in seconds, one more offset, and the footer's yearly rule."""
     *_, times, types, characters = _sizes(data, 0)
     is_utc, is_standard, leaps = _sizes(data, 0)[:3]
     start = 44 + 5 * times + 6 * types + characters + 8 * leaps + is_standard + is_utc
@@ -149,7 +150,7 @@ def _sizes(data: bytes, at: int) -> tuple[int, ...]:
 
 
 def _yearly(rule: str, after: int | None) -> Iterator[tuple[int, int]]:
-    """The (change, new offset) pairs in seconds of a POSIX rule, from `after` on."""
+    """Yield the (change, new offset) pairs in seconds of a POSIX rule, from `after` on."""
     match = _RULE.fullmatch(rule)
     if match is None or match[3] is None:
         return
@@ -164,7 +165,7 @@ def _yearly(rule: str, after: int | None) -> Iterator[tuple[int, int]]:
 
 
 def _rule_day(year: int, text: str) -> int:
-    """`M3.2.0/2`: 02:00 on the second Sunday of March, in local seconds since 1970."""
+    """Convert `M3.2.0/2`, 02:00 on the second Sunday of March, to local seconds since 1970."""
     day, _, clock = text.partition("/")
     if not day.startswith("M"):
         raise DeclarationError(f"the yearly rule {text!r} is not of the form Mmonth.week.day")
@@ -178,7 +179,7 @@ def _rule_day(year: int, text: str) -> int:
 
 
 def days_since_epoch(year: int, month: int, day: int) -> int:
-    """Days from 1970-01-01 to a date of the Gregorian calendar."""
+    """Count the days from 1970-01-01 to a date of the Gregorian calendar."""
     shifted = year - (month <= 2)
     era_year = shifted % 400
     day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
@@ -187,7 +188,7 @@ def days_since_epoch(year: int, month: int, day: int) -> int:
 
 
 def _clock(text: str) -> int:
-    """`-9:30` as seconds."""
+    """Convert `-9:30` to seconds."""
     sign = -1 if text.startswith("-") else 1
     parts = [int(part) for part in text.lstrip("+-").split(":")]
     return sign * sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))

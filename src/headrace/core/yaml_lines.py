@@ -1,4 +1,4 @@
-"""Lines of a YAML file: where a value stands that an error is about."""
+"""Line numbers of places in a YAML file, for errors."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import yaml
 
 TOP = "top level"
 _STEP = re.compile(r"\[([^\]]*)\]|([^.,:\[\]]+)")
-# Entries of a list that have a name go by it: custom properties, fields, checks.
+# Entries of a list with a name are addressed by it: custom properties, fields, checks.
 _NAMES = ("property", "name", "id")
 _KEY = re.compile(r"unknown key '?([^', ]+)|(\w+) is ")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -20,7 +20,7 @@ def located(file: Path, place: str, key: str = "") -> str:
     Args:
         file: the YAML file, which is read again: errors are rare.
         place: keys and list entries from the top, such as "schema[0].properties[price].name".
-        key: a key of the mapping at `place` that is meant, rather than the mapping.
+        key: the key of the mapping at `place` that the error is about.
     """
     try:
         root = yaml.compose(file.read_text(encoding="utf-8"), _Loader)
@@ -41,19 +41,19 @@ def located(file: Path, place: str, key: str = "") -> str:
 def with_line(file: Path, where: str, what: str = "") -> str:
     """Return the `where` of an error with its line, if it is a place in `file`.
 
-    `what` is the error's sentence: where it begins with the key that is at fault, that key's line.
+    `what` is the error's sentence: if it begins with the faulty key, that key's line is returned.
     """
     if not where.startswith(str(file)) or ", line " in where:
         return where
     rest = where.removeprefix(str(file))
     place = rest.lstrip(",: ")
-    found = _KEY.match(what)
-    line = located(file, place, next(filter(None, found.groups()), "") if found else "")
+    match = _KEY.match(what)
+    line = located(file, place, next(filter(None, match.groups()), "") if match else "")
     return f"{file}{rest[: len(rest) - len(place)] if place else ''}{line}"
 
 
 def _child(node: yaml.Node, step: str, *, listed: bool) -> tuple[yaml.Node, int] | None:
-    """The value under a key or in a list, and the line that it begins on."""
+    """Return the value under a key or in a list, and the line on which it begins."""
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             if name.value == step:

@@ -93,7 +93,7 @@ def run_pipeline(
         defs: the code location's definitions; found by the pipeline's name if left out.
         project: where `.env` is written for `dagster dev`; this project if left out.
     """
-    from headrace.alerts import look_quietly
+    from headrace.alerts import update_alerts_quietly
     from headrace.dagster import project_definitions
     from headrace.lineage.events.pipeline_events import record_quietly
     from headrace.pipeline.staleness import is_current, mark_current
@@ -112,7 +112,7 @@ def run_pipeline(
             outcome.runs.append(built)
             if built.success:
                 mark_current(pipeline, home)
-    look_quietly(home, pipeline.tables)
+    update_alerts_quietly(home, pipeline.tables)
     if outcome.runs:
         outcome.lineage = record_quietly(pipeline, home)
     return outcome

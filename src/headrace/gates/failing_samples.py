@@ -65,6 +65,6 @@ def sample_rows(
 
 def violation_samples(found: Sequence[Violation]) -> tuple[Mapping[str, Any], ...]:
     return tuple(
-        {"line": v.line, "field": v.field, "expected": v.expected, "got": v.got}
+        {"line": v.line, "field": v.field, "expected": v.expected, "got": v.actual}
         for v in found[:SAMPLE]
     )

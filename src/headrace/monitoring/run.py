@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from headrace.core.clock import DAY, duration, now_us
 from headrace.core.errors import DeclarationError
-from headrace.core.files import alone
+from headrace.core.files import exclusive_lock
 from headrace.core.home import Home
 from headrace.monitoring.decisions.history import decide_all
 from headrace.monitoring.decisions.ledger import DecisionLedger, Entry
@@ -64,7 +64,7 @@ def monitor(  # noqa: PLR0917
         DeclarationError: a watched column is absent or of a type that has no profile.
     """
     # two at once would each decide a window, and could each ask for a retraining
-    with alone(folder_of(home, spec.name) / "run.lock"):
+    with exclusive_lock(folder_of(home, spec.name) / "run.lock"):
         found = (spec, frame, scores, slots, home, now)
         return _monitor(*found, policy=policy or spec.policy(), trained_at=trained_at)
 

@@ -7,7 +7,7 @@ from headrace.core.clock import iso
 from headrace.reports.batch.page import document
 from headrace.web.html import Child, Html, element
 from headrace.web.svg_plots import svg
-from headrace.web.tables import Row, table
+from headrace.web.tables import TableRow, table
 
 _DRAWN = 20
 _LEFT, _WIDE, _STEP = 250, 300, 20
@@ -116,7 +116,7 @@ def _columns(report: Mapping[str, Any]) -> Html:
     shares = [form["outside"] for name, form in report["columns"].items() if name not in moved]
     most = max(shares, default=0.0) or 1.0
     rows = [
-        Row(
+        TableRow(
             element("code", name),
             (
                 ("", _meter(min(form["outside"], most), most, name)),
@@ -153,7 +153,7 @@ def _segments(report: Mapping[str, Any]) -> list[Html]:
     segments = []
     for name, lines in report["segments"].items():
         rows = [
-            Row(
+            TableRow(
                 "null" if one["value"] is None else str(one["value"]),
                 (
                     ("rows", f"{one['rows']:,}"),
@@ -171,7 +171,7 @@ def _segments(report: Mapping[str, Any]) -> list[Html]:
 
 def _pairs(report: Mapping[str, Any]) -> Html:
     rows = [
-        Row(" and ".join(one["columns"]), (("outside", percent(one["outside"])),))
+        TableRow(" and ".join(one["columns"]), (("outside", percent(one["outside"])),))
         for one in report["pairs"]
     ]
     told = "Both values are known from training, and never together."

@@ -10,7 +10,7 @@ from headrace.lineage.row_trace.row_trace import LABEL, SPINE
 from headrace.lineage.row_trace.trace import Trace
 from headrace.reports.batch.page import document
 from headrace.web.html import Html, element
-from headrace.web.tables import Row, table
+from headrace.web.tables import TableRow, table
 from headrace.web.wording import value
 
 MOST = 30
@@ -137,7 +137,7 @@ def _column(
     )
 
 
-def _row(role: str, row: Mapping[str, Any]) -> Row:
+def _row(role: str, row: Mapping[str, Any]) -> TableRow:
     page_of = f"page {row['page']}, record {row['record']}, " if "page" in row else ""
     head = [
         element("span", row["file"], class_="mono small"),
@@ -145,7 +145,7 @@ def _row(role: str, row: Mapping[str, Any]) -> Row:
         element("span", f"{page_of}line {row['line']}, batch {row['batch'][:12]}", class_="soft"),
     ]
     key = " ".join(str(value) for value in row["key"].values())
-    return Row(
+    return TableRow(
         head,
         (
             ("", element("span", role, " ", element("span", _SAYS[role], class_="soft small"))),
@@ -166,7 +166,7 @@ def _sources(found: Trace) -> Html:
             counts[said] = counts.get(said, 0) + 1
         overrides = [override for batch in batches.values() for override in batch.overrides]
         rows.append(
-            Row(
+            TableRow(
                 name,
                 (
                     ("rows", f"{found.rows.tables[name].num_rows:,}"),

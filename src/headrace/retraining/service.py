@@ -106,7 +106,7 @@ def page_failure(pipeline: Pipeline, home: Home, trigger_id: str) -> None:
 
 
 def _page(pipeline: Pipeline, home: Home, step: Step) -> None:
-    from headrace.alerts.watcher import tell
+    from headrace.alerts.watcher import open_alerts
 
     cause, words = _BAD[step.step]
     condition = Condition(
@@ -119,4 +119,4 @@ def _page(pipeline: Pipeline, home: Home, step: Step) -> None:
         reason=str(step.detail["because"]),
         owner=pipeline.tables[0].contract.owner,
     )
-    tell(home, [condition])
+    open_alerts(home, [condition])

@@ -107,7 +107,7 @@ def plan_of(world: World, request: Request) -> dict[str, Any]:
 
 def alone(home: Home, name: str) -> AbstractContextManager[None]:
     """One retraining of a pipeline at a time on this machine; a dead process holds no lock."""
-    return files.alone(home.root / "retraining" / f"{name}.lock")
+    return files.exclusive_lock(home.root / "retraining" / f"{name}.lock")
 
 
 def at_work(home: Home, name: str) -> bool:

@@ -1,6 +1,6 @@
-"""HTML by construction: every text is escaped where it enters, so that no page can forget to.
+"""HTML built from elements: every text is escaped on entry, so that no page can forget to.
 
-Only `element` makes `Html`; whatever else is put inside is text, also where it looks like markup.
+Only `element` makes `Html`; everything else is text, even if it looks like markup.
 """
 
 import re
@@ -9,9 +9,9 @@ from html import escape
 from typing import TypeAlias
 
 _VOID = frozenset({"meta", "br", "input"})
-# Control characters end a page early, lone surrogates cannot be sent, and marks of direction make a
-# line read as something else than it says: all are shown by their number.
-_UNSEEN = re.compile(
+# Control characters end a page early, lone surrogates cannot be sent, and direction marks change
+# how a line reads: all are shown by their number.
+_INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069"
     "\ufeff\ufffe\uffff\ud800-\udfff]"
 )
@@ -28,20 +28,20 @@ Child: TypeAlias = "str | int | float | Iterable[Child] | None"
 
 
 def text(value: object) -> Html:
-    """`value` as it reads, with nothing left that a browser could take for more."""
+    """Return `value` as escaped text."""
     if isinstance(value, Html):
         return value
-    shown = _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(value))
-    return Html(escape(shown, quote=True))
+    visible = _INVISIBLE.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", str(value))
+    return Html(escape(visible, quote=True))
 
 
 def element(tag: str, *children: Child, **attributes: str | int | bool | None) -> Html:
-    """One element. `class_` is `class`, `data_label` is `data-label`; None and False leave out.
+    """Return one element: `class_` is `class`, `data_label` is `data-label`; None and False omit.
 
     Args:
         tag: trusted, as attribute names are.
         children: `Html`, or anything that is shown as text; None shows nothing.
-        attributes: escaped; a `href` that is no web, mail or page address is dropped.
+        attributes: escaped; a `href` that is not a web, mail or page address is dropped.
     """
     opening = f"<{tag}{_attributes(attributes)}>"
     if tag in _VOID:
@@ -50,7 +50,7 @@ def element(tag: str, *children: Child, **attributes: str | int | bool | None) -
 
 
 def join(children: Child) -> Html:
-    """Several, one after another."""
+    """Join several children to one piece of markup."""
     if children is None:
         return Html("")
     if isinstance(children, str | int | float):
@@ -59,15 +59,15 @@ def join(children: Child) -> Html:
 
 
 def _attributes(attributes: Mapping[str, str | int | bool | None]) -> str:
-    shown = []
+    parts = []
     for name, value in attributes.items():
         if value is None or value is False or (name == "href" and not is_link(str(value))):
             continue
         spelled = name.rstrip("_").replace("_", "-")
-        shown.append(f" {spelled}" if value is True else f' {spelled}="{text(value)}"')
-    return "".join(shown)
+        parts.append(f" {spelled}" if value is True else f' {spelled}="{text(value)}"')
+    return "".join(parts)
 
 
 def is_link(address: str) -> bool:
-    """Whether a browser may be sent there: nothing that runs, nothing that is data."""
+    """Return True for addresses that neither run code nor carry data."""
     return _LINK.fullmatch(address) is not None

@@ -1,7 +1,7 @@
-"""Small inline plots: SVG text without any dependency, and as markdown that needs no server.
+"""Small inline plots: SVG text without dependencies, also as markdown that needs no server.
 
-Each plot brings its own ground and ink and turns dark where the reader's browser is, so that it can
-be read on any page. Colour never stands alone: values are in titles, labels or heights.
+Each plot has its own background and follows the reader's dark mode, so that it can be read on any
+page. Colour never carries meaning alone: values are in titles, labels or heights.
 """
 
 import base64
@@ -18,7 +18,7 @@ _STYLE = """<style>
 .b{fill:#6db3f2}.w{fill:#f0b429}.r{fill:#ff8a80}.p{fill:#b79cf0}.n{fill:#4a525c}
 .h0{fill:#2a3037}.h1{fill:#5c4a22}.h2{fill:#96691f}.h3{fill:#d9752b}.h4{fill:#ff6b5e}}
 </style>"""
-_LEFT, _TOP, _RIGHT, _BOTTOM = 48, 26, 12, 22
+_PAD_LEFT, _PAD_TOP, _PAD_RIGHT, _PAD_BOTTOM = 48, 26, 12, 22
 HEAT_STEPS = (0.5, 1.0, 1.5, 3.0)
 
 
@@ -36,7 +36,7 @@ def _short(name: str, length: int = 30) -> str:
 
 
 def svg(width: int, height: int, title: str, parts: Sequence[str]) -> str:
-    """One complete picture; `title` is shown and read out."""
+    """Return one complete picture; `title` is shown and read out."""
     body = "".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
@@ -47,7 +47,7 @@ def svg(width: int, height: int, title: str, parts: Sequence[str]) -> str:
 
 
 def markdown(picture: str, alt: str) -> str:
-    """The picture as a markdown image with its bytes inside."""
+    """Return the picture as a markdown image with its bytes inside."""
     data = base64.b64encode(picture.encode()).decode()
     safe = alt.replace("[", "(").replace("]", ")").replace("\n", " ")
     return f"![{safe}](data:image/svg+xml;base64,{data})"
@@ -59,10 +59,10 @@ def line(
     labels: Sequence[str],
     limit: Sequence[float | None] = (),
 ) -> str:
-    """Values over evenly spaced labels, gaps where None; `limit` is a second, dashed line."""
+    """Plot values over evenly spaced labels, gaps where None; `limit` is a second, dashed line."""
     width, height = 640, 180
-    known = [v for v in (*values, *limit) if v is not None]
-    low, high = min(known, default=0.0), max(known, default=1.0)
+    numbers = [v for v in (*values, *limit) if v is not None]
+    low, high = min(numbers, default=0.0), max(numbers, default=1.0)
     parts = _frame(width, height, low, high, labels)
     for css, series in (("l", values), ("m", limit)):
         path = _path(series, width, height, low, high)
@@ -71,79 +71,82 @@ def line(
 
 
 def bars(title: str, values: Sequence[float], labels: Sequence[str]) -> str:
-    """One bar for each value, from zero; negative values count as zero."""
+    """Plot one bar for each value, from zero; negative values count as zero."""
     width, height = 640, 180
     high = max(values, default=0.0) or 1.0
     parts = _frame(width, height, 0.0, high, labels)
-    step = (width - _LEFT - _RIGHT) / max(1, len(values))
+    step = (width - _PAD_LEFT - _PAD_RIGHT) / max(1, len(values))
     for at, value in enumerate(values):
-        tall = max(0.0, value) / high * (height - _TOP - _BOTTOM)
+        tall = max(0.0, value) / high * (height - _PAD_TOP - _PAD_BOTTOM)
         name = escape(f"{labels[at]}: {value:g}")
         parts.append(
-            f'<rect class="b" x="{_number(_LEFT + at * step + step * 0.1)}" '
-            f'y="{_number(height - _BOTTOM - tall)}" width="{_number(step * 0.8)}" '
+            f'<rect class="b" x="{_number(_PAD_LEFT + at * step + step * 0.1)}" '
+            f'y="{_number(height - _PAD_BOTTOM - tall)}" width="{_number(step * 0.8)}" '
             f'height="{_number(tall)}"><title>{name}</title></rect>'
         )
     return svg(width, height, title, parts)
 
 
 def _frame(width: int, height: int, low: float, high: float, labels: Sequence[str]) -> list[str]:
-    base, right = height - _BOTTOM, width - _RIGHT
+    base, right = height - _PAD_BOTTOM, width - _PAD_RIGHT
     parts = [
-        f'<path class="a" d="M{_LEFT} {_TOP}V{base}H{right}"/>',
-        _text(_LEFT - 5, _TOP + 8, f"{high:.3g}", "end"),
-        _text(_LEFT - 5, base, f"{low:.3g}", "end"),
+        f'<path class="a" d="M{_PAD_LEFT} {_PAD_TOP}V{base}H{right}"/>',
+        _text(_PAD_LEFT - 5, _PAD_TOP + 8, f"{high:.3g}", "end"),
+        _text(_PAD_LEFT - 5, base, f"{low:.3g}", "end"),
     ]
     if labels:
-        parts += [_text(_LEFT, height - 7, labels[0]), _text(right, height - 7, labels[-1], "end")]
+        parts += [
+            _text(_PAD_LEFT, height - 7, labels[0]),
+            _text(right, height - 7, labels[-1], "end"),
+        ]
     return parts
 
 
 def _path(values: Sequence[float | None], width: int, height: int, low: float, high: float) -> str:
-    step = (width - _LEFT - _RIGHT) / max(1, len(values) - 1)
+    step = (width - _PAD_LEFT - _PAD_RIGHT) / max(1, len(values) - 1)
     span = (high - low) or 1.0
     parts, move = [], "M"
     for at, value in enumerate(values):
         if value is None:
             move = "M"
             continue
-        y = height - _BOTTOM - (value - low) / span * (height - _TOP - _BOTTOM)
-        parts.append(f"{move}{_number(_LEFT + at * step)} {_number(y)}")
+        y = height - _PAD_BOTTOM - (value - low) / span * (height - _PAD_TOP - _PAD_BOTTOM)
+        parts.append(f"{move}{_number(_PAD_LEFT + at * step)} {_number(y)}")
         move = "L"
     return "".join(parts)
 
 
 def heat(title: str, rows: Mapping[str, Sequence[float | None]], labels: Sequence[str]) -> str:
-    """One row of cells for each name. Values are relative to a limit; colour starts at half of it.
+    """Plot one row of cells per name. Values are relative to a limit; colour starts at half of it.
 
-    A missing value stays empty. One path holds all cells of one shade, so that a year is small.
+    A missing value stays empty. One path holds all cells of one shade, to keep a year small.
     """
-    left, cell, tall = 190, 11, 14
-    width = left + cell * max(1, len(labels)) + _RIGHT
-    height = _TOP + tall * len(rows) + _BOTTOM
+    margin, cell, tall = 190, 11, 14
+    width = margin + cell * max(1, len(labels)) + _PAD_RIGHT
+    height = _PAD_TOP + tall * len(rows) + _PAD_BOTTOM
     shades: list[list[str]] = [[] for _ in range(len(HEAT_STEPS) + 1)]
     parts = []
     for row, (name, values) in enumerate(rows.items()):
-        y = _TOP + row * tall
-        parts.append(_text(left - 6, y + 10, _short(name), "end"))
+        y = _PAD_TOP + row * tall
+        parts.append(_text(margin - 6, y + 10, _short(name), "end"))
         for at, value in enumerate(values):
             if value is not None:
                 shade = sum(value > step for step in HEAT_STEPS)
-                shades[shade].append(f"M{left + at * cell} {y}h{cell - 1}v{tall - 1}h{1 - cell}z")
+                shades[shade].append(f"M{margin + at * cell} {y}h{cell - 1}v{tall - 1}h{1 - cell}z")
     parts += [f'<path class="h{n}" d="{"".join(d)}"/>' for n, d in enumerate(shades) if d]
     parts += _legend(width)
     if labels:
         parts += [
-            _text(left, height - 7, labels[0]),
-            _text(width - _RIGHT, height - 7, labels[-1], "end"),
+            _text(margin, height - 7, labels[0]),
+            _text(width - _PAD_RIGHT, height - 7, labels[-1], "end"),
         ]
     return svg(width, height, title, parts)
 
 
 def _legend(width: int) -> list[str]:
-    """What the shades mean, at the right of the title's line."""
+    """Return the meaning of the shades, at the right of the title's line."""
     words = [f"≤ {HEAT_STEPS[0]:g}", *(f"> {step:g}" for step in HEAT_STEPS)]
-    start = width - _RIGHT - 46 * len(words)
+    start = width - _PAD_RIGHT - 46 * len(words)
     parts = []
     for shade, word in enumerate(words):
         x = start + 46 * shade
@@ -154,14 +157,14 @@ def _legend(width: int) -> list[str]:
 def timeline(
     title: str, marks: Sequence[str], labels: Sequence[str], styles: Mapping[str, str]
 ) -> str:
-    """One column for each label, as high and as coloured as `styles` says of its mark.
+    """Plot one column per label, with the height and colour that `styles` gives its mark.
 
     `styles` maps each possible mark, mildest first, to a class of the style sheet (n, b, w, r, p).
     """
     order = list(styles)
     width, height = 640, 44 + 18 * len(order)
-    step = (width - 90 - _RIGHT) / max(1, len(marks))
-    base = height - _BOTTOM
+    step = (width - 90 - _PAD_RIGHT) / max(1, len(marks))
+    base = height - _PAD_BOTTOM
     parts = [_text(84, base - 5 - 18 * rank, mark, "end") for rank, mark in enumerate(order)]
     for at, mark in enumerate(marks):
         tall = 18 * order.index(mark) + 14
@@ -173,6 +176,6 @@ def timeline(
     if labels:
         parts += [
             _text(90, height - 7, labels[0]),
-            _text(width - _RIGHT, height - 7, labels[-1], "end"),
+            _text(width - _PAD_RIGHT, height - 7, labels[-1], "end"),
         ]
     return svg(width, height, title, parts)

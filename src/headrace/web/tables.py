@@ -1,4 +1,4 @@
-"""Tables that become cards on a phone, and stay tables for who has them read out."""
+"""Tables that are shown as cards on a phone, and remain tables for screen readers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from headrace.web.html import Child, Html, element
 
 
 @dataclass(frozen=True)
-class Row:
-    """`head` names the row; each cell is (what a card calls it, "" for nothing; its content)."""
+class TableRow:
+    """Row of a table: `head` names it; each cell is (label on a card, "" for none; content)."""
 
     head: Child
     cells: tuple[tuple[str, Child], ...]
 
 
-def table(caption: str, heads: Sequence[str], rows: Sequence[Row]) -> Html:
-    """Roles are spelled out, since laying a table out as cards would take them away."""
+def table(caption: str, heads: Sequence[str], rows: Sequence[TableRow]) -> Html:
+    """Return a table; its roles are explicit, since a layout as cards would remove them."""
     return element(
         "table",
         element("caption", caption),
@@ -31,7 +31,7 @@ def _head(name: str) -> Html:
     return element("th", name, scope="col", role="columnheader")
 
 
-def _row(row: Row) -> Html:
+def _row(row: TableRow) -> Html:
     cells = [
         element("td", content, data_label=label or None, role="cell")
         for label, content in row.cells

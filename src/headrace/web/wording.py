@@ -1,4 +1,4 @@
-"""Numbers, moments and values as a tired person reads them; no markup here."""
+"""Numbers, moments and values in readable form; without markup."""
 
 import json
 import re
@@ -14,23 +14,23 @@ _TYPES = {"int64": "integer", "double": "number", "string": "text", "bool": "yes
 _STATES = {
     "pending": "waiting for a decision",
     "published": "published",
-    "judged": "judged, to be published by the next run",
+    "judged": "validated, to be published by the next run",
     "superseded": "replaced by a later delivery",
     "rejected": "rejected",
     "recalled": "recalled",
-    "received": "received, not judged yet",
+    "received": "received, not validated yet",
 }
 
 
 def kind(arrow: str) -> str:
-    """A column's type in words."""
+    """Return a column's type in words."""
     return "moment, UTC" if arrow.startswith("timestamp") else _TYPES.get(arrow, arrow)
 
 
-def parted(reason: str) -> tuple[str, str]:
-    """(what is wrong, how to mend it or "") of a reason that says both."""
-    found = _FIX.search(reason)
-    return (reason[: found.start()], found[1]) if found else (reason, "")
+def split_fix(reason: str) -> tuple[str, str]:
+    """Split a reason into (what is wrong, its fix or "")."""
+    match = _FIX.search(reason)
+    return (reason[: match.start()], match[1]) if match else (reason, "")
 
 
 def state(word: str) -> str:
@@ -38,19 +38,19 @@ def state(word: str) -> str:
 
 
 def number(value: float) -> str:
-    """`1,024`, `0.0153`, `1.2e+09`: few digits, thousands apart."""
+    """Format as `1,024`, `0.0153`, `1.2e+09`: few digits, thousands separated."""
     if isinstance(value, int) or (isfinite(value) and float(value).is_integer()):
         return f"{int(value):,}" if abs(value) < 1e15 else f"{value:.4g}"
     return f"{value:,.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
-def digits(found: float) -> str:
-    """A number from data: no commas, since it may be a year or a flight."""
-    return str(found) if isinstance(found, int) else f"{found:.6g}"
+def digits(number_: float) -> str:
+    """Format a number from data: no commas, since it may be a year or a flight number."""
+    return str(number_) if isinstance(number_, int) else f"{number_:.6g}"
 
 
 def percent(share: float) -> str:
-    """Never `0%` of something, nor `100%` of not quite all."""
+    """Format a share: never `0%` of something, nor `100%` of not quite all."""
     if 0 < share < 0.001:
         return "<0.1%"
     if 0.999 < share < 1:
@@ -62,61 +62,61 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def listed(words: Iterable[str], most: int = 6) -> str:
-    """`a, b and c`, the rest counted."""
-    every = list(words)
-    if len(every) > most:
-        every = [*every[: most - 1], f"{len(every) - most + 1} more"]
-    return " and ".join(part for part in (", ".join(every[:-1]), *every[-1:]) if part)
+def listed(words: Iterable[str], limit: int = 6) -> str:
+    """Join as `a, b and c`; beyond the limit the rest is counted."""
+    entries = list(words)
+    if len(entries) > limit:
+        entries = [*entries[: limit - 1], f"{len(entries) - limit + 1} more"]
+    return " and ".join(part for part in (", ".join(entries[:-1]), *entries[-1:]) if part)
 
 
-def moment(us: int) -> str:
-    """To the minute, in UTC."""
-    return f"{from_us(us):%Y-%m-%d %H:%M} UTC"
+def moment(epoch_us: int) -> str:
+    """Format to the minute, in UTC."""
+    return f"{from_us(epoch_us):%Y-%m-%d %H:%M} UTC"
 
 
-def age(us: int) -> str:
-    """A span of time, in the one unit that says most."""
+def age(span_us: int) -> str:
+    """Format a span of time in its largest unit."""
     for unit, name in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")):
-        if us >= unit * (2 if unit == DAY else 1):
-            return counted(us // unit, name)
+        if span_us >= unit * (2 if unit == DAY else 1):
+            return counted(span_us // unit, name)
     return "less than a minute"
 
 
-def ago(us: int, now: int) -> str:
-    return f"{age(now - us)} ago" if us <= now else moment(us)
+def ago(epoch_us: int, now: int) -> str:
+    return f"{age(now - epoch_us)} ago" if epoch_us <= now else moment(epoch_us)
 
 
-def value(found: object) -> str:
-    """A value from data, shortened; text keeps its spaces, and nothing reads as nothing."""
-    if found is None:
+def value(content: object) -> str:
+    """Format a value from data, shortened; text keeps its spaces, null and "" are named."""
+    if content is None:
         return "null"
-    if found == "":
+    if content == "":
         return "empty text"
-    if isinstance(found, bool):
-        return str(found).lower()
-    if isinstance(found, int | float):
-        return digits(found)
-    if isinstance(found, str):
-        return shortened(_minute(found))
-    return shortened(json.dumps(found, ensure_ascii=False, default=str))
+    if isinstance(content, bool):
+        return str(content).lower()
+    if isinstance(content, int | float):
+        return digits(content)
+    if isinstance(content, str):
+        return shortened(_minute(content))
+    return shortened(json.dumps(content, ensure_ascii=False, default=str))
 
 
 def _minute(text: str) -> str:
-    """A moment in RFC 3339 without what every moment of its kind has."""
-    found = _MOMENT.fullmatch(text)
-    return f"{found[1]} {found[2]}{(found[3] or '').removeprefix(':00')}" if found else text
+    """Shorten a timestamp in RFC 3339 to what differs between such timestamps."""
+    match = _MOMENT.fullmatch(text)
+    return f"{match[1]} {match[2]}{(match[3] or '').removeprefix(':00')}" if match else text
 
 
 def scope(text: str) -> str:
-    """An override's scope, as canonical JSON, in words: `checks wind_speed; lines 3, 9`."""
+    """Format an override's scope, canonical JSON, in words: `checks wind_speed; lines 3, 9`."""
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError:
         return shortened(text)
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         return shortened(text)
-    return shortened("; ".join(_part(name, value) for name, value in found.items()))
+    return shortened("; ".join(_part(name, value) for name, value in document.items()))
 
 
 def _part(name: str, value: object) -> str:
@@ -127,11 +127,11 @@ def _part(name: str, value: object) -> str:
     return f"the whole {name}" if value is True else f"{name} {value}"
 
 
-def shortened(text: str, most: int = LONGEST) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}… ({len(text):,} characters)"
+def shortened(text: str, limit: int = LONGEST) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}… ({len(text):,} characters)"
 
 
 def capital(text: str) -> str:
-    """Sentences begin large; a column's name stays as it is spelled."""
+    """Capitalise a sentence; a column's name keeps its spelling."""
     word = text.partition(" ")[0]
     return text if "_" in word else text[:1].upper() + text[1:]

@@ -100,13 +100,13 @@ def send(*, as_json: AsJson = False) -> None:
 
     Exit code 1: a target did not accept its message; the next check retries it.
     """
-    from headrace.alerts import load_config, look
+    from headrace.alerts import load_config, update_alerts
     from headrace.core.home import Home
     from headrace.pipeline import project_pipelines
 
     config = load_config()
     tables = [table for pipeline in project_pipelines() for table in pipeline.tables]
-    outcome = look(Home.find(), tables, config=config)
+    outcome = update_alerts(Home.find(), tables, config=config)
     if as_json:
         emit_json(outcome.to_json())
     elif config.path is None:
@@ -127,9 +127,9 @@ def rehearsal(
     as_json: AsJson = False,
 ) -> None:
     """Send a test message to every target in alerts.yaml and show which targets accepted it."""
-    from headrace.alerts.test_message import rehearse
+    from headrace.alerts.test_message import send_test_messages
 
-    targets = rehearse(owner)
+    targets = send_test_messages(owner)
     if as_json:
         emit_json(targets)
     else:

@@ -127,14 +127,14 @@ def _asset(
 def _ingest(
     context: dg.AssetExecutionContext, table: Table, slots: Sequence[str], home: Home
 ) -> Iterator[Published]:
-    from headrace.alerts import note
+    from headrace.alerts import report_unreadable_sources
     from headrace.lake.ingest.protocol import ingest
     from headrace.lake.ledger.conservation import table_status
 
     mark(context)
     with readable():
         results = ingest(table, slots, home, on_slot=_tell)
-        note(home, table, results)
+        report_unreadable_sources(home, table, results)
         status = table_status(home, table)
     if len(results) > 1:
         _log_materialisations(context, table, results)

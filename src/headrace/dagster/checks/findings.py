@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from headrace.alerts.headline_cause import named_cause
+from headrace.alerts.headline_cause import headline_cause
 from headrace.gates import Result
 from headrace.lake.ledger.partition_state import SlotResult
 from headrace.web.svg_plots import markdown, svg
@@ -19,7 +19,7 @@ def cause_of(result: SlotResult) -> str:
     """The named cause in words; "" where nothing was found, or nothing was judged."""
     if not result.judgement or result.verdict == "PASS":
         return ""
-    return named_cause(result.judgement, result.verdict).words
+    return headline_cause(result.judgement, result.verdict).words
 
 
 def found(document: Mapping[str, Any]) -> str:

@@ -29,12 +29,12 @@ def alert_sensor(
         " and when it is over. Routes: alerts.yaml.",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        from headrace.alerts import load_config, look
+        from headrace.alerts import load_config, update_alerts
 
         config = load_config()
         if config.path is None:
             return dg.SkipReason("no alerts.yaml at the project's root: nobody is told")
-        done = look(home(), tables, config=config)
+        done = update_alerts(home(), tables, config=config)
         for target, why in done.failed.items():
             context.log.warning("%s: %s", target, why)
         return dg.SkipReason(str(done))

@@ -79,11 +79,11 @@ class Statement:
 def load_card(path: Path | str) -> tuple[Statement, ...]:
     """The statements in a `card.yaml`; DeclarationError names the place of what is wrong in it."""
     top = read_document(Path(path)).entries(CARD)
-    top["version"].one_of((FORMAT,))
+    top["version"].choose((FORMAT,))
     found = []
     for node in top["statements"].items():
         part = node.entries(STATEMENT)
-        name = part["field"].one_of(tuple(FIELDS))
+        name = part["field"].choose(tuple(FIELDS))
         on = part["on"].text() if "on" in part else ""
         found.append(Statement(name, part["text"].text().strip(), part["by"].text(), on))
     check_once(found, str(path))

@@ -25,7 +25,7 @@ from typing import Any
 from headrace.core.clock import iso, now_us
 from headrace.core.errors import DeclarationError, StateError
 from headrace.core.files import canonical_json, pretty_json, sha256
-from headrace.core.home import Home, named_store
+from headrace.core.home import Home, configured_store
 from headrace.datasets.manifest import Manifest
 from headrace.datasets.store.manifest_consistency import check_consistent
 from headrace.datasets.store.storage import S3, Entry, Storage, storage_at
@@ -54,7 +54,7 @@ class Store:
     @classmethod
     def find(cls, root: Path | str | None = None) -> "Store":
         """`root`, else `HEADRACE_STORE`, else the store of the default home."""
-        chosen = root or named_store() or Home.find().store
+        chosen = root or configured_store() or Home.find().store
         return cls(str(chosen) if str(chosen).startswith(S3) else Path(chosen).absolute())
 
     @cached_property

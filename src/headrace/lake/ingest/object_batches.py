@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from headrace.contracts import Conformed, Contract, Violation, conform
 from headrace.contracts.conform import MOST_LISTED, clash
-from headrace.contracts.duplicate_rows import find_repeats
+from headrace.contracts.duplicate_rows import find_duplicates
 from headrace.contracts.typed_cells import Rounded
 from headrace.core.errors import StateError
 from headrace.core.files import move_into_place, temporary_beside
@@ -150,7 +150,9 @@ def _without_repeats(contract: Contract, found: Conformed, path: Path) -> Confor
         return found
     content = [column.name for column in contract.delivered]
     identity = list(contract.identity) or content
-    repeats = find_repeats(suspects, identity, content, "known_at" if contract.identity else None)
+    repeats = find_duplicates(
+        suspects, identity, content, "known_at" if contract.identity else None
+    )
     if contract.primary_key and repeats.clashes:
         violations: list[Violation] = [
             clash(contract, suspects, *one) for one in repeats.clashes[:MOST_LISTED]

@@ -8,7 +8,7 @@ from headrace.reports import charts
 from headrace.reports.batch.model import FailingRow, Report, RuleHistory
 from headrace.web import wording
 from headrace.web.html import Html, element, join
-from headrace.web.tables import Row, table
+from headrace.web.tables import TableRow, table
 
 _ROWS = 5  # failing rows that are shown at once
 
@@ -39,12 +39,12 @@ def _table(caption: str, found: Sequence[FailingRow]) -> Html:
     return table(caption, ("row", "values looked at", "failed"), [_row(row) for row in found])
 
 
-def _row(row: FailingRow) -> Row:
+def _row(row: FailingRow) -> TableRow:
     line = element("span", f"line {row.line}", class_="soft small cell") if row.line else None
     key = [_cell(name, value) for name, value in row.key]
     values = [_cell(name, value, bad=True) for name, value in row.values]
     checks = [join([element("span", check, class_="tag"), " "]) for check in row.checks]
-    return Row(join([key, line]), (("", values), ("failed", checks)))
+    return TableRow(join([key, line]), (("", values), ("failed", checks)))
 
 
 def _cell(name: str, value: Any, *, bad: bool = False) -> Html:  # noqa: ANN401 - a value of data

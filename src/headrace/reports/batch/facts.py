@@ -185,7 +185,7 @@ def _compared(facts: Facts, *, keeping: bool) -> tuple[Comparison | None, str]:
         try:
             found = compare_batches(facts.home, facts.table, *pair, facts.good)
         except HeadraceError as error:
-            return None, f"The columns cannot be compared: {wording.parted(error.what)[0]}."
+            return None, f"The columns cannot be compared: {wording.split_fix(error.what)[0]}."
     if keeping:
         keep(path, other.batch_id, found)
     if facts.memory is not None:

@@ -3,7 +3,7 @@
 from headrace.reports.batch.model import LogEntry, Report
 from headrace.web import wording
 from headrace.web.html import Child, Html, element, is_link, join
-from headrace.web.tables import Row, table
+from headrace.web.tables import TableRow, table
 
 
 def lineage(report: Report) -> Html:
@@ -60,13 +60,13 @@ def log(report: Report) -> Html:
     return element("section", head, told, id="log")
 
 
-def _entry(entry: LogEntry) -> Row:
+def _entry(entry: LogEntry) -> TableRow:
     until = f" until {wording.moment(entry.expires_at)}" if entry.expires_at else ""
     refused = None if entry.allowed else element("span", "refused", class_="chip BLOCK")
     did = join([element("strong", entry.principal), f" {entry.action}{until} ", refused])
     note = element("span", f" {entry.note}", class_="soft small") if entry.note else None
     why = join([entry.reason, note])
-    return Row(wording.moment(entry.at), (("", [did, _scope(entry)]), ("why", why)))
+    return TableRow(wording.moment(entry.at), (("", [did, _scope(entry)]), ("why", why)))
 
 
 def _scope(entry: LogEntry) -> Html | None:

@@ -13,7 +13,7 @@ def headline(report: Report) -> str:
     if named:
         return wording.shortened(named[0].reason.partition(": ")[0].rstrip("."), 200)
     if failed:
-        return wording.shortened(wording.parted(failed[0].reason)[0], 200)
+        return wording.shortened(wording.split_fix(failed[0].reason)[0], 200)
     return f"all {wording.counted(len(report.judgement.counted), 'check')} passed"
 
 

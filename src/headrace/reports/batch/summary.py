@@ -185,7 +185,7 @@ def why(report: Report) -> Html:
 def _check(result: Result, *, first: bool = False) -> Html:
     evidence: Mapping[str, Any] = result.evidence or {}
     spelled = result.id if result.kind != "semantic" else result.type.replace("_", " ")
-    reason, fix = wording.parted(result.reason)
+    reason, fix = wording.split_fix(result.reason)
     return element(
         "div",
         element("p", _kind(result), " ", element("code", spelled)),

@@ -10,7 +10,7 @@ from headrace.datasets.governance.retention import is_expired
 from headrace.reports.batch.page import document
 from headrace.reports.card.columns import columns
 from headrace.web.html import Child, Html, element
-from headrace.web.tables import Row, table
+from headrace.web.tables import TableRow, table
 from headrace.web.wording import counted, moment, number, percent
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _said(card: "Card", name: str) -> Child:
 def _composition(card: "Card") -> Html:
     manifest = card.manifest
     rows = [
-        Row(
+        TableRow(
             name,
             (
                 ("rows", number(split.rows)),
@@ -162,7 +162,7 @@ def _terms(card: "Card") -> Html:
     terms = manifest.terms
     under = terms.get("under")
     rows = [
-        Row(
+        TableRow(
             name,
             (
                 ("owner", given.owner or NOT_STATED),
@@ -193,7 +193,7 @@ def _terms(card: "Card") -> Html:
 def _made(card: "Card") -> Html:
     manifest = card.manifest
     rows = [
-        Row(
+        TableRow(
             name,
             (
                 ("contract", given.contract_version),

@@ -8,7 +8,7 @@ from headrace.reports.diff import pictures
 from headrace.reports.diff.wording import changed, headline, number, span, value, what_moved
 from headrace.web import wording
 from headrace.web.html import Child, Html, element
-from headrace.web.tables import Row as Line
+from headrace.web.tables import TableRow as Line
 from headrace.web.tables import table
 
 _OPEN = 9  # columns that are drawn at once

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.alerts.conditions import missing
-from headrace.alerts.monitors import note_incidents
+from headrace.alerts.monitors import record_incidents
 from headrace.core.clock import now_us, parse_iso
 from headrace.core.home import Home
 from headrace.lake.ledger.batch_listing import held_batches
@@ -199,7 +199,7 @@ def tell_owner(pipeline: Pipeline, home: Home) -> None:
     """Open and close the alerts of the monitor's incidents; the next look at alerts sends them."""
     known = history(pipeline, home)
     owner = pipeline.tables[0].contract.owner if pipeline.tables else ""
-    note_incidents(home, pipeline.monitor.name, owner, known.incidents)
+    record_incidents(home, pipeline.monitor.name, owner, known.incidents)
 
 
 def _decided(entries: Sequence[Entry]) -> list[Decided]:

@@ -11,7 +11,7 @@ from headrace.reports.monitor.retrainings import retrainings
 from headrace.reports.monitor.windows import loud_windows
 from headrace.web import wording
 from headrace.web.html import Child, Html, element
-from headrace.web.tables import Row, table
+from headrace.web.tables import TableRow, table
 
 
 def render(report: MonitorReport, home: str = "", form: Form | None = None) -> str:
@@ -146,7 +146,7 @@ def _heat(report: MonitorReport) -> Html | None:
 def _alternatives(report: MonitorReport) -> Html:
     path = report.policy_path.name
     rows = [
-        Row(
+        TableRow(
             [element("strong", name), element("br"), element("span", says, class_="soft small")],
             (
                 ("retrainings", f"{len(told.retrainings)}"),

@@ -7,7 +7,7 @@ from headrace.reports.monitor import charts, sentences
 from headrace.reports.monitor.model import MonitorReport, Reign, Retraining
 from headrace.web import wording
 from headrace.web.html import Html, element
-from headrace.web.tables import Row, table
+from headrace.web.tables import TableRow, table
 
 _TRIED = ("rows", "valid_loss")
 
@@ -92,7 +92,7 @@ def _candidates(tried: object) -> Html | None:
     if not isinstance(tried, Sequence) or isinstance(tried, str) or len(tried) < 2:
         return None
     rows = [
-        Row(str(one.get("recipe", "")), tuple((name, _cell(one.get(name))) for name in _TRIED))
+        TableRow(str(one.get("recipe", "")), tuple((name, _cell(one.get(name))) for name in _TRIED))
         for one in tried
         if isinstance(one, Mapping)
     ]

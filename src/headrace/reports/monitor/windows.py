@@ -8,7 +8,7 @@ from headrace.reports.monitor import charts, sentences
 from headrace.reports.monitor.model import MonitorReport, WindowView
 from headrace.web import wording
 from headrace.web.html import Child, Html, element
-from headrace.web.tables import Row, table
+from headrace.web.tables import TableRow, table
 
 OPENED = 1  # windows whose details are open when the page is
 _LISTED = 12
@@ -147,9 +147,9 @@ def _evidence(view: WindowView) -> Html | None:
     )
 
 
-def _row(one: Evidence) -> Row:
+def _row(one: Evidence) -> TableRow:
     subject = element("bdi", wording.shortened(one.subject, 60))
-    return Row(
+    return TableRow(
         subject,
         (
             ("kind", f"{one.kind}, {one.severity}"),

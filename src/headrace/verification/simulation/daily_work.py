@@ -7,7 +7,7 @@ killed while it does.
 import sys
 from collections.abc import Sequence
 
-from headrace.alerts import look, note
+from headrace.alerts import report_unreadable_sources, update_alerts
 from headrace.core.clock import now_us
 from headrace.core.errors import HeadraceError
 from headrace.core.home import Home
@@ -29,9 +29,9 @@ def take_in(pipeline: Pipeline, home: Home, *, whole: bool = False) -> list[Slot
     for name, slots in arrived(pipeline, home, now_us(), whole=whole).items():
         table = pipeline.table(name)
         results = ingest(table, slots, home)
-        note(home, table, results)
+        report_unreadable_sources(home, table, results)
         found += results
-    look(home, pipeline.tables)
+    update_alerts(home, pipeline.tables)
     return found
 
 
