@@ -15,7 +15,7 @@ from statistics import median
 
 from bench.year import deliveries
 from headrace.contracts import conform
-from headrace.contracts.drift import Reference, examine, glance_at
+from headrace.contracts.drift import Baseline, examine, glance_at
 from headrace.contracts.drift.detect import LEAST_HISTORY
 from headrace.core.home import default_root
 from headrace.lake.table import Table
@@ -26,7 +26,7 @@ GROUP, DAYS = "flights", 30  # days that are timed, after those that make the hi
 
 
 def of_table(table: Table, days: int) -> dict[str, float]:
-    reference = Reference()
+    reference = Baseline()
     seconds, rows = [], []
     slots = islice(slots_of(GROUP, table), LEAST_HISTORY + days)
     for slot, delivered in batches(table, slots):

@@ -28,7 +28,7 @@ import pyarrow.csv as pv
 
 from bench.monitoring_data import member, of_r
 from headrace.contracts import load_contract
-from headrace.contracts.drift import Reference
+from headrace.contracts.drift import Baseline
 from headrace.gates import load_suite
 from headrace.gates.verdict import Judgement
 from headrace.scaffold.gate_rehearsal import judge_day
@@ -251,7 +251,7 @@ def faults(stranger: Stranger, root: Path, last: int = 60) -> dict[str, dict[str
     contract = load_contract(root / f"pipelines/{name}/contracts/{name}.yaml")
     suite = load_suite(root / f"quality_suites/{name}/{name}.yaml", contract)
     files = sorted((root / "deliveries" / name).glob(f"{name}_*.csv"))[-last:]
-    reference = Reference()
+    reference = Baseline()
     for path in files[:-1]:
         _, profile = judge_day(suite, contract, reference, _slot(path), path.read_bytes())
         reference.add(profile)

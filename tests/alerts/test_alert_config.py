@@ -74,10 +74,10 @@ def test_a_mute_of_one_table(config, table, verdict, moment, held):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("version: 2\n", "2 is not known here"),
+        ("version: 2\n", "2 is not allowed here"),
         ("version: 1\nroute: {}\n", "unknown key 'route'"),
         ("version: 1\nroutes: {a: ['mailto://u:hush@h']}\n", r"not \$\{NAME\}"),
-        ("version: 1\nquiet: [LOUD]\n", "'LOUD' is not known"),
+        ("version: 1\nquiet: [LOUD]\n", "'LOUD' is not allowed"),
         ("version: 1\nmute: [{why: for ever}]\n", "no end"),
         ("version: 1\nmute: [{why: x, daily: '25:00-07:00'}]\n", "not a range of hours"),
         ("version: 1\nmute: [{why: x, until: tomorrow}]\n", "not a timestamp"),

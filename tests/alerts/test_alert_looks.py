@@ -127,7 +127,7 @@ def test_the_end_of_a_release_is_told(meter, hook, written, monkeypatch):
     (result,) = run(meter, SLOTS[0])
     assert result.state == "pending"
     update_alerts(meter.home, [meter.table], clock=later)
-    assert hook.got[-1]["title"] == "BLOCK meter 2024-01-01: release ended"
+    assert hook.got[-1]["title"] == "BLOCK meter 2024-01-01: override expired"
     assert "the release by ana has ended: for today" in hook.got[-1]["message"]
     assert not update_alerts(meter.home, [meter.table], clock=later).opened
 
@@ -165,7 +165,7 @@ def test_quiet_verdicts_are_not_told_unless_asked_for(meter, hook, written):
     (got,) = hook.got
     assert got["title"] == "QUARANTINE meter 2024-01-02: check limit failed"
     assert got["message"].splitlines()[1] == (
-        "1 rows set aside, the rest is published. Read by tests."
+        "1 rows quarantined, the rest is published. Read by tests."
     )
     meter.drop(SLOTS[2], GOOD)
     run(meter, SLOTS[2])
@@ -239,7 +239,7 @@ def test_a_file_that_cannot_be_read_fails_a_look_and_no_run(meter, written, capl
     written("version: 9")
     report_unreadable_sources(meter.home, meter.table, run(meter, SLOTS[0]))
     assert update_alerts_quietly(meter.home, [meter.table]).failed
-    assert caplog.text.count("9 is not known here") == 2
+    assert caplog.text.count("9 is not allowed here") == 2
     with pytest.raises(DeclarationError, match="not known here"):
         update_alerts(meter.home, [meter.table])
 

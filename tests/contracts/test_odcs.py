@@ -419,7 +419,7 @@ def test_the_commands(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("kind: DataProduct\napiVersion: v1.0.0\n", "this is no ODCS document"),
+        ("kind: DataProduct\napiVersion: v1.0.0\n", "this is not an ODCS document"),
         ("kind: DataContract\napiVersion: v2.2.2\n", "apiVersion is 'v2.2.2'"),
         ("apiVersion: v3.1.0\nkind: DataContract\nid: a\nversion: 1.0.0\n", "describes no table"),
         ("a: 1\na: 2\n", "given twice"),

@@ -70,9 +70,9 @@ def test_a_statement_bears_a_name_and_travels_with_the_release(root, tmp_path):
 @pytest.mark.parametrize(
     "change, says",
     [
-        (("biases", "bias"), "'bias' is not known here"),
+        (("biases", "bias"), "'bias' is not allowed here"),
         (("by: Ana Ruiz, data steward", "by: ''"), "expected text"),
-        (("version: 1", "version: 2"), "2 is not known here"),
+        (("version: 1", "version: 2"), "2 is not allowed here"),
         (("citation", "biases"), "stated twice"),
         (("2026-03-01", "soon"), "soon"),
         (("    by: Ana Ruiz, data steward\n", ""), "'by' is missing"),

@@ -251,7 +251,7 @@ def test_progress_is_told(folder, tmp_path):
     from headrace.core.progress import listening
 
     heard = []
-    with listening(lambda tick: heard.append((tick.stage, tick.done == tick.total))):
+    with listening(lambda tick: heard.append((tick.stage, tick.finished == tick.total))):
         made(folder.root)
         verify_ref(folder, "delays", "1.0.0")
         pull("delays", tmp_path / "copy", folder.root)

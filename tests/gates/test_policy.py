@@ -73,10 +73,10 @@ def test_the_local_user_is_whoever_runs_it(tmp_path):
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("version: 2\nprincipals: {}", "2 is not known here"),
+        ("version: 2\nprincipals: {}", "2 is not allowed here"),
         ("principals: {}", "'version' is missing"),
         ("version: 1\nprincipals: [ana]", "expected a mapping"),
-        ("version: 1\nprincipals: {ana: {actions: [relaese]}}", "'relaese' is not known here"),
+        ("version: 1\nprincipals: {ana: {actions: [relaese]}}", "'relaese' is not allowed here"),
         ("version: 1\nprincipals: {ana: {action: [ack]}}", "unknown key 'action'"),
         ("version: 1\nprincipals: {ana: {actions: [ack], tables: [3]}}", "expected text"),
         ("version: 1\nprincipals: {ana: {actions: [ack]}, ana: {actions: all}}", "given twice"),

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.contracts import Contract, conform, load_contract
-from headrace.contracts.drift import Look, Reference, look_at, marked
+from headrace.contracts.drift import Baseline, BatchView, look_at, marked
 from headrace.contracts.drift.profile import profile_of
 from headrace.contracts.drift.view_reader import delivered_texts
 from headrace.sources.rows import RawRows
@@ -55,7 +55,7 @@ def rides(day: int, rows: int = ROWS) -> RawRows:
     return RawRows(table, np.arange(2, rows + 2), tuple(columns), (), rows)
 
 
-def seen(day: int, rows: RawRows) -> tuple[Look, dict[str, pa.Array]]:
+def seen(day: int, rows: RawRows) -> tuple[BatchView, dict[str, pa.Array]]:
     """A batch as detection gets it, with the texts it would get."""
     conformed = conform(contract(), rows, "batch")
     look = look_at(contract(), rows, conformed, slot(day))
@@ -64,9 +64,9 @@ def seen(day: int, rows: RawRows) -> tuple[Look, dict[str, pa.Array]]:
 
 
 @cache
-def past(days: int) -> Reference:
+def past(days: int) -> Baseline:
     """The reference after so many clean days; not to be changed."""
-    reference = Reference()
+    reference = Baseline()
     for day in range(days):
         look, _ = seen(day, rides(day))
         reference.add(marked(profile_of(look, slot(day)), look, reference))

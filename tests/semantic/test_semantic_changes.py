@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.contracts import conform
-from headrace.contracts.drift import Reference, detect, examine, look_at, marked
+from headrace.contracts.drift import Baseline, detect, examine, look_at, marked
 from headrace.contracts.drift.profile import profile_of
 from headrace.contracts.drift.view_reader import delivered_texts
 from headrace.verification.injected_faults import faults_of
@@ -120,7 +120,7 @@ def test_a_measure_with_one_reading_all_day_is_stuck_also_in_a_table_of_events(n
 
 def test_a_measure_that_often_says_one_thing_may_do_so_all_day():
     """Dry days have one amount of rain; a day with it throughout is weather."""
-    reference = Reference()
+    reference = Baseline()
     for number in range(DAYS):
         rows = rides.rides(number)
         if number % 5:

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.contracts import conform, load_contract
-from headrace.contracts.drift import Reference, detect, examine, glance_at, marked
+from headrace.contracts.drift import Baseline, detect, examine, glance_at, marked
 from headrace.contracts.drift.detectors.categories import level_changes
-from headrace.contracts.drift.hypothesis_trial import Case
+from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.gates import parse_suite
 from headrace.gates.judge import judge
 from headrace.gates.parquet.judge import judge_file
@@ -61,7 +61,7 @@ def sales(number: int, rows: int = ROWS, month: int = 0, day: int = 0) -> dict[s
     }
 
 
-def seen(day: int, rows: RawRows, reference: Reference) -> tuple[Judgement, list[str]]:
+def seen(day: int, rows: RawRows, reference: Baseline) -> tuple[Judgement, list[str]]:
     """The verdict with changes of meaning, as a run makes it, and what was not considered."""
     conformed = conform(CONTRACT, rows, "batch")
     glance = glance_at(CONTRACT, rows, conformed, slot(day))
@@ -72,9 +72,9 @@ def seen(day: int, rows: RawRows, reference: Reference) -> tuple[Judgement, list
 
 
 @cache
-def past(first: int = 1) -> Reference:
+def past(first: int = 1) -> Baseline:
     """Runs with the days `first` and the one after it, in turn."""
-    reference = Reference()
+    reference = Baseline()
     for day in range(HISTORY):
         rows = raw(sales(day, day=first + day % 2))
         glance = glance_at(CONTRACT, rows, conform(CONTRACT, rows, "batch"), slot(day))
@@ -127,7 +127,7 @@ def test_nothing_is_compared_in_a_column_that_failed_to_type():
 
 def test_a_level_that_no_earlier_batch_could_be_compared_by_is_no_crash():
     """A text that was null in every batch but the last has values and no mark."""
-    reference = Reference()
+    reference = Baseline()
     for day in range(HISTORY):
         columns = sales(day)
         if day < HISTORY - 1:
@@ -139,7 +139,7 @@ def test_a_level_that_no_earlier_batch_could_be_compared_by_is_no_crash():
     columns["shop"] = ["elsewhere"] * ROWS
     rows = raw(columns)
     glance = glance_at(CONTRACT, rows, conform(CONTRACT, rows, "batch"), slot(HISTORY))
-    case = Case(glance.look(CONTRACT), reference)
+    case = DriftCase(glance.look(CONTRACT), reference)
     assert list(level_changes(case)) == []
     assert detect(glance.look(CONTRACT), reference) is not None
 

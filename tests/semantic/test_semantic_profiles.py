@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.contracts.drift import Reference, from_bytes, reference_of, sketches_of, to_bytes
+from headrace.contracts.drift import Baseline, from_bytes, reference_of, sketches_of, to_bytes
 from headrace.contracts.drift import baseline as references
 from headrace.contracts.drift.batch_view import column_of
 from headrace.contracts.drift.profile import (
     FORMAT,
-    Keyed,
-    Profile,
-    Summary,
+    BatchProfile,
+    ColumnSummary,
+    KeyedValues,
     coarse,
     from_plain,
     profile_of,
@@ -33,16 +33,16 @@ from tests.sketches.test_sketches import facts
 VALUES = st.lists(st.integers(-5, 5), max_size=12)
 
 
-def profile(number: int, values: list[int]) -> Profile:
+def profile(number: int, values: list[int]) -> BatchProfile:
     """One column and one key, of these values."""
     seen, counts = np.unique(np.array(values, np.float64), return_counts=True)
     hashes = np.unique(np.array(values, np.int64))
-    return Profile(
+    return BatchProfile(
         slot=f"{number:03d}",
         rows=len(values),
         repeated=0,
-        columns={"x": Summary(seen, counts.astype(np.int64), 1)},
-        keyed={"x<k": Keyed(hashes, hashes * 10.0 + number)},
+        columns={"x": ColumnSummary(seen, counts.astype(np.int64), 1)},
+        keyed={"x<k": KeyedValues(hashes, hashes * 10.0 + number)},
         hours={"event": {1: len(values)}},
         hashes=hashes,
         names={},
@@ -136,7 +136,7 @@ def test_a_batch_leaves_the_sketches_that_its_rows_would_give(different):
 def test_texts_whose_names_are_not_all_known_are_counted_by_prefixes():
     one = profile(1, [])
     tokens = np.sort(np.array([token(f"t{n}") for n in range(50)]))
-    column = Summary(tokens, np.ones(50, np.int64), 0)
+    column = ColumnSummary(tokens, np.ones(50, np.int64), 0)
     found = sketches_of(replace(one, columns={"s": column}, names={}))["s"]
     assert found.coarse.all()
     assert facts(found) == facts(coarsened(found))
@@ -188,5 +188,5 @@ def test_temperatures_have_an_offset():
 
 
 def test_an_empty_reference_says_nothing():
-    assert Reference().last_slot == ""
-    assert len(Reference().marks("x")) == 0
+    assert Baseline().last_slot == ""
+    assert len(Baseline().marks("x")) == 0

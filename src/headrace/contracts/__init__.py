@@ -11,8 +11,8 @@ them.
 
 from headrace.contracts.conform import Conformed, RowProblem, Violation, conform
 from headrace.contracts.evolution.compatibility import (
-    Change,
-    Comparison,
+    ContractChange,
+    ContractComparison,
     Level,
     compare,
     compare_all,
@@ -21,10 +21,10 @@ from headrace.contracts.load import load_contract
 from headrace.contracts.model import Contract, Derivation, Field, Invariant, TimeRule
 
 __all__ = [
-    "Change",
-    "Comparison",
     "Conformed",
     "Contract",
+    "ContractChange",
+    "ContractComparison",
     "Derivation",
     "Field",
     "Invariant",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from headrace.contracts.derive import DerivationFailed, derive
 from headrace.contracts.duplicate_rows import DuplicateRows, find_duplicates
 from headrace.contracts.model import Contract, Field
-from headrace.contracts.typed_cells import EXPECTED, Cells, Rounded, parse, rounded
+from headrace.contracts.typed_cells import EXPECTED, Rounded, TypedCells, parse, rounded
 from headrace.sources.rows import Malformed, RawRows, shortened
 
 MOST_LISTED = 100  # violations spelled out in full; the rest is counted
@@ -210,7 +210,7 @@ def _likeness(first: str, second: str) -> float:
 
 
 def _missing(column: Field, renamed: str | None) -> Violation:
-    expected = f"column {column.name!r} ({column.says})"
+    expected = f"column {column.name!r} ({column.form_text})"
     if renamed is None:
         return Violation(
             column.name, None, expected, "no such column", "ask the producer to deliver it again"
@@ -228,13 +228,13 @@ def _parse(work: _Conforming) -> None:
         if text is None:
             work.columns[column.name] = pa.nulls(work.rows.table.num_rows, column.arrow_type)
             if work.by_row and not column.may_be_absent:
-                _keep(work, column, Cells(work.columns[column.name]))
+                _keep(work, column, TypedCells(work.columns[column.name]))
             continue
         cells = parse(column, text)
         if work.by_row and cells.wrong:
             cells = _parse_valid(work, column, text, cells.wrong)
         listed = cells.wrong[:MOST_LISTED]
-        expected = f"{EXPECTED.get(column.type, column.type)} ({column.says})"
+        expected = f"{EXPECTED.get(column.type, column.type)} ({column.form_text})"
         work.violate(
             (
                 Violation(column.name, work.line(row), expected, repr(shortened(text[row].as_py())))
@@ -249,11 +249,11 @@ def _parse(work: _Conforming) -> None:
             work.rounded.append(rounded(column.name, column.scale, lossy, line))
 
 
-def _parse_valid(work: _Conforming, column: Field, text: pa.Array, wrong: list[int]) -> Cells:
+def _parse_valid(work: _Conforming, column: Field, text: pa.Array, wrong: list[int]) -> TypedCells:
     """Parse the column with null for values of another type, which are noted for their rows."""
     for row in wrong:
         actual = repr(shortened(str(text[row].as_py())))
-        expected = f"{EXPECTED.get(column.type, column.type)} ({column.says})"
+        expected = f"{EXPECTED.get(column.type, column.type)} ({column.form_text})"
         reason = f"{column.name}: expected {expected}, got {actual}"
         work.note(row, "type", reason, column.name)
     bad = np.zeros(len(text), bool)
@@ -270,7 +270,7 @@ def _text(rows: RawRows, column: Field) -> pa.Array | None:
     return arrays[0] if len(arrays) == 1 else pc.coalesce(*arrays)
 
 
-def _keep(work: _Conforming, column: Field, cells: Cells) -> None:
+def _keep(work: _Conforming, column: Field, cells: TypedCells) -> None:
     """Store a finished column; nulls in a required column are problems of their rows."""
     work.columns[column.name] = cells.values
     for row, rule, reason in cells.problems:

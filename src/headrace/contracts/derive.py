@@ -17,7 +17,7 @@ from headrace.contracts.model import (
     Sql,
     WallClock,
 )
-from headrace.contracts.typed_cells import Cells, bounded, normal
+from headrace.contracts.typed_cells import TypedCells, bounded, normal
 from headrace.contracts.wall_clocks import local_time, next_clock, wall_clock
 
 Columns = dict[str, pa.Array]
@@ -31,7 +31,7 @@ class DerivationFailed(Exception):  # noqa: N818  (never leaves this package)
         self.field, self.row, self.why = field, row, why
 
 
-def derive(contract: Contract, columns: Columns) -> Iterator[tuple[Field, Cells]]:
+def derive(contract: Contract, columns: Columns) -> Iterator[tuple[Field, TypedCells]]:
     """Yield each derived column, then event_time, known_at, and `_deleted` if it has a rule.
 
     They are added to `columns` as well.
@@ -63,7 +63,7 @@ def _steps(contract: Contract) -> list[tuple[Field, Derivation]]:
 
 def _clocks(
     steps: list[tuple[Field, Derivation]], columns: Columns
-) -> Iterator[tuple[Field, Cells]]:
+) -> Iterator[tuple[Field, TypedCells]]:
     for field, rule in steps:
         if isinstance(rule, LocalTime):
             yield field, local_time(rule, columns)
@@ -75,7 +75,7 @@ def _clocks(
 
 def _evaluated(
     steps: list[tuple[Field, Derivation]], columns: Columns
-) -> Iterator[tuple[Field, Cells]]:
+) -> Iterator[tuple[Field, TypedCells]]:
     rules = [(field, rule) for field, rule in steps if isinstance(rule, Sql)]
     expressions = [_expression(field, rule) for field, rule in rules]
     inputs = frozenset[str]().union(*(rule.inputs for _, rule in rules))
@@ -90,7 +90,7 @@ def _evaluated(
     for field, _ in rules:
         column = table.column(field.name)
         values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-        yield field, normal(values) if pa.types.is_floating(values.type) else Cells(values)
+        yield field, normal(values) if pa.types.is_floating(values.type) else TypedCells(values)
 
 
 def _expression(field: Field, rule: Sql) -> Expression:

@@ -36,7 +36,7 @@ from headrace.contracts.model import (
     LocalTime,
     NextClock,
     OnConflict,
-    Relation,
+    RowRelation,
     TimeRule,
     WallClock,
     ZoneRule,
@@ -194,18 +194,18 @@ def _invariants(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[Inva
     return tuple(by_name.values())
 
 
-def _relations(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[Relation, ...]:
+def _relations(rules: dict[str, Node], fields: tuple[Field, ...]) -> tuple[RowRelation, ...]:
     if "relations" not in rules:
         return ()
     columns = types_of({field.name: field for field in fields if field.derivation is None})
-    by_name: dict[str, Relation] = {}
+    by_name: dict[str, RowRelation] = {}
     for node in rules["relations"].items():
         part = node.entries(INVARIANT)
         name = part["name"].text()
         if name in by_name:
             raise node.error(f"relation {name!r} is given twice", fix="rename one of the two")
         expression = sql_rule(part["expression"], name, "boolean", columns)
-        by_name[name] = Relation(name, expression, part["description"].text())
+        by_name[name] = RowRelation(name, expression, part["description"].text())
     return tuple(by_name.values())
 
 

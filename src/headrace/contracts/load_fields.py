@@ -1,4 +1,4 @@
-"""Reading the columns of a contract."""
+"""Reader of the columns of a contract."""
 
 import re
 from collections.abc import Mapping
@@ -33,14 +33,14 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class Defaults:
-    """What the table declares for columns that do not say otherwise."""
+    """Settings of the table for columns without settings of their own."""
 
     privacy: str
     form: Form
 
 
 def read_fields(nodes: list[Node], defaults: Defaults) -> tuple[Field, ...]:
-    """All columns in order; each may refer to those before it."""
+    """Read all columns in order; each may refer to those before it."""
     fields: list[Field] = []
     for node in nodes:
         field = _read_field(node, defaults, {field.name: field for field in fields})
@@ -91,20 +91,20 @@ def _read_field(node: Node, defaults: Defaults, before: Mapping[str, Field]) -> 
 
 
 def _explained_by(node: Node) -> tuple[tuple[str, ...], ...]:
-    """One list of columns, or a list of such lists."""
+    """Read one list of columns, or a list of such lists."""
     nested = all(isinstance(item.value, list) for item in node.items())
     return tuple(item.texts() for item in node.items()) if nested else (node.texts(),)
 
 
 def _levels(node: Node, kind: LogicalType) -> dict[str, str]:
-    """What each code means. Which codes may come at all is a matter of the suite."""
+    """Read the meaning of each code. The suite, not this, restricts which codes may come."""
     if kind not in {"string", "integer", "boolean"}:
         raise node.error(f"a {kind} has no codes", fix="drop the levels")
     entries = node.mapping((), node.value if isinstance(node.value, dict) else ())
-    found = {code: meaning.text() for code, meaning in entries.items()}
-    if len(set(found.values())) < len(found):
-        raise node.error("two codes mean the same", fix="tell their meanings apart")
-    return found
+    meanings = {code: meaning.text() for code, meaning in entries.items()}
+    if len(set(meanings.values())) < len(meanings):
+        raise node.error("two codes mean the same", fix="give each code a meaning of its own")
+    return meanings
 
 
 def _check_name(node: Node, name: str) -> None:
@@ -154,7 +154,7 @@ def _refuse_source_properties(custom: Mapping[str, Node]) -> None:
 
 
 def _stated_zone(custom: Mapping[str, Node], before: Mapping[str, Field]) -> str | None:
-    """A zone for readers: an IANA name, or `of <column>` where it differs from row to row."""
+    """Read a zone for readers: an IANA name, or `of <column>` if it differs by row."""
     if "zone" not in custom:
         return None
     text = custom["zone"].text()
@@ -166,7 +166,7 @@ def _stated_zone(custom: Mapping[str, Node], before: Mapping[str, Field]) -> str
 
 
 def _with_numbers(field: Field, custom: Mapping[str, Node]) -> Field:
-    """Scale, greatest absolute value and sentinels, turned into stored units."""
+    """Return the field with scale, greatest absolute value and sentinels, in stored units."""
     scale = custom["scale"].integer(minimum=0) if "scale" in custom else None
     if scale is not None:
         _check_scale(field, scale, custom)
@@ -176,11 +176,11 @@ def _with_numbers(field: Field, custom: Mapping[str, Node]) -> Field:
         if field.type not in ("integer", "number"):
             raise custom["maxAbs"].error(f"a {field.type} has no maxAbs", fix="drop it")
         limit = _stored(custom["maxAbs"].decimal(), factor)
-        most = 2**53 if field.form == "float" and scale is not None else 2**63
-        if not 0 < limit < most:
+        bound = 2**53 if field.form == "float" and scale is not None else 2**63
+        if not 0 < limit < bound:
             raise custom["maxAbs"].error(
-                f"times 10^{scale or 0} it is {limit}, expected 1 to {most - 1}",
-                fix=_fitting(custom["maxAbs"].decimal(), scale, most),
+                f"times 10^{scale or 0} it is {limit}, expected 1 to {bound - 1}",
+                fix=_fitting(custom["maxAbs"].decimal(), scale, bound),
             )
     scaled = replace(field, scale=scale, max_abs=limit)
     if "sentinels" not in custom:
@@ -198,18 +198,18 @@ def _check_scale(field: Field, scale: int, custom: Mapping[str, Node]) -> None:
             fix="add {property: maxAbs, value: <the greatest absolute value, in the unit>}",
         )
     if scale > MOST_SCALE:
-        most = 2**53 if field.form == "float" else 2**63
-        fix = _fitting(custom["maxAbs"].decimal(), scale, most)
+        bound = 2**53 if field.form == "float" else 2**63
+        fix = _fitting(custom["maxAbs"].decimal(), scale, bound)
         raise node.error(f"a scale is at most {MOST_SCALE}", fix=fix)
 
 
-def _fitting(limit: Decimal, scale: int | None, most: int) -> str:
-    """The fix for a maxAbs that does not fit: the greatest scale that does, if there is one."""
+def _fitting(limit: Decimal, scale: int | None, bound: int) -> str:
+    """Return the fix for a maxAbs that does not fit: the greatest scale that fits, if any."""
     fitting = range(min((scale or 0) - 1, MOST_SCALE), -1, -1)
     for smaller in fitting:
-        if 1 <= _stored(limit, 10**smaller) < most:
+        if 1 <= _stored(limit, 10**smaller) < bound:
             return f"declare scale {smaller}, the greatest that fits this maxAbs"
-    greatest = (most - 1) // 10 ** min(scale or 0, MOST_SCALE)
+    greatest = (bound - 1) // 10 ** min(scale or 0, MOST_SCALE)
     return f"declare a maxAbs above 0, and of at most {greatest}"
 
 
@@ -222,7 +222,7 @@ def _sentinels(node: Node, field: Field, factor: int) -> tuple[int | float | str
 
 
 def _stored(value: Decimal, factor: int) -> float:
-    """`value` in stored units: exact for whole ones."""
+    """Return `value` in stored units: exact for whole numbers."""
     exact = value * factor
     return int(exact) if exact == exact.to_integral_value() else float(exact)
 
@@ -231,12 +231,12 @@ def _check_unique(nodes: list[Node], fields: list[Field]) -> None:
     names: set[str] = set()
     ids: dict[int, str] = {}
     for node, field in zip(nodes, fields, strict=True):
-        own = (field.name, *field.aliases)
-        # SQL does not tell cases apart; a producer may, and write one column either way.
-        taken = [name for name in own if name.casefold() in names or own.count(name) > 1]
-        if taken:
-            raise node.error(f"the name {taken[0]!r} is taken", fix="rename one of the two")
-        names |= {name.casefold() for name in own}
+        names_ = (field.name, *field.aliases)
+        # SQL ignores case; a producer may not, and write one column in both ways.
+        duplicates = [name for name in names_ if name.casefold() in names or names_.count(name) > 1]
+        if duplicates:
+            raise node.error(f"the name {duplicates[0]!r} is taken", fix="rename one of the two")
+        names |= {name.casefold() for name in names_}
         if field.id is not None and field.id in ids:
             raise node.error(
                 f"fieldId {field.id} belongs to {ids[field.id]!r}", fix=f"use {max(ids) + 1}"

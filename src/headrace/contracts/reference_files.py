@@ -1,16 +1,16 @@
-"""Pinned reference files: small CSV tables that belong to a contract."""
+"""Reference files: small, pinned CSV tables that belong to a contract."""
 
 import csv
 import io
 from pathlib import Path
 
-from headrace.contracts.model import Reference
+from headrace.contracts.model import ReferenceTable
 from headrace.core.errors import DeclarationError
 from headrace.core.files import sha256
 
 
-def read_reference(path: Path, key: str, value: str) -> Reference:
-    """Columns `key` and `value` of a CSV file as a lookup; keys are unique and nothing is empty."""
+def read_reference(path: Path, key: str, value: str) -> ReferenceTable:
+    """Read two columns of a CSV file as a lookup; keys are unique and nothing is empty."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -21,10 +21,10 @@ def read_reference(path: Path, key: str, value: str) -> Reference:
         if not row.get(key) or not row.get(value):
             raise _broken(path, line, f"{key!r} or {value!r} is empty or not a column")
         if row[key] in values:
-            raise _broken(path, line, f"{row[key]!r} is given twice")
+            raise _broken(path, line, f"{row[key]!r} appears twice")
         values[row[key]] = row[value]
-    return Reference(path.name, values, sha256(data))
+    return ReferenceTable(path.name, values, sha256(data))
 
 
 def _broken(path: Path, line: int, what: str) -> DeclarationError:
-    return DeclarationError(what, where=f"{path}, line {line}", fix="mend the reference file")
+    return DeclarationError(what, where=f"{path}, line {line}", fix="correct the reference file")

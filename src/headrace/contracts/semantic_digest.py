@@ -1,7 +1,7 @@
-"""What gives the values of a column their meaning, as a digest that models can be held to.
+"""Digest of everything that gives a column's values their meaning, for models to compare.
 
-A feature that reads a derived column changes its meaning when the derivation does, or that of a
-column it starts from; so a digest covers the whole way from the delivered columns.
+A feature that reads a derived column changes its meaning with the derivation, or with a column that
+the derivation starts from; so a digest covers the whole path from the delivered columns.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,26 +14,28 @@ from headrace.core.time_zones import zones_hash
 
 
 def column_meanings(contract: Contract) -> dict[str, str]:
-    """{column: digest} of every column, hidden ones included."""
-    found: dict[str, str] = {}
+    """Return {column: digest} of every column, hidden ones included."""
+    digests: dict[str, str] = {}
     for field in contract.columns:
-        found[field.name] = digest(_own(field) | {"from": _inputs(field.derivation, found)})
-    return found
+        digests[field.name] = digest(
+            _settings(field) | {"from": _inputs(field.derivation, digests)}
+        )
+    return digests
 
 
 def meaning_parts(contract: Contract) -> dict[str, dict[str, Any]]:
-    """What the digest of each column covers: what its contract says of it, and under `from` the
-    digests of the columns that it is derived from. Plain JSON values.
+    """Return the parts of each column's digest: the contract's settings of it, and under `from`
+    the digests of the columns that it is derived from. Plain JSON values.
     """
     meanings = column_meanings(contract)
     return {
-        field.name: _own(field) | {"from": _inputs(field.derivation, meanings)}
+        field.name: _settings(field) | {"from": _inputs(field.derivation, meanings)}
         for field in contract.columns
     }
 
 
 def time_parts(contract: Contract) -> dict[str, Any]:
-    """The expressions of `event_time`, `known_at` and, where there is one, `deleted`."""
+    """Return the expressions of `event_time`, `known_at` and, if declared, `deleted`."""
     deleted = contract.deleted and contract.deleted.expression.expression
     return {
         "event_time": contract.event_time.expression.expression,
@@ -43,7 +45,7 @@ def time_parts(contract: Contract) -> dict[str, Any]:
 
 
 def time_meaning(contract: Contract) -> str:
-    """Digest of when rows happen, when they are known, and which of them delete."""
+    """Return the digest of when rows happen, when they are known, and which of them delete."""
     meanings = column_meanings(contract)
     rules = [contract.event_time, contract.known_at]
     rules += [contract.deleted] if contract.deleted else []
@@ -54,7 +56,7 @@ def _time(rule: TimeRule, meanings: Mapping[str, str]) -> list[Any]:
     return [rule.expression.expression, _inputs(rule.expression, meanings)]
 
 
-def _own(field: Field) -> dict[str, Any]:
+def _settings(field: Field) -> dict[str, Any]:
     return {
         "type": field.type,
         "unit": field.unit,
@@ -83,11 +85,11 @@ def _zone(zone: ZoneRule) -> list[Any]:
 
 
 def _inputs(rule: Derivation | None, meanings: Mapping[str, str]) -> dict[str, str]:
-    """The columns that a rule names, each with its meaning."""
+    """Return the columns that a rule uses, each with its meaning."""
     if rule is None:
         return {}
-    named = rule.inputs if isinstance(rule, Sql) else set(_texts(asdict(rule)))
-    return {name: meanings[name] for name in sorted(named) if name in meanings}
+    texts = rule.inputs if isinstance(rule, Sql) else set(_texts(asdict(rule)))
+    return {name: meanings[name] for name in sorted(texts) if name in meanings}
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Text to typed columns, whole columns at a time."""
+"""Parser of text to typed columns, whole columns at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from headrace.core.clock import parse_iso
 _INTEGER = r"^-?[0-9]+$"
 _NUMBER = r"^-?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _NOT_FINITE = r"^(?i:nan|-?inf|-?infinity)$"
-# Years 1 to 9999: Arrow has a year 0, and Python's calendar, in which much is told, does not.
+# Years 1 to 9999: Arrow has a year 0; Python's calendar, which reports use, does not.
 _YEAR = "([0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"
 _MOMENT = rf"^{_YEAR}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(\.[0-9]+)?Z$"
 _FINER = r"^(.*\.[0-9]{6})[0-9]+Z$"  # more digits than microseconds have
@@ -28,10 +28,10 @@ EXPECTED = {
 }
 _FIRST, _LAST = parse_iso("0001-01-01"), parse_iso("9999-12-31T23:59:59.999999")
 _WIDE = pa.decimal256(76, 38)
-_SHOWN = 60  # characters of a cell in a sentence
-# Arrow looks powers of ten up in a table, and reads past its end for texts that need greater ones.
+_SHORTENED = 60  # characters of a cell in a sentence
+# Arrow looks up powers of ten in a table, and reads past its end for greater ones.
 _LONG, _FAR = 60, r"[eE][+-]?([0-9]{3}|[3-9][0-9])"
-# A float this near to a number of the declared scale, as a share of itself, is that number with the
+# A float this close to a number of the declared scale, relative to itself, is that number with the
 # noise of binary arithmetic, as in 0.1 + 0.2.
 _NOISE = 2.0**-48
 _NO_ROWS: NDArray[np.int64] = np.empty(0, np.int64)
@@ -39,11 +39,11 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass
-class Cells:
-    """One column, typed, with what is wrong with it.
+class TypedCells:
+    """Typed column, with the problems of its cells.
 
-    `wrong`: rows whose text is not of the type; `values` then means nothing. `problems`: (row,
-    rule, reason) of values that are of the type and yet cannot be used. `rounded`: rows
+    `wrong`: rows whose text is not of the type; `values` is then meaningless. `problems`: (row,
+    rule, reason) of values that have the type but cannot be used. `rounded`: rows
     with digits beyond the declared scale.
     """
 
@@ -57,7 +57,7 @@ class Cells:
 class Rounded:
     """Cells of a column with digits beyond its scale, which are rounded half to even.
 
-    `line` and `text` are of the first; `needed` is the scale that would lose none of them.
+    `line` and `text` belong to the first; `needed` is the scale that would lose no digits.
     """
 
     field: str
@@ -81,27 +81,27 @@ class Rounded:
 
 
 def rounded(name: str, scale: int, lossy: pa.Array, line: int) -> Rounded:
-    """Sum up the `lossy` cells of a column, of which the first is on `line`."""
-    text = lossy[0].as_py()[:_SHOWN]
+    """Summarise the `lossy` cells of a column, the first one on `line`."""
+    text = lossy[0].as_py()[:_SHORTENED]
     return Rounded(name, scale, len(lossy), line, text, needed_scale(lossy))
 
 
-def parse(column: Field, text: pa.Array) -> Cells:
-    """`text` (strings, null where there is none) as the type that `column` declares."""
+def parse(column: Field, text: pa.Array) -> TypedCells:
+    """Parse `text` (strings, null where there is none) as the declared type of `column`."""
     if column.null_tokens:
         tokens = pa.array(column.null_tokens, pa.string())
         text = pc.if_else(pc.is_in(text, tokens), pa.scalar(None, pa.string()), text)
     return bounded(column, _PARSERS[column.type](column, text))
 
 
-def bounded(column: Field, cells: Cells) -> Cells:
+def bounded(column: Field, cells: TypedCells) -> TypedCells:
     """Null the declared sentinels, then note what exceeds the declared greatest value."""
     if cells.wrong:
         return cells
     if column.sentinels:
-        known = pa.array(column.sentinels, cells.values.type)
-        nothing = pa.scalar(None, cells.values.type)
-        cells.values = pc.if_else(pc.is_in(cells.values, known), nothing, cells.values)
+        sentinels = pa.array(column.sentinels, cells.values.type)
+        null = pa.scalar(None, cells.values.type)
+        cells.values = pc.if_else(pc.is_in(cells.values, sentinels), null, cells.values)
     if column.max_abs is not None:
         _note_great(column, cells)
     if pa.types.is_timestamp(cells.values.type):
@@ -109,11 +109,11 @@ def bounded(column: Field, cells: Cells) -> Cells:
     return cells
 
 
-def _note_far(column: Field, cells: Cells) -> None:
-    """Null moments that no calendar of Python's has; an expression may come to them."""
+def _note_far(column: Field, cells: TypedCells) -> None:
+    """Null moments outside of Python's calendar; an expression may compute them."""
     moments = cells.values.cast(pa.int64())
-    least, most = pc.min_max(moments).values()
-    if not least.is_valid or (least.as_py() >= _FIRST and most.as_py() <= _LAST):
+    earliest, latest = pc.min_max(moments).values()
+    if not earliest.is_valid or (earliest.as_py() >= _FIRST and latest.as_py() <= _LAST):
         return
     far = pc.or_(pc.less(moments, _FIRST), pc.greater(moments, _LAST))
     for row in np.flatnonzero(_truth(far)):
@@ -122,44 +122,44 @@ def _note_far(column: Field, cells: Cells) -> None:
     cells.values = pc.if_else(far, pa.scalar(None, cells.values.type), cells.values)
 
 
-def _note_great(column: Field, cells: Cells) -> None:
+def _note_great(column: Field, cells: TypedCells) -> None:
     limit = column.max_abs or 0
     range_ = pc.min_max(cells.values).as_py()
     if range_["min"] is None or (-limit <= range_["min"] and range_["max"] <= limit):
         return
     for row, value in enumerate(cells.values.to_pylist()):
         if value is not None and abs(value) > limit and np.isfinite(value):
-            found, most = column.in_unit(value), column.in_unit(limit)
-            reason = f"{column.name} is {found}, its greatest absolute value is {most}"
+            value_, bound = column.in_unit(value), column.in_unit(limit)
+            reason = f"{column.name} is {value_}, beyond its greatest absolute value {bound}"
             cells.problems.append((row, "max_abs", reason))
 
 
-def normal(values: pa.Array) -> Cells:
-    """float64 with -0 as +0 and NaN as null; infinities are noted."""
+def normal(values: pa.Array) -> TypedCells:
+    """Return float64 with -0 as +0 and NaN as null; note infinities."""
     numbers = values.to_numpy(zero_copy_only=False) + 0.0
-    cells = Cells(pa.array(numbers, pa.float64(), mask=np.isnan(numbers)))
+    cells = TypedCells(pa.array(numbers, pa.float64(), mask=np.isnan(numbers)))
     for row in np.flatnonzero(np.isinf(numbers)):
         cells.problems.append((int(row), "infinity", "the value is infinite"))
     return cells
 
 
-def _string(_: Field, text: pa.Array) -> Cells:
-    return Cells(text)
+def _string(_: Field, text: pa.Array) -> TypedCells:
+    return TypedCells(text)
 
 
-def _integer(_: Field, text: pa.Array) -> Cells:
+def _integer(_: Field, text: pa.Array) -> TypedCells:
     fits = pc.ascii_is_decimal(text)  # most columns have no sign, and this is cheaper to ask
     if pc.all(fits).as_py() is False:
         fits = pc.match_substring_regex(text, _INTEGER)
     return _cast(text, fits, partial(pc.cast, target_type=pa.int64()))
 
 
-def _boolean(_: Field, text: pa.Array) -> Cells:
+def _boolean(_: Field, text: pa.Array) -> TypedCells:
     fits = pc.match_substring_regex(text, "^(true|false)$")
     return _cast(text, fits, lambda cells: pc.equal(cells, "true"))
 
 
-def _timestamp(column: Field, text: pa.Array) -> Cells:
+def _timestamp(column: Field, text: pa.Array) -> TypedCells:
     def cast(cells: pa.Array) -> pa.Array:
         if not pc.any(pc.match_substring_regex(cells, _FINER)).as_py():
             return cells.cast(TIMESTAMP)
@@ -171,7 +171,7 @@ def _timestamp(column: Field, text: pa.Array) -> Cells:
     return _cast(text, pc.match_substring_regex(text, _MOMENT), cast)
 
 
-def _number(column: Field, text: pa.Array) -> Cells:
+def _number(column: Field, text: pa.Array) -> TypedCells:
     if column.scale is not None:
         return _scaled(column, text)
     fits = pc.match_substring_regex(text, _NUMBER)
@@ -181,8 +181,8 @@ def _number(column: Field, text: pa.Array) -> Cells:
     return cells if cells.wrong else normal(cells.values)
 
 
-def _scaled(column: Field, text: pa.Array) -> Cells:
-    """int64 at the declared scale: text exactly and half to even, floats as rint(v * 10^d)."""
+def _scaled(column: Field, text: pa.Array) -> TypedCells:
+    """Quantise to int64: text exactly and half to even, floats as rint(v * 10^d)."""
     odd = pc.fill_null(pc.match_substring_regex(text, _NOT_FINITE), False)
     infinite = pc.and_(odd, pc.match_substring_regex(text, "(?i)inf"))
     lossy: list[Bools] = []  # the rows that lost digits, once the column could be quantised
@@ -194,15 +194,16 @@ def _scaled(column: Field, text: pa.Array) -> Cells:
         cells.problems.append((int(row), "infinity", "the value is infinite"))
     if not cells.wrong:
         cells.rounded = np.flatnonzero(lossy[-1])
-        lost = _truth(pc.is_null(cells.values)) & _truth(pc.is_valid(digits))
-        for row in np.flatnonzero(lost):
-            reason = f"{column.name} is {digits[int(row)]}, its greatest is {column.max_abs} units"
+        overflowing = _truth(pc.is_null(cells.values)) & _truth(pc.is_valid(digits))
+        for row in np.flatnonzero(overflowing):
+            cell, limit = digits[int(row)], column.max_abs
+            reason = f"{column.name} is {cell}, beyond its greatest value of {limit} units"
             cells.problems.append((int(row), "max_abs", reason))
     return cells
 
 
 def needed_scale(text: pa.Array) -> int:
-    """The most digits after the point that any of these decimal texts has, its last zeros aside."""
+    """Return the most digits after the point in any of these decimal texts, without final zeros."""
     plain = text.filter(pc.match_substring_regex(text, r"^[^eE]*\.[^eE]*$"))
     trimmed = pc.utf8_rtrim(plain, characters="0")
     places = pc.subtract(pc.binary_length(trimmed), pc.find_substring(trimmed, "."))
@@ -210,7 +211,7 @@ def needed_scale(text: pa.Array) -> int:
 
 
 def _from_float(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
-    """Null where the float has no whole number of quanta below 2^53."""
+    """Quantise floats; null where there is no whole number of quanta below 2^53."""
     numbers = text.cast(pa.float64()).to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore", invalid="ignore"):
         exact = numbers * 10.0**scale
@@ -221,7 +222,7 @@ def _from_float(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
 
 
 def _from_text(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
-    """Null where the quantised number does not fit into int64."""
+    """Quantise text; null where the number does not fit into int64."""
     if not len(text):
         lossy.append(np.empty(0, bool))
         return pa.array([], pa.int64())
@@ -229,12 +230,12 @@ def _from_text(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
     if longest > _LONG or pc.any(pc.match_substring_regex(text, _FAR)).as_py():
         return _exactly_all(text, scale, lossy)
     try:
-        given = text.cast(_WIDE)
-        wide = pc.round(given, ndigits=scale, round_mode="half_to_even")
+        decimals = text.cast(_WIDE)
+        wide = pc.round(decimals, ndigits=scale, round_mode="half_to_even")
         narrow = wide.cast(pa.decimal256(_WIDE.precision - _WIDE.scale + scale, scale))
     except pa.ArrowInvalid:  # more than 38 digits on one side of the point
         return _exactly_all(text, scale, lossy)
-    lossy.append(_truth(pc.not_equal(given, wide)))
+    lossy.append(_truth(pc.not_equal(decimals, wide)))
     words = np.frombuffer(narrow.buffers()[1], np.int64).reshape(-1, 4)
     words = words[narrow.offset : narrow.offset + len(narrow)]  # least significant word first
     fits = (words[:, 1:] == (words[:, :1] >> 63)).all(axis=1)
@@ -245,11 +246,11 @@ def _exactly_all(text: pa.Array, scale: int, lossy: list[Bools]) -> pa.Array:
     cells = text.to_pylist()
     numbers = [_exactly(cell, scale) for cell in cells]
     pairs = zip(cells, numbers, strict=True)
-    lossy.append(np.array([_lost(cell, number, scale) for cell, number in pairs], bool))
+    lossy.append(np.array([_is_rounded(cell, number, scale) for cell, number in pairs], bool))
     return pa.array(numbers, pa.int64())
 
 
-def _lost(cell: str | None, number: int | None, scale: int) -> bool:
+def _is_rounded(cell: str | None, number: int | None, scale: int) -> bool:
     """Return True if a quantised number differs from its text."""
     if cell is None or number is None:
         return False
@@ -276,28 +277,28 @@ def _exactly(cell: str | None, scale: int) -> int | None:
     return quantum if -(2**63) <= quantum < 2**63 else None
 
 
-def _cast(text: pa.Array, fits: pa.Array, cast: Callable[[pa.Array], pa.Array]) -> Cells:
-    """`cast` applied to the whole column; rows that do not fit, or that it fails on, are wrong."""
+def _cast(text: pa.Array, fits: pa.Array, cast: Callable[[pa.Array], pa.Array]) -> TypedCells:
+    """Apply `cast` to the whole column; rows that do not fit, or that it fails on, are wrong."""
     wrong: list[int] = []
     if pc.all(fits).as_py() is False:
         wrong = np.flatnonzero(_truth(pc.invert(fits))).tolist()
         text = pc.if_else(fits, text, pa.scalar(None, pa.string()))
     try:
-        return Cells(cast(text), wrong)
+        return TypedCells(cast(text), wrong)
     except pa.ArrowInvalid:  # of the right shape and yet impossible, such as 30 February
-        return Cells(text, sorted(wrong + _failing(text, cast, 0)))
+        return TypedCells(text, sorted(wrong + _failing(text, cast, 0)))
 
 
 def _failing(text: pa.Array, cast: Callable[[pa.Array], pa.Array], start: int) -> list[int]:
-    """The rows that `cast` refuses, found by halving."""
+    """Find the rows that `cast` refuses, by halving."""
     try:
         cast(text)
     except pa.ArrowInvalid:
         if len(text) == 1:
             return [start]
         half = len(text) // 2
-        left = _failing(text.slice(0, half), cast, start)
-        return left + _failing(text.slice(half), cast, start + half)
+        first_half = _failing(text.slice(0, half), cast, start)
+        return first_half + _failing(text.slice(half), cast, start + half)
     return []
 
 
@@ -306,7 +307,7 @@ def _truth(values: pa.Array) -> Bools:
     return truth
 
 
-_PARSERS: dict[str, Callable[[Field, pa.Array], Cells]] = {
+_PARSERS: dict[str, Callable[[Field, pa.Array], TypedCells]] = {
     "integer": _integer,
     "number": _number,
     "string": _string,

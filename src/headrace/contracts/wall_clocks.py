@@ -1,4 +1,4 @@
-"""Derivations that read wall clocks: dates and HHMM clocks to instants, and back."""
+"""Derivations with wall clocks: dates and HHMM clocks to instants, and back."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from headrace.contracts.model import TIMESTAMP, LocalTime, NextClock, WallClock, ZoneRule
-from headrace.contracts.typed_cells import Bools, Cells
+from headrace.contracts.typed_cells import Bools, TypedCells
 from headrace.core.clock import DAY, MINUTE
 from headrace.core.time_zones import Ambiguous, Int64Array, to_local, to_utc
 
@@ -24,57 +24,57 @@ _EARLIEST, _LATEST = (
 
 @dataclass
 class _Numbers:
-    """int64 values, 0 where there is none, and where there is one."""
+    """int64 values, 0 for nulls, and a mask of the non-null ones."""
 
     values: Int64Array
-    known: Bools
+    valid: Bools
 
 
-def local_time(rule: LocalTime, columns: Columns) -> Cells:
-    """timestamp[us, UTC]; null where an input is null or not a date, clock or known zone."""
+def local_time(rule: LocalTime, columns: Columns) -> TypedCells:
+    """Return timestamp[us, UTC]; null if an input is null or not a date, clock or known zone."""
     year, month, day = (_numbers(columns[name]) for name in (rule.year, rule.month, rule.day))
-    known = year.known & month.known & day.known
+    valid = year.valid & month.valid & day.valid
     problems: Problems = []
     dates, real = _days(year.values, month.values, day.values)
-    for row in np.flatnonzero(known & ~real):
+    for row in np.flatnonzero(valid & ~real):
         parts = f"{year.values[row]}-{month.values[row]}-{day.values[row]}"
         problems.append(
             (int(row), "date", f"{parts} is not a date from {FIRST_YEAR} to {LAST_YEAR}")
         )
-    minutes = _minutes(rule.clock, columns, len(known), problems)
-    known &= real & minutes.known
+    minutes = _minutes(rule.clock, columns, len(valid), problems)
+    valid &= real & minutes.valid
     local = (dates + rule.days) * DAY + minutes.values * MINUTE
-    result = np.zeros(len(known), np.int64)
-    for zone, rows in _zones(rule.zone, columns, known, problems):
+    result = np.zeros(len(valid), np.int64)
+    for zone, rows in _zones(rule.zone, columns, valid, problems):
         result[rows] = to_utc(local[rows], zone, ambiguous=rule.ambiguous, missing=rule.missing)
-    return _instants(result, known, problems)
+    return _instants(result, valid, problems)
 
 
-def next_clock(rule: NextClock, columns: Columns) -> Cells:
-    """timestamp[us, UTC]; null where an input is null, or its clock or zone is not known."""
+def next_clock(rule: NextClock, columns: Columns) -> TypedCells:
+    """Return timestamp[us, UTC]; null if an input is null, or its clock or zone is invalid."""
     after = _moments(columns[rule.after])
     problems: Problems = _beyond(rule.after, after)
-    minutes = _minutes(rule.clock, columns, len(after.known), problems)
-    known = after.known & minutes.known
-    result = np.zeros(len(known), np.int64)
-    for zone, rows in _zones(rule.zone, columns, known, problems):
+    minutes = _minutes(rule.clock, columns, len(after.valid), problems)
+    valid = after.valid & minutes.valid
+    result = np.zeros(len(valid), np.int64)
+    for zone, rows in _zones(rule.zone, columns, valid, problems):
         result[rows] = _next(after.values[rows], minutes.values[rows] % 1440, zone)
-    return _instants(result, known, problems)
+    return _instants(result, valid, problems)
 
 
-def wall_clock(rule: WallClock, columns: Columns) -> Cells:
-    """int64 YYYYMMDDHHMM."""
+def wall_clock(rule: WallClock, columns: Columns) -> TypedCells:
+    """Return int64 YYYYMMDDHHMM."""
     moments = _moments(columns[rule.of])
     problems: Problems = _beyond(rule.of, moments)
-    known = moments.known
-    result = np.zeros(len(known), np.int64)
-    for zone, rows in _zones(rule.zone, columns, known, problems):
+    valid = moments.valid
+    result = np.zeros(len(valid), np.int64)
+    for zone, rows in _zones(rule.zone, columns, valid, problems):
         result[rows] = _digits(to_local(moments.values[rows], zone))
-    return Cells(pa.array(result, mask=~known), problems=problems)
+    return TypedCells(pa.array(result, mask=~valid), problems=problems)
 
 
 def _next(after: Int64Array, minutes: Int64Array, zone: str) -> Int64Array:
-    """Of the clock's showings on the local day of `after` and on the next, the first not before."""
+    """Return the first time not before `after` at which the clock shows these minutes."""
     today = to_local(after, zone) // DAY * DAY + minutes * MINUTE
     result = to_utc(today + DAY, zone)
     showings: tuple[Ambiguous, ...] = ("last", "first")
@@ -97,20 +97,20 @@ def _digits(local: Int64Array) -> Int64Array:
 
 
 def _minutes(clock: str | int, columns: Columns, rows: int, problems: Problems) -> _Numbers:
-    """HHMM as minutes since midnight; 2400 is 1440, anything else above 2359 a problem."""
+    """Convert HHMM to minutes since midnight; 2400 is 1440, anything else above 2359 a problem."""
     if isinstance(clock, int):
-        whole = np.full(rows, clock // 100 * 60 + clock % 100, np.int64)
-        return _Numbers(whole, np.ones(rows, bool))
-    given = _numbers(columns[clock])
-    hours, minutes = given.values // 100, given.values % 100
-    real = (hours >= 0) & (minutes < 60) & ((hours < 24) | (given.values == 2400))
-    for row in np.flatnonzero(given.known & ~real):
-        problems.append((int(row), "clock", f"{clock} is {given.values[row]}, not an HHMM clock"))
-    return _Numbers(np.where(real, hours * 60 + minutes, 0), given.known & real)
+        minutes_ = np.full(rows, clock // 100 * 60 + clock % 100, np.int64)
+        return _Numbers(minutes_, np.ones(rows, bool))
+    numbers = _numbers(columns[clock])
+    hours, minutes = numbers.values // 100, numbers.values % 100
+    real = (hours >= 0) & (minutes < 60) & ((hours < 24) | (numbers.values == 2400))
+    for row in np.flatnonzero(numbers.valid & ~real):
+        problems.append((int(row), "clock", f"{clock} is {numbers.values[row]}, not an HHMM clock"))
+    return _Numbers(np.where(real, hours * 60 + minutes, 0), numbers.valid & real)
 
 
 def _days(year: Int64Array, month: Int64Array, day: Int64Array) -> tuple[Int64Array, Bools]:
-    """Days since 1970 of each date, and which are dates."""
+    """Return the days since 1970 of each date, and a mask of the real dates."""
     real = (year >= FIRST_YEAR) & (year <= LAST_YEAR) & (month >= 1) & (month <= 12) & (day >= 1)
     months = np.where(real, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
     first = months.astype("datetime64[D]").astype(np.int64)
@@ -120,9 +120,9 @@ def _days(year: Int64Array, month: Int64Array, day: Int64Array) -> tuple[Int64Ar
 
 
 def _zones(
-    rule: ZoneRule, columns: Columns, known: Bools, problems: Problems
+    rule: ZoneRule, columns: Columns, valid: Bools, problems: Problems
 ) -> Iterator[tuple[str, Rows]]:
-    """Each zone and its rows; rows without a zone are taken out of `known`, in place."""
+    """Yield each zone and its rows; rows without a zone are removed from `valid`, in place."""
     if rule.reference is None or rule.by is None:
         yield rule.name or "UTC", slice(None)
         return
@@ -131,34 +131,34 @@ def _zones(
     places = sorted({zone for zone in zones if zone is not None})
     of_name = np.array([places.index(z) if z else -1 for z in zones] + [-2], np.int64)
     place = of_name[pc.fill_null(names.indices, len(zones)).to_numpy()]
-    for row in np.flatnonzero(known & (place == -1)):
+    for row in np.flatnonzero(valid & (place == -1)):
         name = names[int(row)].as_py()
         problems.append((int(row), "zone", f"{rule.by} {name!r} is not in {rule.reference.name}"))
-    known &= place >= 0
+    valid &= place >= 0
     for number, zone in enumerate(places):
-        yield zone, np.flatnonzero(known & (place == number))
+        yield zone, np.flatnonzero(valid & (place == number))
 
 
 def _beyond(name: str, moments: _Numbers) -> Problems:
-    """Moments that no zone's table covers are taken out of `known`, in place."""
+    """Remove moments that no zone's table covers from `known`, in place."""
     outside = (moments.values < _EARLIEST) | (moments.values >= _LATEST)
     reason = f"{name} is not a moment from {FIRST_YEAR} to {LAST_YEAR}"
-    rows = np.flatnonzero(moments.known & outside)
-    moments.known &= ~outside
+    rows = np.flatnonzero(moments.valid & outside)
+    moments.valid &= ~outside
     moments.values[outside] = 0
     return [(int(row), "date", reason) for row in rows]
 
 
 def _numbers(column: pa.Array) -> _Numbers:
-    known = column.is_valid().to_numpy(zero_copy_only=False)
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
     values = column if column.null_count == 0 else pc.fill_null(column, 0)
-    return _Numbers(values.to_numpy(), known.copy())
+    return _Numbers(values.to_numpy(), valid.copy())
 
 
 def _moments(column: pa.Array) -> _Numbers:
-    given = _numbers(column.cast(pa.int64()))
-    return _Numbers(given.values.copy(), given.known)
+    numbers = _numbers(column.cast(pa.int64()))
+    return _Numbers(numbers.values.copy(), numbers.valid)
 
 
-def _instants(us: Int64Array, known: Bools, problems: Problems) -> Cells:
-    return Cells(pa.array(us, pa.int64(), mask=~known).cast(TIMESTAMP), problems=problems)
+def _instants(moments: Int64Array, valid: Bools, problems: Problems) -> TypedCells:
+    return TypedCells(pa.array(moments, pa.int64(), mask=~valid).cast(TIMESTAMP), problems=problems)

@@ -170,7 +170,7 @@ def _checked(variable: str, folder: Path) -> Path:
         return folder
     missing = folder if use == "read" else folder.parent
     raise DeclarationError(
-        f"{variable} names {folder}, and the folder {missing} does not exist",
+        f"{variable} names {folder}, and there is no folder {missing}",
         where=f"environment variable {variable}",
         fix=f"correct or unset {variable}, or create the folder: mkdir -p {folder}",
     )

@@ -151,7 +151,7 @@ class Node:
                 return choice
         names = ", ".join(str(choice) for choice in choices)
         if is_mark(self.value):
-            raise self.error("this still has to be decided", fix=f"write one of: {names}")
+            raise self.error("this is not decided yet", fix=f"write one of: {names}")
         raise self.error(f"{self.value!r} is not allowed here", fix=f"write one of: {names}")
 
     def _typed(self, kind: type | tuple[type, ...], name: str) -> Any:  # noqa: ANN401  (the callers narrow it)

@@ -75,8 +75,8 @@ def to_utc(
 ) -> Int64Array:
     """Return the instant at which `zone` shows each local time: int64[n] microseconds each.
 
-    A local time that occurs twice (clocks set back) means the occurrence that `ambiguous` names. One
-    that never occurs (clocks set forward) is shifted forward by the gap: 02:30 becomes 03:30.
+    A local time that occurs twice (clocks set back) means the occurrence that `ambiguous` names.
+    One that never occurs (clocks set forward) is shifted forward by the gap: 02:30 becomes 03:30.
     Either may be refused instead with `"raise"`: a ValueError naming the first such time.
     """
     table = zone_table(zone)

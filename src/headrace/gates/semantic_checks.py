@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from headrace.contracts.drift import ACTIONS, Finding, Look
+from headrace.contracts.drift import ACTIONS, BatchView, DriftFinding
 from headrace.gates.failing_samples import SAMPLE, plain_values
 from headrace.gates.suite import CHANGE_ACTIONS, Suite
 from headrace.gates.units import scales_of
@@ -12,7 +12,7 @@ KIND = "semantic"
 _SEVERITY = {"block": "critical", "warn": "warning", "note": "info"}
 
 
-def results_of(findings: Iterable[Finding], suite: Suite, look: Look) -> list[Result]:
+def results_of(findings: Iterable[DriftFinding], suite: Suite, look: BatchView) -> list[Result]:
     """One result for each finding that the suite does not switch off."""
     found = []
     for finding in findings:
@@ -22,7 +22,7 @@ def results_of(findings: Iterable[Finding], suite: Suite, look: Look) -> list[Re
     return found
 
 
-def action_on(finding: Finding, suite: Suite) -> str:
+def action_on(finding: DriftFinding, suite: Suite) -> str:
     """The action that the suite declares: of one of its columns the mildest, else of its kind."""
     keys = [f"{finding.kind}:{column}" for column in finding.columns]
     declared = [suite.semantic[key] for key in keys if key in suite.semantic]
@@ -30,7 +30,7 @@ def action_on(finding: Finding, suite: Suite) -> str:
     return max(declared, key=CHANGE_ACTIONS.index, default=usual)
 
 
-def _result(finding: Finding, action: str, look: Look) -> Result:
+def _result(finding: DriftFinding, action: str, look: BatchView) -> Result:
     about = "+".join(finding.columns)
     return Result(
         id=f"{KIND}:{finding.kind}" + (f":{about}" if about else ""),
@@ -71,7 +71,7 @@ def crashed(error: Exception) -> Result:
     return notes_of([f"{what}; the batch was not compared with the batches before"])[0]
 
 
-def _sample(finding: Finding, look: Look) -> tuple[dict[str, object], ...]:
+def _sample(finding: DriftFinding, look: BatchView) -> tuple[dict[str, object], ...]:
     """The first of the rows concerned, by key and with the columns concerned."""
     wanted = set(finding.lines[:SAMPLE])
     rows = [at for at, line in enumerate(look.lines.tolist()) if line in wanted] if wanted else []

@@ -5,7 +5,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from headrace.contracts import Contract
-from headrace.contracts.drift import WINDOW, Profile, Reference, from_bytes, reference_of, to_bytes
+from headrace.contracts.drift import (
+    WINDOW,
+    Baseline,
+    BatchProfile,
+    from_bytes,
+    reference_of,
+    to_bytes,
+)
 from headrace.core.home import Home
 from headrace.core.sqlite import open_database, transaction
 from headrace.lake.ledger.ledger import Ledger
@@ -34,7 +41,7 @@ class Kept:
 
     batch_id: str
     place: str
-    profile: Profile
+    profile: BatchProfile
 
 
 def save_profiles(home: Home, contract: Contract, kept: Iterable[Kept]) -> None:
@@ -48,7 +55,7 @@ def save_profiles(home: Home, contract: Contract, kept: Iterable[Kept]) -> None:
             db.executemany("INSERT OR REPLACE INTO profiles VALUES (?,?,?,?,?)", rows)
 
 
-def load_profile(home: Home, table: str, batch_id: str) -> Profile | None:
+def load_profile(home: Home, table: str, batch_id: str) -> BatchProfile | None:
     """The profile of a batch, if it has one."""
     with closing(open_database(home.batch_profiles, MIGRATIONS)) as db:
         row = db.execute(
@@ -57,7 +64,7 @@ def load_profile(home: Home, table: str, batch_id: str) -> Profile | None:
     return from_bytes(row[0]) if row else None
 
 
-def load_profiles(home: Home, table: str, batches: Collection[str]) -> dict[str, Profile]:
+def load_profiles(home: Home, table: str, batches: Collection[str]) -> dict[str, BatchProfile]:
     """The profiles of some batches, of those that have one."""
     with closing(open_database(home.batch_profiles, MIGRATIONS)) as db:
         query = "SELECT profile FROM profiles WHERE tbl = ? AND batch_id = ?"
@@ -65,7 +72,7 @@ def load_profiles(home: Home, table: str, batches: Collection[str]) -> dict[str,
     return {one: from_bytes(row[0]) for one, row in profiles.items() if row}
 
 
-def earlier(home: Home, contract: Contract, place: str, good: Sequence[str]) -> list[Profile]:
+def earlier(home: Home, contract: Contract, place: str, good: Sequence[str]) -> list[BatchProfile]:
     """The last profiles before a place, oldest first: of good batches, of the same meaning."""
     with closing(open_database(home.batch_profiles, MIGRATIONS)) as db:
         rows = db.execute(
@@ -74,7 +81,7 @@ def earlier(home: Home, contract: Contract, place: str, good: Sequence[str]) -> 
             (contract.table, contract.meaning_hash, place),
         )
         allowed = set(good)
-        found: list[Profile] = []
+        found: list[BatchProfile] = []
         for batch_id, data in rows:
             if batch_id in allowed:
                 found.append(from_bytes(data))
@@ -95,12 +102,12 @@ class Past:
     contract: Contract
     ledger: Ledger
     place: str = ""
-    reference: Reference = field(default_factory=Reference)
+    reference: Baseline = field(default_factory=Baseline)
     waiting: list[Kept] = field(default_factory=list)
     unsaved: list[Kept] = field(default_factory=list)
     loaded: bool = False
 
-    def before(self, place: str) -> Reference:
+    def before(self, place: str) -> Baseline:
         """What a batch at `place` is held against."""
         if not self.loaded or place < self.place:
             self.save()

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from headrace.contracts import Contract, conform
-from headrace.contracts.drift import Profile, Reference, examine, glance_at
+from headrace.contracts.drift import Baseline, BatchProfile, examine, glance_at
 from headrace.core.progress import report
 from headrace.gates.judge import judge
 from headrace.gates.semantic_checks import KIND, results_of
@@ -75,7 +75,7 @@ def rehearse(suite: Suite, contract: Contract, days: Mapping[str, bytes]) -> Tri
     Each batch counts as good for the batches after it, as it will once what failed here is dropped
     or muted: one pass is then what the first run does.
     """
-    trial, reference = Trial(), Reference()
+    trial, reference = Trial(), Baseline()
     for slot, payload in days.items():
         trial.days += 1
         report("rehearse", trial.days, len(days), slot)
@@ -87,8 +87,8 @@ def rehearse(suite: Suite, contract: Contract, days: Mapping[str, bytes]) -> Tri
 
 
 def judge_day(
-    suite: Suite, contract: Contract, reference: Reference, slot: str, payload: bytes
-) -> tuple[Judgement, Profile]:
+    suite: Suite, contract: Contract, reference: Baseline, slot: str, payload: bytes
+) -> tuple[Judgement, BatchProfile]:
     """Judge the CSV of a day as ingestion does after the batches in `reference`.
 
     The profile is what a later day is compared with: add it to `reference`.

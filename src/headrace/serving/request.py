@@ -172,7 +172,7 @@ def _refusal(field: Field, value: object, number: int, reason: str) -> RequestEr
     return RequestError(
         f"{field.name} is {value!r}" + (f": {reason}" if reason else ""),
         where=f"request {number}",
-        fix=f"give {expected} ({field.says})",
+        fix=f"give {expected} ({field.form_text})",
         field=field.name,
         number=number,
     )

@@ -1,0 +1,1 @@
+"""Web: HTML, style, plots, wording and addresses that all pages share."""

@@ -13,8 +13,8 @@ from headrace.cli.options import AsJson
 from headrace.cli.output import BLOCKED, emit_json, explained, grid, out
 
 if TYPE_CHECKING:
-    from headrace.contracts import Comparison
-    from headrace.contracts.evolution.project_check import Checked
+    from headrace.contracts import ContractComparison
+    from headrace.contracts.evolution.project_check import TableCheck
 
 app = CommandGroup(
     no_args_is_help=True, help="Data contracts: what tables promise, and what a change breaks."
@@ -149,7 +149,7 @@ def _level(name: str) -> Text:
     return Text(name, STYLES[name])
 
 
-def show_comparison(comparison: "Comparison") -> None:
+def show_comparison(comparison: "ContractComparison") -> None:
     title = f"{comparison.after.table} {comparison.before.version} -> {comparison.after.version}: "
     out.print(Text.assemble((title, "bold"), _level(comparison.level.name)))
     if comparison.changes:
@@ -171,7 +171,7 @@ def show_comparison(comparison: "Comparison") -> None:
         out.print(Text(f"it breaks: {', '.join(comparison.breaks)}", "red"))
 
 
-def _show_checked(result: "Checked") -> None:
+def _show_checked(result: "TableCheck") -> None:
     if not result.problem and not result.breaks:
         return
     for comparison in result.comparisons:

@@ -1,0 +1,1 @@
+"""Contract authoring: edits in place, open questions and YAML formatting."""

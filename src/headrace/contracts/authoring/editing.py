@@ -1,8 +1,8 @@
-"""Editing a contract in place: what is not edited stays as it is, comments and order included.
+"""Edits of a contract in place: the rest stays as it is, comments and order included.
 
-Each edit finds its place in the parsed document and replaces or inserts text there; the document
-is then parsed anew. Edits are for block style, in which contracts are written, and append to flow
-style where they meet it.
+Each edit finds its place in the parsed document and replaces or inserts text there; then the
+document is parsed again. Edits are for block style, in which contracts are written, and append to
+flow style where they meet it.
 """
 
 from pathlib import Path
@@ -20,13 +20,14 @@ Place = tuple[Step, ...]
 
 
 class Edited:
-    """The text of a contract under way.
+    """Text of a contract that is being edited.
 
-    A place is the keys from the top: `("schema", 0, "properties", "amount", "customProperties",
-    "unit", "value")`. Entries of lists go by number, or by their `property` or `name`.
+    A place is a sequence of keys from the top:
+    `("schema", 0, "properties", "amount", "customProperties",
+    "unit", "value")`. List entries are addressed by number, or by their `property` or `name`.
 
     Raises:
-        DeclarationError: a place that is not there, or a column in flow style.
+        DeclarationError: a place that does not exist, or a column in flow style.
     """
 
     def __init__(self, text: str) -> None:
@@ -36,7 +37,7 @@ class Edited:
         return _descend(_parsed(self.text), place) is not None
 
     def value(self, *place: Step) -> Any:  # noqa: ANN401  (any YAML value)
-        """What stands there."""
+        """Return the value at a place."""
         node = parse_document(self.text, Path("contract")).value
         for step in place:
             node = _of_value(node, step)
@@ -58,7 +59,7 @@ class Edited:
         """Append to a list."""
         node = self._node(place)
         if not node.flow_style and not node.value:
-            raise self._lost(place)
+            raise self._not_editable(place)
         if node.flow_style:
             self._add_to_flow(node, flow(item))
         else:
@@ -87,10 +88,10 @@ class Edited:
         rest, key = place[:-1], place[-1]
         parent = self._node(rest)
         if parent.flow_style:
-            raise self._lost(place)
+            raise self._not_editable(place)
         node = _entry(parent, key)
         if node is None:
-            raise self._lost(place)
+            raise self._not_editable(place)
         indent = " " * parent.start_mark.column
         block = [f"{indent}- {lines[0]}", *(f"{indent}  {line}" for line in lines[1:])]
         self._insert_line(_end(node), "\n".join(block))
@@ -101,17 +102,17 @@ class Edited:
         parent = self._node(rest)
         node = None if parent.flow_style else _entry(parent, key)
         if node is None:
-            raise self._lost(place)
+            raise self._not_editable(place)
         start = self.text.rfind("\n", 0, node.start_mark.index) + 1
         self.text = self.text[:start] + self.text[self._line_end(_end(node)) :]
 
     def _node(self, place: Place) -> Any:  # noqa: ANN401  (PyYAML's nodes)
         node = _descend(_parsed(self.text), place)
         if node is None:
-            raise self._lost(place)
+            raise self._not_editable(place)
         return node
 
-    def _lost(self, place: Place) -> DeclarationError:
+    def _not_editable(self, place: Place) -> DeclarationError:
         where = ".".join(map(str, place))
         return DeclarationError(
             f"cannot edit {where!r} in this contract",
@@ -145,7 +146,7 @@ class Edited:
         self.text = f"{self.text[:end]}{text}\n{self.text[end:]}"
 
     def _line_end(self, index: int) -> int:
-        """Where the line after the one of `index` begins."""
+        """Return the index at which the line after that of `index` begins."""
         if index and self.text[index - 1] == "\n":
             return index
         return self.text.index("\n", index) + 1
@@ -182,7 +183,7 @@ def _name(node: Any) -> str | None:  # noqa: ANN401
 
 
 def _end(node: Any) -> int:  # noqa: ANN401
-    """Where the last character of a node's content ends; PyYAML's own end is after comments."""
+    """Return the end of a node's content; PyYAML's own end is after comments."""
     if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
         return int(node.end_mark.index)
     last = node.value[-1]
@@ -192,4 +193,4 @@ def _end(node: Any) -> int:  # noqa: ANN401
 def _of_value(value: Any, step: Step) -> Any:  # noqa: ANN401
     if isinstance(step, int) or isinstance(value, dict):
         return value[step]
-    return next(one for one in value if one.get("property", one.get("name")) == step)
+    return next(entry for entry in value if entry.get("property", entry.get("name")) == step)

@@ -1,11 +1,11 @@
-"""Where the owner of a table can be reached: the contract's `support` channels."""
+"""Channels for reaching the owner of a table: the contract's `support` entries."""
 
 from headrace.contracts.model import Contract
 from headrace.core.strict_yaml import read_document
 
 
 def support_channels(contract: Contract) -> tuple[tuple[str, str], ...]:
-    """(channel, its address or ""), as the contract lists them; it is read again each time."""
+    """Return (channel, its address or "") in the contract's order; it is read on each call."""
     listed = read_document(contract.path).value.get("support") or []
     return tuple(
         (str(entry["channel"]), str(entry.get("url") or ""))

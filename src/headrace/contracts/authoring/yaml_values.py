@@ -1,19 +1,19 @@
-"""Values as YAML on one line, as contracts are written: plain where every reader agrees."""
+"""YAML values on one line, as contracts are written: plain where every reader agrees."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-# Text that no YAML reader takes for something else than text, old ones included.
+# Text that every YAML reader, also old ones, takes for text.
 _PLAIN = re.compile(r"[A-Za-z_](?:[\w ./()+%$@-]*[\w./()+%$-])?|\d+\.\d+\.\d+", re.ASCII)
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
 
 
 def flow(value: object) -> str:
-    """`{property: unit, value: EUR}`: what `document` reads back as the same value."""
+    """Format `{property: unit, value: EUR}`, which reads back as the same value."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{flow(key)}: {flow(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{flow(key)}: {flow(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ", ".join(map(flow, value)) + "]"
     return scalar(value)
@@ -39,7 +39,7 @@ def _is_plain(text: str) -> bool:
 
 
 def quoted(text: str) -> str:
-    """In double quotes, on one line."""
+    """Return the text in double quotes, on one line."""
     return '"' + "".join(map(_escaped, text)) + '"'
 
 
@@ -52,42 +52,42 @@ def _escaped(char: str) -> str:
 
 
 def block(value: Mapping[str, object], width: int = 92) -> str:
-    """A mapping as a YAML document in block style; what is short stands on one line."""
+    """Format a mapping as a YAML document in block style; short values stay on one line."""
     return "".join(f"{line}\n" for line in _entries(value, width))
 
 
 def _entries(value: Mapping[str, object], width: int) -> Iterator[str]:
-    for key, one in value.items():
-        yield from _under(f"{flow(key)}:", one, width, indent=isinstance(one, Mapping))
+    for key, inner in value.items():
+        yield from _under(f"{flow(key)}:", inner, width, indent=isinstance(inner, Mapping))
 
 
 def _items(value: Sequence[object], width: int) -> Iterator[str]:
-    for one in value:
-        if _short(one, width - 2) or not isinstance(one, Mapping):
-            yield f"- {flow(one)}"
+    for inner in value:
+        if _short(inner, width - 2) or not isinstance(inner, Mapping):
+            yield f"- {flow(inner)}"
             continue
-        first, *rest = _entries(one, width - 2)
+        first, *rest = _entries(inner, width - 2)
         yield f"- {first}"
         yield from (f"  {line}" for line in rest)
 
 
-def _under(start: str, one: Any, width: int, *, indent: bool) -> Iterator[str]:  # noqa: ANN401
-    nested = isinstance(one, Mapping | list | tuple) and bool(one)
-    if not nested or (len(start) + len(flow(one)) < width and not _deep(one)):
-        yield f"{start} {flow(one)}"
+def _under(start: str, inner: Any, width: int, *, indent: bool) -> Iterator[str]:  # noqa: ANN401
+    nested = isinstance(inner, Mapping | list | tuple) and bool(inner)
+    if not nested or (len(start) + len(flow(inner)) < width and not _deep(inner)):
+        yield f"{start} {flow(inner)}"
         return
     yield start
-    lines = _entries(one, width - 2) if indent else _items(one, width - 2)
+    lines = _entries(inner, width - 2) if indent else _items(inner, width - 2)
     yield from (f"  {line}" for line in lines)
 
 
-def _short(one: object, width: int) -> bool:
-    return len(flow(one)) < width and not _deep(one)
+def _short(value: object, width: int) -> bool:
+    return len(flow(value)) < width and not _deep(value)
 
 
-def _deep(one: object, most: int = 2) -> bool:
-    """Whether it is nested so far that one line is hard to read."""
-    if not isinstance(one, Mapping | list | tuple):
+def _deep(value: object, depth: int = 2) -> bool:
+    """Return True if the value is nested too deep for one line."""
+    if not isinstance(value, Mapping | list | tuple):
         return False
-    inner = one.values() if isinstance(one, Mapping) else one
-    return most == 0 or any(_deep(each, most - 1) for each in inner)
+    inner = value.values() if isinstance(value, Mapping) else value
+    return depth == 0 or any(_deep(entry, depth - 1) for entry in inner)

@@ -1,21 +1,21 @@
-"""Semantic change detection: what changed its meaning, told by name, against stored profiles."""
+"""Semantic change detection: changes of meaning by name, from comparison with stored profiles."""
 
-from headrace.contracts.drift.baseline import WINDOW, Reference, reference_of
-from headrace.contracts.drift.batch_view import Look
-from headrace.contracts.drift.detect import Examined, detect, examine, marked
-from headrace.contracts.drift.findings import ACTIONS, Finding
-from headrace.contracts.drift.profile import Profile, from_bytes, sketches_of, to_bytes
-from headrace.contracts.drift.view_reader import Glance, glance_at, look_at
+from headrace.contracts.drift.baseline import WINDOW, Baseline, reference_of
+from headrace.contracts.drift.batch_view import BatchView
+from headrace.contracts.drift.detect import Examination, detect, examine, marked
+from headrace.contracts.drift.findings import ACTIONS, DriftFinding
+from headrace.contracts.drift.profile import BatchProfile, from_bytes, sketches_of, to_bytes
+from headrace.contracts.drift.view_reader import BatchSummary, glance_at, look_at
 
 __all__ = [
     "ACTIONS",
     "WINDOW",
-    "Examined",
-    "Finding",
-    "Glance",
-    "Look",
-    "Profile",
-    "Reference",
+    "Baseline",
+    "BatchProfile",
+    "BatchSummary",
+    "BatchView",
+    "DriftFinding",
+    "Examination",
     "detect",
     "examine",
     "from_bytes",

@@ -1,4 +1,4 @@
-"""What a batch is held against: the merged profiles of the batches before it."""
+"""Baseline of a batch: the merged profiles of the batches before it."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.contracts.drift.batch_view import Ints
-from headrace.contracts.drift.profile import Profile
+from headrace.contracts.drift.profile import BatchProfile
 
 WINDOW = 42  # batches, six weeks of days
 MOST_KEYS = 200_000
@@ -19,7 +19,7 @@ Array = Any
 
 @dataclass
 class Pool:
-    """One column over the window: values ascending, their counts, and in how many batches."""
+    """Column over the window: values ascending, their counts, and the number of batches."""
 
     values: Array
     counts: Ints
@@ -33,23 +33,23 @@ class Pool:
 
 
 @dataclass
-class Last:
-    """The last value of a column for each key."""
+class LastValues:
+    """Last value of a column for each key."""
 
     hashes: Ints
     values: Array
 
 
 @dataclass
-class Reference:
-    """Merged profiles, oldest first; batches are added in the order of their slots."""
+class Baseline:
+    """Merged profiles, oldest first; batches are added in the order of their partitions."""
 
-    window: deque[Profile] = field(default_factory=deque)
+    window: deque[BatchProfile] = field(default_factory=deque)
     pools: dict[str, Pool] = field(default_factory=dict)
-    last: dict[str, Last] = field(default_factory=dict)
+    last: dict[str, LastValues] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     _marks: dict[str, Array] = field(default_factory=dict)
-    _hours: dict[str, "Hours"] = field(default_factory=dict)
+    _hours: dict[str, "HourProfile"] = field(default_factory=dict)
     rows_seen: Pool = field(default_factory=lambda: _empty(np.int64))  # hashes of whole rows
 
     @property
@@ -60,7 +60,7 @@ class Reference:
     def last_slot(self) -> str:
         return self.window[-1].slot if self.window else ""
 
-    def add(self, profile: Profile) -> None:
+    def add(self, profile: BatchProfile) -> None:
         self.window.append(profile)
         self._marks, self._hours = {}, {}
         for name, summary in profile.columns.items():
@@ -75,7 +75,7 @@ class Reference:
         if len(self.window) > WINDOW:
             self._drop(self.window.popleft())
 
-    def _drop(self, profile: Profile) -> None:
+    def _drop(self, profile: BatchProfile) -> None:
         for name, summary in profile.columns.items():
             pool = self.pools[name]
             _remove(pool, summary.values, summary.counts)
@@ -85,47 +85,49 @@ class Reference:
 
     def _remember(self, label: str, hashes: Ints, values: Array) -> None:
         if label not in self.last:
-            self.last[label] = Last(hashes, values)
+            self.last[label] = LastValues(hashes, values)
             return
         last = self.last[label]
         places = np.searchsorted(last.hashes, hashes)
         inside = np.minimum(places, max(len(last.hashes) - 1, 0))
-        known = last.hashes[inside] == hashes if len(last.hashes) else np.zeros(len(hashes), bool)
+        matching = (
+            last.hashes[inside] == hashes if len(last.hashes) else np.zeros(len(hashes), bool)
+        )
         merged = last.values.copy()
-        merged[inside[known]] = values[known]
-        new = ~known
+        merged[inside[matching]] = values[matching]
+        new = ~matching
         last.hashes = np.insert(last.hashes, places[new], hashes[new])
         last.values = np.insert(merged, places[new], values[new])
         if len(last.hashes) > MOST_KEYS:  # a key that is not a key: nothing to learn from it
             last.hashes, last.values = last.hashes[:0], last.values[:0]
 
     def marks(self, name: str) -> Array:
-        """What earlier batches had of one mark (float64), oldest first."""
+        """Return the values (float64) of one mark in earlier batches, oldest first."""
         if not self._marks:
-            found: dict[str, list[float]] = {}
+            by_mark: dict[str, list[float]] = {}
             for profile in self.window:
                 for mark, value in profile.marks.items():
-                    found.setdefault(mark, []).append(value)
-            self._marks = {mark: np.array(values) for mark, values in found.items()}
-        return self._marks.get(name, _NOTHING)
+                    by_mark.setdefault(mark, []).append(value)
+            self._marks = {mark: np.array(values) for mark, values in by_mark.items()}
+        return self._marks.get(name, _NO_MARKS)
 
-    def hours(self, what: str) -> "Hours":
-        """When rows of the window happen, or are known, within their slots."""
+    def hours(self, what: str) -> "HourProfile":
+        """Return the hours of the partition at which rows of the window happen or are known."""
         if what not in self._hours:
             self._hours[what] = hours_of([p.hours.get(what, {}) for p in self.window])
         return self._hours[what]
 
 
-_NOTHING = np.empty(0)
+_NO_MARKS = np.empty(0)
 
 
 @dataclass(frozen=True)
-class Hours:
-    """By hour of the slot, over the batches of a window.
+class HourProfile:
+    """Rows by hour of the partition, over the batches of a window.
 
     Attributes:
-        batches: in how many it has rows.
-        shares: its mean share of a batch's rows.
+        batches: number of batches with rows in the hour.
+        shares: mean share of a batch's rows in the hour.
     """
 
     batches: dict[int, int]
@@ -133,22 +135,22 @@ class Hours:
     window: list[Mapping[int, int]]
 
     @cached_property
-    def least(self) -> dict[int, int]:
-        """The fewest rows of all but the barest twentieth of batches, where there are some."""
-        rare = len(self.window) // 20  # batches that lack an hour by themselves
+    def minimum(self) -> dict[int, int]:
+        """Return the fewest rows per hour, ignoring the lowest 5 % of batches; no zeros."""
+        rare = len(self.window) // 20  # batches that may lack an hour
         counted = {hour: sorted(self._rows(hour)) for hour in self.batches}
         return {hour: rows[rare] for hour, rows in counted.items() if rows[rare] > 0}
 
     @cached_property
     def mean(self) -> dict[int, float]:
-        """Its rows."""
+        """Return the mean number of rows per hour."""
         return {hour: sum(self._rows(hour)) / len(self.window) for hour in self.batches}
 
     def _rows(self, hour: int) -> Iterator[int]:
         return (counts.get(hour, 0) for counts in self.window)
 
 
-def hours_of(window: list[Mapping[int, int]]) -> Hours:
+def hours_of(window: list[Mapping[int, int]]) -> HourProfile:
     batches: dict[int, int] = {}
     shares: dict[int, float] = {}
     for counts in window:
@@ -156,7 +158,7 @@ def hours_of(window: list[Mapping[int, int]]) -> Hours:
         for hour, count in counts.items():
             batches[hour] = batches.get(hour, 0) + 1
             shares[hour] = shares.get(hour, 0.0) + count / total / len(window)
-    return Hours(batches, shares, window)
+    return HourProfile(batches, shares, window)
 
 
 def _empty(kind: npt.DTypeLike) -> Pool:
@@ -168,27 +170,27 @@ def _remove(pool: Pool, values: Array, counts: Ints) -> None:
     places = np.searchsorted(pool.values, values)
     pool.counts[places] -= counts
     pool.batches[places] -= 1
-    left = pool.batches > 0
-    pool.values, pool.counts = pool.values[left], pool.counts[left]
-    pool.batches = pool.batches[left]
+    occupied = pool.batches > 0
+    pool.values, pool.counts = pool.values[occupied], pool.counts[occupied]
+    pool.batches = pool.batches[occupied]
 
 
 def _merge(pool: Pool, values: Array, counts: Ints) -> None:
     places = np.asarray(np.searchsorted(pool.values, values))
     inside = np.minimum(places, max(len(pool.values) - 1, 0))
-    known = pool.values[inside] == values if len(pool.values) else np.zeros(len(values), bool)
+    matching = pool.values[inside] == values if len(pool.values) else np.zeros(len(values), bool)
     pool.counts = pool.counts.copy()
     pool.batches = pool.batches.copy()
-    pool.counts[inside[known]] += counts[known]
-    pool.batches[inside[known]] += 1
-    new = ~known
+    pool.counts[inside[matching]] += counts[matching]
+    pool.batches[inside[matching]] += 1
+    new = ~matching
     pool.values = np.insert(pool.values, places[new], values[new])
     pool.counts = np.insert(pool.counts, places[new], counts[new])
     pool.batches = np.insert(pool.batches, places[new], 1)
 
 
-def reference_of(profiles: Iterable[Profile]) -> Reference:
-    reference = Reference()
+def reference_of(profiles: Iterable[BatchProfile]) -> Baseline:
+    reference = Baseline()
     for profile in profiles:
         reference.add(profile)
     return reference

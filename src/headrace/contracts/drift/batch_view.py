@@ -1,6 +1,6 @@
-"""A `Look`: one batch's delivered columns as numbers and tokens, which is all that detection sees.
+"""View of a batch for detection: its delivered columns as numbers and tokens.
 
-A token stands for a value: the bits of a number, a hash of a text. Equal values have equal tokens
+A token represents a value: the bits of a number, a hash of a text. Equal values have equal tokens
 in every process and for ever, so profiles that were stored years apart can be compared.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.contracts.drift.row_rules import Broken, broken_rules, delivered_inputs, rules
+from headrace.contracts.drift.row_rules import RuleBreaks, broken_rules, delivered_inputs, rules
 from headrace.contracts.model import Contract, Field
 from headrace.sketches import token
 
@@ -29,10 +29,10 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
-    """One delivered column: `values` float64 (minutes of a clock, microseconds of a moment; NaN
-    where null, and in all of a text), `tokens` int64, `present` bool; all of the batch's length.
-    `names` are the texts of the tokens, where they may be levels.
+class ViewColumn:
+    """Delivered column: `values` float64 (minutes of a clock, microseconds of a moment; NaN for
+    nulls and texts), `tokens` int64, `present` bool; all of the batch's length. `names` are the
+    texts of the tokens, if they may be categories.
     """
 
     name: str
@@ -48,17 +48,17 @@ class Column:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """A batch as detection sees it; `arrays` are the delivered columns in their contract types.
+class BatchView:
+    """View of a batch; `arrays` are the delivered columns in their contract types.
 
     Attributes:
-        start: midnight of the slot, in microseconds; None for tables that are delivered whole.
-        event, known: event time and known-at as float64 microseconds on the clock of the slots'
-            zone; None where not derived.
+        start: midnight of the partition, in microseconds; None for tables that are delivered whole.
+        event, known: event time and known-at as float64 microseconds on the clock of the
+            partitions' zone; None if not derived.
         derived: the derived columns; empty where they could not be computed.
-        repeated: exact repetitions that were dropped before.
-        untyped: delivered columns with cells that could not be read in their type: the contract
-            refuses them, and nothing here looks at them.
+        repeated: number of exact duplicates that were dropped.
+        untyped: delivered columns with cells that could not be read in their type; the
+            contract refuses them, and detection ignores them.
         lines: int64, the delivery's line of each row.
     """
 
@@ -77,7 +77,7 @@ class Look:
         return len(self.lines)
 
     @cached_property
-    def columns(self) -> dict[str, Column]:
+    def columns(self) -> dict[str, ViewColumn]:
         return {
             f.name: column_of(f, self.arrays[f.name])
             for f in self.contract.delivered
@@ -85,47 +85,47 @@ class Look:
         }
 
     @cached_property
-    def ruled(self) -> Broken:
-        """Relations and invariants over the rows."""
+    def ruled(self) -> RuleBreaks:
+        """Evaluate relations and invariants over the rows."""
         arrays = {**self.derived, **self.arrays}
         return broken_rules(self.contract, arrays, self.rows, self.untyped)
 
     @property
     def broken(self) -> Mapping[str, Bools]:
-        """For each relation and invariant that can be computed: the rows that break it."""
+        """Return for each computable relation and invariant the rows that break it."""
         return self.ruled.rows
 
     @cached_property
     def rule_inputs(self) -> dict[str, frozenset[str]]:
-        """The delivered columns that each relation and invariant depends on."""
+        """Return the delivered columns on which each relation and invariant depends."""
         return {
-            name: delivered_inputs(self.contract, named)
-            for name, (_, named) in rules(self.contract).items()
+            name: delivered_inputs(self.contract, inputs)
+            for name, (_, inputs) in rules(self.contract).items()
         }
 
     @cached_property
     def names(self) -> dict[int, str]:
-        """The text of each text token."""
-        found: dict[int, str] = {}
+        """Return the text of each text token."""
+        texts: dict[int, str] = {}
         for column in self.columns.values():
-            found.update(column.names)
-        return found
+            texts.update(column.names)
+        return texts
 
     @cached_property
     def row_hashes(self) -> Ints:
-        """One hash of all delivered values of each row."""
+        """Return one hash of all delivered values of each row."""
         return mixed(list(self.columns.values()), self.rows)
 
     def key(self, names: tuple[str, ...]) -> tuple[Ints, Bools]:
-        """A hash of some columns for each row, and where none of them is null."""
+        """Return a hash of some columns for each row, and a mask of rows where none is null."""
         columns = [self.columns[name] for name in names]
-        whole = np.ones(self.rows, bool)
+        complete = np.ones(self.rows, bool)
         for column in columns:
-            whole &= column.present
-        return mixed(columns, self.rows), whole
+            complete &= column.present
+        return mixed(columns, self.rows), complete
 
-    def having(self, **computed: object) -> "Look":
-        """The same with properties that were computed elsewhere."""
+    def having(self, **computed: object) -> "BatchView":
+        """Return the same view with properties that were computed elsewhere."""
         self.__dict__.update(computed)
         return self
 
@@ -133,8 +133,8 @@ class Look:
         self,
         changed: Mapping[str, pa.Array],
         **times: Any,  # noqa: ANN401 - fields of a look
-    ) -> "Look":
-        """The same rows with other values; columns that do not change are not read again."""
+    ) -> "BatchView":
+        """Return the same rows with other values; unchanged columns are not read again."""
         other = replace(self, arrays={**self.arrays, **changed}, **times)
         if "columns" in self.__dict__:
             fresh = {
@@ -146,29 +146,29 @@ class Look:
         return other
 
 
-def column_of(about: Field, array: pa.Array) -> Column:
+def column_of(field_: Field, array: pa.Array) -> ViewColumn:
     present = ~np.asarray(array.is_null())
-    if about.type in {"string", "boolean"}:
+    if field_.type in {"string", "boolean"}:
         tokens, names = _text_tokens(_text(array))
-        return Column(about.name, "text", np.full(len(array), np.nan), tokens, present, names)
+        return ViewColumn(field_.name, "text", np.full(len(array), np.nan), tokens, present, names)
     values = np.asarray(array.cast(pa.int64())) if pa.types.is_timestamp(array.type) else None
     if values is None:
         values = array.to_numpy(zero_copy_only=False)
     floats = values.astype(np.float64)
     floats[~present] = np.nan
     kind: Kind = "number"
-    if about.type == "timestamp":
+    if field_.type == "timestamp":
         kind = "moment"
-    elif about.unit == "HHMM":
+    elif field_.unit == "HHMM":
         kind = "clock"
         floats = minutes(floats)
     tokens = (floats + 0.0).view(np.int64).copy()
     tokens[~present] = 0
-    return Column(about.name, kind, floats, tokens, present)
+    return ViewColumn(field_.name, kind, floats, tokens, present)
 
 
 def minutes(clock: Floats) -> Floats:
-    """Minutes of the day of HHMM clocks; 2400 is the next midnight."""
+    """Convert HHMM clocks to minutes of the day; 2400 is the next midnight."""
     with np.errstate(invalid="ignore"):
         hours = np.floor_divide(clock, 100)
     result: Floats = hours * 60 + (clock - hours * 100)
@@ -176,7 +176,7 @@ def minutes(clock: Floats) -> Floats:
 
 
 def clocks(minute: Floats) -> Floats:
-    """HHMM of minutes of the day."""
+    """Convert minutes of the day to HHMM."""
     hours = np.floor_divide(minute, 60)
     result: Floats = hours * 100 + (minute - hours * 60)
     return result
@@ -191,16 +191,16 @@ def _text_tokens(array: pa.Array) -> tuple[Ints, dict[int, str]]:
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     texts = encoded.dictionary.to_pylist()
-    known = np.array([token(text) for text in texts] or [0], np.int64)
+    tokens_ = np.array([token(text) for text in texts] or [0], np.int64)
     codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    tokens: Ints = known[codes.astype(np.int64)] if len(codes) else np.empty(0, np.int64)
+    tokens: Ints = tokens_[codes.astype(np.int64)] if len(codes) else np.empty(0, np.int64)
     tokens[np.asarray(array.is_null())] = 0
     few = len(texts) <= MOST_LEVELS
-    return tokens, dict(zip(known.tolist(), texts, strict=False)) if few else {}
+    return tokens, dict(zip(tokens_.tolist(), texts, strict=False)) if few else {}
 
 
-def mixed(columns: list[Column], rows: int) -> Ints:
-    """One hash a row over the tokens of `columns`, in their order (splitmix64)."""
+def mixed(columns: list[ViewColumn], rows: int) -> Ints:
+    """Return one hash a row over the tokens of `columns`, in their order (splitmix64)."""
     state = np.zeros(rows, np.uint64)
     for column in columns:
         state = (state ^ column.tokens.view(np.uint64)) * _MIX + np.uint64(0x632BE59BD9B4E019)

@@ -1,7 +1,7 @@
-"""The detection of semantic changes in one batch.
+"""Detection of semantic changes in one batch.
 
-Two things make a finding: the batch is unusual against its own past, and a named hypothesis,
-undone, makes it usual again. What is merely unusual is an anomaly, and only if it is gross.
+A finding needs two things: the batch is unusual against its own past, and reversing a named
+hypothesis makes it usual again. Merely unusual batches are anomalies, and only gross ones count.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,26 +9,30 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from headrace.contracts.drift.baseline import Reference
-from headrace.contracts.drift.batch_view import Look
+from headrace.contracts.drift.baseline import Baseline
+from headrace.contracts.drift.batch_view import BatchView
 from headrace.contracts.drift.detectors.categories import level_changes
 from headrace.contracts.drift.detectors.coverage import missing_parts
 from headrace.contracts.drift.detectors.precision import fine_marks, nulls, precision_changes
 from headrace.contracts.drift.detectors.renames import renames
-from headrace.contracts.drift.detectors.repeated_rows import duplicates, seen_before, stale_rows
+from headrace.contracts.drift.detectors.repeated_rows import (
+    duplicates,
+    in_earlier_batches,
+    stale_rows,
+)
 from headrace.contracts.drift.detectors.sentinels import sentinels
 from headrace.contracts.drift.detectors.stuck_readings import frozen, most_marks, run_marks
 from headrace.contracts.drift.detectors.swaps import swaps
 from headrace.contracts.drift.detectors.units import unit_changes
 from headrace.contracts.drift.detectors.unreadable_text import written_otherwise
 from headrace.contracts.drift.detectors.zones import zone_shifts
-from headrace.contracts.drift.findings import Finding
-from headrace.contracts.drift.hypothesis_trial import Case
-from headrace.contracts.drift.profile import Profile
+from headrace.contracts.drift.findings import DriftFinding
+from headrace.contracts.drift.hypothesis_trial import DriftCase
+from headrace.contracts.drift.profile import BatchProfile
 
 LEAST_HISTORY = 14  # batches before anything is said
 
-_COLUMN_CHANGES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
+_COLUMN_CHANGES: tuple[Callable[[DriftCase], Iterator[DriftFinding]], ...] = (
     unit_changes,
     swaps,
     zone_shifts,
@@ -41,40 +45,40 @@ _COLUMN_CHANGES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
 
 
 @dataclass(frozen=True)
-class Examined:
+class Examination:
     """Return changes of meaning, most severe first, and the marks to compare later batches with.
 
-    `notes` say what was not considered: detectors that failed, columns that could not be read.
+    `notes` list what was not considered: detectors that failed, columns that could not be read.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[DriftFinding, ...]
     marks: Mapping[str, float]
     notes: tuple[str, ...] = ()
 
 
 def examine(
-    look: Look, reference: Reference, text: Mapping[str, pa.Array] | None = None
-) -> Examined:
-    """Hold a batch against the ones before; nothing is said before there are `LEAST_HISTORY`.
+    look: BatchView, reference: Baseline, text: Mapping[str, pa.Array] | None = None
+) -> Examination:
+    """Compare a batch with the ones before, once there are `LEAST_HISTORY` of them.
 
     Args:
         look: the batch.
         reference: the profiles of the batches before it.
         text: of a batch that the contract refuses, the delivered text of every column.
     """
-    case = Case(look, reference, text or {})
+    case = DriftCase(look, reference, text or {})
     findings, marks = _findings(case), _marks(case)
-    return Examined(findings, marks, (*_unexamined(look), *case.notes))
+    return Examination(findings, marks, (*_unexamined(look), *case.notes))
 
 
 def detect(
-    look: Look, reference: Reference, text: Mapping[str, pa.Array] | None = None
-) -> tuple[Finding, ...]:
-    """The findings of `examine`."""
-    return _findings(Case(look, reference, text or {}))
+    look: BatchView, reference: Baseline, text: Mapping[str, pa.Array] | None = None
+) -> tuple[DriftFinding, ...]:
+    """Return the findings of `examine`."""
+    return _findings(DriftCase(look, reference, text or {}))
 
 
-def _findings(case: Case) -> tuple[Finding, ...]:
+def _findings(case: DriftCase) -> tuple[DriftFinding, ...]:
     if case.reference.batches < LEAST_HISTORY:
         return ()
     renamed = _detected(renames, case)
@@ -88,14 +92,16 @@ def _findings(case: Case) -> tuple[Finding, ...]:
     return tuple(sorted([*columns, *batch], key=lambda f: -f.weight))
 
 
-def _detected(change: Callable[[Case], Iterator[Finding]], case: Case) -> list[Finding]:
-    """The findings of one detector; none, and a note, if it raises."""
+def _detected(
+    change: Callable[[DriftCase], Iterator[DriftFinding]], case: DriftCase
+) -> list[DriftFinding]:
+    """Run one detector; return no findings, and add a note, if it raises."""
     name = f"the detector {change.__name__.lstrip('_')}"
     return case.guarded(name, lambda: list(change(case)), [])
 
 
-def _unexamined(look: Look) -> list[str]:
-    """Columns and rules that nothing was asked of."""
+def _unexamined(look: BatchView) -> list[str]:
+    """List the columns and rules that could not be examined."""
     notes = [
         f"the rule {name} could not be evaluated: {why}; it was not considered"
         for name, why in look.ruled.failures.items()
@@ -106,28 +112,28 @@ def _unexamined(look: Look) -> list[str]:
     return notes
 
 
-def _marks(case: Case) -> dict[str, float]:
+def _marks(case: DriftCase) -> dict[str, float]:
     return case.guarded("comparing with the batches before", lambda: _marks_of(case), {})
 
 
-def _marks_of(case: Case) -> dict[str, float]:
+def _marks_of(case: DriftCase) -> dict[str, float]:
     look = case.look
     marks = {**case.fit.marks, **run_marks(look), **most_marks(look), **fine_marks(look)}
     if case.reference.batches and case.look.rows:
-        marks["seen"] = float(seen_before(case.look, case.reference).mean())
+        marks["seen"] = float(in_earlier_batches(case.look, case.reference).mean())
     return marks
 
 
-def best(findings: Sequence[Finding]) -> list[Finding]:
-    """Of findings about the same columns the one that explains most."""
-    kept: list[Finding] = []
+def best(findings: Sequence[DriftFinding]) -> list[DriftFinding]:
+    """Return, of findings about the same columns, the one that explains most."""
+    best_findings: list[DriftFinding] = []
     for finding in sorted(findings, key=lambda f: -f.weight):
-        taken = {name for other in kept for name in other.columns}
-        if not taken.intersection(finding.columns):
-            kept.append(finding)
-    return kept
+        explained = {name for other in best_findings for name in other.columns}
+        if not explained.intersection(finding.columns):
+            best_findings.append(finding)
+    return best_findings
 
 
-def marked(profile: Profile, look: Look, reference: Reference) -> Profile:
-    """The batch's profile with its marks, as later batches will be held against it."""
-    return replace(profile, marks=_marks(Case(look, reference)))
+def marked(profile: BatchProfile, look: BatchView, reference: Baseline) -> BatchProfile:
+    """Return the batch's profile with its marks, for comparison with later batches."""
+    return replace(profile, marks=_marks(DriftCase(look, reference)))

@@ -1,10 +1,10 @@
-"""What detection says: a named change, what it is about, and a sentence with the evidence."""
+"""Findings of detection: a named change, its columns, and a sentence with the evidence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# What each kind does to a batch unless its suite says otherwise.
+# Action of each kind on a batch, unless its suite sets another.
 ACTIONS: Mapping[str, str] = {
     "unit_change": "block",
     "rename": "block",
@@ -26,16 +26,16 @@ ACTIONS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A change of meaning.
+class DriftFinding:
+    """Semantic change.
 
     Attributes:
         kind: a key of `ACTIONS`.
-        columns: what it is about.
+        columns: columns that it is about.
         sentence: hypothesis, factor and evidence, for a person.
-        evidence: the same as JSON values: "factor", "scope", "rows", "explained" ...
+        evidence: the same facts as JSON values: "factor", "scope", "rows", "explained" ...
         lines: the delivery's lines of the rows concerned; empty if it is the batch as a whole.
-        weight: how many rows it explains, by which findings compete.
+        weight: number of rows that it explains; of competing findings the greatest wins.
     """
 
     kind: str

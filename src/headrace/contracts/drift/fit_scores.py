@@ -1,8 +1,8 @@
-"""How well a batch fits what came before it, mark by mark, and which rows do not.
+"""Scores of a batch against earlier ones, mark by mark, and the rows that do not fit.
 
-A mark is a share from 0 to 1. Sharp marks judge single rows: the value is one that was seen before
-(support), is the one its key had (keyed), keeps a declared relation, happens in an hour of the slot
-that is known. Blunt ones judge a column: the shape and the place of its distribution, its nulls.
+A mark is a share from 0 to 1. Sharp marks test single rows: the value occurred before (support), is
+the last one of its key (keyed), satisfies a declared relation, happens in a usual hour of the
+partition. Blunt ones test a column: the shape and the location of its distribution, its nulls.
 """
 
 import math
@@ -11,14 +11,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from headrace.contracts.drift.baseline import Pool, Reference
-from headrace.contracts.drift.batch_view import HOUR, MINUTES_A_DAY, Bools, Column, Floats, Look
+from headrace.contracts.drift.baseline import Baseline, Pool
+from headrace.contracts.drift.batch_view import (
+    HOUR,
+    MINUTES_A_DAY,
+    BatchView,
+    Bools,
+    Floats,
+    ViewColumn,
+)
 from headrace.contracts.drift.profile import explained, label
 from headrace.contracts.drift.row_rules import delivered_inputs, time_names
 
 SOFT = 5  # rows that fit, added to each sharp mark: one misfit of two rows is no rule
 LEAST_BATCHES = 7  # before a mark is worth anything
-# What of a mark may be lost, besides what is usual, before the loss counts.
+# Loss of a mark that is tolerated beyond the usual loss.
 FLOOR = {"shape": 0.15, "level": 0.25, "present": 0.05, "covered": 0.1, "pace": 0.01}
 RAW = frozenset({"at", "off", "run", "still"})  # measures that are no shares
 _WIDE = 0.5  # of the window's range, by which a value may leave it
@@ -28,17 +35,17 @@ _CLOCK_BAND = 10.0  # minutes at most, so that an hour's shift is seen
 
 
 @dataclass
-class Fit:
-    """Marks of a batch, and for each sharp one the rows that were judged and that misfit."""
+class FitScores:
+    """Marks of a batch; for each sharp one the rows that were tested and those that misfit."""
 
     marks: dict[str, float] = field(default_factory=dict)
-    judged: dict[str, Bools] = field(default_factory=dict)
+    tested: dict[str, Bools] = field(default_factory=dict)
     misfit: dict[str, Bools] = field(default_factory=dict)
 
-    def sharp(self, mark: str, judged: Bools, misfit: Bools) -> None:
-        count = int(judged.sum())
+    def sharp(self, mark: str, tested: Bools, misfit: Bools) -> None:
+        count = int(tested.sum())
         if count:
-            self.judged[mark], self.misfit[mark] = judged, misfit
+            self.tested[mark], self.misfit[mark] = tested, misfit
             self.marks[mark] = 1 - int(misfit.sum()) / (count + SOFT)
 
 
@@ -46,60 +53,60 @@ Slack = Mapping[str, float]  # by column: how far off a value may be because it 
 
 
 def fit(
-    look: Look,
-    reference: Reference,
+    look: BatchView,
+    reference: Baseline,
     columns: Iterable[str] | None = None,
     slack: Slack | None = None,
-) -> Fit:
-    """The marks of `look`; with `columns`, only of these and of what depends on them."""
+) -> FitScores:
+    """Return the marks of `view`; with `columns`, only those that depend on them."""
     result = fit_columns(look, reference, columns, slack)
     fit_rules(result, look, reference, columns)
     return result
 
 
 def fit_columns(
-    look: Look,
-    reference: Reference,
+    look: BatchView,
+    reference: Baseline,
     columns: Iterable[str] | None = None,
     slack: Slack | None = None,
-) -> Fit:
-    """The marks of columns by themselves and by their keys, which cost least."""
-    wanted = set(look.columns if columns is None else columns)
+) -> FitScores:
+    """Return the marks of columns alone and by their keys, which are the cheapest."""
+    selected = set(look.columns if columns is None else columns)
     slack = slack or {}
-    result = Fit()
+    result = FitScores()
     for name in look.columns:
-        if name in wanted and name in reference.pools:
+        if name in selected and name in reference.pools:
             _column(result, look.columns[name], reference, slack.get(name, 0.0))
     for f, key in explained(look):
-        if wanted & {f.name, *key}:
+        if selected & {f.name, *key}:
             _keyed(result, look, reference, (f.name, key), slack.get(f.name, 0.0))
     return result
 
 
 def fit_rules(
-    result: Fit, look: Look, reference: Reference, columns: Iterable[str] | None = None
+    result: FitScores, look: BatchView, reference: Baseline, columns: Iterable[str] | None = None
 ) -> None:
     """Add the marks of relations, invariants and hours."""
-    wanted = set(look.columns if columns is None else columns)
+    selected = set(look.columns if columns is None else columns)
     everywhere = np.ones(look.rows, bool)
     for name, broken in look.broken.items():
-        if wanted & look.rule_inputs[name]:
+        if selected & look.rule_inputs[name]:
             result.sharp(f"relation:{name}", everywhere, broken)
-    if columns is None or wanted & time_inputs(look):
+    if columns is None or selected & time_inputs(look):
         for what, moments in (("event", look.event), ("known", look.known)):
             if moments is not None and look.start is not None:
                 _hours(result, what, moments, look.start, reference)
 
 
-def time_inputs(look: Look) -> frozenset[str]:
-    """Delivered columns that event time and known-at are computed from."""
+def time_inputs(look: BatchView) -> frozenset[str]:
+    """Return the delivered columns from which event time and known-at are computed."""
     return delivered_inputs(look.contract, time_names(look.contract))
 
 
 # one column against its own past
 
 
-def _column(result: Fit, column: Column, reference: Reference, slack: float) -> None:
+def _column(result: FitScores, column: ViewColumn, reference: Baseline, slack: float) -> None:
     pool = reference.pools[column.name]
     name, rows = column.name, len(column.present)
     if rows:
@@ -123,23 +130,23 @@ def _column(result: Fit, column: Column, reference: Reference, slack: float) -> 
         result.marks[f"shape:{name}"] = 1 - _variation(column, pool)
 
 
-def member(column: Column, pool: Pool, slack: float = 0.0) -> Bools:
-    """Rows whose value was seen in the window."""
-    wanted = column.values if column.is_number else column.tokens
+def member(column: ViewColumn, pool: Pool, slack: float = 0.0) -> Bools:
+    """Return the rows whose value occurs in the window."""
+    values_ = column.values if column.is_number else column.tokens
     if not column.is_number:
-        return _exactly(wanted, pool)
-    near = np.zeros(len(wanted), bool)
+        return _exactly(values_, pool)
+    near = np.zeros(len(values_), bool)
     last = len(pool.values) - 1
-    places = np.searchsorted(pool.values, wanted)
+    places = np.searchsorted(pool.values, values_)
     with np.errstate(invalid="ignore"):
         for shift in (-1, 0):
             closest = pool.values[np.clip(places + shift, 0, last)]
-            near |= np.abs(closest - wanted) <= slack + 1e-9 * np.abs(wanted)
+            near |= np.abs(closest - values_) <= slack + 1e-9 * np.abs(values_)
     return near
 
 
-def out_of_range(column: Column, pool: Pool) -> Bools:
-    """Values far outside those of the window, and what no clock shows; NaN is not."""
+def out_of_range(column: ViewColumn, pool: Pool) -> Bools:
+    """Return values far outside those of the window, and impossible clock readings; not NaN."""
     values = column.values
     low, high = float(pool.values[0]), float(pool.values[-1])
     room = _WIDE * (high - low)
@@ -152,33 +159,37 @@ def out_of_range(column: Column, pool: Pool) -> Bools:
     return far
 
 
-def _exactly(wanted: np.ndarray, pool: Pool) -> Bools:
-    places = np.minimum(np.searchsorted(pool.values, wanted), len(pool.values) - 1)
-    found: Bools = pool.values[places] == wanted
-    return found
+def _exactly(values_: np.ndarray, pool: Pool) -> Bools:
+    places = np.minimum(np.searchsorted(pool.values, values_), len(pool.values) - 1)
+    matches: Bools = pool.values[places] == values_
+    return matches
 
 
 def distance(values: Floats, pool: Pool) -> float:
-    """Kolmogorov and Smirnov's distance of a sample to the pooled sample."""
+    """Return the Kolmogorov-Smirnov distance of a sample to the pooled sample."""
     at, counts = np.unique(values, return_counts=True)
-    mine = np.cumsum(counts) / len(values)
-    whole = np.concatenate([[0], np.cumsum(pool.counts)]) / pool.total
-    upto = whole[np.searchsorted(pool.values, at, side="right")]
-    below = whole[np.searchsorted(pool.values, at, side="left")]
-    return float(max(np.abs(mine - upto).max(), np.abs(mine - counts / len(values) - below).max()))
+    cumulative = np.cumsum(counts) / len(values)
+    pooled = np.concatenate([[0], np.cumsum(pool.counts)]) / pool.total
+    upto = pooled[np.searchsorted(pool.values, at, side="right")]
+    below = pooled[np.searchsorted(pool.values, at, side="left")]
+    return float(
+        max(
+            np.abs(cumulative - upto).max(), np.abs(cumulative - counts / len(values) - below).max()
+        )
+    )
 
 
-def _variation(column: Column, pool: Pool) -> float:
-    """The share of rows that would have to change their level: the total variation distance."""
+def _variation(column: ViewColumn, pool: Pool) -> float:
+    """Return the share of rows in another category than usual: the total variation distance."""
     at, counts = np.unique(column.tokens[column.present], return_counts=True)
     share = counts / counts.sum()
     places = np.minimum(np.searchsorted(pool.values, at), len(pool.values) - 1)
-    known = np.where(pool.values[places] == at, pool.counts[places] / pool.total, 0.0)
-    return float(np.maximum(share - known, 0).sum())
+    usual = np.where(pool.values[places] == at, pool.counts[places] / pool.total, 0.0)
+    return float(np.maximum(share - usual, 0).sum())
 
 
 def _level(middle: float, earlier: Floats) -> float | None:
-    """1 within the range of earlier medians, falling to 0 at thrice that range."""
+    """Return 1 within the range of earlier medians, falling to 0 at three times that range."""
     if len(earlier) < LEAST_BATCHES:
         return None
     low, high = float(earlier.min()), float(earlier.max())
@@ -191,54 +202,54 @@ def _level(middle: float, earlier: Floats) -> float | None:
 
 
 def _keyed(
-    result: Fit,
-    look: Look,
-    reference: Reference,
-    about: tuple[str, tuple[str, ...]],
+    result: FitScores,
+    look: BatchView,
+    reference: Baseline,
+    pair: tuple[str, tuple[str, ...]],
     slack: float,
 ) -> None:
-    name, key = about
+    name, key = pair
     mark = label(name, key)
     last = reference.last.get(mark)
     if last is None or not len(last.hashes):
         return
     column = look.columns[name]
-    hashes, whole = look.key(key)
+    hashes, complete = look.key(key)
     places = np.minimum(np.searchsorted(last.hashes, hashes), len(last.hashes) - 1)
-    judged = whole & column.present & (last.hashes[places] == hashes)
+    tested = complete & column.present & (last.hashes[places] == hashes)
     expected = last.values[places]
     if not column.is_number:
-        result.sharp(f"keyed:{mark}", judged, judged & (expected != column.tokens))
+        result.sharp(f"keyed:{mark}", tested, tested & (expected != column.tokens))
         return
     off = residual(column, expected)
     band = band_of(column, reference.marks(f"off:{mark}"))
-    if judged.any():
-        result.marks[f"off:{mark}"] = float(np.quantile(off[judged], _BAND))
+    if tested.any():
+        result.marks[f"off:{mark}"] = float(np.quantile(off[tested], _BAND))
     with np.errstate(invalid="ignore"):
         bound = slack if column.kind == "clock" else slack / np.maximum(np.abs(expected), 1e-9)
-        result.sharp(f"keyed:{mark}", judged, judged & (off > band + bound + 1e-9))
+        result.sharp(f"keyed:{mark}", tested, tested & (off > band + bound + 1e-9))
     if column.kind == "number":
-        _far(result, mark, column.values, expected, judged)
+        _far(result, mark, column.values, expected, tested)
 
 
-def _far(result: Fit, mark: str, values: Floats, expected: Floats, judged: Bools) -> None:
-    """Values of another order than their key's last one; only where both are positive."""
+def _far(result: FitScores, mark: str, values: Floats, expected: Floats, tested: Bools) -> None:
+    """Mark values of another order of magnitude than their key's last one, if both are positive."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        judged = judged & (values > 0) & (expected > 0)
+        tested = tested & (values > 0) & (expected > 0)
         ratio = values / expected
-        result.sharp(f"far:{mark}", judged, judged & ((ratio > _FAR) | (ratio < 1 / _FAR)))
+        result.sharp(f"far:{mark}", tested, tested & ((ratio > _FAR) | (ratio < 1 / _FAR)))
 
 
-def band_of(column: Column, earlier: Floats) -> float:
-    """How far a value usually is from the last one of its key."""
+def band_of(column: ViewColumn, earlier: Floats) -> float:
+    """Return the usual distance of a value from the last one of its key."""
     if not len(earlier):
         return _CLOCK_BAND if column.kind == "clock" else 0.1
     band = float(np.median(earlier))
     return min(band, _CLOCK_BAND) if column.kind == "clock" else band
 
 
-def residual(column: Column, expected: Floats) -> Floats:
-    """Minutes round the clock, else relative to what was expected."""
+def residual(column: ViewColumn, expected: Floats) -> Floats:
+    """Return the difference in minutes round the clock, or relative to the expected value."""
     with np.errstate(invalid="ignore"):
         off = np.abs(column.values - expected)
         if column.kind == "clock":
@@ -252,24 +263,24 @@ def residual(column: Column, expected: Floats) -> Floats:
 # the slot
 
 
-def _hours(result: Fit, what: str, moments: Floats, start: int, reference: Reference) -> None:
+def _hours(result: FitScores, what: str, moments: Floats, start: int, reference: Baseline) -> None:
     past = reference.hours(what)
     if not past.batches:
         return
     with np.errstate(invalid="ignore"):
         hours = np.floor((moments - start) / HOUR)
-    known = np.isin(hours, np.array(sorted(past.batches), np.float64))
-    result.sharp(f"inside:{what}", np.ones(len(hours), bool), ~known)
+    usual = np.isin(hours, np.array(sorted(past.batches), np.float64))
+    result.sharp(f"inside:{what}", np.ones(len(hours), bool), ~usual)
     if reference.batches >= LEAST_BATCHES:
-        result.marks[f"pace:{what}"] = 1 - _unlike(hours[known], past.shares)
+        result.marks[f"pace:{what}"] = 1 - _unlike(hours[usual], past.shares)
     always = [hour for hour, times in past.batches.items() if times == reference.batches]
     if always and reference.batches >= LEAST_BATCHES:
-        there = set(hours[known].tolist())
-        result.marks[f"covered:{what}"] = sum(hour in there for hour in always) / len(always)
+        hours_ = set(hours[usual].tolist())
+        result.marks[f"covered:{what}"] = sum(hour in hours_ for hour in always) / len(always)
 
 
 def _unlike(hours: Floats, usual: Mapping[int, float]) -> float:
-    """The share of rows that would have to move to another hour to lie as they usually do."""
+    """Return the share of rows that would have to move to another hour to match the usual."""
     at, counts = np.unique(hours, return_counts=True)
     shares = dict(zip(at.astype(int).tolist(), (counts / max(len(hours), 1)).tolist(), strict=True))
     return math.fsum(max(share - usual.get(hour, 0.0), 0.0) for hour, share in shares.items())
@@ -278,14 +289,14 @@ def _unlike(hours: Floats, usual: Mapping[int, float]) -> float:
 # what is wrong, in rows
 
 
-def badness(found: Fit, reference: Reference, rows: int) -> dict[str, float]:
-    """By mark, the rows beyond what is usual that do not fit; marks that are usual are left out.
+def badness(scores: FitScores, reference: Baseline, rows: int) -> dict[str, float]:
+    """Return by mark the misfitting rows beyond the usual number; usual marks are omitted.
 
     A sharp mark counts the rows beyond the greatest share of its window. A blunt one counts its
     loss beyond the range of its window and its floor, as a share of all rows.
     """
-    lost: dict[str, float] = {}
-    for mark, value in found.marks.items():
+    excess_by_mark: dict[str, float] = {}
+    for mark, value in scores.marks.items():
         kind = mark.partition(":")[0]
         if kind in RAW:
             continue
@@ -293,13 +304,13 @@ def badness(found: Fit, reference: Reference, rows: int) -> dict[str, float]:
         if len(earlier) < LEAST_BATCHES:
             continue
         low, high = float(earlier.min()), float(earlier.max())
-        if mark in found.judged:
-            count = int(found.judged[mark].sum()) + SOFT
+        if mark in scores.tested:
+            count = int(scores.tested[mark].sum()) + SOFT
             excess = (low - value) * count
             if excess > 0.5:
-                lost[mark] = excess
+                excess_by_mark[mark] = excess
         else:
             loss = low - 0.5 * (high - low) - FLOOR[kind] - value
             if loss > 0:
-                lost[mark] = (low - value) * rows
-    return lost
+                excess_by_mark[mark] = (low - value) * rows
+    return excess_by_mark

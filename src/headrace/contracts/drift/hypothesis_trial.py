@@ -1,4 +1,4 @@
-"""Trying a hypothesis: undo the supposed change, and see whether the batch is usual again."""
+"""Trial of a hypothesis: undo the supposed change, and test if the batch is usual again."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -9,10 +9,10 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from headrace.contracts.drift.baseline import Reference
-from headrace.contracts.drift.batch_view import Bools, Look
+from headrace.contracts.drift.baseline import Baseline
+from headrace.contracts.drift.batch_view import BatchView, Bools
 from headrace.contracts.drift.fit_scores import (
-    Fit,
+    FitScores,
     Slack,
     badness,
     fit,
@@ -27,17 +27,17 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What a hypothesis leaves.
+class HypothesisTrial:
+    """Result of trying a hypothesis.
 
     Attributes:
-        before, after: unusual misfits, in rows.
-        had, usual: all misfits of sharp marks before and after, the usual ones among them.
+        before, after: unusual misfits, in rows, before and after.
+        misfits_before, usual: all misfits of sharp marks before and after, usual ones included.
     """
 
     before: float
     after: float
-    had: int
+    misfits_before: int
     usual: int
 
     @property
@@ -47,15 +47,15 @@ class Trial:
     @property
     def explains(self) -> bool:
         usual_again = self.before > 0.5 and self.after <= RESIDUE * self.before
-        return usual_again and (self.usual < self.had or self.had == 0)
+        return usual_again and (self.usual < self.misfits_before or self.misfits_before == 0)
 
     @property
     def rank(self) -> float:
-        """Of two that make the batch usual again, the one with fewer misfits is right."""
+        """Return the rank: of two that explain the batch, the one with fewer misfits wins."""
         return self.gain - self.usual / 100
 
     @property
-    def told(self) -> dict[str, float]:
+    def evidence(self) -> dict[str, float]:
         return {"misfits": round(self.before, 1), "left": round(self.after, 1)}
 
     @property
@@ -64,21 +64,21 @@ class Trial:
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
-    """A batch that is being looked into: its fit, and what of it is not usual.
+class DriftCase:
+    """Batch under examination: its scores, and what is unusual about it.
 
     Attributes:
-        text: the delivered text of columns, declared or not, where the contract refuses it.
-        notes: what was not considered, and why.
+        text: the delivered text of columns, declared or not, if the contract refuses it.
+        notes: what was not considered, with reasons.
     """
 
-    look: Look
-    reference: Reference
+    look: BatchView
+    reference: Baseline
     text: Mapping[str, pa.Array] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def guarded(self, name: str, ask: Callable[[], T], otherwise: T) -> T:
-        """Ask a detector; if it raises, note that its hypothesis was not considered."""
+        """Call a detector; if it raises, note that its hypothesis was not considered."""
         try:
             with np.errstate(over="ignore", invalid="ignore"):
                 return ask()
@@ -90,17 +90,17 @@ class Case:
             return otherwise
 
     @cached_property
-    def fit(self) -> Fit:
+    def fit(self) -> FitScores:
         return fit(self.look, self.reference)
 
     @cached_property
-    def lost(self) -> dict[str, float]:
-        """By mark, the rows that do not fit beyond what is usual."""
-        lost = badness(self.fit, self.reference, self.look.rows)
-        return lost | dict.fromkeys(self.without(self.look), float(self.look.rows))
+    def excess(self) -> dict[str, float]:
+        """Return by mark the rows that do not fit beyond the usual number."""
+        excess = badness(self.fit, self.reference, self.look.rows)
+        return excess | dict.fromkeys(self.without(self.look), float(self.look.rows))
 
-    def without(self, look: Look) -> list[str]:
-        """Time marks that earlier batches had: without event time no row is in its slot."""
+    def without(self, look: BatchView) -> list[str]:
+        """List time marks of earlier batches that this one lacks: it has no event time."""
         if time_inputs(look) & look.untyped:
             return []
         return [
@@ -111,46 +111,47 @@ class Case:
         ]
 
     def misfits(self, column: str) -> Bools:
-        """Rows that some sharp mark of `column` holds against it, where that is unusual."""
+        """Return rows that an unusual sharp mark of `column` rejects."""
         bad = np.zeros(self.look.rows, bool)
         for mark, rows in self.fit.misfit.items():
-            if mark in self.lost and column in columns_of(mark, self.look):
+            if mark in self.excess and column in columns_of(mark, self.look):
                 bad |= rows
         return bad
 
     def suspects(self) -> set[str]:
-        """Columns that some unusual mark is about."""
-        return {name for mark in self.lost for name in columns_of(mark, self.look)}
+        """Return the columns of unusual marks."""
+        return {name for mark in self.excess for name in columns_of(mark, self.look)}
 
     def loss(self, names: Iterable[str]) -> float:
-        """The rows that the worst mark about any of these columns does not explain."""
-        wanted = set(names)
-        lost = (v for mark, v in self.lost.items() if columns_of(mark, self.look) & wanted)
-        return max(lost, default=0.0)
+        """Return the rows that the worst mark about any of these columns leaves unexplained."""
+        selected = set(names)
+        excesses = (v for mark, v in self.excess.items() if columns_of(mark, self.look) & selected)
+        return max(excesses, default=0.0)
 
     def _derives(self, names: Iterable[str]) -> bool:
-        """Whether event time, known-at or an invariant is derived from one of these columns."""
-        wanted = set(names)
+        """Return True if event time, known-at or an invariant is derived from these columns."""
+        selected = set(names)
         inputs = [time_inputs(self.look), *self.look.rule_inputs.values()]
-        return any(found & wanted for found in inputs)
+        return any(columns & selected for columns in inputs)
 
-    def try_out(self, changed: Mapping[str, pa.Array], slack: Slack | None = None) -> "Trial":
-        """What was wrong with these columns, and what still is once they are `changed`.
+    def try_out(
+        self, changed: Mapping[str, pa.Array], slack: Slack | None = None
+    ) -> "HypothesisTrial":
+        """Compare the misfits of these columns with those that remain once they are `changed`.
 
-        What costs least is looked at first: columns, then relations, then what is derived; a
-        hypothesis that leaves too much already is not looked at further, and one that cannot be
-        tried explains nothing.
+        Cheap tests come first: columns, then relations, then derived columns. A hypothesis that
+        leaves too much is not tested further; one that cannot be tried explains nothing.
         """
         names = changed.keys()
-        touched = [m for m in self.lost if columns_of(m, self.look) & names]
-        before = sum(self.lost[mark] for mark in touched)
+        touched = [m for m in self.excess if columns_of(m, self.look) & names]
+        before = sum(self.excess[mark] for mark in touched)
         name = f"a trial of other values of {', '.join(names)}"
-        nothing = Trial(before, math.inf, 0, 0)
-        return self.guarded(name, lambda: self._tried(changed, before, slack), nothing)
+        failed = HypothesisTrial(before, math.inf, 0, 0)
+        return self.guarded(name, lambda: self._try_changed(changed, before, slack), failed)
 
-    def _tried(
+    def _try_changed(
         self, changed: Mapping[str, pa.Array], before: float, slack: Slack | None
-    ) -> "Trial":
+    ) -> "HypothesisTrial":
         names = changed.keys()
         other = self.look.with_arrays(changed, event=None, known=None, derived={})
         after = fit_columns(other, self.reference, names, slack)
@@ -164,25 +165,29 @@ class Case:
         other = timed(other)
         fit_rules(after, other, self.reference, names)
         if other.ruled.failures.keys() - self.look.ruled.failures.keys():
-            return Trial(before, math.inf, 0, 0)
+            return HypothesisTrial(before, math.inf, 0, 0)
         missing = self.without(other) if time_inputs(self.look) & names else []
         return self._trial(before, after, other, float(len(missing) * other.rows))
 
-    def _trial(self, before: float, after: Fit, other: Look, missing: float = 0.0) -> "Trial":
+    def _trial(
+        self, before: float, after: FitScores, other: BatchView, missing: float = 0.0
+    ) -> "HypothesisTrial":
         still = badness(after, self.reference, other.rows)
-        had = sum(int(rows.sum()) for mark, rows in self.fit.misfit.items() if mark in after.misfit)
+        misfits_before = sum(
+            int(rows.sum()) for mark, rows in self.fit.misfit.items() if mark in after.misfit
+        )
         usual = sum(int(rows.sum()) for rows in after.misfit.values())
-        return Trial(before, sum(still.values()) + missing, had, usual)
+        return HypothesisTrial(before, sum(still.values()) + missing, misfits_before, usual)
 
 
-def columns_of(mark: str, look: Look) -> frozenset[str]:
-    """The delivered columns that a mark depends on."""
-    kind, _, about = mark.partition(":")
+def columns_of(mark: str, look: BatchView) -> frozenset[str]:
+    """Return the delivered columns that a mark depends on."""
+    kind, _, subject = mark.partition(":")
     if kind in {"keyed", "off", "far"}:
-        name, _, key = about.partition("<")
+        name, _, key = subject.partition("<")
         return frozenset({name, *key.rstrip(">").split("+")})
     if kind == "relation":
-        return look.rule_inputs[about]
+        return look.rule_inputs[subject]
     if kind in {"inside", "covered", "pace"}:
         return time_inputs(look)
-    return frozenset({about})
+    return frozenset({subject})

@@ -1,4 +1,4 @@
-"""What is kept of each batch: small, mergeable, and enough to judge later batches against.
+"""Profile of a batch: small, mergeable, and enough to compare later batches with.
 
 Counts add, keyed values are last-writer-wins by slot, hashes unite: merging is associative and
 commutative, so a window of batches is compared without reading a row again.
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.contracts.drift.batch_view import HOUR, Column, Floats, Ints, Look
+from headrace.contracts.drift.batch_view import HOUR, BatchView, Floats, Ints, ViewColumn
 from headrace.core.errors import StateError
 from headrace.sketches import Kind, Sketches, coarsened, of_counts
 
@@ -26,10 +26,10 @@ Array = Any  # a one-dimensional numpy array
 
 
 @dataclass(frozen=True, eq=False)
-class Summary:
-    """One column: its different values in ascending order (float64; text as int64 tokens), how
-    often each occurs, and the nulls. `coarse` values are rounded to three digits, and of texts
-    the rarer ones are left out; what was sketched before that is beside them.
+class ColumnSummary:
+    """Summary of a column: its distinct values in ascending order (float64; text as int64 tokens),
+    their counts, and the nulls. `coarse` values are rounded to three digits, and rare texts are
+    dropped; `sketch` was made before that.
     """
 
     values: Array
@@ -40,41 +40,41 @@ class Summary:
 
 
 @dataclass(frozen=True, eq=False)
-class Keyed:
-    """The middle value of one column for each key: hashes ascending, values float64 or tokens."""
+class KeyedValues:
+    """Middle value of one column for each key: hashes ascending, values float64 or tokens."""
 
     hashes: Ints
     values: Array
 
 
 @dataclass(frozen=True, eq=False)
-class Profile:
-    """One batch.
+class BatchProfile:
+    """Profile of one batch.
 
     Attributes:
-        slot: its slot, which orders profiles.
-        rows, repeated: rows kept and exact repetitions dropped.
+        slot: its partition, which orders profiles.
+        rows, repeated: rows, and exact duplicates that were dropped.
         columns: a summary for each delivered column.
         keyed: for each column and explaining key ("distance<origin+dest") its values by key.
-        hours: rows by hours from the start of the slot, for "event" and "known" time.
+        hours: rows by hours from the start of the partition, for "event" and "known" time.
         hashes: the least row hashes, ascending.
         names: texts of tokens, for messages.
-        marks: how well the batch fitted what came before it: {mark: share}.
+        marks: fit of the batch to earlier ones: {mark: share}.
     """
 
     slot: str
     rows: int
     repeated: int
-    columns: Mapping[str, Summary]
-    keyed: Mapping[str, Keyed]
+    columns: Mapping[str, ColumnSummary]
+    keyed: Mapping[str, KeyedValues]
     hours: Mapping[str, Mapping[int, int]]
     hashes: Ints
     names: Mapping[int, str]
     marks: Mapping[str, float] = field(default_factory=dict)
 
 
-def profile_of(look: Look, slot: str) -> Profile:
-    return Profile(
+def profile_of(look: BatchView, slot: str) -> BatchProfile:
+    return BatchProfile(
         slot=slot,
         rows=look.rows,
         repeated=look.repeated,
@@ -90,8 +90,8 @@ def profile_of(look: Look, slot: str) -> Profile:
     )
 
 
-def explained(look: Look) -> list[tuple[Any, tuple[str, ...]]]:
-    """(field, key) for each declared explanation whose columns are there."""
+def explained(look: BatchView) -> list[tuple[Any, tuple[str, ...]]]:
+    """Return (field, key) for each declared explanation whose columns are present."""
     return [
         (f, key)
         for f in look.contract.delivered
@@ -104,45 +104,49 @@ def label(column: str, key: tuple[str, ...]) -> str:
     return f"{column}<{'+'.join(key)}"
 
 
-def summary(column: Column) -> Summary:
-    taken = (column.values if column.is_number else column.tokens)[column.present]
-    nulls = len(column.present) - len(taken)
-    values, counts = np.unique(taken, return_counts=True)
+def summary(column: ViewColumn) -> ColumnSummary:
+    present_values = (column.values if column.is_number else column.tokens)[column.present]
+    nulls = len(column.present) - len(present_values)
+    values, counts = np.unique(present_values, return_counts=True)
     if len(values) <= MOST_VALUES:
-        return Summary(values, counts.astype(np.int64), nulls)
+        return ColumnSummary(values, counts.astype(np.int64), nulls)
     kind: Kind = "real" if column.is_number else "level"
     sketch = of_counts(kind, values, counts, nulls, {})
     if not column.is_number:  # the most frequent ones tell levels; the rest are names of things
-        most = np.sort(np.argsort(-counts, kind="stable")[:MOST_VALUES])
-        return Summary(values[most], counts[most].astype(np.int64), nulls, True, sketch)
+        frequent = np.sort(np.argsort(-counts, kind="stable")[:MOST_VALUES])
+        return ColumnSummary(
+            values[frequent], counts[frequent].astype(np.int64), nulls, True, sketch
+        )
     rounded, where = np.unique(coarse(np.asarray(values, np.float64)), return_inverse=True)
-    return Summary(rounded, np.bincount(where, counts).astype(np.int64), nulls, True, sketch)
+    return ColumnSummary(rounded, np.bincount(where, counts).astype(np.int64), nulls, True, sketch)
 
 
-def sketches_of(profile: Profile) -> dict[str, Sketches]:
-    """A sketch of each column of the batch, exactly as from its rows; all numbers are real.
+def sketches_of(profile: BatchProfile) -> dict[str, Sketches]:
+    """Return a sketch of each column, exactly as from the rows; all numbers are real.
 
     Coarse columns of profiles that were stored in format 1 have none. Texts of which the profile
     does not know all names are counted by prefixes.
     """
-    found = {}
-    for name, one in profile.columns.items():
-        if one.coarse:
-            if one.sketch is not None:
-                found[name] = one.sketch
+    sketches = {}
+    for name, summary_ in profile.columns.items():
+        if summary_.coarse:
+            if summary_.sketch is not None:
+                sketches[name] = summary_.sketch
             continue
-        kind: Kind = "level" if one.values.dtype == np.int64 else "real"
+        kind: Kind = "level" if summary_.values.dtype == np.int64 else "real"
         names = {}
         if kind == "level":
-            known = profile.names
-            names = {key: known[key] for key in one.values.tolist() if key in known}
-        made = of_counts(kind, one.values, one.counts, one.nulls, names)
-        found[name] = made if len(names) == len(made.cells) or kind == "real" else coarsened(made)
-    return found
+            names_ = profile.names
+            names = {key: names_[key] for key in summary_.values.tolist() if key in names_}
+        sketch = of_counts(kind, summary_.values, summary_.counts, summary_.nulls, names)
+        sketches[name] = (
+            sketch if len(names) == len(sketch.cells) or kind == "real" else coarsened(sketch)
+        )
+    return sketches
 
 
 def coarse(values: Floats) -> Floats:
-    """Rounded to three significant digits."""
+    """Round to three significant digits."""
     with np.errstate(divide="ignore"):
         size = np.where(values == 0, 0, np.floor(np.log10(np.abs(values))))
     unit = 10.0 ** (size - (_DIGITS - 1))
@@ -150,38 +154,40 @@ def coarse(values: Floats) -> Floats:
     return result
 
 
-def _keyed(look: Look, name: str, key: tuple[str, ...]) -> Keyed:
+def _keyed(look: BatchView, name: str, key: tuple[str, ...]) -> KeyedValues:
     column = look.columns[name]
-    hashes, whole = look.key(key)
-    use = whole & column.present
+    hashes, complete = look.key(key)
+    use = complete & column.present
     values = (column.values if column.is_number else column.tokens)[use]
     order = np.lexsort((values, hashes[use]))
     keys, values = hashes[use][order], values[order]
     if not len(keys):
-        return Keyed(keys, values)
+        return KeyedValues(keys, values)
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
     ends = np.concatenate([starts[1:], [len(keys)]])
-    return Keyed(keys[starts], values[(starts + ends - 1) // 2])
+    return KeyedValues(keys[starts], values[(starts + ends - 1) // 2])
 
 
 def hour_counts(moments: Floats, start: int) -> dict[int, int]:
-    known = moments[~np.isnan(moments)]
-    hours, counts = np.unique(np.floor((known - start) / HOUR).astype(np.int64), return_counts=True)
+    present = moments[~np.isnan(moments)]
+    hours, counts = np.unique(
+        np.floor((present - start) / HOUR).astype(np.int64), return_counts=True
+    )
     return dict(zip(hours.tolist(), counts.tolist(), strict=True))
 
 
 # stored form: a JSON header with the place of each array, then the arrays' bytes; all compressed
 
 
-def to_bytes(profile: Profile) -> bytes:
-    """The profile as it is stored; equal profiles are equal bytes."""
+def to_bytes(profile: BatchProfile) -> bytes:
+    """Serialise the profile; equal profiles are equal bytes."""
     plain = to_plain(profile)
     packed: bytes = _codec().compress(plain, asbytes=True)
     return len(plain).to_bytes(4, "big") + packed
 
 
-def from_bytes(data: bytes) -> Profile:
-    """The profile in `data`.
+def from_bytes(data: bytes) -> BatchProfile:
+    """Read the profile in `data`.
 
     Raises:
         StateError: it was written by a newer version, or is damaged.
@@ -189,7 +195,7 @@ def from_bytes(data: bytes) -> Profile:
     try:
         plain = _codec().decompress(data[4:], int.from_bytes(data[:4], "big"), asbytes=True)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise StateError(f"a profile is damaged: {error}", fix="judge its batch again") from error
+        raise StateError(f"a profile is damaged: {error}", fix="re-validate its batch") from error
     return from_plain(plain)
 
 
@@ -197,11 +203,11 @@ def _codec() -> pa.Codec:
     return pa.Codec("zstd", compression_level=1)
 
 
-def to_plain(profile: Profile) -> bytes:
-    """The stored form before it is compressed."""
+def to_plain(profile: BatchProfile) -> bytes:
+    """Return the stored form before compression."""
     arrays: list[Array] = []
 
-    def put(array: Array) -> list[object]:
+    def add(array: Array) -> list[object]:
         arrays.append(np.ascontiguousarray(array))
         return [array.dtype.str, len(array)]
 
@@ -211,12 +217,12 @@ def to_plain(profile: Profile) -> bytes:
         "rows": profile.rows,
         "repeated": profile.repeated,
         "columns": {
-            name: [put(s.values), put(s.counts), s.nulls, s.coarse, _put_sketch(s.sketch, put)]
+            name: [add(s.values), add(s.counts), s.nulls, s.coarse, _put_sketch(s.sketch, add)]
             for name, s in profile.columns.items()
         },
-        "keyed": {name: [put(k.hashes), put(k.values)] for name, k in profile.keyed.items()},
+        "keyed": {name: [add(k.hashes), add(k.values)] for name, k in profile.keyed.items()},
         "hours": {what: list(counts.items()) for what, counts in profile.hours.items()},
-        "hashes": put(profile.hashes),
+        "hashes": add(profile.hashes),
         "names": list(profile.names.items()),
         "marks": dict(profile.marks),
     }
@@ -224,8 +230,8 @@ def to_plain(profile: Profile) -> bytes:
     return b"".join([len(head).to_bytes(4, "big"), head, *(a.tobytes() for a in arrays)])
 
 
-def from_plain(data: bytes) -> Profile:
-    """Raises StateError if it was written by a newer version."""
+def from_plain(data: bytes) -> BatchProfile:
+    """Read a profile; raise StateError if it was written by a newer version."""
     length = int.from_bytes(data[:4], "big")
     header = json.loads(data[4 : 4 + length])
     if header["format"] > FORMAT:
@@ -239,18 +245,18 @@ def from_plain(data: bytes) -> Profile:
         nonlocal place
         kind = np.dtype(spec[0])
         if kind.kind not in "iuf":
-            raise StateError(f"a profile holds an array of {kind}", fix="judge its batch again")
-        found = np.frombuffer(data, kind, spec[1], place)
-        place += found.nbytes
-        return found
+            raise StateError(f"a profile holds an array of {kind}", fix="re-validate its batch")
+        array = np.frombuffer(data, kind, spec[1], place)
+        place += array.nbytes
+        return array
 
     columns = {}
     for name, (values, counts, nulls, is_coarse, *sketched) in header["columns"].items():
         arrays = take(values), take(counts)
         sketch = _take_sketch(sketched[0], take) if sketched and sketched[0] else None
-        columns[name] = Summary(*arrays, nulls, is_coarse, sketch)
-    keyed = {name: Keyed(take(h), take(v)) for name, (h, v) in header["keyed"].items()}
-    return Profile(
+        columns[name] = ColumnSummary(*arrays, nulls, is_coarse, sketch)
+    keyed = {name: KeyedValues(take(h), take(v)) for name, (h, v) in header["keyed"].items()}
+    return BatchProfile(
         slot=header["slot"],
         rows=header["rows"],
         repeated=header["repeated"],
@@ -266,17 +272,17 @@ def from_plain(data: bytes) -> Profile:
 _OF_SKETCH = ("rows", "nulls", "low", "high", "limbs", "cells", "counts", "registers")
 
 
-def _put_sketch(one: Sketches | None, put: Callable[[Array], list[object]]) -> list[Any] | None:
-    """A sketch of one partition without names, of which a coarse column has none."""
-    if one is None:
+def _put_sketch(sketch: Sketches | None, add: Callable[[Array], list[object]]) -> list[Any] | None:
+    """Store a sketch of one partition without names; a coarse column has none."""
+    if sketch is None:
         return None
-    return [one.kind, *(put(getattr(one, name).reshape(-1)) for name in _OF_SKETCH)]
+    return [sketch.kind, *(add(getattr(sketch, name).reshape(-1)) for name in _OF_SKETCH)]
 
 
 def _take_sketch(stored: list[Any], take: Callable[[list[Any]], Array]) -> Sketches:
     kind, *arrays = stored
-    found = dict(zip(_OF_SKETCH, map(take, arrays), strict=True))
-    found["limbs"] = found["limbs"].reshape(1, 2)
-    found["registers"] = found["registers"].reshape(1, -1)
-    offsets = np.array([0, len(found["cells"])])
-    return Sketches(kind, **found, offsets=offsets, coarse=np.array([kind == "level"]))
+    fields = dict(zip(_OF_SKETCH, map(take, arrays), strict=True))
+    fields["limbs"] = fields["limbs"].reshape(1, 2)
+    fields["registers"] = fields["registers"].reshape(1, -1)
+    offsets = np.array([0, len(fields["cells"])])
+    return Sketches(kind, **fields, offsets=offsets, coarse=np.array([kind == "level"]))

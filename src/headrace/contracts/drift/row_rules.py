@@ -1,4 +1,4 @@
-"""What a contract says about the rows of a batch, and which delivered columns each rule needs."""
+"""Row rules of a contract, and the delivered columns that each rule needs."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,46 +18,46 @@ Bools = npt.NDArray[np.bool_]
 
 
 @lru_cache(maxsize=512)
-def _inputs(contract_hash: str, names: frozenset[str], contract: "Same") -> frozenset[str]:
+def _inputs(contract_hash: str, names: frozenset[str], contract: "_ContractKey") -> frozenset[str]:
     del contract_hash
-    by_name = {f.name: f for f in contract.it.columns}
-    found: set[str] = set()
+    by_name = {f.name: f for f in contract.contract.columns}
+    closure: set[str] = set()
     todo = list(names)
     while todo:
         name = todo.pop()
-        if name in found or name not in by_name:
+        if name in closure or name not in by_name:
             continue
-        found.add(name)
+        closure.add(name)
         rule = by_name[name].derivation
         if rule is not None:
-            todo += _named(rule)
-    return frozenset(name for name in found if by_name[name].derivation is None)
+            todo += _inputs_of(rule)
+    return frozenset(name for name in closure if by_name[name].derivation is None)
 
 
-class Same:
-    """A contract as a cache key: the hash beside it tells contracts apart."""
+class _ContractKey:
+    """Contract as a cache key: the hash beside it identifies contracts."""
 
-    def __init__(self, it: Contract) -> None:
-        self.it = it
+    def __init__(self, contract: Contract) -> None:
+        self.contract = contract
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same)
+        return isinstance(other, _ContractKey)
 
     def __hash__(self) -> int:
         return 0
 
 
 def delivered_inputs(contract: Contract, names: Iterable[str]) -> frozenset[str]:
-    """The delivered columns that these columns are, or are derived from."""
-    return _inputs(contract.hash, frozenset(names), Same(contract))
+    """Return the delivered columns that these columns are, or are derived from."""
+    return _inputs(contract.hash, frozenset(names), _ContractKey(contract))
 
 
 def time_names(contract: Contract) -> frozenset[str]:
-    """What the expressions of event time and known-at name."""
+    """Return the columns in the expressions of event time and known-at."""
     return contract.event_time.expression.inputs | contract.known_at.expression.inputs
 
 
-def _named(rule: Derivation) -> Iterator[str]:
+def _inputs_of(rule: Derivation) -> Iterator[str]:
     if isinstance(rule, Sql):
         yield from rule.inputs
         return
@@ -70,22 +70,22 @@ def _named(rule: Derivation) -> Iterator[str]:
 
 
 def rules(contract: Contract) -> dict[str, tuple[str, frozenset[str]]]:
-    """{name: (expression, columns it names)} of relations and invariants."""
-    named = {f.name for f in contract.fields} | {"event_time", "known_at"}
-    found = {r.name: (r.expression.expression, r.expression.inputs) for r in contract.relations}
+    """Return {name: (expression, columns in it)} of relations and invariants."""
+    available = {f.name for f in contract.fields} | {"event_time", "known_at"}
+    by_name = {r.name: (r.expression.expression, r.expression.inputs) for r in contract.relations}
     for invariant in contract.invariants:
         words = set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", invariant.expression))
-        found[invariant.name] = (invariant.expression, frozenset(words & named))
-    return found
+        by_name[invariant.name] = (invariant.expression, frozenset(words & available))
+    return by_name
 
 
 @dataclass(frozen=True)
-class Broken:
+class RuleBreaks:
     """Rows that break each rule, and rules that could not be evaluated at all.
 
     Attributes:
         rows: by rule, the rows for which it is false, or for which its expression fails.
-        failures: by rule that no row could be asked about, the error.
+        failures: by rule that could not be evaluated on any row, the error.
     """
 
     rows: Mapping[str, Bools]
@@ -94,7 +94,7 @@ class Broken:
 
 def broken_rules(
     contract: Contract, arrays: Mapping[str, pa.Array], rows: int, untyped: AbstractSet[str]
-) -> Broken:
+) -> RuleBreaks:
     """Evaluate each rule whose columns are in `arrays` and depend on no `untyped` column."""
     possible = {
         name: rule
@@ -102,31 +102,33 @@ def broken_rules(
         if rule[1] <= arrays.keys() and not delivered_inputs(contract, rule[1]) & untyped
     }
     if not possible or not rows:
-        return Broken({name: np.zeros(rows, bool) for name in possible})
+        return RuleBreaks({name: np.zeros(rows, bool) for name in possible})
     needed = frozenset[str]().union(*(inputs for _, inputs in possible.values()))
-    given = {name: arrays[name] for name in sorted(needed)}
+    inputs_ = {name: arrays[name] for name in sorted(needed)}
     try:
-        made = evaluate(given, [Expression(n, sql, "boolean") for n, (sql, _) in possible.items()])
+        table = evaluate(
+            inputs_, [Expression(n, sql, "boolean") for n, (sql, _) in possible.items()]
+        )
     except duckdb.Error:  # on some row, of some rule: each is asked alone
-        return _one_by_one(given, {name: sql for name, (sql, _) in possible.items()})
-    return Broken({name: ~_truth(made, name, null=True) for name in possible})
+        return _one_by_one(inputs_, {name: sql for name, (sql, _) in possible.items()})
+    return RuleBreaks({name: ~_truth(table, name, null=True) for name in possible})
 
 
-def _one_by_one(given: Mapping[str, pa.Array], possible: Mapping[str, str]) -> Broken:
-    """Evaluate rule by rule; a row on which an expression fails does not keep the rule."""
-    found: dict[str, Bools] = {}
+def _one_by_one(inputs_: Mapping[str, pa.Array], possible: Mapping[str, str]) -> RuleBreaks:
+    """Evaluate rule by rule; rows on which an expression fails count as broken."""
+    broken: dict[str, Bools] = {}
     failures: dict[str, str] = {}
     for name, sql in possible.items():
         # Only after a failure: `TRY` asks row by row, which is slow where many rows fail.
         attempt = Expression(name, f"TRY(coalesce(({sql}), TRUE))", "boolean")
         try:
-            found[name] = ~_truth(evaluate(given, [attempt]), name, null=False)
+            broken[name] = ~_truth(evaluate(inputs_, [attempt]), name, null=False)
         except duckdb.Error as error:
             failures[name] = str(error).splitlines()[0]
-    return Broken(found, failures)
+    return RuleBreaks(broken, failures)
 
 
-def _truth(made: pa.Table, name: str, *, null: bool) -> Bools:
-    column = made.column(name).combine_chunks().fill_null(null)
+def _truth(table: pa.Table, name: str, *, null: bool) -> Bools:
+    column = table.column(name).combine_chunks().fill_null(null)
     truth: Bools = column.to_numpy(zero_copy_only=False)
     return truth

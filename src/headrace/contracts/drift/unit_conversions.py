@@ -1,4 +1,4 @@
-"""Conversions between units: what a value is multiplied by, and the unit it is then in.
+"""Conversions between units: the factor of a value, and its new unit.
 
 Factors are exact by definition: the international yard and pound (1959), the nautical mile (1929),
 the SI brochure. A temperature is a factor and an offset.
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Conversion:
+class UnitConversion:
     """`value in other = value * scale + offset`."""
 
     unit: str
@@ -23,7 +23,7 @@ class Conversion:
         return f"a factor of {self.scale:.6g}, {self.other} for {self.unit}"
 
 
-# Each unit of a quantity in its first one.
+# Units of a quantity, each in terms of the first.
 _QUANTITIES: dict[str, dict[str, float]] = {
     "length": {
         "metre": 1.0, "kilometre": 1000.0, "mile": 1609.344, "nautical mile": 1852.0,
@@ -55,24 +55,24 @@ _TEMPERATURES = {
     "degC": (("degF", 9 / 5, 32.0), ("kelvin", 1.0, 273.15)),
     "kelvin": (("degC", 1.0, -273.15), ("degF", 9 / 5, -459.67)),
 }
-# Where no unit is declared: what people mix up most.
+# Without a declared unit: the most frequent confusions.
 _COMMON = (60.0, 3600.0, 1000.0, 100.0, 10.0, 24.0, 1.609344, 0.3048, 2.54, 0.45359237, 1.852)
 
 
-def conversions(unit: str | None) -> tuple[Conversion, ...]:
-    """What a column of this unit may have been changed into."""
+def conversions(unit: str | None) -> tuple[UnitConversion, ...]:
+    """Return the conversions that a column of this unit may have undergone."""
     if unit is None:
         pairs = [(f, 1 / f) for f in _COMMON]
         return tuple(
-            Conversion("the declared unit", "another unit", f) for pair in pairs for f in pair
+            UnitConversion("the declared unit", "another unit", f) for pair in pairs for f in pair
         )
     name = _ALIASES.get(unit, unit)
     if name in _TEMPERATURES:
-        return tuple(Conversion(unit, *other) for other in _TEMPERATURES[name])
+        return tuple(UnitConversion(unit, *other) for other in _TEMPERATURES[name])
     for units in _QUANTITIES.values():
         if name in units:
             return tuple(
-                Conversion(unit, other, units[name] / size)
+                UnitConversion(unit, other, units[name] / size)
                 for other, size in units.items()
                 if other != name
             )

@@ -1,9 +1,9 @@
-"""Whether the contracts of a project may follow those of an earlier state of it.
+"""Check of a project's contracts against an earlier state of the project.
 
-A contract is a file of its own for each table and version; the earlier versions that still have
-consumers stand beside the present one, each with the consumers that have not moved. The present
-one is held against its own earlier state and against every live earlier version, since small steps
-add up. Proposed contracts bind nobody yet.
+Each table and version of a contract has a file of its own; earlier versions that still have
+consumers exist beside the current one, each with the consumers that have not moved. The current one
+is compared with its own earlier state and with every live earlier version, since small steps add
+up. Proposed contracts are not binding yet.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from headrace.contracts.authoring.open_questions import PROPOSED
 from headrace.contracts.evolution.compatibility import (
-    Comparison,
+    ContractComparison,
     Level,
     compare,
     compare_all,
@@ -29,15 +29,15 @@ Versions: TypeAlias = list[tuple[str, Contract]]
 
 
 @dataclass(frozen=True)
-class Checked:
-    """One table: its comparisons, the gravest first. `problem` is empty if it may follow."""
+class TableCheck:
+    """Check of one table: its comparisons, most severe first. `problem` is empty if it passed."""
 
     table: str
     path: str
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ContractComparison, ...]
     problem: str = ""
     fix: str = ""
-    bereft: tuple[str, ...] = ()  # consumers of a contract that is gone
+    bereft: tuple[str, ...] = ()  # consumers of a removed contract
 
     @property
     def level(self) -> Level:
@@ -45,7 +45,7 @@ class Checked:
 
     @property
     def breaks(self) -> tuple[str, ...]:
-        """The consumers that the change breaks, whatever the version says."""
+        """Return the consumers that the change breaks, whatever the version bump."""
         broken = (comparison.breaks for comparison in self.comparisons)
         return tuple(dict.fromkeys(chain(self.bereft, *broken)))
 
@@ -63,13 +63,13 @@ class Checked:
 
 
 def contract_files(root: Path) -> dict[str, Path]:
-    """{path from the project's folder: file} of all contracts of all pipelines."""
-    found = sorted(root.glob("pipelines/*/contracts/*.yaml"))
-    return {path.relative_to(root).as_posix(): path for path in found}
+    """Return {path from the project's folder: file} of all contracts of all pipelines."""
+    paths = sorted(root.glob("pipelines/*/contracts/*.yaml"))
+    return {path.relative_to(root).as_posix(): path for path in paths}
 
 
 def versions_of(table: str, files: Mapping[str, Path]) -> list[Contract]:
-    """The versions of a table that are more than proposed, the latest first.
+    """List the versions of a table that are not merely proposed, latest first.
 
     Args:
         table: its name, or the file of the contract that counts as the latest.
@@ -78,24 +78,24 @@ def versions_of(table: str, files: Mapping[str, Path]) -> list[Contract]:
     Raises:
         DeclarationError: there is none.
     """
-    chosen = Path(table)
-    latest = load_contract(chosen) if chosen.is_file() else None
+    path_ = Path(table)
+    latest = load_contract(path_) if path_.is_file() else None
     loaded = {name: load_contract(path) for name, path in files.items()}
-    found = [one for _, one in _versions(loaded, latest.table if latest else table)]
+    versions = [contract for _, contract in _versions(loaded, latest.table if latest else table)]
     if latest is not None:
-        return [latest, *(one for one in found if _number(one) < _number(latest))]
-    if not found or found[0].status == PROPOSED:
-        names = ", ".join(sorted({one.table for one in loaded.values()})) or "none"
+        return [latest, *(contract for contract in versions if _number(contract) < _number(latest))]
+    if not versions or versions[0].status == PROPOSED:
+        names = ", ".join(sorted({contract.table for contract in loaded.values()})) or "none"
         raise DeclarationError(
             f"there is no contract of {table!r}",
             where=f"tables that have one: {names}",
-            fix="name one of them or its file, or leave it out to draft the first: --data FILE",
+            fix="name one of them or its file, or omit it to draft the first: --data FILE",
         )
-    return found
+    return versions
 
 
-def check(now: Mapping[str, Path], then: Mapping[str, Path]) -> list[Checked]:
-    """Every table of either state: the greatest version of now against all of then.
+def check(now: Mapping[str, Path], then: Mapping[str, Path]) -> list[TableCheck]:
+    """Check every table of either state: the latest version of `now` against all of `then`.
 
     Raises:
         DeclarationError: a contract of either state does not load.
@@ -104,144 +104,151 @@ def check(now: Mapping[str, Path], then: Mapping[str, Path]) -> list[Checked]:
     past = {name: load_contract(path) for name, path in then.items()}
     return [
         _checked(table, _versions(present, table), _versions(past, table))
-        for table in dict.fromkeys(one.table for one in chain(present.values(), past.values()))
+        for table in dict.fromkeys(
+            contract.table for contract in chain(present.values(), past.values())
+        )
     ]
 
 
 def _versions(contracts: Mapping[str, Contract], table: str) -> Versions:
-    """Proposals bind nobody, and count only where there is nothing else."""
-    found = [(name, one) for name, one in contracts.items() if one.table == table]
-    found.sort(key=lambda pair: _number(pair[1]), reverse=True)
-    return [pair for pair in found if pair[1].status != PROPOSED] or found
+    """Return the versions of a table; proposals only if there is nothing else."""
+    versions = [(name, contract) for name, contract in contracts.items() if contract.table == table]
+    versions.sort(key=lambda pair: _number(pair[1]), reverse=True)
+    return [pair for pair in versions if pair[1].status != PROPOSED] or versions
 
 
 def _number(contract: Contract) -> tuple[int, ...]:
     return tuple(map(int, contract.version.split(".")))
 
 
-def _checked(table: str, now: Versions, then: Versions) -> Checked:
+def _checked(table: str, now: Versions, then: Versions) -> TableCheck:
     if not now:
-        return _gone(table, *then[0])
+        return _removed(table, *then[0])
     (path, candidate), *beside = now
-    before = [one for _, one in then]
-    others = {one.hash: one for one in (*before[1:], *(one for _, one in beside))}
-    for one in before[:1]:  # its own earlier state counts with or without consumers
-        others.pop(one.hash, None)
+    before = [contract for _, contract in then]
+    earlier = {
+        contract.hash: contract for contract in (*before[1:], *(contract for _, contract in beside))
+    }
+    for contract in before[:1]:  # its own earlier state counts with or without consumers
+        earlier.pop(contract.hash, None)
     comparisons = [
-        *(compare(one, candidate) for one in before[:1]),
-        *compare_all(candidate, others.values()),
+        *(compare(contract, candidate) for contract in before[:1]),
+        *compare_all(candidate, earlier.values()),
     ]
-    comparisons.sort(key=lambda one: (one.bumped, -one.level))
-    found = Checked(table, path, tuple(comparisons))
+    comparisons.sort(key=lambda comparison: (comparison.bumped, -comparison.level))
+    result = TableCheck(table, path, tuple(comparisons))
     for rule in (_short, _twice, _rewritten, _dropped, _reused, _forgotten, _stalled):
-        wrong = rule(found, now, before)
+        wrong = rule(result, now, before)
         if wrong is not None:
             return wrong
-    return found
+    return result
 
 
-def _gone(table: str, path: str, contract: Contract) -> Checked:
+def _removed(table: str, path: str, contract: Contract) -> TableCheck:
     if not contract.consumers or contract.status == "retired":
-        return Checked(table, path, ())
-    return Checked(
-        table, path, (), "the contract is gone, and it has consumers",
+        return TableCheck(table, path, ())
+    return TableCheck(
+        table, path, (), "the contract was removed, and it has consumers",
         "keep it, or first retire it: status: retired, and a new MAJOR version",
         contract.consumers,
     )  # fmt: skip
 
 
-def _short(found: Checked, now: Versions, _: list[Contract]) -> Checked | None:
-    """The version goes up by less than a change demands, against whichever version."""
-    short = next((comparison for comparison in found.comparisons if not comparison.bumped), None)
+def _short(result: TableCheck, now: Versions, _: list[Contract]) -> TableCheck | None:
+    """Report a version bump that is smaller than a change requires."""
+    short = next((comparison for comparison in result.comparisons if not comparison.bumped), None)
     if short is None:
         return None
     level, version = short.level, short.before.version
     return replace(
-        found,
+        result,
         problem=f"a {level.name} change against {version}, but the version is {now[0][1].version}",
         fix=f"write version: {next_version(version, level)}, or undo the change",
     )
 
 
-def _twice(found: Checked, now: Versions, _: list[Contract]) -> Checked | None:
-    for (path, one), (other, two) in pairwise(now):
-        if one.version == two.version:
+def _twice(result: TableCheck, now: Versions, _: list[Contract]) -> TableCheck | None:
+    for (path, first), (other, second) in pairwise(now):
+        if first.version == second.version:
             return replace(
-                found,
-                problem=f"version {one.version} is there twice, in {path} and {other}",
+                result,
+                problem=f"version {first.version} is there twice, in {path} and {other}",
                 fix="keep one of them, or give the other its own version",
             )
     return None
 
 
-def _rewritten(found: Checked, now: Versions, before: list[Contract]) -> Checked | None:
-    """An earlier version stays what it was, but for words and consumers."""
-    past = {one.version: one for one in before}
-    for path, one in now[1:]:
-        if one.version in past and compare(past[one.version], one).level > Level.PATCH:
+def _rewritten(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
+    """Report changes of an earlier version, except to prose and consumers."""
+    past = {contract.version: contract for contract in before}
+    for path, contract in now[1:]:
+        if (
+            contract.version in past
+            and compare(past[contract.version], contract).level > Level.PATCH
+        ):
             return replace(
-                found,
-                problem=f"version {one.version}, an earlier one, was changed in {path}",
-                fix="undo that; what changes is a new version",
+                result,
+                problem=f"version {contract.version}, an earlier one, was changed in {path}",
+                fix="undo that; a change needs a new version",
             )
     return None
 
 
-def _dropped(found: Checked, now: Versions, before: list[Contract]) -> Checked | None:
-    """A version beside the latest is taken away while somebody has not moved."""
-    kept = {one.version for _, one in now}
-    moved = {name for _, one in now for name in one.consumers}
-    for one in before[1:]:
-        left = tuple(name for name in one.consumers if name not in moved)
-        if one.version not in kept and left and one.status != "retired":
+def _dropped(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
+    """Report a removed earlier version that still has consumers."""
+    present = {contract.version for _, contract in now}
+    moved_consumers = {name for _, contract in now for name in contract.consumers}
+    for contract in before[1:]:
+        remaining = tuple(name for name in contract.consumers if name not in moved_consumers)
+        if contract.version not in present and remaining and contract.status != "retired":
             return replace(
-                found,
-                problem=f"version {one.version} is gone, and {', '.join(left)} still use it",
-                fix="keep its file, or name them under the version that they have moved to",
-                bereft=left,
+                result,
+                problem=f"version {contract.version} was removed; {', '.join(remaining)} still use it",
+                fix="keep its file, or list them under the version that they have moved to",
+                bereft=remaining,
             )
     return None
 
 
-def _reused(found: Checked, now: Versions, before: list[Contract]) -> Checked | None:
-    """A field id that was another column's: files of then would be read as this one."""
+def _reused(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
+    """Report a reused field id: older files would be read as the new column."""
     candidate = now[0][1]
     ids = {field.id: field.name for field in candidate.fields}
-    for other in (*before, *(one for _, one in now[1:])):
-        again = next((number for number in other.retired_ids if number in ids), None)
-        if again is not None:
+    for other in (*before, *(contract for _, contract in now[1:])):
+        reused_id = next((number for number in other.retired_ids if number in ids), None)
+        if reused_id is not None:
             return replace(
-                found,
-                problem=f"{ids[again]!r} takes field id {again}, which {other.version} had retired",
+                result,
+                problem=f"{ids[reused_id]!r} uses field id {reused_id}, retired in {other.version}",
                 fix="give it a number that was never used",
             )
     return None
 
 
-def _forgotten(found: Checked, now: Versions, before: list[Contract]) -> Checked | None:
-    """Field ids of columns that are gone, and not said to be."""
+def _forgotten(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
+    """Report field ids of removed columns that are not declared as retired."""
     candidate = now[0][1]
-    known = {field.id for field in candidate.fields} | set(candidate.retired_ids)
-    earlier = (*before[:1], *(one for _, one in now[1:]))
-    had = {number for one in earlier for number in one.retired_ids}
-    had |= {field.id for one in earlier for field in one.fields if field.id is not None}
-    lost = sorted(had - known)
-    if not lost:
+    declared = {field.id for field in candidate.fields} | set(candidate.retired_ids)
+    earlier = (*before[:1], *(contract for _, contract in now[1:]))
+    used = {number for contract in earlier for number in contract.retired_ids}
+    used |= {field.id for contract in earlier for field in contract.fields if field.id is not None}
+    undeclared = sorted(used - declared)
+    if not undeclared:
         return None
-    retired = sorted({*lost, *candidate.retired_ids})
+    retired = sorted({*undeclared, *candidate.retired_ids})
     return replace(
-        found,
-        problem=f"field ids of columns that are gone are not retired: {', '.join(map(str, lost))}",
+        result,
+        problem=f"field ids of removed columns are not retired: {', '.join(map(str, undeclared))}",
         fix=f"add to the table: {{property: retiredFieldIds, value: {retired}}}",
     )
 
 
-def _stalled(found: Checked, now: Versions, before: list[Contract]) -> Checked | None:
-    """A proposal in the place of what was in force: nothing more would be published."""
+def _stalled(result: TableCheck, now: Versions, before: list[Contract]) -> TableCheck | None:
+    """Report a proposal in place of an active contract: nothing more would be published."""
     if now[0][1].status != PROPOSED or not before or before[0].status == PROPOSED:
         return None
     return replace(
-        found,
-        problem="it is only proposed, and nothing would be published any more",
-        fix="write status: active when all is decided, or put the proposal beside the one in force",
+        result,
+        problem="it is only proposed, so nothing more would be published",
+        fix="write status: active once approved, or put the proposal beside the active contract",
     )

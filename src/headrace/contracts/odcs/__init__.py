@@ -1,5 +1,5 @@
-"""Contracts to and from plain documents of the Open Data Contract Standard, of any tool.
+"""Import and export of plain ODCS documents (Open Data Contract Standard) of any tool.
 
-`importing` makes contracts of a document, `exporting` a document of a contract; `published` holds
-documents to the standard's JSON schema.
+`importing` makes contracts from a document, `exporting` a document from a contract; `json_schema`
+validates documents against the standard's JSON schema.
 """

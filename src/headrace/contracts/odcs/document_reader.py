@@ -1,4 +1,4 @@
-"""Reading an ODCS document of another tool: YAML 1.2 or JSON, dates as text, no key twice."""
+"""Reader for ODCS documents of other tools: YAML 1.2 or JSON, dates as text, unique keys."""
 
 import json
 import re
@@ -12,10 +12,10 @@ from headrace.core.errors import DeclarationError
 
 
 def read_foreign(path: Path) -> dict[str, Any]:
-    """The one document of a file.
+    """Return the document of a file.
 
     Raises:
-        DeclarationError: it is not there, not YAML, or no ODCS document of version 3.
+        DeclarationError: it is missing, not YAML, or not an ODCS document of version 3.
     """
     try:
         value = _parsed(path.read_text(encoding="utf-8"))
@@ -25,20 +25,20 @@ def read_foreign(path: Path) -> dict[str, Any]:
         raise DeclarationError(f"not valid YAML: {error}", where=str(path)) from error
     if not isinstance(value, dict) or value.get("kind", "DataContract") != "DataContract":
         raise DeclarationError(
-            "this is no ODCS document", where=str(path), fix="kind: DataContract"
+            "this is not an ODCS document", where=str(path), fix="kind: DataContract"
         )
     version = str(value.get("apiVersion", ""))
     if not version.startswith("v3."):
         raise DeclarationError(
             f"apiVersion is {version!r}",
             where=str(path),
-            fix="bring it to ODCS 3 first; earlier versions have another form",
+            fix="convert it to ODCS 3 first; earlier versions have another form",
         )
     return value
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401  (any YAML value)
-    """JSON as JSON, though YAML reads nearly all of it: not its pairs of surrogates."""
+    """Parse JSON as JSON, though YAML reads nearly all of it: not its surrogate pairs."""
     if text.lstrip()[:1] == "{":
         with suppress(json.JSONDecodeError):
             return json.loads(text, object_pairs_hook=_unique)
@@ -46,12 +46,12 @@ def _parsed(text: str) -> Any:  # noqa: ANN401  (any YAML value)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {twice!r} is given twice")
-    return made
+        raise ValueError(f"key {twice!r} appears twice")
+    return mapping
 
 
 _Base: Any = yaml.SafeLoader
@@ -62,8 +62,8 @@ class _Foreign(_Base):  # type: ignore[misc]
 
 
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[str, Any]:
-    own = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-    twice = next((key for key in own if own.count(key) > 1), None)
+    keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
         what = f"key {twice!r} is given twice"
         raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)

@@ -1,7 +1,7 @@
-"""A contract of ours as a plain ODCS 3.2 document that other tools read.
+"""Export of a contract as a plain ODCS 3.2 document for other tools.
 
-Ours are ODCS already; on export, what was kept unread is put back in its place, hidden columns step
-aside, and the suite's expectations and the invariants become quality rules.
+Our contracts are ODCS already; on export, unread parts return to their places, hidden columns are
+omitted, and the suite's expectations and the invariants become quality rules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,33 +10,41 @@ from typing import Any
 from headrace.contracts.model import Contract
 from headrace.contracts.odcs.columns import DELIVERED, subject_of
 from headrace.contracts.odcs.importing import OF_INVARIANT
-from headrace.contracts.odcs.preserved_parts import Document, custom, merged, put_back, with_unread
+from headrace.contracts.odcs.preserved_parts import (
+    Document,
+    custom,
+    merged,
+    restore_unread,
+    with_unread,
+)
 from headrace.contracts.odcs.quality_export import to_quality
 from headrace.contracts.odcs.quality_import import Expectation, Subject, from_part
 
 
 def export(contract: Contract, expectations: Sequence[Mapping[str, Any]] | None = None) -> Document:
-    """The ODCS 3.2 document of a contract.
+    """Return the ODCS 3.2 document of a contract.
 
     Args:
         contract: as it was loaded.
-        expectations: the entries of its suite; None if they are not known: then what was imported
-            counts as it was.
+        expectations: the entries of its suite; None if there is no suite to read: then imported
+            rules are exported unchanged.
     """
-    left = None if expectations is None else [_with_id(expectation) for expectation in expectations]
+    unexported = (
+        None if expectations is None else [_with_id(expectation) for expectation in expectations]
+    )
     table: Document = {**contract.document["schema"][0]}
     columns, hidden = _columns(table["properties"])
-    made = [_own(column, subject_of(column), left) for column in columns]
-    table = _own({**table, "properties": made}, None, left)
+    restored = [_restored(column, subject_of(column), unexported) for column in columns]
+    table = _restored({**table, "properties": restored}, None, unexported)
     if hidden:
         entry = {"property": "hiddenColumns", "value": hidden}
         table["customProperties"] = [*table.get("customProperties", []), entry]
     rules = [_of_invariant(contract.table, invariant) for invariant in _invariants(table)]
-    for one in left or ():
-        _add(table, one, rules)
+    for expectation in unexported or ():
+        _add(table, expectation, rules)
     if rules:
         table["quality"] = [*table.get("quality", []), *rules]
-    return {**put_back({**contract.document}), "schema": [table]}
+    return {**restore_unread({**contract.document}), "schema": [table]}
 
 
 def _with_id(expectation: Mapping[str, Any]) -> Expectation:
@@ -44,47 +52,59 @@ def _with_id(expectation: Mapping[str, Any]) -> Expectation:
     return {**expectation, "kwargs": kwargs}
 
 
-def _columns(given: Sequence[Document]) -> tuple[list[Document], list[Document]]:
-    """The published columns, and the hidden ones with the column that each comes after."""
-    shown: list[Document] = []
+def _columns(columns: Sequence[Document]) -> tuple[list[Document], list[Document]]:
+    """Return the published columns, and the hidden ones with the column that each follows."""
+    published: list[Document] = []
     hidden: list[Document] = []
     before = None
-    for column in given:
+    for column in columns:
         if custom(column, "hidden") is True:
             hidden.append({"after": before, "column": column})
         else:
-            shown.append(column)
+            published.append(column)
         before = column["name"]
-    return shown, hidden
+    return published, hidden
 
 
-def _own(owner: Document, subject: Subject | None, left: list[Expectation] | None) -> Document:
-    """A column or table with its unread parts back, and the demands that still stand."""
+def _restored(
+    owner: Document, subject: Subject | None, unexported: list[Expectation] | None
+) -> Document:
+    """Restore the unread parts of a column or table, and the requirements that still apply."""
     unread = dict(custom(owner, "unread") or {})
     translated, name = unread.pop("translated", []), unread.pop("name", None)
-    properties = [one for one in owner.get("customProperties", []) if one["property"] != "unread"]
+    properties = [
+        entry for entry in owner.get("customProperties", []) if entry["property"] != "unread"
+    ]
     if "transformLogic" in unread:
         properties = [*properties, {"property": DELIVERED, "value": True}]
-    made = put_back(with_unread({**owner, "customProperties": properties}, unread))
+    document = restore_unread(with_unread({**owner, "customProperties": properties}, unread))
     for pair in translated:
-        if left is None or _stands(pair, subject, left):
-            made = merged(made, pair["was"])
+        if unexported is None or _is_unchanged(pair, subject, unexported):
+            document = merged(document, pair["was"])
     if name is not None:
-        made.setdefault("physicalName", name)
-    return made
+        document.setdefault("physicalName", name)
+    return document
 
 
-def _stands(pair: Mapping[str, Any], subject: Subject | None, left: list[Expectation]) -> bool:
-    """Whether the suite still says what was imported: then the document says it, as it did."""
-    found = [one for one in left if (one.get("meta") or {}).get("id") in pair["expectations"]]
-    if [_said(one) for one in found] != [_said(one) for one in from_part(pair["was"], subject)]:
+def _is_unchanged(
+    pair: Mapping[str, Any], subject: Subject | None, unexported: list[Expectation]
+) -> bool:
+    """Return True if the suite still has the imported rule unchanged, to export it as it was."""
+    expectations = [
+        expectation
+        for expectation in unexported
+        if (expectation.get("meta") or {}).get("id") in pair["expectations"]
+    ]
+    if [_rule_of(expectation) for expectation in expectations] != [
+        _rule_of(expectation) for expectation in from_part(pair["was"], subject)
+    ]:
         return False
-    for one in found:
-        left.remove(one)
+    for expectation in expectations:
+        unexported.remove(expectation)
     return True
 
 
-def _said(expectation: Mapping[str, Any]) -> list[Any]:
+def _rule_of(expectation: Mapping[str, Any]) -> list[Any]:
     return [expectation["type"], expectation["kwargs"], expectation.get("severity", "critical")]
 
 
@@ -105,7 +125,7 @@ def _of_invariant(table: str, invariant: Document) -> Document:
 
 
 def _add(table: Document, expectation: Expectation, rules: list[Document]) -> None:
-    """To the column it is about, if it is about one; else to the table."""
+    """Add the expectation to its column, if it has one; else to the table."""
     name = expectation["kwargs"].get("column")
     for number, column in enumerate(table["properties"]):
         if column["name"] == name:

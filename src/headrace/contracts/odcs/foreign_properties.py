@@ -1,4 +1,4 @@
-"""Custom properties of other tools that bear our names and mean something else."""
+"""Custom properties of other tools that use our names with another meaning."""
 
 import re
 from copy import deepcopy
@@ -12,8 +12,8 @@ from headrace.core.errors import DeclarationError
 from headrace.core.strict_yaml import is_mark
 
 _PLACE = re.compile(r"(schema\[0\])?(?:\.properties\[(\d+)\])?\.?customProperties\[([^\]]+)\]")
-_MOST = 1000
-# Without these a contract does not load; they are marked where the document has other ones.
+_MAX_ATTEMPTS = 1000
+# Properties that a contract needs to load; marks take the place of unusable ones.
 NEEDED: dict[str, Any] = {
     "consumers": ["TODO: who reads it"],
     "licence": "TODO: an SPDX id, or whose leave it takes",
@@ -28,57 +28,58 @@ _SOMEWHEN = "CAST('2000-01-01T00:00:00Z' AS TIMESTAMPTZ)"
 
 
 def settled(document: Document, path: Path) -> tuple[Document, list[str], str]:
-    """The contract with every custom property aside that the loader refuses.
+    """Set aside every custom property that the loader refuses.
 
     Returns:
-        It, what was set aside, and why it will not load even when all marks are decided.
+        The contract, what was set aside, and why it will not load even without open questions.
     """
-    made, notes = deepcopy(document), list[str]()
-    for _ in range(_MOST):
+    contract, notes = deepcopy(document), list[str]()
+    for _ in range(_MAX_ATTEMPTS):
         try:
-            parse_contract(block(_trial(made)), path)
+            parse_contract(block(_trial(contract)), path)
         except DeclarationError as error:
-            told = _set_aside(made, error)
-            if told is None:
-                return made, notes, str(error)
-            notes.append(told)
+            note = _set_aside(contract, error)
+            if note is None:
+                return contract, notes, str(error)
+            notes.append(note)
         else:
             break
-    return made, notes, ""
+    return contract, notes, ""
 
 
 def _trial(value: Any, key: str = "") -> Any:  # noqa: ANN401  (any YAML value)
-    """With stand-ins where a mark would keep it from loading."""
+    """Replace marks that would keep the document from loading by stand-ins."""
     if isinstance(value, dict):
         name = value.get("property", "")
         return {
-            one: _trial(inner, str(name) if one == "value" else one) for one, inner in value.items()
+            name_: _trial(inner, str(name) if name_ == "value" else name_)
+            for name_, inner in value.items()
         }
     if isinstance(value, list):
-        return [_trial(one, key) for one in value]
+        return [_trial(entry, key) for entry in value]
     if is_mark(value) and key in {*_STAND_INS, "expression"}:
         return _STAND_INS.get(key, _SOMEWHEN)
     return value
 
 
 def _set_aside(document: Document, error: DeclarationError) -> str | None:
-    """Keep the property that the error is about unread; None if it is about something else."""
-    found = _PLACE.search(error.where.partition(": ")[2])
-    if found is None or found[3] in {"unread", "fieldId"}:
+    """Preserve the property that the error is about as unread; None for another error."""
+    match = _PLACE.search(error.where.partition(": ")[2])
+    if match is None or match[3] in {"unread", "fieldId"}:
         return None
-    owner = document["schema"][0] if found[1] else document
-    if found[2]:
-        owner = owner["properties"][int(found[2])]
+    owner = document["schema"][0] if match[1] else document
+    if match[2]:
+        owner = owner["properties"][int(match[2])]
     properties = owner["customProperties"]
-    wrong = next(property_ for property_ in properties if property_["property"] == found[3])
+    wrong = next(property_ for property_ in properties if property_["property"] == match[3])
     if is_mark(wrong["value"]):
         return None
     properties.remove(wrong)
     _keep(properties, wrong)
-    if found[3] in NEEDED:
-        properties.append({"property": found[3], "value": NEEDED[found[3]]})
-    about = f"{owner['name']}: " if found[1] else ""
-    return f"{about}the custom property {found[3]!r} means something else there: {error.what}"
+    if match[3] in NEEDED:
+        properties.append({"property": match[3], "value": NEEDED[match[3]]})
+    prefix = f"{owner['name']}: " if match[1] else ""
+    return f"{prefix}the custom property {match[3]!r} means something else there: {error.what}"
 
 
 def _keep(properties: list[Document], wrong: Document) -> None:

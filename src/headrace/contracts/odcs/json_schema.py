@@ -1,4 +1,4 @@
-"""The published JSON schema of the Open Data Contract Standard, and what a document breaks of it.
+"""Validation against the published JSON schema of the Open Data Contract Standard.
 
 The schema comes with the package `open-data-contract-standard`: `pip install 'headrace[odcs]'`.
 """
@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = "open-data-contract-standard"
-_MOST = 20
+_MAX_PROBLEMS = 20
 
 
 @cache
 def schema() -> dict[str, Any] | None:
-    """The JSON schema of ODCS 3.2.0; None where the package is not installed."""
+    """Return the JSON schema of ODCS 3.2.0; None if the package is not installed."""
     try:
-        found = distribution(_PACKAGE)
+        package = distribution(_PACKAGE)
     except PackageNotFoundError:
         return None
     # The file alone: importing the package loads pydantic.
-    path = Path(str(found.locate_file("open_data_contract_standard/schema.json")))
+    path = Path(str(package.locate_file("open_data_contract_standard/schema.json")))
     read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return _mended(read)
+    return _corrected(read)
 
 
-def _mended(published: dict[str, Any]) -> dict[str, Any]:
-    """A condition on the type of a column is meant for columns that have a type.
+def _corrected(published: dict[str, Any]) -> dict[str, Any]:
+    """Apply conditions on a column's type only to columns that have a type.
 
     As published with 3.2.0, a column without a logicalType would need a `map` and the options of a
     vector, since a condition on a key holds where the key is absent.
@@ -39,7 +39,7 @@ def _mended(published: dict[str, Any]) -> dict[str, Any]:
 
 
 def problems(document: object) -> list[str] | None:
-    """What `document` breaks of the schema, by place; None if nothing can tell."""
+    """List by place how `document` breaks the schema; None if the package is missing."""
     published = schema()
     if published is None:
         return None
@@ -50,4 +50,4 @@ def problems(document: object) -> list[str] | None:
     errors = sorted(
         Draft201909Validator(published).iter_errors(document), key=lambda e: e.json_path
     )
-    return [f"{error.json_path}: {error.message[:200]}" for error in errors[:_MOST]]
+    return [f"{error.json_path}: {error.message[:200]}" for error in errors[:_MAX_PROBLEMS]]

@@ -1,4 +1,4 @@
-"""Expectations of a suite as quality rules of ODCS."""
+"""Export of a suite's expectations as ODCS quality rules."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -11,19 +11,23 @@ Expectation = Mapping[str, Any]
 
 
 def to_quality(expectation: Expectation) -> list[dict[str, Any]]:
-    """An expectation as rules of ODCS: a metric of its library where there is one."""
-    made = _to_metric(expectation) or [
+    """Return ODCS rules for an expectation: a library metric where one exists."""
+    rules = _to_metric(expectation) or [
         {"type": "custom", "engine": "great-expectations", "implementation": _plain(expectation)}
     ]
     meta = expectation.get("meta") or {}
     severity = expectation.get("severity", "critical")
-    told: dict[str, Any] = {"name": meta.get("id"), "description": meta.get("reason")}
-    told["severity"] = "error" if severity == "critical" else severity
-    more = [{"property": key, "value": meta[key]} for key in OUR_META if key in meta]
-    given = {key: value for key, value in told.items() if value}
+    details: dict[str, Any] = {"name": meta.get("id"), "description": meta.get("reason")}
+    details["severity"] = "error" if severity == "critical" else severity
+    extras = [{"property": key, "value": meta[key]} for key in OUR_META if key in meta]
+    details_ = {key: value for key, value in details.items() if value}
     return [
-        {**one, **given, **({"customProperties": more} if more and "metric" in one else {})}
-        for one in made
+        {
+            **rule,
+            **details_,
+            **({"customProperties": extras} if extras and "metric" in rule else {}),
+        }
+        for rule in rules
     ]
 
 
@@ -32,18 +36,18 @@ def _plain(expectation: Expectation) -> dict[str, Any]:
 
 
 def _to_metric(expectation: Expectation) -> list[dict[str, Any]]:
-    """Only what says nothing else; where it does, the expectation itself is needed."""
+    """Return an equivalent metric if there is one; else the expectation itself is needed."""
     kwargs, meta = expectation["kwargs"], expectation.get("meta") or {}
     kind = expectation["type"].removeprefix("expect_")
-    made = _METRICS.get(kind)
-    if made is None or set(meta) - {"id", "reason", *OUR_META}:
+    convert = _METRICS.get(kind)
+    if convert is None or set(meta) - {"id", "reason", *OUR_META}:
         return []
     operator: dict[str, Any] = {"mustBe": 0}
     if "mostly" in kwargs:
         share = (1 - Decimal(str(kwargs["mostly"]))) * 100
         number = int(share) if share == share.to_integral_value() else float(share)
         operator = {"mustBeLessOrEqualTo": number, "unit": "percent"}
-    return made(kwargs, operator)
+    return convert(kwargs, operator)
 
 
 def _nulls(kwargs: Rule, operator: Rule) -> list[dict[str, Any]]:
@@ -57,7 +61,7 @@ def _pattern(kwargs: Rule, operator: Rule) -> list[dict[str, Any]]:
 
 
 def _values(kwargs: Rule, operator: Rule) -> list[dict[str, Any]]:
-    """Of texts only; a set of numbers is exported as the expectation itself."""
+    """Export a set of texts; a set of numbers is exported as the expectation itself."""
     values = kwargs["value_set"]
     texts = all(isinstance(value, str) for value in values)
     if set(kwargs) - {"column", "value_set", "mostly"} or not (values and texts):

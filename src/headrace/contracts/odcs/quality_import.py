@@ -1,4 +1,4 @@
-"""Quality rules of ODCS as expectations of a suite, where one says exactly what the other does."""
+"""Import of ODCS quality rules as expectations of a suite that are exactly equivalent."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,30 +14,30 @@ _SEVERITIES = {
     "warning": ("warning", "warn", "medium", "minor", "moderate"),
     "info": ("info", "informational", "low", "notice"),
 }
-# Of the meta of an expectation, what a metric of the library has no word for.
+# Keys of an expectation's meta that a library metric cannot express.
 OUR_META = ("action", "owner", "notes", "shadow")
 _ENGINES = {"greatexpectations", "gx"}
-# Rules of ODCS 3.0 and the metrics that they became.
+# Rules of ODCS 3.0, and the metrics that replaced them.
 _METRICS = {
     "duplicateCount": "duplicateValues",
     "nullCount": "nullValues",
     "nullCheck": "nullValues",
     "validValues": "invalidValues",
 }
-_LEAST = {"mustBeGreaterOrEqualTo": False, "mustBeGreaterThan": True}
-_MOST = {"mustBeLessOrEqualTo": False, "mustBeLessThan": True}
+_MINIMUM = {"mustBeGreaterOrEqualTo": False, "mustBeGreaterThan": True}
+_MAXIMUM = {"mustBeLessOrEqualTo": False, "mustBeLessThan": True}
 _OPERATORS = (
-    "mustBe", "mustNotBe", *_LEAST, *_MOST, "mustBeBetween", "mustNotBeBetween",
+    "mustBe", "mustNotBe", *_MINIMUM, *_MAXIMUM, "mustBeBetween", "mustNotBeBetween",
 )  # fmt: skip
 
 
 class Untranslatable(Exception):  # noqa: N818  (it is an answer, not an error)
-    """Why no expectation says what the rule says."""
+    """Reason why no expectation is equivalent to the rule."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A column as the suite names it, with its type, and the scale that the contract declares."""
+    """Column of a suite, with its type, and the scale that the contract declares."""
 
     name: str
     type: str
@@ -49,37 +49,40 @@ class Subject:
 
 
 def modern(rule: Rule) -> dict[str, Any]:
-    """A rule of ODCS 3.0 in the form of 3.2."""
+    """Return a rule of ODCS 3.0 in the form of 3.2."""
     if "rule" not in rule or "metric" in rule:
         return dict(rule)
     name = str(rule["rule"])
-    made = {key: value for key, value in rule.items() if key not in {"rule", "validValues"}}
+    upgraded = {key: value for key, value in rule.items() if key not in {"rule", "validValues"}}
     if "validValues" in rule:
-        made["arguments"] = {**made.get("arguments", {}), "validValues": rule["validValues"]}
+        upgraded["arguments"] = {
+            **upgraded.get("arguments", {}),
+            "validValues": rule["validValues"],
+        }
     metric = _METRICS.get(name, name)
     if metric in {"nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount"}:
-        return {"metric": metric, **made}
+        return {"metric": metric, **upgraded}
     return {"type": "custom", "engine": "odcs-3.0", "implementation": dict(rule)}
 
 
 def modernised(value: Any) -> Any:  # noqa: ANN401  (any YAML value)
-    """A document with all its quality rules in the form of 3.2."""
+    """Return a document with all its quality rules in the form of 3.2."""
     if isinstance(value, list):
-        return [modernised(one) for one in value]
+        return [modernised(entry) for entry in value]
     if not isinstance(value, dict):
         return value
-    made = {key: modernised(one) for key, one in value.items()}
-    if isinstance(made.get("quality"), list):
-        rules = made["quality"]
-        made["quality"] = [modern(rule) if isinstance(rule, dict) else rule for rule in rules]
-    return made
+    upgraded = {key: modernised(entry) for key, entry in value.items()}
+    if isinstance(upgraded.get("quality"), list):
+        rules = upgraded["quality"]
+        upgraded["quality"] = [modern(rule) if isinstance(rule, dict) else rule for rule in rules]
+    return upgraded
 
 
 def from_part(was: Rule, subject: Subject | None) -> list[Expectation]:
-    """The expectations of a part of a document: a quality rule, or what a column says of itself.
+    """Return the expectations of a part of a document: a quality rule, or settings of a column.
 
     Raises:
-        Untranslatable: none says the same.
+        Untranslatable: no expectation is equivalent.
     """
     if "quality" in was:
         return from_quality(was["quality"][0], subject)
@@ -92,10 +95,10 @@ def from_part(was: Rule, subject: Subject | None) -> list[Expectation]:
 
 
 def from_quality(rule: Rule, subject: Subject | None) -> list[Expectation]:
-    """The expectations of a rule of a column, or of the table if `subject` is None.
+    """Return the expectations of a rule of a column, or of the table if `subject` is None.
 
     Raises:
-        Untranslatable: none says the same.
+        Untranslatable: no expectation is equivalent.
     """
     kind = rule.get("type", "library")
     if kind == "custom":
@@ -103,12 +106,15 @@ def from_quality(rule: Rule, subject: Subject | None) -> list[Expectation]:
     if kind != "library" and "metric" not in rule:
         raise Untranslatable(f"a rule of type {kind}")
     meta = {
-        one["property"]: one["value"]
-        for one in rule.get("customProperties") or []
-        if one.get("property") in OUR_META and one.get("value") is not None
+        entry["property"]: entry["value"]
+        for entry in rule.get("customProperties") or []
+        if entry.get("property") in OUR_META and entry.get("value") is not None
     }
-    made = list(_from_metric(rule, subject))
-    return [{**_with_severity(one, rule), **({"meta": dict(meta)} if meta else {})} for one in made]
+    expectations = list(_from_metric(rule, subject))
+    return [
+        {**_with_severity(expectation, rule), **({"meta": dict(meta)} if meta else {})}
+        for expectation in expectations
+    ]
 
 
 def _from_metric(rule: Rule, subject: Subject | None) -> Iterator[Expectation]:
@@ -132,12 +138,12 @@ def _from_metric(rule: Rule, subject: Subject | None) -> Iterator[Expectation]:
 def _missing(rule: Rule, subject: Subject, arguments: Rule) -> Iterator[Expectation]:
     values, mostly = list(arguments.get("missingValues") or []), _mostly(rule)
     if mostly or not values:
-        raise Untranslatable("missing values of which some may come")
+        raise Untranslatable("a share of allowed missing values")
     if None in values:
         yield _expect("column_values_to_not_be_null", subject)
-    given = [_constant(value, subject) for value in values if value is not None]
-    if given:
-        yield _expect("column_values_to_not_be_in_set", subject, value_set=given)
+    constants = [_constant(value, subject) for value in values if value is not None]
+    if constants:
+        yield _expect("column_values_to_not_be_in_set", subject, value_set=constants)
 
 
 def _invalid(rule: Rule, subject: Subject, arguments: Rule) -> Iterator[Expectation]:
@@ -145,10 +151,10 @@ def _invalid(rule: Rule, subject: Subject, arguments: Rule) -> Iterator[Expectat
     if set(arguments) - {"validValues", "pattern"} or not (values or pattern):
         raise Untranslatable(f"invalid values by {', '.join(arguments) or 'nothing'}")
     if values and pattern and mostly:
-        raise Untranslatable("invalid values by a list and a pattern, of which some may come")
+        raise Untranslatable("invalid values by a list and a pattern, with a share allowed")
     if values:
-        given = [_constant(value, subject) for value in values if value is not None]
-        yield _expect("column_values_to_be_in_set", subject, value_set=given, **mostly)
+        constants = [_constant(value, subject) for value in values if value is not None]
+        yield _expect("column_values_to_be_in_set", subject, value_set=constants, **mostly)
     if pattern:
         yield _pattern(pattern, subject, mostly)
 
@@ -160,7 +166,7 @@ def _pattern(pattern: object, subject: Subject, mostly: Rule) -> Expectation:
 
 
 def _constant(value: object, subject: Subject) -> object:
-    """A value of a list as the suite compares it."""
+    """Return a value of a list as the suite compares it."""
     fits = {
         "string": isinstance(value, str),
         "integer": isinstance(value, int) and not isinstance(value, bool),
@@ -174,7 +180,7 @@ def _constant(value: object, subject: Subject) -> object:
 
 def _duplicates(rule: Rule, subject: Subject | None, arguments: Rule) -> Expectation:
     if _mostly(rule):
-        raise Untranslatable("duplicates of which some may come")
+        raise Untranslatable("a share of allowed duplicates")
     if subject is not None:
         return _expect("column_values_to_be_unique", subject)
     names = [str(name) for name in arguments.get("properties") or []]
@@ -192,10 +198,10 @@ def _row_count(rule: Rule) -> Expectation:
         raise Untranslatable(f"a row count in {rule['unit']}")
     if operator == "mustBe":
         low = high = int(value)
-    elif operator in _LEAST:
-        low = int(value) + _LEAST[operator]
-    elif operator in _MOST:
-        high = int(value) - _MOST[operator]
+    elif operator in _MINIMUM:
+        low = int(value) + _MINIMUM[operator]
+    elif operator in _MAXIMUM:
+        high = int(value) - _MAXIMUM[operator]
     elif operator == "mustBeBetween":  # the standard: greater than the one, less than the other
         low, high = int(value[0]) + 1, int(value[1]) - 1
     else:
@@ -206,7 +212,7 @@ def _row_count(rule: Rule) -> Expectation:
 
 
 def _mostly(rule: Rule) -> dict[str, float]:
-    """The share of rows that must be right: none if it is all of them."""
+    """Return the share of rows that must be valid: nothing if it is all of them."""
     operator, value = _operator(rule)
     if operator in {"mustBe", "mustBeLessOrEqualTo"} and value == 0:
         return {}
@@ -218,10 +224,10 @@ def _mostly(rule: Rule) -> dict[str, float]:
 
 
 def _operator(rule: Rule) -> tuple[str, Any]:
-    found = [(name, rule[name]) for name in _OPERATORS if name in rule]
-    if len(found) != 1:
-        raise Untranslatable("no operator" if not found else "more than one operator")
-    name, value = found[0]
+    operators = [(name, rule[name]) for name in _OPERATORS if name in rule]
+    if len(operators) != 1:
+        raise Untranslatable("no operator" if not operators else "more than one operator")
+    name, value = operators[0]
     numbers = value if isinstance(value, list) else [value]
     if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers):
         raise Untranslatable(f"{name} {value!r}")
@@ -233,7 +239,7 @@ def _expect(kind: str, subject: Subject, **kwargs: object) -> Expectation:
 
 
 def _from_custom(rule: Rule, subject: Subject | None) -> Expectation:
-    """An expectation that is written as one."""
+    """Return an expectation that is written as one."""
     engine = str(rule.get("engine", "")).replace("-", "").replace("_", "").casefold()
     if engine not in _ENGINES:
         raise Untranslatable(f"a rule for {rule.get('engine')}")
@@ -244,39 +250,41 @@ def _from_custom(rule: Rule, subject: Subject | None) -> Expectation:
         except yaml.YAMLError as error:
             raise Untranslatable("an expectation that is not YAML") from error
     if not isinstance(written, Mapping):
-        raise Untranslatable("an expectation that is no mapping")
+        raise Untranslatable("an expectation that is not a mapping")
     kind = written.get("type", written.get("expectation_type"))
     kwargs = {_snake(str(key)): value for key, value in (written.get("kwargs") or {}).items()}
     if subject is not None and not kwargs.keys() & {"column", "column_A", "column_list"}:
         kwargs = {"column": subject.name, **kwargs}
-    made: Expectation = {"type": _snake(str(kind)), "kwargs": kwargs}
+    expectation: Expectation = {"type": _snake(str(kind)), "kwargs": kwargs}
     for key in ("severity", "meta"):
         if key in written:
-            made[key] = written[key]
-    return made if "severity" in made else _with_severity(made, rule)
+            expectation[key] = written[key]
+    return expectation if "severity" in expectation else _with_severity(expectation, rule)
 
 
 def _snake(name: str) -> str:
-    """`minValue` as `min_value`; `column_A` stays."""
+    """Convert `minValue` to `min_value`; `column_A` stays."""
     if "_" in name or name.islower():
         return name
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
 
 
-def _with_severity(made: Expectation, rule: Rule) -> Expectation:
-    given = str(rule.get("severity", "")).casefold()
-    found = next((ours for ours, theirs in _SEVERITIES.items() if given in theirs), "critical")
-    return made if found == "critical" else {**made, "severity": found}
+def _with_severity(expectation: Expectation, rule: Rule) -> Expectation:
+    declared = str(rule.get("severity", "")).casefold()
+    severity = next(
+        (level for level, theirs in _SEVERITIES.items() if declared in theirs), "critical"
+    )
+    return expectation if severity == "critical" else {**expectation, "severity": severity}
 
 
 LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 
 
 def from_options(options: Rule, subject: Subject) -> Expectation:
-    """`logicalTypeOptions` of one kind: lengths, a pattern, or limits.
+    """Return the expectation of `logicalTypeOptions` of one kind: lengths, a pattern, or limits.
 
     Raises:
-        Untranslatable: no expectation says the same.
+        Untranslatable: no expectation is equivalent.
     """
     if "pattern" in options:
         return _pattern(options["pattern"], subject, {})
@@ -288,7 +296,7 @@ def from_options(options: Rule, subject: Subject) -> Expectation:
         return _expect("column_value_lengths_to_be_between", subject, **kwargs)
     for side in ("minimum", "maximum"):
         if {side, f"exclusive{side.capitalize()}"} <= set(options):
-            raise Untranslatable(f"{side} is given twice")
+            raise Untranslatable(f"{side} appears twice")
     return _expect("column_values_to_be_between", subject, **_limits(options, subject))
 
 
@@ -305,10 +313,12 @@ def _limits(options: Rule, subject: Subject) -> dict[str, object]:
 
 
 def from_enum(values: list[Rule], subject: Subject) -> Expectation:
-    """The allowed values of ODCS 3.2.
+    """Return the expectation of ODCS 3.2's allowed values.
 
     Raises:
-        Untranslatable: they are no values of the column's type.
+        Untranslatable: they are not of the column's type.
     """
-    given = [_constant(one.get("value"), subject) for one in values if one.get("value") is not None]
-    return _expect("column_values_to_be_in_set", subject, value_set=given)
+    constants = [
+        _constant(entry.get("value"), subject) for entry in values if entry.get("value") is not None
+    ]
+    return _expect("column_values_to_be_in_set", subject, value_set=constants)

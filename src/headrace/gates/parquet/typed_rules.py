@@ -46,7 +46,7 @@ def schema_violations(contract: Contract, schema: pa.Schema) -> tuple[Violation,
 
 
 def _violation(field: Field, got: str) -> Violation:
-    expected = f"column {field.name!r} as {field.arrow_type} ({field.says})"
+    expected = f"column {field.name!r} as {field.arrow_type} ({field.form_text})"
     return Violation(field.name, None, expected, got, "ask the producer to deliver it again")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.contracts import Conformed, Contract, conform
-from headrace.contracts.drift import Glance, Profile, Reference, examine, glance_at
+from headrace.contracts.drift import Baseline, BatchProfile, BatchSummary, examine, glance_at
 from headrace.core.clock import now_us
 from headrace.core.files import digest
 from headrace.core.home import Home
@@ -57,7 +57,7 @@ class Judged:
     """A verdict on a batch by itself; `glance` is what it is held against earlier ones by."""
 
     row: JudgementRow
-    glance: Glance | None = None
+    glance: BatchSummary | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Weighed:
     """A verdict that takes the batches before into account, and what later ones are held to."""
 
     row: JudgementRow
-    profile: Profile
+    profile: BatchProfile
 
 
 @dataclass(frozen=True)
@@ -113,14 +113,14 @@ class Desk:
 
     def _glance(
         self, delivery: Delivery, rows: RawRows, conformed: Conformed, judgement: Judgement
-    ) -> tuple[Glance | None, Judgement]:
+    ) -> tuple[BatchSummary | None, Judgement]:
         """Summary that compares the batch with earlier ones; None, and a note, if that fails."""
         try:
             return glance_at(self.contract, rows, conformed, delivery.slot), judgement
         except Exception as error:  # noqa: BLE001  # detection failed, not the data
             return None, judgement.also([crashed(error)])
 
-    def weigh(self, row: JudgementRow, glance: Glance, reference: Reference) -> Weighed:
+    def weigh(self, row: JudgementRow, glance: BatchSummary, reference: Baseline) -> Weighed:
         """The verdict with what changed its meaning since the batches before, and the profile."""
         look = glance.look(self.contract)
         profile = glance.profile

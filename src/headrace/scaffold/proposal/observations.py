@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.contracts.model import Field, LogicalType
-from headrace.contracts.typed_cells import Cells, parse
+from headrace.contracts.typed_cells import TypedCells, parse
 from headrace.scaffold.inspection.column_words import NOTHING
 from headrace.scaffold.inspection.file_inspection import (
     MOST_DECIMALS,
@@ -49,7 +49,7 @@ class _Seen:
 
     field: Field
     text: pa.Array
-    cells: Cells
+    cells: TypedCells
     given: int
 
     def few(self, count: int) -> bool:
@@ -88,7 +88,7 @@ def _without(text: pa.Array, tokens: tuple[str, ...] | list[str]) -> pa.Array:
     return pc.if_else(pc.is_in(text, known), pa.scalar(None, pa.string()), text)
 
 
-def _new_tokens(text: pa.Array, cells: Cells) -> list[str]:
+def _new_tokens(text: pa.Array, cells: TypedCells) -> list[str]:
     """Texts of wrong cells that exporters write for nothing."""
     tokens = {text[row].as_py() for row in cells.wrong}
     return [token for token in NOTHING if token in tokens]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from headrace.contracts import Contract, conform
-from headrace.contracts.drift import Finding, Reference, detect, look_at
+from headrace.contracts.drift import Baseline, DriftFinding, detect, look_at
 from headrace.contracts.drift.view_reader import delivered_texts
 from headrace.core.errors import StateError
 from headrace.core.home import Home, default_root
@@ -29,7 +29,7 @@ class Published:
 
     rows: pa.Table | None = None
     field_ids: tuple[int, ...] = ()
-    reference: Reference = field(default_factory=Reference)
+    reference: Baseline = field(default_factory=Baseline)
 
 
 def published(contract: Contract) -> Published:
@@ -63,8 +63,8 @@ def _latest(lake: Lake, table: str) -> pa.Table:
 
 
 def meaning_changes(
-    contract: Contract, rows: RawRows, reference: Reference
-) -> tuple[Mapping[str, str], list[Finding]]:
+    contract: Contract, rows: RawRows, reference: Baseline
+) -> tuple[Mapping[str, str], list[DriftFinding]]:
     """What the stored profiles of earlier batches say of `rows`: names and meanings.
 
     Returns:

@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.contracts import Comparison, Contract, Field, Level, compare, compare_all
+from headrace.contracts import Contract, ContractComparison, Field, Level, compare, compare_all
 from headrace.contracts.authoring.editing import Edited
 from headrace.contracts.authoring.open_questions import PROPOSED, Undecided, undecided
-from headrace.contracts.drift import Finding, Reference
+from headrace.contracts.drift import Baseline, DriftFinding
 from headrace.contracts.evolution.compatibility import next_version
 from headrace.contracts.load import parse_contract
 from headrace.contracts.model import RESERVED
@@ -56,7 +56,7 @@ class Proposal:
     before: Contract
     after: Contract | None
     text: str
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[ContractComparison, ...]
     steps: tuple[Step, ...]
     undecided: tuple[Undecided, ...]
     faults: tuple[str, ...]
@@ -96,7 +96,7 @@ def revise(
     beside: Sequence[Contract] = (),
     used_ids: Iterable[int] = (),
     before: pa.Table | None = None,
-    reference: Reference | None = None,
+    reference: Baseline | None = None,
 ) -> Proposal:
     """What `rows`, new data of the source of `contract`, ask of its next version.
 
@@ -110,7 +110,7 @@ def revise(
         reference: the profiles of earlier batches: they tell changes of meaning by name.
     """
     ids = _free_ids([contract, *beside], used_ids)
-    past = _Past(before, *meaning_changes(contract, rows, reference or Reference()))
+    past = _Past(before, *meaning_changes(contract, rows, reference or Baseline()))
     steps = [*_steps(contract, rows, past, ids)]
     edited, steps = _applied(text, contract, steps)
     if edited == text:
@@ -131,7 +131,7 @@ class _Past:
 
     rows: pa.Table | None
     renamed: Mapping[str, str]
-    findings: list[Finding]
+    findings: list[DriftFinding]
 
 
 def _steps(contract: Contract, rows: RawRows, past: _Past, ids: Iterator[int]) -> Iterator[Step]:

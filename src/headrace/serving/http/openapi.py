@@ -136,7 +136,7 @@ def _column(field: Field, schema: RequestSchema) -> Schema:
         found["type"] = [found["type"], "null"]
     if field.name in schema.defaults:
         found["default"] = schema.defaults[field.name]
-    return {**found, "description": f"{field.description} ({field.says})"}
+    return {**found, "description": f"{field.description} ({field.form_text})"}
 
 
 def _object(properties: Schema, required: Sequence[str]) -> Schema:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from headrace.contracts import Contract
-from headrace.contracts.drift.unit_conversions import Conversion, conversions
+from headrace.contracts.drift.unit_conversions import UnitConversion, conversions
 from headrace.contracts.model import Derivation, Field, Sql
 from headrace.sources.rows import RawRows
 from headrace.verification.injected_faults import injectors as plant
@@ -91,7 +91,7 @@ def _inputs(rule: Derivation) -> set[str]:
     return {v for v in vars(rule).values() if isinstance(v, str)}
 
 
-def _of_units(contract: Contract) -> list[tuple[Field, Conversion]]:
+def _of_units(contract: Contract) -> list[tuple[Field, UnitConversion]]:
     return [
         (f, conversion)
         for f in contract.delivered

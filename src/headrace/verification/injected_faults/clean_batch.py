@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.contracts import Conformed, Contract
-from headrace.contracts.drift.batch_view import HOUR, Look
+from headrace.contracts.drift.batch_view import HOUR, BatchView
 from headrace.sources.rows import RawRows
 
 Bools = np.ndarray
@@ -26,7 +26,7 @@ class Day:
     number: int
     rows: RawRows
     conformed: Conformed
-    look: Look
+    look: BatchView
     before: RawRows | None
 
     def text(self, name: str) -> list[str | None]:

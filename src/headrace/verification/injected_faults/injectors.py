@@ -12,7 +12,7 @@ import pyarrow as pa
 from headrace.contracts import Contract
 from headrace.contracts.drift.detectors.stuck_readings import ordered_rows
 from headrace.contracts.drift.detectors.zones import shifted
-from headrace.contracts.drift.unit_conversions import Conversion
+from headrace.contracts.drift.unit_conversions import UnitConversion
 from headrace.contracts.model import Field
 from headrace.sources.rows import RawRows
 from headrace.verification.injected_faults.clean_batch import Day
@@ -43,7 +43,7 @@ def _some(day: Day, share: float, among: list[int] | None = None) -> list[int]:
     return sorted(rows[place] for place in chosen)
 
 
-def unit(field: Field, conversion: Conversion, by: str | None = None) -> Plant:
+def unit(field: Field, conversion: UnitConversion, by: str | None = None) -> Plant:
     def planted(day: Day) -> RawRows | None:
         values = day.text(field.name)
         rows = set(range(len(values)))
@@ -72,7 +72,7 @@ def _levels(day: Day, name: str) -> list[str]:
     return levels if len(levels) <= _MOST_LEVELS * len(texts) else []
 
 
-def _converted(field: Field, conversion: Conversion, text: str | None) -> str | None:
+def _converted(field: Field, conversion: UnitConversion, text: str | None) -> str | None:
     """As a producer would write it: whole numbers stay whole where that keeps their meaning."""
     if text is None:
         return None

@@ -11,7 +11,7 @@ from itertools import cycle
 from typing import Any
 
 from headrace.contracts import Contract, conform
-from headrace.contracts.drift import Finding, Look, Reference, examine, look_at
+from headrace.contracts.drift import Baseline, BatchView, DriftFinding, examine, look_at
 from headrace.contracts.drift.detect import LEAST_HISTORY
 from headrace.contracts.drift.profile import profile_of
 from headrace.contracts.drift.view_reader import delivered_texts
@@ -64,9 +64,9 @@ class Measured:
 class _Seen:
     """A batch through contract, gate and detection."""
 
-    look: Look
+    look: BatchView
     judgement: Judgement
-    findings: tuple[Finding, ...]
+    findings: tuple[DriftFinding, ...]
     marks: Mapping[str, float]
 
     @property
@@ -92,7 +92,7 @@ def measure(
     faults = faults_of(contract)
     result = Measured([Count(fault) for fault in faults])
     turns = _turns(result.counts)
-    reference, before = Reference(), None
+    reference, before = Baseline(), None
     for number, (slot, delivered) in enumerate(batches):
         rows = declared_names(contract, delivered)
         clean = _look(suite, contract, reference, slot, rows)
@@ -132,9 +132,7 @@ def _of_today(turns: list[Iterator[Count]]) -> list[Count]:
     return [next(turn) for turn in turns]
 
 
-def _look(
-    suite: Suite, contract: Contract, reference: Reference, slot: str, rows: RawRows
-) -> _Seen:
+def _look(suite: Suite, contract: Contract, reference: Baseline, slot: str, rows: RawRows) -> _Seen:
     conformed = conform(contract, rows, slot)
     judgement = judge(suite, contract, conformed)
     look = look_at(contract, rows, conformed, slot)
@@ -144,7 +142,7 @@ def _look(
     return _Seen(look, whole, found.findings, found.marks)
 
 
-def _plant(suite: Suite, count: Count, day: Day, clean: _Seen, reference: Reference) -> None:
+def _plant(suite: Suite, count: Count, day: Day, clean: _Seen, reference: Baseline) -> None:
     bad = count.fault.plant(day)
     if bad is None:
         return
@@ -159,7 +157,7 @@ def _plant(suite: Suite, count: Count, day: Day, clean: _Seen, reference: Refere
         count.missed.append(f"{day.slot}: {found or 'nothing named'}")
 
 
-def is_named(fault: Fault, contract: Contract, findings: Iterable[Finding]) -> bool:
+def is_named(fault: Fault, contract: Contract, findings: Iterable[DriftFinding]) -> bool:
     """Whether the right name was given, for the right columns, with the right evidence."""
     if fault.kind == "rename":
         wanted = renamed_to(fault.columns or tuple(f.name for f in contract.delivered))

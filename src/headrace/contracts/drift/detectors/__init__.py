@@ -1,1 +1,1 @@
-"""One module a family of changes: each looks at a case and says what it finds."""
+"""Detectors: a module for each family of changes, which examines a case and yields findings."""

@@ -1,4 +1,4 @@
-"""Levels of a text column: one that is new, or one that goes by another name."""
+"""Categories of a text column: a new one, or one with another name."""
 
 from collections.abc import Iterator
 
@@ -6,31 +6,31 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.contracts.drift.batch_view import MOST_LEVELS, Bools, Column
+from headrace.contracts.drift.batch_view import MOST_LEVELS, Bools, ViewColumn
 from headrace.contracts.drift.detectors.sentinels import WORDS
-from headrace.contracts.drift.findings import Finding
+from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import member
-from headrace.contracts.drift.hypothesis_trial import Case
+from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.drift.profile import label
 
 _NEW_SHARE = 0.005  # of the rows that a level has to have to be worth a word
 _FEW_NEW = 3  # rows; fewer say something only of a small set that no batch added to
 _SMALL_SET = 20
-_KNOWN = 0.9  # of the rows of a usual batch must have a level that was seen before
+_USUAL_SHARE = 0.9  # of a usual batch's rows must have a category of earlier batches
 _CHANCE = 0.01
 _FEW = 5  # rows; of fewer, the absence of a level says nothing
 _AGREE = 0.8  # of the rows of a new level whose key had one and the same level before
 
 
-def level_changes(case: Case) -> Iterator[Finding]:
+def level_changes(case: DriftCase) -> Iterator[DriftFinding]:
     for column in case.look.columns.values():
         pool = case.reference.pools.get(column.name)
         if column.kind != "text" or pool is None or not 0 < len(pool.values) <= MOST_LEVELS:
             continue
         fresh = column.present & ~member(column, pool)
-        # Without a mark no earlier batch could be compared with the ones before it.
+        # Without a mark no earlier batch had a history to compare with.
         usual = case.reference.marks(f"support:{column.name}")
-        if not fresh.any() or not len(usual) or usual.min() < _KNOWN:
+        if not fresh.any() or not len(usual) or usual.min() < _USUAL_SHARE:
             continue
         for token in np.unique(column.tokens[fresh]):
             rows = column.tokens == token
@@ -38,7 +38,7 @@ def level_changes(case: Case) -> Iterator[Finding]:
                 yield from _level(case, column, int(token), rows)
 
 
-def _level(case: Case, column: Column, token: int, rows: Bools) -> Iterator[Finding]:
+def _level(case: DriftCase, column: ViewColumn, token: int, rows: Bools) -> Iterator[DriftFinding]:
     name, count = case.look.names.get(token, "?"), int(rows.sum())
     lines = tuple(case.look.lines[rows].tolist())
     old = _by_key(case, column, rows) or _by_absence(case, column, rows)
@@ -51,70 +51,72 @@ def _level(case: Case, column: Column, token: int, rows: Bools) -> Iterator[Find
         evidence = {"old": was, "new": name, "rows": count}
         # More than any exchange of columns that would explain as much.
         weight = 2 * case.loss([column.name]) + count + 0.5
-        yield Finding("recoding", (column.name,), sentence, evidence, lines, weight)
+        yield DriftFinding("recoding", (column.name,), sentence, evidence, lines, weight)
     elif count / case.look.rows >= _NEW_SHARE and (count >= _FEW_NEW or _closed(case, column)):
         sentence = (
             f"{column.name} has a level that was never seen before: {name!r}, in {count} of"
             f" {case.look.rows} rows."
         )
         evidence = {"new": name, "rows": count}
-        yield Finding("new_level", (column.name,), sentence, evidence, lines, count)
+        yield DriftFinding("new_level", (column.name,), sentence, evidence, lines, count)
 
 
-def _closed(case: Case, column: Column) -> bool:
-    """A small set of levels to which no batch of the window added any."""
+def _closed(case: DriftCase, column: ViewColumn) -> bool:
+    """Return True for a small set of categories that no batch of the window extended."""
     pool = case.reference.pools[column.name]
     marks = case.reference.marks(f"support:{column.name}")
     return len(pool.values) <= _SMALL_SET and bool(len(marks)) and float(marks.min()) == 1.0
 
 
-def _by_key(case: Case, column: Column, rows: Bools) -> int | None:
-    """The level that the keys of these rows had before, if it is one and has disappeared."""
+def _by_key(case: DriftCase, column: ViewColumn, rows: Bools) -> int | None:
+    """Return the category that these rows' keys had before, if it is unique and has disappeared."""
     for key in case.look.contract.field(column.name).explained_by:
         last = case.reference.last.get(label(column.name, key))
         if last is None or not len(last.hashes) or not case.look.columns.keys() >= set(key):
             continue
-        hashes, whole = case.look.key(key)
+        hashes, complete = case.look.key(key)
         places = np.minimum(np.searchsorted(last.hashes, hashes), len(last.hashes) - 1)
-        known = rows & whole & (last.hashes[places] == hashes)
-        if not known.any():
+        comparable = rows & complete & (last.hashes[places] == hashes)
+        if not comparable.any():
             continue
-        levels, counts = np.unique(last.values[places][known], return_counts=True)
+        levels, counts = np.unique(last.values[places][comparable], return_counts=True)
         top = int(levels[np.argmax(counts)])
-        gone = not (column.tokens == top).any()
-        agree = gone and counts.max() >= _AGREE * known.sum()
-        if agree and _by_chance(case, label(column.name, key), int(known.sum())) <= _CHANCE:
+        disappeared = not (column.tokens == top).any()
+        agree = disappeared and counts.max() >= _AGREE * comparable.sum()
+        if agree and _by_chance(case, label(column.name, key), int(comparable.sum())) <= _CHANCE:
             return top
     return None
 
 
-def _by_chance(case: Case, mark: str, rows: int) -> float:
-    """How likely so many rows leave what their keys had before, on a usual day."""
+def _by_chance(case: DriftCase, mark: str, rows: int) -> float:
+    """Return the chance that so many rows leave their keys' last value on a usual day."""
     usual = case.reference.marks(f"keyed:{mark}")
     return float(1 - np.median(usual)) ** rows if len(usual) else 1.0
 
 
-def _by_absence(case: Case, column: Column, rows: Bools) -> int | None:
-    """A level of every batch before that is gone, and had about as many rows."""
+def _by_absence(case: DriftCase, column: ViewColumn, rows: Bools) -> int | None:
+    """Return a category of every earlier batch that disappeared, and had about as many rows."""
     pool = case.reference.pools[column.name]
     always = pool.values[pool.batches == case.reference.batches]
-    gone = [int(t) for t in always if not (column.tokens == t).any()]
+    disappeared = [int(t) for t in always if not (column.tokens == t).any()]
     count = int(rows.sum())
     if count < _FEW:
         return None
     alike = [
-        token for token in gone if 0.5 <= count / max(_mean(case, column.name, token), 1e-9) <= 2.0
+        token
+        for token in disappeared
+        if 0.5 <= count / max(_mean(case, column.name, token), 1e-9) <= 2.0
     ]
     return min(alike, key=lambda t: abs(_mean(case, column.name, t) - count), default=None)
 
 
-def _mean(case: Case, name: str, token: int) -> float:
+def _mean(case: DriftCase, name: str, token: int) -> float:
     pool = case.reference.pools[name]
     return float(pool.counts[np.searchsorted(pool.values, token)] / case.reference.batches)
 
 
-def _fits(case: Case, column: Column, rows: Bools, old: int) -> bool:
-    """Whether the batch is nearer to what is usual with the old name put back."""
+def _fits(case: DriftCase, column: ViewColumn, rows: Bools, old: int) -> bool:
+    """Return True if the batch is closer to the usual with the old name restored."""
     was = case.reference.names.get(old)
     if was is None:
         return False

@@ -1,14 +1,14 @@
-"""Parts of a slot that did not come: its end cut off, or hours in the middle."""
+"""Missing parts of a partition: its end cut off, or hours in the middle."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from headrace.contracts.drift.baseline import Hours, Reference, hours_of
-from headrace.contracts.drift.batch_view import HOUR, Floats, Look
-from headrace.contracts.drift.findings import Finding
+from headrace.contracts.drift.baseline import Baseline, HourProfile, hours_of
+from headrace.contracts.drift.batch_view import HOUR, BatchView, Floats
+from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import LEAST_BATCHES, time_inputs
-from headrace.contracts.drift.hypothesis_trial import Case
+from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.core.clock import parse_iso
 from headrace.core.time_zones import to_local
 
@@ -21,68 +21,70 @@ _BLOCK = 0.06  # of a usual batch, at least, has to be missing
 _SMALL = 0.6  # of the smallest batch of the window
 
 
-def missing_parts(case: Case) -> Iterator[Finding]:
+def missing_parts(case: DriftCase) -> Iterator[DriftFinding]:
     look, reference = case.look, case.reference
     if look.start is None or reference.batches < LEAST_BATCHES or _at_an_end(case):
         return
     for what, moments in (("event", look.event), ("known", look.known)):
         if moments is not None:
-            found = _missing(case, what, moments, look.start)
-            if found is not None:
-                yield found
+            finding = _missing(case, what, moments, look.start)
+            if finding is not None:
+                yield finding
                 return
     yield from _small(case)
 
 
-def _at_an_end(case: Case) -> bool:
-    """The first and the last slot of what a contract covers may hold less than the others."""
+def _at_an_end(case: DriftCase) -> bool:
+    """Return True for the first and last covered partitions, which may hold less than others."""
     coverage = case.look.contract.coverage
     return coverage is not None and any(parse_iso(day) == case.look.start for day in coverage)
 
 
-def _missing(case: Case, what: str, moments: Floats, start: int) -> Finding | None:
-    """The longest run of hours that hold far fewer rows than in every batch before.
+def _missing(case: DriftCase, what: str, moments: Floats, start: int) -> DriftFinding | None:
+    """Find the longest run of hours with far fewer rows than in every batch before.
 
     Where the clocks have changed since, a slot's rows may keep to UTC or to their zone: the first
     half of the slot, which a file that was cut off still has, says which.
     """
     usual = case.reference.hours(what)
-    found = _longest(case, what, moments, start, usual)
-    moved = None if found is None else moved_window(case.look, case.reference, what)
-    if moved is None:
-        return found
+    finding = _longest(case, what, moments, start, usual)
+    shifted_window = None if finding is None else moved_window(case.look, case.reference, what)
+    if shifted_window is None:
+        return finding
     hours = np.floor((moments - start) / HOUR)
-    other = hours_of(moved)
+    other = hours_of(shifted_window)
     if _unlike_first_half(hours, other) >= _unlike_first_half(hours, usual):
-        return found
+        return finding
     return _longest(case, what, moments, start, other)
 
 
-def _unlike_first_half(hours: Floats, usual: Hours) -> float:
-    """How far the rows of the first half lie from where they usually do, in rows."""
+def _unlike_first_half(hours: Floats, usual: HourProfile) -> float:
+    """Return the distance in rows of the first half's rows from their usual hours."""
     first = [hour for hour in sorted(usual.mean) if hour <= float(np.nanmedian(hours))]
     return sum(abs(float((hours == hour).sum()) - usual.mean[hour]) for hour in first)
 
 
-def _longest(case: Case, what: str, moments: Floats, start: int, usual: Hours) -> Finding | None:
-    least, typical = usual.least, usual.mean
-    if len(least) < _HOURS:
+def _longest(
+    case: DriftCase, what: str, moments: Floats, start: int, usual: HourProfile
+) -> DriftFinding | None:
+    minimum, typical = usual.minimum, usual.mean
+    if len(minimum) < _HOURS:
         return None
     hours = np.floor((moments - start) / HOUR)
-    there = {hour: int((hours == hour).sum()) for hour in least}
-    low = [hour for hour in sorted(least) if there[hour] < _FEWEST * least[hour]]
+    counts = {hour: int((hours == hour).sum()) for hour in minimum}
+    low = [hour for hour in sorted(minimum) if counts[hour] < _FEWEST * minimum[hour]]
     runs = _runs(low, sorted(typical))
     if not runs:
         return None
     run = max(runs, key=lambda r: sum(typical[hour] for hour in r))
-    lost = sum(typical[hour] - there.get(hour, 0) for hour in run)
+    missing = sum(typical[hour] - counts.get(hour, 0) for hour in run)
     rest = [hour for hour in typical if hour > run[-1]]
     at_end = not any(((hours == hour).any()) for hour in rest)
     if at_end:  # the hour in which it breaks off is there in part
         broken_off = run[0] - 1
         part = typical.get(broken_off, 0.0) - float((hours == broken_off).sum())
-        lost += sum(typical[hour] for hour in rest) + max(part, 0.0)
-    little = lost < max(_BLOCK * sum(typical.values()), _FEW)
+        missing += sum(typical[hour] for hour in rest) + max(part, 0.0)
+    little = missing < max(_BLOCK * sum(typical.values()), _FEW)
     if little or not _is_sure(run, usual, len(moments)):
         return None
     first, last = run[0], run[-1] + 1
@@ -90,26 +92,26 @@ def _longest(case: Case, what: str, moments: Floats, start: int, usual: Hours) -
     words = "its end is cut off" if at_end else "hours are missing"
     sentence = (
         f"{words}: between hour {first} and hour {last} of the slot, by {what} time, there are"
-        f" {sum(there.get(hour, 0) for hour in run)} rows where the"
+        f" {sum(counts.get(hour, 0) for hour in run)} rows where the"
         f" {case.reference.batches} batches before had {sum(typical[h] for h in run):.0f} on"
         " average."
     )
-    evidence = {"first_hour": first, "last_hour": last, "lost": round(lost, 1), "by": what}
-    return Finding(kind, (), sentence[0].upper() + sentence[1:], evidence, weight=lost)
+    evidence = {"first_hour": first, "last_hour": last, "lost": round(missing, 1), "by": what}
+    return DriftFinding(kind, (), sentence[0].upper() + sentence[1:], evidence, weight=missing)
 
 
-def _is_sure(run: list[int], usual: Hours, rows: int) -> bool:
-    """Whether so few rows are no chance: these hours are always full, or hold so much that rows
-    that come by chance (Poisson) would leave them empty less than twice in a million times.
+def _is_sure(run: list[int], usual: HourProfile, rows: int) -> bool:
+    """Return True if so few rows are not chance: these hours are always full, or hold so many rows
+    that random arrivals (Poisson) would leave them empty less than twice in a million times.
     """
     mean = sum(usual.mean[hour] for hour in run)
-    full = sum(usual.least[hour] for hour in run) >= _REGULAR * mean
+    full = sum(usual.minimum[hour] for hour in run) >= _REGULAR * mean
     expected = mean * min(1.0, rows / sum(usual.mean.values()))
     return full or expected >= _UNLIKELY
 
 
-def moved_window(look: Look, reference: Reference, what: str) -> list[Mapping[int, int]] | None:
-    """The hours of the window moved by what the clocks of the rows' zone were moved since.
+def moved_window(look: BatchView, reference: Baseline, what: str) -> list[Mapping[int, int]] | None:
+    """Return the window's hours shifted by the change of the zone's clocks since then.
 
     None where that is nothing, or where the slots keep to one clock anyway.
     """
@@ -128,13 +130,13 @@ def moved_window(look: Look, reference: Reference, what: str) -> list[Mapping[in
 
 
 def _offset(zone: str, start: int) -> int:
-    """Microseconds by which the zone's clock is ahead of UTC at noon of that day."""
+    """Return microseconds by which the zone's clock is ahead of UTC at noon of that day."""
     noon = np.array([start + 12 * HOUR], np.int64)
     return int((to_local(noon, zone) - noon)[0])
 
 
 def _runs(hours: list[int], order: list[int]) -> list[list[int]]:
-    """Neighbouring hours, in the order of the hours that ever hold rows."""
+    """Group neighbouring hours, in the order of the hours that ever have rows."""
     place = {hour: at for at, hour in enumerate(order)}
     runs: list[list[int]] = []
     for hour in hours:
@@ -145,8 +147,8 @@ def _runs(hours: list[int], order: list[int]) -> list[list[int]]:
     return runs
 
 
-def _small(case: Case) -> Iterator[Finding]:
-    """Fewer rows than any batch of the window, where batches are much alike."""
+def _small(case: DriftCase) -> Iterator[DriftFinding]:
+    """Find a batch with fewer rows than any of the window, if batches are much alike."""
     rows = case.look.rows
     sizes = np.array([profile.rows for profile in case.reference.window])
     if rows < _SMALL * sizes.min() and sizes.min() > 0.7 * np.median(sizes):
@@ -155,4 +157,4 @@ def _small(case: Case) -> Iterator[Finding]:
             f" {sizes.min()} and {sizes.max()}."
         )
         evidence = {"rows": rows, "least": int(sizes.min())}
-        yield Finding("truncation", (), sentence, evidence, weight=float(sizes.min() - rows))
+        yield DriftFinding("truncation", (), sentence, evidence, weight=float(sizes.min() - rows))

@@ -1,40 +1,40 @@
-"""Columns that went null, and times that lost their precision."""
+"""Columns that became null, and times that lost precision."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from headrace.contracts.drift.batch_view import Column, Look
-from headrace.contracts.drift.findings import Finding
+from headrace.contracts.drift.batch_view import BatchView, ViewColumn
+from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import LEAST_BATCHES
-from headrace.contracts.drift.hypothesis_trial import Case
+from headrace.contracts.drift.hypothesis_trial import DriftCase
 
 
-def nulls(case: Case) -> Iterator[Finding]:
+def nulls(case: DriftCase) -> Iterator[DriftFinding]:
     look = case.look
     for name, column in look.columns.items():
         mark = f"present:{name}"
         usual = case.reference.marks(mark)
         now = 1 - float(column.present.mean()) if look.rows else 0.0
-        if now < _GONE or len(usual) < LEAST_BATCHES or 1 - usual.min() > _GONE / 2:
+        if now < _NULL_SHARE or len(usual) < LEAST_BATCHES or 1 - usual.min() > _NULL_SHARE / 2:
             continue
         sentence = (
             f"{now:.1%} of {name} is null; in the batches before it was at most"
             f" {1 - usual.min():.1%}."
         )
         evidence = {"share": now, "usual": float(1 - usual.min())}
-        yield Finding("nulls", (name,), sentence, evidence, weight=now * look.rows)
+        yield DriftFinding("nulls", (name,), sentence, evidence, weight=now * look.rows)
 
 
-_GONE = 0.95  # of a column is null: it is not there any more
+_NULL_SHARE = 0.95  # nulls from which a column counts as lost
 _GRAINS = {"clock": (60.0, 30.0, 15.0, 5.0), "moment": (86_400e6, 3_600e6, 60e6, 1e6, 1e3)}
 _FINE = 0.2  # the share that was finer in every batch before
 _LEAST_ROWS = 12
 
 
-def fine_marks(look: Look) -> dict[str, float]:
-    """By column and grain: the share of values that are no multiple of it."""
-    found = {}
+def fine_marks(look: BatchView) -> dict[str, float]:
+    """Return by column and grain the share of values that are not a multiple of it."""
+    shares = {}
     for column in look.columns.values():
         values = column.values[column.present]
         if len(values) < _LEAST_ROWS or column.kind not in _GRAINS:
@@ -43,11 +43,11 @@ def fine_marks(look: Look) -> dict[str, float]:
             parts = values / grain
             share = float((np.abs(parts - np.rint(parts)) > 1e-6).mean())
             if share > 0:
-                found[f"fine:{column.name}:{grain:g}"] = share
-    return found
+                shares[f"fine:{column.name}:{grain:g}"] = share
+    return shares
 
 
-def precision_changes(case: Case) -> Iterator[Finding]:
+def precision_changes(case: DriftCase) -> Iterator[DriftFinding]:
     now = fine_marks(case.look)
     for column in case.look.columns.values():
         if int(column.present.sum()) < _LEAST_ROWS or column.kind not in _GRAINS:
@@ -62,7 +62,7 @@ def precision_changes(case: Case) -> Iterator[Finding]:
                 break
 
 
-def _coarser(column: Column, grain: float, usual: float) -> Finding:
+def _coarser(column: ViewColumn, grain: float, usual: float) -> DriftFinding:
     unit = {"clock": "minutes", "moment": "microseconds"}.get(column.kind, "")
     sentence = (
         f"Every value of {column.name} is a multiple of {grain:g} {unit}".rstrip()
@@ -70,4 +70,4 @@ def _coarser(column: Column, grain: float, usual: float) -> Finding:
     )
     kind = "timestamp_precision"
     weight = float(column.present.sum())
-    return Finding(kind, (column.name,), sentence, {"grain": grain}, weight=weight)
+    return DriftFinding(kind, (column.name,), sentence, {"grain": grain}, weight=weight)

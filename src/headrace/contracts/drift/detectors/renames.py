@@ -1,4 +1,4 @@
-"""Columns that are missing, and undeclared ones that hold what they held."""
+"""Missing columns, and undeclared ones with their content."""
 
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
@@ -6,10 +6,10 @@ from itertools import combinations
 
 import pyarrow as pa
 
-from headrace.contracts.drift.batch_view import Look
-from headrace.contracts.drift.findings import Finding
+from headrace.contracts.drift.batch_view import BatchView
+from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import badness, fit
-from headrace.contracts.drift.hypothesis_trial import Case
+from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.drift.view_reader import readable, timed
 from headrace.contracts.model import Field
 
@@ -17,7 +17,7 @@ _LIKE_NAMES = 0.3  # of the rows, that a name which reads the same is worth
 _WORST = 0.7  # of the rows may misfit before it is no match at all
 
 
-def renames(case: Case) -> Iterator[Finding]:
+def renames(case: DriftCase) -> Iterator[DriftFinding]:
     missing = [f for f in case.look.contract.delivered if f.name not in case.look.arrays]
     declared = {n for f in case.look.contract.delivered for n in (f.name, *f.aliases)}
     strange = {name: text for name, text in case.text.items() if name not in declared}
@@ -30,52 +30,52 @@ def renames(case: Case) -> Iterator[Finding]:
             f" {max(0.0, 1 - misfits / max(rows, 1)):.0%} of what is known of {old} holds for it."
         )
         evidence = {"old": old, "new": new, "misfits": round(misfits, 1)}
-        yield Finding("rename", (old,), sentence, evidence, weight=float(rows))
+        yield DriftFinding("rename", (old,), sentence, evidence, weight=float(rows))
 
 
 def matched(
-    case: Case, missing: list[Field], strange: Mapping[str, pa.Array]
+    case: DriftCase, missing: list[Field], strange: Mapping[str, pa.Array]
 ) -> dict[str, tuple[str, float]]:
-    """{missing column: (undeclared one, rows that misfit)}; best pairs first, then exchanges.
+    """Return {missing column: (undeclared one, misfitting rows)}; best pairs, then exchanges.
 
-    Columns much alike, such as two times of a day, are told apart by what holds between columns:
-    so pairs of the assignment are exchanged as long as the whole fits better.
+    Similar columns, such as two times of a day, differ in their relations to other columns: so
+    pairs of the assignment are exchanged as long as the whole fits better.
     """
     rows = case.look.rows
     single = {
-        (f.name, new): _alone(case, f, text) - _LIKE_NAMES * rows * _likeness(f.name, new)
+        (f.name, new): _single_cost(case, f, text) - _LIKE_NAMES * rows * _likeness(f.name, new)
         for f in missing
         for new, text in strange.items()
     }
-    found: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     for (old, new), cost in sorted(single.items(), key=lambda pair: pair[1]):
-        if old not in found and new not in found.values() and cost <= _WORST * rows:
-            found[old] = new
+        if old not in pairs and new not in pairs.values() and cost <= _WORST * rows:
+            pairs[old] = new
     fields = {f.name: f for f in missing}
-    found = _improved(case, fields, strange, found)
-    return {old: (new, max(0.0, single[old, new])) for old, new in found.items()}
+    pairs = _improved(case, fields, strange, pairs)
+    return {old: (new, max(0.0, single[old, new])) for old, new in pairs.items()}
 
 
-def _alone(case: Case, field: Field, text: pa.Array) -> float:
-    """Rows that misfit if this were the column: what cannot be read, and marks of it alone."""
+def _single_cost(case: DriftCase, field: Field, text: pa.Array) -> float:
+    """Return the misfits if this were the column: unreadable cells, and its own marks."""
     values = readable(field, text)
     unread = int(values.null_count) - int(text.null_count)
-    look = Look(case.look.contract, {field.name: values}, case.look.lines, case.look.start)
-    lost = badness(fit(look, case.reference, [field.name]), case.reference, look.rows)
+    look = BatchView(case.look.contract, {field.name: values}, case.look.lines, case.look.start)
+    excess = badness(fit(look, case.reference, [field.name]), case.reference, look.rows)
     # The same loss seen by several marks is one loss; the rest only breaks ties.
-    worst = max(lost.values(), default=0.0)
+    worst = max(excess.values(), default=0.0)
     shape = _unlike(case, look, field)
-    return unread + worst + 0.01 * sum(lost.values()) + shape
+    return unread + worst + 0.01 * sum(excess.values()) + shape
 
 
-def _unlike(case: Case, look: Look, field: Field) -> float:
-    """A part of a row for each difference of the distributions, to prefer the nearer column."""
+def _unlike(case: DriftCase, look: BatchView, field: Field) -> float:
+    """Return a fraction of a row per difference of distributions, to prefer the closer column."""
     marks = fit(look, case.reference, [field.name]).marks
     names = ("shape", "support", "present")
     return look.rows * 0.2 * sum(_short(case, f"{n}:{field.name}", marks) for n in names)
 
 
-def _short(case: Case, mark: str, marks: Mapping[str, float]) -> float:
+def _short(case: DriftCase, mark: str, marks: Mapping[str, float]) -> float:
     earlier = case.reference.marks(mark)
     if mark not in marks or not len(earlier):
         return 0.0
@@ -83,28 +83,31 @@ def _short(case: Case, mark: str, marks: Mapping[str, float]) -> float:
 
 
 def _improved(
-    case: Case, fields: Mapping[str, Field], strange: Mapping[str, pa.Array], found: dict[str, str]
+    case: DriftCase,
+    fields: Mapping[str, Field],
+    strange: Mapping[str, pa.Array],
+    pairs: dict[str, str],
 ) -> dict[str, str]:
     def cost(mapping: Mapping[str, str]) -> float:
         arrays = {old: readable(fields[old], strange[new]) for old, new in mapping.items()}
         look = timed(case.look.with_arrays(arrays))
         return sum(badness(fit(look, case.reference), case.reference, look.rows).values())
 
-    best = cost(found)
+    best = cost(pairs)
     better = True
     while better and best > 0:
         better = False
-        for one, other in combinations(sorted(found), 2):
-            if fields[one].type == fields[other].type:
-                tried = {**found, one: found[other], other: found[one]}
-                now = cost(tried)
+        for first, second in combinations(sorted(pairs), 2):
+            if fields[first].type == fields[second].type:
+                exchanged = {**pairs, first: pairs[second], second: pairs[first]}
+                now = cost(exchanged)
                 if now < best - 0.5:
-                    found, best, better = tried, now, True
-    return found
+                    pairs, best, better = exchanged, now, True
+    return pairs
 
 
-def _likeness(one: str, other: str) -> float:
-    a, b = one.casefold(), other.casefold()
+def _likeness(first: str, second: str) -> float:
+    a, b = first.casefold(), second.casefold()
     if a.startswith(b) or b.startswith(a):
         return 0.9
     ratio = SequenceMatcher(None, a, b).ratio()

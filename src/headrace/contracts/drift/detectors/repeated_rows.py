@@ -1,20 +1,20 @@
-"""Rows that came before: exact repetitions within a batch, and rows of earlier batches."""
+"""Repeated rows: exact duplicates within a batch, and rows of earlier batches."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from headrace.contracts.drift.baseline import Reference
-from headrace.contracts.drift.batch_view import Bools, Look
-from headrace.contracts.drift.findings import Finding
+from headrace.contracts.drift.baseline import Baseline
+from headrace.contracts.drift.batch_view import BatchView, Bools
+from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import LEAST_BATCHES
-from headrace.contracts.drift.hypothesis_trial import Case
+from headrace.contracts.drift.hypothesis_trial import DriftCase
 
 _USUAL = 2.0  # times the greatest share of the window
 
 
-def duplicates(case: Case) -> Iterator[Finding]:
-    """Exact repetitions are dropped before anything else; more than usual are worth a note."""
+def duplicates(case: DriftCase) -> Iterator[DriftFinding]:
+    """Report exact duplicates, which are dropped before anything else, if there are many."""
     look, window = case.look, case.reference.window
     if not look.repeated or len(window) < LEAST_BATCHES:
         return
@@ -25,39 +25,41 @@ def duplicates(case: Case) -> Iterator[Finding]:
         f" the {len(window)} batches before). They were dropped."
     )
     evidence = {"rows": look.repeated, "share": share, "usual": usual}
-    yield Finding("duplicates", (), sentence, evidence, weight=look.repeated)
+    yield DriftFinding("duplicates", (), sentence, evidence, weight=look.repeated)
 
 
-def seen_before(look: Look, reference: Reference) -> Bools:
-    """Rows equal in every delivered value to a row of an earlier batch."""
-    seen = reference.rows_seen
-    if not len(seen.values):
+def in_earlier_batches(look: BatchView, reference: Baseline) -> Bools:
+    """Return rows equal in every delivered value to a row of an earlier batch."""
+    hashes = reference.rows_seen
+    if not len(hashes.values):
         return np.zeros(look.rows, bool)
-    places = np.minimum(np.searchsorted(seen.values, look.row_hashes), len(seen.values) - 1)
-    found: Bools = seen.values[places] == look.row_hashes
-    return found
+    places = np.minimum(np.searchsorted(hashes.values, look.row_hashes), len(hashes.values) - 1)
+    matches: Bools = hashes.values[places] == look.row_hashes
+    return matches
 
 
-def stale_rows(case: Case) -> Iterator[Finding]:
-    """In a table whose batches bring new rows, old ones that came again."""
+def stale_rows(case: DriftCase) -> Iterator[DriftFinding]:
+    """Report old rows in a table whose batches bring new rows."""
     look, reference = case.look, case.reference
     if reference.batches < LEAST_BATCHES:
         return
-    again = seen_before(look, reference)
-    count = int(again.sum())
+    repeated = in_earlier_batches(look, reference)
+    count = int(repeated.sum())
     earlier = reference.marks("seen")
     usual = float(earlier.max()) if len(earlier) else 0.0
     if not count or count / look.rows <= _USUAL * usual:
         return
-    which = sorted({p.slot for p in reference.window if _meets(look.row_hashes[again], p.hashes)})
+    slots = sorted(
+        {p.slot for p in reference.window if _meets(look.row_hashes[repeated], p.hashes)}
+    )
     sentence = (
         f"{count} of {look.rows} rows are equal to rows of earlier batches"
-        f" ({', '.join(which[-3:])}): they were delivered again as if they were new."
+        f" ({', '.join(slots[-3:])}): they were delivered again as if they were new."
     )
-    evidence = {"rows": count, "usual": usual, "slots": which[-3:]}
-    lines = tuple(look.lines[again].tolist())
-    yield Finding("stale_rows", (), sentence, evidence, lines, weight=count)
+    evidence = {"rows": count, "usual": usual, "slots": slots[-3:]}
+    lines = tuple(look.lines[repeated].tolist())
+    yield DriftFinding("stale_rows", (), sentence, evidence, lines, weight=count)
 
 
-def _meets(some: np.ndarray, hashes: np.ndarray) -> bool:
-    return bool(len(hashes)) and bool(np.isin(some, hashes).any())
+def _meets(row_hashes: np.ndarray, hashes: np.ndarray) -> bool:
+    return bool(len(hashes)) and bool(np.isin(row_hashes, hashes).any())

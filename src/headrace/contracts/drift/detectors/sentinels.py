@@ -1,4 +1,4 @@
-"""Values that stand for one that is not known: -999, 9999, UNKNOWN."""
+"""Sentinels: values that represent an unknown one, such as -999, 9999, UNKNOWN."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.contracts.drift.baseline import Pool
-from headrace.contracts.drift.batch_view import Bools, Column
-from headrace.contracts.drift.findings import Finding
+from headrace.contracts.drift.batch_view import Bools, ViewColumn
+from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import member, out_of_range
-from headrace.contracts.drift.hypothesis_trial import Case
+from headrace.contracts.drift.hypothesis_trial import DriftCase
 
 SENTINELS = frozenset(
     [sign * float("9" * digits) for digits in range(1, 10) for sign in (1, -1)]
@@ -28,7 +28,7 @@ _APART = 0.02  # of the window's range, to the nearest value that was seen
 _TOGETHER = 3  # rows that share a value inside the usual range, before it stands for nothing
 
 
-def sentinels(case: Case) -> Iterator[Finding]:
+def sentinels(case: DriftCase) -> Iterator[DriftFinding]:
     for field in case.look.contract.delivered:
         column = case.look.columns.get(field.name)
         pool = case.reference.pools.get(field.name)
@@ -39,33 +39,33 @@ def sentinels(case: Case) -> Iterator[Finding]:
             yield from _of_column(case, column, fresh)
 
 
-def _stands_for_nothing(
-    case: Case, column: Column, shown: str, rows: Bools, weight: float
-) -> Finding:
+def _sentinel_finding(
+    case: DriftCase, column: ViewColumn, text: str, rows: Bools, weight: float
+) -> DriftFinding:
     count = int(rows.sum())
     sentence = (
-        f"{count} rows have {shown} in {column.name}, which no batch before had and which"
-        " usually stands for a value that is not known."
+        f"{count} rows have {text} in {column.name}, which no batch before had and which"
+        " usually represents an unknown value."
     )
-    evidence = {"value": shown, "rows": count}
+    evidence = {"value": text, "rows": count}
     lines = tuple(case.look.lines[rows].tolist())
-    return Finding("sentinel", (column.name,), sentence, evidence, lines, weight)
+    return DriftFinding("sentinel", (column.name,), sentence, evidence, lines, weight)
 
 
-def _of_column(case: Case, column: Column, fresh: Bools) -> Iterator[Finding]:
+def _of_column(case: DriftCase, column: ViewColumn, fresh: Bools) -> Iterator[DriftFinding]:
     values = _as_given(case, column) if column.is_number else column.tokens
     for value in _suspicious(column, np.unique(values[fresh])):
         rows = fresh & (values == value)
-        shown = _sentinel(case, column, value, rows)
-        if shown is None or rows.mean() > _MOST_SENTINELS:
+        text = _sentinel(case, column, value, rows)
+        if text is None or rows.mean() > _MOST_SENTINELS:
             continue
         gain = _gain(case, column, rows)
         if gain >= _GAIN:
-            yield _stands_for_nothing(case, column, shown, rows, gain)
+            yield _sentinel_finding(case, column, text, rows, gain)
 
 
-def _gain(case: Case, column: Column, rows: Bools) -> float:
-    """The rows that fit better without the value; all of them if nothing like it ever came."""
+def _gain(case: DriftCase, column: ViewColumn, rows: Bools) -> float:
+    """Return the rows that fit better without the value; all of them for an unheard-of value."""
     pool = case.reference.pools[column.name]
     if not column.is_number:
         return 2 * case.loss([column.name]) + float(rows.sum())
@@ -76,26 +76,26 @@ def _gain(case: Case, column: Column, rows: Bools) -> float:
     return case.try_out({column.name: nulled}).gain
 
 
-def _as_given(case: Case, column: Column) -> np.ndarray:
-    """Numbers in their unit, clocks as HHMM; NaN of moments, which have no sentinels."""
+def _as_given(case: DriftCase, column: ViewColumn) -> np.ndarray:
+    """Return numbers in their unit, clocks as HHMM; NaN for moments, which have no sentinels."""
     if column.kind == "moment":
         return np.full(case.look.rows, np.nan)
     array = case.look.arrays[column.name].cast(pa.float64(), safe=False)
     unit = 10 ** (case.look.contract.field(column.name).scale or 0)
-    given: np.ndarray = array.to_numpy(zero_copy_only=False) / unit
-    return given
+    numbers: np.ndarray = array.to_numpy(zero_copy_only=False) / unit
+    return numbers
 
 
-def _suspicious(column: Column, values: np.ndarray) -> np.ndarray:
-    """Of numbers those that may stand for nothing; texts are looked up one by one."""
+def _suspicious(column: ViewColumn, values: np.ndarray) -> np.ndarray:
+    """Return numbers that may be sentinels; texts are looked up one by one."""
     if column.kind == "text":
         return values
-    found: np.ndarray = values[np.isin(values, _SENTINEL_VALUES)]
-    return found
+    candidates: np.ndarray = values[np.isin(values, _SENTINEL_VALUES)]
+    return candidates
 
 
-def _sentinel(case: Case, column: Column, value: float, rows: Bools) -> str | None:
-    """The value as text if it is one that stands for nothing."""
+def _sentinel(case: DriftCase, column: ViewColumn, value: float, rows: Bools) -> str | None:
+    """Return the value as text if it is a sentinel."""
     if not column.is_number:
         # Only columns of few texts have names; of the others a row tells what the token stands for.
         text = case.look.names.get(int(value))
@@ -104,11 +104,11 @@ def _sentinel(case: Case, column: Column, value: float, rows: Bools) -> str | No
         return repr(text) if text.strip().lower() in WORDS else None
     pool = case.reference.pools[column.name]
     out = bool(out_of_range(column, pool)[rows].all())
-    alone = int(rows.sum()) >= _TOGETHER and _stands_apart(column.values[rows][0], pool)
-    return f"{value:g}" if out or alone else None
+    is_isolated = int(rows.sum()) >= _TOGETHER and _is_isolated(column.values[rows][0], pool)
+    return f"{value:g}" if out or is_isolated else None
 
 
-def _stands_apart(value: float, pool: Pool) -> bool:
-    """Whether nothing in the window came near the value: 999 among 998 and 1000 is a number."""
+def _is_isolated(value: float, pool: Pool) -> bool:
+    """Return True if the window has no value near it: 999 among 998 and 1000 is a number."""
     reach = float(pool.values[-1] - pool.values[0])
     return float(np.abs(pool.values - value).min()) > _APART * reach

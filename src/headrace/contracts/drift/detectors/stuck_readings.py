@@ -1,17 +1,17 @@
-"""A sensor, or a whole station, that repeats its last reading; a measure that says one thing."""
+"""Stuck readings: a sensor, or a whole station, repeats its last reading or has only one."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from headrace.contracts.drift.batch_view import Bools, Column, Look
-from headrace.contracts.drift.findings import Finding
+from headrace.contracts.drift.batch_view import BatchView, Bools, ViewColumn
+from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import LEAST_BATCHES, time_inputs
-from headrace.contracts.drift.hypothesis_trial import Case
+from headrace.contracts.drift.hypothesis_trial import DriftCase
 
 
-def measured(look: Look) -> list[Column]:
-    """Numbers that are measured: neither keys nor parts of the time."""
+def measured(look: BatchView) -> list[ViewColumn]:
+    """Return measured numbers: neither keys nor parts of the time."""
     aside = {*look.contract.primary_key, *time_inputs(look)}
     zoned = {f.name for f in look.contract.delivered if f.zone}
     return [
@@ -21,8 +21,8 @@ def measured(look: Look) -> list[Column]:
     ]
 
 
-def ordered_rows(look: Look) -> tuple[np.ndarray, Bools]:
-    """(rows by entity and time, where a new entity starts); one entity where there are too many."""
+def ordered_rows(look: BatchView) -> tuple[np.ndarray, Bools]:
+    """Return (rows by entity and time, starts of entities); one entity if there are too many."""
     keys = [look.columns[n] for n in look.contract.primary_key if n in look.columns]
     texts = [column for column in keys if column.kind == "text"]
     moments = look.event if look.event is not None else np.arange(look.rows, dtype=np.float64)
@@ -39,7 +39,7 @@ def ordered_rows(look: Look) -> tuple[np.ndarray, Bools]:
 
 
 def runs(values: np.ndarray, starts: Bools) -> np.ndarray:
-    """For each row how many rows in a row have its value up to it; NaN never continues."""
+    """Return for each row the length of its run of equal values so far; NaN ends a run."""
     with np.errstate(invalid="ignore"):
         new = starts.copy()
         new[1:] |= ~(values[1:] == values[:-1])
@@ -48,38 +48,38 @@ def runs(values: np.ndarray, starts: Bools) -> np.ndarray:
     return begun
 
 
-def run_marks(look: Look) -> dict[str, float]:
-    """The longest runs of equal values, by measured column and of all of them together."""
+def run_marks(look: BatchView) -> dict[str, float]:
+    """Return the longest runs of equal values, by measured column and of all together."""
     columns = measured(look)
     if not look.rows or not columns or look.contract.kind != "state":
         return {}
     order, starts = ordered_rows(look)
-    found = {}
+    marks = {}
     together = starts.copy()
     for column in columns:
         values = column.values[order]
-        found[f"run:{column.name}"] = float(runs(values, starts).max())
+        marks[f"run:{column.name}"] = float(runs(values, starts).max())
         with np.errstate(invalid="ignore"):
             equal = (values[1:] == values[:-1]) & ~starts[1:]
-            same = equal | (np.isnan(values[1:]) & np.isnan(values[:-1]))
+            unchanged = equal | (np.isnan(values[1:]) & np.isnan(values[:-1]))
         pairs = max(int((~np.isnan(values)).sum()), 1)
-        found[f"same:{column.name}"] = float((equal.sum() + 1) / (pairs + 2))
-        together[1:] |= ~same
+        marks[f"same:{column.name}"] = float((equal.sum() + 1) / (pairs + 2))
+        together[1:] |= ~unchanged
     if len(columns) > 1:
         at = np.arange(look.rows)
-        found["still:"] = float((at - np.maximum.accumulate(np.where(together, at, 0)) + 1).max())
-    return found
+        marks["still:"] = float((at - np.maximum.accumulate(np.where(together, at, 0)) + 1).max())
+    return marks
 
 
-def most_marks(look: Look) -> dict[str, float]:
-    """The share of the most frequent reading, by measured column."""
-    found = {}
+def most_marks(look: BatchView) -> dict[str, float]:
+    """Return the share of the most frequent reading, by measured column."""
+    marks = {}
     for column in measured(look):
         readings = column.values[~np.isnan(column.values)]
         if len(readings):
             _, counts = np.unique(readings, return_counts=True)
-            found[f"most:{column.name}"] = float(counts.max() / len(readings))
-    return found
+            marks[f"most:{column.name}"] = float(counts.max() / len(readings))
+    return marks
 
 
 _LEAST_RUN = 5
@@ -87,16 +87,16 @@ _BY_CHANCE = 2e-4  # runs so long that a usual batch may be expected to have
 _BROKEN, _TOGETHER_BROKEN = 5, 0.75  # rows of a run that break a relation, and their share of it
 
 
-def _unlikely(case: Case, mark: str, length: float) -> bool:
-    """If readings repeat as independently as they did, a run so long hardly ever occurs."""
-    same = float(case.reference.marks(mark.replace("run:", "same:")).max())
-    return bool(case.look.rows * same ** (length - 1) < _BY_CHANCE)
+def _unlikely(case: DriftCase, mark: str, length: float) -> bool:
+    """Return True if a run so long hardly ever occurs with readings as independent as usual."""
+    repetition = float(case.reference.marks(mark.replace("run:", "same:")).max())
+    return bool(case.look.rows * repetition ** (length - 1) < _BY_CHANCE)
 
 
-def frozen(case: Case) -> Iterator[Finding]:
-    """A sensor, or a whole station, that repeats its last reading, or says the same all along.
+def frozen(case: DriftCase) -> Iterator[DriftFinding]:
+    """Report a sensor, or a whole station, that repeats its last reading or has one value.
 
-    Runs are looked at in tables of states only: what happens once has no last reading.
+    Only tables of states have runs: an event has no last reading.
     """
     if case.reference.batches < LEAST_BATCHES:
         return
@@ -117,8 +117,8 @@ def frozen(case: Case) -> Iterator[Finding]:
     yield from _unrelated(case)
 
 
-def _constant(case: Case) -> Iterator[Finding]:
-    """Measures with one reading in the whole batch, which readings as they were never all share."""
+def _constant(case: DriftCase) -> Iterator[DriftFinding]:
+    """Report measures with a single reading in the whole batch, which never happened before."""
     for mark, share in most_marks(case.look).items():
         earlier = case.reference.marks(mark)
         if len(earlier) < LEAST_BATCHES or share < 1:
@@ -133,25 +133,25 @@ def _constant(case: Case) -> Iterator[Finding]:
                 f" batches before its most frequent value had at most {usual:.0%}."
             )
             evidence = {"rows": len(readings), "value": value, "usual": usual}
-            yield Finding("frozen", (name,), sentence, evidence, weight=float(len(readings)))
+            yield DriftFinding("frozen", (name,), sentence, evidence, weight=float(len(readings)))
 
 
-def _frozen(names: tuple[str, ...], words: str, length: float, usual: float) -> Finding:
+def _frozen(names: tuple[str, ...], words: str, length: float, usual: float) -> DriftFinding:
     sentence = (
         f"{words[0].upper()}{words[1:]} one reading {length:.0f} times in a row; in the batches"
         f" before it was at most {usual:.0f} times."
     )
     evidence = {"run": int(length), "usual": int(usual)}
-    return Finding("frozen", names, sentence, evidence, weight=length)
+    return DriftFinding("frozen", names, sentence, evidence, weight=length)
 
 
-def _unrelated(case: Case) -> Iterator[Finding]:
-    """Rows that break a relation, all of them within a run of one value of one of its columns."""
+def _unrelated(case: DriftCase) -> Iterator[DriftFinding]:
+    """Find rows that break a relation, all within a run of one value of one of its columns."""
     look = case.look
     order, starts = ordered_rows(look)
     for relation in look.contract.relations:
         mark = f"relation:{relation.name}"
-        if mark not in case.lost:
+        if mark not in case.excess:
             continue
         broken = case.fit.misfit[mark][order]
         for column in measured(look):
@@ -173,13 +173,13 @@ def _unrelated(case: Case) -> Iterator[Finding]:
                 )
                 lines = tuple(look.lines[order][block].tolist())
                 evidence = {"run": count, "relation": relation.name}
-                yield Finding(
+                yield DriftFinding(
                     "frozen", (column.name,), sentence, evidence, lines, float(broken[block].sum())
                 )
 
 
 def _length_of_runs(run: np.ndarray) -> np.ndarray:
-    """For each row the whole length of the run it is in."""
+    """Return for each row the whole length of its run."""
     ends = np.flatnonzero(np.concatenate([run[1:] == 1, [True]]))
     lengths: np.ndarray = np.repeat(run[ends], run[ends])
     return lengths

@@ -1,12 +1,12 @@
-"""Cells that cannot be read because they are written in another way."""
+"""Unreadable cells: written in another way."""
 
 from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.contracts.drift.findings import Finding
-from headrace.contracts.drift.hypothesis_trial import Case
+from headrace.contracts.drift.findings import DriftFinding
+from headrace.contracts.drift.hypothesis_trial import DriftCase
 from headrace.contracts.model import Field
 from headrace.contracts.typed_cells import parse
 
@@ -18,7 +18,7 @@ _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _SHARE = 0.6  # of the unreadable cells that have to be of the form
 
 
-def written_otherwise(case: Case) -> Iterator[Finding]:
+def written_otherwise(case: DriftCase) -> Iterator[DriftFinding]:
     for field in case.look.contract.delivered:
         text = case.text.get(field.name)
         if text is None:
@@ -28,30 +28,30 @@ def written_otherwise(case: Case) -> Iterator[Finding]:
             yield from _forms(field, text.take(pa.array(wrong)))
 
 
-def _forms(field: Field, cells: pa.Array) -> Iterator[Finding]:
+def _forms(field: Field, cells: pa.Array) -> Iterator[DriftFinding]:
     example = cells[0].as_py()
     if field.type in {"integer", "number"}:
         if _share(cells, _THOUSANDS) >= _SHARE and field.type == "integer":
-            yield _found("decimal_comma", field, cells, f"thousands are parted: {example!r}")
+            yield _finding("decimal_comma", field, cells, f"thousands are parted: {example!r}")
         elif _share(cells, _COMMA) >= _SHARE:
-            yield _found("decimal_comma", field, cells, f"a comma for the point: {example!r}")
+            yield _finding("decimal_comma", field, cells, f"a comma for the point: {example!r}")
     if field.type == "timestamp":
         if _share(cells, _EPOCH) >= _SHARE:
             digits = len(example.lstrip("-").partition(".")[0])
             unit = _EPOCHS.get(digits, "some unit")
             words = f"moments are counted in {unit} since 1970: {example!r}"
-            yield _found("timestamp_precision", field, cells, words)
+            yield _finding("timestamp_precision", field, cells, words)
         elif _share(cells, _DATE) >= _SHARE:
             words = f"moments have lost their time of day: {example!r}"
-            yield _found("timestamp_precision", field, cells, words)
+            yield _finding("timestamp_precision", field, cells, words)
 
 
 def _share(cells: pa.Array, pattern: str) -> float:
-    found = pc.sum(pc.match_substring_regex(cells, pattern)).as_py() or 0
-    return float(found / len(cells))
+    matching = pc.sum(pc.match_substring_regex(cells, pattern)).as_py() or 0
+    return float(matching / len(cells))
 
 
-def _found(kind: str, field: Field, cells: pa.Array, words: str) -> Finding:
+def _finding(kind: str, field: Field, cells: pa.Array, words: str) -> DriftFinding:
     count = len(cells)
     sentence = f"{field.name} is written in another way, {words}, in {count} rows."
-    return Finding(kind, (field.name,), sentence, {"rows": count}, weight=float(count))
+    return DriftFinding(kind, (field.name,), sentence, {"rows": count}, weight=float(count))

@@ -1,23 +1,23 @@
-"""Clocks and moments that are hours off: another time zone, or a switch that was missed."""
+"""Shifted clocks and moments: another time zone, or a missed clock change."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 
-from headrace.contracts.drift.batch_view import HOUR, MINUTES_A_DAY, Look, clocks
-from headrace.contracts.drift.findings import Finding
+from headrace.contracts.drift.batch_view import HOUR, MINUTES_A_DAY, BatchView, clocks
+from headrace.contracts.drift.findings import DriftFinding
 from headrace.contracts.drift.fit_scores import time_inputs
-from headrace.contracts.drift.hypothesis_trial import Case, Trial
+from headrace.contracts.drift.hypothesis_trial import DriftCase, HypothesisTrial
 
-# Of the rows have to be lost before a group is tried: fewer where they leave the hours of the slot.
-_LEAST, _LEAST_OF_HOURS = 0.3, 0.02
+# Misfitting rows from which a group is tried: fewer if they leave the hours of the partition.
+_MINIMUM, _MINIMUM_OF_HOURS = 0.3, 0.02
 _OF_HOURS = ("inside:", "pace:", "covered:")
 _HOURS = (1, -1, 2, -2, 3, -3, 4, -4, 5, -5, 6, -6, 8, -8)
 
 
-def zone_shifts(case: Case) -> Iterator[Finding]:
-    best: tuple[Trial, tuple[str, ...], int] | None = None
+def zone_shifts(case: DriftCase) -> Iterator[DriftFinding]:
+    best: tuple[HypothesisTrial, tuple[str, ...], int] | None = None
     for names in _groups(case.look):
         if not _is_suspect(case, names):
             continue
@@ -30,15 +30,15 @@ def zone_shifts(case: Case) -> Iterator[Finding]:
         yield _finding(*best)
 
 
-def _is_suspect(case: Case, names: tuple[str, ...]) -> bool:
-    lost = [v for mark, v in case.lost.items() if mark.startswith(_OF_HOURS)]
-    of_hours = max(lost, default=0.0) if time_inputs(case.look).intersection(names) else 0.0
+def _is_suspect(case: DriftCase, names: tuple[str, ...]) -> bool:
+    excesses = [v for mark, v in case.excess.items() if mark.startswith(_OF_HOURS)]
+    of_hours = max(excesses, default=0.0) if time_inputs(case.look).intersection(names) else 0.0
     rows = case.look.rows
-    return bool(of_hours >= _LEAST_OF_HOURS * rows > 0) or case.loss(names) >= _LEAST * rows
+    return bool(of_hours >= _MINIMUM_OF_HOURS * rows > 0) or case.loss(names) >= _MINIMUM * rows
 
 
-def _groups(look: Look) -> list[tuple[str, ...]]:
-    """Each column of a time alone, all clocks, all moments, all of both."""
+def _groups(look: BatchView) -> list[tuple[str, ...]]:
+    """Return each column of a time alone, all clocks, all moments, all of both."""
     clock = [c.name for c in look.columns.values() if c.kind == "clock"]
     moment = [c.name for c in look.columns.values() if c.kind == "moment"]
     groups: list[tuple[str, ...]] = [(name,) for name in (*clock, *moment)]
@@ -46,21 +46,23 @@ def _groups(look: Look) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(groups))
 
 
-def shifted(look: Look, name: str, by: int) -> pa.Array:
-    """A column of times moved by so many minutes; a clock goes round."""
+def shifted(look: BatchView, name: str, by: int) -> pa.Array:
+    """Shift a column of times by so many minutes; a clock wraps round."""
     column = look.columns[name]
     if column.kind == "moment":
         array = look.arrays[name]
-        moved = np.asarray(array.cast(pa.int64()).fill_null(0)) + by * (HOUR // 60)
-        return pa.array(moved, mask=~column.present).cast(array.type)
+        shifted_ = np.asarray(array.cast(pa.int64()).fill_null(0)) + by * (HOUR // 60)
+        return pa.array(shifted_, mask=~column.present).cast(array.type)
     values = clocks((column.values + by) % MINUTES_A_DAY)
     return pa.array(np.nan_to_num(values).astype(np.int64), mask=~column.present)
 
 
-def _finding(trial: Trial, names: tuple[str, ...], hours: int) -> Finding:
+def _finding(trial: HypothesisTrial, names: tuple[str, ...], hours: int) -> DriftFinding:
     direction = "late" if hours > 0 else "early"
     sentence = (
         f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {abs(hours)} h too {direction},"
         f" as in another time zone: moved back, {trial.words}"
     )
-    return Finding("zone_shift", names, sentence, {"hours": hours, **trial.told}, weight=trial.gain)
+    return DriftFinding(
+        "zone_shift", names, sentence, {"hours": hours, **trial.evidence}, weight=trial.gain
+    )
