@@ -92,7 +92,7 @@ def test_an_earlier_version_is_not_rewritten(tmp_path):
 def test_a_version_is_not_taken_away_from_those_who_use_it(tmp_path):
     present = {NAME: edited(CENT, version("2.0.0"))}
     found = held(tmp_path, present, present | {OLD: edited(consumers("[archive]"))})
-    assert found.problem == "version 1.0.0 is gone, and archive still use it"
+    assert found.problem == "archive still use the removed version 1.0.0"
     assert found.breaks == ("archive",)
     moved = {NAME: edited(CENT, version("2.0.0"), consumers("[tests, archive]"))}
     then = present | {OLD: edited(consumers("[archive]"))}
@@ -153,13 +153,13 @@ def retired(*ids):
 def test_a_field_id_is_never_used_again(tmp_path):
     without = edited((GONE, ""), version("2.0.0"))
     found = held(tmp_path, {NAME: without}, {NAME: TEXT})
-    assert found.problem == "field ids of columns that are gone are not retired: 18"
+    assert found.problem == "field ids of removed columns are not retired: 18"
     assert found.fix == "add to the table: {property: retiredFieldIds, value: [18]}"
     second = edited((GONE, ""), version("2.0.0"), retired(18))
     assert held(tmp_path, {NAME: second}, {NAME: TEXT}).problem == ""
     third = edited(("name: good", "name: better"), version("3.0.0"))
     found = held(tmp_path, {NAME: third}, {NAME: second})
-    assert found.problem == "'better' takes field id 18, which 2.0.0 had retired"
+    assert found.problem == "'better' uses field id 18, retired in 2.0.0"
     forgotten = edited((GONE, ""), version("2.0.1"), WORDS)
     assert "not retired: 18" in held(tmp_path, {NAME: forgotten}, {NAME: second}).problem
 

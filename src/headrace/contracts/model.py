@@ -1,0 +1,304 @@
+"""Model of a contract. Behaviour is in `load` (reading) and `conform` (applying)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as attribute
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+
+LogicalType = Literal["integer", "number", "string", "timestamp", "boolean"]
+Kind = Literal["event", "planned", "state"]
+Form = Literal["text", "float"]
+# Action of the gate on rows that differ from an earlier delivery's at the same known-at.
+OnConflict = Literal["quarantine", "block"]
+
+TIMESTAMP = pa.timestamp("us", "UTC")
+FIRST_FIELD_ID = 10
+MOST_SCALE = 18  # 10 to this power is the greatest that fits int64
+# Last columns of every published table, with their field ids.
+RESERVED: tuple[tuple[str, int, pa.DataType], ...] = (
+    ("event_time", 3, TIMESTAMP),
+    ("known_at", 4, TIMESTAMP),
+    ("_batch", 1, pa.string()),
+    ("_line", 2, pa.int64()),
+)
+# Further column of a table whose contract has a rule for deletions: true in a tombstone.
+DELETED: tuple[str, int, pa.DataType] = ("_deleted", 5, pa.bool_())
+_ARROW: dict[LogicalType, pa.DataType] = {
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "string": pa.string(),
+    "timestamp": TIMESTAMP,
+    "boolean": pa.bool_(),
+}
+
+
+@dataclass(frozen=True)
+class ReferenceTable:
+    """Pinned two-column table that a derivation looks up; its content is part of the hash."""
+
+    name: str
+    values: Mapping[str, str]
+    sha: str
+
+
+@dataclass(frozen=True)
+class ZoneRule:
+    """Zone of all rows (`name`), or the one that `reference` gives for column `by`."""
+
+    name: str | None = None
+    by: str | None = None
+    reference: ReferenceTable | None = None
+
+    @property
+    def zones(self) -> frozenset[str]:
+        if self.reference is not None:
+            return frozenset(self.reference.values.values())
+        return frozenset({self.name} if self.name else ())
+
+
+@dataclass(frozen=True)
+class LocalTime:
+    """Instant at which a wall clock shows a date (columns) and an HHMM clock.
+
+    `clock` is a column or a constant; 2400 is the next midnight. `days` moves the date.
+    """
+
+    year: str
+    month: str
+    day: str
+    clock: str | int
+    zone: ZoneRule
+    ambiguous: Literal["first", "last"]
+    missing: Literal["forward"]
+    days: int = 0
+
+
+@dataclass(frozen=True)
+class NextClock:
+    """First instant at or after column `after` at which a wall clock shows column `clock`.
+
+    Days are tried from the local day of `after` onwards; a clock that a day skips is shifted
+    forward by the gap, one that it shows twice counts twice.
+    """
+
+    after: str
+    clock: str
+    zone: ZoneRule
+
+
+@dataclass(frozen=True)
+class WallClock:
+    """Integer YYYYMMDDHHMM that a wall clock shows at column `of`."""
+
+    of: str
+    zone: ZoneRule
+
+
+@dataclass(frozen=True)
+class Sql:
+    """Row-local DuckDB expression over the columns before it; `inputs` are those it uses."""
+
+    expression: str
+    inputs: frozenset[str] = frozenset()
+
+
+Derivation = LocalTime | NextClock | WallClock | Sql
+
+
+@dataclass(frozen=True)
+class Field:
+    """Column of a contract. `max_abs` and `sentinels` are in stored units, quantised by `scale`.
+
+    `levels` is the meaning of codes: {code: meaning}, codes as text. `explained_by` lists sets of
+    columns each of which nearly determines this one, for the detection of semantic changes. A
+    hidden column exists only while rows are conformed and has no field id.
+    """
+
+    name: str
+    type: LogicalType
+    id: int | None
+    description: str
+    privacy: str
+    unit: str | None = None
+    zone: str | None = None
+    required: bool = False
+    primary_key_position: int | None = None
+    scale: int | None = None
+    form: Form = "text"
+    max_abs: float | None = None
+    sentinels: tuple[int | float | str, ...] = ()
+    null_tokens: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    levels: Mapping[str, str] = attribute(default_factory=dict, hash=False)
+    explained_by: tuple[tuple[str, ...], ...] = ()
+    may_be_absent: bool = False
+    round_up: bool = False
+    derivation: Derivation | None = None
+
+    @property
+    def hidden(self) -> bool:
+        return self.id is None
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """Return int64 (integers, scaled numbers), float64, string, timestamp[us, UTC] or bool."""
+        return pa.int64() if self.scale is not None else _ARROW[self.type]
+
+    @property
+    def table_type(self) -> pa.DataType:
+        """Return the type in files and tables: DECIMAL for a scaled number, else `arrow_type`.
+
+        With up to 18 digits, Parquet holds the same int64 as `arrow_type` does.
+        """
+        if not self.scale:
+            return self.arrow_type
+        return pa.decimal128(max(18, len(str(int(self.max_abs or 0)))), self.scale)
+
+    def in_unit(self, stored: object) -> object:
+        """Return a stored value in the contract's unit: 2362 at scale 2 is 23.62."""
+        if not self.scale or not isinstance(stored, int):
+            return stored
+        exact = Decimal(stored).scaleb(-self.scale)
+        return int(exact) if exact == exact.to_integral_value() else float(exact)
+
+    @property
+    def form_text(self) -> str:
+        """Describe the column in messages: `number, inch, scale 2`."""
+        scale = None if self.scale is None else f"scale {self.scale}"
+        return ", ".join(part for part in (self.type, self.unit, scale) if part)
+
+
+@dataclass(frozen=True)
+class TimeRule:
+    """Rule for `event_time`, `known_at` or `_deleted` of a row, with its reason in words."""
+
+    expression: Sql
+    description: str
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """SQL boolean over the published row; a row for which it is false is quarantined."""
+
+    name: str
+    expression: str
+    description: str
+
+
+@dataclass(frozen=True)
+class RowRelation:
+    """SQL boolean over delivered columns that holds for nearly all rows.
+
+    No row fails for breaking it; many such rows in a batch are evidence of a semantic change.
+    """
+
+    name: str
+    expression: Sql
+    description: str
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Contract of one table in one version. `columns` holds all in order, hidden ones too.
+
+    `coverage` is the first and last expected partition; both are `snapshot` for a snapshot table.
+    `slot_zone` is the zone of the partitions' days; None is UTC.
+    `max_events` is the greatest number of rows that any window of any feature can hold.
+    `deleted` is the rule for rows that delete their key; without it, no row does.
+    `conflicts` is the action on a row that has the key, known-at and sequence of an earlier
+    delivery's row, and other values.
+    `hash` covers the whole file, `meaning_hash` only what affects which rows pass and what their
+    values mean: not prose, people, terms or coverage. `retired_ids` are field ids of
+    removed columns, `document` is the parsed file.
+    """
+
+    table: str
+    version: str
+    kind: Kind
+    status: str
+    description: str
+    grain: str
+    owner: str
+    consumers: tuple[str, ...]
+    licence: str
+    purposes: tuple[str, ...]
+    privacy: str
+    columns: tuple[Field, ...]
+    sequence: str | None
+    event_time: TimeRule
+    known_at: TimeRule
+    invariants: tuple[Invariant, ...]
+    coverage: tuple[str, str] | None
+    max_events: int | None
+    null_tokens: tuple[str, ...]
+    hash: str
+    meaning_hash: str
+    path: Path
+    retired_ids: tuple[int, ...] = ()
+    deleted: TimeRule | None = None
+    document: Mapping[str, Any] = attribute(default_factory=dict, compare=False, repr=False)
+    relations: tuple[RowRelation, ...] = ()
+    slot_zone: str | None = None
+    conflicts: OnConflict = "quarantine"
+
+    @cached_property
+    def primary_key(self) -> tuple[str, ...]:
+        keys = [(field.primary_key_position, field.name) for field in self.columns]
+        return tuple(name for position, name in sorted(k for k in keys if k[0] is not None))
+
+    @cached_property
+    def identity(self) -> tuple[str, ...]:
+        """Return the columns that identify a version of a row; empty without a primary key."""
+        sequence = (self.sequence,) if self.sequence else ()
+        return (*self.primary_key, "known_at", *sequence) if self.primary_key else ()
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """Return the published columns: delivered, then derived."""
+        return tuple(field for field in self.columns if not field.hidden)
+
+    @cached_property
+    def delivered(self) -> tuple[Field, ...]:
+        """Return the columns that a delivery must have."""
+        return tuple(field for field in self.columns if field.derivation is None)
+
+    @cached_property
+    def derivations(self) -> tuple[tuple[str, Derivation], ...]:
+        """Return (column, rule) in the order of computation."""
+        return tuple((f.name, f.derivation) for f in self.columns if f.derivation is not None)
+
+    def field(self, name: str) -> Field:
+        """Return the column with that name, also a hidden one; KeyError if it does not exist."""
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {field.name: field for field in self.columns}
+
+    def arrow_schema(self) -> pa.Schema:
+        """Return the published schema: contract columns, then reserved ones, with field ids."""
+        return self._schema
+
+    def table_schema(self) -> pa.Schema:
+        """Return the table's schema for any engine: `arrow_schema`, scaled numbers as DECIMAL."""
+        return self._table_schema
+
+    @cached_property
+    def _schema(self) -> pa.Schema:
+        return self._with_types([field.arrow_type for field in self.fields])
+
+    @cached_property
+    def _table_schema(self) -> pa.Schema:
+        return self._with_types([field.table_type for field in self.fields])
+
+    def _with_types(self, types: Sequence[pa.DataType]) -> pa.Schema:
+        columns = [(f.name, f.id, kind) for f, kind in zip(self.fields, types, strict=True)]
+        return pa.schema(
+            pa.field(name, kind, metadata={b"PARQUET:field_id": str(number).encode()})
+            for name, number, kind in (*columns, *RESERVED, *([DELETED] if self.deleted else []))
+        )

@@ -203,7 +203,7 @@ def _dropped(result: TableCheck, now: Versions, before: list[Contract]) -> Table
         if contract.version not in present and remaining and contract.status != "retired":
             return replace(
                 result,
-                problem=f"version {contract.version} was removed; {', '.join(remaining)} still use it",
+                problem=f"{', '.join(remaining)} still use the removed version {contract.version}",
                 fix="keep its file, or list them under the version that they have moved to",
                 bereft=remaining,
             )
