@@ -1,19 +1,25 @@
 """The processes of a simulation end with it."""
 
-import os
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
+from random import Random
 
 import pytest
 
+from headrace.core.clock import parse_iso
 from headrace.core.errors import StateError
 from headrace.core.home import Home
 from headrace.dagster.instance import open_instance, prepare
 from headrace.verification.simulation import daemon
-from headrace.verification.simulation.engines import kill
+from headrace.verification.simulation.daemon import Daemon
 from headrace.verification.simulation.home import Site
+from tests.rebuild.worlds import DAYS
+from tests.simulation.small import declared
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_code_server_that_never_listens_is_not_waited_for(tmp_path, monkeypatch):
@@ -45,26 +51,24 @@ def test_a_simulation_that_is_told_to_stop_leaves_no_code_server(tmp_path, monke
     assert server.poll() is not None
 
 
-def test_the_daemon_of_a_simulation_never_opens_the_home_that_the_project_names(
-    tmp_path, monkeypatch
-):
-    """The project has an `.env`, as after `headrace run`; Dagster's daemon reads it by itself."""
+def test_a_simulation_never_opens_the_home_that_the_project_names(tmp_path, monkeypatch):
+    """The project has an `.env`, as after `headrace run`, which Dagster reads by itself."""
     project = tmp_path / "project"
     own = Home(project / ".headrace")
     prepare(own, project)
     (project / "pyproject.toml").touch()
     monkeypatch.chdir(project)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     before = sorted(own.root.rglob("*"))
     site = Site.begin(tmp_path / "simulation", {})
-    home = Home(site.root)
-    prepare(home, site.root)
-    (site.root / "workspace.yaml").write_text("load_from: []\n")
-    environment = {**os.environ, **site.environment(), "DAGSTER_HOME": str(home.dagster)}
-    started = daemon._start_daemon(site, environment)
-    try:
-        assert _reports(home), (site.root / "daemon.log").read_text()
-    finally:
-        kill(started)
+    site.set_clock(parse_iso(DAYS[0]))
+    pipeline = declared(tmp_path / "declared").pipeline
+    with site.entered():
+        started = Daemon.start(site, pipeline, "tests.simulation.made_up", "", Random(1), "7d")
+        try:
+            assert _reports(started.home), (site.root / "daemon.log").read_text()
+        finally:
+            started.close()
     assert sorted(own.root.rglob("*")) == before
 
 

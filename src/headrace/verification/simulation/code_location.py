@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dagster._core.scheduler.instigation import InstigatorState
 
 MODULE = "HEADRACE_SIMULATED"
+PROJECT = "HEADRACE_SIMULATED_PROJECT"
 # What has to have looked, and found nothing to do, before a moment of the simulation is over.
 SENSORS = ("deliveries", "builds", "alerts", "retraining")
 _ENDED = [
@@ -66,4 +67,6 @@ def counted(instance: dg.DagsterInstance) -> dict[str, int]:
 
 
 if CLOCK in os.environ and MODULE in os.environ:
+    # Dagster was started elsewhere, for its `.env`; the project's code runs in the project.
+    os.chdir(os.environ[PROJECT])
     defs = load()

@@ -18,7 +18,7 @@ from headrace.core.home import Home, project_root
 from headrace.dagster.instance import open_instance, prepare
 from headrace.dagster.sensors.settings import RUN_STARTS_WITHIN, SENSOR_INTERVAL, SENSOR_STATUS
 from headrace.pipeline.definition import Pipeline
-from headrace.verification.simulation.code_location import MODULE, counted, is_idle
+from headrace.verification.simulation.code_location import MODULE, PROJECT, counted, is_idle
 from headrace.verification.simulation.engines import kill, no_room
 from headrace.verification.simulation.home import Site
 from headrace.verification.simulation.incidents import Incident
@@ -81,6 +81,7 @@ class Daemon:
             "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "600",
             "PYTHONPATH": os.pathsep.join(paths),
             MODULE: module,
+            PROJECT: str(project_root()),
         }
         server = _start_server(site, environment, port)
         daemon = _start_daemon(site, environment)
@@ -140,7 +141,7 @@ def _start_server(site: Site, environment: dict[str, str], port: int) -> "subpro
     command = ["api", "grpc", "--host", "127.0.0.1", "--port", str(port)]
     command += ["-m", "headrace.verification.simulation.code_location", "-a", "defs"]
     command += ["-d", str(project_root())]
-    started = _start(site, "server", ["-m", "dagster", *command], environment, project_root())
+    started = _start(site, "server", ["-m", "dagster", *command], environment)
     until = time.monotonic() + _START
     try:
         while started.poll() is None and time.monotonic() < until:
@@ -165,20 +166,20 @@ def _start_daemon(site: Site, environment: dict[str, str]) -> "subprocess.Popen[
         pass  # its tables are there before the daemon and this process open them at once
     workspace = str(site.root / "workspace.yaml")
     command = ["-m", "dagster._daemon", "run", "-w", workspace]
-    # Dagster's CLI puts `.env` of its folder above the environment: the project's names the
-    # project's own home and instance, the simulation's (see `prepare`) those of the simulation.
-    return _start(site, "daemon", command, environment, site.root)
+    return _start(site, "daemon", command, environment)
 
 
 def _start(
-    site: Site, name: str, arguments: list[str], environment: dict[str, str], folder: Path
+    site: Site, name: str, arguments: list[str], environment: dict[str, str]
 ) -> "subprocess.Popen[bytes]":
     log: Path = site.root / f"{name}.log"
     with log.open("ab") as out:
+        # Dagster puts `.env` of its folder above the environment: the project's names the
+        # project's own home and instance, the simulation's (see `prepare`) those of the simulation.
         return subprocess.Popen(
             [sys.executable, *arguments],
             env=environment,
-            cwd=folder,
+            cwd=site.root,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
