@@ -176,10 +176,11 @@ def bits_of(out: Path) -> pa.Table:
     return pa.table([*plain, *valid], names=[*frame.column_names, *map(str, range(len(valid)))])
 
 
-def comparisons(scale: float = 1.0, repeat: int = 3) -> list[Comparison]:
+def comparisons(scale: float = 1.0, repeat: int = 3, peers: str = "") -> list[Comparison]:
     from tests.cluster.spark_env import missing
 
-    names = ["embedded", "sail", *([] if missing() else ["spark"])]
+    clusters = [name for name in ("sail", "spark") if peers in name]
+    names = ["embedded", *(name for name in clusters if name != "spark" or not missing())]
     with tempfile.TemporaryDirectory() as one:
         small, folder = Path(one) / "small", Path(one) / "data"
         for where, size in ((small, min(0.005, scale)), (folder, scale)):
@@ -206,6 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--peers", default="", help="clusters whose name holds this")
     parser.add_argument("--json", action="store_true", help="as ever; there is no other form")
     parser.add_argument("--side", nargs=3, metavar=("NAME", "SMALL", "FOLDER"))
     given = parser.parse_args()
@@ -213,7 +215,7 @@ def main() -> None:
         name, small, folder = given.side
         run(name, Path(small), Path(folder))
         return
-    for comparison in comparisons(given.scale, given.repeat):
+    for comparison in comparisons(given.scale, given.repeat, given.peers):
         print(comparison.line())
 
 

@@ -25,7 +25,7 @@ RUNS = (
         ("streams", "--events", "500", "--repeat", "1", "--minutes", "0.01", "--commits", "3"),
         marks=[pytest.mark.nats, pytest.mark.redis],
     ),
-    ("cluster", *SMALL),
+    ("cluster", *SMALL, "--peers", "sail"),
 )
 
 
