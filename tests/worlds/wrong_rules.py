@@ -40,40 +40,40 @@ def wrong(path: str, *edits: str) -> Wrong:
 RULES = {
     # known-at, sequence, content
     "known-at plays no part among versions": wrong(
-        "numpy", "features.resolve",
+        "numpy", "features.kernel.visibility",
         "np.lexsort((sequence, known[rows], keys[rows]))", "np.lexsort((sequence, keys[rows]))",
     ),
     "sequence plays no part among versions": wrong(
-        "numpy", "features.resolve",
+        "numpy", "features.kernel.visibility",
         "np.lexsort((sequence, known[rows], keys[rows]))", "np.lexsort((known[rows], keys[rows]))",
     ),
     "sequence plays no part among events": wrong(
-        "numpy", "features.resolve",
+        "numpy", "features.kernel.visibility",
         "np.lexsort((keys[rows], sequence[rows], e[rows]))", "np.lexsort((keys[rows], e[rows]))",
     ),
     "content plays no part among conflicts of before": wrong(
-        "legacy", "features.resolve",
+        "legacy", "features.kernel.visibility",
         "sorted(range(len(tied)), key=cells.__getitem__)", "list(range(len(tied)))",
     ),
     "tombstones are dropped before versions are resolved": wrong(
-        "numpy", "features.resolve",
+        "numpy", "features.kernel.visibility",
         "x = superseded(shape, table, keys,",
         "x = superseded(shape, table, np.where(alive(table), keys, -1 - np.arange(len(keys))),",
     ),
     "rows without an entity are filtered before versions are resolved": wrong(
-        "numpy", "features.resolve",
+        "numpy", "features.kernel.visibility",
         "x = superseded(shape, table, keys,",
         "x = superseded(shape, table, np.where(table['who'].is_valid(), keys, -1 - np.arange("
         "len(keys))),",
     ),
     "versions are resolved for each entity": wrong(
-        "numpy", "features.resolve",
+        "numpy", "features.kernel.visibility",
         "x = superseded(shape, table, keys,",
         "x = superseded(shape, table, key_ranks([table['id'], table['who'].fill_null('')]),",
     ),
     "modes are exchanged": wrong(
         "numpy",
-        "features.resolve",
+        "features.kernel.visibility",
         'return times(table, "committed_at", f"table {shape.name}") if mode == "recorded"',
         'return times(table, "committed_at", f"table {shape.name}") if mode == "declared"',
     ),
@@ -86,89 +86,91 @@ RULES = {
     ),
     "a row that came back was never there before": wrong(
         "lake",
-        "features.resolve",
+        "features.kernel.visibility",
         'shown_before(table, known) if mode == "recorded" else None',
         "None",
     ),
     # windows and states
     "an event at the window's end counts": wrong(
-        "numpy", "features.kernel", "np.maximum(k, e - b + 1)", "np.maximum(k, e - b)"
+        "numpy", "features.kernel.kernel", "np.maximum(k, e - b + 1)", "np.maximum(k, e - b)"
     ),
     "an event at the window's start does not count": wrong(
-        "numpy", "features.kernel", "np.minimum(x, e - a + 1)", "np.minimum(x, e - a)"
+        "numpy", "features.kernel.kernel", "np.minimum(x, e - a + 1)", "np.minimum(x, e - a)"
     ),
     "a state expires at max_age": wrong(
-        "numpy", "features.kernel", "e + max_age + 1", "e + max_age"
+        "numpy", "features.kernel.kernel", "e + max_age + 1", "e + max_age"
     ),
     # values
     "last takes a null": wrong(
-        "numpy", "features.kernel",
+        "numpy", "features.kernel.kernel",
         "joined.select(feature.window, feature.where, feature.column)",
         'joined.select(feature.window, feature.where, None if feature.op == "last" else '
         "feature.column)",
     ),
     "distinct counts null": wrong(
-        "numpy", "features.kernel",
+        "numpy", "features.kernel.kernel",
         "joined.select(feature.window, feature.where, feature.column)",
         'joined.select(feature.window, feature.where, None if feature.op == "distinct" else '
         "feature.column)",
-        "features.distinct",
+        "features.kernel.distinct",
         "fill_null(-1)", "fill_null(len(encoded.dictionary))",
     ),
     "mean is divided twice": wrong(
-        "numpy", "features.rounding", "/ _times(n, 10**scale)", "/ n / power(scale)"
+        "numpy", "features.kernel.rounding", "/ _times(n, 10**scale)", "/ n / power(scale)"
     ),
     "std is of the population": wrong(
-        "numpy", "features.rounding", "pairs = n * (n - 1)", "pairs = n * n"
+        "numpy", "features.kernel.rounding", "pairs = n * (n - 1)", "pairs = n * n"
     ),
     "squares are bounded one by one": wrong(
-        "numpy", "features.kernel", "len(q) * largest * largest < 2**63", "largest**2 < 2**63"
+        "numpy", "features.kernel.kernel",
+        "len(q) * largest * largest < 2**63", "largest**2 < 2**63",
     ),
     "halves are rounded up at ingestion": wrong(
-        "typing", "contracts.cells",
+        "typing", "contracts.typed_cells",
         'round_mode="half_to_even"', 'round_mode="half_towards_infinity"',
     ),
     # the greatest number of events
     "a window may not hold maxEvents": wrong(
-        "numpy", "features.kernel",
+        "numpy", "features.kernel.kernel",
         "self.select(window).n > self._limit", "self.select(window).n >= self._limit",
-        "features.kernel",
+        "features.kernel.kernel",
         "int(np.bincount(self.codes).max()) > limit", "True",
-        "features.kernel",
+        "features.kernel.kernel",
         "len(self.codes) > limit", "len(self.codes) > 0",
     ),
     "a default stands for too many events": wrong(
-        "numpy", "features.frame",
+        "numpy", "features.frames.training_frame",
         "~output.ok if output.overfull is None else ~(output.ok | output.overfull)", "~output.ok",
     ),
     "the store knows no maxEvents": wrong(
-        "compiled store", "online.compiled", "inside.shape[0] > line[_LIMIT]", "False"
+        "compiled store", "serving.online.kernel.compiled",
+        "inside.shape[0] > line[_LIMIT]", "False",
     ),
     "the plain answerer knows no maxEvents": wrong(
-        "plain store", "online.plain", "len(inside) > line[LIMIT]", "False"
+        "plain store", "serving.online.kernel.plain", "len(inside) > line[LIMIT]", "False"
     ),
     # parts and stores
     "equal keys ascend from batch to batch": wrong(
-        "out of core", "features.partitions", "int(keys[0]) > last", "int(keys[0]) >= last"
+        "out of core", "features.frames.out_of_core", "int(keys[0]) > last", "int(keys[0]) >= last"
     ),
     "a tile holds the event at the window's end": wrong(
-        "compiled store", "online.compiled",
+        "compiled store", "serving.online.kernel.compiled",
         "first[j] < lo or last[j] >= hi", "first[j] < lo or last[j] > hi",
     ),
     "a tile is used before all its versions are known": wrong(
-        "compiled store", "online.chunks",
+        "compiled store", "serving.online.entity_records",
         "np.maximum(np.maximum(records[:, K], records[:, E]), np.where(x == NEVER, LEAST, x))",
         "records[:, E]",
     ),
     "the compiled answerer's products may be twice as great": wrong(
-        "compiled store", "online.compiled", "< 9.0e18", "< 1.8e19"
+        "compiled store", "serving.online.kernel.compiled", "< 9.0e18", "< 1.8e19"
     ),
     "a row that comes again takes its later commit": wrong(
-        "store afterwards", "online.versions",
+        "store afterwards", "serving.online.versions",
         "found[name][COMMIT] > row[COMMIT]", "found[name][COMMIT] < row[COMMIT]",
     ),
     "a key is forgotten a microsecond early": wrong(
-        "thinned store", "online.meta",
+        "thinned store", "serving.online.store_metadata",
         "rows[:, ROW_E] + reach + 1 <= self.retained", "rows[:, ROW_E] + reach <= self.retained",
     ),
 }  # fmt: skip
