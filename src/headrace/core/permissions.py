@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from headrace.core.batch_actions import BATCH_ACTIONS, OTHER_ACTIONS
 from headrace.core.errors import RefusedError
 from headrace.core.home import project_root
 from headrace.core.strict_yaml import Key, Keys, Node, choice, read_document
@@ -31,20 +32,7 @@ FILE = "policy.yaml"
 VERSIONS = (1,)
 # Action -> what it does. `erase` and `retire` act on releases: the tables of a grant are datasets
 # there.
-ACTIONS = {
-    "release": "Publish a blocked batch, or rows that are in quarantine.",
-    "quarantine": "Take published rows out of a table.",
-    "reject": "Refuse a pending batch, or rows in quarantine, for good.",
-    "rerun": "Validate a batch again under the present rules.",
-    "mute": "Let checks run without deciding, until a day.",
-    "unmute": "End a mute.",
-    "recall": "Withdraw a published batch, and mark what was made from it as tainted.",
-    "restore": "Undo a recall.",
-    "ack": "Acknowledge an alert or a window of a monitor.",
-    "accept": "Accept a window's data as the new baseline of its monitor.",
-    "erase": "Erase rows of a dataset from its releases.",
-    "retire": "Delete releases of a dataset that are past their retention.",
-}
+ACTIONS = {**{name: action.does for name, action in BATCH_ACTIONS.items()}, **OTHER_ACTIONS}
 ALL = "all"
 LOCAL = "local-user"
 POLICY = Keys((

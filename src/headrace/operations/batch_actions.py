@@ -12,7 +12,8 @@ from typing import Any
 
 from headrace.alerts.acknowledge import acknowledge
 from headrace.alerts.store import AlertStore
-from headrace.core.clock import iso, now_us
+from headrace.core.batch_actions import BATCH_ACTIONS
+from headrace.core.clock import end_of, iso, now_us
 from headrace.core.errors import DeclarationError, RefusedError
 from headrace.core.home import Home
 from headrace.core.permissions import Policy
@@ -31,6 +32,7 @@ from headrace.operations.recall import recall, restore
 __all__ = [
     "ack",
     "mute",
+    "perform",
     "quarantine",
     "recall",
     "reject",
@@ -241,6 +243,55 @@ def ack(
     for alert in about:
         acknowledge(home, alert.alert_id, principal=principal, reason=reason, policy=policy)
     return {**_told(case, case.action("ack", principal, reason)), "alerts": len(about)}
+
+
+_FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
+    function.__name__: function
+    for function in (release, quarantine, reject, rerun, mute, unmute, recall, restore, ack)
+}
+
+
+def perform(
+    action: str,
+    home: Home,
+    table: Table,
+    batch: str,
+    *,
+    principal: str,
+    reason: str,
+    expires: str | None = None,
+    **selected: Any,  # noqa: ANN401 - checks, lines, where
+) -> dict[str, Any]:
+    """Take an action by its name, with parameters as people write them.
+
+    Args:
+        action: a name of `headrace.core.batch_actions.BATCH_ACTIONS`.
+        home: where the state lives.
+        table: as the pipeline declares it.
+        batch: its slot, or the start of its id; unused for checks of a table.
+        principal: who.
+        reason: why, for the record.
+        expires: when it ends: `7d`, a day (to its end) or a moment; None is never.
+        selected: what of the batch, by the action's own `rows`; empty ones select nothing.
+
+    Raises:
+        DeclarationError: what the action raises, or a parameter that it has not.
+    """
+    declared = BATCH_ACTIONS[action]
+    rows = {name: selection for name, selection in selected.items() if selection}
+    if foreign := sorted(rows.keys() - set(declared.rows)):
+        raise DeclarationError(
+            f"{declared.command_name} does not take {', '.join(foreign)}",
+            fix=f"use {', '.join(declared.rows) or 'no selection of rows'}",
+        )
+    options: dict[str, Any] = {"principal": principal, "reason": reason}
+    if expires is not None:
+        options["expires"] = end_of(expires)
+    if declared.of_table:
+        return _FUNCTIONS[action](home, table, rows.get("checks", []), **options)
+    if declared.rows:
+        options["scope"] = rows
+    return _FUNCTIONS[action](home, table, batch, **options)
 
 
 # the steps

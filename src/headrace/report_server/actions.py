@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from headrace.core.clock import end_of
+from headrace.core.batch_actions import BATCH_ACTIONS
 from headrace.core.errors import DeclarationError, RefusedError
 from headrace.core.home import Home
 from headrace.core.permissions import local_user
 from headrace.lake.table import Table
 from headrace.operations import batch_actions, monitor_accept, monitor_acknowledge
 from headrace.pipeline.definition import Pipeline
-from headrace.reports.batch.action_form import BATCH_ACTIONS, MONITOR_ACTIONS, Form
+from headrace.reports.batch.action_form import BUTTONS, MONITOR_ACTIONS, Form
 
 # A proxy adds at least one of them; who is behind it is unknown.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
@@ -120,12 +120,16 @@ def act_on_batch(
         DeclarationError: no such action, no reason, or no such batch.
         RefusedError: the policy or the state of the batch does not admit it; that is on record.
     """
-    action, reason = _asked(form, BATCH_ACTIONS)
-    more: dict[str, Any] = {}
-    if action == "release" and form.get("expires", "").strip():
-        more["expires"] = end_of(form["expires"].strip())
-    done: dict[str, Any] = getattr(batch_actions, action)(
-        home, table, batch, principal=local_user(), reason=reason, **more
+    action, reason = _asked(form, BUTTONS)
+    expires = form.get("expires", "").strip() if BATCH_ACTIONS[action].expires != "never" else ""
+    done = batch_actions.perform(
+        action,
+        home,
+        table,
+        batch,
+        principal=local_user(),
+        reason=reason,
+        expires=expires or None,
     )
     acting.listener(table.name, done)
     if left := done.get("incomplete"):

@@ -9,19 +9,14 @@ import os
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
+from headrace.core.batch_actions import BATCH_ACTIONS
 from headrace.core.files import write_json
 from headrace.core.home import default_root
 
 HOST, PORT = "127.0.0.1", 3000
 _ADDRESSES = "addresses.json"  # in the home
-# On-call actions available from a browser; each is a job of every code location.
-ACTIONS = ("release", "quarantine", "reject", "rerun", "mute", "recall", "restore", "ack")
-# Further fields of the form beside batch, principal and reason, with their initial values.
-EXTRA_FIELDS: Mapping[str, Mapping[str, object]] = {
-    "release": {"expires": ""},
-    "quarantine": {"checks": [], "lines": []},
-    "mute": {"checks": [], "expires": "1d"},
-}
+# Actions with a job in every code location, for on-call.
+ACTIONS = tuple(name for name, action in BATCH_ACTIONS.items() if action.summary)
 
 
 def addresses() -> dict[str, str]:
@@ -77,7 +72,7 @@ def action_config(action: str, fields: Mapping[str, object]) -> dict[str, object
 
 def empty_form(action: str, **values: object) -> dict[str, object]:
     """Return the configuration of an action; fields for a person to type come last, empty."""
-    fields = {"table": "", "slot": "", "batch": "", **EXTRA_FIELDS.get(action, {})}
+    fields = {"table": "", "slot": "", "batch": "", **BATCH_ACTIONS[action].form}
     typed = {"principal": "", "reason": ""}
     return action_config(action, {**fields, **typed, **values})
 

@@ -1,11 +1,13 @@
-"""`headrace gate approve` and the other actions on batches; each is a function of
-`headrace.operations.batch_actions`.
+"""`headrace gate approve` and the other actions on batches.
+
+Those on one batch are built from their declarations in `headrace.core.batch_actions`.
 """
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +16,7 @@ from rich.text import Text
 from headrace.cli.gate.gates import command_of
 from headrace.cli.options import AsJson, Batch, Principal, Reason, TableName
 from headrace.cli.output import emit_json, explained, grid, out, verdict
-from headrace.core.clock import end_of
+from headrace.core.batch_actions import BATCH_ACTIONS, BatchAction
 
 if TYPE_CHECKING:
     from headrace.lake.table import Table
@@ -25,6 +27,13 @@ Checks = Annotated[
 ]
 Lines = Annotated[
     list[int] | None, typer.Option("--line", help="Only the row on this line; may be repeated.")
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(help="Only rows with this value: column=value; may be repeated."),
+]
+Until = Annotated[
+    str | None, typer.Option(help="Last day of validity (UTC), or a time; default: no end.")
 ]
 _LISTED = 50
 
@@ -37,122 +46,54 @@ class RowFormat(StrEnum):
     json = "json"
 
 
-@explained
-def approve(
-    table: TableName,
-    batch: Batch,
-    *,
-    reason: Reason,
-    check: Checks = None,
-    line: Lines = None,
-    until: Annotated[
-        str | None, typer.Option(help="Last day of validity (UTC), or a time; default: no end.")
-    ] = None,
-    principal: Principal = None,
-    as_json: AsJson = False,
-) -> None:
-    """Approve a blocked batch, or quarantined rows, and publish them despite the verdict.
-
-    Of a blocked batch, the rows that fail no row check are published; the others go to quarantine.
-    With --check, rows that fail only these checks are published too; every check that blocks must
-    be listed. Of a published batch, quarantined rows are published: all of them, or those selected
-    by --check or --line. Rows that break the contract stay in quarantine. Published rows are
-    available from now on, not retroactively. An approval is valid for this batch under the current
-    rules.
-
-    For example:
-
-      headrace gate approve schedule 2013-02-12 --reason "storm, counts are right"
-      headrace gate approve weather 2013-07-22 --line 14 --reason "checked with the station"
-    """
-    scope = _scope(checks=check, lines=line)
-    options = {"scope": scope, "expires": None if until is None else end_of(until)}
-    _emit(_do("release", table, batch, principal, reason, **options), as_json)
+# Options that select rows, by their name in a declaration.
+_ROWS: dict[str, tuple[str, Any]] = {
+    "checks": ("check", Checks),
+    "lines": ("line", Lines),
+    "where": ("where", Where),
+}
 
 
-@explained
-def quarantine(
-    table: TableName,
-    batch: Batch,
-    *,
-    reason: Reason,
-    check: Checks = None,
-    line: Lines = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(help="Only rows with this value: column=value; may be repeated."),
-    ] = None,
-    principal: Principal = None,
-    as_json: AsJson = False,
-) -> None:
-    """Move published rows to quarantine, whatever the rules are later.
+def _command(action: BatchAction) -> Callable[..., None]:
+    """Return the command of an action on a batch, with the options that its declaration names."""
 
-    Select rows by --line, by a --check that they fail (also one that only warns), or by --where
-    their columns have given values. For a whole batch use `headrace gate recall`.
+    def command(
+        table: str,
+        batch: str,
+        *,
+        reason: str,
+        principal: str | None,
+        as_json: bool,
+        until: str | None = None,
+        **options: Any,  # noqa: ANN401 - lists of texts or numbers
+    ) -> None:
+        rows = {name: options.get(_ROWS[name][0]) for name in action.rows}
+        if "where" in rows:
+            rows["where"] = _pairs(rows["where"] or [])
+        outcome = _perform(action.name, table, batch, principal, reason, expires=until, **rows)
+        _emit(outcome, as_json)
 
-    For example:
+    def option(name: str, form: object, default: object = None) -> Parameter:
+        return Parameter(name, Parameter.KEYWORD_ONLY, annotation=form, default=default)
 
-      headrace gate quarantine weather 2013-07-22 --where station=JFK --reason "sensor broken"
-    """
-    scope = _scope(checks=check, lines=line, where=_pairs(where or []))
-    _emit(_do("quarantine", table, batch, principal, reason, scope=scope), as_json)
-
-
-@explained
-def reject(
-    table: TableName,
-    batch: Batch,
-    *,
-    reason: Reason,
-    check: Checks = None,
-    line: Lines = None,
-    principal: Principal = None,
-    as_json: AsJson = False,
-) -> None:
-    """Reject a pending batch permanently, or quarantined rows: all of them, or those selected.
-
-    For example:
-
-      headrace gate reject schedule 2013-02-12 --reason "test file"
-    """
-    scope = _scope(checks=check, lines=line)
-    _emit(_do("reject", table, batch, principal, reason, scope=scope), as_json)
+    parameters = [
+        Parameter("table", Parameter.POSITIONAL_OR_KEYWORD, annotation=TableName),
+        Parameter("batch", Parameter.POSITIONAL_OR_KEYWORD, annotation=Batch),
+        option("reason", Reason, Parameter.empty),
+        *(option(*_ROWS[name]) for name in action.rows),
+        *([option("until", Until)] if action.expires == "optional" else []),
+        option("principal", Principal),
+        option("as_json", AsJson, default=False),
+    ]
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    command.__name__, command.__doc__ = action.command_name, action.help
+    return explained(command)
 
 
-@explained
-def rerun(
-    table: TableName,
-    batch: Batch,
-    *,
-    reason: Reason,
-    principal: Principal = None,
-    as_json: AsJson = False,
-) -> None:
-    """Validate a batch again from its raw file, with the current checks and mutes.
-
-    For example:
-
-      headrace gate rerun weather 2013-07-22 --reason "limit corrected"
-    """
-    _emit(_do("rerun", table, batch, principal, reason), as_json)
-
-
-@explained
-def ack(
-    table: TableName,
-    batch: Batch,
-    *,
-    reason: Reason,
-    principal: Principal = None,
-    as_json: AsJson = False,
-) -> None:
-    """Acknowledge a batch: its alerts send no more messages.
-
-    For example:
-
-      headrace gate ack weather 2013-07-22 --reason "asking the station"
-    """
-    _emit(_do("ack", table, batch, principal, reason), as_json)
+approve, quarantine, reject, rerun, ack = (
+    _command(BATCH_ACTIONS[name]) for name in ("release", "quarantine", "reject", "rerun", "ack")
+)
 
 
 @explained
@@ -174,16 +115,7 @@ def mute(
 
       headrace gate mute weather visib_range --until 2013-03-01 --reason "new sensor"
     """
-    from headrace.operations import batch_actions
-
-    muted = batch_actions.mute(
-        _home(),
-        _table(table),
-        check,
-        principal=_principal(principal),
-        reason=reason,
-        expires=end_of(until),
-    )
+    muted = _perform("mute", table, "", principal, reason, expires=until, checks=check)
     _emit_mutes(muted, as_json)
 
 
@@ -197,11 +129,7 @@ def unmute(
     as_json: AsJson = False,
 ) -> None:
     """Unmute checks: they affect the verdict of batches validated from now on."""
-    from headrace.operations import batch_actions
-
-    muted = batch_actions.unmute(
-        _home(), _table(table), check, principal=_principal(principal), reason=reason
-    )
+    muted = _perform("unmute", table, "", principal, reason, checks=check)
     _emit_mutes(muted, as_json)
 
 
@@ -310,28 +238,31 @@ def _principal(name: str | None) -> str:
     return acting(name)
 
 
-def _do(
-    verb: str,
+def _perform(
+    action: str,
     table: str,
     batch: str,
     principal: str | None,
     reason: str,
-    **options: Any,  # noqa: ANN401
+    **parameters: Any,  # noqa: ANN401
 ) -> dict[str, Any]:
     from headrace.cli.shared import show_in_dagster
     from headrace.operations import batch_actions
     from headrace.pipeline import project_pipelines
 
-    action, home = getattr(batch_actions, verb), _home()
-    outcome: dict[str, Any] = action(
-        home, _table(table), batch, principal=_principal(principal), reason=reason, **options
+    home = _home()
+    outcome = batch_actions.perform(
+        action,
+        home,
+        _table(table),
+        batch,
+        principal=_principal(principal),
+        reason=reason,
+        **parameters,
     )
-    show_in_dagster(home, project_pipelines())(table, outcome)
+    if not BATCH_ACTIONS[action].of_table:
+        show_in_dagster(home, project_pipelines())(table, outcome)
     return outcome
-
-
-def _scope(**selections: Any) -> dict[str, Any]:  # noqa: ANN401 - lists and pairs
-    return {key: value for key, value in selections.items() if value}
 
 
 def _pairs(words: Sequence[str]) -> dict[str, str]:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import create_model
 
-from headrace.core.clock import end_of
+from headrace.core.batch_actions import BATCH_ACTIONS, BatchAction
 from headrace.core.errors import DeclarationError
 from headrace.core.home import Home
 from headrace.core.permissions import recorded_name
@@ -22,52 +23,22 @@ if TYPE_CHECKING:
     from headrace.pipeline import Pipeline
 
 
-class OnBatch(dg.Config):
-    """Asked of every action. An empty principal, or an empty reason, is refused."""
-
-    table: str
-    slot: str = ""
-    batch: str
-    principal: str
-    reason: str
-
-
-class OnRows(OnBatch):
-    """For all of the batch, or for what failed these checks, or for these lines."""
-
-    checks: list[str] = []  # noqa: RUF012 - Config copies its defaults
-    lines: list[int] = []  # noqa: RUF012
-
-
-class Release(OnRows):
-    """`expires` as `7d`, a day (to its end) or a moment; never if empty."""
-
-    expires: str = ""
-
-
-class Mute(dg.Config):
-    """`expires` as `7d`, a day (to its end) or a moment; a mute always ends."""
-
-    table: str
-    slot: str = ""
-    batch: str = ""
-    checks: list[str] = []  # noqa: RUF012 - Config copies its defaults
-    expires: str
-    principal: str
-    reason: str
-
-
-# What each action is for, and its configuration.
-_FORMS: Mapping[str, tuple[str, type[dg.Config]]] = {
-    "release": ("Publish a batch that the gate held back, but for rows that fail.", Release),
-    "quarantine": ("Take rows of a published batch out, and keep them apart.", OnRows),
-    "reject": ("Set a batch that the gate held back aside for good.", OnRows),
-    "rerun": ("Judge a batch anew, from its delivered bytes.", OnBatch),
-    "mute": ("Let checks of a table not stop anything for a while.", Mute),
-    "recall": ("Take a published batch out of its table, and taint what holds it.", OnBatch),
-    "restore": ("Take a recall back: the batch is shown again, from now on.", OnBatch),
-    "ack": ("Say that you are on it: no more messages about this batch.", OnBatch),
-}
+def _config(action: BatchAction) -> type[dg.Config]:
+    """Return the configuration of an action's job; an empty principal or reason is refused."""
+    fields: dict[str, Any] = {
+        "table": (str, ...),
+        "slot": (str, ""),
+        "batch": (str, "" if action.of_table else ...),
+        "principal": (str, ...),
+        "reason": (str, ...),
+    }
+    if "checks" in action.rows:
+        fields["checks"] = (list[str], [])
+    if "lines" in action.rows:
+        fields["lines"] = (list[int], [])
+    if action.expires != "never":
+        fields["expires"] = (str, "" if action.expires == "optional" else ...)
+    return create_model(action.name.capitalize(), __base__=dg.Config, **fields)
 
 
 def oncall_jobs(
@@ -78,8 +49,7 @@ def oncall_jobs(
 
 
 def _job(action: str, pipeline: "Pipeline", home: Callable[[], Home]) -> dg.JobDefinition:
-    about, form = _FORMS[action]
-    command = {"release": "approve"}.get(action, action)  # the record keeps the older name
+    declared = BATCH_ACTIONS[action]
 
     def act(context: dg.OpExecutionContext, config: dg.Config) -> None:
         given = config.model_dump()
@@ -93,12 +63,13 @@ def _job(action: str, pipeline: "Pipeline", home: Callable[[], Home]) -> dg.JobD
         if left := done.get("incomplete"):
             raise dg.Failure("; ".join(left), allow_retries=False)
 
-    act.__annotations__["config"] = form
-    step = dg.op(name=op_name(action), description=about)(act)
+    act.__annotations__["config"] = _config(declared)
+    step = dg.op(name=op_name(action), description=declared.summary)(act)
 
     @dg.job(
         name=job_name(action),
-        description=f"{about} For on-call; `headrace gate {command}` does the same.",
+        description=f"{declared.summary} For on-call; `headrace gate {declared.command_name}` does"
+        " the same.",
         config=empty_form(action),
         tags={"headrace/pipeline": pipeline.name},
     )
@@ -130,17 +101,23 @@ def _do(action: str, home: Home, pipeline: "Pipeline", given: Mapping[str, Any])
                 where=f"config: {name}",
                 fix="say who you are, as policy.yaml lists you, and why: both are kept for good",
             )
-    batch = given["batch"] or given["slot"]
-    if action == "mute":
-        ends = end_of(given["expires"])
-        return batch_actions.mute(home, table, given["checks"], expires=ends, **who)
-    more: dict[str, Any] = {}
-    if action in {"release", "quarantine", "reject"}:
-        more["scope"] = {key: given[key] for key in ("checks", "lines") if given[key]}
-    if action == "release" and given["expires"].strip():
-        more["expires"] = end_of(given["expires"])
-    done: dict[str, Any] = getattr(batch_actions, action)(home, table, batch, **who, **more)
-    return done
+    return batch_actions.perform(
+        action,
+        home,
+        table,
+        given["batch"] or given["slot"],
+        expires=_expires(BATCH_ACTIONS[action], given),
+        checks=given.get("checks"),
+        lines=given.get("lines"),
+        **who,
+    )
+
+
+def _expires(action: BatchAction, given: Mapping[str, Any]) -> str | None:
+    """Return when it ends; None where it may be left empty and is."""
+    if action.expires == "required":
+        return str(given["expires"])
+    return str(given.get("expires", "")).strip() or None
 
 
 def _outcome(done: Mapping[str, Any]) -> str:

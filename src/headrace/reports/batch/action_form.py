@@ -7,11 +7,12 @@ else the page has commands and links, and nothing that acts.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from headrace.core.batch_actions import BATCH_ACTIONS
 from headrace.reports.batch.model import Report, Step
 from headrace.web.html import Html, element, is_link
 
 # Actions that need a reason and nothing else; the others have more to be filled in.
-BATCH_ACTIONS = ("ack", "release", "reject", "rerun", "recall", "restore")
+BUTTONS = tuple(name for name, action in BATCH_ACTIONS.items() if action.button)
 MONITOR_ACTIONS = ("ack", "accept")
 _ENDS = (("", "Never"), ("1d", "After 1 day"), ("7d", "After 7 days"), ("30d", "After 30 days"))
 _STRONG = ("release", "accept", "restore")
@@ -37,7 +38,7 @@ class Form:
 
 def steps(report: Report, form: Form | None) -> Html:
     """Every action on the batch, the likeliest first."""
-    able = [step for step in report.steps if step.action in BATCH_ACTIONS]
+    able = [step for step in report.steps if step.action in BUTTONS]
     head = [element("h2", "What you can do")]
     if form and able:
         ends = any(step.action == "release" for step in able)

@@ -1,0 +1,161 @@
+"""Actions of people: one declaration each, from which policy, command, job and page are built.
+
+`headrace.operations.batch_actions.perform` takes those on batches by their name and parameters.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class BatchAction:
+    """Action of a person on a batch, or on the checks of a table.
+
+    Attributes:
+        name: in the audit trail, in `policy.yaml`, and in the job `gate_<name>`.
+        does: for a policy, in one sentence.
+        summary: for on-call, in one sentence; "" if it is no job.
+        command: `headrace gate <command>`, where it is not the name.
+        rows: parameters that select rows: `checks`, `lines`, `where`.
+        expires: if it can end, or must.
+        form: fields that the launchpad of the job shows besides who and why, with their defaults.
+        of_table: it acts on checks of the table, and on no batch.
+        button: a reason is all that it needs, so that a page has a button for it.
+        help: of its command.
+    """
+
+    name: str
+    does: str
+    summary: str = ""
+    command: str = ""
+    rows: tuple[str, ...] = ()
+    expires: Literal["never", "optional", "required"] = "never"
+    form: Mapping[str, object] = field(default_factory=dict)
+    of_table: bool = False
+    button: bool = False
+    help: str = ""
+
+    @property
+    def command_name(self) -> str:
+        return self.command or self.name
+
+
+_DECLARED = (
+    BatchAction(
+        "release",
+        does="Publish a blocked batch, or rows that are in quarantine.",
+        summary="Publish a batch that the gate held back, but for rows that fail.",
+        command="approve",
+        rows=("checks", "lines"),
+        expires="optional",
+        form={"expires": ""},
+        button=True,
+        help="""\
+Approve a blocked batch, or quarantined rows, and publish them despite the verdict.
+
+Of a blocked batch, the rows that fail no row check are published; the others go to quarantine.
+With --check, rows that fail only these checks are published too; every check that blocks must
+be listed. Of a published batch, quarantined rows are published: all of them, or those selected
+by --check or --line. Rows that break the contract stay in quarantine. Published rows are
+available from now on, not retroactively. An approval is valid for this batch under the current
+rules.
+
+For example:
+
+  headrace gate approve schedule 2013-02-12 --reason "storm, counts are right"
+  headrace gate approve weather 2013-07-22 --line 14 --reason "checked with the station"
+""",
+    ),
+    BatchAction(
+        "quarantine",
+        does="Take published rows out of a table.",
+        summary="Take rows of a published batch out, and keep them apart.",
+        rows=("checks", "lines", "where"),
+        form={"checks": [], "lines": []},
+        help="""\
+Move published rows to quarantine, whatever the rules are later.
+
+Select rows by --line, by a --check that they fail (also one that only warns), or by --where
+their columns have given values. For a whole batch use `headrace gate recall`.
+
+For example:
+
+  headrace gate quarantine weather 2013-07-22 --where station=JFK --reason "sensor broken"
+""",
+    ),
+    BatchAction(
+        "reject",
+        does="Refuse a pending batch, or rows in quarantine, for good.",
+        summary="Set a batch that the gate held back aside for good.",
+        rows=("checks", "lines"),
+        button=True,
+        help="""\
+Reject a pending batch permanently, or quarantined rows: all of them, or those selected.
+
+For example:
+
+  headrace gate reject schedule 2013-02-12 --reason "test file"
+""",
+    ),
+    BatchAction(
+        "rerun",
+        does="Validate a batch again under the present rules.",
+        summary="Judge a batch anew, from its delivered bytes.",
+        button=True,
+        help="""\
+Validate a batch again from its raw file, with the current checks and mutes.
+
+For example:
+
+  headrace gate rerun weather 2013-07-22 --reason "limit corrected"
+""",
+    ),
+    BatchAction(
+        "mute",
+        does="Let checks run without deciding, until a day.",
+        summary="Let checks of a table not stop anything for a while.",
+        rows=("checks",),
+        of_table=True,
+        expires="required",
+        form={"checks": [], "expires": "1d"},
+    ),
+    BatchAction(
+        "unmute",
+        does="End a mute.",
+        rows=("checks",),
+        of_table=True,
+    ),
+    BatchAction(
+        "recall",
+        does="Withdraw a published batch, and mark what was made from it as tainted.",
+        summary="Take a published batch out of its table, and taint what holds it.",
+        button=True,
+    ),
+    BatchAction(
+        "restore",
+        does="Undo a recall.",
+        summary="Take a recall back: the batch is shown again, from now on.",
+        button=True,
+    ),
+    BatchAction(
+        "ack",
+        does="Acknowledge an alert or a window of a monitor.",
+        summary="Say that you are on it: no more messages about this batch.",
+        button=True,
+        help="""\
+Acknowledge a batch: its alerts send no more messages.
+
+For example:
+
+  headrace gate ack weather 2013-07-22 --reason "asking the station"
+""",
+    ),
+)
+BATCH_ACTIONS = {action.name: action for action in _DECLARED}
+# Actions on windows of monitors and on releases, which have no job and no button on a batch.
+OTHER_ACTIONS = {
+    "accept": "Accept a window's data as the new baseline of its monitor.",
+    "erase": "Erase rows of a dataset from its releases.",
+    "retire": "Delete releases of a dataset that are past their retention.",
+}
