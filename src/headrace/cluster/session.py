@@ -20,7 +20,8 @@ DEFAULT_PORT = 15002
 CONNECTS_WITHIN = 10  # seconds
 
 _RAISED = re.compile(
-    r"headrace\.errors\.(\w+): (.*)((?:\n  where: .*)?)((?:\n  fix:   .*)?)", re.MULTILINE
+    re.escape(errors.__name__) + r"\.(\w+): (.*)((?:\n  where: .*)?)((?:\n  fix:   .*)?)",
+    re.MULTILINE,
 )
 
 
