@@ -12,7 +12,7 @@ import pytest
 from headrace.cluster import connect, entity_features, sail, training_frame, versions
 from headrace.cluster import frame as cluster_frame
 from headrace.cluster.messages import letters
-from headrace.cluster.session import told
+from headrace.cluster.session import remote_errors
 from headrace.core.errors import DeclarationError, HeadraceError
 from headrace.features import FeatureView, Rows, RowTransform, Window
 from headrace.features import training_frame as embedded_frame
@@ -75,7 +75,7 @@ def test_a_transform_that_fails_on_a_worker_is_named(session):
 
 
 def test_what_is_no_error_of_ours_stays_what_it_is():
-    with pytest.raises(ZeroDivisionError), told():
+    with pytest.raises(ZeroDivisionError), remote_errors():
         raise ZeroDivisionError
 
 

@@ -19,7 +19,7 @@ OPENING = re.compile(r"(What|Whether|Which|How|Where|When|Who|Whom|Somebody|Whoe
 
 # Participles, pronouns and verbs of everyday speech, which say nothing about a thing.
 EVERYDAY = """
-    one ones others own same some such there these those this that it them us ours mine each every
+    one ones others own same some such there these those this that it them ours mine each every
     whole more most least alone again about here nothing which whose who whom whoever somebody
     found told tells telling tell said says saying given gives kept keeps known done seen named
     shown asked meant held holds taken left made wanted chosen judged gone lost moved altered
@@ -32,6 +32,9 @@ FILLERS = {"other", "new", "old", "the", "back", "out", "off", "up", "of", "for"
 GENERIC = {"item", "items", "value", "values", "result", "results", "data"}
 # Not of the author's choice, and not counted as bindings.
 FIXED = {"self", "cls", "_"}
+
+# Beside them, `left` is a side: of a join, a comparison, a picture.
+SIDES = {"right", "self.right", "_right"}
 
 SCOPES = (
     ast.FunctionDef,
@@ -239,7 +242,7 @@ def survey_module(survey: Survey, file: str, module: Module) -> None:
                 continue
             survey.bindings[file] += 1
             # The sides of a join or of a comparison.
-            if plain == "left" and {"right", "self.right"} & names.keys():
+            if plain.strip("_").lower() == "left" and SIDES & {part.lower() for part in names}:
                 continue
             if is_vague(plain):
                 survey.vague.append(Place(file, line, plain))

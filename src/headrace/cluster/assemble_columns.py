@@ -39,9 +39,9 @@ def assemble_group(job: Job, messages: pa.Table) -> pa.Table:
 
 def _of_rows(columns: pa.Table | None, numbers: Ints) -> pa.Table:
     """The columns of a join, in the order of the rows; each row exactly once."""
-    found = np.zeros(0, dtype=np.int64) if columns is None else np.asarray(columns[ROW])
-    order = np.argsort(found, kind="stable")
-    if columns is None or not np.array_equal(found[order], numbers):
+    rows = np.zeros(0, dtype=np.int64) if columns is None else np.asarray(columns[ROW])
+    order = np.argsort(rows, kind="stable")
+    if columns is None or not np.array_equal(rows[order], numbers):
         raise _unstable("the spine was not the same when it was read again")
     return columns.take(pa.array(order))
 

@@ -17,13 +17,13 @@ from headrace.features.kernel.visibility import Versions
 
 
 def send_spine(job: Job, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """What each join needs of the spine, to the shards of the entities."""
+    """Send the columns of the spine that each join needs to the shards of the entities."""
     for rows in chunks(batches):
         spine = as_spine(job, rows)
         for number, join in enumerate(job.joins):
-            asked = spine.select(list(dict.fromkeys([ROW, "t", *join.spine_entity])))
+            requests = spine.select(list(dict.fromkeys([ROW, "t", *join.spine_entity])))
             groups = number * job.shards + spine_shards(spine, join, job.shards)
-            yield letters(asked, groups, SPINE)
+            yield letters(requests, groups, SPINE)
 
 
 def as_spine(job: Job, rows: pa.Table) -> pa.Table:
@@ -60,8 +60,8 @@ def join_group(job: Job, messages: pa.Table) -> pa.Table:
     host = Gathered.over(spine, join.views, _not_read, job.shapes, job.mode)
     assert isinstance(host, Gathered)
     host.given = gather(job, join, of_kind(messages, VERSIONS))
-    named = [pair for view in join.views for pair in host.columns(view, reasons=job.reasons)]
-    rows = pa.table([spine[ROW], *(a for _, a in named)], names=[ROW, *(n for n, _ in named)])
+    pairs = [pair for view in join.views for pair in host.columns(view, reasons=job.reasons)]
+    rows = pa.table([spine[ROW], *(a for _, a in pairs)], names=[ROW, *(n for n, _ in pairs)])
     sent = letters(rows, np.asarray(rows[ROW]) % job.shards, OUTPUTS + number)
     return pa.Table.from_batches([sent], MESSAGE)
 

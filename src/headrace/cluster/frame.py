@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from headrace.cluster import assemble_columns, entity_features, versions
 from headrace.cluster.messages import MESSAGE_DDL
-from headrace.cluster.session import DataFrame, Session, told
+from headrace.cluster.session import DataFrame, Session, remote_errors
 from headrace.cluster.upload import send
 from headrace.cluster.version_ties import has_ties
 from headrace.cluster.worker_context import ROW, Job, joins_of
@@ -46,14 +46,14 @@ class ClusterFrame:
         Raises:
             HeadraceError: what the embedded host raises too; or the spine was not stable.
         """
-        with told():
+        with remote_errors():
             rows = self.data.toArrow()
         order = np.argsort(np.asarray(rows[ROW]), kind="stable")
         return rows.take(pa.array(order)).select(self.schema.names).cast(self.schema)
 
     def forget(self) -> None:
         """Let the cluster drop what was sent to it; the frame cannot be computed after that."""
-        with told():
+        with remote_errors():
             for name in self.sent:
                 self.data.sparkSession.catalog.dropTempView(name)
 
@@ -100,7 +100,7 @@ def training_frame(
     for table in job.tables:
         tables[table], complete = _rows(session, history, job, table, sent)
         job = replace(job, complete=job.complete | ({table} if complete else frozenset()))
-    with told():
+    with remote_errors():
         return ClusterFrame(_plan(job, rows, tables), output, tuple(sent))
 
 
@@ -124,12 +124,12 @@ def _spine(
             where="a training frame on a cluster",
             fix='name the int64 column of the spine that numbers its rows: order="..."',
         )
-    with told():
+    with remote_errors():
         from pyspark.sql.pandas.types import to_arrow_schema
 
         schema = to_arrow_schema(spine.schema, timezone="UTC")
-        kept = [spine[name] for name in names if name != ROW]
-        numbered = spine.select(spine[order].cast("long").alias(ROW), *kept)
+        columns = [spine[name] for name in names if name != ROW]
+        numbered = spine.select(spine[order].cast("long").alias(ROW), *columns)
     fields = [field.with_nullable(True) for field in schema if field.name != ROW]
     return numbered, pa.schema(fields)
 
@@ -144,12 +144,12 @@ def _output(
 ) -> pa.Schema:
     """The columns of the frame, as the embedded host makes them of nothing."""
 
-    def nothing(table: str, columns: list[str]) -> pa.Table:
+    def empty_table(table: str, columns: list[str]) -> pa.Table:
         fields = [(name, shapes[table].columns[name].type) for name in columns]
         times = [(name, pa.int64()) for name in ("event_time", "known_at", "committed_at")]
         return pa.schema(fields + times).empty_table()
 
-    frame = embedded_frame(schema.empty_table(), views, nothing, shapes, mode, reasons=reasons)
+    frame = embedded_frame(schema.empty_table(), views, empty_table, shapes, mode, reasons=reasons)
     return frame.schema
 
 
@@ -168,7 +168,7 @@ def _rows(
     rows = history(table, job.needed(table))
     complete = set(shape.columns) <= set(rows.schema.names)
     if not complete:
-        with told():
+        with remote_errors():
             complete = isinstance(rows, pa.Table) or has_ties(shape, rows)
         rows = history(table, list(shape.columns)) if complete else rows
     return (send(session, rows, sent) if isinstance(rows, pa.Table) else rows), complete
@@ -189,17 +189,17 @@ def _plan(job: Job, spine: DataFrame, tables: dict[str, DataFrame]) -> DataFrame
     def assemble_rows(messages: pa.Table) -> pa.Table:
         return assemble_columns.assemble_group(job, messages)
 
-    def asked(batches: Batches) -> Batches:
+    def requests(batches: Batches) -> Batches:
         return entity_features.send_spine(job, batches)
 
-    def whole(batches: Batches) -> Batches:
+    def assembled(batches: Batches) -> Batches:
         return assemble_columns.send_whole_spine(job, batches)
 
-    frame = spine.mapInArrow(whole, MESSAGE_DDL)
+    frame = spine.mapInArrow(assembled, MESSAGE_DDL)
     if job.joins:
         sent = [rows.mapInArrow(of_table(name), MESSAGE_DDL) for name, rows in tables.items()]
         found = _exchange(sent, resolve, MESSAGE_DDL)
-        columns = _exchange([found, spine.mapInArrow(asked, MESSAGE_DDL)], join, MESSAGE_DDL)
+        columns = _exchange([found, spine.mapInArrow(requests, MESSAGE_DDL)], join, MESSAGE_DDL)
         sent = [frame, columns]
     else:
         sent = [frame]
@@ -215,6 +215,6 @@ def _exchange(
     where a column holds a null.
     """
     together = sent[0]
-    for more in sent[1:]:
-        together = together.union(more)
+    for table in sent[1:]:
+        together = together.union(table)
     return together.groupBy("to").applyInArrow(work, schema)

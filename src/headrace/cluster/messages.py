@@ -36,8 +36,8 @@ def unpack(data: pa.ChunkedArray | pa.Array) -> list[pa.Table]:
 
 def of_kind(messages: pa.Table, kind: int) -> pa.Table | None:
     """The rows of all messages of that kind; None if there are none."""
-    chosen = messages.filter(pa.array(np.asarray(messages["kind"]) == kind))
-    return pa.concat_tables(unpack(chosen["data"])) if chosen.num_rows else None
+    selected = messages.filter(pa.array(np.asarray(messages["kind"]) == kind))
+    return pa.concat_tables(unpack(selected["data"])) if selected.num_rows else None
 
 
 def letters(rows: pa.Table, groups: Ints, kind: int) -> pa.RecordBatch:
@@ -53,19 +53,19 @@ def letters(rows: pa.Table, groups: Ints, kind: int) -> pa.RecordBatch:
 
 
 def chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """What a worker is given, as tables of about `CHUNK` rows; packed tables are opened."""
-    held: list[pa.Table] = []
+    """Yield the input of a worker as tables of about `CHUNK` rows; unpack packed tables."""
+    buffered: list[pa.Table] = []
     rows = 0
     for batch in batches:
         packed = batch.schema.names == PACKED.names
-        found = unpack(batch.column(0)) if packed else [pa.Table.from_batches([batch])]
-        for table in found:
-            held, rows = [*held, table], rows + table.num_rows
+        tables = unpack(batch.column(0)) if packed else [pa.Table.from_batches([batch])]
+        for table in tables:
+            buffered, rows = [*buffered, table], rows + table.num_rows
             if rows >= CHUNK:
-                yield pa.concat_tables(held)
-                held, rows = [], 0
+                yield pa.concat_tables(buffered)
+                buffered, rows = [], 0
     if rows:
-        yield pa.concat_tables(held)
+        yield pa.concat_tables(buffered)
 
 
 def packed(rows: pa.Table) -> pa.Table:

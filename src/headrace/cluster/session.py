@@ -46,7 +46,7 @@ def _expect_someone(url: str) -> None:
     host, port = parts.hostname, parts.port or DEFAULT_PORT
     if parts.scheme != "sc" or not host:
         raise HeadraceError(
-            "this is no address of a Spark Connect server",
+            "this is not an address of a Spark Connect server",
             where="a session with a cluster",
             fix="sc://host:15002, with parameters as in sc://host:443/;use_ssl=true",
         )
@@ -56,7 +56,7 @@ def _expect_someone(url: str) -> None:
         raise HeadraceError(
             f"nobody answers at {host}:{port}: {error}",
             where="a session with a cluster",
-            fix="start the server, or mend the address",
+            fix="start the server, or correct the address",
         ) from error
 
 
@@ -104,15 +104,15 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Raise as itself what a worker raised; a cluster tells it only as text."""
+def remote_errors() -> Iterator[None]:
+    """Raise the error of a worker with its own type; a cluster reports it as text."""
     try:
         with quiet():
             yield
     except Exception as error:
-        found = _RAISED.search(str(error))
-        kind = getattr(errors, found[1], None) if found else None
-        if found is None or kind is None:
+        match = _RAISED.search(str(error))
+        kind = getattr(errors, match[1], None) if match else None
+        if match is None or kind is None:
             raise
-        where, fix = (part.partition(":")[2].strip() for part in found.groups()[2:])
-        raise kind(found[2], where=where, fix=fix) from error
+        where, fix = (part.partition(":")[2].strip() for part in match.groups()[2:])
+        raise kind(match[2], where=where, fix=fix) from error

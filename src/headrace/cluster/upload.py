@@ -7,25 +7,25 @@ from functools import reduce
 import pyarrow as pa
 
 from headrace.cluster.messages import CHUNK, PACKED_DDL, packed
-from headrace.cluster.session import DataFrame, Session, told
+from headrace.cluster.session import DataFrame, Session, remote_errors
 
 # A request holds at most 128 MB; a plan that holds the data holds it once for every use.
 PIECE = 16 * 2**20
 IN_PLAN = 2**20
 
 
-def send(session: Session, rows: pa.Table, kept: list[str]) -> DataFrame:
+def send(session: Session, rows: pa.Table, columns: list[str]) -> DataFrame:
     """The table as packed bytes on the cluster, so that its types stay what they are.
 
     Small ones are part of the plan. Of others each piece becomes a temporary view of the session,
     whose name is added to `kept`.
     """
     pieces = [packed(piece) for piece in _pieces(rows)]
-    with told():
+    with remote_errors():
         frames = [session.createDataFrame(piece, schema=PACKED_DDL) for piece in pieces]
         if sum(piece.nbytes for piece in pieces) > IN_PLAN:
-            frames = [_view(session, frame, kept) for frame in frames]
-        return reduce(lambda one, more: one.union(more), frames)
+            frames = [_view(session, frame, columns) for frame in frames]
+        return reduce(lambda first, second: first.union(second), frames)
 
 
 def _pieces(rows: pa.Table) -> Iterator[pa.Table]:
@@ -36,8 +36,8 @@ def _pieces(rows: pa.Table) -> Iterator[pa.Table]:
         yield rows.slice(start, step)
 
 
-def _view(session: Session, frame: DataFrame, kept: list[str]) -> DataFrame:
+def _view(session: Session, frame: DataFrame, columns: list[str]) -> DataFrame:
     name = f"headrace_sent_{uuid.uuid4().hex}"
     frame.createTempView(name)
-    kept.append(name)
+    columns.append(name)
     return session.table(name)

@@ -40,7 +40,7 @@ def send_rows(job: Job, table: str, batches: Iterator[pa.RecordBatch]) -> Iterat
 
 
 def key_shards(shape: TableShape, rows: pa.Table, count: int) -> Ints:
-    """Where all versions of a key meet. A null key is refused there, as on the other hosts."""
+    """Return the shard of each key's versions; null keys go to one that refuses them."""
     return np.maximum(shards_of([rows[name] for name in shape.primary_key], count), 0)
 
 
@@ -54,8 +54,8 @@ def as_declared(shape: TableShape, rows: pa.Table, columns: list[str]) -> pa.Tab
         return array.cast(TIMESTAMP) if pa.types.is_timestamp(array.type) else array
 
     rows = quantised(shape, rows, [name for name in columns if name in rows.column_names])
-    there = [name for name in dict.fromkeys(columns) if name in rows.column_names]
-    return pa.table({name: declared(name) for name in there})
+    present = [name for name in dict.fromkeys(columns) if name in rows.column_names]
+    return pa.table({name: declared(name) for name in present})
 
 
 def resolve_group(job: Job, messages: pa.Table) -> pa.Table:
@@ -108,14 +108,14 @@ def flatten(versions: Versions, columns: list[str]) -> pa.Table:
 def gather(job: Job, join: Join, flat: pa.Table | None) -> Versions:
     """Versions that came from many shards of keys, in event order again (rule 7)."""
     shape = job.shapes[join.table]
-    rows = nothing(job, join.table) if flat is None else flat
+    rows = empty_table(job, join.table) if flat is None else flat
     e, k, x = (np.asarray(values_of(rows[name]).data, dtype=np.int64) for name in MOMENTS)
     keys = key_ranks([rows[name] for name in shape.primary_key]) if len(e) else e
     order = event_order(e, sequences(shape, rows), keys)
     return Versions(shape, rows, order, e[order], k[order], x[order])
 
 
-def nothing(job: Job, table: str) -> pa.Table:
+def empty_table(job: Job, table: str) -> pa.Table:
     """No versions, with the types of versions."""
     columns = job.shapes[table].columns
     fields = [(name, columns[name].type) for name in job.needed(table)]

@@ -1,4 +1,4 @@
-"""What every worker of one job knows: the definitions, the tables' shapes, the shards."""
+"""Context of every worker of a job: definitions, shapes of tables, shards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Job:
     """One frame in the making.
 
     `output` are the frame's columns, `engine` the same with their number, in the types that the
-    engine has for them; `complete` are the tables of which every column is read.
+    engine has for them; `complete` are the tables whose columns are all read.
     """
 
     views: tuple[View, ...]
@@ -67,8 +67,8 @@ class Job:
 
 
 def joins_of(views: Sequence[View]) -> tuple[Join, ...]:
-    found: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[FeatureView | Lookup]] = {}
+    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[FeatureView | Lookup]] = {}
     for view in views:
         if not isinstance(view, RowTransform):
-            found.setdefault((view.table, view.entity, view.spine_entity), []).append(view)
-    return tuple(Join(*key, tuple(same)) for key, same in found.items())
+            groups.setdefault((view.table, view.entity, view.spine_entity), []).append(view)
+    return tuple(Join(*key, tuple(members)) for key, members in groups.items())
