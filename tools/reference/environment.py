@@ -124,6 +124,7 @@ GROUPS = (
                  "does. No other home can be used while it is set."),
         Variable("HEADRACE_SIMULATED", "Pipeline of a simulation's code location."),
         Variable("HEADRACE_SIMULATED_PAGER", "Address of a simulation's alerts."),
+        Variable("HEADRACE_SIMULATED_PROJECT", "Folder of the project that is simulated."),
         Variable("HEADRACE_SERVE", "Options of `headrace serve`, for its workers."),
         Variable("GX_ANALYTICS_ENABLED", "`false`: Great Expectations sends no usage data."),
         Variable("PYTHONPATH", "Extended for the processes of a simulation."),
