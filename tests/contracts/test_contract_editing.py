@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from headrace.contracts.authoring.editing import Edited
 from headrace.contracts.authoring.yaml_values import flow
+from headrace.core.declarations.strict_yaml import read_document
 from headrace.core.errors import DeclarationError
-from headrace.core.strict_yaml import read_document
 from tests.contracts.given import FLIGHTS
 from tests.examples import examples
 

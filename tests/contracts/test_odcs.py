@@ -22,8 +22,8 @@ from headrace.contracts.odcs.exporting import export
 from headrace.contracts.odcs.importing import import_table
 from headrace.contracts.odcs.quality_export import to_quality
 from headrace.contracts.odcs.quality_import import Subject, Untranslatable, from_quality, modernised
+from headrace.core.declarations.strict_yaml import read_document
 from headrace.core.errors import DeclarationError
-from headrace.core.strict_yaml import read_document
 from headrace.gates.suite_reader import parse_suite
 from headrace.scaffold.interchange import _refused, arrive, depart, suite_of
 from tests.contracts.given import FLIGHTS, SMALL

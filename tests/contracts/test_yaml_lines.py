@@ -6,9 +6,9 @@ import pytest
 
 from headrace.alerts.config import load_config
 from headrace.contracts import load_contract
+from headrace.core.declarations.yaml_lines import located
 from headrace.core.errors import DeclarationError
 from headrace.core.permissions import load_policy
-from headrace.core.yaml_lines import located
 from headrace.datasets.card.statement import load_card
 from headrace.gates import read_suite
 from headrace.monitoring.decisions.policy import load_policy as load_monitors

@@ -173,4 +173,6 @@ def test_readers_take_their_keys_from_tables():
         if node.func.attr in {"mapping", "properties"}
         if any(isinstance(each, ast.Tuple) and each.elts for each in node.args)
     ]
-    assert literal == [], "describe the keys in a table: headrace.core.strict_yaml.Keys"
+    assert literal == [], (
+        "describe the keys in a table: headrace.core.declarations.strict_yaml.Keys"
+    )

@@ -9,9 +9,9 @@ from inspect import cleandoc
 from pathlib import Path
 
 from headrace.cli.output import BLOCKED, BROKEN, MISUSED, OK, exit_code
+from headrace.core.declarations.strict_yaml import parse_document
 from headrace.core.errors import HeadraceError
 from headrace.core.permissions import POLICY
-from headrace.core.strict_yaml import parse_document
 from headrace.serving.http.errors import status_of
 from tools.reference.markdown import code, escaped, table
 from tools.reference.source import Source, modules

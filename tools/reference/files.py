@@ -19,7 +19,7 @@ from headrace.contracts.authoring.yaml_values import flow
 from headrace.contracts.drift.findings import ACTIONS as CHANGES
 from headrace.core import permissions
 from headrace.core.clock import duration_text
-from headrace.core.strict_yaml import PROPERTY, Key, Keys, choice, read_document
+from headrace.core.declarations.strict_yaml import PROPERTY, Key, Keys, choice, read_document
 from headrace.datasets.card import load_card, statement
 from headrace.gates import suite_reader
 from headrace.gates.checks.vocabulary import ELSEWHERE, VOCABULARY

@@ -31,9 +31,9 @@ from pathlib import Path
 from headrace.alerts.model import MISSING, SOURCE, VERDICTS, Condition
 from headrace.alerts.mutes import AlertMute, read_mute
 from headrace.core.clock import HOUR, duration, duration_text
+from headrace.core.declarations.strict_yaml import Key, Keys, Node, choice, read_document
 from headrace.core.errors import DeclarationError
 from headrace.core.home import project_root
-from headrace.core.strict_yaml import Key, Keys, Node, choice, read_document
 
 FILE = "alerts.yaml"
 VERSIONS = (1,)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from headrace.alerts.model import VERDICTS, Condition
 from headrace.core.clock import from_us, parse_iso, to_us
-from headrace.core.strict_yaml import Key, Keys, Node, choice
+from headrace.core.declarations.strict_yaml import Key, Keys, Node, choice
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")

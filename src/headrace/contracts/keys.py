@@ -3,7 +3,7 @@
 from typing import Literal
 
 from headrace.contracts.model import FIRST_FIELD_ID, MOST_SCALE, Form, Kind, LogicalType, OnConflict
-from headrace.core.strict_yaml import Key, Keys, choice
+from headrace.core.declarations.strict_yaml import Key, Keys, choice
 
 API_VERSIONS = ("v3.2.0",)
 DOCUMENT_KINDS = ("DataContract",)

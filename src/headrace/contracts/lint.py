@@ -8,8 +8,8 @@ from headrace.contracts.authoring.open_questions import PROPOSED, undecided
 from headrace.contracts.load import load_contract
 from headrace.contracts.model import Contract, Field
 from headrace.contracts.odcs.preserved_parts import custom
+from headrace.core.declarations.strict_yaml import Node, read_document
 from headrace.core.errors import DeclarationError
-from headrace.core.strict_yaml import Node, read_document
 
 
 @dataclass(frozen=True)

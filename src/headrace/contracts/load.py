@@ -41,8 +41,8 @@ from headrace.contracts.model import (
     WallClock,
     ZoneRule,
 )
+from headrace.core.declarations.strict_yaml import Node, parse_document, read_document
 from headrace.core.files import digest
-from headrace.core.strict_yaml import Node, parse_document, read_document
 from headrace.core.time_zones import zones_hash
 
 # Increase it when `conform` gives other rows for the same contract: it is part of every hash.

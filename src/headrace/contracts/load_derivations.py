@@ -25,8 +25,8 @@ from headrace.contracts.model import (
     ZoneRule,
 )
 from headrace.contracts.reference_files import read_reference
+from headrace.core.declarations.strict_yaml import Node, is_mark
 from headrace.core.errors import DeclarationError
-from headrace.core.strict_yaml import Node, is_mark
 from headrace.core.time_zones import zone_table
 
 

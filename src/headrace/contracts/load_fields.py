@@ -25,8 +25,8 @@ from headrace.contracts.model import (
     Form,
     LogicalType,
 )
+from headrace.core.declarations.strict_yaml import Node
 from headrace.core.errors import DeclarationError
-from headrace.core.strict_yaml import Node
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 

@@ -15,7 +15,7 @@ class BatchAction:
     Attributes:
         name: in the audit trail, in `policy.yaml`, and in the job `gate_<name>`.
         does: for a policy, in one sentence.
-        summary: for on-call, in one sentence; "" if it is no job.
+        summary: for on-call, in one sentence; "" if it has no job.
         command: `headrace gate <command>`, where it is not the name.
         rows: parameters that select rows: `checks`, `lines`, `where`.
         expires: if it can end, or must.

@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from headrace.core.batch_actions import BATCH_ACTIONS, OTHER_ACTIONS
+from headrace.core.declarations.strict_yaml import Key, Keys, Node, choice, read_document
 from headrace.core.errors import RefusedError
 from headrace.core.home import project_root
-from headrace.core.strict_yaml import Key, Keys, Node, choice, read_document
 
 FILE = "policy.yaml"
 VERSIONS = (1,)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
+from headrace.core.declarations.yaml_lines import located, syntax_place
 from headrace.core.errors import DeclarationError
-from headrace.core.yaml_lines import located, syntax_place
 
 FILE = "workspace.yaml"
 _FIX = "write a code location as headrace new project does: python_module: pipelines.NAME"

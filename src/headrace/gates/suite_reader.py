@@ -14,9 +14,9 @@ from typing import Any
 
 from headrace.contracts import Contract
 from headrace.contracts.drift.findings import ACTIONS as CHANGES
+from headrace.core.declarations.strict_yaml import Key, Keys, choice, read_document
+from headrace.core.declarations.yaml_lines import with_line
 from headrace.core.errors import DeclarationError
-from headrace.core.strict_yaml import Key, Keys, choice, read_document
-from headrace.core.yaml_lines import with_line
 from headrace.gates.checks.column_context import Columns
 from headrace.gates.checks.per_category import MAX_LEVELS, Slices, parse_slices
 from headrace.gates.checks.vocabulary import ELSEWHERE, VOCABULARY

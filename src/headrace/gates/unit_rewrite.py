@@ -7,8 +7,8 @@ from typing import Any
 
 from headrace.contracts import Contract
 from headrace.contracts.authoring.editing import Edited
+from headrace.core.declarations.strict_yaml import parse_document
 from headrace.core.errors import DeclarationError
-from headrace.core.strict_yaml import parse_document
 from headrace.gates.suite import Suite
 from headrace.gates.suite_reader import fitted, parse_suite
 from headrace.gates.units import CONTRACT, converted, scales_of, to_contract

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from headrace.core.declarations.strict_yaml import Key, Keys
 from headrace.core.errors import DeclarationError
 from headrace.core.home import project_root
-from headrace.core.strict_yaml import Key, Keys
 from headrace.lake.table import Table
 from headrace.pipeline.definition import Pipeline
 

@@ -17,8 +17,8 @@ from headrace.contracts.odcs.foreign_properties import settled
 from headrace.contracts.odcs.importing import Imported, import_table, tables_of
 from headrace.contracts.odcs.json_schema import problems
 from headrace.contracts.odcs.quality_import import Expectation, Subject, modernised
+from headrace.core.declarations.strict_yaml import parse_document, read_document
 from headrace.core.errors import DeclarationError
-from headrace.core.strict_yaml import parse_document, read_document
 from headrace.gates.suite_reader import parse_suite
 from headrace.gates.units import CONTRACT, converted, scales_of, to_contract
 

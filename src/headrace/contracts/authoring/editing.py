@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from headrace.contracts.authoring.yaml_values import flow
+from headrace.core.declarations.strict_yaml import parse_document
 from headrace.core.errors import DeclarationError
-from headrace.core.strict_yaml import parse_document
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Step = str | int

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from headrace.contracts.model import Contract
+from headrace.core.declarations.strict_yaml import Node, is_mark
 from headrace.core.errors import DeclarationError
-from headrace.core.strict_yaml import Node, is_mark
 
 PROPOSED = "proposed"
 # Statuses under which a contract may have marks.

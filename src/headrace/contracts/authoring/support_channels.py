@@ -1,7 +1,7 @@
 """Channels for reaching the owner of a table: the contract's `support` entries."""
 
 from headrace.contracts.model import Contract
-from headrace.core.strict_yaml import read_document
+from headrace.core.declarations.strict_yaml import read_document
 
 
 def support_channels(contract: Contract) -> tuple[tuple[str, str], ...]:

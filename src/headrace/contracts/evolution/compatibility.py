@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.contracts.model import Contract, Derivation, Field, ReferenceTable, Sql
-from headrace.core.strict_yaml import read_document
+from headrace.core.declarations.strict_yaml import read_document
 
 RULES = Path(__file__).with_name("rules_of_change.yaml")
 UNKNOWN = "unknown.changed"

@@ -8,8 +8,8 @@ from typing import Any
 from headrace.contracts.authoring.yaml_values import block
 from headrace.contracts.load import parse_contract
 from headrace.contracts.odcs.preserved_parts import Document
+from headrace.core.declarations.strict_yaml import is_mark
 from headrace.core.errors import DeclarationError
-from headrace.core.strict_yaml import is_mark
 
 _PLACE = re.compile(r"(schema\[0\])?(?:\.properties\[(\d+)\])?\.?customProperties\[([^\]]+)\]")
 _MAX_ATTEMPTS = 1000

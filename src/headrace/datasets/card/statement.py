@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from headrace.core.declarations.strict_yaml import Key, Keys, choice, read_document
 from headrace.core.errors import DeclarationError
-from headrace.core.strict_yaml import Key, Keys, choice, read_document
 
 NOT_STATED = "not_stated"
 FORMAT = 1

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from headrace.core.clock import duration, duration_text
+from headrace.core.declarations.yaml_lines import syntax_place, with_line
 from headrace.core.errors import DeclarationError
 from headrace.core.files import digest
-from headrace.core.yaml_lines import syntax_place, with_line
 
 _DURATIONS = {"cool_down", "budget_period", "max_age"}
 _OPTIONAL = {"max_age", "strong"}

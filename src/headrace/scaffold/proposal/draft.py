@@ -14,9 +14,9 @@ from headrace.contracts.authoring.yaml_values import flow
 from headrace.contracts.load import parse_contract
 from headrace.contracts.model import FIRST_FIELD_ID
 from headrace.core.clock import duration
+from headrace.core.declarations.strict_yaml import MARK, parse_document
 from headrace.core.errors import DeclarationError
 from headrace.core.sql import ident
-from headrace.core.strict_yaml import MARK, parse_document
 from headrace.core.time_zones import zone_table
 from headrace.scaffold.answers import KINDS, check_name
 from headrace.scaffold.contract import column_lines, how, moment_lines, moment_of, null_tokens, plus

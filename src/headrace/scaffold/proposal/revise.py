@@ -21,8 +21,8 @@ from headrace.contracts.drift import Baseline, DriftFinding
 from headrace.contracts.evolution.compatibility import next_version
 from headrace.contracts.load import parse_contract
 from headrace.contracts.model import RESERVED
+from headrace.core.declarations.strict_yaml import parse_document
 from headrace.core.errors import DeclarationError
-from headrace.core.strict_yaml import parse_document
 from headrace.scaffold.contract import column_lines
 from headrace.scaffold.inspection.file_inspection import Column, typed_columns
 from headrace.scaffold.proposal.faults import faults

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, TypeVar
 
 import yaml
 
+from headrace.core.declarations.yaml_lines import TOP, located, syntax_place
 from headrace.core.errors import DeclarationError
-from headrace.core.yaml_lines import TOP, located, syntax_place
 
 T = TypeVar("T")
 # Texts that mark a question for a person: one begins with the first, or is the second.

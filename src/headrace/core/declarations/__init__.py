@@ -1,0 +1,1 @@
+"""Reading of declarations in YAML: strict, with the line of every error."""
