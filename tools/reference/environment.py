@@ -123,6 +123,7 @@ GROUPS = (
         Variable("HEADRACE_CLOCK", "Clock of a home that lives in virtual time, as a simulation's "
                  "does. No other home can be used while it is set."),
         Variable("HEADRACE_SIMULATED", "Pipeline of a simulation's code location."),
+        Variable("HEADRACE_SIMULATED_PROJECT", "Project that a simulation's code server loads."),
         Variable("HEADRACE_SIMULATED_PAGER", "Address of a simulation's alerts."),
         Variable("HEADRACE_SIMULATED_PROJECT", "Folder of the project that is simulated."),
         Variable("HEADRACE_SERVE", "Options of `headrace serve`, for its workers."),
