@@ -76,7 +76,7 @@ def test_what_is_missing_says_where(storage):
 
 def test_a_document_of_no_sensible_size_is_refused(storage, monkeypatch):
     storage.put_new("a/x", b"12345678")
-    for module in ("storage", "bucket"):
+    for module in ("store.storage", "store.bucket"):
         monkeypatch.setattr(f"headrace.datasets.{module}.MOST_BYTES", 7)
     with pytest.raises(StateError, match="larger than"):
         storage.read_bytes("a/x")

@@ -15,7 +15,7 @@ PAST = 2 * DAY
 
 def set_back(monkeypatch, by: int) -> None:
     """Show an earlier time from now on wherever something is about to be recorded."""
-    for module in ("running", "actions"):
+    for module in ("ingest.ingest_run", "overrides.audit_trail"):
         monkeypatch.setattr(f"headrace.lake.{module}.now_us", lambda: now_us() - by)
 
 
