@@ -36,6 +36,10 @@ if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).
     os.environ.setdefault("TMPDIR", str(MEMORY))
     tempfile.tempdir = None
 
+# LightGBM's threads wait for one another in busy loops, which beside those of another worker take
+# many times as long as the training.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # Tests start many programs: what these import is compiled once, not by each of them anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
