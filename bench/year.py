@@ -168,7 +168,7 @@ class Bench:
 
 def deliveries() -> Path:
     """The bench's own deliveries; made once."""
-    from pipelines.flights.deliveries import make_deliveries
+    from demo.flights import make_deliveries
 
     folder = default_root() / "bench" / "deliveries"
     make_deliveries(folder)
@@ -178,7 +178,7 @@ def deliveries() -> Path:
 @contextmanager
 def feed(folder: Path) -> Iterator[str]:
     """URL of the feed, served by a process of its own."""
-    command = [sys.executable, "-m", "pipelines.flights.deliveries.server"]
+    command = [sys.executable, "-m", "demo.flights.server"]
     command += ["--folder", str(folder), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:

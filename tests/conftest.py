@@ -67,12 +67,12 @@ def _signals():
 @pytest.fixture(scope="session")
 def flights_deliveries() -> Path:
     """A folder that `make_deliveries` filled. Read it, or copy it (keeping times) to change it."""
-    from pipelines.flights import deliveries
+    from demo import flights
 
-    folder = shelf() / f"flights-{version(Path(deliveries.__file__).parent.glob('*.py'))}"
+    folder = shelf() / f"flights-{version(Path(flights.__file__).parent.glob('*.py'))}"
     if not (folder / "deliveries.json").exists():
         made = Path(tempfile.mkdtemp(dir=shelf()))
-        deliveries.make_deliveries(made)
+        flights.make_deliveries(made)
         try:
             made.rename(folder)  # atomic: whoever comes second finds a full folder in the way
         except OSError:

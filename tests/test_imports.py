@@ -103,7 +103,7 @@ def wrong_imports(path: Path) -> list[str]:
     problems = []
     for name in imported(path):
         parts = name.split(".")
-        if parts[0] in {"pipelines", "assets", "tests", "bench"}:
+        if parts[0] in {"pipelines", "assets", "demo", "tests", "bench"}:
             problems.append(f"{path} imports {name}")
         if parts[0] == "headrace" and len(parts) > 1 and RANK.get(parts[1], 0) > RANK[room]:
             problems.append(f"{path}: {room} must not import {name}")

@@ -10,17 +10,18 @@ from headrace.lake.table import Table
 from headrace.pipeline.definition import Pipeline
 from headrace.sources.base import Source
 from headrace.sources.delivery_places import Place
-from pipelines.flights import sources
 from pipelines.flights.dataset import DATASET
 from pipelines.flights.features import SPINE, VIEWS
 from pipelines.flights.model import MODEL
 from pipelines.flights.monitors import MONITOR
+from pipelines.flights.sources import daily, deliveries_folder, snapshots
 
 HERE = Path(__file__).parent
 SUITES = HERE.parents[1] / "quality_suites" / "flights"
 
 
 def table(name: str, source: Source, *, partitioned: bool) -> Table:
+    """Return a table; its source, contract and suite are found by its name."""
     contract = load_contract(HERE / "contracts" / f"{name}.yaml")
     return Table(name, source, contract, load_suite(SUITES / f"{name}.yaml", contract), partitioned)
 
@@ -30,12 +31,8 @@ def pipeline(folder: Path) -> Pipeline:
     return Pipeline(
         name="flights",
         tables=(
-            table("schedule", sources.schedule(folder), partitioned=True),
-            table("outcomes", sources.feed("outcomes", folder, 1000), partitioned=True),
-            table("weather", sources.feed("weather", folder, 50), partitioned=True),
-            table("planes", sources.reference("planes", "tailnum", folder), partitioned=False),
-            table("airlines", sources.reference("airlines", "carrier", folder), partitioned=False),
-            table("airports", sources.reference("airports", "faa", folder), partitioned=False),
+            *(table(name, source, partitioned=True) for name, source in daily(folder).items()),
+            *(table(name, source, partitioned=False) for name, source in snapshots(folder).items()),
         ),
         spine=SPINE,
         views=VIEWS,
@@ -50,18 +47,18 @@ def pipeline(folder: Path) -> Pipeline:
 
 
 def places(held: Path, live: Path) -> Mapping[str, Place]:
-    from pipelines.flights.deliveries import world
+    from demo.flights import world
 
     return world.places(held, live)
 
 
 def make_deliveries(target: Path) -> None:
-    from pipelines.flights import deliveries
+    from demo import flights
 
     def show(share: float, what: str) -> None:
         report("deliveries", round(100 * share), 100, what)
 
-    deliveries.make_deliveries(target, progress=show)
+    flights.make_deliveries(target, progress=show)
 
 
-PIPELINE = pipeline(sources.deliveries_folder())
+PIPELINE = pipeline(deliveries_folder())

@@ -1,17 +1,14 @@
-"""Where the flights data comes from. Every place can be set by an environment variable.
+"""Sources of the flights tables, by table. Every place can be set by an environment variable.
 
 FLIGHTS_DELIVERIES    folder of the demonstration's deliveries (default: under HEADRACE_HOME)
 FLIGHTS_FEED_URL      the airport's feed (default: the demonstration's server, started when needed)
 FLIGHTS_DATABASE_URL  SQLAlchemy URL of the reference tables (default: the demonstration's SQLite)
 """
 
-import atexit
 import os
-import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from headrace.core.errors import SourceError
 from headrace.core.home import default_root
 from headrace.sources.base import Delivery, Source
 from headrace.sources.files import DropFolder
@@ -19,12 +16,28 @@ from headrace.sources.http import CursorApi
 from headrace.sources.sql import TableSnapshot
 
 AIRPORT = "airport-operations"
-_SERVERS: dict[Path, str] = {}
-_LOCK = threading.Lock()
 
 
 def deliveries_folder() -> Path:
     return Path(os.environ.get("FLIGHTS_DELIVERIES") or default_root() / "deliveries" / "flights")
+
+
+def daily(folder: Path) -> dict[str, Source]:
+    """Return the source of each table that is delivered day by day."""
+    return {
+        "schedule": schedule(folder),
+        "outcomes": feed("outcomes", folder, 1000),
+        "weather": feed("weather", folder, 50),
+    }
+
+
+def snapshots(folder: Path) -> dict[str, Source]:
+    """Return the source of each table that is delivered whole."""
+    return {
+        "planes": reference("planes", "tailnum", folder),
+        "airlines": reference("airlines", "carrier", folder),
+        "airports": reference("airports", "faa", folder),
+    }
 
 
 def schedule(folder: Path) -> Source:
@@ -53,7 +66,7 @@ class Feed:
 
     def deliveries(self, slot: str) -> list[Delivery]:
         path = f"/v1/{self.name}"
-        url = self.url or local_feed(self.folder)
+        url = self.url or _local_feed(self.folder)
         if url not in self._apis:
             self._apis[url] = CursorApi(
                 self.name, url, path, {"day": "{slot}"}, AIRPORT, self.page_size
@@ -65,24 +78,7 @@ class Feed:
         ]
 
 
-def local_feed(folder: Path) -> str:
-    """URL of the demonstration's server over `folder`; one a process, stopped when it ends.
+def _local_feed(folder: Path) -> str:
+    from demo.flights.local_feed import local_feed
 
-    Raises:
-        SourceError: there are no deliveries to serve.
-    """
-    from pipelines.flights.deliveries import FeedServer
-
-    with _LOCK:
-        if folder not in _SERVERS:
-            if not (folder / "feed.sqlite").exists():
-                raise SourceError(
-                    "no feed is configured, and the demonstration's deliveries are not there",
-                    where=str(folder),
-                    fix="set FLIGHTS_FEED_URL, or make the deliveries: headrace demo",
-                )
-            server = FeedServer(folder)
-            server.__enter__()
-            atexit.register(server.__exit__, None, None, None)
-            _SERVERS[folder] = server.url
-        return _SERVERS[folder]
+    return local_feed(folder)

@@ -28,6 +28,6 @@ TABLES = (
 
 
 def make_deliveries() -> None:
-    from pipelines.stops.deliveries import make
+    from demo.stops import make
 
     make(FOLDER)

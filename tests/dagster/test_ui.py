@@ -23,7 +23,15 @@ from headrace.web.dagster_links import dagster_url, remember_addresses
 from headrace.web.report_address import report_url
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("assets", "pipelines", "quality_suites", "policy.yaml", "pyproject.toml", "workspace.yaml")
+PARTS = (
+    "assets",
+    "demo",
+    "pipelines",
+    "quality_suites",
+    "policy.yaml",
+    "pyproject.toml",
+    "workspace.yaml",
+)
 # Starts a process of its own, says who both are, and waits.
 CHILD = """
 import pathlib, subprocess, sys, time

@@ -16,6 +16,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
+from demo.flights import FeedServer
 from headrace.core.clock import days
 from headrace.core.home import Home
 from headrace.datasets import TimeSplits, content_hash, list_releases
@@ -32,7 +33,6 @@ from headrace.pipeline import (
 )
 from headrace.pipeline.build_context import BuildContext
 from pipelines.flights import pipeline as flights
-from pipelines.flights.deliveries import FeedServer
 from pipelines.flights.sources import Feed
 
 ROOT = Path(__file__).parents[2]

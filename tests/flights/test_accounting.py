@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from demo.flights import FeedServer, count_raw
 from headrace.lake.ingest.landing import read_landed
 from headrace.lake.tables.lake import Lake
-from pipelines.flights.deliveries import FeedServer, count_raw
 from tests.flights.short_range import environment
 
 FEEDS = {"outcomes": 1000, "weather": 50}

@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from demo.flights import FeedServer, count_raw, make_deliveries, source, times
+from demo.flights.imperfections import LATE_FILES, PARTIAL_FIRST, RESENT
 from headrace.sources.files import DropFolder
 from headrace.sources.http import CursorApi
 from headrace.sources.parse import read_rows
 from headrace.sources.sql import TableSnapshot
-from pipelines.flights.deliveries import FeedServer, count_raw, make_deliveries, source, times
-from pipelines.flights.deliveries.imperfections import LATE_FILES, PARTIAL_FIRST, RESENT
 
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -20,7 +20,15 @@ headrace() {{
   command headrace "$@"
 }}
 """
-PARTS = ("assets", "pipelines", "quality_suites", "pyproject.toml", "policy.yaml", "alerts.yaml")
+PARTS = (
+    "assets",
+    "demo",
+    "pipelines",
+    "quality_suites",
+    "pyproject.toml",
+    "policy.yaml",
+    "alerts.yaml",
+)
 
 
 def sections() -> dict[int, list[str]]:

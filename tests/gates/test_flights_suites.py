@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from demo.flights.imperfections import PARTIAL_FIRST
 from headrace.contracts import Contract, conform, load_contract
 from headrace.core.clock import days
 from headrace.gates import Judgement, Suite, judge, load_suite
 from headrace.sources.base import Delivery
 from headrace.sources.parse import read_rows
 from pipelines.flights import PIPELINE, pipeline
-from pipelines.flights.deliveries.imperfections import PARTIAL_FIRST
 
 ROOT = Path(__file__).parents[2]
 YEAR = days("2013-01-01", "2014-01-01")

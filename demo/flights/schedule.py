@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.flights.deliveries.imperfections import LATE_FILES, PARTIAL_FIRST, RESENT
-from pipelines.flights.deliveries.text import csv_lines, text_of
-from pipelines.flights.deliveries.times import DAY, HOUR, MINUTE, NEW_YORK, Ints, first_shown
+from demo.flights.imperfections import LATE_FILES, PARTIAL_FIRST, RESENT
+from demo.flights.text import csv_lines, text_of
+from demo.flights.times import DAY, HOUR, MINUTE, NEW_YORK, Ints, first_shown
 
 # What is known on the evening before; the aircraft that finally flies is not.
 COLUMNS = (

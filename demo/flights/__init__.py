@@ -3,8 +3,8 @@
 It plays the part of the airport, so the pipeline reads what it makes and shares no code with it.
 """
 
-from pipelines.flights.deliveries.feed_server import FeedServer
-from pipelines.flights.deliveries.make import Summary, make_deliveries
-from pipelines.flights.deliveries.recount import count_raw
+from demo.flights.feed_server import FeedServer
+from demo.flights.make import Summary, make_deliveries
+from demo.flights.recount import count_raw
 
 __all__ = ["FeedServer", "Summary", "count_raw", "make_deliveries"]

@@ -1,10 +1,10 @@
-"""Run the feed by itself: `python -m pipelines.flights.deliveries.server --folder FOLDER`."""
+"""Run the feed by itself: `python -m demo.flights.server --folder FOLDER`."""
 
 import argparse
 from contextlib import suppress
 from pathlib import Path
 
-from pipelines.flights.deliveries.feed_server import FeedServer
+from demo.flights.feed_server import FeedServer
 
 PORT = 8013
 

@@ -11,11 +11,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.flights.feed import write_feed
+from demo.flights.reference import KEYS, UPDATED_AT
 from headrace.core.clock import DAY, HOUR, parse_iso
 from headrace.sources.delivery_places import FilePlace, Form, Place, Put
 from headrace.sources.files import DropFolder
-from pipelines.flights.deliveries.feed import write_feed
-from pipelines.flights.deliveries.reference import KEYS, UPDATED_AT
 
 
 def places(held: Path, live: Path) -> Mapping[str, Place]:

@@ -16,7 +16,7 @@ makes the same bytes. None of it may change what is published in the end:
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.flights.deliveries.times import HOUR, Ints
+from demo.flights.times import HOUR, Ints
 
 RESENT = ("2013-03-05", "2013-07-19", "2013-11-28")
 PARTIAL_FIRST = ("2013-06-10", "2013-09-02")

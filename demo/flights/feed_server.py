@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from pipelines.flights.deliveries.feed import FEEDS, LIMIT, BadRequestError, DownError, Feed
+from demo.flights.feed import FEEDS, LIMIT, BadRequestError, DownError, Feed
 
 
 class FeedServer:
