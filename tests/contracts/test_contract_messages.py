@@ -36,7 +36,7 @@ def test_a_renamed_column_names_its_likely_new_name():
 
 def test_of_several_the_nearest_name_is_meant():
     row = renamed(renamed(PLAN, "sched_dep_time", "sched_departure_time"), "dest", "destination")
-    got = {v.field: v.actual for v in conformed(flights("schedule"), row).violations}
+    got = {v.field: v.got for v in conformed(flights("schedule"), row).violations}
     assert got == {
         "sched_dep_time": "undeclared column 'sched_departure_time' instead",
         "dest": "undeclared column 'destination' instead",
@@ -46,9 +46,9 @@ def test_of_several_the_nearest_name_is_meant():
 def test_a_missing_and_an_undeclared_column():
     gone = {name: value for name, value in PLAN.items() if name != "dest"}
     (violation,) = conformed(flights("schedule"), gone).violations
-    assert (violation.field, violation.actual) == ("dest", "no such column")
+    assert (violation.field, violation.got) == ("dest", "no such column")
     (violation,) = conformed(flights("schedule"), PLAN | {"tailnum": "N14228"}).violations
-    assert (violation.field, violation.actual) == ("tailnum", "undeclared column 'tailnum'")
+    assert (violation.field, violation.got) == ("tailnum", "undeclared column 'tailnum'")
     assert "one of the columns year, month" in violation.expected
 
 
@@ -66,7 +66,7 @@ def test_text_of_another_type_names_its_line(field, text, expected, got):
     result = conformed(flights("schedule"), PLAN, PLAN | {field: text})
     (violation,) = result.violations
     assert (violation.field, violation.line) == (field, 3)
-    assert (violation.expected, violation.actual) == (expected, got)
+    assert (violation.expected, violation.got) == (expected, got)
     assert result.table is None
 
 
@@ -74,8 +74,8 @@ def test_half_a_file_names_the_broken_line():
     result = conform(flights("schedule"), csv(PLAN, PLAN | {"flight": "2"}, cut=8), "batch")
     (violation,) = result.violations
     assert (violation.line, violation.expected) == (3, "a whole row")
-    assert violation.actual.startswith("2013,6,5,UA,2,EWR")
-    assert violation.actual.endswith("(expected 10 fields, got 9)")
+    assert violation.got.startswith("2013,6,5,UA,2,EWR")
+    assert violation.got.endswith("(expected 10 fields, got 9)")
     assert (result.table, result.delivered) == (None, 2)
 
 
@@ -97,7 +97,7 @@ def test_two_versions_that_nothing_orders_are_refused():
     contract = flights("outcomes")
     result = conformed(contract, OUTCOME, OUTCOME | {"air_time": "228"})
     (violation,) = result.violations
-    assert (violation.field, violation.line, violation.actual) == ("air_time", 3, "228")
+    assert (violation.field, violation.line, violation.got) == ("air_time", 3, "228")
     assert violation.expected.startswith("227 as on line 2, which has the same key and known-at")
     assert "different known-at times or sequence numbers" in violation.fix
     later = conformed(contract, OUTCOME, OUTCOME | {"arr_delay": "12"})  # known a minute later

@@ -57,7 +57,7 @@ def test_an_alias_is_accepted_and_two_names_at_once_are_not():
     result = conformed(CONTRACT, renamed)
     assert result.table.column("note").to_pylist() == ["hello"]
     (violation,) = conformed(CONTRACT, READING | {"remark": "x"}).violations
-    assert violation.actual == "columns note, remark"
+    assert violation.got == "columns note, remark"
 
 
 def test_a_column_that_may_be_absent():

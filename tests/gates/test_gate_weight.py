@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from gate_batches import conformed, contract, expect, rows, suite
 
-from headrace.gates.engine import _Prepared
+from headrace.gates.engine import _PreparedPlan
 from headrace.gates.plan_compiler import plan_for
 
 # pandas is not among them while judging: pyarrow loads it itself when it makes an array.
@@ -77,6 +77,6 @@ def test_distinct_counts_need_no_cross_product() -> None:
     batch = conformed(rows((1, "Ulm", 1.0)))
     plan = plan_for(suite(*counts), contract(), batch.table.schema)
     query = f"EXPLAIN {plan.select(', '.join(plan.aggregates))}"
-    explained = str(_Prepared(plan).connection.execute(query).fetchall())
+    explained = str(_PreparedPlan(plan).connection.execute(query).fetchall())
     assert "PYTHON_ARROW_SCAN" in explained.upper()
     assert "CROSS" not in explained.upper()

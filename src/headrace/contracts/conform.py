@@ -30,14 +30,14 @@ class Violation:
     field: str
     line: int | None
     expected: str
-    actual: str
+    got: str
     fix: str = ""
 
     def __str__(self) -> str:
         unit = "delivery" if self.line is None else "row"
         where = f"field {self.field!r}" if self.field else unit
         line = "" if self.line is None else f", line {self.line}"
-        text = f"{where}{line}: expected {self.expected}, got {self.actual}"
+        text = f"{where}{line}: expected {self.expected}, got {self.got}"
         return f"{text} (fix: {self.fix})" if self.fix else text
 
 

@@ -1,4 +1,4 @@
-"""Gates: suites compiled to one scan of a batch, and the verdict on it."""
+"""Gates: suites compiled to one scan of a batch, and its verdict."""
 
 from headrace.gates.judge import judge
 from headrace.gates.parquet import judge_file

@@ -1,4 +1,4 @@
-"""Runs a plan: one aggregate query for a whole batch, failing rows only for checks that failed.
+"""Execution of a plan: one aggregate query per batch, failing rows only for failed checks.
 
 A plan is prepared once in each thread, which makes a gate three times as fast.
 """
@@ -13,16 +13,16 @@ import pyarrow as pa
 
 from headrace.core.compute import BatchStream, private_engine
 from headrace.gates.checks.check import Check
-from headrace.gates.plan import NO_ROWS, Finding, Plan, Rows, Rule
+from headrace.gates.plan import NO_ROWS, Plan, PlannedRule, Rows, RuleFinding
 
-# DuckDB turns several distinct counts of a query into a cross product of as many aggregations. Four
-# times the work for a batch of a day with eight of them, and no less for a million rows.
+# DuckDB turns several distinct counts of a query into a cross product of as many aggregations: four
+# times the work for a batch of a day with eight of them, and also for a million rows.
 _CROSS_PRODUCTS = "distinct_aggregate_rewrite"
 MOST_PREPARED = 16  # plans a thread keeps prepared
 
 
-def run(plan: Plan, table: pa.Table, *, sample: int) -> list[Finding]:
-    """Every rule's finding, in order; one that crashes has an error and leaves the others alone."""
+def run(plan: Plan, table: pa.Table, *, sample: int) -> list[RuleFinding]:
+    """Return each rule's finding, in order; one that crashes has an error and affects no other."""
     prepared = _prepared(plan)
     rows = pa.array(np.arange(table.num_rows, dtype=np.int64))
     prepared.stream.table = table.select(plan.columns).append_column("_row", rows)
@@ -33,8 +33,8 @@ def run(plan: Plan, table: pa.Table, *, sample: int) -> list[Finding]:
         prepared.stream.table = None
 
 
-class _Prepared:
-    """A plan on a connection of its own, which sees nothing but the batch."""
+class _PreparedPlan:
+    """Plan on a connection of its own, which sees nothing but the batch."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -57,26 +57,26 @@ class _Prepared:
 
 def _engine() -> duckdb.DuckDBPyConnection:
     connection = private_engine()
-    known = connection.execute("SELECT name FROM duckdb_optimizers()").fetchall()
-    if (_CROSS_PRODUCTS,) in known:
+    optimizers = connection.execute("SELECT name FROM duckdb_optimizers()").fetchall()
+    if (_CROSS_PRODUCTS,) in optimizers:
         connection.execute(f"SET disabled_optimizers = '{_CROSS_PRODUCTS}'").fetchall()
     return connection
 
 
 class _Shelf(threading.local):
-    """The plans that a thread has prepared, last used last."""
+    """Plans that a thread has prepared, last used last."""
 
     def __init__(self) -> None:
-        self.plans: OrderedDict[int, _Prepared] = OrderedDict()
+        self.plans: OrderedDict[int, _PreparedPlan] = OrderedDict()
 
 
 _SHELF = _Shelf()
 
 
-def _prepared(plan: Plan) -> _Prepared:
+def _prepared(plan: Plan) -> _PreparedPlan:
     plans = _SHELF.plans
     if id(plan) not in plans:  # the entry holds the plan, so its id is not used again
-        plans[id(plan)] = _Prepared(plan)
+        plans[id(plan)] = _PreparedPlan(plan)
     plans.move_to_end(id(plan))
     if len(plans) > MOST_PREPARED:
         plans.popitem(last=False)[1].close()
@@ -84,52 +84,52 @@ def _prepared(plan: Plan) -> _Prepared:
 
 
 class _Batch:
-    """The batch at hand, aggregated."""
+    """Current batch, aggregated."""
 
-    def __init__(self, prepared: _Prepared, sample: int) -> None:
+    def __init__(self, prepared: _PreparedPlan, sample: int) -> None:
         self.plan = prepared.plan
         self.connection = prepared.connection
         self.sample = sample
-        self.known = self._aggregated() if prepared.usable else None
+        self.aggregated = self._aggregated() if prepared.usable else None
 
     def _aggregated(self) -> dict[str, Any] | None:
-        """Each aggregate's value by its text; None if some check crashed the query."""
+        """Return each aggregate's value by its text; None if some check crashed the query."""
         try:
             values = self.connection.execute("EXECUTE checks").fetchall()[0]
         except duckdb.Error:
             return None
         return dict(zip(self.plan.aggregates, values, strict=False))
 
-    def find(self, rule: Rule) -> Finding:
+    def find(self, rule: PlannedRule) -> RuleFinding:
         if rule.check is None:
-            return Finding(rule, None, NO_ROWS, rule.error)
+            return RuleFinding(rule, None, NO_ROWS, rule.error)
         try:
             return self.evaluate(rule, rule.check)
         except Exception as crash:  # noqa: BLE001 - whatever it dies of, the batch must not pass
             cautious = rule.cautiously()
             if cautious is not None:
                 return self.find(cautious)
-            return Finding(rule, None, NO_ROWS, f"{type(crash).__name__}: {crash}")
+            return RuleFinding(rule, None, NO_ROWS, f"{type(crash).__name__}: {crash}")
 
-    def evaluate(self, rule: Rule, check: Check) -> Finding:
+    def evaluate(self, rule: PlannedRule, check: Check) -> RuleFinding:
         values = self.values(check)
         if check.repeated and values[1] != values[2]:
             values.append(len(self.failing(check)))
         outcome = check.read(values)
         if outcome.success or not (check.failing or check.repeated):
-            return Finding(rule, outcome, NO_ROWS)
+            return RuleFinding(rule, outcome, NO_ROWS)
         limit = None if rule.action == "quarantine" else self.sample
-        return Finding(rule, outcome, self.failing(check.narrowed(outcome), limit))
+        return RuleFinding(rule, outcome, self.failing(check.narrowed(outcome), limit))
 
     def values(self, check: Check) -> list[Any]:
-        known = self.known or {}
-        if known.keys() >= set(check.aggregates):
-            return [known[aggregate] for aggregate in check.aggregates]
+        aggregated = self.aggregated or {}
+        if aggregated.keys() >= set(check.aggregates):
+            return [aggregated[aggregate] for aggregate in check.aggregates]
         query = self.plan.select(", ".join(check.aggregates))
         return list(self.connection.execute(query).fetchall()[0])
 
     def failing(self, check: Check, limit: int | None = None) -> Rows:
         end = "" if limit is None else f" LIMIT {limit}"
         query = f"{self.plan.batch} {check.failing_rows()}{end}"
-        found: Rows = self.connection.execute(query).fetchnumpy()["_row"]
-        return np.asarray(found, dtype=np.int64)
+        rows: Rows = self.connection.execute(query).fetchnumpy()["_row"]
+        return np.asarray(rows, dtype=np.int64)

@@ -1,8 +1,8 @@
-"""The row gate of event streams: each event stands alone, and a bad one never holds up the others.
+"""Row gate of event streams: each event is judged alone, and a bad one does not delay others.
 
-A stream has no day that is over, so a check that needs a whole batch has nothing to say of a few
-events. `row_suite` is the one rule of what remains of a suite; `whole_batch_checks` names the rest,
-which are for the same table's deliveries by file.
+A stream has no complete day, so checks that need a whole batch cannot run on a few events.
+`row_suite` returns the part of a suite for single rows; `whole_batch_checks` names the rest, which
+is for the same table's deliveries by file.
 """
 
 from dataclasses import replace
@@ -19,23 +19,23 @@ from headrace.sources.rows import RawRows, shortened
 
 RAW = "_raw"  # the event as it came, in quarantine
 MALFORMED = "contract:malformed"
-_SHOWN = 20
+_MAX_SAMPLE = 20
 _ROW_SUITES: dict[str, Suite] = {}
 
 
 def row_suite(suite: Suite) -> Suite:
-    """What of a suite is about single rows.
+    """Return the part of a suite that is about single rows.
 
     A check that would block a batch quarantines the row instead. There is no share of quarantined
     rows that blocks: a stream's share is watched over time, not over a few events.
     """
     key = suite.full_hash
     if key not in _ROW_SUITES:
-        kept = [e for e in suite.expectations if _about_a_row(e)]
+        row_checks = [e for e in suite.expectations if _about_a_row(e)]
         _ROW_SUITES[key] = replace(
             suite,
             expectations=tuple(
-                replace(e, action="quarantine") if e.action == "block" else e for e in kept
+                replace(e, action="quarantine") if e.action == "block" else e for e in row_checks
             ),
             max_quarantined_share=1.0,
         )
@@ -43,20 +43,20 @@ def row_suite(suite: Suite) -> Suite:
 
 
 def whole_batch_checks(suite: Suite) -> tuple[str, ...]:
-    """Ids of the checks that events do not undergo."""
+    """Return the ids of the checks that events do not undergo."""
     return tuple(e.id for e in suite.expectations if not _about_a_row(e))
 
 
 def _about_a_row(expectation: Expectation) -> bool:
-    """Whether one row alone can pass or fail it; a share of rows, or uniqueness, needs the rest."""
+    """Return True if one row alone can pass or fail it, unlike a share of rows or uniqueness."""
     if expectation.fault is not None:
-        return True  # it must be seen
-    alone = VOCABULARY[expectation.type].alone and expectation.slices is None
-    return alone and expectation.kwargs.get("mostly", 1) == 1
+        return True  # a fault must be visible
+    is_row_check = VOCABULARY[expectation.type].alone and expectation.slices is None
+    return is_row_check and expectation.kwargs.get("mostly", 1) == 1
 
 
 def judge_events(suite: Suite, contract: Contract, rows: RawRows, delivery: Delivery) -> Judgement:
-    """The verdict on a micro-batch; what is no row at all is quarantined with the rows that fail.
+    """Judge a micro-batch; malformed events are quarantined with the rows that fail.
 
     Args:
         suite: the table's whole suite; only its `row_suite` is applied.
@@ -72,10 +72,10 @@ def judge_events(suite: Suite, contract: Contract, rows: RawRows, delivery: Deli
 
 
 def _with_malformed(judgement: Judgement, rows: RawRows, delivery: Delivery) -> Judgement:
-    kept = as_quarantined(judgement.quarantined, rows, delivery)
+    quarantined = as_quarantined(judgement.quarantined, rows, delivery)
     count = len(rows.malformed)
     if not count:
-        return replace(judgement, quarantined=kept)
+        return replace(judgement, quarantined=quarantined)
     foreseen = judgement.foreseen
     if foreseen is not None:
         worse = max(foreseen.verdict, Verdict.QUARANTINE, key=lambda v: v.gravity)
@@ -89,38 +89,40 @@ def _with_malformed(judgement: Judgement, rows: RawRows, delivery: Delivery) -> 
         conformed=judgement.conformed + count,
         quarantined_count=judgement.quarantined_count + count,
         foreseen=foreseen,
-        quarantined=kept,
+        quarantined=quarantined,
     )
 
 
-def as_quarantined(kept: pa.Table, rows: RawRows, delivery: Delivery) -> pa.Table:
-    """Rows of quarantine with the text of each event as it came, and what is no row at all."""
+def as_quarantined(quarantined: pa.Table, rows: RawRows, delivery: Delivery) -> pa.Table:
+    """Return quarantined rows with the text of each event, and malformed events."""
     events = [line for line in delivery.payload.split(b"\n") if line.strip()]
-    raw = [events[line - 1].decode(errors="replace") for line in kept["_line"].to_pylist()]
-    kept = kept.append_column(RAW, pa.array(raw, pa.string()))
+    raw = [events[line - 1].decode(errors="replace") for line in quarantined["_line"].to_pylist()]
+    quarantined = quarantined.append_column(RAW, pa.array(raw, pa.string()))
     if not rows.malformed:
-        return kept
-    return pa.concat_tables([kept, _malformed_rows(kept.schema, rows, events, delivery.batch_id)])
+        return quarantined
+    return pa.concat_tables(
+        [quarantined, _malformed_rows(quarantined.schema, rows, events, delivery.batch_id)]
+    )
 
 
 def _malformed_rows(
     schema: pa.Schema, rows: RawRows, events: list[bytes], batch_id: str
 ) -> pa.Table:
-    """In the schema of quarantine, all null but for provenance, reason and text."""
+    """Return malformed events in the quarantine schema: only provenance, reason and text."""
     count = len(rows.malformed)
-    told = {
+    values = {
         "_batch": pa.array([batch_id] * count, pa.string()),
         "_line": pa.array([m.line for m in rows.malformed], pa.int64()),
         "_reasons": pa.array([[MALFORMED]] * count, pa.list_(pa.string())),
         RAW: pa.array([events[m.line - 1].decode(errors="replace") for m in rows.malformed]),
     }
     loose = pa.schema([field.with_nullable(True) for field in schema])
-    return pa.table([told.get(f.name, pa.nulls(count, f.type)) for f in loose], schema=schema)
+    return pa.table([values.get(f.name, pa.nulls(count, f.type)) for f in loose], schema=schema)
 
 
 def _result(rows: RawRows) -> Result:
     first = rows.malformed[0]
-    more = f", and {len(rows.malformed) - 1} more" if len(rows.malformed) > 1 else ""
+    rest = f", and {len(rows.malformed) - 1} more" if len(rows.malformed) > 1 else ""
     return Result(
         id=MALFORMED,
         kind="contract",
@@ -132,7 +134,7 @@ def _result(rows: RawRows) -> Result:
         element_count=rows.delivered,
         sample=tuple(
             {"line": m.line, "key": {}, "values": {RAW: shortened(m.text), "why": m.why}}
-            for m in rows.malformed[:_SHOWN]
+            for m in rows.malformed[:_MAX_SAMPLE]
         ),
-        reason=f"line {first.line}: {first.why}{more}",
+        reason=f"line {first.line}: {first.why}{rest}",
     )

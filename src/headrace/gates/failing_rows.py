@@ -1,4 +1,4 @@
-"""Every failing row of a batch, not only samples: for on-call, and for verdicts with overrides."""
+"""Failing rows of a batch, all of them, for on-call and for verdicts with overrides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,18 +9,18 @@ import pyarrow as pa
 
 from headrace.contracts import Conformed, Contract
 from headrace.gates.judge import find
-from headrace.gates.plan import Finding, Rows
+from headrace.gates.plan import Rows, RuleFinding
 from headrace.gates.plan_compiler import plan_for
 from headrace.gates.suite import Suite
 
-# What a failed check does to its rows; a row that breaks the contract has no valid key, time or
-# value, so nobody can let it through.
+# Effects of a failed check on its rows; a row that breaks the contract has no valid key, time or
+# value, so it cannot be approved.
 CONTRACT, QUARANTINE, BLOCK, WARN, SHADOW = "contract", "quarantine", "block", "warn", "shadow"
 
 
 @dataclass(frozen=True)
 class Failing:
-    """The typed rows of a batch, and which of them fail what.
+    """Typed rows of a batch, with the checks that each of them fails.
 
     Attributes:
         table: rows in `Contract.arrow_schema()`; None if the batch breaks its contract as a whole.
@@ -28,7 +28,7 @@ class Failing:
         does: by id, one of the constants above.
         expected: by id, what the check expects.
         columns: by id, the columns it is about.
-        told: by (line, id), the contract's own sentence about that row.
+        sentences: by (line, id), the contract's own sentence about that row.
     """
 
     table: pa.Table | None
@@ -36,38 +36,38 @@ class Failing:
     does: Mapping[str, str] = field(default_factory=dict)
     expected: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    told: Mapping[tuple[int, str], str] = field(default_factory=dict)
+    sentences: Mapping[tuple[int, str], str] = field(default_factory=dict)
 
     @property
     def lines(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The line of each row of `table`."""
+        """Return the line of each row of `table`."""
         if self.table is None:
             return np.empty(0, np.int64)
-        found: np.ndarray[Any, np.dtype[np.int64]] = self.table["_line"].to_numpy()
-        return found
+        lines: np.ndarray[Any, np.dtype[np.int64]] = self.table["_line"].to_numpy()
+        return lines
 
-    def also(self, check: str, does: str, told: Mapping[int, str]) -> "Failing":
+    def also(self, check: str, does: str, sentences: Mapping[int, str]) -> "Failing":
         """Return the same with the lines of a check that more than this batch decides."""
-        rows = np.flatnonzero(np.isin(self.lines, list(told)))
+        rows = np.flatnonzero(np.isin(self.lines, list(sentences)))
         return replace(
             self,
             rows={**self.rows, check: rows},
             does={**self.does, check: does},
-            told={**self.told, **{(line, check): why for line, why in told.items()}},
+            sentences={**self.sentences, **{(line, check): why for line, why in sentences.items()}},
         )
 
     def reasons(self, *kinds: str) -> dict[int, list[str]]:
-        """By position, the ids of the checks of these kinds that a row fails."""
-        found: dict[int, list[str]] = {}
+        """Return by position the ids of the checks of these kinds that a row fails."""
+        reasons: dict[int, list[str]] = {}
         for rule, rows in self.rows.items():
             if self.does[rule] in kinds:
                 for row in rows:
-                    found.setdefault(int(row), []).append(rule)
-        return found
+                    reasons.setdefault(int(row), []).append(rule)
+        return reasons
 
 
 def failing(suite: Suite, contract: Contract, conformed: Conformed) -> Failing:
-    """All rows that fail any check of the suite or the contract, whatever the check does."""
+    """Return all rows that fail any check of the suite or the contract, whatever its action."""
     if conformed.table is None:
         return Failing(None)
     table = conformed.table
@@ -82,11 +82,11 @@ def failing(suite: Suite, contract: Contract, conformed: Conformed) -> Failing:
         does={**dict.fromkeys(broken, CONTRACT), **{f.rule.id: _does(f) for f in failed}},
         expected={f.rule.id: f.rule.check.expected for f in failed if f.rule.check},
         columns={**_contract_columns(conformed), **{f.rule.id: f.rule.columns for f in failed}},
-        told={(p.line, f"contract:{p.rule}"): p.reason for p in conformed.bad_rows},
+        sentences={(p.line, f"contract:{p.rule}"): p.reason for p in conformed.bad_rows},
     )
 
 
-def _does(finding: Finding) -> str:
+def _does(finding: RuleFinding) -> str:
     return SHADOW if finding.rule.shadow else finding.rule.action
 
 
@@ -96,11 +96,11 @@ def _contract_rows(
     by_rule: dict[str, list[int]] = {}
     for problem in conformed.bad_rows:
         by_rule.setdefault(f"contract:{problem.rule}", []).append(problem.line)
-    return {rule: np.flatnonzero(np.isin(lines, wanted)) for rule, wanted in by_rule.items()}
+    return {rule: np.flatnonzero(np.isin(lines, lines_)) for rule, lines_ in by_rule.items()}
 
 
 def _contract_columns(conformed: Conformed) -> dict[str, tuple[str, ...]]:
-    found: dict[str, dict[str, None]] = {}
+    fields: dict[str, dict[str, None]] = {}
     for problem in conformed.bad_rows:
-        found.setdefault(f"contract:{problem.rule}", {})[problem.field] = None
-    return {rule: tuple(name for name in names if name) for rule, names in found.items()}
+        fields.setdefault(f"contract:{problem.rule}", {})[problem.field] = None
+    return {rule: tuple(name for name in names if name) for rule, names in fields.items()}

@@ -1,4 +1,4 @@
-"""Some failing rows, as JSON values: enough to see what is wrong, never the whole batch."""
+"""Samples of failing rows as JSON values: enough to see the fault, never the whole batch."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ SAMPLE = 20
 
 
 def plain(value: object) -> Scalar:
-    """`value` as a JSON value: moments in RFC 3339, what is not finite as text."""
+    """Return `value` as a JSON value: moments in RFC 3339, non-finite numbers as text."""
     if isinstance(value, datetime):
         return iso(to_us(value))
     if isinstance(value, float) and not isfinite(value):
@@ -31,7 +31,7 @@ def plain(value: object) -> Scalar:
 def plain_values(
     row: Mapping[str, Any], names: Sequence[str], scales: Mapping[str, int]
 ) -> dict[str, Scalar]:
-    """Stored values of a row as JSON values, in the contract's units."""
+    """Return stored values of a row as JSON values, in the contract's units."""
     return {name: plain(in_units(row[name], scales.get(name, 0))) for name in names}
 
 
@@ -42,29 +42,29 @@ def sample_rows(
     columns: Sequence[str],
     scales: Mapping[str, int],
 ) -> tuple[Mapping[str, Any], ...]:
-    """The first failing rows: {"line", "key": {..}, "values": {other columns of the check}}.
+    """Return the first failing rows: {"line", "key": {..}, "values": {other columns}}.
 
     Values are in the contract's units; `scales` are those of its columns.
     """
     if not len(rows):
         return ()
-    there = set(table.schema.names)
-    keys = [name for name in keys if name in there]
-    shown = [name for name in columns if name in there and name not in keys]
-    wanted = dict.fromkeys(["_line", *keys, *shown])
-    picked = table.select([n for n in wanted if n in there]).take(to_column(rows[:SAMPLE]))
+    available = set(table.schema.names)
+    keys = [name for name in keys if name in available]
+    others = [name for name in columns if name in available and name not in keys]
+    selected = dict.fromkeys(["_line", *keys, *others])
+    picked = table.select([n for n in selected if n in available]).take(to_column(rows[:SAMPLE]))
     return tuple(
         {
             "line": row.get("_line"),
             "key": plain_values(row, keys, scales),
-            "values": plain_values(row, shown, scales),
+            "values": plain_values(row, others, scales),
         }
         for row in picked.to_pylist()
     )
 
 
-def violation_samples(found: Sequence[Violation]) -> tuple[Mapping[str, Any], ...]:
+def violation_samples(violations: Sequence[Violation]) -> tuple[Mapping[str, Any], ...]:
     return tuple(
-        {"line": v.line, "field": v.field, "expected": v.expected, "got": v.actual}
-        for v in found[:SAMPLE]
+        {"line": v.line, "field": v.field, "expected": v.expected, "got": v.got}
+        for v in violations[:SAMPLE]
     )

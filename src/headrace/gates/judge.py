@@ -1,4 +1,4 @@
-"""Judge a batch: contract, invariants, suite; then the verdict, and which rows pass."""
+"""Judgement of a batch: contract, invariants, suite; then the verdict and the passing rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from headrace.contracts import Conformed, Contract, Violation
 from headrace.gates.engine import run
 from headrace.gates.failing_samples import SAMPLE, plain, sample_rows, violation_samples
 from headrace.gates.gx.fallback import answered
-from headrace.gates.plan import Finding, Plan, Rows
+from headrace.gates.plan import Plan, Rows, RuleFinding
 from headrace.gates.plan_compiler import plan_for
 from headrace.gates.suite import Suite
 from headrace.gates.units import CONTRACT, scales_of
@@ -24,7 +24,7 @@ Marks = np.ndarray[Any, np.dtype[np.bool_]]  # one a row
 
 
 def judge(suite: Suite, contract: Contract, conformed: Conformed) -> Judgement:
-    """The verdict on a conformed batch, and which of its rows may pass.
+    """Return the verdict on a conformed batch, and its passing rows.
 
     A broken contract blocks; rows that the contract or an invariant rejects are quarantined; then
     each expectation does what its action says. More quarantined rows than the suite allows block
@@ -68,13 +68,13 @@ def _sample(
     return sample_rows(table, rows, contract.primary_key, columns, scales_of(contract))
 
 
-def find(plan: Plan, table: pa.Table, *, sample: int) -> list[Finding]:
-    """What every rule of a plan finds, compiled or not."""
+def find(plan: Plan, table: pa.Table, *, sample: int) -> list[RuleFinding]:
+    """Return the findings of all rules of a plan, compiled or not."""
     return answered(run(plan, table, sample=sample), table.schema.names, table.select)
 
 
-def quarantines(finding: Finding) -> bool:
-    """Whether a finding's rows belong in quarantine."""
+def quarantines(finding: RuleFinding) -> bool:
+    """Return True if a finding's rows belong in quarantine."""
     failed = finding.outcome is not None and not finding.outcome.success
     return failed and finding.rule.action == "quarantine"
 
@@ -83,31 +83,31 @@ def quarantines(finding: Finding) -> bool:
 
 
 def contract_results(conformed: Conformed) -> list[Result]:
-    """What the contract says of the batch as a whole."""
+    """Return the contract's results about the batch as a whole."""
     return [*_violations(conformed), *_warnings(conformed), *_roundings(conformed)]
 
 
 def _violations(conformed: Conformed) -> list[Result]:
-    """One result for each field that breaks the contract."""
+    """Return one result for each field that breaks the contract."""
     by_field: dict[str, list[Violation]] = {}
     for violation in conformed.violations:
         by_field.setdefault(violation.field, []).append(violation)
-    return [_violation_result(name, found) for name, found in by_field.items()]
+    return [_violation_result(name, violations) for name, violations in by_field.items()]
 
 
-def _violation_result(name: str, found: Sequence[Violation]) -> Result:
-    """Counts are those that the contract lists; the judgement has the number of all."""
-    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+def _violation_result(name: str, violations: Sequence[Violation]) -> Result:
+    """Return a result; its counts are of the listed violations, the judgement counts all."""
+    rest = f", and {len(violations) - 1} more" if len(violations) > 1 else ""
     return Result(
         id=f"contract:{name or 'rows'}",
         kind="contract",
         type="contract_violation",
         columns=(name,) if name else (),
         status="fail",
-        expected=found[0].expected,
-        unexpected_count=len(found),
-        sample=violation_samples(found),
-        reason=f"{found[0]}{more}",
+        expected=violations[0].expected,
+        unexpected_count=len(violations),
+        sample=violation_samples(violations),
+        reason=f"{violations[0]}{rest}",
     )
 
 
@@ -127,7 +127,7 @@ def _warnings(conformed: Conformed) -> list[Result]:
 
 
 def _roundings(conformed: Conformed) -> list[Result]:
-    """One result for each column that loses digits."""
+    """Return one result for each column that loses digits."""
     return [
         Result(
             id=f"{DIGITS}:{rounded.field}",
@@ -148,23 +148,23 @@ def _roundings(conformed: Conformed) -> list[Result]:
 
 
 def _bad_rows(conformed: Conformed, table: pa.Table) -> dict[str, Rows]:
-    """Positions of the rows that the contract rejects, by the rule that does."""
+    """Return the positions of the rows that the contract rejects, by rule."""
     if not conformed.bad_rows:
         return {}
     lines = table["_line"].to_numpy()
     by_rule: dict[str, list[int]] = {}
     for problem in conformed.bad_rows:
         by_rule.setdefault(f"contract:{problem.rule}", []).append(problem.line)
-    return {rule: np.flatnonzero(np.isin(lines, wanted)) for rule, wanted in by_rule.items()}
+    return {rule: np.flatnonzero(np.isin(lines, lines_)) for rule, lines_ in by_rule.items()}
 
 
 def bad_row_result(
     rule: str, conformed: Conformed, counts: tuple[int, int], sample: Sampler
 ) -> Result:
-    """Of rows that the contract rejects: `counts` are those and all; `sample` shows columns."""
+    """Describe rows that the contract rejects; `counts` are (rejected, all)."""
     problems = [p for p in conformed.bad_rows if f"contract:{p.rule}" == rule]
     rows, total = counts
-    more = f", and {rows - 1} more" if rows > 1 else ""
+    rest = f", and {rows - 1} more" if rows > 1 else ""
     fields = tuple(dict.fromkeys(p.field for p in problems if p.field))
     return Result(
         id=rule,
@@ -176,12 +176,12 @@ def bad_row_result(
         unexpected_count=rows,
         element_count=total,
         sample=sample(fields),
-        reason=f"line {problems[0].line}: {problems[0].reason}{more}",
+        reason=f"line {problems[0].line}: {problems[0].reason}{rest}",
     )
 
 
-def result_of(finding: Finding, contract: Contract, table: pa.Table) -> Result:
-    """The result of one rule; `finding.rows` are positions in `table`."""
+def result_of(finding: RuleFinding, contract: Contract, table: pa.Table) -> Result:
+    """Return the result of one rule; `finding.rows` are positions in `table`."""
     rule, outcome = finding.rule, finding.outcome
     base = Result(
         id=rule.id,
@@ -214,7 +214,7 @@ def result_of(finding: Finding, contract: Contract, table: pa.Table) -> Result:
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows judged, those that go to quarantine, and those that would if no check were in shadow."""
+    """Numbers of rows: judged, quarantined, and quarantined if no check were in shadow."""
 
     total: int
     quarantined: int
@@ -228,17 +228,17 @@ def conclude(
     results: Sequence[Result],
     rows: Counts,
 ) -> Judgement:
-    """The judgement, without its rows."""
+    """Return the judgement, without its rows."""
     suite = suite.stored(contract)
     results = [*_suite_result(suite), *results]
     foreseen = None
     if suite.shadow_hash:
         share = _share_result(suite, rows.foreseen, rows.total)
-        would = _gravest([r.would for r in (*results, *share)])
+        would = _most_severe([r.would for r in (*results, *share)])
         foreseen = Foreseen(would, rows.foreseen, suite.shadow_hash)
     results = [*results, *_share_result(suite, rows.quarantined, rows.total)]
     return Judgement(
-        verdict=_gravest([r.verdict for r in results]),
+        verdict=_most_severe([r.verdict for r in results]),
         results=tuple(results),
         suite=suite.name,
         suite_hash=suite.hash,
@@ -254,34 +254,34 @@ def conclude(
     )
 
 
-def with_result(judgement: Judgement, result: Result, more: int) -> Judgement:
+def with_result(judgement: Judgement, result: Result, rows: int) -> Judgement:
     """Return the judgement with one more failed check, which puts `more` rows into quarantine.
 
     A result of the same id is replaced. These rows do not count towards the share that blocks.
     """
-    count = judgement.quarantined_count + more
+    count = judgement.quarantined_count + rows
     results = [*(r for r in judgement.results if r.id != result.id), result]
     foreseen = judgement.foreseen
     if foreseen is not None:
-        worst = _gravest([foreseen.verdict, result.verdict])
+        worst = _most_severe([foreseen.verdict, result.verdict])
         foreseen = replace(
-            foreseen, verdict=worst, quarantined_count=foreseen.quarantined_count + more
+            foreseen, verdict=worst, quarantined_count=foreseen.quarantined_count + rows
         )
     return replace(
         judgement,
         results=tuple(results),
-        verdict=_gravest([r.verdict for r in results]),
+        verdict=_most_severe([r.verdict for r in results]),
         quarantined_count=count,
         foreseen=foreseen,
     )
 
 
-def _gravest(verdicts: Sequence[Verdict]) -> Verdict:
+def _most_severe(verdicts: Sequence[Verdict]) -> Verdict:
     return max(verdicts, key=lambda verdict: verdict.gravity, default=Verdict.PASS)
 
 
 def _suite_result(suite: Suite) -> list[Result]:
-    """A suite that could not be read has nothing to say of a batch, and lets none pass."""
+    """Return an error for a suite that could not be read: no batch passes it."""
     if suite.fault is None:
         return []
     reason = f"the suite cannot be read: {suite.fault}"
@@ -289,7 +289,7 @@ def _suite_result(suite: Suite) -> list[Result]:
 
 
 def _share_result(suite: Suite, quarantined: int, total: int) -> list[Result]:
-    """A result only where too many rows failed: that is a bad batch, not some bad rows."""
+    """Return a result only if too many rows failed, which means a bad batch."""
     if quarantined <= suite.max_quarantined_share * total:
         return []
     allowed = f"{suite.max_quarantined_share:.4g}"
@@ -309,7 +309,7 @@ def _share_result(suite: Suite, quarantined: int, total: int) -> list[Result]:
 
 
 def _separate(table: pa.Table, rejected: Mapping[str, Rows]) -> tuple[pa.Table, pa.Table]:
-    """(rows that pass, rows that do not, with the ids of every check that each failed)."""
+    """Split into (passing rows, others with the ids of the checks that each failed)."""
     bad = _marked(table.num_rows, list(rejected.values()))
     if not bad.any():
         return table, _with_reasons(table.slice(0, 0), [])
@@ -317,9 +317,9 @@ def _separate(table: pa.Table, rejected: Mapping[str, Rows]) -> tuple[pa.Table, 
     for rule, rows in rejected.items():
         for row in rows:
             reasons[int(row)].append(rule)
-    kept = table.take(pa.array(np.flatnonzero(~bad)))
-    lost = table.take(pa.array(np.flatnonzero(bad)))
-    return kept, _with_reasons(lost, list(reasons.values()))
+    passing = table.take(pa.array(np.flatnonzero(~bad)))
+    failing = table.take(pa.array(np.flatnonzero(bad)))
+    return passing, _with_reasons(failing, list(reasons.values()))
 
 
 def _marked(count: int, rejected: Sequence[Rows]) -> Marks:

@@ -1,4 +1,4 @@
-"""What is wrong in a table's suite, found before any batch is judged by it."""
+"""Lint of a table's suite, before any batch is judged by it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,30 +17,25 @@ from headrace.gates.units import CONTRACT, converted, scales_of, to_contract
 
 
 def lint(suite: Suite, contract: Contract) -> dict[str, Any]:
-    """One suite against the contract of its table.
-
-    Returns:
-        table, suite, path; counts of `checks`, of those `asked` of Great Expectations, `by_level`
-        and in `shadow`; `faults` and `warnings`, each with what, where and fix.
-    """
-    held = fitted(suite, contract)
-    asked = [e for e in held.expectations if not e.fault and not VOCABULARY[e.type].compiled]
-    faults = [*held.faults, *(_not_installed(held) if asked else ())]
+    """Check one suite against the contract of its table."""
+    suite_ = fitted(suite, contract)
+    delegated = [e for e in suite_.expectations if not e.fault and not VOCABULARY[e.type].compiled]
+    faults = [*suite_.faults, *(_not_installed(suite_) if delegated else ())]
     return {
         "table": contract.table,
         "suite": suite.name,
         "path": suite.path,
-        "checks": len(held.expectations),
-        "asked": len(asked),
-        "by_level": sum(e.slices is not None for e in held.expectations),
-        "shadow": sum(e.shadow for e in held.expectations),
+        "checks": len(suite_.expectations),
+        "asked": len(delegated),
+        "by_level": sum(e.slices is not None for e in suite_.expectations),
+        "shadow": sum(e.shadow for e in suite_.expectations),
         "faults": [asdict(fault) for fault in faults],
         "warnings": [asdict(warning) for warning in _units(suite, contract)],
     }
 
 
 def _units(suite: Suite, contract: Contract) -> list[Fault]:
-    """A warning where limits are on scaled columns and not in the contract's units."""
+    """Warn if limits are on scaled columns and not in the contract's units."""
     scales = scales_of(contract)
     checks = [e for e in suite.expectations if e.fault is None and _scaled(e, scales)]
     if suite.written == CONTRACT or not checks:
@@ -71,10 +66,12 @@ def _columns(expectation: Expectation) -> tuple[str, ...]:
 def _not_installed(suite: Suite) -> list[Fault]:
     if find_spec("great_expectations") is not None:
         return []
-    return [Fault("some checks need Great Expectations, which is not here", suite.path, INSTALL)]
+    return [
+        Fault("some checks need Great Expectations, which is not installed", suite.path, INSTALL)
+    ]
 
 
 def unread(folder: Path, suites: Sequence[Suite]) -> list[str]:
-    """Suites below a folder that no table reads: they guard nothing."""
+    """List suites below a folder that no table reads: they guard nothing."""
     read = {Path(suite.path).resolve() for suite in suites if suite.path}
     return [str(path) for path in sorted(folder.rglob("*.yaml")) if path.resolve() not in read]

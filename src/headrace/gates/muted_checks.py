@@ -1,8 +1,8 @@
-"""Muted checks: they run and are told, and decide nothing, until a date.
+"""Muted checks: they run and are reported, but decide nothing until a date.
 
-A mute of a suite's check puts it in shadow. A finding that is no expectation of the suite (of the
-detectors of changed meaning, or the share of quarantined rows) is put in shadow after it was made.
-What crashes stays an error: a mute is about what a check finds.
+A mute of a suite's check puts it in shadow. Other findings (of the detectors of
+semantic changes, or the share of quarantined rows) are put in shadow afterwards. A crash stays an
+error: a mute covers only the findings of a check.
 """
 
 import json
@@ -19,9 +19,9 @@ SEMANTIC = "semantic"
 
 @dataclass(frozen=True)
 class Mutes:
-    """`checks`: by id of a muted check, who muted it, until when and why, in a sentence.
+    """Mutes in force: `checks` is, by id of a muted check, who muted it, until when and why.
 
-    `actions` are the ids of the lines of the audit trail that say so.
+    `actions` are the ids of their entries in the audit trail.
     """
 
     checks: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -29,11 +29,11 @@ class Mutes:
 
     @property
     def ids(self) -> str:
-        """`actions` as JSON."""
+        """Return `actions` as JSON."""
         return json.dumps(list(self.actions))
 
     def suite(self, suite: Suite) -> Suite:
-        """The suite with its muted checks in shadow."""
+        """Return the suite with its muted checks in shadow."""
         if not self.checks:
             return suite
         return replace(
@@ -47,9 +47,9 @@ class Mutes:
         )
 
     def of(self, judgement: Judgement) -> Judgement:
-        """The judgement with findings in shadow that the suite could not put there.
+        """Return the judgement with further findings of muted checks in shadow.
 
-        Crashes of muted checks come out of it again.
+        Crashes of muted checks leave the shadow again.
         """
         results = tuple(self._of(result) for result in judgement.results)
         if results == judgement.results:
@@ -58,19 +58,19 @@ class Mutes:
         return replace(judgement, results=results, verdict=gravest)
 
     def forced(self, judgement: Judgement) -> bool:
-        """Whether nothing of the batch would be published if these checks were not muted."""
+        """Return True if, without these mutes, nothing of the batch would be published."""
         if not self.checks or not judgement.verdict.publishes:
             return False
         return any(not r.would.publishes for r in judgement.results if r.id in self.checks)
 
-    def _of(self, one: Result) -> Result:
-        if one.id not in self.checks:
-            return one
-        if one.status == "error":
-            return replace(one, shadow=False)
-        if one.status == "fail" and not one.shadow:
-            return replace(one, shadow=True, note=self._note(one.id, one.note))
-        return one
+    def _of(self, result: Result) -> Result:
+        if result.id not in self.checks:
+            return result
+        if result.status == "error":
+            return replace(result, shadow=False)
+        if result.status == "fail" and not result.shadow:
+            return replace(result, shadow=True, note=self._note(result.id, result.note))
+        return result
 
     def _note(self, check: str, before: str) -> str:
         return f"{self.checks[check]}; {before}" if before else self.checks[check]
@@ -80,15 +80,15 @@ NO_MUTES = Mutes()
 
 
 def mutable(suite: Suite, check: str) -> None:
-    """Raises DeclarationError if there is no such check, or it is one that nobody can mute."""
+    """Raise DeclarationError if the check does not exist or cannot be muted."""
     if check.startswith(("contract:", "invariant:")):
         raise DeclarationError(
             f"{check} is part of the contract and cannot be muted",
-            fix="release the batch or its rows, or change the contract",
+            fix="approve the batch or its rows, or change the contract",
         )
-    known = [SHARE, *(e.id for e in suite.expectations)]
-    if check not in known and not check.startswith(SEMANTIC):
+    ids = [SHARE, *(e.id for e in suite.expectations)]
+    if check not in ids and not check.startswith(SEMANTIC):
         raise DeclarationError(
             f"no check {check!r} in suite {suite.name}",
-            fix=f"one of {', '.join(known)}, or a finding such as {SEMANTIC}:...",
+            fix=f"one of {', '.join(ids)}, or a finding such as {SEMANTIC}:...",
         )

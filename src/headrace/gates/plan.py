@@ -1,4 +1,4 @@
-"""A plan: the rules of a suite and a contract over one schema, and the SQL they share."""
+"""Plan: the rules of a suite and a contract over one schema, and the SQL they share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +16,12 @@ NO_ROWS: Rows = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A check with what happens if it fails; `error` says why it could not be compiled.
+class PlannedRule:
+    """Check with its action on failure; `error` is the reason why it could not be compiled.
 
-    A `shadow` rule is run and told, and decides nothing. `kwargs` are those of a rule that has no
-    check because Great Expectations itself is asked; `scale` is that of its column, for words.
-    `cautious` is asked where `check` crashes: it answers row by row, and counts a row that it
+    A `shadow` rule is run and reported, but decides nothing. `kwargs` are those of a rule without
+    a check, which Great Expectations evaluates; `scale` is that of its column, for texts.
+    `cautious` is used if `check` crashes: it evaluates row by row, and counts a row that it
     crashes on as failing.
     """
 
@@ -39,19 +39,19 @@ class Rule:
     scale: int = 0
     cautious: Check | None = None
 
-    def cautiously(self) -> "Rule | None":
-        """The same rule with its cautious check, if it has one."""
+    def cautiously(self) -> "PlannedRule | None":
+        """Return the same rule with its cautious check, if it has one."""
         return replace(self, check=self.cautious, cautious=None) if self.cautious else None
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a rule found; `rows` are positions of failing rows.
+class RuleFinding:
+    """Outcome of a rule; `rows` are positions of failing rows.
 
     All of them for a rule that quarantines, else the first few.
     """
 
-    rule: Rule
+    rule: PlannedRule
     outcome: Outcome | None
     rows: Rows
     error: str = ""
@@ -59,19 +59,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Plan:
-    """Rules over one schema; only `fields`, those that some rule can name, go to the engine."""
+    """Rules over one schema; only `fields`, those that some rule can use, go to the engine."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[PlannedRule, ...]
     fields: tuple[pa.Field, ...]
     aggregates: tuple[str, ...]
     batch: str
 
     @classmethod
-    def over(cls, rules: Sequence[Rule], schema: pa.Schema) -> "Plan":
+    def over(cls, rules: Sequence[PlannedRule], schema: pa.Schema) -> "Plan":
         checks = [rule.check for rule in rules if rule.check is not None]
         aggregates = dict.fromkeys(a for check in checks for a in check.aggregates)
-        others = [part for c in checks for part in (c.failing, c.among, *c.repeated)]
-        text = " ".join([*aggregates, *others]).lower()
+        conditions = [part for c in checks for part in (c.failing, c.among, *c.repeated)]
+        text = " ".join([*aggregates, *conditions]).lower()
         used = tuple(field for field in schema if field.name.lower() in text)
         return cls(tuple(rules), used, tuple(aggregates), _batch_view(used))
 
@@ -84,7 +84,7 @@ class Plan:
 
 
 def _batch_view(columns: Sequence[pa.Field]) -> str:
-    """The batch as checks see it: NaN is null, as it is in pandas."""
+    """Return the batch as checks see it: NaN is null, as in pandas."""
     names = [ident(f.name) for f in columns if pa.types.is_floating(f.type)]
     nulled = ", ".join(f"CASE WHEN isnan({n}) THEN NULL ELSE {n} END AS {n}" for n in names)
     replaced = f" REPLACE ({nulled})" if nulled else ""

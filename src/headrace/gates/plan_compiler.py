@@ -1,4 +1,4 @@
-"""From a suite and a contract to the plan of one schema, compiled once."""
+"""Compiler of a suite and a contract to the plan of one schema."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from headrace.gates.checks.check import Check, Outcome, count_where
 from headrace.gates.checks.column_context import Columns
 from headrace.gates.checks.per_category import Part, sliced
 from headrace.gates.checks.vocabulary import VOCABULARY, scope_of
-from headrace.gates.plan import Plan, Rule
+from headrace.gates.plan import Plan, PlannedRule
 from headrace.gates.suite import Expectation, Fault, Suite
 from headrace.gates.units import scales_of
 
@@ -21,7 +21,7 @@ _MOST_PLANS = 256
 
 
 def plan_for(suite: Suite, contract: Contract, schema: pa.Schema) -> Plan:
-    """Invariants, then expectations, compiled over `schema`; once for each suite and contract."""
+    """Compile invariants, then expectations, over `schema`; once per suite and contract."""
     suite = suite.stored(contract)
     key = (suite.full_hash, contract.hash, schema)
     if key not in _PLANS:
@@ -39,9 +39,9 @@ def plan_for(suite: Suite, contract: Contract, schema: pa.Schema) -> Plan:
 
 
 def _by_level(
-    expectations: Sequence[Expectation], rules: Sequence[Rule], columns: Columns
-) -> list[Rule]:
-    """The rules, with those that are asked by level grouped by the column of the levels."""
+    expectations: Sequence[Expectation], rules: Sequence[PlannedRule], columns: Columns
+) -> list[PlannedRule]:
+    """Group the rules that are asked by category by the column of the categories."""
     parts: dict[str, dict[int, Part]] = {}
     for place, (expectation, rule) in enumerate(zip(expectations, rules, strict=True)):
         slices = expectation.slices
@@ -50,22 +50,22 @@ def _by_level(
                 rule.check, scope_of(expectation.kwargs, columns), slices, columns.scale(slices.by)
             )
             parts.setdefault(slices.by, {})[place] = part
-    made = list(rules)
+    grouped = list(rules)
     for group in parts.values():
         for place, check in zip(group, sliced(list(group.values())), strict=True):
-            made[place] = replace(rules[place], check=check)
-    return made
+            grouped[place] = replace(rules[place], check=check)
+    return grouped
 
 
-def _expectation(expectation: Expectation, columns: Columns) -> Rule:
-    """A rule without a check, but with an error, if the expectation does not fit the columns."""
+def _expectation(expectation: Expectation, columns: Columns) -> PlannedRule:
+    """Return a rule, with an error instead of a check if it does not fit the columns."""
     check, error = None, str(expectation.fault or "")
     try:
         check = expectation.compiled(columns)
-    except Exception as wrong:  # noqa: BLE001 - whatever it is, it is this check's alone
+    except Exception as wrong:  # noqa: BLE001 - any error concerns only this check
         error = error or Fault.of(wrong, "").what
-    asked = not error and not VOCABULARY[expectation.type].compiled
-    return Rule(
+    delegated = not error and not VOCABULARY[expectation.type].compiled
+    return PlannedRule(
         id=expectation.id,
         kind="expectation",
         type=expectation.type,
@@ -76,13 +76,13 @@ def _expectation(expectation: Expectation, columns: Columns) -> Rule:
         check=check,
         error=error,
         shadow=expectation.shadow,
-        kwargs=expectation.kwargs if asked else None,
-        scale=columns.scale(expectation.columns[0]) if asked else 0,
+        kwargs=expectation.kwargs if delegated else None,
+        scale=columns.scale(expectation.columns[0]) if delegated else 0,
     )
 
 
-def _invariant(invariant: Invariant, columns: Columns) -> Rule:
-    """A row fails where the expression is false; null is a pass, as in a SQL CHECK.
+def _invariant(invariant: Invariant, columns: Columns) -> PlannedRule:
+    """Compile an invariant: a row fails if it is false; null passes, as in a SQL CHECK.
 
     A row on which the expression itself fails, such as by a date that does not exist, fails too.
     """
@@ -95,24 +95,24 @@ def _invariant(invariant: Invariant, columns: Columns) -> Rule:
             reason += f" (on {failed[0]} of them the expression itself fails)"
         return Outcome(unexpected == 0, elements=elements, unexpected=unexpected, reason=reason)
 
-    named = [name for name in columns.names if re.search(rf"\b{re.escape(name)}\b", expression)]
+    used = [name for name in columns.names if re.search(rf"\b{re.escape(name)}\b", expression)]
     check = Check(
-        columns=tuple(named),
+        columns=tuple(used),
         expected=invariant.expression,
         aggregates=("count(*)", count_where(f"NOT {expression}")),
         read=read,
         failing=f"NOT {expression}",
     )
-    # Null, which passes, becomes true first: what is null then is a row that the expression
-    # fails on. Asked only where `check` crashes, since this costs more.
+    # Null, which passes, becomes true first: a remaining null is a row on which the expression
+    # fails. Used only if `check` crashes, since this costs more.
     attempt = f"TRY(coalesce({expression}, TRUE))"
     fails = f"NOT coalesce({attempt}, FALSE)"
     counts = ("count(*)", count_where(fails), count_where(f"{attempt} IS NULL"))
-    return Rule(
+    return PlannedRule(
         id=f"invariant:{invariant.name}",
         kind="invariant",
         type="invariant",
-        columns=tuple(named),
+        columns=tuple(used),
         severity="critical",
         action="quarantine",
         note=invariant.description,

@@ -1,4 +1,4 @@
-"""Changes of meaning as results of the gate: what each does is the suite's to say."""
+"""Semantic changes as results of the gate; the suite sets the action of each."""
 
 from collections.abc import Iterable
 
@@ -13,17 +13,17 @@ _SEVERITY = {"block": "critical", "warn": "warning", "note": "info"}
 
 
 def results_of(findings: Iterable[DriftFinding], suite: Suite, look: BatchView) -> list[Result]:
-    """One result for each finding that the suite does not switch off."""
-    found = []
+    """Return one result for each finding that the suite does not switch off."""
+    results = []
     for finding in findings:
         action = action_on(finding, suite)
         if action != "off":
-            found.append(_result(finding, action, look))
-    return found
+            results.append(_result(finding, action, look))
+    return results
 
 
 def action_on(finding: DriftFinding, suite: Suite) -> str:
-    """The action that the suite declares: of one of its columns the mildest, else of its kind."""
+    """Return the suite's action: the mildest for one of its columns, else that for its kind."""
     keys = [f"{finding.kind}:{column}" for column in finding.columns]
     declared = [suite.semantic[key] for key in keys if key in suite.semantic]
     usual = suite.semantic.get(finding.kind, ACTIONS[finding.kind])
@@ -31,9 +31,9 @@ def action_on(finding: DriftFinding, suite: Suite) -> str:
 
 
 def _result(finding: DriftFinding, action: str, look: BatchView) -> Result:
-    about = "+".join(finding.columns)
+    subject = "+".join(finding.columns)
     return Result(
-        id=f"{KIND}:{finding.kind}" + (f":{about}" if about else ""),
+        id=f"{KIND}:{finding.kind}" + (f":{subject}" if subject else ""),
         kind=KIND,
         type=finding.kind,
         columns=finding.columns,
@@ -50,7 +50,7 @@ def _result(finding: DriftFinding, action: str, look: BatchView) -> Result:
 
 
 def notes_of(notes: Iterable[str]) -> list[Result]:
-    """Results that say what was not considered, and change no verdict."""
+    """Return results for what was not considered; they change no verdict."""
     return [
         Result(
             id=f"{KIND}:{NOT_CONSIDERED}:{number}",
@@ -65,18 +65,18 @@ def notes_of(notes: Iterable[str]) -> list[Result]:
 
 
 def crashed(error: Exception) -> Result:
-    """A note that nothing was compared, because detection as a whole failed."""
+    """Return a note that nothing was compared, because detection as a whole failed."""
     why = str(error).partition("\n")[0]
     what = f"the detection of changed meaning failed: {type(error).__name__}: {why}"
     return notes_of([f"{what}; the batch was not compared with the batches before"])[0]
 
 
 def _sample(finding: DriftFinding, look: BatchView) -> tuple[dict[str, object], ...]:
-    """The first of the rows concerned, by key and with the columns concerned."""
-    wanted = set(finding.lines[:SAMPLE])
-    rows = [at for at, line in enumerate(look.lines.tolist()) if line in wanted] if wanted else []
+    """Return the first affected rows, by key and with the affected columns."""
+    lines = set(finding.lines[:SAMPLE])
+    rows = [at for at, line in enumerate(look.lines.tolist()) if line in lines] if lines else []
     keys = [name for name in look.contract.primary_key if name in look.arrays]
-    shown = [name for name in finding.columns if name in look.arrays and name not in keys]
+    others = [name for name in finding.columns if name in look.arrays and name not in keys]
     scales = scales_of(look.contract)
 
     def value_of(row: int, names: list[str]) -> dict[str, object]:
@@ -86,7 +86,7 @@ def _sample(finding: DriftFinding, look: BatchView) -> tuple[dict[str, object], 
         {
             "line": int(look.lines[row]),
             "key": value_of(row, keys),
-            "values": value_of(row, shown),
+            "values": value_of(row, others),
         }
         for row in rows
     )

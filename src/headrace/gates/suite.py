@@ -8,15 +8,15 @@
         severity: critical                    # critical | warning | info
         meta: {id: distance, action: quarantine, reason: no flight from New York is longer}
 
-`action` is what a failed check does to the batch: `block` it, `quarantine` the rows that failed
+`action` is the effect of a failed check on the batch: `block` it, `quarantine` the rows that failed
 (row-level expectations only), or `warn`. Without one, critical blocks, the others warn.
 
 `units: contract`, in the meta of the suite, says that limits on a column of declared scale are in
 the contract's unit: 23.62, not 2362. Without it they are numbers as the table stores them.
 
-`shadow: true`, in the meta of one expectation or of the suite, makes a check run and be told, and
-decide nothing: see `headrace gate shadow`. `by: carrier` asks a check of each carrier apart: see
-`slices`.
+`shadow: true`, in the meta of one expectation or of the suite, makes a check run and be reported,
+but decide nothing: see `headrace gate shadow`. `by: carrier` evaluates a check for each carrier:
+see `checks.per_category`.
 """
 
 from collections.abc import Mapping
@@ -37,13 +37,13 @@ from headrace.gates.units import CONTRACT, STORED, converted, scales_of, to_stor
 SEMANTICS = 1  # part of every suite hash: raise it when a compiled expectation changes its answer
 SEVERITIES = ("critical", "warning", "info")
 ACTIONS = ("block", "quarantine", "warn")
-# What a change of meaning may do, the gravest first.
+# Possible actions on a semantic change, most severe first.
 CHANGE_ACTIONS = ("block", "warn", "note", "off")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a suite, or a check of it, cannot be run: what an operator needs to mend it."""
+    """Fault of a suite or of one of its checks, with what an operator needs to fix it."""
 
     what: str
     where: str = ""
@@ -52,8 +52,8 @@ class Fault:
     @classmethod
     def of(cls, wrong: Exception, where: str) -> "Fault":
         if isinstance(wrong, HeadraceError):
-            known = wrong.where.startswith(where)
-            place = wrong.where if known else ", ".join(p for p in (where, wrong.where) if p)
+            is_placed = wrong.where.startswith(where)
+            place = wrong.where if is_placed else ", ".join(p for p in (where, wrong.where) if p)
             return cls(wrong.what, place, wrong.fix)
         return cls(f"{type(wrong).__name__}: {wrong}", where, "correct the file")
 
@@ -68,9 +68,9 @@ class Fault:
 
 @dataclass(frozen=True)
 class Expectation:
-    """One declared check. `kwargs` are Great Expectations' own; with a fault it cannot be run.
+    """Declared check. `kwargs` are Great Expectations' own; with a fault it cannot be run.
 
-    In a suite that `reading.fitted` made, numbers in `kwargs` are as the table stores them.
+    In a suite from `suite_reader.fitted`, numbers in `kwargs` are as the table stores them.
     """
 
     id: str
@@ -85,14 +85,14 @@ class Expectation:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns it is about."""
+        """Return the columns that it is about."""
         if self.fault is not None:
             return ()
         by = () if self.slices is None else (self.slices.by,)
         return tuple(dict.fromkeys((*VOCABULARY[self.type].columns(self.kwargs), *by)))
 
     def compiled(self, columns: Columns) -> Check | None:
-        """Its check over columns; None if it is not compiled, but asked of Great Expectations.
+        """Return its check over columns; None if Great Expectations evaluates it.
 
         Raises:
             DeclarationError: it does not fit, or has a fault.
@@ -104,7 +104,7 @@ class Expectation:
         return compile_check(self.type, self.kwargs, columns)
 
     def stored(self, scales: Mapping[str, int]) -> "Expectation":
-        """The expectation with numbers as the table stores them, from the contract's units.
+        """Return the expectation with its numbers in stored instead of contract units.
 
         Raises:
             DeclarationError: a number cannot be converted.
@@ -114,7 +114,7 @@ class Expectation:
         return replace(self, kwargs=converted(self.type, self.kwargs, scales, to_stored))
 
     def document(self) -> dict[str, Any]:
-        """What decides its answer. `shadow` is no part of it: the suite keeps those apart."""
+        """Return what affects its outcome; the suite stores `shadow` apart."""
         return {
             **(self.slices.document() if self.slices else {}),
             **({"fault": self.fault.what} if self.fault else {}),
@@ -129,15 +129,14 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Suite:
-    """The checks of one table.
+    """Checks of one table.
 
     `hash` changes when the verdict on a batch, or the rows that pass, could: batches are then
-    judged again. `semantic` says what a change of meaning does to the batch, by its kind or by
-    `kind:column`, where that is not the usual. Checks in shadow decide neither, so a new one
-    changes only `shadow_hash`. A suite with a `fault` could not be read at all; whatever it is
-    asked is an ERROR. `path` is where it was read. `units` are those of the limits in `kwargs`,
-    `written` those in its file: whatever the file has, checks and the hash are made of stored
-    units.
+    re-validated. `semantic` is the action on a semantic change, by its kind or by `kind:column`,
+    if it is not the default. Checks in shadow affect neither, so a new one changes only
+    `shadow_hash`. A suite with a `fault` could not be read at all; every verdict by it is ERROR.
+    `path` is its file. `units` are those of the limits in `kwargs`, `written` those in its file:
+    whatever the file has, checks and the hash are made of stored units.
     """
 
     name: str
@@ -153,25 +152,25 @@ class Suite:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What is wrong in it: of itself, then check by check."""
-        own = () if self.fault is None else (self.fault,)
-        return (*own, *(e.fault for e in self.expectations if e.fault is not None))
+        """Return the faults of the suite itself, then check by check."""
+        suite_faults = () if self.fault is None else (self.fault,)
+        return (*suite_faults, *(e.fault for e in self.expectations if e.fault is not None))
 
     @property
     def broken(self) -> bool:
-        """Whether every verdict by it is an ERROR."""
+        """Return True if every verdict by it is an ERROR."""
         return self.fault is not None or any(
             e.fault is not None and not e.shadow for e in self.expectations
         )
 
     def sound(self) -> "Suite":
-        """The suite itself; DeclarationError for its first fault, if it has any."""
+        """Return the suite itself; raise DeclarationError for its first fault, if it has any."""
         for fault in self.faults:
             raise fault.error
         return self
 
     def stored(self, contract: Contract) -> "Suite":
-        """The suite with numbers as the table stores them; itself if they are so already."""
+        """Return the suite with numbers as the table stores them."""
         if self.units != CONTRACT:
             return self
         scales = scales_of(contract)
@@ -185,7 +184,7 @@ class Suite:
             return replace(expectation, fault=Fault.of(wrong, self.place(expectation)))
 
     def place(self, expectation: Expectation) -> str:
-        """Where an expectation stands, for people."""
+        """Return the place of an expectation in its file, for people."""
         return ", ".join(part for part in (self.path or self.name, expectation.id) if part)
 
     @cached_property
@@ -206,19 +205,19 @@ class Suite:
 
     @cached_property
     def shadow_hash(self) -> str:
-        """Digest of the checks in shadow; empty if there are none."""
+        """Return the digest of the checks in shadow; "" if there are none."""
         shadows = [e.document() for e in self.expectations if e.shadow]
         return digest({"semantics": SEMANTICS, "shadow": shadows}) if shadows else ""
 
     @cached_property
     def full_hash(self) -> str:
-        """Digest of all that is evaluated; for what is compiled, not for what is stored."""
+        """Return the digest of all evaluated checks; for compiled plans, not for storage."""
         return digest([self.hash, self.shadow_hash])
 
     def check(self, schema: pa.Schema) -> tuple[Check | None, ...]:
-        """Compile every expectation against a schema, or name the first that does not fit.
+        """Compile every expectation against a schema, or raise for the first that does not fit.
 
-        None stands for one that is not compiled, but asked of Great Expectations.
+        None is one that Great Expectations evaluates.
         """
         self._check_semantic(schema)
         checks = []

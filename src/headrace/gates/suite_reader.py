@@ -1,8 +1,8 @@
-"""Reading suites: strictly, or so that a fault in one check is that check's alone.
+"""Reader of suites: strict, or so that a fault in one check affects only that check.
 
-At run time nothing may stop for a suite that cannot be read but its own table. So `load_suite`
-always gives a suite: what is wrong in it is a fault, and every batch judged by it is an ERROR with
-the cause. `read_suite` and `headrace gate lint` refuse instead, for tests and CI.
+At run time a suite that cannot be read must stop nothing but its own table. So `load_suite` always
+returns a suite: its errors are faults, and every batch judged by it is an ERROR with the cause.
+`read_suite` and `headrace gate lint` raise instead, for tests and CI.
 """
 
 import difflib
@@ -78,26 +78,26 @@ EXPECTATION_META = Keys((
 
 
 def load_suite(path: Path | str, contract: Contract | None = None) -> Suite:
-    """Read a suite, whatever is in it: see `Suite.faults` for what is wrong.
+    """Read a suite, whatever its errors: see `Suite.faults`.
 
     Args:
         path: a YAML file in the form that `suite` shows.
-        contract: the contract of the suite's table; with it, each check is also held against the
+        contract: the contract of the suite's table; with it, each check is also compared with the
             contract's fields.
     """
     path = Path(path)
     try:
         suite = _parsed(read_document(path).value, str(path))
     except Exception as wrong:  # noqa: BLE001 - whatever is in the file, other tables go on
-        named = path.stem if contract is None else contract.table
+        table = path.stem if contract is None else contract.table
         fault = _with_line(Fault.of(wrong, str(path)), path)
-        return Suite(path.stem, named, 0, (), fault=fault, path=str(path))
+        return Suite(path.stem, table, 0, (), fault=fault, path=str(path))
     suite = replace(suite, path=str(path))
     return _with_lines(suite if contract is None else fitted(suite, contract), path)
 
 
 def _with_lines(suite: Suite, path: Path) -> Suite:
-    """The suite with the line of each fault's place; files without faults are not read again."""
+    """Add lines to the places of faults; files without faults are not read again."""
     fault = None if suite.fault is None else _with_line(suite.fault, path)
     if fault is None and not any(expectation.fault for expectation in suite.expectations):
         return suite
@@ -115,7 +115,7 @@ def _with_line(fault: Fault, path: Path) -> Fault:
 
 
 def read_suite(path: Path | str, contract: Contract | None = None) -> Suite:
-    """Read a suite; with a contract, also prove that each check fits its fields.
+    """Read a suite; with a contract, also check that each expectation fits its fields.
 
     Raises:
         DeclarationError: unreadable file, unknown key, type or kwarg, repeated id, an action
@@ -125,7 +125,7 @@ def read_suite(path: Path | str, contract: Contract | None = None) -> Suite:
 
 
 def parse_suite(document: Document, *, where: str = "suite") -> Suite:
-    """A suite from its parsed YAML or JSON document.
+    """Parse a suite's YAML or JSON document.
 
     Raises:
         DeclarationError: as `read_suite`.
@@ -134,7 +134,7 @@ def parse_suite(document: Document, *, where: str = "suite") -> Suite:
 
 
 def fitted(suite: Suite, contract: Contract) -> Suite:
-    """The suite in stored units, with a fault for each check that does not fit the contract."""
+    """Return the suite in stored units; checks that do not fit the contract get a fault."""
     if suite.fault is not None:
         return suite
     if suite.table != contract.table:
@@ -142,16 +142,18 @@ def fitted(suite: Suite, contract: Contract) -> Suite:
         return replace(suite, fault=Fault(what, suite.path, "correct its meta: {table: ...}"))
     suite = suite.stored(contract)
     columns = Columns(contract.arrow_schema(), scales_of(contract))
-    held = tuple(_held(suite, expectation, columns) for expectation in suite.expectations)
-    return replace(suite, expectations=held)
+    expectations = tuple(
+        _with_fault(suite, expectation, columns) for expectation in suite.expectations
+    )
+    return replace(suite, expectations=expectations)
 
 
-def _held(suite: Suite, expectation: Expectation, columns: Columns) -> Expectation:
+def _with_fault(suite: Suite, expectation: Expectation, columns: Columns) -> Expectation:
     if expectation.fault is not None:
         return expectation
     try:
         expectation.compiled(columns)
-    except Exception as wrong:  # noqa: BLE001 - one check's fault is no other's
+    except Exception as wrong:  # noqa: BLE001 - one check's fault affects no other
         return replace(expectation, fault=Fault.of(wrong, suite.place(expectation)))
     return expectation
 
@@ -166,10 +168,10 @@ def _parsed(document: Document, where: str) -> Suite:
                 f"the suite has no {key!r}", where=where, fix=f"add {key}: a string"
             )
     shadow = _flag(meta.get("shadow", False), f"{where}, meta")
-    units = _one_of(meta["units"], (CONTRACT,), "units", where) if "units" in meta else STORED
+    units = _choice(meta["units"], (CONTRACT,), "units", where) if "units" in meta else STORED
     entries = document.get("expectations") or []
     if not isinstance(entries, list):
-        raise DeclarationError("expectations is no list", where=where, fix="write a list")
+        raise DeclarationError("expectations is not a list", where=where, fix="write a list")
     expectations = [
         _read(entry, f"{where}, expectations[{number}]", number, shadow=shadow)
         for number, entry in enumerate(entries)
@@ -197,11 +199,11 @@ def _read(entry: Document, where: str, number: int, *, shadow: bool) -> Expectat
 
 
 def _faulty(entry: Document, fault: Fault, number: int, *, shadow: bool) -> Expectation:
-    """What can be said of a check that cannot be read: in shadow, it stops nothing."""
-    known: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {}
-    given = known.get("meta")
-    meta: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-    kind = str(known.get("type") or "unknown")
+    """Return an expectation for a check that cannot be read; in shadow, it stops nothing."""
+    mapping: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {}
+    meta_value = mapping.get("meta")
+    meta: Mapping[str, Any] = meta_value if isinstance(meta_value, Mapping) else {}
+    kind = str(mapping.get("type") or "unknown")
     return Expectation(
         id=str(meta.get("id") or f"{kind.removeprefix('expect_')}[{number}]"),
         type=kind,
@@ -219,8 +221,8 @@ def _expectation(entry: Document, where: str, *, shadow: bool) -> Expectation:
     if kind not in VOCABULARY:
         raise _unknown_type(kind, where)
     VOCABULARY[kind].check_kwargs(kwargs, where)
-    severity = _one_of(entry.get("severity", "critical"), SEVERITIES, "severity", where)
-    action = _one_of(meta.get("action", _DEFAULT_ACTION[severity]), ACTIONS, "action", where)
+    severity = _choice(entry.get("severity", "critical"), SEVERITIES, "severity", where)
+    action = _choice(meta.get("action", _DEFAULT_ACTION[severity]), ACTIONS, "action", where)
     if action == "quarantine" and not VOCABULARY[kind].row_level:
         raise DeclarationError(
             f"{kind} is about the whole batch: it has no rows to quarantine",
@@ -230,7 +232,9 @@ def _expectation(entry: Document, where: str, *, shadow: bool) -> Expectation:
     slices = parse_slices(meta, where)
     if slices is not None and not VOCABULARY[kind].sliced:
         raise DeclarationError(
-            f"{kind} has no answer by level", where=where, fix="drop by, or use row_condition"
+            f"{kind} cannot be evaluated by category",
+            where=where,
+            fix="drop by, or use row_condition",
         )
     return Expectation(
         id=str(meta.get("id") or default_id(kind, kwargs, slices)),
@@ -246,17 +250,19 @@ def _expectation(entry: Document, where: str, *, shadow: bool) -> Expectation:
 
 def _unknown_type(kind: object, where: str) -> DeclarationError:
     if kind in ELSEWHERE:
-        return DeclarationError(f"{kind} cannot be a gate's", where=where, fix=ELSEWHERE[str(kind)])
+        return DeclarationError(
+            f"{kind} cannot be used in a gate", where=where, fix=ELSEWHERE[str(kind)]
+        )
     near = difflib.get_close_matches(str(kind), VOCABULARY, n=1)
     fix = f"did you mean {near[0]}?" if near else "docs/reference/yaml-suite.md lists all types"
     return DeclarationError(f"unknown expectation type {kind!r}", where=where, fix=fix)
 
 
 def default_id(kind: str, kwargs: Mapping[str, Any], slices: Slices | None = None) -> str:
-    """`column_values_to_be_between:distance`: what a check is called if its meta gives no id."""
+    """Return the default id of a check: `column_values_to_be_between:distance`."""
     columns = VOCABULARY[kind].columns(kwargs)
-    named = kind.removeprefix("expect_") + (":" + "+".join(columns) if columns else "")
-    return named if slices is None else f"{named}/{slices.by}"
+    name = kind.removeprefix("expect_") + (":" + "+".join(columns) if columns else "")
+    return name if slices is None else f"{name}/{slices.by}"
 
 
 def _known_keys(mapping: Document, keys: Keys, where: str) -> None:
@@ -275,7 +281,7 @@ def _refuse_others(mapping: Document, names: Collection[str], where: str) -> Non
         )
 
 
-def _one_of(value: object, options: tuple[str, ...], what: str, where: str) -> str:
+def _choice(value: object, options: tuple[str, ...], what: str, where: str) -> str:
     if value not in options:
         raise DeclarationError(
             f"unknown {what} {value!r}", where=where, fix=f"use one of {options}"
@@ -289,13 +295,13 @@ def _flag(value: object, where: str) -> bool:
     return value
 
 
-def _semantic(found: Document, where: str) -> dict[str, str]:
-    """Actions by kind of change, or by `kind:column`: {kind: block | warn | note | off}."""
-    kinds = {str(key).partition(":")[0]: action for key, action in found.items()}
+def _semantic(actions: Document, where: str) -> dict[str, str]:
+    """Read actions by kind of change, or by `kind:column`: {kind: block | warn | note | off}."""
+    kinds = {str(key).partition(":")[0]: action for key, action in actions.items()}
     _refuse_others(kinds, CHANGES, where)
     return {
-        str(key): _one_of(action, CHANGE_ACTIONS, f"action of {key}", where)
-        for key, action in found.items()
+        str(key): _choice(action, CHANGE_ACTIONS, f"action of {key}", where)
+        for key, action in actions.items()
     }
 
 
@@ -314,17 +320,17 @@ def _version(value: object, where: str) -> int:
 
 
 def _with_unique_ids(expectations: list[Expectation], where: str) -> tuple[Expectation, ...]:
-    """The first of a name keeps it; the others have a fault, and a name of their own."""
-    seen: Counter[str] = Counter()
-    made = []
+    """Rename repeated ids, and add a fault to all but the first of each."""
+    counts: Counter[str] = Counter()
+    unique = []
     for expectation in expectations:
-        seen[expectation.id] += 1
-        if seen[expectation.id] > 1:
+        counts[expectation.id] += 1
+        if counts[expectation.id] > 1:
             what = f"more than one expectation is called {expectation.id!r}"
             fault = expectation.fault or Fault(what, where, "give each its own meta: {id: ...}")
-            made.append(
-                replace(expectation, id=f"{expectation.id} ({seen[expectation.id]})", fault=fault)
+            unique.append(
+                replace(expectation, id=f"{expectation.id} ({counts[expectation.id]})", fault=fault)
             )
         else:
-            made.append(expectation)
-    return tuple(made)
+            unique.append(expectation)
+    return tuple(unique)

@@ -1,4 +1,4 @@
-"""Rewriting a suite's file so that its limits are in the units of the contract."""
+"""Rewrite of a suite's file with its limits in the units of the contract."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ _UNITS = ("meta", "units")
 
 
 @dataclass(frozen=True)
-class Conversion:
-    """A suite's file as it is and as it would be; `changes` are (check, key, old, new)."""
+class SuiteRewrite:
+    """Suite's file before and after conversion; `changes` are (check, key, old, new)."""
 
     path: Path
     old: str
@@ -31,10 +31,10 @@ class Conversion:
         return {"path": str(self.path), "changed": self.old != self.new, "changes": changes}
 
 
-def conversion(suite: Suite, contract: Contract) -> Conversion:
-    """The text of a suite's file in the contract's units; comments and order stay.
+def conversion(suite: Suite, contract: Contract) -> SuiteRewrite:
+    """Return a suite's file in the contract's units; comments and order stay.
 
-    Its hash, and so every verdict, stays the same: that is proven before the text is returned.
+    Its hash, and so every verdict, stays the same, which is checked before the text is returned.
 
     Raises:
         DeclarationError: the suite has a fault, or a limit has no exact form in that unit.
@@ -43,7 +43,7 @@ def conversion(suite: Suite, contract: Contract) -> Conversion:
     text = path.read_text(encoding="utf-8")
     scales = scales_of(contract)
     if suite.written == CONTRACT or not scales:
-        return Conversion(path, text, text, ())
+        return SuiteRewrite(path, text, text, ())
     suite.sound()
     edited, changes = Edited(text), []
     for place, expectation in enumerate(suite.expectations):
@@ -53,12 +53,12 @@ def conversion(suite: Suite, contract: Contract) -> Conversion:
                 edited.set("expectations", place, "kwargs", key, to=value)
                 changes.append((expectation.id, key, expectation.kwargs[key], value))
     edited.set(*_UNITS, to=CONTRACT)
-    again = fitted(parse_suite(parse_document(edited.text, path).value), contract)
+    rewritten = fitted(parse_suite(parse_document(edited.text, path).value), contract)
     before = fitted(suite, contract)
-    if (again.hash, again.shadow_hash) != (before.hash, before.shadow_hash):
+    if (rewritten.hash, rewritten.shadow_hash) != (before.hash, before.shadow_hash):
         changed = [
             old.id
-            for old, new in zip(before.expectations, again.expectations, strict=True)
+            for old, new in zip(before.expectations, rewritten.expectations, strict=True)
             if old.document() != new.document()
         ]
         raise DeclarationError(
@@ -66,7 +66,7 @@ def conversion(suite: Suite, contract: Contract) -> Conversion:
             where=str(path),
             fix="write its numbers without exponents, then convert again",
         )
-    return Conversion(path, text, edited.text, tuple(changes))
+    return SuiteRewrite(path, text, edited.text, tuple(changes))
 
 
 def _converted(

@@ -1,7 +1,7 @@
-"""Units of numbers: as a contract declares a column, and as its table stores it.
+"""Units of numbers: in the contract, and as the table stores them.
 
-A column of scale 2 stores 23.62 as the integer 2362. Checks compare stored integers. What a person
-writes and reads is in the unit of the contract; this module converts one to the other, exactly.
+A column of scale 2 stores 23.62 as the integer 2362. Checks compare stored integers. People
+write and read the contract's units; this module converts one to the other, exactly.
 """
 
 import ast
@@ -47,18 +47,18 @@ _COMPARED = frozenset(
 
 
 def scales_of(contract: Contract) -> dict[str, int]:
-    """The decimal digits of the columns that are not stored as they are written."""
+    """Return the decimal digits of the columns that are stored scaled."""
     return {field.name: field.scale for field in contract.fields if field.scale}
 
 
 def to_stored(value: Scalar, scale: int) -> Scalar:
-    """A number in the contract's unit as the table stores it.
+    """Convert a number in the contract's unit to the form in which the table stores it.
 
     A number that the table can hold becomes an int, any other a float. Text is read digit for
     digit: "5.005" is exact, and "5.000" at scale 2 is the float 500.0.
 
     Raises:
-        DeclarationError: no float is that number.
+        DeclarationError: no float equals that number.
     """
     number = _decimal(value)
     if number is None:
@@ -81,31 +81,31 @@ def to_contract(value: Scalar, scale: int) -> Scalar:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     exact = Decimal(repr(value)).scaleb(-scale, _EXACT)
-    whole = exact == exact.to_integral_value() and isinstance(value, int)
-    written: Scalar = int(exact) if whole else float(exact)
-    again = to_stored(written, scale) if Decimal(repr(written)) == exact else None
-    if again == value and type(again) is type(value):
+    is_whole = exact == exact.to_integral_value() and isinstance(value, int)
+    written: Scalar = int(exact) if is_whole else float(exact)
+    stored = to_stored(written, scale) if Decimal(repr(written)) == exact else None
+    if stored == value and type(stored) is type(value):
         return written
     digits = max(-int(exact.as_tuple().exponent), 0 if isinstance(value, int) else scale + 1)
     return f"{exact:.{digits}f}"
 
 
 def in_units(value: Scalar, scale: int) -> Scalar:
-    """A stored number, or a list of them, as a JSON value in the contract's unit."""
+    """Return a stored number, or a list of them, as a JSON value in the contract's unit."""
     if not scale or isinstance(value, bool):
         return value
     if isinstance(value, list):
-        return [in_units(one, scale) for one in value]
+        return [in_units(number, scale) for number in value]
     if isinstance(value, Integral):
         exact = Decimal(int(value)).scaleb(-scale, _EXACT)
         return int(exact) if exact == exact.to_integral_value() else float(exact)
     return value / 10**scale if isinstance(value, float) else value
 
 
-def shown(value: Scalar, scale: int = 0) -> str:
-    """A stored number as a person writes it, in the contract's unit.
+def format_stored(value: Scalar, scale: int = 0) -> str:
+    """Format a stored number for people, in the contract's unit.
 
-    All digits of what the table can hold, else six significant ones; no trailing zeros.
+    All digits of numbers that the table can hold, else six significant ones; no trailing zeros.
     """
     if scale and not isinstance(value, bool) and isinstance(value, Integral):
         text = f"{Decimal(int(value)).scaleb(-scale, _EXACT):f}"
@@ -118,41 +118,41 @@ def shown(value: Scalar, scale: int = 0) -> str:
 
 
 def converted(kind: str, kwargs: Kwargs, scales: Mapping[str, int], convert: Convert) -> Kwargs:
-    """The kwargs of an expectation with each number about a scaled column converted.
+    """Return the kwargs of an expectation with numbers about scaled columns converted.
 
     Args:
         kind: the expectation's type.
-        kwargs: as they are written; what does not fit the type is left as it is.
+        kwargs: as they are written; values of another type stay as they are.
         scales: the decimal digits of the scaled columns.
         convert: `to_stored` or `to_contract`.
 
     Raises:
         DeclarationError: it compares columns of different scales, or a number cannot be exact.
     """
-    made = dict(kwargs)
+    converted_ = dict(kwargs)
     condition = kwargs.get("row_condition")
     if isinstance(condition, str):
-        made["row_condition"] = condition_in(condition, scales, convert)
+        converted_["row_condition"] = condition_in(condition, scales, convert)
     scale = _scale(kind, kwargs, scales)
     if scale:
-        for key, given in kwargs.items():
+        for key, values in kwargs.items():
             if _has_numbers(kind, key):
-                made[key] = _each(given, lambda value: convert(value, scale))
+                converted_[key] = _each(values, lambda value: convert(value, scale))
     if "value_pairs_set" in kwargs:
         both = [scales.get(str(kwargs.get(key)), 0) for key in ("column_A", "column_B")]
-        made["value_pairs_set"] = _pairs(kwargs["value_pairs_set"], both, convert)
-    return made
+        converted_["value_pairs_set"] = _pairs(kwargs["value_pairs_set"], both, convert)
+    return converted_
 
 
 def condition_in(text: str, scales: Mapping[str, int], convert: Convert) -> str:
-    """A `row_condition` with the numbers that scaled columns are compared with converted.
+    """Convert the numbers with which a `row_condition` compares scaled columns.
 
     Digits are moved in the text itself, so that converting there and back gives the same text.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError:
-        return text  # whoever compiles it says what is wrong
+        return text  # compiling it reports the error
     before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
     raw = text.strip().encode()
     starts = [0]
@@ -167,20 +167,20 @@ def condition_in(text: str, scales: Mapping[str, int], convert: Convert) -> str:
     for place, scale in sorted(edits, key=lambda edit: (-edit[0].lineno, -edit[0].col_offset)):
         start = starts[place.lineno - 1] + place.col_offset
         end = starts[(place.end_lineno or place.lineno) - 1] + (place.end_col_offset or 0)
-        moved = _moved(raw[start:end].decode(), scale, convert)
-        raw = raw[:start] + moved.encode() + raw[end:]
+        shifted = _shifted(raw[start:end].decode(), scale, convert)
+        raw = raw[:start] + shifted.encode() + raw[end:]
     return before + raw.decode() + after
 
 
-def _moved(written: str, scale: int, convert: Convert) -> str:
+def _shifted(written: str, scale: int, convert: Convert) -> str:
     number = _decimal(written.replace(" ", ""))
     if number is None:
         raise DeclarationError(f"{written} is not a decimal number", fix="write its digits")
     if convert is to_stored:
         to_stored(f"{number:f}", scale)  # refuses what no float is
         return f"{number.scaleb(scale, _EXACT):f}"
-    moved = f"{number.scaleb(-scale, _EXACT):f}"
-    return moved if "." in written or "." not in moved else moved.rstrip("0").rstrip(".")
+    shifted = f"{number.scaleb(-scale, _EXACT):f}"
+    return shifted if "." in written or "." not in shifted else shifted.rstrip("0").rstrip(".")
 
 
 def _numbers(node: ast.expr) -> list[ast.expr]:
@@ -203,21 +203,21 @@ def _decimal(value: Scalar) -> Decimal | None:
 
 
 def _scale(kind: str, kwargs: Kwargs, scales: Mapping[str, int]) -> int:
-    """The scale that the numbers of an expectation have."""
+    """Return the scale of an expectation's numbers."""
     if kind not in _COMPARED:
         return scales.get(str(kwargs.get("column")), 0)
     listed = kwargs.get("column_list")
     names = (
         listed if isinstance(listed, Sequence) else [kwargs.get("column_A"), kwargs.get("column_B")]
     )
-    found = {str(name): scales.get(str(name), 0) for name in names}
-    if len(set(found.values())) > 1:
-        told = ", ".join(f"{name} {scale}" for name, scale in found.items())
+    scale_by_column = {str(name): scales.get(str(name), 0) for name in names}
+    if len(set(scale_by_column.values())) > 1:
+        listing = ", ".join(f"{name} {scale}" for name, scale in scale_by_column.items())
         raise DeclarationError(
-            f"it compares columns of different scales: {told}",
+            f"it compares columns of different scales: {listing}",
             fix="give them one scale in the contract, or write an invariant there",
         )
-    return max(found.values(), default=0)
+    return max(scale_by_column.values(), default=0)
 
 
 def has_unit(kind: str) -> bool:
@@ -236,12 +236,15 @@ def _has_numbers(kind: str, key: str) -> bool:
 
 
 def _each(value: Any, convert: Callable[[Scalar], Scalar]) -> Any:  # noqa: ANN401  (parsed YAML)
-    """Numbers at any depth; of a mapping only the keys that hold values of the column."""
+    """Convert numbers at any depth; of a mapping only under keys with values of the column."""
     if isinstance(value, Mapping):
-        ours = {"value_ranges", "values", "bins"}
-        return {key: _each(one, convert) if key in ours else one for key, one in value.items()}
+        value_keys = {"value_ranges", "values", "bins"}
+        return {
+            key: _each(inner, convert) if key in value_keys else inner
+            for key, inner in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_each(one, convert) for one in value]
+        return [_each(inner, convert) for inner in value]
     return convert(value)
 
 

@@ -1,4 +1,4 @@
-"""What the gate says of a batch: verdict, results, the rows that pass and those that do not."""
+"""Outcome of the gate for a batch: verdict, results, passing and quarantined rows."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from headrace.contracts import Violation
 from headrace.core.files import canonical_json
-from headrace.gates.units import CONTRACT, STORED, has_unit, in_units, shown
+from headrace.gates.units import CONTRACT, STORED, format_stored, has_unit, in_units
 
 
 class Verdict(StrEnum):
-    """In order of gravity; the gravest finding decides."""
+    """Verdict, in order of severity; the most severe finding decides."""
 
     PASS = "PASS"  # noqa: S105
     WARN = "WARN"
@@ -28,7 +28,7 @@ class Verdict(StrEnum):
 
     @property
     def publishes(self) -> bool:
-        """Whether the passing rows are published; else the batch stays pending."""
+        """Return True if the passing rows are published; else the batch stays pending."""
         return self.gravity < Verdict.BLOCK.gravity
 
 
@@ -43,19 +43,19 @@ _FAILED = {
 
 @dataclass(frozen=True)
 class Result:
-    """One check of one batch.
+    """Result of one check of one batch.
 
     Attributes:
         kind: contract | invariant | expectation | semantic | override.
-        status: pass | fail | error. An error is a check that crashed: it says nothing of the data.
+        status: pass | fail | error. An error is a check that crashed: not a finding about the data.
         observed: the value found, of a check on a whole column or table.
         unexpected_count: failing rows (failing values, of a distinct-values check).
         sample: up to 20 failing rows: {"line", "key": {..}, "values": {..}}; of a broken contract
             {"line", "field", "expected", "got"}.
         reason: a failed check in words, or what the check died of.
         note: why the check exists, as declared.
-        evidence: of a change of meaning, what its sentence says, as JSON values.
-        shadow: told, and decides nothing; `would` is what it would have done.
+        evidence: of a semantic change, the facts of its sentence as JSON values.
+        shadow: reported, but decides nothing; `would` is its effect without the shadow.
     """
 
     id: str
@@ -78,21 +78,21 @@ class Result:
 
     @property
     def verdict(self) -> Verdict:
-        """What it does to the batch: of a check in shadow, nothing."""
+        """Return its effect on the batch; in shadow, none."""
         return Verdict.PASS if self.shadow else self.would
 
     @property
     def would(self) -> Verdict:
-        """What it does, or would do if it were not in shadow."""
+        """Return its effect, or the effect without shadow."""
         if self.status == "error":
             return Verdict.ERROR
         return _FAILED[self.action] if self.status == "fail" else Verdict.PASS
 
     def document(self) -> dict[str, Any]:
-        """JSON values; what equals its default is left out."""
+        """Return JSON values, without those that equal their default."""
         full = {f.name: getattr(self, f.name) for f in fields(self)}
-        shown = {f.name: full[f.name] for f in fields(self) if full[f.name] != f.default}
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in shown.items()}
+        changed = {f.name: full[f.name] for f in fields(self) if full[f.name] != f.default}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in changed.items()}
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Result":
@@ -102,7 +102,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Foreseen:
-    """What the verdict would be, and how many rows quarantined, if no check were in shadow."""
+    """Verdict and number of quarantined rows if no check were in shadow."""
 
     verdict: Verdict
     quarantined_count: int
@@ -117,7 +117,7 @@ class Foreseen:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The gate's answer for one batch.
+    """Gate's outcome for one batch.
 
     Attributes:
         passing: rows that no check quarantined, in the batch's order; with BLOCK and ERROR too, but
@@ -150,17 +150,17 @@ class Judgement:
 
     @property
     def breaks_contract(self) -> bool:
-        """True if the batch was delivered in a form that gives no typed rows."""
+        """Return True if the batch was delivered in a form that gives no typed rows."""
         return bool(self.violation_count) and not self.conformed
 
-    def also(self, found: Iterable[Result]) -> "Judgement":
-        """With more results, and the verdict that all of them give."""
-        results = (*self.results, *found)
-        gravest = max((r.verdict for r in results), key=lambda v: v.gravity, default=Verdict.PASS)
-        return replace(self, results=results, verdict=gravest)
+    def also(self, more_results: Iterable[Result]) -> "Judgement":
+        """Return the judgement with more results, and the verdict of all of them."""
+        results = (*self.results, *more_results)
+        worst = max((r.verdict for r in results), key=lambda v: v.gravity, default=Verdict.PASS)
+        return replace(self, results=results, verdict=worst)
 
     def readable(self, scales: Mapping[str, int]) -> "Judgement":
-        """The judgement in the contract's units; its sentences stay, with a note on their units."""
+        """Return the judgement in the contract's units; its sentences get a note on their units."""
         if self.units == CONTRACT:
             return self
         results = tuple(_readable(result, scales) for result in self.results)
@@ -168,36 +168,36 @@ class Judgement:
 
     @property
     def failed(self) -> tuple[Result, ...]:
-        """Results that count and did not pass, gravest first."""
-        return _gravest_first(r for r in self.counted if r.status != "pass")
+        """Return results that count and did not pass, most severe first."""
+        return _by_severity(r for r in self.counted if r.status != "pass")
 
     @property
     def counted(self) -> tuple[Result, ...]:
-        """Results of all checks that are not in shadow."""
+        """Return the results of all checks that are not in shadow."""
         return tuple(r for r in self.results if not r.shadow and r.type != NOT_CONSIDERED)
 
     @property
     def notes(self) -> tuple[Result, ...]:
-        """Results that are reported but change no verdict, such as a detector that failed."""
+        """Return results that are reported but change no verdict, such as a failed detector."""
         return tuple(r for r in self.results if r.status == "pass" and r.reason and not r.shadow)
 
     @property
     def shadowed(self) -> tuple[Result, ...]:
-        """Results of checks in shadow that did not pass, gravest first."""
-        return _gravest_first(r for r in self.results if r.shadow and r.status != "pass")
+        """Return results of checks in shadow that did not pass, most severe first."""
+        return _by_severity(r for r in self.results if r.shadow and r.status != "pass")
 
     def to_json(self) -> str:
-        """Compact canonical JSON of everything but the rows."""
-        kept = {
+        """Return compact canonical JSON of everything but the rows."""
+        document = {
             f.name: getattr(self, f.name)
             for f in fields(self)
             if f.name not in {"results", "violations", "foreseen", "passing", "quarantined"}
         }
         if self.foreseen is not None:
-            kept["foreseen"] = _plain(self.foreseen)
+            document["foreseen"] = _plain(self.foreseen)
         results = [result.document() for result in self.results]
         return canonical_json(
-            {**kept, "results": results, "violations": [_plain(v) for v in self.violations]}
+            {**document, "results": results, "violations": [_plain(v) for v in self.violations]}
         ).decode()
 
     @classmethod
@@ -214,20 +214,20 @@ class Judgement:
         )
 
     def summary(self) -> str:
-        """One sentence: the verdict and its gravest reason."""
+        """Return one sentence: the verdict and its most severe reason."""
         failed = self.failed
         total = len(self.counted)
-        # A batch that broke its contract had no rows to judge, which is not to say it was empty.
+        # A batch that broke its contract had no rows to judge, but was not empty.
         unjudged = self.delivered and not self.conformed
         on = f", none of {self.delivered} rows judged" if unjudged else f" on {self.conformed} rows"
         counted = f"{total} check{'s' * (total != 1)}{on}"
         if not failed:
             return f"{self.verdict}: {counted} passed"
-        more = f" (and {len(failed) - 1} more of {counted})" if len(failed) > 1 else f" ({counted})"
-        return f"{self.verdict}: {failed[0].reason}{more}"
+        rest = f" (and {len(failed) - 1} more of {counted})" if len(failed) > 1 else f" ({counted})"
+        return f"{self.verdict}: {failed[0].reason}{rest}"
 
     def markdown(self, limit: int = 20) -> str:
-        """A short table: what failed, gravest first, and how much passed."""
+        """Return a short table: failures, most severe first, and the number of passes."""
         failed = self.failed
         lines = [f"**{self.verdict}** {self._counts()}"]
         if failed:
@@ -246,8 +246,8 @@ class Judgement:
     def _shadow_lines(self) -> list[str]:
         if self.foreseen is None:
             return []
-        told = ", ".join(_cell(r.id) for r in self.shadowed) or "none"
-        lines = ["", f"In shadow, without effect: {told} failed."]
+        failed = ", ".join(_cell(r.id) for r in self.shadowed) or "none"
+        lines = ["", f"In shadow, without effect: {failed} failed."]
         if self.foreseen.verdict != self.verdict:
             lines += [f"If they counted, the verdict would be **{self.foreseen.verdict}**."]
         return lines
@@ -267,7 +267,7 @@ def _readable(result: Result, scales: Mapping[str, int]) -> Result:
     scaled = [name for name in result.columns if scales.get(name)]
     if not scaled or result.kind not in {"expectation", "invariant", "semantic"}:
         return result
-    steps = ", ".join(f"{name} in steps of {shown(1, scales[name])}" for name in scaled)
+    steps = ", ".join(f"{name} in steps of {format_stored(1, scales[name])}" for name in scaled)
     first = scales.get(result.columns[0], 0)
     return replace(
         result,
@@ -279,18 +279,21 @@ def _readable(result: Result, scales: Mapping[str, int]) -> Result:
 
 
 def _readable_sample(sample: Mapping[str, Any], scales: Mapping[str, int]) -> Mapping[str, Any]:
-    def told(values: Mapping[str, Any]) -> dict[str, Any]:
+    def in_contract_units(values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: in_units(value, scales.get(name, 0)) for name, value in values.items()}
 
-    return {**sample, **{part: told(sample[part]) for part in ("key", "values") if part in sample}}
+    return {
+        **sample,
+        **{part: in_contract_units(sample[part]) for part in ("key", "values") if part in sample},
+    }
 
 
-def _plain(told: Violation | Foreseen) -> dict[str, Any]:
-    return {f.name: getattr(told, f.name) for f in fields(told)}
+def _plain(record: Violation | Foreseen) -> dict[str, Any]:
+    return {f.name: getattr(record, f.name) for f in fields(record)}
 
 
-def _gravest_first(results: Iterable[Result]) -> tuple[Result, ...]:
-    """Of equals, a finding that names its cause comes first: it is what explains the others."""
+def _by_severity(results: Iterable[Result]) -> tuple[Result, ...]:
+    """Sort by severity; of equals, a finding that names its cause comes first."""
     return tuple(sorted(results, key=lambda r: (-r.would.gravity, r.kind != "semantic")))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from headrace.core.errors import DeclarationError
 from headrace.core.sql import ident
 from headrace.gates.checks.column_context import Columns, Scalar
-from headrace.gates.units import shown
+from headrace.gates.units import format_stored
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Bounds:
             )
         if low is not None and high is not None and low > high:
             raise DeclarationError(
-                f"min_value {shown(low, scale)} is greater than max_value {shown(high, scale)}",
+                f"min_value {format_stored(low, scale)} is greater than max_value"
+                f" {format_stored(high, scale)}",
                 fix="exchange them",
             )
         strict = bool(kwargs.get("strict_min")), bool(kwargs.get("strict_max"))
@@ -56,7 +57,7 @@ class Bounds:
         return "(" + " AND ".join(parts) + ")"
 
     def shown(self, value: Scalar) -> str:
-        return shown(value, self.scale)
+        return format_stored(value, self.scale)
 
     def too_low(self, value: Scalar) -> bool:
         return self.low is not None and (

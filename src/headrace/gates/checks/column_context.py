@@ -10,7 +10,7 @@ import pyarrow as pa
 from headrace.core.clock import iso, parse_iso
 from headrace.core.errors import DeclarationError
 from headrace.core.sql import literal
-from headrace.gates.units import shown
+from headrace.gates.units import format_stored
 
 # int, float, str, bool or None: what YAML gives and SQL takes
 Scalar = Any
@@ -79,7 +79,7 @@ class Columns:
 
     def shown(self, name: str, value: Scalar) -> str:
         """A stored value in words, in the contract's unit."""
-        return shown(value, self.scale(name))
+        return format_stored(value, self.scale(name))
 
     def constant(self, name: str, value: Scalar) -> str:
         """`value` as SQL, checked to be comparable with the column: no silent casts."""

@@ -16,7 +16,7 @@ from headrace.core.sql import ident, literal
 from headrace.gates.checks.check import Check, Outcome, Scope, once
 from headrace.gates.checks.column_context import Columns, Scalar
 from headrace.gates.failing_samples import plain
-from headrace.gates.units import in_units, shown
+from headrace.gates.units import format_stored, in_units
 
 MAX_LEVELS = 100
 _TOLD = 5  # levels in a reason
@@ -152,7 +152,7 @@ def _value(outcome: Outcome) -> Scalar:
 
 
 def _level(level: Scalar, scale: int) -> str:
-    return "null" if level is None else shown(level, scale)
+    return "null" if level is None else format_stored(level, scale)
 
 
 def _sum(counts: Sequence[int | None]) -> int | None:

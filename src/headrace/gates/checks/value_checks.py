@@ -9,7 +9,7 @@ from headrace.core.sql import ident, literal
 from headrace.gates.checks.check import Check, Outcome, Scope, once
 from headrace.gates.checks.column_context import Columns, Scalar
 from headrace.gates.checks.row_checks import value_set
-from headrace.gates.units import in_units, shown
+from headrace.gates.units import format_stored, in_units
 
 Kwargs = Mapping[str, Any]
 _NAMED_VALUES = 20
@@ -24,7 +24,7 @@ class _Levels:
         self.name = columns.require(kwargs["column"])
         self.values = list(dict.fromkeys(value_set(kwargs)))
         self.scale = columns.scale(self.name)
-        self.words = ", ".join(shown(v, self.scale) for v in self.values[:_NAMED_VALUES])
+        self.words = ", ".join(format_stored(v, self.scale) for v in self.values[:_NAMED_VALUES])
         self.where = scope.words
         constants = [columns.constant(self.name, value) for value in self.values]
         column, options = ident(self.name), ", ".join(constants)
@@ -37,14 +37,14 @@ class _Levels:
     def surplus(self, found: Sequence[str] | None) -> tuple[list[str], str]:
         strangers = sorted(found or ())
         if self.scale:
-            strangers = [shown(int(value), self.scale) for value in strangers]
+            strangers = [format_stored(int(value), self.scale) for value in strangers]
         named = ", ".join(map(repr, strangers[:_NAMED_VALUES]))
         return strangers, f"{len(strangers)} values of {self.name} are not in the set: {named}"
 
     def lacking(self, found: Sequence[int] | None) -> tuple[list[Scalar], str]:
         there = set(found or ())
         missing = [value for place, value in enumerate(self.values) if place not in there]
-        named = ", ".join(shown(value, self.scale) for value in missing[:_NAMED_VALUES])
+        named = ", ".join(format_stored(value, self.scale) for value in missing[:_NAMED_VALUES])
         return missing, f"{self.name} lacks {len(missing)} values of the set: {named}"
 
 
@@ -114,12 +114,12 @@ def most_common_in_set(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
         hits = sum(one in wanted for one in common)
         success = hits > 0 if kwargs.get("ties_okay") else len(common) == 1 and hits == 1
         told = [iso(one) for one in common] if moments else list(common)
-        words = ", ".join(shown(one, scale) for one in told[:_NAMED_VALUES])
+        words = ", ".join(format_stored(one, scale) for one in told[:_NAMED_VALUES])
         words = words or "none: there are no values"
         reason = f"the most common value of {name} is {words}{scope.words}"
         return Outcome(success, observed=in_units(told[:_NAMED_VALUES], scale), reason=reason)
 
-    words = ", ".join(shown(one, scale) for one in values[:_NAMED_VALUES])
+    words = ", ".join(format_stored(one, scale) for one in values[:_NAMED_VALUES])
     return Check((name,), f"the most common {name} is one of {words}", (aggregate,), read)
 
 
@@ -141,7 +141,7 @@ def quantiles(kwargs: Kwargs, columns: Columns, scope: Scope) -> Check:
         present, by_place = found[0], dict(found[1] or ())
         told = [by_place.get(_nearest(present, share)) for share in shares]
         wrong = [
-            f"quantile {share:.6g} of {name} is {shown(value, scale)},"
+            f"quantile {share:.6g} of {name} is {format_stored(value, scale)},"
             f" not within {_range_words(limits, scale)}"
             for share, value, limits in zip(shares, told, ranges, strict=True)
             if not _within(value, *limits)
@@ -171,7 +171,7 @@ def _within(value: float | None, low: float | None, high: float | None) -> bool:
 
 
 def _range_words(limits: tuple[Scalar, Scalar], scale: int) -> str:
-    low, high = ("any" if limit is None else shown(limit, scale) for limit in limits)
+    low, high = ("any" if limit is None else format_stored(limit, scale) for limit in limits)
     return f"{low} to {high}"
 
 

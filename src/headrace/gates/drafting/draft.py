@@ -15,7 +15,7 @@ from headrace.gates.drafting.limits import (
     confirm_never,
 )
 from headrace.gates.drafting.statistics import Floats, Series, Statistics
-from headrace.gates.units import in_units, shown
+from headrace.gates.units import format_stored, in_units
 
 _OFTEN = 5  # deliveries in which a level has to come to belong to a closed set
 _ENOUGH = 20  # rows of a usual delivery that make its mean worth a limit
@@ -332,5 +332,5 @@ class _Drafting:
 
 def _shown(value: float, seen: Range, scale: int) -> str:
     if scale:
-        return shown(int(value) if seen.whole else value, scale)
-    return f"{int(value):,}" if seen.whole else shown(value)
+        return format_stored(int(value) if seen.whole else value, scale)
+    return f"{int(value):,}" if seen.whole else format_stored(value)

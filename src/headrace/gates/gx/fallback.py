@@ -20,8 +20,8 @@ from headrace.core.errors import HeadraceError
 from headrace.core.main_module import as_a_program
 from headrace.gates.checks.check import Outcome
 from headrace.gates.checks.row_condition import condition_columns
-from headrace.gates.plan import NO_ROWS, Finding, Rule
-from headrace.gates.units import shown
+from headrace.gates.plan import NO_ROWS, PlannedRule, RuleFinding
+from headrace.gates.units import format_stored
 
 INSTALL = "pip install 'headrace[gx]'"
 _LOCK = threading.Lock()
@@ -37,7 +37,9 @@ class NotInstalledError(HeadraceError):
 Select = Callable[[list[str]], pa.Table]  # all rows of the batch, with these of its columns
 
 
-def answered(findings: Sequence[Finding], names: Sequence[str], select: Select) -> list[Finding]:
+def answered(
+    findings: Sequence[RuleFinding], names: Sequence[str], select: Select
+) -> list[RuleFinding]:
     """The findings, with answers for the rules that are not compiled.
 
     Args:
@@ -50,7 +52,7 @@ def answered(findings: Sequence[Finding], names: Sequence[str], select: Select) 
     return [answers.get(finding.rule.id, finding) for finding in findings]
 
 
-def _rounds(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
+def _rounds(rules: Sequence[PlannedRule]) -> Iterator[list[PlannedRule]]:
     """No two of one type on the same columns at once: the library takes one's numbers for both."""
     left = list(rules)
     while left:
@@ -59,14 +61,16 @@ def _rounds(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
         left = [rule for rule in left if taken[rule.type, rule.columns] is not rule]
 
 
-def _answers(rules: Sequence[Rule], names: Sequence[str], select: Select) -> list[Finding]:
+def _answers(
+    rules: Sequence[PlannedRule], names: Sequence[str], select: Select
+) -> list[RuleFinding]:
     named = {name for rule in rules for name in _columns(rule)}
     try:
         reference = Reference(select([name for name in names if name in named]))
         told = reference.ask([(rule.type, rule.kwargs or {}) for rule in rules])
     except Exception as crash:  # noqa: BLE001 - whatever it dies of, the batch must not pass
         reason = _crash(crash)
-        return [Finding(rule, None, NO_ROWS, reason) for rule in rules]
+        return [RuleFinding(rule, None, NO_ROWS, reason) for rule in rules]
     return [_finding(rule, answer) for rule, answer in zip(rules, told, strict=True)]
 
 
@@ -76,14 +80,14 @@ def _crash(crash: Exception) -> str:
     return f"{type(crash).__name__}: {crash}"
 
 
-def _columns(rule: Rule) -> tuple[str, ...]:
+def _columns(rule: PlannedRule) -> tuple[str, ...]:
     condition = (rule.kwargs or {}).get("row_condition")
     return (*rule.columns, *(condition_columns(condition) if condition else ()))
 
 
-def _finding(rule: Rule, answer: Mapping[str, Any]) -> Finding:
+def _finding(rule: PlannedRule, answer: Mapping[str, Any]) -> RuleFinding:
     if answer["crash"]:
-        return Finding(rule, None, NO_ROWS, f"Great Expectations: {answer['crash']}")
+        return RuleFinding(rule, None, NO_ROWS, f"Great Expectations: {answer['crash']}")
     rows = answer.get("unexpected_index_list") or ()
     outcome = Outcome(
         bool(answer["success"]),
@@ -93,16 +97,16 @@ def _finding(rule: Rule, answer: Mapping[str, Any]) -> Finding:
         unexpected=answer.get("unexpected_count"),
         reason=_reason(rule, answer),
     )
-    return Finding(rule, outcome, NO_ROWS if outcome.success else np.array(rows, np.int64))
+    return RuleFinding(rule, outcome, NO_ROWS if outcome.success else np.array(rows, np.int64))
 
 
-def _reason(rule: Rule, answer: Mapping[str, Any]) -> str:
+def _reason(rule: PlannedRule, answer: Mapping[str, Any]) -> str:
     """In the words that the answer allows: it gives counts, or a value."""
     what = rule.type.removeprefix("expect_").replace("_", " ")
     if answer.get("unexpected_count") is not None:
         looked_at = answer["element_count"] - (answer.get("missing_count") or 0)
         values = answer.get("partial_unexpected_list") or ()
-        some = f", as {shown(values[0], rule.scale)}" if values else ""
+        some = f", as {format_stored(values[0], rule.scale)}" if values else ""
         return f"{answer['unexpected_count']} of {looked_at} rows fail '{what}'{some}"
     return f"'{what}' does not hold: found {answer.get('observed_value')}"
 

@@ -24,7 +24,7 @@ from headrace.gates.parquet.batch import ParquetBatch
 from headrace.gates.parquet.rejected_rows import Rejected, ordered, separate
 from headrace.gates.parquet.scan import Place, Scan
 from headrace.gates.parquet.typed_rules import published_rules, schema_violations
-from headrace.gates.plan import Finding, Plan, Rows
+from headrace.gates.plan import Plan, Rows, RuleFinding
 from headrace.gates.plan_compiler import plan_for
 from headrace.gates.suite import Suite
 from headrace.gates.units import scales_of
@@ -126,7 +126,7 @@ class _Desk:
             separate(self.batch, self.rejected, *to)
         return judgement
 
-    def _place(self, finding: Finding) -> Place:
+    def _place(self, finding: RuleFinding) -> Place:
         rejected = self.shadowed if finding.rule.shadow else self.rejected
         return rejected, rejected.rule(finding.rule.id)
 
@@ -167,7 +167,7 @@ class _Desk:
         named = dict.fromkeys(["_line", *self.contract.primary_key, *columns])
         return [name for name in named if name in self.batch.schema.names]
 
-    def _results(self, findings: Sequence[Finding]) -> list[Result]:
+    def _results(self, findings: Sequence[RuleFinding]) -> list[Result]:
         """With samples: all rows that any of them shows are read at once."""
         rows = np.unique(np.concatenate([np.empty(0, np.int64), *(f.rows for f in findings)]))
         columns = [name for f in findings if len(f.rows) for name in f.rule.columns]

@@ -13,7 +13,7 @@ from headrace.gates.parquet.footer_facts import without_nulls
 from headrace.gates.parquet.measures import Measures
 from headrace.gates.parquet.rejected_rows import Rejected, ordered
 from headrace.gates.parquet.value_counts import failing_values
-from headrace.gates.plan import NO_ROWS, Finding, Plan, Rows, Rule
+from headrace.gates.plan import NO_ROWS, Plan, PlannedRule, Rows, RuleFinding
 
 FEW = 10_000  # so many failing rows of a check that needs only a sample are looked at all
 Place = tuple[Rejected, int]
@@ -24,7 +24,7 @@ class _Failed:
     """A failed check whose rows are wanted: where all of them are marked, if anywhere."""
 
     number: int
-    finding: Finding
+    finding: RuleFinding
     check: Check
     mark: Place | None
 
@@ -38,24 +38,24 @@ class Scan:
         self.plan, self.batch, self.sample = plan, batch, sample
         self.measures = Measures(plan, batch, use_statistics=use_statistics)
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[RuleFinding]:
         """Every rule's finding, without rows."""
         return [self._find(rule) for rule in self.plan.rules]
 
     # findings
 
-    def _find(self, rule: Rule) -> Finding:
+    def _find(self, rule: PlannedRule) -> RuleFinding:
         if rule.check is None:
-            return Finding(rule, None, NO_ROWS, rule.error)
+            return RuleFinding(rule, None, NO_ROWS, rule.error)
         try:
-            return Finding(rule, rule.check.read(self.measures.of(rule.check)), NO_ROWS)
+            return RuleFinding(rule, rule.check.read(self.measures.of(rule.check)), NO_ROWS)
         except Exception as crash:  # noqa: BLE001 - whatever it dies of, the batch must not pass
             cautious = rule.cautiously()
             return self._find(cautious) if cautious is not None else _crashed(rule, crash)
 
     # failing rows
 
-    def rows(self, findings: Sequence[Finding], marks: dict[int, Place]) -> list[Finding]:
+    def rows(self, findings: Sequence[RuleFinding], marks: dict[int, Place]) -> list[RuleFinding]:
         """The findings with the first failing rows; all those of `marks` (by number) are marked."""
         found = list(findings)
         failed = [
@@ -71,7 +71,7 @@ class Scan:
                 found[one.number] = self._alone(one)
         return found
 
-    def _streamed(self, failed: Sequence[_Failed]) -> Iterator[tuple[_Failed, Finding]]:
+    def _streamed(self, failed: Sequence[_Failed]) -> Iterator[tuple[_Failed, RuleFinding]]:
         """All failing rows of these checks, in one scan if no check crashes it."""
         if not failed:
             return
@@ -84,7 +84,7 @@ class Scan:
             for one in failed:
                 yield from self._streamed([one])
 
-    def _stream(self, failed: Sequence[_Failed]) -> list[Finding]:
+    def _stream(self, failed: Sequence[_Failed]) -> list[RuleFinding]:
         tests = [self._test(one) for one in failed]
         flags = ", ".join(
             f"(({test}) IS TRUE)::TINYINT AS _{number}" for number, test in enumerate(tests)
@@ -118,7 +118,7 @@ class Scan:
             one.mark[0].mark(rows, one.mark[1])
         first.append(ordered([rows], self.sample))
 
-    def _alone(self, one: _Failed) -> Finding:
+    def _alone(self, one: _Failed) -> RuleFinding:
         try:
             rows = self._first_repeated(one) if one.check.repeated else self._first(one.check)
         except Exception as crash:  # noqa: BLE001 - as above
@@ -139,7 +139,7 @@ class Scan:
         return keys.found()[1][: self.sample]
 
 
-def _with_rows(finding: Finding) -> Check | None:
+def _with_rows(finding: RuleFinding) -> Check | None:
     """The check that says which rows failed, if any did."""
     check, outcome = finding.rule.check, finding.outcome
     if check is None or outcome is None or outcome.success:
@@ -152,5 +152,5 @@ def _is_few(one: _Failed) -> bool:
     return one.mark is not None or (unexpected is not None and unexpected <= FEW)
 
 
-def _crashed(rule: Rule, crash: Exception) -> Finding:
-    return Finding(rule, None, NO_ROWS, f"{type(crash).__name__}: {crash}")
+def _crashed(rule: PlannedRule, crash: Exception) -> RuleFinding:
+    return RuleFinding(rule, None, NO_ROWS, f"{type(crash).__name__}: {crash}")

@@ -11,7 +11,7 @@ from headrace.core.sql import ident
 from headrace.gates.checks.bounds import Bounds
 from headrace.gates.checks.check import Check, Outcome, count_where
 from headrace.gates.checks.column_context import Columns
-from headrace.gates.plan import Rule
+from headrace.gates.plan import PlannedRule
 
 _RESERVED = {name for name, _, _ in RESERVED}
 _FITS: dict[str, Callable[[pa.DataType], bool]] = {
@@ -50,7 +50,7 @@ def _violation(field: Field, got: str) -> Violation:
     return Violation(field.name, None, expected, got, "ask the producer to deliver it again")
 
 
-def published_rules(contract: Contract, schema: pa.Schema) -> list[Rule]:
+def published_rules(contract: Contract, schema: pa.Schema) -> list[PlannedRule]:
     """Rules of the contract that a row can break, for the columns that are there."""
     there = [field for field in contract.fields if field.name in schema.names]
     key = [field.name for field in there if field.primary_key_position is not None]
@@ -74,7 +74,7 @@ def _null(columns: Sequence[str]) -> str:
     return " OR ".join(f"{ident(name)} IS NULL" for name in columns)
 
 
-def _row_rule(name: str, failing: str, safe: Mapping[str, Bounds | None]) -> Rule:
+def _row_rule(name: str, failing: str, safe: Mapping[str, Bounds | None]) -> PlannedRule:
     words = {"max_abs": "too great a value"}.get(name, "no value")
     said = f"{words} of {' or '.join(safe)}"
     expected = f"no row has {said}"
@@ -84,7 +84,7 @@ def _row_rule(name: str, failing: str, safe: Mapping[str, Bounds | None]) -> Rul
         reason = f"{unexpected} of {elements} rows have {said}"
         return Outcome(unexpected == 0, elements=elements, unexpected=unexpected, reason=reason)
 
-    return Rule(
+    return PlannedRule(
         id=f"contract:{name}",
         kind="contract",
         type="contract_row",

@@ -71,7 +71,7 @@ def _of_judged(case: BatchCase) -> Iterator[dict[str, Any]]:
     reasons: dict[int, list[dict[str, Any]]] = {}
     for rule, rows in failing.rows.items():
         for line in map(int, lines[rows]):
-            why = failing.told.get((line, rule)) or failing.expected.get(rule, "")
+            why = failing.sentences.get((line, rule)) or failing.expected.get(rule, "")
             columns = failing.columns.get(rule, ())
             reasons.setdefault(line, []).append(_why(rule, failing.does[rule], why, columns))
     for line, fate in state.fate.items():
