@@ -123,7 +123,6 @@ GROUPS = (
         Variable("HEADRACE_CLOCK", "Clock of a home that lives in virtual time, as a simulation's "
                  "does. No other home can be used while it is set."),
         Variable("HEADRACE_SIMULATED", "Pipeline of a simulation's code location."),
-        Variable("HEADRACE_SIMULATED_PROJECT", "Project that a simulation's code server loads."),
         Variable("HEADRACE_SIMULATED_PAGER", "Address of a simulation's alerts."),
         Variable("HEADRACE_SIMULATED_PROJECT", "Folder of the project that is simulated."),
         Variable("HEADRACE_SERVE", "Options of `headrace serve`, for its workers."),
@@ -136,6 +135,8 @@ GROUPS = (
 def page() -> str:
     """Return the page; ValueError if it misses a variable of the source, or has one too many."""
     listed = {variable.name for group in GROUPS for variable in group.variables}
+    if sum(len(group.variables) for group in GROUPS) > len(listed):
+        raise ValueError("a variable is described twice")
     used = names()
     libraries = {name for name in listed if name.startswith("AWS_")}
     if used - listed or listed - used - libraries:
