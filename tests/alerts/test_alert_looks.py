@@ -274,7 +274,7 @@ def test_an_unreadable_suite_is_told_as_an_error(meter, hook, written, tmp_path)
     update_alerts(meter.home, [meter.table])
     (got,) = hook.got
     assert got["title"] == "ERROR meter 2024-01-01: the suite cannot be read"
-    assert "expectations is no list" in got["message"]
+    assert "expectations is not a list" in got["message"]
 
 
 def test_acknowledged_alerts_send_no_more(meter, hook, written, monkeypatch):

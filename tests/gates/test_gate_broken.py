@@ -19,7 +19,7 @@ FAULTS = {
     "unknown type": (expect("miracles"), "unknown expectation type 'expect_miracles'"),
     "needs a database": (
         {"type": "unexpected_rows_expectation", "kwargs": {"unexpected_rows_query": "SELECT 1"}},
-        "unexpected_rows_expectation cannot be a gate's",
+        "unexpected_rows_expectation cannot be used in a gate",
     ),
     "unknown kwarg": (
         expect("column_values_to_not_be_null", column="town", colour="red"),
@@ -79,7 +79,10 @@ SUITE_FAULTS = {
     "no YAML": ("name: [", "not valid YAML"),
     "no name": ("meta: {table: trips}", "the suite has no 'name'"),
     "unknown key": ("name: a\nmeta: {table: trips, tabel: x}", "unknown key tabel"),
-    "no list": ("name: a\nmeta: {table: trips}\nexpectations: {a: 1}", "expectations is no list"),
+    "no list": (
+        "name: a\nmeta: {table: trips}\nexpectations: {a: 1}",
+        "expectations is not a list",
+    ),
     "another table": ("name: a\nmeta: {table: rides}", "the suite is for table 'rides'"),
     "not text": (b"\xff\xfe\x00", "not valid YAML"),
 }

@@ -129,7 +129,7 @@ def test_a_wrong_form_is_refused(meta, message) -> None:
 
 
 def test_what_has_no_levels_is_refused() -> None:
-    with pytest.raises(DeclarationError, match="has no answer by level"):
+    with pytest.raises(DeclarationError, match="cannot be evaluated by category"):
         suite(expect("column_values_to_be_unique", meta={"by": "town"}, column="id"))
     for by, message in (("mile", "no column 'mile'"), ("miles", "floating point")):
         one = suite(check("mean", by=by))
