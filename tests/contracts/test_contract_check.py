@@ -167,7 +167,7 @@ def test_a_field_id_is_never_used_again(tmp_path):
 def test_what_is_gone_had_consumers(tmp_path):
     found = held(tmp_path, {}, {NAME: TEXT})
     assert found.breaks == ("tests",)
-    assert "gone" in found.problem
+    assert "removed" in found.problem
     assert held(tmp_path, {}, {NAME: edited(("status: active", "status: retired"))}).problem == ""
 
 
