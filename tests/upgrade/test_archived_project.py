@@ -50,7 +50,7 @@ def test_every_row_release_and_action_is_there(archived):
 def test_two_contents_of_one_known_at_from_before_are_reported(archived):
     """2024-03-20 was delivered twice with five other amounts: nothing is taken out for it."""
     assert status(archived)["tables"][0]["held_twice"] == 5
-    assert "5 keys have two contents" in " ".join(headrace(archived, "status").split())
+    assert "5 keys have two versions" in " ".join(headrace(archived, "status").split())
     twice = json.loads(headrace(archived, "gate", "ls", "--json"))
     assert {(b["slot"], b["held_twice"]) for b in twice if b["held_twice"]} == {("2024-03-20", 5)}
 
