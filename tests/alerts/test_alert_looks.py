@@ -128,7 +128,7 @@ def test_the_end_of_a_release_is_told(meter, hook, written, monkeypatch):
     assert result.state == "pending"
     update_alerts(meter.home, [meter.table], clock=later)
     assert hook.got[-1]["title"] == "BLOCK meter 2024-01-01: override expired"
-    assert "the release by ana has ended: for today" in hook.got[-1]["message"]
+    assert "the override by ana expired: for today" in hook.got[-1]["message"]
     assert not update_alerts(meter.home, [meter.table], clock=later).opened
 
 
@@ -240,7 +240,7 @@ def test_a_file_that_cannot_be_read_fails_a_look_and_no_run(meter, written, capl
     report_unreadable_sources(meter.home, meter.table, run(meter, SLOTS[0]))
     assert update_alerts_quietly(meter.home, [meter.table]).failed
     assert caplog.text.count("9 is not allowed here") == 2
-    with pytest.raises(DeclarationError, match="not known here"):
+    with pytest.raises(DeclarationError, match="is not allowed here"):
         update_alerts(meter.home, [meter.table])
 
 

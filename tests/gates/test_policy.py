@@ -25,7 +25,7 @@ def policy(tmp_path):
     [
         ("ana", "release", "flights", ""),
         ("night", "ack", "weather", ""),
-        ("night", "ack", "flights", "night may not ack anything of table flights"),
+        ("night", "ack", "flights", "night may not ack on table flights"),
         ("night", "release", "weather", "night may not release"),
         ("eve", "ack", "weather", "eve is not listed in the policy"),
         ("", "ack", "weather", " is not listed in the policy"),
