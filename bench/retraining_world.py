@@ -22,7 +22,7 @@ from headrace.models.retraining_config import Retraining
 from headrace.models.score import predict
 from headrace.monitoring import DecisionLedger, MonitorSpec, monitor
 from headrace.monitoring.evidence.model import day_number
-from headrace.pipeline.rolled_splits import declared, learned_until
+from headrace.pipeline.rolled_splits import learned_until, split_digest
 from headrace.retraining.promotion_watch import Watched, watch_over
 from headrace.retraining.request import requested
 from headrace.retraining.workflow import Outcome, retrain
@@ -68,7 +68,7 @@ class FrameWorld:
         return self.frame.filter(pa.array((t >= first) & (t < until))), self.definitions
 
     def declared(self) -> str:
-        return declared(self.dataset)
+        return split_digest(self.dataset)
 
     @property
     def moments(self) -> npt.NDArray[np.int64]:

@@ -563,7 +563,7 @@ def test_what_is_not_there_cannot_go_to_quarantine(meter):
     meter.drop(SLOTS[1], [-1])
     run(meter, SLOTS[:2])
     for scope, error, what in (
-        ({}, DeclarationError, "which rows"),
+        ({}, DeclarationError, "no rows are selected"),
         ({"rows": "all"}, DeclarationError, "unknown scope rows"),
         ({"lines": [99]}, RefusedError, "no rows on lines 99"),
         ({"where": {"id": "99"}}, RefusedError, "no row of batch"),
@@ -654,7 +654,7 @@ def test_what_cannot_be_muted(meter):
     for checks, expires, what in (
         (["nonsense"], later, "no check 'nonsense'"),
         (["contract:type"], later, "cannot be muted"),
-        (["negative"], 5, "would have ended"),
+        (["negative"], 5, "would have expired"),
         ([], later, "no check is named"),
     ):
         with pytest.raises(DeclarationError, match=what):

@@ -21,7 +21,7 @@ from headrace.models.retraining_config import Retraining
 from headrace.models.training_rows import Recipe
 from headrace.monitoring import Decision, DecisionLedger, Entry, Evidence, MonitorSpec, Window
 from headrace.monitoring.evidence.model import day_number
-from headrace.pipeline.rolled_splits import as_it_stands
+from headrace.pipeline.rolled_splits import with_rolled_splits
 from headrace.retraining import workflow as retraining
 from headrace.retraining.promotion_watch import _over, watch_over
 from headrace.retraining.request import Request, by_hand, faulty_spans, requested
@@ -148,7 +148,7 @@ class Declared:
 def test_the_splits_stay_where_they_were_rolled_to_when_the_plan_changes(promoted):
     """The plan of the next retraining moves no release before it."""
     pipeline = Declared(promoted.dataset, promoted.monitor, promoted.plan)
-    stands, withheld = as_it_stands(pipeline, promoted.home)
+    stands, withheld = with_rolled_splits(pipeline, promoted.home)
     (released,) = [
         one for one in DecisionLedger(promoted.home).steps("made_up") if one.step == "released"
     ]
@@ -156,7 +156,7 @@ def test_the_splits_stay_where_they_were_rolled_to_when_the_plan_changes(promote
     assert stands.dataset.splits.bounds[1:] == (as_of - 14 * DAY, as_of)
     assert len(withheld) == len(released.detail["withheld"]) == 1
     other = replace(pipeline, retraining=Retraining(valid="5d", test="30d"))
-    assert as_it_stands(other, promoted.home)[0].dataset == stands.dataset
+    assert with_rolled_splits(other, promoted.home)[0].dataset == stands.dataset
 
 
 def test_a_release_that_does_not_say_how_long_its_parts_were_has_those_of_today(promoted):
@@ -164,7 +164,7 @@ def test_a_release_that_does_not_say_how_long_its_parts_were_has_those_of_today(
     detail = {"as_of": "2024-05-01", "declared": promoted.declared(), "withheld": []}
     ledger.record_step("made_up", "old", "released", detail, 0)
     pipeline = Declared(promoted.dataset, promoted.monitor, Retraining(test="30d"))
-    bounds = as_it_stands(pipeline, promoted.home)[0].dataset.splits.bounds
+    bounds = with_rolled_splits(pipeline, promoted.home)[0].dataset.splits.bounds
     assert bounds[2] - bounds[1] == 30 * DAY
 
 

@@ -78,7 +78,9 @@ def bits(value):
     return struct.pack("<d", value) if isinstance(value, float) else value
 
 
-@pytest.mark.parametrize("of", FIELDS, ids=lambda of: of.says + ("" if of.max_abs is None else "!"))
+@pytest.mark.parametrize(
+    "of", FIELDS, ids=lambda of: of.form_text + ("" if of.max_abs is None else "!")
+)
 @settings(max_examples=examples(150), deadline=None)
 @given(value=VALUES)
 def test_what_the_quick_way_takes_the_parser_takes_alike(of, value):

@@ -45,7 +45,7 @@ _DECLARED = (
     BatchAction(
         "release",
         does="Publish a blocked batch, or rows that are in quarantine.",
-        summary="Publish a batch that the gate held back, but for rows that fail.",
+        summary="Publish a blocked batch, except for its failing rows.",
         command="approve",
         rows=("checks", "lines"),
         expires="optional",
@@ -70,7 +70,7 @@ For example:
     BatchAction(
         "quarantine",
         does="Take published rows out of a table.",
-        summary="Take rows of a published batch out, and keep them apart.",
+        summary="Move published rows of a batch to quarantine.",
         rows=("checks", "lines", "where"),
         form={"checks": [], "lines": []},
         help="""\
@@ -87,7 +87,7 @@ For example:
     BatchAction(
         "reject",
         does="Refuse a pending batch, or rows in quarantine, for good.",
-        summary="Set a batch that the gate held back aside for good.",
+        summary="Reject a blocked batch permanently.",
         rows=("checks", "lines"),
         button=True,
         help="""\
@@ -101,7 +101,7 @@ For example:
     BatchAction(
         "rerun",
         does="Validate a batch again under the present rules.",
-        summary="Judge a batch anew, from its delivered bytes.",
+        summary="Validate a batch again from its raw file.",
         button=True,
         help="""\
 Validate a batch again from its raw file, with the current checks and mutes.
@@ -114,7 +114,7 @@ For example:
     BatchAction(
         "mute",
         does="Let checks run without deciding, until a day.",
-        summary="Let checks of a table not stop anything for a while.",
+        summary="Keep checks of a table from blocking, until a date.",
         rows=("checks",),
         of_table=True,
         expires="required",
@@ -129,19 +129,19 @@ For example:
     BatchAction(
         "recall",
         does="Withdraw a published batch, and mark what was made from it as tainted.",
-        summary="Take a published batch out of its table, and taint what holds it.",
+        summary="Withdraw a published batch, and mark its releases and models as tainted.",
         button=True,
     ),
     BatchAction(
         "restore",
         does="Undo a recall.",
-        summary="Take a recall back: the batch is shown again, from now on.",
+        summary="Undo a recall: the batch is published again, from now on.",
         button=True,
     ),
     BatchAction(
         "ack",
         does="Acknowledge an alert or a window of a monitor.",
-        summary="Say that you are on it: no more messages about this batch.",
+        summary="Acknowledge a batch: its alerts send no more messages.",
         button=True,
         help="""\
 Acknowledge a batch: its alerts send no more messages.

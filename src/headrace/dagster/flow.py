@@ -1,10 +1,5 @@
 """Flow of a pipeline's assets: the one place where the factories are connected.
 
-    deliveries ──> gate ──> tables ──> views ──> release ──> model ──> monitors ──> retraining
-                    │          └─────────┴─> online store, served log        (job, by a sensor)
-                    ├──> quarantine: rows that failed, with their reasons; not published
-                    └──> checks of the table: block, quarantine, warn
-
 Gate, quarantine and publication are steps of a table's asset: what the gate lets through and the
 rest is one transaction. The checks show its verdicts, one for each action of the suite's rules.
 """

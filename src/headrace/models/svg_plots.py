@@ -1,10 +1,10 @@
-"""Pictures of how a model does, as SVG text without a plotting library."""
+"""Pictures and the report of a model's metrics: SVG text without a plotting library."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from headrace.web.svg_plots import svg
+from headrace.web.svg_plots import markdown, svg
 
 _SIDE, _LEFT, _TOP = 240, 44, 34
 
@@ -69,3 +69,27 @@ def _y(value: float) -> float:
 
 def _label(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text class="t" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def model_report(metrics: Mapping[str, Any]) -> str:
+    """Return the metrics of a model on its test split as markdown with plots."""
+    if not metrics.get("rows"):
+        return "The test split is empty."
+    names = ("log_loss", "brier", "auc", "average_precision", "calibration_error")
+    lines = [f"| | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
+    for who in ("model", "baseline", "constant"):
+        values = " | ".join(_shown(metrics[who][name]) for name in names)
+        lines.append(f"| {who} | {values} |")
+    says = str(metrics["against_baseline"]["says"])
+    parts = [
+        f"{metrics['rows']:,} rows over {metrics['days']} days. {says.capitalize()}.",
+        "\n".join(lines),
+        markdown(reliability_svg(metrics["calibration"]), "reliability"),
+    ]
+    for name, segments in metrics["segments"].items():
+        parts.append(markdown(segments_svg(segments, f"Log loss by {name}"), name))
+    return "\n\n".join(parts)
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

@@ -1,9 +1,9 @@
-"""What on-call does about batches; the command line and the jobs both call only these.
+"""Actions of people on batches. Commands, Dagster jobs and report pages call only these functions.
 
-Every action is one line of the audit trail: who, why, what of, until when. Who the policy does not
-list is refused, and so is what the batch's state does not admit; that is on the record, too. The
-line is the decision: what follows from it (files, one snapshot) is done at once, and by any later
-run if this one dies.
+Each action is one line of the audit trail: who, why, on which rows, until when. The policy may
+refuse the principal and the state of the batch may refuse the action; refusals are recorded too.
+The line is the decision. Its effects (files, one snapshot) follow at once; if this process dies, a
+later run completes them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -57,9 +57,9 @@ def release(
 ) -> dict[str, Any]:
     """Publish a blocked batch, or rows of a published one that are in quarantine.
 
-    Of a blocked batch the rows that fail no row check are published; the others stay in quarantine
-    unless `scope` names them. The rows are usable from this commit on. The release holds for this
-    batch under the rules of now; judged under other rules it is as if it had not been.
+    Of a blocked batch, the rows that fail no row check are published; the others stay in quarantine
+    unless `scope` selects them. The rows are usable from this commit on. The approval applies to
+    this batch under the current rules; when the rules change, it is discarded.
 
     Args:
         home: where the state lives.
@@ -76,14 +76,14 @@ def release(
         RefusedError: the policy or the state of the batch does not admit it.
     """
     case = open_case(home, table, batch, ("pending", "judged", "published"))
-    given = _checked(scope, ("checks", "lines"))
+    selection = _selection(scope, ("checks", "lines"))
     if expires is not None and expires <= now_us():
         raise DeclarationError(
-            f"the release would have ended {iso(expires)}", fix="name a later day"
+            f"the approval would have expired {iso(expires)}", fix="give a later day"
         )
-    draft = case.action("release", principal, reason, expires_at=expires, scope=given)
-    done = _decide(case, draft, policy, release_scope)
-    return _settled(case, done)
+    draft = case.action("release", principal, reason, expires_at=expires, scope=selection)
+    recorded = _decide(case, draft, policy, release_scope)
+    return _settled(case, recorded)
 
 
 def quarantine(
@@ -96,7 +96,7 @@ def quarantine(
     scope: Scope,
     policy: Policy | None = None,
 ) -> dict[str, Any]:
-    """Take published rows of a batch out of the table into quarantine, under whatever rules.
+    """Move published rows of a batch to quarantine, whatever the rules are later.
 
     Args:
         home: where the state lives.
@@ -113,13 +113,13 @@ def quarantine(
         RefusedError: the policy or the state of the batch does not admit it.
     """
     case = open_case(home, table, batch, ("published",))
-    given = _checked(scope, ("checks", "lines", "where"))
-    if not given:
+    selection = _selection(scope, ("checks", "lines", "where"))
+    if not selection:
         raise DeclarationError(
-            "which rows is not said",
-            fix="name them by line, check or key; a whole batch is recalled: headrace gate recall",
+            "no rows are selected",
+            fix="select them by line, check or key; for a whole batch: headrace gate recall",
         )
-    draft = case.action("quarantine", principal, reason, scope=given)
+    draft = case.action("quarantine", principal, reason, scope=selection)
     return _settled(case, _decide(case, draft, policy, rows_scope))
 
 
@@ -133,7 +133,7 @@ def reject(
     scope: Scope | None = None,
     policy: Policy | None = None,
 ) -> dict[str, Any]:
-    """Set a pending batch aside for good, or rows of a published one that are in quarantine.
+    """Reject a pending batch permanently, or quarantined rows of a published one.
 
     Args:
         home: where the state lives.
@@ -150,7 +150,7 @@ def reject(
         RefusedError: the policy or the state of the batch does not admit it.
     """
     case = open_case(home, table, batch, ("pending", "published"))
-    draft = case.action("reject", principal, reason, scope=_checked(scope, ("checks", "lines")))
+    draft = case.action("reject", principal, reason, scope=_selection(scope, ("checks", "lines")))
     return _settled(case, _decide(case, draft, policy, reject_scope))
 
 
@@ -163,7 +163,7 @@ def rerun(
     reason: str,
     policy: Policy | None = None,
 ) -> dict[str, Any]:
-    """Judge a batch again from its delivered bytes, by the checks and the mutes of now.
+    """Validate a batch again from its raw file, by the current checks and mutes.
 
     Raises:
         DeclarationError: no such batch, or no reason.
@@ -171,9 +171,9 @@ def rerun(
     """
     case = open_case(home, table, batch, ("received", "pending", "judged", "published"))
     draft = case.action("rerun", principal, reason)
-    done = _decide(case, draft, policy, rerun_scope)
+    recorded = _decide(case, draft, policy, rerun_scope)
     rejudge(table, case.batch, home)
-    return _told(case, done)
+    return _outcome(case, recorded)
 
 
 def mute(
@@ -186,9 +186,9 @@ def mute(
     expires: int,
     policy: Policy | None = None,
 ) -> dict[str, Any]:
-    """Let checks of a table run and tell, but not decide, for batches judged until `expires`.
+    """Let checks of a table report without deciding, for batches validated until `expires`.
 
-    Batches that were judged before stay as they are; `rerun` judges one again.
+    Batches that were validated earlier keep their verdict; `rerun` validates one again.
 
     Raises:
         DeclarationError: no such check, no reason, or an end in the past.
@@ -197,9 +197,11 @@ def mute(
     for check in checks:
         mutable(table.suite, check)
     if expires <= now_us():
-        raise DeclarationError(f"the mute would have ended {iso(expires)}", fix="name a later day")
-    action = _of_table("mute", table, checks, principal, reason)
-    return _of_checks(home, replace(action, expires_at=expires), policy)
+        raise DeclarationError(
+            f"the mute would have expired {iso(expires)}", fix="give a later day"
+        )
+    action = _check_action("mute", table, checks, principal, reason)
+    return _record_check_action(home, replace(action, expires_at=expires), policy)
 
 
 def unmute(
@@ -211,13 +213,15 @@ def unmute(
     reason: str,
     policy: Policy | None = None,
 ) -> dict[str, Any]:
-    """Let muted checks decide again, for batches judged from now on.
+    """Let muted checks decide again, for batches validated from now on.
 
     Raises:
         DeclarationError: no reason.
         RefusedError: the policy does not admit it, or a check is not muted.
     """
-    return _of_checks(home, _of_table("unmute", table, checks, principal, reason), policy)
+    return _record_check_action(
+        home, _check_action("unmute", table, checks, principal, reason), policy
+    )
 
 
 def ack(
@@ -229,7 +233,7 @@ def ack(
     reason: str,
     policy: Policy | None = None,
 ) -> dict[str, Any]:
-    """Say that somebody is on it: its alerts send no more messages. Nothing else changes.
+    """Acknowledge a batch: its alerts send no more messages. Nothing else changes.
 
     Raises:
         DeclarationError: no such batch, or no reason.
@@ -239,10 +243,12 @@ def ack(
     with AlertStore(home) as store:
         about = [a for a in store.open_alerts() if a.condition.batch_id == case.batch.batch_id]
     if not about:
-        return _told(case, _decide(case, case.action("ack", principal, reason), policy, _as_given))
+        return _outcome(
+            case, _decide(case, case.action("ack", principal, reason), policy, _unconditional)
+        )
     for alert in about:
         acknowledge(home, alert.alert_id, principal=principal, reason=reason, policy=policy)
-    return {**_told(case, case.action("ack", principal, reason)), "alerts": len(about)}
+    return {**_outcome(case, case.action("ack", principal, reason)), "alerts": len(about)}
 
 
 _FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
@@ -294,7 +300,7 @@ def perform(
     return _FUNCTIONS[action](home, table, batch, **options)
 
 
-# the steps
+# Steps of an action
 
 
 def _decide(
@@ -303,7 +309,7 @@ def _decide(
     policy: Policy | None,
     admit: Callable[[BatchCase, Action], Action | None],
 ) -> Action | None:
-    """Put it on the record, if policy and state admit it; None if it is on it already."""
+    """Record the action if policy and state admit it; return None if it is recorded already."""
     with Ledger(case.home) as ledger:
         permit(ledger, draft, policy)
         try:
@@ -311,16 +317,16 @@ def _decide(
             if action is None:
                 return None
             with ledger.transaction():
-                _still(case, ledger)
-                done = record(ledger, action)
-                _mark(ledger, case, done)
+                _refuse_changed(case, ledger)
+                recorded = record(ledger, action)
+                _mark_state(ledger, case, recorded)
         except RefusedError as refused:
             record(ledger, replace(draft, allowed=False, note=refused.what))
             raise
-        return done
+        return recorded
 
 
-def _still(case: BatchCase, ledger: Ledger) -> None:
+def _refuse_changed(case: BatchCase, ledger: Ledger) -> None:
     if not case.unchanged(ledger):
         raise RefusedError(
             f"{case.name}, has changed meanwhile",
@@ -328,62 +334,70 @@ def _still(case: BatchCase, ledger: Ledger) -> None:
         )
 
 
-def _mark(ledger: Ledger, case: BatchCase, done: Action) -> None:
-    """What of the batch's state is decided with the action, in its transaction."""
-    if done.action == "release":
-        ledger.mark_released(done.table, done.batch_id)
-    elif done.action == "reject" and not done.scope:
-        ledger.reject(done.table, done.batch_id, done.reason)
+def _mark_state(ledger: Ledger, case: BatchCase, recorded: Action) -> None:
+    """Change the state of the batch in the transaction of the action."""
+    if recorded.action == "release":
+        ledger.mark_released(recorded.table, recorded.batch_id)
+    elif recorded.action == "reject" and not recorded.scope:
+        ledger.reject(recorded.table, recorded.batch_id, recorded.reason)
     del case
 
 
-def _as_given(case: BatchCase, draft: Action) -> Action:
+def _unconditional(case: BatchCase, draft: Action) -> Action:
     del case
     return draft
 
 
-def _settled(case: BatchCase, done: Action | None) -> dict[str, Any]:
+def _settled(case: BatchCase, recorded: Action | None) -> dict[str, Any]:
     settle(case.table, [case.batch.slot], case.home)
-    return _told(case, done)
+    return _outcome(case, recorded)
 
 
-def _told(case: BatchCase, done: Action | None) -> dict[str, Any]:
-    """The batch as it is now; `changed` is false where the same had been decided before."""
+def _outcome(case: BatchCase, recorded: Action | None) -> dict[str, Any]:
+    """Return the batch as it is now; `changed` is false if the action was recorded before."""
     row = find_batches(case.home, case.table, case.batch.batch_id)[0]
     del row["judgement"]
-    return {**row, "changed": done is not None, "action": done.document() if done else None}
+    return {
+        **row,
+        "changed": recorded is not None,
+        "action": recorded.document() if recorded else None,
+    }
 
 
-def _checked(scope: Scope | None, known: Sequence[str]) -> dict[str, Any]:
-    found = {key: value for key, value in dict(scope or {}).items() if value}
-    unknown = sorted(set(found) - set(known))
+def _selection(scope: Scope | None, allowed: Sequence[str]) -> dict[str, Any]:
+    selection = {key: value for key, value in dict(scope or {}).items() if value}
+    unknown = sorted(set(selection) - set(allowed))
     if unknown:
-        raise DeclarationError(f"unknown scope {', '.join(unknown)}", fix=f"use {', '.join(known)}")
-    return found
+        raise DeclarationError(
+            f"unknown scope {', '.join(unknown)}", fix=f"use {', '.join(allowed)}"
+        )
+    return selection
 
 
-def _of_table(
+def _check_action(
     verb: str, table: Table, checks: Sequence[str], principal: str, reason: str
 ) -> Action:
     if not checks:
-        raise DeclarationError(f"{verb}: no check is named", fix="name it as the suite does")
+        raise DeclarationError(f"{verb}: no check is named", fix="give ids of the suite's checks")
     scope = {"checks": sorted(set(checks))}
     return Action(principal, verb, table.name, reason, suite_hash=table.suite.hash, scope=scope)
 
 
-def _of_checks(home: Home, action: Action, policy: Policy | None) -> dict[str, Any]:
+def _record_check_action(home: Home, action: Action, policy: Policy | None) -> dict[str, Any]:
     with Ledger(home) as ledger:
         permit(ledger, action, policy)
         held = mutes_now(ledger, action.table, now_us()).checks
         loud = [check for check in action.scope["checks"] if check not in held]
         if action.action == "unmute" and loud:
-            told = f"{', '.join(loud)} of {action.table} is not muted"
-            record(ledger, replace(action, allowed=False, note=told))
-            raise RefusedError(told, fix="see what is: headrace gate log --table " + action.table)
-        done = record(ledger, action)
+            refusal = f"{', '.join(loud)} of {action.table} is not muted"
+            record(ledger, replace(action, allowed=False, note=refusal))
+            raise RefusedError(
+                refusal, fix="list muted checks: headrace gate log --table " + action.table
+            )
+        recorded = record(ledger, action)
         return {
             "table": action.table,
             "muted": dict(mutes_now(ledger, action.table, now_us()).checks),
             "changed": True,
-            "action": done.document(),
+            "action": recorded.document(),
         }

@@ -23,8 +23,7 @@ from headrace.pipeline.build_context import BuildContext, current_context
 from headrace.pipeline.code_revision import code_revision
 from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.pins import hold, settle
-from headrace.pipeline.release_metadata import test_report
-from headrace.pipeline.rolled_splits import as_it_stands, retrained
+from headrace.pipeline.rolled_splits import retraining_champion, with_rolled_splits
 
 if TYPE_CHECKING:
     from headrace.datasets.manifest import InputTable, Manifest
@@ -106,7 +105,7 @@ def pinned_release(
 
     The splits end where the last retraining rolled them to.
     """
-    rolled, withheld = as_it_stands(pipeline, home)
+    rolled, withheld = with_rolled_splits(pipeline, home)
     return pinned(rolled, home, withheld, context, dry_run=dry_run)
 
 
@@ -179,9 +178,10 @@ def train_model(pipeline: Pipeline, home: Home) -> Built:
     """
     from headrace.datasets import open_release
     from headrace.models import challenge, list_models, train
+    from headrace.models.svg_plots import model_report
 
     dataset = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
-    champion = retrained(pipeline, home, dataset.ref)
+    champion = retraining_champion(pipeline, home, dataset.ref)
     if champion is not None:
         why = "this release is a retraining's: it has trained on it and compared"
         return Built({"model": champion.ref, "dataset": dataset.ref, "why": why}, changed=False)
@@ -196,7 +196,7 @@ def train_model(pipeline: Pipeline, home: Home) -> Built:
             "dataset": record.dataset,
             "promoted": outcome.promoted,
             "why": outcome.reason,
-            "test": {"md": test_report(record.metrics)},
+            "test": {"md": model_report(record.metrics)},
         },
         changed=record.ref not in before or outcome.promoted,
     )

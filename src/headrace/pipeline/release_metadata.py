@@ -88,30 +88,3 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         cells = (cell.replace("|", "\\|").replace("\n", " ") for cell in row)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def test_report(metrics: Mapping[str, Any]) -> str:
-    """How a model did on its test split, as markdown with plots."""
-    from headrace.models.svg_plots import reliability_svg, segments_svg
-    from headrace.web import svg_plots
-
-    if not metrics.get("rows"):
-        return "The test split is empty."
-    names = ("log_loss", "brier", "auc", "average_precision", "calibration_error")
-    lines = [f"| | {' | '.join(names)} |", "| --- |" + " ---: |" * len(names)]
-    for who in ("model", "baseline", "constant"):
-        values = " | ".join(_shown(metrics[who][name]) for name in names)
-        lines.append(f"| {who} | {values} |")
-    says = str(metrics["against_baseline"]["says"])
-    parts = [
-        f"{metrics['rows']:,} rows over {metrics['days']} days. {says.capitalize()}.",
-        "\n".join(lines),
-        svg_plots.markdown(reliability_svg(metrics["calibration"]), "reliability"),
-    ]
-    for name, segments in metrics["segments"].items():
-        parts.append(svg_plots.markdown(segments_svg(segments, f"Log loss by {name}"), name))
-    return "\n\n".join(parts)
-
-
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"

@@ -1,4 +1,4 @@
-"""Splits of a pipeline's dataset where the last retraining rolled them to."""
+"""Splits of a pipeline's dataset, as the last retraining rolled them forward."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -17,32 +17,34 @@ if TYPE_CHECKING:
     from headrace.models import ModelRecord
 
 
-def declared(dataset: "DatasetSpec") -> str:
+def split_digest(dataset: "DatasetSpec") -> str:
+    """Return a digest of the split rule and the bounds that a dataset declares."""
     return digest([dataset.split_form(), dataset.cutoff_us])
 
 
-def as_it_stands(pipeline: Pipeline, home: Home) -> tuple[Pipeline, tuple[Withheld, ...]]:
-    """The pipeline with its splits where the last retraining rolled them to, and what it withheld.
+def with_rolled_splits(pipeline: Pipeline, home: Home) -> tuple[Pipeline, tuple[Withheld, ...]]:
+    """Return the pipeline with the splits of its last retraining, and the spans that it withheld.
 
-    A daily build would else take them back to where they are declared. Bounds that were declared
-    anew since count again; how long the next retraining's parts are moves nothing until then.
+    Without this, a daily build would move the splits back to their declared bounds. If the declared
+    bounds have changed since that retraining, they apply again. A changed length of the validation
+    or test split applies from the next retraining.
     """
     released = [
         step for step in DecisionLedger(home).steps(pipeline.monitor.name)
         if step.step == "released"
     ]  # fmt: skip
-    if not released or released[-1].detail["declared"] != declared(pipeline.dataset):
+    if not released or released[-1].detail["declared"] != split_digest(pipeline.dataset):
         return pipeline, ()
     last = released[-1].detail
-    plan = pipeline.retraining  # older records do not say how long the parts were
-    parts = (last.get("valid", plan.valid), last.get("test", plan.test))
+    config = pipeline.retraining  # older records lack the lengths of the parts
+    parts = (last.get("valid", config.valid), last.get("test", config.test))
     dataset = rolled(pipeline.dataset, parse_iso(last["as_of"]), *parts)
-    spans = tuple(Withheld.from_json(one) for one in last["withheld"])
+    spans = tuple(Withheld.from_json(span) for span in last["withheld"])
     return replace(pipeline, dataset=dataset), spans
 
 
-def retrained(pipeline: Pipeline, home: Home, dataset: str) -> "ModelRecord | None":
-    """The champion, if this release was made by a retraining that has ended or is at work."""
+def retraining_champion(pipeline: Pipeline, home: Home, dataset: str) -> "ModelRecord | None":
+    """Return the champion if a retraining, ended or running, made this release; else None."""
     from headrace.models import champion
 
     steps = DecisionLedger(home).steps(pipeline.monitor.name)
@@ -52,7 +54,9 @@ def retrained(pipeline: Pipeline, home: Home, dataset: str) -> "ModelRecord | No
 
 
 def learned_until(home: Home, dataset: str, *, tuned: bool = True) -> int:
-    """Up to which moment (us) rows of this release chose a model, or with `tuned` off taught it.
+    """Return the time (us, UTC) up to which rows of this release were used to fit a model.
+
+    Rows that chose the number of rounds count as well, unless `tuned` is off.
 
     Raises:
         StateError: the release is gone, or its splits have no bound in time.
@@ -63,8 +67,10 @@ def learned_until(home: Home, dataset: str, *, tuned: bool = True) -> int:
     name, _, version = dataset.partition("@")
     with suppress(KeyError):
         rule = store.manifest(name, version).split_rule
-        timely = "valid_until_us" if tuned else "train_until_us"
-        bound = rule[timely if rule["kind"] == "time" else "after_us"]
+        time_bound = "valid_until_us" if tuned else "train_until_us"
+        bound = rule[time_bound if rule["kind"] == "time" else "after_us"]
         if bound is not None:
             return int(bound)
-    raise StateError(f"up to when {dataset} teaches a model is not known", where=str(home.store))
+    raise StateError(
+        f"the end of the rows that {dataset} fits a model with is unknown", where=str(home.store)
+    )

@@ -1,4 +1,4 @@
-"""What a retraining needs of a pipeline: its declarations, releases of it, and rows to judge by."""
+"""Environment of a retraining: a pipeline's declarations, its releases, rows to evaluate on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,14 +14,14 @@ from headrace.models.spec import ModelSpec
 from headrace.monitoring.spec import MonitorSpec
 from headrace.pipeline.build_context import BuildContext
 from headrace.pipeline.definition import Pipeline
-from headrace.pipeline.rolled_splits import declared
+from headrace.pipeline.rolled_splits import split_digest
 
 if TYPE_CHECKING:
     from headrace.datasets import Manifest
 
 
 class World(Protocol):
-    """A pipeline as a retraining sees it; studies bring worlds of their own."""
+    """Pipeline as a retraining uses it; studies have implementations of their own."""
 
     @property
     def home(self) -> Home: ...
@@ -38,21 +38,22 @@ class World(Protocol):
     def release(
         self, as_of: int, withheld: Sequence[Withheld], *, dry_run: bool = False
     ) -> "Manifest":
-        """The dataset rolled on to `as_of` (us); the same again is the same release."""
+        """Release the dataset with splits rolled to `as_of` (us); a repeat is the same release."""
 
     def rows(self, first: int, until: int, known: int) -> tuple[pa.Table, Mapping[str, str]]:
-        """All rows predicted in [first, until), us, with the label as known at `known`.
+        """Return the rows predicted in [first, until), us, with labels as of `known`.
 
-        Columns as of the release, and `label_reason`; and the definitions of their views.
+        They have the columns of the release and `label_reason`. Returned beside them are the
+        definition hashes of their views.
         """
 
     def declared(self) -> str:
-        """A digest of the rule and the bounds that the dataset is declared with."""
+        """Return a digest of the split rule and the bounds that the dataset declares."""
 
 
 @dataclass(frozen=True)
 class PipelineWorld:
-    """A declared pipeline over its published tables, which `context` reads once."""
+    """Declared pipeline over its published tables, each of which `context` reads once."""
 
     pipeline: Pipeline
     home: Home
@@ -90,19 +91,18 @@ class PipelineWorld:
         return known_rows(self.context, frame, known), self.context.definitions
 
     def declared(self) -> str:
-        return declared(self.pipeline.dataset)
+        return split_digest(self.pipeline.dataset)
 
 
 def labelled(frame: pa.Table, target: str, matures_after: int, known: int) -> pa.Table:
-    """The rows whose label is mature at `known` (us), by the clock, and there."""
+    """Return the rows whose label is mature at `known` (us) and not null."""
     t = frame["t"].cast(pa.int64()).to_numpy()
     mature = pa.array(t + matures_after <= known)
-    there = pa.compute.and_(mature, pa.compute.is_valid(frame[target]))
-    return frame.filter(there)
+    return frame.filter(pa.compute.and_(mature, pa.compute.is_valid(frame[target])))
 
 
 def unseen(frame: pa.Table, spans: Sequence[Withheld]) -> pa.Table:
-    """The rows outside of the spans."""
+    """Return the rows outside of the spans."""
     from headrace.datasets.splits.rolling import inside
 
     t = frame["t"].cast(pa.int64()).to_numpy()

@@ -8,15 +8,21 @@ import pyarrow as pa
 from headrace.features.kernel.row_content import Cell
 
 
-class Answered(Protocol):
-    """What is used of a vector."""
+class FeatureValues(Protocol):
+    """Vector of which only the values are read."""
 
     @property
     def values(self) -> Mapping[str, Cell]: ...
 
 
-def as_columns(answers: Sequence[Answered], types: pa.Schema, names: Sequence[str]) -> pa.Table:
-    """Vectors as a table of these columns; a value of another type than its column is an error."""
+def as_columns(
+    answers: Sequence[FeatureValues], types: pa.Schema, names: Sequence[str]
+) -> pa.Table:
+    """Return vectors as a table with the columns `names`, typed as in `types`.
+
+    Raises:
+        TypeError: a float64 column has a value that is not a float.
+    """
     values = [answer.values for answer in answers]
     columns = [_column([row[name] for row in values], types.field(name).type) for name in names]
     return pa.table(columns, names=list(names))

@@ -17,7 +17,7 @@ from headrace.features.kernel.arrays import Ints, whole
 from headrace.features.kernel.republication import SHOWN_BEFORE
 from headrace.features.kernel.visibility import History
 from headrace.features.spec import Mode, Spine, View, output_columns
-from headrace.serving.vector_table import Answered, as_columns
+from headrace.serving.vector_table import FeatureValues, as_columns
 from headrace.serving.vectors import FeatureService
 from headrace.verification.parity import published_order
 
@@ -31,7 +31,7 @@ class Service(Protocol):
 
     def vectors(
         self, requests: Sequence[tuple[Mapping[str, object], int]]
-    ) -> Sequence[Answered]: ...
+    ) -> Sequence[FeatureValues]: ...
 
 
 @dataclass
