@@ -295,7 +295,7 @@ def main() -> None:
         if given.names and stranger.name not in given.names:
             continue
         with tempfile.TemporaryDirectory() as scratch:
-            folder = given.into or Path(scratch)
+            folder = given.out or Path(scratch)
             folder.mkdir(parents=True, exist_ok=True)
             told = clean(given.headrace, stranger, make(stranger, folder), folder)
             found = faults(stranger, folder / stranger.name)
