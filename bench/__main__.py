@@ -22,100 +22,139 @@ from bench.report import Comparison
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 YEAR = """
-`python -m bench.year`. Ours: `ingest` of every table, the views, the release, the model, and then
-the monitors, which no peer has and which are timed apart, in a process of its own with an empty
-home. Peers: scripts written by hand in Polars and in DuckDB (`bench/peers`, with notes on what was
-tried), of which the faster one counts. Both read the same deliveries from the same folder, feed and
-database: 367 different files, 730 days of two feeds, 3 tables. Imports are done before the clock
-starts, the files are in the page cache, the sides run in turn, and each time is the median of
-{repeat}.
+`python -m bench.year` compares Headrace with scripts that were written by hand in Polars and in
+DuckDB (`bench/peers`, with notes on what was tried). Each side turns a year of flights into a
+dataset and a model. Headrace ingests every table, computes the views, makes the release and trains
+the model, in a process of its own with an empty home. It then runs the monitors; no peer has any,
+so they are timed separately. The goal applies to the faster of the two peers.
 
-The same duty is: every delivery read with its sha256; every row with its file and line; the times
-of the contracts, the 717 flights without a stated delay and the cancelled ones among them; some 40
-counts of nulls, ranges, patterns and repeated keys for each delivery; parts of files stopped and
-the wind of 1048 mph left out; one Parquet a delivery; all features as known at prediction time;
-label, splits, the dataset as Parquet; the model and the baseline with the same parameters and
-rounds.
+Both sides read the same deliveries from the same folder, feed and database: 367 different files,
+730 days of two feeds, 3 tables. Imports are done before the clock starts, the files are in the page
+cache, the sides take turns, and each time is the median of {repeat} runs.
 
-Equal answers: all {columns} columns of all 336,776 flights, label and split included, integers
-exactly and floats to 1e-9 of their size; and the log loss of model and baseline on the test weeks,
-which makes them the same models.
+Both sides have the same duties:
 
-What only ours does, inside its time: keep the delivered bytes; sync every file and ledger row, so
-that a crash at any moment loses nothing; verdicts with reasons and failing rows; one Iceberg commit
-a table; views that are renewed by the day; content hash and manifest; metrics by segment with
-bootstrap intervals, the stand against the champion. Both use two cores, Polars by threads, ours by
-a second process that judges deliveries; memory and processor time are of all processes together.
+- read every delivery with its sha256, and every row with its file and line;
+- apply the time rules of the contracts, also to the 717 flights without a stated delay and to the
+  cancelled flights;
+- compute some 40 counts of nulls, ranges, patterns and repeated keys for each delivery;
+- stop incomplete files, and exclude the wind of 1048 mph;
+- write one Parquet file for each delivery;
+- compute all features as they were known at prediction time, the label and the splits, and write
+  the dataset as Parquet;
+- train the model and the baseline with the same parameters and rounds.
+
+The answers are equal if all {columns} columns of all 336,776 flights agree, including label and
+split: integers exactly and floats to 1e-9 of their size. The log loss of model and baseline on the
+test weeks must agree too, which shows that the models are the same.
+
+Within its time, Headrace also does what no peer does:
+
+- It keeps the delivered bytes, and syncs every file and every ledger row to the disk, so that a
+  crash at any moment loses nothing.
+- It gives each batch a verdict with reasons and failing rows.
+- It makes one Iceberg commit for each table, and views that can be renewed day by day.
+- It computes a content hash and writes a manifest.
+- It computes metrics by segment with bootstrap intervals, and compares the model with the champion.
+
+Both sides use two cores: Polars by threads, Headrace by a second process that validates deliveries.
+Memory and processor time are those of all processes together. "The same training left out"
+subtracts the time of the training from both sides. "Peer without the duties" is the shortest script
+for the same dataset, without hashes, checks and a file for each delivery.
 """
 BREAKDOWN = """
-Where the time goes, in seconds of the run that was disturbed least. Lines marked `own thread` run
-beside the others and add up to nothing. `dagster` is the same year through `headrace run`; `one
-more day` is a day's ingest, views, release, model and monitors after all days before it, and fails
-if another day changes or more than one row in fifty is computed again.
+This is where the time goes, in seconds, in the run of each side that was disturbed least by other
+work. Lines marked `own thread` run at the same time as the others and are not part of the sum.
+`dagster` is the same year through `headrace run`. `one more day` is the ingest of one day, and then
+views, release, model and monitors, after all days before it. It fails if another day changes, or if
+more than one row in fifty is recomputed.
 
 ```
 {told}
 ```
 """
 FEATURES = """
-`python -m bench.features`. A training frame in memory, of tables in memory, each side in its own
-form and in a process of its own; the medians of {repeat}. Peers come in several formulations
-(`bench/peers/features_*.py`): the goal stands where the kind's best one is, and at DuckDB's window
-functions. A peer that takes longer than 15 minutes or more memory than there is has no line, nor
-have the answers been compared then. Feast has an
-environment of its own; rows that it lost are counted, and the others compared. Out of core, events
-come from Parquet and the frame goes to Parquet, under a limit of memory. Equal answers: to 1e-14 of
-their size, spreads to 1e-6, since peers add floats.
+`python -m bench.features` computes a training set in memory from tables in memory. Each side uses
+its own best form and runs in a process of its own; times are medians of {repeat} runs. Each peer
+comes in several formulations (`bench/peers/features_*.py`). The goals apply to the best formulation
+of each kind and to DuckDB's window functions. A peer that takes longer than 15 minutes, or more
+memory than the machine has, has no line, and its answers were not compared. Feast runs in an
+environment of its own; the rows that it lost are counted, and the other rows are compared. In the
+line "out of core", events are read from Parquet and the training set is written to Parquet, under a
+limit of memory. Answers are equal if they agree to 1e-14 of their size, and standard deviations to
+1e-6, because peers add floats.
 """
 SERVING = """
-`python -m bench.serving`. Twenty windowed features of an entity, computed as they are asked for; in
-process, times are those of 100,000 vectors that each take as long as the percentile named. Feast is
-given the values in its store and computes nothing. Ingest is one process and one transaction for
-each 100,000 events, fsynced. Over HTTP, every side has one worker and the same load; the bare
-endpoint answers with a constant of the same bytes. The medians of {repeat}.
+`python -m bench.serving` computes twenty windowed features of an entity at the time of the request.
+The times "in process" are for 100,000 vectors, each of which takes as long as the named percentile.
+Feast's store is given the computed values, so Feast computes nothing. Ingest runs in one process,
+with one fsynced transaction for each 100,000 events. Over HTTP, every side has one worker and the
+same load. The "bare endpoint" always returns the same answer, with as many bytes as ours. Times are
+medians of {repeat} runs.
 """
 STREAMS = """
-`python -m bench.streams`. A micro-batch goes through the same landing, contract, gate and commit as
-a file. Then three times as many events as come through, for ten minutes: the equality of answers
-there says that nothing was lost or doubled, that the lag was shown, and that the consumer's memory
-in the second half was at most 1.15 times the first half's.
+`python -m bench.streams` sends events through streams, and the same events through files. A
+micro-batch takes the same way as a file: landing, contract, gate and commit. Then the consumer is
+sent three times as many events as it can process, for ten minutes. In that line, "answers equal"
+means that no event was lost or duplicated, that the status reported the lag, and that the consumer
+used at most 1.15 times as much memory in the second half as in the first.
 """
 CLUSTER = """
-`python -m bench.cluster`. The same frame on the embedded host, on Sail and on Spark, Parquet in and
-Parquet out, all on one machine: what the way over a cluster costs, not what many machines gain.
+`python -m bench.cluster` computes the same training set on the embedded host, on Sail and on Spark,
+from Parquet to Parquet, all on one machine. It shows what the way over a cluster costs, not what is
+gained by many machines.
 """
 GATES = """
-`python -m bench.gates`. The same thirty checks (`bench/gates_suite.yaml`: ranges, sets, forms,
-nulls, keys, orders, means, spreads, a median) of a file of twelve columns on the disk, one without
-a fault and one with some, by every side in its own best form: Great Expectations on pandas asked
-for success only; Soda Core with its own checks, SQL expressions where it has none, over the file
-and over a table that it is loaded into; Pandera with its own checks, one expression for each other.
-Each in a process of its own, imports and a small file before the clock starts. Equal answers are
-the same verdict on each check. A bare scan is DuckDB's least and greatest value and count of every
-column. Times are the least of {repeat} turns, since what else a machine does can only add to them.
-Ours takes what it can from the footer, reads what is left in one scan and once more where rows
-failed; writing the rows that pass and those that do not is a line of its own.
+`python -m bench.gates` runs the same thirty checks (`bench/gates_suite.yaml`: ranges, sets,
+patterns, nulls, keys, orders, means, standard deviations, a median) on two Parquet files of twelve
+columns: one without faults and one with some. Every side uses the form that suits it best, in a
+process of its own, and starts the clock after imports and a small file:
+
+- Great Expectations runs on pandas and returns only success or failure.
+- Soda Core uses its own checks, and SQL expressions where it has none. It runs on the file, and on
+  a table into which the file was loaded.
+- Pandera uses its own checks, and one expression for each of the others.
+- "A scan" is DuckDB computing the minimum, the maximum and the count of every column.
+
+Answers are equal if both sides have the same verdict on each check. Each time is the minimum of
+{repeat} runs, because other work on the machine can only make a run longer. Headrace takes what it
+can from the footer of the file, reads the rest in one scan, and scans once more if rows failed.
+Writing the passing and the failing rows to two files has lines of its own.
 """
 DATASETS = """
-`python -m bench.datasets`, about half an hour. The content hash of a table in memory against a
-Parquet write of the same table, with numba and without. A diff of two releases against a full
-outer join of the same Parquet files in DuckDB, as one join over all columns and as a join of keys
-and row hashes followed by the columns of the rows that differ; equal answers are rows added,
-removed, changed and moved and the cells changed of every column. Then ten versions of one dataset,
-each with 1% of its rows changed, in one stretch of time or anywhere, and the last one's rows once
-more in another order: ours is the whole of a release (splits, checks for leaks, hash, parts);
-peers store the rows. DVC runs in process, without Git, with links, over one file or one for each
-100,000 rows; Delta Lake overwrites, or merges only the changed rows, which it is told; Hugging
-Face datasets save Arrow or Parquet. Equal answers are rows and sums of versions 1, 5 and 10, read
-back. Storage is told in MB where a line says so. The least of {repeat} runs.
+`python -m bench.datasets`, about half an hour, measures four things.
+
+**Hash.** The content hash of a table in memory, with numba and without, is compared with writing
+the same table as Parquet.
+
+**Diff.** A diff of two releases is compared with a full outer join of the same Parquet files in
+DuckDB: either one join over all columns, or a join of keys and row hashes that is followed by
+reading the columns of the rows that differ. Answers are equal if the numbers of added, removed,
+changed and moved rows and of the changed cells of every column agree.
+
+**Ten versions.** One dataset gets ten versions. Each changes 1% of the rows, either in one stretch
+of time or anywhere. Then the rows of the last version are released once more in another order.
+Headrace makes whole releases (splits, leakage checks, hash, parts); the peers only store the rows.
+DVC runs in the same process, without Git, with links, over one file or over one file for each
+100,000 rows. Delta Lake overwrites the table, or merges only the changed rows, which it receives as
+input. Hugging Face datasets save Arrow or Parquet. Answers are equal if rows and sums of versions
+1, 5 and 10 agree when they are read back. Lines that say so compare the storage in MB.
+
+**Opening.** A release of two million rows and twenty columns is opened and read, and compared with
+pyarrow and DuckDB on its bare Parquet files. The files are in the page cache, and except in one
+line their bytes were hashed before. "To the first batch" is measured in a fresh process, with and
+without the imports; "into Arrow" and "into pandas" are measured after the imports.
+
+Each time is the minimum of {repeat} runs.
 """
 MONITORING = """
-`python -m bench.monitoring`. The sketches that every publication keeps of its rows: ten million
-rows of fifty columns, read from Parquet piece by piece, on two cores, against the limit of one
-microsecond a row; without numba; and the reading alone. Evidently's summary of data in memory, at
-sizes that it can do, in an environment of its own, against ours of the same rows. Then what a
-window's counts and whole sketches cost from what is kept of a year of days: no row is touched. The
-median of {repeat} runs, each in a process of its own.
+`python -m bench.monitoring` measures what monitors cost. First, the profiles (sketches) that every
+publication keeps of its rows: ten million rows of fifty columns are read from Parquet piece by
+piece, on two cores. The limit is one microsecond a row. The same is measured without numba, and for
+the reading alone. Second, Evidently's summary of data in memory, in an environment of its own and
+at sizes that it can handle, is compared with ours of the same rows. Third, a window is computed
+from the profiles of its days ("roll-up"), once with counts and once with whole sketches; this reads
+no rows. Each time is the median of {repeat} runs, each in a process of its own.
 """
 Made = tuple[str, list[Comparison]]
 
@@ -133,7 +172,8 @@ def of_year(repeat: int) -> Made:
 
 def of_streams(repeat: int) -> Made:
     found, told = streams.measure(repeat)
-    rest = f"Under three times the rate:\n\n```json\n{json.dumps(told)}\n```"
+    title = "The run with three times as many events as the consumer can process:"
+    rest = f"{title}\n\n```json\n{json.dumps(told)}\n```"
     return section(STREAMS, table(found), rest, found), found
 
 

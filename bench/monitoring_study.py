@@ -25,26 +25,34 @@ from headrace.web.svg_plots import svg
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 INTRO = """
-`python -m bench.monitoring_study`, about half an hour with peers; the same numbers as
-`headrace verify monitors --peers --json`. Seven real histories (`bench/monitoring_data.py`), each
-with a LightGBM model that learned from its first part and answers for the rest. Settings were
-chosen on {tuning}; everything here but the line that says so is of the others: {report}. Weather
+`python -m bench.monitoring_study`, about half an hour with peers, gives the same numbers as
+`headrace verify monitors --peers --json`. It uses seven real histories
+(`bench/monitoring_data.py`). Each has a LightGBM model that was trained on the first part of the
+history and makes predictions for the rest. The settings of the monitor were chosen on {tuning}. All
+numbers here are of the other histories ({report}), except in the line that says otherwise. Weather
 counts up to the day from which it is known to have drifted.
 
-A fault is planted in {repeats} places of each history: another week, column, segment and seed each
-time, in weeks that are quiet without it. The model answers anew where its inputs changed. A fault
-of one window has to be found in it, a weak one within its four. Detected: the monitor alarmed.
-Attributed: of those, it said rightly whether it was the data, the relation or both, in the first
-window in which it alarmed. Intervals are Wilson's, 95%.
+Each fault is injected in {repeats} places of each history, each time in another week, column,
+segment and with another seed, in weeks without alarms. The model predicts again where its inputs
+changed. A fault of one window has to be detected in that window, a weak fault within its four
+windows.
+
+- "Detected": the monitor raised an alarm.
+- "Attributed": the share of the detected faults for which the monitor said correctly, in the first
+  window with an alarm, whether the cause was the data, the relation between inputs and outcomes
+  ("concept"), or both.
+- Intervals are Wilson's, 95%.
 """
 PEERS = """
-Peers read the same windows as Parquet in environments of their own, without the first six with
-scores, which they are fitted on, and {sample} of each fault in each history; ours is told of just
-those too. Evidently's and NannyML's defaults; tuned settings have one number for data and one for
-the relation, the least with which at most 10% and 4% of the windows of {tuned} alarm. They get
-every doubt: an untouched reference always, a fault counts as found in a week in which they alarm
-anyway, and one of data as told apart though the relation alarms as well. PSI and the tests know no
-labels.
+Peers read the same windows as Parquet, in environments of their own. They are fitted on the first
+six windows with scores, which are therefore not counted. They see {sample} of each fault in each
+history, and the line of Headrace counts only these, too. Evidently and NannyML run with their
+defaults, and with tuned settings: one number for data and one for the relation, each the smallest
+with which at most 10% and 4% of the windows of {tuned} raise an alarm.
+
+The comparison favours the peers. Their reference never has faults. A fault counts as detected in a
+week in which they raise an alarm anyway. A data fault counts as identified even if the relation
+raises an alarm as well. PSI and the tests (KS and chi squared) do not use labels.
 """
 Line = dict[str, Any]
 FULL = Plan()
@@ -115,17 +123,17 @@ def _naturals(found: Line) -> list[str]:
     done = found["decisions"]
     drift = [one for one in found["natural"]["histories"] if one["drift_known"]]
     known = [
-        f"The known drift of {one['history']} was told as one of the relation "
+        f"The known drift of {one['history']} was reported as a change of the relation "
         + (f"in window {one['drift_found_in_windows']} after it."
            if one["drift_found_in_windows"] else "in none of the windows after it.")
         for one in drift
     ]  # fmt: skip
     decided = (
-        f"Retrainings under the policy of `pipelines/flights/monitors.yaml`: "
-        f"{done['retrained_on_data_faults']} started by the evidence of {done['data_faults']:,} "
-        f"faults of data; in "
-        f"{done['untouched_years']} untouched years {done['untouched_retrainings']}, by schedule "
-        f"or not, at most {done['most_retrainings_a_year']} a year. {' '.join(known)}"
+        f"Retrainings: {done['retrained_on_data_faults']} started by the evidence of "
+        f"{done['data_faults']:,} faults of data, and {done['untouched_retrainings']} in "
+        f"{done['untouched_years']} years of untouched data, scheduled ones included, with at most "
+        f"{done['most_retrainings_a_year']} a year in one history. The policy is that of "
+        f"`pipelines/flights/monitors.yaml`. {' '.join(known)}"
     )
     return [_table(head, rows), _filled(decided)]
 

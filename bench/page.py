@@ -10,10 +10,13 @@ from bench.report import Comparison
 
 HEAD = """# Benchmarks
 
-Written by `make bench`, which takes about two hours; `python -m bench features cluster`
-renews the sections named and leaves the others. `ratio` is the peer's time over ours: more is
-better, and 0.333 means that we take three times as long. A goal is met if the ratio is reached and
-the answers are equal.
+`make bench` writes this page in about two hours. `python -m bench features cluster` renews only the
+sections that it names.
+
+Most tables compare Headrace (`ours`) with a peer. `ratio` is the peer's time divided by ours:
+greater is better, and 0.333 means that Headrace takes three times as long. A goal is met if the
+ratio is reached and the answers of both sides are equal. The last column is the peak memory of
+Headrace. Lines whose name says so compare megabytes or processor seconds instead of seconds.
 """
 PACKAGES = ("duckdb", "polars", "pyarrow", "lightgbm", "pyiceberg", "dagster")
 
@@ -29,7 +32,7 @@ def renew(page: str, titles: Iterable[str], sections: dict[str, str]) -> str:
 def section(intro: str, rows: list[str], rest: str, found: Iterable[Comparison]) -> str:
     """A section's body: what is compared, where, the table, what else is told, and the lines."""
     lines = "\n".join(one.line() for one in found)
-    parts = [intro.strip(), machine(), "\n".join(rows), rest.strip(), "The lines:",
+    parts = [intro.strip(), machine(), "\n".join(rows), rest.strip(), "The same lines as JSON:",
              f"```json\n{lines}\n```"]  # fmt: skip
     return "\n\n".join(part for part in parts if part)
 

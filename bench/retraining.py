@@ -219,12 +219,18 @@ def untouched_year(rows: pa.Table, manifest: Any) -> Life:
 TURNS = (("EV", "2013-06-11T05:00:00Z"),)
 PARTS = ("untouched", "faults", "turns")
 INTRO = """
-`python -m bench.retraining`, in a home in which `headrace demo` has run. The flights year is lived
-through window by window from April on, with a model of its first quarter, the policy of
-`pipelines/flights/monitors.yaml` and the pipeline's own way of retraining. Untouched; with four
-faults, each two weeks long, in the features that the model leans on; and with the outcomes of one
-carrier the other way round from a day on, for good. Then the loss on all rows after the last
-promotion is held against that of a model to which the turned relation was always true.
+`python -m bench.retraining`, in a home in which `headrace demo` has run, simulates the flights year
+window by window from April on. It begins with a model that was trained on the first quarter, and
+uses the policy of `pipelines/flights/monitors.yaml` and the pipeline's own retraining. There are
+three variants of the year:
+
+- `untouched`: the data as they are;
+- `faulty features`: with four faults, each two weeks long, in the features that matter most to the
+  model;
+- `... turned`: from one day on, the outcomes of one carrier are reversed for good.
+
+For the last one, the log loss on all rows after the last promotion is compared with that of a model
+for which the reversed relation held from the start ("with full knowledge").
 """
 
 
@@ -257,7 +263,11 @@ def page(found: dict[str, Any]) -> str:
     ]  # fmt: skip
     parts += [_rows(head, rows)] if rows else []
     told = [f"- {life['name']}, {one}" for life in lives for one in life["told"]]
-    parts += ["\n".join(["What each retraining was for, and came to:", "", *told])] if told else []
+    title = (
+        "The reason and the result of each retraining, and the recipe (the rows that the challenger was"
+        "\ntrained on):"
+    )
+    parts += ["\n".join([title, "", *told])] if told else []
     return "\n\n".join(parts)
 
 
