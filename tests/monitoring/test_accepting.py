@@ -22,12 +22,12 @@ from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import actions
 from headrace.monitoring import DecisionLedger, Evidence, State, Window, advance, decide, monitor
 from headrace.monitoring.decisions.history import record_of
-from headrace.monitoring.decisions.ledger import Acceptance, standing
+from headrace.monitoring.decisions.ledger import Acceptance, newest_entries
 from headrace.monitoring.decisions.policy import Policy
 from headrace.monitoring.decisions.replay import replay
-from headrace.monitoring.detectors.measures import Seen
+from headrace.monitoring.detectors.measures import MeasuredWindow
 from headrace.monitoring.evidence.acceptance import in_force, open_topics
-from headrace.monitoring.run_details import keep_seen
+from headrace.monitoring.run_details import write_details
 from headrace.operations.monitor_accept import accept
 from headrace.report_server.actions import Acting, Caller
 from headrace.report_server.site import Site
@@ -70,7 +70,7 @@ class Watch:
 
     @property
     def entries(self):
-        return list(standing(self.ledger.entries("world")).values())
+        return list(newest_entries(self.ledger.entries("world")).values())
 
 
 def acts(made, first, last=None):
@@ -142,7 +142,7 @@ def test_how_far_an_accepted_column_went_is_not_usual():
         "measured": {"shape": {"a": 9.0, "b": 0.5}},
         "limits": {"shape": {"a": 1.0, "b": 1.0}},
     }
-    seen = Seen(Window(0, 7), None, {}, **ratios)
+    seen = MeasuredWindow(Window(0, 7), None, {}, **ratios)
     assert (seen.strain("shape"), replace(seen, renewed={"a"}).strain("shape")) == (9.0, 0.5)
 
 
@@ -351,7 +351,7 @@ def watch(tmp_path):
     slots = [{"table": "flights", "slot": "2020-03-18", "verdict": "BLOCK"}]
     made = Watch(tmp_path)
     made.frame, made.slots = frame, slots
-    keep_seen(made.home, made.run(frame, 14, slots=slots))
+    write_details(made.home, made.run(frame, 14, slots=slots))
     learned = SimpleNamespace(training_until=FIRST + 5 * DAY)
     made.pipeline = Watched("world", made.spec, learned, SimpleNamespace(name="model"))
     return made
@@ -374,7 +374,7 @@ def test_the_command_and_what_comes_of_it(watch, monkeypatch):
     assert "speed accepted by" in command(*words)
     assert "speed already accepted by" in command(*words)
     assert "km/h by the new firmware" in command("status")  # somebody knows; nobody is paged
-    keep_seen(watch.home, watch.run(watch.frame, 15, slots=watch.slots))
+    write_details(watch.home, watch.run(watch.frame, 15, slots=watch.slots))
     assert "nothing is open" in command("status").lower()
     told = json.loads(command("explain", DAY_OF_IT, "--json"))
     assert (told["action"], told["later"][0]["action"]) == ("investigate", "watch")

@@ -153,4 +153,4 @@ def test_null_is_usual_and_what_is_far_is_cut():
     done = coded(terms, table)
     assert done.code[:, 0].tolist() == [0, 0, 0, 512, -512, 96]
     assert done.code[:, 1].tolist() == [0, 64, 64, 0, 0, 0]
-    assert done.there["x"].tolist() == [True, False, False, True, True, True]
+    assert done.present["x"].tolist() == [True, False, False, True, True, True]

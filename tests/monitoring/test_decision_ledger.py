@@ -23,7 +23,7 @@ from headrace.monitoring import (
     Step,
     Window,
 )
-from headrace.monitoring.decisions.ledger import standing
+from headrace.monitoring.decisions.ledger import newest_entries
 
 
 def entry(n, action="retrain", pipeline="p"):
@@ -73,9 +73,9 @@ def test_evidence_that_comes_again_stands_again(ledger):
     repaired = replace(entry(1), evidence=(), decision=Decision("none", ("Repaired.",)))
     for given, new in ((entry(1), 1), (repaired, 1), (entry(1), 0), (entry(1), 0)):
         assert ledger.append([given, entry(2)]) == new + (given == entry(1) and new)
-        assert standing(ledger.entries("p"))[14].evidence == given.evidence
+        assert newest_entries(ledger.entries("p"))[14].evidence == given.evidence
     assert [one.cursor for one in ledger.entries("p")] == [1, 2, 3]
-    assert list(standing(ledger.entries("p"))) == [14, 21]
+    assert list(newest_entries(ledger.entries("p"))) == [14, 21]
 
 
 def test_rows_after_a_cursor_of_one_pipeline_or_all(ledger):

@@ -18,7 +18,7 @@ from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import actions
 from headrace.monitoring import DecisionLedger
-from headrace.monitoring.run_details import read_seen, seen_path
+from headrace.monitoring.run_details import details_path, read_details
 from headrace.operations.monitor_acknowledge import acknowledge
 from headrace.report_server.site import Site
 from headrace.reports.monitor import render, sentences
@@ -169,7 +169,7 @@ def test_where_no_model_is_in_charge_it_has_no_age(made):
 
 def test_what_was_seen_is_read_back(made):
     _, home, run = made
-    seen = read_seen(home, "world")
+    seen = read_details(home, "world")
     assert [one.window for one in seen.windows] == [one.window for one in run.results]
     assert seen.windows[12].shapes == dict(run.results[12].shapes)
     assert {"all", "carrier"} <= set(seen.windows[20].rates)
@@ -181,7 +181,7 @@ def test_what_was_seen_is_read_back(made):
 def test_what_another_headrace_kept_for_the_eye_stops_no_command(own):
     pipeline, home = own
     before = monitor_report(pipeline, home)
-    seen_path(home, "world").write_text(json.dumps({"format": 99}))
+    details_path(home, "world").write_text(json.dumps({"format": 99}))
     report = monitor_report(pipeline, home)
     assert [view.entry for view in report.windows] == [view.entry for view in before.windows]
     assert {view.seen for view in report.windows} == {None}

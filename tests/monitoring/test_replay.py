@@ -7,7 +7,13 @@ import pytest
 from headrace.core.clock import DAY
 from headrace.monitoring import Decision, Evidence, Policy, Window
 from headrace.monitoring.decisions.decide import ROLLED_BACK
-from headrace.monitoring.decisions.history import Judged, Record, ending_of, record_of, redecide
+from headrace.monitoring.decisions.history import (
+    AttributedWindow,
+    Record,
+    ending_of,
+    record_of,
+    redecide,
+)
 from headrace.monitoring.decisions.incidents import Decided, incidents, settled
 from headrace.monitoring.decisions.ledger import Ack, Entry, Step
 from headrace.monitoring.decisions.replay import compared, first_entries, replay, tally
@@ -35,7 +41,7 @@ def history(*kinds):
 
 def judged(*kinds):
     return [
-        Judged(week(at), evidence, attribute(evidence).cause)
+        AttributedWindow(week(at), evidence, attribute(evidence).cause)
         for at, evidence in enumerate(history(*kinds))
     ]
 

@@ -26,7 +26,12 @@ from headrace.monitoring.profiles.labelled_scores import (
     rolled,
     score_profiles,
 )
-from headrace.monitoring.profiles.score_store import joined, keep_answers, kept_answers, same
+from headrace.monitoring.profiles.score_store import (
+    joined,
+    keep_answers,
+    kept_answers,
+    same_profiles,
+)
 from headrace.monitoring.profiles.segment_cuts import codes, cut
 
 HOW = Joining(maturity=2 * DAY, offset=-DAY // 4, warmup=3)
@@ -108,7 +113,10 @@ def test_totals_and_answers_are_what_a_slow_reading_counts():
     assert made.totals[:, 0].tolist() == [answers[day] for day in days]
     assert made.totals[:, 1].tolist() == [labels[day] for day in days]
     assert np.allclose(made.totals[:, 2], [loss[day] for day in days], rtol=0, atol=50)
-    assert dict(zip(made.given.tolist(), made.answers.sum(axis=1).tolist(), strict=True)) == given
+    assert (
+        dict(zip(made.answer_days.tolist(), made.answers.sum(axis=1).tolist(), strict=True))
+        == given
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -120,8 +128,8 @@ def test_parts_merge_to_the_whole_in_any_order(seed):
     known = {"": whole}
     parts = [score_profiles(scores.filter(pa.array(part == n)), HOW, known)[0] for n in range(3)]
     a, b, c = parts
-    assert same(merge_scores(merge_scores(a, b), c), whole)
-    assert same(merge_scores(c, merge_scores(b, a)), whole)
+    assert same_profiles(merge_scores(merge_scores(a, b), c), whole)
+    assert same_profiles(merge_scores(c, merge_scores(b, a)), whole)
     window = Window(int(whole.days[2]), int(whole.days[7]))
     [totals, cells] = whole.roll(window.first, window.end)
     several = [one.roll(window.first, window.end) for one in parts]
@@ -134,7 +142,7 @@ def test_parts_merge_to_the_whole_in_any_order(seed):
 def test_the_order_of_rows_does_not_matter():
     scores = table()
     order = np.random.default_rng(1).permutation(scores.num_rows)
-    assert same(
+    assert same_profiles(
         score_profiles(scores, HOW)[0], score_profiles(scores.take(pa.array(order)), HOW)[0]
     )
 
@@ -234,7 +242,7 @@ def test_profiles_read_back_exactly_and_writing_again_writes_nothing(home):
     before = files(home)
     read = kept_answers(home, "m")
     assert read.served == made.served
-    assert same(read.profiles["a"], made.profiles["a"])
+    assert same_profiles(read.profiles["a"], made.profiles["a"])
     keep(home, of("a"))
     assert files(home) == before
 
@@ -243,7 +251,7 @@ def test_a_later_champion_does_not_rewrite_what_an_earlier_one_answered(home):
     first = keep(home, of("a"))
     later = of("b", days=20)
     both = keep(home, later)
-    assert same(both.profiles["a"], first.profiles["a"])
+    assert same_profiles(both.profiles["a"], first.profiles["a"])
     old = {day: both.served[day] for day in first.served}
     assert set(old.values()) == {"a"}
     assert both.served[int(both.profiles["b"].days[-1])] == "b"
@@ -260,15 +268,15 @@ def test_late_labels_are_added_and_lost_ones_are_not_taken_away(home):
     assert little.profiles["a"].totals[:, 1].sum() < full["label"].is_valid().to_numpy().sum()
     # segments are cut from what came first, whatever labels it had
     every = keep(home, full)
-    assert same(every.profiles["a"], score_profiles(full, HOW)[0])
-    assert same(keep(home, early).profiles["a"], every.profiles["a"])
+    assert same_profiles(every.profiles["a"], score_profiles(full, HOW)[0])
+    assert same_profiles(keep(home, early).profiles["a"], every.profiles["a"])
 
 
 def test_a_corrected_label_counts(home):
     scores = of("a")
     keep(home, scores)
     turned = scores.set_column(2, "label", pa.compute.subtract(1, scores["label"]))
-    assert same(keep(home, turned).profiles["a"], score_profiles(turned, HOW)[0])
+    assert same_profiles(keep(home, turned).profiles["a"], score_profiles(turned, HOW)[0])
 
 
 def test_day_by_day_is_all_at_once(home, tmp_path):
@@ -281,14 +289,14 @@ def test_day_by_day_is_all_at_once(home, tmp_path):
         daily = keep(home, part, closed)
     once = keep(Home(tmp_path / "once"), scores, closed)
     assert daily.served == once.served
-    assert same(daily.profiles["a"], once.profiles["a"])
+    assert same_profiles(daily.profiles["a"], once.profiles["a"])
 
 
 def test_only_mature_days_are_counted():
     scores = table(days=20)
     [made] = score_profiles(scores, Joining(2 * DAY, 0, 3, closed_by=12))
     assert made.days.max() == 11
-    assert made.given.max() == 19
+    assert made.answer_days.max() == 19
 
 
 def test_other_columns_are_cut_anew_and_never_joined(home):
@@ -297,7 +305,7 @@ def test_other_columns_are_cut_anew_and_never_joined(home):
     assert [one.column for one in made.profiles["a"].cuts] == ["carrier", "late"]
     a, b = (score_profiles(table(seed=s), HOW)[0] for s in (0, 3))
     assert joined(a, b) is b
-    assert days_of(a, a.days[:0], a.given[:0]).sums.shape == (0, 3)
+    assert days_of(a, a.days[:0], a.answer_days[:0]).sums.shape == (0, 3)
 
 
 def test_scores_of_a_newer_format_are_an_error(home, monkeypatch):

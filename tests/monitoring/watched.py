@@ -9,7 +9,7 @@ import numpy as np
 from headrace.core.clock import DAY
 from headrace.core.home import Home
 from headrace.monitoring import DecisionLedger, MonitorSpec, monitor
-from headrace.monitoring.run_details import keep_seen
+from headrace.monitoring.run_details import write_details
 from tests.monitoring.worlds import LATER, changed, scored, spec, world
 
 HOSTILE = "<script>alert('x')</script>\" onload=\"x() & [b]"
@@ -42,7 +42,7 @@ def watched(folder: Path):
         SimpleNamespace(name="model"),
     )
     run = monitor(pipeline.monitor, frame, scores, [], home, LATER)
-    keep_seen(home, run)
+    write_details(home, run)
     return pipeline, home, run
 
 

@@ -61,7 +61,7 @@ def _record_incidents(
     open_incidents = {
         condition(monitor, owner, incident).alert_id: incident
         for incident in incidents
-        if incident.is_open and not incident.told_otherwise
+        if incident.is_open and not incident.has_other_alert
     }
     for alert in store.open_alerts(monitor):
         if alert.condition.verdict == INVESTIGATE and alert.alert_id not in open_incidents:

@@ -54,8 +54,8 @@ def monitor(  # noqa: PLR0917
             answered; a table may hold the answers of several to the same rows, and what one of them
             answered before is kept when a later table leaves it out. Every other column (integer,
             real, boolean or string) is a segment to search for concept drift.
-        slots: what the gates said, see `read_slots`.
-        home: where profiles and the ledger live.
+        slots: gate verdicts, see `read_slots`.
+        home: Headrace home with the profiles and the decision ledger.
         now: windows that end later are left for a later run.
         policy: instead of the one in the spec's file.
         trained_at: training cut (us) of the model that serves.
@@ -63,10 +63,10 @@ def monitor(  # noqa: PLR0917
     Raises:
         DeclarationError: a watched column is absent or of a type that has no profile.
     """
-    # two at once would each decide a window, and could each ask for a retraining
+    # two concurrent runs could decide the same window and each start a retraining
     with exclusive_lock(folder_of(home, spec.name) / "run.lock"):
-        found = (spec, frame, scores, slots, home, now)
-        return _monitor(*found, policy=policy or spec.policy(), trained_at=trained_at)
+        arguments = (spec, frame, scores, slots, home, now)
+        return _monitor(*arguments, policy=policy or spec.policy(), trained_at=trained_at)
 
 
 def _monitor(  # noqa: PLR0917
@@ -93,10 +93,10 @@ def _monitor(  # noqa: PLR0917
         duration(spec.maturity), offset, policy.detection.warmup_days, (now + offset) // DAY
     )
     answers = _answers(home, spec.name, scores, how)
-    source = Source(daily, lambda some, terms: row_facts(frame, day, some, terms))
+    source = Source(daily, lambda selected, terms: row_facts(frame, day, selected, terms))
     facts = source.facts(laid, terms_for(profiles))
     ledger = DecisionLedger(home)
-    seen, past = gather(
+    undecided, past = gather(
         spec, laid, profiles, facts,
         slots=parsed,
         answers=answers,
@@ -107,28 +107,28 @@ def _monitor(  # noqa: PLR0917
     notes += cold(past, policy.detection)
     notes += unjudged(answers, laid, policy.detection)
     results = decide_all(
-        spec, seen, ledger.entries(spec.name), policy, trained_at,
+        spec, undecided, ledger.entries(spec.name), policy, trained_at,
         steps=ledger.steps(spec.name), acks=ledger.acks(spec.name),
     )  # fmt: skip
-    at = now_us()  # not `now`: a past year may be judged today, and is on record since today
+    at = now_us()  # not `now`: a past year that is evaluated today is recorded with today's time
     entries = [_entry(spec.name, result, policy, at) for result in results]
     return MonitorRun(spec.name, tuple(results), tuple(notes), ledger.append(entries), profile_s)
 
 
 def _answers(home: Home, name: str, scores: pa.Table | None, how: Joining) -> Answers:
-    """Answers of models with a name are kept, and told apart from those of another by it."""
+    """Return the models' answers; those of models with a name are also stored, by that name."""
     if scores is not None and "model" not in scores.column_names:
         return answers_of(scores, how)
-    kept = kept_answers(home, name)
+    stored = kept_answers(home, name)
     if scores is None:
-        return kept
-    return keep_answers(home, name, kept, score_profiles(scores, how, kept.profiles))
+        return stored
+    return keep_answers(home, name, stored, score_profiles(scores, how, stored.profiles))
 
 
-def _entry(name: str, one: WindowResult, policy: Policy, at: int) -> Entry:
-    cause = one.attribution.to_json()
-    found = (one.window, one.decision, one.evidence, policy.hash, at)
-    return Entry(name, *found, attribution=cause)
+def _entry(name: str, result: WindowResult, policy: Policy, at: int) -> Entry:
+    cause = result.attribution.to_json()
+    fields = (result.window, result.decision, result.evidence, policy.hash, at)
+    return Entry(name, *fields, attribution=cause)
 
 
 def _days(frame: pa.Table, offset: int) -> Ints:
@@ -161,7 +161,10 @@ def _windows(
     slots: Sequence[Slot],
     closed_by: int,
 ) -> list[Window]:
-    """From the first row on, up to the last row or expected slot: a dead source still counts."""
+    """Return windows from the first row to the last row or expected slot.
+
+    Expected slots count so that a source that stopped delivering still has windows.
+    """
     if len(day) == 0:
         return []
     last = max([int(day.max()), *(slot.day for slot in slots if slot.day is not None)])

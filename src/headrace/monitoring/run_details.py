@@ -1,7 +1,7 @@
-"""What a run of the monitor saw beside evidence, kept for its report: made anew by every run.
+"""Details of the latest monitor run that only its report shows: heat, losses and distributions.
 
-Decisions and evidence are on the ledger for good. The heat of columns, losses and the shapes of
-columns are only for the eye; they are in one file beside the profiles, of the latest run.
+Decisions and evidence are recorded on the ledger for good. These details are in one file beside
+the profiles, which each run replaces.
 """
 
 import json
@@ -24,7 +24,7 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class Rate:
-    """Of the labelled rows of one level of a segment column: the shares of ones seen and scored."""
+    """Share of positive labels, observed and as scored, among the rows of one segment level."""
 
     level: str
     rows: int
@@ -33,10 +33,11 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class SeenWindow:
-    """One window: `heat` as in `WindowResult`; `loss` (nats a row) and `ranking` where judged.
+class WindowDetails:
+    """Details of one window: `heat` as in `WindowResult`; `loss` (nats a row) and `ranking`.
 
-    `rates` are kept of windows with evidence about the model: {segment column: its levels}.
+    `loss` and `ranking` are None where the model was not evaluated. `rates` exist for windows with
+    evidence about the model: {segment column: its levels}.
     """
 
     window: Window
@@ -49,73 +50,73 @@ class SeenWindow:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the latest run saw, oldest window first; `notes` are what is not watched, and why."""
+class RunDetails:
+    """Details of the latest run, oldest window first; `notes` name what is not watched, and why."""
 
     monitor: str
-    windows: tuple[SeenWindow, ...]
+    windows: tuple[WindowDetails, ...]
     notes: tuple[str, ...]
 
 
-def seen_path(home: Home, monitor: str) -> Path:
+def details_path(home: Home, monitor: str) -> Path:
     return folder_of(home, monitor) / "seen.json"
 
 
-def keep_seen(home: Home, run: MonitorRun) -> Path:
-    """Write what `run` saw; the earlier run's is replaced as a whole."""
-    path = seen_path(home, run.name)
+def write_details(home: Home, run: MonitorRun) -> Path:
+    """Write the details of `run`, replacing those of the earlier run."""
+    path = details_path(home, run.name)
     windows = [_form(result) for result in run.results]
     body = {"format": FORMAT, "monitor": run.name, "windows": windows, "notes": list(run.notes)}
     write_json(path, body)
     return path
 
 
-def _form(one: WindowResult) -> dict[str, Any]:
+def _form(result: WindowResult) -> dict[str, Any]:
     return {
-        "window": [one.window.first, one.window.end],
-        "rows": one.rows,
-        "heat": {name: round(value, _DIGITS) for name, value in sorted(one.heat.items())},
-        "loss": None if one.scored is None else round(one.scored.loss, _DIGITS),
-        "ranking": None if one.scored is None else round(one.scored.ranking, _DIGITS),
-        "shapes": {name: asdict(shape) for name, shape in one.shapes.items()},
-        "rates": {name: list(map(asdict, rates)) for name, rates in _rates(one).items()},
+        "window": [result.window.first, result.window.end],
+        "rows": result.rows,
+        "heat": {name: round(value, _DIGITS) for name, value in sorted(result.heat.items())},
+        "loss": None if result.scored is None else round(result.scored.loss, _DIGITS),
+        "ranking": None if result.scored is None else round(result.scored.ranking, _DIGITS),
+        "shapes": {name: asdict(shape) for name, shape in result.shapes.items()},
+        "rates": {name: list(map(asdict, rates)) for name, rates in _rates(result).items()},
     }
 
 
-def _rates(one: WindowResult) -> dict[str, list[Rate]]:
-    """By segment column; none without evidence about the model."""
+def _rates(result: WindowResult) -> dict[str, list[Rate]]:
+    """Return the rates by segment column; none without evidence about the model."""
     rates: dict[str, list[Rate]] = {}
-    if one.scored is None or not any(evidence.kind in MODEL for evidence in one.evidence):
+    if result.scored is None or not any(evidence.kind in MODEL for evidence in result.evidence):
         return rates
-    sums = one.scored.cells.sum(axis=1)
-    for pairs, (rows, ones, scores) in zip(one.scored.segments, sums.tolist(), strict=True):
+    sums = result.scored.cells.sum(axis=1)
+    for pairs, (rows, positives, scores) in zip(result.scored.segments, sums.tolist(), strict=True):
         if rows and len(pairs) == 1:
             ((column, level),) = pairs
-            shares = (round(ones / rows, _DIGITS), round(scores / FIXED / rows, _DIGITS))
+            shares = (round(positives / rows, _DIGITS), round(scores / FIXED / rows, _DIGITS))
             rates.setdefault(column, []).append(Rate(level, rows, *shares))
     return rates
 
 
-def read_seen(home: Home, monitor: str) -> Seen:
-    """What the latest run saw; nothing if there was none, or one of another format.
+def read_details(home: Home, monitor: str) -> RunDetails:
+    """Return the details of the latest run; empty without a run, or if their format is another.
 
-    It is only for the eye, and the next run writes it anew: no command waits for that.
+    Only the report shows them and the next run replaces them, so no command fails without them.
     """
-    path = seen_path(home, monitor)
+    path = details_path(home, monitor)
     value = json.loads(path.read_text()) if path.exists() else {}
     if value.get("format") != FORMAT:
-        return Seen(monitor, (), ())
-    return Seen(value["monitor"], tuple(map(_read, value["windows"])), tuple(value["notes"]))
+        return RunDetails(monitor, (), ())
+    return RunDetails(value["monitor"], tuple(map(_read, value["windows"])), tuple(value["notes"]))
 
 
-def _read(value: Mapping[str, Any]) -> SeenWindow:
+def _read(value: Mapping[str, Any]) -> WindowDetails:
     shapes = {
-        name: Shape(tuple(one["labels"]), tuple(one["before"]), tuple(one["after"]))
-        for name, one in value["shapes"].items()
+        name: Shape(tuple(shape["labels"]), tuple(shape["before"]), tuple(shape["after"]))
+        for name, shape in value["shapes"].items()
     }
-    given = {key: value[key] for key in ("rows", "heat", "loss", "ranking")}
+    figures = {key: value[key] for key in ("rows", "heat", "loss", "ranking")}
     rates = {
         name: tuple(Rate(**level) for level in levels)
         for name, levels in value.get("rates", {}).items()
     }
-    return SeenWindow(Window(*value["window"]), **given, shapes=shapes, rates=rates)
+    return WindowDetails(Window(*value["window"]), **figures, shapes=shapes, rates=rates)

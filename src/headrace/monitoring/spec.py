@@ -1,4 +1,4 @@
-"""What a monitor watches, and what a run of it saw."""
+"""Declaration of a monitor, and the results of its runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from headrace.core.clock import DAY, duration
 from headrace.monitoring.decisions.decide import Decision
 from headrace.monitoring.decisions.policy import Policy, load_policy
 from headrace.monitoring.detectors.shift_shapes import Shape
-from headrace.monitoring.evidence.attribution import NOTHING, Attribution
+from headrace.monitoring.evidence.attribution import NO_ALARMS, Attribution
 from headrace.monitoring.evidence.model import Evidence, Window
 from headrace.monitoring.profiles.labelled_scores import Scored
 
@@ -18,11 +18,12 @@ from headrace.monitoring.profiles.labelled_scores import Scored
 class MonitorSpec:
     """Declaration of a monitor. Durations are text.
 
-    `anchor`: ISO day from which windows of `window_days` are laid. `offset`: added to `t` before it
-    is cut into days ("-5h" for days that begin at five UTC). `columns` of the frame, all but
-    `exclude` if None. `maturity`: after how long a label is known. `max_age` of tables. `segments`:
-    columns in whose values and ranges concept drift is searched for; the model's own if empty.
-    `label_derived` columns come from the label's own table: when the relation moves they follow.
+    `anchor`: ISO day from which windows of `window_days` are counted. `offset`: added to `t` before
+    it is cut into days ("-5h" for days that begin at five UTC). `columns` of the frame to watch; if
+    None, all but `exclude`. `maturity`: time until a label is known. `max_age`: oldest content
+    allowed, by table. `segments`: columns whose levels and ranges are searched for concept drift;
+    if empty, the model's own. `label_derived`: columns computed from the label's own table, which
+    change whenever the relation between inputs and outcome does.
     """
 
     name: str
@@ -41,7 +42,7 @@ class MonitorSpec:
         return load_policy(self.policy_path)
 
     def closes(self, window: Window) -> int:
-        """The moment (us) at which the last day of `window` is over."""
+        """Return the moment (us) at which the last day of `window` ends."""
         return window.end * DAY - duration(self.offset)
 
 
@@ -49,8 +50,8 @@ class MonitorSpec:
 class WindowResult:
     """Result of one window in this run.
 
-    `heat` is {column: distance / its limit}. `shapes` are the columns that the attribution names,
-    before and in this window, to be drawn.
+    `heat` is {column: distance / its limit}. `shapes` holds the distributions, before and in this
+    window, of the columns that the attribution names; plots draw them.
     """
 
     window: Window
@@ -59,13 +60,13 @@ class WindowResult:
     rows: int
     heat: dict[str, float]
     scored: Scored | None
-    attribution: Attribution = NOTHING
+    attribution: Attribution = NO_ALARMS
     shapes: Mapping[str, Shape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class MonitorRun:
-    """Result of one run. `recorded` entries were new in the ledger; profiling took `profile_s`."""
+    """Result of one run: `recorded` new ledger entries, `profile_s` seconds of profiling."""
 
     name: str
     results: tuple[WindowResult, ...]
@@ -75,7 +76,7 @@ class MonitorRun:
 
     @property
     def alarming(self) -> int:
-        """Windows in which something is to be watched or done."""
+        """Number of windows with an action other than "none"."""
         return sum(result.decision.action != "none" for result in self.results)
 
     def counts(self) -> dict[str, int]:

@@ -9,7 +9,7 @@ from headrace.core.home import Home
 from headrace.core.permissions import Policy
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import Action, record
-from headrace.monitoring.decisions.ledger import Acceptance, DecisionLedger, Entry, standing
+from headrace.monitoring.decisions.ledger import Acceptance, DecisionLedger, Entry, newest_entries
 from headrace.monitoring.evidence.acceptance import in_force, open_topics
 from headrace.monitoring.evidence.model import DISTRUSTED, alarms, day_text
 from headrace.operations.authorization import permit
@@ -38,7 +38,7 @@ def accept(
         RefusedError: the policy does not allow it; that is on the record.
     """
     name, ledger = pipeline.monitor.name, DecisionLedger(home)
-    entry = standing(ledger.entries(name))[window_of(pipeline, home, which).window.end]
+    entry = newest_entries(ledger.entries(name))[window_of(pipeline, home, which).window.end]
     here = [
         acceptance
         for acceptance in ledger.acceptances(name)

@@ -62,7 +62,7 @@ def judge(context: BuildContext, scored: ScoredRows, moment: int) -> "MonitorRun
     """Judge the windows closed by `moment` (us), record the decisions and what they rest on."""
     from headrace.datasets import open_release
     from headrace.monitoring.run import monitor
-    from headrace.monitoring.run_details import keep_seen
+    from headrace.monitoring.run_details import write_details
 
     pipeline, home = context.pipeline, context.home
     release = open_release(f"{pipeline.dataset.name}@latest", store=home.store)
@@ -80,7 +80,7 @@ def judge(context: BuildContext, scored: ScoredRows, moment: int) -> "MonitorRun
         trained_at=scored.trained_at,
     )
     run = replace(run, notes=(*run.notes, *scored.notes))
-    keep_seen(home, run)
+    write_details(home, run)
     return run
 
 

@@ -149,7 +149,7 @@ def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRow
             notes.append(f"answers of {record.ref}: its splits have no bound in time")
             continue
         if bundle in stored and _alike(stored[bundle], segments_of(pipeline, record)):
-            last_day = int(stored[bundle].given[-1])
+            last_day = int(stored[bundle].answer_days[-1])
             until = max(until, last_day * DAY - duration(pipeline.monitor.offset) - _AGAIN)
         rows = frame.filter(pa.array((champion_of_row == number) & (t >= until)))
         if not rows.num_rows:
@@ -167,7 +167,7 @@ def score_rows(context: BuildContext, frame: pa.Table, moment: int) -> ScoredRow
 
 def _alike(kept: "ScoreProfiles", segments: tuple[str, ...]) -> bool:
     """Whether what was kept is by the same segments, so that new days can be added to it."""
-    return len(kept.given) > 0 and tuple(cut.column for cut in kept.cuts) == tuple(segments)
+    return len(kept.answer_days) > 0 and tuple(cut.column for cut in kept.cuts) == tuple(segments)
 
 
 def segments_of(pipeline: Pipeline, record: "ModelRecord") -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from headrace.core.clock import DAY, duration, iso, parse_iso
 from headrace.core.errors import StateError
 from headrace.datasets.splits.rolling import Withheld
 from headrace.models.training_rows import Segment
-from headrace.monitoring.decisions.ledger import DecisionLedger, Entry, standing
+from headrace.monitoring.decisions.ledger import DecisionLedger, Entry, newest_entries
 from headrace.monitoring.evidence.model import DISTRUSTED, MODEL, alarms
 from headrace.monitoring.spec import MonitorSpec
 
@@ -92,7 +92,7 @@ def by_hand(spec: MonitorSpec, ledger: DecisionLedger, request: Request) -> Requ
     known = [
         entry for entry in ledger.entries(spec.name) if spec.closes(entry.window) <= request.as_of
     ]
-    last = list(standing(known).values())[-1:]
+    last = list(newest_entries(known).values())[-1:]
     if not last:
         return request
     return replace(request, onsets=onsets(spec, known, last[0]), segment=segment_of(last[0]))
@@ -106,7 +106,7 @@ def faulty_spans(spec: MonitorSpec, entries: Sequence[Entry], until: int) -> lis
     """Prediction times of the windows before `until` (us) that stand as faulty."""
     offset = duration(spec.offset)
     found = []
-    for entry in standing(entries).values():
+    for entry in newest_entries(entries).values():
         first = entry.window.first * DAY - offset
         if first < until and faulty(entry):
             kinds = {(alarm.kind, alarm.subject) for alarm in alarms(entry.evidence)}
@@ -126,7 +126,7 @@ def onsets(spec: MonitorSpec, entries: Sequence[Entry], asked: Entry) -> tuple[i
         return ()
     first = asked.window.first
     for entry in reversed(
-        [e for e in standing(entries).values() if e.window.end < asked.window.end]
+        [e for e in newest_entries(entries).values() if e.window.end < asked.window.end]
     ):
         if faulty(entry):
             continue

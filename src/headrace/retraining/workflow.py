@@ -19,7 +19,7 @@ from headrace.core.clock import duration, iso, now_us
 from headrace.core.errors import DeclarationError, HeadraceError, StateError
 from headrace.core.home import Home
 from headrace.core.progress import report
-from headrace.monitoring.decisions.ledger import DecisionLedger, StepName, standing
+from headrace.monitoring.decisions.ledger import DecisionLedger, StepName, newest_entries
 from headrace.monitoring.evidence.model import DISTRUSTED
 from headrace.pipeline.rolled_splits import learned_until
 from headrace.retraining.environment import World
@@ -186,7 +186,7 @@ class _Work:
         """
         if self.request.window is None or self.in_charge:
             return False
-        entry = standing(self.ledger.entries(self.name)).get(self.request.window[1])
+        entry = newest_entries(self.ledger.entries(self.name)).get(self.request.window[1])
         doubts = [] if entry is None else [e for e in entry.evidence if e.kind in DISTRUSTED]
         if doubts:
             why = f"the window that asked is faulty, as is known by now: {doubts[0].sentence}"

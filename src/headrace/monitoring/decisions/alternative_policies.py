@@ -1,4 +1,4 @@
-"""Policies to hold a history against: what other rules would have made of the same evidence."""
+"""Alternative policies, to compare a history with what other rules would have decided."""
 
 from dataclasses import dataclass, replace
 
@@ -12,12 +12,12 @@ class Alternative:
     """Another policy, and in one sentence how it differs."""
 
     name: str
-    says: str
+    description: str
     policy: Policy
 
 
 def alternatives(policy: Policy) -> list[Alternative]:
-    """Those that people ask for first. None of them can retrain on a fault: no policy can."""
+    """Return the alternatives asked for most. None retrains on a fault, as no policy can."""
     eager = replace(
         policy,
         quorum=1,

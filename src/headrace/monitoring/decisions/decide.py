@@ -1,9 +1,9 @@
-"""What to do about the evidence of a window: one pure function, so that a year can be replayed.
+"""Decide on the evidence of a window: one pure function, so that a year can be replayed.
 
-The order of the rules is the policy's spine. A fault is investigated and never retrains. Data that
-moved explain what the scores do, so they are watched, and looked at where the scores suffer. Only
-a relation that moved retrains: when it lasts, not too soon, not too often, and not once more on
-what a retraining did not mend.
+The rules apply in this order. A fault is investigated and never retrains. Shifted data explain
+worse scores, so they are watched, and investigated while the scores suffer. Only a changed relation
+retrains: if it lasts, not too soon, not too often, and not again after a retraining that did not
+help.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from headrace.monitoring.evidence.model import (
 )
 
 Action = Literal["none", "watch", "retrain", "investigate"]
-# How a retraining can end without a new champion that stayed.
+# Endings of a retraining without a lasting new champion.
 FUTILE = frozenset({"kept", "failed", "rolled_back"})
 ROLLED_BACK = "A retraining on it was rolled back: somebody has to look."
 _ENDED = {"kept": "was no better than the champion", "failed": "failed"}
@@ -33,23 +33,23 @@ _ENDED = {"kept": "was no better than the champion", "failed": "failed"}
 
 @dataclass(frozen=True)
 class State:
-    """State that earlier windows leave for the decision on the next one.
+    """State after earlier windows, for the decision on the next one.
 
     Attributes:
-        pipeline: its name is part of every trigger.
-        window: the one that is decided.
-        closes: the moment (us) it ends.
-        cause: what its evidence is put down to: none, data, concept or both.
-        trained_at: the newest training cut known by then.
-        retrained: ends of windows that triggered a retraining, however it ended.
-        since: when the stretch of windows with a cause to retrain began; None where there is none.
-            Faulty windows and those whose data moved neither end nor feed it.
+        pipeline: name of the pipeline, part of every trigger.
+        window: window to decide.
+        closes: moment (us) at which it ends.
+        cause: cause of its alarms: none, data, concept or both.
+        trained_at: newest training cut known by then.
+        retrained: ends of windows that triggered a retraining, whatever its outcome.
+        since: start of the current stretch of windows with a cause to retrain; None without one.
+            Faulty windows and those with shifted data neither end nor extend it.
         streak: windows of that stretch since the last retraining.
-        hurt: windows in a row in which data that moved made the scores worse.
-        futile: how retrainings of this stretch ended that brought no lasting champion.
-        acknowledged: whether a person knows of a window of this stretch.
-        doubtful: whether the data were faulty, or moved, before the relation seemed to, and no
-            quiet window has been since: what a fault does to scores may outlast what is seen of it
+        hurt: windows in a row in which shifted data made the scores worse.
+        futile: endings of this stretch's retrainings that brought no lasting champion.
+        acknowledged: True if a person acknowledged a window of this stretch.
+        doubtful: True if the data were faulty, or shifted, before the relation seemed to change,
+            without a quiet window since. The effect of a fault on the scores may outlast the fault
             in the data.
     """
 
@@ -81,7 +81,7 @@ class Decision:
         return {"action": self.action, "reasons": list(self.reasons), "trigger_id": self.trigger_id}
 
 
-Said = tuple[Action, list[str]]
+ActionReasons = tuple[Action, list[str]]
 
 
 def decide(evidence: Sequence[Evidence], state: State, policy: Policy) -> Decision:
@@ -96,15 +96,15 @@ def trigger_id(state: State, evidence: Sequence[Evidence]) -> str:
     return digest([state.pipeline, window, evidence_hash(evidence)])[:32]
 
 
-def _action(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
+def _action(evidence: Sequence[Evidence], state: State, policy: Policy) -> ActionReasons:
     faults = [alarm.sentence for alarm in alarms(evidence) if alarm.kind in DISTRUSTED]
     if faults:
-        held = ["Nothing is retrained on a faulty window."] if causes(evidence, policy) else []
-        return "investigate", faults + held
-    notices = [one.sentence for one in evidence if one.kind in DISTRUSTED]
+        caveat = ["Nothing is retrained on a faulty window."] if causes(evidence, policy) else []
+        return "investigate", faults + caveat
+    notices = [finding.sentence for finding in evidence if finding.kind in DISTRUSTED]
     if notices:
-        which = "window whose data were accepted" if vouched(evidence) else "doubtful window"
-        return "watch", [*notices, f"Nothing is retrained on a {which}."]
+        window_kind = "window whose data were accepted" if vouched(evidence) else "doubtful window"
+        return "watch", [*notices, f"Nothing is retrained on a {window_kind}."]
     if _explained(evidence, state, policy):
         return _data_moved(evidence, state, policy)
     due = _due(evidence, state, policy)
@@ -114,56 +114,63 @@ def _action(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
 
 
 def vouched(evidence: Sequence[Evidence]) -> bool:
-    """Whether all that is wrong with the data of a window is what a person accepted."""
-    faults = [one for one in evidence if one.kind in DATA_FAULTS]
+    """Return True if a person accepted all data faults of the window and it has at least one."""
+    faults = [finding for finding in evidence if finding.kind in DATA_FAULTS]
     return bool(faults) and all(fault.accepted for fault in faults)
 
 
 def _explained(evidence: Sequence[Evidence], state: State, policy: Policy) -> bool:
-    """Whether data that moved are the cause, and the policy does not retrain on those."""
+    """Return True if shifted data are the cause and the policy does not retrain on shifts."""
     return (
         state.cause == "data" and bool(alarms(evidence)) and "population" not in policy.retrain_on
     )
 
 
-def _data_moved(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
-    """Watch; have it looked at where the scores suffer for as long as would else retrain."""
-    moved = shifts(evidence, policy)
+def _data_moved(evidence: Sequence[Evidence], state: State, policy: Policy) -> ActionReasons:
+    """Watch; investigate if the scores suffer for as many windows as a retraining would need."""
+    shift_sentences = shifts(evidence, policy)
     worse = [alarm.sentence for alarm in alarms(evidence) if alarm.kind in MODEL]
-    held = "The data moved, so nothing is retrained"
+    conclusion = "The data moved, so nothing is retrained"
     if worse and state.hurt + 1 >= policy.hysteresis:
         lasting = f"The scores suffer for {state.hurt + 1} windows."
-        return "investigate", [*moved, *worse, f"{held}.", lasting]
-    return "watch", [*moved, *worse, f"{held}; by this policy that alone does not retrain."]
+        return "investigate", [*shift_sentences, *worse, f"{conclusion}.", lasting]
+    return "watch", [
+        *shift_sentences,
+        *worse,
+        f"{conclusion}; by this policy that alone does not retrain.",
+    ]
 
 
 def causes(evidence: Sequence[Evidence], policy: Policy) -> list[str]:
-    """Sentences of the evidence for which this policy retrains, once it lasts."""
-    found = [alarm for alarm in alarms(evidence) if alarm.kind in policy.retrain_on]
-    kept = [one.sentence for one in found if one.kind in MODEL]
+    """Return the sentences of evidence on which this policy retrains, once it lasts."""
+    retrain_alarms = [alarm for alarm in alarms(evidence) if alarm.kind in policy.retrain_on]
+    sentences = [alarm.sentence for alarm in retrain_alarms if alarm.kind in MODEL]
     if "population" in policy.retrain_on:
-        kept += shifts(evidence, policy)
-    return kept
+        sentences += shifts(evidence, policy)
+    return sentences
 
 
 def shifts(evidence: Sequence[Evidence], policy: Policy) -> list[str]:
-    """Sentences of a population shift: one gross move, or a quorum of columns past their limits."""
-    moved = [one for one in evidence if one.kind == "population"]
-    enough = len({one.subject for one in moved} - {SCORE}) >= policy.quorum
-    return [one.sentence for one in (moved if enough else alarms(moved))]
+    """Return the sentences of a population shift: one large shift, or a quorum of columns."""
+    population = [finding for finding in evidence if finding.kind == "population"]
+    enough = len({finding.subject for finding in population} - {SCORE}) >= policy.quorum
+    return [finding.sentence for finding in (population if enough else alarms(population))]
 
 
 def _due(evidence: Sequence[Evidence], state: State, policy: Policy) -> list[str]:
-    """Why the model should be retrained now; empty if it should not."""
-    found = causes(evidence, policy)
+    """Return the reasons to retrain the model now; empty without one."""
+    sentences = causes(evidence, policy)
     lasting = state.streak + 1
-    if found and lasting >= policy.hysteresis:
+    if sentences and lasting >= policy.hysteresis:
         return [
-            *found,
+            *sentences,
             f"It has lasted {lasting} windows; the policy asks for {policy.hysteresis}.",
         ]
-    if found and is_strong(evidence, policy):
-        return [*found, f"It is {policy.strong:g} times its limit or more: one window is enough."]
+    if sentences and is_strong(evidence, policy):
+        return [
+            *sentences,
+            f"It is {policy.strong:g} times its limit or more: one window is enough.",
+        ]
     if "schedule" not in policy.retrain_on or state.doubtful:
         return []
     age = None if state.trained_at is None else state.closes - state.trained_at
@@ -174,18 +181,18 @@ def _due(evidence: Sequence[Evidence], state: State, policy: Policy) -> list[str
 
 
 def is_strong(evidence: Sequence[Evidence], policy: Policy) -> bool:
-    """Whether a relation moved so far that the policy waits for no second window."""
+    """Return True if the relation changed so much that one window is enough for the policy."""
     if policy.strong is None:
         return False
-    found = [alarm for alarm in alarms(evidence) if alarm.kind == "concept"]
-    return any(one.statistic >= policy.strong * one.threshold > 0 for one in found)
+    concept_alarms = [alarm for alarm in alarms(evidence) if alarm.kind == "concept"]
+    return any(alarm.statistic >= policy.strong * alarm.threshold > 0 for alarm in concept_alarms)
 
 
-def _retrain(due: list[str], state: State, policy: Policy) -> Said:
-    """Retrain, unless a person has to say so, it is too soon, or it was done too often."""
-    asked = _asked(state)
-    if asked and not state.acknowledged and state.streak + 1 < policy.patience:
-        return "investigate", [*due, asked]
+def _retrain(due: list[str], state: State, policy: Policy) -> ActionReasons:
+    """Retrain, unless a person has to decide, it is too soon, or it was done too often."""
+    question = _question(state)
+    if question and not state.acknowledged and state.streak + 1 < policy.patience:
+        return "investigate", [*due, question]
     if "rolled_back" in state.futile:
         return "investigate", [*due, ROLLED_BACK]
     recent = [end for end in state.retrained if abs(state.closes - end) < policy.cool_down]
@@ -195,7 +202,7 @@ def _retrain(due: list[str], state: State, policy: Policy) -> Said:
             f"Cooling down: retrained less than {duration_text(policy.cool_down)} ago.",
         ]
     if len(state.futile) >= policy.attempts:
-        ended = ", ".join(_ENDED[one] for one in state.futile)
+        ended = ", ".join(_ENDED[ending] for ending in state.futile)
         return "investigate", [*due, f"Retraining on it did not help before: it {ended}."]
     spent = within_budget_period(state, policy)
     if spent >= policy.budget:
@@ -207,8 +214,8 @@ def _retrain(due: list[str], state: State, policy: Policy) -> Said:
     return "retrain", due
 
 
-def _asked(state: State) -> str:
-    """What a person has to say before anything is retrained; "" if nothing."""
+def _question(state: State) -> str:
+    """Return the question that a person must answer before a retraining; "" without one."""
     if state.cause == "both":
         return "The data moved too: somebody has to say which it is."
     if state.doubtful:
@@ -217,14 +224,14 @@ def _asked(state: State) -> str:
 
 
 def within_budget_period(state: State, policy: Policy) -> int:
-    """Retrainings that count against the budget when the window of `state` closes."""
+    """Return the number of retrainings in the budget period when the window of `state` closes."""
     return sum(state.closes - end < policy.budget_period for end in state.retrained)
 
 
 def next_retraining(state: State, policy: Policy) -> int | None:
-    """The first moment (us) at which the policy's cool-down and budget let one start.
+    """Return the first moment (us) at which cool-down and budget allow a retraining.
 
-    0 if they do already; None if the budget allows none at all.
+    0 if they already do; None if the budget is 0.
     """
     if policy.budget == 0:
         return None
@@ -235,20 +242,22 @@ def next_retraining(state: State, policy: Policy) -> int | None:
     return first if first > state.closes else 0
 
 
-def _quiet(evidence: Sequence[Evidence], state: State, policy: Policy) -> Said:
-    """Nothing to start: watch what may become a cause, else none."""
-    found = causes(evidence, policy)
-    if found:
+def _quiet(evidence: Sequence[Evidence], state: State, policy: Policy) -> ActionReasons:
+    """Start nothing: watch evidence that may become a cause, else "none"."""
+    sentences = causes(evidence, policy)
+    if sentences:
         lasting = f"Seen in {state.streak + 1} of {policy.hysteresis} windows in a row."
-        return "watch", [*found, lasting]
+        return "watch", [*sentences, lasting]
     watched = shifts(evidence, policy) + [
         alarm.sentence for alarm in alarms(evidence) if alarm.kind in MODEL
     ]
     if watched:
         return "watch", [*watched, "By this policy that alone does not retrain."]
-    moved = len({one.subject for one in evidence if one.kind == "population"})
-    if moved:
-        return "none", [f"Columns beyond their limits: {moved}; the quorum is {policy.quorum}."]
+    column_count = len({finding.subject for finding in evidence if finding.kind == "population"})
+    if column_count:
+        return "none", [
+            f"Columns beyond their limits: {column_count}; the quorum is {policy.quorum}."
+        ]
     return "none", ["Nothing beyond its limits."]
 
 
@@ -264,8 +273,8 @@ def advance(
         )
     worse = any(alarm.kind in MODEL for alarm in alarms(evidence))
     began = state.doubtful or state.since is None
-    if any(one.kind in DISTRUSTED for one in evidence):
-        # a faulty window says nothing about the model, either way; accepted data end the doubt
+    if any(finding.kind in DISTRUSTED for finding in evidence):
+        # a faulty window is not evidence about the model; accepted data end the doubt
         return replace(state, doubtful=began and not vouched(evidence))
     if _explained(evidence, state, policy):
         return replace(state, hurt=state.hurt + 1 if worse else 0, doubtful=began)

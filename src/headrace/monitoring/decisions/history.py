@@ -1,7 +1,7 @@
-"""Decide a monitor's windows in order, each from what was known when it closed.
+"""Decide a monitor's windows in order, each with the state when it closed.
 
-What was decided before stays decided. A window that has new evidence later (a corrected delivery)
-gets a second entry, but never a trigger: the present is judged by the windows of the present.
+Recorded decisions never change. A window with new evidence later (after a corrected delivery) gets
+a second entry, but never a trigger: only the newest windows start actions.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,14 +14,14 @@ from headrace.monitoring.decisions.policy import Policy
 from headrace.monitoring.evidence.model import Evidence, Window, evidence_hash
 from headrace.monitoring.spec import MonitorSpec, WindowResult
 
-# How a retraining ended, the last word first; one that goes on has none of these.
+# Endings of a retraining, the final one first; one in progress has none of these.
 _ENDINGS = ("rolled_back", "failed", "kept", "promoted")
 Closes = Callable[[Window], int]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A window, its evidence, and what that was put down to (none, data, concept or both)."""
+class AttributedWindow:
+    """Window with its evidence, and the cause of its alarms (none, data, concept or both)."""
 
     window: Window
     evidence: tuple[Evidence, ...]
@@ -30,12 +30,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Record:
-    """What the ledger knows beside evidence. Moments are when a window closes (us).
+    """Retrainings and acknowledgements on the ledger. Windows are the moment (us) they close.
 
     Attributes:
         fired: windows that triggered a retraining.
-        endings: {window that triggered: how it ended}.
-        acknowledged: windows that somebody knows of.
+        endings: {window that triggered a retraining: its ending}.
+        acknowledged: windows that a person acknowledged.
     """
 
     fired: frozenset[int] = frozenset()
@@ -44,8 +44,8 @@ class Record:
 
 
 @dataclass(frozen=True)
-class _Given:
-    """What is the same for all windows of a history."""
+class _Context:
+    """Arguments that are the same for all windows of a history."""
 
     name: str
     closes: Closes
@@ -56,7 +56,7 @@ class _Given:
 
 def decide_all(
     spec: MonitorSpec,
-    seen: Sequence[WindowResult],
+    results: Sequence[WindowResult],
     recorded: Sequence[Entry],
     policy: Policy,
     trained_at: int | None,
@@ -64,71 +64,82 @@ def decide_all(
     steps: Sequence[Step] = (),
     acks: Sequence[Ack] = (),
 ) -> list[WindowResult]:
-    """Decide window after window; what the ledger holds already is taken from it."""
-    known = {(entry.window.end, entry.evidence_hash): entry.decision for entry in recorded}
+    """Decide window after window; reuse the decisions that the ledger has already."""
+    decisions = {(entry.window.end, entry.evidence_hash): entry.decision for entry in recorded}
     newest = max((entry.window.end for entry in recorded), default=0)
 
-    def settle(one: Judged, state: State) -> Decision:
-        decision = known.get((one.window.end, evidence_hash(one.evidence)))
+    def settle(current: AttributedWindow, state: State) -> Decision:
+        decision = decisions.get((current.window.end, evidence_hash(current.evidence)))
         if decision is not None:
             return decision
-        return _timely(decide(one.evidence, state, policy), state, newest, trained_at)
+        return _timely(decide(current.evidence, state, policy), state, newest, trained_at)
 
-    judged = [Judged(result.window, result.evidence, result.attribution.cause) for result in seen]
+    windows = [
+        AttributedWindow(result.window, result.evidence, result.attribution.cause)
+        for result in results
+    ]
     record = record_of(recorded, spec.closes, steps, acks)
-    given = _Given(spec.name, spec.closes, policy, trained_at, record)
-    decided = _walk(judged, given, settle)
+    context = _Context(spec.name, spec.closes, policy, trained_at, record)
+    decided = _walk(windows, context, settle)
     return [
-        replace(one, decision=decision)
-        for one, (decision, _) in zip(seen, decided, strict=True)
+        replace(result, decision=decision)
+        for result, (decision, _) in zip(results, decided, strict=True)
     ]  # fmt: skip
 
 
 def redecide(
     name: str,
-    judged: Iterable[Judged],
+    windows: Iterable[AttributedWindow],
     policy: Policy,
     *,
     closes: Closes | None = None,
     trained_at: int | None = None,
     record: Record | None = None,
-    again: Mapping[int, Sequence[Judged]] | None = None,
+    earlier_views: Mapping[int, Sequence[AttributedWindow]] | None = None,
 ) -> list[tuple[Decision, State]]:
-    """What `policy` decides of these windows, with the state that each was decided in.
+    """Return the decisions of `policy` on these windows, each with the state it was decided in.
 
-    Nothing recorded is taken over but how retrainings ended that happen in this history too, and
-    what was acknowledged; others are taken to succeed. `again` is {end of a window: how all before
-    it were seen when it was decided}, where evidence about some of them had come since.
+    From `record` only acknowledgements are used, and the endings of retrainings that happen in this
+    history too; all other retrainings count as successful. `earlier_views` is {end of a window: all
+    earlier windows as known when it was decided}, for windows with evidence that changed by then.
     """
-    known = replace(record or Record(), fired=frozenset())
-    given = _Given(name, closes or _day_ends, policy, trained_at, known)
+    outcomes = replace(record or Record(), fired=frozenset())
+    context = _Context(name, closes or _day_ends, policy, trained_at, outcomes)
     state, decided = State(name, Window(0, 0), 0), []
-    made: dict[Judged, Decision] = {}
-    for one in judged:
-        if looks := (again or {}).get(one.window.end):
-            state = _seen_again(looks, made, given)
-        state = _arrive(state, one, given)
-        made[one] = decision = decide(one.evidence, state, policy)
+    decisions: dict[AttributedWindow, Decision] = {}
+    for current in windows:
+        if views := (earlier_views or {}).get(current.window.end):
+            state = _replayed_state(views, decisions, context)
+        state = _arrive(state, current, context)
+        decisions[current] = decision = decide(current.evidence, state, policy)
         decided.append((decision, state))
-        state = advance(state, one.evidence, decision, policy)
+        state = advance(state, current.evidence, decision, policy)
     return decided
 
 
-def _seen_again(looks: Sequence[Judged], made: Mapping[Judged, Decision], given: _Given) -> State:
-    """What windows leave whose evidence is another by now; what it would start, it does not."""
-    ends = (given.closes(one.window) for one, what in made.items() if what.action == "retrain")
-    given = replace(given, record=replace(given.record, fired=frozenset(ends)))
-    state = State(given.name, Window(0, 0), 0)
-    for one in looks:
-        state = _arrive(state, one, given)
-        decision = made.get(one) or Decision("watch", ())
-        state = advance(state, one.evidence, decision, given.policy)
+def _replayed_state(
+    views: Sequence[AttributedWindow],
+    decisions: Mapping[AttributedWindow, Decision],
+    context: _Context,
+) -> State:
+    """Return the state after windows whose evidence has changed since. Starts no retraining."""
+    ends = (
+        context.closes(attributed.window)
+        for attributed, decision in decisions.items()
+        if decision.action == "retrain"
+    )
+    context = replace(context, record=replace(context.record, fired=frozenset(ends)))
+    state = State(context.name, Window(0, 0), 0)
+    for current in views:
+        state = _arrive(state, current, context)
+        decision = decisions.get(current) or Decision("watch", ())
+        state = advance(state, current.evidence, decision, context.policy)
     return state
 
 
 def state_after(
     name: str,
-    judged: Sequence[Judged],
+    windows: Sequence[AttributedWindow],
     decisions: Sequence[Decision],
     policy: Policy,
     *,
@@ -136,22 +147,22 @@ def state_after(
     trained_at: int | None = None,
     record: Record | None = None,
 ) -> State:
-    """The state that these windows leave, decided as they were, as of when the last one closed."""
-    given = _Given(name, closes or _day_ends, policy, trained_at, record or Record())
-    state, made = State(name, Window(0, 0), 0), iter(decisions)
-    for one in judged:
-        state = _arrive(state, one, given)
-        state = advance(state, one.evidence, next(made), policy)
+    """Return the state after these windows and decisions, when the last of them closed."""
+    context = _Context(name, closes or _day_ends, policy, trained_at, record or Record())
+    state, remaining = State(name, Window(0, 0), 0), iter(decisions)
+    for current in windows:
+        state = _arrive(state, current, context)
+        state = advance(state, current.evidence, next(remaining), policy)
     return state
 
 
 def record_of(
     entries: Iterable[Entry], closes: Closes, steps: Iterable[Step], acks: Iterable[Ack]
 ) -> Record:
-    """What these rows of the ledger say about windows."""
-    told: dict[str, set[str]] = {}
+    """Return the retrainings and acknowledgements in these rows of the ledger, by window."""
+    steps_by_trigger: dict[str, set[str]] = {}
     for step in steps:
-        told.setdefault(step.trigger_id, set()).add(step.step)
+        steps_by_trigger.setdefault(step.trigger_id, set()).add(step.step)
     fired: dict[int, str | None] = {
         closes(entry.window): entry.decision.trigger_id
         for entry in entries
@@ -159,16 +170,16 @@ def record_of(
     }
     endings = {
         end: ending for end, trigger in fired.items()
-        if trigger and (ending := ending_of(told.get(trigger, ())))
+        if trigger and (ending := ending_of(steps_by_trigger.get(trigger, ())))
     }  # fmt: skip
-    known = frozenset(closes(Window(ack.window_end, ack.window_end)) for ack in acks)
-    return Record(frozenset(fired), endings, known)
+    acknowledged = frozenset(closes(Window(ack.window_end, ack.window_end)) for ack in acks)
+    return Record(frozenset(fired), endings, acknowledged)
 
 
 def ending_of(steps: Iterable[str]) -> str:
-    """How a retraining with these steps ended; "" while it goes on."""
-    done = set(steps)
-    return next((ending for ending in _ENDINGS if ending in done), "")
+    """Return the ending of a retraining with these steps; "" while it is in progress."""
+    recorded = set(steps)
+    return next((ending for ending in _ENDINGS if ending in recorded), "")
 
 
 def _day_ends(window: Window) -> int:
@@ -176,41 +187,43 @@ def _day_ends(window: Window) -> int:
 
 
 def _walk(
-    judged: Iterable[Judged], given: _Given, settle: Callable[[Judged, State], Decision]
+    windows: Iterable[AttributedWindow],
+    context: _Context,
+    settle: Callable[[AttributedWindow, State], Decision],
 ) -> Iterator[tuple[Decision, State]]:
-    state = State(given.name, Window(0, 0), 0)
-    for one in judged:
-        state = _arrive(state, one, given)
-        decision = settle(one, state)
+    state = State(context.name, Window(0, 0), 0)
+    for current in windows:
+        state = _arrive(state, current, context)
+        decision = settle(current, state)
         yield decision, state
-        state = advance(state, one.evidence, decision, given.policy)
+        state = advance(state, current.evidence, decision, context.policy)
 
 
-def _arrive(state: State, one: Judged, given: _Given) -> State:
-    """The state for a window: with all trainings known when it closes, whoever recorded them."""
-    record, closes, trained_at = given.record, given.closes(one.window), given.trained_at
+def _arrive(state: State, current: AttributedWindow, context: _Context) -> State:
+    """Return the state for a window, with all trainings known when the window closes."""
+    record, closes, trained_at = context.record, context.closes(current.window), context.trained_at
     ends = sorted({*state.retrained, *(end for end in record.fired if end < closes)})
     endings = record.endings or {}
-    # one that was kept stood the comparison with a model of that day: its age counts from there
+    # a champion that won the comparison is as good as a new model: its age counts from there
     stand = [end for end in ends if endings.get(end) not in {"failed", "rolled_back"}]
     cuts = [cut for cut in (*stand, trained_at) if cut is not None and cut <= closes]
     since = state.since
-    here = [end for end in ends if since is not None and end >= since]
+    recent = [end for end in ends if since is not None and end >= since]
     return replace(
         state,
-        window=one.window,
+        window=current.window,
         closes=closes,
-        cause=one.cause,
+        cause=current.cause,
         retrained=tuple(ends),
         trained_at=max(cuts, default=None),
-        futile=tuple(endings[end] for end in here if endings.get(end) in FUTILE),
+        futile=tuple(endings[end] for end in recent if endings.get(end) in FUTILE),
         acknowledged=since is not None
         and any(since <= end < closes for end in record.acknowledged),
     )
 
 
 def _timely(decision: Decision, state: State, newest: int, trained_at: int | None) -> Decision:
-    """The decision, or only a watch where its moment has passed."""
+    """Return the decision, reduced to "watch" if it came too late to act on."""
     if decision.action in {"retrain", "investigate"} and state.window.end <= newest:
         why = "this window was decided before; evidence that came later starts nothing"
     elif decision.action == "retrain" and trained_at is not None and trained_at >= state.closes:

@@ -1,4 +1,4 @@
-"""Incidents: what a person is paged for, once, from the first window to the last that has it."""
+"""Incidents: investigations that last from a first to a last window, with one page each."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,16 +10,16 @@ from headrace.monitoring.evidence.model import DISTRUSTED, Evidence, Window, ala
 
 Topics = frozenset[str]
 _GATES = tuple(f":{verdict.lower()}" for verdict in ABSENT)
-_POLICY = "policy"  # what an investigation without an alarm is about: a budget that is spent
+_POLICY = "policy"  # topic of an investigation without an alarm, such as a spent budget
 
 
 @dataclass(frozen=True)
 class Incident:
-    """Something to be looked at. `last` is the newest window that has it; one page in all.
+    """Incident to investigate, with one page in all. `last` is the newest window that has it.
 
     `acknowledged` is the first acknowledgement of one of its windows. A new alarm about a topic
-    (kind and subject) of an open incident belongs to it and sends no other page. `paged` is whether
-    it sent one: not if another alert told of it when it began.
+    (kind and subject) of an open incident belongs to it and sends no other page. `paged` is False
+    if it sent no page because another alert reported it when it began.
     """
 
     first: Window
@@ -32,15 +32,15 @@ class Incident:
     paged: bool = True
 
     @property
-    def told_otherwise(self) -> bool:
-        """Whether another alert is about it: of a delivery, or of a champion rolled back."""
+    def has_other_alert(self) -> bool:
+        """True if another alert reports it: of a delivery, or of a champion rolled back."""
         gate = any(topic.endswith(_GATES) for topic in self.topics)
         return gate or ROLLED_BACK in self.reasons
 
 
 @dataclass(frozen=True)
 class Decided:
-    """A window with what was decided about it, and why."""
+    """Window with the action decided on it, and the reasons."""
 
     window: Window
     action: Action
@@ -49,47 +49,54 @@ class Decided:
 
 
 def incidents(decided: Iterable[Decided], acks: Iterable[Ack] = ()) -> list[Incident]:
-    """The incidents of these windows (in order, one entry a window), oldest first.
+    """Return the incidents of these windows (in order, one entry a window), oldest first.
 
-    One ends with the first window that has none of its topics. Acknowledged, it outlasts a single
-    such window: what comes and goes is known already and wakes nobody again.
+    An incident ends with the first window that has none of its topics. An acknowledged one outlasts
+    a single such window, so that an intermittent problem that is already known sends no other page.
     """
-    known: dict[int, Ack] = {}
+    first_acks: dict[int, Ack] = {}
     for ack in acks:
-        known.setdefault(ack.window_end, ack)
+        first_acks.setdefault(ack.window_end, ack)
     closed: list[Incident] = []
     current: list[tuple[Incident, int]] = []  # with the number of windows in a row without it
-    for one in decided:
-        topics = _topics(one)
-        kept: list[tuple[Incident, int]] = []
+    for decision in decided:
+        topics = _topics(decision)
+        continuing: list[tuple[Incident, int]] = []
         for incident, missed in current:
             if topics & incident.topics:
-                # what is seen together with it is part of it
-                grown = replace(incident, last=one.window, topics=incident.topics | topics)
-                kept.append((_known(grown, known), 0))
+                # topics in the same window become part of the incident
+                grown = replace(incident, last=decision.window, topics=incident.topics | topics)
+                continuing.append((_acknowledged(grown, first_acks), 0))
             elif incident.acknowledged is not None and missed == 0:
-                kept.append((incident, 1))
+                continuing.append((incident, 1))
             else:
                 closed.append(replace(incident, is_open=False))
-        told = any(topics & incident.topics for incident, _ in kept)
-        if topics and not told:
-            about = (topics, _sentence(one))
-            first = Incident(one.window, one.window, *about, is_open=True, reasons=one.reasons)
-            first = replace(first, paged=not first.told_otherwise)
-            kept.append((_known(first, known), 0))
-        current = kept
-    every = [*closed, *(replace(one, is_open=missed == 0) for one, missed in current)]
-    return sorted(every, key=lambda one: (one.first, one.last))
+        has_incident = any(topics & incident.topics for incident, _ in continuing)
+        if topics and not has_incident:
+            subject = (topics, _sentence(decision))
+            first = Incident(
+                decision.window, decision.window, *subject, is_open=True, reasons=decision.reasons
+            )
+            first = replace(first, paged=not first.has_other_alert)
+            continuing.append((_acknowledged(first, first_acks), 0))
+        current = continuing
+    all_incidents = [
+        *closed,
+        *(replace(incident, is_open=missed == 0) for incident, missed in current),
+    ]
+    return sorted(all_incidents, key=lambda incident: (incident.first, incident.last))
 
 
-def settled(found: Iterable[Incident], newest: Mapping[int, Sequence[Evidence]]) -> list[Incident]:
-    """These incidents, over where the newest evidence of their last window has them no more.
+def settled(
+    candidates: Iterable[Incident], newest: Mapping[int, Sequence[Evidence]]
+) -> list[Incident]:
+    """Return the incidents, closed if the newest evidence of their last window lacks them.
 
-    A delivery that came late, or a correction, mends what the window was decided on. `newest` is
-    {end of the window: its evidence as of the latest run}.
+    A late delivery or a correction may remove the evidence that the window was decided on. `newest`
+    is {end of the window: its evidence as of the latest run}.
     """
     mended = []
-    for incident in found:
+    for incident in candidates:
         now = {f"{e.kind}:{e.subject}" for e in alarms(newest.get(incident.last.end, ()))}
         over = (
             incident.last.end in newest
@@ -100,19 +107,23 @@ def settled(found: Iterable[Incident], newest: Mapping[int, Sequence[Evidence]])
     return mended
 
 
-def _topics(one: Decided) -> Topics:
-    """What an investigation is about: its faults, or what else is loud."""
-    if one.action != "investigate":
+def _topics(decision: Decided) -> Topics:
+    """Return the topics of an investigation: its faults or, without one, its other alarms."""
+    if decision.action != "investigate":
         return frozenset()
-    loud = alarms(one.evidence)
-    about = [evidence for evidence in loud if evidence.kind in DISTRUSTED] or loud
-    return frozenset(f"{e.kind}:{e.subject}" for e in about) or frozenset({_POLICY})
+    loud = alarms(decision.evidence)
+    findings = [evidence for evidence in loud if evidence.kind in DISTRUSTED] or loud
+    return frozenset(f"{e.kind}:{e.subject}" for e in findings) or frozenset({_POLICY})
 
 
-def _known(incident: Incident, acks: dict[int, Ack]) -> Incident:
+def _acknowledged(incident: Incident, acks: dict[int, Ack]) -> Incident:
     ack = acks.get(incident.last.end)
     return incident if ack is None or incident.acknowledged else replace(incident, acknowledged=ack)
 
 
-def _sentence(one: Decided) -> str:
-    return one.reasons[0] if one.reasons else next((e.sentence for e in alarms(one.evidence)), "")
+def _sentence(decision: Decided) -> str:
+    return (
+        decision.reasons[0]
+        if decision.reasons
+        else next((e.sentence for e in alarms(decision.evidence)), "")
+    )

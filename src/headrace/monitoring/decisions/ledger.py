@@ -1,14 +1,15 @@
-"""The decision ledger: every decision once, in order, for good, and what was done about it.
+"""Decision ledger: an append-only record of all decisions and of the actions that followed.
 
-SQLite with write-ahead log and full sync: what a call returned from survives a power cut. Its
-triggers refuse changes and deletions. The cursor only grows, in commit order, so a reader that
-remembers the last cursor it handled misses nothing and sees nothing twice.
+SQLite with write-ahead log and full sync: a completed call survives a power cut. Triggers refuse
+changes and deletions. The cursor only grows, in commit order, so a reader that remembers the last
+cursor it handled misses nothing and reads nothing twice.
 
-Evidence about a window may come again: a correction is recalled, and what it mended is as before.
-It is one decision still, but it stands again; `stood` says in which order evidence did.
+A window can return to earlier evidence: a correction changes it, and a recall of that correction
+changes it back. That is still one decision, but it applies again; the table `stood` records the
+order in which evidence applied.
 
-Beside the decisions stand the steps of each retraining, each step once for its trigger; the
-attempts at it; and what people acknowledged, or accepted and took back.
+The ledger also has the steps of each retraining, each step once for its trigger, the attempts at
+it, and the acknowledgements, acceptances and withdrawals by people.
 """
 
 import json
@@ -60,8 +61,8 @@ BEGIN SELECT RAISE(IGNORE); END""",
 )
 
 
-def _kept(table: str, columns: str, once: str) -> tuple[str, ...]:
-    """Statements of an append-only table in which `once` (SQL) tells a second copy from a row d."""
+def _append_only(table: str, columns: str, once: str) -> tuple[str, ...]:
+    """Return the statements of an append-only table; `once` (SQL) matches a new row's copy d."""
     return (
         f"CREATE TABLE {table} (cursor INTEGER PRIMARY KEY AUTOINCREMENT, {columns})",
         f"""CREATE TRIGGER {table}_stay BEFORE UPDATE ON {table}
@@ -74,19 +75,19 @@ BEGIN SELECT RAISE(IGNORE); END""",  # noqa: S608 - names of this module
     )
 
 
-_STEPS = _kept(
+_STEPS = _append_only(
     "steps",
     "pipeline TEXT NOT NULL, trigger_id TEXT NOT NULL, step TEXT NOT NULL, detail TEXT NOT NULL,"
     " recorded_at INTEGER NOT NULL, UNIQUE (trigger_id, step)",
     "d.trigger_id = NEW.trigger_id AND d.step = NEW.step",
 )
-_ATTEMPTS = _kept(
+_ATTEMPTS = _append_only(
     "attempts",
     "pipeline TEXT NOT NULL, trigger_id TEXT NOT NULL, attempt INTEGER NOT NULL,"
     " recorded_at INTEGER NOT NULL, UNIQUE (trigger_id, attempt)",
     "d.trigger_id = NEW.trigger_id AND d.attempt = NEW.attempt",
 )
-_ACKS = _kept(
+_ACKS = _append_only(
     "acks",
     "pipeline TEXT NOT NULL, window_end INTEGER NOT NULL, principal TEXT NOT NULL,"
     " reason TEXT NOT NULL, recorded_at INTEGER NOT NULL,"
@@ -94,8 +95,8 @@ _ACKS = _kept(
     "d.pipeline = NEW.pipeline AND d.window_end = NEW.window_end"
     " AND d.principal = NEW.principal AND d.reason = NEW.reason",
 )
-_STOOD = (
-    *_kept(
+_SIGHTINGS = (
+    *_append_only(
         "stood",
         "pipeline TEXT NOT NULL, window_end INTEGER NOT NULL, evidence_hash TEXT NOT NULL,"
         " recorded_at INTEGER NOT NULL",
@@ -107,8 +108,8 @@ _STOOD = (
     """INSERT INTO stood (pipeline, window_end, evidence_hash, recorded_at)
 SELECT pipeline, window_end, evidence_hash, recorded_at FROM decisions ORDER BY cursor""",
 )
-# Said again after the other was said, it is news again.
-_ACCEPTANCES = _kept(
+# An acceptance repeated after a withdrawal is a new row, and the other way round.
+_ACCEPTANCES = _append_only(
     "acceptances",
     "pipeline TEXT NOT NULL, window_end INTEGER NOT NULL, principal TEXT NOT NULL,"
     " reason TEXT NOT NULL, about TEXT NOT NULL, withdrawn INTEGER NOT NULL,"
@@ -119,11 +120,11 @@ _ACCEPTANCES = _kept(
     " WHERE e.pipeline = NEW.pipeline AND e.window_end = NEW.window_end"
     " AND e.withdrawn <> NEW.withdrawn AND e.cursor > d.cursor)",
 )
-# What brings a ledger to each format from the one before it.
+# Statements that upgrade a ledger to each format from the one before it.
 _TO = {
     1: _DECISIONS,
     2: ("ALTER TABLE decisions ADD COLUMN attribution TEXT", *_STEPS, *_ATTEMPTS, *_ACKS),
-    3: _STOOD,
+    3: _SIGHTINGS,
     4: _ACCEPTANCES,
 }
 _COLUMNS = (
@@ -152,11 +153,12 @@ STEPS: tuple[str, ...] = get_args(StepName)
 
 @dataclass(frozen=True)
 class Entry:
-    """One decision and what it rests on. `cursor` is 0 until the ledger has given it one.
+    """Decision with its evidence. `cursor` is 0 until the entry is in the ledger.
 
-    `attribution` is the JSON of what the evidence was put down to; None in rows of format 1.
-    `stands` are the places in the order of all looks at which this was seen, ascending; of the
-    entries of a window the one that `stood` last is what is known of it now.
+    `attribution` is the JSON of the attribution of the evidence; None in rows of format 1.
+    `stands` are the positions, ascending, at which this evidence became the window's evidence in
+    the order of all runs, and `stood` is the last. The entry of a window with the greatest `stood`
+    is its current one.
     """
 
     pipeline: str
@@ -185,7 +187,7 @@ class Entry:
             "window_text": self.window.text,
             **self.decision.to_json(),
             "evidence_hash": self.evidence_hash,
-            "evidence": [one.to_json() for one in self.evidence],
+            "evidence": [finding.to_json() for finding in self.evidence],
             "attribution": self.attribution,
             "policy_hash": self.policy_hash,
             "recorded_at": self.recorded_at,
@@ -194,7 +196,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a retraining, and what it rests on, as JSON values.
+    """Step of a retraining, with its details as JSON values.
 
     `recorded_at` is microseconds UTC.
     """
@@ -223,7 +225,7 @@ class Ack:
 class Acceptance:
     """Statement that findings about a window (see `acceptance.topic`) are how data should be.
 
-    `withdrawn` takes back what was said of the window before.
+    With `withdrawn` it cancels all earlier acceptances of the window.
     """
 
     pipeline: str
@@ -237,9 +239,9 @@ class Acceptance:
 
 
 class DecisionLedger:
-    """The decisions of one home, of all its pipelines. Any number of processes may use it.
+    """Decisions of all pipelines of one home. Any number of processes may use it at once.
 
-    Its file is made by the first that writes; until then there is nothing to read.
+    The first write creates the file; until then there is nothing to read.
     """
 
     def __init__(self, home: Home) -> None:
@@ -251,7 +253,7 @@ class DecisionLedger:
     def _prepare(self, db: sqlite3.Connection) -> None:
         if self._format(db) < FORMAT:
             db.execute("BEGIN IMMEDIATE")
-            # asked again under the lock: another process may have done it meanwhile
+            # read again under the lock: another process may have upgraded it meanwhile
             for step in range(self._format(db) + 1, FORMAT + 1):
                 for statement in _TO[step]:
                     db.execute(statement)
@@ -259,14 +261,14 @@ class DecisionLedger:
             db.execute("COMMIT")
 
     def _format(self, db: sqlite3.Connection) -> int:
-        found = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if found > FORMAT:
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if version > FORMAT:
             raise StateError(
-                f"decision ledger of format {found}, this Headrace reads up to {FORMAT}",
+                f"decision ledger of format {version}, this Headrace reads up to {FORMAT}",
                 where=str(self.path),
                 fix="upgrade headrace",
             )
-        return found
+        return version
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -285,9 +287,9 @@ class DecisionLedger:
             return db.execute(statement, values).fetchall()
 
     def append(self, entries: Sequence[Entry]) -> int:
-        """Record what is new, all or nothing; what is there stays, and stands if it did not.
+        """Record entries, all or none, and return the number of new ones.
 
-        Returns how many were new.
+        An entry that exists is not changed; its evidence applies again if other evidence did since.
         """
         if not entries:
             return 0
@@ -309,7 +311,10 @@ class DecisionLedger:
     def rows_after(
         self, cursor: int = 0, pipeline: str | None = None, limit: int = 1000
     ) -> list[Entry]:
-        """Entries with a greater cursor, oldest first; a sensor keeps the last one it forwarded."""
+        """Return entries with a greater cursor, oldest first.
+
+        A sensor remembers the last cursor that it forwarded.
+        """
         rows = self._read(
             f"{_READ} WHERE cursor > ? AND pipeline = coalesce(?, pipeline)"
             " ORDER BY cursor LIMIT ?",
@@ -318,25 +323,25 @@ class DecisionLedger:
         return [_entry(row) for row in rows]
 
     def entries(self, pipeline: str) -> list[Entry]:
-        """All entries of a pipeline, in the order they were recorded."""
+        """Return all entries of a pipeline, in the order they were recorded."""
         return self.rows_after(0, pipeline, limit=-1)
 
     def entry_of(self, trigger_id: str) -> Entry | None:
-        """The decision that asked for this retraining; None for one that a person asked for."""
+        """Return the decision that triggered a retraining; None if a person started it."""
         rows = self._read(f"{_READ} WHERE trigger_id = ?", (trigger_id,))
         return _entry(rows[0]) if rows else None
 
     def record_step(
         self, pipeline: str, trigger_id: str, step: StepName, detail: Mapping[str, Any], at: int
     ) -> bool:
-        """Record that `step` was done; the first record stands. Returns whether this is it."""
+        """Record that `step` was done; return False if that is already on record."""
         if step not in STEPS:
             raise ValueError(f"unknown step {step!r}")
         values = (pipeline, trigger_id, step, canonical_json(dict(detail)).decode(), at)
         return self._insert("steps", "pipeline, trigger_id, step, detail, recorded_at", values)
 
     def steps(self, pipeline: str, trigger_id: str | None = None) -> list[Step]:
-        """All steps of a pipeline, or of one trigger, in the order they were recorded."""
+        """Return the steps of a pipeline, or of one trigger, in the order they were recorded."""
         rows = self._read(
             "SELECT pipeline, trigger_id, step, detail, recorded_at, cursor FROM steps"
             " WHERE pipeline = ? AND trigger_id = coalesce(?, trigger_id) ORDER BY cursor",
@@ -348,7 +353,7 @@ class DecisionLedger:
         ]
 
     def begin_attempt(self, pipeline: str, trigger_id: str, at: int) -> int:
-        """Count an attempt at a retraining before it does anything; the first is 1."""
+        """Count an attempt at a retraining before it starts, and return its number, from 1."""
         with self._connect() as db:
             db.execute("BEGIN IMMEDIATE")
             attempt = 1 + int(
@@ -367,12 +372,12 @@ class DecisionLedger:
     def acknowledge(
         self, pipeline: str, window_end: int, principal: str, reason: str, at: int
     ) -> bool:
-        """Record that `principal` knows of a window; False if that very thing is on record."""
+        """Record that `principal` acknowledges a window; return False if that is on record."""
         values = (pipeline, window_end, principal, reason, at)
         return self._insert("acks", "pipeline, window_end, principal, reason, recorded_at", values)
 
     def acks(self, pipeline: str) -> list[Ack]:
-        """All acknowledgements of a pipeline, in the order they were recorded."""
+        """Return all acknowledgements of a pipeline, in the order they were recorded."""
         rows = self._read(
             "SELECT pipeline, window_end, principal, reason, recorded_at, cursor FROM acks"
             " WHERE pipeline = ? ORDER BY cursor",
@@ -381,39 +386,44 @@ class DecisionLedger:
         return [Ack(*row) for row in rows]
 
     def accept(self, said: Acceptance) -> bool:
-        """Record what somebody says of a window's findings; False if that is how it stands."""
+        """Record an acceptance of a window's findings; return False if it applies already."""
         columns = "pipeline, window_end, principal, reason, about, withdrawn, recorded_at"
-        about = canonical_json(sorted(said.about)).decode()
-        who = (said.pipeline, said.window_end, said.principal, said.reason)
-        values = (*who, about, int(said.withdrawn), said.recorded_at)
+        topics = canonical_json(sorted(said.about)).decode()
+        key = (said.pipeline, said.window_end, said.principal, said.reason)
+        values = (*key, topics, int(said.withdrawn), said.recorded_at)
         return self._insert("acceptances", columns, values)
 
     def acceptances(self, pipeline: str) -> list[Acceptance]:
-        """All acceptances of a pipeline, taken back or not, in the order they were recorded."""
+        """Return all acceptances and withdrawals of a pipeline, in the order they were recorded."""
         rows = self._read(
             "SELECT pipeline, window_end, principal, reason, about, recorded_at, withdrawn,"
             " cursor FROM acceptances WHERE pipeline = ? ORDER BY cursor",
             (pipeline,),
         )
         return [
-            Acceptance(name, end, who, why, tuple(json.loads(about)), at, bool(withdrawn), cursor)
-            for name, end, who, why, about, at, withdrawn, cursor in rows
+            Acceptance(
+                name, end, principal, why, tuple(json.loads(topics)), at, bool(withdrawn), cursor
+            )
+            for name, end, principal, why, topics, at, withdrawn, cursor in rows
         ]
 
     def _insert(self, table: str, columns: str, values: Sequence[object]) -> bool:
-        """One row of an append-only table, names from this module; False if it is there."""
+        """Insert a row into an append-only table; return False if it exists.
+
+        Names of tables and columns come from this module.
+        """
         with self._connect() as db:
             marks = ", ".join("?" * len(values))
             statement = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
             return db.execute(statement, values).rowcount == 1
 
 
-def standing(entries: Iterable[Entry]) -> dict[int, Entry]:
-    """What is known of each window now, by its end: later evidence replaces earlier."""
-    found: dict[int, Entry] = {}
+def newest_entries(entries: Iterable[Entry]) -> dict[int, Entry]:
+    """Return the current entry of each window by its end: later evidence replaces earlier."""
+    newest: dict[int, Entry] = {}
     for entry in sorted(entries, key=lambda entry: (entry.stood, entry.cursor)):
-        found[entry.window.end] = entry
-    return dict(sorted(found.items()))
+        newest[entry.window.end] = entry
+    return dict(sorted(newest.items()))
 
 
 def _row(entry: Entry) -> tuple[object, ...]:
@@ -425,7 +435,7 @@ def _row(entry: Entry) -> tuple[object, ...]:
         entry.decision.action,
         entry.decision.trigger_id,
         canonical_json(list(entry.decision.reasons)).decode(),
-        canonical_json([one.to_json() for one in entry.evidence]).decode(),
+        canonical_json([finding.to_json() for finding in entry.evidence]).decode(),
         entry.policy_hash,
         entry.recorded_at,
         None if entry.attribution is None else canonical_json(entry.attribution).decode(),
@@ -446,7 +456,7 @@ def _entry(row: Sequence[Any]) -> Entry:
         recorded,
         attribution,
         cursor,
-        stands,
+        places,
     ) = row
     return Entry(
         pipeline,
@@ -457,5 +467,5 @@ def _entry(row: Sequence[Any]) -> Entry:
         recorded,
         cursor,
         None if attribution is None else json.loads(attribution),
-        tuple(sorted(map(int, stands.split(",")))) if stands else (),
+        tuple(sorted(map(int, places.split(",")))) if places else (),
     )

@@ -16,7 +16,7 @@ from headrace.core.files import digest
 
 _DURATIONS = {"cool_down", "budget_period", "max_age"}
 _OPTIONAL = {"max_age", "strong"}
-_LEAST = {
+_MINIMUM = {
     "quorum": 1,
     "hysteresis": 1,
     "patience": 1,
@@ -27,7 +27,7 @@ _LEAST = {
     "budget_period": 1,
     "max_age": 1,
 }
-_MEANT: dict[object, str] = {
+_EXPECTED: dict[object, str] = {
     int: "a whole number",
     float: "a number",
     float | None: "a number, or null for none",
@@ -151,11 +151,11 @@ class Detection:
     """Windows that are also judged together, for drift too small for one window."""
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            value, least = getattr(self, one.name), 1 if one.type is int else 0
-            if not least <= value < math.inf:
+        for threshold in fields(self):
+            value, minimum = getattr(self, threshold.name), 1 if threshold.type is int else 0
+            if not minimum <= value < math.inf:
                 raise DeclarationError(
-                    f"{one.name} is {value}", fix=f"it is a number and at least {least}"
+                    f"{threshold.name} is {value}", fix=f"it is a number and at least {minimum}"
                 )
 
 
@@ -199,13 +199,13 @@ class Policy:
                 f"retraining on {', '.join(sorted(unknown))} is not possible",
                 fix="choose from concept, performance, schedule and population",
             )
-        for name, least in _LEAST.items():
+        for name, minimum in _MINIMUM.items():
             value = getattr(self, name)
-            if value is not None and value < least:
+            if value is not None and value < minimum:
                 say = duration_text if name in _DURATIONS else str
                 off = ", or null for none" if name in _OPTIONAL else ""
                 raise DeclarationError(
-                    f"{name} is {say(value)}", fix=f"it is at least {say(least)}{off}"
+                    f"{name} is {say(value)}", fix=f"it is at least {say(minimum)}{off}"
                 )
 
     @property
@@ -242,9 +242,9 @@ def _read_policy(path: Path) -> Policy:
         )
     body = {name: part for name, part in value.items() if name != "version"}
     detail = f"{path}: detection"
-    found = _checked(Detection, body.pop("detection", {}), detail)
+    thresholds = _checked(Detection, body.pop("detection", {}), detail)
     with _located(detail):
-        detection = Detection(**found)
+        detection = Detection(**thresholds)
     rules = _checked(Policy, body, str(path))
     with _located(str(path)):
         return Policy(**rules, detection=detection)
@@ -252,7 +252,7 @@ def _read_policy(path: Path) -> Policy:
 
 @contextmanager
 def _located(where: str) -> Iterator[None]:
-    """What is wrong with a value is told of the file that it stands in."""
+    """Add the place `where` to errors without one."""
     try:
         yield
     except DeclarationError as error:
@@ -260,18 +260,18 @@ def _located(where: str) -> Iterator[None]:
 
 
 def _checked(kind: type[Any], value: object, where: str) -> dict[str, Any]:
-    """`value` as keyword arguments of `kind`; durations read, anything unknown refused."""
+    """Return `value` as keyword arguments of `kind`; parse durations and refuse unknown keys."""
     if not isinstance(value, Mapping):
         raise DeclarationError(f"expected keys and values, got {value!r}", where=where)
-    known = {f.name: f.type for f in fields(kind) if f.name != "detection"}
-    unknown = set(value) - set(known)
+    types = {f.name: f.type for f in fields(kind) if f.name != "detection"}
+    unknown = set(value) - set(types)
     if unknown:
         raise DeclarationError(
             f"unknown key {', '.join(map(repr, sorted(unknown, key=str)))}",
             where=where,
-            fix=f"the keys are {', '.join(known)}",
+            fix=f"the keys are {', '.join(types)}",
         )
-    return {key: _read(key, one, known[key], where) for key, one in value.items()}
+    return {key: _read(key, setting, types[key], where) for key, setting in value.items()}
 
 
 def _read(
@@ -290,8 +290,8 @@ def _read(
     if (
         key == "retrain_on"
         and isinstance(value, list)
-        and all(isinstance(one, str) for one in value)
+        and all(isinstance(entry, str) for entry in value)
     ):
         return tuple(value)
-    meant = "a duration such as '28d'" if key in _DURATIONS else _MEANT[kind]
-    raise DeclarationError(f"{key} is {value!r}, expected {meant}", where=where, fix=meant)
+    expected = "a duration such as '28d'" if key in _DURATIONS else _EXPECTED[kind]
+    raise DeclarationError(f"{key} is {value!r}, expected {expected}", where=where, fix=expected)

@@ -1,7 +1,7 @@
-"""A history decided again under another policy, from the ledger's evidence alone.
+"""Replay of a history under another policy, from the ledger's evidence alone.
 
-No data are read: the evidence is what was on record. So the rules of a policy can be tried on a
-year in a moment; its numbers of detection cannot, since they make the evidence.
+No data are read: the recorded evidence is used. So the rules of a policy can be tried on a year in
+a moment; its detection thresholds cannot, as they produce the evidence.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.monitoring.decisions.decide import Decision, State
-from headrace.monitoring.decisions.history import Closes, Judged, Record, redecide
+from headrace.monitoring.decisions.history import AttributedWindow, Closes, Record, redecide
 from headrace.monitoring.decisions.incidents import Decided, incidents
 from headrace.monitoring.decisions.ledger import Ack, Entry
 from headrace.monitoring.decisions.policy import Policy
@@ -19,7 +19,7 @@ from headrace.monitoring.evidence.model import Evidence, Window
 
 @dataclass(frozen=True)
 class Replayed:
-    """One window: the decision on record, and the other policy's; `state` is the latter's."""
+    """Recorded decision on a window, and that of the other policy with its `state`."""
 
     window: Window
     evidence: tuple[Evidence, ...]
@@ -43,7 +43,7 @@ class Replayed:
 
 @dataclass(frozen=True)
 class Tally:
-    """What a history of decisions comes to: `retrainings` and `pages` are windows."""
+    """Counts of a history's actions, and its windows with `retrainings` and with `pages`."""
 
     actions: dict[str, int]
     retrainings: tuple[Window, ...]
@@ -58,17 +58,17 @@ class Tally:
 
 
 def first_entries(entries: Iterable[Entry]) -> list[Entry]:
-    """Of each window, in order, the entry that decided it; later ones of it start nothing."""
-    found: dict[int, Entry] = {}
+    """Return the first entry of each window, in order; later ones start nothing."""
+    by_window: dict[int, Entry] = {}
     for entry in entries:
-        found.setdefault(entry.window.end, entry)
-    return [found[end] for end in sorted(found)]
+        by_window.setdefault(entry.window.end, entry)
+    return [by_window[end] for end in sorted(by_window)]
 
 
 def cause_of(entry: Entry) -> str:
-    """What its evidence was put down to; derived anew where the record is older than that."""
-    told = entry.attribution
-    return str(told["cause"]) if told else attribute(entry.evidence).cause
+    """Return the cause of an entry's alarms; derived from its evidence for older records."""
+    attribution = entry.attribution
+    return str(attribution["cause"]) if attribution else attribute(entry.evidence).cause
 
 
 def replay(
@@ -84,70 +84,77 @@ def replay(
     Args:
         entries: rows of the decision ledger of one pipeline.
         policy: the rules to try.
-        closes: when a window ends (us); by default with its last UTC day.
-        trained_at: the training cut (us) of the first model, for its age.
-        record: how retrainings ended and what was acknowledged; see `deciding.record_of`.
+        closes: moment (us) at which a window ends; by default the end of its last UTC day.
+        trained_at: training cut (us) of the first model, for its age.
+        record: endings of retrainings and acknowledgements; see `history.record_of`.
     """
     first = first_entries(entries)
-    judged = list(map(_judged, first))
+    windows = list(map(_attributed, first))
     name = first[0].pipeline if first else ""
     decided = redecide(
-        name, judged, policy,
-        closes=closes, trained_at=trained_at, record=record, again=_looks(entries, first),
+        name, windows, policy,
+        closes=closes, trained_at=trained_at, record=record,
+        earlier_views=_earlier_views(entries, first),
     )  # fmt: skip
     return [
-        Replayed(one.window, one.evidence, one.decision, decision, state)
-        for one, (decision, state) in zip(first, decided, strict=True)
+        Replayed(entry.window, entry.evidence, entry.decision, decision, state)
+        for entry, (decision, state) in zip(first, decided, strict=True)
     ]
 
 
-def _judged(entry: Entry) -> Judged:
-    return Judged(entry.window, entry.evidence, cause_of(entry))
+def _attributed(entry: Entry) -> AttributedWindow:
+    return AttributedWindow(entry.window, entry.evidence, cause_of(entry))
 
 
-def _looks(entries: Sequence[Entry], first: Sequence[Entry]) -> dict[int, list[Judged]]:
-    """{end of a window: how all before it were seen when it was first decided}, where that changed.
+def _earlier_views(
+    entries: Sequence[Entry], first: Sequence[Entry]
+) -> dict[int, list[AttributedWindow]]:
+    """Return {end of a window: all earlier windows as known when it was first decided}.
 
-    Evidence that comes later starts nothing, but the windows after it are decided by what is known.
+    Only for windows with changes of earlier windows. Evidence that comes later starts nothing, but
+    the decisions on later windows use it.
     """
     if len(entries) == len(first):
         return {}
-    order = sorted((place, at) for at, one in enumerate(entries) for place in one.stands)
-    seen: dict[int, Entry] = {}  # what stands of each window, up to `taken` in that order
-    found: dict[int, list[Judged]] = {}
-    taken, before = 0, first[:0]
-    for at, one in enumerate(first):
-        since = one.stands[0] if one.stands else 0
-        while taken < len(order) and order[taken][0] < since:
-            entry = entries[order[taken][1]]
-            seen[entry.window.end] = entry
-            taken += 1
-        looks = [seen.get(early.window.end, early) for early in first[:at]]
+    order = sorted((place, at) for at, entry in enumerate(entries) for place in entry.stands)
+    view: dict[int, Entry] = {}  # current entry of each window, up to `position` in that order
+    by_window: dict[int, list[AttributedWindow]] = {}
+    position, before = 0, first[:0]
+    for at, current in enumerate(first):
+        since = current.stands[0] if current.stands else 0
+        while position < len(order) and order[position][0] < since:
+            entry = entries[order[position][1]]
+            view[entry.window.end] = entry
+            position += 1
+        looks = [view.get(early.window.end, early) for early in first[:at]]
         if looks[: len(before)] != before or looks[len(before) :] != first[len(before) : at]:
-            found[one.window.end] = list(map(_judged, looks))
+            by_window[current.window.end] = list(map(_attributed, looks))
         before = looks
-    return found
+    return by_window
 
 
 def tally(
     decided: Iterable[tuple[Window, Sequence[Evidence], Decision]], acks: Sequence[Ack] = ()
 ) -> Tally:
-    """Count the actions, and the pages they would send: one an incident that nothing else tells."""
+    """Count the actions, and the pages that they would send.
+
+    There is one page for each incident that no other alert reports.
+    """
     rows = list(decided)
     actions = [decision.action for _, _, decision in rows]
-    told = [
+    windows = [
         Decided(window, decision.action, evidence, decision.reasons)
         for window, evidence, decision in rows
     ]
     return Tally(
         {name: actions.count(name) for name in ("none", "watch", "investigate", "retrain")},
         tuple(window for window, _, decision in rows if decision.action == "retrain"),
-        tuple(incident.first for incident in incidents(told, acks) if incident.paged),
+        tuple(incident.first for incident in incidents(windows, acks) if incident.paged),
     )
 
 
 def compared(rows: Sequence[Replayed], acks: Sequence[Ack] = ()) -> tuple[Tally, Tally]:
-    """The history on record and the replayed one, counted."""
+    """Return the counts of the recorded history and of the replayed one."""
     recorded = tally(((r.window, r.evidence, r.recorded) for r in rows), acks)
     other = tally(((r.window, r.evidence, r.decision) for r in rows), acks)
     return recorded, other

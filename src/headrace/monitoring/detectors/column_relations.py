@@ -1,11 +1,12 @@
-"""What columns say about each other: sums of products, and each column predicted from the others.
+"""Relations between columns: sums of products, and each column predicted from the others.
 
-Weather that turns moves temperature, humidity and pressure together; a sensor that is off moves
-alone. So every column is predicted linearly from all others, as they related in windows before, and
-what is left over is watched: a season cancels, a unit, a bias or a swapped column does not.
+A change of weather shifts temperature, humidity and pressure together; a faulty sensor shifts
+alone. So every column is predicted linearly from all others, with the relations of earlier windows,
+and the residual is watched. A season cancels out; a wrong unit, a bias or a swapped column does
+not.
 
-Values are coded as whole numbers of 1/64 of a usual deviation, at most eight of them, so that sums
-of their products are integers: exact, and the same however rows are parted and merged.
+Values are coded as multiples of 1/64 standard deviation, clipped at eight deviations, so that the
+sums of their products are integers: exact, and the same in whatever order rows are merged.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,16 +24,16 @@ from headrace.monitoring.profiles.bins import Bins
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-STEPS = 64  # to one deviation
+STEPS = 64  # steps in one deviation
 WIDEST = 8 * STEPS
-LEVELS = 16  # of a column of strings, the most frequent ones
-# A normal distribution has as many deviations between its 1/16 and 15/16 quantiles.
+LEVELS = 16  # most frequent levels of a column of strings that have a term
+# Deviations between the 1/16 and 15/16 quantiles of a normal distribution.
 _INNER = 3.07
-_FEW = 4  # distinct values that are no quantiles
+_FEW = 4  # with so few edges or fewer, they are distinct values and not quantiles
 _TAILS = (6, 7)  # edges of `Bins` below and above the quantiles
-# Added to every variance: columns that follow from each other exactly keep a little of their own.
+# Added to every variance, so that the inverse exists for columns that determine each other.
 RIDGE = 1e-3
-# Predictions of less variance than this, in squared deviations, say nothing about a scale.
+# A slope is undefined if its predictions vary less than this, in squared deviations.
 _FAINT = 1e-2
 
 
@@ -48,23 +49,23 @@ class Term:
 
 
 def terms_of(bins: Sequence[Bins], gappy: Collection[str] = ()) -> tuple[Term, ...]:
-    """How columns are coded: it follows from frozen bins, and which columns had nulls by then."""
-    found: list[Term] = []
+    """Return the terms that code columns with these frozen bins; `gappy` columns had nulls."""
+    terms: list[Term] = []
     for bin_ in bins:
         if bin_.kind == "level" and not bin_.prefixes:
-            found += [Term(bin_.column, "level", level=level) for level in bin_.levels[:LEVELS]]
+            terms += [Term(bin_.column, "level", level=level) for level in bin_.levels[:LEVELS]]
         elif bin_.edges:
-            found.append(_number(bin_))
+            terms.append(_number(bin_))
         if bin_.column in gappy:
-            found.append(Term(bin_.column, "null"))
-    return tuple(found)
+            terms.append(Term(bin_.column, "null"))
+    return tuple(terms)
 
 
 def _number(bins: Bins) -> Term:
     low, high = _TAILS
     inner = bins.edges[low : len(bins.edges) - high] or bins.edges
     few = len(inner) <= _FEW
-    # the outermost are the least and the greatest value seen: no measure of what is usual
+    # the outermost edges are the smallest and the largest value, which outliers determine
     span = inner[-1] - inner[0] if few else (inner[-2] - inner[1]) / _INNER
     centre = float(np.median(inner))
     return Term(bins.column, "number", centre, float(span or abs(centre) or 1.0))
@@ -72,42 +73,42 @@ def _number(bins: Bins) -> Term:
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """`code` are whole numbers (rows, terms); what is null counts as usual: 0.
+    """Coded rows: `code` (rows, terms) are whole numbers; null is coded as the centre, 0.
 
-    `there` says of the columns that are numbers which values there are (bool, rows).
+    `present` is {column of numbers: True where it has a value (bool, rows)}.
     """
 
     code: Floats
-    there: dict[str, npt.NDArray[np.bool_]]
+    present: dict[str, npt.NDArray[np.bool_]]
 
 
 def coded(terms: Sequence[Term], table: pa.Table) -> Coded:
-    """The rows of `table`, which has every column that `terms` name."""
-    made = np.zeros((len(terms), table.num_rows), np.float64)
-    there = {}
-    for column, group in groupby(enumerate(terms), lambda one: one[1].column):
+    """Code the rows of `table`, which must have every column that `terms` name."""
+    matrix = np.zeros((len(terms), table.num_rows), np.float64)
+    present = {}
+    for column, group in groupby(enumerate(terms), lambda entry: entry[1].column):
         places = list(group)
         levels = [(at, term.level) for at, term in places if term.kind == "level"]
         numbers = [(at, term) for at, term in places if term.kind == "number"]
         values = table[column]
         if levels:
-            known = pa.array([level for _, level in levels], pa.string())
-            code = pc.fill_null(pc.index_in(values.cast(pa.string()), known), -1).to_numpy()
+            level_names = pa.array([level for _, level in levels], pa.string())
+            code = pc.fill_null(pc.index_in(values.cast(pa.string()), level_names), -1).to_numpy()
             for place, (at, _) in enumerate(levels):
-                made[at] = (code == place) * float(STEPS)
+                matrix[at] = (code == place) * float(STEPS)
         for at, term in numbers:
             steps = np.rint((_numbers(values) - term.centre) * (STEPS / term.scale))
-            there[column] = ~np.isnan(steps)
-            made[at] = np.nan_to_num(np.clip(steps, -WIDEST, WIDEST))
+            present[column] = ~np.isnan(steps)
+            matrix[at] = np.nan_to_num(np.clip(steps, -WIDEST, WIDEST))
         for at, term in places:
             if term.kind == "null":
-                missing = ~there[column] if numbers else values.is_null().to_numpy()
-                made[at] = missing * float(STEPS)
-    return Coded(made.T, there)
+                missing = ~present[column] if numbers else values.is_null().to_numpy()
+                matrix[at] = missing * float(STEPS)
+    return Coded(matrix.T, present)
 
 
 def _numbers(column: pa.ChunkedArray) -> Floats:
-    """float64 with NaN for null."""
+    """Return the column as float64, with NaN for null."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     column = column.cast(kind)
     if pa.types.is_timestamp(kind) or pa.types.is_boolean(kind):
@@ -118,9 +119,9 @@ def _numbers(column: pa.ChunkedArray) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Sums:
-    """Of coded rows: how many, their total (terms) and the total of their products (terms, terms).
+    """Number of coded rows, their total (terms) and that of their products (terms, terms).
 
-    int64 all, so that merging is exact.
+    All are integers, so that merging is exact.
     """
 
     rows: int
@@ -134,17 +135,17 @@ class Sums:
 
 
 def sums(code: Floats) -> Sums:
-    """The sums over all rows of `code`; float64 holds them exactly up to 10^10 rows."""
+    """Return the sums over all rows of `code`; float64 is exact up to 10^10 rows."""
     products = code.T @ code
     return Sums(len(code), code.sum(axis=0).astype(np.int64), products.astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False)
 class Relation:
-    """How columns related: `residual` (terms, terms) of a row less `mean` is what is left of it.
+    """Linear relation of columns: `residual` (terms, terms) maps a row less `mean` to residuals.
 
-    In deviations. `usual` is the deviation of what is left over, `explained` the share of a term's
-    variance that is not.
+    In deviations. `usual` is the standard deviation of each term's residual, `explained` the share
+    of its variance that the other columns explain.
     """
 
     mean: Floats
@@ -155,17 +156,17 @@ class Relation:
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """One window against a relation, one number a term.
+    """Residuals of one window under an earlier relation, one number a term.
 
     Attributes:
-        bias: mean of what is left over, in its usual deviations.
-        scatter: log of its variance over the usual one.
-        slope: of the values on their predictions, both from the mean of before; 1 where the
-            relation holds, NaN where the predictions hardly vary.
-        factor: the same slope from the means of the window, so that an offset has no part in it.
-        expected: mean that the others predict, in deviations from the centre.
-        away: mean of what is left over, in deviations.
-        explained: share of the term's variance that the others explained before.
+        bias: mean of the residual, in its usual deviations.
+        scatter: log of the residual's variance over the usual variance.
+        slope: slope of the values on their predictions, both relative to the earlier mean; 1 where
+            the relation holds, NaN where the predictions hardly vary.
+        factor: the same slope relative to the means of the window, which an offset does not change.
+        expected: mean predicted from the other columns, in deviations from the centre.
+        away: mean of the residual, in deviations.
+        explained: share of the term's variance that the other columns explained before.
     """
 
     bias: Floats
@@ -178,10 +179,10 @@ class Residuals:
 
 
 def relate(past: Sums, terms: Sequence[Term]) -> Relation:
-    """Ridge regression of the terms of every column on those of all other columns, by one inverse.
+    """Fit ridge regressions of each column's terms on those of all others, by one inverse.
 
-    With the precision matrix P, what is left of the terms J when the others predict them is
-    inverse(P_JJ) P_J applied to a row less its mean (Lauritzen, Graphical Models, 1996, 5.1.3).
+    With the precision matrix P, the residual of the terms J given all others is inverse(P_JJ) P_J
+    applied to a row less its mean (Lauritzen, Graphical Models, 1996, 5.1.3).
     """
     mean, covariance = _moments(past)
     precision = np.linalg.inv(covariance + RIDGE * np.eye(len(mean)))
@@ -189,43 +190,43 @@ def relate(past: Sums, terms: Sequence[Term]) -> Relation:
     for _, group in groupby(range(len(terms)), lambda at: terms[at].column):
         block = list(group)
         residual[block] = np.linalg.solve(precision[np.ix_(block, block)], precision[block])
-    left = _quadratic(residual, covariance)
-    explained = 1 - left / np.maximum(np.diag(covariance), RIDGE)
-    return Relation(mean, residual, np.sqrt(np.maximum(left, 0) + RIDGE), explained)
+    unexplained = _quadratic(residual, covariance)
+    explained = 1 - unexplained / np.maximum(np.diag(covariance), RIDGE)
+    return Relation(mean, residual, np.sqrt(np.maximum(unexplained, 0) + RIDGE), explained)
 
 
 def residuals(relation: Relation, now: Sums) -> Residuals:
-    """What a window shows beyond what its own columns say about each other."""
+    """Return the residuals of a window: the part that its other columns do not predict."""
     mean, covariance = _moments(now)
     away = mean - relation.mean
     residual = relation.residual
     bias = residual @ away
-    left = _quadratic(residual, covariance)
+    unexplained = _quadratic(residual, covariance)
     predicts = np.eye(len(mean)) - residual
     slope = _slope(predicts, covariance + np.outer(away, away))
     factor = _slope(predicts, covariance)
-    scatter = np.log((np.maximum(left, 0) + RIDGE) / relation.usual**2)
+    scatter = np.log((np.maximum(unexplained, 0) + RIDGE) / relation.usual**2)
     expected = relation.mean + predicts @ away
     return Residuals(
         bias / relation.usual, scatter, slope, factor, expected, bias, relation.explained
     )
 
 
-def _slope(predicts: Floats, about: Floats) -> Floats:
-    """Regression of every term on its prediction, from a matrix of moments."""
-    product = (predicts * about).sum(axis=1)
-    square = _quadratic(predicts, about)
+def _slope(predicts: Floats, moments: Floats) -> Floats:
+    """Return the slope of every term on its prediction, from a matrix of moments."""
+    product = (predicts * moments).sum(axis=1)
+    square = _quadratic(predicts, moments)
     return np.where(square > _FAINT, product / np.maximum(square, _FAINT), np.nan)
 
 
 def _quadratic(rows: Floats, middle: Floats) -> Floats:
-    """R' M r for every row r."""
+    """Return r' M r for every row r."""
     result: Floats = ((rows @ middle) * rows).sum(axis=1)
     return result
 
 
-def _moments(one: Sums) -> tuple[Floats, Floats]:
-    """Mean and covariance, in deviations."""
-    mean = one.total / (one.rows * STEPS)
-    covariance = one.products / (one.rows * STEPS**2) - np.outer(mean, mean)
+def _moments(window_sums: Sums) -> tuple[Floats, Floats]:
+    """Return mean and covariance, in deviations."""
+    mean = window_sums.total / (window_sums.rows * STEPS)
+    covariance = window_sums.products / (window_sums.rows * STEPS**2) - np.outer(mean, mean)
     return mean, covariance

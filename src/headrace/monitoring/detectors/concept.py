@@ -1,9 +1,9 @@
-"""Evidence from the model's own answers, once the truth about them is known.
+"""Evidence from the model's own answers, once their labels are known.
 
-Performance is what a window lost beyond what its scores themselves promised, so that a week that
-is hard to tell, and was said to be, is not a bad model. Concept is the relation: how outcomes rise
-with scores, in all rows and in segments of them. A rate that moved everywhere alike is neither: it
-is season until scores lose their order.
+Performance is the loss beyond the expected loss of the scores, so that a week that is hard to
+predict, with scores that say so, does not count against the model. Concept is the relation: how
+outcomes rise with scores, in all rows and in segments of them. A base rate that changes everywhere
+alike is neither; it counts as season while the scores still rank outcomes.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,13 +29,13 @@ from headrace.monitoring.profiles.segment_cuts import Pairs
 
 Flags = npt.NDArray[np.bool_]
 LEAN = 1.0  # deviations by which the newest of several windows must depart by itself
-STILL = 2.0  # and after one that was evidence alone: the sum of them says nothing new
-_NAMED = 3  # segments that are evidence of one window; the rest moves with them
+STILL = 2.0  # the same if an earlier one of them was evidence by itself and dominates the sum
+_MAX_SEGMENTS = 3  # most segments that are evidence in one window; others usually shift with them
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What the answers of a window were worth, None where labels are too few, and what of it."""
+class AnswerJudgement:
+    """Quality of a window's answers, None with too few labels, and the evidence from it."""
 
     scored: Scored | None
     evidence: tuple[Evidence, ...]
@@ -46,113 +46,121 @@ def judge_answers(
     windows: Sequence[Window],
     settings: Detection,
     doubtful: Collection[Window] = (),
-) -> dict[Window, Judged]:
-    """Every window by the model that served it, held against that model's own earlier windows.
+) -> dict[Window, AnswerJudgement]:
+    """Evaluate the answers of the model that served each window against its earlier windows.
 
-    The earlier windows of a model may be ones that another served: then they are answers that it
-    would have given. Segments of later windows are neither held against windows that are `doubtful`
-    nor taken together with them: a fault is no past, and must not be heard twice.
+    In some of its earlier windows another model may have served; then the model's answers are those
+    that it would have given. `doubtful` windows are excluded when segments of later windows are
+    compared with earlier ones or accumulated over several windows, so that a fault is neither part
+    of the baseline nor reported twice.
     """
-    found: dict[Window, Judged] = {}
+    judgements: dict[Window, AnswerJudgement] = {}
     for name, profiles in sorted(answers.profiles.items()):
         scored = rolled(profiles, windows, settings.min_labelled)
         evidence = judge(list(scored.values()), settings, doubtful)
         thin = _thin(profiles, windows, settings)
         for window in windows:
             if answers.model_of(window) == name:
-                said = (*thin.get(window, ()), *evidence.get(window, ()))
-                found[window] = Judged(scored.get(window), said)
-    return found
+                findings = (*thin.get(window, ()), *evidence.get(window, ()))
+                judgements[window] = AnswerJudgement(scored.get(window), findings)
+    return judgements
 
 
 def unjudged(answers: Answers, windows: Sequence[Window], settings: Detection) -> list[str]:
-    """The models that have too few windows with labels to be judged by, in words."""
-    least, notes = settings.min_scored_windows, []
+    """Return a note for each model with too few labelled windows to be evaluated."""
+    minimum, notes = settings.min_scored_windows, []
     for name, profiles in sorted(answers.profiles.items()):
-        some = len(rolled(profiles, windows, settings.min_labelled))
-        if some <= least and any(answers.model_of(window) == name for window in windows):
-            whose = f"answers of {name}" if name else "answers"
-            notes.append(f"{whose}: {some} windows with labels, judged after {least}")
+        window_count = len(rolled(profiles, windows, settings.min_labelled))
+        if window_count <= minimum and any(answers.model_of(window) == name for window in windows):
+            subject = f"answers of {name}" if name else "answers"
+            notes.append(f"{subject}: {window_count} windows with labels, judged after {minimum}")
     return notes
 
 
 def _thin(
     profiles: ScoreProfiles, windows: Sequence[Window], settings: Detection
 ) -> dict[Window, tuple[Evidence, ...]]:
-    """Windows with labels for far fewer answers than usual by now, or for too few to judge."""
-    found: dict[Window, tuple[Evidence, ...]] = {}
+    """Return notices for windows with far fewer labels than usual, or too few to evaluate."""
+    by_window: dict[Window, tuple[Evidence, ...]] = {}
     past: list[float] = []
     for window in windows:
         answers, labels, _ = profiles.roll(window.first, window.end)[0].tolist()
         if answers < settings.min_labelled:
             continue
         share = labels / answers
-        least = settings.label_share * float(np.median(past)) if past else 0.0
+        limit = settings.label_share * float(np.median(past)) if past else 0.0
         past.append(share)
         few = labels < settings.min_labelled
-        if share < least or few:
-            judged = "too few to judge it" if few else "it is judged by them alone"
-            sentence = f"{labels:,} of {answers:,} answers have a label by now: {judged}."
-            one = Evidence("performance", window, "labels", share, least, "notice", sentence)
-            found[window] = (one,)
-    return found
+        if share < limit or few:
+            consequence = "too few to judge it" if few else "it is judged by them alone"
+            sentence = f"{labels:,} of {answers:,} answers have a label by now: {consequence}."
+            finding = Evidence("performance", window, "labels", share, limit, "notice", sentence)
+            by_window[window] = (finding,)
+    return by_window
 
 
 def judge(
     scored: Sequence[Scored], settings: Detection, doubtful: Collection[Window] = ()
 ) -> dict[Window, tuple[Evidence, ...]]:
-    """The evidence of windows of one model, oldest first, each from those before it only."""
-    least = settings.min_scored_windows
+    """Return the evidence of one model's windows, oldest first, each from earlier ones only."""
+    minimum = settings.min_scored_windows
     if not scored:
         return {}
-    cells = np.stack([one.cells for one in scored])
-    center = center_of(cells[:least])
+    cells = np.stack([scored_window.cells for scored_window in scored])
+    center = center_of(cells[:minimum])
     singles = fit(cells, center)
-    found: dict[Window, list[Evidence]] = {one.window: [] for one in scored}
-    for at in range(min(least, len(scored))):
-        # by the windows until then: what is said of a window must not change with later ones
-        alone = fit(cells[at], center_of(cells[: at + 1]))
-        found[scored[at].window] += _cold(scored[at], alone, settings)
-    for at in range(least, len(scored)):
+    by_window: dict[Window, list[Evidence]] = {scored_window.window: [] for scored_window in scored}
+    for at in range(min(minimum, len(scored))):
+        # from the windows so far: the evidence of a window must not depend on later ones
+        own_fit = fit(cells[at], center_of(cells[: at + 1]))
+        by_window[scored[at].window] += _cold(scored[at], own_fit, settings)
+    for at in range(minimum, len(scored)):
         window = scored[at].window
-        found[window] += _performance(scored[at], scored[:at], settings)
-        found[window] += _order(scored[at], singles.slope[: at + 1, 0], settings)
-    sound = np.array([one.window not in doubtful for one in scored])
-    for at, moved in _scanned(scored, cells, sound, center, settings):
-        found[scored[at].window] += moved
-    return _in_a_row({window: _distinct(some) for window, some in found.items()})
+        by_window[window] += _performance(scored[at], scored[:at], settings)
+        by_window[window] += _order(scored[at], singles.slope[: at + 1, 0], settings)
+    sound = np.array([scored_window.window not in doubtful for scored_window in scored])
+    for at, shifts in _scanned(scored, cells, sound, center, settings):
+        by_window[scored[at].window] += shifts
+    return _in_a_row({window: _distinct(findings) for window, findings in by_window.items()})
 
 
-def _in_a_row(found: Mapping[Window, Sequence[Evidence]]) -> dict[Window, tuple[Evidence, ...]]:
-    """The same, with since when it has been so, and whether it was so elsewhere too."""
+def _in_a_row(by_window: Mapping[Window, Sequence[Evidence]]) -> dict[Window, tuple[Evidence, ...]]:
+    """Add to each finding since when it has lasted, and whether other segments have it."""
     since: dict[str, list[Window]] = {}
-    told: dict[Window, tuple[Evidence, ...]] = {}
-    for window, some in found.items():
-        since = {one.subject: [*since.get(one.subject, []), window] for one in some}
-        told[window] = tuple(_told(one, since[one.subject], some) for one in some)
-    return told
+    with_duration: dict[Window, tuple[Evidence, ...]] = {}
+    for window, findings in by_window.items():
+        since = {finding.subject: [*since.get(finding.subject, []), window] for finding in findings}
+        with_duration[window] = tuple(
+            _with_duration(finding, since[finding.subject], findings) for finding in findings
+        )
+    return with_duration
 
 
-def _told(one: Evidence, lasting: Sequence[Window], all_of_it: Sequence[Evidence]) -> Evidence:
-    concept = [other for other in all_of_it if other.kind == "concept"]
-    alone = " Elsewhere nothing moved." if one.segment and concept == [one] else ""
+def _with_duration(
+    finding: Evidence, lasting: Sequence[Window], findings: Sequence[Evidence]
+) -> Evidence:
+    concept = [other for other in findings if other.kind == "concept"]
+    elsewhere = " Elsewhere nothing moved." if finding.segment and concept == [finding] else ""
     if len(lasting) == 1:
-        return replace(one, sentence=one.sentence + alone)
+        return replace(finding, sentence=finding.sentence + elsewhere)
     first = day_text(lasting[0].first)
-    sentence = f"{one.sentence}{alone} {len(lasting)} windows in a row, since {first}."
-    return replace(one, sentence=sentence)
+    sentence = f"{finding.sentence}{elsewhere} {len(lasting)} windows in a row, since {first}."
+    return replace(finding, sentence=sentence)
 
 
 def _distinct(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """Without what a longer look says again of the same segment."""
+    """Return the first finding of each subject; longer accumulations may repeat it."""
     subjects: dict[tuple[str, str], Evidence] = {}
-    for one in evidence:
-        subjects.setdefault((one.kind, one.subject), one)
+    for finding in evidence:
+        subjects.setdefault((finding.kind, finding.subject), finding)
     return list(subjects.values())
 
 
 def _performance(now: Scored, past: Sequence[Scored], settings: Detection) -> list[Evidence]:
-    """The median of earlier windows plus the larger of a floor and some robust deviations."""
+    """Compare the excess loss with earlier windows.
+
+    The limit is their median plus the larger of a floor and some robust deviations.
+    """
     excess = np.array([scored.excess for scored in past])
     middle = float(np.median(excess))
     deviation = MAD_TO_DEVIATION * float(np.median(np.abs(excess - middle)))
@@ -168,10 +176,10 @@ def _performance(now: Scored, past: Sequence[Scored], settings: Detection) -> li
 
 
 def _order(now: Scored, slopes: Floats, settings: Detection) -> list[Evidence]:
-    """The slope of everything against the slopes of windows before: `slopes` ends with its own."""
+    """Compare the slope over all rows, the last of `slopes`, with those of earlier windows."""
     past, slope = slopes[:-1], float(slopes[-1])
     usual = float(np.median(past))
-    below = usual - past[past <= usual]  # slopes stray further up than down, and up is no harm
+    below = usual - past[past <= usual]  # slopes vary more upwards, and upwards is harmless
     deviation = MAD_TO_DEVIATION * float(np.median(below))
     limit = max(settings.slope_floor, settings.spread * deviation)
     fall = usual - slope
@@ -186,7 +194,7 @@ def _order(now: Scored, slopes: Floats, settings: Detection) -> list[Evidence]:
 
 
 def _cold(now: Scored, everything: Fit, settings: Detection) -> list[Evidence]:
-    """A window without a past: only scores that surely tell next to nothing are evidence."""
+    """Evaluate a window without a baseline: only a slope that is surely near 0 is evidence."""
     slope = float(everything.slope[0])
     surely = slope + 2 * float(np.sqrt(everything.slope_variance[0]))
     limit = 1 - settings.cold_slope
@@ -206,36 +214,39 @@ def _cold(now: Scored, everything: Fit, settings: Detection) -> list[Evidence]:
 def _scanned(
     scored: Sequence[Scored], cells: Ints, sound: Flags, center: float, settings: Detection
 ) -> Iterator[tuple[int, list[Evidence]]]:
-    """Evidence of segments by the place of the window: of each alone, then of several together."""
+    """Yield the place of a window and the evidence of its segments.
+
+    First for each window alone, then for several windows together.
+    """
     singles = fit(cells, center)
-    kept = cells if sound.all() else np.where(sound[:, None, None, None], cells, 0)
-    usual = singles if sound.all() else fit(kept, center)
+    sound_cells = cells if sound.all() else np.where(sound[:, None, None, None], cells, 0)
+    usual = singles if sound.all() else fit(sound_cells, center)
     beyond = np.zeros(cells.shape[:2], dtype=bool)  # (windows, segments), by themselves
     for length in sorted({1, settings.accumulate}):
-        blocks = cells if length == 1 else _together(kept, length)
+        blocks = cells if length == 1 else _together(sound_cells, length)
         fitted = fit(blocks, center)
         greatest: list[float] = []
         for at in range(settings.min_scored_windows + length - 1, len(scored)):
             since = at - length + 1
             past = usual.until(since)
-            seen = scan(fitted.at(since), past, settings)
-            known = max(0, len(greatest) - length + 1)  # of windows that this one has no part in
-            limit = scan_limit(seen.judged, greatest[:known], settings)
-            greatest.append(float(seen.departure.max()))
+            current = scan(fitted.at(since), past, settings)
+            independent = max(0, len(greatest) - length + 1)  # blocks that do not overlap this one
+            limit = scan_limit(current.segment_count, greatest[:independent], settings)
+            greatest.append(float(current.departure.max()))
             if length == 1:
-                beyond[at] = seen.departure > limit
+                beyond[at] = current.departure > limit
             elif not sound[at]:
                 continue
             if scored[at].window.first < scored[at].cut_until:
                 continue
-            # what has ended does not echo: the newest window must still lean the same way
+            # the newest window must still depart the same way, so that ended drift is not repeated
             lean = np.where(beyond[since:at].any(axis=0), STILL, LEAN)
-            goes_on = scan(singles.at(at), past, settings).along(seen) > lean
-            yield at, _named(scored[since : at + 1], blocks[since], seen, goes_on, limit)
+            goes_on = scan(singles.at(at), past, settings).along(current) > lean
+            yield at, _top_segments(scored[since : at + 1], blocks[since], current, goes_on, limit)
 
 
 def _together(cells: Ints, length: int) -> Ints:
-    """The sums of so many windows in a row (windows - length + 1, ...), each from its first on."""
+    """Return the sums of `length` windows in a row (windows - length + 1, ...)."""
     ends = max(0, len(cells) - length + 1)
     total = np.zeros_like(cells[:ends])
     for at in range(length):
@@ -243,24 +254,26 @@ def _together(cells: Ints, length: int) -> Ints:
     return total
 
 
-def _named(
-    block: Sequence[Scored], cells: Ints, seen: Scan, goes_on: Flags, limit: float
+def _top_segments(
+    block: Sequence[Scored], cells: Ints, current: Scan, goes_on: Flags, limit: float
 ) -> list[Evidence]:
-    """The segments furthest beyond the limit, one of each column."""
-    departure = np.where(goes_on, seen.departure, 0.0)
-    made: list[Evidence] = []
+    """Return evidence of the segments furthest beyond the limit, at most one of each column."""
+    departure = np.where(goes_on, current.departure, 0.0)
+    findings: list[Evidence] = []
     for at in np.argsort(-departure, kind="stable").tolist():
-        if departure[at] <= limit or len(made) == _NAMED:
+        if departure[at] <= limit or len(findings) == _MAX_SEGMENTS:
             break
         window, pairs = block[-1].window, block[-1].segments[at]
         columns = tuple(column for column, _ in pairs)
-        if any(evidence.columns == columns for evidence in made):
+        if any(evidence.columns == columns for evidence in findings):
             continue
-        sentence = _sentence(block, cells, at, fell=seen.fall[at] > abs(seen.shift[at]))
-        found = float(departure[at]), limit
+        sentence = _sentence(block, cells, at, fell=current.fall[at] > abs(current.shift[at]))
+        figures = float(departure[at]), limit
         subject = segment_text(pairs)
-        made.append(Evidence("concept", window, subject, *found, "alarm", sentence, columns, pairs))
-    return made
+        findings.append(
+            Evidence("concept", window, subject, *figures, "alarm", sentence, columns, pairs)
+        )
+    return findings
 
 
 def segment_text(pairs: Pairs) -> str:
@@ -268,10 +281,10 @@ def segment_text(pairs: Pairs) -> str:
 
 
 def _sentence(block: Sequence[Scored], cells: Ints, at: int, *, fell: bool) -> str:
-    rows, ones, score = cells[at].sum(axis=0).tolist()
+    rows, positives, score = cells[at].sum(axis=0).tolist()
     share = rows / max(int(cells[0, :, 0].sum()), 1)
     when = f", {len(block)} windows together" if len(block) > 1 else ""
-    said = f"the model expected {score / FIXED / rows:.1%}, {ones / rows:.1%} came"
+    rates = f"the model expected {score / FIXED / rows:.1%}, {positives / rows:.1%} came"
     what = "; its scores hardly tell outcomes apart any more" if fell else ""
     where = segment_text(block[-1].segments[at])
-    return f"Where {where} ({share:.0%} of the rows{when}): {said}{what}."
+    return f"Where {where} ({share:.0%} of the rows{when}): {rates}{what}."

@@ -1,7 +1,7 @@
-"""Evidence that data are damaged rather than moved.
+"""Evidence of data faults, as opposed to population shifts.
 
-Columns that are missing, hold values never seen, stand still, or left the relation in which the
-others still stand; rows that come twice, or came before.
+Columns that are null, have unknown values, are constant, or no longer follow the other columns as
+before; rows that are duplicates, or repeat those of an earlier window.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,152 +14,178 @@ from headrace.monitoring.detectors.column_relations import Term
 from headrace.monitoring.detectors.measures import (
     RELATIONS,
     Measure,
-    Seen,
+    MeasuredWindow,
     Shares,
     beyond,
     clean,
     deviations,
 )
-from headrace.monitoring.detectors.relation_explanations import told
+from headrace.monitoring.detectors.relation_explanations import explain
 from headrace.monitoring.evidence.model import Evidence, Kind
 from headrace.monitoring.profiles.bins import Bins
 from headrace.monitoring.profiles.profiles import Ints
 
 ALWAYS = 1.0  # the greatest share
 _SWAP = 2  # columns of one fault
-_Check = Callable[[Seen, Bins, Sequence[Shares], Detection], Evidence | None]
+_Check = Callable[[MeasuredWindow, Bins, Sequence[Shares], Detection], Evidence | None]
 
 
-def broken_columns(seen: Seen, past: Sequence[Seen], settings: Detection) -> list[Evidence]:
-    """Columns that look damaged by themselves, each with its first fault."""
+def broken_columns(
+    current: MeasuredWindow, past: Sequence[MeasuredWindow], settings: Detection
+) -> list[Evidence]:
+    """Return the first fault of each column that is faulty by itself."""
     checks: tuple[_Check, ...] = (_nulls, _novel, _far, _frozen, _standing)
     columns = []
-    for bins in seen.profile.bins:
-        known = clean(past, bins.column)
-        earlier = [one.shares[bins.column] for one in known]
-        # what a person accepted is a reference by itself
-        least = 1 if known and bins.column in known[0].renewed else 2
-        if len(earlier) < least or seen.profile.rows == 0 or seen.window.first < bins.frozen_until:
+    for bins in current.profile.bins:
+        references = clean(past, bins.column)
+        earlier = [window.shares[bins.column] for window in references]
+        # an accepted window is a sufficient baseline by itself
+        minimum = 1 if references and bins.column in references[0].renewed else 2
+        if (
+            len(earlier) < minimum
+            or current.profile.rows == 0
+            or current.window.first < bins.frozen_until
+        ):
             continue
-        fault = next((f for check in checks if (f := check(seen, bins, earlier, settings))), None)
+        fault = next(
+            (f for check in checks if (f := check(current, bins, earlier, settings))), None
+        )
         if fault is not None:
             columns.append(fault)
     return columns
 
 
 def _nulls(
-    seen: Seen, bins: Bins, earlier: Sequence[Shares], settings: Detection
+    current: MeasuredWindow, bins: Bins, earlier: Sequence[Shares], settings: Detection
 ) -> Evidence | None:
-    """Beyond the greatest share before by the floor, or by most of how far it went up and down."""
+    """Compare the share of nulls with its earlier maximum plus a floor or part of its range."""
     past = [shares.nulls for shares in earlier]
-    share, most = seen.shares[bins.column].nulls, max(past)
-    rise = max(settings.null_floor, settings.null_swing * (most - min(past)))
-    limit = min(most + rise, (ALWAYS + most) / 2)
+    share, largest = current.shares[bins.column].nulls, max(past)
+    rise = max(settings.null_floor, settings.null_swing * (largest - min(past)))
+    limit = min(largest + rise, (ALWAYS + largest) / 2)
     if share <= limit:
         return None
-    sentence = f"{bins.column} is missing in {share:.1%} of rows; at most {most:.1%} before."
-    return _fault(seen, bins.column, share, limit, sentence)
+    sentence = f"{bins.column} is missing in {share:.1%} of rows; at most {largest:.1%} before."
+    return _fault(current, bins.column, share, limit, sentence)
 
 
 def _novel(
-    seen: Seen, bins: Bins, earlier: Sequence[Shares], settings: Detection
+    current: MeasuredWindow, bins: Bins, earlier: Sequence[Shares], settings: Detection
 ) -> Evidence | None:
     floor = settings.unseen_floor if bins.kind == "level" else settings.novel_floor
-    # the first windows are all novelty
-    limit = max(floor, 2 * max((one.novel for one in earlier[2:]), default=0.0))
-    share = seen.shares[bins.column].novel
+    # without the first two windows, in which all values are novel
+    limit = max(floor, 2 * max((shares.novel for shares in earlier[2:]), default=0.0))
+    share = current.shares[bins.column].novel
     if share <= limit:
         return None
     what = "unknown levels" if bins.kind == "level" else "values in ranges that were always empty"
     sentence = (
         f"{bins.column} has {what} in {share:.1%} of rows; a unit, a code or a column changed."
     )
-    return _fault(seen, bins.column, share, limit, sentence)
+    return _fault(current, bins.column, share, limit, sentence)
 
 
-def _far(seen: Seen, bins: Bins, earlier: Sequence[Shares], settings: Detection) -> Evidence | None:
-    """Numbers beyond the outermost bins, several times the range of the first days away.
+def _far(
+    current: MeasuredWindow, bins: Bins, earlier: Sequence[Shares], settings: Detection
+) -> Evidence | None:
+    """Check for numbers in the outermost bins, several times the range of the first days away.
 
-    After some windows only: the first days of what is nearly always zero say little of its range.
+    Only after some windows: the first days of a column that is nearly always zero do not show its
+    range.
     """
     if len(earlier) < settings.min_history:
         return None
-    share = seen.shares[bins.column].far
+    share = current.shares[bins.column].far
     limit = max(settings.far_floor, 2 * max(shares.far for shares in earlier))
     if share <= limit:
         return None
-    column = seen.profile.column(bins.column)
+    column = current.profile.column(bins.column)
     sentence = (
         f"{bins.column} is far from all it was in {share:.1%} of rows ({column.low:g} to "
         f"{column.high:g} in all): a code for no value, or another unit."
     )
-    return _fault(seen, bins.column, share, limit, sentence)
+    return _fault(current, bins.column, share, limit, sentence)
 
 
 def _frozen(
-    seen: Seen, bins: Bins, earlier: Sequence[Shares], settings: Detection
+    current: MeasuredWindow, bins: Bins, earlier: Sequence[Shares], settings: Detection
 ) -> Evidence | None:
-    """One value only, where values differed; where one was a favourite, it may fill a window."""
-    now = seen.shares[bins.column]
-    column = seen.profile.column(bins.column)
+    """Check for a column with one value only, unless that value was often dominant before."""
+    now = current.shares[bins.column]
+    column = current.profile.column(bins.column)
     if now.top < ALWAYS or column.low != column.high:
         return None
-    most = max(shares.top for shares in earlier)
+    largest = max(shares.top for shares in earlier)
     favourite = any(shares.fullest == now.fullest for shares in earlier)
     limit = settings.frozen_most if favourite else 1 - settings.null_floor
-    if most > limit:
+    if largest > limit:
         return None
-    sentence = f"{bins.column} stands still: one value all window long; at most {most:.1%} before."
-    return _fault(seen, bins.column, ALWAYS, limit, sentence)
+    sentence = (
+        f"{bins.column} stands still: one value all window long; at most {largest:.1%} before."
+    )
+    return _fault(current, bins.column, ALWAYS, limit, sentence)
 
 
 def _standing(
-    seen: Seen, bins: Bins, earlier: Sequence[Shares], settings: Detection
+    current: MeasuredWindow, bins: Bins, earlier: Sequence[Shares], settings: Detection
 ) -> Evidence | None:
-    """One value in far more rows than ever, of a column that never had a favourite."""
-    share, most = seen.shares[bins.column].standing, max(shares.standing for shares in earlier)
-    limit = most + settings.standing_floor
-    if share <= limit or most > settings.standing_most:
+    """Check for one value in far more rows than before, in a column without a dominant value."""
+    share, largest = (
+        current.shares[bins.column].standing,
+        max(shares.standing for shares in earlier),
+    )
+    limit = largest + settings.standing_floor
+    if share <= limit or largest > settings.standing_most:
         return None
     sentence = (
-        f"{bins.column} has one value in {share:.1%} of rows; at most {most:.1%} before: it stands "
-        "still somewhere, or a value stands for none."
+        f"{bins.column} has one value in {share:.1%} of rows; at most {largest:.1%} before: it "
+        "stands still somewhere, or a value stands for none."
     )
-    return _fault(seen, bins.column, share, limit, sentence)
+    return _fault(current, bins.column, share, limit, sentence)
 
 
-def _fault(seen: Seen, column: str, share: float, limit: float, sentence: str) -> Evidence:
-    return Evidence("data_fault", seen.window, column, share, limit, "alarm", sentence, (column,))
+def _fault(
+    current: MeasuredWindow, column: str, share: float, limit: float, sentence: str
+) -> Evidence:
+    return Evidence(
+        "data_fault", current.window, column, share, limit, "alarm", sentence, (column,)
+    )
 
 
 # -- rows ------------------------------------------------------------------------------------------
 
 
-def repeated_rows(seen: Seen, past: Sequence[Seen], settings: Detection) -> list[Evidence]:
-    """Rows that come twice in the window, or that an earlier window had with other moments."""
-    earlier = [one.facts for one in past if one.facts and one.whole and one.profile.rows > 0]
-    if seen.facts is None or len(earlier) < 2 or seen.profile.rows == 0:
+def repeated_rows(
+    current: MeasuredWindow, past: Sequence[MeasuredWindow], settings: Detection
+) -> list[Evidence]:
+    """Return evidence of duplicate rows, and of rows of an earlier window with other moments."""
+    earlier = [
+        window.facts
+        for window in past
+        if window.facts and window.is_reference and window.profile.rows > 0
+    ]
+    if current.facts is None or len(earlier) < 2 or current.profile.rows == 0:
         return []
-    found = []
-    most = max(one.doubled for one in earlier)
-    limit = most + settings.doubled_floor
-    if seen.facts.doubled > limit:
-        sentence = f"{seen.facts.doubled:.1%} of rows come twice; at most {most:.1%} before."
-        found.append(("rows:twice", seen.facts.doubled, limit, sentence))
-    again = [_known(one.marks, before.marks) for before, one in pairwise(earlier)]
-    most = max(again, default=0.0)
-    limit = min(most + settings.again_floor, (ALWAYS + most) / 2)
-    share = max(_known(seen.facts.marks, one.marks) for one in earlier)
+    repeats = []
+    largest = max(facts.doubled for facts in earlier)
+    limit = largest + settings.doubled_floor
+    if current.facts.doubled > limit:
+        sentence = f"{current.facts.doubled:.1%} of rows come twice; at most {largest:.1%} before."
+        repeats.append(("rows:twice", current.facts.doubled, limit, sentence))
+    overlaps = [_overlap(facts.marks, before.marks) for before, facts in pairwise(earlier)]
+    largest = max(overlaps, default=0.0)
+    limit = min(largest + settings.again_floor, (ALWAYS + largest) / 2)
+    share = max(_overlap(current.facts.marks, facts.marks) for facts in earlier)
     if share > limit:
         sentence = f"{share:.0%} of rows are those of an earlier window, under other moments."
-        found.append(("rows:again", share, limit, sentence))
+        repeats.append(("rows:again", share, limit, sentence))
     return [
-        Evidence("data_fault", seen.window, subject, share, limit, "alarm", sentence)
-        for subject, share, limit, sentence in found
+        Evidence("data_fault", current.window, subject, share, limit, "alarm", sentence)
+        for subject, share, limit, sentence in repeats
     ]
 
 
-def _known(now: Ints, before: Ints) -> float:
+def _overlap(now: Ints, before: Ints) -> float:
     return len(np.intersect1d(now, before, assume_unique=True)) / len(now) if len(now) else 0.0
 
 
@@ -167,45 +193,63 @@ def _known(now: Ints, before: Ints) -> float:
 
 
 def broken_relation(
-    seen: Seen, past: Sequence[Seen], terms: Sequence[Term], settings: Detection
+    current: MeasuredWindow,
+    past: Sequence[MeasuredWindow],
+    terms: Sequence[Term],
+    settings: Detection,
 ) -> list[Evidence]:
-    """Columns that are not what the others say, as one finding.
+    """Return one finding about the columns that no longer follow the other columns.
 
-    A fault where few columns are new by themselves; where many are, the population moved.
+    It is a fault if few columns have a new distribution of their own; if many have, it is a shift
+    of the population.
     """
-    found = beyond(seen, RELATIONS, past, settings) or _new_both_ways(seen, settings)
-    if not found or seen.residuals is None:
+    departures = beyond(current, RELATIONS, past, settings) or _new_both_ways(current, settings)
+    if not departures or current.residuals is None:
         return []
-    # what is broken pulls the columns that it used to explain, but not by as many deviations
-    pulled = deviations(seen.residuals, terms)
-    found = dict(
-        sorted(found.items(), key=lambda one: (one[0] not in seen.soiled, -pulled[one[0]]))
+    # a broken column also shifts the residuals of columns that it explained, by fewer deviations
+    pulled = deviations(current.residuals, terms)
+    departures = dict(
+        sorted(
+            departures.items(),
+            key=lambda entry: (entry[0] not in current.faulty_columns, -pulled[entry[0]]),
+        )
     )
-    first, (excess, measure) = next(iter(found.items()))
-    left = told(seen, first, measure, terms, past)
-    alone = _alone(seen, list(found)[:_SWAP], settings)
-    kind: Kind = "data_fault" if alone else "population"
-    more = "the others relate as before" if alone else "it is not the only one that moved"
-    sentence = f"{left.words}; {more}."
-    value = seen.measured[measure][first]
-    columns = tuple(list(found)[: settings.named])
-    about = (f"relation:{measure}", value, value / excess)
-    return [Evidence(kind, seen.window, *about, "alarm", sentence, columns, left.segment)]
+    first, (excess, measure) = next(iter(departures.items()))
+    explanation = explain(current, first, measure, terms, past)
+    isolated = _is_isolated(current, list(departures)[:_SWAP], settings)
+    kind: Kind = "data_fault" if isolated else "population"
+    comparison = "the others relate as before" if isolated else "it is not the only one that moved"
+    sentence = f"{explanation.words}; {comparison}."
+    value = current.measured[measure][first]
+    columns = tuple(list(departures)[: settings.named])
+    figures = (f"relation:{measure}", value, value / excess)
+    return [
+        Evidence(kind, current.window, *figures, "alarm", sentence, columns, explanation.segment)
+    ]
 
 
-def _new_both_ways(seen: Seen, settings: Detection) -> dict[str, tuple[float, Measure]]:
-    """Columns past their own limits by themselves and against the others, if none else is new."""
-    shapes = seen.ratios("shape")
-    found: dict[str, tuple[float, Measure]] = {}
+def _new_both_ways(
+    current: MeasuredWindow, settings: Detection
+) -> dict[str, tuple[float, Measure]]:
+    """Return columns beyond both limits, of their own distribution and of their relation.
+
+    Nothing unless there are one or two of them and hardly any other column is new.
+    """
+    shapes = current.ratios("shape")
+    departures: dict[str, tuple[float, Measure]] = {}
     for measure in RELATIONS:
-        for column, ratio in seen.ratios(measure).items():
-            if min(ratio, shapes.get(column, 0.0)) > max(1.0, found.get(column, (0.0,))[0]):
-                found[column] = (ratio, measure)
-    return found if 0 < len(found) <= _SWAP and _alone(seen, found, settings) else {}
+        for column, ratio in current.ratios(measure).items():
+            if min(ratio, shapes.get(column, 0.0)) > max(1.0, departures.get(column, (0.0,))[0]):
+                departures[column] = (ratio, measure)
+    return (
+        departures
+        if 0 < len(departures) <= _SWAP and _is_isolated(current, departures, settings)
+        else {}
+    )
 
 
-def _alone(seen: Seen, columns: Iterable[str], settings: Detection) -> bool:
-    """Whether hardly any column but these is new by itself."""
-    shapes = seen.ratios("shape")
-    others = [ratio > 1 for column, ratio in shapes.items() if column not in set(columns)]
-    return sum(others) <= settings.company * len(shapes)
+def _is_isolated(current: MeasuredWindow, columns: Iterable[str], settings: Detection) -> bool:
+    """Return True if hardly any other column has a new distribution."""
+    shapes = current.ratios("shape")
+    exceeded = [ratio > 1 for column, ratio in shapes.items() if column not in set(columns)]
+    return sum(exceeded) <= settings.company * len(shapes)

@@ -1,4 +1,4 @@
-"""Evidence from gates and sources: what did not come, was held back, or went stale."""
+"""Evidence from gates and sources: data that are missing, blocked, quarantined or stale."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ PUBLISHED = frozenset({"PASS", "WARN", "QUARANTINE"})
 
 @dataclass(frozen=True)
 class Slot:
-    """What the gate said about one slot of one table. `day` is None for tables without days."""
+    """Gate verdict on one slot of one table. `day` is None for tables without days."""
 
     table: str
     day: int | None
@@ -30,7 +30,7 @@ class Slot:
 
 
 def read_slots(values: Iterable[Mapping[str, Any]]) -> list[Slot]:
-    """Slots from dicts with table, slot, verdict and, where known, the other fields of `Slot`."""
+    """Return slots from dicts with table, slot, verdict and optionally other fields of `Slot`."""
     return [_read(value) for value in values]
 
 
@@ -61,7 +61,7 @@ Days = Mapping[int, Sequence[Slot]]
 
 
 def by_day(slots: Iterable[Slot]) -> dict[str, dict[int, list[Slot]]]:
-    """{table: {day: its slots}}, without tables that have no days."""
+    """Return {table: {day: its slots}}, without tables that have no days."""
     tables: dict[str, dict[int, list[Slot]]] = {}
     for slot in slots:
         if slot.day is not None:
@@ -72,16 +72,16 @@ def by_day(slots: Iterable[Slot]) -> dict[str, dict[int, list[Slot]]]:
 def slot_evidence(
     window: Window, earlier: Sequence[Window], tables: Mapping[str, Days], floor: float
 ) -> list[Evidence]:
-    """Absent slots, unusual quarantine and contract changes in `window`, table by table."""
-    found: list[Evidence] = []
+    """Return absent slots, unusual quarantine and contract changes in `window`, by table."""
+    findings: list[Evidence] = []
     for table, days in sorted(tables.items()):
-        here, before = _within(days, window), [_within(days, window) for window in earlier]
-        found += [
-            *_absent(window, table, here),
-            *_quarantine(window, table, here, before, floor),
-            *_contract(window, table, here, before),
+        slots, before = _within(days, window), [_within(days, window) for window in earlier]
+        findings += [
+            *_absent(window, table, slots),
+            *_quarantine(window, table, slots, before, floor),
+            *_contract(window, table, slots, before),
         ]
-    return found
+    return findings
 
 
 def _within(days: Days, window: Window) -> list[Slot]:
@@ -89,17 +89,19 @@ def _within(days: Days, window: Window) -> list[Slot]:
 
 
 def _absent(window: Window, table: str, slots: Sequence[Slot]) -> list[Evidence]:
-    found = []
+    findings = []
     for verdict, words in ABSENT.items():
         days = sorted(
             slot.day for slot in slots if slot.verdict == verdict and slot.day is not None
         )
         if days:
-            which = ", ".join(day_text(day) for day in days)
-            sentence = f"{table} {words}: {which}."
+            dates = ", ".join(day_text(day) for day in days)
+            sentence = f"{table} {words}: {dates}."
             subject = f"{table}:{verdict.lower()}"
-            found.append(Evidence("data_fault", window, subject, len(days), 0, "alarm", sentence))
-    return found
+            findings.append(
+                Evidence("data_fault", window, subject, len(days), 0, "alarm", sentence)
+            )
+    return findings
 
 
 def _share(slots: Sequence[Slot]) -> float:
@@ -129,19 +131,19 @@ def _contract(
     window: Window, table: str, slots: Sequence[Slot], earlier: Sequence[Sequence[Slot]]
 ) -> list[Evidence]:
     now = {slot.contract for slot in slots if slot.contract}
-    before = {slot.contract for one in earlier for slot in one if slot.contract}
+    before = {slot.contract for window_slots in earlier for slot in window_slots if slot.contract}
     new = sorted(now - before)
     if not new or not before:
         return []
-    sentence = f"The contract of {table} changed to {', '.join(one[:12] for one in new)}."
+    sentence = f"The contract of {table} changed to {', '.join(contract[:12] for contract in new)}."
     return [Evidence("contract", window, table, len(new), 0, "notice", sentence)]
 
 
 def stale_evidence(
     window: Window, closes: int, slots: Sequence[Slot], max_age: Mapping[str, int]
 ) -> list[Evidence]:
-    """Tables whose newest published content is older than declared when the window closes (us)."""
-    found = []
+    """Return evidence of tables whose content is older than declared at `closes` (us)."""
+    findings = []
     for table, limit in sorted(max_age.items()):
         ends = [
             end for slot in slots
@@ -157,14 +159,14 @@ def stale_evidence(
             )
             sentence = f"{table} {words}; at most {duration_text(limit)} is declared."
             statistic = age / DAY if age is not None else float("inf")
-            found.append(
+            findings.append(
                 Evidence("staleness", window, table, statistic, limit / DAY, "alarm", sentence)
             )
-    return found
+    return findings
 
 
 def _holds_until(slot: Slot, window: Window, closes: int) -> int | None:
-    """The moment up to which a slot speaks; None if that is after the window."""
+    """Return the moment up to which a slot has content; None if that is after the window."""
     if slot.known_at is not None:
         return slot.known_at if slot.known_at <= closes else None
     if slot.day is None or slot.day >= window.end:

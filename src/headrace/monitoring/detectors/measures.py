@@ -1,8 +1,8 @@
-"""What is measured of every column in every window, and how far each measure may go.
+"""Measures of every column in every window, and their limits.
 
-A measure's limit comes from the same column's own past. A window has many columns, so that some
-column is past its limit in many a natural week: how far the furthest of them went in the windows
-before says how far it may go in this one (`Seen.strain`, `allowed`).
+The limit of a measure comes from earlier windows of the same column. With many columns, some column
+exceeds its limit in many ordinary weeks. So the largest ratio of any column in earlier windows
+determines the ratio that is allowed in this one (`MeasuredWindow.strain`, `allowed`).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,23 +25,25 @@ from headrace.monitoring.profiles.row_facts import RowFacts
 
 MAD_TO_DEVIATION = 1.4826
 
-# How a column is measured. Of its own distribution: how far from the nearest window before. Of what
-# is left when the others predict it: its mean, its variance, its slope. 0 where all is well.
+# Measures of a column. "shape" is the distance of its distribution from that of the most similar
+# earlier window. The others are mean, variance and slope of its residual, given the other columns.
+# All are 0 where nothing changed.
 Measure = Literal["shape", "bias", "scatter", "scale"]
 RELATIONS: tuple[Measure, ...] = ("bias", "scatter", "scale")
 Values = Mapping[str, float]
 Floats = npt.NDArray[np.float64]
 _TINY = np.finfo(np.float64).tiny
-_TAILED = 4  # bins from which the outermost lie far outside
-_WRONG_SIGN = 3.0  # the measure of a slope that is not even positive: as if 20 times too small
+_TAILED = 4  # with so many bins or more, the outermost lie far outside the usual range
+_WRONG_SIGN = 3.0  # measure of a slope that is not positive, as if it were 20 times too small
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Parts of one column's rows (`nulls`) and of its values (all others).
+    """Shares of one column's rows (`nulls`) and of its values (all others).
 
-    `novel` are in bins that were always empty, or levels unknown when frozen; `far` are in the
-    outermost bins; `top` are in bin number `fullest`, `standing` have the most frequent value.
+    `novel`: values in bins that were always empty, or levels unknown when the bins were frozen.
+    `far`: in the outermost bins. `top`: in bin number `fullest`. `standing`: the most frequent
+    value.
     """
 
     nulls: float
@@ -53,25 +55,27 @@ class Shares:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one window showed.
+class MeasuredWindow:
+    """Measures of one window, and its part in the baseline of later windows.
 
     Attributes:
-        window: the days.
-        profile: of them.
+        window: its days.
+        profile: profile of these days.
         cells: {column: counts per bin, nulls last}.
-        shares: {column: of it}.
-        facts: what its rows told; None where there are none.
-        residuals: of every term against the windows before; None where they are too few.
+        shares: {column: its shares}.
+        facts: facts from its rows; None without rows.
+        residuals: residuals of every term under the relation of earlier windows; None with too few
+            of them.
         measured: {measure: {column: its value}}, of columns that could be measured.
-        limits: {measure: {column: the value that its past allows}}.
-        soiled: columns with a fault: no reference later.
-        jumped: columns whose shape moved so far that it does not say what is usual.
-        whole: False if rows or tables are at fault: no reference later.
-        related: False if columns related as they should not: no reference for relations.
-        renewed: columns that a person accepted: their reference, and that of relations, begins
-            with this window.
-        resized: whether its number of rows was accepted: that of later ones is held to it.
+        limits: {measure: {column: largest value that its earlier windows allow}}.
+        faulty_columns: columns with a fault, excluded from the baseline.
+        jumped: columns whose distance is so large that later limits ignore it.
+        is_reference: False if rows or tables are faulty; the window is then not in the baseline.
+        related: False if the relations of columns are faulty, and not in the baseline.
+        renewed: columns that a person accepted: their baseline, and that of relations, begins with
+            this window.
+        row_count_accepted: True if a person accepted the number of rows: its baseline begins with
+            this window.
     """
 
     window: Window
@@ -82,41 +86,41 @@ class Seen:
     residuals: Residuals | None = None
     measured: Mapping[Measure, Values] = field(default_factory=dict)
     limits: Mapping[Measure, Values] = field(default_factory=dict)
-    soiled: frozenset[str] = frozenset()
+    faulty_columns: frozenset[str] = frozenset()
     jumped: frozenset[str] = frozenset()
-    whole: bool = True
+    is_reference: bool = True
     related: bool = True
     renewed: frozenset[str] = frozenset()
-    resized: bool = False
+    row_count_accepted: bool = False
 
     def ratios(self, measure: Measure) -> dict[str, float]:
-        """{column: value / limit}, for the columns that could be judged."""
+        """Return {column: value / limit}, for the columns that have a limit."""
         values = self.measured.get(measure, {})
         limits = self.limits.get(measure, {})
         return {column: values[column] / limit for column, limit in limits.items()}
 
     def strain(self, measure: Measure) -> float:
-        """The greatest ratio of any column; how far an accepted one went is not usual."""
+        """Return the largest ratio of any column, without accepted ones."""
         ratios = self.ratios(measure).items()
         return max((ratio for name, ratio in ratios if name not in self.renewed), default=0.0)
 
 
-def look(  # noqa: PLR0917
+def measure_window(  # noqa: PLR0917
     window: Window,
     profile: Profile,
     facts: RowFacts | None,
     terms: Sequence[Term],
-    past: Sequence[Seen],
+    past: Sequence[MeasuredWindow],
     settings: Detection,
-) -> Seen:
-    """Measure a window against the windows in `past`, oldest first. Judges nothing."""
+) -> MeasuredWindow:
+    """Measure a window against the windows in `past`, oldest first. Makes no findings."""
     cells = {b.column: cells_of(profile, b.column) for b in profile.bins}
     if profile.rows == 0:
-        return Seen(window, profile, cells)
-    left = _left_over(facts, terms, past, settings)
+        return MeasuredWindow(window, profile, cells)
+    window_residuals = _window_residuals(facts, terms, past, settings)
     measured: dict[Measure, Values] = {"shape": _shapes(profile.bins, cells, past)}
-    if left is not None:
-        measured |= _relations(left, terms, settings.explained)
+    if window_residuals is not None:
+        measured |= _relations(window_residuals, terms, settings.explained)
     ready = {b.column for b in profile.bins if window.first >= b.frozen_until}
     limits: dict[Measure, Values] = {
         measure: {
@@ -127,21 +131,23 @@ def look(  # noqa: PLR0917
         for measure, values in measured.items()
     }
     shares = {b.column: _shares(b, cells[b.column], facts, past) for b in profile.bins}
-    return Seen(window, profile, cells, shares, facts, left, measured, limits)
+    return MeasuredWindow(window, profile, cells, shares, facts, window_residuals, measured, limits)
 
 
-def _shares(bins: Bins, cells: Ints, facts: RowFacts | None, past: Sequence[Seen]) -> Shares:
+def _shares(
+    bins: Bins, cells: Ints, facts: RowFacts | None, past: Sequence[MeasuredWindow]
+) -> Shares:
     values = cells[:-1]
-    some = max(int(values.sum()), 1)
+    value_count = max(int(values.sum()), 1)
     novel, far = int(cells[-2]), 0
     if bins.kind != "level":
-        earlier = [one.cells[bins.column][:-1] for one in clean(past, bins.column)]
+        earlier = [window.cells[bins.column][:-1] for window in clean(past, bins.column)]
         novel = int(values[np.sum(earlier, axis=0) == 0].sum()) if earlier else 0
         far = int(values[0] + values[-1]) if len(values) >= _TAILED else 0
     standing = facts.standing.get(bins.column, 0.0) if facts else 0.0
     fullest = int(values.argmax())
-    parts = (int(cells[-1]) / max(int(cells.sum()), 1), novel / some, far / some)
-    return Shares(*parts, int(values[fullest]) / some, standing, fullest)
+    parts = (int(cells[-1]) / max(int(cells.sum()), 1), novel / value_count, far / value_count)
+    return Shares(*parts, int(values[fullest]) / value_count, standing, fullest)
 
 
 def cells_of(profile: Profile, column: str) -> Ints:
@@ -150,53 +156,58 @@ def cells_of(profile: Profile, column: str) -> Ints:
     return np.append(profile.counts[part], profile.nulls[at])
 
 
-def clean(past: Sequence[Seen], column: str) -> list[Seen]:
-    """The windows that may speak about `column`: no fault in it or in a table, and some rows.
+def clean(past: Sequence[MeasuredWindow], column: str) -> list[MeasuredWindow]:
+    """Return the baseline windows of `column`: with rows, without a fault in it or in a table.
 
-    None from before the last that renewed it; that one may speak whatever else was wrong then.
+    If a person accepted the column, the baseline begins with the accepted window, which belongs to
+    it even if that window had other faults.
     """
     begins = (at for at in range(len(past) - 1, -1, -1) if column in past[at].renewed)
     return [
-        one
-        for one in past[next(begins, 0) :]
-        if (one.whole or column in one.renewed)
-        and column not in one.soiled
-        and one.profile.rows > 0
+        window
+        for window in past[next(begins, 0) :]
+        if (window.is_reference or column in window.renewed)
+        and column not in window.faulty_columns
+        and window.profile.rows > 0
     ]
 
 
-def renew(seen: Seen, profile: Profile, facts: RowFacts | None, columns: Collection[str]) -> Seen:
-    """A window whose accepted `columns` have new bins, as later ones see it: nothing is novel."""
+def renew(
+    current: MeasuredWindow, profile: Profile, facts: RowFacts | None, columns: Collection[str]
+) -> MeasuredWindow:
+    """Return a window with new bins for its accepted `columns`, as a baseline: nothing is novel."""
     cells = {b.column: cells_of(profile, b.column) for b in profile.bins}
     shares = {
         b.column: _shares(b, cells[b.column], facts, ()) if b.column in columns
-        else seen.shares[b.column]
+        else current.shares[b.column]
         for b in profile.bins
     }  # fmt: skip
-    return replace(seen, profile=profile, cells=cells, shares=shares, facts=facts)
+    return replace(current, profile=profile, cells=cells, shares=shares, facts=facts)
 
 
 # -- shapes ----------------------------------------------------------------------------------------
 
 
-def _shapes(bins: Sequence[Bins], cells: Mapping[str, Ints], past: Sequence[Seen]) -> Values:
-    """How far each column is from the nearest clean window before: a season that was is no news."""
+def _shapes(
+    bins: Sequence[Bins], cells: Mapping[str, Ints], past: Sequence[MeasuredWindow]
+) -> Values:
+    """Return the distance of each column from the most similar earlier clean window."""
     shapes = {}
     for bin_ in bins:
-        earlier = [seen.cells[bin_.column] for seen in clean(past, bin_.column)]
+        earlier = [window.cells[bin_.column] for window in clean(past, bin_.column)]
         if earlier:
             shapes[bin_.column] = float(js_distances(cells[bin_.column], np.array(earlier)).min())
     return shapes
 
 
 def js_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Jensen-Shannon distance of two histograms: 0 for equal shapes, 1 for no bin in common."""
+    """Return the Jensen-Shannon distance of two histograms: 0 if equal, 1 without common bins."""
     return float(js_distances(np.asarray(a), np.asarray(b)[None])[0])
 
 
-def js_distances(one: npt.NDArray[np.generic], many: npt.NDArray[np.generic]) -> Floats:
-    """Distances of a histogram (bins) to others (n, bins); 0 where either is empty."""
-    p, q = one.astype(np.float64), many.astype(np.float64)
+def js_distances(counts: npt.NDArray[np.generic], many: npt.NDArray[np.generic]) -> Floats:
+    """Return the distances of a histogram (bins) to others (n, bins); 0 where either is empty."""
+    p, q = counts.astype(np.float64), many.astype(np.float64)
     total = q.sum(axis=1)
     if p.sum() == 0:
         return np.zeros(len(q))
@@ -214,8 +225,11 @@ def _entropies(p: Floats, log_middle: Floats) -> Floats:
 # -- relations -------------------------------------------------------------------------------------
 
 
-def _left_over(
-    facts: RowFacts | None, terms: Sequence[Term], past: Sequence[Seen], settings: Detection
+def _window_residuals(
+    facts: RowFacts | None,
+    terms: Sequence[Term],
+    past: Sequence[MeasuredWindow],
+    settings: Detection,
 ) -> Residuals | None:
     earlier = related_sums(past)
     if facts is None or facts.sums.rows == 0 or len(earlier) < settings.relation_windows:
@@ -223,42 +237,48 @@ def _left_over(
     return residuals(relate(reduce(add, earlier), terms), facts.sums)
 
 
-def related_sums(past: Sequence[Seen]) -> list[Sums]:
-    """Of the windows that say how columns relate, oldest first: none from before a renewed one."""
+def related_sums(past: Sequence[MeasuredWindow]) -> list[Sums]:
+    """Return the sums of the baseline windows of relations, oldest first.
+
+    The baseline begins with the last window that has an accepted column.
+    """
     begins = (at for at in range(len(past) - 1, -1, -1) if past[at].renewed)
     return [
-        one.facts.sums
-        for one in past[next(begins, 0) :]
-        if one.facts and one.whole and one.related
+        window.facts.sums
+        for window in past[next(begins, 0) :]
+        if window.facts and window.is_reference and window.related
     ]  # fmt: skip
 
 
-def _relations(left: Residuals, terms: Sequence[Term], explained: float) -> dict[Measure, Values]:
-    """Of terms that the others explain; of those of a column the one that went furthest counts."""
+def _relations(
+    window_residuals: Residuals, terms: Sequence[Term], explained: float
+) -> dict[Measure, Values]:
+    """Measure the terms that other columns explain; the largest of a column's terms counts."""
     bias: dict[str, float] = {}
     scatter: dict[str, float] = {}
     scale: dict[str, float] = {}
     for at, term in enumerate(terms):
-        if left.explained[at] < explained:
+        if window_residuals.explained[at] < explained:
             continue
-        _widen(bias, term.column, abs(float(left.bias[at])))
+        _widen(bias, term.column, abs(float(window_residuals.bias[at])))
         if term.kind != "null":
-            _widen(scatter, term.column, abs(float(left.scatter[at])))
-        if term.kind == "number" and not np.isnan(left.slope[at]):
-            _widen(scale, term.column, _off(float(left.slope[at])))
+            _widen(scatter, term.column, abs(float(window_residuals.scatter[at])))
+        if term.kind == "number" and not np.isnan(window_residuals.slope[at]):
+            _widen(scale, term.column, _off(float(window_residuals.slope[at])))
     return {"bias": bias, "scatter": scatter, "scale": scale}
 
 
-def deviations(left: Residuals, terms: Sequence[Term]) -> dict[str, float]:
-    """{column: usual deviations from what the others say, root mean square over the rows}.
+def deviations(window_residuals: Residuals, terms: Sequence[Term]) -> dict[str, float]:
+    """Return {column: root mean square of its residuals, in usual deviations}.
 
-    Of one value that is off among many, the least of squares is left if it is taken for the cause.
+    The column with the largest is the likely cause: explaining the window by it leaves the smallest
+    sum of squares.
     """
-    found: dict[str, float] = {}
-    square = left.bias**2 + np.exp(left.scatter)
+    by_column: dict[str, float] = {}
+    square = window_residuals.bias**2 + np.exp(window_residuals.scatter)
     for at, term in enumerate(terms):
-        _widen(found, term.column, float(np.sqrt(square[at])))
-    return found
+        _widen(by_column, term.column, float(np.sqrt(square[at])))
+    return by_column
 
 
 def _widen(values: dict[str, float], column: str, value: float) -> None:
@@ -266,7 +286,7 @@ def _widen(values: dict[str, float], column: str, value: float) -> None:
 
 
 def _off(slope: float) -> float:
-    """How far a slope is from 1, in logs."""
+    """Return the distance of a slope from 1, in log units."""
     return min(abs(float(np.log(slope))), _WRONG_SIGN) if slope > 0 else _WRONG_SIGN
 
 
@@ -274,20 +294,20 @@ def _off(slope: float) -> float:
 
 
 def _limit(
-    measure: Measure, column: str, past: Sequence[Seen], settings: Detection
+    measure: Measure, column: str, past: Sequence[MeasuredWindow], settings: Detection
 ) -> float | None:
-    """What the column's own past allows; None where it is too short to say anything.
+    """Return the limit from the column's own earlier windows; None with too few of them.
 
-    How far its windows are from each other is the same before and after it was renewed, though what
-    they are held to is not. Only that one step is no measure of it.
+    Distances from before an acceptance still count, as the spread between windows stays the same.
+    Only the accepted window itself is excluded.
     """
     earlier = [
-        one.measured[measure][column]
-        for one in past
-        if one.whole
-        and column not in one.soiled | one.renewed
-        and column in one.measured.get(measure, {})
-        and not (measure == "shape" and column in one.jumped)
+        window.measured[measure][column]
+        for window in past
+        if window.is_reference
+        and column not in window.faulty_columns | window.renewed
+        and column in window.measured.get(measure, {})
+        and not (measure == "shape" and column in window.jumped)
     ]
     if measure != "shape" and len(earlier) < settings.min_history:
         return None
@@ -305,28 +325,30 @@ def floor_of(measure: Measure, settings: Detection) -> float:
 
 
 def upper_limit(past: Sequence[float], cold: float, floor: float, settings: Detection) -> float:
-    """The value that a new window may reach: from earlier ones, in log units, robustly.
+    """Return the largest value allowed in a new window: a robust limit in log units.
 
-    With fewer than `min_history` of them, `cold`. Never below `floor`, nor below the largest seen.
+    `cold` with fewer than `min_history` earlier values. Never below `floor` or the largest of them.
     """
     if len(past) < settings.min_history:
         return cold
-    # values that are only noise differ wildly in logs; below this one they are all the same
+    # small values are noise and differ widely in logs, so values below `quiet` count as equal
     quiet = floor * exp(-settings.spread * settings.least_spread)
-    logs = [log(max(one, quiet)) for one in past]
+    logs = [log(max(value, quiet)) for value in past]
     middle = median(logs)
-    deviation = MAD_TO_DEVIATION * median(abs(one - middle) for one in logs)
+    deviation = MAD_TO_DEVIATION * median(abs(value - middle) for value in logs)
     limit = exp(middle + settings.spread * max(deviation, settings.least_spread))
     return max(limit, floor, *past)
 
 
-def allowed(measure: Measure, past: Sequence[Seen], settings: Detection) -> float:
-    """The ratio to its limit that the furthest column of a window may reach.
+def allowed(measure: Measure, past: Sequence[MeasuredWindow], settings: Detection) -> float:
+    """Return the largest ratio to its limit that is allowed for any column of a window.
 
-    At least `gross`; more where the furthest columns of earlier windows went far by themselves.
+    At least `gross`; more if the largest ratios of earlier windows were high.
     """
     earlier = [
-        one.strain(measure) for one in past if one.whole and one.related and one.limits.get(measure)
+        window.strain(measure)
+        for window in past
+        if window.is_reference and window.related and window.limits.get(measure)
     ]
     if not earlier:
         return settings.gross
@@ -335,13 +357,16 @@ def allowed(measure: Measure, past: Sequence[Seen], settings: Detection) -> floa
 
 
 def beyond(
-    seen: Seen, measures: Iterable[Measure], past: Sequence[Seen], settings: Detection
+    current: MeasuredWindow,
+    measures: Iterable[Measure],
+    past: Sequence[MeasuredWindow],
+    settings: Detection,
 ) -> dict[str, tuple[float, Measure]]:
-    """{column: (ratio / what is allowed, measure)} of columns that went too far, furthest first."""
-    found: dict[str, tuple[float, Measure]] = {}
+    """Return {column: (ratio / allowed ratio, measure)} of columns beyond it, largest first."""
+    departures: dict[str, tuple[float, Measure]] = {}
     for measure in measures:
-        most = allowed(measure, past, settings)
-        for column, ratio in seen.ratios(measure).items():
-            if ratio > most and ratio / most > found.get(column, (0.0, measure))[0]:
-                found[column] = (ratio / most, measure)
-    return dict(sorted(found.items(), key=lambda one: (-one[1][0], one[0])))
+        allowance = allowed(measure, past, settings)
+        for column, ratio in current.ratios(measure).items():
+            if ratio > allowance and ratio / allowance > departures.get(column, (0.0, measure))[0]:
+                departures[column] = (ratio / allowance, measure)
+    return dict(sorted(departures.items(), key=lambda entry: (-entry[1][0], entry[0])))

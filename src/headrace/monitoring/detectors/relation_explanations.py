@@ -1,4 +1,4 @@
-"""In words: how a column left what the others say of it, by how much, and where."""
+"""Sentences on a column that no longer follows the others: how, by how much, and where."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,92 +8,102 @@ from operator import add
 import numpy as np
 
 from headrace.monitoring.detectors.column_relations import STEPS, Residuals, Sums, Term, relate
-from headrace.monitoring.detectors.measures import Floats, Measure, Seen, related_sums
+from headrace.monitoring.detectors.measures import Floats, Measure, MeasuredWindow, related_sums
 
 Segment = tuple[tuple[str, str], ...]
-_SHARE = (0.03, 0.8)  # of the rows, for a level to be a place of its own
-_CARRIED = 0.75  # of all that is left over, for a level to be the only place
-_SAME = 0.25  # slopes this close to 1 are the same unit
+_SHARE = (0.03, 0.8)  # share of rows within which a level counts as a segment
+_CARRIED = 0.75  # share of the residual that makes a level the only segment concerned
+_SAME_UNIT = 0.25  # slopes this close to 1 mean the same unit
 
 
 @dataclass(frozen=True)
-class Told:
-    """A column that left the others: in words, and where alone."""
+class Explanation:
+    """Departure of a column from its relation, in words, and the only segment with it, if any."""
 
     words: str
     segment: Segment
 
 
-def told(
-    seen: Seen, column: str, measure: Measure, terms: Sequence[Term], past: Sequence[Seen]
-) -> Told:
-    """What is to be said about the term of `column` that went furthest."""
-    left = seen.residuals
-    assert left is not None
-    at = _furthest(left, column, measure, terms)
-    segment = _place(seen, at, terms, past)
+def explain(
+    current: MeasuredWindow,
+    column: str,
+    measure: Measure,
+    terms: Sequence[Term],
+    past: Sequence[MeasuredWindow],
+) -> Explanation:
+    """Explain the largest departure among the terms of `column`."""
+    residuals = current.residuals
+    assert residuals is not None
+    at = _furthest(residuals, column, measure, terms)
+    segment = _place(current, at, terms, past)
     where = f" at {' '.join(level for _, level in segment)} only" if segment else ""
-    return Told(f"{_what(left, at, terms[at], measure)}{where}", segment)
+    return Explanation(f"{_departure_text(residuals, at, terms[at], measure)}{where}", segment)
 
 
-def _furthest(left: Residuals, column: str, measure: Measure, terms: Sequence[Term]) -> int:
+def _furthest(residuals: Residuals, column: str, measure: Measure, terms: Sequence[Term]) -> int:
     size = {
-        "bias": np.abs(left.bias),
-        "scatter": np.abs(left.scatter),
-        "scale": np.abs(np.nan_to_num(left.slope, nan=1.0) - 1),
+        "bias": np.abs(residuals.bias),
+        "scatter": np.abs(residuals.scatter),
+        "scale": np.abs(np.nan_to_num(residuals.slope, nan=1.0) - 1),
     }[measure]
-    return max((at for at, one in enumerate(terms) if one.column == column), key=lambda i: size[i])
+    return max(
+        (at for at, term in enumerate(terms) if term.column == column), key=lambda i: size[i]
+    )
 
 
-def _what(left: Residuals, at: int, term: Term, measure: Measure) -> str:
+def _departure_text(residuals: Residuals, at: int, term: Term, measure: Measure) -> str:
     if term.kind == "level":
-        more = "more" if left.bias[at] > 0 else "less"
-        return f"{term.column} is {term.level!r} {more} often than the other columns say"
+        direction = "more" if residuals.bias[at] > 0 else "less"
+        return f"{term.column} is {term.level!r} {direction} often than the other columns say"
     if term.kind == "null":
-        more = "more" if left.bias[at] > 0 else "less"
-        return f"{term.column} is missing {more} often than the other columns say"
+        direction = "more" if residuals.bias[at] > 0 else "less"
+        return f"{term.column} is missing {direction} often than the other columns say"
     if measure == "scatter":
-        times = float(np.exp(left.scatter[at] / 2))
+        times = float(np.exp(residuals.scatter[at] / 2))
         return f"{term.column} scatters {times:.2g} times as far as before around what others say"
-    slope = float(left.factor[at])
-    shift = float(left.away[at]) * term.scale
-    if np.isnan(slope) or abs(slope - 1) < _SAME:
+    slope = float(residuals.factor[at])
+    shift = float(residuals.away[at]) * term.scale
+    if np.isnan(slope) or abs(slope - 1) < _SAME_UNIT:
         return f"{term.column} lies {shift:+.3g} from what the other columns say"
-    expected = term.centre + term.scale * float(left.expected[at])
+    expected = term.centre + term.scale * float(residuals.expected[at])
     offset = expected + shift - slope * expected
     return (
         f"{term.column} moved by one factor (x{slope:.2f} {offset:+.3g}) against the other columns"
     )
 
 
-def _place(seen: Seen, at: int, terms: Sequence[Term], past: Sequence[Seen]) -> Segment:
-    """The level that carries what is left over of a term, if one does; from the sums alone."""
+def _place(
+    current: MeasuredWindow, at: int, terms: Sequence[Term], past: Sequence[MeasuredWindow]
+) -> Segment:
+    """Return the level that has most of a term's residual, if one has; from the sums alone."""
     earlier = related_sums(past)
-    if seen.facts is None or not earlier:
+    if current.facts is None or not earlier:
         return ()
     total = reduce(add, earlier)
     relation = relate(total, terms)
     row = relation.residual[at]
-    found: list[tuple[float, Segment]] = []
+    candidates: list[tuple[float, Segment]] = []
     for column in dict.fromkeys(term.column for term in terms if term.kind == "level"):
-        levels = [i for i, one in enumerate(terms) if one.column == column and one.kind == "level"]
-        parts = [_within(row, relation.mean, seen.facts.sums, i) for i in levels]
+        levels = [
+            i for i, term in enumerate(terms) if term.column == column and term.kind == "level"
+        ]
+        parts = [_within(row, relation.mean, current.facts.sums, i) for i in levels]
         before = [_within(row, relation.mean, total, i) for i in levels]
         new = [
             abs(now - then * (count / max(base, 1.0)))
             for (now, count), (then, base) in zip(parts, before, strict=True)
         ]
-        whole = sum(new)
+        total_change = sum(new)
         best = int(np.argmax(new))
-        share = parts[best][1] / seen.facts.sums.rows
+        share = parts[best][1] / current.facts.sums.rows
         plain = new[best] > relation.usual[at] * parts[best][1]  # by more than one deviation
-        if plain and new[best] > _CARRIED * whole and _SHARE[0] < share < _SHARE[1]:
-            found.append((new[best] / whole, ((column, terms[levels[best]].level),)))
-    return max(found, default=(0.0, ()))[1]
+        if plain and new[best] > _CARRIED * total_change and _SHARE[0] < share < _SHARE[1]:
+            candidates.append((new[best] / total_change, ((column, terms[levels[best]].level),)))
+    return max(candidates, default=(0.0, ()))[1]
 
 
 def _within(row: Floats, mean: Floats, sums: Sums, level: int) -> tuple[float, float]:
-    """Sum of what is left over of a term in the rows of a level, and how many rows there are."""
+    """Return the sum of a term's residuals in the rows of a level, and the number of rows."""
     rows = float(sums.total[level]) / STEPS
     inside = sums.products[level] / STEPS**2
     return float(row @ (inside - mean * rows)), rows

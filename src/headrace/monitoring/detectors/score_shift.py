@@ -1,7 +1,7 @@
-"""What a model says, before anybody knows whether it is right: the distribution of its scores.
+"""Shifts of the distribution of a model's scores, before labels are known.
 
-A score moves with its inputs, with the season, and when something broke on the way to the model, so
-this is a word in advance and never an alarm: it is on record while the labels are awaited.
+Scores shift with the inputs, with the season, and if inputs break, so this is an early notice and
+never an alarm: it is on record until the labels arrive.
 """
 
 from collections.abc import Sequence
@@ -21,38 +21,42 @@ _MIDDLES = (_LOW + np.concatenate([SCORE_EDGES, [1.0]])) / 2
 def output_evidence(
     answers: Answers, windows: Sequence[Window], settings: Detection
 ) -> dict[Window, tuple[Evidence, ...]]:
-    """Windows whose scores are further from those before than has been usual, of the same model.
+    """Return notices of windows whose scores differ from earlier ones more than usual.
 
-    A window holds the answers given in it. It is held against the `reference_windows` before it.
+    A window has the answers given in it. It is compared with the `reference_windows` before it, of
+    the same model.
     """
-    found: dict[Window, tuple[Evidence, ...]] = {}
+    findings: dict[Window, tuple[Evidence, ...]] = {}
     for name, profiles in sorted(answers.profiles.items()):
-        mine = [window for window in windows if _model(answers, window) == name]
-        moved = _moved(profiles, windows, settings)
-        found.update({one: moved[one] for one in mine if one in moved})
-    return found
+        model_windows = [window for window in windows if _model(answers, window) == name]
+        shifts = _shifts(profiles, windows, settings)
+        findings.update({window: shifts[window] for window in model_windows if window in shifts})
+    return findings
 
 
 def _model(answers: Answers, window: Window) -> str | None:
-    """Who serves, or where no label is mature yet, who gave most answers, the later name first."""
+    """Return the model that served; without mature labels, the one with most answers.
+
+    The later name of equals.
+    """
     served = answers.model_of(window)
     if served is not None:
         return served
-    given = {
-        name: int(one.given_within(window.first, window.end).sum())
-        for name, one in sorted(answers.profiles.items())
+    answer_counts = {
+        name: int(profile.answers_within(window.first, window.end).sum())
+        for name, profile in sorted(answers.profiles.items())
     }
-    return max(reversed(given), key=given.__getitem__, default=None)
+    return max(reversed(answer_counts), key=answer_counts.__getitem__, default=None)
 
 
-def _moved(
+def _shifts(
     profiles: ScoreProfiles, windows: Sequence[Window], settings: Detection
 ) -> dict[Window, tuple[Evidence, ...]]:
-    found: dict[Window, tuple[Evidence, ...]] = {}
+    findings: dict[Window, tuple[Evidence, ...]] = {}
     before: list[Ints] = []
     past: list[float] = []
     for window in windows:
-        now = profiles.given_within(window.first, window.end)
+        now = profiles.answers_within(window.first, window.end)
         if now.sum() < settings.min_labelled:
             continue
         reference = np.sum(before[-settings.reference_windows :], axis=0)
@@ -68,9 +72,9 @@ def _moved(
                 f"{_mean(now):.1%} now; their distribution is {distance:.2f} from then (0 same, 1 "
                 f"disjoint), its own past allows {limit:.2f}. Labels will tell."
             )
-            one = Evidence("population", window, SCORE, distance, limit, "notice", sentence)
-            found[window] = (one,)
-    return found
+            finding = Evidence("population", window, SCORE, distance, limit, "notice", sentence)
+            findings[window] = (finding,)
+    return findings
 
 
 def _mean(answers: Ints) -> float:

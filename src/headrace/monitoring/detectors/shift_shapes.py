@@ -1,4 +1,4 @@
-"""A column before and after, as counts in its frozen bins: what a plot of a shift needs."""
+"""Counts of a column in its frozen bins before and after a shift, for plots."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Shape:
 
 
 def shape(bins: Bins, before: Ints, after: Ints) -> Shape:
-    """`before` and `after` are counts per bin (int64), nulls last."""
+    """Return the shape of a column from its counts per bin (int64), nulls last."""
     labels = _levels(bins) if bins.kind == "level" else _ranges(bins.edges)
     return Shape((*labels, "null"), tuple(before.tolist()), tuple(after.tolist()))
 

@@ -1,4 +1,4 @@
-"""Judge the data of one window: all there is to say without labels, and what it leaves to later."""
+"""Evaluate the data of one window without labels, and its part in the baseline of later ones."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,90 +7,102 @@ from headrace.monitoring.decisions.policy import Detection
 from headrace.monitoring.detectors.column_relations import Term
 from headrace.monitoring.detectors.data_faults import broken_columns, broken_relation, repeated_rows
 from headrace.monitoring.detectors.drift import population, volume
-from headrace.monitoring.detectors.measures import Seen
+from headrace.monitoring.detectors.measures import MeasuredWindow
 from headrace.monitoring.evidence.acceptance import SIZE, Accepted, covers, marked, present, topic
 from headrace.monitoring.evidence.model import Evidence, alarms
 
-NOTHING: Accepted = {}
+NO_ACCEPTANCES: Accepted = {}
 
 
 def judge_data(
-    seen: Seen,
-    past: Sequence[Seen],
+    current: MeasuredWindow,
+    past: Sequence[MeasuredWindow],
     terms: Sequence[Term],
     settings: Detection,
     *,
     faulty: bool = False,
-    accepted: Accepted = NOTHING,
-) -> tuple[list[Evidence], Seen]:
-    """The evidence of a window from the windows before it, and the window as later ones see it.
+    accepted: Accepted = NO_ACCEPTANCES,
+) -> tuple[list[Evidence], MeasuredWindow]:
+    """Return the evidence of a window from earlier ones, and the window as part of the baseline.
 
-    `faulty`: something is known to be wrong with its tables, so that it is no reference.
-    `accepted`: what a person says is as it should be, so that it is one.
+    `faulty`: its tables have a known fault, so that the window is not in the baseline.
+    `accepted`: findings that a person accepted, so that they do not exclude it.
     """
-    broken = broken_columns(seen, past, settings)
-    rows = [*volume(seen, past, settings), *repeated_rows(seen, past, settings)]
-    soiled = frozenset(one.subject for one in broken)
-    seen = replace(seen, soiled=soiled, whole=not (rows or faulty))
-    relation = broken_relation(seen, past, terms, settings)
-    moved = population(seen, past, settings)
-    found = [*broken, *rows, *relation, *moved]
-    if accepted := present(found, accepted):
-        found = marked(found, accepted)
-        right = [one for one in found if one.accepted]
-        broken, rows, relation = (_not_in(accepted, some) for some in (broken, rows, relation))
-        soiled = frozenset(one.subject for one in broken)
-        seen = _renewed(replace(seen, soiled=soiled, whole=not (rows or faulty)), right)
-    return found, _left_to_later(seen, past, broken, relation, moved, settings)
+    broken = broken_columns(current, past, settings)
+    rows = [*volume(current, past, settings), *repeated_rows(current, past, settings)]
+    faulty_columns = frozenset(finding.subject for finding in broken)
+    current = replace(current, faulty_columns=faulty_columns, is_reference=not (rows or faulty))
+    relation = broken_relation(current, past, terms, settings)
+    shifts = population(current, past, settings)
+    findings = [*broken, *rows, *relation, *shifts]
+    if accepted := present(findings, accepted):
+        findings = marked(findings, accepted)
+        right = [finding for finding in findings if finding.accepted]
+        broken, rows, relation = (_not_in(accepted, group) for group in (broken, rows, relation))
+        faulty_columns = frozenset(finding.subject for finding in broken)
+        current = _renewed(
+            replace(current, faulty_columns=faulty_columns, is_reference=not (rows or faulty)),
+            right,
+        )
+    return findings, _left_to_later(current, past, broken, relation, shifts, settings)
 
 
-def _not_in(accepted: Accepted, found: Sequence[Evidence]) -> list[Evidence]:
-    return [evidence for evidence in found if not covers(accepted, evidence)]
+def _not_in(accepted: Accepted, findings: Sequence[Evidence]) -> list[Evidence]:
+    return [evidence for evidence in findings if not covers(accepted, evidence)]
 
 
-def _renewed(seen: Seen, right: Sequence[Evidence]) -> Seen:
-    """The window with which the reference of these findings begins anew."""
+def _renewed(current: MeasuredWindow, right: Sequence[Evidence]) -> MeasuredWindow:
+    """Return the window as the new start of the baseline for the subjects of these findings."""
     columns = frozenset(evidence.columns[0] for evidence in right if evidence.columns)
     return replace(
-        seen, renewed=columns, resized=any(topic(evidence) == SIZE for evidence in right)
+        current,
+        renewed=columns,
+        row_count_accepted=any(topic(evidence) == SIZE for evidence in right),
     )
 
 
 def _left_to_later(  # noqa: PLR0917
-    seen: Seen,
-    past: Sequence[Seen],
+    current: MeasuredWindow,
+    past: Sequence[MeasuredWindow],
     broken: Sequence[Evidence],
     relation: Sequence[Evidence],
-    moved: Sequence[Evidence],
+    shifts: Sequence[Evidence],
     settings: Detection,
-) -> Seen:
-    """What is broken is no reference later; what moved, or relates differently, is one.
+) -> MeasuredWindow:
+    """Mark the parts of the window that are excluded from the baseline of later windows.
 
-    Where it went very far its rows are the new normal, but how far says nothing about what is
-    usual; columns that relate very differently are no reference, unless all of late are like them.
+    Faulty columns are excluded; columns that shifted, or have another relation, are not. After a
+    very large shift the rows belong to the baseline, but the distance does not count for later
+    limits. Very different relations are excluded, unless all recent windows have them.
     """
     gross = [evidence for evidence in relation if _grossly(evidence, settings)]
-    since = [one for one in past if one.whole and one.profile.rows > 0][-settings.settles :]
-    settled = len(since) == settings.settles and not any(one.related for one in since)
-    jumped = frozenset(alarm.subject for alarm in alarms(moved) if _grossly(alarm, settings))
+    since = [window for window in past if window.is_reference and window.profile.rows > 0][
+        -settings.settles :
+    ]
+    settled = len(since) == settings.settles and not any(window.related for window in since)
+    jumped = frozenset(alarm.subject for alarm in alarms(shifts) if _grossly(alarm, settings))
     if settled or not (broken or gross):
-        return replace(seen, jumped=jumped)
-    soiled = seen.soiled | {column for one in gross for column in one.columns[:1]}
-    return replace(seen, jumped=jumped, soiled=soiled, related=False)
+        return replace(current, jumped=jumped)
+    faulty_columns = current.faulty_columns | {
+        column for finding in gross for column in finding.columns[:1]
+    }
+    return replace(current, jumped=jumped, faulty_columns=faulty_columns, related=False)
 
 
-def _grossly(one: Evidence, settings: Detection) -> bool:
-    return one.statistic > settings.broken * one.threshold
+def _grossly(finding: Evidence, settings: Detection) -> bool:
+    return finding.statistic > settings.broken * finding.threshold
 
 
-def cold(seen: Sequence[Seen], settings: Detection) -> list[str]:
-    """In words, how far the newest window could be judged by a past of its own."""
-    if not seen or seen[-1].profile.rows == 0:
+def cold(windows: Sequence[MeasuredWindow], settings: Detection) -> list[str]:
+    """Return a note if the newest window has too few earlier clean windows for all limits."""
+    if not windows or windows[-1].profile.rows == 0:
         return []
-    some = sum(one.whole and bool(one.profile.rows > 0) for one in seen[:-1])
-    words = f"{some} clean windows before the newest"
-    if some >= settings.min_history + settings.relation_windows:
+    clean_count = sum(
+        window.is_reference and bool(window.profile.rows > 0) for window in windows[:-1]
+    )
+    words = f"{clean_count} clean windows before the newest"
+    if clean_count >= settings.min_history + settings.relation_windows:
         return []
-    if some >= settings.min_history:
+    if clean_count >= settings.min_history:
         return [f"{words}: relations of columns are not judged yet"]
-    return [f"{words}: columns are held to fixed limits, to their own after {settings.min_history}"]
+    return [f"{words}: fixed limits apply to columns until there are {settings.min_history}"]

@@ -1,11 +1,12 @@
-"""What people accepted: findings about data that are as they should be, from a window on.
+"""Acceptance of findings: a person states that the data of a window are right from there on.
 
-A value that rightly moves for good (a new code, another sensor, another unit) is a fault against
-all windows before it, and its windows are no reference: so the next one would be a fault as well,
-for ever. A person ends that. What was found stays on record, as a notice that says who accepted it;
-the columns it is about are held from then on to that window, and to none before.
+A permanent, correct change (a new code, another sensor, another unit) looks like a fault compared
+with all earlier windows. Windows with a fault are excluded from the baseline, so every later window
+would have the fault as well. A person ends that by accepting the window. The finding stays on
+record as a notice that says who accepted it, and the baseline of its columns starts at that window.
 
-Only what was known is accepted: another column's fault, or what the gates held back, stands.
+An acceptance covers only the findings that it names. Faults of other columns and batches that the
+gates blocked or quarantined stay alarms.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,62 +16,65 @@ from headrace.monitoring.decisions.ledger import Acceptance
 from headrace.monitoring.evidence.model import Evidence, alarms
 
 Accepted = Mapping[str, Acceptance]
-"""Of one window: {topic: the acceptance that covers it}."""
+"""Acceptances of one window: {topic: the acceptance that covers it}."""
 _ROWS = frozenset({"rows:twice", "rows:again"})
 SIZE = "volume:rows"
 
 
-def topic(one: Evidence) -> str:
-    """What a finding is about, however the finding is made: the column that carries it, or rows."""
-    kind = "data_fault" if one.kind == "population" else one.kind
-    return f"{kind}:{one.columns[0] if one.columns else one.subject}"
+def topic(finding: Evidence) -> str:
+    """Return the topic of a finding: its kind with its column, or with its subject.
+
+    A fault of a column and a shift of the same column have the same topic.
+    """
+    kind = "data_fault" if finding.kind == "population" else finding.kind
+    return f"{kind}:{finding.columns[0] if finding.columns else finding.subject}"
 
 
-def acceptable(one: Evidence) -> bool:
-    """Whether it was found in the data themselves; what gates and sources say is not."""
-    return one.kind == "volume" or (
-        one.kind == "data_fault" and (bool(one.columns) or one.subject in _ROWS)
+def acceptable(finding: Evidence) -> bool:
+    """Return True for findings in the data themselves, not for those of gates and sources."""
+    return finding.kind == "volume" or (
+        finding.kind == "data_fault" and (bool(finding.columns) or finding.subject in _ROWS)
     )
 
 
 def open_topics(evidence: Iterable[Evidence]) -> frozenset[str]:
-    """What of a window can be accepted and is not yet."""
+    """Return the topics of a window that can still be accepted."""
     return frozenset(topic(alarm) for alarm in alarms(evidence) if acceptable(alarm))
 
 
-def in_force(said: Iterable[Acceptance]) -> dict[int, dict[str, Acceptance]]:
-    """{end of the window: what is accepted of it}, from all that was said, in order.
+def in_force(acceptances: Iterable[Acceptance]) -> dict[int, dict[str, Acceptance]]:
+    """Return {end of the window: its acceptances by topic}, from all statements in order.
 
-    The first acceptance of a topic stands until it is taken back.
+    The first acceptance of a topic applies until it is withdrawn.
     """
-    found: dict[int, dict[str, Acceptance]] = {}
-    for acceptance in said:
+    by_window: dict[int, dict[str, Acceptance]] = {}
+    for acceptance in acceptances:
         if acceptance.withdrawn:
-            found.pop(acceptance.window_end, None)
+            by_window.pop(acceptance.window_end, None)
             continue
-        here = found.setdefault(acceptance.window_end, {})
+        topics = by_window.setdefault(acceptance.window_end, {})
         for name in acceptance.about:
-            here.setdefault(name, acceptance)
-    return found
+            topics.setdefault(name, acceptance)
+    return by_window
 
 
 def present(evidence: Sequence[Evidence], accepted: Accepted) -> Accepted:
-    """What of it there is a fault for; a column without one only moved, and that is no matter."""
-    faults = {topic(one) for one in evidence if acceptable(one)}
+    """Return the acceptances whose topic has a fault; a mere shift needs no acceptance."""
+    faults = {topic(finding) for finding in evidence if acceptable(finding)}
     return {name: by for name, by in accepted.items() if name in faults}
 
 
-def covers(accepted: Accepted, one: Evidence) -> bool:
-    """Whether it is about what was accepted; a column that only moved is, with its fault."""
-    return (acceptable(one) or one.kind == "population") and topic(one) in accepted
+def covers(accepted: Accepted, finding: Evidence) -> bool:
+    """Return True if an acceptance covers the finding; with a fault, also the column's shift."""
+    return (acceptable(finding) or finding.kind == "population") and topic(finding) in accepted
 
 
 def marked(evidence: Sequence[Evidence], accepted: Accepted) -> list[Evidence]:
-    """The same findings; those that were accepted are notices, and say by whom and why."""
-    return [_noticed(one, accepted[topic(one)]) if covers(accepted, one) else one
-            for one in evidence]  # fmt: skip
+    """Return the findings, the accepted ones as notices that say who accepted them and why."""
+    return [_noticed(finding, accepted[topic(finding)]) if covers(accepted, finding) else finding
+            for finding in evidence]  # fmt: skip
 
 
-def _noticed(one: Evidence, by: Acceptance) -> Evidence:
-    sentence = f"{one.sentence} Accepted by {by.principal}: {by.reason.strip().rstrip('.')}."
-    return replace(one, severity="notice", sentence=sentence, accepted=by.cursor)
+def _noticed(finding: Evidence, by: Acceptance) -> Evidence:
+    sentence = f"{finding.sentence} Accepted by {by.principal}: {by.reason.strip().rstrip('.')}."
+    return replace(finding, severity="notice", sentence=sentence, accepted=by.cursor)

@@ -1,7 +1,7 @@
-"""Which of two things happened: the data changed, or the relation between inputs and outcome did.
+"""Attribution of alarms: to the data, to the relation between inputs and outcome, or to both.
 
-A fault of an input explains scores that got worse; a relation that moved changes no input, save the
-ones that are made of labels: those follow and are a consequence.
+A fault of an input explains worse scores. A changed relation changes no input except those
+computed from labels, which are then a consequence and not a cause.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -45,7 +45,7 @@ class Attribution:
         return cls(value["cause"], tuple(value["columns"]), segments, value["sentence"])
 
 
-NOTHING = Attribution("none", (), (), "Nothing beyond its limits.")
+NO_ALARMS = Attribution("none", (), (), "Nothing beyond its limits.")
 
 
 def attribute(evidence: Sequence[Evidence], label_derived: Collection[str] = ()) -> Attribution:
@@ -56,62 +56,69 @@ def attribute(evidence: Sequence[Evidence], label_derived: Collection[str] = ())
         label_derived: columns made of labels; moved together with the relation, they only follow.
     """
     loud = alarms(evidence)
-    faults = [one for one in loud if one.kind in DATA_FAULTS]
-    model = [one for one in loud if one.kind in MODEL]
-    moved = [one for one in loud if one.kind == "population"]
+    faults = [alarm for alarm in loud if alarm.kind in DATA_FAULTS]
+    model = [alarm for alarm in loud if alarm.kind in MODEL]
+    shifts = [alarm for alarm in loud if alarm.kind == "population"]
     if model:
-        moved = [one for one in moved if not _follows(one, label_derived)]
+        shifts = [shift for shift in shifts if not _follows(shift, label_derived)]
     if not model:
-        return _made("data", [*faults, *moved], "Data") if faults or moved else NOTHING
-    if any(_reversed(one) for one in model) and (faults or moved):
-        return _made("both", [*faults, *moved, *model], "Data and relation")
-    blind = any(_blinds(fault) for fault in faults) or (bool(moved) and _lonely(evidence))
-    if (faults or moved) and (blind or not _relation(model)):
-        return _made("data", [*faults, *moved], "Data", reacts=True)
-    if faults or moved:
-        return _made("both", [*faults, *moved, *model], "Data and relation")
-    return _made("concept", model, "Relation")
+        return _attribution("data", [*faults, *shifts], "Data") if faults or shifts else NO_ALARMS
+    if any(_reversed(alarm) for alarm in model) and (faults or shifts):
+        return _attribution("both", [*faults, *shifts, *model], "Data and relation")
+    blind = any(_blinds(fault) for fault in faults) or (bool(shifts) and _lonely(evidence))
+    if (faults or shifts) and (blind or not _relation(model)):
+        return _attribution("data", [*faults, *shifts], "Data", reacts=True)
+    if faults or shifts:
+        return _attribution("both", [*faults, *shifts, *model], "Data and relation")
+    return _attribution("concept", model, "Relation")
 
 
 def _relation(model: Sequence[Evidence]) -> bool:
     return any(evidence.kind == "concept" for evidence in model)
 
 
-def _blinds(one: Evidence) -> bool:
-    """Whether a fault changes what a model is given, and not only how many rows there are."""
-    return one.kind != "volume" and not one.subject.startswith("rows:")
+def _blinds(fault: Evidence) -> bool:
+    """Return True if a fault changes the model's inputs, not only the number of rows."""
+    return fault.kind != "volume" and not fault.subject.startswith("rows:")
 
 
-def _reversed(one: Evidence) -> bool:
-    """Outcomes that fall where scores rise: a broken input blinds a model, it does not turn it."""
-    return one.kind == "concept" and one.subject == "relation" and one.statistic > REVERSED
+def _reversed(alarm: Evidence) -> bool:
+    """Return True if outcomes fall where scores rise, which a broken input does not cause."""
+    return alarm.kind == "concept" and alarm.subject == "relation" and alarm.statistic > REVERSED
 
 
 def _lonely(evidence: Iterable[Evidence]) -> bool:
-    """Whether hardly more than one column moved: an input that broke rather than other rows."""
-    moved = [one for one in evidence if one.kind == "population" and one.subject != SCORE]
-    named = {name for one in moved for name in one.columns[:1]}
-    return all(one.columns for one in moved) and len(named) <= LONELY
+    """Return True if only one or two columns shifted, as with a broken input.
+
+    Other rows (a new population) shift many columns at once.
+    """
+    shifts = [
+        finding for finding in evidence if finding.kind == "population" and finding.subject != SCORE
+    ]
+    columns = {name for shift in shifts for name in shift.columns[:1]}
+    return all(shift.columns for shift in shifts) and len(columns) <= LONELY
 
 
-def _follows(one: Evidence, label_derived: Collection[str]) -> bool:
-    carried = one.columns or (one.subject,)
+def _follows(shift: Evidence, label_derived: Collection[str]) -> bool:
+    carried = shift.columns or (shift.subject,)
     return all(column in label_derived for column in carried)
 
 
-def _made(cause: Cause, found: Sequence[Evidence], title: str, reacts: bool = False) -> Attribution:
-    ranked = sorted(found, key=_strength, reverse=True)
-    columns = _distinct(column for one in ranked for column in one.columns)
-    segments = _distinct(one.segment for one in ranked if one.segment)
-    more = f" And {len(ranked) - 1} more finding(s)." if len(ranked) > 1 else ""
+def _attribution(
+    cause: Cause, findings: Sequence[Evidence], title: str, reacts: bool = False
+) -> Attribution:
+    ranked = sorted(findings, key=_strength, reverse=True)
+    columns = _distinct(column for finding in ranked for column in finding.columns)
+    segments = _distinct(finding.segment for finding in ranked if finding.segment)
+    remainder = f" And {len(ranked) - 1} more finding(s)." if len(ranked) > 1 else ""
     after = " The scores follow; the relation itself was not seen to move." if reacts else ""
-    return Attribution(cause, columns, segments, f"{title}: {ranked[0].sentence}{more}{after}")
+    return Attribution(cause, columns, segments, f"{title}: {ranked[0].sentence}{remainder}{after}")
 
 
-def _strength(one: Evidence) -> tuple[bool, bool, float, str]:
-    """Faults first, those of a column by itself before relations, then by how far they went."""
-    beyond = one.statistic / one.threshold if one.threshold > 0 else float("inf")
-    return one.kind in DATA_FAULTS, one.subject in one.columns, beyond, one.subject
+def _strength(finding: Evidence) -> tuple[bool, bool, float, str]:
+    """Return a sort key: faults first, columns before relations, then the excess over the limit."""
+    beyond = finding.statistic / finding.threshold if finding.threshold > 0 else float("inf")
+    return finding.kind in DATA_FAULTS, finding.subject in finding.columns, beyond, finding.subject
 
 
 def _distinct(values: Iterable[_T]) -> tuple[_T, ...]:

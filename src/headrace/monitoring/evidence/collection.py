@@ -1,6 +1,6 @@
 """Go through the windows of a monitor in order and gather the evidence of each.
 
-Each run looks at all windows again from their profiles; what is decided of it is in `deciding`.
+Each run evaluates all windows from their profiles. Decisions are made in `decisions.history`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from headrace.core.clock import DAY, duration
 from headrace.monitoring.decisions.decide import Decision
 from headrace.monitoring.decisions.policy import Policy
-from headrace.monitoring.detectors.concept import Judged, judge_answers
+from headrace.monitoring.detectors.concept import AnswerJudgement, judge_answers
 from headrace.monitoring.detectors.delivery_evidence import (
     Slot,
     by_day,
@@ -16,7 +16,7 @@ from headrace.monitoring.detectors.delivery_evidence import (
     stale_evidence,
 )
 from headrace.monitoring.detectors.drift import shapes_of
-from headrace.monitoring.detectors.measures import Seen, look, renew
+from headrace.monitoring.detectors.measures import MeasuredWindow, measure_window, renew
 from headrace.monitoring.detectors.score_shift import output_evidence
 from headrace.monitoring.detectors.window_evidence import judge_data
 from headrace.monitoring.evidence.acceptance import Accepted
@@ -28,32 +28,32 @@ from headrace.monitoring.profiles.row_facts import RowFacts, terms_for
 from headrace.monitoring.profiles.window_profiles import Described, Source
 from headrace.monitoring.spec import MonitorSpec, WindowResult
 
-ANSWERS = "answers"  # the subject of a doubt about them
+ANSWERS = "answers"  # subject of a notice that answers were given on faulty data
 
 
-def _carried(moved: Sequence[Evidence]) -> tuple[str, ...]:
-    """The columns of these findings: what a quorum of notices, which names no cause, is about."""
+def _carried(findings: Sequence[Evidence]) -> tuple[str, ...]:
+    """Return the columns of these findings; plots show them where notices name no cause."""
     return tuple(
         dict.fromkeys(
-            name for evidence in moved for name in evidence.columns or (evidence.subject,)
+            name for evidence in findings for name in evidence.columns or (evidence.subject,)
         )
     )
 
 
 def _answered_in(window: Window, maturity: int, faulty: Sequence[Window]) -> list[Window]:
-    """The faulty windows in which answers were given whose labels are there in this one.
+    """Return the faulty windows with answers whose labels arrive in this window.
 
-    Labels come `maturity` (us) later. A broken input so makes the answers look bad in windows whose
-    own data are well, and that must not pass for a relation that moved.
+    Labels arrive `maturity` (us) after the answer. A broken input therefore makes the answers look
+    bad in a later window with good data, which must not count as a change of the relation.
     """
     first, end = window.first * DAY - maturity, window.end * DAY - maturity
     return [window for window in faulty if window.first * DAY < end and first < window.end * DAY]
 
 
-def _doubt(window: Window, given: Sequence[Window]) -> Evidence:
-    which = ", ".join(window.text for window in given)
-    sentence = f"Answers that are judged here were given in windows that were faulty: {which}."
-    return Evidence("data_fault", window, ANSWERS, len(given), 0, "notice", sentence)
+def _doubt(window: Window, faulty: Sequence[Window]) -> Evidence:
+    periods = ", ".join(window.text for window in faulty)
+    sentence = f"Answers that are judged here were given in windows that were faulty: {periods}."
+    return Evidence("data_fault", window, ANSWERS, len(faulty), 0, "notice", sentence)
 
 
 def gather(
@@ -65,71 +65,88 @@ def gather(
     slots: Sequence[Slot],
     answers: Answers,
     policy: Policy,
-    known: Sequence[Seen] = (),
+    previous: Sequence[MeasuredWindow] = (),
     accepted: Mapping[int, Accepted] | None = None,
     source: Source | None = None,
-) -> tuple[list[WindowResult], list[Seen]]:
-    """The evidence of each window, from it and windows before it only; nothing is decided yet.
+) -> tuple[list[WindowResult], list[MeasuredWindow]]:
+    """Return the evidence of each window, and all windows as measured. Decides nothing.
 
-    `facts` has one entry for each window of `laid`. `known` are the first windows of `laid` as they
-    were seen before: only later ones have results. All as they are seen now are returned too.
+    The evidence of a window comes from that window and earlier ones only.
 
-    `accepted` says of the windows that end on a day which of their findings a person accepted.
-    From `source` the columns of these are described anew; without, they keep their bins.
+    `facts` has one entry for each window of `laid`. `previous` are the first windows of `laid` as
+    measured by an earlier call; only later windows get results.
+
+    `accepted` is {end of a window: its findings that a person accepted}. With `source`, the bins of
+    the accepted columns are cut again from that window; without it, they stay as they are.
     """
-    past = list(known)
-    judged_as: list[Seen] = []
-    taken = accepted or {}
+    past = list(previous)
+    judged_as: list[MeasuredWindow] = []
+    acceptances = accepted or {}
     tables = by_day(slots)
     settings = policy.detection
-    here = Described(profiles, terms_for(profiles), facts)
+    described = Described(profiles, terms_for(profiles), facts)
     max_age = {table: duration(text) for table, text in spec.max_age.items()}
     maturity = duration(spec.maturity)
-    faulty = [one.window for one in known if one.soiled or not one.whole]
+    faulty = [
+        measured.window
+        for measured in previous
+        if measured.faulty_columns or not measured.is_reference
+    ]
     inputs: list[tuple[Evidence, ...]] = []
-    moved: list[Sequence[Evidence]] = []
-    for at, window in enumerate(laid[len(known) :], len(known)):
+    data_findings: list[Sequence[Evidence]] = []
+    for at, window in enumerate(laid[len(previous) :], len(previous)):
         gates = slot_evidence(window, laid[:at], tables, settings.quarantined_floor)
         stale = stale_evidence(window, spec.closes(window), slots, max_age)
-        profile = here.profiles.roll(window.first, window.end)
-        seen = look(window, profile, here.facts[at], here.terms, past, settings)
-        held = any(gate.kind == "data_fault" for gate in gates)
-        data, seen = judge_data(
-            seen, past, here.terms, settings, faulty=held, accepted=taken.get(window.end, {})
+        profile = described.profiles.roll(window.first, window.end)
+        current = measure_window(
+            window, profile, described.facts[at], described.terms, past, settings
         )
-        judged_as.append(seen)
+        gate_fault = any(gate.kind == "data_fault" for gate in gates)
+        data, current = judge_data(
+            current,
+            past,
+            described.terms,
+            settings,
+            faulty=gate_fault,
+            accepted=acceptances.get(window.end, {}),
+        )
+        judged_as.append(current)
         inputs.append((*gates, *stale, *data))
-        moved.append(data)
+        data_findings.append(data)
         if any(alarm.kind in DISTRUSTED for alarm in alarms(inputs[-1])):
             faulty.append(window)
-        if seen.renewed:
-            here = here.renewed(laid, at, seen.renewed, source) if source else here
-            profile = here.profiles.roll(window.first, window.end)
-            seen = renew(seen, profile, here.facts[at], seen.renewed)
-        past.append(seen)
+        if current.renewed:
+            described = (
+                described.renewed(laid, at, current.renewed, source) if source else described
+            )
+            profile = described.profiles.roll(window.first, window.end)
+            current = renew(current, profile, described.facts[at], current.renewed)
+        past.append(current)
     doubts = {window: _answered_in(window, maturity, faulty) for window in laid}
-    judged = judge_answers(answers, laid, settings, {window for window in laid if doubts[window]})
-    said = output_evidence(answers, laid, settings)
-    found: list[WindowResult] = []
-    news = zip(judged_as, inputs, moved, strict=True)
-    for at, (seen, before, found_in) in enumerate(news, len(known)):
-        window = seen.window
-        model = judged.get(window, Judged(None, ()))
-        evidence = (*before, *said.get(window, ()), *model.evidence)
-        heard = any(alarm.kind in MODEL for alarm in alarms(model.evidence))
-        if heard and doubts[window] and window not in faulty:
+    judgements = judge_answers(
+        answers, laid, settings, {window for window in laid if doubts[window]}
+    )
+    score_findings = output_evidence(answers, laid, settings)
+    results: list[WindowResult] = []
+    news = zip(judged_as, inputs, data_findings, strict=True)
+    for at, (current, before, found_in) in enumerate(news, len(previous)):
+        window = current.window
+        model = judgements.get(window, AnswerJudgement(None, ()))
+        evidence = (*before, *score_findings.get(window, ()), *model.evidence)
+        model_alarm = any(alarm.kind in MODEL for alarm in alarms(model.evidence))
+        if model_alarm and doubts[window] and window not in faulty:
             evidence = (*evidence, _doubt(window, doubts[window]))
         cause = attribute(evidence, spec.label_derived)
-        found.append(
+        results.append(
             WindowResult(
                 window,
                 evidence,
                 Decision("none", ()),
-                int(seen.profile.rows),
-                seen.ratios("shape"),
+                int(current.profile.rows),
+                current.ratios("shape"),
                 model.scored,
                 cause,
-                shapes_of(seen, past[:at], cause.columns or _carried(found_in), settings),
+                shapes_of(current, past[:at], cause.columns or _carried(found_in), settings),
             )
         )
-    return found, past
+    return results, past

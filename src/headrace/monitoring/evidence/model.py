@@ -1,4 +1,4 @@
-"""What was noticed, about what, in which window, and why it counts: the input of every decision."""
+"""Evidence: one finding about one subject in one window, with its limit. Decisions rest on it."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -18,23 +18,23 @@ Kind = Literal[
     "contract",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
-# What is wrong with the data of a window.
+# Kinds of faults in the data of a window.
 DATA_FAULTS = frozenset({"data_fault", "volume", "staleness"})
-# What keeps a window from being learned from: its data, or that they may mean something else now.
+# Kinds that exclude a window from training: faults, or columns that may have changed their meaning.
 DISTRUSTED = DATA_FAULTS | {"contract"}
-# What is said of the model, by its answers.
+# Kinds of evidence about the model, from its answers.
 MODEL = frozenset({"concept", "performance"})
-# A notice is watched at most, but enough columns that moved are a shift; an alarm decides.
+# An alarm can start an action. A notice is only watched; a quorum of shifted columns is a shift.
 Severity = Literal["notice", "alarm"]
-SCORE = "score"  # the subject of population evidence on what the model says: it follows its inputs
-DIGITS = 6  # statistics are kept at six significant digits, so that a last bit is not new evidence
+SCORE = "score"  # subject of population evidence about the model's scores, which follow its inputs
+DIGITS = 6  # statistics have six significant digits, so that a different last bit is not evidence
 
 _EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, order=True)
 class Window:
-    """The days `first <= day < end`, as epoch days of the monitor's own calendar."""
+    """Days `first <= day < end`, as epoch days of the monitor's own calendar."""
 
     first: int
     end: int
@@ -45,7 +45,7 @@ class Window:
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """The ISO days of the window."""
+        """ISO days of the window."""
         return tuple(day_text(day) for day in range(self.first, self.end))
 
 
@@ -58,9 +58,9 @@ def day_number(text: str) -> int:
 
 
 def windows(anchor: int, days: int, first: int, last: int, closed_by: int) -> list[Window]:
-    """Windows of `days` days laid from `anchor`, from the one holding `first` on.
+    """Return the windows of `days` days, counted from `anchor`, from the one that holds `first`.
 
-    Only whole windows that end on or before day `closed_by`, and none that starts after day `last`.
+    Only complete windows that end on or before day `closed_by` and start on or before day `last`.
     """
     start = anchor + (first - anchor) // days * days
     stops = range(start, min(last + 1, closed_by - days + 1), days)
@@ -71,9 +71,9 @@ def windows(anchor: int, days: int, first: int, last: int, closed_by: int) -> li
 class Evidence:
     """One finding: `statistic` exceeds `threshold`, and `sentence` says so in words.
 
-    `columns` carry it, strongest first; `segment` is where alone it holds, as (column, level)
-    pairs. Both may be empty, and are in records older than they are. `accepted` is the cursor of
-    the acceptance (see the ledger) by which this is as it should be; 0 for none.
+    `columns` are the columns concerned, strongest first. `segment` is the only segment in which the
+    finding holds, as (column, level) pairs. Both may be empty, and always are in older records.
+    `accepted` is the cursor of the acceptance (see the ledger) that covers the finding; 0 for none.
     """
 
     kind: Kind
@@ -118,17 +118,19 @@ class Evidence:
 
 
 def alarms(evidence: Iterable[Evidence]) -> list[Evidence]:
-    return [one for one in evidence if one.severity == "alarm"]
+    return [finding for finding in evidence if finding.severity == "alarm"]
 
 
 def evidence_hash(evidence: Sequence[Evidence]) -> str:
-    """sha256 over the findings; their order, wording and last bits do not matter."""
-    facts = [{k: v for k, v in one.to_json().items() if k != "sentence"} for one in evidence]
+    """Return the sha256 of the findings; their order, wording and last bits do not matter."""
+    facts = [
+        {k: v for k, v in finding.to_json().items() if k != "sentence"} for finding in evidence
+    ]
     return digest(sorted(facts, key=digest))
 
 
 def significant(value: float) -> float:
-    """`value` at six significant digits; infinities, which JSON lacks, become huge numbers."""
+    """Return `value` at six significant digits; infinities, which JSON lacks, as huge numbers."""
     if not math.isfinite(value):
         return math.copysign(1e300, value) if not math.isnan(value) else 0.0
     return float(f"{value:.{DIGITS}g}")

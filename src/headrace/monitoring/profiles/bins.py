@@ -1,10 +1,10 @@
-"""Frozen bins: where a column's histogram is cut. Chosen once from its first days, never again.
+"""Frozen bins: the edges of a column's histogram, chosen once from its first days.
 
-Numbers are cut at quantiles of those days, and beyond them at growing steps, so that a season that
-leaves the first month's range still has a shape. The outermost bins lie far outside of it. Every
-cut is at the edge of a cell that numbers are counted in, so bins are filled from sketches alone.
-Strings keep a bin for each of the most frequent levels, one for the rarer ones and one for
-levels that were unknown when the bins were frozen.
+Numbers are cut at quantiles of those days, and beyond them at growing steps, so that values of
+another season are still spread over several bins. The outermost bins lie far outside that range.
+Every edge is at the edge of a sketch cell, so bins are filled from sketches alone. Strings have a
+bin for each of the most frequent levels, one for the rarer levels and one for levels that were
+unknown when the bins were frozen.
 """
 
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ EXACT = 2**53  # the integers up to here are doubles
 
 @dataclass(frozen=True)
 class Bins:
-    """The bins of one column.
+    """Bins of one column.
 
     `edges` cut numbers: bin i holds `edges[i-1] <= v < edges[i]`. `levels` have a bin each, then
-    comes one for `rare` levels and one for unseen ones; where the first days had too many levels
-    to tell them apart, both are `prefixes` of their tokens, written as "#0a1". `frozen_until` is
-    the first epoch day (UTC) that had no say in the bins.
+    comes one for `rare` levels and one for unknown levels. If the first days had too many levels to
+    count separately, `levels` and `rare` are `prefixes` of their tokens, written as "#0a1".
+    `frozen_until` is the first epoch day (UTC) that did not contribute to the bins.
     """
 
     column: str
@@ -56,7 +56,7 @@ class Bins:
 
 
 def freeze(column: str, first_days: Sketches, frozen_until: int) -> Bins:
-    """The bins of one column from the sketch of its first days, one partition."""
+    """Return the bins of one column from the sketch of its first days, one partition."""
     if first_days.kind == "level":
         coarse = bool(first_days.coarse[0])
         levels, rare = _levels(first_days, coarse=coarse)
@@ -65,22 +65,24 @@ def freeze(column: str, first_days: Sketches, frozen_until: int) -> Bins:
 
 
 def frozen_again(old: Bins, days: Sketches, until: int) -> Bins:
-    """Bins of the same column cut from these days; levels that were known before stay known.
+    """Return bins of the same column cut from these days; known levels stay known.
 
-    The old ones where the days have no values, or tell levels apart in another way.
+    Returns the old bins if the days have no values or count levels in another way.
     """
     new = freeze(old.column, days, until)
     if new.kind != old.kind or new.prefixes != old.prefixes or not (new.edges or new.levels):
         return old
-    kept = {*old.levels, *old.rare, *new.rare}.difference(new.levels)
-    return replace(new, rare=tuple(sorted(kept)))
+    rare = {*old.levels, *old.rare, *new.rare}.difference(new.levels)
+    return replace(new, rare=tuple(sorted(rare)))
 
 
 def _levels(first_days: Sketches, *, coarse: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     names = {cell: _prefix_text(cell) for cell in first_days.cells.tolist()}
-    named: Mapping[int, str] = names if coarse else first_days.names
+    texts: Mapping[int, str] = names if coarse else first_days.names
     counted = zip(first_days.counts.tolist(), first_days.cells.tolist(), strict=True)
-    order = [named[cell] for _, cell in sorted(counted, key=lambda one: (-one[0], named[one[1]]))]
+    order = [
+        texts[cell] for _, cell in sorted(counted, key=lambda entry: (-entry[0], texts[entry[1]]))
+    ]
     return tuple(order[:LEVELS]), tuple(sorted(order[LEVELS:]))
 
 
@@ -97,7 +99,7 @@ def _prefix_cell(text: str) -> int:
 
 
 def _edges(first_days: Sketches) -> tuple[float, ...]:
-    """Cuts before the cells of quantiles, after the last one, and at growing steps around them."""
+    """Return edges before the cells of quantiles, after the last, and at growing steps outside."""
     finite = np.abs(first_days.cells) < int(cells_of(np.inf))
     cells, counts = first_days.cells[finite], first_days.counts[finite]
     if not len(cells):
@@ -117,20 +119,24 @@ def _edges(first_days: Sketches) -> tuple[float, ...]:
     steps = [step * span if first_days.kind == "real" else max(1.0, step * span // 1)
              for step in TAIL_STEPS]  # fmt: skip
     tails = [high + step for step in steps] + [low - step for step in steps]
-    chosen = np.unique(np.concatenate([inner, [after], cells_of(tails)]))
-    least = least_value(chosen)
-    least = least[np.isfinite(least)]
+    cut_cells = np.unique(np.concatenate([inner, [after], cells_of(tails)]))
+    cuts = least_value(cut_cells)
+    cuts = cuts[np.isfinite(cuts)]
     if first_days.kind == "real":
-        return tuple(least.tolist())
-    whole = np.unique(np.ceil(least))
-    return tuple(int(v) for v in whole.tolist() if abs(v) <= EXACT)
+        return tuple(cuts.tolist())
+    integers = np.unique(np.ceil(cuts))
+    return tuple(int(v) for v in integers.tolist() if abs(v) <= EXACT)
 
 
-def filled(bins: Bins, some: Sketches) -> Ints:
-    """How many values of each partition lie in each bin (partitions, bins)."""
-    counts = np.zeros((len(some), bins.size), np.int64)
-    place = _level_places(bins, some) if bins.kind == "level" else _number_places(bins, some.cells)
-    np.add.at(counts.reshape(-1), some.part * bins.size + place, some.counts)
+def filled(bins: Bins, sketches: Sketches) -> Ints:
+    """Return the number of values of each partition in each bin (partitions, bins)."""
+    counts = np.zeros((len(sketches), bins.size), np.int64)
+    place = (
+        _level_places(bins, sketches)
+        if bins.kind == "level"
+        else _number_places(bins, sketches.cells)
+    )
+    np.add.at(counts.reshape(-1), sketches.part * bins.size + place, sketches.counts)
     return counts
 
 
@@ -139,35 +145,37 @@ def _number_places(bins: Bins, cells: Ints) -> Ints:
     return places
 
 
-def _level_places(bins: Bins, some: Sketches) -> Ints:
-    exact = _of_tokens(bins, some.cells)
-    if bins.prefixes or not some.coarse.any():
+def _level_places(bins: Bins, sketches: Sketches) -> Ints:
+    exact = _of_tokens(bins, sketches.cells)
+    if bins.prefixes or not sketches.coarse.any():
         return exact
-    return np.where(some.coarse[some.part], _of_tokens(bins, some.cells, coarse=True), exact)
+    return np.where(
+        sketches.coarse[sketches.part], _of_tokens(bins, sketches.cells, coarse=True), exact
+    )
 
 
 def _of_tokens(bins: Bins, tokens: Ints, *, coarse: bool = False) -> Ints:
-    """Prefixes are known by the most frequent level that has them."""
+    """Return the bin of each token; a prefix has the bin of its most frequent level."""
     read = _prefix_cell if bins.prefixes else token
-    known = [read(text) for text in (*bins.levels, *bins.rare)]
-    place = np.minimum(np.arange(len(known)), len(bins.levels))
+    level_keys = [read(text) for text in (*bins.levels, *bins.rare)]
+    place = np.minimum(np.arange(len(level_keys)), len(bins.levels))
     unseen = len(bins.levels) + 1
-    keys = np.array(known, np.int64)
+    keys = np.array(level_keys, np.int64)
     if coarse or bins.prefixes:
         keys, tokens = _prefix(keys), _prefix(tokens)
-    return _looked_up(keys, place, tokens, unseen)
+    return _lookup(keys, place, tokens, unseen)
 
 
 def _prefix(tokens: Ints) -> Ints:
-    found: Ints = tokens >> _PREFIX_BITS << _PREFIX_BITS
-    return found
+    prefixes: Ints = tokens >> _PREFIX_BITS << _PREFIX_BITS
+    return prefixes
 
 
-def _looked_up(keys: Ints, place: Ints, wanted: Ints, otherwise: int) -> Ints:
-    """`place` of the first of equal `keys`, for each wanted one."""
+def _lookup(keys: Ints, place: Ints, tokens: Ints, otherwise: int) -> Ints:
+    """Return, for each token, `place` of the first equal key, or `otherwise`."""
     if not len(keys):
-        return np.full(len(wanted), otherwise)
+        return np.full(len(tokens), otherwise)
     unique, first = np.unique(keys, return_index=True)
-    at = np.minimum(np.searchsorted(unique, wanted), len(unique) - 1)
-    found: Ints = np.where(unique[at] == wanted, place[first[at]], otherwise)
-    return found
+    at = np.minimum(np.searchsorted(unique, tokens), len(unique) - 1)
+    places: Ints = np.where(unique[at] == tokens, place[first[at]], otherwise)
+    return places

@@ -1,8 +1,8 @@
-"""Scores joined with labels once they are mature, as small sums that are exactly mergeable.
+"""Scores joined with mature labels, as small sums that can be merged exactly.
 
-A model's answers of one day are kept as cells: the rows of a segment whose scores fell into a bin,
-how many of them came true, and the sum of their scores. All are integers, so a window is the sum of
-its days, whatever the order, and nothing that is asked of a window needs a row.
+A model's answers of one day are stored as cells. A cell counts the rows of one segment with scores
+in one bin and their positive labels, and sums their scores. All are integers, so a window is the
+sum of its days in any order, and evaluating a window reads no rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,14 +31,14 @@ ALL = (("all", "all"),)
 
 @dataclass(frozen=True, eq=False)
 class ScoreProfiles:
-    """What one model answered, day by day; a day is the one its labels were mature on.
+    """Answers of one model by day; a day is the one on which its labels were mature.
 
-    `cuts` say how rows were cut into segments, chosen from days before `cut_until`.
-    `days` (int64 epoch days, ascending) with `totals` (days, 3): answers, labelled ones, and their
-    log loss in `FIXED`. `place` (index into `days`, ascending) and `cell` (segment * SCORE_BINS +
-    score bin) with `sums` (cells, 3): rows, ones among the labels, scores in `FIXED`. `given` are
-    the days on which answers were given, mature or not, and `answers` (given, SCORE_BINS) their
-    number. All int64.
+    `cuts` define the segments, chosen from days before `cut_until`.
+    `days` (int64 epoch days, ascending) with `totals` (days, 3): answers, labelled answers, and the
+    log loss of these in `FIXED`. `place` (index into `days`, ascending) and `cell` (segment *
+    SCORE_BINS + score bin) with `sums` (cells, 3): rows, positive labels, scores in `FIXED`.
+    `answer_days` are the days on which answers were given, mature or not, and `answers`
+    (answer_days, SCORE_BINS) their number. All int64.
     """
 
     model: str
@@ -49,16 +49,16 @@ class ScoreProfiles:
     place: Ints
     cell: Ints
     sums: Ints
-    given: Ints
+    answer_days: Ints
     answers: Ints
 
     @property
     def segments(self) -> tuple[Pairs, ...]:
-        """What each segment number stands for; the first is everything."""
+        """Segment of each segment number; the first contains all rows."""
         return (ALL, *segments_of(self.cuts))
 
     def roll(self, first: int, last: int) -> tuple[Ints, Ints]:
-        """`totals` (3) and cells (segments, SCORE_BINS, 3) of the days `first <= day < last`."""
+        """Return totals (3) and cells (segments, SCORE_BINS, 3) of days `first <= day < last`."""
         start, end = np.searchsorted(self.days, [first, last])
         low, high = np.searchsorted(self.place, [start, end])
         cells = np.zeros((len(self.segments) * SCORE_BINS, 3), np.int64)
@@ -66,22 +66,22 @@ class ScoreProfiles:
         shaped = cells.reshape(len(self.segments), SCORE_BINS, 3)
         return self.totals[start:end].sum(axis=0), shaped
 
-    def given_within(self, first: int, last: int) -> Ints:
-        """The number of answers (SCORE_BINS) given on the days `first <= day < last`."""
-        start, end = np.searchsorted(self.given, [first, last])
+    def answers_within(self, first: int, last: int) -> Ints:
+        """Return the number of answers (SCORE_BINS) given on the days `first <= day < last`."""
+        start, end = np.searchsorted(self.answer_days, [first, last])
         total: Ints = self.answers[start:end].sum(axis=0)
         return total
 
 
 @dataclass(frozen=True)
 class Joining:
-    """How scores and labels are joined into days.
+    """Settings for joining scores and labels into days.
 
     Attributes:
-        maturity: how long (us) a label takes.
+        maturity: time (us) until a label is known.
         offset: added (us) to a moment before it is cut into days.
-        warmup: segments are chosen from so many first days; with fewer there is only everything.
-        closed_by: no day from this one on is counted as mature.
+        warmup: number of first days that define the segments; with fewer days there are none.
+        closed_by: first day that is not counted as mature.
     """
 
     maturity: int
@@ -91,29 +91,31 @@ class Joining:
 
 
 def score_profiles(
-    scores: pa.Table, how: Joining, known: Mapping[str, ScoreProfiles] | None = None
+    scores: pa.Table, how: Joining, earlier: Mapping[str, ScoreProfiles] | None = None
 ) -> list[ScoreProfiles]:
-    """The profiles of every model in `scores`, by name.
+    """Return the profiles of every model in `scores`, sorted by name.
 
     Args:
         scores: `t` (int64 us), `score` (float64, probability of 1), `label` (0, 1 or null),
             optionally `model` (string), and segment columns (integer, real, boolean or string).
-        how: to join them.
-        known: what models answered before; their segments stay as they were cut.
+        how: settings of the join.
+        earlier: earlier profiles by model; their segments are reused.
 
     Raises:
-        DeclarationError: a column is absent or of a type that cannot be a segment, or a score is no
-            probability.
+        DeclarationError: a column is absent or of a type that cannot be a segment, or a score is
+            not a probability.
     """
     _check(scores)
     if "model" not in scores.column_names:
         scores = scores.append_column("model", pa.array([""] * scores.num_rows, pa.string()))
     names = sorted(pc.unique(scores["model"]).to_pylist())
-    made = []
+    profiles = []
     for name in names:
-        some = scores.filter(pc.equal(scores["model"], name)).drop_columns(["model"]).sort_by("t")
-        made.append(_profiles(name, some, how, (known or {}).get(name)))
-    return made
+        answers = (
+            scores.filter(pc.equal(scores["model"], name)).drop_columns(["model"]).sort_by("t")
+        )
+        profiles.append(_profiles(name, answers, how, (earlier or {}).get(name)))
+    return profiles
 
 
 def _check(scores: pa.Table) -> None:
@@ -132,36 +134,36 @@ def _check(scores: pa.Table) -> None:
 
 
 def _profiles(
-    model: str, scores: pa.Table, how: Joining, known: ScoreProfiles | None
+    model: str, scores: pa.Table, how: Joining, earlier: ScoreProfiles | None
 ) -> ScoreProfiles:
-    """Of one model; `scores` in order of `t`, without the column of models."""
+    """Return the profiles of one model; `scores` are sorted by `t`, without the model column."""
     moment = scores["t"].to_numpy() + how.offset
     band = np.searchsorted(SCORE_EDGES, scores["score"].to_numpy(), side="right")
-    given, at = np.unique(moment // DAY, return_inverse=True)
-    number = _sums(at * SCORE_BINS + band, _ones(len(band)), len(given) * SCORE_BINS)
+    answer_days, at = np.unique(moment // DAY, return_inverse=True)
+    number = _sums(at * SCORE_BINS + band, _unit_column(len(band)), len(answer_days) * SCORE_BINS)
     answers = number.reshape(-1, SCORE_BINS)
     day = (moment + how.maturity) // DAY
-    cuts, until = _cuts(scores, day, how.warmup, known)
+    cuts, until = _cuts(scores, day, how.warmup, earlier)
     if how.closed_by is not None:
         ripe = day < how.closed_by
         scores, band, day = scores.filter(pa.array(ripe)), band[ripe], day[ripe]
     days, place = np.unique(day, return_inverse=True)
     labelled = scores["label"].is_valid().to_numpy()
     values, loss = _values(scores.filter(pa.array(labelled)))
-    counted = np.concatenate([_ones(len(day)), np.zeros((len(day), 2), np.int64)], axis=1)
+    counted = np.concatenate([_unit_column(len(day)), np.zeros((len(day), 2), np.int64)], axis=1)
     counted[labelled, 1], counted[labelled, 2] = 1, loss
-    key = place * (1 + sum(one.size for one in cuts)) * SCORE_BINS + band
+    key = place * (1 + sum(column_cut.size for column_cut in cuts)) * SCORE_BINS + band
     cells = _cells(scores.filter(pa.array(labelled)), cuts, key[labelled], values)
     totals = _sums(place, counted, len(days))
-    return ScoreProfiles(model, cuts, until, days, totals, *cells, given, answers)
+    return ScoreProfiles(model, cuts, until, days, totals, *cells, answer_days, answers)
 
 
-def _ones(rows: int) -> Ints:
+def _unit_column(rows: int) -> Ints:
     return np.ones((rows, 1), np.int64)
 
 
 def _values(labelled: pa.Table) -> tuple[Ints, Ints]:
-    """What is summed of labelled rows: (rows, 3) one, label, score; and the loss of each."""
+    """Return what is summed of labelled rows, (rows, 3): 1, label, score; and their loss."""
     score = labelled["score"].to_numpy()
     label = labelled["label"].cast(pa.int64()).to_numpy()
     p = np.clip(score, CLIP, 1 - CLIP)
@@ -172,49 +174,57 @@ def _values(labelled: pa.Table) -> tuple[Ints, Ints]:
 
 
 def _sums(at: Ints, values: Ints, size: int) -> Ints:
-    """The sums of the rows of `values` by `at`, exactly."""
+    """Return the exact sums of the rows of `values`, grouped by `at`."""
     total = np.zeros((size, values.shape[1]), np.int64)
     if len(at):
         order = np.argsort(at, kind="stable")
-        found, starts = np.unique(at[order], return_index=True)
-        total[found] = np.add.reduceat(values[order], starts, axis=0)
+        places, starts = np.unique(at[order], return_index=True)
+        total[places] = np.add.reduceat(values[order], starts, axis=0)
     return total
 
 
 def _cells(
     labelled: pa.Table, cuts: Sequence[Cut], key: Ints, values: Ints
 ) -> tuple[Ints, Ints, Ints]:
-    """`place`, `cell` and `sums` of the cells that hold rows, by place and then by cell.
+    """Return `place`, `cell` and `sums` of the cells with rows, sorted by place and cell.
 
-    `key` numbers place and score bin of each row of `labelled`, as if all were in segment 0.
+    `key` encodes place and score bin of each row of `labelled`, for segment 0.
     """
     keys, sums = [], []
     first = 1
-    for one in (None, *cuts):
-        segment = 0 if one is None else first + codes(one, labelled[one.column])
+    for column_cut in (None, *cuts):
+        segment = (
+            0 if column_cut is None else first + codes(column_cut, labelled[column_cut.column])
+        )
         at = key + segment * SCORE_BINS
         order = np.argsort(at, kind="stable")
-        found, starts = np.unique(at[order], return_index=True)
-        keys.append(found)
-        sums.append(np.add.reduceat(values[order], starts, axis=0) if len(found) else values[:0])
-        first += 0 if one is None else one.size
-    every, total = np.concatenate(keys), np.concatenate(sums)
-    order = np.argsort(every)
+        unique_keys, starts = np.unique(at[order], return_index=True)
+        keys.append(unique_keys)
+        sums.append(
+            np.add.reduceat(values[order], starts, axis=0) if len(unique_keys) else values[:0]
+        )
+        first += 0 if column_cut is None else column_cut.size
+    all_keys, total = np.concatenate(keys), np.concatenate(sums)
+    order = np.argsort(all_keys)
     width = first * SCORE_BINS
-    return every[order] // width, every[order] % width, total[order]
+    return all_keys[order] // width, all_keys[order] % width, total[order]
 
 
 def _cuts(
-    scores: pa.Table, day: Ints, warmup: int, known: ScoreProfiles | None
+    scores: pa.Table, day: Ints, warmup: int, earlier: ScoreProfiles | None
 ) -> tuple[tuple[Cut, ...], int]:
-    """The segments of each column, from the rows of the first `warmup` days that have any."""
+    """Return the segments of each column, from the rows of the first `warmup` days with rows."""
     names = [name for name in scores.column_names if name not in {"t", "score", "label"}]
-    if known is not None and known.cuts and [one.column for one in known.cuts] == names:
-        return known.cuts, known.cut_until
-    some = np.unique(day)
-    if not names or len(some) < max(warmup, 1):
+    if (
+        earlier is not None
+        and earlier.cuts
+        and [column_cut.column for column_cut in earlier.cuts] == names
+    ):
+        return earlier.cuts, earlier.cut_until
+    days = np.unique(day)
+    if not names or len(days) < max(warmup, 1):
         return (), 0
-    until = int(some[max(warmup, 1) - 1]) + 1
+    until = int(days[max(warmup, 1) - 1]) + 1
     early = scores.filter(pa.array(day < until))
     return tuple(cut(name, early[name]) for name in names), until
 
@@ -224,12 +234,12 @@ def _cuts(
 
 @dataclass(frozen=True)
 class Scored:
-    """One window of labelled answers of one model. Losses are in nats a row.
+    """Labelled answers of one model in one window. Losses are in nats a row.
 
-    `answers` were given, `rows` of them have a label; `rate` is their share of ones and `expected`
-    the mean score. `excess` is the loss beyond what the scores themselves promised: that of labels
-    drawn from them. `ranking` is the area under the ROC curve of the binned scores. `cells`
-    (segments, SCORE_BINS, 3) as in `ScoreProfiles`.
+    `answers` is the number of answers, `rows` that of answers with a label; `rate` is the share of
+    positive labels and `expected` the mean score. `excess` is the loss beyond the expected loss,
+    which is that of labels drawn with the scores as probabilities. `ranking` is the area under the
+    ROC curve of the binned scores. `cells` (segments, SCORE_BINS, 3) as in `ScoreProfiles`.
     """
 
     window: Window
@@ -248,21 +258,23 @@ class Scored:
     )
 
 
-def rolled(profiles: ScoreProfiles, windows: Sequence[Window], least: int) -> dict[Window, Scored]:
-    """The windows that `least` or more labelled rows, of more than half their days, speak for."""
-    found = {}
+def rolled(
+    profiles: ScoreProfiles, windows: Sequence[Window], min_rows: int
+) -> dict[Window, Scored]:
+    """Return the windows with `min_rows` labelled rows or more, on more than half their days."""
+    scored = {}
     for window in windows:
         start, end = np.searchsorted(profiles.days, [window.first, window.end])
         totals, cells = profiles.roll(window.first, window.end)
         days = int((profiles.totals[start:end, 1] > 0).sum())
-        if totals[1] >= max(least, 1) and days > (window.end - window.first) // 2:
-            found[window] = _scored(profiles, window, totals, cells)
-    return found
+        if totals[1] >= max(min_rows, 1) and days > (window.end - window.first) // 2:
+            scored[window] = _scored(profiles, window, totals, cells)
+    return scored
 
 
 def _scored(profiles: ScoreProfiles, window: Window, totals: Ints, cells: Ints) -> Scored:
-    rows, ones, score = (int(part) for part in cells[0].sum(axis=0))
-    rate, loss = ones / rows, int(totals[2]) / FIXED / rows
+    rows, positives, score = (int(part) for part in cells[0].sum(axis=0))
+    rate, loss = positives / rows, int(totals[2]) / FIXED / rows
     return Scored(
         window, rows, rate, loss, excess_loss(cells[0]),
         ranking(cells[0, :, 0], cells[0, :, 1]),
@@ -273,34 +285,36 @@ def _scored(profiles: ScoreProfiles, window: Window, totals: Ints, cells: Ints) 
 
 
 def excess_loss(cells: Ints) -> float:
-    """Nats a row, of cells (score bins, 3), beyond the entropy of the scores.
+    """Return the loss of cells (score bins, 3) beyond the entropy of the scores, in nats a row.
 
-    The loss of a score p differs from its mean, for labels drawn from it, by (p - y) logit p.
+    The loss of a score p exceeds its mean, over labels y drawn with probability p, by
+    (p - y) logit p.
     """
-    rows, ones, score = (cells[:, at].astype(np.float64) for at in range(3))
+    rows, positives, score = (cells[:, at].astype(np.float64) for at in range(3))
     p = np.clip(score / FIXED / np.maximum(rows, 1), CLIP, 1 - CLIP)
-    return float(((rows * p - ones) * np.log(p / (1 - p))).sum() / max(rows.sum(), 1.0))
+    return float(((rows * p - positives) * np.log(p / (1 - p))).sum() / max(rows.sum(), 1.0))
 
 
-def ranking(rows: Ints, ones: Ints) -> float:
-    """Area under the ROC curve of scores in ascending bins, ties shared; 0.5 of one outcome only.
+def ranking(rows: Ints, positives: Ints) -> float:
+    """Return the area under the ROC curve of scores in ascending bins, with ties shared.
 
-    `rows` and `ones` (bins) count the rows, and the ones among them, of each bin.
+    `rows` and `positives` (bins) count the rows and the positive labels of each bin. The area is
+    0.5 if all labels are equal.
     """
-    zeros = rows - ones
-    positives, negatives = int(ones.sum()), int(zeros.sum())
-    if positives == 0 or negatives == 0:
+    negatives = rows - positives
+    positive_total, negative_total = int(positives.sum()), int(negatives.sum())
+    if positive_total == 0 or negative_total == 0:
         return 0.5
-    below = np.cumsum(zeros) - zeros
-    above = float((ones * (below + zeros / 2)).sum())
-    return above / (positives * negatives)
+    below = np.cumsum(negatives) - negatives
+    above = float((positives * (below + negatives / 2)).sum())
+    return above / (positive_total * negative_total)
 
 
 def merge_scores(a: ScoreProfiles, b: ScoreProfiles) -> ScoreProfiles:
-    """Both sets of rows together, exactly.
+    """Return the exact profiles of both sets of rows together.
 
     Raises:
-        DeclarationError: of two models, or of segments cut differently.
+        DeclarationError: the profiles are of two models or have different segments.
     """
     if (a.model, a.cuts, a.cut_until) != (b.model, b.cuts, b.cut_until):
         raise DeclarationError(
@@ -308,7 +322,7 @@ def merge_scores(a: ScoreProfiles, b: ScoreProfiles) -> ScoreProfiles:
             where=f"{a.model or 'no name'}, {b.model or 'no name'}",
         )
     days, da, db = _union(a.days, b.days)
-    given, ga, gb = _union(a.given, b.given)
+    answer_days, ga, gb = _union(a.answer_days, b.answer_days)
     width = len(a.segments) * SCORE_BINS
     key = np.concatenate([da[a.place] * width + a.cell, db[b.place] * width + b.cell])
     scores, at = np.unique(key, return_inverse=True)
@@ -317,26 +331,29 @@ def merge_scores(a: ScoreProfiles, b: ScoreProfiles) -> ScoreProfiles:
         _sums(np.concatenate([da, db]), np.concatenate([a.totals, b.totals]), len(days)),
         scores // width, scores % width,
         _sums(at, np.concatenate([a.sums, b.sums]), len(scores)),
-        given, _sums(np.concatenate([ga, gb]), np.concatenate([a.answers, b.answers]), len(given)),
+        answer_days,
+        _sums(
+            np.concatenate([ga, gb]), np.concatenate([a.answers, b.answers]), len(answer_days)
+        ),
     )  # fmt: skip
 
 
 def _union(a: Ints, b: Ints) -> tuple[Ints, Ints, Ints]:
-    """The sorted union, and the places of `a` and of `b` in it."""
+    """Return the sorted union, and the places of `a` and of `b` in it."""
     both, at = np.unique(np.concatenate([a, b]), return_inverse=True)
     return both, at[: len(a)], at[len(a) :]
 
 
-def days_of(profiles: ScoreProfiles, days: Ints, given: Ints) -> ScoreProfiles:
-    """Only these days of maturity, and only these days of giving."""
-    keep, keep_given = np.isin(profiles.days, days), np.isin(profiles.given, given)
+def days_of(profiles: ScoreProfiles, days: Ints, answer_days: Ints) -> ScoreProfiles:
+    """Return the profiles of these days of maturity and these days of answers only."""
+    keep, keep_answers = np.isin(profiles.days, days), np.isin(profiles.answer_days, answer_days)
     place = np.cumsum(keep) - 1
     cells = keep[profiles.place]
     return replace(
         profiles,
         days=profiles.days[keep], totals=profiles.totals[keep],
         place=place[profiles.place[cells]], cell=profiles.cell[cells], sums=profiles.sums[cells],
-        given=profiles.given[keep_given], answers=profiles.answers[keep_given],
+        answer_days=profiles.answer_days[keep_answers], answers=profiles.answers[keep_answers],
     )  # fmt: skip
 
 
@@ -345,13 +362,13 @@ def days_of(profiles: ScoreProfiles, days: Ints, given: Ints) -> ScoreProfiles:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What is known of the models' answers: `profiles` by model, and who `served` each day."""
+    """Answers of all models: `profiles` by model, and the model that `served` each day."""
 
     profiles: Mapping[str, ScoreProfiles]
     served: Mapping[int, str]
 
     def model_of(self, window: Window) -> str | None:
-        """The model that answered on most days of a window, the later one where they are even."""
+        """Return the model that served on most days of a window; the later one of equals."""
         counts: dict[str, int] = {}
         for day in range(window.first, window.end):
             name = self.served.get(day)
@@ -364,16 +381,16 @@ NO_ANSWERS = Answers({}, {})
 
 
 def first_answers(profiles: Sequence[ScoreProfiles]) -> dict[int, str]:
-    """{day: the model with most answers on it}, the first by name where they are even."""
-    most: dict[int, tuple[int, str]] = {}
+    """Return {day: the model with most answers on it}; the first by name of equals."""
+    leaders: dict[int, tuple[int, str]] = {}
     for profile in sorted(profiles, key=lambda p: p.model):
         for day, answers in zip(profile.days.tolist(), profile.totals[:, 0].tolist(), strict=True):
-            if answers > most.get(day, (0, ""))[0]:
-                most[day] = (answers, profile.model)
-    return {day: name for day, (_, name) in most.items()}
+            if answers > leaders.get(day, (0, ""))[0]:
+                leaders[day] = (answers, profile.model)
+    return {day: name for day, (_, name) in leaders.items()}
 
 
 def answers_of(scores: pa.Table, how: Joining) -> Answers:
-    """What a table of scores says, without what was kept before; as `score_profiles`."""
-    made = score_profiles(scores, how)
-    return Answers({one.model: one for one in made}, first_answers(made))
+    """Return the answers in a table of scores, without stored ones; see `score_profiles`."""
+    profiles = score_profiles(scores, how)
+    return Answers({profile.model: profile for profile in profiles}, first_answers(profiles))

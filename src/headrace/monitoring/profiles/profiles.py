@@ -1,7 +1,7 @@
-"""Profiles: what a table's columns looked like on a day, small, and exactly mergeable.
+"""Profiles: small statistics of a table's columns on a day, which can be merged exactly.
 
-A profile counts rows, nulls and bins, keeps the least and the greatest value, and the exact sum of
-integers. Merging adds and compares integers only, so it is associative, commutative and exact: a
+A profile counts rows, nulls and bins, and has the smallest and the largest value and the exact sum
+of integers. Merging adds and compares integers only, so it is associative, commutative and exact: a
 week merged from seven days equals the week profiled from its rows.
 """
 
@@ -70,14 +70,14 @@ class Profile:
         """One column of a profile without leading axes."""
         at, part = self.places[name]
         kind = self.bins[at].kind
-        some = int(self.rows) > int(self.nulls[at]) and kind != "level"
+        has_range = int(self.rows) > int(self.nulls[at]) and kind != "level"
         read = _real if kind == "real" else int
         total = (int(self.limbs[at, 0]) << LIMB) + int(self.limbs[at, 1])
         return ColumnProfile(
             rows=int(self.rows),
             nulls=int(self.nulls[at]),
-            low=read(int(self.low[at])) if some else None,
-            high=read(int(self.high[at])) if some else None,
+            low=read(int(self.low[at])) if has_range else None,
+            high=read(int(self.high[at])) if has_range else None,
             total=total if kind == "integer" else None,
             counts=tuple(self.counts[part].tolist()),
         )
@@ -91,19 +91,19 @@ class Profile:
 
 @dataclass(frozen=True)
 class Profiles:
-    """One profile a day: `whole` has a leading axis of days (int64 epoch days, ascending)."""
+    """Daily profiles: `whole` has a leading axis of days (int64 epoch days, ascending)."""
 
     days: Ints
     whole: Profile
 
     def roll(self, first: int, last: int) -> Profile:
-        """The profile of the days `first <= day < last`, without touching a row."""
+        """Return the profile of the days `first <= day < last`, without reading rows."""
         start, end = np.searchsorted(self.days, [first, last])
         return collapse(_map(self.whole, lambda array: array[start:end]))
 
 
 def empty(bins: Sequence[Bins], days: int) -> Profile:
-    """`days` profiles of nothing."""
+    """Return `days` profiles without rows."""
     columns, cells = len(bins), sum(b.size for b in bins)
     return Profile(
         tuple(bins),
@@ -166,27 +166,27 @@ class Daily:
     def roll(
         self, first: int, last: int, columns: Sequence[str] | None = None
     ) -> dict[str, Sketches]:
-        """The sketch of each column over the days `first <= day < last`; touches no row."""
+        """Return each column's sketch of the days `first <= day < last`, without reading rows."""
         start, end = np.searchsorted(self.days, [first, last]).tolist()
         names = self.columns if columns is None else columns
         return {name: regrouped(self.columns[name].between(start, end), None, 1) for name in names}
 
     def within(self, days: Collection[int]) -> "Daily":
-        """Only those of its days that are in `days`."""
+        """Return the sketches of those days that are in `days`."""
         keep = np.isin(self.days, list(days))
-        columns = {name: one.taken(keep) for name, one in self.columns.items()}
+        columns = {name: sketches.taken(keep) for name, sketches in self.columns.items()}
         return Daily(self.days[keep], self.rows[keep], columns)
 
     def binned(self, bins: Sequence[Bins]) -> "Profiles":
-        """The profile of each day on `bins`, whose columns are there."""
-        some = [self.columns[bin_.column] for bin_ in bins]
-        whole = empty(bins, len(self.days))
-        whole.rows[:] = self.rows
-        for at, (one, cells) in enumerate(zip(some, _cells(bins), strict=True)):
-            whole.nulls[:, at], whole.limbs[:, at] = one.nulls, one.limbs
-            whole.low[:, at], whole.high[:, at] = one.low, one.high
-            whole.counts[:, cells] = filled(bins[at], one)
-        return Profiles(self.days, whole)
+        """Return the profile of each day in `bins`, whose columns must exist."""
+        sketches = [self.columns[bin_.column] for bin_ in bins]
+        stacked = empty(bins, len(self.days))
+        stacked.rows[:] = self.rows
+        for at, (column, cells) in enumerate(zip(sketches, _cells(bins), strict=True)):
+            stacked.nulls[:, at], stacked.limbs[:, at] = column.nulls, column.limbs
+            stacked.low[:, at], stacked.high[:, at] = column.low, column.high
+            stacked.counts[:, cells] = filled(bins[at], column)
+        return Profiles(self.days, stacked)
 
 
 def profile(table: pa.Table, bins: Sequence[Bins]) -> Profile:
@@ -200,34 +200,34 @@ def profile_days(table: pa.Table, day: Ints, bins: Sequence[Bins]) -> Profiles:
 
 
 def sketch_days(table: pa.Table, day: Ints, columns: Sequence[str]) -> Daily:
-    """Sketches for each distinct value of `day` (int64, one a row, any order)."""
+    """Return sketches for each distinct value of `day` (int64, one a row, any order)."""
     table, day = by_day(table.select(columns), day)
     days, starts = parts(day)
 
-    def one(name: str) -> Sketches:
+    def sketch_column(name: str) -> Sketches:
         return sketch(kind_of(table.schema.field(name)), table[name], starts)
 
-    sketches = dict(zip(columns, side_by_side(one, columns), strict=True))
+    sketches = dict(zip(columns, side_by_side(sketch_column, columns), strict=True))
     return Daily(days, np.diff(starts, append=len(day)), sketches)
 
 
-def joined_days(some: Sequence[Daily]) -> Daily:
-    """The days of all of them, none of which may be in two."""
-    days = np.concatenate([daily.days for daily in some])
-    rows = np.concatenate([daily.rows for daily in some])
+def joined_days(dailies: Sequence[Daily]) -> Daily:
+    """Return the days of all sketches; a day may be in one of them only."""
+    days = np.concatenate([daily.days for daily in dailies])
+    rows = np.concatenate([daily.rows for daily in dailies])
     order = np.argsort(days)
     in_order = bool(np.all(days[1:] > days[:-1]))
     rank = np.empty(len(days), np.int64)
     rank[order] = np.arange(len(days))
     columns = {}
-    for name in some[0].columns:
-        whole = joined([daily.columns[name] for daily in some])
-        columns[name] = whole if in_order else regrouped(whole, rank, len(days))
+    for name in dailies[0].columns:
+        merged = joined([daily.columns[name] for daily in dailies])
+        columns[name] = merged if in_order else regrouped(merged, rank, len(days))
     return Daily(days[order], rows[order], columns)
 
 
 def by_day(table: pa.Table, day: Ints) -> tuple[pa.Table, Ints]:
-    """The rows and their days, day by day; within a day in their order."""
+    """Sort the rows by day; rows of one day keep their order."""
     if len(day) < 2 or bool(np.all(day[1:] >= day[:-1])):
         return table, day
     order = np.argsort(day, kind="stable")
@@ -235,13 +235,13 @@ def by_day(table: pa.Table, day: Ints) -> tuple[pa.Table, Ints]:
 
 
 def parts(day: Ints) -> tuple[Ints, Ints]:
-    """The distinct days and the first row of each, of rows that lie day by day."""
+    """Return the distinct days, and the first row of each, of rows sorted by day."""
     starts = np.flatnonzero(np.diff(day, prepend=day[:1] - 1))
     return day[starts], starts
 
 
 def side_by_side(work: Callable[[str], T], columns: Sequence[str]) -> list[T]:
-    """`work` for each column, on as many threads as the process may use."""
+    """Call `work` for each column, on as many threads as the process may use."""
     count = min(threads(), len(columns))
     if count < 2:
         return [work(name) for name in columns]

@@ -1,8 +1,9 @@
-"""Score profiles on disk: a file a model, whole or not at all, and who served each day.
+"""Score profiles on disk: one file a model, written completely or not at all, and who served.
 
-What a model answered on a day stays, though a later champion is asked about it too: who served a
-day is written down when its labels are first mature, and never changed. A day of the same model is
-taken anew where it has at least as many labels as before, so that late ones still count.
+The answers of a model on a day are kept, even if a later champion scores that day as well. The
+model that served a day is recorded when the day's labels are first mature, and never changes. A day
+of the same model is replaced if it has at least as many labels as before, so that late labels
+count.
 """
 
 import json
@@ -32,70 +33,80 @@ from headrace.monitoring.profiles.store import folder_of
 
 FORMAT = 1
 _META = b"headrace.scores"
-_ARRAYS = ("days", "totals", "place", "cell", "sums", "given", "answers")
+_ARRAYS = ("days", "totals", "place", "cell", "sums", "answer_days", "answers")
 
 
 def kept_answers(home: Home, source: str) -> Answers:
-    """What is on disk for the monitor `source`.
+    """Read the stored answers of the monitor `source`.
 
     Raises:
         StateError: written by a newer Headrace.
     """
     folder = folder_of(home, source) / "answers"
     read = [_read(path) for path in sorted(folder.glob("*.parquet"))]
-    return Answers({one.model: one for one in read}, _read_served(folder / "served.json"))
+    return Answers(
+        {profile.model: profile for profile in read}, _read_served(folder / "served.json")
+    )
 
 
-def keep_answers(home: Home, source: str, kept: Answers, made: Sequence[ScoreProfiles]) -> Answers:
-    """Add to what was kept, on disk too, and give all of it."""
+def keep_answers(
+    home: Home, source: str, stored: Answers, latest: Sequence[ScoreProfiles]
+) -> Answers:
+    """Add the latest profiles to the stored ones, also on disk, and return all of them."""
     folder = folder_of(home, source) / "answers"
-    profiles = dict(kept.profiles)
-    for one in made:
-        before = profiles.get(one.model)
-        profiles[one.model] = joined(before, one) if before else one
-        if before is None or not same(profiles[one.model], before):
-            _write(folder / f"{digest(one.model)[:32]}.parquet", profiles[one.model])
-    held = {day: name for day, name in kept.served.items() if name in profiles}
-    served = {**first_answers(list(profiles.values())), **held}
-    if served != kept.served:
+    profiles = dict(stored.profiles)
+    for profile in latest:
+        before = profiles.get(profile.model)
+        profiles[profile.model] = joined(before, profile) if before else profile
+        if before is None or not same_profiles(profiles[profile.model], before):
+            _write(folder / f"{digest(profile.model)[:32]}.parquet", profiles[profile.model])
+    settled = {day: name for day, name in stored.served.items() if name in profiles}
+    served = {**first_answers(list(profiles.values())), **settled}
+    if served != stored.served:
         write_json(folder / "served.json", {"format": FORMAT, "served": _runs(served)})
     return Answers(profiles, served)
 
 
 def joined(before: ScoreProfiles, now: ScoreProfiles) -> ScoreProfiles:
-    """Every day from where it has more labels (answers), `now` where they are even.
+    """Return each day from the profile with more labels (answers) of it; `now` if equal.
 
-    Segments that are cut otherwise cannot be joined: then it is `now` alone.
+    Profiles with different segments cannot be joined: then the result is `now`.
     """
     if (before.cuts, before.cut_until) != (now.cuts, now.cut_until):
         return now
     days = _fewer(before.days, before.totals[:, 1], now.days, now.totals[:, 1])
-    given = _fewer(before.given, before.answers.sum(axis=1), now.given, now.answers.sum(axis=1))
-    stays = days_of(before, np.setdiff1d(before.days, days), np.setdiff1d(before.given, given))
-    return merge_scores(stays, days_of(now, days, given))
+    answer_days = _fewer(
+        before.answer_days, before.answers.sum(axis=1), now.answer_days, now.answers.sum(axis=1)
+    )
+    stays = days_of(
+        before, np.setdiff1d(before.days, days), np.setdiff1d(before.answer_days, answer_days)
+    )
+    return merge_scores(stays, days_of(now, days, answer_days))
 
 
-def _fewer(before: Ints, had: Ints, now: Ints, has: Ints) -> Ints:
-    """The days of `now` that do not have fewer than before."""
-    known: Mapping[int, int] = dict(zip(before.tolist(), had.tolist(), strict=True))
-    kept = [d for d, n in zip(now.tolist(), has.tolist(), strict=True) if n >= known.get(d, 0)]
-    return np.array(kept, np.int64)
+def _fewer(before: Ints, old_counts: Ints, now: Ints, new_counts: Ints) -> Ints:
+    """Return the days of `now` with a count that is not below the earlier one."""
+    previous: Mapping[int, int] = dict(zip(before.tolist(), old_counts.tolist(), strict=True))
+    days = [
+        d for d, n in zip(now.tolist(), new_counts.tolist(), strict=True) if n >= previous.get(d, 0)
+    ]
+    return np.array(days, np.int64)
 
 
-def same(a: ScoreProfiles, b: ScoreProfiles) -> bool:
-    about = (a.model, a.cuts, a.cut_until) == (b.model, b.cuts, b.cut_until)
-    return about and all(np.array_equal(getattr(a, n), getattr(b, n)) for n in _ARRAYS)
+def same_profiles(a: ScoreProfiles, b: ScoreProfiles) -> bool:
+    comparable = (a.model, a.cuts, a.cut_until) == (b.model, b.cuts, b.cut_until)
+    return comparable and all(np.array_equal(getattr(a, n), getattr(b, n)) for n in _ARRAYS)
 
 
 def _runs(served: Mapping[int, str]) -> list[list[Any]]:
-    """[first day, last day, model] of the days that one model served in a row."""
+    """Return [first day, last day, model] of each run of days that one model served."""
     order = sorted(served.items())
-    runs = groupby(enumerate(order), key=lambda one: (one[1][0] - one[0], one[1][1]))
-    found = []
+    runs = groupby(enumerate(order), key=lambda entry: (entry[1][0] - entry[0], entry[1][1]))
+    intervals = []
     for (_, name), group in runs:
         days = [day for _, (day, _) in group]
-        found.append([days[0], days[-1], name])
-    return found
+        intervals.append([days[0], days[-1], name])
+    return intervals
 
 
 def _read_served(path: Path) -> dict[int, str]:
@@ -107,22 +118,26 @@ def _read_served(path: Path) -> dict[int, str]:
     return {day: str(name) for first, last, name in runs for day in range(first, last + 1)}
 
 
-def _check(found: int, path: Path) -> None:
-    if found > FORMAT:
+def _check(version: int, path: Path) -> None:
+    if version > FORMAT:
         raise StateError(
-            f"scores of format {found}, this Headrace reads up to {FORMAT}",
+            f"scores of format {version}, this Headrace reads up to {FORMAT}",
             where=str(path),
             fix="upgrade headrace",
         )
 
 
-def _write(path: Path, one: ScoreProfiles) -> None:
-    """One row per day, cell and day of giving, readable by anything that reads Parquet."""
-    given, band = np.nonzero(one.answers)
+def _write(path: Path, profile: ScoreProfiles) -> None:
+    """Write one row per day, cell and day of answers, readable by any Parquet reader."""
+    day_index, band = np.nonzero(profile.answers)
     parts = {
-        "day": (one.days, np.zeros_like(one.days), one.totals),
-        "cell": (one.days[one.place], one.cell, one.sums),
-        "given": (one.given[given], band, one.answers[given, band][:, None] * [1, 0, 0]),
+        "day": (profile.days, np.zeros_like(profile.days), profile.totals),
+        "cell": (profile.days[profile.place], profile.cell, profile.sums),
+        "given": (
+            profile.answer_days[day_index],
+            band,
+            profile.answers[day_index, band][:, None] * [1, 0, 0],
+        ),
     }
     tables = [
         pa.table(
@@ -137,9 +152,9 @@ def _write(path: Path, one: ScoreProfiles) -> None:
     ]
     meta = {
         "format": FORMAT,
-        "model": one.model,
-        "cuts": [each.to_json() for each in one.cuts],
-        "cut_until": one.cut_until,
+        "model": profile.model,
+        "cuts": [cut.to_json() for cut in profile.cuts],
+        "cut_until": profile.cut_until,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
@@ -155,17 +170,26 @@ def _read(path: Path) -> ScoreProfiles:
     days, _, totals = _part(table, "day")
     cell_day, cell, sums = _part(table, "cell")
     given_day, band, count = _part(table, "given")
-    given, at = np.unique(given_day, return_inverse=True)
-    answers = np.zeros((len(given), SCORE_BINS), np.int64)
+    answer_days, at = np.unique(given_day, return_inverse=True)
+    answers = np.zeros((len(answer_days), SCORE_BINS), np.int64)
     answers[at, band] = count[:, 0]
-    cuts = tuple(Cut.from_json(one) for one in meta["cuts"])
+    cuts = tuple(Cut.from_json(cut) for cut in meta["cuts"])
     place = np.searchsorted(days, cell_day)
     return ScoreProfiles(
-        meta["model"], cuts, meta["cut_until"], days, totals, place, cell, sums, given, answers
+        meta["model"],
+        cuts,
+        meta["cut_until"],
+        days,
+        totals,
+        place,
+        cell,
+        sums,
+        answer_days,
+        answers,
     )
 
 
 def _part(table: pa.Table, what: str) -> tuple[Ints, Ints, Ints]:
-    some = table.filter(pc.equal(table["what"], what))
-    values = np.stack([some[f"n{at}"].to_numpy() for at in range(3)], axis=1)
-    return some["day"].to_numpy(), some["cell"].to_numpy(), values
+    rows = table.filter(pc.equal(table["what"], what))
+    values = np.stack([rows[f"n{at}"].to_numpy() for at in range(3)], axis=1)
+    return rows["day"].to_numpy(), rows["cell"].to_numpy(), values

@@ -1,6 +1,6 @@
-"""How a column is cut into segments: its frequent levels, or a few ranges with about as many rows.
+"""Segments of a column: its frequent levels, or a few ranges of numbers with equal row counts.
 
-Chosen once from the first days of a model's answers and kept with them.
+They are chosen once, from the first days of a model's answers, and stored with the answers.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ Ints = npt.NDArray[np.int64]
 Pairs = tuple[tuple[str, str], ...]
 
 RANGES = 8
-LEVELS = 16  # levels that are segments of their own; the others are one together
+LEVELS = 16  # levels with a segment of their own; all others share one
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The segments of one column: `levels` and one for all others, or the ranges of numbers.
+    """Segments of one column: `levels` and one for all others, or the ranges of numbers.
 
     Range i holds `edges[i-1] <= v < edges[i]`. Nulls and NaN are the last segment.
     """
@@ -41,7 +41,7 @@ class Cut:
 
     @property
     def segments(self) -> list[Pairs]:
-        """What each code says, in order of the codes."""
+        """Segment of each code, in the order of the codes."""
         if self.numeric:
             edges = [f"{edge:.6g}" for edge in self.edges]
             inner = [f"{a} to {b}" for a, b in pairwise(edges)]
@@ -69,7 +69,7 @@ def cut(name: str, column: pa.ChunkedArray) -> Cut:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         counted = pc.value_counts(_text(column).drop_null()).to_pylist()
         order = sorted(counted, key=lambda entry: (-entry["counts"], entry["values"]))
-        return Cut(name, numeric=False, levels=tuple(one["values"] for one in order[:LEVELS]))
+        return Cut(name, numeric=False, levels=tuple(entry["values"] for entry in order[:LEVELS]))
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         raise DeclarationError(
             f"a column of type {kind} has no segments",
@@ -78,28 +78,32 @@ def cut(name: str, column: pa.ChunkedArray) -> Cut:
         )
     values = _numbers(column)
     values = values[np.isfinite(values)]
-    least = np.unique(values)
-    if len(least) > RANGES:
-        least = np.unique(np.quantile(values, np.arange(RANGES) / RANGES, method="lower"))
-    return Cut(name, numeric=True, edges=tuple(least[1:].tolist()))
+    edges = np.unique(values)
+    if len(edges) > RANGES:
+        edges = np.unique(np.quantile(values, np.arange(RANGES) / RANGES, method="lower"))
+    return Cut(name, numeric=True, edges=tuple(edges[1:].tolist()))
 
 
-def codes(one: Cut, column: pa.ChunkedArray) -> Ints:
-    """The segment of every row, int64."""
-    if one.numeric:
+def codes(column_cut: Cut, column: pa.ChunkedArray) -> Ints:
+    """Return the segment code of every row, int64."""
+    if column_cut.numeric:
         values = _numbers(column)
-        found: Ints = np.searchsorted(np.array(one.edges), values, side="right").astype(np.int64)
-        found[np.isnan(values)] = one.size - 1
-        return found
-    places = pc.index_in(_text(column), pa.array(one.levels, pa.string()))
-    known: Ints = places.fill_null(len(one.levels)).to_numpy(zero_copy_only=False).astype(np.int64)
+        ranges: Ints = np.searchsorted(np.array(column_cut.edges), values, side="right").astype(
+            np.int64
+        )
+        ranges[np.isnan(values)] = column_cut.size - 1
+        return ranges
+    places = pc.index_in(_text(column), pa.array(column_cut.levels, pa.string()))
+    levels: Ints = (
+        places.fill_null(len(column_cut.levels)).to_numpy(zero_copy_only=False).astype(np.int64)
+    )
     missing = _text(column).is_null().to_numpy(zero_copy_only=False)
-    known[missing] = one.size - 1
-    return known
+    levels[missing] = column_cut.size - 1
+    return levels
 
 
 def segments_of(cuts: Sequence[Cut]) -> tuple[Pairs, ...]:
-    return tuple(pairs for one in cuts for pairs in one.segments)
+    return tuple(pairs for column_cut in cuts for pairs in column_cut.segments)
 
 
 def _text(column: pa.ChunkedArray) -> pa.Array:

@@ -1,9 +1,9 @@
-"""Profiles and frozen bins on disk: written whole or not at all, found again by their content.
+"""Profiles and frozen bins on disk: written completely or not at all, addressed by content.
 
-A source has a Parquet file a month, with a row for each day and column. Each day is named by its
-rows, so that a day is profiled once and found again for as long as they are the same; a run writes
-the months in which something changed, each by one rename. A crash leaves some months new and some
-old, and the next run finds out which.
+A source has one Parquet file a month, with a row for each day and column. Each day has a hash of
+its rows, so that a day is profiled once and reused while its rows stay the same. A run writes the
+months in which something changed, each by one rename. After a crash some months are new and some
+old; the next run detects which.
 """
 
 import json
@@ -42,7 +42,7 @@ _FIRST_FORMAT = re.compile(r"[0-9a-f]{32}\.parquet")  # one file for all days, b
 
 
 def folder_of(home: Home, source: str) -> Path:
-    """Where the profiles of `source` (a table's or a view's name) live."""
+    """Return the folder of the profiles of `source` (a table's or a view's name)."""
     if not re.fullmatch(r"\w[\w.-]*", source):
         raise DeclarationError(
             f"{source!r} cannot name a source of profiles", fix="letters, digits, _ . -"
@@ -50,10 +50,10 @@ def folder_of(home: Home, source: str) -> Path:
     return home.profiles / source
 
 
-def _check_format(found: int, path: Path) -> None:
-    if found > FORMAT:
+def _check_format(version: int, path: Path) -> None:
+    if version > FORMAT:
         raise StateError(
-            f"profile format {found}, this Headrace reads {FORMAT}",
+            f"profile format {version}, this Headrace reads {FORMAT}",
             where=str(path),
             fix="upgrade headrace",
         )
@@ -65,49 +65,52 @@ def _check_format(found: int, path: Path) -> None:
 def frozen_bins(
     home: Home, source: str, daily: Daily, *, warmup: int
 ) -> tuple[list[Bins], list[str]]:
-    """The bins of each column, frozen now where they can be at last; and what is left out, and why.
+    """Return the frozen bins of the columns, and notes on the columns that are not watched.
 
-    A column is frozen from its first `warmup` days that have values, once there are so many.
-    Frozen bins are never changed; a column that changed its kind is left out until someone decides.
+    A column's bins are frozen once it has `warmup` days with values, from those days. Frozen bins
+    never change. A column whose kind changed is not watched until a person decides.
     """
     path = folder_of(home, source) / "bins.json"
     stored = _load_bins(path)
-    chosen: list[Bins] = []
+    usable: list[Bins] = []
     notes: list[str] = []
     new = False
-    for name, one in daily.columns.items():
+    for name, sketches in daily.columns.items():
         if name not in stored:
-            bins = _first_bins(name, one, daily, warmup)
+            bins = _first_bins(name, sketches, daily, warmup)
             if bins is None:
                 notes.append(f"{name}: fewer than {warmup} days with values, not watched yet")
                 continue
             stored[name], new = bins, True
-        if stored[name].kind != one.kind:
-            notes.append(f"{name}: was {stored[name].kind}, is {one.kind}; not watched")
+        if stored[name].kind != sketches.kind:
+            notes.append(f"{name}: was {stored[name].kind}, is {sketches.kind}; not watched")
             continue
-        chosen.append(stored[name])
+        usable.append(stored[name])
     if new:
         body = [stored[name].to_json() for name in sorted(stored)]
         write_json(path, {"format": FORMAT, "bins": body})
-    return chosen, notes
+    return usable, notes
 
 
 def _load_bins(path: Path) -> dict[str, Bins]:
-    """Those of format 1 were cut between the cells, and are made again from the same first days."""
+    """Return the stored bins, none of format 1, whose edges are not at edges of cells.
+
+    Those are cut again from the same first days.
+    """
     if not path.exists():
         return {}
     value = json.loads(path.read_text())
     _check_format(value["format"], path)
     if value["format"] < FORMAT:
         return {}
-    return {one["column"]: Bins.from_json(one) for one in value["bins"]}
+    return {entry["column"]: Bins.from_json(entry) for entry in value["bins"]}
 
 
-def _first_bins(name: str, one: Sketches, daily: Daily, warmup: int) -> Bins | None:
-    some = daily.days[one.rows > one.nulls]
-    if len(some) < warmup:
+def _first_bins(name: str, sketches: Sketches, daily: Daily, warmup: int) -> Bins | None:
+    days_with_values = daily.days[sketches.rows > sketches.nulls]
+    if len(days_with_values) < warmup:
         return None
-    until = int(some[warmup - 1]) + 1
+    until = int(days_with_values[warmup - 1]) + 1
     first = int(daily.days[0])
     return freeze(name, daily.roll(first, until, [name])[name], until)
 
@@ -117,14 +120,14 @@ def _first_bins(name: str, one: Sketches, daily: Daily, warmup: int) -> Bins | N
 
 @dataclass(frozen=True)
 class _Month:
-    """What is stored of one month: `named` are its days with the names of their content."""
+    """Stored profiles of one month: `content_names` is {day: hash of its rows}."""
 
-    named: Mapping[int, str]
+    content_names: Mapping[int, str]
     daily: Daily
 
 
 def daily_of(home: Home, source: str, table: pa.Table, day: Ints, columns: Sequence[str]) -> Daily:
-    """The daily sketches of some columns, of which only days whose rows are new are made now.
+    """Return the daily sketches of some columns; only days with changed rows are computed.
 
     `day` has an epoch day for each row, in any order.
     """
@@ -136,26 +139,31 @@ def daily_of(home: Home, source: str, table: pa.Table, day: Ints, columns: Seque
     names = dict(zip(days.tolist(), _content_names(table, starts), strict=True))
     stored = {text: _read(folder / f"{text}.parquet", columns) for text in _months(folder)}
     months = {text: month for text, month in stored.items() if month is not None}
-    known = {
-        at for month in months.values() for at, name in month.named.items() if names.get(at) == name
+    unchanged = {
+        at
+        for month in months.values()
+        for at, name in month.content_names.items()
+        if names.get(at) == name
     }
-    fresh = [at for at in names if at not in known]
+    fresh = [at for at in names if at not in unchanged]
     rows = np.isin(day, fresh)
-    made = sketch_days(table if rows.all() else table.filter(pa.array(rows)), day[rows], columns)
-    found = []
+    fresh_sketches = sketch_days(
+        table if rows.all() else table.filter(pa.array(rows)), day[rows], columns
+    )
+    by_month = []
     for text, dates in groupby(days.tolist(), key=_month_of):
-        wanted = set(dates)
+        month_days = set(dates)
         month = months.pop(text, None)
-        kept = wanted & known
-        if month and kept == wanted == month.named.keys():
-            whole = month.daily
+        reused = month_days & unchanged
+        if month and reused == month_days == month.content_names.keys():
+            merged = month.daily
         else:
-            here = made.within(wanted)
-            whole = joined_days([month.daily.within(kept), here]) if month and kept else here
-            _write(folder / f"{text}.parquet", whole, [names[at] for at in whole.days.tolist()])
-        found.append(whole)
+            added = fresh_sketches.within(month_days)
+            merged = joined_days([month.daily.within(reused), added]) if month and reused else added
+            _write(folder / f"{text}.parquet", merged, [names[at] for at in merged.days.tolist()])
+        by_month.append(merged)
     _forget(folder, sorted(stored.keys() - {_month_of(at) for at in names}))
-    return joined_days(found) if found else made
+    return joined_days(by_month) if by_month else fresh_sketches
 
 
 def _months(folder: Path) -> list[str]:
@@ -167,49 +175,49 @@ def _month_of(day: int) -> str:
 
 
 def _forget(folder: Path, months: Sequence[str]) -> None:
-    """Months that have no rows any more, and the files of format 1, which are made again."""
-    gone = [folder / f"{text}.parquet" for text in months]
+    """Delete the files of months without rows, and those of format 1, which are obsolete."""
+    emptied = [folder / f"{text}.parquet" for text in months]
     old = [path for path in folder.glob("*.parquet") if _FIRST_FORMAT.fullmatch(path.name)]
-    for path in (*gone, *old):
+    for path in (*emptied, *old):
         path.unlink(missing_ok=True)
 
 
 def _content_names(table: pa.Table, starts: Ints) -> list[str]:
-    """What the rows of each day are called: the same for the same rows, in any order."""
+    """Return the hash of each day's rows; their order does not matter."""
     kinds = {name: kind_of(table.schema.field(name)) for name in table.column_names}
-    about = canonical_json([FORMAT, [[name, kind] for name, kind in kinds.items()]])
+    header = canonical_json([FORMAT, [[name, kind] for name, kind in kinds.items()]])
     sums = side_by_side(lambda name: row_sums(kinds[name], table[name], starts), list(kinds))
     rows = np.diff(starts, append=table.num_rows).view(np.uint64)
-    each = np.stack([rows, *sums], axis=1)
-    return [blake2b(about + one.tobytes(), digest_size=16).hexdigest() for one in each]
+    day_sums = np.stack([rows, *sums], axis=1)
+    return [blake2b(header + row.tobytes(), digest_size=16).hexdigest() for row in day_sums]
 
 
 # Files
 
 
 def _write(path: Path, daily: Daily, names: Sequence[str]) -> None:
-    """One row per column and day, readable by anything that reads Parquet."""
+    """Write one row per column and day, readable by any Parquet reader."""
     path.parent.mkdir(parents=True, exist_ok=True)
     columns, days = daily.columns, len(daily.days)
-    one = stacked(list(columns.values()))
+    stack = stacked(list(columns.values()))
     table = pa.table(
         {
             "column": pa.array(np.repeat(list(columns), days).tolist(), pa.string()),
             "day": [day_text(day) for day in daily.days.tolist()] * len(columns),
             "content": list(names) * len(columns),
-            "kind": np.repeat([some.kind for some in columns.values()], days).tolist(),
-            "rows": one.rows, "nulls": one.nulls, "low": one.low, "high": one.high,
-            "sum_high": one.limbs[:, 0], "sum_low": one.limbs[:, 1], "coarse": one.coarse,
-            "cells": _lists(one.offsets, pa.array(one.cells)),
-            "counts": _lists(one.offsets, pa.array(one.counts)),
-            "levels": _lists(one.offsets, _texts(columns.values())),
-            "registers": _blocks(one.registers),
+            "kind": np.repeat([sketches.kind for sketches in columns.values()], days).tolist(),
+            "rows": stack.rows, "nulls": stack.nulls, "low": stack.low, "high": stack.high,
+            "sum_high": stack.limbs[:, 0], "sum_low": stack.limbs[:, 1], "coarse": stack.coarse,
+            "cells": _lists(stack.offsets, pa.array(stack.cells)),
+            "counts": _lists(stack.offsets, pa.array(stack.counts)),
+            "levels": _lists(stack.offsets, _texts(columns.values())),
+            "registers": _blocks(stack.registers),
         }
     )  # fmt: skip
-    about = {"format": FORMAT, "columns": list(columns)}
+    header = {"format": FORMAT, "columns": list(columns)}
     temporary = temporary_beside(path)
     pq.write_table(
-        table.replace_schema_metadata({_META: json.dumps(about)}),
+        table.replace_schema_metadata({_META: json.dumps(header)}),
         temporary,
         compression="zstd",
         compression_level=1,
@@ -227,7 +235,7 @@ def _lists(offsets: Ints, values: pa.Array) -> pa.Array:
 
 
 def _texts(columns: Iterable[Sketches]) -> pa.Array:
-    """The level of each cell; null of numbers and of what is counted by prefixes."""
+    """Return the level of each cell; null for numbers and for levels counted by prefixes."""
     return pa.concat_arrays(
         [
             pa.array([column.names.get(cell) for cell in column.cells.tolist()], pa.string())
@@ -245,37 +253,37 @@ def _blocks(registers: Registers) -> pa.Array:
 
 
 def _read(path: Path, columns: Sequence[str]) -> _Month | None:
-    """What `_write` wrote; nothing of a month that was written with other columns."""
+    """Read a month that `_write` wrote; None if it was written with other columns."""
     file = pq.ParquetFile(path)
-    about = json.loads(file.schema_arrow.metadata[_META])
-    _check_format(about["format"], path)
-    if about["columns"] != list(columns):
+    header = json.loads(file.schema_arrow.metadata[_META])
+    _check_format(header["format"], path)
+    if header["columns"] != list(columns):
         return None
     table = file.read()
     days = table.num_rows // len(columns)
-    whole, texts = _stacked_in(table), one_array(table["levels"]).flatten()
-    found = {}
+    stack, texts = _stacked_in(table), one_array(table["levels"]).flatten()
+    sketches = {}
     for at, name in enumerate(columns):
         first, end = at * days, (at + 1) * days
         kind = table["kind"][first].as_py()
-        one = replace(whole.between(first, end), kind=kind)
+        column = replace(stack.between(first, end), kind=kind)
         if kind == "level":
-            cells = texts.slice(whole.offsets[first], len(one.cells)).to_pylist()
-            pairs = zip(one.cells.tolist(), cells, strict=True)
-            one = replace(one, names={cell: text for cell, text in pairs if text is not None})
-        found[name] = one
+            cells = texts.slice(stack.offsets[first], len(column.cells)).to_pylist()
+            pairs = zip(column.cells.tolist(), cells, strict=True)
+            column = replace(column, names={cell: text for cell, text in pairs if text is not None})
+        sketches[name] = column
     numbers = [day_number(text) for text in table["day"].to_pylist()[:days]]
     names = table["content"].to_pylist()[:days]
-    daily = Daily(np.array(numbers, np.int64), whole.rows[:days], found)
+    daily = Daily(np.array(numbers, np.int64), stack.rows[:days], sketches)
     return _Month(dict(zip(numbers, names, strict=True)), daily)
 
 
 def _stacked_in(table: pa.Table) -> Sketches:
-    """All columns' partitions, one column after the other."""
+    """Return the partitions of all columns, one column after the other."""
 
     def ints(name: str) -> Ints:
-        found: Ints = table[name].to_numpy()
-        return found
+        array: Ints = table[name].to_numpy()
+        return array
 
     cells, counts = one_array(table["cells"]), one_array(table["counts"])
     registers = one_array(table["registers"])

@@ -1,7 +1,7 @@
-"""Daily profiles of tables: what their batches left when they were judged; no row is read again.
+"""Daily profiles of tables, merged from the profiles of their batches without reading rows.
 
-A batch is profiled as it was delivered, with the rows that went into quarantine, and a correction
-repeats rows of what it corrects: both are part of the day's profile, as both were delivered.
+A batch is profiled as delivered, so quarantined rows are included. A correction repeats rows of the
+batch that it corrects; both were delivered, so both are part of the day's profile.
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from headrace.sketches import joined, regrouped
 
 
 def table_daily(home: Home, table: str, batches: Mapping[str, str]) -> Daily:
-    """The daily sketches of some batches of a table.
+    """Return the daily sketches of some batches of a table.
 
     Args:
-        home: where the profiles of batches live.
-        table: its name.
-        batches: {batch id: slot}, slots being ISO days. Those without a profile are left out:
-            events and files that are judged where they lie have none.
+        home: Headrace home with the profiles of the batches.
+        table: name of the table.
+        batches: {batch id: slot}, with ISO days as slots. Batches without a profile are skipped:
+            events, and files that are validated where they lie, have none.
     """
     profiles = load_profiles(home, table, batches)
     day = np.array([day_number(batches[profile]) for profile in profiles], np.int64)
@@ -33,9 +33,11 @@ def table_daily(home: Home, table: str, batches: Mapping[str, str]) -> Daily:
     parts = [sketches_of(profile) for profile in profiles.values()]
     columns = {}
     for name in dict.fromkeys(name for part in parts for name in part):
-        some = [(at, part[name]) for at, part in zip(place, parts, strict=True) if name in part]
-        kind = max(some, key=lambda one: one[0])[1].kind  # a type may change with its contract
-        same = [(at, one) for at, one in some if one.kind == kind]
-        group = np.array([at for at, _ in same])
-        columns[name] = regrouped(joined([one for _, one in same]), group, len(days))
+        sketches = [(at, part[name]) for at, part in zip(place, parts, strict=True) if name in part]
+        kind = max(sketches, key=lambda pair: pair[0])[
+            1
+        ].kind  # a type may change with its contract
+        matching = [(at, sketch) for at, sketch in sketches if sketch.kind == kind]
+        group = np.array([at for at, _ in matching])
+        columns[name] = regrouped(joined([sketch for _, sketch in matching]), group, len(days))
     return Daily(days, rows, columns)

@@ -1,4 +1,4 @@
-"""How windows are described: by bins and terms that are frozen, until a person accepts a column."""
+"""Descriptions of windows by bins and terms that are frozen until a person accepts a column."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from headrace.monitoring.profiles.row_facts import RowFacts, terms_for
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What windows are described from: the sketches of all days, and their rows.
+    """Input of window descriptions: the sketches of all days, and access to the rows.
 
-    `facts` gives those of some windows, by some terms.
+    `facts` returns the row facts of some windows for some terms.
     """
 
     daily: Daily
@@ -23,7 +23,7 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Described:
-    """Profiles of all days, how their columns are coded, and the facts of each window so coded."""
+    """Profiles of all days, the terms that code their columns, and each window's row facts."""
 
     profiles: Profiles
     terms: tuple[Term, ...]
@@ -32,17 +32,19 @@ class Described:
     def renewed(
         self, laid: Sequence[Window], at: int, columns: Collection[str], source: Source
     ) -> "Described":
-        """The same with bins of `columns` that are cut from window `at`, where they lie now.
+        """Return a copy in which the bins of `columns` are cut again, from window `at`.
 
-        In the old ones another unit may be a single bin, in which nothing could be seen to move.
-        Windows before it are left as they are: they are no reference for these columns any more.
+        After a change of unit all values may fall into a single old bin, which would hide later
+        shifts. Earlier windows stay as they are, as they are no longer a baseline for `columns`.
         """
         daily, window = source.daily, laid[at]
         old = self.profiles.whole.bins
         days = daily.roll(window.first, window.end, [b.column for b in old if b.column in columns])
         bins = [
-            frozen_again(one, days[one.column], window.end) if one.column in days else one
-            for one in old
+            frozen_again(column_bins, days[column_bins.column], window.end)
+            if column_bins.column in days
+            else column_bins
+            for column_bins in old
         ]
         profiles = daily.binned(bins)
         terms = terms_for(profiles)

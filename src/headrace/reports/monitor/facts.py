@@ -12,7 +12,13 @@ from headrace.lake.ledger.batch_listing import held_batches
 from headrace.lake.ledger.ledger import Ledger
 from headrace.monitoring.decisions.alternative_policies import alternatives
 from headrace.monitoring.decisions.decide import next_retraining, within_budget_period
-from headrace.monitoring.decisions.history import Judged, Record, ending_of, record_of, state_after
+from headrace.monitoring.decisions.history import (
+    AttributedWindow,
+    Record,
+    ending_of,
+    record_of,
+    state_after,
+)
 from headrace.monitoring.decisions.incidents import Decided, Incident, incidents, settled
 from headrace.monitoring.decisions.ledger import (
     Acceptance,
@@ -20,13 +26,13 @@ from headrace.monitoring.decisions.ledger import (
     DecisionLedger,
     Entry,
     Step,
-    standing,
+    newest_entries,
 )
 from headrace.monitoring.decisions.policy import Policy
 from headrace.monitoring.decisions.replay import Replayed, cause_of, first_entries, replay, tally
 from headrace.monitoring.evidence.acceptance import in_force
 from headrace.monitoring.evidence.attribution import Attribution, attribute
-from headrace.monitoring.run_details import Seen, read_seen
+from headrace.monitoring.run_details import RunDetails, read_details
 from headrace.pipeline.definition import Pipeline
 from headrace.reports.monitor.business_figures import figures
 from headrace.reports.monitor.lead_times import lead_times
@@ -59,7 +65,9 @@ class History:
     def incidents(self) -> list[Incident]:
         """Opened by what was decided first; over by what is known of the windows now."""
         found = incidents(_decided(self.first), (*self.acks, *self._known))
-        return settled(found, {end: one.evidence for end, one in standing(self.entries).items()})
+        return settled(
+            found, {end: one.evidence for end, one in newest_entries(self.entries).items()}
+        )
 
     @property
     def _known(self) -> list[Ack]:
@@ -84,13 +92,13 @@ def history(pipeline: Pipeline, home: Home) -> History:
 def monitor_report(pipeline: Pipeline, home: Home) -> MonitorReport:
     """All that is known of the monitor of `pipeline`. Reads ledgers and small files, no rows."""
     spec, policy = pipeline.monitor, pipeline.monitor.policy()
-    known, seen = history(pipeline, home), read_seen(home, spec.name)
+    known, seen = history(pipeline, home), read_details(home, spec.name)
     cut, newest = _cuts(pipeline, home)
     others = _others(pipeline, known, policy, cut)
     windows = _windows(pipeline, known, seen, others)
     state = state_after(
         spec.name,
-        [Judged(one.window, one.evidence, cause_of(one)) for one in known.first],
+        [AttributedWindow(one.window, one.evidence, cause_of(one)) for one in known.first],
         [one.decision for one in known.first],
         policy,
         closes=spec.closes,
@@ -219,12 +227,12 @@ def _others(pipeline: Pipeline, known: History, policy: Policy, cut: int) -> lis
         )  # fmt: skip
         told = tally(((r.window, r.evidence, r.decision) for r in rows), known.acks)
         actions = {r.window.end: r.decision.action for r in rows}
-        others.append(Compared(alternative.name, alternative.says, told, actions))
+        others.append(Compared(alternative.name, alternative.description, told, actions))
     return others
 
 
 def _windows(
-    pipeline: Pipeline, known: History, seen: Seen, others: Sequence[Compared]
+    pipeline: Pipeline, known: History, seen: RunDetails, others: Sequence[Compared]
 ) -> tuple[WindowView, ...]:
     looks = {window.window: window for window in seen.windows}
     return tuple(

@@ -10,7 +10,7 @@ from headrace.monitoring.decisions.ledger import Acceptance, Ack, Entry, Step
 from headrace.monitoring.decisions.policy import Policy
 from headrace.monitoring.decisions.replay import Tally
 from headrace.monitoring.evidence.attribution import Attribution
-from headrace.monitoring.run_details import SeenWindow
+from headrace.monitoring.run_details import WindowDetails
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class WindowView:
     entry: Entry
     closes: int
     attribution: Attribution
-    seen: SeenWindow | None = None
+    seen: WindowDetails | None = None
     later: tuple[Entry, ...] = ()
     acks: tuple[Ack, ...] = ()
     accepted: tuple[Acceptance, ...] = ()

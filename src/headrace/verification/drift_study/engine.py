@@ -16,7 +16,7 @@ from headrace.core.clock import duration
 from headrace.core.home import Home
 from headrace.monitoring.decisions.history import decide_all
 from headrace.monitoring.decisions.policy import Policy
-from headrace.monitoring.detectors.measures import Seen
+from headrace.monitoring.detectors.measures import MeasuredWindow
 from headrace.monitoring.evidence.collection import gather
 from headrace.monitoring.evidence.model import Window
 from headrace.monitoring.profiles.labelled_scores import NO_ANSWERS, Joining, answers_of
@@ -40,7 +40,7 @@ class Prepared:
     policy: Policy
     profiles: Profiles
     facts: tuple[RowFacts, ...]
-    seen: tuple[Seen, ...]
+    seen: tuple[MeasuredWindow, ...]
     natural: tuple[WindowResult, ...]
     trained_at: int
 
@@ -93,7 +93,7 @@ def replay(prepared: Prepared, planted: Planted, *, after: int = 0) -> list[Wind
         facts[first : first + count] = row_facts(history.frame, history.day, planted.windows, terms)
     found, _ = gather(
         prepared.spec, laid, profiles, facts, slots=[], answers=answers, policy=prepared.policy,
-        known=prepared.seen[:first],
+        previous=prepared.seen[:first],
     )  # fmt: skip
     found = [*prepared.natural[:first], *found]
     return decide_all(prepared.spec, found, [], prepared.policy, prepared.trained_at)
