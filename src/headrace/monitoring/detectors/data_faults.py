@@ -131,8 +131,8 @@ def _standing(
 ) -> Evidence | None:
     """Check for one value in far more rows than before, in a column without a dominant value."""
     share, largest = (
-        current.shares[bins.column].standing,
-        max(shares.standing for shares in earlier),
+        current.shares[bins.column].mode_share,
+        max(shares.mode_share for shares in earlier),
     )
     limit = largest + settings.standing_floor
     if share <= limit or largest > settings.standing_most:
@@ -167,11 +167,13 @@ def repeated_rows(
     if current.facts is None or len(earlier) < 2 or current.profile.rows == 0:
         return []
     repeats = []
-    largest = max(facts.doubled for facts in earlier)
+    largest = max(facts.duplicates for facts in earlier)
     limit = largest + settings.doubled_floor
-    if current.facts.doubled > limit:
-        sentence = f"{current.facts.doubled:.1%} of rows come twice; at most {largest:.1%} before."
-        repeats.append(("rows:twice", current.facts.doubled, limit, sentence))
+    if current.facts.duplicates > limit:
+        sentence = (
+            f"{current.facts.duplicates:.1%} of rows come twice; at most {largest:.1%} before."
+        )
+        repeats.append(("rows:twice", current.facts.duplicates, limit, sentence))
     overlaps = [_overlap(facts.marks, before.marks) for before, facts in pairwise(earlier)]
     largest = max(overlaps, default=0.0)
     limit = min(largest + settings.again_floor, (ALWAYS + largest) / 2)

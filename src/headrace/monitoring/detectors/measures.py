@@ -42,7 +42,7 @@ class Shares:
     """Shares of one column's rows (`nulls`) and of its values (all others).
 
     `novel`: values in bins that were always empty, or levels unknown when the bins were frozen.
-    `far`: in the outermost bins. `top`: in bin number `fullest`. `standing`: the most frequent
+    `far`: in the outermost bins. `top`: in bin number `fullest`. `mode_share`: the most frequent
     value.
     """
 
@@ -50,7 +50,7 @@ class Shares:
     novel: float
     far: float
     top: float
-    standing: float
+    mode_share: float
     fullest: int
 
 
@@ -144,10 +144,10 @@ def _shares(
         earlier = [window.cells[bins.column][:-1] for window in clean(past, bins.column)]
         novel = int(values[np.sum(earlier, axis=0) == 0].sum()) if earlier else 0
         far = int(values[0] + values[-1]) if len(values) >= _TAILED else 0
-    standing = facts.standing.get(bins.column, 0.0) if facts else 0.0
+    mode_share = facts.mode_shares.get(bins.column, 0.0) if facts else 0.0
     fullest = int(values.argmax())
     parts = (int(cells[-1]) / max(int(cells.sum()), 1), novel / value_count, far / value_count)
-    return Shares(*parts, int(values[fullest]) / value_count, standing, fullest)
+    return Shares(*parts, int(values[fullest]) / value_count, mode_share, fullest)
 
 
 def cells_of(profile: Profile, column: str) -> Ints:

@@ -30,16 +30,16 @@ class RowFacts:
 
     Attributes:
         sums: sums of coded rows and of their products.
-        standing: {column: share of its most frequent value among non-null values}, of numbers.
+        mode_shares: {column: share of its most frequent value among non-null values}, of numbers.
         days: number of days with rows.
-        doubled: share of duplicate rows, including the moment.
+        duplicates: share of duplicate rows, including the moment.
         marks: smallest hashes of rows without their moment (int64, ascending, at most `MARKS`).
     """
 
     sums: Sums
-    standing: dict[str, float]
+    mode_shares: dict[str, float]
     days: int
-    doubled: float
+    duplicates: float
     marks: Ints
 
 
@@ -66,13 +66,13 @@ def facts_of(rows: pa.Table, terms: Sequence[Term], days: int) -> RowFacts:
     coded_rows = coded(terms, rows)
     marks = _marks(coded_rows.code)
     t = rows["t"].cast(pa.int64()).to_numpy()
-    doubled = 1 - len(np.unique(marks + t * _MIX)) / len(t) if len(t) else 0.0
-    standing = {
+    duplicates = 1 - len(np.unique(marks + t * _MIX)) / len(t) if len(t) else 0.0
+    mode_shares = {
         term.column: _top_share(coded_rows, at, term.column)
         for at, term in enumerate(terms)
         if term.kind == "number"
     }
-    return RowFacts(sums(coded_rows.code), standing, days, doubled, np.unique(marks)[:MARKS])
+    return RowFacts(sums(coded_rows.code), mode_shares, days, duplicates, np.unique(marks)[:MARKS])
 
 
 def terms_for(profiles: Profiles) -> tuple[Term, ...]:
