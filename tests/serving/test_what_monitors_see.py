@@ -104,7 +104,7 @@ def test_what_is_kept_of_a_model_is_asked_again_for_some_weeks_only(released, mo
     scores = seen(released)[2].scores
     model = scores["model"][0].as_py()
     day = int(scores["t"].to_numpy().max() // DAY)
-    kept = SimpleNamespace(given=np.array([day - 1, day]), cuts=())
+    kept = SimpleNamespace(answer_days=np.array([day - 1, day]), cuts=())
     answered = SimpleNamespace(profiles={model: kept})
     monkeypatch.setattr(
         "headrace.monitoring.profiles.score_store.kept_answers", lambda *_: answered
