@@ -264,8 +264,8 @@ def page(found: dict[str, Any]) -> str:
     parts += [_rows(head, rows)] if rows else []
     told = [f"- {life['name']}, {one}" for life in lives for one in life["told"]]
     title = (
-        "The reason and the result of each retraining, and the recipe (the rows that the challenger "
-        "was\ntrained on):"
+        "The reason and the result of each retraining, and the recipe (the rows that the "
+        "challenger was\ntrained on):"
     )
     parts += ["\n".join([title, "", *told])] if told else []
     return "\n\n".join(parts)
