@@ -100,9 +100,9 @@ means that no event was lost or duplicated, that the status reported the lag, an
 used at most 1.15 times as much memory in the second half as in the first.
 """
 CLUSTER = """
-`python -m bench.cluster` computes the same training set on the embedded host, on Sail and on Spark,
-from Parquet to Parquet, all on one machine. It shows what the way over a cluster costs, not what is
-gained by many machines.
+`python -m bench.cluster` computes the same training set in process ("embedded"), on Sail and on
+Spark, from Parquet to Parquet, all on one machine. It shows what the way over a cluster costs, not
+what is gained by many machines.
 """
 GATES = """
 `python -m bench.gates` runs the same thirty checks (`bench/gates_suite.yaml`: ranges, sets,
