@@ -86,7 +86,7 @@ limit of memory. Answers are equal if they agree to 1e-14 of their size, and sta
 """
 SERVING = """
 `python -m bench.serving` computes twenty windowed features of an entity at the time of the request.
-The times "in process" are for 100,000 vectors, each of which takes as long as the named percentile.
+The times "in process" are 100,000 times the named percentile of the time that a vector takes.
 Feast's store is given the computed values, so Feast computes nothing. Ingest runs in one process,
 with one fsynced transaction for each 100,000 events. Over HTTP, every side has one worker and the
 same load. The "bare endpoint" always returns the same answer, with as many bytes as ours. Times are
