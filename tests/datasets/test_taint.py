@@ -16,7 +16,7 @@ from headrace.core.permissions import local_user
 from headrace.datasets import list_releases, release
 from headrace.datasets.store.store import Store
 from headrace.datasets.taint import Recall, note, openings, openings_of, standing, taints_of
-from headrace.lake.overrides.pinned_actions import told
+from headrace.lake.overrides.pinned_actions import override_sentence
 from tests.datasets.frames import DEFINITIONS, INPUTS, SPEC, frame
 from tests.examples import examples
 
@@ -129,7 +129,7 @@ def test_a_batch_that_is_recalled_cannot_enter_a_new_release(store):
     manifest = made(store, allow_tainted="to see what it did")
     (override,) = manifest.inputs["outcomes"].overrides
     assert json.loads(override)["batches"] == ["b2"]
-    assert told(override).endswith(f"by {local_user()}: to see what it did")
+    assert override_sentence(override).endswith(f"by {local_user()}: to see what it did")
     with pytest.raises(TaintedError):
         headrace.open("delays", store.root)
     assert made(store, allow_tainted="to see what it did") == manifest

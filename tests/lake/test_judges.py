@@ -11,7 +11,7 @@ import headrace.lake.ingest.validator_pool as judges
 from headrace.contracts import load_contract
 from headrace.core.clock import days
 from headrace.lake.ingest.protocol import ingest
-from headrace.lake.ingest.validator import Desk, table_rule
+from headrace.lake.ingest.validator import BatchValidator, table_rule
 from headrace.lake.ingest.validator_pool import Judges
 from headrace.lake.ledger.batch_listing import batch_rows
 from headrace.lake.ledger.conservation import table_status
@@ -35,19 +35,19 @@ def helper(monkeypatch):
 @pytest.fixture
 def unhurried(monkeypatch):
     """This process takes its time, so that the helper gets its share on a busy machine too."""
-    judge = Desk.judge
+    judge = BatchValidator.judge
 
     def slowly(desk, delivery):
         time.sleep(0.05)
         return judge(desk, delivery)
 
-    monkeypatch.setattr(Desk, "judge", slowly)
+    monkeypatch.setattr(BatchValidator, "judge", slowly)
 
 
 @pytest.fixture
 def desk(meter):
     table = meter.table
-    return Desk(table.contract, table.suite, table_rule(table), meter.home)
+    return BatchValidator(table.contract, table.suite, table_rule(table), meter.home)
 
 
 def write(work):
@@ -140,7 +140,7 @@ def test_a_run_with_help_publishes_every_slot(meter, helper):
     assert [(r.slot, r.state, r.published) for r in results] == [
         (slot, "published", ROWS) for slot in SLOTS
     ]
-    assert [progress.done for progress in seen] == list(range(1, len(SLOTS) + 1))
+    assert [progress.finished for progress in seen] == list(range(1, len(SLOTS) + 1))
     assert balanced(table_status(meter.home, meter.table))
     with Ledger(meter.home) as ledger:
         assert len(ledger.judgements("meter")) == len(SLOTS)

@@ -13,7 +13,7 @@ from headrace.core.clock import DAY, now_us
 from headrace.core.errors import StateError
 from headrace.core.home import Home
 from headrace.lake.ingest.protocol import ingest, rejudge
-from headrace.lake.ingest.write_lock import alone, working
+from headrace.lake.ingest.write_lock import deletion_lock, staging_lock
 from headrace.lake.ledger.conservation import table_status
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.tables.history import history
@@ -166,14 +166,14 @@ def test_it_waits_for_who_stages_files(meter):
     ingest(meter.table, SLOTS, meter.home)
     left = litter(meter.home)
     age(meter.home.root)
-    with working(meter.home), working(meter.home):
+    with staging_lock(meter.home), staging_lock(meter.home):
         with pytest.raises(StateError, match="an ingest was at work"):
             maintain(meter.home, ["meter"], wait=0.1)
         assert left <= files(meter.home)
         maintain(meter.home, ["meter"], dry=True)
     maintain(meter.home, ["meter"], wait=0.1)
     assert not left & files(meter.home)
-    with alone(meter.home, 0), pytest.raises(StateError), alone(meter.home, 0):
+    with deletion_lock(meter.home, 0), pytest.raises(StateError), deletion_lock(meter.home, 0):
         raise AssertionError
 
 

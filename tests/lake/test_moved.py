@@ -13,7 +13,7 @@ from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.ledger.schema import MIGRATIONS
 from headrace.lake.tables.history import history
 from headrace.lake.tables.lake import Lake
-from headrace.lake.tables.relocation import below, here
+from headrace.lake.tables.relocation import below, home_path
 from tests.lake.kit import SLOTS
 
 
@@ -34,8 +34,10 @@ from tests.lake.kit import SLOTS
 )
 def test_a_path_is_read_by_its_end(location, relative):
     assert below(location) == relative
-    assert here("/new/home", location) == (f"/new/home/{relative}" if relative else location)
-    assert here("/new/home", here("/new/home", location)) == here("/new/home", location)
+    assert home_path("/new/home", location) == (f"/new/home/{relative}" if relative else location)
+    assert home_path("/new/home", home_path("/new/home", location)) == home_path(
+        "/new/home", location
+    )
 
 
 def state(root):

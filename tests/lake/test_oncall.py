@@ -457,7 +457,7 @@ def test_a_check_that_cannot_be_asked_again_lets_nothing_in(meter, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(failing, "find", crashing)
-        with pytest.raises(StateError, match="4 rows of which 0 fail, and had 4 and 1"):
+        with pytest.raises(StateError, match="4 rows and 0 of them fail; it had 4 and 1"):
             act(meter, "release", DAY)
     act(meter, "release", DAY)
     other = replace(meter.table, suite=replace(meter.table.suite, version=7))

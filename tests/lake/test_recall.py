@@ -58,7 +58,7 @@ def test_one_snapshot_takes_one_file_out_and_counts_its_rows_as_rejected(publish
     bad, before = batch_of(published, SLOTS[1]), Lake(published.home).live("meter")
     done = recall(published.home, act("recall", bad.batch_id))
     assert done.decided
-    assert done.moved
+    assert done.committed
     assert snapshots(published) == 2
     live = Lake(published.home).live("meter")
     assert live == {key: path for key, path in before.items() if key != bad.batch_id}
@@ -78,7 +78,7 @@ def test_it_does_not_come_back_by_itself(published):
     recall(published.home, act("recall", bad.batch_id))
     without = rows(published)
     again = recall(published.home, act("recall", bad.batch_id, "again"))
-    assert (again.decided, again.moved, again.action.reason) == (False, False, REASON)
+    assert (again.decided, again.committed, again.action.reason) == (False, False, REASON)
     published.drop(SLOTS[1], [5, 2000, 6], name="_again")  # the same bytes, delivered anew
     for table in (published.table, published.with_limit(3000)):
         (result,) = ingest(table, [SLOTS[1]], published.home)
@@ -135,7 +135,7 @@ def test_restored_rows_are_back_and_usable_from_then_on(published):
     first = committed()
     recall(published.home, act("recall", bad))
     done = restore(published.home, published.table, act("restore", bad, "it was right"))
-    assert (done.decided, done.moved) == (True, True)
+    assert (done.decided, done.committed) == (True, True)
     assert rows(published) == before
     later = committed()
     assert later.pop(bad) > first.pop(bad)
@@ -156,7 +156,7 @@ def test_a_batch_without_a_passing_row(meter):
     ingest(table, SLOTS[:1], meter.home)
     bad = batch_of(meter, SLOTS[0])
     assert bad.state == "published"
-    assert not recall(meter.home, act("recall", bad.batch_id)).moved
+    assert not recall(meter.home, act("recall", bad.batch_id)).committed
     status = table_status(meter.home, table)
     assert (status["rejected"], status["quarantined"]) == (2, 0)
     restore(meter.home, table, act("restore", bad.batch_id))

@@ -22,7 +22,7 @@ from headrace.gates import load_suite
 from headrace.lake.ingest.protocol import ingest
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.overrides.audit_trail import actions
-from headrace.lake.overrides.pinned_actions import told
+from headrace.lake.overrides.pinned_actions import override_sentence
 from headrace.operations import batch_actions
 from headrace.pipeline import build_release
 from headrace.pipeline.build_context import BuildContext
@@ -148,7 +148,9 @@ def test_a_release_of_data_says_who_let_what_in(live):
     assert (found["action"], found["principal"], found["slot"]) == ("release", "ana", HELD)
     assert found["reason"] == "the depot burned, the delays are real"
     assert len(found["batches"]) == 1
-    assert told(override).startswith(f"release of arrivals {HELD} (all rows in quarantine) by ana:")
+    assert override_sentence(override).startswith(
+        f"release of arrivals {HELD} (all rows in quarantine) by ana:"
+    )
     assert manifest.inputs["plan"].overrides == ()
     assert type(manifest).from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
 

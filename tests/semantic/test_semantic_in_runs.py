@@ -15,7 +15,7 @@ from headrace.gates import parse_suite
 from headrace.gates.verdict import Judgement
 from headrace.lake.ingest import protocol as ingesting
 from headrace.lake.ingest.protocol import ingest
-from headrace.lake.ingest.validator import Desk
+from headrace.lake.ingest.validator import BatchValidator
 from headrace.lake.ledger.batch_listing import find_batches
 from headrace.lake.ledger.conservation import table_status
 from headrace.lake.overrides.audit_trail import ACTIONS
@@ -186,13 +186,13 @@ def test_verdicts_are_the_same_with_a_second_process(firm, monkeypatch):
     home, table, _ = firm
     monkeypatch.setattr("headrace.lake.ingest.validator_pool.WORTH_IT", 1)
     monkeypatch.setattr("headrace.lake.ingest.validator_pool._cores", lambda: 2)
-    judged = Desk.judge
+    judged = BatchValidator.judge
 
     def slowly(desk, delivery):
         time.sleep(0.05)
         return judged(desk, delivery)
 
-    monkeypatch.setattr(Desk, "judge", slowly)
+    monkeypatch.setattr(BatchValidator, "judge", slowly)
     assert [r.verdict for r in ingest(table, SLOTS, home)] == ["PASS"] * DAYS + ["BLOCK"]
 
 

@@ -1,7 +1,7 @@
-"""A batch against an earlier one of its table: which, where their rows are, and what is kept of it.
+"""Comparison of a batch with an earlier batch of its table, and the stored result.
 
 A blocked batch has no staged file, so its rows are read from the delivered bytes again. Files may
-go; what `keep` wrote stays, and holds no row.
+be deleted; the stored comparison remains, and contains no rows.
 """
 
 import json
@@ -31,46 +31,48 @@ from headrace.sources.base import Delivery
 from headrace.sources.parse import read_rows
 
 FORMAT = 1
-USUAL = 8  # good batches that say what is usual
-MOST_ROWS = 2_000_000  # in those together; beyond, the usual is left open
+USUAL = 8  # good batches from which the usual movement of each column is measured
+MOST_ROWS = 2_000_000  # in all of them; with more, the usual movement is not measured
 
 
-Judged = tuple[Batch, JudgementRow]
+BatchVerdict = tuple[Batch, JudgementRow]
 
 
 @dataclass(frozen=True)
 class JudgedBatches:
-    """A table's batches, and of those that were judged the verdict that counts."""
+    """All batches of a table, and the current verdict of each one that was validated."""
 
     batches: Mapping[str, Batch]
     verdicts: Mapping[str, JudgementRow]
 
-    def of(self, batch_id: str) -> Judged:
-        """Raises StateError if it was not judged yet."""
+    def of(self, batch_id: str) -> BatchVerdict:
+        """Return the batch and its verdict; raise StateError if it was not validated yet."""
         if batch_id not in self.verdicts:
             raise StateError(
                 f"batch {batch_id} was not judged yet", fix="headrace run --stage ingest"
             )
         return self.batches[batch_id], self.verdicts[batch_id]
 
-    def until(self, batch: Batch) -> list[Judged]:
-        """Judged ones up to `batch`, by slot and order of arrival."""
+    def until(self, batch: Batch) -> list[BatchVerdict]:
+        """Return the validated batches up to `batch`, by partition and order of arrival."""
         place = (batch.slot, *batch.order)
-        judged = (self.of(key) for key in self.batches if key in self.verdicts)
-        found = [one for one in judged if (one[0].slot, *one[0].order) <= place]
-        return sorted(found, key=lambda one: (one[0].slot, *one[0].order))
+        pairs = (self.of(key) for key in self.batches if key in self.verdicts)
+        earlier = [pair for pair in pairs if (pair[0].slot, *pair[0].order) <= place]
+        return sorted(earlier, key=lambda pair: (pair[0].slot, *pair[0].order))
 
-    def good_before(self, batch: Batch) -> list[Judged]:
-        """Those before it that the table shows; the last one is the last good."""
+    def good_before(self, batch: Batch) -> list[BatchVerdict]:
+        """Return the published batches before `batch`; the last one is the last good batch."""
         return [
-            (one, row)
-            for one, row in self.until(batch)
-            if one.batch_id != batch.batch_id and one.state == "published" and row.staged_path
+            (candidate, row)
+            for candidate, row in self.until(batch)
+            if candidate.batch_id != batch.batch_id
+            and candidate.state == "published"
+            and row.staged_path
         ]
 
 
 def judged_batches(home: Home, table: str, ledger: Ledger | None = None) -> JudgedBatches:
-    """Of one table, from its ledger, which is opened if none is given."""
+    """Read the batches of a table from its ledger, which is opened if none is given."""
     if ledger is None:
         with Ledger(home) as opened:
             return judged_batches(home, table, opened)
@@ -79,7 +81,7 @@ def judged_batches(home: Home, table: str, ledger: Ledger | None = None) -> Judg
 
 
 class Rows:
-    """The rows of Parquet files, one column at a time; as much of a table as comparing asks for."""
+    """Rows of Parquet files, read one column at a time, as a comparison needs them."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.files = [pq.ParquetFile(path) for path in paths]
@@ -92,21 +94,21 @@ class Rows:
         return pa.chunked_array([chunk for part in parts for chunk in part.chunks], kind)
 
 
-def batch_rows_of(home: Home, contract: Contract, batch: Batch, judged: JudgementRow) -> Any:  # noqa: ANN401 - a table, or `Rows`, which reads as one
-    """Every row of a batch, those in quarantine too.
+def batch_rows_of(home: Home, contract: Contract, batch: Batch, judgement: JudgementRow) -> Any:  # noqa: ANN401 - a table, or `Rows`, which reads as one
+    """Return every row of a batch, including the rows in quarantine.
 
     Raises:
         StateError: neither its files nor its delivered bytes are there, or its rows cannot be
             typed under the contract.
     """
-    paths = [Path(path) for path in _paths(judged)]
+    paths = [Path(path) for path in _paths(judgement)]
     if paths and all(path.exists() for path in paths):
         return Rows(paths)
     delivery = landed_delivery(home, batch)
     if batch.format == "objects":
         return _rows_in_place(contract, delivery)
-    known = [name for field in contract.delivered for name in (field.name, *field.aliases)]
-    rows = read_rows(delivery, null_tokens=contract.null_tokens, known=known)
+    column_names = [name for field in contract.delivered for name in (field.name, *field.aliases)]
+    rows = read_rows(delivery, null_tokens=contract.null_tokens, known=column_names)
     conformed = conform(contract, rows, batch.batch_id, by_row=batch.format == "events")
     if conformed.table is None:
         raise _unreadable(contract, batch.batch_id, conformed)
@@ -114,7 +116,7 @@ def batch_rows_of(home: Home, contract: Contract, batch: Batch, judged: Judgemen
 
 
 def _rows_in_place(contract: Contract, delivery: Delivery) -> Rows:
-    """Of an object that is read where it lies, out of core: from a scratch file, kept open."""
+    """Rows of an object that is read in place, out of core, from a temporary file kept open."""
     scratch = Path(tempfile.gettempdir()) / f"headrace-{delivery.batch_id}.parquet"
     with conformed_file(contract, delivery, scratch) as (conformed, path):
         if conformed.violation_count:
@@ -129,73 +131,74 @@ def _unreadable(contract: Contract, batch_id: str, conformed: Conformed) -> Stat
     )
 
 
-def _paths(judged: JudgementRow) -> list[str]:
-    """The files that together hold every row; none of a blocked batch, whose file is a part."""
-    if not judged.staged_path:
+def _paths(judgement: JudgementRow) -> list[str]:
+    """Return the files that together hold every row; none for a blocked batch."""
+    if not judgement.staged_path:
         return []
-    return [path for path in (judged.staged_path, judged.quarantine_path) if path]
+    return [path for path in (judgement.staged_path, judgement.quarantine_path) if path]
 
 
 def compare_batches(
     home: Home,
     table: Table,
-    this: Judged,
-    other: Judged,
-    before: Sequence[Judged] = (),
+    current: BatchVerdict,
+    other: BatchVerdict,
+    before: Sequence[BatchVerdict] = (),
 ) -> Comparison:
-    """`this` batch against the `other`; `before` are good ones that say how far columns move.
+    """Compare the batch `current` with `other`; `before` are good batches.
+
+    How far columns usually move is measured on the batches `before`.
 
     Raises:
         StateError: see `batch_rows_of`.
     """
     contract = table.contract
-    mine, theirs = (batch_rows_of(home, contract, *one) for one in (this, other))
+    rows, other_rows = (batch_rows_of(home, contract, *pair) for pair in (current, other))
     return compare(
-        mine,
-        theirs,
-        shift=slot_start(this[0].slot) - slot_start(other[0].slot),
+        rows,
+        other_rows,
+        shift=slot_start(current[0].slot) - slot_start(other[0].slot),
         keys=contract.primary_key,
         scales={field.name: field.scale for field in contract.fields if field.scale},
         usual=_usual(home, contract, before[-USUAL:]),
     )
 
 
-def _usual(home: Home, contract: Contract, before: Sequence[Judged]) -> dict[str, Usual] | None:
-    if len(before) < 2 or sum(judged.delivered for _, judged in before) > MOST_ROWS:
+def _usual(
+    home: Home, contract: Contract, before: Sequence[BatchVerdict]
+) -> dict[str, Usual] | None:
+    if len(before) < 2 or sum(judgement.delivered for _, judgement in before) > MOST_ROWS:
         return None
     try:
         return usual_moves(
-            [
-                (batch_rows_of(home, contract, *judged), slot_start(judged[0].slot))
-                for judged in before
-            ]
+            [(batch_rows_of(home, contract, *pair), slot_start(pair[0].slot)) for pair in before]
         )
     except StateError:
-        return None  # an old file is gone: then nobody knows what is usual
+        return None  # an old file is gone, so the usual movement cannot be measured
 
 
 def slot_start(slot: str) -> int:
-    """When a day's slot begins, microseconds UTC; 0 of one that is no day."""
+    """Return the start of a day's partition in microseconds UTC; 0 for any other partition."""
     try:
         return parse_iso(slot)
     except ValueError:
         return 0
 
 
-# What is kept
+# Stored comparisons
 
 
-def kept_path(home: Home, table: str, batch_id: str, rule: str) -> Path:
+def comparison_path(home: Home, table: str, batch_id: str, rule: str) -> Path:
     return home.reports / table / f"{batch_id}-{rule}.json"
 
 
-def keep(path: Path, other: str, found: Comparison) -> None:
-    """Write what a comparison with batch `other` found; it outlives the rows."""
-    write_json(path, {"format": FORMAT, "other": other, "comparison": found.to_json()})
+def store_comparison(path: Path, other: str, comparison: Comparison) -> None:
+    """Write the result of a comparison with batch `other`; it outlives the rows."""
+    write_json(path, {"format": FORMAT, "other": other, "comparison": comparison.to_json()})
 
 
-def kept(path: Path, other: str) -> Comparison | None:
-    """What `keep` wrote of the comparison with the same batch, if it did."""
+def stored_comparison(path: Path, other: str) -> Comparison | None:
+    """Return the stored comparison with batch `other`, if there is one."""
     try:
         document = json.loads(path.read_text())
     except FileNotFoundError:

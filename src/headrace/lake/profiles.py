@@ -1,4 +1,4 @@
-"""The stored profiles of batches, and what each batch is held against."""
+"""Stored profiles of batches, and the baseline that each batch is compared with."""
 
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
@@ -31,24 +31,30 @@ MIGRATIONS = (
 
 
 def place_of(slot: str, arrived_at: int) -> str:
-    """What orders profiles: days by themselves, deliveries of a whole table by their arrival."""
+    """Return the sort key of a profile: the day, or the arrival for a table without partitions."""
     return f"{slot} {arrived_at:020d}" if slot == "snapshot" else slot
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A profile to store. `place` orders it, `meaning` says which contract it was made under."""
+class StoredProfile:
+    """Profile to store for a batch; `place` is its sort key."""
 
     batch_id: str
     place: str
     profile: BatchProfile
 
 
-def save_profiles(home: Home, contract: Contract, kept: Iterable[Kept]) -> None:
-    """Keep profiles, each in the place of an earlier one of its batch."""
+def save_profiles(home: Home, contract: Contract, profiles: Iterable[StoredProfile]) -> None:
+    """Store profiles; each replaces an earlier one of its batch."""
     rows = [
-        (contract.table, one.batch_id, one.place, contract.meaning_hash, to_bytes(one.profile))
-        for one in kept
+        (
+            contract.table,
+            stored.batch_id,
+            stored.place,
+            contract.meaning_hash,
+            to_bytes(stored.profile),
+        )
+        for stored in profiles
     ]
     if rows:
         with closing(open_database(home.batch_profiles, MIGRATIONS)) as db, transaction(db):
@@ -56,7 +62,7 @@ def save_profiles(home: Home, contract: Contract, kept: Iterable[Kept]) -> None:
 
 
 def load_profile(home: Home, table: str, batch_id: str) -> BatchProfile | None:
-    """The profile of a batch, if it has one."""
+    """Return the profile of a batch, if it has one."""
     with closing(open_database(home.batch_profiles, MIGRATIONS)) as db:
         row = db.execute(
             "SELECT profile FROM profiles WHERE tbl = ? AND batch_id = ?", (table, batch_id)
@@ -65,15 +71,15 @@ def load_profile(home: Home, table: str, batch_id: str) -> BatchProfile | None:
 
 
 def load_profiles(home: Home, table: str, batches: Collection[str]) -> dict[str, BatchProfile]:
-    """The profiles of some batches, of those that have one."""
+    """Return the profiles of those batches that have one."""
     with closing(open_database(home.batch_profiles, MIGRATIONS)) as db:
         query = "SELECT profile FROM profiles WHERE tbl = ? AND batch_id = ?"
         profiles = {batch: db.execute(query, (table, batch)).fetchone() for batch in batches}
-    return {one: from_bytes(row[0]) for one, row in profiles.items() if row}
+    return {batch: from_bytes(row[0]) for batch, row in profiles.items() if row}
 
 
 def earlier(home: Home, contract: Contract, place: str, good: Sequence[str]) -> list[BatchProfile]:
-    """The last profiles before a place, oldest first: of good batches, of the same meaning."""
+    """Return the last profiles before a place, oldest first, of good batches of this contract."""
     with closing(open_database(home.batch_profiles, MIGRATIONS)) as db:
         rows = db.execute(
             "SELECT batch_id, profile FROM profiles WHERE tbl = ? AND meaning = ? AND place < ?"
@@ -81,21 +87,21 @@ def earlier(home: Home, contract: Contract, place: str, good: Sequence[str]) -> 
             (contract.table, contract.meaning_hash, place),
         )
         allowed = set(good)
-        found: list[BatchProfile] = []
+        profiles: list[BatchProfile] = []
         for batch_id, data in rows:
             if batch_id in allowed:
-                found.append(from_bytes(data))
-            if len(found) == WINDOW:
+                profiles.append(from_bytes(data))
+            if len(profiles) == WINDOW:
                 break
-    return found[::-1]
+    return profiles[::-1]
 
 
 @dataclass
 class Past:
-    """The reference of batch after batch of one table, in the order of their places.
+    """Baselines for successive batches of one table, in the order of their places.
 
-    Batches of one day do not count against each other: a corrected delivery repeats rows of the
-    one that it corrects, and there is nothing stale about them.
+    Batches of one day are not compared with each other: a corrected delivery repeats rows of the
+    one that it corrects, which does not make them stale.
     """
 
     home: Home
@@ -103,12 +109,12 @@ class Past:
     ledger: Ledger
     place: str = ""
     reference: Baseline = field(default_factory=Baseline)
-    waiting: list[Kept] = field(default_factory=list)
-    unsaved: list[Kept] = field(default_factory=list)
+    waiting: list[StoredProfile] = field(default_factory=list)
+    unsaved: list[StoredProfile] = field(default_factory=list)
     loaded: bool = False
 
     def before(self, place: str) -> Baseline:
-        """What a batch at `place` is held against."""
+        """Return the baseline for a batch at `place`."""
         if not self.loaded or place < self.place:
             self.save()
             states = self.ledger.batches(self.contract.table).values()
@@ -117,17 +123,17 @@ class Past:
             self.reference, self.loaded = reference_of(profiles), True
             self.waiting = []
         elif place > self.place:
-            for kept in self.waiting:
-                self.reference.add(kept.profile)
+            for stored in self.waiting:
+                self.reference.add(stored.profile)
             self.waiting = []
         self.place = place
         return self.reference
 
-    def keep(self, kept: Kept, *, good: bool) -> None:
+    def keep(self, stored: StoredProfile, *, good: bool) -> None:
         """Remember a profile; a good one counts for later batches."""
-        self.unsaved.append(kept)
+        self.unsaved.append(stored)
         if good:
-            self.waiting.append(kept)
+            self.waiting.append(stored)
 
     def save(self) -> None:
         save_profiles(self.home, self.contract, self.unsaved)

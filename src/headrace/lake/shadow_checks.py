@@ -1,4 +1,4 @@
-"""What checks in shadow would have done to a table's batches, from history or by a rehearsal."""
+"""Effects that shadow checks would have had on a table's batches, recorded or rehearsed."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ _WOULD = ("ERROR", "BLOCK", "QUARANTINE", "WARN")
 
 @dataclass
 class Shadow:
-    """One check over the batches that it was run on.
+    """Results of one shadow check over the batches it ran on.
 
     Attributes:
-        batches: how many; `first` and `last` are their slots.
-        would: by verdict, the slots to which it would have done it, each with its reason.
-        rows: failing rows, of all batches.
+        batches: their number; `first` and `last` are their partitions.
+        would: by verdict, the partitions that would have had it, each with the reason.
+        rows: failing rows of all batches.
     """
 
     id: str
@@ -47,8 +47,8 @@ class Shadow:
     def document(self) -> dict[str, Any]:
         counts = {name.lower(): len(self.would.get(name, {})) for name in _WOULD}
         days = {
-            name.lower(): [{"slot": s, "reason": r} for s, r in sorted(found.items())]
-            for name, found in self.would.items()
+            name.lower(): [{"slot": s, "reason": r} for s, r in sorted(reasons.items())]
+            for name, reasons in self.would.items()
         }
         return {
             "table": self.table,
@@ -63,7 +63,7 @@ class Shadow:
 
 
 def recorded(home: Home, table: Table) -> list[Shadow]:
-    """What the ledger's verdicts say of checks in shadow, also of those that no longer are."""
+    """Return the results of shadow checks in the ledger, including checks no longer in shadow."""
     with Ledger(home) as ledger:
         batches = ledger.batches(table.name)
         latest = {
@@ -75,17 +75,19 @@ def recorded(home: Home, table: Table) -> list[Shadow]:
             (batches[key].slot, ledger.report(table.name, key, row.rule_hash))
             for key, row in latest.items()
         )
-        told = ((slot, Judgement.from_json(text)) for slot, text in texts if '"shadow"' in text)
-        return _gathered(table, told)
+        judgements = (
+            (slot, Judgement.from_json(text)) for slot, text in texts if '"shadow"' in text
+        )
+        return _gathered(table, judgements)
 
 
 def rehearsed(home: Home, table: Table, slots: tuple[str, str] | None = None) -> list[Shadow]:
-    """What the suite's checks in shadow find in the deliveries that are there. Nothing is written.
+    """Run the suite's shadow checks on the existing deliveries; nothing is written.
 
     Args:
-        home: where the deliveries lie.
+        home: where the deliveries are stored.
         table: its suite is applied as it is now.
-        slots: the first and the last one; None for all.
+        slots: the first and the last partition; None for all.
 
     Raises:
         DeclarationError: there is no batch in these slots.
@@ -102,10 +104,10 @@ def rehearsed(home: Home, table: Table, slots: tuple[str, str] | None = None) ->
             f"table {table.name} has no batch in the range of slots",
             fix=f"list its slots: headrace gate ls --table {table.name} --all",
         )
-    return _gathered(table, _judged(home, table, batches), table.suite)
+    return _gathered(table, _rehearsal(home, table, batches), table.suite)
 
 
-def _judged(home: Home, table: Table, batches: list[Batch]) -> Iterator[tuple[str, Judgement]]:
+def _rehearsal(home: Home, table: Table, batches: list[Batch]) -> Iterator[tuple[str, Judgement]]:
     for number, batch in enumerate(batches, 1):
         delivery = landed_delivery(home, batch)
         rows = delivered_rows(table.contract, delivery)
@@ -118,13 +120,13 @@ def _judged(home: Home, table: Table, batches: list[Batch]) -> Iterator[tuple[st
 
 
 def _gathered(
-    table: Table, told: Iterable[tuple[str, Judgement]], suite: Suite | None = None
+    table: Table, judgements: Iterable[tuple[str, Judgement]], suite: Suite | None = None
 ) -> list[Shadow]:
-    wanted = [] if suite is None else [e.id for e in suite.expectations if e.shadow]
-    found = {name: Shadow(name, table.name) for name in wanted}
-    for slot, judgement in told:
+    shadow_ids = [] if suite is None else [e.id for e in suite.expectations if e.shadow]
+    shadows = {name: Shadow(name, table.name) for name in shadow_ids}
+    for slot, judgement in judgements:
         for result in judgement.results:
             if result.shadow:
-                shadow = found.setdefault(result.id, Shadow(result.id, table.name))
+                shadow = shadows.setdefault(result.id, Shadow(result.id, table.name))
                 shadow.add(slot, result)
-    return list(found.values())
+    return list(shadows.values())

@@ -26,20 +26,20 @@ class Suggestion:
     """A drafted suite.
 
     Attributes:
-        kept: checks that no later delivery contradicts, without those that the suite has already.
-        known: checks that it has already, of the same type on the same columns.
+        checks: checks that every later delivery passes, without those in the suite already.
+        existing: checks of the same type on the same columns that the suite has already.
         dropped: checks that some later delivery would have failed.
     """
 
     table: Table
     snapshot_id: int
     slots: tuple[str, ...]
-    kept: tuple[Draft, ...]
-    known: tuple[Draft, ...]
+    checks: tuple[Draft, ...]
+    existing: tuple[Draft, ...]
     dropped: tuple[Draft, ...]
 
     def document(self) -> dict[str, Any]:
-        def told(draft: Draft) -> dict[str, Any]:
+        def check_document(draft: Draft) -> dict[str, Any]:
             return {**draft.document(), "record": draft.record.document(self.slots)}
 
         return {
@@ -48,13 +48,13 @@ class Suggestion:
             "deliveries": len(self.slots),
             "first": self.slots[0],
             "last": self.slots[-1],
-            "checks": [told(draft) for draft in self.kept],
-            "dropped": [told(draft) for draft in self.dropped],
-            "known": [draft.about for draft in self.known],
+            "checks": [check_document(draft) for draft in self.checks],
+            "dropped": [check_document(draft) for draft in self.dropped],
+            "known": [draft.about for draft in self.existing],
         }
 
     def text(self) -> str:
-        """The suite as YAML, with what was found above it."""
+        """Return the suite as YAML, with comments about how it was drafted."""
         suite = self.table.suite
         meta: Mapping[str, Any] = {
             "table": self.table.name,
@@ -63,32 +63,34 @@ class Suggestion:
             "units": CONTRACT,
         }
         name = self.table.name if suite.fault else suite.name
-        return suite_text(name, meta, self.kept, self._comments())
+        return suite_text(name, meta, self.checks, self._comments())
 
     def _comments(self) -> list[str]:
         first, last, count = self.slots[0], self.slots[-1], len(self.slots)
-        told = [
+        lines = [
             f"Drafted from {count} published deliveries of {self.table.name}, {first} to {last}.",
             "Every check here would have passed all of them. Margins were chosen on the first",
-            "ones and held against the later ones; the reason of each says how. Take over what",
-            "you agree with. A check in shadow decides nothing: `headrace gate shadow` tells how",
-            "it does, and it counts once you take `shadow: true` away.",
+            "ones and tested on the later ones; the reason of each says how. Keep the checks that",
+            "you agree with. A check in shadow decides nothing: `headrace gate shadow` reports",
+            "what it would do, and it takes effect once you remove `shadow: true`.",
         ]
-        if self.known:
-            told += ["", f"{len(self.known)} more are in the suite already."]
+        if self.existing:
+            lines += ["", f"{len(self.existing)} more are in the suite already."]
         if self.dropped:
-            told += ["", "Not drafted, because later deliveries contradict it:"]
-            told += [f"  {_why(one, self.slots)}" for one in self.dropped]
-        return told
+            lines += ["", "Not drafted, because later deliveries contradict it:"]
+            lines += [f"  {_why(draft, self.slots)}" for draft in self.dropped]
+        return lines
 
 
-def _why(one: Draft, slots: tuple[str, ...]) -> str:
-    record, name = one.record, one.meta["id"]
+def _why(draft: Draft, slots: tuple[str, ...]) -> str:
+    record, name = draft.record, draft.meta["id"]
     if not record.failed:
         return f"{name}: it moves all the time, no margin holds"
-    some = ", ".join(slots[place] for place in record.failed[:3])
-    more = " ..." if len(record.failed) > 3 else ""
-    return f"{name}: {len(record.failed)} of {record.confirmed_on} would fail: {some}{more}"
+    failing_slots = ", ".join(slots[place] for place in record.failed[:3])
+    rest = " ..." if len(record.failed) > 3 else ""
+    return (
+        f"{name}: {len(record.failed)} of {record.confirmed_on} would fail: {failing_slots}{rest}"
+    )
 
 
 def suggest(
@@ -100,7 +102,7 @@ def suggest(
         home: where the state lives.
         table: what it has published; its suite says which checks there are already.
         last: only the last so many slots.
-        shadow: whether the checks start in shadow.
+        shadow: True to start the checks in shadow.
 
     Raises:
         DeclarationError: nothing is published.
@@ -114,26 +116,26 @@ def suggest(
             f"table {table.name} has published nothing to learn from",
             fix="run the pipeline first; headrace new source drafts a suite from a file",
         )
-    found = _measured(lake, table, batches, live)
-    drafted = draft_checks(found, _asked(table, shadow=shadow))
+    statistics = _measured(lake, table, batches, live)
+    drafted = draft_checks(statistics, _draft_request(table, shadow=shadow))
     have = {(e.type, e.columns) for e in table.suite.expectations}
-    new = tuple(one for one in drafted.kept if one.about not in have)
-    made = Suggestion(
+    new = tuple(draft for draft in drafted.kept if draft.about not in have)
+    suggestion = Suggestion(
         table,
         snapshot_id,
-        tuple(found.slots),
+        tuple(statistics.slots),
         new,
-        tuple(one for one in drafted.kept if one.about in have),
-        tuple(one for one in drafted.dropped if one.about not in have),
+        tuple(draft for draft in drafted.kept if draft.about in have),
+        tuple(draft for draft in drafted.dropped if draft.about not in have),
     )
     document = {"name": "draft", "meta": {"table": table.name, "units": CONTRACT}}
     checks = [draft.document() for draft in new]
     fitted(parse_suite({**document, "expectations": checks}), table.contract).sound()
-    return made
+    return suggestion
 
 
 def _published(home: Home, table: Table, live: Mapping[str, str], last: int | None) -> list[Batch]:
-    """Published batches in order of slot and arrival."""
+    """Return the published batches in order of partition and arrival."""
     with Ledger(home) as ledger:
         batches = [b for b in ledger.batches(table.name).values() if b.batch_id in live]
     batches.sort(key=lambda batch: (batch.slot, batch.arrived_at))
@@ -150,21 +152,21 @@ def _measured(
     with TemporaryDirectory() as spill, duckdb.connect(config=_config(spill)) as db:
         db.execute("SET TimeZone = 'UTC'")
         for start in range(0, len(batches), _AT_ONCE):
-            some = batches[start : start + _AT_ONCE]
-            files = [live[batch.batch_id] for batch in some]
+            chunk = batches[start : start + _AT_ONCE]
+            files = [live[batch.batch_id] for batch in chunk]
             rows = lake.relation(table.name, [*names, "_batch"], files=files)
-            measure.add(db, rows, "_batch", {batch.batch_id: batch.slot for batch in some})
-            done = min(start + _AT_ONCE, len(batches))
-            report(f"measure {table.name}", done, len(batches), some[-1].slot)
+            measure.add(db, rows, "_batch", {batch.batch_id: batch.slot for batch in chunk})
+            count = min(start + _AT_ONCE, len(batches))
+            report(f"measure {table.name}", count, len(batches), chunk[-1].slot)
     return measure.found
 
 
 def _config(spill: str) -> dict[str, str]:
-    """Keys of a great delivery need not fit in memory."""
+    """Configure DuckDB so that the keys of a large delivery need not fit in memory."""
     return {"memory_limit": MEMORY, "temp_directory": spill}
 
 
-def _asked(table: Table, *, shadow: bool) -> Asked:
+def _draft_request(table: Table, *, shadow: bool) -> Asked:
     contract = table.contract
     fields = [contract.field(column.name) for column in contract.columns]
     return Asked(

@@ -1,4 +1,4 @@
-"""What a pipeline declares about one table: where it comes from, its contract, its gate."""
+"""Declaration of one table of a pipeline: its source, contract and gate."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ class Table:
         object.__setattr__(self, "suite", self.suite.stored(self.contract))
 
     def expects(self, slot: str) -> bool:
-        """Whether the contract promises a delivery for this slot."""
+        """Return True if the contract promises a delivery for this partition."""
         if not self.partitioned:
             return slot == SNAPSHOT_SLOT
         if self.contract.coverage is None:
@@ -42,7 +42,7 @@ class Table:
         return first <= slot <= last
 
     def expected_slots(self, until: str | None = None) -> list[str]:
-        """The promised slots in order, up to and including the ISO day `until`."""
+        """Return the promised partitions in order, up to and including the ISO day `until`."""
         if not self.partitioned:
             return [SNAPSHOT_SLOT]
         if self.contract.coverage is None:

@@ -216,7 +216,7 @@ def _done(case: BatchCase, pipelines: Sequence[Pipeline], done: Withdrawal) -> d
         "decided_now": done.decided,
         "state": state,
         "snapshot_id": done.snapshot_id,
-        "committed_now": done.moved,
+        "committed_now": done.committed,
         "stores": renewed,
         "incomplete": [one["error"] for one in renewed if one["error"]],
     }

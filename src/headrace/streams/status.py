@@ -9,7 +9,7 @@ from headrace.core.clock import HOUR, now_us
 from headrace.core.errors import DeclarationError, SourceError
 from headrace.core.home import Home
 from headrace.gates.event_gate import whole_batch_checks
-from headrace.lake.ledger.ledger import Batch, JudgementRow, Ledger, Taken
+from headrace.lake.ledger.ledger import Batch, JudgementRow, LaneProgress, Ledger
 from headrace.lake.ledger.row_counts import Account, account, current_verdicts, total
 from headrace.lake.table import Table
 from headrace.lake.tables.lake import Lake
@@ -38,8 +38,8 @@ def stream_status(
         One mapping; `problems` says in words what somebody should look at, and is empty if nothing.
     """
     with Ledger(home) as ledger:
-        taken = ledger.taken(table.name, stream.name)
-        again = ledger.taken_again(table.name, stream.name)
+        taken = ledger.lane_progress(table.name, stream.name)
+        again = ledger.repeated_events(table.name, stream.name)
         batches = {
             key: batch
             for key, batch in ledger.batches(table.name).items()
@@ -68,7 +68,7 @@ def stream_status(
         "redelivered": again,
         "unjudged": events - known,
         "batches": sum(lane.batches for lane in taken.values()),
-        "lost": sum(lane.lost for lane in taken.values()),
+        "lost": sum(lane.lost_events for lane in taken.values()),
         "position": {lane: one.position for lane, one in taken.items()},
         "quarantined_share": _share(batches, verdicts),
         "checks_left_out": list(whole_batch_checks(table.suite)),
@@ -104,7 +104,7 @@ def _run_at_work(home: Home, stream: Stream) -> dict[str, Any]:
 
 
 def _lag(
-    stream: Stream, taken: dict[str, Taken], connect: Callable[[Stream], Broker]
+    stream: Stream, taken: dict[str, LaneProgress], connect: Callable[[Stream], Broker]
 ) -> dict[str, Any]:
     """Lag of all lanes together; null where the broker does not answer."""
     try:

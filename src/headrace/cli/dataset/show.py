@@ -119,7 +119,7 @@ def _days(t: Mapping[str, Any]) -> list[str]:
 
 
 def _inputs(manifest: "Manifest") -> None:
-    from headrace.lake.overrides.pinned_actions import told
+    from headrace.lake.overrides.pinned_actions import override_sentence
 
     grid(
         "inputs",
@@ -138,7 +138,7 @@ def _inputs(manifest: "Manifest") -> None:
     )
     for pinned in manifest.inputs.values():
         for override in pinned.overrides:
-            out.print(Text(f"override: {told(override)}", "yellow"), soft_wrap=True)
+            out.print(Text(f"override: {override_sentence(override)}", "yellow"), soft_wrap=True)
 
 
 def _lists(manifest: "Manifest") -> Iterator[tuple[str, str]]:

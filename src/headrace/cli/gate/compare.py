@@ -12,7 +12,7 @@ from headrace.cli.output import emit_json, explained, grid, out
 if TYPE_CHECKING:
     from headrace.core.home import Home
     from headrace.gates.compare import Compared, Stats
-    from headrace.lake.batch_comparison import Judged
+    from headrace.lake.batch_comparison import BatchVerdict
     from headrace.lake.table import Table
 
 BATCH = "Partition (2013-02-12, or `snapshot`), or the start of a batch id."
@@ -126,7 +126,7 @@ def _table(name: str) -> "Table":
 
 def _pair(
     home: "Home", table: "Table", batch: str, other: str | None
-) -> "tuple[Judged, Judged, list[Judged]]":
+) -> "tuple[BatchVerdict, BatchVerdict, list[BatchVerdict]]":
     """Return the batch, the batch to compare it with, and the good batches before it."""
     from headrace.core.errors import DeclarationError
     from headrace.lake.batch_comparison import judged_batches
@@ -145,6 +145,6 @@ def _pair(
     return subject, before[-1], before
 
 
-def _as_json(view: "Judged") -> dict[str, Any]:
+def _as_json(view: "BatchVerdict") -> dict[str, Any]:
     batch = view[0]
     return {"slot": batch.slot, "batch": batch.batch_id, "state": batch.state}

@@ -57,5 +57,5 @@ def suggest(
         typer.echo(suite.text(), nl=False)
     else:
         err.print(
-            f"{len(suite.kept)} checks in {to}, {len(suite.dropped)} not drafted", markup=False
+            f"{len(suite.checks)} checks in {to}, {len(suite.dropped)} not drafted", markup=False
         )

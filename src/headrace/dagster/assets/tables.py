@@ -160,4 +160,4 @@ def _log_materialisations(
 
 
 def _tell(at: SlotProgress) -> None:
-    report(f"ingest {at.table}", at.done, at.total, f"{at.slot} {at.verdict}")
+    report(f"ingest {at.table}", at.finished, at.total, f"{at.slot} {at.verdict}")

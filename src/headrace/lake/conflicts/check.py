@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from headrace.contracts import Contract
 from headrace.core.home import Home
 from headrace.gates import Judgement
-from headrace.lake.conflicts.hold import Held
+from headrace.lake.conflicts.hold import ConflictHold
 from headrace.lake.conflicts.records import Conflict, conflicts_of, record_conflicts
 from headrace.lake.conflicts.resolve import Loser, Place, resolve
 from headrace.lake.conflicts.search import Arriving, published_lines, versions
@@ -32,21 +32,21 @@ def hold_conflicts(run: Run, slots: Sequence[str]) -> bool:
     """
     picks = [run.pick(slot) for slot in slots]
     rows = staged_rows(picks)
-    held = find_conflicts(run, picks)
-    if not held:
+    losers = find_conflicts(run, picks)
+    if not losers:
         return False
     paths = {batch: Path(path) for batch, path in run.live.items()}
     paths |= {row.batch_id: Path(row.staged_path) for row in rows}
     verdicts = [
-        _verdict(run, row, held[row.batch_id], paths) for row in rows if row.batch_id in held
+        _verdict(run, row, losers[row.batch_id], paths) for row in rows if row.batch_id in losers
     ]
     with run.ledger.transaction():
         for verdict, conflicts in verdicts:
             if verdict is None:
                 continue
             record_conflicts(run.ledger, run.name, verdict, conflicts)
-            run.ledger.judge(run.name, verdict, again=True)
-    run.changed |= {run.slot_of(batch) for batch in held}
+            run.ledger.judge(run.name, verdict, overwrite=True)
+    run.changed |= {run.slot_of(batch) for batch in losers}
     run.reload()
     return True
 
@@ -57,7 +57,7 @@ def staged_rows(picks: Iterable[Pick]) -> list[JudgementRow]:
 
 
 def leaving(picks: Iterable[Pick]) -> set[str]:
-    """Return the batches of which these picks take every row out of the table."""
+    """Return the batches that these picks remove from the table with all their rows."""
     empty = {row.batch_id for pick in picks for row in pick.replace if not row.staged_path}
     return empty.union(*(pick.withdrawn for pick in picks))
 
@@ -84,21 +84,21 @@ def find_conflicts(run: Run, picks: Sequence[Pick]) -> dict[str, list[Loser]]:
         )
         for row in rows
     ]
-    gone = {file.batch_id for file in arriving} | run.ledger.recalled(run.name) | leaving(picks)
-    others = [file for batch, file in live.items() if batch not in gone]
-    clashing = versions(contract, plan, arriving, others)
+    excluded = {file.batch_id for file in arriving} | run.ledger.recalled(run.name) | leaving(picks)
+    published = [file for batch, file in live.items() if batch not in excluded]
+    clashing = versions(contract, plan, arriving, published)
     if not clashing:
         return {}
     involved = {version.batch for version in clashing}
-    some = [file for file in arriving if file.batch_id in involved]
-    held = {file.batch_id: _held(run, file.batch_id) for file in some}
+    involved_files = [file for file in arriving if file.batch_id in involved]
+    verdicts = {file.batch_id: _hold(run, file.batch_id) for file in involved_files}
 
     def blocks(batch_id: str, count: int) -> bool:
-        taken = run.standings[batch_id].actions
-        return not any(map(releases_batch, taken)) and held[batch_id].blocked_by(count)
+        actions = run.standings[batch_id].actions
+        return not any(map(releases_batch, actions)) and verdicts[batch_id].blocked_by(count)
 
-    order = sorted(held, key=lambda batch_id: batches[batch_id].order)
-    return resolve(clashing, order, published_lines(some), blocks)
+    order = sorted(verdicts, key=lambda batch_id: batches[batch_id].order)
+    return resolve(clashing, order, published_lines(involved_files), blocks)
 
 
 def rows_in_conflict(home: Home, contract: Contract, rows: pa.Table) -> dict[int, Place]:
@@ -123,17 +123,17 @@ def file_in_conflict(home: Home, contract: Contract, batch_id: str, path: Path) 
     if not contract.identity:
         return {}
     with Ledger(home) as ledger:
-        gone = {batch_id, *ledger.recalled(contract.table)}
+        excluded = {batch_id, *ledger.recalled(contract.table)}
     plan = Lake(home).ranged_plan(contract.table)
-    others = [file for file in plan.files if file.batch_id not in gone] if plan else []
-    clashing = versions(contract, plan, [Arriving(batch_id, path)], others)
-    held = resolve(clashing, [batch_id], (), lambda *_: False)
-    return {loser.line: loser.earlier for loser in held.get(batch_id, ())}
+    published = [file for file in plan.files if file.batch_id not in excluded] if plan else []
+    clashing = versions(contract, plan, [Arriving(batch_id, path)], published)
+    losers = resolve(clashing, [batch_id], (), lambda *_: False)
+    return {loser.line: loser.earlier for loser in losers.get(batch_id, ())}
 
 
-def _held(run: Run, batch_id: str) -> Held:
+def _hold(run: Run, batch_id: str) -> ConflictHold:
     gate = run.standings[batch_id].gate
-    return Held(
+    return ConflictHold(
         home=run.home,
         contract=run.table.contract,
         mutes=mutes_of(run.ledger, gate),
@@ -146,14 +146,14 @@ def _held(run: Run, batch_id: str) -> Held:
 def _verdict(
     run: Run, row: JudgementRow, losers: Sequence[Loser], paths: Mapping[str, Path]
 ) -> tuple[JudgementRow | None, list[Conflict]]:
-    """The verdict on a batch with these conflicts and those that the gate's verdict has."""
+    """Return the verdict on a batch with these conflicts and those that its gate verdict has."""
     standing = run.standings[row.batch_id]
     if row.rule_hash not in {standing.gate.rule_hash, standing.rule}:
         run.barred.add(row.batch_id)  # its last good file is in conflict by now: it stays out
         return None, []
     after = max((action.id for action in standing.actions), default=0)
-    known = conflicts_of(run.ledger, run.name, row.batch_id, standing.gate.rule_hash)
-    known |= {loser.line: Conflict(loser.line, *loser.earlier, after) for loser in losers}
-    conflicts = [known[line] for line in sorted(known)]
-    held = _held(run, row.batch_id)
-    return held.verdict(conflicts, Path(row.staged_path), paths), conflicts
+    by_line = conflicts_of(run.ledger, run.name, row.batch_id, standing.gate.rule_hash)
+    by_line |= {loser.line: Conflict(loser.line, *loser.earlier, after) for loser in losers}
+    conflicts = [by_line[line] for line in sorted(by_line)]
+    hold = _hold(run, row.batch_id)
+    return hold.verdict(conflicts, Path(row.staged_path), paths), conflicts

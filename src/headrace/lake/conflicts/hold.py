@@ -35,8 +35,8 @@ Rows = Mapping[int, Mapping[str, Any]]  # by line
 
 
 @dataclass(frozen=True)
-class Held:
-    """The gate's verdict on a batch, to which conflicts are to be added.
+class ConflictHold:
+    """Verdict of the gate on a batch, to which conflicts are added.
 
     Attributes:
         gate: the verdict so far.
@@ -61,8 +61,8 @@ class Held:
         return not self._with(replace(result, status="fail"), count).verdict.publishes
 
     def _with(self, result: Result, count: int) -> Judgement:
-        more = count if self.does == "quarantine" else 0
-        return self.mutes.of(with_result(self.report, result, more))
+        extra = count if self.does == "quarantine" else 0
+        return self.mutes.of(with_result(self.report, result, extra))
 
     def verdict(
         self, conflicts: Sequence[Conflict], source: Path, earlier: Mapping[str, Path]
@@ -80,11 +80,11 @@ class Held:
         new = sum(line not in before for line in rows.column("_line").to_pylist())
         result = _result(self.contract, gate, conflicts, rows, earlier)
         judgement = self._with(replace(result, action=self.does), new)
-        staged, kept, passing = "", gate.quarantine_path, gate.passing
+        staged, quarantine_file, passing = "", gate.quarantine_path, gate.passing
         if self.does == "quarantine":
             passing -= _passing(gate, lines)
-            kept = str(quarantine_path(self.home, name, gate.batch_id, rule))
-            failed = self._kept(rows, set(lines))
+            quarantine_file = str(quarantine_path(self.home, name, gate.batch_id, rule))
+            failed = self._quarantine_rows(rows, set(lines))
             quarantine(self.home, self.contract, gate.batch_id, rule, failed)
         if judgement.verdict.value in PUBLISHABLE and passing and gate.staged_path:
             target = staged_path(self.home, name, gate.batch_id, rule)
@@ -97,7 +97,7 @@ class Held:
             passing=passing,
             quarantined=judgement.quarantined_count,
             staged_path=staged,
-            quarantine_path=kept,
+            quarantine_path=quarantine_file,
             judged_at=max(now_us(), gate.judged_at + 1),
             summary=judgement.summary(),
             judgement=judgement.to_json(),
@@ -106,12 +106,12 @@ class Held:
             withdrawn_at=None,
         )
 
-    def _kept(self, rows: pa.Table, lines: Collection[int]) -> pa.Table:
-        """The gate's rows of quarantine and the held rows, each with its reasons."""
+    def _quarantine_rows(self, rows: pa.Table, lines: Collection[int]) -> pa.Table:
+        """Return the rows that the gate quarantined and the held rows, each with its reasons."""
         path = self.gate.quarantine_path
         before = read_rows(path) if path else None
-        there = set() if before is None else set(before["_line"].to_pylist())
-        new = [line not in there for line in rows["_line"].to_pylist()]
+        quarantined_lines = set() if before is None else set(before["_line"].to_pylist())
+        new = [line not in quarantined_lines for line in rows["_line"].to_pylist()]
         rows = rows.filter(pa.array(new, pa.bool_()))
         reasons = [[CONFLICT]] * rows.num_rows
         rows = rows.append_column("_reasons", pa.array(reasons, pa.list_(pa.string())))
@@ -130,16 +130,16 @@ class Held:
 
 
 def _rule(gate: JudgementRow, conflicts: Sequence[Conflict]) -> str:
-    told = [[c.line, c.earlier_batch, c.earlier_line, c.after] for c in conflicts]
-    return digest([CONFLICT, gate.rule_hash, told])[:16]
+    places = [[c.line, c.earlier_batch, c.earlier_line, c.after] for c in conflicts]
+    return digest([CONFLICT, gate.rule_hash, places])[:16]
 
 
 def _rows(path: Path, lines: Collection[int]) -> pa.Table:
     """Rows of a file by line, read piece by piece."""
-    wanted = np.array(sorted(lines), np.int64)
+    selected = np.array(sorted(lines), np.int64)
     with pq.ParquetFile(path) as file:
         pieces = [
-            piece.filter(pa.array(np.isin(piece.column("_line").to_numpy(), wanted)))
+            piece.filter(pa.array(np.isin(piece.column("_line").to_numpy(), selected)))
             for piece in file.iter_batches()
         ]
         return to_integers(pa.Table.from_batches(pieces, schema=file.schema_arrow))
@@ -183,7 +183,7 @@ def _result(
         id=CONFLICT,
         kind="contract",
         type=CONFLICT,
-        columns=tuple(dict.fromkeys(name for one in sample for name in one["values"])),
+        columns=tuple(dict.fromkeys(name for example in sample for name in example["values"])),
         status="fail",
         expected=f"one version of each key and known-at{sequence}",
         unexpected_count=count,
@@ -196,10 +196,10 @@ def _result(
 
 def _first(sample: Sequence[Mapping[str, Any]]) -> str:
     """The first difference, for the sentence."""
-    for one in sample:
-        for name, value in one["values"].items():
-            before = one["earlier"]["values"].get(name)
-            return f" (line {one['line']}: {name} {value!r}, before {before!r})"
+    for example in sample:
+        for name, value in example["values"].items():
+            before = example["earlier"]["values"].get(name)
+            return f" (line {example['line']}: {name} {value!r}, before {before!r})"
     return ""
 
 
@@ -212,8 +212,8 @@ def samples(
     scales = scales_of(contract)
     before: dict[tuple[str, int], Mapping[str, Any]] = {}
     for batch in {conflict.earlier_batch for conflict in conflicts} & earlier.keys():
-        wanted = [c.earlier_line for c in conflicts if c.earlier_batch == batch]
-        for line, row in by_line(_rows(earlier[batch], wanted)).items():
+        earlier_lines = [c.earlier_line for c in conflicts if c.earlier_batch == batch]
+        for line, row in by_line(_rows(earlier[batch], earlier_lines)).items():
             before[batch, line] = row
     for conflict in conflicts:
         row = rows.get(conflict.line, {})
@@ -235,14 +235,14 @@ def earlier_paths(
     ledger: Ledger, home: Home, table: str, conflicts: Iterable[Conflict]
 ) -> dict[str, Path]:
     """Return a file of each batch that has the earlier row: the published one, or its last one."""
-    wanted = {conflict.earlier_batch for conflict in conflicts}
+    batch_ids = {conflict.earlier_batch for conflict in conflicts}
     paths = {
         row.batch_id: Path(row.staged_path)
         for row in ledger.judgements(table).values()
-        if row.batch_id in wanted and row.staged_path and Path(row.staged_path).exists()
+        if row.batch_id in batch_ids and row.staged_path and Path(row.staged_path).exists()
     }
     live = Lake(home).live(table)
-    return paths | {batch: Path(live[batch]) for batch in wanted & live.keys()}
+    return paths | {batch: Path(live[batch]) for batch in batch_ids & live.keys()}
 
 
 def by_line(rows: pa.Table) -> dict[int, Mapping[str, Any]]:

@@ -49,7 +49,7 @@ def resolve(
             waiting[version.batch].append(version)
         else:
             groups.setdefault(version.group, {}).setdefault(version.content, place)
-    held: dict[str, list[Loser]] = {}
+    losers: dict[str, list[Loser]] = {}
     for batch in arriving:
         accepted: list[tuple[dict[int, Place], int]] = []
         for version in waiting[batch]:
@@ -58,11 +58,11 @@ def resolve(
                 continue
             if contents:
                 earlier = next(iter(contents.values()))
-                held.setdefault(batch, []).append(Loser(version.line, earlier))
+                losers.setdefault(batch, []).append(Loser(version.line, earlier))
                 continue
             contents[version.content] = (batch, version.line)
             accepted.append((contents, version.content))
-        if batch in held and blocks(batch, len(held[batch])):
+        if batch in losers and blocks(batch, len(losers[batch])):
             for contents, content in accepted:
                 del contents[content]
-    return held
+    return losers

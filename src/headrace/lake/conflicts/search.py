@@ -54,20 +54,20 @@ def versions(
     contract: "Contract",
     plan: Plan | None,
     arriving: Sequence[Arriving],
-    others: Sequence[LiveFile],
+    published: Sequence[LiveFile],
 ) -> list[Version]:
-    """Return all rows of `arriving` and `others` whose identity several contents claim.
+    """Return all rows that share their identity with a row of other content.
 
     Args:
-        contract: its `identity` tells rows apart.
+        contract: its `identity` columns identify a row.
         plan: the table's present state; None if nothing was published.
-        arriving: at least one row of each group is of these.
-        others: published files to compare them with.
+        arriving: at least one row of each group comes from these files.
+        published: published files to compare them with.
     """
     import duckdb
 
     columns = _columns(contract, plan)
-    arriving, near = contested(arriving, others)
+    arriving, near = contested(arriving, published)
     if not arriving:
         return []
     with duckdb.connect(config=duckdb_limits()) as db:
@@ -99,14 +99,14 @@ def held_twice(
     published = plan.files if files is None else files
     with duckdb.connect(config=duckdb_limits()) as db:
         db.execute("SET TimeZone = 'UTC'")
-        rows, nothing = (_select(contract, columns, [], some) for some in (published, ()))
-        if not _suspects(db, contract, rows, nothing):
+        rows, empty = (_select(contract, columns, [], selection) for selection in (published, ()))
+        if not _suspects(db, contract, rows, empty):
             return []
         return _clashing(db, contract, columns, rows)
 
 
 def _columns(contract: "Contract", plan: Plan | None) -> dict[str, Column]:
-    """The contract's columns by name, each in the type that the table's files have."""
+    """Return the contract's columns by name, each with the type that the table's files have."""
     before = {} if plan is None else {column.field_id: column.type for column in plan.columns}
     columns = {}
     for field in contract.arrow_schema():
@@ -131,7 +131,7 @@ def _hash(contract: "Contract") -> str:
 
 
 def _suspects(db: "duckdb.DuckDBPyConnection", contract: "Contract", new: str, old: str) -> int:
-    """Note the hashes of keys that come more than once, `new` ones among them; return how many."""
+    """Store the hashes of keys that occur more than once and at least once in `new`; count them."""
     key = _hash(contract)
     db.execute(
         f"CREATE TEMP TABLE suspects AS WITH new AS (SELECT {key} AS h FROM {new}),"  # noqa: S608
@@ -148,7 +148,7 @@ def _clashing(
 ) -> list[Version]:
     identity = ", ".join(map(ident, contract.identity))
     content = ", ".join(ident(name) for name in columns if name not in _PLACE)
-    found = db.sql(
+    relation = db.sql(
         f"WITH rows AS (SELECT * FROM {rows} WHERE {_hash(contract)} IN (FROM suspects)),"  # noqa: S608
         f" contents AS (SELECT DISTINCT {content} FROM rows),"
         f" clashes AS (SELECT {identity} FROM contents GROUP BY ALL HAVING count(*) > 1)"
@@ -156,17 +156,19 @@ def _clashing(
         f" dense_rank() OVER (PARTITION BY {identity} ORDER BY {content}), _batch, _line"
         f" FROM rows WHERE ({identity}) IN (SELECT ({identity}) FROM clashes)"
     )
-    return [Version(*row) for row in found.fetchall()]
+    return [Version(*row) for row in relation.fetchall()]
 
 
 def known_range(path: Path) -> tuple[int, int] | None:
     """Return the least and the greatest known-at of a staged file, from its footer."""
     metadata = pq.read_metadata(path)
     place = metadata.schema.to_arrow_schema().names.index("known_at")
-    found = [metadata.row_group(n).column(place).statistics for n in range(metadata.num_row_groups)]
-    if not found or any(one is None or not one.has_min_max for one in found):
+    statistics = [
+        metadata.row_group(n).column(place).statistics for n in range(metadata.num_row_groups)
+    ]
+    if not statistics or any(stats is None or not stats.has_min_max for stats in statistics):
         return None
-    return min(_us(one.min) for one in found), max(_us(one.max) for one in found)
+    return min(_us(stats.min) for stats in statistics), max(_us(stats.max) for stats in statistics)
 
 
 def _us(value: datetime | int) -> int:
@@ -174,7 +176,7 @@ def _us(value: datetime | int) -> int:
 
 
 def contested(
-    arriving: Sequence[Arriving], others: Sequence[LiveFile]
+    arriving: Sequence[Arriving], published: Sequence[LiveFile]
 ) -> tuple[list[Arriving], list[LiveFile]]:
     """Return the arriving files that may hold conflicts, and the published files to compare with.
 
@@ -183,19 +185,21 @@ def contested(
     """
     ranges = [known_range(file.path) for file in arriving]
     if any(range_ is None for range_ in ranges):
-        return list(arriving), list(others)
+        return list(arriving), list(published)
     new = [_Range(*range_) for range_ in ranges if range_ is not None]
-    old = [_range_of(file) for file in others]
+    old = [_range_of(file) for file in published]
     spans = _merged(old)
     among = _meeting(new)
-    some = [
+    positions = [
         place
         for place, file in enumerate(arriving)
         if file.by_row or among[place] or _meets(new[place], spans)
     ]
-    wanted = _merged([new[place] for place in some])
-    near = [file for file, one in zip(others, old, strict=True) if _meets(one, wanted)]
-    return [arriving[place] for place in some], near
+    contested_spans = _merged([new[place] for place in positions])
+    near = [
+        file for file, range_ in zip(published, old, strict=True) if _meets(range_, contested_spans)
+    ]
+    return [arriving[place] for place in positions], near
 
 
 class _Range(NamedTuple):
@@ -210,7 +214,7 @@ def _range_of(file: LiveFile) -> _Range:
 
 
 def _merged(ranges: Iterable[_Range]) -> list[_Range]:
-    """The same moments as ranges that do not meet, in order."""
+    """Merge overlapping ranges; return the merged ones in order."""
     spans: list[_Range] = []
     for low, high in sorted(ranges):
         if spans and low <= spans[-1].high:
@@ -220,20 +224,20 @@ def _merged(ranges: Iterable[_Range]) -> list[_Range]:
     return spans
 
 
-def _meets(one: _Range, spans: Sequence[_Range]) -> bool:
+def _meets(range_: _Range, spans: Sequence[_Range]) -> bool:
     """Return True if a range meets one of `spans`, which are merged."""
-    place = bisect_left(spans, one.low, key=lambda span: span.high)
-    return place < len(spans) and spans[place].low <= one.high
+    place = bisect_left(spans, range_.low, key=lambda span: span.high)
+    return place < len(spans) and spans[place].low <= range_.high
 
 
 def _meeting(ranges: Sequence[_Range]) -> list[bool]:
-    """For each range, whether it meets another of them."""
+    """Return for each range True if it overlaps another one."""
     order = sorted(range(len(ranges)), key=ranges.__getitem__)
-    found = [False] * len(ranges)
+    overlapping = [False] * len(ranges)
     reach = -(2**63)
     for before, place in zip([None, *order], order, strict=False):
-        found[place] = ranges[place].low <= reach
+        overlapping[place] = ranges[place].low <= reach
         reach = max(reach, ranges[place].high)
         if before is not None and ranges[place].low <= ranges[before].high:
-            found[before] = True
-    return found
+            overlapping[before] = True
+    return overlapping

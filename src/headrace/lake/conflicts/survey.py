@@ -26,17 +26,17 @@ def note_survey(ledger: Ledger, contract: Contract, plan: Plan | None) -> None:
 
 def keys_held_twice(home: Home, ledger: Ledger, contract: Contract) -> dict[int, list[str]]:
     """Return, by number of a key and known-at with several published contents, their batches."""
-    named = _surveyed(ledger, contract.table) if contract.identity else []
-    if named == []:
+    surveyed = _surveyed(ledger, contract.table) if contract.identity else []
+    if surveyed == []:
         return {}
     plan = Lake(home).plan(contract.table)
     if plan is None:
         return {}
-    files = [file for file in plan.files if named is None or file.batch_id in named]
-    found: dict[int, list[str]] = {}
+    files = [file for file in plan.files if surveyed is None or file.batch_id in surveyed]
+    batches_by_group: dict[int, list[str]] = {}
     for row in held_twice(contract, plan, files):
-        found.setdefault(row.group, []).append(row.batch)
-    return found
+        batches_by_group.setdefault(row.group, []).append(row.batch)
+    return batches_by_group
 
 
 def twice_by_batch(home: Home, ledger: Ledger, contract: Contract) -> dict[str, int]:

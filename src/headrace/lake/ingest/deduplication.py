@@ -1,8 +1,8 @@
-"""The same rows in other bytes are the same delivery once more, and are not published again.
+"""Detection of redeliveries: the same rows in other bytes are not published twice.
 
-A producer who sends a file again sends it sorted otherwise, or with other line ends. Its bytes make
-another batch; published, every row would be there twice. Only the delivery that is shown last
-counts: one that puts back what a correction had changed is news.
+A producer who sends a file again may sort it differently or use other line ends. Its bytes make
+another batch; if that were published, every row would be in the table twice. A batch is compared
+only with the one before it: a delivery that reverts a correction is new data.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,20 +17,20 @@ from headrace.sources.base import STANDALONE
 
 
 def without_repeats(
-    found: Pick, batches: Sequence[Batch], live: Mapping[str, str], contract: Contract
+    pick: Pick, batches: Sequence[Batch], live: Mapping[str, str], contract: Contract
 ) -> Pick:
-    """What is to happen to a slot's batches, less those that would only repeat the one before.
+    """Remove from a pick the batches that only repeat the batch before them.
 
     Args:
-        found: what `pick` decided.
-        batches: the slot's, in order of arrival.
+        pick: the decision for one partition.
+        batches: those of the partition, in order of arrival.
         live: path of each published batch.
-        contract: whose columns are compared.
+        contract: its columns are compared.
     """
-    adding = {row.batch_id: row for row in found.add}
+    adding = {row.batch_id: row for row in pick.add}
     if not any(batch.batch_id in adding and batch.format not in STANDALONE for batch in batches):
-        return found
-    shown: tuple[str, str] | None = None  # id and path of the one before
+        return pick
+    previous: tuple[str, str] | None = None  # id and path of the one before
     repeats: list[tuple[str, str]] = []
     for batch in batches:
         if batch.format in STANDALONE:
@@ -38,27 +38,27 @@ def without_repeats(
         row = adding.get(batch.batch_id)
         if row is None:
             if batch.batch_id in live:
-                shown = batch.batch_id, live[batch.batch_id]
+                previous = batch.batch_id, live[batch.batch_id]
             continue
         if not row.staged_path:
             continue
-        if shown is not None and same_rows(shown[1], row.staged_path, contract):
-            repeats.append((batch.batch_id, shown[0]))
+        if previous is not None and same_rows(previous[1], row.staged_path, contract):
+            repeats.append((batch.batch_id, previous[0]))
         else:
-            shown = batch.batch_id, row.staged_path
+            previous = batch.batch_id, row.staged_path
     if not repeats:
-        return found
-    gone = {batch_id for batch_id, _ in repeats}
-    kept = tuple(row for row in found.add if row.batch_id not in gone)
-    return replace(found, add=kept, superseded=(*found.superseded, *repeats))
+        return pick
+    repeated_ids = {batch_id for batch_id, _ in repeats}
+    remaining = tuple(row for row in pick.add if row.batch_id not in repeated_ids)
+    return replace(pick, add=remaining, superseded=(*pick.superseded, *repeats))
 
 
-def same_rows(one: str, other: str, contract: Contract) -> bool:
-    """Whether two staged files hold the same rows, in whatever order, by the contract's columns."""
+def same_rows(first: str, second: str, contract: Contract) -> bool:
+    """Return True if two staged files hold the same rows of contract columns in any order."""
     import duckdb
 
     names = [field.name for field in contract.fields]
-    sides = [file_sql(path, names) for path in (one, other)]
+    sides = [file_sql(path, names) for path in (first, second)]
     try:
         with duckdb.connect(config=duckdb_limits()) as connection:
             counts = [

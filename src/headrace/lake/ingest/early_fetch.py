@@ -33,7 +33,10 @@ class Fetched:
 
 
 def fetch_slots(source: Source, slots: Sequence[str], home: Home, table: str) -> Iterator[Fetched]:
-    """The slots in their order. One thread asks the source, so a source need not be thread-safe."""
+    """Yield the fetched partitions in order.
+
+    A single thread reads the source, so a source need not be thread-safe.
+    """
     waiting: deque[Future[Fetched]] = deque()
     remaining = iter(slots)
     with ThreadPoolExecutor(1, thread_name_prefix="headrace-fetch") as worker:
@@ -63,15 +66,15 @@ def _fetch(source: Source, slot: str, home: Home, table: str) -> Fetched:
     except SourceError as error:
         return Fetched(slot, error=error)
     except Exception as error:  # noqa: BLE001 - one slot's source must not stop the others
-        told = SourceError(
+        crash = SourceError(
             f"source {source.name} crashed: {type(error).__name__}: {error}",
             where=f"slot {slot}",
             fix="a source raises SourceError for what it expects; this is a fault in its code",
         )
-        return Fetched(slot, error=told)
+        return Fetched(slot, error=crash)
     return Fetched(slot, _landed(deliveries, home))
 
 
 def _landed(deliveries: Sequence[Delivery], home: Home) -> tuple[Landed, ...]:
-    """The bytes are kept before the ledger knows them: a row there always has its file."""
+    """Store the bytes before the ledger records them, so that each ledger row has its file."""
     return tuple(Landed(delivery, land(home, delivery)) for delivery in deliveries)

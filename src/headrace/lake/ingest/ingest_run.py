@@ -1,4 +1,4 @@
-"""One ingest of one table under way: what it works with, and what it knows so far."""
+"""State of one running ingest of one table."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ from headrace.lake.tables.lake import Lake
 
 @dataclass
 class Run:
-    """One ingest of one table: what it works with, and what it knows so far.
+    """State of one running ingest of one table.
 
     Attributes:
         compared: the published files with which the rows to publish were compared for conflicts.
@@ -43,15 +43,15 @@ class Run:
     errors: dict[str, SourceError] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
     batches: dict[str, list[Batch]] = field(default_factory=dict)
-    judged: dict[str, JudgementRow] = field(default_factory=dict)
+    verdicts: dict[str, JudgementRow] = field(default_factory=dict)
     origins: dict[str, set[str]] = field(default_factory=dict)
     standings: dict[str, Standing] = field(default_factory=dict)
     lapsed: dict[str, JudgementRow | None] = field(default_factory=dict)
     live: dict[str, str] = field(default_factory=dict)
     visible: dict[str, list[str]] = field(default_factory=dict)
-    again: frozenset[str] = frozenset()
+    to_revalidate: frozenset[str] = frozenset()
     stuck: dict[str, JudgementRow] = field(default_factory=dict)
-    done: int = 0
+    finished_slots: int = 0
     compared: frozenset[str] = frozenset()
     barred: set[str] = field(default_factory=set)
 
@@ -68,41 +68,51 @@ class Run:
         for batch in self.ledger.batches(self.name).values():
             self.batches.setdefault(batch.slot, []).append(batch)
         self.standings = standings(self.ledger, self.name, self.rule, now_us())
-        # Where the verdict is still to be derived, the gate's own stands meanwhile.
-        self.judged = {key: one.row or one.gate for key, one in self.standings.items()}
+        # Until a verdict with overrides is derived, the gate's own verdict applies.
+        self.verdicts = {
+            key: standing.row or standing.gate for key, standing in self.standings.items()
+        }
         # What could not be derived stays as it is, and is shown as an error.
-        self.judged |= self.stuck
-        blocked = any(row.verdict in BLOCKED for row in self.judged.values())
+        self.verdicts |= self.stuck
+        blocked = any(row.verdict in BLOCKED for row in self.verdicts.values())
         broken = self.table.suite.broken
         rows = self.ledger.judgements(self.name) if blocked or broken else {}
         if broken:
             # A suite that cannot be read says nothing against what was published before it broke.
             before = current_verdicts(rows, self.live)
-            self.judged |= {key: row for key, row in before.items() if is_shown(row, self.live)}
-        self.lapsed = lapsed(rows.values(), self.judged, self.live)
+            self.verdicts |= {key: row for key, row in before.items() if is_shown(row, self.live)}
+        self.lapsed = lapsed(rows.values(), self.verdicts, self.live)
         self.lapsed |= dict.fromkeys(self.barred & self.lapsed.keys())
 
     def pick(self, slot: str) -> Pick:
         visible = self.visible.get(slot, ())
         batches = self.batches.get(slot, [])
-        found = pick(batches, self.judged, self.live, visible, self.lapsed)
-        return without_repeats(found, batches, self.live, self.table.contract)
+        picked = pick(batches, self.verdicts, self.live, visible, self.lapsed)
+        return without_repeats(picked, batches, self.live, self.table.contract)
 
     def due(self, slot: str) -> list[Standing]:
-        """Standings of a slot's batches whose verdict is still to be derived."""
+        """Return the standings of a partition's batches whose verdict is still to be derived."""
         open_ones = [b for b in self.batches.get(slot, []) if b.state not in SETTLED_STATES]
-        found = [self.standings[b.batch_id] for b in open_ones if b.batch_id in self.standings]
-        return [one for one in found if one.row is None]
+        open_standings = [
+            self.standings[b.batch_id] for b in open_ones if b.batch_id in self.standings
+        ]
+        return [standing for standing in open_standings if standing.row is None]
 
     def moved_on(self, files: Sequence[StagedFile]) -> set[str]:
-        """Batches for which the ledger meanwhile wants something else than these files."""
+        """Return the batches whose expected file is no longer the one given here."""
         if not actions(self.ledger, self.name):
             return set()
         now = standings(self.ledger, self.name, self.rule, now_us())
-        wanted = {key: one.row and one.row.staged_path for key, one in now.items()}
-        wanted |= {key: good.staged_path for key, good in self.lapsed.items() if good is not None}
+        expected_paths = {
+            key: standing.row and standing.row.staged_path for key, standing in now.items()
+        }
+        expected_paths |= {
+            key: good.staged_path for key, good in self.lapsed.items() if good is not None
+        }
         return {
-            f.batch_id for f in files if wanted.get(f.batch_id) != (str(f.path) if f.rows else "")
+            f.batch_id
+            for f in files
+            if expected_paths.get(f.batch_id) != (str(f.path) if f.rows else "")
         }
 
     def batch(self, batch_id: str) -> Batch:
@@ -111,5 +121,5 @@ class Run:
     def slot_of(self, batch_id: str) -> str:
         return self.batch(batch_id).slot
 
-    def known(self, slot: str) -> dict[str, Batch]:
+    def batches_by_id(self, slot: str) -> dict[str, Batch]:
         return {batch.batch_id: batch for batch in self.batches.get(slot, [])}

@@ -36,7 +36,7 @@ MEMORY_MB = 256
 
 @contextmanager
 def conformed_file(contract: Contract, delivery: Delivery, beside: Path) -> Iterator[Any]:
-    """(`Conformed` without a table, path of its rows in published types), the file being scratch.
+    """Conform an object into a temporary file; give `Conformed` without a table, and the path.
 
     Raises:
         StateError: the object is gone, or holds other bytes than were registered.
@@ -44,21 +44,21 @@ def conformed_file(contract: Contract, delivery: Delivery, beside: Path) -> Iter
     path = temporary_beside(beside)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        found = _written(contract, delivery, path)
-        if not found.violation_count:
-            found = _without_repeats(contract, found, path)
-        yield found, path
+        conformed = _written(contract, delivery, path)
+        if not conformed.violation_count:
+            conformed = _without_repeats(contract, conformed, path)
+        yield conformed, path
     finally:
         path.unlink(missing_ok=True)
 
 
 def judged_file(
-    suite: Suite, contract: Contract, found: Conformed, path: Path, quarantined: Path
+    suite: Suite, contract: Contract, conformed: Conformed, path: Path, quarantined: Path
 ) -> Judgement:
-    """The verdict; rows that fail are written to `quarantined`."""
-    about = replace(found, table=None)
+    """Return the verdict; rows that fail are written to `quarantined`."""
+    summary = replace(conformed, table=None)
     return judge_file(
-        suite, contract, path, quarantined=quarantined, about=about, memory_mb=MEMORY_MB
+        suite, contract, path, quarantined=quarantined, about=summary, memory_mb=MEMORY_MB
     )
 
 
@@ -74,9 +74,9 @@ def stage_file(
         return  # maybe published already; same bytes, same rules, same content
     if quarantined is not None:
         lines = pq.read_table(quarantined, columns=["_line"])["_line"].to_numpy()
-        kept = temporary_beside(path.with_name(f"{path.name}-kept"))
-        rewritten(path, kept, lines)
-        kept.replace(path)
+        passing_path = temporary_beside(path.with_name(f"{path.name}-kept"))
+        rewritten(path, passing_path, lines)
+        passing_path.replace(path)
     if _count(path) != rows:
         raise StateError(
             f"{rows} rows passed and {_count(path)} came out of the gate; none may get lost",
@@ -97,11 +97,11 @@ def _count(path: Path) -> int:
 
 
 def rewritten(path: Path, to: Path, without: "np.typing.NDArray[np.int64]") -> None:
-    """The rows of `path` but those of these lines, streamed."""
+    """Copy the rows of `path` except those on the lines `without`, batch by batch."""
     with pq.ParquetFile(path) as file, writer_of(to, file.schema_arrow) as writer:
         for batch in file.iter_batches():
-            kept = ~np.isin(batch.column("_line").to_numpy(), without)
-            writer.write_batch(batch.filter(pa.array(kept)))
+            mask = ~np.isin(batch.column("_line").to_numpy(), without)
+            writer.write_batch(batch.filter(pa.array(mask)))
 
 
 def _written(contract: Contract, delivery: Delivery, path: Path) -> Conformed:
@@ -109,10 +109,10 @@ def _written(contract: Contract, delivery: Delivery, path: Path) -> Conformed:
     parts: list[Conformed] = []
     with referred(delivery) as handle, writer_of(path, contract.arrow_schema()) as writer:
         for rows in pieces(handle):
-            found = conform(contract, rows, delivery.batch_id)
-            if found.table is not None:
-                writer.write_table(found.table)
-            parts.append(replace(found, table=None))
+            part = conform(contract, rows, delivery.batch_id)
+            if part.table is not None:
+                writer.write_table(part.table)
+            parts.append(replace(part, table=None))
     return _summed(parts)
 
 
@@ -131,23 +131,25 @@ def _summed(parts: Sequence[Conformed]) -> Conformed:
 
 
 def _rounded(parts: Sequence[Conformed]) -> tuple[Rounded, ...]:
-    """By column, the cells of all pieces; the first of them stays the example."""
-    found: dict[str, Rounded] = {}
-    for more in (one for part in parts for one in part.rounded):
-        one = found.get(more.field)
-        found[more.field] = (
-            more
-            if one is None
-            else replace(one, count=one.count + more.count, needed=max(one.needed, more.needed))
+    """Add up the rounded cells of all parts by column; the first example is kept."""
+    by_field: dict[str, Rounded] = {}
+    for column in (rounded for part in parts for rounded in part.rounded):
+        total = by_field.get(column.field)
+        by_field[column.field] = (
+            column
+            if total is None
+            else replace(
+                total, count=total.count + column.count, needed=max(total.needed, column.needed)
+            )
         )
-    return tuple(found.values())
+    return tuple(by_field.values())
 
 
-def _without_repeats(contract: Contract, found: Conformed, path: Path) -> Conformed:
+def _without_repeats(contract: Contract, conformed: Conformed, path: Path) -> Conformed:
     """Rows that repeat one of an earlier piece are dropped; contradictions are violations."""
     suspects = _suspects(contract, path)
     if not suspects.num_rows:
-        return found
+        return conformed
     content = [column.name for column in contract.delivered]
     identity = list(contract.identity) or content
     repeats = find_duplicates(
@@ -155,22 +157,24 @@ def _without_repeats(contract: Contract, found: Conformed, path: Path) -> Confor
     )
     if contract.primary_key and repeats.clashes:
         violations: list[Violation] = [
-            clash(contract, suspects, *one) for one in repeats.clashes[:MOST_LISTED]
+            clash(contract, suspects, *positions) for positions in repeats.clashes[:MOST_LISTED]
         ]
-        return replace(found, violations=tuple(violations), violation_count=len(repeats.clashes))
+        return replace(
+            conformed, violations=tuple(violations), violation_count=len(repeats.clashes)
+        )
     if not repeats.dropped:
-        return found
+        return conformed
     lines = suspects["_line"].to_numpy()[list(repeats.dropped)]
     temporary = temporary_beside(path.with_name(f"{path.name}-once"))
     rewritten(path, temporary, lines)
     temporary.replace(path)
-    gone = set(lines.tolist())
-    kept = tuple(problem for problem in found.bad_rows if problem.line not in gone)
-    return replace(found, bad_rows=kept, repeated=found.repeated + len(lines))
+    dropped_lines = set(lines.tolist())
+    bad_rows = tuple(problem for problem in conformed.bad_rows if problem.line not in dropped_lines)
+    return replace(conformed, bad_rows=bad_rows, repeated=conformed.repeated + len(lines))
 
 
 def _suspects(contract: Contract, path: Path) -> pa.Table:
-    """The rows that share their identity with another, by line."""
+    """Return the rows that share their identity with another row, in order of line."""
     names = list(contract.identity) or [column.name for column in contract.delivered]
     by = ", ".join(map(ident, names))
     file = f"read_parquet({literal(str(path))})"

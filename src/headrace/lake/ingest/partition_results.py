@@ -1,4 +1,4 @@
-"""What each slot shows after a run, from the table and the ledger."""
+"""Result of each partition after a run, from the table and the ledger."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,13 @@ from typing import Any
 
 from headrace.lake.ingest.ingest_run import Run
 from headrace.lake.ledger.ledger import Batch, JudgementRow
-from headrace.lake.ledger.partition_state import BLOCKED, SETTLED_STATES, SlotResult, State, shown
+from headrace.lake.ledger.partition_state import (
+    BLOCKED,
+    SETTLED_STATES,
+    SlotResult,
+    State,
+    decisive_batch,
+)
 from headrace.lake.ledger.row_counts import account, current_verdicts, total
 from headrace.lake.tables.snapshot_files import LiveFile
 
@@ -43,7 +49,7 @@ def _result(
         pending=rows.pending,
         repeated=rows.repeated,
         batches=tuple(b.batch_id for b in batches),
-        batch=top[0].batch_id if (top := shown(batches, run.judged)) else "",
+        batch=top[0].batch_id if (top := decisive_batch(batches, run.verdicts)) else "",
         reasons=reasons,
         judgement=judgement,
         changed=slot in run.changed,
@@ -54,8 +60,8 @@ def _result(
 def _verdict(
     run: Run, slot: str, batches: Sequence[Batch], files: Mapping[str, LiveFile]
 ) -> tuple[State, str, tuple[str, ...], dict[str, Any] | None]:
-    """State, verdict, reasons and report of a slot."""
-    top = shown(batches, run.judged)
+    """Return the state, verdict, reasons and report of a partition."""
+    top = decisive_batch(batches, run.verdicts)
     if slot in run.errors:
         return "failed", "ERROR", (str(run.errors[slot]),), None
     if top is None and batches:
@@ -65,18 +71,18 @@ def _verdict(
     if top is None:
         return "not_expected", "MISSING", (), None
     state: State = "pending" if top[1].verdict in BLOCKED else "published"
-    judgement = _told(run, top[1])
+    judgement = _report(run, top[1])
     return state, top[1].verdict, tuple(_reasons(run, batches, files)), judgement
 
 
-def _told(run: Run, row: JudgementRow) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run.ledger.report(run.name, row.batch_id, row.rule_hash))
-    return found
+def _report(run: Run, row: JudgementRow) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(run.ledger.report(run.name, row.batch_id, row.rule_hash))
+    return report
 
 
 def _reasons(run: Run, batches: Sequence[Batch], files: Mapping[str, LiveFile]) -> Iterator[str]:
     for batch in batches:
-        row = run.judged.get(batch.batch_id)
+        row = run.verdicts.get(batch.batch_id)
         if row is None or row.verdict == "PASS" or batch.state in SETTLED_STATES:
             continue
         yield row.summary

@@ -24,9 +24,9 @@ from headrace.lake.ingest.partition_results import results
 from headrace.lake.ingest.reconcile import reconcile
 from headrace.lake.ingest.source_position import deliveries_of
 from headrace.lake.ingest.staging import StagedFile
-from headrace.lake.ingest.validator import Desk, Judged, desk_for, table_rule
+from headrace.lake.ingest.validator import BatchValidator, ValidatedBatch, table_rule, validator_for
 from headrace.lake.ingest.validator_pool import Judges
-from headrace.lake.ingest.write_lock import working
+from headrace.lake.ingest.write_lock import staging_lock
 from headrace.lake.ledger.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.ledger.partition_state import (
     PUBLISHABLE,
@@ -39,7 +39,7 @@ from headrace.lake.ledger.partition_state import (
 from headrace.lake.overrides.effective_verdict import Standing
 from headrace.lake.overrides.muted_checks import mutes_now, mutes_of
 from headrace.lake.overrides.overrides import Case, derive
-from headrace.lake.profiles import Kept, Past, place_of
+from headrace.lake.profiles import Past, StoredProfile, place_of
 from headrace.lake.table import Table
 from headrace.lake.tables.lake import Lake
 from headrace.sources.base import Delivery, NoFiles
@@ -73,7 +73,7 @@ def ingest(
         StateError: the table's schema cannot follow the contract, or stored state is damaged.
     """
     must_be_decided(table.contract)
-    with working(home), Ledger(home) as ledger:
+    with staging_lock(home), Ledger(home) as ledger:
         lake = Lake(home)
         run = Run(table, home, ledger, lake, table_rule(table), len(slots), on_slot)
         run.live = reconcile(ledger, lake, table.name)
@@ -92,7 +92,7 @@ def settle(table: Table, slots: Sequence[str], home: Home) -> list[SlotResult]:
     Raises:
         StateError: as `ingest`.
     """
-    with working(home), Ledger(home) as ledger:
+    with staging_lock(home), Ledger(home) as ledger:
         lake = Lake(home)
         run = Run(table, home, ledger, lake, table_rule(table), len(slots), None)
         run.live = reconcile(ledger, lake, table.name)
@@ -110,11 +110,11 @@ def rejudge(table: Table, batch: Batch, home: Home) -> list[SlotResult]:
         StateError: as `ingest`.
     """
     must_be_decided(table.contract)
-    alone = replace(table, source=NoFiles(table.source.name))
-    with working(home), Ledger(home) as ledger:
+    table_without_source = replace(table, source=NoFiles(table.source.name))
+    with staging_lock(home), Ledger(home) as ledger:
         lake = Lake(home)
-        run = Run(alone, home, ledger, lake, table_rule(table), 1, None)
-        run.again = frozenset({batch.batch_id})
+        run = Run(table_without_source, home, ledger, lake, table_rule(table), 1, None)
+        run.to_revalidate = frozenset({batch.batch_id})
         run.live = reconcile(ledger, lake, table.name)
         run.origins = ledger.origins(table.name)
         run.reload()
@@ -142,7 +142,9 @@ def _settle(run: Run, slots: Sequence[str]) -> list[SlotResult]:
 
 
 def outstanding(table: Table, slots: Sequence[str], home: Home, *, patience: int = 0) -> list[str]:
-    """Slots with a delivery that is not settled under the present rules; reads and hashes only.
+    """Return the partitions with a delivery that is not settled under the present rules.
+
+    It only reads and hashes.
 
     A slot whose source cannot be read counts as outstanding: ingesting it will say why.
 
@@ -158,20 +160,20 @@ def outstanding(table: Table, slots: Sequence[str], home: Home, *, patience: int
         run.origins = ledger.origins(table.name)
         run.live = run.lake.live(table.name)
         run.reload()
-        found: list[str] = []
+        open_slots: list[str] = []
         failed = 0
         for slot in slots:
             deliveries = _visible(run, slot)
             failed = failed + 1 if deliveries is None else 0
             if deliveries is None or not _is_done(run, slot, deliveries):
-                found.append(slot)
+                open_slots.append(slot)
             if patience and failed == patience:
                 break
-        return found
+        return open_slots
 
 
 def _visible(run: Run, slot: str) -> list[Delivery] | None:
-    """What the source shows; None if it cannot be read."""
+    """Return the deliveries that the source shows; None if it cannot be read."""
     try:
         return deliveries_of(run.table.source, slot, run.home, run.name)
     except SourceError:
@@ -179,14 +181,15 @@ def _visible(run: Run, slot: str) -> list[Delivery] | None:
 
 
 def _is_done(run: Run, slot: str, deliveries: Sequence[Delivery]) -> bool:
-    known = run.known(slot)
+    batches = run.batches_by_id(slot)
     run.visible[slot] = [delivery.batch_id for delivery in deliveries]
     if run.due(slot) or run.pick(slot).withdrawn or run.pick(slot).superseded:
         return False
-    if any(b.state == "recalled" and b.batch_id in run.live for b in known.values()):
+    if any(b.state == "recalled" and b.batch_id in run.live for b in batches.values()):
         return False
     return all(d.origin in run.origins.get(d.batch_id, ()) for d in deliveries) and all(
-        is_settled(batch, run.judged.get(batch_id), run.live) for batch_id, batch in known.items()
+        is_settled(batch, run.verdicts.get(batch_id), run.live)
+        for batch_id, batch in batches.items()
     )
 
 
@@ -197,19 +200,19 @@ def _judge_all(run: Run, slots: Sequence[str]) -> None:
     stream = fetch_slots(run.table.source, slots, run.home, run.name)
     writes: list[Future[Any]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="headrace-stage") as pool:
-        desk = desk_for(run.table, run.home, mutes_now(run.ledger, run.name, now_us()))
+        validator = validator_for(run.table, run.home, mutes_now(run.ledger, run.name, now_us()))
         past = Past(run.home, run.table.contract, run.ledger)
-        with Judges(desk, partial(_submit, pool, writes), run.total) as judges:
+        with Judges(validator, partial(_submit, pool, writes), run.total) as judges:
             while chunk := list(islice(stream, _CHUNK)):
                 _deliver(run, chunk)
-                rows = _judge_chunk(run, chunk, judges, desk, past)
+                rows = _judge_chunk(run, chunk, judges, validator, past)
                 while writes:
                     writes.pop().result()
                 # First, so that a verdict on record has its profile.
                 past.save()
                 with run.ledger.transaction():
                     for row in rows:
-                        run.ledger.judge(run.name, row, again=row.batch_id in run.again)
+                        run.ledger.judge(run.name, row, overwrite=row.batch_id in run.to_revalidate)
 
 
 def _submit(pool: Executor, writes: list[Future[Any]], work: Callable[[], Any]) -> None:
@@ -234,9 +237,12 @@ def _deliver(run: Run, chunk: Iterable[Fetched]) -> None:
 
 
 def _judge_chunk(
-    run: Run, chunk: Sequence[Fetched], judges: Judges, desk: Desk, past: Past
+    run: Run, chunk: Sequence[Fetched], judges: Judges, validator: BatchValidator, past: Past
 ) -> list[JudgementRow]:
-    """Rows for the ledger, each verdict with what its batch is like beside the ones before."""
+    """Validate a chunk of partitions, and compare each batch with earlier ones.
+
+    Returns the rows for the ledger.
+    """
     todo: list[Delivery] = []
     slots: list[Fetched] = []
     for fetched in chunk:
@@ -246,10 +252,10 @@ def _judge_chunk(
         deliveries = _unjudged(run, fetched)
         todo += deliveries
         slots += [fetched] * len(deliveries)
-    judged = dict(judges.judge(todo))
-    rows = [_weighed(desk, past, delivery, judged[at]) for at, delivery in enumerate(todo)]
+    validated = dict(judges.judge(todo))
+    rows = [_weighed(validator, past, delivery, validated[at]) for at, delivery in enumerate(todo)]
     for fetched, row in zip(slots, rows, strict=True):
-        before = run.judged.get(row.batch_id)
+        before = run.verdicts.get(row.batch_id)
         if before is None or before.verdict != row.verdict:
             run.changed.add(fetched.slot)
     for fetched in chunk:
@@ -257,54 +263,61 @@ def _judge_chunk(
     return rows
 
 
-def _weighed(desk: Desk, past: Past, delivery: Delivery, judged: Judged) -> JudgementRow:
-    """The verdict beside the batches before; what stands alone, such as an event, keeps its own."""
-    if judged.glance is None:
-        return judged.row
+def _weighed(
+    validator: BatchValidator, past: Past, delivery: Delivery, validated: ValidatedBatch
+) -> JudgementRow:
+    """Return the verdict after a comparison with earlier batches.
+
+    Batches that are not compared, such as events, keep their own verdict.
+    """
+    if validated.glance is None:
+        return validated.row
     place = place_of(delivery.slot, delivery.arrived_at)
-    weighed = desk.weigh(judged.row, judged.glance, past.before(place))
+    weighed = validator.weigh(validated.row, validated.glance, past.before(place))
     good = weighed.row.verdict in PUBLISHABLE
-    past.keep(Kept(delivery.batch_id, place, weighed.profile), good=good)
+    past.keep(StoredProfile(delivery.batch_id, place, weighed.profile), good=good)
     return weighed.row
 
 
 def _unjudged(run: Run, fetched: Fetched) -> list[Delivery]:
     """Deliveries without a verdict under these rules, also those the source no longer shows."""
-    known = run.known(fetched.slot)
+    batches = run.batches_by_id(fetched.slot)
     visible = {landed.delivery.batch_id: landed.delivery for landed in fetched.landed}
-    todo = [d for key, d in visible.items() if key not in known]
-    for batch_id, batch in known.items():
-        judged = run.judged.get(batch_id)
-        if batch_id in run.again:
+    todo = [d for key, d in visible.items() if key not in batches]
+    for batch_id, batch in batches.items():
+        judgement = run.verdicts.get(batch_id)
+        if batch_id in run.to_revalidate:
             todo.append(landed_delivery(run.home, batch))
             continue
-        if judged is not None and judged.verdict != "ERROR":
+        if judgement is not None and judgement.verdict != "ERROR":
             continue
-        if not is_settled(batch, judged, run.live):
+        if not is_settled(batch, judgement, run.live):
             todo.append(visible.get(batch_id) or landed_delivery(run.home, batch))
     return todo
 
 
 def _report(run: Run, fetched: Fetched, rows: Iterable[JudgementRow]) -> None:
-    run.done += 1
+    run.finished_slots += 1
     if run.on_slot is None:
         return
-    old = [run.judged[key].verdict for key in run.known(fetched.slot) if key in run.judged]
+    old = [
+        run.verdicts[key].verdict for key in run.batches_by_id(fetched.slot) if key in run.verdicts
+    ]
     verdicts = [row.verdict for row in rows] or old
-    gravest = max(verdicts, key=SEVERITY.__getitem__, default="MISSING")
-    run.on_slot(SlotProgress(run.name, fetched.slot, gravest, run.done, run.total))
+    most_severe = max(verdicts, key=SEVERITY.__getitem__, default="MISSING")
+    run.on_slot(SlotProgress(run.name, fetched.slot, most_severe, run.finished_slots, run.total))
 
 
 # Between: what people did about batches
 
 
 def _derive_all(run: Run, slots: Sequence[str]) -> None:
-    """Judge anew, with what people did, where that has not been done under these rules."""
-    rows = [(slot, _derived(run, slot, one)) for slot in slots for one in run.due(slot)]
+    """Derive the verdicts with overrides that do not exist yet under the present rules."""
+    rows = [(slot, _derived(run, slot, standing)) for slot in slots for standing in run.due(slot)]
     with run.ledger.transaction():
         for slot, row in rows:
             if row.derived_from:
-                run.ledger.judge(run.name, row, again=True)
+                run.ledger.judge(run.name, row, overwrite=True)
                 run.changed.add(slot)
     run.stuck = {row.batch_id: row for _, row in rows if not row.derived_from}
     run.reload()
@@ -312,15 +325,15 @@ def _derive_all(run: Run, slots: Sequence[str]) -> None:
 
 def _derived(run: Run, slot: str, standing: Standing) -> JudgementRow:
     gate = standing.gate
-    batch = run.known(slot)[gate.batch_id]
+    batch = run.batches_by_id(slot)[gate.batch_id]
     try:
         mutes = mutes_of(run.ledger, gate)
         report = run.ledger.report(run.name, gate.batch_id, gate.rule_hash)
         suite = mutes.suite(run.table.suite)
         delivery = landed_delivery(run.home, batch)
-        held = conflicts_of(run.ledger, run.name, gate.batch_id, gate.rule_hash)
+        conflicts = conflicts_of(run.ledger, run.name, gate.batch_id, gate.rule_hash)
         contract = run.table.contract
-        return derive(Case(run.home, contract, suite, delivery, standing, report, held))
+        return derive(Case(run.home, contract, suite, delivery, standing, report, conflicts))
     except Exception as error:  # noqa: BLE001 - fails closed, and holds up no other batch
         why = f"ERROR: what people did about it could not be carried out: {error}"
         return replace(gate, verdict="ERROR", summary=why, staged_path="")
@@ -355,7 +368,7 @@ def _publish(run: Run, slots: Sequence[str]) -> tuple[int | None, bool]:
         with run.ledger.transaction():
             run.ledger.mark_withdrawn(run.name, leaving)
         exchange += [StagedFile(Path(), batch_id, 0, run.name) for batch_id in leaving]
-    # A recall that was cut short is brought to its end by whoever comes next.
+    # The next run completes a recall that was interrupted.
     left_over = run.ledger.recalled(run.name) & run.live.keys()
     late: set[str] = set()
     if add or exchange or left_over:
@@ -369,7 +382,7 @@ def _publish(run: Run, slots: Sequence[str]) -> tuple[int | None, bool]:
         run.lake.publish(run.table.contract, add, exchange, recalled=recalled, outdated=outdated)
         reconcile(run.ledger, run.lake, run.name)
     snapshot_id = run.lake.snapshot_id(run.name)
-    # A batch of which every row was quarantined has no file that could tell when it was published.
+    # A batch with all rows in quarantine has no file that shows when it was published.
     empty = [
         (row.batch_id, "", now_us(), snapshot_id or 0)
         for p in picks.values()
@@ -385,7 +398,7 @@ def _publish(run: Run, slots: Sequence[str]) -> tuple[int | None, bool]:
 
 
 def _late_conflicts(run: Run, picks: Mapping[str, Pick]) -> set[str]:
-    """Batches in conflict with what another run published since they were compared."""
+    """Return the batches in conflict with rows that another run published since the comparison."""
     if frozenset(run.lake.live(run.name).values()) == run.compared:
         return set()
     return set(find_conflicts(run, list(picks.values())))

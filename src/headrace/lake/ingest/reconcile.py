@@ -12,18 +12,18 @@ from headrace.lake.tables.snapshot_files import LiveFile
 
 
 def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
-    """Mark what a crashed run had committed, unmark what the table lost; returns the live paths.
+    """Mark what a crashed run had committed, unmark what the table lost; return the live paths.
 
-    Batches of which every row was quarantined have no file, so the ledger alone knows them.
+    Batches with all rows in quarantine have no file, so only the ledger knows them.
     """
     plan = lake.plan(table)
     files = plan.files if plan else ()
     times = plan.committed_at if plan else {}
-    judged = ledger.judgements(table).values()
-    if renamed := _renamed(files, {row.staged_path for row in judged}):
+    verdicts = ledger.judgements(table).values()
+    if renamed := _renamed(files, {row.staged_path for row in verdicts}):
         rename_files(ledger, table, renamed)
-        judged = ledger.judgements(table).values()
-    by_path = {row.staged_path: row for row in judged if row.staged_path}
+        verdicts = ledger.judgements(table).values()
+    by_path = {row.staged_path: row for row in verdicts if row.staged_path}
     # Commits are dated in milliseconds, rounded down: nothing was usable before it was judged.
     unmarked = [
         (f.batch_id, f.path, max(times.get(f.snapshot_id, now_us()), row.judged_at), f.snapshot_id)
@@ -32,22 +32,22 @@ def reconcile(ledger: Ledger, lake: Lake, table: str) -> dict[str, str]:
     ]
     live = {file.batch_id: file.path for file in files}
     # Oldest verdict first, so that the newest published one of each batch remains.
-    shown = {row.batch_id: row for row in judged if row.published_at is not None}
-    absent = [key for key, row in shown.items() if row.passing and key not in live]
+    published = {row.batch_id: row for row in verdicts if row.published_at is not None}
+    absent = [key for key, row in published.items() if row.passing and key not in live]
     states = ledger.batches(table) if absent else {}
-    lost = [key for key in absent if states[key].state == "published"]
-    returned = _returned(ledger, table, [f for f in files if f.path in by_path], judged, times)
+    missing = [key for key in absent if states[key].state == "published"]
+    returned = _returned(ledger, table, [f for f in files if f.path in by_path], verdicts, times)
     withdrawn = [
         (row, file.snapshot_id, times.get(file.snapshot_id, 0))
         for file in files
         if (row := by_path.get(file.path)) is not None and row.withdrawn_at is not None
     ]
-    if unmarked or lost or returned or withdrawn:
+    if unmarked or missing or returned or withdrawn:
         with ledger.transaction():
             _readmit(ledger, table, withdrawn)
             ledger.mark_published(table, unmarked)
             ledger.mark_returned(table, returned)
-            ledger.mark_unpublished(table, lost)
+            ledger.mark_unpublished(table, missing)
     return live
 
 
@@ -70,17 +70,19 @@ def _readmit(ledger: Ledger, table: str, rows: Iterable[tuple[JudgementRow, int,
             key,
         )
         if row.withdrawn_at is not None and at > row.withdrawn_at:
-            gone = (row.batch_id, "", row.withdrawn_at)
-            ledger.mark_returned(table, [gone, (row.batch_id, row.staged_path, at)])
+            withdrawal = (row.batch_id, "", row.withdrawn_at)
+            ledger.mark_returned(table, [withdrawal, (row.batch_id, row.staged_path, at)])
             ledger.mark_published(table, [(row.batch_id, row.staged_path, at, snapshot_id)])
 
 
 def rename_files(ledger: Ledger, table: str, names: Mapping[str, str]) -> None:
-    """Let verdicts name other files that hold the same rows; since when they are shown stays.
+    """Change the file names in verdicts to other files with the same rows.
+
+    The times of publication do not change.
 
     Args:
         ledger: of the home that the files are in.
-        table: whose verdicts.
+        table: the table of the verdicts.
         names: the new path of each staged file by its present one.
     """
     pairs = [
@@ -96,21 +98,23 @@ def rename_files(ledger: Ledger, table: str, names: Mapping[str, str]) -> None:
             )
 
 
-def _renamed(files: Iterable[LiveFile], known: set[str]) -> dict[str, str]:
-    """Published files that a rewrite was killed after publishing, by the names of before."""
-    before = {before_rewrite(file.path): file.path for file in files if file.path not in known}
-    return {old: new for old, new in before.items() if old != new and old in known}
+def _renamed(files: Iterable[LiveFile], ledger_paths: set[str]) -> dict[str, str]:
+    """Return by old name the files of a rewrite that was killed right after it published them."""
+    before = {
+        before_rewrite(file.path): file.path for file in files if file.path not in ledger_paths
+    }
+    return {old: new for old, new in before.items() if old != new and old in ledger_paths}
 
 
 def _returned(
     ledger: Ledger,
     table: str,
     files: Sequence[LiveFile],
-    judged: Iterable[JudgementRow],
+    verdicts: Iterable[JudgementRow],
     times: Mapping[int, int],
 ) -> list[tuple[str, str, int]]:
-    """Files that are shown again after others of their batch, and since when."""
-    published = Counter(row.batch_id for row in judged if row.published_at is not None)
+    """Return the files that are published again after other files of their batch, with the time."""
+    published = Counter(row.batch_id for row in verdicts if row.published_at is not None)
     several = [file for file in files if published[file.batch_id] > 1]
     showings = ledger.showings(table) if several else {}
     return [
@@ -121,7 +125,9 @@ def _returned(
 
 
 def _shown_since(file: LiveFile, showings: Sequence[tuple[int, str]]) -> int | None:
-    """When its batch was last shown otherwise, if that was after this file had been shown."""
-    own = [at for at, path in showings if path == file.path]
-    others = [at for at, path in showings if path != file.path and own and at > own[-1]]
-    return others[-1] if others else None
+    """Return when another file of the batch was last published after this one; else None."""
+    moments = [at for at, path in showings if path == file.path]
+    other_moments = [
+        at for at, path in showings if path != file.path and moments and at > moments[-1]
+    ]
+    return other_moments[-1] if other_moments else None

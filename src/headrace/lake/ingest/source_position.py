@@ -1,4 +1,4 @@
-"""Asking a source: for all it shows, or, if it reads on, for what the ledger does not have yet."""
+"""Deliveries of a source: all that it shows, or only new ones if the source resumes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from headrace.sources.base import Delivery, Resuming, Source
 
 
 def deliveries_of(source: Source | Resuming, slot: str, home: Home, table: str) -> list[Delivery]:
-    """What `source` shows of `slot`; of one that reads on, what is new to `table`.
+    """Return the deliveries of a partition; of a resuming source, those new to `table`.
 
     Raises:
         SourceError: it could not be read.
@@ -20,12 +20,12 @@ def deliveries_of(source: Source | Resuming, slot: str, home: Home, table: str) 
     if not isinstance(source, Resuming):
         return source.deliveries(slot)
     with Ledger(home) as ledger:
-        return source.resume(slot, Taken(ledger, home, table, source.name))
+        return source.resume(slot, SourceHistory(ledger, home, table, source.name))
 
 
 @dataclass(frozen=True)
-class Taken:
-    """The past of one source for one table."""
+class SourceHistory:
+    """Deliveries of one source that one table has already, from which the source resumes."""
 
     ledger: Ledger
     home: Home

@@ -28,7 +28,7 @@ class StagedFile:
 
 
 def rule_hash(contract: "Contract", suite: "Suite", parser: int | str) -> str:
-    """What a verdict depends on besides the bytes; when it changes, batches are judged again."""
+    """Hash the rules that a verdict depends on; when it changes, batches are validated again."""
     return digest([contract.meaning_hash, suite.hash, str(parser)])[:16]
 
 

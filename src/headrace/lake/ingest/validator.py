@@ -27,57 +27,58 @@ from headrace.sources.delivery_reference import Reference as ObjectReference
 from headrace.sources.parse import read_rows
 from headrace.sources.rows import RawRows
 
-# Raise it when the parser or `conform` reads the same bytes differently: batches are judged again.
+# Raise it when the parser or `conform` reads the same bytes differently: all batches are then
+# validated again.
 PARSER_VERSION = 1
 
 
 def table_rule(table: Table) -> str:
-    """The rule hash that a table's batches are judged under now."""
+    """Return the rule hash under which a table's batches are validated now."""
     return rule_hash(table.contract, table.suite, PARSER_VERSION)
 
 
 def delivered_rows(contract: Contract, delivery: Delivery) -> RawRows:
-    """The delivery's rows as text, read as the contract wants them read."""
-    known = [name for field in contract.delivered for name in (field.name, *field.aliases)]
-    return read_rows(delivery, null_tokens=contract.null_tokens, known=known)
+    """Return the delivery's rows as text, read as the contract requires."""
+    column_names = [name for field in contract.delivered for name in (field.name, *field.aliases)]
+    return read_rows(delivery, null_tokens=contract.null_tokens, known=column_names)
 
 
-def desk_for(table: Table, home: Home, mutes: Mutes = NO_MUTES) -> "Desk":
-    """A desk at which the table's deliveries are judged now."""
+def validator_for(table: Table, home: Home, mutes: Mutes = NO_MUTES) -> "BatchValidator":
+    """Return a validator of the table's deliveries under the present rules."""
     suite, base = mutes.suite(table.suite), table_rule(table)
     muted = digest([base, sorted(mutes.checks)])[:16] if mutes.checks else base
-    return Desk(table.contract, suite, muted, home, base=base, mutes=mutes)
+    return BatchValidator(table.contract, suite, muted, home, base=base, mutes=mutes)
 
 
 Write = Callable[[Callable[[], Any]], Any]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A verdict on a batch by itself; `glance` is what it is held against earlier ones by."""
+class ValidatedBatch:
+    """Verdict on one batch alone; `glance` is its summary for comparison with earlier batches."""
 
     row: JudgementRow
     glance: BatchSummary | None = None
 
 
 @dataclass(frozen=True)
-class Weighed:
-    """A verdict that takes the batches before into account, and what later ones are held to."""
+class VerdictWithHistory:
+    """Verdict after comparison with earlier batches, and the profile for later comparisons."""
 
     row: JudgementRow
     profile: BatchProfile
 
 
 @dataclass(frozen=True)
-class Desk:
-    """What judging one table's deliveries needs.
+class BatchValidator:
+    """Validator of one table's deliveries.
 
     Attributes:
-        rule: the rule hash of what it is judged by: contract, and suite with its mutes.
-        base: the rule hash of the table's present contract and suite; empty if it is `rule`.
+        rule: hash of the rules in use: the contract, and the suite with its mutes.
+        base: hash of the table's present contract and suite; empty if it is `rule`.
         mutes: the checks that people muted; `suite` is the suite with them.
-        write: runs what it is given, at once or in another thread; a verdict may be recorded once
-            everything given to it is done.
+        write: runs a function, at once or in another thread; a verdict may be recorded once
+            all these functions have returned.
     """
 
     contract: Contract
@@ -90,14 +91,14 @@ class Desk:
 
     @property
     def name(self) -> str:
-        """The table's."""
+        """Name of the table."""
         return self.contract.table
 
-    def judge(self, delivery: Delivery) -> Judged:
-        """Judge, and write the rows. Whatever crashes is an ERROR, never a pass."""
+    def judge(self, delivery: Delivery) -> ValidatedBatch:
+        """Validate a delivery and write its rows. A crash gives an ERROR, never a pass."""
         glance = None
         if delivery.format == "objects":
-            return Judged(self._judge_in_place(delivery))
+            return ValidatedBatch(self._judge_in_place(delivery))
         try:
             rows = delivered_rows(self.contract, delivery)
             if delivery.format == "events":
@@ -108,8 +109,8 @@ class Desk:
                 if delivery.format not in STANDALONE:  # some of the rows, never like those before
                     glance, judgement = self._glance(delivery, rows, conformed, judgement)
         except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
-            return Judged(self._row(delivery, self._crashed(delivery, error)))
-        return Judged(self._staged(delivery, _accounted(self.mutes.of(judgement))), glance)
+            return ValidatedBatch(self._row(delivery, self._crashed(delivery, error)))
+        return ValidatedBatch(self._staged(delivery, _accounted(self.mutes.of(judgement))), glance)
 
     def _glance(
         self, delivery: Delivery, rows: RawRows, conformed: Conformed, judgement: Judgement
@@ -120,22 +121,27 @@ class Desk:
         except Exception as error:  # noqa: BLE001  # detection failed, not the data
             return None, judgement.also([crashed(error)])
 
-    def weigh(self, row: JudgementRow, glance: BatchSummary, reference: Baseline) -> Weighed:
-        """The verdict with what changed its meaning since the batches before, and the profile."""
+    def weigh(
+        self, row: JudgementRow, glance: BatchSummary, reference: Baseline
+    ) -> VerdictWithHistory:
+        """Return the verdict with the semantic changes since earlier batches, and the profile."""
         look = glance.look(self.contract)
         profile = glance.profile
         try:
-            seen = examine(look, reference, glance.text)
-            profile = replace(profile, marks=seen.marks)
-            found = [*results_of(seen.findings, self.suite, look), *notes_of(seen.notes)]
+            examination = examine(look, reference, glance.text)
+            profile = replace(profile, marks=examination.marks)
+            results = [
+                *results_of(examination.findings, self.suite, look),
+                *notes_of(examination.notes),
+            ]
         except Exception as error:  # noqa: BLE001  # detection failed, not the data
-            found = [crashed(error)]
-        if not found:
-            return Weighed(row, profile)
-        return Weighed(self._with(row, found), profile)
+            results = [crashed(error)]
+        if not results:
+            return VerdictWithHistory(row, profile)
+        return VerdictWithHistory(self._with(row, results), profile)
 
-    def _with(self, row: JudgementRow, found: list[Result]) -> JudgementRow:
-        judgement = self.mutes.of(Judgement.from_json(row.judgement).also(found))
+    def _with(self, row: JudgementRow, results: list[Result]) -> JudgementRow:
+        judgement = self.mutes.of(Judgement.from_json(row.judgement).also(results))
         publishes = judgement.verdict.value in PUBLISHABLE
         return replace(
             row,
@@ -147,14 +153,14 @@ class Desk:
         )
 
     def _judge_in_place(self, delivery: Delivery) -> JudgementRow:
-        """The same of an object that is read where it lies, some rows at a time."""
+        """Validate an object in place, some rows at a time."""
         at = (self.home, self.name, delivery.batch_id, self.rule)
-        staged, kept = staged_path(*at), quarantine_path(*at)
+        staged, quarantine_file = staged_path(*at), quarantine_path(*at)
         try:
-            with conformed_file(self.contract, delivery, staged) as (found, path):
-                judgement = judged_file(self.suite, self.contract, found, path, kept)
+            with conformed_file(self.contract, delivery, staged) as (conformed, path):
+                judgement = judged_file(self.suite, self.contract, conformed, path, quarantine_file)
                 judgement = self.mutes.of(judgement)
-                failed = kept if judgement.quarantined_count else None
+                failed = quarantine_file if judgement.quarantined_count else None
                 passing = judgement.conformed - judgement.quarantined_count
                 publishes = judgement.verdict.value in PUBLISHABLE and passing > 0
                 if publishes:
@@ -163,13 +169,13 @@ class Desk:
                     keep_file(self.contract, failed)
         except Exception as error:  # noqa: BLE001  # fails closed: stays pending, others go on
             return self._row(delivery, self._crashed(delivery, error))
-        given = str(staged) if publishes else "", str(failed) if failed else ""
-        return replace(self._row(delivery, judgement, *given), passing=passing)
+        files = str(staged) if publishes else "", str(failed) if failed else ""
+        return replace(self._row(delivery, judgement, *files), passing=passing)
 
     def _staged(self, delivery: Delivery, judgement: Judgement) -> JudgementRow:
         batch_id = delivery.batch_id
         at = (self.home, self.name, batch_id, self.rule)
-        staged = kept = ""
+        staged = quarantine_file = ""
         if judgement.verdict.value in PUBLISHABLE and _count(judgement.passing):
             passing = judgement.passing
             self.write(partial(stage, self.home, self.contract, batch_id, self.rule, passing))
@@ -177,11 +183,11 @@ class Desk:
         if _count(judgement.quarantined):
             args = self.home, self.contract, batch_id, self.rule, judgement.quarantined
             self.write(partial(quarantine, *args))
-            kept = str(quarantine_path(*at))
-        return self._row(delivery, judgement, staged, kept)
+            quarantine_file = str(quarantine_path(*at))
+        return self._row(delivery, judgement, staged, quarantine_file)
 
     def _row(
-        self, delivery: Delivery, judgement: Judgement, staged: str = "", kept: str = ""
+        self, delivery: Delivery, judgement: Judgement, staged: str = "", quarantine_file: str = ""
     ) -> JudgementRow:
         return JudgementRow(
             batch_id=delivery.batch_id,
@@ -192,7 +198,7 @@ class Desk:
             quarantined=judgement.quarantined_count,
             repeated=judgement.repeated,
             staged_path=staged,
-            quarantine_path=kept,
+            quarantine_path=quarantine_file,
             judged_at=now_us(),
             summary=judgement.summary(),
             judgement=judgement.to_json(),
@@ -218,14 +224,14 @@ def _count(rows: pa.Table | None) -> int:
 
 
 def _accounted(judgement: Judgement) -> Judgement:
-    """The same, or an ERROR if a row got lost: what is not accounted for is not published."""
+    """Return the verdict, or an ERROR if rows are unaccounted for: then nothing is published."""
     unique = judgement.delivered - judgement.repeated
-    seen = _count(judgement.passing) + _count(judgement.quarantined)
-    if judgement.verdict.value not in PUBLISHABLE or unique == seen:
+    accounted = _count(judgement.passing) + _count(judgement.quarantined)
+    if judgement.verdict.value not in PUBLISHABLE or unique == accounted:
         return judgement
     return _error(
         judgement,
-        f"{unique} rows were delivered and {seen} came out of the gate; none may get lost",
+        f"{unique} rows were delivered and {accounted} came out of the gate; none may get lost",
     )
 
 
@@ -235,7 +241,7 @@ def _error(judgement: Judgement, reason: str) -> Judgement:
 
 
 def _countable(delivery: Delivery) -> int:
-    """Rows of a delivery, for the books, when judging it crashed."""
+    """Count the rows of a delivery whose validation crashed."""
     if delivery.format == "objects":
         return ObjectReference.of(delivery.payload).rows
     try:

@@ -1,7 +1,7 @@
-"""Many deliveries judged at once: here and, where a core is free, in a second process.
+"""Validation of many deliveries: in this process and, if a core is free, in a second one.
 
-Judging is Python as much as it is arrow kernels, so threads do not help; a second interpreter does.
-It is a help and never needed: without it, or if it dies, everything is judged here.
+Validation runs as much Python as arrow kernels, so threads do not help; a second interpreter does.
+It is optional: without it, or if it dies, all deliveries are validated in this process.
 """
 
 import atexit
@@ -18,19 +18,19 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import Self
 
-from headrace.lake.ingest.validator import Desk, Judged, Write
+from headrace.lake.ingest.validator import BatchValidator, ValidatedBatch, Write
 from headrace.sources.base import Delivery
 
-# A second process takes about a second to start: fewer deliveries are judged sooner without it.
+# A second process takes about a second to start: fewer deliveries are faster without it.
 WORTH_IT = 64
 
-Placed = tuple[int, Judged]
+Placed = tuple[int, ValidatedBatch]
 
 
 class Helper:
-    """The second process, started when it is first needed; it leaves when it has nothing to do.
+    """Second process, started when it is first needed; it exits when it is idle.
 
-    What it is sent is pickled, through pipes that only the two of them hold.
+    Requests and answers are pickled and sent through pipes that only the two processes hold.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Helper:
         self._ready = False
 
     def start(self) -> None:
-        """Returns at once; a process that is there already, and alive, is kept."""
+        """Start the process unless it is alive already; return at once."""
         if self._process is not None and self._process.poll() is None:
             return
         self.stop()
@@ -53,21 +53,21 @@ class Helper:
             )
 
     def wait_until_ready(self) -> bool:
-        """False if it could not start."""
+        """Wait for the process; return False if it could not start."""
         self._ready = self._ready or self._receive() == "ready"
         return self._ready
 
-    def judge(self, desk: Desk, delivery: Delivery) -> Judged | None:
-        """None if the process is no more."""
+    def judge(self, validator: BatchValidator, delivery: Delivery) -> ValidatedBatch | None:
+        """Return the verdict on a delivery; None if the process has ended."""
         if self._process is None or self._process.stdin is None:
             return None
         try:
-            pickle.dump((desk, delivery), self._process.stdin, pickle.HIGHEST_PROTOCOL)
+            pickle.dump((validator, delivery), self._process.stdin, pickle.HIGHEST_PROTOCOL)
             self._process.stdin.flush()
         except OSError:
             return None
-        judged = self._receive()
-        return judged if isinstance(judged, Judged) else None
+        response = self._receive()
+        return response if isinstance(response, ValidatedBatch) else None
 
     def stop(self) -> None:
         process, self._process = self._process, None
@@ -95,11 +95,17 @@ atexit.register(_HELPER.stop)
 
 
 class Judges:
-    """A context in which `judge` may have help; one at a time in a process has it."""
+    """Context that validates deliveries; only one at a time in a process uses the helper."""
 
-    def __init__(self, desk: Desk, write: Write, expected: int) -> None:
-        """`write`: as a desk's, for what is judged here; `expected`: deliveries there may be."""
-        self._theirs, self._ours = desk, replace(desk, write=write)
+    def __init__(self, validator: BatchValidator, write: Write, expected: int) -> None:
+        """Set up the pool.
+
+        Args:
+            validator: of the table.
+            write: as that of a validator, for what is validated in this process.
+            expected: number of deliveries that may come.
+        """
+        self._remote, self._local = validator, replace(validator, write=write)
         self._helped = expected >= WORTH_IT and _cores() > 1 and _BUSY.acquire(blocking=False)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="headrace-judge")
 
@@ -115,37 +121,37 @@ class Judges:
             _BUSY.release()
 
     def wait(self) -> bool:
-        """Wait until it is known whether there is help, and say so; nobody needs to."""
+        """Wait until the helper has started or failed to; return True if it is in use."""
         return self._helped and self._starting.result()
 
     def judge(self, deliveries: Sequence[Delivery]) -> Iterator[Placed]:
-        """(place in `deliveries`, its verdict), in the order in which they are ready."""
+        """Yield (position in `deliveries`, verdict), in the order in which they are ready."""
         todo = deque(enumerate(deliveries))
         beside: SimpleQueue[Placed] = SimpleQueue()
         can_help = self._helped and self._starting.done() and self._starting.result()
         help_ = self._pool.submit(self._help, todo, beside) if can_help else None
         try:
             while item := _next(todo):
-                yield item[0], self._ours.judge(item[1])
+                yield item[0], self._local.judge(item[1])
                 yield from _ready(beside)
             if help_ is not None:
                 help_.result()
             yield from _ready(beside)
-            # What the helper gave back when it died.
-            yield from ((place, self._ours.judge(delivery)) for place, delivery in todo)
+            # Deliveries that the helper returned when it died.
+            yield from ((place, self._local.judge(delivery)) for place, delivery in todo)
         finally:
             todo.clear()
 
     def _help(self, todo: deque[tuple[int, Delivery]], beside: SimpleQueue[Placed]) -> None:
         while item := _next(todo):
-            judged = _HELPER.judge(self._theirs, item[1])
-            if judged is None:
+            validated = _HELPER.judge(self._remote, item[1])
+            if validated is None:
                 self._helped = False
                 _HELPER.stop()
                 _BUSY.release()
                 todo.append(item)
                 return
-            beside.put((item[0], judged))
+            beside.put((item[0], validated))
 
 
 def _next(todo: deque[tuple[int, Delivery]]) -> tuple[int, Delivery] | None:
@@ -161,6 +167,6 @@ def _ready(beside: SimpleQueue[Placed]) -> Iterator[Placed]:
 
 
 def _cores() -> int:
-    """How many this process may use."""
+    """Return the number of cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,7 +1,7 @@
-"""`python -m headrace.lake.ingest.validator_worker`: judges what comes in by a pipe, until the
-pipe ends.
+"""Worker process (`python -m headrace.lake.ingest.validator_worker`) that validates deliveries.
 
-Started by `judges.Helper` and of no use without it. One request is answered before the next comes.
+It reads requests from a pipe until the pipe ends, and answers each before it reads the next one.
+`validator_pool.Helper` starts it; it has no use of its own.
 """
 
 import os
@@ -10,7 +10,7 @@ import select
 import sys
 from typing import BinaryIO
 
-from headrace.lake.ingest.validator import Desk
+from headrace.lake.ingest.validator import BatchValidator
 from headrace.sources.base import Delivery
 
 IDLE = 5.0  # seconds after which nothing more is expected
@@ -21,16 +21,18 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints must not answer
     _answer(answers, "ready")
-    known: dict[str, Desk] = {}
+    validators: dict[str, BatchValidator] = {}
     while select.select([requests], [], [], IDLE)[0]:
         try:
-            request: tuple[Desk, Delivery] = pickle.load(requests)  # noqa: S301 - from our parent
+            request: tuple[BatchValidator, Delivery] = pickle.load(requests)  # noqa: S301 - from our parent
         except EOFError:
             return
-        desk, delivery = request
+        validator, delivery = request
         # The same objects each time, as what is compiled for them is found by them.
-        desk = known.setdefault(f"{desk.home.root} {desk.name} {desk.rule}", desk)
-        _answer(answers, desk.judge(delivery))
+        validator = validators.setdefault(
+            f"{validator.home.root} {validator.name} {validator.rule}", validator
+        )
+        _answer(answers, validator.judge(delivery))
 
 
 def _answer(answers: BinaryIO, what: object) -> None:

@@ -1,8 +1,8 @@
-"""Who writes files that nobody knows of yet keeps out of the way of who deletes such files.
+"""Lock between runs that stage files and maintenance that deletes unknown files.
 
-An ingest stages a file first and tells the ledger of it after; it may also find one that a killed
-run left, and use it. Between the two only this lock says that the file is needed. It is the
-kernel's: whoever is killed lets go of it.
+An ingest stages a file before it records it in the ledger, or uses a file that a killed run left.
+Until the record is written, only this lock protects the file. The kernel holds the lock and
+releases it when the process is killed.
 """
 
 import fcntl
@@ -18,19 +18,19 @@ _PAUSE = 0.05
 
 
 @contextmanager
-def working(home: Home) -> Iterator[None]:
-    """Held while files are staged; any number at once."""
+def staging_lock(home: Home) -> Iterator[None]:
+    """Hold the shared lock while files are staged; any number of runs may hold it at once."""
     with _open(home) as handle:
         fcntl.flock(handle, fcntl.LOCK_SH)
         yield
 
 
 @contextmanager
-def alone(home: Home, wait: float) -> Iterator[None]:
-    """Held while files that nobody knows are deleted; waits so many seconds for who works.
+def deletion_lock(home: Home, wait: float) -> Iterator[None]:
+    """Hold the exclusive lock while unknown files are deleted; wait up to `wait` seconds for it.
 
     Raises:
-        StateError: somebody was at work all that time; nothing was done.
+        StateError: other runs held the lock all that time; nothing was done.
     """
     until = time.monotonic() + wait
     with _open(home) as handle:

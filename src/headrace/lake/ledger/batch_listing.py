@@ -1,4 +1,4 @@
-"""What the ledger knows of each batch, as plain rows for people and monitors."""
+"""Batches of the ledger as plain rows, for people and monitors."""
 
 import json
 from collections.abc import Mapping
@@ -26,17 +26,20 @@ _WAITING = ("received", "judged", "pending")
 
 
 def batch_rows(home: Home, table: Table) -> list[dict[str, Any]]:
-    """One row a batch, by slot and order of arrival: verdict, state, counts and why."""
+    """Return one row for each batch, by partition and order of arrival.
+
+    A row has the verdict, state, counts and reasons.
+    """
     live = Lake(home).live(table.name)
     with Ledger(home) as ledger:
         batches = ledger.batches(table.name)
         verdicts = current_verdicts(ledger.judgements(table.name), live)
-        held = conflict_count(ledger, table.name)
+        conflict_counts = conflict_count(ledger, table.name)
         twice = twice_by_batch(home, ledger, table.contract)
     rows = [
         {
             **_row(table, batch, verdicts.get(batch.batch_id)),
-            "conflicts": _conflicts(held, verdicts.get(batch.batch_id)),
+            "conflicts": _conflicts(conflict_counts, verdicts.get(batch.batch_id)),
             "held_twice": twice.get(batch.batch_id, 0),
         }
         for batch in batches.values()
@@ -44,20 +47,24 @@ def batch_rows(home: Home, table: Table) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: str(row["slot"]))
 
 
-def _conflicts(held: Mapping[tuple[str, str], int], judged: JudgementRow | None) -> int:
-    """Rows held for a conflict; of those that people decided about, the ones still held."""
-    if judged is None:
+def _conflicts(
+    conflict_counts: Mapping[tuple[str, str], int], judgement: JudgementRow | None
+) -> int:
+    """Count the rows held for a conflict, without those that people have released."""
+    if judgement is None:
         return 0
-    count = held.get((judged.batch_id, judged.derived_from or judged.rule_hash), 0)
-    if not count or not judged.derived_from:
+    count = conflict_counts.get(
+        (judgement.batch_id, judgement.derived_from or judgement.rule_hash), 0
+    )
+    if not count or not judgement.derived_from:
         return count
-    if not judged.quarantine_path:
+    if not judgement.quarantine_path:
         return 0
-    reasons = pq.read_table(judged.quarantine_path, columns=["_reasons"])["_reasons"]
+    reasons = pq.read_table(judgement.quarantine_path, columns=["_reasons"])["_reasons"]
     return sum(CONFLICT in why for why in reasons.to_pylist())
 
 
-def _row(table: Table, batch: Batch, judged: JudgementRow | None) -> dict[str, Any]:
+def _row(table: Table, batch: Batch, judgement: JudgementRow | None) -> dict[str, Any]:
     return {
         "table": table.name,
         "slot": batch.slot,
@@ -67,19 +74,21 @@ def _row(table: Table, batch: Batch, judged: JudgementRow | None) -> dict[str, A
         "arrived_at": batch.arrived_at,
         "state": batch.state,
         "note": batch.note,
-        "verdict": judged.verdict if judged else "UNJUDGED",
-        "rules": judged.rule_hash if judged else "",
-        "delivered": judged.delivered if judged else 0,
-        "passing": judged.passing if judged else 0,
-        "quarantined": judged.quarantined if judged else 0,
-        "repeated": judged.repeated if judged else 0,
-        "quarantine_path": judged.quarantine_path if judged else "",
-        "summary": judged.summary if judged else "",
+        "verdict": judgement.verdict if judgement else "UNJUDGED",
+        "rules": judgement.rule_hash if judgement else "",
+        "delivered": judgement.delivered if judgement else 0,
+        "passing": judgement.passing if judgement else 0,
+        "quarantined": judgement.quarantined if judgement else 0,
+        "repeated": judgement.repeated if judgement else 0,
+        "quarantine_path": judgement.quarantine_path if judgement else "",
+        "summary": judgement.summary if judgement else "",
     }
 
 
-def find_batches(home: Home, table: Table, which: str) -> list[dict[str, Any]]:
-    """The batches of a slot, or whose id starts with `which`, each with its full `judgement`.
+def find_batches(home: Home, table: Table, slot_or_id: str) -> list[dict[str, Any]]:
+    """Return the batches of a partition, or whose id starts with `slot_or_id`.
+
+    Each has its full `judgement`.
 
     Raises:
         DeclarationError: there is none.
@@ -87,11 +96,11 @@ def find_batches(home: Home, table: Table, which: str) -> list[dict[str, Any]]:
     rows = [
         row
         for row in batch_rows(home, table)
-        if row["slot"] == which or str(row["batch"]).startswith(which)
+        if row["slot"] == slot_or_id or str(row["batch"]).startswith(slot_or_id)
     ]
     if not rows:
         raise DeclarationError(
-            f"table {table.name} has no batch in slot {which}",
+            f"table {table.name} has no batch in slot {slot_or_id}",
             where=str(home.ledger),
             fix=f"list what there is: headrace gate ls --table {table.name} --all",
         )
@@ -103,7 +112,7 @@ def find_batches(home: Home, table: Table, which: str) -> list[dict[str, Any]]:
 
 
 def _readable(report: str, table: Table) -> dict[str, Any]:
-    """A verdict's JSON in the contract's units."""
+    """Return a verdict's JSON in the contract's units."""
     judgement = Judgement.from_json(report).readable(scales_of(table.contract))
     document: dict[str, Any] = json.loads(judgement.to_json())
     return document
@@ -124,7 +133,7 @@ def held_batches(home: Home, table: Table, first: str = "", last: str = "") -> l
     with Ledger(home) as ledger:
         batches = ledger.batches(table.name).values()
         holding = standings(ledger, table.name, table_rule(table), now_us())
-    found = []
+    rows = []
     for batch in batches:
         outside = table.partitioned and (batch.slot < first or (last and batch.slot > last))
         if batch.state in SETTLED_STATES or outside:
@@ -133,18 +142,18 @@ def held_batches(home: Home, table: Table, first: str = "", last: str = "") -> l
         row = (standing.row or standing.gate) if standing else None
         blocked = row is not None and row.verdict in BLOCKED
         if blocked or batch.state in _WAITING:
-            found.append(_row(table, batch, row))
-    return sorted(found, key=lambda row: str(row["slot"]))
+            rows.append(_row(table, batch, row))
+    return sorted(rows, key=lambda row: str(row["slot"]))
 
 
 def slot_rows(home: Home, table: Table, until: str | None = None) -> list[dict[str, Any]]:
-    """The gravest standing verdict of each slot, and the expected slots that are missing."""
+    """Return the most severe current verdict of each partition, and the missing partitions."""
     rank = ("PASS", "WARN", "QUARANTINE", "UNJUDGED", "BLOCK", "ERROR")
-    found: dict[str, dict[str, Any]] = {}
+    by_slot: dict[str, dict[str, Any]] = {}
     for row in batch_rows(home, table):
         if row["state"] in SETTLED_STATES or row["verdict"] == "UNJUDGED":
             continue
-        slot = found.setdefault(
+        slot = by_slot.setdefault(
             row["slot"],
             {
                 "table": table.name,
@@ -159,6 +168,6 @@ def slot_rows(home: Home, table: Table, until: str | None = None) -> list[dict[s
         slot["quarantined"] += row["quarantined"]
         slot["verdict"] = max(slot["verdict"], row["verdict"], key=rank.index)
     for slot_name in table.expected_slots(until):
-        if slot_name not in found:
-            found[slot_name] = {"table": table.name, "slot": slot_name, "verdict": "MISSING"}
-    return [found[name] for name in sorted(found)]
+        if slot_name not in by_slot:
+            by_slot[slot_name] = {"table": table.name, "slot": slot_name, "verdict": "MISSING"}
+    return [by_slot[name] for name in sorted(by_slot)]

@@ -28,7 +28,7 @@ class _Tally:
 
 
 def table_status(home: Home, table: Table) -> dict[str, Any]:
-    """Rows by fate, batches by verdict, and the slots that are missing.
+    """Count rows by fate and batches by verdict, and list the missing partitions.
 
     Published rows are counted from the table's live files, not from what the ledger believes.
     `held_twice` are keys that the table has with two contents of one known-at, from before
@@ -54,24 +54,24 @@ def table_status(home: Home, table: Table) -> dict[str, Any]:
 def _count(
     tally: _Tally,
     batch: Batch,
-    judged: JudgementRow | None,
+    judgement: JudgementRow | None,
     files: Mapping[str, LiveFile],
     origins: Mapping[str, set[str]],
 ) -> None:
-    if judged is None:
+    if judgement is None:
         tally.unjudged += 1
         return
-    tally.rows.update(vars(account(batch, judged, files.get(batch.batch_id))))
-    again = len(origins[batch.batch_id]) - 1
-    tally.redelivered += again
-    tally.redelivered_rows += again * (judged.delivered + judged.repeated)
+    tally.rows.update(vars(account(batch, judgement, files.get(batch.batch_id))))
+    redeliveries = len(origins[batch.batch_id]) - 1
+    tally.redelivered += redeliveries
+    tally.redelivered_rows += redeliveries * (judgement.delivered + judgement.repeated)
     if batch.state == "superseded":
         tally.superseded += 1
     elif batch.state == "recalled":
         tally.recalled += 1
-        tally.recalled_rows += judged.delivered
+        tally.recalled_rows += judgement.delivered
     else:
-        tally.verdicts[judged.verdict] += 1
+        tally.verdicts[judgement.verdict] += 1
 
 
 def _report(table: Table, tally: _Tally, delivered_slots: set[str]) -> dict[str, Any]:

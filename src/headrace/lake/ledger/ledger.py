@@ -11,19 +11,19 @@ from headrace.core.clock import now_us
 from headrace.core.errors import StateError
 from headrace.core.home import Home
 from headrace.core.sqlite import open_database, transaction
-from headrace.lake.ledger.records import STATES, Batch, JudgementRow, Taken
+from headrace.lake.ledger.records import STATES, Batch, JudgementRow, LaneProgress
 from headrace.lake.ledger.schema import MIGRATIONS
 from headrace.lake.tables import relocation
 from headrace.sources.base import Delivery, Offsets
 
-__all__ = ["STATES", "Batch", "JudgementRow", "Ledger", "Taken"]
+__all__ = ["STATES", "Batch", "JudgementRow", "LaneProgress", "Ledger"]
 
 _BATCH = tuple(Batch.__dataclass_fields__)
 _JUDGEMENT = tuple(JudgementRow.__dataclass_fields__)
-# What a verdict is recorded with; the rest is what became of its file.
-_GIVEN = _JUDGEMENT[:-3]
+# Columns written with a verdict; the others describe what happens to its file later.
+_VERDICT_COLUMNS = _JUDGEMENT[:-3]
 _PATHS = ("staged_path", "quarantine_path")
-# The verdict's report may be long; what only counts does not read it.
+# The verdict's report may be long; queries that only count do not read it.
 _LIGHT = ", ".join("''" if name == "judgement" else name for name in _JUDGEMENT)
 
 
@@ -51,7 +51,7 @@ class Ledger:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """For what is kept beside the batches, such as `lake.actions`; in autocommit mode."""
+        """Connection in autocommit mode, for what is stored beside the batches, such as actions."""
         return self._connection
 
     @contextmanager
@@ -61,19 +61,19 @@ class Ledger:
             yield
 
     def latest(self) -> int:
-        """The latest moment on record at which something was received or decided; 0 if none."""
+        """Return the latest recorded moment of a delivery or an action; 0 if there is none."""
         moments = self._connection.execute(
             "SELECT (SELECT max(received_at) FROM batches), (SELECT max(at) FROM actions)"
         ).fetchone()
         return max((int(moment) for moment in moments if moment is not None), default=0)
 
-    # What arrived
+    # Deliveries
 
     def deliver(self, table: str, owner: str, delivery: Delivery, raw_path: str) -> None:
         """Record a delivery. Seen bytes under a new origin count as a redelivery; else a no-op.
 
         Raises:
-            StateError: somebody else has taken these events of the stream already.
+            StateError: another consumer has read these events of the stream already.
         """
         now = now_us()
         self._connection.execute(
@@ -93,26 +93,26 @@ class Ledger:
         if delivery.offsets is not None:
             self._advance(table, delivery.offsets, delivery.batch_id)
 
-    def _advance(self, table: str, taken: Offsets, batch_id: str) -> None:
+    def _advance(self, table: str, offsets: Offsets, batch_id: str) -> None:
         """Append to the lane's chain, which has neither forks nor gaps."""
-        if taken.after != self.position(table, taken.stream, taken.lane):
+        if offsets.after != self.position(table, offsets.stream, offsets.lane):
             raise StateError(
-                f"events of stream {taken.stream} after {taken.after or 'its start'} were taken by"
-                " another consumer",
+                f"events of stream {offsets.stream} after {offsets.after or 'its start'} were taken"
+                " by another consumer",
                 where=f"table {table}, {self.path}",
-                fix="run one consumer for each table and home; nothing was lost or doubled",
+                fix="run one consumer for each table and home; nothing was lost or duplicated",
             )
         self._connection.execute(
             "INSERT INTO offsets (tbl, stream, lane, after_, first, last, events, first_at,"
             " last_at, lost, batch_id) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             (
-                table, taken.stream, taken.lane, taken.after, taken.first, taken.last,
-                taken.events, taken.first_at, taken.last_at, taken.lost, batch_id,
+                table, offsets.stream, offsets.lane, offsets.after, offsets.first, offsets.last,
+                offsets.events, offsets.first_at, offsets.last_at, offsets.lost, batch_id,
             ),
         )  # fmt: skip
 
     def position(self, table: str, stream: str, lane: str) -> str:
-        """The last event of a lane that was taken for good; "" if there is none."""
+        """Return the last event of a lane that was recorded; "" if there is none."""
         row = self._connection.execute(
             "SELECT last FROM offsets WHERE tbl = ? AND stream = ? AND lane = ?"
             " ORDER BY id DESC LIMIT 1",
@@ -121,7 +121,7 @@ class Ledger:
         return "" if row is None else str(row[0])
 
     def positions(self, table: str, stream: str) -> dict[str, str]:
-        """The last position of every lane of a stream."""
+        """Return the last position of every lane of a stream."""
         rows = self._connection.execute(
             "SELECT lane, last FROM offsets WHERE id IN (SELECT max(id) FROM offsets"
             " WHERE tbl = ? AND stream = ? GROUP BY lane)",
@@ -130,7 +130,7 @@ class Ledger:
         return {str(lane): str(last) for lane, last in rows.fetchall()}
 
     def chain(self, table: str, stream: str, lane: str) -> list[tuple[str, str]]:
-        """(position at its end, batch) of each part of a lane that was taken, the latest first."""
+        """Return (end position, batch) of each recorded part of a lane, the latest first."""
         rows = self._connection.execute(
             "SELECT last, batch_id FROM offsets WHERE tbl = ? AND stream = ? AND lane = ?"
             " ORDER BY id DESC",
@@ -138,20 +138,22 @@ class Ledger:
         )
         return [(str(last), str(batch_id)) for last, batch_id in rows.fetchall()]
 
-    def taken(self, table: str, stream: str) -> dict[str, Taken]:
-        """What was taken of each lane so far."""
+    def lane_progress(self, table: str, stream: str) -> dict[str, LaneProgress]:
+        """Return the progress of each lane of a stream."""
         rows = self._connection.execute(
             "SELECT lane, sum(events), count(*), sum(lost), max(last_at) FROM offsets"
             " WHERE tbl = ? AND stream = ? GROUP BY lane ORDER BY lane",
             (table, stream),
         )
         return {
-            lane: Taken(self.position(table, stream, lane), events, batches, lost, last_at)
-            for lane, events, batches, lost, last_at in rows.fetchall()
+            lane: LaneProgress(
+                self.position(table, stream, lane), events, batches, lost_events, last_at
+            )
+            for lane, events, batches, lost_events, last_at in rows.fetchall()
         }
 
     def batches(self, table: str) -> dict[str, Batch]:
-        """Every batch of `table` by id, in order of arrival."""
+        """Return every batch of `table` by id, in order of arrival."""
         rows = self._connection.execute(
             f"SELECT {', '.join(_BATCH)} FROM batches WHERE tbl = ?"  # noqa: S608
             " ORDER BY arrived_at, sequence, batch_id",
@@ -160,7 +162,7 @@ class Ledger:
         return {row[0]: Batch(*row) for row in rows}
 
     def find(self, batch_id: str) -> tuple[str, Batch]:
-        """The table and the batch of this id.
+        """Return the table and the batch of this id.
 
         Raises:
             StateError: the ledger does not know it.
@@ -178,7 +180,7 @@ class Ledger:
         return row[0], Batch(*row[1:])
 
     def origins(self, table: str) -> dict[str, set[str]]:
-        """The origins under which each batch was delivered."""
+        """Return the origins under which each batch was delivered."""
         origins: dict[str, set[str]] = {}
         for batch_id, origin in self._connection.execute(
             "SELECT batch_id, origin FROM deliveries WHERE tbl = ?", (table,)
@@ -186,8 +188,11 @@ class Ledger:
             origins.setdefault(batch_id, set()).add(origin)
         return origins
 
-    def taken_again(self, table: str, stream: str) -> int:
-        """Events of micro-batches that came before, byte for byte; they made no rows."""
+    def repeated_events(self, table: str, stream: str) -> int:
+        """Count the events of micro-batches that repeat earlier ones byte for byte.
+
+        They made no rows.
+        """
         row = self._connection.execute(
             "SELECT coalesce(sum(again), 0) FROM (SELECT sum(events) - max(events) AS again"
             " FROM offsets WHERE tbl = ? AND stream = ? GROUP BY batch_id)",
@@ -195,14 +200,14 @@ class Ledger:
         ).fetchone()
         return int(row[0])
 
-    # How it was judged
+    # Verdicts
 
-    def judge(self, table: str, row: JudgementRow, *, again: bool = False) -> None:
-        """Record a verdict; the first one stays, unless its check had crashed, or with `again`.
+    def judge(self, table: str, row: JudgementRow, *, overwrite: bool = False) -> None:
+        """Record a verdict; the first one stays, unless a check had crashed, or with `overwrite`.
 
-        A batch that the table already shows stays `published`: its last good file keeps serving.
+        A batch that is already published stays `published`: its last good file keeps serving.
         """
-        columns = _GIVEN
+        columns = _VERDICT_COLUMNS
         values = [
             relocation.below(getattr(row, name)) or getattr(row, name)
             if name in _PATHS
@@ -215,7 +220,7 @@ class Ledger:
             " ON CONFLICT (batch_id, tbl, rule_hash) DO UPDATE SET "
             + ", ".join(f"{name} = excluded.{name}" for name in columns[2:])
             + " WHERE ? OR judgements.verdict = 'ERROR'",
-            (table, *values, again),
+            (table, *values, overwrite),
         )
         state = "pending" if row.verdict in ("BLOCK", "ERROR") else "judged"
         self._connection.execute(
@@ -227,9 +232,9 @@ class Ledger:
     def judgements(
         self, table: str, base_hash: str | None = None
     ) -> dict[tuple[str, str], JudgementRow]:
-        """Verdicts by (batch, rule hash), oldest first, without their reports.
+        """Return the verdicts by (batch, rule hash), oldest first, without their reports.
 
-        With `base_hash`, those under these rules of the table.
+        With `base_hash`, only those under these rules of the table.
         """
         where, values = ("tbl = ?", [table])
         if base_hash is not None:
@@ -239,21 +244,21 @@ class Ledger:
             " ORDER BY judged_at, rowid",
             values,
         )
-        return {(row[0], row[1]): self._here(JudgementRow(*row)) for row in rows}
+        return {(row[0], row[1]): self._resolved(JudgementRow(*row)) for row in rows}
 
-    def _here(self, row: JudgementRow) -> JudgementRow:
-        """With the paths that its files have in this home, wherever it lay when it was written."""
-        staged, kept = self._path(row.staged_path), self._path(row.quarantine_path)
-        return replace(row, staged_path=staged, quarantine_path=kept)
+    def _resolved(self, row: JudgementRow) -> JudgementRow:
+        """Return the row with the paths of its files in this home, which may have been moved."""
+        staged, quarantined = self._path(row.staged_path), self._path(row.quarantine_path)
+        return replace(row, staged_path=staged, quarantine_path=quarantined)
 
     def _path(self, stored: str) -> str:
         return f"{self._root}/{stored}" if stored and not stored.startswith("/") else stored
 
     def report(self, table: str, batch_id: str, rule_hash: str) -> str:
-        """The JSON report on a batch judged under these rules.
+        """Return the JSON report on a batch validated under these rules.
 
         Raises:
-            StateError: it was not judged under them.
+            StateError: it was not validated under them.
         """
         row = self._connection.execute(
             "SELECT judgement FROM judgements WHERE tbl = ? AND batch_id = ? AND rule_hash = ?",
@@ -268,9 +273,9 @@ class Ledger:
         return str(row[0])
 
     def showings(self, table: str) -> dict[str, list[tuple[int, str]]]:
-        """By batch, since when (int64 microseconds UTC) it was shown by which path, in order.
+        """Return for each batch the times (int64 microseconds UTC) and published paths, in order.
 
-        An empty path is a time in which none of its rows was shown.
+        An empty path means that none of its rows was published from that time on.
         """
         showings: dict[str, list[tuple[int, str]]] = {}
         # Two verdicts may share a file: what people reject out of quarantine moves no other row.
@@ -286,7 +291,7 @@ class Ledger:
         return showings
 
     def withdrawals(self, table: str) -> dict[str, int]:
-        """When each batch last left the table; int64 microseconds UTC."""
+        """Return the time at which each batch last left the table, in int64 microseconds UTC."""
         rows = self._connection.execute(
             "SELECT batch_id, max(withdrawn_at) FROM judgements"
             " WHERE tbl = ? AND withdrawn_at IS NOT NULL GROUP BY batch_id",
@@ -294,12 +299,13 @@ class Ledger:
         )
         return dict(rows.fetchall())
 
-    # What became of it
+    # States of batches
 
     def mark_published(self, table: str, rows: Iterable[tuple[str, str, int, int]]) -> None:
-        """Each row: batch, staged path, commit time in microseconds, snapshot id.
+        """Mark verdicts as published.
 
-        A path keeps its first commit time; without a path the last one tells what is shown now.
+        Each row: batch, staged path, commit time in microseconds, snapshot id. A path keeps its
+        first commit time; for an empty path the last commit time counts.
         """
         for batch_id, path, committed_at, snapshot_id in rows:
             self._connection.execute(
@@ -316,16 +322,16 @@ class Ledger:
             )
 
     def mark_returned(self, table: str, rows: Iterable[tuple[str, str, int]]) -> None:
-        """Each row: batch, the path that is shown again, since when in microseconds UTC."""
+        """Record files that are published again: batch, path, and the time in microseconds UTC."""
         self._connection.executemany(
             "INSERT OR IGNORE INTO returns VALUES (?,?,?,?)",
             [(table, batch, relocation.below(path) or path, at) for batch, path, at in rows],
         )
 
     def mark_unpublished(self, table: str, batch_ids: Iterable[str]) -> None:
-        """The table does not show them (rolled back, or lost): they wait for a commit again.
+        """Mark batches that the table does not show (rolled back, or lost) as waiting for a commit.
 
-        Those that were recalled wait for nothing.
+        Recalled batches stay recalled.
         """
         for batch_id in batch_ids:
             self._connection.execute(
@@ -343,7 +349,7 @@ class Ledger:
             )
 
     def mark_withdrawn(self, table: str, batch_ids: Iterable[str]) -> None:
-        """What had forced them in has ended: they are pending, and leave with the next commit."""
+        """Mark batches whose override has ended: they leave the table with the next commit."""
         now = now_us()
         for batch_id in batch_ids:
             self._connection.execute(
@@ -354,7 +360,7 @@ class Ledger:
             self._set_state(table, batch_id, "pending", "")
 
     def mark_superseded(self, table: str, pairs: Iterable[tuple[str, str]]) -> None:
-        """Each pair: a batch that was never published, and the one that is shown in its stead."""
+        """Record pairs of a batch that was never published and the batch that replaces it."""
         for batch_id, successor in pairs:
             self._connection.execute(
                 "UPDATE batches SET state = 'superseded', note = ?"
@@ -375,7 +381,7 @@ class Ledger:
         self._set_state(table, batch_id, "rejected", reason)
 
     def mark_released(self, table: str, batch_id: str) -> None:
-        """A pending batch waits for a commit: no later delivery supersedes it any more."""
+        """Let a pending batch wait for a commit: no later delivery supersedes it any more."""
         self._connection.execute(
             "UPDATE batches SET state = 'judged' WHERE tbl = ? AND batch_id = ?"
             " AND state = 'pending'",
@@ -383,7 +389,7 @@ class Ledger:
         )
 
     def recalled(self, table: str) -> frozenset[str]:
-        """Batches that must not be shown, whatever the table shows."""
+        """Return the batches that must not be published, whatever the table shows."""
         rows = self._connection.execute(
             "SELECT batch_id FROM batches WHERE tbl = ? AND state = 'recalled'", (table,)
         )
@@ -393,7 +399,7 @@ class Ledger:
         self._set_state(table, batch_id, "recalled", note)
 
     def mark_restored(self, table: str, batch_id: str) -> None:
-        """It waits for a commit, and is usable from then on."""
+        """Let a recalled batch wait for a commit; it is usable from then on."""
         self._set_state(table, batch_id, "judged", "")
         self.mark_unpublished(table, [batch_id])
 

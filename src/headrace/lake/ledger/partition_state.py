@@ -1,4 +1,4 @@
-"""What each slot shows: a pure decision over its batches and their verdicts."""
+"""State of a partition: a pure decision over its batches and their verdicts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ State = Literal["published", "pending", "missing", "failed", "not_expected"]
 PUBLISHABLE = ("PASS", "WARN", "QUARANTINE")
 BLOCKED = ("BLOCK", "ERROR")
 SEVERITY = {"PASS": 0, "WARN": 1, "QUARANTINE": 2, "BLOCK": 3, "ERROR": 4}
-# Nothing is done about these any more, and a slot does not show them.
+# Batches in these states need no further work, and no partition shows them.
 SETTLED_STATES = ("superseded", "rejected", "recalled")
 
 
@@ -20,7 +20,7 @@ NONE_LAPSED: Mapping[str, JudgementRow | None] = {}
 
 @dataclass(frozen=True)
 class SlotResult:
-    """What a slot shows after a run.
+    """Result of a partition after a run.
 
     Attributes:
         table: name of the table.
@@ -28,9 +28,10 @@ class SlotResult:
         state: "published"; "pending" (a delivery is blocked, what was published before stays);
             "missing" (expected, not delivered); "failed" (the source could not be read);
             "not_expected" (neither expected nor delivered).
-        verdict: the gravest of the shown batches: PASS, WARN, QUARANTINE, BLOCK, ERROR, or MISSING.
-        delivered: rows, = published + quarantined + pending; superseded, rejected and recalled left
-            out.
+        verdict: the most severe one of its batches: PASS, WARN, QUARANTINE, BLOCK, ERROR, or
+            MISSING.
+        delivered: rows, = published + quarantined + pending; without superseded, rejected and
+            recalled ones.
         published, quarantined, pending: rows.
         repeated: exact repeats inside a delivery, not in `delivered`.
         batches: ids of the slot's batches, in order of arrival.
@@ -60,23 +61,23 @@ class SlotResult:
 
 @dataclass(frozen=True)
 class SlotProgress:
-    """A slot was judged; its commit is still to come. `done` of `total` slots."""
+    """Progress of a run after one partition was validated: `finished` of `total`; not committed."""
 
     table: str
     slot: str
     verdict: str
-    done: int
+    finished: int
     total: int
 
 
 @dataclass(frozen=True)
 class Pick:
-    """What should happen to the batches of a slot.
+    """Decision about the batches of a partition.
 
     Attributes:
         add: verdicts whose rows should become visible.
         replace: verdicts whose file takes the place of their batch's present one.
-        withdrawn: ids of batches whose file leaves: what had forced it in has ended.
+        withdrawn: ids of batches whose file leaves the table because their override has ended.
         superseded: (batch never published, the batch that is shown in its stead: a later one that
             passed, or one with the same rows).
     """
@@ -87,43 +88,47 @@ class Pick:
     superseded: tuple[tuple[str, str], ...] = ()
 
 
-def is_settled(batch: Batch, judged: JudgementRow | None, live: Mapping[str, str]) -> bool:
-    """Whether nothing is left to do for a batch under the present rules."""
+def is_settled(batch: Batch, judgement: JudgementRow | None, live: Mapping[str, str]) -> bool:
+    """Return True if a batch needs no further work under the present rules."""
     if batch.state in SETTLED_STATES:
         return True
-    if judged is None or judged.verdict == "ERROR":
+    if judgement is None or judgement.verdict == "ERROR":
         return False
-    return judged.verdict not in PUBLISHABLE or is_shown(judged, live)
+    return judgement.verdict not in PUBLISHABLE or is_shown(judgement, live)
 
 
-def is_shown(judged: JudgementRow, live: Mapping[str, str]) -> bool:
-    """Whether the table shows what this verdict staged; none of a batch without passing rows.
+def is_shown(judgement: JudgementRow, live: Mapping[str, str]) -> bool:
+    """Return True if the file that this verdict staged is in the table now.
 
-    That it was published once does not say so: under other rules its file may have been replaced.
+    A verdict that was published once may not be: under other rules its file may have been replaced.
+    A batch without passing rows has no file, and counts as shown once it was published.
     """
-    return judged.published_at is not None and live.get(judged.batch_id, "") == judged.staged_path
+    return (
+        judgement.published_at is not None
+        and live.get(judgement.batch_id, "") == judgement.staged_path
+    )
 
 
 def pick(
     batches: Sequence[Batch],
-    judged: Mapping[str, JudgementRow],
+    verdicts: Mapping[str, JudgementRow],
     live: Mapping[str, str],
     visible: Sequence[str] = (),
     lapsed: Mapping[str, JudgementRow | None] = NONE_LAPSED,
 ) -> Pick:
-    """Decide over one slot's batches, given in order of arrival.
+    """Decide about one partition's batches, given in order of arrival.
 
-    Every batch that passed is live: a correction adds rows with its own known-at. A blocked one
-    that was never published may be superseded; `visible` is what its source shows now.
-    What an override alone had let in leaves when the override has `lapsed`; the last good file of
-    that batch, if there is one, takes its place.
+    Every batch that passed is live: a correction adds rows with its own known-at. A blocked batch
+    that was never published may be superseded; `visible` are the batches that its source shows
+    now. Rows that only an override had admitted leave when the override has `lapsed`; the last good
+    file of that batch, if there is one, takes their place.
     """
-    open_ones = [b for b in batches if b.state not in SETTLED_STATES and b.batch_id in judged]
-    passed = [b for b in open_ones if judged[b.batch_id].verdict in PUBLISHABLE]
+    open_ones = [b for b in batches if b.state not in SETTLED_STATES and b.batch_id in verdicts]
+    passed = [b for b in open_ones if verdicts[b.batch_id].verdict in PUBLISHABLE]
     blocked = [
-        b for b in open_ones if judged[b.batch_id].verdict in BLOCKED and b.batch_id not in live
+        b for b in open_ones if verdicts[b.batch_id].verdict in BLOCKED and b.batch_id not in live
     ]
-    todo = [judged[b.batch_id] for b in passed if not is_shown(judged[b.batch_id], live)]
+    todo = [verdicts[b.batch_id] for b in passed if not is_shown(verdicts[b.batch_id], live)]
     ended = {b.batch_id: lapsed[b.batch_id] for b in open_ones if b.batch_id in lapsed}
     todo += [good for good in ended.values() if good is not None]
     superseded = [
@@ -139,17 +144,18 @@ def pick(
     )
 
 
-def shown(
-    batches: Sequence[Batch], judged: Mapping[str, JudgementRow]
+def decisive_batch(
+    batches: Sequence[Batch], verdicts: Mapping[str, JudgementRow]
 ) -> tuple[Batch, JudgementRow] | None:
-    """The batch that gives the slot its verdict: the gravest, of equals the latest.
+    """Return the batch that gives the partition its verdict: the most severe, then the latest.
 
-    A table that is read on has one slot for ever: of what was published there, the latest counts.
+    A table whose source resumes has a single partition: of its published batches only the latest
+    counts.
     """
-    open_ones = [b for b in batches if b.state not in SETTLED_STATES and b.batch_id in judged]
+    open_ones = [b for b in batches if b.state not in SETTLED_STATES and b.batch_id in verdicts]
     read_on = [b for b in open_ones if b.format == "changes" and b.state == "published"]
     past = {b.batch_id for b in sorted(read_on, key=lambda b: b.order)[:-1]}
-    candidates = [(b, judged[b.batch_id]) for b in open_ones if b.batch_id not in past]
+    candidates = [(b, verdicts[b.batch_id]) for b in open_ones if b.batch_id not in past]
     if not candidates:
         return None
     return max(candidates, key=lambda pair: (SEVERITY[pair[1].verdict], pair[0].order))

@@ -1,7 +1,7 @@
-"""Since when each batch of a table has been shown by which file, as the ledger tells it.
+"""Publication history from the ledger: which file showed each batch of a table, and since when.
 
-The ledger goes on: a batch that is recalled and restored is shown from its restoration. Who must
-know later what it told at some moment, as a release must that was made then, pins that.
+The ledger changes later: a batch that is recalled and restored is shown from its restoration. A
+dataset release pins the history at the moment it is made, so that it can be rebuilt.
 """
 
 import json
@@ -19,8 +19,8 @@ _SLACK = 2_000  # commits are dated in milliseconds, and never before what they 
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A path by which a batch was shown before: since when, and how many such paths ago."""
+class EarlierPath:
+    """Earlier published file of a batch: its path, since when, and how many such files ago."""
 
     path: str
     since: int
@@ -29,7 +29,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Span:
-    """A path by which a batch was shown, from when until when; int64 microseconds UTC."""
+    """Published file of a batch, and its interval of publication in int64 microseconds UTC."""
 
     path: str
     since: int
@@ -38,64 +38,64 @@ class Span:
 
 @dataclass(frozen=True)
 class Showings:
-    """By batch, since when it was shown by which path; and when it last left the table."""
+    """Published paths of each batch with their times, and when each batch last left the table."""
 
     by_batch: Mapping[str, Sequence[tuple[int, str]]]
-    left: Mapping[str, int]
+    withdrawals: Mapping[str, int]
 
     def since(self, file: LiveFile, committed_at: int | None) -> int | None:
-        """When the showing of this file began that a commit at this moment is part of."""
+        """Return the start of the publication of `file` to which a commit at this time belongs."""
         moments = [at for at, path in self.by_batch.get(file.batch_id, ()) if path == file.path]
         until = committed_at + _SLACK if committed_at is not None else None
         before = [at for at in moments if until is None or at <= until]
         return before[-1] if before else next(iter(moments), committed_at)
 
     def spans(self, batch_id: str) -> Iterator[Span]:
-        """Every time in which the batch was shown by one path and then by another, or by none.
+        """Yield each interval in which one path of the batch was published before another or none.
 
-        A path that follows itself was gone in between, from a moment that is not recorded.
+        A path that follows itself was absent in between, from a moment that is not recorded.
         """
         showings = self.by_batch.get(batch_id, ())
-        left = self.left.get(batch_id)
+        withdrawn_at = self.withdrawals.get(batch_id)
         for (since, path), (until, following) in pairwise(showings):
             if path and path != following and Path(path).exists():
-                cut = left is not None and since < left < until
-                yield Span(path, since, left if cut and left is not None else until)
+                cut = withdrawn_at is not None and since < withdrawn_at < until
+                yield Span(path, since, withdrawn_at if cut and withdrawn_at is not None else until)
 
-    def before(self, batch_id: str, moment: int) -> Iterator[Shown]:
-        """What the batch was shown by before, back to where it was not shown at all."""
+    def before(self, batch_id: str, moment: int) -> Iterator[EarlierPath]:
+        """Yield the paths published before `moment`, latest first, until the batch was absent."""
         ago = 0
         for at, path in reversed(self.by_batch.get(batch_id, ())):
             if at >= moment:
                 continue
-            if not path or at <= self.left.get(batch_id, at - 1):
+            if not path or at <= self.withdrawals.get(batch_id, at - 1):
                 return
             if Path(path).exists():
                 ago += 1
-                yield Shown(path, at, ago)
+                yield EarlierPath(path, at, ago)
 
 
 def showings_of(ledger: Ledger, table: str, pinned: int | None = None) -> Showings:
-    """What the ledger tells now; or told when the snapshot `pinned` was pinned, if that is kept."""
-    kept = _pinned(ledger, table, pinned) if pinned is not None else None
-    return kept or Showings(ledger.showings(table), ledger.withdrawals(table))
+    """Return the present publication history, or the one stored when `pinned` was pinned."""
+    stored = _pinned(ledger, table, pinned) if pinned is not None else None
+    return stored or Showings(ledger.showings(table), ledger.withdrawals(table))
 
 
 def pin_showings(ledger: Ledger, table: str, snapshot_id: int) -> None:
-    """Keep what the ledger tells now for this snapshot; what was kept first stays."""
-    told = showings_of(ledger, table)
-    shown = {
-        batch: [[at, relocation.below(path) or path] for at, path in one]
-        for batch, one in told.by_batch.items()
+    """Store the present publication history for this snapshot; an earlier record stays."""
+    showings = showings_of(ledger, table)
+    by_batch = {
+        batch: [[at, relocation.below(path) or path] for at, path in moments]
+        for batch, moments in showings.by_batch.items()
     }
-    document = canonical_json({"shown": shown, "left": dict(told.left)}).decode()
+    document = canonical_json({"shown": by_batch, "left": dict(showings.withdrawals)}).decode()
     ledger.connection.execute(
         "INSERT OR IGNORE INTO pinned VALUES (?,?,?)", (table, snapshot_id, document)
     )
 
 
 def unpin_showings(ledger: Ledger, table: str, snapshot_id: int) -> None:
-    """The snapshot is pinned no more."""
+    """Delete the stored publication history of a snapshot that is no longer pinned."""
     ledger.connection.execute(
         "DELETE FROM pinned WHERE tbl = ? AND snapshot_id = ?", (table, snapshot_id)
     )
@@ -107,11 +107,12 @@ def _pinned(ledger: Ledger, table: str, snapshot_id: int) -> Showings | None:
     ).fetchone()
     if row is None:
         return None
-    told, home = json.loads(row[0]), ledger.path.parent
-    shown = {
+    document, home = json.loads(row[0]), ledger.path.parent
+    by_batch = {
         batch: [
-            (at, relocation.here(home, f"/{path.lstrip('/')}") if path else "") for at, path in one
+            (at, relocation.home_path(home, f"/{path.lstrip('/')}") if path else "")
+            for at, path in moments
         ]
-        for batch, one in told["shown"].items()
+        for batch, moments in document["shown"].items()
     }
-    return Showings(shown, told["left"])
+    return Showings(by_batch, document["left"])

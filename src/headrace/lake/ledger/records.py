@@ -1,4 +1,4 @@
-"""What the ledger keeps of batches, verdicts and lanes of streams, as values."""
+"""Records of the ledger: batches, verdicts and the progress in lanes of streams."""
 
 from dataclasses import dataclass
 
@@ -38,24 +38,24 @@ class Batch:
 
 @dataclass(frozen=True)
 class JudgementRow:
-    """A verdict on one batch under one set of rules, and the files it staged.
+    """Verdict on one batch under one set of rules, and the files it staged.
 
     Attributes:
-        rule_hash: of all that decided it: the table's rules, muted checks, what people did.
-        delivered: rows of the delivery, exact repeats left out; those are in `repeated`.
+        rule_hash: of all that decided it: the table's rules, muted checks, overrides.
+        delivered: rows of the delivery without exact repeats; those are in `repeated`.
         passing, quarantined: rows by the verdict's split; with `rejected` they are together
             `delivered` unless blocked.
         staged_path, quarantine_path: empty when there was no row to keep.
         summary: sentences for people, one a line.
-        judgement: the whole report as JSON; empty where it was not asked for.
-        base_hash: the table's rules alone; see `judging.table_rule`.
+        judgement: the whole report as JSON; empty if it was not read.
+        base_hash: of the table's rules only; see `validator.table_rule`.
         derived_from: the `rule_hash` of the gate's own verdict, where people did something about
             the batch and this is the verdict with it; else empty.
         action_ids: JSON list of the actions that it takes into account, mutes included.
         rejected: rows that people rejected out of quarantine.
-        forced: without those actions nothing of the batch would be published.
+        forced: 1 if nothing of the batch would be published without those actions.
         published_at: commit time of `staged_path`, microseconds UTC.
-        withdrawn_at: when `staged_path` left the table because what had forced it in ended.
+        withdrawn_at: when `staged_path` left the table because the override ended.
     """
 
     batch_id: str
@@ -81,11 +81,11 @@ class JudgementRow:
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What was taken of one lane of a stream; `last_at` is int64 microseconds UTC."""
+class LaneProgress:
+    """Progress in one lane of a stream; `last_at` is int64 microseconds UTC."""
 
     position: str
     events: int
     batches: int
-    lost: int
+    lost_events: int
     last_at: int

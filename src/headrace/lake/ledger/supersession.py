@@ -24,7 +24,7 @@ def successor(blocked: Batch, passed: Sequence[Batch], visible: Sequence[str]) -
 def _rivals(blocked: Batch, passed: Sequence[Batch]) -> list[Batch]:
     """Return those of `passed` that can take the place of a blocked batch.
 
-    A batch that stands alone (events, changes of a table, objects) is never a correction of an
+    An independent batch (events, changes of a table, objects) is never a correction of an
     earlier one, except for an object under the same name.
     """
     if blocked.format == "objects":

@@ -1,4 +1,4 @@
-"""What people did about batches, and what was refused to them: an append-only audit trail."""
+"""Append-only audit trail of actions on batches, including those that were refused."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -57,11 +57,11 @@ class Action:
 
     @property
     def what(self) -> str:
-        """What of the batch or the table it is about, in words."""
+        """Scope of the action in words."""
         return scope_words(self.scope)
 
     def document(self) -> dict[str, Any]:
-        """JSON values, moments in RFC 3339."""
+        """Return the action as JSON values, times in RFC 3339."""
         until = None if self.expires_at is None else iso(self.expires_at)
         return {
             "id": self.id,
@@ -82,26 +82,26 @@ class Action:
 
 
 def scope_words(scope: Mapping[str, Any]) -> str:
-    """A scope for people: "the whole batch", "lines 3, 4", "rows that fail limit"."""
-    told = []
+    """Return a scope in words: "the whole batch", "lines 3, 4", "checks limit"."""
+    parts = []
     if scope.get("rows") == "all":
-        told.append("all rows in quarantine")
+        parts.append("all rows in quarantine")
     if checks := scope.get("checks"):
-        told.append(f"checks {', '.join(checks)}")
+        parts.append(f"checks {', '.join(checks)}")
     if where := scope.get("where"):
-        told.append(" and ".join(f"{name} = {value}" for name, value in where.items()))
+        parts.append(" and ".join(f"{name} = {value}" for name, value in where.items()))
     if lines := scope.get("lines"):
-        more = f" and {len(lines) - _LINES} more" if len(lines) > _LINES else ""
-        told.append(f"lines {', '.join(map(str, lines[:_LINES]))}{more}")
-    return "; ".join(told) or "the whole batch"
+        rest = f" and {len(lines) - _LINES} more" if len(lines) > _LINES else ""
+        parts.append(f"lines {', '.join(map(str, lines[:_LINES]))}{rest}")
+    return "; ".join(parts) or "the whole batch"
 
 
 def record(ledger: Ledger, action: Action) -> Action:
-    """Append it, at this moment unless it says when; returns it with its `id` and `at`.
+    """Append an action, at the present time unless it has one; return it with its `id` and `at`.
 
     Raises:
         DeclarationError: it has no principal or no reason, there is no such action, or its end is
-            no moment.
+            not a valid time.
     """
     if action.action not in ACTIONS:
         raise DeclarationError(f"no action {action.action!r}", fix=f"one of {', '.join(ACTIONS)}")
@@ -113,7 +113,7 @@ def record(ledger: Ledger, action: Action) -> Action:
             )
     if action.expires_at is not None and not 0 < action.expires_at < parse_iso("9999-12-31"):
         raise DeclarationError(
-            f"{action.expires_at} is no moment in microseconds since 1970",
+            f"{action.expires_at} is not a time in microseconds since 1970",
             fix="name a day before the year 9999, or none",
         )
     values = {
@@ -123,32 +123,32 @@ def record(ledger: Ledger, action: Action) -> Action:
         "scope": canonical_json(dict(action.scope)).decode(),
         "allowed": int(action.allowed),
     }
-    given = _FIELDS[1:]
-    done = ledger.connection.execute(
+    columns = _FIELDS[1:]
+    cursor = ledger.connection.execute(
         f"INSERT INTO actions ({_COLUMNS.removeprefix('id, ')})"  # noqa: S608
-        f" VALUES ({', '.join('?' * len(given))})",
-        [values[name] for name in given],
+        f" VALUES ({', '.join('?' * len(columns))})",
+        [values[name] for name in columns],
     )
     return replace(
-        action, id=int(done.lastrowid or 0), at=values["at"], principal=values["principal"]
+        action, id=int(cursor.lastrowid or 0), at=values["at"], principal=values["principal"]
     )
 
 
 def actions(
     ledger: Ledger, table: str | None = None, batch_id: str | None = None
 ) -> tuple[Action, ...]:
-    """The audit trail, oldest first: of everything, of a table, or of one batch."""
-    wanted = {"tbl": table, "batch_id": batch_id}
-    given = {column: value for column, value in wanted.items() if value is not None}
-    where = " AND ".join(f"{column} = ?" for column in given) or "1"
+    """Return the audit trail, oldest first: of all tables, of one table, or of one batch."""
+    filters = {"tbl": table, "batch_id": batch_id}
+    conditions = {column: value for column, value in filters.items() if value is not None}
+    where = " AND ".join(f"{column} = ?" for column in conditions) or "1"
     rows = ledger.connection.execute(
         f"SELECT {_COLUMNS} FROM actions WHERE {where} ORDER BY id",  # noqa: S608
-        tuple(given.values()),
+        tuple(conditions.values()),
     )
     return tuple(_action(row) for row in rows)
 
 
 def _action(row: Sequence[Any]) -> Action:
-    named = dict(zip(_FIELDS, row, strict=True))
-    scope, allowed = json.loads(named["scope"]), bool(named["allowed"])
-    return Action(**{**named, "scope": scope, "allowed": allowed})
+    fields = dict(zip(_FIELDS, row, strict=True))
+    scope, allowed = json.loads(fields["scope"]), bool(fields["allowed"])
+    return Action(**{**fields, "scope": scope, "allowed": allowed})

@@ -1,4 +1,4 @@
-"""One batch as on-call sees it: its state, the verdict that holds, and each of its rows."""
+"""Batch as on-call sees it: its state, its effective verdict, and each of its rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,14 +22,14 @@ from headrace.lake.overrides.effective_verdict import (
     standings,
 )
 from headrace.lake.overrides.muted_checks import mutes_of
-from headrace.lake.overrides.overrides import PASSING, Fates, Seen, fates, look
+from headrace.lake.overrides.overrides import PASSING, CheckedDelivery, Fates, check_delivery, fates
 from headrace.lake.table import Table
 from headrace.lake.tables.lake import Lake
 
 
 @dataclass(frozen=True)
 class BatchCase:
-    """A batch under the table's present rules; `standing` is None if it was not judged by them."""
+    """Batch under the table's present rules, with its effective verdict if there is one yet."""
 
     home: Home
     table: Table
@@ -46,8 +46,8 @@ class BatchCase:
         return f"batch {self.batch.batch_id[:12]} of {self.table.name}, slot {self.batch.slot}"
 
     @property
-    def judged(self) -> Standing:
-        """Raises RefusedError if it was not judged under the present rules."""
+    def required_standing(self) -> Standing:
+        """Effective verdict; RefusedError if the batch was not validated under present rules."""
         if self.standing is None:
             raise RefusedError(
                 f"{self.name}, was not judged under the present rules",
@@ -58,45 +58,49 @@ class BatchCase:
 
     @property
     def blocked(self) -> bool:
-        """Whether nothing of it may be published, as things stand."""
-        one = self.judged
-        return one.gate.verdict == "ERROR" or (
-            one.gate.verdict == "BLOCK" and not any(map(releases_batch, one.actions))
+        """True if no row of the batch may be published now."""
+        standing = self.required_standing
+        return standing.gate.verdict == "ERROR" or (
+            standing.gate.verdict == "BLOCK" and not any(map(releases_batch, standing.actions))
         )
 
     @cached_property
     def report(self) -> Judgement:
-        """The gate's own report."""
-        gate = self.judged.gate
+        """Report of the gate itself."""
+        gate = self.required_standing.gate
         with Ledger(self.home) as ledger:
             return Judgement.from_json(
                 ledger.report(self.table.name, gate.batch_id, gate.rule_hash)
             )
 
     @cached_property
-    def seen(self) -> Seen:
-        """The delivery read anew, with all its failing rows."""
+    def checked(self) -> CheckedDelivery:
+        """Delivery, read again from its bytes, with all its failing rows."""
         with Ledger(self.home) as ledger:
-            gate = self.judged.gate
+            gate = self.required_standing.gate
             suite = mutes_of(ledger, gate).suite(self.table.suite)
-            held = conflicts_of(ledger, self.table.name, gate.batch_id, gate.rule_hash)
-        return look(suite, self.table.contract, landed_delivery(self.home, self.batch), held)
+            conflicts = conflicts_of(ledger, self.table.name, gate.batch_id, gate.rule_hash)
+        return check_delivery(
+            suite, self.table.contract, landed_delivery(self.home, self.batch), conflicts
+        )
 
-    def fates(self, *more: Action) -> Fates:
-        """Where each row is, or would be after these actions as well."""
-        one = self.judged
-        return fates(self.seen, one.gate, applicable(one.gate, (*one.actions, *more)))
+    def fates(self, *drafts: Action) -> Fates:
+        """Return the fate of each row, now or after the actions `drafts` as well."""
+        standing = self.required_standing
+        return fates(
+            self.checked, standing.gate, applicable(standing.gate, (*standing.actions, *drafts))
+        )
 
     def published(self, state: Fates) -> set[int]:
-        """Lines of `state` that are published: none of a batch that is blocked still."""
+        """Return the published lines of `state`: none if the batch is still blocked."""
         return set() if self.blocked and not state.forced else set(state.lines(PASSING))
 
     def unchanged(self, ledger: Ledger) -> bool:
-        """Whether nobody did anything about it since it was looked at."""
+        """Return True if nobody acted on the batch since it was read."""
         now = find_case(ledger, self.home, self.table, self.batch.batch_id, self.live_path)
         return (now.batch.state, now.standing) == (self.batch.state, self.standing)
 
-    def action(self, verb: str, principal: str, reason: str, **more: Any) -> Action:  # noqa: ANN401 - fields of an Action
+    def action(self, verb: str, principal: str, reason: str, **fields: Any) -> Action:  # noqa: ANN401 - fields of an Action
         return Action(
             principal,
             verb,
@@ -107,21 +111,21 @@ class BatchCase:
             rule_hash=table_rule(self.table),
             suite_hash=self.table.suite.hash,
             at=now_us(),
-            **more,
+            **fields,
         )
 
 
-def open_case(home: Home, table: Table, which: str, states: Sequence[str] = ()) -> BatchCase:
-    """The batch of a slot, or whose id starts with `which`.
+def open_case(home: Home, table: Table, slot_or_id: str, states: Sequence[str] = ()) -> BatchCase:
+    """Return the batch of a partition, or whose id starts with `slot_or_id`.
 
-    Where there are several, the one in the first of `states` that any is in.
+    If there are several, `states` are tried in order: the first state that any of them has decides.
 
     Raises:
         DeclarationError: there is none, or more than one.
     """
     with Ledger(home) as ledger:
         live = reconcile(ledger, Lake(home), table.name)
-        batch = _pick(ledger, table, which, states)
+        batch = _pick(ledger, table, slot_or_id, states)
         case = find_case(ledger, home, table, batch.batch_id, live.get(batch.batch_id))
         return replace(case, batch=batch)
 
@@ -130,28 +134,32 @@ def find_case(
     ledger: Ledger, home: Home, table: Table, batch_id: str, live_path: str | None
 ) -> BatchCase:
     batch = ledger.batches(table.name)[batch_id]
-    found = standings(ledger, table.name, table_rule(table), now_us()).get(batch_id)
-    return BatchCase(home, table, batch, found, live_path)
+    standing = standings(ledger, table.name, table_rule(table), now_us()).get(batch_id)
+    return BatchCase(home, table, batch, standing, live_path)
 
 
-def _pick(ledger: Ledger, table: Table, which: str, states: Sequence[str]) -> Batch:
-    known = ledger.batches(table.name).values()
-    found = [b for b in known if which and (b.slot == which or b.batch_id.startswith(which))]
-    for state in states if len(found) > 1 else ():
-        fitting = [b for b in found if b.state == state]
+def _pick(ledger: Ledger, table: Table, slot_or_id: str, states: Sequence[str]) -> Batch:
+    batches = ledger.batches(table.name).values()
+    matches = [
+        b
+        for b in batches
+        if slot_or_id and (b.slot == slot_or_id or b.batch_id.startswith(slot_or_id))
+    ]
+    for state in states if len(matches) > 1 else ():
+        fitting = [b for b in matches if b.state == state]
         if fitting:
-            found = fitting
+            matches = fitting
             break
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
         raise DeclarationError(
-            f"table {table.name} has no batch in slot {which}",
+            f"table {table.name} has no batch in slot {slot_or_id}",
             where=str(ledger.path),
             fix=f"list what there is: headrace gate ls --table {table.name} --all",
         )
-    told = ", ".join(f"{b.batch_id[:12]} ({b.state}, {b.origin})" for b in found)
+    listing = ", ".join(f"{b.batch_id[:12]} ({b.state}, {b.origin})" for b in matches)
     raise DeclarationError(
-        f"{len(found)} batches of {table.name} are meant by {which}: {told}",
+        f"{len(matches)} batches of {table.name} are meant by {slot_or_id}: {listing}",
         fix="name one of them by the start of its id",
     )

@@ -1,7 +1,7 @@
-"""Which verdict holds for a batch: the gate's latest, with what people did about the batch.
+"""Effective verdict of a batch: the gate's latest verdict, combined with actions of people.
 
-A release holds for the rules it was given under, and until it expires. What people took out
-(quarantine, reject) holds under any rules: to forget it would let bad rows back in.
+An approval holds for the rules it was given under, and until it expires. A removal (quarantine,
+reject) holds under any rules: without it, bad rows would be published again.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -34,19 +34,19 @@ class Standing:
         return variant(self.gate.rule_hash, self.actions)
 
 
-def variant(rule: str, taken: Iterable[Action]) -> str:
-    """The rule hash of a verdict under `rule` with these actions, in this order."""
-    forms = [[a.action, a.at, dict(a.scope)] for a in taken]
+def variant(rule: str, applied: Iterable[Action]) -> str:
+    """Return the rule hash of a verdict under `rule` with these actions, in this order."""
+    forms = [[a.action, a.at, dict(a.scope)] for a in applied]
     return digest([rule, forms])[:16] if forms else rule
 
 
 def releases_batch(action: Action) -> bool:
-    """Whether it is about a blocked batch, and not about rows in quarantine."""
+    """Return True if an action releases a blocked batch, and not rows in quarantine."""
     return action.action == "release" and (not action.scope or bool(action.scope.get("batch")))
 
 
 def in_force(trail: Iterable[Action], base_hash: str, now: int) -> tuple[Action, ...]:
-    """Of one batch's trail, what changes which of its rows are published, under these rules."""
+    """Return the actions on a batch that change which rows are published under these rules."""
     return tuple(
         a
         for a in trail
@@ -58,17 +58,17 @@ def in_force(trail: Iterable[Action], base_hash: str, now: int) -> tuple[Action,
     )
 
 
-def applicable(gate: JudgementRow, held: tuple[Action, ...]) -> tuple[Action, ...]:
-    """What of it has an effect on this verdict of the gate."""
+def applicable(gate: JudgementRow, active: tuple[Action, ...]) -> tuple[Action, ...]:
+    """Return the active actions that have an effect on this verdict of the gate."""
     if gate.verdict == "ERROR":
         return ()
     if gate.verdict != "BLOCK":
-        return tuple(a for a in held if not releases_batch(a))
-    return held if any(map(releases_batch, held)) else ()
+        return tuple(a for a in active if not releases_batch(a))
+    return active if any(map(releases_batch, active)) else ()
 
 
 def standings(ledger: Ledger, table: str, base_hash: str, now: int) -> dict[str, Standing]:
-    """By batch, what holds under these rules of the table; batches not judged under them lack."""
+    """Return the effective verdict of each batch that was validated under these rules."""
     rows = ledger.judgements(table, base_hash)
     # Oldest first, so the latest remains.
     gates = {row.batch_id: row for row in rows.values() if not row.derived_from}
@@ -90,32 +90,40 @@ def _standing(
     base_hash: str,
     now: int,
 ) -> Standing:
-    held = applicable(gate, in_force(trail, base_hash, now))
-    if not held:
+    applied = applicable(gate, in_force(trail, base_hash, now))
+    if not applied:
         return Standing(gate, row=gate)
-    found = rows.get((gate.batch_id, variant(gate.rule_hash, held)))
+    derived = rows.get((gate.batch_id, variant(gate.rule_hash, applied)))
     # The gate may have judged again since.
-    return Standing(gate, held, found if found and found.judged_at > gate.judged_at else None)
+    return Standing(
+        gate, applied, derived if derived and derived.judged_at > gate.judged_at else None
+    )
 
 
 def lapsed(
     rows: Collection[JudgementRow], effective: Mapping[str, JudgementRow], live: Mapping[str, str]
 ) -> dict[str, JudgementRow | None]:
-    """Batches that the table shows only because of an override that holds no more.
+    """Return the batches that are published only because of an override that no longer applies.
 
-    With each the last verdict that published something of it without one, if its file is there.
+    Each has the last verdict that published rows of it without an override, if its file exists.
     """
-    found: dict[str, JudgementRow | None] = {}
+    last_good: dict[str, JudgementRow | None] = {}
     for batch_id, row in effective.items():
         if row.verdict not in BLOCKED:
             continue
         path = live.get(batch_id, "")
         of_batch = [row for row in rows if row.batch_id == batch_id]
-        forced = {one.staged_path for one in of_batch if _is_in_by_force(one)}
+        forced = {verdict.staged_path for verdict in of_batch if _is_in_by_force(verdict)}
         if path in forced:
-            good = [one for one in of_batch if _was_good(one) and one.staged_path not in forced]
-            found[batch_id] = max(good, key=lambda one: one.published_at or 0, default=None)
-    return found
+            good = [
+                verdict
+                for verdict in of_batch
+                if _was_good(verdict) and verdict.staged_path not in forced
+            ]
+            last_good[batch_id] = max(
+                good, key=lambda verdict: verdict.published_at or 0, default=None
+            )
+    return last_good
 
 
 def _is_in_by_force(row: JudgementRow) -> bool:

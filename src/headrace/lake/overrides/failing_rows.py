@@ -1,4 +1,4 @@
-"""Every row of a batch that fails something, or is kept back: with its key, values and reasons."""
+"""Failing and quarantined rows of a batch, with their keys, values and reasons."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,15 +24,15 @@ from headrace.lake.tables.decimals import read_rows
 from headrace.sources.rows import RawRows
 
 _RAW = "_raw"
-_WHOLE = "contract"
+_CONTRACT = "contract"
 
 
 def failing_rows(case: BatchCase, checks: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """All failing rows, in the delivery's order; with `checks`, those that fail one of these.
+    """Return all failing rows, in the delivery's order; with `checks`, those that fail one of them.
 
-    What earlier rules put into quarantine is there as well, where the table still shows the batch
-    as they judged it. A batch that breaks its contract shows what is wrong line by line, and first,
-    without a line, what is wrong with the delivery as a whole.
+    Rows that earlier rules quarantined are included if the table still shows the batch under those
+    rules. For a batch that breaks its contract, problems of the delivery as a whole come first,
+    without a line, and then the problems of each line.
 
     Returns:
         {"line", "fate": published | quarantined | pending | rejected | superseded | recalled,
@@ -41,32 +41,34 @@ def failing_rows(case: BatchCase, checks: Sequence[str] = ()) -> list[dict[str, 
         of the earlier row that differ; values as JSON; "raw", the text as it came, where the row
         has no typed values.
     """
-    shown = _shown_by(case)
-    found: dict[Any, dict[str, Any]] = {}
-    if shown is not None and not _is_present(case, shown):
-        found |= {row["line"]: row for row in _kept_before(case, shown)}
+    published = _published_verdict(case)
+    rows_by_key: dict[Any, dict[str, Any]] = {}
+    if published is not None and not _is_present(case, published):
+        rows_by_key |= {row["line"]: row for row in _earlier_quarantine(case, published)}
     if case.standing is not None:
-        broken = case.seen.failing.table is None
-        rows = _of_broken(case) if broken else _of_judged(case)
+        broken = case.checked.failing.table is None
+        rows = _contract_failures(case) if broken else _gate_failures(case)
         for row in rows:
-            before = found.pop(row["line"], {"reasons": []}) if row["line"] else {"reasons": []}
-            key = row["line"] or f"whole {len(found)}"
-            found[key] = {**row, "reasons": [*row["reasons"], *before["reasons"]]}
+            before = (
+                rows_by_key.pop(row["line"], {"reasons": []}) if row["line"] else {"reasons": []}
+            )
+            key = row["line"] or f"whole {len(rows_by_key)}"
+            rows_by_key[key] = {**row, "reasons": [*row["reasons"], *before["reasons"]]}
     lines = _lines_of(case.live_path)
-    for row in found.values():
-        row["fate"] = _fate(case, shown, row["line"], lines, row["reasons"])
-    wanted = set(checks)
+    for row in rows_by_key.values():
+        row["fate"] = _fate(case, published, row["line"], lines, row["reasons"])
+    check_ids = set(checks)
     return [
         row
-        for row in sorted(found.values(), key=lambda row: row["line"] or 0)
-        if not wanted or wanted & {why["check"] for why in row["reasons"]}
+        for row in sorted(rows_by_key.values(), key=lambda row: row["line"] or 0)
+        if not check_ids or check_ids & {why["check"] for why in row["reasons"]}
     ]
 
 
-def _of_judged(case: BatchCase) -> Iterator[dict[str, Any]]:
-    """What the gate finds now, and what people did."""
-    seen, state = case.seen, case.fates()
-    failing = seen.failing
+def _gate_failures(case: BatchCase) -> Iterator[dict[str, Any]]:
+    """Yield the rows that fail the gate now, and those that people removed."""
+    checked, state = case.checked, case.fates()
+    failing = checked.failing
     lines = failing.lines
     reasons: dict[int, list[dict[str, Any]]] = {}
     for rule, rows in failing.rows.items():
@@ -78,57 +80,59 @@ def _of_judged(case: BatchCase) -> Iterator[dict[str, Any]]:
         for by_hand in state.reasons.get(line, ()):
             if fate != PASSING and by_hand.startswith(("quarantine:", "reject:")):
                 reasons.setdefault(line, []).append(_why(by_hand, by_hand.partition(":")[0], ""))
-    wanted = np.isin(lines, list(reasons))
+    mask = np.isin(lines, list(reasons))
     assert failing.table is not None
     earlier = _earlier(case)
-    for row in _plain_rows(case, failing.table.filter(pa.array(wanted))):
+    for row in _plain_rows(case, failing.table.filter(pa.array(mask))):
         failed = reasons[row["line"]]
         if (before := earlier.get(row["line"])) is None:
             yield {**row, "reasons": failed}
             continue
         differ = {"columns": list(before["values"])}
-        failed = [{**one, **differ} if one["check"] == CONFLICT else one for one in failed]
+        failed = [
+            {**reason, **differ} if reason["check"] == CONFLICT else reason for reason in failed
+        ]
         yield {**row, "reasons": failed, "earlier": before}
-    yield from _malformed(seen.rows)
+    yield from _malformed(checked.rows)
 
 
 def _earlier(case: BatchCase) -> dict[int, dict[str, Any]]:
-    """By line of a row in conflict, the earlier version of it: {"batch", "line", "values"}."""
-    conflicts, table = case.seen.conflicts, case.seen.failing.table
+    """Return the earlier version of each row in conflict, by line: {"batch", "line", "values"}."""
+    conflicts, table = case.checked.conflicts, case.checked.failing.table
     if not conflicts or table is None:
         return {}
     with Ledger(case.home) as ledger:
         paths = earlier_paths(ledger, case.home, case.table.name, conflicts.values())
-    rows = table.filter(pa.array(np.isin(case.seen.failing.lines, list(conflicts))))
-    told = samples(case.table.contract, list(conflicts.values()), by_line(rows), paths)
-    return {sample["line"]: sample["earlier"] for sample in told}
+    rows = table.filter(pa.array(np.isin(case.checked.failing.lines, list(conflicts))))
+    conflict_samples = samples(case.table.contract, list(conflicts.values()), by_line(rows), paths)
+    return {sample["line"]: sample["earlier"] for sample in conflict_samples}
 
 
 def _malformed(rows: RawRows) -> Iterator[dict[str, Any]]:
-    for one in rows.malformed:
+    for malformed in rows.malformed:
         yield {
-            "line": one.line,
+            "line": malformed.line,
             "key": {},
             "values": {},
-            "reasons": [_why("contract:malformed", _WHOLE, one.why)],
-            "raw": one.text,
+            "reasons": [_why("contract:malformed", _CONTRACT, malformed.why)],
+            "raw": malformed.text,
         }
 
 
-def _of_broken(case: BatchCase) -> Iterator[dict[str, Any]]:
-    """Each line on its own, so that all of them are named and not only the first hundred."""
+def _contract_failures(case: BatchCase) -> Iterator[dict[str, Any]]:
+    """Yield the bad rows of a batch that breaks its contract, not only the first hundred."""
     contract = case.table.contract
     delivery = landed_delivery(case.home, case.batch)
     rows = delivered_rows(contract, delivery)
     for violation in case.report.violations:
         if violation.line is None:
-            told = [_why(f"contract:{violation.field or 'rows'}", _WHOLE, str(violation))]
-            yield {"line": None, "key": {}, "values": {}, "reasons": told}
+            reasons = [_why(f"contract:{violation.field or 'rows'}", _CONTRACT, str(violation))]
+            yield {"line": None, "key": {}, "values": {}, "reasons": reasons}
     wrong: dict[int, list[dict[str, Any]]] = {}
     by_line = conform(contract, rows, delivery.batch_id, by_row=True, note_clashes=True)
     for problem in by_line.bad_rows:
         wrong.setdefault(problem.line, []).append(
-            _why(f"contract:{problem.rule}", _WHOLE, problem.reason, [problem.field])
+            _why(f"contract:{problem.rule}", _CONTRACT, problem.reason, [problem.field])
         )
     texts = rows.table.append_column("_line", pa.array(rows.lines))
     for row in texts.filter(pa.array(np.isin(rows.lines, list(wrong)))).to_pylist():
@@ -137,29 +141,31 @@ def _of_broken(case: BatchCase) -> Iterator[dict[str, Any]]:
     yield from _malformed(rows)
 
 
-def _shown_by(case: BatchCase) -> JudgementRow | None:
-    """The verdict by which the table shows the batch, or kept all of it in quarantine."""
+def _published_verdict(case: BatchCase) -> JudgementRow | None:
+    """Return the verdict under which the batch is published, or has all rows in quarantine."""
     with Ledger(case.home) as ledger:
         rows = ledger.judgements(case.table.name)
     live = {case.batch.batch_id: case.live_path} if case.live_path else {}
-    judged = current_verdicts(rows, live).get(case.batch.batch_id)
-    if judged is None or judged.verdict not in PUBLISHABLE or case.batch.state != "published":
+    judgement = current_verdicts(rows, live).get(case.batch.batch_id)
+    if judgement is None or judgement.verdict not in PUBLISHABLE or case.batch.state != "published":
         return None
-    return judged
+    return judgement
 
 
-def _is_present(case: BatchCase, shown: JudgementRow) -> bool:
-    """Whether that is the verdict of the present rules."""
-    one = case.standing
-    return one is not None and shown.rule_hash == (one.row or one.gate).rule_hash
+def _is_present(case: BatchCase, published: JudgementRow) -> bool:
+    """Return True if `published` is the verdict of the present rules."""
+    standing = case.standing
+    return standing is not None and published.rule_hash == (standing.row or standing.gate).rule_hash
 
 
-def _kept_before(case: BatchCase, shown: JudgementRow) -> Iterator[dict[str, Any]]:
-    """What earlier rules put into quarantine."""
-    if not shown.quarantine_path:
+def _earlier_quarantine(case: BatchCase, published: JudgementRow) -> Iterator[dict[str, Any]]:
+    """Yield the rows that earlier rules put into quarantine."""
+    if not published.quarantine_path:
         return
-    kept = read_rows(shown.quarantine_path)
-    for row, why in zip(_plain_rows(case, kept), kept["_reasons"].to_pylist(), strict=True):
+    quarantined = read_rows(published.quarantine_path)
+    for row, why in zip(
+        _plain_rows(case, quarantined), quarantined["_reasons"].to_pylist(), strict=True
+    ):
         yield {**row, "reasons": [_why(rule, "quarantine", "by earlier rules") for rule in why]}
 
 
@@ -171,30 +177,30 @@ def _lines_of(path: str | None) -> set[int]:
 
 def _plain_rows(case: BatchCase, table: pa.Table) -> Iterator[dict[str, Any]]:
     keys = [name for name in case.table.contract.primary_key if name in table.schema.names]
-    others = [n for n in table.schema.names if not n.startswith("_") and n not in keys]
+    columns = [n for n in table.schema.names if not n.startswith("_") and n not in keys]
     scales = scales_of(case.table.contract)
     for row in table.to_pylist():
-        found = {
+        plain_row = {
             "line": row["_line"],
             "key": plain_values(row, keys, scales),
-            "values": plain_values(row, others, scales),
+            "values": plain_values(row, columns, scales),
         }
-        yield {**found, "raw": row[_RAW]} if row.get(_RAW) is not None else found
+        yield {**plain_row, "raw": row[_RAW]} if row.get(_RAW) is not None else plain_row
 
 
 def _fate(
     case: BatchCase,
-    shown: JudgementRow | None,
+    published: JudgementRow | None,
     line: int | None,
     lines: set[int],
     reasons: Sequence[dict[str, Any]],
 ) -> str:
-    """Where a failing row is, by what the table shows."""
+    """Return where a failing row is, according to the table."""
     if case.batch.state in SETTLED_STATES:
         return case.batch.state
     if line in lines:
         return "published"
-    if shown is None:
+    if published is None:
         return "pending"
     rejected = any(why["check"].startswith("reject:") for why in reasons)
     return "rejected" if rejected else "quarantined"
@@ -205,7 +211,7 @@ def _why(check: str, does: str, why: str, columns: Sequence[str] = ()) -> dict[s
 
 
 def flat(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same with one level: for CSV and for tables. `reasons` is text."""
+    """Return the rows without nested values, for CSV and for tables; `reasons` is text."""
     return [
         {
             "line": row["line"],

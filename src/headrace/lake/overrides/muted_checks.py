@@ -1,4 +1,4 @@
-"""Which checks of a table are muted: now, or when a batch was judged."""
+"""Muted checks of a table: now, or when a batch was validated."""
 
 import json
 from collections.abc import Iterable
@@ -10,35 +10,36 @@ from headrace.lake.overrides.audit_trail import Action, actions
 
 
 def mutes_now(ledger: Ledger, table: str, now: int) -> Mutes:
-    """Mutes that have neither expired nor been taken back."""
-    held: dict[str, Action] = {}
+    """Return the mutes that have neither expired nor been withdrawn."""
+    by_check: dict[str, Action] = {}
     for action in actions(ledger, table):
         checks = action.scope.get("checks", ())
         if action.action == "mute" and action.in_force(now):
-            held |= dict.fromkeys(checks, action)
+            by_check |= dict.fromkeys(checks, action)
         elif action.action == "unmute" and action.allowed:
             for check in checks:
-                held.pop(check, None)
-    return _mutes(held)
+                by_check.pop(check, None)
+    return _mutes(by_check)
 
 
-def mutes_of(ledger: Ledger, judged: JudgementRow) -> Mutes:
-    """Those under which a verdict of the gate was found."""
-    ids = set(json.loads(judged.action_ids))
+def mutes_of(ledger: Ledger, judgement: JudgementRow) -> Mutes:
+    """Return the mutes that applied to a verdict of the gate."""
+    ids = set(json.loads(judgement.action_ids))
     if not ids:
         return Mutes()
-    found = [a for a in actions(ledger) if a.id in ids and a.action == "mute"]
-    return _mutes({check: a for a in found for check in a.scope.get("checks", ())})
+    mutes = [a for a in actions(ledger) if a.id in ids and a.action == "mute"]
+    return _mutes({check: a for a in mutes for check in a.scope.get("checks", ())})
 
 
-def _mutes(held: dict[str, Action]) -> Mutes:
+def _mutes(by_check: dict[str, Action]) -> Mutes:
     return Mutes(
-        {check: _sentence(action) for check, action in sorted(held.items())}, _ids(held.values())
+        {check: _sentence(action) for check, action in sorted(by_check.items())},
+        _ids(by_check.values()),
     )
 
 
-def _ids(taken: Iterable[Action]) -> tuple[int, ...]:
-    return tuple(sorted({action.id for action in taken}))
+def _ids(mutes: Iterable[Action]) -> tuple[int, ...]:
+    return tuple(sorted({action.id for action in mutes}))
 
 
 def _sentence(action: Action) -> str:

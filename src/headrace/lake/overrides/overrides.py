@@ -1,9 +1,9 @@
-"""The verdict on a batch with what people did about it: a pure function of bytes and actions.
+"""Verdict on a batch with overrides: a pure function of the delivered bytes and the actions.
 
-A batch has one published file. What people release or take out is another verdict on the same batch
-with another file, which takes the place of the present one in one snapshot. So `_batch` and `_line`
-of a released row lead to its delivery, rows are counted as those of any verdict, and `history`
-knows of each row since when it has been published.
+A batch has one published file. An action that releases or removes rows makes another verdict on the
+same batch with another file, which replaces the present one in one snapshot. So `_batch` and
+`_line` of a released row lead to its delivery, rows are counted as for any verdict, and `history`
+has the time since when each row is published.
 """
 
 import json
@@ -36,20 +36,20 @@ NO_CONFLICTS: Mapping[int, Conflict] = MappingProxyType({})
 
 @dataclass
 class Fates:
-    """Each row of a batch by line: where it is, and which reasons keep it there.
+    """Fate of each row of a batch, and the reasons for it.
 
     Attributes:
         fate: by line, one of the constants above.
         reasons: by line, ids of what keeps it from being published; "contract:" ones for good.
-        forced: whether a blocked batch was released.
-        moved: the actions that changed which rows pass.
+        forced: True if a blocked batch was released.
+        effective: the actions that changed which rows pass.
         conflicts: by line, the conflicts on record.
     """
 
     fate: dict[int, int]
     reasons: dict[int, list[str]] = field(default_factory=dict)
     forced: bool = False
-    moved: list[Action] = field(default_factory=list)
+    effective: list[Action] = field(default_factory=list)
     conflicts: Mapping[int, Conflict] = field(default_factory=dict)
 
     def lines(self, *fates: int) -> list[int]:
@@ -57,8 +57,8 @@ class Fates:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A delivery as the gate sees it: its rows as text, and all that fail anything."""
+class CheckedDelivery:
+    """Delivery after the checks: its rows as text, and all failing rows."""
 
     delivery: Delivery
     rows: RawRows
@@ -67,55 +67,57 @@ class Seen:
 
     @property
     def untyped(self) -> list[int]:
-        """Lines that are no rows at all; of a file they block, of a stream they are quarantined."""
+        """Lines that cannot be parsed as rows: quarantined in a stream, blocking in a file."""
         events = self.delivery.format == "events"
-        return [one.line for one in self.rows.malformed] if events else []
+        return [malformed.line for malformed in self.rows.malformed] if events else []
 
 
-def look(
+def check_delivery(
     suite: Suite,
     contract: Contract,
     delivery: Delivery,
     conflicts: Mapping[int, Conflict] = NO_CONFLICTS,
-) -> Seen:
-    """Read a delivery anew, and find all its failing rows; `conflicts` are those on record."""
+) -> CheckedDelivery:
+    """Read a delivery again and find all its failing rows; `conflicts` are those on record."""
     events = delivery.format == "events"
     rows = delivered_rows(contract, delivery)
     conformed = conform(contract, rows, delivery.batch_id, by_row=events)
     checks = row_suite(suite) if events else suite
-    found = failing(checks, contract, conformed)
+    failures = failing(checks, contract, conformed)
     if conflicts:
         does = BLOCK if contract.conflicts == "block" and not events else QUARANTINE
-        told = {line: conflict.reason for line, conflict in conflicts.items()}
-        found = found.also(CONFLICT, does, told)
-    return Seen(delivery, rows, found, conflicts)
+        reasons = {line: conflict.reason for line, conflict in conflicts.items()}
+        failures = failures.also(CONFLICT, does, reasons)
+    return CheckedDelivery(delivery, rows, failures, conflicts)
 
 
-def fates(seen: Seen, gate: JudgementRow, taken: Iterable[Action]) -> Fates:
-    """Where each row is after these actions, in their order.
+def fates(checked: CheckedDelivery, gate: JudgementRow, actions: Iterable[Action]) -> Fates:
+    """Return the fate of each row after these actions, in their order.
 
     Args:
-        seen: the batch.
+        checked: the delivery of the batch.
         gate: the gate's verdict on it.
-        taken: what people did about it, oldest first.
+        actions: actions on the batch, oldest first.
 
     Raises:
         StateError: the rows read from the delivered bytes are not those that the gate counted.
     """
-    found, untyped = seen.failing, seen.untyped
-    lines = found.lines
-    kept = {int(lines[row]): why for row, why in found.reasons(CONTRACT, QUARANTINE).items()}
-    kept |= {line: [MALFORMED] for line in untyped}
+    failures, untyped = checked.failing, checked.untyped
+    lines = failures.lines
+    quarantined = {
+        int(lines[row]): why for row, why in failures.reasons(CONTRACT, QUARANTINE).items()
+    }
+    quarantined |= {line: [MALFORMED] for line in untyped}
     everything = sorted({*map(int, lines), *untyped})
     state = Fates(
-        {line: QUARANTINED if line in kept else PASSING for line in everything},
-        {line: list(why) for line, why in kept.items()},
-        conflicts=seen.conflicts,
+        {line: QUARANTINED if line in quarantined else PASSING for line in everything},
+        {line: list(why) for line, why in quarantined.items()},
+        conflicts=checked.conflicts,
     )
-    _same_rows(seen, gate, state)
-    blocking = {int(lines[row]): why for row, why in found.reasons(BLOCK).items()}
+    _same_rows(checked, gate, state)
+    blocking = {int(lines[row]): why for row, why in failures.reasons(BLOCK).items()}
     blocked = gate.verdict == "BLOCK"
-    for action in taken:
+    for action in actions:
         before = state.lines(PASSING)
         if blocked and releases_batch(action) and not state.forced:
             state.forced = True
@@ -124,24 +126,27 @@ def fates(seen: Seen, gate: JudgementRow, taken: Iterable[Action]) -> Fates:
             continue
         _apply(state, action)
         if state.lines(PASSING) != before or releases_batch(action):
-            state.moved.append(action)
+            state.effective.append(action)
     return state
 
 
-def _same_rows(seen: Seen, gate: JudgementRow, state: Fates) -> None:
-    """What a check cannot find again (it crashes now, say) must not be let in for that."""
+def _same_rows(checked: CheckedDelivery, gate: JudgementRow, state: Fates) -> None:
+    """Refuse to go on if the failing rows are not those that the gate counted.
+
+    Otherwise a check that crashes now would admit its failing rows.
+    """
     now = (len(state.fate), len(state.lines(QUARANTINED)))
     if now != (gate.delivered, gate.quarantined):
         raise StateError(
-            f"batch {gate.batch_id[:12]} has {now[0]} rows of which {now[1]} fail, and had"
+            f"batch {gate.batch_id[:12]} has {now[0]} rows and {now[1]} of them fail; it had"
             f" {gate.delivered} and {gate.quarantined} when it was judged",
-            where=f"slot {seen.delivery.slot}, {seen.delivery.origin}",
+            where=f"slot {checked.delivery.slot}, {checked.delivery.origin}",
             fix="judge it again: headrace gate rerun",
         )
 
 
 def _hold(state: Fates, failing_block: Mapping[int, Sequence[str]]) -> None:
-    """Rows for which a released batch was blocked stay behind, unless they are named."""
+    """Quarantine the rows for which a released batch was blocked, unless the action names them."""
     for line, why in failing_block.items():
         state.reasons.setdefault(line, []).extend(why)
         state.fate[line] = QUARANTINED
@@ -156,24 +161,24 @@ def _apply(state: Fates, action: Action) -> None:
                 state.fate[line] = QUARANTINED
                 state.reasons.setdefault(line, []).append(f"quarantine:{action.id}")
     elif action.action == "reject":
-        for line in _named(state, action):
+        for line in _rejected_lines(state, action):
             state.fate[line] = REJECTED
             state.reasons[line].append(f"reject:{action.id}")
 
 
 def _release(state: Fates, action: Action) -> None:
     checks, lines = set(action.scope.get("checks", ())), set(action.scope.get("lines", ()))
-    every = action.scope.get("rows") == "all"
+    all_rows = action.scope.get("rows") == "all"
     for line in state.lines(QUARANTINED):
-        left = [
+        remaining = [
             why
             for why in state.reasons[line]
             if why.startswith("contract:")
-            or not (every or line in lines or why in checks)
+            or not (all_rows or line in lines or why in checks)
             or (why == CONFLICT and _found_since(state.conflicts[line], action))
         ]
-        state.reasons[line] = left
-        if not left:
+        state.reasons[line] = remaining
+        if not remaining:
             state.fate[line] = PASSING
 
 
@@ -182,23 +187,23 @@ def _found_since(conflict: Conflict, action: Action) -> bool:
     return bool(action.id) and action.id <= conflict.after
 
 
-def _named(state: Fates, action: Action) -> list[int]:
-    """Quarantined lines that the scope of a rejection names."""
+def _rejected_lines(state: Fates, action: Action) -> list[int]:
+    """Return the quarantined lines in the scope of a rejection."""
     checks, lines = set(action.scope.get("checks", ())), set(action.scope.get("lines", ()))
-    every = action.scope.get("rows") == "all"
+    all_rows = action.scope.get("rows") == "all"
     return [
         line
         for line in state.lines(QUARANTINED)
-        if every or line in lines or checks.intersection(state.reasons[line])
+        if all_rows or line in lines or checks.intersection(state.reasons[line])
     ]
 
 
-# to files and a row for the ledger
+# Files of the verdict, and its row for the ledger
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a verdict with actions is made of.
+    """Input of a verdict with overrides.
 
     Attributes:
         suite: as the gate judged the batch, its mutes of then in shadow.
@@ -220,35 +225,35 @@ class Case:
 
 
 def derive(case: Case) -> JudgementRow:
-    """Write the files of the verdict with actions, and give its row; idempotent.
+    """Write the files of the verdict with overrides, and return its row; idempotent.
 
     Raises:
         StateError: the rows read from the delivered bytes are not those the gate counted.
     """
-    seen = look(case.suite, case.contract, case.delivery, case.conflicts)
-    state = fates(seen, case.gate, case.standing.actions)
-    return _row(case, state, _stage(case, seen.failing, state), _keep(case, seen, state))
+    checked = check_delivery(case.suite, case.contract, case.delivery, case.conflicts)
+    state = fates(checked, case.gate, case.standing.actions)
+    return _row(case, state, _stage(case, checked.failing, state), _keep(case, checked, state))
 
 
-def _stage(case: Case, found: Failing, state: Fates) -> str:
-    """The file of the rows that pass; the gate's own if they are the same."""
-    if not state.moved:
+def _stage(case: Case, failures: Failing, state: Fates) -> str:
+    """Write the file of the passing rows, and return its path; the gate's own if unchanged."""
+    if not state.effective:
         return case.gate.staged_path
-    passing = _taken(found, set(state.lines(PASSING)))
+    passing = _rows_on(failures, set(state.lines(PASSING)))
     if not passing.num_rows:
         return ""
-    rule = variant(case.gate.rule_hash, state.moved)
+    rule = variant(case.gate.rule_hash, state.effective)
     stage(case.home, case.contract, case.gate.batch_id, rule, passing)
     return str(staged_path(case.home, case.contract.table, case.gate.batch_id, rule))
 
 
-def _keep(case: Case, seen: Seen, state: Fates) -> str:
-    """The file of the other rows, those that were rejected included."""
-    rows = _taken(seen.failing, {*state.lines(QUARANTINED, REJECTED)})
+def _keep(case: Case, checked: CheckedDelivery, state: Fates) -> str:
+    """Write the file of the other rows, including the rejected ones, and return its path."""
+    rows = _rows_on(checked.failing, {*state.lines(QUARANTINED, REJECTED)})
     reasons = [state.reasons[line] for line in rows["_line"].to_pylist()]
     rows = rows.append_column("_reasons", pa.array(reasons, pa.list_(pa.string())))
     if case.delivery.format == "events":
-        rows = as_quarantined(rows, seen.rows, case.delivery)
+        rows = as_quarantined(rows, checked.rows, case.delivery)
     if not rows.num_rows:
         return ""
     at = (case.home, case.contract.table, case.gate.batch_id, case.standing.rule)
@@ -256,33 +261,33 @@ def _keep(case: Case, seen: Seen, state: Fates) -> str:
     return str(quarantine_path(*at))
 
 
-def _taken(found: Failing, lines: set[int]) -> pa.Table:
-    assert found.table is not None  # a batch without typed rows cannot be released
-    keep = np.flatnonzero(np.isin(found.lines, list(lines)))
-    return found.table.take(pa.array(keep))
+def _rows_on(failures: Failing, lines: set[int]) -> pa.Table:
+    assert failures.table is not None  # a batch without typed rows cannot be released
+    keep = np.flatnonzero(np.isin(failures.lines, list(lines)))
+    return failures.table.take(pa.array(keep))
 
 
-def _row(case: Case, state: Fates, staged: str, kept: str) -> JudgementRow:
-    gate, taken = case.gate, case.standing.actions
-    passing, held = len(state.lines(PASSING)), len(state.lines(QUARANTINED))
-    verdict = Verdict.QUARANTINE if held else Verdict.WARN
-    told = [_result(action) for action in taken]
-    said = Judgement.from_json(case.report)
+def _row(case: Case, state: Fates, staged: str, quarantine_file: str) -> JudgementRow:
+    gate, actions = case.gate, case.standing.actions
+    passing, quarantined = len(state.lines(PASSING)), len(state.lines(QUARANTINED))
+    verdict = Verdict.QUARANTINE if quarantined else Verdict.WARN
+    results = [_result(action) for action in actions]
+    report = Judgement.from_json(case.report)
     judgement = replace(
-        said, verdict=verdict, quarantined_count=held, results=(*told, *said.results)
+        report, verdict=verdict, quarantined_count=quarantined, results=(*results, *report.results)
     )
-    ids = [*json.loads(gate.action_ids), *(action.id for action in taken)]
+    ids = [*json.loads(gate.action_ids), *(action.id for action in actions)]
     return replace(
         gate,
         rule_hash=case.standing.rule,
         verdict=verdict.value,
         passing=passing,
-        quarantined=held,
+        quarantined=quarantined,
         rejected=len(state.lines(REJECTED)),
         staged_path=staged,
-        quarantine_path=kept,
+        quarantine_path=quarantine_file,
         judged_at=max(now_us(), gate.judged_at + 1),
-        summary=f"{verdict}: {told[-1].reason} (the gate said {gate.summary})",
+        summary=f"{verdict}: {results[-1].reason} (the gate said {gate.summary})",
         judgement=judgement.to_json(),
         derived_from=gate.rule_hash,
         action_ids=json.dumps(ids),
@@ -294,8 +299,8 @@ def _row(case: Case, state: Fates, staged: str, kept: str) -> JudgementRow:
 
 
 def _result(action: Action) -> Result:
-    """What was done, among the checks."""
-    done = {"release": "released", "quarantine": "quarantined", "reject": "rejected"}
+    """Return an action as a result among those of the checks."""
+    past_tense = {"release": "released", "quarantine": "quarantined", "reject": "rejected"}
     until = f", until {iso(action.expires_at)}" if action.expires_at else ""
     return Result(
         id=f"{action.action}:{action.id}",
@@ -305,5 +310,5 @@ def _result(action: Action) -> Result:
         action="warn",
         status="fail",
         expected=action.what,
-        reason=f"{done[action.action]} by {action.principal}{until}: {action.reason}",
+        reason=f"{past_tense[action.action]} by {action.principal}{until}: {action.reason}",
     )

@@ -1,4 +1,4 @@
-"""What people did about the batches that a snapshot shows, for whoever pins that snapshot."""
+"""Overrides of the batches in a snapshot, for releases that pin the snapshot."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from headrace.lake.overrides.audit_trail import Action, actions, scope_words
 
 
 def overrides_in(ledger: Ledger, table: str, live: Mapping[str, str]) -> tuple[str, ...]:
-    """Each action that the shown rows depend on, as canonical JSON; mutes included.
+    """Return each action that the published rows depend on, as canonical JSON, with mutes.
 
     Args:
         ledger: the ingest ledger.
@@ -22,13 +22,13 @@ def overrides_in(ledger: Ledger, table: str, live: Mapping[str, str]) -> tuple[s
         {"action", "at", "batches", "expires_at", "principal", "reason", "rules", "scope", "slot",
         "suite_hash", "table"} each, sorted; `batches` are the shown ones that it bears on.
     """
-    shown = current_verdicts(ledger.judgements(table), live)
+    verdicts = current_verdicts(ledger.judgements(table), live)
     bears_on: dict[int, list[str]] = {}
     for batch_id in sorted(live):
-        for taken in json.loads(shown[batch_id].action_ids) if batch_id in shown else ():
-            bears_on.setdefault(taken, []).append(batch_id)
-    found = [action for action in actions(ledger, table) if action.id in bears_on]
-    return tuple(sorted(_pinned(one, bears_on[one.id]) for one in found))
+        for action_id in json.loads(verdicts[batch_id].action_ids) if batch_id in verdicts else ():
+            bears_on.setdefault(action_id, []).append(batch_id)
+    pinned = [action for action in actions(ledger, table) if action.id in bears_on]
+    return tuple(sorted(_pinned(action, bears_on[action.id]) for action in pinned))
 
 
 def _pinned(action: Action, batches: list[str]) -> str:
@@ -38,10 +38,12 @@ def _pinned(action: Action, batches: list[str]) -> str:
     return canonical_json({**document, "batches": batches}).decode()
 
 
-def told(override: str) -> str:
-    """One of them as a sentence for people."""
-    one = json.loads(override)
-    until = f" until {one['expires_at']}" if one.get("expires_at") else ""
-    what = f"{one['table']} {one['slot']}".strip()
-    of = scope_words(one["scope"])
-    return f"{one['action']} of {what} ({of}) by {one['principal']}{until}: {one['reason']}"
+def override_sentence(override: str) -> str:
+    """Return an override of `overrides_in` as a sentence."""
+    action = json.loads(override)
+    until = f" until {action['expires_at']}" if action.get("expires_at") else ""
+    what = f"{action['table']} {action['slot']}".strip()
+    of = scope_words(action["scope"])
+    return (
+        f"{action['action']} of {what} ({of}) by {action['principal']}{until}: {action['reason']}"
+    )

@@ -1,7 +1,7 @@
-"""Recall: a published batch that was found bad leaves its table; and its restoration.
+"""Recall of a published batch that turned out to be bad, and its restoration.
 
-The ledger decides first, the table follows in one snapshot. What was cut short between the two is
-brought to its end by the same call again, and of a recall also by the next ingest.
+The ledger records the decision first, then the table follows in one snapshot. If a call is
+interrupted in between, the same call completes it; the next ingest completes a recall as well.
 """
 
 from dataclasses import dataclass, replace
@@ -22,19 +22,19 @@ from headrace.lake.tables.lake import Lake
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """What a recall or a restoration did.
+    """Outcome of a recall or a restoration.
 
     Attributes:
-        action: the line of the audit trail that stands, of this call or of an earlier one.
-        decided: whether this call decided it; False where it was decided before.
-        snapshot_id: the table's snapshot after it; None where nothing was ever published.
-        moved: whether this call committed that snapshot.
+        action: its line in the audit trail, written by this call or by an earlier one.
+        decided: True if this call made the decision; False if it was made before.
+        snapshot_id: the table's snapshot after it; None if nothing was ever published.
+        committed: True if this call committed that snapshot.
     """
 
     action: Action
     decided: bool
     snapshot_id: int | None
-    moved: bool
+    committed: bool
 
 
 def recall(home: Home, action: Action) -> Withdrawal:
@@ -53,12 +53,12 @@ def recall(home: Home, action: Action) -> Withdrawal:
         with ledger.transaction():
             batch = _batch(ledger, action)
             decided = batch.state != "recalled"
-            done = _recalled_now(ledger, action, batch, live) if decided else None
-        if done is None:
-            done = last_action(ledger, action.table, batch.batch_id) or action
-        taken = lake.withdraw(action.table, lambda: ledger.recalled(action.table))
+            entry = _recalled_now(ledger, action, batch, live) if decided else None
+        if entry is None:
+            entry = last_action(ledger, action.table, batch.batch_id) or action
+        snapshot = lake.withdraw(action.table, lambda: ledger.recalled(action.table))
         ledger.mark_unpublished(action.table, [batch.batch_id])
-    return Withdrawal(done, decided, taken.snapshot_id, bool(taken.withdrawn))
+    return Withdrawal(entry, decided, snapshot.snapshot_id, bool(snapshot.withdrawn))
 
 
 def _recalled_now(ledger: Ledger, action: Action, batch: Batch, live: dict[str, str]) -> Action:
@@ -69,11 +69,11 @@ def _recalled_now(ledger: Ledger, action: Action, batch: Batch, live: dict[str, 
             fix="only what is published can be recalled; a pending batch is rejected:"
             f" headrace gate reject {action.table} {batch.batch_id[:12]} --reason ...",
         )
-    shown = current_verdicts(ledger.judgements(action.table), live).get(batch.batch_id)
-    rules = shown.rule_hash if shown else ""
-    done = record(ledger, replace(action, slot=batch.slot, rule_hash=rules))
+    verdict = current_verdicts(ledger.judgements(action.table), live).get(batch.batch_id)
+    rules = verdict.rule_hash if verdict else ""
+    entry = record(ledger, replace(action, slot=batch.slot, rule_hash=rules))
     ledger.mark_recalled(action.table, batch.batch_id, f"recalled: {action.reason}")
-    return done
+    return entry
 
 
 def restore(home: Home, table: Table, action: Action) -> Withdrawal:
@@ -91,17 +91,17 @@ def restore(home: Home, table: Table, action: Action) -> Withdrawal:
     with Ledger(home) as ledger:
         live = reconcile(ledger, lake, table.name)
         with ledger.transaction():
-            done, decided = _restored_now(ledger, action)
+            entry, decided = _restored_now(ledger, action)
         state = _batch(ledger, action).state  # another run may have judged it meanwhile
-        shown = _judged_by(ledger, action, done)
-        moved = shown is not None and state == "judged" and action.batch_id not in live
-        if shown is not None and moved:
-            _show_again(home, ledger, lake, table, shown)
-    return Withdrawal(done, decided, lake.snapshot_id(table.name), moved)
+        verdict = _judged_by(ledger, action, entry)
+        committed = verdict is not None and state == "judged" and action.batch_id not in live
+        if verdict is not None and committed:
+            _show_again(home, ledger, lake, table, verdict)
+    return Withdrawal(entry, decided, lake.snapshot_id(table.name), committed)
 
 
 def _restored_now(ledger: Ledger, action: Action) -> tuple[Action, bool]:
-    """The line of the audit trail that stands, and whether it was written now."""
+    """Return the line of the audit trail, and True if it was written now."""
     batch = _batch(ledger, action)
     last = last_action(ledger, action.table, batch.batch_id)
     if batch.state != "recalled":
@@ -112,34 +112,36 @@ def _restored_now(ledger: Ledger, action: Action) -> tuple[Action, bool]:
             where=f"slot {batch.slot}",
             fix=f"see what happened to it: headrace gate show {action.table} {batch.slot}",
         )
-    shown = _judged_by(ledger, action, last)
-    rules = shown.rule_hash if shown else ""
-    done = record(ledger, replace(action, slot=batch.slot, rule_hash=rules))
+    verdict = _judged_by(ledger, action, last)
+    rules = verdict.rule_hash if verdict else ""
+    entry = record(ledger, replace(action, slot=batch.slot, rule_hash=rules))
     ledger.mark_restored(action.table, batch.batch_id)
-    return done, True
+    return entry, True
 
 
-def _show_again(home: Home, ledger: Ledger, lake: Lake, table: Table, shown: JudgementRow) -> None:
-    path = Path(shown.staged_path)
-    if shown.staged_path and file_in_conflict(home, table.contract, shown.batch_id, path):
-        return  # other values came meanwhile: the next ingest holds these rows, and adds the others
-    if shown.staged_path:
-        file = StagedFile(Path(shown.staged_path), shown.batch_id, shown.passing, table.name)
+def _show_again(
+    home: Home, ledger: Ledger, lake: Lake, table: Table, verdict: JudgementRow
+) -> None:
+    path = Path(verdict.staged_path)
+    if verdict.staged_path and file_in_conflict(home, table.contract, verdict.batch_id, path):
+        return  # other values were published meanwhile: the next ingest holds the rows in conflict
+    if verdict.staged_path:
+        file = StagedFile(Path(verdict.staged_path), verdict.batch_id, verdict.passing, table.name)
         lake.publish(table.contract, [file], recalled=lambda: ledger.recalled(table.name))
         reconcile(ledger, lake, table.name)
     else:  # every row of it was quarantined
         snapshot = lake.snapshot_id(table.name) or 0
-        ledger.mark_published(table.name, [(shown.batch_id, "", now_us(), snapshot)])
+        ledger.mark_published(table.name, [(verdict.batch_id, "", now_us(), snapshot)])
 
 
 def last_action(ledger: Ledger, table: str, batch_id: str) -> Action | None:
-    """The latest recall or restoration of a batch that was allowed."""
-    found = [
+    """Return the latest recall or restoration of a batch that was allowed."""
+    matches = [
         action
         for action in actions(ledger, table, batch_id)
         if action.allowed and action.action in ("recall", "restore")
     ]
-    return found[-1] if found else None
+    return matches[-1] if matches else None
 
 
 def _batch(ledger: Ledger, action: Action) -> Batch:
@@ -163,17 +165,17 @@ def shown_before_recall(ledger: Ledger, action: Action) -> JudgementRow | None:
 
 
 def _judged_by(ledger: Ledger, action: Action, last: Action | None) -> JudgementRow | None:
-    """The verdict that the batch was shown by when it was recalled.
+    """Return the verdict under which the batch was published when it was recalled.
 
     Raises:
         StateError: the file it staged is gone.
     """
     rules = last.rule_hash if last else ""
-    found = ledger.judgements(action.table).get((action.batch_id, rules))
-    if found is not None and found.staged_path and not Path(found.staged_path).exists():
+    verdict = ledger.judgements(action.table).get((action.batch_id, rules))
+    if verdict is not None and verdict.staged_path and not Path(verdict.staged_path).exists():
         raise StateError(
             f"the file of batch {action.batch_id[:12]} is gone",
-            where=found.staged_path,
-            fix="bring it back from a copy of the home, or deliver the slot anew",
+            where=verdict.staged_path,
+            fix="bring it back from a copy of the home, or deliver the slot again",
         )
-    return found
+    return verdict

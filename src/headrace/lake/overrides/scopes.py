@@ -1,7 +1,7 @@
-"""Which rows an action is about, and whether the batch's state admits it.
+"""Scopes of actions: the rows that an action applies to, if the batch's state allows it.
 
-Each function gives the action with its scope spelled out, None if it would change nothing because
-the same was done before, and raises RefusedError if it cannot be done.
+Each function returns the action with its full scope, or None if it would change nothing because
+the same was done before. It raises RefusedError if the action is not possible.
 """
 
 from collections.abc import Iterable
@@ -20,8 +20,8 @@ from headrace.lake.overrides.batch_case import BatchCase
 from headrace.lake.overrides.effective_verdict import releases_batch
 from headrace.lake.overrides.overrides import PASSING, QUARANTINED, Fates
 
-_SHOWN = 10
-_GONE = {
+_MOST_LISTED = 10
+_SETTLED_FIXES = {
     "superseded": "a later delivery of its slot passed in its stead",
     "rejected": "it was set aside for good; deliver a corrected file",
     "recalled": "it was recalled; take that back first: headrace gate restore",
@@ -29,46 +29,50 @@ _GONE = {
 
 
 def release_scope(case: BatchCase, draft: Action) -> Action | None:
-    """A blocked batch, or rows in quarantine of a published one."""
+    """Scope of a release: a blocked batch, or rows in quarantine of a published one."""
     _open(case)
-    gate = case.judged.gate
+    gate = case.required_standing.gate
     if gate.verdict == "ERROR":
         raise RefusedError(
             f"{case.name}, was not judged: a check crashed",
             where=gate.summary,
-            fix="that says nothing of the data, so there is nothing to release; mend the check, "
+            fix="that says nothing of the data, so there is nothing to release; fix the check, "
             + _rerun(case),
         )
-    whole = {"batch": True, **draft.scope} if draft.scope else {}
+    scope = {"batch": True, **draft.scope} if draft.scope else {}
     # The same command twice must not go on to the rows that the first one left in quarantine.
     if any(
-        releases_batch(action) and dict(action.scope) == whole for action in case.judged.actions
+        releases_batch(action) and dict(action.scope) == scope
+        for action in case.required_standing.actions
     ):
         return None
     if case.blocked:
-        return _release_batch(case, replace(draft, scope=whole))
+        return _release_batch(case, replace(draft, scope=scope))
     return _release_rows(case, draft)
 
 
 def _release_batch(case: BatchCase, draft: Action) -> Action:
-    if case.report.breaks_contract or case.seen.failing.table is None:
+    if case.report.breaks_contract or case.checked.failing.table is None:
         raise RefusedError(
             f"{case.name}, has no typed rows: it breaks its contract",
-            where=case.judged.gate.summary,
+            where=case.required_standing.gate.summary,
             fix="ask the producer for a corrected delivery, which supersedes it; or change the"
             f" contract, {_rerun(case)}",
         )
     checks = set(draft.scope.get("checks", ()))
     if checks:
-        _all_named(case, checks)
+        _require_all_blocking(case, checks)
     after = case.fates(draft)
     _known_lines(draft, after)
     _no_conflict(case, draft, set(after.lines(PASSING)))
     return draft
 
 
-def _all_named(case: BatchCase, checks: set[str]) -> None:
-    """Whoever names the checks to override names all that block: the others were not looked at."""
+def _require_all_blocking(case: BatchCase, checks: set[str]) -> None:
+    """Raise RefusedError unless `checks` names every check that blocks the batch.
+
+    A check that is not named was not reviewed.
+    """
     failed = {r.id: r for r in case.report.failed}
     unknown = sorted(checks - set(failed))
     if unknown:
@@ -77,10 +81,10 @@ def _all_named(case: BatchCase, checks: set[str]) -> None:
             where=case.name,
             fix=f"what did: {', '.join(failed)}",
         )
-    left = [r.id for r in failed.values() if not r.verdict.publishes and r.id not in checks]
-    if left and left != ["quarantined_share"]:
+    blocking = [r.id for r in failed.values() if not r.verdict.publishes and r.id not in checks]
+    if blocking and blocking != ["quarantined_share"]:
         raise RefusedError(
-            f"{', '.join(left)} would still block it",
+            f"{', '.join(blocking)} would still block it",
             where=case.name,
             fix="name these, too, or release the batch without --check: its failing rows then stay"
             " in quarantine",
@@ -91,32 +95,33 @@ def _release_rows(case: BatchCase, draft: Action) -> Action | None:
     action = replace(draft, scope=draft.scope or {"rows": "all"})
     before = case.fates()
     after = case.fates(action)
-    if more := set(after.lines(PASSING)) - set(before.lines(PASSING)):
+    if added := set(after.lines(PASSING)) - set(before.lines(PASSING)):
         _known_lines(draft, after)
-        _no_conflict(case, draft, more)
+        _no_conflict(case, draft, added)
         return action
     _same_before(case, action, before)
     return None
 
 
 def _no_conflict(case: BatchCase, draft: Action, lines: set[int]) -> None:
-    """Raise RefusedError if rows that are named contradict published ones, or if all do.
+    """Raise RefusedError if rows that are named contradict published ones, or if all rows do.
 
-    Where only some do, and none of these is named, they stay in quarantine and the others come.
+    If only some do, and none of them is named, they stay in quarantine and the others are released.
     """
-    table = case.seen.failing.table
+    table = case.checked.failing.table
     assert table is not None  # a batch without typed rows is refused before
-    rows = table.filter(pa.array(np.isin(case.seen.failing.lines, sorted(lines))))
-    found = rows_in_conflict(case.home, case.table.contract, rows)
-    by_check = case.seen.conflicts if CONFLICT in draft.scope.get("checks", ()) else ()
-    named = found.keys() & {*by_check, *draft.scope.get("lines", ())}
-    if not found or (not named and found.keys() != lines):
+    rows = table.filter(pa.array(np.isin(case.checked.failing.lines, sorted(lines))))
+    conflicts = rows_in_conflict(case.home, case.table.contract, rows)
+    by_check = case.checked.conflicts if CONFLICT in draft.scope.get("checks", ()) else ()
+    named_lines = conflicts.keys() & {*by_check, *draft.scope.get("lines", ())}
+    if not conflicts or (not named_lines and conflicts.keys() != lines):
         return
-    line = min(named or found)
-    batch, earlier = found[line]
+    line = min(named_lines or conflicts)
+    batch, earlier = conflicts[line]
     raise RefusedError(
-        f"rows on lines {_few(sorted(named or found))} have other values than published rows of"
-        f" the same key and known-at: line {line} contradicts batch {batch[:12]}, line {earlier}",
+        f"rows on lines {_few(sorted(named_lines or conflicts))} have other values than published"
+        f" rows of the same key and known-at: line {line} contradicts batch {batch[:12]}, line"
+        f" {earlier}",
         where=case.name,
         fix="a table holds one version of them. If the published row is wrong, take it out first:"
         f" headrace gate quarantine {case.table.name} {batch[:12]} --line {earlier} --reason ...;"
@@ -125,28 +130,28 @@ def _no_conflict(case: BatchCase, draft: Action, lines: set[int]) -> None:
 
 
 def _known_lines(draft: Action, state: Fates) -> None:
-    """Every line that is named by its number must be published in the end."""
+    """Raise RefusedError unless every line that the action names is published after it."""
     lines = list(draft.scope.get("lines", ()))
     unknown = [line for line in lines if line not in state.fate]
     if unknown:
         raise RefusedError(f"no rows on lines {_few(unknown)}", fix="see: headrace gate rows")
-    left = [line for line in lines if state.fate[line] != PASSING]
-    if left:
-        why = sorted({reason for line in left for reason in state.reasons.get(line, ())})
+    unpublished = [line for line in lines if state.fate[line] != PASSING]
+    if unpublished:
+        why = sorted({reason for line in unpublished for reason in state.reasons.get(line, ())})
         raise RefusedError(
-            f"rows on lines {_few(left)} cannot be published: {', '.join(why)}",
+            f"rows on lines {_few(unpublished)} cannot be published: {', '.join(why)}",
             fix="a row that breaks its contract has no valid key, time or value, and a rejected one"
             " is set aside for good; ask for a corrected delivery",
         )
 
 
 def rows_scope(case: BatchCase, draft: Action) -> Action | None:
-    """Published rows, by line, check or value; the action names them by line."""
+    """Scope of a quarantine: published rows by line, check or value, as a list of lines."""
     _open(case)
     if case.blocked or not case.is_live:
         raise RefusedError(
             f"nothing of {case.name}, is published",
-            where=case.judged.gate.summary,
+            where=case.required_standing.gate.summary,
             fix="a released batch leaves its failing rows in quarantine; reject it as a whole:"
             f" headrace gate reject {case.table.name} {case.batch.batch_id[:12]} --reason ...",
         )
@@ -167,17 +172,17 @@ def rows_scope(case: BatchCase, draft: Action) -> Action | None:
 
 
 def _matching(case: BatchCase, draft: Action) -> list[int]:
-    found = set(draft.scope.get("lines", ()))
-    failing = case.seen.failing
+    lines = set(draft.scope.get("lines", ()))
+    failing = case.checked.failing
     for check in draft.scope.get("checks", ()):
-        found |= set(map(int, failing.lines[failing.rows.get(check, np.empty(0, np.int64))]))
+        lines |= set(map(int, failing.lines[failing.rows.get(check, np.empty(0, np.int64))]))
     if where := draft.scope.get("where"):
-        found |= _with_values(case, where)
-    return sorted(found)
+        lines |= _with_values(case, where)
+    return sorted(lines)
 
 
 def _with_values(case: BatchCase, where: dict[str, str]) -> set[int]:
-    table = case.seen.failing.table
+    table = case.checked.failing.table
     names = [] if table is None else table.schema.names
     unknown = sorted(set(where) - set(names))
     if table is None or unknown:
@@ -197,7 +202,7 @@ def _with_values(case: BatchCase, where: dict[str, str]) -> set[int]:
 
 
 def reject_scope(case: BatchCase, draft: Action) -> Action | None:
-    """A pending batch as a whole, or rows in quarantine of a published one."""
+    """Scope of a rejection: a whole pending batch, or rows in quarantine of a published one."""
     if case.batch.state == "rejected":
         return None
     _open(case)
@@ -211,7 +216,7 @@ def reject_scope(case: BatchCase, draft: Action) -> Action | None:
     if case.blocked:
         raise RefusedError(
             f"{case.name}, is blocked now, and was published under earlier rules",
-            where=case.judged.gate.summary,
+            where=case.required_standing.gate.summary,
             fix="take it out of the table: headrace gate recall; or release it",
         )
     action = replace(draft, scope=draft.scope or {"rows": "all"})
@@ -223,8 +228,8 @@ def reject_scope(case: BatchCase, draft: Action) -> Action | None:
 
 
 def rerun_scope(case: BatchCase, draft: Action) -> Action:
-    """A batch that is not settled for good, and whose delivered bytes are still there."""
-    if case.batch.state in _GONE:
+    """Scope of a rerun: a batch that is not settled and still has its delivered bytes."""
+    if case.batch.state in _SETTLED_FIXES:
         raise RefusedError(
             f"{case.name}, is {case.batch.state}",
             where=case.batch.note,
@@ -241,7 +246,7 @@ def rerun_scope(case: BatchCase, draft: Action) -> Action:
 
 
 def recall_scope(case: BatchCase, draft: Action) -> Action | None:
-    """A published batch as a whole."""
+    """Scope of a recall: a whole published batch."""
     if case.batch.state == "recalled":
         return None
     if case.batch.state != "published":
@@ -255,26 +260,35 @@ def recall_scope(case: BatchCase, draft: Action) -> Action | None:
 
 
 def _same_before(case: BatchCase, action: Action, before: Fates) -> None:
-    """Raises RefusedError unless the same was done before: then there is nothing to do it to."""
+    """Raise RefusedError if an action has no rows, unless the same action was done before."""
     verb = action.action
-    done = [a for a in case.judged.actions if a.action == verb and dict(a.scope) == action.scope]
-    if done:
+    repeats = [
+        a
+        for a in case.required_standing.actions
+        if a.action == verb and dict(a.scope) == action.scope
+    ]
+    if repeats:
         return
-    held = before.lines(QUARANTINED)
-    why = sorted({reason for line in held for reason in before.reasons[line]})
-    told = f"{len(held)} rows are in quarantine, for {', '.join(why)}" if held else "none is there"
+    quarantined = before.lines(QUARANTINED)
+    why = sorted({reason for line in quarantined for reason in before.reasons[line]})
+    explanation = (
+        f"{len(quarantined)} rows are in quarantine, for {', '.join(why)}"
+        if quarantined
+        else "none is there"
+    )
     raise RefusedError(
-        f"no row of {case.name}, can be {verb}{'d' if verb.endswith('e') else 'ed'} so: {told}",
+        f"no row of {case.name}, can be {verb}{'d' if verb.endswith('e') else 'ed'} so:"
+        f" {explanation}",
         fix=f"see them: headrace gate rows {case.table.name} {case.batch.batch_id[:12]}",
     )
 
 
 def _open(case: BatchCase) -> None:
-    if case.batch.state in _GONE:
+    if case.batch.state in _SETTLED_FIXES:
         raise RefusedError(
             f"{case.name}, is {case.batch.state}",
             where=case.batch.note,
-            fix=_GONE[case.batch.state],
+            fix=_SETTLED_FIXES[case.batch.state],
         )
 
 
@@ -286,6 +300,6 @@ def _rerun(case: BatchCase) -> str:
 
 
 def _few(lines: Iterable[int]) -> str:
-    shown = list(lines)
-    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return ", ".join(map(str, shown[:_SHOWN])) + more
+    numbers = list(lines)
+    rest = f" and {len(numbers) - _MOST_LISTED} more" if len(numbers) > _MOST_LISTED else ""
+    return ", ".join(map(str, numbers[:_MOST_LISTED])) + rest

@@ -1,4 +1,4 @@
-"""Rewriting a table of 0.1.0 so that its scaled columns are DECIMAL, in one snapshot.
+"""Rewrite of a table of 0.1.0 so that its scaled columns are DECIMAL, in one snapshot.
 
 Rows, batches and lines stay, and so do the moments since when rows are usable: those are dated by
 the ledger, which learns the new names of the files. Earlier snapshots keep their files and their
@@ -14,7 +14,7 @@ from headrace.contracts import Contract
 from headrace.core.home import Home
 from headrace.lake.ingest.reconcile import reconcile, rename_files
 from headrace.lake.ingest.staging import StagedFile
-from headrace.lake.ingest.write_lock import alone
+from headrace.lake.ingest.write_lock import deletion_lock
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.tables.decimals import fitted
 from headrace.lake.tables.lake import Lake
@@ -24,7 +24,7 @@ WAIT = 30.0
 
 @dataclass(frozen=True)
 class Rewritten:
-    """The scaled columns of a table that were BIGINT, its live files, and the new snapshot."""
+    """Scaled columns of a table that were BIGINT, its live files, and the new snapshot."""
 
     table: str
     columns: tuple[str, ...]
@@ -33,7 +33,7 @@ class Rewritten:
 
 
 def pending(home: Home, contract: Contract) -> Rewritten:
-    """Plan of a rewrite of the table."""
+    """Return the columns and files that a rewrite of the table would change."""
     lake = Lake(home)
     plan = lake.plan(contract.table)
     types = {column.name: column.type for column in plan.columns} if plan else {}
@@ -48,31 +48,31 @@ def rewrite(home: Home, contract: Contract, *, wait: float = WAIT) -> Rewritten:
     Raises:
         StateError: an ingest was at work all the while.
     """
-    with alone(home, wait), Ledger(home) as ledger:
+    with deletion_lock(home, wait), Ledger(home) as ledger:
         lake, name = Lake(home), contract.table
         reconcile(ledger, lake, name)
-        found = pending(home, contract)
+        outcome = pending(home, contract)
         # Files that only the ledger names may be published again, and must fit the table then.
         staged = _staged(ledger, name) if lake.snapshot_id(name) is not None else []
         new = {path: fitted(Path(path), contract.table_schema()) for path in staged}
-        if found.columns:
+        if outcome.columns:
             files = [
                 StagedFile(new[file.path], file.batch_id, file.rows, name)
                 for file in lake.files(name)
             ]
             recalled = partial(ledger.recalled, name)
             published = lake.publish(contract, (), files, recalled=recalled, decimals=True)
-            found = Rewritten(name, found.columns, found.files, published.snapshot_id)
+            outcome = Rewritten(name, outcome.columns, outcome.files, published.snapshot_id)
         rename_files(ledger, name, {old: str(path) for old, path in new.items()})
         reconcile(ledger, lake, name)
-    return found
+    return outcome
 
 
 def _staged(ledger: Ledger, table: str) -> list[str]:
-    """The staged files of a table that the ledger names."""
-    judged = (row.staged_path for row in ledger.judgements(table).values())
-    shown = (path for showing in ledger.showings(table).values() for _, path in showing)
-    return sorted({path for path in _joined(judged, shown) if path and Path(path).exists()})
+    """Return the staged files of a table that the ledger names."""
+    staged = (row.staged_path for row in ledger.judgements(table).values())
+    published = (path for showing in ledger.showings(table).values() for _, path in showing)
+    return sorted({path for path in _joined(staged, published) if path and Path(path).exists()})
 
 
 def _joined(*parts: Iterable[str]) -> Iterable[str]:

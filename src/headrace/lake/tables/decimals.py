@@ -107,9 +107,9 @@ def rewritten(path: Path, schema: pa.Schema) -> bool:
 def rewritten_to(path: Path, schema: pa.Schema, to: Path) -> bool:
     """Write a file with the types of `schema` to another place; False if it has them already."""
     with pq.ParquetFile(path) as file:
-        there = file.schema_arrow
-        target = pa.schema([_typed(field, schema) for field in there])
-        if target.types == there.types:
+        current = file.schema_arrow
+        target = pa.schema([_typed(field, schema) for field in current])
+        if target.types == current.types:
             return False
         temporary = temporary_beside(to)
         with writer(temporary, target) as copy:
@@ -145,9 +145,9 @@ def duckdb_type(kind: pa.DataType | None) -> str:
 def _typed(field: pa.Field, schema: pa.Schema) -> pa.Field:
     """A field of a file with the type that `schema` has for it, where both are the same number."""
     at = schema.get_field_index(field.name)
-    wanted = schema.field(at).type if at >= 0 else field.type
-    both = {pa.types.is_decimal(kind) or pa.types.is_int64(kind) for kind in (field.type, wanted)}
-    return field.with_type(wanted) if both == {True} else field
+    target = schema.field(at).type if at >= 0 else field.type
+    both = {pa.types.is_decimal(kind) or pa.types.is_int64(kind) for kind in (field.type, target)}
+    return field.with_type(target) if both == {True} else field
 
 
 def _as(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 
 def select_files(plan: Plan, columns: Sequence[str] | None, files: Sequence[str] | None) -> str:
-    """A parenthesised SELECT of `columns` (all if None) over `files` (the plan's if None).
+    """Return a parenthesised SELECT of `columns` (or all) over `files` (or those of the plan).
 
     Raises:
         StateError: a column is unknown.
     """
-    chosen = _choose(plan, columns)
+    selected = _choose(plan, columns)
     read = [file.path for file in plan.files] if files is None else files
     if not read:
-        types = ((c, "BIGINT" if c.type.startswith("DECIMAL") else c.type) for c in chosen)
+        types = ((c, "BIGINT" if c.type.startswith("DECIMAL") else c.type) for c in selected)
         empty = ", ".join(f"NULL::{kind} AS {ident(c.name)}" for c, kind in types)
         return f"(SELECT {empty} WHERE false)"
-    return "(" + " UNION ALL ".join(_read(chosen, part) for part in _by_types(plan, read)) + ")"
+    return "(" + " UNION ALL ".join(_read(selected, part) for part in _by_types(plan, read)) + ")"
 
 
-def _read(chosen: Sequence[Column], part: tuple[tuple[Column, ...], list[str]]) -> str:
-    """A SELECT over files whose columns have the same types."""
+def _read(selected: Sequence[Column], part: tuple[tuple[Column, ...], list[str]]) -> str:
+    """Return a SELECT over files whose columns have the same types."""
     columns, files = part
     types = {column.name: column.type for column in columns}
-    names = ", ".join(integer_sql(column.name, types[column.name]) for column in chosen)
+    names = ", ".join(integer_sql(column.name, types[column.name]) for column in selected)
     paths = ", ".join(map(literal, files))
     fields = ", ".join(
         f"{c.field_id}: {{'name': {literal(c.name)}, 'type': {literal(c.type)},"
@@ -43,11 +43,11 @@ def _read(chosen: Sequence[Column], part: tuple[tuple[Column, ...], list[str]]) 
 
 
 def _by_types(plan: Plan, files: Sequence[str]) -> Iterator[tuple[tuple[Column, ...], list[str]]]:
-    """The files by the types of their scaled columns: of the plan, or what another file says."""
-    own = {file.path for file in plan.files}
+    """Group files by their columns: those of the plan, or those that another file has."""
+    plan_files = {file.path for file in plan.files}
     groups: dict[tuple[Column, ...], list[str]] = {}
     for path in files:
-        columns = plan.columns if path in own else _columns_of(plan, path)
+        columns = plan.columns if path in plan_files else _columns_of(plan, path)
         groups.setdefault(columns, []).append(path)
     yield from groups.items()
 

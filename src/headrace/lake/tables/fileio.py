@@ -14,7 +14,7 @@ from pyiceberg.io import OutputFile
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 
 from headrace.core.files import move_into_place, temporary_beside
-from headrace.lake.tables.relocation import here
+from headrace.lake.tables.relocation import home_path
 
 HOME = "headrace.home"
 
@@ -26,10 +26,10 @@ class SyncedFileIO(PyArrowFileIO):  # type: ignore[misc]
     def parse_location(
         location: str, properties: Mapping[str, str] | None = None
     ) -> tuple[str, str, str]:
-        known = dict(properties or {})
-        path = here(known[HOME], location) if HOME in known else location
-        found: tuple[str, str, str] = PyArrowFileIO.parse_location(path, known)
-        return found
+        options = dict(properties or {})
+        path = home_path(options[HOME], location) if HOME in options else location
+        parsed: tuple[str, str, str] = PyArrowFileIO.parse_location(path, options)
+        return parsed
 
     def new_output(self, location: str) -> OutputFile:
         file = super().new_output(location)

@@ -14,7 +14,7 @@ from headrace.core.errors import StateError
 from headrace.core.home import Home
 from headrace.core.sql import ident
 from headrace.lake.ledger.ledger import Ledger
-from headrace.lake.ledger.publication_history import Showings, Shown, showings_of
+from headrace.lake.ledger.publication_history import EarlierPath, Showings, showings_of
 from headrace.lake.tables.lake import Lake
 
 PROVENANCE = ("event_time", "known_at", "_batch", "_line")
@@ -24,8 +24,8 @@ SHOWN_BEFORE = "_shown_before"
 _SPANS = pa.list_(pa.struct([("since", pa.int64()), ("until", pa.int64())]))
 DELETED = "_deleted"  # published where a contract says which rows delete
 _COMMITS = pa.schema([("_batch", pa.string()), ("at", pa.int64())])
-# Since when a row is shown: the first of the files that have all held it, without a gap, up to the
-# present one. What was taken out, and released again, is usable from its release.
+# Since when a row is published: the first of the files that held it without a gap up to the present
+# one. A row that was removed and released again is usable from its release.
 _FIRST = """
     SELECT _batch, _line, min(turns.since) AS at FROM (
         SELECT _batch, _line, shown.since, shown.ago,
@@ -63,26 +63,26 @@ def history(
         StateError: nothing was published, or a column or the snapshot is unknown.
     """
     lake = Lake(home)
-    wanted = with_provenance(lake, table_name, columns, snapshot_id)
-    rows = lake.scan(table_name, wanted, snapshot_id)
+    names = with_provenance(lake, table_name, columns, snapshot_id)
+    rows = lake.scan(table_name, names, snapshot_id)
     with Ledger(home) as ledger:
-        shown = showings_of(ledger, table_name, snapshot_id if pinned else None)
-    times, earlier = _times(lake, table_name, snapshot_id, shown)
+        showings = showings_of(ledger, table_name, snapshot_id if pinned else None)
+    times, earlier = _times(lake, table_name, snapshot_id, showings)
     batches = pa.array(list(times), pa.string())
     moments = pa.array(list(times.values()), pa.int64())
     positions = pc.index_in(rows.column("_batch"), value_set=batches)
     committed = moments.take(positions.combine_chunks())
     if earlier:
         committed = _first_commits(rows, committed, earlier)
-    return _with_spans(rows.append_column("committed_at", committed), _spans(shown, times))
+    return _with_spans(rows.append_column("committed_at", committed), _spans(showings, times))
 
 
 def with_provenance(
     lake: Lake, table_name: str, columns: Sequence[str], snapshot_id: int | None
 ) -> list[str]:
-    """`columns` and those that always come: provenance, and `_deleted` where there may be any."""
-    there = {column.name for column in lake.schema(table_name, snapshot_id)}
-    always = (*PROVENANCE, *({DELETED} & there))
+    """Return `columns` with the provenance columns, and `_deleted` if the table has it."""
+    present = {column.name for column in lake.schema(table_name, snapshot_id)}
+    always = (*PROVENANCE, *({DELETED} & present))
     return [*dict.fromkeys(c for c in columns if c not in always), *always]
 
 
@@ -97,7 +97,7 @@ def history_batches(
     rows: int = 100_000,
     pinned: bool = False,
 ) -> Iterator[pa.Table]:
-    """The rows of `history` in any order and out of core, at most `rows` at a time, maybe none.
+    """Yield the rows of `history` in any order, out of core, at most `rows` at a time, maybe none.
 
     Args:
         home: where the state lives.
@@ -113,7 +113,7 @@ def history_batches(
         StateError: nothing was published, or a column or the snapshot is unknown.
     """
     lake = Lake(home)
-    wanted = with_provenance(lake, table_name, columns, snapshot_id)
+    names = with_provenance(lake, table_name, columns, snapshot_id)
     with Ledger(home) as ledger:
         showings = showings_of(ledger, table_name, snapshot_id if pinned else None)
     times, earlier = _times(lake, table_name, snapshot_id, showings, files)
@@ -121,22 +121,23 @@ def history_batches(
     with closing(duckdb.connect()) as db:
         db.execute("SET TimeZone = 'UTC'")
         db.execute("SET preserve_insertion_order = false")
-        named = {"_batch": list(times), "at": list(times.values())}
-        db.register("commits", pa.table(named, schema=_COMMITS))
-        shown = "SELECT NULL::VARCHAR AS _batch, NULL::BIGINT AS _line, NULL::BIGINT AS at"
+        commits = {"_batch": list(times), "at": list(times.values())}
+        db.register("commits", pa.table(commits, schema=_COMMITS))
+        first_query = "SELECT NULL::VARCHAR AS _batch, NULL::BIGINT AS _line, NULL::BIGINT AS at"
         if earlier:
             _register(db, earlier)
-            shown = _FIRST
+            first_query = _FIRST
         only = ""
         if keys is not None:
             db.register("keys", keys)
             only = f" SEMI JOIN keys USING ({', '.join(map(ident, keys.column_names))})"
-        found = db.sql(
+        relation = db.sql(
             f"SELECT rows.*, least(commits.at, first.at) AS committed_at"  # noqa: S608
-            f" FROM {lake.relation(table_name, wanted, snapshot_id, files=files)} AS rows"
-            f"{only} JOIN commits USING (_batch) LEFT JOIN ({shown}) AS first USING (_batch, _line)"
+            f" FROM {lake.relation(table_name, names, snapshot_id, files=files)} AS rows"
+            f"{only} JOIN commits USING (_batch)"
+            f" LEFT JOIN ({first_query}) AS first USING (_batch, _line)"
         )
-        reader, empty = found.to_arrow_reader(rows), True
+        reader, empty = relation.to_arrow_reader(rows), True
         for batch in reader:
             empty = False
             yield _with_spans(pa.Table.from_batches([batch]), spans)
@@ -144,17 +145,20 @@ def history_batches(
             yield _with_spans(reader.schema.empty_table(), spans)
 
 
-def _register(db: duckdb.DuckDBPyConnection, earlier: Sequence[Shown]) -> None:
-    """What `_FIRST` reads."""
-    columns = {name: [getattr(one, name) for one in earlier] for name in ("path", "since", "ago")}
+def _register(db: duckdb.DuckDBPyConnection, earlier: Sequence[EarlierPath]) -> None:
+    """Register the relation and the variable that `_FIRST` reads."""
+    columns = {
+        name: [getattr(showing, name) for showing in earlier] for name in ("path", "since", "ago")
+    }
     db.register("shown", pa.table(columns))
     db.execute("SET VARIABLE paths = ?", [sorted(set(columns["path"]))])
 
 
-def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Sequence[Shown]) -> pa.Array:
-    """When each row was first shown: a batch judged again keeps the times of the rows it had.
+def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Sequence[EarlierPath]) -> pa.Array:
+    """Return when each row was first published.
 
-    Rows that only the newer rules let through were not there before, and keep the newer time.
+    A batch that is re-validated keeps the times of the rows it had. Rows that only the newer rules
+    admit were not published before, and keep the newer time.
     """
     lines = rows.select(["_batch", "_line"]).append_column("at", committed)
     lines = lines.append_column("place", pa.array(np.arange(rows.num_rows)))
@@ -171,15 +175,18 @@ def _first_commits(rows: pa.Table, committed: pa.Array, earlier: Sequence[Shown]
 Spans: TypeAlias = dict[tuple[str, int], list[tuple[int, int]]]
 
 
-def _spans(shown: Showings, batches: Iterable[str]) -> Spans:
-    """By batch and line, when rows were shown by files that were not the present one.
+def _spans(showings: Showings, batches: Iterable[str]) -> Spans:
+    """Return by batch and line the intervals in which earlier files published a row.
 
-    Only of batches that were shown three times: as it was, without some rows, and with them again.
+    Only batches that were published three times have any: with all rows, without some, and with
+    them again.
     """
-    spans = [span for b in batches if len(shown.by_batch.get(b, ())) > 2 for span in shown.spans(b)]
+    spans = [
+        span for b in batches if len(showings.by_batch.get(b, ())) > 2 for span in showings.spans(b)
+    ]
     if not spans:
         return {}
-    found: Spans = {}
+    by_row: Spans = {}
     with duckdb.connect(config=duckdb_limits()) as db:
         columns = {
             name: [getattr(span, name) for span in spans] for name in ("path", "since", "until")
@@ -191,12 +198,12 @@ def _spans(shown: Showings, batches: Iterable[str]) -> Spans:
             " filename = 'path') JOIN spans USING (path) ORDER BY _batch, _line, since"
         )
         for batch, line, since, until in rows.fetchall():
-            found.setdefault((batch, line), []).append((since, until))
-    return found
+            by_row.setdefault((batch, line), []).append((since, until))
+    return by_row
 
 
 def _with_spans(rows: pa.Table, spans: Spans) -> pa.Table:
-    """`_shown_before` of rows that were not shown between those times and their `committed_at`."""
+    """Add `_shown_before`: earlier intervals of publication, each before `committed_at`."""
     if not spans:
         return rows
     near = pc.is_in(rows["_batch"], value_set=pa.array(sorted({batch for batch, _ in spans})))
@@ -222,23 +229,23 @@ def _times(
     lake: Lake,
     table_name: str,
     snapshot_id: int | None,
-    shown: Showings,
+    showings: Showings,
     files: Sequence[str] | None = None,
-) -> tuple[dict[str, int], list[Shown]]:
-    """Since when each batch is shown as a snapshot shows it, and by what it was shown before.
+) -> tuple[dict[str, int], list[EarlierPath]]:
+    """Return since when each batch of a snapshot is published, and its earlier files.
 
-    With `files`, of the batches of these paths only. Moments are int64 microseconds UTC.
+    With `files`, only for the batches of these paths. Times are int64 microseconds UTC.
 
     Raises:
         StateError: neither the table nor the ledger knows when a file was committed.
     """
     plan = lake.plan(table_name, snapshot_id)
     times: dict[str, int] = {}
-    wanted = None if files is None else set(files)
+    selected = None if files is None else set(files)
     for file in plan.files if plan else ():
-        if wanted is not None and file.path not in wanted:
+        if selected is not None and file.path not in selected:
             continue
-        moment = shown.since(file, plan.committed_at.get(file.snapshot_id) if plan else None)
+        moment = showings.since(file, plan.committed_at.get(file.snapshot_id) if plan else None)
         if moment is None:
             raise StateError(
                 f"nobody knows when batch {file.batch_id} was published",
@@ -246,4 +253,6 @@ def _times(
                 fix="ingest its slot again; that reconciles the ledger from the table",
             )
         times[file.batch_id] = moment
-    return times, [one for key, moment in times.items() for one in shown.before(key, moment)]
+    return times, [
+        showing for key, moment in times.items() for showing in showings.before(key, moment)
+    ]

@@ -1,4 +1,4 @@
-"""The only module that speaks pyiceberg: catalog, table creation, data files, one commit.
+"""Access to pyiceberg, only from here: catalog, table creation, data files, commits.
 
 Imported lazily, because pyiceberg takes seconds to load.
 """
@@ -43,7 +43,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from headrace.core.errors import StateError
 from headrace.core.home import Home
 from headrace.lake.tables.fileio import HOME
-from headrace.lake.tables.relocation import here
+from headrace.lake.tables.relocation import home_path
 from headrace.lake.tables.snapshot_files import catalog_uri, check_catalog, warehouse_root
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ KNOWN_AT_FIELD = 4
 KEEP_SNAPSHOTS = 50
 
 PROPERTIES = {
-    # Our own loop decides again which batches are live; a blind retry could add them twice.
+    # Our own loop reads the live batches again; a blind retry could add them twice.
     "commit.retry.num-retries": "0",
     "commit.manifest-merge.enabled": "true",
     "commit.manifest.min-count-to-merge": "20",
@@ -94,8 +94,8 @@ def _catalog(uri: str, warehouse: str, root: str) -> SqlCatalog:
     except (OperationalError, ProgrammingError, IntegrityError):
         # Another process created the catalog's tables between the library's look and its own.
         catalog = SqlCatalog("headrace", **options)
-    # Connections are closed when they have done their work: a pool would keep one open, and with it
-    # its lock, for as long as somebody holds on to the catalog.
+    # Close connections after use: a pool would keep one open, and with it its lock, for as long as
+    # the catalog is referenced.
     catalog.engine.dispose()
     catalog.engine = create_engine(uri, poolclass=NullPool)
     return catalog
@@ -133,14 +133,14 @@ def load(catalog: SqlCatalog, name: str) -> Table | None:
 
 
 def load_or_create(catalog: SqlCatalog, name: str, arrow: pa.Schema, warehouse: str) -> Table:
-    """The table, created with the contract's own field ids.
+    """Return the table; create it with the contract's own field ids if there is none.
 
-    `create_table` of the library would number the fields anew, so the first metadata file is
-    written here and registered.
+    `create_table` of the library would renumber the fields, so the first metadata file is written
+    here and registered.
     """
-    found = load(catalog, name)
-    if found is not None:
-        return found
+    table = load(catalog, name)
+    if table is not None:
+        return table
     location = f"{warehouse}/{NAMESPACE}/{name}"
     schema = pyarrow_to_schema(arrow)
     metadata = TableMetadataV2(
@@ -174,8 +174,8 @@ def grown_schema(table: Table, arrow: pa.Schema) -> Schema | None:
     """
     current = table.schema()
     before = {field.field_id: field for field in current.fields}
-    wanted = pyarrow_to_schema(arrow).fields
-    for field in wanted:
+    new_fields = pyarrow_to_schema(arrow).fields
+    for field in new_fields:
         old = before.get(field.field_id)
         if old is not None and not _may_follow(old.field_type, field.field_type):
             raise StateError(
@@ -184,16 +184,16 @@ def grown_schema(table: Table, arrow: pa.Schema) -> Schema | None:
                 where=f"table {table.name()[-1]}",
                 fix="give the changed column a new field id in the contract",
             )
-    names = {field.name for field in wanted}
-    ids = {field.field_id for field in wanted}
-    kept = [f for f in current.fields if f.field_id not in ids and f.name not in names]
-    merged = [*wanted, *kept]
-    if _told(merged) == _told(current.fields):
+    names = {field.name for field in new_fields}
+    ids = {field.field_id for field in new_fields}
+    dropped_fields = [f for f in current.fields if f.field_id not in ids and f.name not in names]
+    merged = [*new_fields, *dropped_fields]
+    if _field_keys(merged) == _field_keys(current.fields):
         return None
     return Schema(*merged, schema_id=max(s.schema_id for s in table.metadata.schemas) + 1)
 
 
-def _told(fields: Iterable[NestedField]) -> set[tuple[int, str, str]]:
+def _field_keys(fields: Iterable[NestedField]) -> set[tuple[int, str, str]]:
     return {(f.field_id, f.name, str(f.field_type)) for f in fields}
 
 
@@ -202,10 +202,10 @@ def with_types_of(table: Table, arrow: pa.Schema) -> pa.Schema:
 
     Those stay BIGINT where 0.1.0 made the column, and a DECIMAL gets no fewer digits.
     """
-    there = {field.field_id: field.field_type for field in table.schema().fields}
+    current_types = {field.field_id: field.field_type for field in table.schema().fields}
     fields = list(arrow)
     for place, (field, new) in enumerate(zip(arrow, pyarrow_to_schema(arrow).fields, strict=True)):
-        old = there.get(new.field_id)
+        old = current_types.get(new.field_id)
         if isinstance(new.field_type, DecimalType):
             if isinstance(old, LongType):
                 fields[place] = field.with_type(pa.int64())
@@ -276,24 +276,24 @@ def commit(
     remove: Iterable[str],
     summary: Mapping[str, str],
 ) -> tuple[int, list[DataFile]]:
-    """One snapshot that adds and removes these files, on top of the state `table` was loaded at.
+    """Commit one snapshot that adds and removes these files, on the state `table` was loaded at.
 
-    `arrow` is the contract's schema, in which the table grows; None leaves the table's as it is.
-    Returns the snapshot id and the added files.
+    `arrow` is the contract's schema, to which the table's schema is extended; None leaves it as it
+    is. Returns the snapshot id and the added files.
 
     Raises:
-        CommitFailedException: somebody else committed meanwhile; nothing was changed.
+        CommitFailedException: another commit came in between; nothing was changed.
     """
-    gone, home = set(remove), table.io.properties[HOME]
-    entries = manifest_entries(table, None) if gone else []
-    old = [file for file, _ in entries if here(home, file.file_path) in gone]
+    removed, home = set(remove), table.io.properties[HOME]
+    entries = manifest_entries(table, None) if removed else []
+    old = [file for file, _ in entries if home_path(home, file.file_path) in removed]
     transaction = _CommitTransaction(table)
     schema = grown_schema(table, arrow) if arrow is not None else None
     if schema is not None:
         transaction._apply((AddSchemaUpdate(schema=schema), SetCurrentSchemaUpdate(schema_id=-1)))  # noqa: SLF001
     update = transaction.update_snapshot(snapshot_properties=dict(summary))
-    producer = update.overwrite() if gone else update.merge_append()
-    if gone:
+    producer = update.overwrite() if removed else update.merge_append()
+    if removed:
         # Without a predicate no manifest of an unpartitioned table is looked into. It only selects
         # manifests; what is removed are exactly the files named below.
         producer.delete_by_predicate(AlwaysTrue())
@@ -318,10 +318,10 @@ def _expire(table: Table, transaction: Transaction) -> None:
 
 
 def beyond(table: Table, keep: int) -> list[int]:
-    """Snapshots that are neither among the newest so many nor tagged."""
+    """Return the snapshots that are neither tagged nor among the newest `keep`."""
     newest_first = sorted(table.metadata.snapshots, key=lambda s: s.sequence_number, reverse=True)
-    kept = {ref.snapshot_id for ref in table.metadata.refs.values()}
-    return [s.snapshot_id for s in newest_first[keep:] if s.snapshot_id not in kept]
+    tagged = {ref.snapshot_id for ref in table.metadata.refs.values()}
+    return [s.snapshot_id for s in newest_first[keep:] if s.snapshot_id not in tagged]
 
 
 def expire(table: Table, snapshot_ids: Iterable[int]) -> None:
@@ -331,9 +331,9 @@ def expire(table: Table, snapshot_ids: Iterable[int]) -> None:
 
 
 def leads_to(table: Table, snapshot_ids: Collection[int]) -> set[str]:
-    """Files of data and metadata of the table as it is and of these snapshots, as written there."""
+    """Return the data and metadata files of the current table and of these snapshots."""
     log = table.metadata.metadata_log
-    metadata = {table.metadata_location, *(one.metadata_file for one in log)}
+    metadata = {table.metadata_location, *(entry.metadata_file for entry in log)}
     manifests: dict[str, ManifestFile] = {}
     for snapshot in table.metadata.snapshots:
         if snapshot.snapshot_id in snapshot_ids:

@@ -15,7 +15,7 @@ from headrace.core.errors import StateError
 from headrace.core.home import Home
 from headrace.lake.ingest.staging import StagedFile, fitting
 from headrace.lake.tables.duckdb_relations import select_files
-from headrace.lake.tables.relocation import here
+from headrace.lake.tables.relocation import home_path
 from headrace.lake.tables.snapshot_files import (
     Column,
     LiveFile,
@@ -76,7 +76,7 @@ class Lake:
         outdated: Callable[[], Collection[str]] = tuple,
         decimals: bool = False,
     ) -> Snapshot:
-        """Make the files visible in exactly one snapshot; whatever is live already is left out.
+        """Make the files visible in exactly one snapshot; files that are live already are skipped.
 
         Args:
             contract: the table's name and schema; new fields are added in the same commit.
@@ -115,29 +115,29 @@ class Lake:
         add, replace = (fitting(files, contract, arrow) for files in (add, replace))
         live = self._live_at(table)
         barred = set(recalled())
-        kept = barred | set(outdated())
-        wanted = [f for f in (*add, *replace) if f.batch_id not in kept]
-        new = [f for f in wanted if f.rows and f.batch_id not in live]
+        excluded = barred | set(outdated())
+        candidates = [f for f in (*add, *replace) if f.batch_id not in excluded]
+        new = [f for f in candidates if f.rows and f.batch_id not in live]
         exchanged = [
             f
             for f in replace
-            if f.batch_id in live.keys() - kept and live[f.batch_id].path != str(f.path)
+            if f.batch_id in live.keys() - excluded and live[f.batch_id].path != str(f.path)
         ]
-        gone = sorted(live.keys() & barred)
+        withdrawn = sorted(live.keys() & barred)
         staged = {f.batch_id: f for f in (*new, *exchanged)}
-        if decimals and live.keys() - {*staged, *gone}:
+        if decimals and live.keys() - {*staged, *withdrawn}:
             what = f"{contract.table} was published to while it was rewritten"
             raise StateError(what, where=f"table {contract.table}", fix="run it again")
-        if not staged and not gone:
+        if not staged and not withdrawn:
             return _unchanged(table)
-        about = {"headrace.contract": contract.hash, "headrace.batches": str(len(staged))}
-        plan = self._commit(table, arrow, live, staged, gone, about)
+        summary = {"headrace.contract": contract.hash, "headrace.batches": str(len(staged))}
+        plan = self._commit(table, arrow, live, staged, withdrawn, summary)
         return Snapshot(
             plan.snapshot_id,
             plan.committed_at[plan.snapshot_id],
             tuple(f.batch_id for f in new),
             tuple(f.batch_id for f in exchanged),
-            tuple(gone),
+            tuple(withdrawn),
         )
 
     def withdraw(self, table: str, recalled: Callable[[], Collection[str]]) -> Snapshot:
@@ -152,12 +152,12 @@ class Lake:
         def attempt() -> Snapshot:
             loaded = self.iceberg_table(table)
             live = self._live_at(loaded) if loaded is not None else {}
-            gone = sorted(live.keys() & set(recalled()))
-            if loaded is None or not gone:
+            withdrawn = sorted(live.keys() & set(recalled()))
+            if loaded is None or not withdrawn:
                 return _unchanged(loaded)
-            plan = self._commit(loaded, None, live, {}, gone, {})
+            plan = self._commit(loaded, None, live, {}, withdrawn, {})
             moment = plan.committed_at[plan.snapshot_id]
-            return Snapshot(plan.snapshot_id, moment, (), (), tuple(gone))
+            return Snapshot(plan.snapshot_id, moment, (), (), tuple(withdrawn))
 
         return iceberg.retrying(attempt, f"taking batches out of {table}")
 
@@ -173,27 +173,27 @@ class Lake:
         arrow: pa.Schema | None,
         live: Mapping[str, LiveFile],
         staged: Mapping[str, StagedFile],
-        gone: Sequence[str],
-        about: Mapping[str, str],
+        withdrawn: Sequence[str],
+        summary: Mapping[str, str],
     ) -> Plan:
-        """One snapshot: `staged` files come, in the place of what their batches have; `gone` go."""
+        """Commit one snapshot that replaces the files of `staged` and removes `withdrawn`."""
         from headrace.lake.tables import iceberg
 
         current = loaded.current_snapshot()
         if current is not None:
             # Iceberg dates commits by the machine's own clock, also in virtual time.
             forward(current.timestamp_ms * 1000, loaded.location(), machine_us)
-        leaving = {*gone, *(live.keys() & staged.keys())}
+        leaving = {*withdrawn, *(live.keys() & staged.keys())}
         snapshot_id, files = iceberg.commit(
             loaded,
             arrow,
             [f.path for f in staged.values() if f.rows],
             [live[batch].path for batch in sorted(leaving)],
-            {**about, **({"headrace.recalled": " ".join(gone)} if gone else {})},
+            {**summary, **({"headrace.recalled": " ".join(withdrawn)} if withdrawn else {})},
         )
         added = [_live_file(self.home, file, snapshot_id) for file in files]
-        kept = [file for batch, file in live.items() if batch not in leaving]
-        return self._keep_plan(loaded, snapshot_id, [*kept, *added])
+        remaining = [file for batch, file in live.items() if batch not in leaving]
+        return self._keep_plan(loaded, snapshot_id, [*remaining, *added])
 
     def pin(self, table: str, snapshot_id: int, tag: str, *, instead_of: str = "") -> None:
         """Keep a snapshot for as long as the tag is there; pinning it again is a no-op.
@@ -216,9 +216,9 @@ class Lake:
                     where=f"table {table}",
                     fix="use another tag; a pin never moves",
                 )
-            gone = [instead_of] if instead_of in loaded.metadata.refs else []
-            if ref is None or gone:
-                iceberg.retag(loaded, {} if ref else {tag: snapshot_id}, gone)
+            removed = [instead_of] if instead_of in loaded.metadata.refs else []
+            if ref is None or removed:
+                iceberg.retag(loaded, {} if ref else {tag: snapshot_id}, removed)
 
         iceberg.retrying(attempt, f"pinning {table}")
 
@@ -228,9 +228,9 @@ class Lake:
 
         def attempt() -> None:
             loaded = self.iceberg_table(table)
-            there = [] if loaded is None else [tag for tag in tags if tag in loaded.metadata.refs]
-            if loaded is not None and there:
-                iceberg.retag(loaded, {}, there)
+            present = [] if loaded is None else [tag for tag in tags if tag in loaded.metadata.refs]
+            if loaded is not None and present:
+                iceberg.retag(loaded, {}, present)
 
         iceberg.retrying(attempt, f"unpinning {table}")
 
@@ -250,8 +250,8 @@ class Lake:
         """The current snapshot; None if nothing was ever published."""
         metadata = metadata_without_iceberg(self.home, _NAMESPACE, table)
         if metadata is not None:
-            found = metadata.get("current-snapshot-id")
-            return int(found) if found not in (None, -1) else None
+            current_id = metadata.get("current-snapshot-id")
+            return int(current_id) if current_id not in (None, -1) else None
         loaded = self.iceberg_table(table)
         current = loaded.current_snapshot() if loaded is not None else None
         return int(current.snapshot_id) if current else None
@@ -262,12 +262,14 @@ class Lake:
         Raises:
             StateError: that snapshot is unknown or expired.
         """
-        wanted = self.snapshot_id(table) if snapshot_id is None else snapshot_id
-        if wanted is None:
+        resolved_id = self.snapshot_id(table) if snapshot_id is None else snapshot_id
+        if resolved_id is None:
             return None
-        key = (table, wanted)
+        key = (table, resolved_id)
         if key not in self._plans:
-            self._plans[key] = load_plan(self.home, table, wanted) or self._make_plan(table, wanted)
+            self._plans[key] = load_plan(self.home, table, resolved_id) or self._make_plan(
+                table, resolved_id
+            )
         return self._plans[key]
 
     def ranged_plan(self, table: str) -> Plan | None:
@@ -390,7 +392,7 @@ def _live_file(home: Home, file: "DataFile", added_by: int) -> LiveFile:
     from headrace.lake.tables import iceberg
 
     return LiveFile(
-        path=here(home.root, file.file_path),
+        path=home_path(home.root, file.file_path),
         batch_id=iceberg.batch_of(file),
         rows=int(file.record_count),
         bytes=int(file.file_size_in_bytes),

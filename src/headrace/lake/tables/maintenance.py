@@ -1,9 +1,9 @@
-"""Keep a lake from growing by what nothing needs: old snapshots, their files, what crashes left.
+"""Maintenance of a lake: remove old snapshots, their files, and files that crashes left.
 
-A file is needed if a snapshot that is not forgotten leads to it, if the ledger names it (staged,
-pending, in quarantine, shown before), or if it is young: somebody may be about to name it. All the
-rest goes. Snapshots that a release pins are never forgotten, so whatever a release was made of
-stays as it is.
+A file is needed if a retained snapshot refers to it, if the ledger names it (staged, pending, in
+quarantine, published before), or if it is young: a run may be about to record it. All other files
+are deleted. Snapshots that a release pins are always retained, so the input of a release stays as
+it is.
 
 A batch is one file from the start, so within a batch there is nothing to compact; files of several
 batches are never merged, because the batch is what a table is judged, recalled and traced by.
@@ -20,11 +20,11 @@ from typing import Any
 from headrace.core.clock import DAY, now_us
 from headrace.core.errors import StateError
 from headrace.core.home import Home
-from headrace.lake.ingest.write_lock import alone
+from headrace.lake.ingest.write_lock import deletion_lock
 from headrace.lake.ledger.ledger import Ledger
 from headrace.lake.tables.lake import Lake
 from headrace.lake.tables.snapshot_files import plan_path
-from headrace.lake.tables.snapshot_retention import Known, known
+from headrace.lake.tables.snapshot_retention import RetainedSnapshots, retained_snapshots
 
 KEEP_SNAPSHOTS = 50
 # Longer than any ingest, commit or read of a snapshot takes.
@@ -35,7 +35,7 @@ _SCRATCH = re.compile(r"\..*\.tmp")
 
 @dataclass(frozen=True)
 class Leftover:
-    """A file that nothing needs, and what it was."""
+    """File that nothing needs, and its origin."""
 
     path: Path
     bytes: int
@@ -47,14 +47,14 @@ class Leftover:
 
 @dataclass(frozen=True)
 class Upkeep:
-    """What was done to a table, or would be.
+    """Maintenance of a table that was done, or would be.
 
     Attributes:
-        table: its name; "" for what belongs to no single one, the landed bytes.
-        snapshots: how many are known afterwards; `pinned` of them by tags.
-        forgotten: ids of the snapshots that went.
-        removed: the files that went.
-        spared: files that nothing seems to need, and that are young.
+        table: its name; "" for the landed bytes, which belong to no single table.
+        snapshots: number retained; `pinned` of them by tags.
+        forgotten: ids of the snapshots that were removed.
+        removed: the files that were removed.
+        spared: number of files that nothing needs, and that are young.
     """
 
     table: str
@@ -66,7 +66,7 @@ class Upkeep:
 
     @property
     def bytes(self) -> int:
-        return sum(one.bytes for one in self.removed)
+        return sum(leftover.bytes for leftover in self.removed)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -74,7 +74,7 @@ class Upkeep:
             "snapshots": self.snapshots,
             "pinned": self.pinned,
             "forgotten": list(self.forgotten),
-            "files": [one.to_json() for one in self.removed],
+            "files": [leftover.to_json() for leftover in self.removed],
             "bytes": self.bytes,
             "spared": self.spared,
         }
@@ -107,34 +107,44 @@ def maintain(
     """
     lake, names = Lake(home), list(tables)
     if dry:
-        return _swept(lake, {name: known(lake, name, keep, forget=False) for name in names},
-                      young, dry=True)  # fmt: skip
-    forgotten = {name: known(lake, name, keep, forget=True).forgotten for name in names}
-    with alone(home, wait):
+        present = {name: retained_snapshots(lake, name, keep, forget=False) for name in names}
+        return _swept(lake, present, young, dry=True)
+    forgotten = {
+        name: retained_snapshots(lake, name, keep, forget=True).forgotten for name in names
+    }
+    with deletion_lock(home, wait):
         # Read once more: what was published or pinned while this one waited is needed, too.
-        now = {name: known(lake, name, sys.maxsize, forget=False) for name in names}
-        stay = {name: replace(one, forgotten=forgotten[name]) for name, one in now.items()}
+        now = {name: retained_snapshots(lake, name, sys.maxsize, forget=False) for name in names}
+        stay = {
+            name: replace(retained, forgotten=forgotten[name]) for name, retained in now.items()
+        }
         return _swept(lake, stay, young, dry=False)
 
 
-def _swept(lake: Lake, tables: Mapping[str, Known], young: int, *, dry: bool) -> list[Upkeep]:
+def _swept(
+    lake: Lake, tables: Mapping[str, RetainedSnapshots], young: int, *, dry: bool
+) -> list[Upkeep]:
     until = now_us() - young
     with Ledger(lake.home) as ledger:
-        for name, one in tables.items():
-            _refuse_unknown(ledger, name, one)
-        named, landed = _named(ledger), _landed(ledger)
-    found = [_table(lake.home, name, one, named, until) for name, one in tables.items()]
-    found.append(_landing(lake.home, landed, until))
-    for done in () if dry else found:
-        for gone in done.removed:
-            gone.path.unlink(missing_ok=True)
-    return found
+        for name, retained in tables.items():
+            _refuse_unknown(ledger, name, retained)
+        ledger_files, landed = _ledger_files(ledger), _landed(ledger)
+    upkeep = [
+        _table(lake.home, name, retained, ledger_files, until) for name, retained in tables.items()
+    ]
+    upkeep.append(_landing(lake.home, landed, until))
+    for table in () if dry else upkeep:
+        for leftover in table.removed:
+            leftover.path.unlink(missing_ok=True)
+    return upkeep
 
 
-def _refuse_unknown(ledger: Ledger, table: str, one: Known) -> None:
-    """A catalog that is not the one of this home knows of no file that must stay."""
-    shown = any(row.published_at and row.staged_path for row in ledger.judgements(table).values())
-    if shown and not one.kept:
+def _refuse_unknown(ledger: Ledger, table: str, retained: RetainedSnapshots) -> None:
+    """Raise StateError if the catalog lacks a published table: it may belong to another home."""
+    published = any(
+        row.published_at and row.staged_path for row in ledger.judgements(table).values()
+    )
+    if published and not retained.snapshot_ids:
         raise StateError(
             f"the ledger says that {table} was published, and the catalog has no such table",
             where="the lake",
@@ -142,8 +152,8 @@ def _refuse_unknown(ledger: Ledger, table: str, one: Known) -> None:
         )
 
 
-def _named(ledger: Ledger) -> set[str]:
-    """Names of all staged and quarantined files that a verdict has, whatever became of it."""
+def _ledger_files(ledger: Ledger) -> set[str]:
+    """Return the names of all staged and quarantined files in the ledger's verdicts."""
     rows = ledger.connection.execute(
         "SELECT staged_path FROM judgements UNION SELECT quarantine_path FROM judgements"
         " UNION SELECT staged_path FROM returns"
@@ -156,36 +166,42 @@ def _landed(ledger: Ledger) -> set[str]:
     return {PurePosixPath(path).name for (path,) in rows}
 
 
-def _table(home: Home, table: str, one: Known, named: set[str], until: int) -> Upkeep:
-    sweep = _Sweep({*named, *one.needed}, until)
+def _table(
+    home: Home, table: str, retained: RetainedSnapshots, ledger_files: set[str], until: int
+) -> Upkeep:
+    sweep = _Sweep({*ledger_files, *retained.needed}, until)
     for folder in (home.staged / table, home.quarantine / table):
         sweep.look(folder, "staged, and of no snapshot and no verdict")
-    if one.metadata:
-        sweep.look(Path(one.metadata), "metadata of no snapshot")
-    lists = _Sweep({plan_path(home, table, snapshot).name for snapshot in one.kept}, until)
+    if retained.metadata:
+        sweep.look(Path(retained.metadata), "metadata of no snapshot")
+    lists = _Sweep(
+        {plan_path(home, table, snapshot).name for snapshot in retained.snapshot_ids}, until
+    )
     lists.look(plan_path(home, table, 0).parent, "list of files of a forgotten snapshot")
-    removed, spared = (*sweep.found, *lists.found), sweep.spared + lists.spared
-    return Upkeep(table, len(one.kept), one.pinned, one.forgotten, removed, spared)
+    removed, spared = (*sweep.leftovers, *lists.leftovers), sweep.spared + lists.spared
+    return Upkeep(
+        table, len(retained.snapshot_ids), retained.pinned, retained.forgotten, removed, spared
+    )
 
 
 def _landing(home: Home, landed: set[str], until: int) -> Upkeep:
     sweep = _Sweep(landed, until)
     for folder in sorted(home.landing.iterdir()) if home.landing.is_dir() else ():
         sweep.look(folder, "landed, and never recorded")
-    return Upkeep("", 0, 0, (), tuple(sweep.found), sweep.spared)
+    return Upkeep("", 0, 0, (), tuple(sweep.leftovers), sweep.spared)
 
 
 @dataclass
 class _Sweep:
-    """What is found in folders, held against the names of what is needed."""
+    """Search for files in folders whose names are not among the needed ones."""
 
     needed: set[str]
     until: int
-    found: list[Leftover] = field(default_factory=list)
+    leftovers: list[Leftover] = field(default_factory=list)
     spared: int = 0
 
     def look(self, folder: Path, why: str) -> None:
-        """Files of this folder, not of folders in it; links and other things are left alone."""
+        """Collect unneeded plain files of this folder, without those in folders below it."""
         for path, size, written in _files(folder):
             scratch = _SCRATCH.fullmatch(path.name) is not None
             if path.name in self.needed:
@@ -194,15 +210,15 @@ class _Sweep:
                 self.spared += 1
                 continue
             reason = "left by a run that was cut short" if scratch else why
-            self.found.append(Leftover(path, size, reason))
+            self.leftovers.append(Leftover(path, size, reason))
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, int, int]]:
     """Path, size and time of writing (int64 microseconds UTC) of plain files, by name."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         try:
-            known = path.lstat()
+            stat = path.lstat()
         except FileNotFoundError:  # a run that ends moves its scratch into place
             continue
         if path.is_file() and not path.is_symlink():
-            yield path, known.st_size, known.st_mtime_ns // 1000
+            yield path, stat.st_size, stat.st_mtime_ns // 1000

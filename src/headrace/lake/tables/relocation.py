@@ -1,7 +1,7 @@
-"""A home may be moved or copied, while Iceberg knows files by absolute paths only.
+"""Paths of a home that may be moved or copied, although Iceberg stores absolute paths.
 
-So a path is read by its end: what was `/there/staged/meter/x.parquet` is `staged/meter/x.parquet`
-of the home that reads it. A copy thus never reads, writes or deletes a file of its original.
+A stored path is resolved by its end: `/there/staged/meter/x.parquet` is `staged/meter/x.parquet` in
+the home that reads it. So a copy never reads, writes or deletes a file of its original.
 """
 
 from pathlib import Path, PurePosixPath
@@ -12,7 +12,7 @@ _WAREHOUSE = "warehouse"
 
 
 def below(location: str) -> str:
-    """The path relative to its home; "" if it lies in none, such as in an object store."""
+    """Return the path relative to its home; "" if it is in no home, such as an object store."""
     if "://" in location:
         return ""
     parts = PurePosixPath(location).parts
@@ -24,7 +24,7 @@ def below(location: str) -> str:
     return ""
 
 
-def here(root: Path | str, location: str) -> str:
-    """The location as a path of the home at `root`; as it is, if it lies in no home."""
+def home_path(root: Path | str, location: str) -> str:
+    """Return the location as a path of the home at `root`; unchanged if it is in no home."""
     relative = below(location)
     return f"{root}/{relative}" if relative else location

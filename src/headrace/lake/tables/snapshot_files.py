@@ -1,4 +1,4 @@
-"""Which files a snapshot holds, kept as JSON beside the tables.
+"""Files of a snapshot, stored as JSON beside the tables.
 
 A snapshot never changes, so its list is computed once. With a SQLite catalog the current snapshot
 is found without pyiceberg, whose import would cost more than most reads.
@@ -14,7 +14,7 @@ from typing import Any
 from headrace.core.errors import StateError
 from headrace.core.files import write_json
 from headrace.core.home import Home
-from headrace.lake.tables.relocation import here
+from headrace.lake.tables.relocation import home_path
 
 CATALOG = "headrace"
 _KEEP = 8
@@ -108,7 +108,7 @@ def metadata_without_iceberg(home: Home, namespace: str, table: str) -> dict[str
     if "://" in location or not location.endswith(".json"):
         return None
     try:
-        return dict(json.loads(Path(here(home.root, location)).read_text()))
+        return dict(json.loads(Path(home_path(home.root, location)).read_text()))
     except FileNotFoundError:  # expired between the two reads; the slow way reads it again
         return None
 
@@ -183,7 +183,8 @@ def load_plan(home: Home, table: str, snapshot_id: int) -> Plan | None:
         snapshot_id=int(stored["snapshot_id"]),
         columns=tuple(Column(**column) for column in stored["columns"]),
         files=tuple(
-            LiveFile(**{**file, "path": here(home.root, file["path"])}) for file in stored["files"]
+            LiveFile(**{**file, "path": home_path(home.root, file["path"])})
+            for file in stored["files"]
         ),
         committed_at={int(key): int(value) for key, value in stored["committed_at"].items()},
     )

@@ -1,39 +1,39 @@
-"""Which snapshots a table keeps, and the files that they lead to."""
+"""Retained snapshots of a table, and the files that they refer to."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from headrace.lake.tables.lake import Lake
-from headrace.lake.tables.relocation import here
+from headrace.lake.tables.relocation import home_path
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
 
 
 @dataclass(frozen=True)
-class Known:
-    """Snapshots of a table, and every file that they lead to.
+class RetainedSnapshots:
+    """Retained snapshots of a table, and every file that they refer to.
 
     Attributes:
-        kept: ids of the snapshots that stay.
-        pinned: how many of them a tag keeps.
-        forgotten: ids of those that went, or would.
-        needed: names of files of data and metadata; each name is used once.
-        metadata: the folder that the metadata lies in; "" if it is not a local one.
+        snapshot_ids: ids of the retained snapshots.
+        pinned: number of them with a tag.
+        forgotten: ids of those that were removed, or would be.
+        needed: names of data and metadata files; each name is used once.
+        metadata: the folder of the metadata; "" if it is not local.
     """
 
-    kept: tuple[int, ...] = ()
+    snapshot_ids: tuple[int, ...] = ()
     pinned: int = 0
     forgotten: tuple[int, ...] = ()
     needed: frozenset[str] = frozenset()
     metadata: str = ""
 
 
-def known(lake: Lake, table: str, keep: int, *, forget: bool) -> Known:
-    """What stays if all but the newest `keep` snapshots and the tagged ones are forgotten.
+def retained_snapshots(lake: Lake, table: str, keep: int, *, forget: bool) -> RetainedSnapshots:
+    """Return the snapshots to retain: the newest `keep`, and the tagged ones.
 
-    With `forget` they are. A table that was never published has none.
+    With `forget`, the others are removed. A table that was never published has none.
     """
     from headrace.lake.tables import iceberg
 
@@ -48,13 +48,15 @@ def known(lake: Lake, table: str, keep: int, *, forget: bool) -> Known:
 
     loaded = iceberg.retrying(attempt, f"forgetting snapshots of {table}")
     if loaded is None:
-        return Known()
-    kept = tuple(
+        return RetainedSnapshots()
+    retained = tuple(
         snapshot.snapshot_id
         for snapshot in loaded.metadata.snapshots
         if snapshot.snapshot_id not in old
     )
-    needed = frozenset(PurePosixPath(path).name for path in iceberg.leads_to(loaded, kept))
-    at = here(lake.home.root, loaded.metadata_location)
+    needed = frozenset(PurePosixPath(path).name for path in iceberg.leads_to(loaded, retained))
+    at = home_path(lake.home.root, loaded.metadata_location)
     folder = "" if "://" in at else str(Path(at).parent)
-    return Known(kept, len(set(lake.tags(table).values())), tuple(old), needed, folder)
+    return RetainedSnapshots(
+        retained, len(set(lake.tags(table).values())), tuple(old), needed, folder
+    )

@@ -13,7 +13,12 @@ from headrace.core.clock import now_us
 from headrace.core.errors import HeadraceError
 from headrace.core.home import Home
 from headrace.gates.compare import Comparison
-from headrace.lake.batch_comparison import compare_batches, keep, kept, kept_path
+from headrace.lake.batch_comparison import (
+    compare_batches,
+    comparison_path,
+    store_comparison,
+    stored_comparison,
+)
 from headrace.lake.ingest.validator import table_rule
 from headrace.lake.ledger.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.overrides.available_actions import available_actions
@@ -177,9 +182,9 @@ def _compared(facts: Facts, *, keeping: bool) -> tuple[Comparison | None, str]:
     if not facts.good:
         return None, "There is no good batch before this one."
     other = facts.good[-1][0]
-    path = kept_path(facts.home, facts.table.name, facts.batch_id, facts.judged.rule_hash)
+    path = comparison_path(facts.home, facts.table.name, facts.batch_id, facts.judged.rule_hash)
     key = (facts.table.name, facts.batch_id, facts.judged.rule_hash, other.batch_id)
-    found = (facts.memory or {}).get(key) or kept(path, other.batch_id)
+    found = (facts.memory or {}).get(key) or stored_comparison(path, other.batch_id)
     if found is None:
         pair = (facts.batch, facts.judged), facts.good[-1]
         try:
@@ -187,7 +192,7 @@ def _compared(facts: Facts, *, keeping: bool) -> tuple[Comparison | None, str]:
         except HeadraceError as error:
             return None, f"The columns cannot be compared: {wording.split_fix(error.what)[0]}."
     if keeping:
-        keep(path, other.batch_id, found)
+        store_comparison(path, other.batch_id, found)
     if facts.memory is not None:
         facts.memory[key] = found
     return found, ""

@@ -12,7 +12,7 @@ from headrace.gates import Judgement
 from headrace.gates.compare import Comparison
 from headrace.gates.muted_checks import SEMANTIC
 from headrace.gates.units import scales_of
-from headrace.lake.batch_comparison import Judged, JudgedBatches, judged_batches
+from headrace.lake.batch_comparison import BatchVerdict, JudgedBatches, judged_batches
 from headrace.lake.ledger.batch_listing import find_batches
 from headrace.lake.ledger.ledger import Batch, JudgementRow, Ledger
 from headrace.lake.ledger.partition_state import SETTLED_STATES
@@ -65,7 +65,7 @@ class Facts:
         return Judgement.from_json(report).readable(scales_of(self.table.contract))
 
     @cached_property
-    def good(self) -> list[Judged]:
+    def good(self) -> list[BatchVerdict]:
         return self.known.good_before(self.batch)
 
 

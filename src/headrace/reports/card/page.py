@@ -219,9 +219,9 @@ def _made(card: "Card") -> Html:
 
 
 def _override(text: str) -> str:
-    from headrace.lake.overrides.pinned_actions import told
+    from headrace.lake.overrides.pinned_actions import override_sentence
 
-    return told(text)
+    return override_sentence(text)
 
 
 def _label(card: "Card") -> Html:
