@@ -37,7 +37,7 @@ def test_a_run_publishes_every_slot_in_one_snapshot(meter):
     assert {r.verdict for r in results} == {"PASS"}
     assert {(r.delivered, r.published, r.changed) for r in results} == {(ROWS, ROWS, True)}
     assert len({r.snapshot_id for r in results}) == 1
-    assert [(p.slot, p.verdict, p.done, p.total) for p in seen] == [
+    assert [(p.slot, p.verdict, p.finished, p.total) for p in seen] == [
         (slot, "PASS", n + 1, len(SLOTS)) for n, slot in enumerate(SLOTS)
     ]
     assert Judgement.from_json(json.dumps(results[0].judgement)).verdict == "PASS"
