@@ -5,14 +5,14 @@ import pytest
 
 from headrace.core.errors import DeclarationError
 from headrace.scaffold.declarations import declaration, declared
-from headrace.scaffold.inspection.column_candidates import tried
+from headrace.scaffold.inspection.column_candidates import inspect_sample
 from headrace.sources.sampling.sample import Sample
 
 
 def seen(kind, form, address, **about):
     columns = {"id": ["1", "2"], "updated_at": ["2024-01-01T00:00:00Z"] * 2, "n": ["a", "b"]}
     table = pa.table(columns)
-    return tried(Sample(address, kind, form, "x", table, whole=True, about=about))
+    return inspect_sample(Sample(address, kind, form, "x", table, whole=True, about=about))
 
 
 SQL = (

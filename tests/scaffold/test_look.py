@@ -124,7 +124,7 @@ def test_refusals(tmp_path, header, rows, more, what):
 
 
 def test_a_key_that_would_do_is_named(tmp_path):
-    with pytest.raises(DeclarationError, match="tell all rows apart: --key 'id' --key 'at'"):
+    with pytest.raises(DeclarationError, match="identify every row: --key 'id' --key 'at'"):
         looked(tmp_path, "id,n,at", "1,3,2024-07-05", "1,3,2024-07-06")
 
 

@@ -22,7 +22,7 @@ from headrace.gates.suite_reader import parse_suite
 from headrace.lake.ingest.protocol import ingest
 from headrace.lake.table import Table
 from headrace.scaffold.interchange import depart, suite_of
-from headrace.scaffold.proposal import Told, as_rows, draft, read_sample, revise
+from headrace.scaffold.proposal import SourceAnswers, as_rows, draft, read_sample, revise
 from headrace.scaffold.proposal.renames import name_likeness
 from headrace.sources.files import DropFolder
 from tests.examples import examples
@@ -359,14 +359,14 @@ def test_names_alike(one, other, like):
 
 def test_a_first_draft_is_marked_and_fits(tmp_path):
     path = written(tmp_path, sold(random.Random(1)))
-    made = draft(read_sample([path]), Told("sales"))
+    made = draft(read_sample([path]), SourceAnswers("sales"))
     assert made.faults == ()
     places = {mark.path for mark in made.undecided}
     assert "schema[sales].customProperties[knownAt].value.expression" in places
     assert "schema[sales].properties[weight].customProperties[unit].value" in places
     with pytest.raises(DeclarationError, match="not decided yet"):
         parse_contract(made.text, tmp_path / "sales.yaml")
-    told = Told("sales", "me", "event", "sold_at", ("sale_id",), "5m")
+    told = SourceAnswers("sales", "me", "event", "sold_at", ("sale_id",), "5m")
     made = draft(read_sample([path]), told)
     loaded = parse_contract(made.text, tmp_path / "sales.yaml")
     assert (loaded.owner, loaded.primary_key, loaded.status) == ("me", ("sale_id",), "proposed")
@@ -386,7 +386,7 @@ def test_a_first_draft_is_marked_and_fits(tmp_path):
 )
 def test_a_wall_clock_is_not_guessed(told, mark, tmp_path):
     rows = [{"id": str(n), "day": f"2024-03-{n + 1:02} 10:00", "x": "1.5"} for n in range(9)]
-    made = draft(read_sample([written(tmp_path, rows)]), Told("days", **told))
+    made = draft(read_sample([written(tmp_path, rows)]), SourceAnswers("days", **told))
     assert made.faults == ()
     where = "schema[days].customProperties[eventTime].value.description"
     marks = [one.text for one in made.undecided if one.path == where]

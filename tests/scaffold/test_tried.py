@@ -9,19 +9,25 @@ from typer.testing import CliRunner
 from headrace.cli.app import app
 from headrace.contracts import load_contract
 from headrace.gates import load_suite
-from headrace.scaffold.inspection.column_candidates import tried
+from headrace.scaffold.inspection.column_candidates import inspect_sample
 from headrace.sources.sampling.sample import Sample
 
 
 def seen(*rows, keys=(), **columns):
     table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-    return tried(Sample("here", "file", "csv", "given", table, whole=True, keys=keys))
+    return inspect_sample(Sample("here", "file", "csv", "given", table, whole=True, keys=keys))
 
 
 def test_types_nulls_and_ranges_are_those_of_numbers():
     found = seen(x=["9", "10", None, "NA"], y=["1.5", "2.25", "", "3"])
     x, y = found.columns
-    assert (x.column.type, x.nulls, x.distinct, x.least, x.greatest) == ("integer", 2, 2, "9", "10")
+    assert (x.column.type, x.nulls, x.distinct, x.minimum, x.maximum) == (
+        "integer",
+        2,
+        2,
+        "9",
+        "10",
+    )
     assert (y.column.type, y.column.scale, y.nulls) == ("number", 2, 1)
 
 

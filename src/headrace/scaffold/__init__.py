@@ -7,7 +7,7 @@ and a TODO beside it.
 """
 
 from headrace.scaffold.answers import Ask
-from headrace.scaffold.project import Made, new_pipeline, new_project, new_source
+from headrace.scaffold.project import ScaffoldResult, new_pipeline, new_project, new_source
 from headrace.scaffold.sources import new_source_at
 
-__all__ = ["Ask", "Made", "new_pipeline", "new_project", "new_source", "new_source_at"]
+__all__ = ["Ask", "ScaffoldResult", "new_pipeline", "new_project", "new_source", "new_source_at"]

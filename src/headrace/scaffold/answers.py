@@ -1,4 +1,4 @@
-"""What the user says about a file of theirs."""
+"""Answers of the user about their file."""
 
 import keyword
 import re
@@ -26,7 +26,7 @@ class Ask:
         entity: the columns that features are grouped by; guessed if empty.
         known_after: how long after its time a row can be used ("10m"); guessed if None.
         zone: IANA zone of times that carry no offset.
-        time_format: strptime format of the time column, where it cannot be told.
+        time_format: strptime format of the time column, if it cannot be determined.
         target: the column to predict; guessed if None.
         table: name of the table; the file's if None.
         kind: event, state or planned, as in the contract.
@@ -64,7 +64,7 @@ class Ask:
         check_name(self.table_name, "table", "--table NAME")
 
     def time_columns(self, headers: Sequence[str]) -> tuple[str, ...]:
-        """The columns that `time` names: a header may itself have a comma."""
+        """Return the columns that `time` names: a header may itself have a comma."""
         if not self.time or self.time in headers:
             return (self.time,) if self.time else ()
         return tuple(part.strip() for part in self.time.split(","))
@@ -75,7 +75,7 @@ class Ask:
 
 
 def check_name(name: str, what: str, fix: str) -> str:
-    """`name`, if it can be a folder, a Python module and a table everywhere."""
+    """Return `name`; raise DeclarationError if a folder, Python module or table cannot have it."""
     if not _NAME.fullmatch(name) or "__" in name or name.endswith("_") or keyword.iskeyword(name):
         raise DeclarationError(
             f"{name!r} cannot be the name of a {what}",
@@ -86,7 +86,7 @@ def check_name(name: str, what: str, fix: str) -> str:
 
 
 def plain_name(text: str) -> str:
-    """`text` in lower-case letters, digits and single underscores."""
+    """Return `text` in lower-case letters, digits and single underscores."""
     words = re.findall(r"[a-z0-9]+", text.lower())
     name = "_".join(words) or "column"
     return name if name[0].isalpha() else f"n_{name}"

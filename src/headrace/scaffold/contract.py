@@ -1,4 +1,4 @@
-"""The draft of a contract: what the file shows, with a TODO where only its owner knows."""
+"""Draft of a contract from a file, with a TODO for everything that only its owner knows."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,7 +7,7 @@ from headrace.contracts.authoring.yaml_values import flow
 from headrace.contracts.model import FIRST_FIELD_ID
 from headrace.core.clock import HOUR, duration
 from headrace.core.sql import ident
-from headrace.scaffold.inspection.column_words import NOTHING
+from headrace.scaffold.inspection.column_words import NULL_TEXTS
 from headrace.scaffold.inspection.declarations import NO_DELAYS, Delays, Derived
 from headrace.scaffold.inspection.domains import is_calendar, is_code, is_place, unit_of
 from headrace.scaffold.inspection.file_inspection import MAX_EVENTS, Column, Look
@@ -27,15 +27,15 @@ def draft_contract(
     delays: Delays = NO_DELAYS,
     relations: Sequence[Relation] = (),
 ) -> str:
-    """ODCS YAML for the table of `look`.
+    """Return ODCS YAML for the table of `look`.
 
     Args:
         look: the file.
-        derived: columns that follow from a row.
+        derived: columns that are computed from a row.
         pipeline: the first part of its id.
         consumers: the datasets that read it.
-        delays: when its rows are known, as they say themselves.
-        relations: what nearly all rows keep.
+        delays: when its rows are known, according to their own columns.
+        relations: relations that hold in nearly all rows.
     """
     ask = look.ask
     numbers = iter(range(FIRST_FIELD_ID, FIRST_FIELD_ID + 10_000))
@@ -81,7 +81,7 @@ def draft_contract(
     )
 
 
-# A known-at that is derived from the row cannot move: a correction says here when it came.
+# A known-at that is derived from the row cannot move, so a correction has its time in this column.
 CORRECTED = "corrected_at"
 _INTRO = """\
 # Drafted from one file. TODO: owner, licence and purposes; what each column means; a unit for each
@@ -98,8 +98,8 @@ def _known_at(look: Look, delays: Delays) -> str:
         return ident(look.ask.known_at)
     latest = [f"coalesce({ident(name)}, event_time)" for name in _later_names(delays)]
     start = f"greatest(event_time, {', '.join(latest)})" if latest else "event_time"
-    known = f"{start}{plus(known_after(look, delays))}"
-    return f"greatest({known}, {CORRECTED})" if can_be_corrected(look) else known
+    expression = f"{start}{plus(known_after(look, delays))}"
+    return f"greatest({expression}, {CORRECTED})" if can_be_corrected(look) else expression
 
 
 def can_be_corrected(look: Look) -> bool:
@@ -108,14 +108,14 @@ def can_be_corrected(look: Look) -> bool:
 
 
 def _corrected(number: int) -> list[str]:
-    about = (
+    description = (
         "From when a correction of the row could be read: 2013-01-31T12:00:00Z. A correction is the"
         " whole row once more, with this column; other files leave it out."
     )
     return [
         f"      - name: {CORRECTED}",
         "        logicalType: timestamp",
-        f"        description: {flow(about)}",
+        f"        description: {flow(description)}",
         "        customProperties:",
         f"          - {{property: fieldId, value: {number}}}",
         "          - {property: mayBeAbsent, value: true}",
@@ -133,7 +133,7 @@ def _known_words(look: Look, delays: Delays) -> str:
         return f"{look.ask.known_at}, from when it could be read."
     later = f", or {CORRECTED} if that is later" if can_be_corrected(look) else ""
     if delays.later:
-        names = ", ".join(one.column.name for one in delays.later)
+        names = ", ".join(delay.column.name for delay in delays.later)
         return f"{lag} after the latest of its time and {names}{later}."
     return f"{lag} after its time{later}." if lag != "0s" else f"At once{later}."
 
@@ -170,23 +170,23 @@ def _relation_lines(relations: Sequence[Relation]) -> str:
         "        value:",
     ]
     for relation in relations:
-        shown = {"name": relation.name, "expression": relation.sql, "description": relation.words}
+        entry = {"name": relation.name, "expression": relation.sql, "description": relation.words}
         lines += [
             f"          {'- ' if key == 'name' else '  '}{key}: {flow(value)}"
-            for key, value in shown.items()
+            for key, value in entry.items()
         ]
     return "\n".join(lines) + "\n"
 
 
 def known_after(look: Look, delays: Delays = NO_DELAYS) -> str:
-    """As asked; else a date, or a clock without one, is over a day later; a moment gets 10m."""
+    """Return the delay that the user gave; else one day for dates and clocks, 10m for moments."""
     if look.ask.known_after is not None:
         return look.ask.known_after
     return "1d" if look.form.dates or delays.dates or delays.clocks else "10m"
 
 
 def known_by(look: Look, delays: Delays) -> str:
-    """Delay after which nearly every row is known."""
+    """Return the delay after which nearly every row is known."""
     lag = known_after(look, delays)
     if not delays.usual_us:
         return lag
@@ -194,7 +194,7 @@ def known_by(look: Look, delays: Delays) -> str:
 
 
 def moment_name(look: Look) -> str:
-    """The published timestamp: the time column itself, or what is derived from it."""
+    """Return the name of the published timestamp: the time column or the one derived from it."""
     return moment_of(look.time_name, look.form)
 
 
@@ -209,7 +209,7 @@ def _how(look: Look) -> str:
 
 
 def how(form: TimeForm, zone: str) -> str:
-    """How a time reads, in words."""
+    """Return in words how a time is read."""
     zone = "UTC" if form.aware else zone
     return f"midnight in {zone}" if form.dates else f"a moment in {zone}"
 
@@ -218,12 +218,12 @@ def plus(lag: str) -> str:
     us = duration(lag)
     if us == 0:
         return ""
-    unit, one = next((unit, one) for unit, one in _UNITS if us % duration(one) == 0)
-    return f" {'-' if us < 0 else '+'} INTERVAL {abs(us) // duration(one)} {unit}"
+    unit, step = next((unit, step) for unit, step in _UNITS if us % duration(step) == 0)
+    return f" {'-' if us < 0 else '+'} INTERVAL {abs(us) // duration(step)} {unit}"
 
 
 def null_tokens(columns: Iterable[Column]) -> list[str]:
-    """`NA` in a column of numbers is how R exports; then it means null in texts, too."""
+    """Return the null tokens; if numbers have `NA`, as R exports it, it is null in texts too."""
     tokens = {token for column in columns for token in column.null_tokens}
     return ["", *(["NA"] if "NA" in tokens else [])]
 
@@ -233,7 +233,7 @@ def _delivered(look: Look, column: Column, number: int) -> list[str]:
     return column_lines(
         column,
         number,
-        about=_about(look, column),
+        description=_description(look, column),
         key_position=look.key.index(column) + 1 if is_key else None,
         required=is_key or (column in look.times and (len(look.times) == 1 or not column.nulls)),
         round_up=column.header == look.ask.known_at,
@@ -246,14 +246,14 @@ def column_lines(
     column: Column,
     number: int,
     *,
-    about: str,
+    description: str,
     key_position: int | None = None,
     required: bool = False,
     unit: str | None = None,
     round_up: bool = False,
     personal: bool = False,
 ) -> list[str]:
-    """A delivered column as an entry of `properties`, indented for it; `number` is its field id."""
+    """Return a delivered column as an indented entry of `properties`; `number` is its field id."""
     custom: dict[str, object] = {"fieldId": number}
     if column.header != column.name:
         custom["aliases"] = [column.header]
@@ -265,7 +265,7 @@ def column_lines(
         custom["maxAbs"] = column.max_abs
     if round_up:
         custom["rounding"] = "up"
-    if tokens := [token for token in column.null_tokens if token in NOTHING]:
+    if tokens := [token for token in column.null_tokens if token in NULL_TEXTS]:
         custom["nullTokens"] = tokens
     return [
         f"      - name: {flow(column.name)}",
@@ -273,14 +273,17 @@ def column_lines(
         *(["        required: true"] if required else []),
         *(["        primaryKey: true"] if key_position else []),
         *([f"        primaryKeyPosition: {key_position}"] if key_position else []),
-        f"        description: {flow(about)}",
+        f"        description: {flow(description)}",
         *(["        classification: personal"] if personal else []),
         "        customProperties:",
-        *(f"          - {flow({'property': key, 'value': one})}" for key, one in custom.items()),
+        *(
+            f"          - {flow({'property': key, 'value': setting})}"
+            for key, setting in custom.items()
+        ),
     ]
 
 
-def _about(look: Look, column: Column) -> str:
+def _description(look: Look, column: Column) -> str:
     if column.header in {look.ask.known_at, look.ask.deleted}:
         return "Given by the source: " + (
             "from when the row could be read."
@@ -302,14 +305,14 @@ def _about(look: Look, column: Column) -> str:
 def moment_lines(
     time: str, form: TimeForm, zone: str, numbers: Iterator[int], columns: Sequence[str] = ()
 ) -> Iterator[str]:
-    """The columns that turn what is delivered into a moment; none if it is one.
+    """Yield the columns that derive a moment from delivered columns; none if there is one already.
 
     Args:
-        time: the delivered column, or what the derived ones are to be called after.
-        form: how it reads.
+        time: the delivered column, or the prefix for names of derived columns.
+        form: its format.
         zone: of the clock.
         numbers: field ids.
-        columns: the delivered columns where there are several, in the order of `form`.
+        columns: the delivered columns if there are several, in the order of `form`.
     """
     if form.expression is None:
         return
@@ -317,8 +320,8 @@ def moment_lines(
     words = f"{', '.join(columns) or time} as a moment."
     if form.native:
         year, month, day, *clock = columns
-        shown = f"year: {year}, month: {month}, day: {day}, clock: {clock[0] if clock else 0}"
-        yield from _clocked(name, words, f"fieldId, value: {next(numbers)}", shown, zone)
+        fields = f"year: {year}, month: {month}, day: {day}, clock: {clock[0] if clock else 0}"
+        yield from _clocked(name, words, f"fieldId, value: {next(numbers)}", fields, zone)
         return
     if form.aware or zone == "UTC":
         aware = sql if form.aware else f"CAST({sql} AS TIMESTAMPTZ)"
@@ -332,21 +335,21 @@ def moment_lines(
         yield from _hidden(f"{time}_rest", f"CAST(microsecond({sql}) AS BIGINT)")
     minute = name if form.dates else f"{time}_minute"
     parts = ", ".join(f"{part}: {time}_{part}" for part in ("year", "month", "day", "clock"))
-    own = f"fieldId, value: {next(numbers)}" if form.dates else "hidden, value: true"
-    yield from _clocked(minute, words, own, parts, zone)
+    attribute = f"fieldId, value: {next(numbers)}" if form.dates else "hidden, value: true"
+    yield from _clocked(minute, words, attribute, parts, zone)
     if not form.dates:
-        whole = f"{ident(minute)} + to_microseconds({ident(f'{time}_rest')})"
-        yield from _derived(Derived(name, "timestamp", words, whole), next(numbers))
+        expression = f"{ident(minute)} + to_microseconds({ident(f'{time}_rest')})"
+        yield from _derived(Derived(name, "timestamp", words, expression), next(numbers))
 
 
-def _clocked(name: str, about: str, own: str, parts: str, zone: str) -> Iterator[str]:
-    """A moment by the clock of a zone."""
+def _clocked(name: str, description: str, attribute: str, parts: str, zone: str) -> Iterator[str]:
+    """Yield a column that derives a moment from the clock of a zone."""
     rule = f"op: local_time, {parts}, zone: {zone}, ambiguous: first, missing: forward"
     yield f"      - name: {name}"
     yield "        logicalType: timestamp"
-    yield f"        description: {flow(about)}"
+    yield f"        description: {flow(description)}"
     yield "        customProperties:"
-    yield f"          - {{property: {own}}}"
+    yield f"          - {{property: {attribute}}}"
     yield f"          - {{property: derivation, value: {{{rule}}}}}"
 
 

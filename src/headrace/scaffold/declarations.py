@@ -1,24 +1,24 @@
-"""How a pipeline declares what was looked at: a source in Python to start from."""
+"""Declaration of an inspected source in Python, as a start for a pipeline."""
 
 import json
 from dataclasses import dataclass
 
 from headrace.core.errors import DeclarationError
-from headrace.scaffold.inspection.column_candidates import Tried
+from headrace.scaffold.inspection.column_candidates import InspectedSample
 from headrace.sources.relational.connections import split_address
 
-WHO = 'producer="not_stated"'
+PRODUCER = 'producer="not_stated"'
 _WIDTH = 88
 
 
 @dataclass(frozen=True)
 class Declared:
-    """A source's declaration.
+    """Declaration of a source.
 
     Attributes:
         kind, arguments: of the expression that makes it.
-        imports: what it needs, as `from a import b` lines.
-        partitioned: whether its slots are days.
+        imports: the imports it needs, as `from a import b` lines.
+        partitioned: True if its partitions are days.
         stream: the declaration of the stream that feeds the table, for a topic.
     """
 
@@ -30,11 +30,11 @@ class Declared:
 
     @property
     def call(self) -> str:
-        """The expression on one line."""
+        """Expression on one line."""
         return f"{self.kind}({', '.join(self.arguments)})"
 
     def lines(self, indent: str) -> str:
-        """The expression, an argument a line where one line is too long."""
+        """Return the expression, with one argument on each line if it is too long for one line."""
         if len(self.call) < _WIDTH:
             return self.call
         inner = "".join(f"{indent}    {argument},\n" for argument in self.arguments)
@@ -42,92 +42,97 @@ class Declared:
 
 
 def declared(
-    seen: Tried, name: str, key: tuple[str, ...] = (), *, deletions: bool = False
+    inspected: InspectedSample, name: str, key: tuple[str, ...] = (), *, deletions: bool = False
 ) -> Declared:
-    """The source of a table `name` with this key; the likeliest key if none is given.
+    """Return the source of a table `name` with this key, or with the likeliest one.
 
     Raises:
         DeclarationError: no source reads such answers.
     """
-    sample = seen.sample
-    key = key or (seen.keys[0] if seen.keys else ())
+    sample = inspected.sample
+    key = key or (inspected.keys[0] if inspected.keys else ())
     if sample.kind == "sql":
-        return _table(seen, name, key, deletions=deletions)
+        return _table(inspected, name, key, deletions=deletions)
     if sample.kind == "http":
-        return _api(seen, name)
+        return _api(inspected, name)
     if sample.kind == "topic":
         place = str(sample.about["place"])
         return Declared(
             "NoFiles",
             (_text(name),),
             ("from headrace.sources.base import NoFiles",),
-            stream=f"Stream({_text(name)}, {place}, {WHO})",
+            stream=f"Stream({_text(name)}, {place}, {PRODUCER})",
         )
-    return _files(seen, name)
+    return _files(inspected, name)
 
 
 def declaration(
-    seen: Tried, name: str, key: tuple[str, ...] = (), *, deletions: bool = False
+    inspected: InspectedSample, name: str, key: tuple[str, ...] = (), *, deletions: bool = False
 ) -> str:
-    """The one line that says it; empty where no source reads it."""
+    """Return the declaration in one line; empty if no source reads it."""
     try:
-        found = declared(seen, name, key, deletions=deletions)
+        source = declared(inspected, name, key, deletions=deletions)
     except DeclarationError:
         return ""
-    return found.stream or found.call
+    return source.stream or source.call
 
 
-def _table(seen: Tried, name: str, key: tuple[str, ...], *, deletions: bool) -> Declared:
-    url, schema, table = split_address(seen.sample.address)
-    given = [_text(name), _text(url), _text(table), _tuple(key), WHO]
-    given += [f"schema={_text(schema)}"] if schema else []
-    if not reads_on(seen, deletions=deletions):
+def _table(
+    inspected: InspectedSample, name: str, key: tuple[str, ...], *, deletions: bool
+) -> Declared:
+    url, schema, table = split_address(inspected.sample.address)
+    arguments = [_text(name), _text(url), _text(table), _tuple(key), PRODUCER]
+    arguments += [f"schema={_text(schema)}"] if schema else []
+    if not reads_on(inspected, deletions=deletions):
         snapshot = ("from headrace.sources.sql import TableSnapshot",)
-        return Declared("TableSnapshot", tuple(given), snapshot, partitioned=False)
-    given += [f"cursor={_text(seen.cursors[0])}"] if seen.cursors else []
-    given += ["deletions=True"] if deletions else []
+        return Declared("TableSnapshot", tuple(arguments), snapshot, partitioned=False)
+    arguments += [f"cursor={_text(inspected.cursors[0])}"] if inspected.cursors else []
+    arguments += ["deletions=True"] if deletions else []
     changes = ("from headrace.sources.sql_changes import TableChanges",)
-    return Declared("TableChanges", tuple(given), changes, partitioned=False)
+    return Declared("TableChanges", tuple(arguments), changes, partitioned=False)
 
 
-def reads_on(seen: Tried, *, deletions: bool) -> bool:
-    """Whether a table is better read on: it has a cursor, or nothing says when its rows changed."""
-    return bool(seen.cursors) or deletions or not seen.times
+def reads_on(inspected: InspectedSample, *, deletions: bool) -> bool:
+    """Return True if a table is better read incrementally.
+
+    That is if it has a cursor, if deletions matter, or if no column has the time of a row.
+    """
+    return bool(inspected.cursors) or deletions or not inspected.times
 
 
-def _api(seen: Tried, name: str) -> Declared:
-    if seen.sample.format != "pages":
+def _api(inspected: InspectedSample, name: str) -> Declared:
+    if inspected.sample.format != "pages":
         raise DeclarationError(
-            f"no source reads {seen.sample.format} by HTTP",
-            where=seen.sample.address,
+            f"no source reads {inspected.sample.format} by HTTP",
+            where=inspected.sample.address,
             fix="fetch it into a drop folder; an API that is read answers"
             ' {"records": [...], "next": cursor or null}',
         )
-    bare = seen.sample.address.partition("?")[0]
+    bare = inspected.sample.address.partition("?")[0]
     scheme, _, rest = bare.partition("://")
     host, _, path = rest.partition("/")
-    given = (_text(name), _text(f"{scheme}://{host}"), _text(f"/{path}"))
+    arguments = (_text(name), _text(f"{scheme}://{host}"), _text(f"/{path}"))
     slot = '{"date": "{slot}"}'
     return Declared(
-        "CursorApi", (*given, slot, WHO), ("from headrace.sources.http import CursorApi",)
+        "CursorApi", (*arguments, slot, PRODUCER), ("from headrace.sources.http import CursorApi",)
     )
 
 
-def _files(seen: Tried, name: str) -> Declared:
-    sample = seen.sample
+def _files(inspected: InspectedSample, name: str) -> Declared:
+    sample = inspected.sample
     place, pattern = str(sample.about["folder"]), str(sample.about.get("pattern") or "")
     if sample.format == "parquet":
         glob = pattern or "**/*.parquet"
-        given = (_text(name), _text(place), _text(glob), WHO)
+        arguments = (_text(name), _text(place), _text(glob), PRODUCER)
         objects = ("from headrace.sources.objects import ParquetObjects",)
-        return Declared("ParquetObjects", given, objects, partitioned="{slot}" in glob)
+        return Declared("ParquetObjects", arguments, objects, partitioned="{slot}" in glob)
     where = _text(place) if place.startswith("s3://") else f"Path({_text(place)})"
     suffix = "zip" if "member" in sample.about else {"csv": "csv"}.get(sample.format, "ndjson")
     pattern = pattern if "/" not in pattern else ""
     pattern = pattern or f"{name}_{{slot}}*.{suffix}"
     imports = ("from pathlib import Path", "from headrace.sources.files import DropFolder")
-    given = (_text(name), where, _text(pattern), WHO)
-    return Declared("DropFolder", given, imports)
+    arguments = (_text(name), where, _text(pattern), PRODUCER)
+    return Declared("DropFolder", arguments, imports)
 
 
 def _text(text: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The file as deliveries: one file a day, byte for byte the lines of that day, and a sample."""
+"""Deliveries made from the file: one file for each day with exactly its lines, and a sample."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,19 +13,19 @@ _BOM = b"\xef\xbb\xbf"
 SAMPLE_ROWS, _SAMPLE_ENTITIES = 300, 6
 
 
-def deliveries(found: Facts) -> dict[str, bytes]:
-    """{file name: bytes}: `<table>_<day>.csv` by day, `<table>_snapshot.csv` for a whole table.
+def deliveries(facts: Facts) -> dict[str, bytes]:
+    """Return {file name: bytes}: `<table>_<day>.csv` for each day, or `<table>_snapshot.csv`.
 
-    Lines whose time cannot be read go to `undated.csv`, which no slot is asked for.
+    Lines whose time cannot be read go to `undated.csv`, which belongs to no partition.
     """
-    name = found.look.ask.table_name
-    if found.look.ask.snapshot:
-        return {f"{name}_snapshot.csv": found.look.payload}
-    day_of = dict(zip(_lines(found), found.day_numbers.tolist(), strict=True))
-    undated = set(found.undated)
-    header, records = _records(found)
+    name = facts.look.ask.table_name
+    if facts.look.ask.snapshot:
+        return {f"{name}_snapshot.csv": facts.look.payload}
+    day_of = dict(zip(_lines(facts), facts.day_numbers.tolist(), strict=True))
+    undated = set(facts.undated)
+    header, records = _records(facts)
     files: dict[str, list[bytes]] = {}
-    file = f"{name}_{found.days[0]}.csv"
+    file = f"{name}_{facts.days[0]}.csv"
     for line, text in records:
         if line in day_of:
             file = f"{name}_{iso_day(day_of[line])}.csv"
@@ -34,43 +34,45 @@ def deliveries(found: Facts) -> dict[str, bytes]:
     return {key: header + b"".join(files[key]) for key in sorted(files)}
 
 
-def sample(found: Facts, entity: Sequence[str]) -> bytes:
-    """Some hundred lines for tests: the first rows of the entities that have the most.
+def sample(facts: Facts, entity: Sequence[str]) -> bytes:
+    """Return some hundred lines for tests: the first rows of the entities that have the most rows.
 
-    They go into a repository: what is about persons is replaced by stand-ins.
+    They go into a repository, so personal values are replaced by stand-ins.
     """
-    wanted = set(_sample_lines(found, entity))
-    header, records = _records(found)
-    headers = [column.header for column in found.look.columns]
+    selected = set(_sample_lines(facts, entity))
+    header, records = _records(facts)
+    headers = [column.header for column in facts.look.columns]
     personal = [
-        place for place, one in enumerate(found.look.columns) if one.name in found.look.personal
+        place
+        for place, column in enumerate(facts.look.columns)
+        if column.name in facts.look.personal
     ]
     stand_ins = StandIns()
     return header + b"".join(
         masked(text, personal, headers, stand_ins) if personal else text
         for line, text in records
-        if line in wanted
+        if line in selected
     )
 
 
-def _sample_lines(found: Facts, entity: Sequence[str]) -> list[int]:
-    rows = list(zip(*(found.table[name].to_pylist() for name in entity), strict=True))
-    rows = rows or [()] * found.table.num_rows
-    most = {values for values, _ in Counter(rows).most_common(_SAMPLE_ENTITIES)}
-    lines = _lines(found)
-    order = np.argsort(found.event_us, kind="stable").tolist()
-    return [lines[row] for row in order if rows[row] in most][:SAMPLE_ROWS]
+def _sample_lines(facts: Facts, entity: Sequence[str]) -> list[int]:
+    rows = list(zip(*(facts.table[name].to_pylist() for name in entity), strict=True))
+    rows = rows or [()] * facts.table.num_rows
+    largest = {values for values, _ in Counter(rows).most_common(_SAMPLE_ENTITIES)}
+    lines = _lines(facts)
+    order = np.argsort(facts.event_us, kind="stable").tolist()
+    return [lines[row] for row in order if rows[row] in largest][:SAMPLE_ROWS]
 
 
-def _lines(found: Facts) -> list[int]:
-    lines: list[int] = found.table["_line"].to_pylist()
+def _lines(facts: Facts) -> list[int]:
+    lines: list[int] = facts.table["_line"].to_pylist()
     return lines
 
 
-def _records(found: Facts) -> tuple[bytes, Iterator[tuple[int, bytes]]]:
-    """The header, and (line, bytes) of each record; a record may span lines."""
-    starts = csv_rows(found.look.payload, ("",)).lines.tolist()
-    lines = found.look.payload.removeprefix(_BOM).splitlines(keepends=True)
+def _records(facts: Facts) -> tuple[bytes, Iterator[tuple[int, bytes]]]:
+    """Return the header, and (line, bytes) of each record; a record may span lines."""
+    starts = csv_rows(facts.look.payload, ("",)).lines.tolist()
+    lines = facts.look.payload.removeprefix(_BOM).splitlines(keepends=True)
     if not lines[-1].endswith((b"\n", b"\r")):
         lines[-1] += b"\n"
     stops = [*starts[1:], len(lines) + 1]

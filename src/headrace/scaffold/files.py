@@ -1,4 +1,4 @@
-"""Writing what was drafted: all of it or nothing, and never over a file that is there."""
+"""Writing of drafted files: all or none, and never over an existing file."""
 
 import re
 import tomllib
@@ -18,13 +18,13 @@ def write_new(root: Path, files: Mapping[str, str | bytes]) -> list[Path]:
     """Write {path below `root`: content}, in order.
 
     Raises:
-        DeclarationError: one of the files is there already; nothing was written.
+        DeclarationError: one of the files exists already; nothing was written.
     """
-    there = [name for name in files if (root / name).exists()]
-    if there:
-        more = f" and {len(there) - 5} more" if len(there) > 5 else ""
+    existing = [name for name in files if (root / name).exists()]
+    if existing:
+        rest = f" and {len(existing) - 5} more" if len(existing) > 5 else ""
         raise DeclarationError(
-            f"not overwritten: {', '.join(there[:5])}{more}",
+            f"not overwritten: {', '.join(existing[:5])}{rest}",
             where=str(root),
             fix="choose another name, or move them away first",
         )
@@ -38,7 +38,7 @@ def write_new(root: Path, files: Mapping[str, str | bytes]) -> list[Path]:
 
 
 def add_pipeline_module(root: Path, module: str) -> bool:
-    """Add `module` to `[tool.headrace] pipelines`; False if that is to be done by hand."""
+    """Add `module` to `[tool.headrace] pipelines`; return False if the user has to do it."""
     path = root / "pyproject.toml"
     text = path.read_text(encoding="utf-8")
 
@@ -55,7 +55,7 @@ def add_pipeline_module(root: Path, module: str) -> bool:
 
 
 def add_location(root: Path, block: str, name: str) -> bool:
-    """Append a code location to workspace.yaml; False if that is to be done by hand."""
+    """Append a code location to workspace.yaml; return False if the user has to do it."""
     path = root / "workspace.yaml"
     if not path.exists():
         return False
@@ -69,7 +69,7 @@ def add_location(root: Path, block: str, name: str) -> bool:
 
 
 def add_table(path: Path, entry: str) -> bool:
-    """Insert a table's entry above the mark; False if there is none."""
+    """Insert a table's entry above the mark; return False if there is no mark."""
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     places = [number for number, line in enumerate(lines) if line.strip() == MARK]
     if len(places) != 1:

@@ -1,4 +1,4 @@
-"""Contracts to and from plain ODCS: files in, files out, judged by those who will read them."""
+"""Import and export of contracts as plain ODCS, checked by the readers of the result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,10 +27,10 @@ _HEAD = "# Imported from {source}. Every TODO is for a person to decide: headrac
 
 @dataclass(frozen=True)
 class Arrived:
-    """One table of a document that was imported: the YAML of its contract and of its suite.
+    """Imported table of a document: the YAML of its contract and of its suite.
 
-    `suite` is empty if the document demands nothing of the data that a suite could say. `broken` is
-    why the contract will not load even when all is decided, empty if it will.
+    `suite` is empty if the document has no expectations that a suite can express. `broken` is the
+    reason why the contract does not load even without open questions; empty if it does.
     """
 
     table: str
@@ -45,22 +45,22 @@ class Arrived:
             "table": self.table,
             "contract": self.contract,
             "suite": self.suite,
-            "undecided": [vars(one) for one in self.undecided],
+            "undecided": [vars(question) for question in self.undecided],
             "notes": list(self.notes),
             "broken": self.broken,
         }
 
 
 def arrive(path: Path, table: str | None = None) -> list[Arrived]:
-    """The contracts of an ODCS file, or of one of its tables.
+    """Import the contracts of an ODCS file, or of one of its tables.
 
     Raises:
-        DeclarationError: it is no ODCS 3 document, or has no such table.
+        DeclarationError: it is not an ODCS 3 document, or has no such table.
     """
     source = read_foreign(path)
     names = tables_of(source)
-    chosen = [n for n, name in enumerate(names) if table in {None, name}]
-    if not chosen:
+    positions = [n for n, name in enumerate(names) if table in {None, name}]
+    if not positions:
         raise DeclarationError(
             f"it describes no table {table!r}" if table else "it describes no table",
             where=str(path),
@@ -69,39 +69,39 @@ def arrive(path: Path, table: str | None = None) -> list[Arrived]:
     modern = modernised(source)
     invalid = problems(modern) or []
     notes = [f"not valid ODCS: {problem}" for problem in invalid]
-    return [_arrived(import_table(modern, n, _refused), path, notes) for n in chosen]
+    return [_arrived(import_table(modern, n, _refused), path, notes) for n in positions]
 
 
-def _arrived(made: Imported, source: Path, notes: Sequence[str]) -> Arrived:
-    path = Path(f"{made.table}.yaml")
-    document, refused, broken = settled(made.document, path)
+def _arrived(imported: Imported, source: Path, notes: Sequence[str]) -> Arrived:
+    path = Path(f"{imported.table}.yaml")
+    document, refused, broken = settled(imported.document, path)
     text = _HEAD.format(source=source.name) + block(document)
     marks = tuple(undecided(parse_document(text, path)))
-    suite = _suite(made, source) if made.expectations else ""
-    return Arrived(made.table, text, suite, marks, (*notes, *made.notes, *refused), broken)
+    suite = _suite(imported, source) if imported.expectations else ""
+    return Arrived(imported.table, text, suite, marks, (*notes, *imported.notes, *refused), broken)
 
 
-def _suite(made: Imported, source: Path) -> str:
-    head = f"# The demands of {source.name} on the rows of {made.table}.\n"
+def _suite(imported: Imported, source: Path) -> str:
+    head = f"# The demands of {source.name} on the rows of {imported.table}.\n"
     return head + block(
         {
-            "name": made.table,
-            "meta": {"table": made.table, "version": 1, "units": CONTRACT},
-            "expectations": list(made.expectations),
+            "name": imported.table,
+            "meta": {"table": imported.table, "version": 1, "units": CONTRACT},
+            "expectations": list(imported.expectations),
         }
     )
 
 
 def _refused(expectation: Expectation, subjects: Sequence[Subject]) -> str | None:
-    """Why a suite over columns of these types would not take it."""
+    """Return the reason why a suite over columns of these types would refuse an expectation."""
     scales = {subject.name: subject.scale for subject in subjects if subject.scale}
     document = {"name": "one", "meta": {"table": "one"}, "expectations": [expectation]}
     columns = [pa.field(subject.name, _type(subject)) for subject in subjects]
     reserved = [pa.field(name, kind) for name, _, kind in RESERVED]
     try:
         suite = parse_suite(document)
-        made = [expectation.stored(scales) for expectation in suite.expectations]
-        replace(suite, expectations=tuple(made)).check(pa.schema([*columns, *reserved]))
+        expectations = [expectation.stored(scales) for expectation in suite.expectations]
+        replace(suite, expectations=tuple(expectations)).check(pa.schema([*columns, *reserved]))
     except DeclarationError as error:
         return error.what
     return None
@@ -113,39 +113,44 @@ def _type(subject: Subject) -> pa.DataType:
 
 
 def depart(contract: Contract, suite: Path | None) -> dict[str, Any]:
-    """A contract as an ODCS 3.2 document, with what its suite demands.
+    """Return a contract as an ODCS 3.2 document, with the expectations of its suite.
 
     Raises:
-        DeclarationError: it does not validate against the published schema: ours to mend.
+        DeclarationError: it does not validate against the published schema.
     """
     expectations: list[Mapping[str, Any]] | None = None
     if suite is not None:
         expectations = _in_contract_units(contract, read_document(suite).value)
     document = export(contract, expectations)
-    found = problems(document)
-    if found:
+    faults = problems(document)
+    if faults:
         raise DeclarationError(
-            f"the export breaks the published schema: {'; '.join(found[:3])}",
+            f"the export breaks the published schema: {'; '.join(faults[:3])}",
             where=str(contract.path),
-            fix="mend these parts of the contract",
+            fix="fix these parts of the contract",
         )
     return document
 
 
 def _in_contract_units(contract: Contract, suite: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The expectations of a suite's document, whatever units it is written in."""
+    """Return the expectations of a suite's document in the contract's units."""
     written = list(suite.get("expectations") or [])
     scales = scales_of(contract)
     if (suite.get("meta") or {}).get("units") == CONTRACT or not scales:
         return written
     return [
-        {**one, "kwargs": converted(one["type"], one.get("kwargs") or {}, scales, to_contract)}
-        for one in written
+        {
+            **expectation,
+            "kwargs": converted(
+                expectation["type"], expectation.get("kwargs") or {}, scales, to_contract
+            ),
+        }
+        for expectation in written
     ]
 
 
 def suite_of(contract: Contract) -> Path | None:
-    """Where a project keeps the suite of a contract; None if there is none."""
+    """Return the path of the suite of a contract in its project; None if there is none."""
     pipeline = contract.path.absolute().parent.parent
     root = pipeline.parent.parent
     path = root / "quality_suites" / pipeline.name / f"{contract.table}.yaml"

@@ -1,4 +1,4 @@
-"""A rehearsal on the file: how many rows will have a label, split by split."""
+"""Rehearsal of the labels on the file: the number of labelled rows in each split."""
 
 import numpy as np
 
@@ -11,48 +11,48 @@ from headrace.scaffold.inspection.facts import Facts
 from headrace.scaffold.pipeline_choices import Choices
 
 
-def labelled(found: Facts, chosen: Choices) -> dict[str, int]:
-    """Rows of each split, as the first release will have them.
+def labelled(facts: Facts, choices: Choices) -> dict[str, int]:
+    """Count the labelled rows of each split, as the first release will have them.
 
     Raises:
         DeclarationError: training or validation would be empty.
     """
-    table = found.look.ask.table_name
-    spec, contracts = _spec(found, chosen), {table: found.contract}
+    table = facts.look.ask.table_name
+    spec, contracts = _spec(facts, choices), {table: facts.contract}
     spine = build_spine(
-        Spine(table, chosen.offset, chosen.entity), lambda _, __: found.table, contracts
+        Spine(table, choices.offset, choices.entity), lambda _, __: facts.table, contracts
     )
     t = spine["t"].to_numpy()
     frame = attach_label(
-        spine, spec.label, lambda _, __: found.table, contracts, label_cuts(spec, t)
+        spine, spec.label, lambda _, __: facts.table, contracts, label_cuts(spec, t)
     )
     split = assign(spec, t, frame["label_reason"]).split
     counts = {name: int(np.count_nonzero(split == n)) for n, name in enumerate(SPLITS)}
     if not (counts["train"] and counts["valid"]):
         raise DeclarationError(
-            f"too few rows are followed by another of the same {', '.join(chosen.entity)} within "
-            f"{chosen.horizon}: {counts}",
+            f"too few rows are followed by another of the same {', '.join(choices.entity)} within "
+            f"{choices.horizon}: {counts}",
             where="training and validation need some",
             fix="give more history, or an --entity whose rows come more often",
         )
     return counts
 
 
-def _spec(found: Facts, chosen: Choices) -> DatasetSpec:
+def _spec(facts: Facts, choices: Choices) -> DatasetSpec:
     label = Label(
         "outlook",
-        found.look.ask.table_name,
-        chosen.entity,
-        (chosen.target,),
-        chosen.horizon,
-        chosen.settle,
+        facts.look.ask.table_name,
+        choices.entity,
+        (choices.target,),
+        choices.horizon,
+        choices.settle,
     )
-    splits = TimeSplits(chosen.train_until, chosen.valid_until, chosen.cutoff)
+    splits = TimeSplits(choices.train_until, choices.valid_until, choices.cutoff)
     return DatasetSpec(
         "rehearsal",
-        tuple(column.name for column in found.look.key),
+        tuple(column.name for column in facts.look.key),
         label,
         splits,
-        chosen.cutoff,
+        choices.cutoff,
         left_out=("no outcome", "all null", "null entity"),
     )

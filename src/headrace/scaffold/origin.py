@@ -1,4 +1,4 @@
-"""The requirement by which a new project installs the Headrace that made it."""
+"""Requirement line with which a new project installs the Headrace that made it."""
 
 import json
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -12,16 +12,16 @@ _UNKNOWN = """\
 
 
 def own_requirement() -> str:
-    """The requirement line for this installation, or a TODO where no other machine can follow."""
+    """Return the requirement line for this installation, or a TODO if it is only local."""
     try:
-        found: Distribution = distribution("headrace")
+        installed: Distribution = distribution("headrace")
     except PackageNotFoundError:
         return _UNKNOWN.format(version="0")
-    return requirement(found.read_text("direct_url.json"), found.version)
+    return requirement(installed.read_text("direct_url.json"), installed.version)
 
 
 def requirement(direct_url: str | None, version: str) -> str:
-    """The line for an installation as PEP 610 records it; without a record, from an index."""
+    """Return the line for an installation with this PEP 610 record; without one, from an index."""
     if direct_url is None:
         return f"headrace[all]=={version}"
     record = json.loads(direct_url)

@@ -1,6 +1,6 @@
-"""What a first pipeline asks: about whom, over which windows, to predict what, split when.
+"""Choices of a first pipeline: entity, windows, prediction target and splits.
 
-Each choice works on the data that was seen and is meant to be changed.
+Each choice works on the inspected data and is meant to be changed.
 """
 
 from dataclasses import dataclass
@@ -27,11 +27,15 @@ ALL = "whole"
 
 @dataclass(frozen=True)
 class Choices:
-    """`windows`: two trailing ones, short and long. `offset`: from a row to its prediction."""
+    """Choices of a first pipeline.
+
+    `windows` are two trailing ones, short and long; `offset` is the time from a row to its
+    prediction.
+    """
 
     entity: tuple[str, ...]
     entity_is_guess: bool
-    whole: bool
+    whole_table: bool
     measures: tuple[str, ...]
     texts: tuple[str, ...]
     context: tuple[str, ...]
@@ -46,39 +50,39 @@ class Choices:
     cutoff: str
 
 
-def derived_columns(found: Facts) -> tuple[Derived, ...]:
-    """The columns that the label and a table without entities need."""
-    whole = () if _entity(found)[0] else (_whole(found),)
-    return (*whole, *_target(found)[1])
+def derived_columns(facts: Facts) -> tuple[Derived, ...]:
+    """Return the columns that the label and a table without entities need."""
+    table_entity = () if _entity(facts)[0] else (_table_entity(facts),)
+    return (*table_entity, *_target(facts)[1])
 
 
-def choose(found: Facts) -> Choices:
-    """Raises DeclarationError where the file is too short, or has nothing to predict."""
-    entity, guessed = _entity(found)
-    target, made = _target(found)
-    lag = known_by(found.look, found.delays)
-    span = int(found.event_us.max() - found.event_us.min())
-    gap = found.gap(entity)
+def choose(facts: Facts) -> Choices:
+    """Choose from the facts; raise DeclarationError for too little history or no target."""
+    entity, guessed = _entity(facts)
+    target, derived = _target(facts)
+    lag = known_by(facts.look, facts.delays)
+    span = int(facts.event_us.max() - facts.event_us.min())
+    gap = facts.gap(entity)
     horizon = _horizon(gap, span)
     texts = tuple(
         column.name
-        for column in found.look.columns
+        for column in facts.look.columns
         if column.type == "string"
         and column.name not in entity
-        and column not in (*found.look.times, *found.look.key)
-        and column.name not in found.look.personal
+        and column not in (*facts.look.times, *facts.look.key)
+        and column.name not in facts.look.personal
         and not is_calendar(column)
-        and found.levels(column.name)
+        and facts.levels(column.name)
     )
-    taken = {*entity, *(column.name for column in found.look.key)}
-    measures = tuple(column.name for column in _measures(found) if column.name not in taken)
-    personal = bool(found.look.personal & set(entity))
-    few = found.distinct(entity) <= 40 if entity and not personal else False
-    train, valid, cutoff = _splits(found, duration(horizon) + max(duration(lag), 0), lag)
+    roles = {*entity, *(column.name for column in facts.look.key)}
+    measures = tuple(column.name for column in _measures(facts) if column.name not in roles)
+    personal = bool(facts.look.personal & set(entity))
+    few = facts.distinct(entity) <= 40 if entity and not personal else False
+    train, valid, cutoff = _splits(facts, duration(horizon) + max(duration(lag), 0), lag)
     return Choices(
-        entity=entity or (_whole(found).name,),
+        entity=entity or (_table_entity(facts).name,),
         entity_is_guess=guessed,
-        whole=not entity,
+        whole_table=not entity,
         measures=measures[:_MOST_MEASURES],
         texts=texts[:_MOST_TEXTS],
         context=entity if few else (),
@@ -88,106 +92,106 @@ def choose(found: Facts) -> Choices:
         horizon=horizon,
         settle=lag if duration(lag) > 0 else "0s",
         target=target,
-        derived=(*(() if entity else (_whole(found),)), *made),
+        derived=(*(() if entity else (_table_entity(facts),)), *derived),
         train_until=train,
         valid_until=valid,
         cutoff=cutoff,
     )
 
 
-def _entity(found: Facts) -> tuple[tuple[str, ...], bool]:
-    """As asked; else the part of the key, or the id, whose values come back; else none."""
-    if found.look.entity:
-        return tuple(column.name for column in found.look.entity), False
-    fitting = [column for column in found.look.columns if _comes_back(found, column)]
+def _entity(facts: Facts) -> tuple[tuple[str, ...], bool]:
+    """Return the entity, and True if it is a guess: a part of the key or an id that recurs."""
+    if facts.look.entity:
+        return tuple(column.name for column in facts.look.entity), False
+    fitting = [column for column in facts.look.columns if _comes_back(facts, column)]
     if not fitting:
         return (), True
-    best = max(fitting, key=lambda c: (c in found.look.key, found.distinct([c.name])))
+    best = max(fitting, key=lambda c: (c in facts.look.key, facts.distinct([c.name])))
     return (best.name,), True
 
 
-def _comes_back(found: Facts, column: Column) -> bool:
-    named_so = column in found.look.key or ends_as_id(column)
+def _comes_back(facts: Facts, column: Column) -> bool:
+    named_so = column in facts.look.key or ends_as_id(column)
     if (
-        column in found.look.times
+        column in facts.look.times
         or is_calendar(column)
         or not named_so
         or column.type not in {"string", "integer"}
     ):
         return False
-    return not found.nulls(column.name) and 1 < found.distinct([column.name]) <= _rows(found) / 2
+    return not facts.nulls(column.name) and 1 < facts.distinct([column.name]) <= _rows(facts) / 2
 
 
-def _rows(found: Facts) -> int:
-    return int(found.table.num_rows)
+def _rows(facts: Facts) -> int:
+    return int(facts.table.num_rows)
 
 
-def _whole(found: Facts) -> Derived:
+def _table_entity(facts: Facts) -> Derived:
     words = "The same for all rows: an entity for features of the whole table."
-    return Derived(found.look.free(ALL), "string", words, "'all'")
+    return Derived(facts.look.free(ALL), "string", words, "'all'")
 
 
-def _numbers(found: Facts) -> list[Column]:
-    roles = (*found.look.times, *found.look.key, *found.look.entity)
-    return [c for c in found.look.columns if c.is_number and c not in roles]
+def _numbers(facts: Facts) -> list[Column]:
+    roles = (*facts.look.times, *facts.look.key, *facts.look.entity)
+    return [c for c in facts.look.columns if c.is_number and c not in roles]
 
 
-def _measures(found: Facts) -> list[Column]:
-    """Numbers that measure something, can be summed exactly and vary; what is named so first.
+def _measures(facts: Facts) -> list[Column]:
+    """Return numbers that measure something, have exact sums and vary; amounts by name first.
 
-    Parts of a calendar, codes and places are numbers that name something, and counting
-    rows or days is not measuring.
+    Parts of a calendar, codes and places identify something, and a number that counts rows or days
+    is not a measure.
     """
     fitting = [
         column
-        for column in _numbers(found)
+        for column in _numbers(facts)
         if column.sums
         and column.max_abs is not None
-        and column.name not in found.look.personal
-        and not found.is_name(column)
-        and _varies(found, column.name)
-        and not _follows_time(found, column)
-        and not _numbered(found, column)
+        and column.name not in facts.look.personal
+        and not facts.is_name(column)
+        and _varies(facts, column.name)
+        and not _follows_time(facts, column)
+        and not _numbered(facts, column)
     ]
-    return sorted(fitting, key=lambda c: (_is_flag(found, c), not is_amount(c)))
+    return sorted(fitting, key=lambda c: (_is_flag(facts, c), not is_amount(c)))
 
 
-def _follows_time(found: Facts, column: Column) -> bool:
+def _follows_time(facts: Facts, column: Column) -> bool:
     """Return True if rows of one time share one value, as with a clock, a season or a holiday."""
-    times = len(np.unique(found.event_us))
-    together = found.distinct(["event_time", column.name])
-    return times * 2 < _rows(found) and together <= times * 1.01
+    times = len(np.unique(facts.event_us))
+    together = facts.distinct(["event_time", column.name])
+    return times * 2 < _rows(facts) and together <= times * 1.01
 
 
-def _numbered(found: Facts, column: Column) -> bool:
-    """Return True if it numbers the rows."""
-    seen = found.range(column.name)
-    rows = _rows(found)
+def _numbered(facts: Facts, column: Column) -> bool:
+    """Return True if the column numbers the rows."""
+    bounds = facts.range(column.name)
+    rows = _rows(facts)
     return (
         column.type == "integer"
-        and seen is not None
-        and found.distinct([column.name]) == rows
-        and seen.high - seen.low < 2 * rows
+        and bounds is not None
+        and facts.distinct([column.name]) == rows
+        and bounds.high - bounds.low < 2 * rows
     )
 
 
-def _varies(found: Facts, name: str) -> bool:
-    seen = found.range(name)
-    return seen is not None and seen.low < seen.high
+def _varies(facts: Facts, name: str) -> bool:
+    bounds = facts.range(name)
+    return bounds is not None and bounds.low < bounds.high
 
 
-def _target(found: Facts) -> tuple[str, tuple[Derived, ...]]:
-    """The label's column, 0 or 1, and what the contract derives for it."""
-    column = found.look.target or _guessed_target(found)
+def _target(facts: Facts) -> tuple[str, tuple[Derived, ...]]:
+    """Return the label's column, 0 or 1, and the columns that the contract derives for it."""
+    column = facts.look.target or _guessed_target(facts)
     name = column.name
-    if _is_flag(found, column):
+    if _is_flag(facts, column):
         return name, ()
     if column.type == "boolean":
         sql, label, words = f"CAST({ident(name)} AS BIGINT)", f"{name}_is_true", f"1 if {name}."
-    elif column.is_number and _varies(found, name):
-        return _above_median(found, column)
-    elif column.type == "string" and (levels := found.levels(name)) and len(levels) > 1:
-        counts = {row["values"]: row["counts"] for row in _counts(found, name)}
+    elif column.is_number and _varies(facts, name):
+        return _above_median(facts, column)
+    elif column.type == "string" and (levels := facts.levels(name)) and len(levels) > 1:
+        counts = {row["values"]: row["counts"] for row in _counts(facts, name)}
         level = max(levels, key=lambda level: (counts[level], level))
         sql = f"CAST({ident(name)} = {literal(level)} AS BIGINT)"
         label, words = f"{name}_is_{plain_name(level)}", f"1 if {name} is {level!r}, else 0."
@@ -195,57 +199,57 @@ def _target(found: Facts) -> tuple[str, tuple[Derived, ...]]:
         raise DeclarationError(
             f"{column.header!r} cannot be predicted: every row has the same value, or its own",
             where="--target",
-            fix=f"name another column: {', '.join(c.header for c in found.look.columns)}",
+            fix=f"name another column: {', '.join(c.header for c in facts.look.columns)}",
         )
-    label = found.look.free(label)
+    label = facts.look.free(label)
     return label, (Derived(label, "integer", words, sql, 1),)
 
 
-def _counts(found: Facts, name: str) -> list[dict[str, object]]:
-    counted: list[dict[str, object]] = pc.value_counts(found.table[name]).to_pylist()
+def _counts(facts: Facts, name: str) -> list[dict[str, object]]:
+    counted: list[dict[str, object]] = pc.value_counts(facts.table[name]).to_pylist()
     return counted
 
 
-def _above_median(found: Facts, column: Column) -> tuple[str, tuple[Derived, ...]]:
-    limit = found.median(column.name)
+def _above_median(facts: Facts, column: Column) -> tuple[str, tuple[Derived, ...]]:
+    limit = facts.median(column.name)
     unit = f" (the limit is in units of 10^-{column.scale})" if column.scale else ""
     words = f"1 if {column.name} is above the median of the first file, else 0{unit}."
     sql = f"CAST({ident(column.name)} > {limit!r} AS BIGINT)"
-    label = found.look.free(f"{column.name}_high")
+    label = facts.look.free(f"{column.name}_high")
     return label, (Derived(label, "integer", words, sql, 1),)
 
 
-def _guessed_target(found: Facts) -> Column:
-    measures = _measures(found)
-    flags = [c for c in measures if _is_flag(found, c)]
-    numbers = [c for c in _numbers(found) if _varies(found, c.name)]
-    booleans = [c for c in found.look.columns if c.type == "boolean"]
+def _guessed_target(facts: Facts) -> Column:
+    measures = _measures(facts)
+    flags = [c for c in measures if _is_flag(facts, c)]
+    numbers = [c for c in _numbers(facts) if _varies(facts, c.name)]
+    booleans = [c for c in facts.look.columns if c.type == "boolean"]
     texts = [
         c
-        for c in found.look.columns
+        for c in facts.look.columns
         if c.type == "string"
-        and c not in (*found.look.times, *found.look.key, *found.look.entity)
-        and c.name not in found.look.personal
+        and c not in (*facts.look.times, *facts.look.key, *facts.look.entity)
+        and c.name not in facts.look.personal
         and not is_calendar(c)
-        and len(found.levels(c.name) or []) > 1
+        and len(facts.levels(c.name) or []) > 1
     ]
     for candidates in (flags, booleans, measures, texts, numbers):
         if candidates:
             return candidates[0]
     raise DeclarationError(
         "nothing to predict: besides time, key and entity the file has no column that varies",
-        where=str(found.look.ask.data),
+        where=str(facts.look.ask.data),
         fix="add a column (an amount, a status, a yes or no), or name one with --target",
     )
 
 
-def _is_flag(found: Facts, column: Column) -> bool:
-    seen = found.range(column.name)
-    return column.type == "integer" and seen is not None and (seen.low, seen.high) == (0, 1)
+def _is_flag(facts: Facts, column: Column) -> bool:
+    bounds = facts.range(column.name)
+    return column.type == "integer" and bounds is not None and (bounds.low, bounds.high) == (0, 1)
 
 
 def _horizon(gap: int, span: int) -> str:
-    """At least the usual gap to the next row, and at most an eighth of what there is."""
+    """Return a horizon of at least the usual gap between rows and at most an eighth of the span."""
     fitting = [step for step in _LADDER if duration(step) * 8 <= span]
     if not fitting:
         raise DeclarationError(
@@ -256,25 +260,25 @@ def _horizon(gap: int, span: int) -> str:
 
 
 def _windows(gap: int, horizon: str) -> tuple[str, str]:
-    """Some rows in the short one, a season of them in the long one."""
-    least = max(3 * gap, duration(horizon))
-    places = [n for n, (one, _) in enumerate(pairwise(_LADDER)) if duration(one) >= least]
+    """Return two windows: a short one with some rows, and the next longer one."""
+    minimum = max(3 * gap, duration(horizon))
+    places = [n for n, (step, _) in enumerate(pairwise(_LADDER)) if duration(step) >= minimum]
     place = places[0] if places else len(_LADDER) - 2
     return _LADDER[place], _LADDER[place + 1]
 
 
-def _splits(found: Facts, matures: int, lag: str) -> tuple[str, str, str]:
-    """Midnights in the zone: 70% of rows to train, 15% to choose, the rest to test."""
-    zone = found.look.ask.zone
-    t = np.sort(found.event_us) + duration(lag)
+def _splits(facts: Facts, matures: int, lag: str) -> tuple[str, str, str]:
+    """Return midnights in the zone that split rows: 70% training, 15% validation, 15% test."""
+    zone = facts.look.ask.zone
+    t = np.sort(facts.event_us) + duration(lag)
     end = _midnight(int(t[-1]), zone, 1)
-    least = matures + DAY
+    minimum = matures + DAY
     train = _midnight(int(t[int(0.7 * len(t))]), zone)
-    valid = max(_midnight(int(t[int(0.85 * len(t))]), zone), _midnight(train + least, zone, 1))
-    if valid + least >= end:
-        valid = _midnight(end - least, zone)
-        train = min(train, _midnight(valid - least, zone))
-    if not int(t[0]) + least < train < valid < end:
+    valid = max(_midnight(int(t[int(0.85 * len(t))]), zone), _midnight(train + minimum, zone, 1))
+    if valid + minimum >= end:
+        valid = _midnight(end - minimum, zone)
+        train = min(train, _midnight(valid - minimum, zone))
+    if not int(t[0]) + minimum < train < valid < end:
         raise DeclarationError(
             "the file is too short to be split into training, validation and test",
             where=f"labels need {matures / DAY:.1f} days to be known",
@@ -283,9 +287,9 @@ def _splits(found: Facts, matures: int, lag: str) -> tuple[str, str, str]:
     return _iso(train), _iso(valid), _iso(end)
 
 
-def _midnight(us: int, zone: str, more: int = 0) -> int:
-    """The last local midnight by `us`, or `more` days later."""
-    local = to_local(np.array([us]), zone) // DAY * DAY + more * DAY
+def _midnight(us: int, zone: str, days: int = 0) -> int:
+    """Return the last local midnight up to `us`, or `days` later."""
+    local = to_local(np.array([us]), zone) // DAY * DAY + days * DAY
     return int(to_utc(local, zone)[0])
 
 

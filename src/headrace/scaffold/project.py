@@ -28,8 +28,8 @@ Files = dict[str, str | bytes]
 
 
 @dataclass(frozen=True)
-class Made:
-    """What was written (paths below `root`), what was decided, what is left to do by hand."""
+class ScaffoldResult:
+    """Result of a command: written paths below `root`, decisions, and notes on manual steps."""
 
     root: Path
     written: tuple[str, ...]
@@ -45,56 +45,56 @@ class Made:
         }
 
 
-def new_project(name: str, ask: Ask, parent: Path) -> Made:
-    """A folder `name` under `parent`: a project with one pipeline of that name.
+def new_project(name: str, ask: Ask, parent: Path) -> ScaffoldResult:
+    """Create a project in the folder `name` under `parent`, with one pipeline of that name.
 
     Raises:
-        DeclarationError: the file or its columns do not fit, or files are there already.
+        DeclarationError: the file or its columns do not fit, or files exist already.
     """
     check_name(name, "project", "headrace new project shop")
-    found, chosen = _drafted(ask, name)
-    rows = labelled(found, chosen)
-    files = {**_project_files(name), **_pipeline_files(name, found, chosen)}
+    facts, choices = _drafted(ask, name)
+    rows = labelled(facts, choices)
+    files = {**_project_files(name), **_pipeline_files(name, facts, choices)}
     root = parent / name
     write_new(root, files)
-    return Made(root, tuple(files), decided(found, chosen, rows), notes_on(found))
+    return ScaffoldResult(root, tuple(files), decided(facts, choices, rows), notes_on(facts))
 
 
-def new_pipeline(name: str, ask: Ask, start: Path) -> Made:
-    """One more pipeline in the project that `start` lies in."""
+def new_pipeline(name: str, ask: Ask, start: Path) -> ScaffoldResult:
+    """Add a pipeline to the project that contains `start`."""
     check_name(name, "pipeline", "headrace new pipeline shop")
     root = project_of(start)
     check_new(root, ask.table_name)
-    found, chosen = _drafted(ask, name)
-    rows = labelled(found, chosen)
-    files = _pipeline_files(name, found, chosen)
+    facts, choices = _drafted(ask, name)
+    rows = labelled(facts, choices)
+    files = _pipeline_files(name, facts, choices)
     write_new(root, files)
-    notes = [*notes_on(found)]
+    notes = [*notes_on(facts)]
     if not add_pipeline_module(root, f"pipelines.{name}"):
         notes.append(f'pyproject.toml: add "pipelines.{name}" to [tool.headrace] pipelines')
     block = fill("location.yaml", name=name)
     if not add_location(root, block, name):
         notes.append(f"workspace.yaml: add under load_from:\n{block}")
-    return Made(root, tuple(files), decided(found, chosen, rows), tuple(notes))
+    return ScaffoldResult(root, tuple(files), decided(facts, choices, rows), tuple(notes))
 
 
-def new_source(ask: Ask, pipeline: str | None, start: Path) -> Made:
-    """One more table in a pipeline of the project that `start` lies in."""
+def new_source(ask: Ask, pipeline: str | None, start: Path) -> ScaffoldResult:
+    """Add a table to a pipeline of the project that contains `start`."""
     root = project_of(start)
     check_new(root, ask.table_name)
     folder = pipeline_folder(root, pipeline)
-    found = drafted(look(ask), folder.name, [code.dataset_name(folder.name)])
-    files = _table_files(folder.name, found, [column.name for column in found.look.entity])
+    facts = drafted(look(ask), folder.name, [code.dataset_name(folder.name)])
+    files = _table_files(folder.name, facts, [column.name for column in facts.look.entity])
     write_new(root, files)
     entry = code.table_entry(ask, every_day=False)
-    notes = [*notes_on(found)]
+    notes = [*notes_on(facts)]
     if not add_table(folder / "__init__.py", entry):
         notes.append(f"{folder.relative_to(root)}/__init__.py: add to tables:\n    {entry}")
     notes.append(
-        f"features.py: use it, as in {code.view_hint(found)}. Days outside FIRST_DAY to "
+        f"features.py: use it, as in {code.view_hint(facts)}. Days outside FIRST_DAY to "
         "LAST_DAY in __init__.py are not looked at; every_day=True there shows missing ones."
     )
-    return Made(root, tuple(files), decided(found, None), tuple(notes))
+    return ScaffoldResult(root, tuple(files), decided(facts, None), tuple(notes))
 
 
 def project_of(start: Path) -> Path:
@@ -109,7 +109,7 @@ def project_of(start: Path) -> Path:
 
 
 def check_new(root: Path, table: str) -> None:
-    """Published tables of one project share one place, whatever pipeline they are in."""
+    """Refuse a table name that any pipeline of the project uses: all share one warehouse."""
     for path in sorted((root / "pipelines").glob(f"*/contracts/{table}.yaml")):
         raise DeclarationError(
             f"there is a table {table!r} already",
@@ -120,14 +120,14 @@ def check_new(root: Path, table: str) -> None:
 
 def pipeline_folder(root: Path, name: str | None) -> Path:
     folders = sorted(path.parent for path in (root / "pipelines").glob("*/__init__.py"))
-    chosen = [folder for folder in folders if name in {None, folder.name}]
-    if len(chosen) != 1:
+    matches = [folder for folder in folders if name in {None, folder.name}]
+    if len(matches) != 1:
         raise DeclarationError(
             f"no pipeline {name!r}" if name else f"{len(folders)} pipelines to choose from",
             where=str(root / "pipelines"),
             fix=f"--pipeline, one of: {', '.join(folder.name for folder in folders) or 'none yet'}",
         )
-    return chosen[0]
+    return matches[0]
 
 
 def _drafted(ask: Ask, name: str) -> tuple[Facts, Choices]:
@@ -137,104 +137,109 @@ def _drafted(ask: Ask, name: str) -> tuple[Facts, Choices]:
             where=f"--kind {ask.kind}" + (" --snapshot" if ask.snapshot else ""),
             fix="start with the events, then add this file: headrace new source --help",
         )
-    found = drafted(look(ask), name, [code.dataset_name(name)], derived_columns)
-    return found, choose(found)
+    facts = drafted(look(ask), name, [code.dataset_name(name)], derived_columns)
+    return facts, choose(facts)
 
 
 def _project_files(name: str) -> Files:
-    given = {"name": name}
+    placeholders = {"name": name}
     return {
-        "pyproject.toml": fill("pyproject.toml", **given),
+        "pyproject.toml": fill("pyproject.toml", **placeholders),
         "workspace.yaml": f"{_WORKSPACE}{fill('location.yaml', name=name)}",
         "policy.yaml": fill("policy.yaml"),
         "alerts.yaml": fill("alerts.yaml"),
-        "README.md": fill("README.md", **given),
-        "Makefile": fill("Makefile", **given),
+        "README.md": fill("README.md", **placeholders),
+        "Makefile": fill("Makefile", **placeholders),
         "requirements.txt": fill("requirements.txt", headrace=own_requirement()),
-        ".gitignore": fill("gitignore", **given),
-        ".github/workflows/ci.yml": fill("ci.yml", **given),
+        ".gitignore": fill("gitignore", **placeholders),
+        ".github/workflows/ci.yml": fill("ci.yml", **placeholders),
         "pipelines/__init__.py": "",
     }
 
 
-def _pipeline_files(name: str, found: Facts, chosen: Choices) -> Files:
+def _pipeline_files(name: str, facts: Facts, choices: Choices) -> Files:
     folder = f"pipelines/{name}"
-    given = code.values(name, found, chosen)
+    placeholders = code.values(name, facts, choices)
     modules = ("__init__", "definitions", "sources", "features", "dataset", "model", "monitors")
     tests = ("conftest", "test_contracts", "test_parity", "test_leaks")
     return {
-        **{f"{folder}/{module}.py": fill(f"pipeline_{module}.py", **given) for module in modules},
-        f"{folder}/monitors.yaml": fill("monitors.yaml", **given),
-        **{f"tests/{name}/{test}.py": fill(f"{test}.py", **given) for test in tests},
-        **_table_files(name, found, chosen.entity),
+        **{
+            f"{folder}/{module}.py": fill(f"pipeline_{module}.py", **placeholders)
+            for module in modules
+        },
+        f"{folder}/monitors.yaml": fill("monitors.yaml", **placeholders),
+        **{f"tests/{name}/{test}.py": fill(f"{test}.py", **placeholders) for test in tests},
+        **_table_files(name, facts, choices.entity),
     }
 
 
-def _table_files(pipeline: str, found: Facts, entity: "list[str] | tuple[str, ...]") -> Files:
-    table = found.look.ask.table_name
-    dropped = {f"deliveries/{table}/{n}": data for n, data in deliveries(found).items()}
-    return {**gate_files(pipeline, found, entity), **dropped}
+def _table_files(pipeline: str, facts: Facts, entity: "list[str] | tuple[str, ...]") -> Files:
+    table = facts.look.ask.table_name
+    dropped = {f"deliveries/{table}/{n}": data for n, data in deliveries(facts).items()}
+    return {**gate_files(pipeline, facts, entity), **dropped}
 
 
-def gate_files(pipeline: str, found: Facts, entity: "list[str] | tuple[str, ...]") -> Files:
-    """Contract, suite and a sample for the tests."""
-    table = found.look.ask.table_name
+def gate_files(pipeline: str, facts: Facts, entity: "list[str] | tuple[str, ...]") -> Files:
+    """Return the files of contract, suite and a sample for the tests."""
+    table = facts.look.ask.table_name
     return {
-        f"pipelines/{pipeline}/contracts/{table}.yaml": found.contract_text,
-        f"quality_suites/{pipeline}/{table}.yaml": draft_suite(found, pipeline),
-        f"tests/{pipeline}/sample/{table}.csv": sample(found, entity),
+        f"pipelines/{pipeline}/contracts/{table}.yaml": facts.contract_text,
+        f"quality_suites/{pipeline}/{table}.yaml": draft_suite(facts, pipeline),
+        f"tests/{pipeline}/sample/{table}.csv": sample(facts, entity),
     }
 
 
 def decided(
-    found: Facts, chosen: Choices | None, rows: Mapping[str, int] | None = None
+    facts: Facts, choices: Choices | None, rows: Mapping[str, int] | None = None
 ) -> dict[str, Any]:
-    ask = found.look.ask
+    ask = facts.look.ask
     decided: dict[str, Any] = {
         "table": ask.table_name,
-        "rows": found.table.num_rows,
-        "days": len(found.days),
-        "first_day": found.days[0],
-        "last_day": found.days[-1],
-        "key": [column.name for column in found.look.key],
+        "rows": facts.table.num_rows,
+        "days": len(facts.days),
+        "first_day": facts.days[0],
+        "last_day": facts.days[-1],
+        "key": [column.name for column in facts.look.key],
         "time": ask.time,
-        "known": ask.known_at or _known(found),
+        "known": ask.known_at or _availability(facts),
     }
-    if chosen is not None:
+    if choices is not None:
         decided |= {
-            "entity": list(chosen.entity),
-            "target": chosen.target,
-            "windows": list(chosen.windows),
-            "horizon": chosen.horizon,
-            "train_until": chosen.train_until,
-            "valid_until": chosen.valid_until,
+            "entity": list(choices.entity),
+            "target": choices.target,
+            "windows": list(choices.windows),
+            "horizon": choices.horizon,
+            "train_until": choices.train_until,
+            "valid_until": choices.valid_until,
             "labelled": dict(rows or {}),
         }
     return decided
 
 
-def _known(found: Facts) -> str:
-    lag = known_after(found.look, found.delays)
-    if not found.delays.later:
+def _availability(facts: Facts) -> str:
+    lag = known_after(facts.look, facts.delays)
+    if not facts.delays.later:
         return f"{lag} after their time"
-    names = ", ".join(later.column.header for later in found.delays.later)
+    names = ", ".join(later.column.header for later in facts.delays.later)
     return f"{lag} after the latest of their time and {names}"
 
 
-def notes_on(found: Facts) -> tuple[str, ...]:
+def notes_on(facts: Facts) -> tuple[str, ...]:
     notes = []
-    if found.undated:
-        lines = ", ".join(map(str, found.undated[:5]))
+    if facts.undated:
+        lines = ", ".join(map(str, facts.undated[:5]))
         notes.append(
-            f"{len(found.undated)} rows have no readable time (lines {lines}): undated.csv"
+            f"{len(facts.undated)} rows have no readable time (lines {lines}): undated.csv"
         )
-    if found.look.ask.known_after is None and found.look.ask.known_at is None:
-        notes.append(f"rows are taken to be usable {_known(found)}: see knownAt in the contract")
-    if found.look.found_time:
+    if facts.look.ask.known_after is None and facts.look.ask.known_at is None:
         notes.append(
-            f"{found.look.ask.time} was taken for when a row happened: --time names others"
+            f"rows are taken to be usable {_availability(facts)}: see knownAt in the contract"
         )
-    if found.look.personal:
-        names = ", ".join(sorted(found.look.personal))
+    if facts.look.found_time:
+        notes.append(
+            f"{facts.look.ask.time} was taken for when a row happened: --time names others"
+        )
+    if facts.look.personal:
+        names = ", ".join(sorted(facts.look.personal))
         notes.append(f"personal, replaced by stand-ins in the sample for tests: {names}")
     return tuple(notes)

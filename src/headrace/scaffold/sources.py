@@ -1,4 +1,4 @@
-"""`headrace new source` for what is no CSV file: a table, objects, an API, a topic, by address."""
+"""`headrace new source` for an address: a table, objects, an API or a topic."""
 
 import re
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from headrace.scaffold import code
 from headrace.scaffold.declarations import Declared, declared
 from headrace.scaffold.drafts import drafted
 from headrace.scaffold.files import add_table, write_new
-from headrace.scaffold.inspection.column_candidates import tried
+from headrace.scaffold.inspection.column_candidates import inspect_sample
 from headrace.scaffold.inspection.file_inspection import look
-from headrace.scaffold.inspection.sampled_source import asked, take
+from headrace.scaffold.inspection.sampled_source import ask_from_sample, take
 from headrace.scaffold.project import (
-    Made,
+    ScaffoldResult,
     check_new,
     decided,
     gate_files,
@@ -37,46 +37,46 @@ def new_source_at(
     *,
     deletions: bool = False,
     limits: Limits | None = None,
-) -> Made:
-    """One more table in a pipeline, drafted from the first rows at `address`.
+) -> ScaffoldResult:
+    """Add a table to a pipeline, drafted from the first rows at `address`.
 
     Args:
         address: as `headrace source inspect` takes it.
-        like: what the user says of it, by the names of `Ask`; the rest is guessed.
+        like: answers of the user, by the field names of `Ask`; the rest is guessed.
         pipeline: the pipeline to add it to; the only one if None.
         start: a folder of the project.
         deletions: a key that the whole table does not hold any more was deleted.
-        limits: how much is read.
+        limits: limits of the sample.
 
     Raises:
-        SourceError: nothing there, nobody answers, or no right to read it.
-        DeclarationError: it cannot be told what its columns are for, or there is such a table.
+        SourceError: it does not exist, does not answer, or may not be read.
+        DeclarationError: the roles of its columns are not clear, or there is such a table already.
     """
     root = project_of(start)
     folder = pipeline_folder(root, pipeline)
-    seen = tried(take(address, limits or Limits()))
+    inspected = inspect_sample(take(address, limits or Limits()))
     with TemporaryDirectory() as scratch:
-        ask = asked(seen, Path(scratch), like, deletions=deletions)
+        ask = ask_from_sample(inspected, Path(scratch), like, deletions=deletions)
         name = ask.table_name
         check_new(root, name)
-        source = declared(seen, name, ask.key, deletions=deletions)
-        found = drafted(look(ask), folder.name, [code.dataset_name(folder.name)])
-        files = gate_files(folder.name, found, [column.name for column in found.look.entity])
-        told = decided(found, None)
-        hint, more = code.view_hint(found), notes_on(found)
+        source = declared(inspected, name, ask.key, deletions=deletions)
+        facts = drafted(look(ask), folder.name, [code.dataset_name(folder.name)])
+        files = gate_files(folder.name, facts, [column.name for column in facts.look.entity])
+        decisions = decided(facts, None)
+        hint, data_notes = code.view_hint(facts), notes_on(facts)
     write_new(root, files)
     notes = [
-        *more,
-        *_declare(root, folder, name, source, seen.sample),
+        *data_notes,
+        *_declare(root, folder, name, source, inspected.sample),
         f"features.py: use it, as in {hint}",
     ]
-    return Made(root, tuple(files), {**told, "source": source.call}, tuple(notes))
+    return ScaffoldResult(root, tuple(files), {**decisions, "source": source.call}, tuple(notes))
 
 
 def _declare(root: Path, folder: Path, name: str, source: Declared, sample: Sample) -> list[str]:
-    """Put the source into the pipeline; what has to be done by hand instead."""
-    whole = "" if source.partitioned else ", partitioned=False"
-    entry = f'table("{name}", folder, source=sources.{name}(){whole}),'
+    """Add the source to the pipeline; return notes on what the user has to do instead."""
+    partitioning = "" if source.partitioned else ", partitioned=False"
+    entry = f'table("{name}", folder, source=sources.{name}(){partitioning}),'
     notes = []
     at = folder.relative_to(root)
     if not _add_function(folder / "sources.py", name, _function(name, source, sample)):
@@ -104,8 +104,8 @@ def _function(name: str, source: Declared, sample: Sample) -> str:
 def _add_function(path: Path, name: str, text: str) -> bool:
     if not path.exists():
         return False
-    there = path.read_text(encoding="utf-8")
-    if re.search(rf"^def {name}\(", there, re.MULTILINE):
+    existing = path.read_text(encoding="utf-8")
+    if re.search(rf"^def {name}\(", existing, re.MULTILINE):
         return False
-    write_atomically(path, f"{there.rstrip()}\n\n\n{text}".encode())
+    write_atomically(path, f"{existing.rstrip()}\n\n\n{text}".encode())
     return True

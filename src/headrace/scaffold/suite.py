@@ -1,4 +1,4 @@
-"""The draft of a suite from a file: what was seen, with slack."""
+"""Draft of a suite from a file: observed limits, with a margin."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,30 +22,30 @@ from headrace.scaffold.templates import fill
 _LEAST_MARGIN, _SNAPSHOT_MARGIN = 0.5, 2.0
 
 
-def draft_suite(found: Facts, pipeline: str) -> str:
-    """YAML for the table; every day of the file passes, or nearly: see `WARNED_SHARE`."""
-    kept = draft_checks(_statistics(found), _asked(found)).kept
-    text = _text(found, pipeline, kept, Trial())
-    if found.look.ask.snapshot or found.look.ask.partial:
+def draft_suite(facts: Facts, pipeline: str) -> str:
+    """Return YAML for the table; nearly every day of the file passes, see `WARNED_SHARE`."""
+    drafts = draft_checks(_statistics(facts), _draft_request(facts)).kept
+    text = _text(facts, pipeline, drafts, Trial())
+    if facts.look.ask.snapshot or facts.look.ask.partial:
         return text
-    days = {name.rpartition("_")[2].removesuffix(".csv"): data for name, data in _days(found)}
-    suite = parse_suite(yaml.safe_load(text)).stored(found.contract)
-    trial = rehearse(suite, found.contract, days)
-    passing = [draft for draft in kept if draft.meta["id"] not in trial.checks]
-    return _text(found, pipeline, passing, trial)
+    days = {name.rpartition("_")[2].removesuffix(".csv"): data for name, data in _days(facts)}
+    suite = parse_suite(yaml.safe_load(text)).stored(facts.contract)
+    trial = rehearse(suite, facts.contract, days)
+    passing = [draft for draft in drafts if draft.meta["id"] not in trial.checks]
+    return _text(facts, pipeline, passing, trial)
 
 
-def _days(found: Facts) -> list[tuple[str, bytes]]:
-    prefix = f"{found.look.ask.table_name}_"
-    return [(name, data) for name, data in deliveries(found).items() if name.startswith(prefix)]
+def _days(facts: Facts) -> list[tuple[str, bytes]]:
+    prefix = f"{facts.look.ask.table_name}_"
+    return [(name, data) for name, data in deliveries(facts).items() if name.startswith(prefix)]
 
 
-def _text(found: Facts, pipeline: str, drafts: Sequence[Draft], trial: Trial) -> str:
+def _text(facts: Facts, pipeline: str, drafts: Sequence[Draft], trial: Trial) -> str:
     actions = trial.actions()
     meta: dict[str, object] = {
-        "table": found.look.ask.table_name,
+        "table": facts.look.ask.table_name,
         "version": 1,
-        "max_quarantined_share": _share(found),
+        "max_quarantined_share": _share(facts),
         "units": "contract",
     }
     if actions:
@@ -53,95 +53,98 @@ def _text(found: Facts, pipeline: str, drafts: Sequence[Draft], trial: Trial) ->
     return fill(
         "suite.yaml",
         pipeline=pipeline,
-        table=found.look.ask.table_name,
-        rows=f"{found.table.num_rows:,}",
-        seen=_seen(found, trial.warned(actions)),
-        trial="".join(f"# {line}\n" for line in _told(trial, actions)),
+        table=facts.look.ask.table_name,
+        rows=f"{facts.table.num_rows:,}",
+        seen=_passing_words(facts, trial.warned(actions)),
+        trial="".join(f"# {line}\n" for line in _rehearsal_comments(trial, actions)),
         meta=flow(meta),
         checks="\n".join(check_text(draft) for draft in drafts),
     )
 
 
-def _told(trial: Trial, actions: Mapping[str, str]) -> Iterator[str]:
+def _rehearsal_comments(trial: Trial, actions: Mapping[str, str]) -> Iterator[str]:
     """Summarize the rehearsal for the reader of the draft."""
     if actions:
         yield "`semantic`: detectors that reported these days of the file, which nobody changed:"
         for key in actions:
-            yield f"  {key}: {_some(trial.changes[key])}"
+            yield f"  {key}: {_few_days(trial.changes[key])}"
     if rare := sorted(trial.changes.keys() - actions.keys()):
         yield "Detectors that stay on although they warn of these days of the file:"
         for key in rare:
-            yield f"  {key}: {_some(trial.changes[key])}"
+            yield f"  {key}: {_few_days(trial.changes[key])}"
     if trial.checks:
         yield "Not drafted, because they failed on days of the file:"
         for name, days in sorted(trial.checks.items()):
-            yield f"  {name}: {_some(days)}"
-    for said, days in trial.other.items():
-        yield f"The contract: {said} ({_some(days)})"
+            yield f"  {name}: {_few_days(days)}"
+    for finding, days in trial.other.items():
+        yield f"The contract: {finding} ({_few_days(days)})"
 
 
-def _some(days: Sequence[str]) -> str:
-    more = f" and {len(days) - 3} more" if len(days) > 3 else ""
-    return f"{', '.join(days[:3])}{more}"
+def _few_days(days: Sequence[str]) -> str:
+    rest = f" and {len(days) - 3} more" if len(days) > 3 else ""
+    return f"{', '.join(days[:3])}{rest}"
 
 
-def _statistics(found: Facts) -> Statistics:
-    names = [column.name for column in found.look.columns]
-    measure = Measure(found.table.select(names).schema, [one.name for one in found.look.key])
-    whole = found.look.ask.snapshot or found.look.ask.partial
-    days = np.zeros(found.table.num_rows, np.int64) if whole else found.day_numbers
+def _statistics(facts: Facts) -> Statistics:
+    names = [column.name for column in facts.look.columns]
+    measure = Measure(facts.table.select(names).schema, [column.name for column in facts.look.key])
+    single_delivery = facts.look.ask.snapshot or facts.look.ask.partial
+    days = np.zeros(facts.table.num_rows, np.int64) if single_delivery else facts.day_numbers
     slots = {int(day): iso_day(int(day)) for day in np.unique(days)}
     with duckdb.connect() as db:
         db.execute("SET TimeZone = 'UTC'")
-        db.register("given", found.table.select(names).append_column("_day", pa.array(days)))
+        db.register("given", facts.table.select(names).append_column("_day", pa.array(days)))
         measure.add(db, "given", "_day", slots)
     return measure.found
 
 
-def _asked(found: Facts) -> Asked:
-    ask, look = found.look.ask, found.look
+def _draft_request(facts: Facts) -> Asked:
+    ask, look = facts.look.ask, facts.look
     return Asked(
-        key=tuple(one.name for one in look.key),
+        key=tuple(column.name for column in look.key),
         skip=frozenset(time.name for time in look.times),
-        entities=frozenset(one.name for one in look.entity) | look.personal,
+        entities=frozenset(column.name for column in look.entity) | look.personal,
         scales={column.name: column.scale for column in look.columns if column.scale},
         least_margin=_SNAPSHOT_MARGIN if ask.snapshot else _LEAST_MARGIN,
         deliveries="days",
         row_counts=not ask.partial,
         days=not (ask.snapshot or ask.partial),
-        domains=dict(_domains(found)),
-        codes=frozenset(column.name for column in look.columns if found.is_name(column)),
+        domains=dict(_domains(facts)),
+        codes=frozenset(column.name for column in look.columns if facts.is_name(column)),
         close_sets=True,
     )
 
 
-def _domains(found: Facts) -> Iterator[tuple[str, tuple[float, float, str]]]:
-    for column in found.look.columns:
-        seen = found.range(column.name) if column.is_number else None
-        if seen is None:
+def _domains(facts: Facts) -> Iterator[tuple[str, tuple[float, float, str]]]:
+    for column in facts.look.columns:
+        bounds = facts.range(column.name) if column.is_number else None
+        if bounds is None:
             continue
         domain = domain_of(column)
         if domain is not None:
             yield column.name, (domain.low, domain.high, domain.reason)
         elif words(column.header)[-1:] in (["year"], ["yr"]) and not column.scale:
-            yield column.name, (seen.low - 10, seen.high + 10, "Years around those of the file.")
-        elif found.is_clock(column):
+            yield (
+                column.name,
+                (bounds.low - 10, bounds.high + 10, "Years around those of the file."),
+            )
+        elif facts.is_clock(column):
             yield column.name, (0, 2400, "A clock: hours and minutes.")
-        elif column.type == "integer" and (seen.low, seen.high) == (0, 1):
+        elif column.type == "integer" and (bounds.low, bounds.high) == (0, 1):
             yield column.name, (0, 1, "A flag: 0 or 1.")
 
 
-def _seen(found: Facts, warned: int) -> str:
-    if found.look.ask.snapshot or found.look.ask.partial:
-        return "with slack; " + ("they pass" if found.look.ask.partial else "the file passes")
-    days = len(found.days)
+def _passing_words(facts: Facts, warned: int) -> str:
+    if facts.look.ask.snapshot or facts.look.ask.partial:
+        return "with slack; " + ("they pass" if facts.look.ask.partial else "the file passes")
+    days = len(facts.days)
     if warned:
         return f"with slack; of the {days:,} days {days - warned:,} pass and {warned:,} warn"
     return f"with slack; each of the {days:,} days passes"
 
 
-def _share(found: Facts) -> float:
-    """So great that one bad row does not stop a small delivery."""
-    usual = 1 if found.look.ask.snapshot else float(np.median(found.rows_per_day))
-    rows = found.table.num_rows if found.look.ask.snapshot else usual
+def _share(facts: Facts) -> float:
+    """Return a share so large that one bad row does not block a small delivery."""
+    usual = 1 if facts.look.ask.snapshot else float(np.median(facts.rows_per_day))
+    rows = facts.table.num_rows if facts.look.ask.snapshot else usual
     return min(0.5, max(0.01, math.ceil(150 / rows) / 100))

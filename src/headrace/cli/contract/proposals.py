@@ -75,11 +75,11 @@ def propose(
         _revise(table, data or [], before or [], to, as_json=as_json)
         return
     from headrace.scaffold.inspection.sampled_source import table_name
-    from headrace.scaffold.proposal import Told, draft, read_sample
+    from headrace.scaffold.proposal import SourceAnswers, draft, read_sample
 
     sample = read_sample(data or [])
     new_table = name or table_name(sample)
-    statements = Told(
+    statements = SourceAnswers(
         new_table, owner, kind, time, tuple(key or ()), known_after, zone, time_format
     )
     _show_notes(sample.notes)

@@ -11,7 +11,7 @@ from headrace.cli.options import AsJson
 from headrace.cli.output import emit_json, explained, out, progress
 
 if TYPE_CHECKING:
-    from headrace.scaffold import Ask, Made
+    from headrace.scaffold import Ask, ScaffoldResult
 
 app = CommandGroup(
     no_args_is_help=True, help="Create a project, pipeline or source from your data."
@@ -254,7 +254,7 @@ def _split(names: list[str] | None) -> tuple[str, ...]:
     return tuple(names or ())
 
 
-def _print_made(written: "Made", *, json: bool, then: str) -> None:
+def _print_made(written: "ScaffoldResult", *, json: bool, then: str) -> None:
     if json:
         emit_json(written.to_json())
         return

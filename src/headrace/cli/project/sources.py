@@ -10,7 +10,7 @@ from headrace.cli.options import AsJson
 from headrace.cli.output import emit_json, explained, grid, out
 
 if TYPE_CHECKING:
-    from headrace.scaffold.inspection.column_candidates import Seen, Tried
+    from headrace.scaffold.inspection.column_candidates import InspectedSample, SampledColumn
 
 app = CommandGroup(help="Inspect data sources before you declare them.", no_args_is_help=True)
 
@@ -75,11 +75,11 @@ def inspect(
         --draft draft --time ordered_at --key order_id --known-after 10m
     """
     from headrace.scaffold.declarations import declaration
-    from headrace.scaffold.inspection.column_candidates import tried
+    from headrace.scaffold.inspection.column_candidates import inspect_sample
     from headrace.scaffold.inspection.sampled_source import table_name, take
     from headrace.sources.sampling.sample import Limits
 
-    inspected = tried(take(address, Limits(rows, megabytes << 20)))
+    inspected = inspect_sample(take(address, Limits(rows, megabytes << 20)))
     name = table or table_name(inspected.sample)
     keys = tuple(key or ())
     document: dict[str, Any] = {
@@ -102,18 +102,20 @@ def inspect(
         _show(inspected, document)
 
 
-def _draft(inspected: "Tried", folder: Path, like: dict[str, Any], *, deletions: bool) -> list[str]:
+def _draft(
+    inspected: "InspectedSample", folder: Path, like: dict[str, Any], *, deletions: bool
+) -> list[str]:
     from tempfile import TemporaryDirectory
 
     from headrace.scaffold.files import write_new
-    from headrace.scaffold.inspection.sampled_source import asked, drafts
+    from headrace.scaffold.inspection.sampled_source import ask_from_sample, drafts
 
     with TemporaryDirectory() as scratch:
-        drafted = drafts(asked(inspected, Path(scratch), like, deletions=deletions))
+        drafted = drafts(ask_from_sample(inspected, Path(scratch), like, deletions=deletions))
     return [str(path) for path in write_new(folder, drafted)]
 
 
-def _show(inspected: "Tried", document: dict[str, Any]) -> None:
+def _show(inspected: "InspectedSample", document: dict[str, Any]) -> None:
     sample = inspected.sample
     out.print(f"[bold]{sample.kind}[/], {sample.format}: ", end="")
     out.print(sample.address, highlight=False, markup=False, soft_wrap=True)
@@ -146,7 +148,7 @@ def _show(inspected: "Tried", document: dict[str, Any]) -> None:
         out.print(f"drafted {path}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _counted(inspected: "Tried") -> str:
+def _counted(inspected: "InspectedSample") -> str:
     sample = inspected.sample
     read = f"{inspected.rows:,} rows read"
     if sample.whole:
@@ -154,7 +156,7 @@ def _counted(inspected: "Tried") -> str:
     return read + (f" of {sample.total:,}" if sample.total is not None else ", there are more")
 
 
-def _row(column: "Seen", rows: int) -> list[object]:
+def _row(column: "SampledColumn", rows: int) -> list[object]:
     kind: str = column.column.type
     if column.column.scale is not None:
         kind = f"{kind}, {column.column.scale} decimals"
@@ -167,7 +169,7 @@ def _row(column: "Seen", rows: int) -> list[object]:
         column.declared,
         null,
         column.distinct,
-        column.least,
-        column.greatest,
+        column.minimum,
+        column.maximum,
         column.time,
     ]

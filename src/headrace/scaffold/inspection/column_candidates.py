@@ -1,4 +1,4 @@
-"""What a sample shows: types, gaps, ranges, and which columns could be key, time and cursor."""
+"""Inspection of a sample: types, nulls, ranges, and candidates for key, time and cursor."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from headrace.scaffold.inspection.timestamp_parsing import TimeForm, time_form
 from headrace.sources.sampling.sample import Sample
 
 MOST_KEYS, _MOST_PAIRED, _MOST_WIDTH = 4, 10, 3
-_EXAMPLES, _SHOWN = 3, 60
+_EXAMPLES, _MOST_CHARS = 3, 60
 _KEY_NAME = re.compile(r"(?i)(^|_)(id|key|code|nr|no|number|uuid|sku|name)$")
 _CURSOR_NAME = re.compile(
     r"(?i)(updated|modified|changed|last_?(mod|upd|chang)|mtime|dwh_?ts|_upd|rowversion)"
@@ -26,42 +26,42 @@ _LIKE_A_TIME = r"^\s*[A-Za-z0-9][A-Za-z0-9 ,.:/+\-]{5,40}\s*$"
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One column of a sample.
+class SampledColumn:
+    """Column of a sample, with statistics.
 
     Attributes:
         column: its name and type, as a contract would have them.
         declared: the type that the source gives it; "" if it gives none.
-        nulls: rows without a value, null texts such as NA included.
-        distinct: different values.
-        least, greatest: numbers by size, everything else by its text; None without a value.
+        nulls: rows without a value, including null texts such as NA.
+        distinct: number of distinct values.
+        minimum, maximum: numbers by size, everything else by its text; None without a value.
         examples: some values.
-        time: how it reads as a time; "" if it does not.
+        time: its format as a time in words; "" if it is not a time.
     """
 
     column: Column
     declared: str
     nulls: int
     distinct: int
-    least: str | None
-    greatest: str | None
+    minimum: str | None
+    maximum: str | None
     examples: tuple[str, ...]
     time: str = ""
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A sample and what it shows; names are as delivered.
+class InspectedSample:
+    """Sample with the results of its inspection; names are as delivered.
 
     Attributes:
-        keys: columns that tell the rows apart, the likeliest first.
-        times: columns that read as times, the likeliest event time first.
-        cursors: times that look as if they were renewed whenever the row changes.
+        keys: candidate keys, which are unique in the sample, the likeliest first.
+        times: columns that can be read as times, the likeliest event time first.
+        cursors: times that probably change whenever the row changes.
         repeated: rows that are exact copies of others.
     """
 
     sample: Sample
-    columns: tuple[Seen, ...]
+    columns: tuple[SampledColumn, ...]
     keys: tuple[tuple[str, ...], ...]
     times: tuple[str, ...]
     cursors: tuple[str, ...]
@@ -71,7 +71,7 @@ class Tried:
     def rows(self) -> int:
         return int(self.sample.table.num_rows)
 
-    def column(self, header: str) -> Seen:
+    def column(self, header: str) -> SampledColumn:
         return next(column for column in self.columns if column.column.header == header)
 
     def to_json(self) -> dict[str, Any]:
@@ -93,21 +93,21 @@ class Tried:
         }
 
 
-def _column_json(one: Seen, rows: int) -> dict[str, Any]:
+def _column_json(column: SampledColumn, rows: int) -> dict[str, Any]:
     return {
-        "name": one.column.header,
-        "contract_name": one.column.name,
-        "type": one.column.type,
-        "declared": one.declared,
-        "nulls": one.nulls,
-        "null_share": one.nulls / rows if rows else 0.0,
-        "null_tokens": list(one.column.null_tokens),
-        "scale": one.column.scale,
-        "distinct": one.distinct,
-        "min": one.least,
-        "max": one.greatest,
-        "examples": list(one.examples),
-        "time": one.time,
+        "name": column.column.header,
+        "contract_name": column.column.name,
+        "type": column.column.type,
+        "declared": column.declared,
+        "nulls": column.nulls,
+        "null_share": column.nulls / rows if rows else 0.0,
+        "null_tokens": list(column.column.null_tokens),
+        "scale": column.column.scale,
+        "distinct": column.distinct,
+        "min": column.minimum,
+        "max": column.maximum,
+        "examples": list(column.examples),
+        "time": column.time,
     }
 
 
@@ -117,21 +117,21 @@ class _Timed:
     time_format: str | None = None
 
 
-def tried(sample: Sample) -> Tried:
-    """Look at what was read; nothing more is asked of the source."""
+def inspect_sample(sample: Sample) -> InspectedSample:
+    """Inspect a sample; nothing more is read from the source."""
     table = sample.table
     with duckdb.connect() as db:
         db.register("given", table)
-        columns = tuple(_seen(db, sample, column) for column in typed_columns(table))
+        columns = tuple(_sampled_column(db, sample, column) for column in typed_columns(table))
         unique = db.execute("SELECT count(*) FROM (SELECT DISTINCT * FROM given)").fetchall()[0][0]
         keys = tuple(_keys(db, sample, columns, int(unique))) if table.num_rows else ()
     times = sorted((column for column in columns if column.time), key=_time_rank)
     names = tuple(time.column.header for time in times)
     cursors = tuple(name for name in names if _CURSOR_NAME.search(name))
-    return Tried(sample, columns, keys, names, cursors, table.num_rows - int(unique))
+    return InspectedSample(sample, columns, keys, names, cursors, table.num_rows - int(unique))
 
 
-def _seen(db: duckdb.DuckDBPyConnection, sample: Sample, column: Column) -> Seen:
+def _sampled_column(db: duckdb.DuckDBPyConnection, sample: Sample, column: Column) -> SampledColumn:
     c = ident(column.header)
     where = f"{c} IS NOT NULL"
     if column.null_tokens:
@@ -141,37 +141,40 @@ def _seen(db: duckdb.DuckDBPyConnection, sample: Sample, column: Column) -> Seen
         f"SELECT count(DISTINCT {c}), arg_min({c}, {value}), arg_max({c}, {value})"  # noqa: S608
         f" FROM given WHERE {where}"
     )
-    distinct, least, greatest = db.execute(query, list(column.null_tokens)).fetchall()[0]
-    shown = db.execute(
+    distinct, minimum, maximum = db.execute(query, list(column.null_tokens)).fetchall()[0]
+    examples = db.execute(
         f"SELECT DISTINCT {c} FROM given WHERE {where} ORDER BY 1 LIMIT {_EXAMPLES}",  # noqa: S608
         list(column.null_tokens),
     ).fetchall()
-    return Seen(
+    return SampledColumn(
         column,
         sample.declared.get(column.header, ""),
         column.nulls,
         int(distinct),
-        _short(least),
-        _short(greatest),
-        tuple(_short(text) or "" for (text,) in shown),
+        _short(minimum),
+        _short(maximum),
+        tuple(_short(text) or "" for (text,) in examples),
         _as_time(db, sample.table, column),
     )
 
 
 def _short(text: str | None) -> str | None:
-    return text if text is None or len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return text if text is None or len(text) <= _MOST_CHARS else text[:_MOST_CHARS] + "…"
 
 
 def _as_time(db: duckdb.DuckDBPyConnection, table: pa.Table, column: Column) -> str:
-    """In words; numbers are times only where their name says so."""
+    """Describe the time format of a column in words; "" if it is not a time.
+
+    Numbers are times only if their name suggests it.
+    """
     if column.type not in {"string", "integer", "timestamp"}:
         return ""
     if column.type == "integer" and not _TIME_NAME.search(column.header):
         return ""
     c = ident(column.header)
     query = f"SELECT count({c}), count(*) FILTER (WHERE regexp_matches({c}, ?)) FROM given"  # noqa: S608
-    given, like = db.execute(query, [_LIKE_A_TIME]).fetchall()[0]
-    if not given or like < 0.99 * given:
+    filled, like = db.execute(query, [_LIKE_A_TIME]).fetchall()[0]
+    if not filled or like < 0.99 * filled:
         return ""
     try:
         return _words(time_form(table[column.header], _Timed(column.header)))
@@ -184,47 +187,47 @@ def _words(form: TimeForm) -> str:
     return what + (" in UTC or with an offset" if form.aware else ", no zone: say --zone")
 
 
-def _time_rank(one: Seen) -> tuple[bool, bool, bool]:
-    """An event's own time before the time of its last change; whole columns before gappy ones."""
-    name = one.column.header
-    return (one.nulls > 0, bool(_CURSOR_NAME.search(name)), not _TIME_NAME.search(name))
+def _time_rank(column: SampledColumn) -> tuple[bool, bool, bool]:
+    """Return the sort key of a time: columns without nulls first, change times last."""
+    name = column.column.header
+    return (column.nulls > 0, bool(_CURSOR_NAME.search(name)), not _TIME_NAME.search(name))
 
 
 def _keys(
-    db: duckdb.DuckDBPyConnection, sample: Sample, columns: Sequence[Seen], rows: int
+    db: duckdb.DuckDBPyConnection, sample: Sample, columns: Sequence[SampledColumn], rows: int
 ) -> Iterator[tuple[str, ...]]:
-    """Keys that the source declares, then the smallest sets of columns that tell rows apart."""
-    found: list[tuple[str, ...]] = []
+    """Yield the keys that the source declares, then the smallest unique sets of columns."""
+    keys: list[tuple[str, ...]] = []
 
     def new(key: tuple[str, ...]) -> bool:
-        return len(found) < MOST_KEYS and not any(set(one) <= set(key) for one in found)
+        return len(keys) < MOST_KEYS and not any(set(other) <= set(key) for other in keys)
 
-    found += [key for key in sample.keys if key][:MOST_KEYS]
+    keys += [key for key in sample.keys if key][:MOST_KEYS]
     times = {column.column.header for column in columns if column.time}
     full = [column for column in columns if not column.nulls and _can_be_key(column)]
-    full.sort(key=lambda one: (not _KEY_NAME.search(one.column.header), -one.distinct))
-    names = [one.column.header for one in full[:_MOST_PAIRED]]
+    full.sort(key=lambda column: (not _KEY_NAME.search(column.column.header), -column.distinct))
+    names = [column.column.header for column in full[:_MOST_PAIRED]]
     for width in range(1, _MOST_WIDTH + 1):
         for key in combinations(names, width):
-            alone = width == 1 and bool(times & set(key))  # a moment is unique by accident
+            lone_time = width == 1 and bool(times & set(key))  # a moment is unique by accident
             if (
                 new(key)
-                and not alone
+                and not lone_time
                 and _product(full, key) >= rows
                 and _distinct(db, key) == rows
             ):
-                found.append(key)
-        if found:
+                keys.append(key)
+        if keys:
             break
-    yield from found
+    yield from keys
 
 
-def _can_be_key(one: Seen) -> bool:
-    """Exact, and no amount: a price is different in every row by accident only."""
-    return one.column.type in {"string", "integer", "timestamp"}
+def _can_be_key(column: SampledColumn) -> bool:
+    """Return True unless values are amounts: prices may be unique only by accident."""
+    return column.column.type in {"string", "integer", "timestamp"}
 
 
-def _product(columns: Sequence[Seen], key: Sequence[str]) -> int:
+def _product(columns: Sequence[SampledColumn], key: Sequence[str]) -> int:
     result = 1
     for column in columns:
         result *= column.distinct if column.column.header in key else 1
@@ -232,6 +235,6 @@ def _product(columns: Sequence[Seen], key: Sequence[str]) -> int:
 
 
 def _distinct(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> int:
-    chosen = ", ".join(map(ident, names))
-    query = f"SELECT count(*) FROM (SELECT DISTINCT {chosen} FROM given)"  # noqa: S608
+    columns = ", ".join(map(ident, names))
+    query = f"SELECT count(*) FROM (SELECT DISTINCT {columns} FROM given)"  # noqa: S608
     return int(db.execute(query).fetchall()[0][0])

@@ -28,7 +28,10 @@ class Later:
 
 @dataclass(frozen=True)
 class Delays:
-    """`usual_us`: by then nearly all rows are known, after their event. `clocks`: their names."""
+    """Delays of rows after their event; within `usual_us` nearly all rows are known.
+
+    `clocks` are the names of columns with a clock without a date.
+    """
 
     later: tuple[Later, ...] = ()
     clocks: tuple[str, ...] = ()
@@ -37,7 +40,7 @@ class Delays:
     @property
     def dates(self) -> bool:
         """True if a part is a date: its day has to be over."""
-        return any(one.form.dates for one in self.later)
+        return any(delay.form.dates for delay in self.later)
 
 
 NO_DELAYS = Delays()

@@ -1,4 +1,4 @@
-"""Delays that a row itself speaks of: moments after the event, clocks without a date."""
+"""Delays that a row itself shows: moments after the event, clocks without a date."""
 
 import re
 from collections.abc import Iterator
@@ -30,43 +30,43 @@ _MOST_LATE = 0.995
 
 
 @dataclass(frozen=True)
-class _Named:
+class _TextColumn:
     time: str
     time_format: str | None = None
 
 
-def delays(found: Facts) -> Delays:
+def delays(facts: Facts) -> Delays:
     """Return the delays that other times of the rows show; none if the source states known-at."""
-    if found.look.ask.known_at or found.look.ask.kind == "planned":
+    if facts.look.ask.known_at or facts.look.ask.kind == "planned":
         return NO_DELAYS
-    late = list(_later(found))
+    late = list(_later(facts))
     if not late:
-        return Delays(clocks=tuple(_clocks(found)))
+        return Delays(clocks=tuple(_clocks(facts)))
     greatest = np.maximum.reduce([after for _, after in late])
     usual = int(np.quantile(greatest, _MOST_LATE))
-    span = int(found.event_us.max() - found.event_us.min())
+    span = int(facts.event_us.max() - facts.event_us.min())
     return Delays(
-        tuple(one for one, _ in late), tuple(_clocks(found)), min(max(usual, 0), span // 8)
+        tuple(delay for delay, _ in late), tuple(_clocks(facts)), min(max(usual, 0), span // 8)
     )
 
 
-def _later(found: Facts) -> Iterator[tuple[Later, Ints]]:
-    """Columns with moments that are never before the event, and how long after it they are."""
-    for column in found.look.columns:
-        form = _form(found, column)
+def _later(facts: Facts) -> Iterator[tuple[Later, Ints]]:
+    """Yield the columns with moments that are never before the event, and their delays."""
+    for column in facts.look.columns:
+        form = _form(facts, column)
         if form is None:
             continue
-        moments, filled = _moments(found, column, form)
-        after = np.where(filled, moments - found.event_us, 0)
-        floor = -DAY if form.dates and not found.look.form.dates else 0
+        moments, filled = _moments(facts, column, form)
+        after = np.where(filled, moments - facts.event_us, 0)
+        floor = -DAY if form.dates and not facts.look.form.dates else 0
         if (after[filled] > floor).mean() < READABLE and (after[filled] >= 0).mean() < READABLE:
             continue
         if filled.any() and after.max() > 0:
             yield Later(column, form), after
 
 
-def _form(found: Facts, column: Column) -> TimeForm | None:
-    look = found.look
+def _form(facts: Facts, column: Column) -> TimeForm | None:
+    look = facts.look
     skipped = column in look.times or column.name in look.personal
     if skipped or _AHEAD & set(words(column.header)):
         return None
@@ -74,19 +74,19 @@ def _form(found: Facts, column: Column) -> TimeForm | None:
         return TimeForm("timestamp", None, aware=True, dates=False)
     if column.type != "string":
         return None
-    texts = found.table[column.name]
+    texts = facts.table[column.name]
     first = next((text for text in texts.to_pylist() if text), "")
     if not re.search(r"\d.*\d", first) or not re.search(r"[-/.: ]", first):
         return None
     try:
-        return time_form(texts, _Named(column.header))
+        return time_form(texts, _TextColumn(column.header))
     except DeclarationError:
         return None
 
 
-def _moments(found: Facts, column: Column, form: TimeForm) -> tuple[Ints, npt.NDArray[np.bool_]]:
-    """Microseconds UTC, and where there are any."""
-    values = found.table[column.name]
+def _moments(facts: Facts, column: Column, form: TimeForm) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Return microseconds UTC, and a mask of the rows that have a value."""
+    values = facts.table[column.name]
     if form.expression is not None:
         with duckdb.connect() as db:
             db.execute("SET TimeZone = 'UTC'").fetchall()
@@ -98,13 +98,13 @@ def _moments(found: Facts, column: Column, form: TimeForm) -> tuple[Ints, npt.ND
     filled = us.is_valid().to_numpy()
     moments = us.fill_null(0).to_numpy().astype(np.int64)
     if not form.aware:
-        moments = to_utc(moments, found.look.ask.zone)
+        moments = to_utc(moments, facts.look.ask.zone)
     return moments, filled
 
 
-def _clocks(found: Facts) -> Iterator[str]:
-    """Clocks without a date, such as an arrival at 517: of the day of the event, or the next."""
-    for column in found.look.columns:
+def _clocks(facts: Facts) -> Iterator[str]:
+    """Yield clocks without a date, such as an arrival at 517, on the event's day or the next."""
+    for column in facts.look.columns:
         ahead = _AHEAD & set(words(column.header))
-        if column not in found.look.times and not ahead and found.is_clock(column):
+        if column not in facts.look.times and not ahead and facts.is_clock(column):
             yield column.name

@@ -1,4 +1,4 @@
-"""Hints in a column's name: the limits of its domain, its unit, its part."""
+"""Hints in a column's name: the limits of its domain, its unit, its role."""
 
 import re
 from dataclasses import dataclass
@@ -85,47 +85,53 @@ class Domain:
 
 
 def domain_of(column: Column) -> Domain | None:
-    """The limits that the name speaks of, if it is a number's."""
+    """Return the limits that the name of a number implies, if any."""
     if not column.is_number:
         return None
-    said = words(column.header)
-    if "wind" in said and said[-1] in {"dir", "direction"}:
+    name_words = words(column.header)
+    if "wind" in name_words and name_words[-1] in {"dir", "direction"}:
         return Domain(0, 360, "An angle on the compass.")
     for names, low, high, reason in _LIMITS:
-        if said and said[-1] in names and (len(said) == 1 or said[-1] not in {"day", "long"}):
+        if (
+            name_words
+            and name_words[-1] in names
+            and (len(name_words) == 1 or name_words[-1] not in {"day", "long"})
+        ):
             return Domain(low, high, reason)
     return None
 
 
 def unit_of(column: Column) -> str | None:
-    """The unit that the name of a number says: `weight_kg`, `Fare (USD)`, `temp_c`."""
+    """Return the unit in the name of a number: `weight_kg`, `Fare (USD)`, `temp_c`."""
     if not column.is_number:
         return None
     if bracket := _BRACKETS.search(column.header):
         text = bracket[1].casefold()
         return _UNITS.get(text) or _IN_BRACKETS.get(text)
-    said = words(column.header)
-    if len(said) < 2 or said[0] in {"n", "num", "number", "count"}:
+    name_words = words(column.header)
+    if len(name_words) < 2 or name_words[0] in {"n", "num", "number", "count"}:
         return None
-    if said[-1] in {"c", "f", "k"} and _TEMPERATURE & set(said):
-        return _IN_BRACKETS[said[-1]]
-    return _UNITS.get(said[-1])
+    if name_words[-1] in {"c", "f", "k"} and _TEMPERATURE & set(name_words):
+        return _IN_BRACKETS[name_words[-1]]
+    return _UNITS.get(name_words[-1])
 
 
 def is_calendar(column: Column) -> bool:
-    """A part of a date, or the hour of a clock: a code, whatever its type."""
-    said = words(column.header)
-    return bool(said) and (said[-1] in CALENDAR or (said[-1] == "num" and "date" in said))
+    """Return True for a part of a date or the hour of a clock, of any type."""
+    name_words = words(column.header)
+    return bool(name_words) and (
+        name_words[-1] in CALENDAR or (name_words[-1] == "num" and "date" in name_words)
+    )
 
 
 def is_code(column: Column) -> bool:
-    """A number that names something: sums and means of it say nothing."""
+    """Return True for a number that identifies something, so that sums of it mean nothing."""
     last = (words(column.header) or [""])[-1]
     return last in _CODES or (ends_as_id(column) and len(last) <= 5)
 
 
 def ends_as_id(column: Column) -> bool:
-    """`customer_id` and `customerid`, but not `paid`."""
+    """Return True for names such as `customer_id` and `customerid`, but not `paid`."""
     last = (words(column.header) or [""])[-1]
     return last.endswith("id") and last not in _NO_CODES
 
@@ -135,5 +141,5 @@ def is_place(column: Column) -> bool:
 
 
 def is_amount(column: Column) -> bool:
-    """Its name says that it measures something."""
+    """Return True if the name suggests that the column measures something."""
     return bool(_AMOUNT & set(words(column.header))) or unit_of(column) is not None

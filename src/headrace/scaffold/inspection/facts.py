@@ -1,4 +1,4 @@
-"""What the data shows once its drafted contract has typed it: days, levels, ranges, gaps."""
+"""Statistics of the rows as their drafted contract types them: days, levels, ranges, gaps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ MOST_LEVELS = 40
 
 @dataclass(frozen=True)
 class Range:
-    """Least and greatest stored value of a column; None if it has no value."""
+    """Least and greatest stored value of a column."""
 
     low: int | float
     high: int | float
@@ -37,7 +37,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Facts:
-    """The rows that have a time, in the file's order; `undated` lines of the file have none."""
+    """Rows of the file that have a time, in the file's order; `undated` are the other lines."""
 
     look: Look
     contract_text: str
@@ -48,8 +48,8 @@ class Facts:
 
     @cached_property
     def event_us(self) -> Ints:
-        found: Ints = self.table["event_time"].cast(pa.int64()).to_numpy()
-        return found
+        times: Ints = self.table["event_time"].cast(pa.int64()).to_numpy()
+        return times
 
     @cached_property
     def day_numbers(self) -> Ints:
@@ -68,7 +68,7 @@ class Facts:
 
     @cached_property
     def every_day(self) -> bool:
-        """Whether a day without rows would be news."""
+        """True if nearly every day has rows, so that a day without rows is unusual."""
         return len(self.days) >= 0.95 * self.span_days
 
     @cached_property
@@ -93,7 +93,7 @@ class Facts:
         return int(self.table[name].null_count)
 
     def levels(self, name: str) -> list[str] | None:
-        """The distinct texts of a column in order, if they are few."""
+        """Return the distinct texts of a column in order, if they are few."""
         levels = pc.unique(self.table[name]).drop_null().to_pylist()
         few = 0 < len(levels) <= MOST_LEVELS and len(levels) * 5 <= self.table.num_rows
         return sorted(levels) if few else None
@@ -106,17 +106,17 @@ class Facts:
         return None if bounds["min"] is None else Range(bounds["min"], bounds["max"])
 
     def median(self, name: str) -> int | float:
-        found = float(self._one(f"SELECT median({ident(name)}) FROM given"))  # noqa: S608
-        return int(found) if pa.types.is_int64(self.table[name].type) else found
+        middle = float(self._scalar(f"SELECT median({ident(name)}) FROM given"))  # noqa: S608
+        return int(middle) if pa.types.is_int64(self.table[name].type) else middle
 
     def gap(self, entity: Sequence[str]) -> int:
-        """The median time between rows of one entity, microseconds; 0 if there is none."""
+        """Return the median time between rows of one entity in microseconds; 0 if there is none."""
         by = ", ".join(map(ident, entity)) or "1"
         us = "epoch_us(event_time)"
         gaps = f"SELECT {us} - lag({us}) OVER (PARTITION BY {by} ORDER BY {us}) AS gap FROM given"  # noqa: S608
-        return int(self._one(f"SELECT coalesce(median(gap), 0) FROM ({gaps}) WHERE gap > 0"))  # noqa: S608
+        return int(self._scalar(f"SELECT coalesce(median(gap), 0) FROM ({gaps}) WHERE gap > 0"))  # noqa: S608
 
-    def _one(self, query: str) -> float:
+    def _scalar(self, query: str) -> float:
         with duckdb.connect() as db:
             db.register("given", self.table)
             value: float = db.execute(query).fetchall()[0][0]
@@ -128,7 +128,7 @@ def iso_day(day: int) -> str:
 
 
 def facts(look: Look, contract_text: str, delays: Delays = NO_DELAYS) -> Facts:
-    """Hold the file to its drafted contract.
+    """Type the rows of the file under its drafted contract.
 
     Raises:
         DeclarationError: the file breaks it.
@@ -158,5 +158,5 @@ def _broken(look: Look, conformed: Conformed) -> DeclarationError:
     return DeclarationError(
         f"{conformed.violation_count} rows contradict what the others show: {first}",
         where=str(look.ask.data),
-        fix="mend the rows, or take them out; a first project wants a clean file",
+        fix="fix the rows, or take them out; a first project needs a clean file",
     )

@@ -1,4 +1,4 @@
-"""Reading the file: its columns as a contract would type them, nothing yet about their meaning."""
+"""Inspection of the file: its columns as a contract would type them, not yet their meaning."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from headrace.contracts.model import RESERVED, LogicalType
 from headrace.core.errors import DeclarationError
 from headrace.core.sql import ident
 from headrace.scaffold.answers import Ask, plain_name
-from headrace.scaffold.inspection.column_words import NOTHING
+from headrace.scaffold.inspection.column_words import NULL_TEXTS
 from headrace.scaffold.inspection.keys import check_key
 from headrace.scaffold.inspection.personal import is_personal
 from headrace.scaffold.inspection.time_columns import likely_times, read_times
@@ -22,7 +22,7 @@ from headrace.sources.parsing.csv_rows import csv_rows
 from headrace.sources.rows import RawRows
 
 MOST_DECIMALS = 6
-# With so many rows in a window, sums of values up to this many units fit int64: see validate.
+# With this many rows in a window, sums of values up to `_MOST_UNITS` units fit int64.
 MAX_EVENTS = 1_000_000
 _MOST_UNITS = 2**63 // MAX_EVENTS
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
@@ -33,7 +33,7 @@ _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the file. `scale` and `max_abs` are as in the contract, in the column's unit."""
+    """Column of the file. `scale` and `max_abs` are as in the contract, in the column's unit."""
 
     header: str
     name: str
@@ -49,16 +49,16 @@ class Column:
 
     @property
     def sums(self) -> bool:
-        """Whether exact sums of it are possible."""
+        """True if exact sums of the column are possible."""
         return self.type == "integer" or self.scale is not None
 
 
 @dataclass(frozen=True)
 class Look:
-    """Content of the file: its columns, the format of its times, the part of each column.
+    """Content of the file: its columns, the format of its times, the role of each column.
 
-    `times` are the columns that say when, in the order in which `form` wants them; `found_time` is
-    true if nobody named them. `personal` are the names of columns about persons.
+    `times` are the columns with the time of a row, in the order of `form`; `found_time` is True if
+    the user did not name them. `personal` are the names of columns about persons.
     """
 
     ask: Ask
@@ -79,9 +79,9 @@ class Look:
         return self.times[0].name if len(self.times) == 1 else self.free("happened")
 
     def free(self, name: str) -> str:
-        """`name`, or the next one like it that the file does not use."""
-        taken = {column.name.casefold() for column in self.columns}
-        while name.casefold() in taken:
+        """Return `name`, with a suffix if the file uses it already."""
+        used = {column.name.casefold() for column in self.columns}
+        while name.casefold() in used:
             name = f"{name}_new"
         return name
 
@@ -93,8 +93,8 @@ def look(ask: Ask) -> Look:
     """Read the file of `ask`.
 
     Raises:
-        DeclarationError: it is not a CSV file that Headrace reads, a named column is not there, its
-            times cannot be read, or its key does not tell rows apart.
+        DeclarationError: it is not a CSV file that Headrace reads, a named column is missing, its
+            times cannot be read, or its key is not unique.
     """
     payload = ask.data.read_bytes()
     rows = _rows(ask, payload)
@@ -114,13 +114,13 @@ def look(ask: Ask) -> Look:
         )
     by_header = {column.header: column for column in columns}
 
-    def chosen(names: Sequence[str], option: str) -> tuple[Column, ...]:
+    def selected(names: Sequence[str], option: str) -> tuple[Column, ...]:
         return tuple(by_header[_header(rows, name, option)] for name in names)
 
-    times = chosen(form.columns or names, "--time")
-    key, entity = chosen(ask.key, "--key"), chosen(ask.entity, "--entity")
+    times = selected(form.columns or names, "--time")
+    key, entity = selected(ask.key, "--key"), selected(ask.entity, "--entity")
     check_key(rows.table, ask)
-    target = chosen([ask.target], "--target")[0] if ask.target else None
+    target = selected([ask.target], "--target")[0] if ask.target else None
     count = rows.table.num_rows
     personal = frozenset(
         column.name
@@ -133,10 +133,10 @@ def look(ask: Ask) -> Look:
 
 
 def typed_columns(table: pa.Table) -> tuple[Column, ...]:
-    """The columns of a table of strings as a contract would type them, under names it accepts."""
+    """Return the columns of a table of strings with the types and names a contract would use."""
     with duckdb.connect() as db:
         db.register("given", table)
-        return _named([_column(db, header) for header in table.column_names])
+        return _with_valid_names([_column(db, header) for header in table.column_names])
 
 
 def _rows(ask: Ask, payload: bytes) -> RawRows:
@@ -146,7 +146,7 @@ def _rows(ask: Ask, payload: bytes) -> RawRows:
         raise DeclarationError(
             f"{len(rows.malformed)} lines are not rows; line {first.line}: {first.why}",
             where=f"{ask.data}: {first.text}",
-            fix="mend the file; a first project wants clean bytes, the gate takes it from there",
+            fix="fix the file; a first project needs clean bytes, later ones pass the gate",
         )
     if len(rows.columns) < 2 or rows.table.num_rows == 0:
         raise DeclarationError(
@@ -170,24 +170,24 @@ def _header(rows: RawRows, name: str, option: str) -> str:
 
 def _column(db: duckdb.DuckDBPyConnection, header: str) -> Column:
     c = ident(header)
-    present = [token for token in NOTHING if _count(db, f"{c} = ?", token)]
-    given = f"{c} NOT IN ({', '.join(['?'] * len(present))})" if present else f"{c} IS NOT NULL"
-    values = _count(db, given, *present)
+    present = [token for token in NULL_TEXTS if _count(db, f"{c} = ?", token)]
+    condition = f"{c} NOT IN ({', '.join(['?'] * len(present))})" if present else f"{c} IS NOT NULL"
+    values = _count(db, condition, *present)
     missing = _count(db, f"{c} IS NULL")
-    found = _typed(db, header, given, present, values) if values else None
-    if found is None:  # tokens may be words here: only what the file leaves out is null
+    typed = _typed(db, header, condition, present, values) if values else None
+    if typed is None:  # tokens may be words here: only empty cells are null
         return Column(header, header, "string", missing)
     rows = _count(db, "TRUE")
-    return replace(found, nulls=rows - values, null_tokens=tuple(present))
+    return replace(typed, nulls=rows - values, null_tokens=tuple(present))
 
 
 def _typed(
-    db: duckdb.DuckDBPyConnection, header: str, given: str, tokens: list[str], values: int
+    db: duckdb.DuckDBPyConnection, header: str, condition: str, tokens: list[str], values: int
 ) -> Column | None:
-    """The column as something else than text, if all its values are."""
+    """Return the column with another type than text, if all its values have it."""
 
     def all_match(pattern: str) -> bool:
-        matching = f"{given} AND regexp_matches({ident(header)}, '{pattern}')"
+        matching = f"{condition} AND regexp_matches({ident(header)}, '{pattern}')"
         return _count(db, matching, *tokens) == values
 
     kinds: tuple[tuple[Literal["boolean", "timestamp"], str], ...] = (
@@ -202,7 +202,7 @@ def _typed(
     greatest = f"max(abs(TRY_CAST({ident(header)} AS DOUBLE)))"
     decimals = f"max(length(regexp_extract({ident(header)}, '[.]([0-9]*)', 1)))"
     exponents = f"count(*) FILTER (WHERE {ident(header)} ILIKE '%e%')"
-    query = f"SELECT {greatest}, {decimals}, {exponents} FROM given WHERE {given}"  # noqa: S608
+    query = f"SELECT {greatest}, {decimals}, {exponents} FROM given WHERE {condition}"  # noqa: S608
     largest, places, floats = db.execute(query, tokens).fetchall()[0]
     limit = limit_of(Decimal(largest))
     if all_match(_INTEGER):
@@ -214,12 +214,12 @@ def _typed(
 
 
 def limit_of(largest: Decimal) -> int:
-    """A power of ten, at least ten times what was seen."""
+    """Return a power of ten that is at least ten times the largest value."""
     return int(10 ** (max(largest, Decimal(1)).adjusted() + 2))
 
 
 def sums_fit(limit: Decimal | int, places: int) -> bool:
-    """Whether sums over a window of values up to `limit` fit, kept with so many decimal digits."""
+    """Return True if window sums of values up to `limit` with this many decimals fit int64."""
     return bool(limit * 10**places < _MOST_UNITS)
 
 
@@ -228,15 +228,15 @@ def _count(db: duckdb.DuckDBPyConnection, where: str, *values: str) -> int:
     return int(rows.fetchall()[0][0])
 
 
-def _named(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Names that a contract accepts; headers that are none become aliases."""
-    taken = {name for name, _, _ in RESERVED} | {"t", "split", "label_reason"}
-    found = []
+def _with_valid_names(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Give columns names that a contract accepts; other headers become aliases."""
+    used_names = {name for name, _, _ in RESERVED} | {"t", "split", "label_reason"}
+    renamed = []
     for column in columns:
-        fits = _NAME.fullmatch(column.header) and column.header.casefold() not in taken
+        fits = _NAME.fullmatch(column.header) and column.header.casefold() not in used_names
         name = column.header if fits else plain_name(column.header)
-        while name.casefold() in taken:
+        while name.casefold() in used_names:
             name = f"{name}_given"
-        taken.add(name.casefold())
-        found.append(replace(column, name=name))
-    return tuple(found)
+        used_names.add(name.casefold())
+        renamed.append(replace(column, name=name))
+    return tuple(renamed)

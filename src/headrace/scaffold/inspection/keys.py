@@ -1,4 +1,4 @@
-"""Whether the named key tells the rows apart, and which one would."""
+"""Check that the named key is unique, and the search for one that is."""
 
 from collections.abc import Sequence
 
@@ -9,34 +9,34 @@ from headrace.scaffold.answers import Ask
 
 
 def check_key(table: pa.Table, ask: Ask) -> None:
-    """Refuse a key that two different rows share; rows that repeat whole are dropped anyway.
+    """Refuse a key that two different rows share; exact copies of rows are dropped anyway.
 
     Raises:
-        DeclarationError: with a key that would do, if one or two more columns make one.
+        DeclarationError: with a unique key, if one or two more columns make one.
     """
     rows = table.group_by(table.column_names).aggregate([])
-    doubled = rows.num_rows - _distinct(rows, ask.key)
-    if not doubled:
+    duplicates = rows.num_rows - _distinct(rows, ask.key)
+    if not duplicates:
         return
     better = _better(rows, ask)
     raise DeclarationError(
-        f"{doubled} rows have the key of another",
+        f"{duplicates} rows have the key of another",
         where=" ".join(f"--key {name}" for name in ask.key),
-        fix="these tell all rows apart: " + " ".join(f"--key {name!r}" for name in better)
+        fix="these identify every row: " + " ".join(f"--key {name!r}" for name in better)
         if better
         else "name the columns that identify a row; if there are none, number the rows of the file",
     )
 
 
 def _better(rows: pa.Table, ask: Ask) -> list[str] | None:
-    """The key with one or two more columns that makes it one; time and entity are tried first."""
+    """Return the key with one or two more columns that make it unique; time and entity first."""
     likely = [*ask.time_columns(rows.column_names), *ask.entity]
-    others = [name for name in rows.column_names if name not in ask.key]
-    others.sort(key=lambda name: name not in likely)
-    pairs = [[other, two] for other in others[:4] for two in others[:8] if other != two]
-    for more in [*([name] for name in others), *pairs]:
-        if _distinct(rows, [*ask.key, *more]) == rows.num_rows:
-            return [*ask.key, *more]
+    candidates = [name for name in rows.column_names if name not in ask.key]
+    candidates.sort(key=lambda name: name not in likely)
+    pairs = [[other, two] for other in candidates[:4] for two in candidates[:8] if other != two]
+    for extra in [*([name] for name in candidates), *pairs]:
+        if _distinct(rows, [*ask.key, *extra]) == rows.num_rows:
+            return [*ask.key, *extra]
     return None
 
 

@@ -1,4 +1,4 @@
-"""Columns about persons, and stand-ins for what they hold wherever rows go into a repository."""
+"""Columns about persons, and stand-ins for their values in rows that go into a repository."""
 
 import random
 import re
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pyarrow as pa
 
-from headrace.scaffold.inspection.column_words import NOTHING, words
+from headrace.scaffold.inspection.column_words import NULL_TEXTS, words
 
 EMAIL = re.compile(r"[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
 _PHONE = re.compile(r"(\+|00)?[\d(][\d\s().\-/]{6,18}\d")
@@ -28,7 +28,7 @@ _PAIRS = (
     ("birth", "date"), ("date", "birth"), ("street", "address"), ("home", "address"),
     ("postal", "address"), ("ip", "address"), ("credit", "card"), ("card", "number"),
 )  # fmt: skip
-# Persons by their part: personal if the values look like names.
+# Words for roles of persons: the column is personal if its values look like names.
 _PERSONS = frozenset(
     words(
         "customer client contact driver passenger patient employee guest owner agent person "
@@ -42,11 +42,11 @@ _LIKE = 0.8
 
 def is_personal(header: str, values: pa.ChunkedArray | pa.Array) -> bool:
     """Return True if name or values (strings) show that the column is about persons."""
-    said = words(header)
+    name_words = words(header)
     texts = [text for text in values.drop_null().unique().to_pylist() if text]
     if not texts:
         return False
-    if _HEADERS & set(said) or any(_follow(said, pair) for pair in _PAIRS):
+    if _HEADERS & set(name_words) or any(_follow(name_words, pair) for pair in _PAIRS):
         return any(re.search(r"[^\W\d_]|\d{5}", text) for text in texts)
     if any(EMAIL.search(text) for text in texts):
         return True
@@ -57,12 +57,12 @@ def is_personal(header: str, values: pa.ChunkedArray | pa.Array) -> bool:
         re.search(r"[+()]|\d[ -/]\d", text) for text in texts
     ):
         return not all(re.fullmatch(r"\d{4}[-/.]\d\d[-/.]\d\d.*|[\d.]+", text) for text in texts)
-    person = _PERSONS & set(said) and not _NOT_NAMES & set(said)
+    person = _PERSONS & set(name_words) and not _NOT_NAMES & set(name_words)
     return bool(person) and len(texts) > 10 and _share(_WORDS, texts) >= _LIKE
 
 
-def _follow(said: list[str], pair: tuple[str, str]) -> bool:
-    return any((one, two) == pair for one, two in pairwise(said))
+def _follow(name_words: list[str], pair: tuple[str, str]) -> bool:
+    return any((first, second) == pair for first, second in pairwise(name_words))
 
 
 def _share(pattern: re.Pattern[str], texts: Collection[str]) -> float:
@@ -70,29 +70,29 @@ def _share(pattern: re.Pattern[str], texts: Collection[str]) -> float:
 
 
 class StandIns:
-    """Made-up values of the same form: equal values of a column get equal ones, others others.
+    """Made-up values of the same form; equal values of a column get equal stand-ins.
 
-    They follow from the order in which values come, not from the values: nobody gets back.
+    They depend on the order of values and not on the values, so nobody can reverse them.
     """
 
     def __init__(self) -> None:
         self._of: dict[tuple[str, str], str] = {}
-        self._taken: set[tuple[str, str]] = set()
+        self._used: set[tuple[str, str]] = set()
 
     def of(self, column: str, text: str) -> str:
-        """The stand-in for a cell of a column."""
-        if text in NOTHING:
+        """Return the stand-in for a cell of a column."""
+        if text in NULL_TEXTS:
             return text
         if (column, text) not in self._of:
             for attempt in range(1000):
-                made = self._made(column, text, attempt)
-                if (column, made) not in self._taken and made != text:
+                stand_in = self._make(column, text, attempt)
+                if (column, stand_in) not in self._used and stand_in != text:
                     break
-            self._taken.add((column, made))
-            self._of[column, text] = made
+            self._used.add((column, stand_in))
+            self._of[column, text] = stand_in
         return self._of[column, text]
 
-    def _made(self, column: str, text: str, attempt: int) -> str:
+    def _make(self, column: str, text: str, attempt: int) -> str:
         chance = random.Random(f"{column} {len(self._of)} {attempt}")  # noqa: S311 - no secret
         if not EMAIL.search(text):
             return "".join(_like(char, chance) for char in text)
@@ -109,7 +109,7 @@ class StandIns:
 
 
 def _like(char: str, chance: random.Random) -> str:
-    """Another character of the same kind."""
+    """Return another character of the same kind."""
     if char.isdigit():
         return chance.choice("123456789")
     if char.isalpha():
@@ -119,10 +119,10 @@ def _like(char: str, chance: random.Random) -> str:
 
 
 def masked(record: bytes, places: Iterable[int], headers: list[str], stand_ins: StandIns) -> bytes:
-    """A CSV record with stand-ins in the fields at `places`; quotes stay as they are."""
-    wanted = set(places)
+    """Return a CSV record with stand-ins in the fields at `places`; quotes stay as they are."""
+    positions = set(places)
     fields = _fields(record.decode("utf-8"))
-    for number in wanted:
+    for number in positions:
         if number < len(fields):
             fields[number] = _replaced(fields[number], headers[number], stand_ins)
     return ",".join(fields).encode()
@@ -138,7 +138,7 @@ def _replaced(field: str, column: str, stand_ins: StandIns) -> str:
 
 
 def _fields(record: str) -> list[str]:
-    """The raw fields of one record, quotes included."""
+    """Return the raw fields of one record, with quotes."""
     fields, start, quoted = [], 0, False
     for place, char in enumerate(record):
         if char == '"' and (quoted or place == start):

@@ -12,16 +12,16 @@ from headrace.scaffold.inspection.column_words import words
 from headrace.scaffold.inspection.facts import Facts
 from headrace.scaffold.inspection.file_inspection import Column
 
-HOLDS = 0.995
+MIN_SHARE = 0.995
 _MOST_COLUMNS, _MOST_ROWS, _FEWEST_VALUES = 14, 20_000, 8
-_LESS = ("min", "low", "lowest", "least", "start", "begin", "open", "from", "net", "lower")
-_MORE = ("max", "high", "highest", "most", "end", "end", "close", "to", "gross", "upper")
+_LESSER_WORDS = ("min", "low", "lowest", "least", "start", "begin", "open", "from", "net", "lower")
+_GREATER_WORDS = ("max", "high", "highest", "most", "end", "end", "close", "to", "gross", "upper")
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Relation:
-    """As a contract has it: SQL over stored values."""
+    """Relation of columns as a contract declares it: SQL over stored values."""
 
     name: str
     sql: str
@@ -42,107 +42,113 @@ class _Values:
         return ident(self.name)
 
 
-def relations(found: Facts) -> list[Relation]:
-    """Relations of numbers, those that say most first; each column is explained once."""
-    made: list[Relation] = []
+def relations(facts: Facts) -> list[Relation]:
+    """Return relations of numbers, sums and products first; each column is explained once."""
+    accepted: list[Relation] = []
     explained: set[str] = set()
-    columns = [_values(found, column) for column in _candidates(found)]
-    for whole, parts, relation in [*_sums(columns), *_products(columns)]:
-        if whole not in explained and not parts <= explained:
-            explained |= {whole}
-            made.append(relation)
-    return [*made, *_orders(columns)]
+    columns = [_values(facts, column) for column in _candidates(facts)]
+    for total, parts, relation in [*_sums(columns), *_products(columns)]:
+        if total not in explained and not parts <= explained:
+            explained |= {total}
+            accepted.append(relation)
+    return [*accepted, *_orders(columns)]
 
 
-def _candidates(found: Facts) -> list[Column]:
+def _candidates(facts: Facts) -> list[Column]:
     fitting = [
         column
-        for column in found.look.columns
+        for column in facts.look.columns
         if column.is_number
         and column.sums
-        and column not in (*found.look.key, *found.look.times)
-        and not found.is_name(column)
-        and found.distinct([column.name]) >= _FEWEST_VALUES
+        and column not in (*facts.look.key, *facts.look.times)
+        and not facts.is_name(column)
+        and facts.distinct([column.name]) >= _FEWEST_VALUES
     ]
     return fitting[:_MOST_COLUMNS]
 
 
-def _values(found: Facts, column: Column) -> _Values:
-    stored = found.table[column.name].slice(0, _MOST_ROWS).to_numpy().astype(np.float64)
+def _values(facts: Facts, column: Column) -> _Values:
+    stored = facts.table[column.name].slice(0, _MOST_ROWS).to_numpy().astype(np.float64)
     return _Values(column, stored / 10.0 ** (column.scale or 0))
 
 
-def _keeps(left: Floats, right: Floats, tolerance: float) -> bool:
+def _agree(left: Floats, right: Floats, tolerance: float) -> bool:
     filled = ~(np.isnan(left) | np.isnan(right))
     if filled.sum() < max(50, 0.2 * len(left)):
         return False
     near = np.abs(left[filled] - right[filled]) <= tolerance + 1e-9
-    # a column that is nearly always zero keeps any sum by itself
-    return bool(near.mean() >= HOLDS and (left[filled] != 0).mean() > 0.2)
+    # a column that is nearly always zero satisfies any sum
+    return bool(near.mean() >= MIN_SHARE and (left[filled] != 0).mean() > 0.2)
 
 
-Made = tuple[str, set[str], Relation]
+Candidate = tuple[str, set[str], Relation]
 
 
-def _sums(columns: Sequence[_Values]) -> Iterator[Made]:
-    for whole in columns:
-        for one, two in combinations([c for c in columns if c is not whole], 2):
-            if not (_counts(one) and _counts(two)):
+def _sums(columns: Sequence[_Values]) -> Iterator[Candidate]:
+    for total in columns:
+        for first, second in combinations([c for c in columns if c is not total], 2):
+            if not (_counts(first) and _counts(second)):
                 continue
-            if _keeps(whole.values, one.values + two.values, 0.0):
-                scale = _scale(whole, one, two)
-                sql = f"{_at(one, scale)} + {_at(two, scale)} = {_at(whole, scale)}"
-                name = f"{whole.name}_is_{one.name}_and_{two.name}"
-                text = f"{whole.name} is {one.name} plus {two.name}."
-                yield whole.name, {one.name, two.name}, Relation(name, sql, text)
+            if _agree(total.values, first.values + second.values, 0.0):
+                scale = _scale(total, first, second)
+                sql = f"{_at(first, scale)} + {_at(second, scale)} = {_at(total, scale)}"
+                name = f"{total.name}_is_{first.name}_and_{second.name}"
+                text = f"{total.name} is {first.name} plus {second.name}."
+                yield total.name, {first.name, second.name}, Relation(name, sql, text)
 
 
 def _counts(part: _Values) -> bool:
-    """Return True if it matters: a column that is nearly always zero is no evidence of a sum."""
+    """Return True unless the column is nearly always zero, which would not be evidence of a sum."""
     return bool((np.nan_to_num(part.values) != 0).mean() > 0.2)
 
 
-def _products(columns: Sequence[_Values]) -> Iterator[Made]:
-    for whole in columns:
-        for one, two in combinations([c for c in columns if c is not whole], 2):
-            step = 10.0 ** -(whole.column.scale or 0)
-            if _keeps(whole.values, one.values * two.values, step / 2):
-                more = (one.column.scale or 0) + (two.column.scale or 0)
-                less = (whole.column.scale or 0) - more
-                product = f"CAST({one.sql} AS DOUBLE) * {two.sql} * {10.0**less!r}"
-                name = f"{whole.name}_is_{one.name}_times_{two.name}"
-                text = f"{whole.name} is {one.name} times {two.name}."
-                sql = f"abs({product} - {whole.sql}) <= 0.500001"
-                yield whole.name, {one.name, two.name}, Relation(name, sql, text)
+def _products(columns: Sequence[_Values]) -> Iterator[Candidate]:
+    for total in columns:
+        for first, second in combinations([c for c in columns if c is not total], 2):
+            step = 10.0 ** -(total.column.scale or 0)
+            if _agree(total.values, first.values * second.values, step / 2):
+                digits = (first.column.scale or 0) + (second.column.scale or 0)
+                shift = (total.column.scale or 0) - digits
+                product = f"CAST({first.sql} AS DOUBLE) * {second.sql} * {10.0**shift!r}"
+                name = f"{total.name}_is_{first.name}_times_{second.name}"
+                text = f"{total.name} is {first.name} times {second.name}."
+                sql = f"abs({product} - {total.sql}) <= 0.500001"
+                yield total.name, {first.name, second.name}, Relation(name, sql, text)
 
 
 def _orders(columns: Sequence[_Values]) -> Iterator[Relation]:
-    """Pairs whose names say which is the greater, where rows agree."""
-    for less, more in permutations(columns, 2):
-        said, other = words(less.column.header), words(more.column.header)
-        pairs = [pair for pair in zip(_LESS, _MORE, strict=True) if _paired(said, other, pair)]
-        filled = ~(np.isnan(less.values) | np.isnan(more.values))
+    """Yield the order of pairs whose names imply which one is greater, if the rows agree."""
+    for lesser, greater in permutations(columns, 2):
+        lesser_words, greater_words = words(lesser.column.header), words(greater.column.header)
+        pairs = [
+            pair
+            for pair in zip(_LESSER_WORDS, _GREATER_WORDS, strict=True)
+            if _paired(lesser_words, greater_words, pair)
+        ]
+        filled = ~(np.isnan(lesser.values) | np.isnan(greater.values))
         if not pairs or filled.sum() < 50:
             continue
-        if (less.values[filled] <= more.values[filled]).mean() >= HOLDS:
-            scale = _scale(less, more)
-            sql = f"{_at(less, scale)} <= {_at(more, scale)}"
-            text = f"{less.name} is at most {more.name}."
-            yield Relation(f"{less.name}_up_to_{more.name}", sql, text)
+        if (lesser.values[filled] <= greater.values[filled]).mean() >= MIN_SHARE:
+            scale = _scale(lesser, greater)
+            sql = f"{_at(lesser, scale)} <= {_at(greater, scale)}"
+            text = f"{lesser.name} is at most {greater.name}."
+            yield Relation(f"{lesser.name}_up_to_{greater.name}", sql, text)
 
 
-def _paired(said: list[str], other: list[str], pair: tuple[str, str]) -> bool:
+def _paired(lesser_words: list[str], greater_words: list[str], pair: tuple[str, str]) -> bool:
     """Return True if two names differ only in this pair of words."""
-    one, two = pair
-    rest = [word for word in said if word != one] == [word for word in other if word != two]
-    return one in said and two in other and rest
+    low_word, high_word = pair
+    rest = [word for word in lesser_words if word != low_word] == [
+        word for word in greater_words if word != high_word
+    ]
+    return low_word in lesser_words and high_word in greater_words and rest
 
 
 def _scale(*columns: _Values) -> int:
     return max(column.column.scale or 0 for column in columns)
 
 
-def _at(one: _Values, scale: int) -> str:
-    """The stored value in units of 10^-scale."""
-    factor = 10 ** (scale - (one.column.scale or 0))
-    return one.sql if factor == 1 else f"{one.sql} * {factor}"
+def _at(operand: _Values, scale: int) -> str:
+    """Return SQL for the stored value in units of 10^-scale."""
+    factor = 10 ** (scale - (operand.column.scale or 0))
+    return operand.sql if factor == 1 else f"{operand.sql} * {factor}"

@@ -1,4 +1,4 @@
-"""From an address to a sample, and from a sample to drafts: what `try` and `new source` share."""
+"""Sample of an address, and drafts from a sample, for `source inspect` and `new source`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from headrace.core.files import write_atomically
 from headrace.scaffold.answers import Ask, plain_name
 from headrace.scaffold.declarations import reads_on
 from headrace.scaffold.drafts import drafted
-from headrace.scaffold.inspection.column_candidates import Tried
+from headrace.scaffold.inspection.column_candidates import InspectedSample
 from headrace.scaffold.inspection.file_inspection import look
 from headrace.scaffold.suite import draft_suite
 from headrace.sources.relational.change_cursor import moment_of
@@ -25,14 +25,14 @@ _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
 def take(address: str, limits: Limits) -> Sample:
-    """The first rows at an address of any kind: file, folder, glob, table, HTTP, topic.
+    """Read the first rows at an address of any kind: file, folder, glob, table, HTTP, topic.
 
     Raises:
-        DeclarationError: nothing reads such an address, or it names too little.
-        SourceError: nothing there, nobody answers, or no right to read it.
+        DeclarationError: no source reads such an address, or it is incomplete.
+        SourceError: it does not exist, does not answer, or may not be read.
     """
-    found = _SCHEME.match(address)
-    scheme = found[1].lower().partition("+")[0] if found else ""
+    prefix = _SCHEME.match(address)
+    scheme = prefix[1].lower().partition("+")[0] if prefix else ""
     if scheme in {"", "s3", "file"}:
         from headrace.sources.sampling.files import sample_files
 
@@ -62,7 +62,7 @@ _DATABASES = {"postgresql", "postgres", "sqlite", "duckdb", "mysql", "mariadb", 
 
 
 def sample_file(sample: Sample, folder: Path) -> Path:
-    """The sample as a CSV file: drafts are made from it as from a file of the user's own."""
+    """Write the sample as a CSV file, so that drafts are made from it as from a user's file."""
     columns = [column.to_pylist() for column in sample.table.columns]
     rows = zip(*columns, strict=True)
     lines = [",".join(map(_quoted, sample.table.column_names))]
@@ -77,41 +77,45 @@ def table_name(sample: Sample) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Empty text has quotes: without, it is no value."""
+    """Quote a cell if necessary; empty text has quotes, because an empty cell is null."""
     plain = text and not re.search(r'[",\r\n]', text)
     return text if plain else '"' + text.replace('"', '""') + '"'
 
 
-def asked(seen: Tried, folder: Path, like: Mapping[str, Any], *, deletions: bool = False) -> Ask:
-    """What drafts are made from: the sample as a file in `folder`, and what its columns are for.
+def ask_from_sample(
+    inspected: InspectedSample, folder: Path, like: Mapping[str, Any], *, deletions: bool = False
+) -> Ask:
+    """Return the input of drafts: the sample as a file in `folder`, and the roles of its columns.
 
-    The likeliest time and key are taken where `like`, which is as `Ask` has it, gives none. What a
-    source adds to the rows of a table that it reads on is added here, too.
+    If `like`, which has fields of `Ask`, has no time or key, the likeliest ones are used. Columns
+    that an incremental source adds to a table are added here as well.
 
     Raises:
-        DeclarationError: no column reads as a time, or no few tell all rows apart.
+        DeclarationError: no column is a time, or no few columns identify every row.
     """
-    given = {key: value for key, value in like.items() if value}
-    read_on = seen.sample.kind == "sql" and reads_on(seen, deletions=deletions)
-    if read_on and not seen.times:
-        given.setdefault("time", NOTICED)
-    if "time" not in given:
-        given["time"] = _likeliest(seen.times, "no column reads as a time", "--time COLUMN", seen)
-    if "key" not in given:
-        what = "no few columns tell all rows apart"
-        given["key"] = _likeliest(seen.keys, what, "--key COLUMN, repeated", seen)
-    sample = seen.sample
+    answers = {key: value for key, value in like.items() if value}
+    read_on = inspected.sample.kind == "sql" and reads_on(inspected, deletions=deletions)
+    if read_on and not inspected.times:
+        answers.setdefault("time", NOTICED)
+    if "time" not in answers:
+        answers["time"] = _likeliest(
+            inspected.times, "no column reads as a time", "--time COLUMN", inspected
+        )
+    if "key" not in answers:
+        what = "no few columns identify every row"
+        answers["key"] = _likeliest(inspected.keys, what, "--key COLUMN, repeated", inspected)
+    sample = inspected.sample
     partial = not sample.whole
     if read_on:
-        sample = _as_changes(sample, seen.cursors[:1], deletions=deletions)
+        sample = _as_changes(sample, inspected.cursors[:1], deletions=deletions)
         partial = True  # deliveries are what changed: how many rows were read says nothing
-        given |= {"known_at": NOTICED, **({"deleted": DELETED} if deletions else {})}
-    given.setdefault("snapshot", sample.kind == "sql")
-    return Ask(sample_file(sample, folder), **given, partial=partial)
+        answers |= {"known_at": NOTICED, **({"deleted": DELETED} if deletions else {})}
+    answers.setdefault("snapshot", sample.kind == "sql")
+    return Ask(sample_file(sample, folder), **answers, partial=partial)
 
 
 def _as_changes(sample: Sample, cursor: Sequence[str], *, deletions: bool) -> Sample:
-    """With the columns that `TableChanges` adds, as it fills them when it first reads the table."""
+    """Add the columns that `TableChanges` adds, with the values of its first read of the table."""
     table, now = sample.table, iso(now_us())
     texts = table[cursor[0]].to_pylist() if cursor else [None] * table.num_rows
     noticed = [now if text is None else iso(moment_of(text)) for text in texts]
@@ -124,27 +128,27 @@ def _as_changes(sample: Sample, cursor: Sequence[str], *, deletions: bool) -> Sa
 T = TypeVar("T")
 
 
-def _likeliest(found: Sequence[T], what: str, option: str, seen: Tried) -> T:
-    if not found:
-        raise _unsaid(what, option, seen)
-    return found[0]
+def _likeliest(candidates: Sequence[T], what: str, option: str, inspected: InspectedSample) -> T:
+    if not candidates:
+        raise _unsaid(what, option, inspected)
+    return candidates[0]
 
 
-def _unsaid(what: str, option: str, seen: Tried) -> DeclarationError:
-    names = ", ".join(column.column.header for column in seen.columns)
-    return DeclarationError(what, where=seen.sample.address, fix=f"say {option}, of: {names}")
+def _unsaid(what: str, option: str, inspected: InspectedSample) -> DeclarationError:
+    names = ", ".join(column.column.header for column in inspected.columns)
+    return DeclarationError(what, where=inspected.sample.address, fix=f"say {option}, of: {names}")
 
 
 def drafts(ask: Ask, pipeline: str = "drafted") -> dict[str, str]:
-    """{path: YAML} of the contract and the suite.
+    """Return {path: YAML} of the contract and the suite.
 
     Raises:
-        DeclarationError: its times cannot be read, its key does not tell rows apart, or rows
-            contradict what the others show.
+        DeclarationError: its times cannot be read, its key is not unique, or some rows contradict
+            the others.
     """
-    found = drafted(look(ask), pipeline)
+    facts = drafted(look(ask), pipeline)
     name = ask.table_name
     return {
-        f"contracts/{name}.yaml": found.contract_text,
-        f"quality_suites/{name}.yaml": draft_suite(found, pipeline),
+        f"contracts/{name}.yaml": facts.contract_text,
+        f"quality_suites/{name}.yaml": draft_suite(facts, pipeline),
     }

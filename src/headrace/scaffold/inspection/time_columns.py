@@ -1,4 +1,4 @@
-"""The columns that say when a row happened: one, or a calendar and a clock split over several."""
+"""Columns with the time of a row: a single one, or a calendar and a clock in several."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -25,18 +25,18 @@ _AM_PM = r"(?i)^\s*\d{1,2}:\d\d(:\d\d)?\s*[AP]\.?M\.?\s*$"
 
 
 @dataclass(frozen=True)
-class _One:
-    """A single column as `time_form` wants it."""
+class _SingleColumn:
+    """Single column, as `time_form` takes it."""
 
     time: str
     time_format: str | None = None
 
 
 def read_times(table: pa.Table, names: Sequence[str], ask: Timed) -> TimeForm:
-    """Time layout of the columns `names` of a table of strings.
+    """Return the time format of the columns `names` of a table of strings.
 
     Raises:
-        DeclarationError: they do not, or two readings that differ are possible.
+        DeclarationError: they are not a time, or two formats that differ fit.
     """
     if len(names) == 1:
         return time_form(table[names[0]], ask)
@@ -71,7 +71,7 @@ def read_times(table: pa.Table, names: Sequence[str], ask: Timed) -> TimeForm:
 
 @dataclass(frozen=True)
 class _Part:
-    """Some of the columns, and SQL over them by name."""
+    """Some of the columns, and a SQL expression over them by name."""
 
     names: tuple[str, ...]
     sql: str
@@ -88,17 +88,17 @@ class _Clock:
 def _calendar(
     db: duckdb.DuckDBPyConnection, table: pa.Table, names: Sequence[str], ask: Timed
 ) -> _Part:
-    parts = [_named(names, kind) for kind in (YEAR, MONTH, DAY)]
+    parts = [_column_of_kind(names, kind) for kind in (YEAR, MONTH, DAY)]
     if all(parts):
         year, month, day = (part or "" for part in parts)
-        joined = f"concat_ws('-', {', '.join(_whole(name) for name in (year, month, day))})"
+        joined = f"concat_ws('-', {', '.join(_as_integer(name) for name in (year, month, day))})"
         return _Part((year, month, day), f"TRY_CAST({joined} AS TIMESTAMP)", native=True)
     for name in names:
         if _matching(db, name, _DIGITS) and not _matching(db, name, r"^\d{8}$"):
             continue
         if _matching(db, name, _CLOCK) or _matching(db, name, _AM_PM):
             continue
-        form = time_form(table[name], _One(name, ask.time_format))
+        form = time_form(table[name], _SingleColumn(name, ask.time_format))
         sql = form.sql(name) if form.expression else f"CAST({ident(name)} AS TIMESTAMPTZ)"
         # alone in a column of its own, 20130705 is typed as a number
         sql = sql.replace(ident(name), f"CAST({ident(name)} AS VARCHAR)")
@@ -112,12 +112,12 @@ def _calendar(
 
 
 def _clock(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tuple[_Clock, list[str]]:
-    """The clock in these columns, and what is left of them."""
-    hour, minute = _named(names, HOUR), _named(names, MINUTE)
+    """Return the clock in these columns, and the remaining columns."""
+    hour, minute = _column_of_kind(names, HOUR), _column_of_kind(names, MINUTE)
     if hour is not None and _within(db, hour, 24):
         used = [hour] if minute is None else [hour, minute]
-        steps = [f"to_hours({_whole(hour)})"]
-        steps += [f"to_minutes({_whole(minute)})"] if minute else []
+        steps = [f"to_hours({_as_integer(hour)})"]
+        steps += [f"to_minutes({_as_integer(minute)})"] if minute else []
         return _Clock(tuple(used), tuple(steps)), [name for name in names if name not in used]
     for name in names:
         rest = [other for other in names if other != name]
@@ -131,7 +131,7 @@ def _clock(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tuple[_Clock,
             read = f"try_strptime({ident(name)}, ['%I:%M %p', '%I:%M:%S %p', '%I:%M%p'])"
             return _Clock((name,), (f"({read} - TIMESTAMP '1900-01-01')",)), rest
         if hhmm(db, name):
-            number = _whole(name)
+            number = _as_integer(name)
             sql = f"to_minutes({number} // 100 * 60 + {number} % 100)"
             return _Clock((name,), (sql,), hhmm=True), rest
     return _Clock((), ()), list(names)
@@ -139,7 +139,7 @@ def _clock(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> tuple[_Clock,
 
 def hhmm(db: duckdb.DuckDBPyConnection, name: str, view: str = "given") -> bool:
     """Return True if all values are clocks such as 5, 517 or 2400, and some have minutes."""
-    number = _whole(name)
+    number = _as_integer(name)
     query = (
         f"SELECT count({number}), coalesce(max({number}), 0),"  # noqa: S608
         f" count(*) FILTER (WHERE {number} % 100 > 59 OR {number} NOT BETWEEN 0 AND 2400)"
@@ -149,20 +149,20 @@ def hhmm(db: duckdb.DuckDBPyConnection, name: str, view: str = "given") -> bool:
     return bool(values and greatest > 100 and not wrong)
 
 
-def _whole(name: str) -> str:
+def _as_integer(name: str) -> str:
     return f"TRY_CAST({ident(name)} AS BIGINT)"
 
 
-def _named(names: Sequence[str], kind: set[str]) -> str | None:
+def _column_of_kind(names: Sequence[str], kind: set[str]) -> str | None:
     fitting = [name for name in names if words(name)[-1:] and words(name)[-1] in kind]
     exact = [name for name in fitting if name.casefold() in kind]
     return next(iter([*exact, *fitting]), None)
 
 
-def _within(db: duckdb.DuckDBPyConnection, name: str, most: int) -> bool:
-    query = f"SELECT min({_whole(name)}), max({_whole(name)}) FROM given"  # noqa: S608
+def _within(db: duckdb.DuckDBPyConnection, name: str, limit: int) -> bool:
+    query = f"SELECT min({_as_integer(name)}), max({_as_integer(name)}) FROM given"  # noqa: S608
     low, high = db.execute(query).fetchall()[0]
-    return low is not None and low >= 0 and high <= most
+    return low is not None and low >= 0 and high <= limit
 
 
 def _matching(db: duckdb.DuckDBPyConnection, name: str, pattern: str) -> bool:
@@ -186,7 +186,7 @@ def _read_share(db: duckdb.DuckDBPyConnection, sql: str, names: Sequence[str]) -
 
 
 def _template(sql: str, names: Sequence[str]) -> str:
-    """The names replaced by `{0}`, `{1}`: the contract may call the columns otherwise."""
+    """Replace the names by `{0}`, `{1}`, because the contract may rename the columns."""
     for number, name in sorted(enumerate(names), key=lambda pair: -len(pair[1])):
         sql = sql.replace(ident(name), f"{{{number}}}")
     return sql
@@ -201,13 +201,13 @@ def _unreadable(names: Sequence[str]) -> DeclarationError:
 
 
 def likely_times(table: pa.Table) -> list[str]:
-    """The columns that say when a row happened, where nobody named them.
+    """Return the columns with the time of a row, if the user did not name them.
 
-    A column that holds a whole moment comes first, then year, month, day and a clock, then a date
-    and a clock, then a date.
+    A column with a complete moment comes first, then year, month, day and a clock, then a date and
+    a clock, then a date.
 
     Raises:
-        DeclarationError: none does; or the likeliest can be read in two ways.
+        DeclarationError: there are none; or the likeliest can be read in two ways.
     """
     singles = list(_singles(table))
     moments = [name for name, form in singles if form is not None and not form.dates]
@@ -232,7 +232,7 @@ def likely_times(table: pa.Table) -> list[str]:
 
 
 def _singles(table: pa.Table) -> Iterator[tuple[str, TimeForm | None]]:
-    """Complete columns that read as times; None for a form that two formats could mean."""
+    """Yield complete columns that are times, with None for a format that is ambiguous."""
     for name in table.column_names:
         if not _complete(table, name):
             continue
@@ -245,7 +245,7 @@ def _singles(table: pa.Table) -> Iterator[tuple[str, TimeForm | None]]:
         if not re.search(r"\d", first) or re.fullmatch(r"[\d.,:\s-]{1,7}", first):
             continue
         try:
-            yield name, time_form(table[name], _One(name))
+            yield name, time_form(table[name], _SingleColumn(name))
         except DeclarationError as error:
             if "both" in error.what:
                 yield name, None
@@ -263,35 +263,41 @@ def _rank(name: str) -> tuple[bool, bool, bool]:
 
 
 def _beside(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[str]:
-    """The columns of a clock that belongs to a date column."""
+    """Return the columns of a clock that belongs to a date column."""
     for name in names:
         if _matching(db, name, _CLOCK) or _matching(db, name, _AM_PM):
             return [name]
-    hour, minute = _named(names, HOUR), _named(names, MINUTE)
+    hour, minute = _column_of_kind(names, HOUR), _column_of_kind(names, MINUTE)
     if hour is not None and len(words(hour)) == 1 and _within(db, hour, 24):
-        more = minute is not None and _within(db, minute, 59)
-        return [hour, minute] if more and minute else [hour]
+        has_minute = minute is not None and _within(db, minute, 59)
+        return [hour, minute] if has_minute and minute else [hour]
     return [name for name in names if "time" in words(name) and hhmm(db, name)][:1]
 
 
 def _split(db: duckdb.DuckDBPyConnection, names: Sequence[str]) -> list[str]:
-    """Year, month and day, and the clock that is filled most."""
-    calendar = [_named(names, kind) for kind in (YEAR, MONTH, DAY)]
-    found = [name for name in calendar if name is not None]
-    if len(found) < 3 or not _within(db, found[1], 12) or not _within(db, found[2], 31):
+    """Return the columns of year, month and day, and the clock with the fewest nulls."""
+    calendar = [_column_of_kind(names, kind) for kind in (YEAR, MONTH, DAY)]
+    calendar_names = [name for name in calendar if name is not None]
+    if (
+        len(calendar_names) < 3
+        or not _within(db, calendar_names[1], 12)
+        or not _within(db, calendar_names[2], 31)
+    ):
         return []
-    hour, minute = _named(names, HOUR), _named(names, MINUTE)
-    if hour is not None and hour not in found and _within(db, hour, 24):
-        more = [hour] if minute is None or not _within(db, minute, 59) else [hour, minute]
-        return [*found, *more]
+    hour, minute = _column_of_kind(names, HOUR), _column_of_kind(names, MINUTE)
+    if hour is not None and hour not in calendar_names and _within(db, hour, 24):
+        clock = [hour] if minute is None or not _within(db, minute, 59) else [hour, minute]
+        return [*calendar_names, *clock]
     clocks = [
-        name for name in names if name not in found and "time" in words(name) and hhmm(db, name)
+        name
+        for name in names
+        if name not in calendar_names and "time" in words(name) and hhmm(db, name)
     ]
     filled = {name: _filled(db, name) for name in clocks}
     best = max(clocks, key=lambda name: filled[name], default=None)
-    return [*found, *([best] if best is not None and filled[best] >= READABLE else [])]
+    return [*calendar_names, *([best] if best is not None and filled[best] >= READABLE else [])]
 
 
 def _filled(db: duckdb.DuckDBPyConnection, name: str) -> float:
-    query = f"SELECT count({_whole(name)}) / count(*) FROM given"  # noqa: S608
+    query = f"SELECT count({_as_integer(name)}) / count(*) FROM given"  # noqa: S608
     return float(db.execute(query).fetchall()[0][0])

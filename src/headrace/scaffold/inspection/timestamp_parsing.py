@@ -1,4 +1,4 @@
-"""How a column of text says when: found by trying, refused where two readings are possible."""
+"""Time format of a column of text: detected by trial, refused if two formats are possible."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +10,7 @@ from headrace.contracts.model import LogicalType
 from headrace.core.errors import DeclarationError
 from headrace.core.sql import ident, literal
 
-# A few unreadable times are rows for the quarantine; more means that the reading is wrong.
+# A few unreadable times are rows for the quarantine; more mean that the format is wrong.
 READABLE = 0.99
 _MOMENT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"
 _OFFSET = r":\d\d(\.\d+)? ?(Z|UTC|[+-]\d\d(:?\d\d)?)$"
@@ -23,7 +23,7 @@ _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 
 
 class Timed(Protocol):
-    """A column of times, and how it reads where that was said."""
+    """Column of times, and its format if the user gave it."""
 
     @property
     def time(self) -> str: ...
@@ -34,12 +34,12 @@ class Timed(Protocol):
 
 @dataclass(frozen=True)
 class TimeForm:
-    """How the time column is delivered and turned into a moment.
+    """Format of the time column, and the expression that turns it into a moment.
 
     `expression` is SQL over the column `{}`: a TIMESTAMP on the wall clock of a zone, or, if
-    `aware`, a moment; None where the column is one already. `dates`: no value has a clock.
-    `columns` are the headers where there are several: `{0}`, `{1}` in the expression. They are
-    `native` if they are year, month, day and perhaps hhmm, as contracts derive moments from.
+    `aware`, a moment; None if the column is a moment already. `dates` is True if no value has a
+    clock. `columns` are the headers if there are several: `{0}`, `{1}` in the expression. They are
+    `native` if they are year, month, day and perhaps hhmm, from which contracts derive moments.
     """
 
     type: LogicalType
@@ -50,17 +50,17 @@ class TimeForm:
     native: bool = False
 
     def sql(self, *columns: str) -> str:
-        """The expression over columns of these names."""
+        """Return the expression over columns of these names."""
         if not self.columns:
             return _over(self.expression or "{}", ident(columns[0]))
-        found = self.expression or ""
+        text = self.expression or ""
         for number, column in enumerate(columns):
-            found = found.replace(f"{{{number}}}", ident(column))
-        return found
+            text = text.replace(f"{{{number}}}", ident(column))
+        return text
 
 
 def time_form(texts: pa.ChunkedArray, ask: Timed) -> TimeForm:
-    """The one reading of `texts` (strings) that fits.
+    """Return the time format that fits `texts` (strings).
 
     Raises:
         DeclarationError: none fits, or two that differ do.
@@ -97,7 +97,7 @@ def _plain(db: duckdb.DuckDBPyConnection) -> TimeForm | None:
 
 
 def _epoch(db: duckdb.DuckDBPyConnection) -> TimeForm | None:
-    """Seconds or milliseconds since 1970, from 1980 on."""
+    """Return the format of seconds or milliseconds since 1970, from 1980 on, if it fits."""
     low, high = _row(db, "SELECT min(TRY_CAST(x AS BIGINT)), max(TRY_CAST(x AS BIGINT)) FROM given")
     if low is None or _matches(db, r"^\d+$") < 1.0:
         return None
@@ -117,8 +117,8 @@ def _by_format(db: duckdb.DuckDBPyConnection, ask: Timed) -> TimeForm:
     fitting = {form: sql for form, sql in expressions.items() if _reads(db, sql)}
     if not fitting:
         raise _unreadable(db, ask, "no reading fits")
-    (form, expression), *others = fitting.items()
-    for other, sql in others:
+    (form, expression), *alternatives = fitting.items()
+    for other, sql in alternatives:
         where = f"{_over(expression)} IS DISTINCT FROM {_over(sql)}"
         (differing,) = _row(db, f"SELECT count(*) FROM given WHERE {where}")  # noqa: S608
         if differing:
@@ -129,7 +129,7 @@ def _by_format(db: duckdb.DuckDBPyConnection, ask: Timed) -> TimeForm:
 def _unreadable(db: duckdb.DuckDBPyConnection, ask: Timed, why: str) -> DeclarationError:
     samples = [str(text) for (text,) in db.execute("SELECT x FROM given LIMIT 3").fetchall()]
     return DeclarationError(
-        f"cannot tell when a row of {ask.time!r} is: {why}",
+        f"cannot read the times of {ask.time!r}: {why}",
         where=f"values such as {', '.join(map(repr, samples))}",
         fix="say how it reads: --time-format '%d/%m/%Y %H:%M' (strptime)",
     )
@@ -141,26 +141,26 @@ def _over(expression: str, column: str = "x") -> str:
 
 def _reads(db: duckdb.DuckDBPyConnection, expression: str) -> bool:
     try:
-        read, given = _row(
+        read, filled = _row(
             db,
             f"SELECT count({_over(expression)}), count(x) FROM given",  # noqa: S608
         )
     except duckdb.Error:
         return False
-    return bool(given) and read >= READABLE * given
+    return bool(filled) and read >= READABLE * filled
 
 
 def _matches(db: duckdb.DuckDBPyConnection, pattern: str) -> float:
     matching = f"count(*) FILTER (WHERE regexp_matches(x, {literal(pattern)}))"
-    found, given = _row(db, f"SELECT {matching}, count(x) FROM given")  # noqa: S608
-    return float(found / given) if given else 0.0
+    matched, filled = _row(db, f"SELECT {matching}, count(x) FROM given")  # noqa: S608
+    return float(matched / filled) if filled else 0.0
 
 
 def _midnights(db: duckdb.DuckDBPyConnection, expression: str) -> bool:
     sql = _over(expression)
     where = f"{sql} <> date_trunc('day', {sql})"
-    (others,) = _row(db, f"SELECT count(*) FROM given WHERE {where}")  # noqa: S608
-    return bool(others == 0)
+    (off_midnight,) = _row(db, f"SELECT count(*) FROM given WHERE {where}")  # noqa: S608
+    return bool(off_midnight == 0)
 
 
 def _row(db: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:

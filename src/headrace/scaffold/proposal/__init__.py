@@ -4,9 +4,18 @@
 writes over a contract, and nothing is in force until a person wrote `status: active`.
 """
 
-from headrace.scaffold.proposal.draft import Draft, Told, draft
+from headrace.scaffold.proposal.draft import Draft, SourceAnswers, draft
 from headrace.scaffold.proposal.published import published
 from headrace.scaffold.proposal.revise import Proposal, revise
 from headrace.scaffold.proposal.sample import as_rows, read_sample
 
-__all__ = ["Draft", "Proposal", "Told", "as_rows", "draft", "published", "read_sample", "revise"]
+__all__ = [
+    "Draft",
+    "Proposal",
+    "SourceAnswers",
+    "as_rows",
+    "draft",
+    "published",
+    "read_sample",
+    "revise",
+]

@@ -1,8 +1,8 @@
-"""The first contract of a source, drawn from its data: what data cannot tell is marked.
+"""First contract of a source, drafted from its data, with marks for open questions.
 
-A mark is a text that begins with TODO. Those that a contract cannot load without (what kind of
-table it is, when a row is known, when it happened if several columns could say) keep it from
-loading; all of them keep it from being in force.
+A mark is a text that begins with TODO. Marks for required answers (the kind of table, when a row is
+known, the time of a row if several columns are candidates) keep the contract from loading; every
+mark keeps it from being active.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from headrace.core.sql import ident
 from headrace.core.time_zones import zone_table
 from headrace.scaffold.answers import KINDS, check_name
 from headrace.scaffold.contract import column_lines, how, moment_lines, moment_of, null_tokens, plus
-from headrace.scaffold.inspection.column_candidates import Tried, tried
+from headrace.scaffold.inspection.column_candidates import InspectedSample, inspect_sample
 from headrace.scaffold.inspection.file_inspection import MAX_EVENTS, Column
 from headrace.scaffold.inspection.timestamp_parsing import TimeForm, time_form
 from headrace.scaffold.proposal.faults import faults
@@ -35,8 +35,8 @@ _SOMEWHEN = "CAST('2000-01-01T00:00:00Z' AS TIMESTAMPTZ)"
 
 
 @dataclass(frozen=True)
-class Told:
-    """What is known of a source beside its rows; columns by their names in the data.
+class SourceAnswers:
+    """Answers of a person about a source; columns have their names in the data.
 
     Attributes:
         name: of the table.
@@ -70,7 +70,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Draft:
-    """`text` is the contract's YAML; `faults` are rows of the data that do not fit it, in words."""
+    """Drafted contract: `text` is its YAML, `faults` describe rows of the data that break it."""
 
     table: str
     text: str
@@ -84,7 +84,7 @@ class Draft:
             "status": "proposed",
             "conforms": not self.faults,
             "faults": list(self.faults),
-            "undecided": [vars(one) for one in self.undecided],
+            "undecided": [vars(question) for question in self.undecided],
             "contract": self.text,
         }
 
@@ -95,28 +95,28 @@ class _Timed:
     time_format: str | None = None
 
 
-def draft(sample: Sample, told: Told) -> Draft:
-    """The contract that the rows of a source suggest.
+def draft(sample: Sample, answers: SourceAnswers) -> Draft:
+    """Draft a contract from the rows of a source.
 
     Raises:
-        DeclarationError: a named column is not there, or a named time cannot be read.
+        DeclarationError: a named column is missing, or a named time cannot be read.
     """
-    seen = tried(sample)
-    headers = [column.column.header for column in seen.columns]
-    for name in (*told.key, *filter(None, [told.time])):
+    inspected = inspect_sample(sample)
+    headers = [column.column.header for column in inspected.columns]
+    for name in (*answers.key, *filter(None, [answers.time])):
         if name not in headers:
-            known = ", ".join(headers)
-            raise DeclarationError(f"the data have no column {name!r}", fix=f"one of: {known}")
-    path = Path(f"{told.name}.yaml")
-    text = _written(seen, told)
-    contract = parse_contract(_written(seen, told, trial=True), path)
-    left = faults(contract, as_rows(sample, contract.null_tokens))
-    return Draft(told.name, text, tuple(undecided(parse_document(text, path))), left)
+            columns = ", ".join(headers)
+            raise DeclarationError(f"the data have no column {name!r}", fix=f"one of: {columns}")
+    path = Path(f"{answers.name}.yaml")
+    text = _written(inspected, answers)
+    contract = parse_contract(_written(inspected, answers, trial=True), path)
+    problems = faults(contract, as_rows(sample, contract.null_tokens))
+    return Draft(answers.name, text, tuple(undecided(parse_document(text, path))), problems)
 
 
 @dataclass(frozen=True)
 class _Time:
-    """When a row happened, as the draft says it: SQL, words, and the column it is read from."""
+    """Time of a row in the draft: SQL, words, and the column that it is read from."""
 
     sql: str
     words: str
@@ -124,65 +124,65 @@ class _Time:
     form: TimeForm | None = None
 
 
-def _time(seen: Tried, told: Told, *, trial: bool) -> _Time:
-    """As told; else the one column that could say it, for a person to confirm."""
-    times = (told.time,) if told.time else seen.times
+def _time(inspected: InspectedSample, answers: SourceAnswers, *, trial: bool) -> _Time:
+    """Return the time that was answered, or the only candidate, for a person to confirm."""
+    times = (answers.time,) if answers.time else inspected.times
     if len(times) != 1:
         words = (
             f"TODO: when did a row happen? Of: {', '.join(times) or 'no column reads as a time'}"
         )
         return _Time(_SOMEWHEN if trial else MARK, words)
     header = times[0]
-    column = seen.column(header).column
-    form = time_form(seen.sample.table[header], _Timed(header, told.time_format))
-    words = f"{header}, {how(form, told.zone or 'UTC')}."
-    if told.time is None:
+    column = inspected.column(header).column
+    form = time_form(inspected.sample.table[header], _Timed(header, answers.time_format))
+    words = f"{header}, {how(form, answers.zone or 'UTC')}."
+    if answers.time is None:
         words = f"TODO: is this when it happened? {words}"
-    elif not form.aware and told.zone is None:
+    elif not form.aware and answers.zone is None:
         words = f"TODO: whose clock is it? {words}"
     return _Time(ident(moment_of(column.name, form)), words, column, form)
 
 
-def _written(seen: Tried, told: Told, *, trial: bool = False) -> str:
-    """The contract; a trial has stand-ins where a mark would keep it from loading."""
-    time = _time(seen, told, trial=trial)
-    columns = [_as_time(column.column, time) for column in seen.columns]
-    key = told.key or (seen.keys[0] if seen.keys else ())
+def _written(inspected: InspectedSample, answers: SourceAnswers, *, trial: bool = False) -> str:
+    """Return the contract's YAML; a trial has stand-ins for marks that keep it from loading."""
+    time = _time(inspected, answers, trial=trial)
+    columns = [_as_time(column.column, time) for column in inspected.columns]
+    key = answers.key or (inspected.keys[0] if inspected.keys else ())
     numbers = iter(range(FIRST_FIELD_ID, FIRST_FIELD_ID + 10_000))
     lines = [line for column in columns for line in _column(column, next(numbers), key, time)]
     if time.column is not None and time.form is not None:
-        made = [*moment_lines(time.column.name, time.form, told.zone or "UTC", numbers)]
-        lines += ["      # --- derived ---", *made] if made else []
-    lag = told.known_after
+        moments = [*moment_lines(time.column.name, time.form, answers.zone or "UTC", numbers)]
+        lines += ["      # --- derived ---", *moments] if moments else []
+    lag = answers.known_after
     stand_in = "event_time" if trial else "TODO"
     return fill(
         "contract.yaml",
         intro=_INTRO,
         more="",
-        id=told.name,
-        table=told.name,
+        id=answers.name,
+        table=answers.name,
         status="proposed",
-        purpose=flow(f"TODO: what {told.name} is for."),
-        owner=flow(told.owner or "TODO: who answers for it"),
+        purpose=flow(f"TODO: what {answers.name} is for."),
+        owner=flow(answers.owner or "TODO: who answers for it"),
         licence=flow("TODO: an SPDX id, or whose leave it takes"),
         purposes=flow(["TODO: what it may be used for"]),
         privacy=flow("TODO: public, internal, personal, …"),
         consumers=flow(["TODO: who reads it"]),
-        grain=flow(_grain(seen, key, told)),
-        kind=flow(told.kind or ("event" if trial else "TODO")),
+        grain=flow(_grain(inspected, key, answers)),
+        kind=flow(answers.kind or ("event" if trial else "TODO")),
         null_tokens=flow(null_tokens(columns)),
         max_events=MAX_EVENTS,
         event_time=flow(time.sql),
         event_words=flow(time.words),
         known_at=stand_in if lag is None else flow(f"event_time{plus(lag)}"),
-        known_words=flow(_KNOWN if lag is None else f"{lag} after its time."),
+        known_words=flow(_KNOWN_AT_TODO if lag is None else f"{lag} after its time."),
         deleted="",
         known_todo="",
         columns="\n".join(lines),
     )
 
 
-_KNOWN = "TODO: from when can a row be used? Too early, and features see the future."
+_KNOWN_AT_TODO = "TODO: from when can a row be used? Too early, and features see the future."
 
 
 def _as_time(column: Column, time: _Time) -> Column:
@@ -197,17 +197,17 @@ def _column(column: Column, number: int, key: tuple[str, ...], time: _Time) -> l
     return column_lines(
         column,
         number,
-        about=f"TODO: what {column.header} means.",
+        description=f"TODO: what {column.header} means.",
         key_position=key.index(column.header) + 1 if is_key else None,
         required=is_key or (is_time and not column.nulls),
         unit="TODO" if column.type == "number" else None,
     )
 
 
-def _grain(seen: Tried, key: tuple[str, ...], told: Told) -> str:
+def _grain(inspected: InspectedSample, key: tuple[str, ...], answers: SourceAnswers) -> str:
     names = ", ".join(key)
-    if told.key:
+    if answers.key:
         return f"One row for each {names}."
     if key:
-        return f"TODO: is it one row for each {names}? No two of {seen.rows:,} rows share it."
-    return "TODO: what is one row? No few columns tell rows apart."
+        return f"TODO: is it one row for each {names}? No two of {inspected.rows:,} rows share it."
+    return "TODO: what is one row? No few columns identify every row."

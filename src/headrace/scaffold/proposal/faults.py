@@ -1,27 +1,27 @@
-"""What of some data does not fit a contract, in a few sentences."""
+"""Faults of some data under a contract, in a few sentences."""
 
 from collections import Counter
 
 from headrace.contracts import Contract, conform
 from headrace.sources.rows import RawRows
 
-_MOST = 2  # of each column and rule
+_MOST_LISTED = 2  # of each column and rule
 
 
 def faults(contract: Contract, rows: RawRows) -> tuple[str, ...]:
-    """The first violations and bad rows of each column, and how many there are in all."""
-    found = conform(contract, rows, "sample")
-    told = [(violation.field, "", str(violation)) for violation in found.violations]
-    told += [
+    """Return the first violations and bad rows of each column, and the total number."""
+    conformed = conform(contract, rows, "sample")
+    sentences = [(violation.field, "", str(violation)) for violation in conformed.violations]
+    sentences += [
         (bad_row.field, bad_row.rule, f"row {bad_row.line}: {bad_row.reason}")
-        for bad_row in found.bad_rows
+        for bad_row in conformed.bad_rows
     ]
-    shown, seen = [], Counter[tuple[str, str]]()
-    for field, rule, text in told:
-        seen[field, rule] += 1
-        if seen[field, rule] <= _MOST:
-            shown.append(text)
-    total = found.violation_count + len(found.bad_rows)
-    if total > len(shown):
-        shown.append(f"{total:,} in all")
-    return tuple(shown)
+    listed, counts = [], Counter[tuple[str, str]]()
+    for field, rule, text in sentences:
+        counts[field, rule] += 1
+        if counts[field, rule] <= _MOST_LISTED:
+            listed.append(text)
+    total = conformed.violation_count + len(conformed.bad_rows)
+    if total > len(listed):
+        listed.append(f"{total:,} in all")
+    return tuple(listed)

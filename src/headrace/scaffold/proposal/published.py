@@ -1,4 +1,4 @@
-"""What a table held before: its latest rows, its field ids, and what its batches were like."""
+"""Published state of a table: its latest rows, its field ids, and the profiles of its batches."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from headrace.sources.rows import RawRows
 
 _ENOUGH = 20_000
 _AFTER_ALL = "~"  # a place behind every day
-# Changes of what values mean; what concerns single rows is for the gate.
+# Semantic changes of columns; faults of single rows are left to the gate.
 _MEANINGS = frozenset(
     {"unit_change", "zone_shift", "swap", "recoding", "decimal_comma", "timestamp_precision"}
 )
@@ -25,7 +25,7 @@ _MEANINGS = frozenset(
 
 @dataclass(frozen=True)
 class Published:
-    """`rows` as the contract types them; None if nothing was published here."""
+    """Published state; `rows` are typed by the contract, None if nothing was published here."""
 
     rows: pa.Table | None = None
     field_ids: tuple[int, ...] = ()
@@ -33,7 +33,7 @@ class Published:
 
 
 def published(contract: Contract) -> Published:
-    """What is under `HEADRACE_HOME` of the contract's table; makes no home."""
+    """Read the published state of the contract's table under `HEADRACE_HOME`, if that exists."""
     if not (default_root() / "format.json").exists():
         return Published()
     home = Home.find()
@@ -65,14 +65,18 @@ def _latest(lake: Lake, table: str) -> pa.Table:
 def meaning_changes(
     contract: Contract, rows: RawRows, reference: Baseline
 ) -> tuple[Mapping[str, str], list[DriftFinding]]:
-    """What the stored profiles of earlier batches say of `rows`: names and meanings.
+    """Compare `rows` with the stored profiles of earlier batches.
 
     Returns:
-        {column: the name that it is delivered under}, and what else changed its meaning.
+        {column: the name under which it is delivered}, and the other semantic changes.
     """
     conformed = conform(contract, rows, "sample")
     look = look_at(contract, rows, conformed, "sample")
     refused = conformed.table is None or conformed.bad_rows
     changes = detect(look, reference, delivered_texts(rows, look) if refused else {})
-    renamed = {one.evidence["old"]: one.evidence["new"] for one in changes if one.kind == "rename"}
-    return renamed, [one for one in changes if one.kind in _MEANINGS]
+    renamed = {
+        change.evidence["old"]: change.evidence["new"]
+        for change in changes
+        if change.kind == "rename"
+    }
+    return renamed, [change for change in changes if change.kind in _MEANINGS]

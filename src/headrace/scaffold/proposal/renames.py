@@ -1,4 +1,4 @@
-"""Which new column of a source is a vanished one under another name: by name, content and place."""
+"""Renamed columns of a source, found by name, content and position."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from headrace.contracts.model import Contract, Field
 from headrace.contracts.typed_cells import parse
 from headrace.scaffold.answers import plain_name
-from headrace.scaffold.inspection.column_words import NOTHING
+from headrace.scaffold.inspection.column_words import NULL_TEXTS
 
 # A pair is proposed from here on, and only if no other pair of either column comes near it.
 LIKELY, MARGIN = 0.6, 0.08
@@ -22,7 +22,7 @@ _MOST_ROWS = 20_000
 
 @dataclass(frozen=True)
 class Rename:
-    """`header` is likely `field`; `likeness` from 0 to 1, `why` says what speaks for it."""
+    """Likely rename of `field` to `header`, with `likeness` from 0 to 1 and the reason."""
 
     field: str
     header: str
@@ -37,12 +37,12 @@ def find_renames(
     table: pa.Table,
     before: pa.Table | None = None,
 ) -> tuple[list[Rename], list[Rename]]:
-    """The renames that are likely, and those that may be, for a person to say.
+    """Return the likely renames, and the possible ones, which a person has to confirm.
 
     Args:
         contract: the present one.
-        vanished: its delivered columns that the data lack.
-        headers: columns of the data that it does not know.
+        vanished: its delivered columns that are missing in the data.
+        headers: columns of the data that it does not declare.
         table: the data, columns of text.
         before: earlier rows as the contract types them, if there are any.
     """
@@ -63,11 +63,11 @@ def find_renames(
         clear = all(pair.likeness >= other.likeness + MARGIN for other in rivals)
         if pair.likeness >= LIKELY and clear:
             likely.append(pair)
-    taken = {name for pair in likely for name in (pair.field, pair.header)}
+    used = {name for pair in likely for name in (pair.field, pair.header)}
     maybe = [
         pair
         for pair in pairs
-        if pair.likeness >= LIKELY - 0.2 and not {pair.field, pair.header} & taken
+        if pair.likeness >= LIKELY - 0.2 and not {pair.field, pair.header} & used
     ]
     return likely, maybe
 
@@ -76,10 +76,10 @@ def _pair(
     contract: Contract, field: Field, header: str, table: pa.Table, before: pa.Table | None
 ) -> Rename | None:
     text = table[header].combine_chunks()[:_MOST_ROWS]
-    text = pc.if_else(pc.is_in(text, pa.array(NOTHING)), pa.scalar(None, pa.string()), text)
+    text = pc.if_else(pc.is_in(text, pa.array(NULL_TEXTS)), pa.scalar(None, pa.string()), text)
     cells = parse(field, text)
-    given = len(text) - text.null_count
-    if given and len(cells.wrong) > (1 - _FITS) * given:
+    filled = len(text) - text.null_count
+    if filled and len(cells.wrong) > (1 - _FITS) * filled:
         return None
     name = name_likeness(field.name, header)
     place = _place(contract, field, header, table.column_names)
@@ -96,7 +96,7 @@ def _pair(
         likeness = 0.55 * content + 0.3 * name + 0.15 * place
         why = f"by its values ({content:.0%} alike) and its name ({name:.0%})"
     if place == 1:
-        why += ", and it stands in the same place"
+        why += ", and it is in the same place"
     return Rename(field.name, header, likeness, why)
 
 
@@ -105,66 +105,70 @@ def _all_numbers(text: pa.Array) -> bool:
     return bool(pc.all(fits).as_py())
 
 
-def name_likeness(one: str, other: str) -> float:
-    """0 to 1, by words: an abbreviation of a word is nearly the word."""
-    words, others = plain_name(one).split("_"), plain_name(other).split("_")
-    if "".join(words) == "".join(others):
+def name_likeness(first: str, second: str) -> float:
+    """Return the likeness of two names from 0 to 1, by words and their abbreviations."""
+    first_words, second_words = plain_name(first).split("_"), plain_name(second).split("_")
+    if "".join(first_words) == "".join(second_words):
         return 1.0
-    by_words = sum(max((_word(a, b) for b in others), default=0.0) for a in words) + sum(
-        max((_word(a, b) for a in words), default=0.0) for b in others
-    )
-    by_letters = SequenceMatcher(None, "".join(words), "".join(others)).ratio()
-    return max(by_words / (len(words) + len(others)), by_letters)
+    by_words = sum(
+        max((_word(a, b) for b in second_words), default=0.0) for a in first_words
+    ) + sum(max((_word(a, b) for a in first_words), default=0.0) for b in second_words)
+    by_letters = SequenceMatcher(None, "".join(first_words), "".join(second_words)).ratio()
+    return max(by_words / (len(first_words) + len(second_words)), by_letters)
 
 
-def _word(one: str, other: str) -> float:
-    if one == other:
+def _word(first: str, second: str) -> float:
+    if first == second:
         return 1.0
-    short, long = sorted((one, other), key=len)
+    short, long = sorted((first, second), key=len)
     if len(short) >= 2 and long.startswith(short):
         return 0.9
     letters = iter(long)
     if len(short) >= 3 and short[0] == long[0] and all(char in letters for char in short):
         return 0.8  # qty and quantity
-    ratio = SequenceMatcher(None, one, other).ratio()
+    ratio = SequenceMatcher(None, first, second).ratio()
     return ratio if ratio >= 0.6 else 0.0
 
 
 def _place(contract: Contract, field: Field, header: str, headers: Sequence[str]) -> float:
-    """The share of its two neighbours that are the column's own: 0, 0.5 or 1."""
-    names = [[one.name, *one.aliases] for one in contract.delivered]
-    at, there = contract.delivered.index(field), list(headers).index(header)
-    before = at == there == 0 or (at > 0 and there > 0 and headers[there - 1] in names[at - 1])
-    last, end = at == len(names) - 1, there == len(headers) - 1
-    after = (last and end) or (not last and not end and headers[there + 1] in names[at + 1])
+    """Return the share of the column's two neighbours that are the same: 0, 0.5 or 1."""
+    names = [[column.name, *column.aliases] for column in contract.delivered]
+    at, position = contract.delivered.index(field), list(headers).index(header)
+    before = at == position == 0 or (
+        at > 0 and position > 0 and headers[position - 1] in names[at - 1]
+    )
+    last, end = at == len(names) - 1, position == len(headers) - 1
+    after = (last and end) or (not last and not end and headers[position + 1] in names[at + 1])
     return (before + after) / 2
 
 
-def content_likeness(one: pa.Array, other: pa.Array) -> float | None:
-    """How alike two columns of one type are in their values; None if one has none."""
-    one, other = (column.drop_null()[:_MOST_ROWS] for column in (one, other))
-    if not len(one) or not len(other):
+def content_likeness(first: pa.Array, second: pa.Array) -> float | None:
+    """Return the likeness of the values of two columns of one type; None if one has none."""
+    first, second = (column.drop_null()[:_MOST_ROWS] for column in (first, second))
+    if not len(first) or not len(second):
         return None
-    if pa.types.is_integer(one.type) or pa.types.is_floating(one.type):
-        return _of_numbers(*(column.to_numpy(zero_copy_only=False) for column in (one, other)))
-    if pa.types.is_timestamp(one.type):
+    if pa.types.is_integer(first.type) or pa.types.is_floating(first.type):
+        return _of_numbers(*(column.to_numpy(zero_copy_only=False) for column in (first, second)))
+    if pa.types.is_timestamp(first.type):
         return None  # time goes on: the values must differ
-    if pa.types.is_boolean(one.type):
-        one, other = one.cast(pa.string()), other.cast(pa.string())
-    return max(_overlap(one, other), 0.9 * _overlap(_shapes(one), _shapes(other)))
+    if pa.types.is_boolean(first.type):
+        first, second = first.cast(pa.string()), second.cast(pa.string())
+    return max(_overlap(first, second), 0.9 * _overlap(_shapes(first), _shapes(second)))
 
 
-def _of_numbers(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
-    """1 less the greatest distance of the two distributions."""
-    points = np.sort(np.concatenate([one, other]))
-    shares = [np.searchsorted(np.sort(side), points, "right") / len(side) for side in (one, other)]
+def _of_numbers(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
+    """Return 1 minus the greatest distance of the two distributions."""
+    points = np.sort(np.concatenate([first, second]))
+    shares = [
+        np.searchsorted(np.sort(side), points, "right") / len(side) for side in (first, second)
+    ]
     return float(1 - np.abs(shares[0] - shares[1]).max())
 
 
-def _overlap(one: pa.Array, other: pa.Array) -> float:
-    """The part of the rows in which both have the same values."""
+def _overlap(first: pa.Array, second: pa.Array) -> float:
+    """Return the share of rows in which both columns have the same values."""
     shares = []
-    for side in (one, other):
+    for side in (first, second):
         counts = pc.value_counts(side).to_pylist()
         shares.append({row["values"]: row["counts"] / len(side) for row in counts})
     alike = (min(share, shares[1].get(value, 0.0)) for value, share in shares[0].items())
@@ -172,7 +176,7 @@ def _overlap(one: pa.Array, other: pa.Array) -> float:
 
 
 def _shapes(texts: pa.Array) -> pa.Array:
-    """Letters and digits by their kind: `AA 00` for `UA 15`."""
+    """Replace letters and digits by their kind: `AA 00` for `UA 15`."""
     shaped = pc.replace_substring_regex(texts, r"\p{Lu}", "A")
     shaped = pc.replace_substring_regex(shaped, r"\p{Ll}", "a")
     return pc.replace_substring_regex(shaped, r"\d", "0")

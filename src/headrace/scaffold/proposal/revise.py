@@ -1,8 +1,8 @@
-"""The next version of a contract, for a source that changed: proposed, reasoned, never in force.
+"""Proposal of the next version of a contract, for a source that changed; it is never active.
 
-Each thing seen in the data is a step with an edit of the contract's text; an edit that leaves a
-contract which does not load is taken back, and its step left to a person. The version goes up as
-far as the table of rules demands, against the present version and every live one beside it.
+Each change in the data is a step with an edit of the contract's text. An edit after which the
+contract does not load is undone, and its step is left to a person. The version is raised as far as
+the compatibility rules require, compared with the present version and every other live one.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,15 +41,15 @@ from headrace.sources.rows import RawRows
 
 @dataclass(frozen=True)
 class Proposal:
-    """The next version of `before`. `after` is None if the data ask for none.
+    """Next version of the contract `before`. `after` is None if the data need none.
 
     Attributes:
-        before: the contract in force.
-        after: the proposed one, as if it stood beside it.
+        before: the active contract.
+        after: the proposed one.
         text: its YAML.
-        comparisons: of it with the present version, then with every live one beside.
-        steps: what was seen; those without an edit are for a person.
-        undecided: what it leaves to a person.
+        comparisons: of it with the present version, then with every other live one.
+        steps: the changes in the data; those without an edit are left to a person.
+        undecided: its open questions.
         faults: rows of the data that do not fit it, in words.
     """
 
@@ -67,7 +67,7 @@ class Proposal:
 
     @property
     def breaks(self) -> tuple[str, ...]:
-        """The consumers of any live version that it would break."""
+        """Consumers of any live version that the proposal would break."""
         return tuple(
             dict.fromkeys(chain.from_iterable(comparison.breaks for comparison in self.comparisons))
         )
@@ -82,7 +82,7 @@ class Proposal:
             "conforms": not self.faults,
             "faults": list(self.faults),
             "steps": [step.as_json() for step in self.steps],
-            "undecided": [vars(one) for one in self.undecided],
+            "undecided": [vars(question) for question in self.undecided],
             "comparisons": [comparison.as_json() for comparison in self.comparisons],
             "contract": None if self.after is None else self.text,
         }
@@ -98,16 +98,16 @@ def revise(
     before: pa.Table | None = None,
     reference: Baseline | None = None,
 ) -> Proposal:
-    """What `rows`, new data of the source of `contract`, ask of its next version.
+    """Propose the next version of `contract` for `rows`, new data of its source.
 
     Args:
-        contract: the version in force.
+        contract: the active version.
         rows: columns of text, read with its null tokens.
         text: its YAML.
         beside: earlier versions of the table that are on file.
         used_ids: further field ids that the table ever had.
-        before: earlier rows, as the contract types them: they tell renamed columns by content.
-        reference: the profiles of earlier batches: they tell changes of meaning by name.
+        before: earlier rows, as the contract types them, to find renamed columns by content.
+        reference: the profiles of earlier batches, to find semantic changes.
     """
     ids = _free_ids([contract, *beside], used_ids)
     past = _Past(before, *meaning_changes(contract, rows, reference or Baseline()))
@@ -119,15 +119,15 @@ def revise(
 
 
 def _free_ids(versions: Sequence[Contract], used: Iterable[int]) -> Iterator[int]:
-    """Field ids that no version ever had."""
-    had = [*used, *chain.from_iterable(version.retired_ids for version in versions)]
-    had += [field.id for version in versions for field in version.columns if field.id is not None]
-    return count(max(had) + 1)
+    """Return field ids that no version ever had."""
+    ids = [*used, *chain.from_iterable(version.retired_ids for version in versions)]
+    ids += [field.id for version in versions for field in version.columns if field.id is not None]
+    return count(max(ids) + 1)
 
 
 @dataclass(frozen=True)
 class _Past:
-    """Earlier rows, and what the profiles of earlier batches say of the new ones."""
+    """Earlier rows, and the comparison of new rows with the profiles of earlier batches."""
 
     rows: pa.Table | None
     renamed: Mapping[str, str]
@@ -136,112 +136,118 @@ class _Past:
 
 def _steps(contract: Contract, rows: RawRows, past: _Past, ids: Iterator[int]) -> Iterator[Step]:
     table = rows.table
-    found = {field.name: _header(field, rows.columns) for field in contract.delivered}
-    known = {name for field in contract.delivered for name in (field.name, *field.aliases)}
-    new = [header for header in rows.columns if header not in known]
-    vanished = [one for one in contract.delivered if found[one.name] is None]
-    sought = [one for one in vanished if not one.may_be_absent]
+    headers = {field.name: _header(field, rows.columns) for field in contract.delivered}
+    declared_names = {name for field in contract.delivered for name in (field.name, *field.aliases)}
+    new = [header for header in rows.columns if header not in declared_names]
+    vanished = [field for field in contract.delivered if headers[field.name] is None]
+    sought = [field for field in vanished if not field.may_be_absent]
     renamed, maybe = find_renames(contract, sought, new, table, past.rows)
     renamed, maybe = _with_profiles(renamed, maybe, past.renamed)
-    taken = {pair.header for pair in renamed}
-    added = [header for header in new if header not in taken]
+    used = {pair.header for pair in renamed}
+    added = [header for header in new if header not in used]
     yield from _added(contract, table.select(added), ids)
     for pair in renamed:
         field = contract.field(pair.field)
-        yield Step(field.name, "renamed", _says(pair), with_alias(field, pair.header))
-        found[field.name] = pair.header
+        yield Step(field.name, "renamed", _rename_words(pair), with_alias(field, pair.header))
+        headers[field.name] = pair.header
     for pair in maybe:
         yield Step(
-            pair.field, "rows", f"may be {_says(pair)}; if so, make {pair.header!r} an alias"
+            pair.field,
+            "rows",
+            f"may be {_rename_words(pair)}; if so, make {pair.header!r} an alias",
         )
-    for one in past.findings:
+    for finding in past.findings:
         yield Step(
-            ", ".join(one.columns), "meaning", f"{one.sentence} If so, say it in the contract."
+            ", ".join(finding.columns),
+            "meaning",
+            f"{finding.sentence} If so, say it in the contract.",
         )
     for field in contract.delivered:
-        header = found[field.name]
+        header = headers[field.name]
         if header is not None:
             text = table[header].combine_chunks()
             yield from observe(field, pc.cast(text, pa.string()))
         elif not field.may_be_absent:
-            yield _gone(field)
+            yield _missing_column(field)
 
 
 def _with_profiles(
-    likely: list[Rename], maybe: list[Rename], known: Mapping[str, str]
+    likely: list[Rename], maybe: list[Rename], renames: Mapping[str, str]
 ) -> tuple[list[Rename], list[Rename]]:
-    """Profiles of many batches know better than a look at one."""
+    """Add the renames that profiles of many batches show; they override those of one batch."""
     why = "its values are like those of all batches before"
-    told = [Rename(old, new, 1.0, why) for old, new in known.items()]
-    taken = {name for pair in told for name in (pair.field, pair.header)}
-    rest = [[p for p in side if not {p.field, p.header} & taken] for side in (likely, maybe)]
-    return [*told, *rest[0]], rest[1]
+    certain = [Rename(old, new, 1.0, why) for old, new in renames.items()]
+    used = {name for pair in certain for name in (pair.field, pair.header)}
+    rest = [[p for p in side if not {p.field, p.header} & used] for side in (likely, maybe)]
+    return [*certain, *rest[0]], rest[1]
 
 
 def _header(field: Field, columns: Sequence[str]) -> str | None:
     return next((name for name in (field.name, *field.aliases) if name in columns), None)
 
 
-def _says(pair: Rename) -> str:
+def _rename_words(pair: Rename) -> str:
     return f"delivered as {pair.header!r}: {pair.why}"
 
 
-def _gone(field: Field) -> Step:
-    """Dropped, or kept as absent where something hangs on it, or left to a person."""
-    says = "the data lack it"
-    last = Step(field.name, "rows", f"{says}, and the table cannot do without it")
+def _missing_column(field: Field) -> Step:
+    """Return the step for a missing column: drop it, let it be absent, or leave it to a person."""
+    sentence = "the data lack it"
+    last = Step(field.name, "rows", f"{sentence}, and the table cannot do without it")
     absent = with_custom(field.name, mayBeAbsent=True)
-    keeps = field.required or field.primary_key_position is not None
-    kept = Step(field.name, "vanished", f"{says}; others are derived from it: null for now", absent)
+    is_required = field.required or field.primary_key_position is not None
+    optional_step = Step(
+        field.name, "vanished", f"{sentence}; others are derived from it: null for now", absent
+    )
     return Step(
         field.name,
         "vanished",
-        f"{says}: it is gone",
+        f"{sentence}: it is gone",
         without_column(field),
-        last if keeps else kept,
+        last if is_required else optional_step,
     )
 
 
 def _added(contract: Contract, table: pa.Table, ids: Iterator[int]) -> Iterator[Step]:
     last = contract.delivered[-1].name
-    taken = {
+    used_names = {
         name.casefold() for column in contract.columns for name in (column.name, *column.aliases)
     }
     columns = typed_columns(table) if table.num_columns else ()
-    named = [(_free_name(column, taken), next(ids)) for column in columns]
-    for free, number in reversed(named):  # each goes right after the last of now
+    free_columns = [(_free_name(column, used_names), next(ids)) for column in columns]
+    for free, number in reversed(free_columns):  # each is inserted after the present last column
         lines = column_lines(
             free,
             number,
-            about=f"TODO: what {free.header} means.",
+            description=f"TODO: what {free.header} means.",
             unit="TODO" if free.type == "number" else None,
         )
         edit = with_column(last, lines)
         yield Step(free.name, "added", f"a column that is not declared, a {free.type}", edit)
 
 
-def _free_name(column: Column, taken: set[str]) -> Column:
+def _free_name(column: Column, used_names: set[str]) -> Column:
     name = column.name
-    while name.casefold() in taken or name in {one for one, _, _ in RESERVED}:
+    while name.casefold() in used_names or name in {reserved for reserved, _, _ in RESERVED}:
         name = f"{name}_given"
-    taken.add(name.casefold())
+    used_names.add(name.casefold())
     return replace(column, name=name)
 
 
 def _applied(text: str, contract: Contract, steps: Sequence[Step]) -> tuple[str, list[Step]]:
-    """The text after every edit that leaves a contract, and the steps as they were taken."""
+    """Apply every edit after which the contract loads; return the text and the applied steps."""
     draft = Edited(text)
     draft.set("status", to=PROPOSED)
     draft.set("version", to=contract.version)
-    start, taken = draft.text, []
+    start, applied = draft.text, []
     for step in steps:
-        made, done = _tried(draft.text, contract.path, step)
-        draft = Edited(made)
-        taken.append(done)
-    return (text if draft.text == start else draft.text), taken
+        edited_text, applied_step = _apply_step(draft.text, contract.path, step)
+        draft = Edited(edited_text)
+        applied.append(applied_step)
+    return (text if draft.text == start else draft.text), applied
 
 
-def _tried(text: str, path: Path, step: Step) -> tuple[str, Step]:
+def _apply_step(text: str, path: Path, step: Step) -> tuple[str, Step]:
     if step.edit is None:
         return text, step
     draft = Edited(text)
@@ -250,9 +256,9 @@ def _tried(text: str, path: Path, step: Step) -> tuple[str, Step]:
         parse_contract(draft.text, path)
     except DeclarationError as error:
         if step.otherwise is not None:
-            return _tried(text, path, step.otherwise)
-        left = f"{step.text}, which the contract cannot follow: {error.what}"
-        return text, Step(step.field, "rows", left)
+            return _apply_step(text, path, step.otherwise)
+        sentence = f"{step.text}, which the contract cannot follow: {error.what}"
+        return text, Step(step.field, "rows", sentence)
     return draft.text, step
 
 
@@ -263,15 +269,15 @@ def _versioned(
     steps: tuple[Step, ...],
     rows: RawRows,
 ) -> Proposal:
-    """The smallest version that tells every change to everybody."""
+    """Return the proposal with the smallest version that covers every change for all consumers."""
     level = compare(contract, parse_contract(text, contract.path)).level
     draft = Edited(text)
-    for wanted in (one for one in Level if one >= level):
-        draft.set("version", to=next_version(contract.version, wanted))
+    for bump in (candidate for candidate in Level if candidate >= level):
+        draft.set("version", to=next_version(contract.version, bump))
         after = parse_contract(draft.text, contract.path)
         comparisons = (compare(contract, after), *compare_all(after, beside))
         if all(comparison.bumped for comparison in comparisons):
             break
     marks = undecided(parse_document(draft.text, contract.path))
-    left = faults(after, rows)
-    return Proposal(contract, after, draft.text, comparisons, steps, tuple(marks), left)
+    problems = faults(after, rows)
+    return Proposal(contract, after, draft.text, comparisons, steps, tuple(marks), problems)

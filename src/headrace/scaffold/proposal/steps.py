@@ -1,4 +1,4 @@
-"""A step of a proposal: what was seen in the data, and the edit of the contract that follows."""
+"""Step of a proposal: a change in the data, and the edit of the contract for it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Edit = Callable[[Edited], None]
 
 @dataclass(frozen=True)
 class Step:
-    """`edit` is None where only a person can say what follows.
+    """Change in the data, and the edit for it; `edit` is None if a person has to decide.
 
     `kind` is one of added, vanished, renamed, retyped, finer, raised, null_text, sentinel,
     nullable, level, meaning, rows.
@@ -50,7 +50,7 @@ def without_column(field: Field) -> Edit:
 
 
 def retired_ids(text: Edited) -> list[int]:
-    """The field ids that are retired already."""
+    """Return the field ids that are retired already."""
     place = ("schema", 0, "customProperties", "retiredFieldIds", "value")
     return list(text.value(*place)) if text.has(*place) else []
 
@@ -60,13 +60,13 @@ def with_alias(field: Field, header: str) -> Edit:
 
 
 def with_column(after: str, lines: Sequence[str]) -> Edit:
-    """`lines` as `column_lines` gives them."""
+    """Insert a column after another; `lines` are those of `column_lines`."""
     first = lines[0].index("- ") + 2
     return lambda text: text.insert_after(*COLUMNS, after, lines=[line[first:] for line in lines])
 
 
 def with_type(field: Field, kind: str, custom: Mapping[str, object]) -> Edit:
-    """Another type; custom properties that are None are dropped, others set."""
+    """Change the type of a column; custom properties that are None are dropped, others set."""
 
     def edit(text: Edited) -> None:
         text.set(*COLUMNS, field.name, "logicalType", to=kind)
@@ -85,12 +85,12 @@ def _drop(text: Edited, column: str, name: str) -> None:
     if text.is_block(*place):
         text.remove(*place, name)
         return
-    kept = [one for one in text.value(*place) if one["property"] != name]
-    text.set(*place, to=kept)
+    remaining = [entry for entry in text.value(*place) if entry["property"] != name]
+    text.set(*place, to=remaining)
 
 
 def optional(name: str) -> Edit:
-    """A column that may be null."""
+    """Allow null in a column."""
     return lambda text: text.set(*COLUMNS, name, "required", to=False)
 
 
