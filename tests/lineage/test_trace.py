@@ -139,7 +139,7 @@ def test_a_null_says_why(grown):
     ("key", "error", "says"),
     [
         ({"trip": 10**6}, StateError, r"(?s)has no row trip=1000000.*as in trip=\d+; rows"),
-        ({"trip": "north"}, DeclarationError, "is no int64"),
+        ({"trip": "north"}, DeclarationError, "is not of type int64"),
         ({"line": "A"}, DeclarationError, "is not the key"),
         ({}, DeclarationError, "nothing is not the key"),
     ],
@@ -151,7 +151,7 @@ def test_what_cannot_be_traced_is_told(grown, key, error, says):
 
 def test_a_declaration_that_means_something_else_now_traces_nothing(grown):
     changed = replace(grown.pipeline, spine=replace(grown.pipeline.spine, at_offset="-3h"))
-    with pytest.raises(DeclarationError, match="what is declared now"):
+    with pytest.raises(DeclarationError, match="the present declarations"):
         trace(REF, {"trip": 411}, grown.home, changed)
 
 

@@ -125,7 +125,7 @@ def test_a_cell_flipped_in_a_released_object_is_located(grown, tmp_path):
         path.write_bytes(kept)
     assert not found.equal
     assert found.content_hash == found.released
-    assert "what the store holds was altered" in found.says
+    assert "what the store holds was altered" in found.summary
     assert "other bytes" in found.stored.problems[0]
     assert found.differences.columns == {"stop__rows_1d": 1}
     (cell,) = found.differences.cells
@@ -153,8 +153,8 @@ def test_a_cell_flipped_in_a_table_file_is_located(grown):
     mine = [cell for cell in found.differences.cells if cell.key == {"trip": trip[row].as_py()}]
     assert [(c.stored, c.rebuilt) for c in mine if c.column == "fare"] == [(before, after)]
     assert found.differences.columns["fare"] == 1
-    (one,) = found.altered
-    assert "altered since they were published" in found.says
+    (one,) = found.altered_cells
+    assert "altered since they were published" in found.summary
     assert (one.table, one.column, one.published, one.delivered) == ("plan", "fare", after, before)
     assert (one.path, one.line) == (str(path), line)
     reached = {"fare", "fare_cents", "ahead__fare_sum_1h_ago_to_3h"}
@@ -301,7 +301,7 @@ def test_fits_are_made_again_and_compared(grown, tmp_path):
     pipeline = declared_otherwise(grown, dataset=replace(grown.pipeline.dataset, fits=fitted))
     first = rebuild(REF, [pipeline], grown.home)
     assert (first.equal, len(first.fits)) == (False, 1)
-    assert "fits came out otherwise" in first.says
+    assert "fits came out otherwise" in first.summary
     inputs = Store(grown.home.store).manifest("line_lateness", "1.0.0").inputs
     pins = {table: given.snapshot_id for table, given in inputs.items()}
     context = BuildContext(pipeline, grown.home, pins=pins, cache=tmp_path / "views")
@@ -389,6 +389,6 @@ def test_rows_that_were_taken_out_or_put_in_are_found(grown):
         path.write_bytes(kept)
     assert not found.equal
     assert found.differences.only_stored == 2
-    told = " ".join(map(str, found.altered))
+    told = " ".join(map(str, found.altered_cells))
     assert "it has 39 rows, and was published with 40" in told
     assert "line 999 was not delivered" in told

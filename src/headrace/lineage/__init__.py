@@ -1,4 +1,4 @@
-"""Where things come from, and where they went."""
+"""Lineage of rows, batches, releases and models."""
 
 from headrace.lineage.batch_holders import HeldBy, Impact, batches_of, impact
 

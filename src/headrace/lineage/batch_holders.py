@@ -1,4 +1,4 @@
-"""Which batches a release holds, and which releases and models hold a batch."""
+"""Batches of a release, and the releases and models that hold a batch."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -16,9 +16,9 @@ from headrace.models.registry import pointer
 
 @dataclass(frozen=True)
 class HeldBy:
-    """A release that was made from a snapshot in which the batch was live, table by table.
+    """Release made from a snapshot in which the batch was live, with the tables concerned.
 
-    `tainted`: that batch, or another one that it holds, is recalled already.
+    `tainted` is True if this batch, or another one that it holds, is recalled already.
     """
 
     ref: str
@@ -29,9 +29,9 @@ class HeldBy:
 
 @dataclass(frozen=True)
 class Impact:
-    """What one batch reached. `champions` are the models among `models` that are in charge.
+    """Releases and models that hold a batch; `champions` are the current champions of `models`.
 
-    Models that were trained elsewhere and registered are among them.
+    Registered models that were trained elsewhere are among them.
     """
 
     batch_id: str
@@ -44,33 +44,33 @@ class Impact:
 
 
 def batches_of(manifest: Manifest, home: Home) -> dict[str, list[str]]:
-    """{table: ids of the batches live in the snapshot the release pinned}, sorted."""
+    """Return {table: sorted ids of the batches live in the snapshot that the release pinned}."""
     store = Store.find(home.store)
     return {
-        table: list(store.get_json(given.batch_list)) if given.batch_list else []
-        for table, given in manifest.inputs.items()
+        table: list(store.get_json(input_table.batch_list)) if input_table.batch_list else []
+        for table, input_table in manifest.inputs.items()
     }
 
 
 def impact(home: Home, batch_id: str, table: str | None = None) -> Impact:
-    """Releases and models that hold anything from a batch; empty for a batch nobody used.
+    """Return the releases and models that hold a batch; none for a batch that was not used.
 
-    A release holds a batch when the batch was live in a snapshot it read, whether or not a window
-    of a feature reached it. With `table`, what came into that table of a delivery to several.
+    A release holds a batch if the batch was live in a snapshot that it read, even if no window of a
+    feature reached it. With `table`, only this table of a delivery to several tables counts.
     """
-    held = tuple(_held_by(home, batch_id, table))
-    refs = {one.ref for one in held}
+    holders = tuple(_held_by(home, batch_id, table))
+    refs = {holder.ref for holder in holders}
     # A model that was trained before an erasure holds the batch still.
     refs |= behind(Store.find(home.store), refs)
     reached = [record for record in list_models(home) if record.dataset in refs]
-    in_charge = [
+    champions = [
         record.ref
         for record in reached
         if (now := pointer(home, record.name)) and now.bundle_id == record.bundle_id
     ]
     elsewhere = [record.ref for record in list_external(home) if record.dataset in refs]
-    models = (*(one.ref for one in reached), *elsewhere)
-    return Impact(batch_id, held, models, tuple(in_charge))
+    models = (*(record.ref for record in reached), *elsewhere)
+    return Impact(batch_id, holders, models, tuple(champions))
 
 
 def _held_by(home: Home, batch_id: str, only: str | None) -> Iterator[HeldBy]:
@@ -78,11 +78,11 @@ def _held_by(home: Home, batch_id: str, only: str | None) -> Iterator[HeldBy]:
     for name in store.names():
         for version in store.versions(name):
             manifest = store.manifest(name, version)
-            found = batches_of(manifest, home)
+            batches = batches_of(manifest, home)
             tables = tuple(
                 sorted(
                     table
-                    for table, ids in found.items()
+                    for table, ids in batches.items()
                     if only in {None, table} and batch_id in ids
                 )
             )

@@ -1,4 +1,4 @@
-"""What a batch reached, and how many rows of each release really took something of it."""
+"""Impact of a batch: the number of rows of each release that depend on it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ from headrace.lineage.row_trace.row_trace import LABEL, SPINE
 from headrace.models.external import list_external
 from headrace.pipeline.definition import Pipeline
 
-KEPT = ("keep", "none")  # treatments that leave a column as it is
+UNCHANGED = ("keep", "none")  # treatments that leave a column as it is
 
 
 @dataclass(frozen=True)
 class Reached:
-    """Rows of one release that took something of a batch.
+    """Counts of rows of one release that depend on a batch.
 
     Attributes:
-        rows: of the release.
-        used: those with a feature, a label or a row of the spine that the batch contributes to.
-        features, label, spine: those by what they took; a row may count in each.
+        rows: all rows of the release.
+        used: rows with a feature, a label or a spine row to which the batch contributes.
+        features, label, spine: rows by the dependent part; a row may count in each.
         by_split: `used` by split.
-        by_feature: rows by feature, the most reached first; features that took nothing left out.
+        by_feature: rows by feature, the largest number first; without features that do not depend.
     """
 
     rows: int
@@ -60,13 +60,13 @@ class Reached:
         }
 
 
-def find_batch(home: Home, which: str, table: str | None = None) -> tuple[str, tuple[str, ...]]:
-    """The full id of a batch, and the tables it was delivered to.
+def find_batch(home: Home, id_prefix: str, table: str | None = None) -> tuple[str, tuple[str, ...]]:
+    """Return the full id of a batch, and the tables it was delivered to.
 
     Args:
-        home: whose ledger knows it.
-        which: the id, or its start.
-        table: look there only.
+        home: its ledger is searched.
+        id_prefix: the id, or its start.
+        table: search this table only.
 
     Raises:
         DeclarationError: no batch, or more than one, has such an id.
@@ -75,35 +75,41 @@ def find_batch(home: Home, which: str, table: str | None = None) -> tuple[str, t
         rows = ledger.connection.execute(
             "SELECT DISTINCT batch_id, tbl FROM batches WHERE substr(batch_id, 1, ?) = ?"
             " ORDER BY batch_id, tbl",
-            (len(which), which),
+            (len(id_prefix), id_prefix),
         ).fetchall()
-    found = [(str(one), str(tbl)) for one, tbl in rows if table in {None, tbl}]
-    ids = sorted({one for one, _ in found})
-    if len(ids) != 1 or not which:
-        told = f"{len(ids)} batches start with {which!r}" if ids else f"there is no batch {which!r}"
+    matches = [(str(batch), str(tbl)) for batch, tbl in rows if table in {None, tbl}]
+    ids = sorted({batch for batch, _ in matches})
+    if len(ids) != 1 or not id_prefix:
+        problem = (
+            f"{len(ids)} batches start with {id_prefix!r}"
+            if ids
+            else f"there is no batch {id_prefix!r}"
+        )
         raise DeclarationError(
-            told + (f" in table {table}" if table else ""),
+            problem + (f" in table {table}" if table else ""),
             where=str(home.ledger),
             fix="list what there is: headrace gate ls --all",
         )
-    return ids[0], tuple(tbl for _, tbl in found)
+    return ids[0], tuple(tbl for _, tbl in matches)
 
 
 def reached_rows(
-    home: Home, found: Impact, pipelines: Iterable[Pipeline], tables: Iterable[str]
+    home: Home, impact: Impact, pipelines: Iterable[Pipeline], tables: Iterable[str]
 ) -> dict[str, Reached | str]:
-    """Of each release that holds the batch, how many rows took something of it.
+    """Return for each release that holds the batch the counts of rows that depend on it.
 
-    A release whose declaration is not here any more, or that hides what its rows were made of, is
-    given as the reason why it cannot be told.
+    If the declaration of a release is no longer here, or the release hides the source of its rows,
+    the value is the reason instead.
     """
     store, declared = Store.find(home.store), list(pipelines)
     answers: dict[str, Reached | str] = {}
-    for release in found.releases:
+    for release in impact.releases:
         manifest = store.manifest(*store.resolve(release.ref))
-        held = [table for table in release.tables if table in tables]
+        affected = [table for table in release.tables if table in tables]
         try:
-            answers[release.ref] = _reached(home, store, manifest, declared, found.batch_id, held)
+            answers[release.ref] = _reached(
+                home, store, manifest, declared, impact.batch_id, affected
+            )
         except HeadraceError as error:
             answers[release.ref] = error.what
     return answers
@@ -123,21 +129,23 @@ def _reached(  # noqa: PLR0917
     shape = shapes_of(parts.contracts)[parts.spine.table]
     names = [*dict.fromkeys((*shape.primary_key, *parts.spine.columns))]
     facts = {name: manifest.privacy.get(name, {}) for name in names}
-    hidden = [name for name in names if facts[name].get("treatment", "none") not in KEPT]
+    hidden = [name for name in names if facts[name].get("treatment", "none") not in UNCHANGED]
     if hidden:
-        raise StateError(f"{', '.join(hidden)} are not released as they are: rows cannot be told")
+        raise StateError(
+            f"{', '.join(hidden)} are not released as they are: rows cannot be identified"
+        )
     columns = tuple(column.name for column in manifest.columns)
     rows = Dataset(store, manifest, tuple(manifest.splits), columns).arrow
     t = rows["t"].cast(pa.int64()).to_numpy()
-    asked = rows.select(names).append_column("t", pa.array(t))
+    spine_rows = rows.select(names).append_column("t", pa.array(t))
     cuts = label_cuts(pipeline.dataset, t, manifest.cutoff_us)
 
-    def read(table: str, wanted: list[str]) -> pa.Table:
-        return history(home, table, wanted, snapshot_id=pins[table], pinned=True)
+    def read(table: str, column_names: list[str]) -> pa.Table:
+        return history(home, table, column_names, snapshot_id=pins[table], pinned=True)
 
     total = Used(rows.num_rows)
     for table in tables:
-        for name, mask in used(parts, read, asked, cuts, (table, batch_id)).columns.items():
+        for name, mask in used(parts, read, spine_rows, cuts, (table, batch_id)).columns.items():
             total.columns[name] = total.of(name) | mask
     splits = np.asarray(rows["split"].to_pylist(), dtype=object)
     features = {
@@ -152,35 +160,35 @@ def _reached(  # noqa: PLR0917
         label=int(total.of(LABEL).sum()),
         spine=int(total.of(SPINE).sum()),
         by_split={name: int(total.any[splits == name].sum()) for name in manifest.splits},
-        by_feature=dict(sorted(features.items(), key=lambda one: (-one[1], one[0]))),
+        by_feature=dict(sorted(features.items(), key=lambda entry: (-entry[1], entry[0]))),
     )
 
 
-def told(
-    home: Home, found: Impact, tables: tuple[str, ...], reached: dict[str, Reached | str] | None
+def impact_document(
+    home: Home, impact: Impact, tables: tuple[str, ...], reached: dict[str, Reached | str] | None
 ) -> dict[str, Any]:
-    """The document of `headrace impact --json`; see docs/explanation/lineage.md."""
-    elsewhere = {one.ref for one in list_external(home)}
+    """Return the document of `headrace impact --json`; see docs/explanation/lineage.md."""
+    elsewhere = {model.ref for model in list_external(home)}
     releases = []
-    for one in found.releases:
+    for release in impact.releases:
         row: dict[str, Any] = {
-            "ref": one.ref,
-            "tables": list(one.tables),
-            "content_hash": one.content_hash,
-            "tainted": one.tainted,
+            "ref": release.ref,
+            "tables": list(release.tables),
+            "content_hash": release.content_hash,
+            "tainted": release.tainted,
         }
-        answer = reached.get(one.ref) if reached is not None else None
+        answer = reached.get(release.ref) if reached is not None else None
         if isinstance(answer, Reached):
             row["rows"] = answer.to_json()
         elif answer is not None:
             row |= {"rows": None, "why": answer}
         releases.append(row)
     return {
-        "batch": found.batch_id,
+        "batch": impact.batch_id,
         "tables": list(tables),
         "releases": releases,
         "models": [
-            {"ref": ref, "champion": ref in found.champions, "elsewhere": ref in elsewhere}
-            for ref in found.models
+            {"ref": ref, "champion": ref in impact.champions, "elsewhere": ref in elsewhere}
+            for ref in impact.models
         ],
     }

@@ -1,4 +1,4 @@
-"""What is computed from a table, before anything is: views, features, spine, label, store."""
+"""Declared consumers of a table: views, features, spine, label and online store."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -11,7 +11,7 @@ from headrace.pipeline.definition import Pipeline
 
 
 def readers(pipelines: Iterable[Pipeline], table: str) -> list[dict[str, Any]]:
-    """One dict a pipeline that has the table: what of it reads the table, as plain JSON values."""
+    """Return for each pipeline with the table the parts that read it, as plain JSON values."""
     return [_reading(pipeline, table) for pipeline in pipelines if table in pipeline.contracts]
 
 
@@ -29,25 +29,25 @@ def _reading(pipeline: Pipeline, table: str) -> dict[str, Any]:
 
 
 def _features(pipeline: Pipeline, views: list[FeatureView | Lookup]) -> Iterator[str]:
-    """Of these views, and what transforms make of them, in order."""
+    """Yield the features of these views and of the transforms that read them, in order."""
     reached = {name for view in views for name in view.outputs}
     yield from (name for view in views for name in view.outputs)
-    for view in pipeline.views:  # a transform stands after what it reads
+    for view in pipeline.views:  # a transform comes after the views it reads
         if isinstance(view, RowTransform) and reached & set(view.inputs):
             reached |= set(view.outputs)
             yield from view.outputs
 
 
 def stores(pipelines: Iterable[Pipeline], home: Home, table: str) -> list[Pipeline]:
-    """The pipelines whose online store holds rows of the table, or cannot be asked."""
+    """Return the pipelines whose online store holds rows of the table, or cannot be read."""
     return [
         pipeline
         for pipeline in pipelines
-        if table in pipeline.contracts and _holds(pipeline, home, table)
+        if table in pipeline.contracts and _store_has_table(pipeline, home, table)
     ]
 
 
-def _holds(pipeline: Pipeline, home: Home, table: str) -> bool:
+def _store_has_table(pipeline: Pipeline, home: Home, table: str) -> bool:
     from headrace.pipeline.serving.services import online_store, store_exists
     from headrace.serving.online import layout_of, store_metadata
 

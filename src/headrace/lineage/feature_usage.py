@@ -1,4 +1,4 @@
-"""Which releases and models use a feature, by the hash of its definition."""
+"""Usage of features by releases and models, by the hash of their definition."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -11,18 +11,20 @@ from headrace.pipeline.feature_catalog import feature_rows
 
 
 def feature_catalogue(pipelines: Sequence[Pipeline], home: Home) -> list[dict[str, Any]]:
-    """The features of all pipelines, as `feature_rows` has them, and who uses each.
+    """Return the features of all pipelines, as `feature_rows` has them, with their usage.
 
-    `releases` and `models` are the refs of those that hold it as it is defined now; `outdated`
-    those that hold a column of this name by another definition.
+    `releases` and `models` are the refs that hold the feature with its present definition;
+    `outdated` are those that hold a column of this name with another definition.
     """
     releases, models = list(_releases(home)), list(_models(home))
     return [
         {
             **row,
-            "releases": [ref for ref, same in _users(row, releases) if same],
-            "models": [ref for ref, same in _users(row, models) if same],
-            "outdated": [ref for ref, same in _users(row, [*releases, *models]) if not same],
+            "releases": [ref for ref, is_current in _users(row, releases) if is_current],
+            "models": [ref for ref, is_current in _users(row, models) if is_current],
+            "outdated": [
+                ref for ref, is_current in _users(row, [*releases, *models]) if not is_current
+            ],
         }
         for pipeline in pipelines
         for row in feature_rows(pipeline)
@@ -30,9 +32,9 @@ def feature_catalogue(pipelines: Sequence[Pipeline], home: Home) -> list[dict[st
 
 
 def _users(
-    row: dict[str, Any], made: Iterable[tuple[str, set[str], dict[str, str]]]
+    row: dict[str, Any], holders: Iterable[tuple[str, set[str], dict[str, str]]]
 ) -> Iterator[tuple[str, bool]]:
-    for ref, features, definitions in made:
+    for ref, features, definitions in holders:
         if row["feature"] in features:
             yield ref, definitions.get(row["view"]) == row["definition"]
 

@@ -1,6 +1,6 @@
-"""Cells of published files that are not what was delivered: why a rebuild may differ.
+"""Integrity of published files: cells that differ from the delivery, so that a rebuild differs.
 
-Delivered bytes are kept, so what a file should hold can be made again and held against it.
+Delivered bytes are kept, so the expected content of a file can be derived again and compared.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,11 +28,11 @@ MOST_LISTED = 50
 
 
 @dataclass(frozen=True)
-class Altered:
-    """A cell of a published file that the delivery has otherwise, or what else is wrong with it.
+class AlteredCell:
+    """Cell of a published file that differs from the delivery, or a problem of the whole file.
 
-    `line` is the delivery's; 0 and `column` "" where the file as a whole is meant, and `published`
-    then says what is wrong.
+    `line` is that of the delivery. For a problem of the whole file, `line` is 0, `column` is "" and
+    `published` describes the problem.
     """
 
     table: str
@@ -52,11 +52,11 @@ class Altered:
         return f"{where}, line {self.line}: {cell}"
 
 
-def altered(
-    home: Home, tables: Iterable[Table], snapshots: dict[str, int], most: int = MOST_LISTED
-) -> list[Altered]:
-    """Hold every file of these snapshots against what was delivered; the first `most` findings."""
-    found: list[Altered] = []
+def altered_cells(
+    home: Home, tables: Iterable[Table], snapshots: dict[str, int], limit: int = MOST_LISTED
+) -> list[AlteredCell]:
+    """Compare each file of these snapshots with its delivery; return the first `limit` findings."""
+    cells: list[AlteredCell] = []
     lake = Lake(home)
     with Ledger(home) as ledger:
         for table in tables:
@@ -64,15 +64,15 @@ def altered(
                 continue
             batches = ledger.batches(table.name)
             for file in lake.files(table.name, snapshots[table.name]):
-                if len(found) >= most:
-                    return found[:most]
-                found += _in(home, table.contract, batches[file.batch_id], file)
-    return found[:most]
+                if len(cells) >= limit:
+                    return cells[:limit]
+                cells += _in(home, table.contract, batches[file.batch_id], file)
+    return cells[:limit]
 
 
-def _in(home: Home, contract: Contract, batch: Batch, file: LiveFile) -> Iterator[Altered]:
-    def told(line: int, column: str, published: object, delivered: object = None) -> Altered:
-        return Altered(
+def _in(home: Home, contract: Contract, batch: Batch, file: LiveFile) -> Iterator[AlteredCell]:
+    def finding(line: int, column: str, published: object, delivered: object = None) -> AlteredCell:
+        return AlteredCell(
             contract.table, batch.slot, batch.batch_id, file.path, line, column, published,
             delivered,
         )  # fmt: skip
@@ -81,30 +81,32 @@ def _in(home: Home, contract: Contract, batch: Batch, file: LiveFile) -> Iterato
         published = read_rows(file.path)
         delivered = _delivered(home, contract, batch)
     except (HeadraceError, pa.ArrowException, OSError) as error:
-        yield told(0, "", f"cannot be compared: {str(error).splitlines()[0]}")
+        yield finding(0, "", f"cannot be compared: {str(error).splitlines()[0]}")
         return
     if delivered is None:
-        yield told(0, "", "cannot be compared: its delivery breaks the contract")
+        yield finding(0, "", "cannot be compared: its delivery breaks the contract")
         return
     if published.num_rows != file.rows:
-        yield told(0, "", f"it has {published.num_rows} rows, and was published with {file.rows}")
+        yield finding(
+            0, "", f"it has {published.num_rows} rows, and was published with {file.rows}"
+        )
     names = [name for name in published.column_names if name in delivered.column_names]
-    wanted = delivered.select(names).cast(published.select(names).schema)
-    seen = locate(published.select(names), wanted, ["_line"])
-    for row in seen.rows:
+    expected = delivered.select(names).cast(published.select(names).schema)
+    diff = locate(published.select(names), expected, ["_line"])
+    for row in diff.rows:
         if row["side"] == "stored":
-            yield told(row["_line"], "", f"line {row['_line']} was not delivered")
-    for cell in seen.cells:
-        yield told(cell.key["_line"], cell.column, cell.stored, cell.rebuilt)
+            yield finding(row["_line"], "", f"line {row['_line']} was not delivered")
+    for cell in diff.cells:
+        yield finding(cell.key["_line"], cell.column, cell.stored, cell.rebuilt)
 
 
 def _delivered(home: Home, contract: Contract, batch: Batch) -> pa.Table | None:
-    """The delivery's rows in published types, those in quarantine too."""
+    """Return the delivery's rows in published types, including those in quarantine."""
     delivery = landed_delivery(home, batch)
     if batch.format == "objects":
         scratch = home.staged / contract.table / f"{batch.batch_id}-compared.parquet"
-        with conformed_file(contract, delivery, scratch) as (found, path):
-            return None if found.violation_count else pq.read_table(Path(path))
+        with conformed_file(contract, delivery, scratch) as (conformed, path):
+            return None if conformed.violation_count else pq.read_table(Path(path))
     rows = delivered_rows(contract, delivery)
     table: pa.Table | None = conform(
         contract, rows, batch.batch_id, by_row=batch.format == "events"

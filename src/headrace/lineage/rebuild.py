@@ -1,7 +1,7 @@
-"""Make a release again from what it pins, somewhere else, and compare: the proof that it can be.
+"""Rebuild of a release from its pins in another place, to prove that it is reproducible.
 
-Read are the pinned snapshots alone, whatever was published since; no view that is kept on disk is
-used. The content hash says whether the content is the same; if not, the cells are found.
+Only the pinned snapshots are read, and no cached view is used. The content hashes are compared; if
+they differ, the differing cells are located.
 """
 
 import tempfile
@@ -25,7 +25,7 @@ from headrace.datasets.store.store import Store
 from headrace.datasets.table_diff import Differences, locate
 from headrace.datasets.taint import note, taints
 from headrace.lake.tables.lake import Lake
-from headrace.lineage.file_integrity import Altered, altered
+from headrace.lineage.file_integrity import AlteredCell, altered_cells
 from headrace.lineage.reproducibility import as_released, check_not_ended, check_pins
 from headrace.pipeline.build import release_from
 from headrace.pipeline.build_context import BuildContext
@@ -34,22 +34,22 @@ from headrace.pipeline.definition import Pipeline
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What came of it.
+    """Result of a rebuild.
 
     Attributes:
-        content_hash: of what was made now.
-        released: of the release, as its manifest says.
-        fits: names of fits that came out otherwise.
-        stored: of what the store holds now, and what is wrong with its objects; None if that was
-            not asked for.
-        same_bytes: whether the objects are the same files, byte for byte. Another version of the
-            Parquet writer may lay out the same content otherwise.
-        differences: the cells, if the content differs.
-        altered: if what was made is not what was released, cells of published files that are not
-            what was delivered.
-        snapshots: what was read, by table.
+        content_hash: of the rebuilt content.
+        released: content hash of the release, from its manifest.
+        fits: names of fitted transforms that differ.
+        stored: the present content of the store, and problems of its objects; None if it was not
+            checked.
+        same_bytes: True if the objects are the same files, byte for byte. Another version of the
+            Parquet writer may lay out the same content differently.
+        differences: the differing cells, if the content differs.
+        altered_cells: if the content differs, cells of published files that differ from their
+            delivery.
+        snapshots: the snapshots that were read, by table.
         tainted: recalls that the release holds.
-        store: where it lies; "" if it was thrown away.
+        store: path of the rebuilt store; "" if it was deleted.
     """
 
     ref: str
@@ -61,18 +61,18 @@ class Rebuilt:
     fits: tuple[str, ...] = ()
     stored: Stored | None = None
     differences: Differences | None = None
-    altered: tuple[Altered, ...] = ()
+    altered_cells: tuple[AlteredCell, ...] = ()
     tainted: tuple[str, ...] = ()
     store: str = ""
 
     @property
     def equal(self) -> bool:
-        """Whether all that was compared is the same."""
+        """True if everything that was compared is the same."""
         untouched = self.stored is None or self.stored.is_whole(self.released)
         return self.content_hash == self.released and not self.fits and untouched
 
     @property
-    def says(self) -> str:
+    def summary(self) -> str:
         if self.equal:
             return "the same content"
         if self.fits:
@@ -81,7 +81,7 @@ class Rebuilt:
             return "the rebuild gives what was released; what the store holds was altered since"
         if self.stored is not None and not self.stored.is_whole(self.released):
             return "neither the rebuild nor what the store holds is what was released"
-        if self.altered:
+        if self.altered_cells:
             return "files of the tables were altered since they were published"
         return "the tables, or the code, give something else than they did then"
 
@@ -91,14 +91,14 @@ class Rebuilt:
             "equal": self.equal,
             "content_hash": self.content_hash,
             "released": self.released,
-            "says": self.says,
+            "says": self.summary,
             "rows": self.rows,
             "same_bytes": self.same_bytes,
             "snapshots": dict(self.snapshots),
             "fits": list(self.fits),
             "stored": self.stored.to_json() if self.stored else None,
             "differences": self.differences.to_json() if self.differences else None,
-            "altered": [vars(one) for one in self.altered],
+            "altered": [vars(cell) for cell in self.altered_cells],
             "tainted": list(self.tainted),
             "store": self.store,
         }
@@ -120,16 +120,16 @@ def rebuild(
         ref: as in `headrace.open`.
         pipelines: of the project; one of them made the release.
         home: whose tables hold the pinned snapshots.
-        check: read what the store holds as well, and find the cells that differ.
-        to: a folder, which becomes a store with this release if it comes out equal; without it
-            what was made is thrown away.
-        threads: to compute with; the answer is the same.
-        store: where the release lies; the home's by default.
+        check: read the content of the store as well, and locate the cells that differ.
+        to: a folder, which becomes a store with this release if the content is equal; without it
+            the rebuilt release is deleted.
+        threads: number of threads; the result is the same.
+        store: the store of the release; the home's by default.
 
     Raises:
-        DeclarationError: what is declared now means something else than what made the release, or
-            nothing here made it.
-        StateError: a snapshot is gone, or an erasure ended that it can be made again.
+        DeclarationError: the present declarations differ from those of the release, or no pipeline
+            here made it.
+        StateError: a snapshot is gone, or the release is not reproducible after an erasure.
     """
     source = Store.find(store or home.store)
     manifest = source.manifest(*source.resolve(ref))
@@ -141,55 +141,55 @@ def rebuild(
     with _folder(to) as work, limited_to(threads):
         context = BuildContext(pipeline, home, pins=pins, cache=work / "views")
         _keep_out(source, work / "store", manifest)
-        made = release_from(
+        rebuilt = release_from(
             context,
             work / "store",
             _inputs(source, manifest),
-            [Withheld.from_json(one) for one in manifest.withheld],
+            [Withheld.from_json(document) for document in manifest.withheld],
         )
         report("rebuild", 1, 2, manifest.ref)
         stored, differences, wrong = None, None, []
         if check:
             stored = read_stored(source, manifest)
-            if not (stored.is_whole(manifest.content_hash) and _same(made, manifest)):
-                differences = _located(Store(work / "store"), made, stored.table, manifest)
-            if not _same(made, manifest):
-                wrong = altered(home, pipeline.tables, pins)
-        found = Rebuilt(
+            if not (stored.is_whole(manifest.content_hash) and _same_content(rebuilt, manifest)):
+                differences = _located(Store(work / "store"), rebuilt, stored.table, manifest)
+            if not _same_content(rebuilt, manifest):
+                wrong = altered_cells(home, pipeline.tables, pins)
+        outcome = Rebuilt(
             ref=manifest.ref,
-            content_hash=made.content_hash,
+            content_hash=rebuilt.content_hash,
             released=manifest.content_hash,
-            rows=made.rows,
-            same_bytes=_objects(made) == _objects(manifest),
+            rows=rebuilt.rows,
+            same_bytes=_objects(rebuilt) == _objects(manifest),
             snapshots=pins,
-            fits=_other_fits(made, manifest) if _same(made, manifest) else (),
+            fits=_other_fits(rebuilt, manifest) if _same_content(rebuilt, manifest) else (),
             stored=stored,
             differences=differences,
-            altered=tuple(wrong),
+            altered_cells=tuple(wrong),
             tainted=tuple(map(str, taints(source, manifest))),
         )
-        if to is not None and _same(made, manifest):
-            _keep(work / "store", made, manifest, source, to)
-            found = replace(found, store=str(to))
+        if to is not None and _same_content(rebuilt, manifest):
+            _keep(work / "store", rebuilt, manifest, source, to)
+            outcome = replace(outcome, store=str(to))
     report("rebuild", 2, 2, manifest.ref)
-    return found
+    return outcome
 
 
 def _inputs(store: Store, manifest: Manifest) -> dict[str, InputTable]:
-    """What the release took, with its batches spelled out again."""
+    """Return the inputs of the release, with their lists of batches loaded."""
     return {
         table: replace(
-            given,
-            batches=tuple(store.get_json(given.batch_list)) if given.batch_list else (),
+            input_table,
+            batches=tuple(store.get_json(input_table.batch_list)) if input_table.batch_list else (),
             batch_count=0,
             batch_list="",
         )
-        for table, given in manifest.inputs.items()
+        for table, input_table in manifest.inputs.items()
     }
 
 
 def _keep_out(source: Store, work: Path, manifest: Manifest) -> None:
-    """Who was erased before the release was made is kept out again."""
+    """Record the erasures that the release took into account, so that the rebuild does too."""
     ids = {erasure["id"] for erasure in manifest.erasures}
     for request in requests(source) if ids else ():
         if request.id in ids:
@@ -198,20 +198,20 @@ def _keep_out(source: Store, work: Path, manifest: Manifest) -> None:
 
 @contextmanager
 def _folder(to: Path | None) -> Iterator[Path]:
-    """A folder to work in, which goes again; beside the result, so that moving is renaming."""
+    """Create a temporary work folder, beside the result so that moving is renaming."""
     if to is not None:
         to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".headrace-rebuild-", dir=to) as work:
         yield Path(work)
 
 
-def _same(made: Manifest, manifest: Manifest) -> bool:
-    return made.content_hash == manifest.content_hash
+def _same_content(rebuilt: Manifest, manifest: Manifest) -> bool:
+    return rebuilt.content_hash == manifest.content_hash
 
 
-def _other_fits(made: Manifest, manifest: Manifest) -> tuple[str, ...]:
-    names = {*made.fits, *manifest.fits}
-    return tuple(sorted(n for n in names if made.fits.get(n) != manifest.fits.get(n)))
+def _other_fits(rebuilt: Manifest, manifest: Manifest) -> tuple[str, ...]:
+    names = {*rebuilt.fits, *manifest.fits}
+    return tuple(sorted(n for n in names if rebuilt.fits.get(n) != manifest.fits.get(n)))
 
 
 def _objects(manifest: Manifest) -> list[str]:
@@ -219,25 +219,29 @@ def _objects(manifest: Manifest) -> list[str]:
 
 
 def _located(
-    made_in: Store, made: Manifest, stored: pa.Table | None, manifest: Manifest
+    work_store: Store, rebuilt: Manifest, stored: pa.Table | None, manifest: Manifest
 ) -> Differences | None:
     if stored is None:
         return None
-    rebuilt = read_stored(made_in, made).table
-    return None if rebuilt is None else locate(stored, rebuilt, manifest.key)
+    rebuilt_table = read_stored(work_store, rebuilt).table
+    return None if rebuilt_table is None else locate(stored, rebuilt_table, manifest.key)
 
 
-def _keep(work: Path, made: Manifest, manifest: Manifest, source: Store, to: Path) -> None:
-    """Make `to` a store with this release, under its own version, and with what taints it."""
+def _keep(work: Path, rebuilt: Manifest, manifest: Manifest, source: Store, to: Path) -> None:
+    """Make `to` a store with this release under its own version, with its taints."""
     target = Store(to.absolute())
     if manifest.version in target.versions(manifest.name):
         return
     for path in [work / entry.path for entry in Store(work).storage.walk("objects")]:
         target.adopt(path, path.suffix.removeprefix("."))
-    others = (*manifest.fits.values(), manifest.lineage, manifest.coverage, manifest.card)
-    for digest in filter(None, others):
+    documents = (*manifest.fits.values(), manifest.lineage, manifest.coverage, manifest.card)
+    for digest in filter(None, documents):
         target.put_json(source.get_json(digest))
     for taint in taints(source, manifest):
         note(target, taint)
-    same = _objects(made) == _objects(manifest)
-    target.publish(manifest if same else replace(manifest, splits=made.splits, format=made.format))
+    same_objects = _objects(rebuilt) == _objects(manifest)
+    target.publish(
+        manifest
+        if same_objects
+        else replace(manifest, splits=rebuilt.splits, format=rebuilt.format)
+    )

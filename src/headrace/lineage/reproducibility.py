@@ -1,7 +1,7 @@
-"""Whether a release can be made again here, and the pipeline as it was declared for it.
+"""Check that a release is reproducible here, with the pipeline as it was declared for it.
 
-A release pins what its content hangs on. What differs now is named, and nothing is computed: a
-rebuild by other definitions would only prove that they are others.
+A release pins everything its content depends on. Differences are reported and nothing is computed:
+a rebuild with other definitions would only show that the definitions differ.
 """
 
 import re
@@ -28,11 +28,11 @@ _PROJECT = re.compile(r"project ([0-9a-f]{7,40})(\+changes)?")
 
 
 def as_released(pipelines: Iterable[Pipeline], manifest: Manifest) -> Pipeline:
-    """The pipeline that made the release, with the mode, cutoff, splits and views it had then.
+    """Return the pipeline that made the release, with the mode, cutoff, splits and views of then.
 
     Raises:
-        DeclarationError: no pipeline made it, or one whose declaration means something else now;
-            it says what, and which revision of the project to take.
+        DeclarationError: no pipeline made it, or the declaration of that pipeline has changed; the
+            message has the changes and the revision of the project to use.
     """
     pipeline = _maker(list(pipelines), manifest)
     views = tuple(view for view in pipeline.views if view.name in manifest.definitions)
@@ -44,7 +44,7 @@ def as_released(pipelines: Iterable[Pipeline], manifest: Manifest) -> Pipeline:
     changed += changed_treatments(spec.privacy, manifest.privacy)
     if changed:
         raise DeclarationError(
-            f"{manifest.ref} cannot be made again by what is declared now: {'; '.join(changed)}",
+            f"{manifest.ref} cannot be rebuilt from the present declarations: {'; '.join(changed)}",
             where=f"pipeline {pipeline.name}; the release was made by {manifest.code_revision}",
             fix=_at_revision(manifest),
         )
@@ -53,28 +53,28 @@ def as_released(pipelines: Iterable[Pipeline], manifest: Manifest) -> Pipeline:
 
 
 def _maker(pipelines: list[Pipeline], manifest: Manifest) -> Pipeline:
-    known = ", ".join(sorted(pipeline.name for pipeline in pipelines)) or "none"
+    names = ", ".join(sorted(pipeline.name for pipeline in pipelines)) or "none"
     if not manifest.pipeline and manifest.format > 1:
         raise DeclarationError(
             f"no pipeline made {manifest.ref}: its frame was released by hand",
-            fix="only who made that frame can make it again; `headrace dataset verify` says"
-            " whether what is stored is what was released",
+            fix="only the author of that frame can build it again; `headrace dataset verify`"
+            " checks that the stored content is what was released",
         )
-    for one in pipelines:  # format 1 did not say which
-        made_it = one.name == manifest.pipeline or not manifest.pipeline
-        if made_it and one.dataset.name == manifest.name:
-            return one
-    wanted = f"pipeline {manifest.pipeline!r}" if manifest.pipeline else "a pipeline"
+    for pipeline in pipelines:  # format 1 did not say which
+        matches = pipeline.name == manifest.pipeline or not manifest.pipeline
+        if matches and pipeline.dataset.name == manifest.name:
+            return pipeline
+    maker = f"pipeline {manifest.pipeline!r}" if manifest.pipeline else "a pipeline"
     raise DeclarationError(
-        f"{manifest.ref} was made by {wanted} with a dataset {manifest.name},"
+        f"{manifest.ref} was made by {maker} with a dataset {manifest.name},"
         " which this project does not declare",
-        where=f"pipelines of this project: {known}",
+        where=f"pipelines of this project: {names}",
         fix=_at_revision(manifest),
     )
 
 
 def _definitions(pipeline: Pipeline, manifest: Manifest) -> Iterator[str]:
-    """Views that came later do not count: the release is made without them."""
+    """Yield the views that changed or disappeared; later ones do not matter to the release."""
     now = definition_hashes(pipeline.spine, pipeline.views, pipeline.contracts)
     for name, then in sorted(manifest.definitions.items()):
         if name not in now:
@@ -90,12 +90,13 @@ def _contracts(pipeline: Pipeline, manifest: Manifest) -> Iterator[str]:
             yield f"table {table}: no longer declared"
         elif now.meaning_hash != then.contract_hash:
             versions = f"{now.version}, it was {then.contract_version}"
-            same = now.version == then.contract_version
-            yield f"contract of {table}: {'changed without a new version' if same else versions}"
+            same_version = now.version == then.contract_version
+            change = "changed without a new version" if same_version else versions
+            yield f"contract of {table}: {change}"
 
 
 def _spec(spec: DatasetSpec, manifest: Manifest) -> DatasetSpec:
-    """The dataset with what the manifest fixes and a later release may have rolled on."""
+    """Return the dataset with the values of the manifest, which later releases may have moved."""
     splits, apart = as_bounded_in(manifest.split_rule, spec.splits, spec.evaluation)
     return replace(
         spec,
@@ -120,19 +121,19 @@ def _plain(form: Mapping[str, Any], name: str) -> str:
 
 
 def _at_revision(manifest: Manifest) -> str:
-    found = _PROJECT.search(manifest.code_revision)
-    if found is None:
+    parsed = _PROJECT.search(manifest.code_revision)
+    if parsed is None:
         return f"take the project as it was when {manifest.code_revision} made the release"
-    commit, changes = found.groups()
-    more = " (it had changes that were not committed; they are needed, too)" if changes else ""
+    commit, changes = parsed.groups()
+    note = " (it had changes that were not committed; they are needed, too)" if changes else ""
     return (
         f"git worktree add ../{manifest.name}-{manifest.version} {commit}, and rebuild from there"
-        f" with HEADRACE_HOME as it is now{more}"
+        f" with HEADRACE_HOME as it is now{note}"
     )
 
 
 def has_ended(store: Store, manifest: Manifest) -> bool:
-    """Whether the release is what an erasure left of another: nobody can make it again."""
+    """Return True if an erasure produced the release, so that it is not reproducible."""
     for erasure in manifest.erasures:
         name, _, version = str(erasure.get("from", "")).partition("@")
         stone = tombstone(store, name, version) if version else None
@@ -142,13 +143,15 @@ def has_ended(store: Store, manifest: Manifest) -> bool:
 
 
 def check_not_ended(store: Store, manifest: Manifest) -> None:
-    """Raises StateError where an erasure has ended that the release can be made again."""
-    known = {request.id for request in requests(store)}
-    lost = [str(erasure["id"]) for erasure in manifest.erasures if erasure["id"] not in known]
-    if has_ended(store, manifest) or lost:
-        why = f", and erasure {lost[0]} is not on record here" if lost else ""
+    """Raise StateError if the release is not reproducible because of an erasure."""
+    recorded = {request.id for request in requests(store)}
+    unrecorded = [
+        str(erasure["id"]) for erasure in manifest.erasures if erasure["id"] not in recorded
+    ]
+    if has_ended(store, manifest) or unrecorded:
+        why = f", and erasure {unrecorded[0]} is not on record here" if unrecorded else ""
         raise StateError(
-            f"rows were erased from {manifest.ref}{why}: it cannot be made again, because the"
+            f"rows were erased from {manifest.ref}{why}: it cannot be rebuilt, because the"
             " tables would bring them back",
             where=str(store.root),
             fix="the erasure's proof is the subtraction of hashes; `headrace dataset verify` checks"
@@ -157,30 +160,30 @@ def check_not_ended(store: Store, manifest: Manifest) -> None:
 
 
 def check_pins(lake: Lake, manifest: Manifest) -> dict[str, int]:
-    """The pinned snapshots by table.
+    """Return the pinned snapshots by table.
 
     Raises:
         StateError: one is gone, or a file of it.
     """
     pins = {}
-    for table, given in manifest.inputs.items():
-        if not isinstance(given.snapshot_id, int):
+    for table, input_table in manifest.inputs.items():
+        if not isinstance(input_table.snapshot_id, int):
             raise StateError(
-                f"{manifest.ref} pins no snapshot of {table}, but {given.snapshot_id!r}",
+                f"{manifest.ref} pins no snapshot of {table}, but {input_table.snapshot_id!r}",
                 where="its manifest",
-                fix="it was not made from published tables, so it cannot be made again from them",
+                fix="it was not made from published tables, so it cannot be rebuilt from them",
             )
         missing = [
-            file for file in lake.files(table, given.snapshot_id) if not _is_there(file.path)
+            file for file in lake.files(table, input_table.snapshot_id) if not _is_there(file.path)
         ]
         if missing:
             raise StateError(
-                f"{len(missing)} files of snapshot {given.snapshot_id} of {table} are gone",
+                f"{len(missing)} files of snapshot {input_table.snapshot_id} of {table} are gone",
                 where=missing[0].path,
                 fix="restore them from a backup; the batches' delivered bytes may be there still:"
                 f" headrace gate rerun {table} {missing[0].batch_id[:12]} --reason ...",
             )
-        pins[table] = given.snapshot_id
+        pins[table] = input_table.snapshot_id
     return pins
 
 

@@ -69,7 +69,7 @@ def rebuild(
 
 def _print_rebuilt(rebuilt: "Rebuilt") -> None:
     style = "green" if rebuilt.equal else "bold red"
-    out.print(Text.assemble((f"{rebuilt.ref}: {rebuilt.says}", style)), soft_wrap=True)
+    out.print(Text.assemble((f"{rebuilt.ref}: {rebuilt.summary}", style)), soft_wrap=True)
     out.print(f"released {rebuilt.released}", highlight=False)
     out.print(f"rebuilt  {rebuilt.content_hash}", highlight=False)
     if rebuilt.stored is not None:
@@ -80,7 +80,7 @@ def _print_rebuilt(rebuilt: "Rebuilt") -> None:
         out.print(Text(f"tainted by {why}", "red"), soft_wrap=True)
     if rebuilt.differences is not None:
         _tell_differences(rebuilt.differences)
-    for file in rebuilt.altered[:LISTED]:
+    for file in rebuilt.altered_cells[:LISTED]:
         out.print(Text(str(file), "red"), soft_wrap=True)
     if rebuilt.store:
         out.print(f"kept in {rebuilt.store}", highlight=False)

@@ -46,14 +46,14 @@ def impact(
     """
     from headrace.core.home import Home
     from headrace.lineage.batch_holders import impact as held_by
-    from headrace.lineage.batch_impact import find_batch, reached_rows, told
+    from headrace.lineage.batch_impact import find_batch, impact_document, reached_rows
     from headrace.pipeline.load import project_pipelines
 
     home = Home.find()
     batch_id, tables = find_batch(home, batch, table)
     holders = held_by(home, batch_id, table)
     reached = reached_rows(home, holders, project_pipelines(), tables) if exact else None
-    document = told(home, holders, tables, reached)
+    document = impact_document(home, holders, tables, reached)
     if as_json:
         emit_json(document)
         return

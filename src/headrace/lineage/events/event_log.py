@@ -1,7 +1,7 @@
-"""The file of lineage events: NDJSON that only grows, and holds each run once.
+"""Append-only NDJSON file of lineage events, with each run once.
 
-A line is written whole, after a line break of its own if a crash cut the one before; what was cut
-is no event, and its run is written again. One writer at a time holds the file's lock.
+If a crash truncated the last line, the next line starts after a line break. A truncated line is not
+an event, and its run is written again. One writer at a time holds the file's lock.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ def event_path(home: Home) -> Path:
 
 
 def read_events(path: Path) -> Iterator[Event]:
-    """The whole events of a file; what a crash cut short is left out."""
+    """Yield the complete events of a file; lines that a crash truncated are skipped."""
     if not path.exists():
         return
     with path.open("rb") as lines:
@@ -39,14 +39,14 @@ def read_events(path: Path) -> Iterator[Event]:
 
 
 def ended_runs(path: Path) -> set[str]:
-    """Runs whose last event is there."""
+    """Return the ids of the runs whose last event is in the file."""
     return {
         str(event["run"]["runId"]) for event in read_events(path) if event.get("eventType") in _ENDS
     }
 
 
 def append(home: Home, runs: Iterable[Run]) -> int:
-    """Write the events of the runs that are not there yet; how many events those were.
+    """Write the events of runs that are not in the file yet; return the number of these events.
 
     Raises:
         StateError: the file cannot be written.
@@ -55,12 +55,12 @@ def append(home: Home, runs: Iterable[Run]) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path) as handle:
-            known, written = ended_runs(path), 0
+            recorded, written = ended_runs(path), 0
             lines = [_break(path)]
             for run in runs:
-                if run.id in known:
+                if run.id in recorded:
                     continue
-                known.add(run.id)
+                recorded.add(run.id)
                 events = run.events()
                 lines += [canonical_json(event) + b"\n" for event in events]
                 written += len(events)
@@ -87,7 +87,7 @@ def _locked(path: Path) -> Iterator[int]:
 
 
 def _break(path: Path) -> bytes:
-    """A line break where the last line has none."""
+    """Return a line break if the last line of the file has none."""
     with path.open("rb") as file:
         if file.seek(0, os.SEEK_END) == 0:
             return b""

@@ -1,7 +1,7 @@
 """OpenLineage run events, as plain JSON: a START and a COMPLETE or FAIL for each run.
 
-An event is a function of what is stored, and so is the id of its run: the same state gives the same
-events, whenever they are made. Facets carry the `$id`s of the schemas that they follow.
+Events and run ids depend only on the stored state: the same state always gives the same events.
+Facets carry the `$id`s of the schemas that they follow.
 """
 
 import os
@@ -34,12 +34,12 @@ FACETS = {
     "sourceCodeLocation": ("1-1-0", "SourceCodeLocationJobFacet"),
     "version": ("1-0-1", "DatasetVersionDatasetFacet"),
 }
-_OWN = uuid.UUID("5a6a3f4e-3f0a-5d0c-9f3e-0d5f4b8f7c11")
+_RUN_NAMESPACE = uuid.UUID("5a6a3f4e-3f0a-5d0c-9f3e-0d5f4b8f7c11")
 _COMMIT = re.compile(r"project ([0-9a-f]{7,40})(\+changes)?")
 
 
 def namespace() -> str:
-    """`HEADRACE_LINEAGE_NAMESPACE`, which tells installations apart, or `headrace`."""
+    """Return `HEADRACE_LINEAGE_NAMESPACE`, which identifies the installation, or `headrace`."""
     return os.environ.get("HEADRACE_LINEAGE_NAMESPACE") or "headrace"
 
 
@@ -56,7 +56,7 @@ def producer() -> str:
 
 
 def facet(kind: str, /, **content: Any) -> Facets:  # noqa: ANN401 - JSON
-    """`{kind: facet}`, to be merged with others."""
+    """Return `{kind: facet}`, to be merged with others."""
     number, definition = FACETS[kind]
     url = f"{_BASE}/facets/{number}/{definition}.json#/$defs/{definition}"
     return {kind: {"_producer": producer(), "_schemaURL": url, **content}}
@@ -66,27 +66,27 @@ def dataset(
     name: str,
     facets: Facets | None = None,
     *,
-    given: Facets | None = None,
-    made: Facets | None = None,
+    input_facets: Facets | None = None,
+    output_facets: Facets | None = None,
 ) -> dict[str, Any]:
-    """A dataset of an event; `given` are facets of an input, `made` those of an output."""
-    found: dict[str, Any] = {"namespace": namespace(), "name": name, "facets": facets or {}}
-    if given is not None:
-        found["inputFacets"] = given
-    if made is not None:
-        found["outputFacets"] = made
-    return found
+    """Return a dataset of an event, as an input or output if it has facets of that kind."""
+    document: dict[str, Any] = {"namespace": namespace(), "name": name, "facets": facets or {}}
+    if input_facets is not None:
+        document["inputFacets"] = input_facets
+    if output_facets is not None:
+        document["outputFacets"] = output_facets
+    return document
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what it was given, what it made, and when; int64 microseconds UTC.
+    """Run with its inputs, outputs and times in int64 microseconds UTC.
 
     Attributes:
         job: its name within the namespace.
         kind: word for the job's type, such as PUBLISH.
-        identity: what makes it this run and no other.
-        error: why it made nothing; "" if it did.
+        identity: the values that identify the run.
+        error: why it failed; "" if it did not.
         revision: of the code, as releases have it.
     """
 
@@ -103,8 +103,8 @@ class Run:
 
     @property
     def id(self) -> str:
-        """A UUID that the same run has always."""
-        return str(uuid.uuid5(_OWN, "\0".join((namespace(), self.job, *self.identity))))
+        """UUID of the run, which is always the same."""
+        return str(uuid.uuid5(_RUN_NAMESPACE, "\0".join((namespace(), self.job, *self.identity))))
 
     def events(self) -> list[Event]:
         ended = "FAIL" if self.error else "COMPLETE"
@@ -137,23 +137,23 @@ class Run:
 
 
 def source_code(revision: str) -> Facets:
-    """The commit of the project, where the code revision names one."""
-    found = _COMMIT.search(revision)
-    if found is None:
+    """Return the facet for the commit of the project, if the code revision names one."""
+    parsed = _COMMIT.search(revision)
+    if parsed is None:
         return {}
-    commit, changes = found.groups()
+    commit, changes = parsed.groups()
     tag = {"tag": "changes that were not committed"} if changes else {}
     return facet("sourceCodeLocation", type="git", url=f"urn:git:{commit}", version=commit, **tag)
 
 
 def schema(fields: Iterable[tuple[str, str, str]]) -> Facets:
-    """Of (name, type, description; "" for none)."""
+    """Return the schema facet of fields (name, type, description or "")."""
     return facet(
         "schema",
         fields=[
             {"name": name, "type": kind, "ordinal_position": place}
-            | ({"description": told} if told else {})
-            for place, (name, kind, told) in enumerate(fields, 1)
+            | ({"description": description} if description else {})
+            for place, (name, kind, description) in enumerate(fields, 1)
         ],
     )
 
@@ -161,8 +161,11 @@ def schema(fields: Iterable[tuple[str, str, str]]) -> Facets:
 def column_facet(
     columns: Mapping[str, Mapping[str, Any]], names: Mapping[str, str], *, only: Iterable[str] = ()
 ) -> Facets:
-    """Of the columns of a lineage document; `names` gives the dataset of each table."""
-    wanted = set(only) or set(columns)
+    """Return the column lineage facet of a lineage document's columns.
+
+    `names` has the dataset of each table.
+    """
+    selected = set(only) or set(columns)
     fields = {
         name: {
             "inputFields": [
@@ -175,21 +178,21 @@ def column_facet(
                             "type": source["kind"],
                             "subtype": source["subtype"],
                             "description": source["what"],
-                            "masking": one.get("treatment") in {"pseudonymise", "generalise"},
+                            "masking": column.get("treatment") in {"pseudonymise", "generalise"},
                         }
                     ],
                 }
-                for source in one["inputs"]
+                for source in column["inputs"]
             ]
         }
-        for name, one in columns.items()
-        if name in wanted
+        for name, column in columns.items()
+        if name in selected
     }
     return facet("columnLineage", fields=fields)
 
 
 def verdict_facet(verdict: str, suite: str, summary: str) -> Facets:
-    """What the gate said of a delivery."""
+    """Return the facet for the gate's verdict on a delivery."""
     return facet(
         "dataQualityAssertions",
         assertions=[

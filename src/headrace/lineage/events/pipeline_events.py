@@ -1,8 +1,7 @@
-"""Lineage events of what a pipeline has done, made from what is stored: never in a run's way.
+"""Lineage events of a pipeline's work, made afterwards from the stored state.
 
-A run of `publish` is a commit of a table, with the deliveries that came in with it and what the
-gate said of each; a blocked delivery is a run that failed. A release is a run, and so is each view
-that it took; a trained model is one.
+A commit of a table is a run of `publish`, with its deliveries and the gate's verdict on each; a
+blocked delivery is a failed run. A release, each view that it used, and a trained model are runs.
 """
 
 import logging
@@ -38,11 +37,11 @@ from headrace.pipeline.definition import Pipeline
 from headrace.pipeline.feature_catalog import feature_rows
 
 log = logging.getLogger(__name__)
-_HELD_BACK = ("BLOCK", "ERROR")
+_BLOCKED = ("BLOCK", "ERROR")
 
 
 def record(pipeline: Pipeline, home: Home) -> int:
-    """Append the events of all that is not on file yet; how many those were.
+    """Append the events that are not in the file yet; return their number.
 
     Raises:
         StateError: what is stored cannot be read, or the file cannot be written.
@@ -51,18 +50,18 @@ def record(pipeline: Pipeline, home: Home) -> int:
 
 
 def record_quietly(pipeline: Pipeline, home: Home) -> str:
-    """The same for the end of a run, which it never fails: what went wrong, or ""."""
+    """Record at the end of a run without ever failing it; return the error message or ""."""
     try:
         record(pipeline, home)
-    except Exception as error:  # noqa: BLE001 - the work is done, and must count as done
-        told = f"{type(error).__name__}: {error}".partition("\n")[0]
-        log.warning("lineage: %s", told)
-        return f"lineage events were not written: {told}"
+    except Exception as error:  # noqa: BLE001 - the run itself has succeeded
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        log.warning("lineage: %s", reason)
+        return f"lineage events were not written: {reason}"
     return ""
 
 
 def runs_of(pipeline: Pipeline, home: Home) -> Iterator[Run]:
-    """Everything that was published, released and trained, oldest kind first."""
+    """Yield the runs of all publications, releases and trainings, in this order."""
     for table in pipeline.tables:
         yield from publishes(pipeline, table, home)
     store = Store.find(home.store)
@@ -76,7 +75,7 @@ def runs_of(pipeline: Pipeline, home: Home) -> Iterator[Run]:
 
 
 def runs_of_release(pipelines: Sequence[Pipeline], ref: str, home: Home) -> list[Run]:
-    """Of one release: its views, itself, and the models trained on it.
+    """Return the runs of one release: its views, itself, and the models trained on it.
 
     Raises:
         StateError: there is no such release.
@@ -105,21 +104,21 @@ def release_name(name: str) -> str:
 
 
 def publishes(pipeline: Pipeline, table: Table, home: Home) -> Iterator[Run]:
-    """Each commit of a table, and each delivery that the gate held back."""
+    """Yield a run for each commit of a table, and for each delivery that the gate blocked."""
     with Ledger(home) as ledger:
         batches = ledger.batches(table.name)
-        judged = list(ledger.judgements(table.name).values())
+        verdicts = list(ledger.judgements(table.name).values())
     commits: dict[int, list[JudgementRow]] = {}
-    for row in judged:
+    for row in verdicts:
         if row.snapshot_id is not None and row.published_at is not None:
             commits.setdefault(row.snapshot_id, []).append(row)
-        elif row.verdict in _HELD_BACK and row.batch_id in batches:
-            yield _held_back(pipeline, table, batches[row.batch_id], row)
+        elif row.verdict in _BLOCKED and row.batch_id in batches:
+            yield _blocked_run(pipeline, table, batches[row.batch_id], row)
     for snapshot, rows in commits.items():
         yield _commit(pipeline, table, snapshot, rows, batches)
 
 
-def _held_back(pipeline: Pipeline, table: Table, batch: Batch, row: JudgementRow) -> Run:
+def _blocked_run(pipeline: Pipeline, table: Table, batch: Batch, row: JudgementRow) -> Run:
     return Run(
         job=f"{pipeline.name}.publish.{table.name}",
         kind="PUBLISH",
@@ -139,8 +138,8 @@ def _commit(
     batches: Mapping[str, Batch],
 ) -> Run:
     moments = [row.published_at for row in rows if row.published_at is not None]
-    known = [row for row in rows if row.batch_id in batches]
-    given = [_delivery(table, batches[row.batch_id], row) for row in known]
+    recorded = [row for row in rows if row.batch_id in batches]
+    inputs = [_delivery(table, batches[row.batch_id], row) for row in recorded]
     # A file may keep an earlier first commit: the run ended with the latest.
     return Run(
         job=f"{pipeline.name}.publish.{table.name}",
@@ -148,14 +147,14 @@ def _commit(
         identity=(str(snapshot),),
         started=min([row.judged_at for row in rows] + moments),
         ended=max(moments),
-        inputs=given,
+        inputs=inputs,
         outputs=[
             dataset(
                 table_name(table.name),
                 _of_table(table.contract)
                 | facet("version", datasetVersion=str(snapshot))
-                | _from_delivery(table, [one["name"] for one in given]),
-                made=facet("outputStatistics", rowCount=sum(row.passing for row in rows)),
+                | _from_delivery(table, [delivery["name"] for delivery in inputs]),
+                output_facets=facet("outputStatistics", rowCount=sum(row.passing for row in rows)),
             )
         ],
     )
@@ -169,15 +168,15 @@ def _delivery(table: Table, batch: Batch, row: JudgementRow) -> dict[str, Any]:
         | facet("version", datasetVersion=batch.batch_id)
         | _owned(batch.producer, "PRODUCER")
         | facet("documentation", description=batch.origin),
-        given=verdict_facet(row.verdict, table.suite.name, _summary(table, row)),
+        input_facets=verdict_facet(row.verdict, table.suite.name, _summary(table, row)),
     )
 
 
 def _summary(table: Table, row: JudgementRow) -> str:
-    """What the gate said, as far as events may: they go to other systems.
+    """Return the gate's summary in a form that may go to other systems.
 
-    Its words may give a value as an example, so that a table with personal or sensitive columns is
-    told of in numbers.
+    The summary may contain a value as an example, so a table with personal or sensitive columns
+    gets row counts only.
     """
     if any(map(needs_treatment, table_classes(table.contract).values())):
         return f"{row.verdict}: {row.passing} of {row.delivered} rows passed"
@@ -199,7 +198,7 @@ def _of_table(contract: Contract) -> dict[str, Any]:
 
 
 def _from_delivery(table: Table, deliveries: list[str]) -> dict[str, Any]:
-    """Of one delivery; of many the same columns, so the first stands for them."""
+    """Return the column lineage from the first delivery; all have the same columns."""
     if not deliveries:
         return {}
     contract = table.contract
@@ -224,7 +223,9 @@ def _from_delivery(table: Table, deliveries: list[str]) -> dict[str, Any]:
                 for input_ in inputs
             ]
         }
-        for name, inputs in (plain | {n: one["inputs"] for n, one in derived.items()}).items()
+        for name, inputs in (
+            plain | {n: derivation["inputs"] for n, derivation in derived.items()}
+        ).items()
     }
     return facet("columnLineage", fields=fields)
 
@@ -233,7 +234,7 @@ def _from_delivery(table: Table, deliveries: list[str]) -> dict[str, Any]:
 
 
 def release_runs(pipeline: Pipeline, manifest: Manifest, store: Store) -> Iterator[Run]:
-    """A run for each view that a release took, and one for the release itself."""
+    """Yield a run for each view that a release used, and one for the release itself."""
     at = parse_iso(str(store.created(manifest.name, manifest.version)["created_at"]))
     lineage = (
         store.get_json(manifest.lineage)
@@ -244,14 +245,14 @@ def release_runs(pipeline: Pipeline, manifest: Manifest, store: Store) -> Iterat
     inputs = {
         table: dataset(
             table_name(table),
-            facet("version", datasetVersion=str(given.snapshot_id))
-            | (_owned(given.owner, "OWNER") if given.owner else {}),
+            facet("version", datasetVersion=str(input_table.snapshot_id))
+            | (_owned(input_table.owner, "OWNER") if input_table.owner else {}),
         )
-        for table, given in manifest.inputs.items()
+        for table, input_table in manifest.inputs.items()
     }
     features = {row["feature"]: row for row in feature_rows(pipeline)}
     revision = manifest.code_revision
-    made = []
+    outputs = []
     for view in pipeline.views:
         if isinstance(view, RowTransform) or view.name not in manifest.definitions:
             continue
@@ -263,7 +264,7 @@ def release_runs(pipeline: Pipeline, manifest: Manifest, store: Store) -> Iterat
             | facet("version", datasetVersion=manifest.definitions[view.name])
             | column_facet(lineage["columns"], names, only=view.outputs),
         )
-        made.append(output)
+        outputs.append(output)
         yield Run(
             job=f"{pipeline.name}.view.{view.name}",
             kind="VIEW",
@@ -281,14 +282,14 @@ def release_runs(pipeline: Pipeline, manifest: Manifest, store: Store) -> Iterat
         identity=(manifest.id,),
         started=at,
         ended=at,
-        inputs=[*(inputs[table] for table in read if table in inputs), *map(_named, made)],
+        inputs=[*(inputs[table] for table in read if table in inputs), *map(_view_input, outputs)],
         outputs=[_released(manifest, lineage, names, features)],
         revision=revision,
     )
 
 
-def _named(made: Mapping[str, Any]) -> dict[str, Any]:
-    return dataset(made["name"], {"version": made["facets"]["version"]})
+def _view_input(output: Mapping[str, Any]) -> dict[str, Any]:
+    return dataset(output["name"], {"version": output["facets"]["version"]})
 
 
 def _released(
@@ -302,14 +303,16 @@ def _released(
         for column in manifest.columns
     ]
     parts = [part for split in manifest.splits.values() for part in split.parts]
-    told = facet("documentation", description=manifest.description) if manifest.description else {}
+    documentation = (
+        facet("documentation", description=manifest.description) if manifest.description else {}
+    )
     return dataset(
         release_name(manifest.name),
         schema(fields)
         | facet("version", datasetVersion=manifest.version)
         | column_facet(lineage["columns"], names, only=[c.name for c in manifest.columns])
-        | told,
-        made=facet(
+        | documentation,
+        output_facets=facet(
             "outputStatistics",
             rowCount=manifest.rows,
             size=sum(part.bytes for part in parts),
@@ -327,12 +330,12 @@ def _models(home: Home) -> Iterator[ModelRecord | ExternalModel]:
 
 
 def training(model: ModelRecord | ExternalModel, store: Store) -> Run:
-    """The run that trained a model, or took in one that was trained elsewhere."""
+    """Return the run that trained a model, or that registered one trained elsewhere."""
     name, _, version = model.dataset.partition("@")
     external = isinstance(model, ExternalModel)
     made_at = model.registered_at if isinstance(model, ExternalModel) else model.trained_at
     at = parse_iso(made_at)
-    known = not external and version in store.versions(name)
+    is_stored = not external and version in store.versions(name)
     return Run(
         job=f"{'register' if external else 'train'}.{model.name}",
         kind="REGISTER" if external else "TRAIN",
@@ -341,5 +344,5 @@ def training(model: ModelRecord | ExternalModel, store: Store) -> Run:
         ended=at,
         inputs=[dataset(release_name(name), facet("version", datasetVersion=version))],
         outputs=[dataset(f"models/{model.name}", facet("version", datasetVersion=model.bundle_id))],
-        revision=store.manifest(name, version).code_revision if known else "",
+        revision=store.manifest(name, version).code_revision if is_stored else "",
     )

@@ -1,4 +1,4 @@
-"""What is known of the batches that rows came in: the delivery, the verdict, what people did."""
+"""Evidence about the batches of rows: the delivery, the verdict, and actions of people."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -19,13 +19,13 @@ from headrace.lake.overrides.audit_trail import actions
 
 @dataclass(frozen=True)
 class BatchEvidence:
-    """One batch of a table, as far as the ledger knows it.
+    """Evidence about one batch of a table from the ledger.
 
     Attributes:
         batch_id: of the delivery.
         delivery: the ledger's row; None for a batch that this home's ledger does not know.
-        verdict: what its rows were published by.
-        overrides: what people did that the verdict takes into account, as JSON documents.
+        verdict: the verdict under which its rows were published.
+        overrides: the actions that the verdict takes into account, as JSON documents.
     """
 
     home: Home
@@ -36,12 +36,12 @@ class BatchEvidence:
 
     @property
     def file(self) -> str:
-        """Path or address that was delivered; "" where it is not known."""
+        """Path or address of the delivery; "" if it is not known."""
         return self.delivery.origin if self.delivery else ""
 
     @cached_property
     def _ends(self) -> np.ndarray | None:
-        """How many records there are up to the end of each page."""
+        """Number of records up to the end of each page; None for a delivery without pages."""
         if self.delivery is None or self.delivery.format != "pages":
             return None
         try:
@@ -52,7 +52,7 @@ class BatchEvidence:
         return np.cumsum([len(page["records"]) for page in pages])
 
     def place(self, line: int) -> dict[str, int]:
-        """Where in the delivery a row stands: its line, and of an API the page and the record."""
+        """Return the position of a row in the delivery: its line, or page and record of an API."""
         if self._ends is None:
             return {"line": line}
         page = int(np.searchsorted(self._ends, line))
@@ -60,52 +60,54 @@ class BatchEvidence:
         return {"line": line, "page": page + 1, "record": line - before}
 
     def to_json(self) -> dict[str, Any]:
-        one, judged = self.delivery, self.verdict
-        if one is None:
+        delivery, verdict = self.delivery, self.verdict
+        if delivery is None:
             return {"batch": self.batch_id, "known": False}
-        found: dict[str, Any] = {
+        document: dict[str, Any] = {
             "batch": self.batch_id,
             "known": True,
-            "slot": one.slot,
-            "source": one.source,
-            "producer": one.producer,
-            "owner": one.owner,
-            "file": one.origin,
-            "format": one.format,
-            "sha256": one.sha256,
-            "arrived_at": iso(one.arrived_at),
-            "state": one.state,
+            "slot": delivery.slot,
+            "source": delivery.source,
+            "producer": delivery.producer,
+            "owner": delivery.owner,
+            "file": delivery.origin,
+            "format": delivery.format,
+            "sha256": delivery.sha256,
+            "arrived_at": iso(delivery.arrived_at),
+            "state": delivery.state,
             "overrides": list(self.overrides),
         }
-        if judged is not None:
-            found |= {
-                "verdict": judged.verdict,
-                "rules": judged.rule_hash,
-                "judged_at": iso(judged.judged_at),
-                "published_at": None if judged.published_at is None else iso(judged.published_at),
-                "quarantined": judged.quarantined,
-                "summary": judged.summary,
+        if verdict is not None:
+            document |= {
+                "verdict": verdict.verdict,
+                "rules": verdict.rule_hash,
+                "judged_at": iso(verdict.judged_at),
+                "published_at": None if verdict.published_at is None else iso(verdict.published_at),
+                "quarantined": verdict.quarantined,
+                "summary": verdict.summary,
             }
-        return found
+        return document
 
 
 def evidence_of(
     home: Home, table: str, batch_ids: Collection[str], live: Mapping[str, str]
 ) -> dict[str, BatchEvidence]:
-    """By batch what is known of it; `live` is the path by which a snapshot shows each batch."""
+    """Return the evidence by batch; `live` has the path of each batch in a snapshot."""
     with Ledger(home) as ledger:
         deliveries = ledger.batches(table)
         verdicts = current_verdicts(ledger.judgements(table), live)
-        done = {action.id: action for action in actions(ledger, table)}
-    found = {}
+        actions_by_id = {action.id: action for action in actions(ledger, table)}
+    evidence = {}
     for batch_id in sorted(batch_ids):
-        judged = verdicts.get(batch_id)
-        taken = json.loads(judged.action_ids) if judged else []
-        found[batch_id] = BatchEvidence(
+        verdict = verdicts.get(batch_id)
+        action_ids = json.loads(verdict.action_ids) if verdict else []
+        evidence[batch_id] = BatchEvidence(
             home,
             batch_id,
             deliveries.get(batch_id),
-            judged,
-            tuple(done[number].document() for number in taken if number in done),
+            verdict,
+            tuple(
+                actions_by_id[number].document() for number in action_ids if number in actions_by_id
+            ),
         )
-    return found
+    return evidence

@@ -1,9 +1,9 @@
-"""Which rows of a release a batch went into: the trace of all rows at once, for one batch.
+"""Rows of a release that depend on a batch, found for all rows at once.
 
-A version of the batch counts for the rows whose prediction time lies in its interval, by the same
-arithmetic as the kernel's: rows are found by where the batch counts, not traced one after another.
-In a window that holds too many events every version counts, whatever the filter leaves out.
-What a batch took away, by a tombstone or a correction, is in no row and so not counted.
+A version in the batch counts for the rows whose prediction time is in its interval, by the same
+arithmetic as in the kernel, so rows are not traced one after another. In a window with too many
+events every version counts, even if the filter excludes it. Rows removed by the batch, with a
+tombstone or a correction, are in no row and so not counted.
 """
 
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ from headrace.lineage.row_trace.row_trace import LABEL, SPINE, Parts
 
 @dataclass
 class Used:
-    """Masks over the rows asked about: by what they took of the batch.
+    """Masks of the rows that depend on the batch, by output column, spine and label.
 
-    `features` are by output column; `any` is whether a row took anything at all.
+    `any` is the mask of the rows that depend on it in any way.
     """
 
     size: int
@@ -37,14 +37,14 @@ class Used:
     @property
     def any(self) -> Bools:
         none = np.zeros(self.size, dtype=np.bool_)
-        found: Bools = np.logical_or.reduce([none, *self.columns.values()])
-        return found
+        combined: Bools = np.logical_or.reduce([none, *self.columns.values()])
+        return combined
 
     def of_features(self) -> Bools:
         none = np.zeros(self.size, dtype=np.bool_)
-        own = [mask for name, mask in self.columns.items() if name not in {SPINE, LABEL}]
-        found: Bools = np.logical_or.reduce([none, *own])
-        return found
+        masks = [mask for name, mask in self.columns.items() if name not in {SPINE, LABEL}]
+        combined: Bools = np.logical_or.reduce([none, *masks])
+        return combined
 
     def of(self, column: str) -> Bools:
         return self.columns.get(column, np.zeros(self.size, dtype=np.bool_))
@@ -53,35 +53,35 @@ class Used:
 def used(
     parts: Parts, history: History, rows: pa.Table, cuts: Ints, batch: tuple[str, str]
 ) -> Used:
-    """Which of `rows` a batch of a table contributes to, column by column.
+    """Return for each column the mask of `rows` to which a batch of a table contributes.
 
     Args:
-        parts: what the rows were made by.
-        history: of the snapshots that they were made of, with `_batch`.
+        parts: the declarations of the rows.
+        history: of the snapshots from which the rows were made, with `_batch`.
         rows: spine columns and `t` (int64 microseconds UTC).
-        cuts: as of when the label of each was read.
-        batch: table and batch id, whose rows.
+        cuts: the time at which the label of each row was read.
+        batch: table and batch id.
     """
     table = batch[0]
-    asked = _Asked(parts, history, rows, cuts, batch)
-    found = Used(rows.num_rows)
+    trace = _BatchTrace(parts, history, rows, cuts, batch)
+    usage = Used(rows.num_rows)
     if parts.spine.table == table:
-        found.columns[SPINE] = asked.spine()
+        usage.columns[SPINE] = trace.spine()
     if parts.label.table == table:
-        found.columns[LABEL] = asked.label(parts.label)
+        usage.columns[LABEL] = trace.label(parts.label)
     for view in parts.views:
         if not isinstance(view, RowTransform) and view.table == table:
-            found.columns |= dict(asked.view(view))
-    for view in parts.views:  # a transform stands after what it reads
+            usage.columns |= dict(trace.view(view))
+    for view in parts.views:  # a transform comes after the views it reads
         if isinstance(view, RowTransform):
-            masks = [found.columns[name] for name in view.inputs if name in found.columns]
+            masks = [usage.columns[name] for name in view.inputs if name in usage.columns]
             if masks:
-                found.columns[view.name] = np.logical_or.reduce(masks)
-    return found
+                usage.columns[view.name] = np.logical_or.reduce(masks)
+    return usage
 
 
-class _Asked:
-    """One table's versions, those of the batch among them, and the rows that look at them."""
+class _BatchTrace:
+    """Versions of one table, including those of the batch, and the rows that may read them."""
 
     def __init__(
         self, parts: Parts, history: History, rows: pa.Table, cuts: Ints, batch: tuple[str, str]
@@ -96,8 +96,8 @@ class _Asked:
             columns += [*parts.label.key]
         self.versions = load_versions(self.shape, [*dict.fromkeys(columns)], history, parts.mode)
         in_batch = np.asarray(self.versions.table["_batch"].to_numpy()) == batch_id
-        self.own: Bools = in_batch[self.versions.rows]
-        self.batch = _some(self.versions, np.flatnonzero(self.own))
+        self.from_batch: Bools = in_batch[self.versions.rows]
+        self.batch = _subset(self.versions, np.flatnonzero(self.from_batch))
 
     def spine(self) -> Bools:
         places = self._places(self.shape.primary_key)
@@ -106,7 +106,7 @@ class _Asked:
         return self._covered(places, lo, hi)
 
     def label(self, label: Label) -> Bools:
-        found = np.zeros(len(self.t), dtype=np.bool_)
+        reached = np.zeros(len(self.t), dtype=np.bool_)
         for cut in np.unique(self.cuts).tolist():
             picked = np.flatnonzero(self.cuts == cut)
             t = self.t[picked]
@@ -117,8 +117,8 @@ class _Asked:
             lo = places.at(joined.codes, label_start(joined.e, duration(label.horizon)))
             hi = places.at(joined.codes, label_end(joined.e))
             covered = covered_count(lo, hi, places.size) > 0
-            found[picked[places.rows[covered]]] = True
-        return found
+            reached[picked[places.rows[covered]]] = True
+        return reached
 
     def view(self, view: FeatureView | Lookup) -> Iterator[tuple[str, Bools]]:
         places = self._places(view.spine_entity)
@@ -127,20 +127,26 @@ class _Asked:
             yield from ((name, mask) for name in view.outputs)
             return
         joined = kernel.join(self.batch, places, view.entity)
-        whole = self._crowded(view, places)
+        all_joined = self._crowded(view, places)
         for feature in view.features:
             lo, hi = joined.window(feature.window)
-            kept = joined.mask(feature.where)
-            mask = self._covered(places, *((lo, hi) if kept is None else (lo[kept], hi[kept])))
-            over = None if whole is None or kept is None else whole.overfull(feature.window)
-            if over is not None:  # the number of rows decides, those that the filter leaves out too
+            passing = joined.mask(feature.where)
+            mask = self._covered(
+                places, *((lo, hi) if passing is None else (lo[passing], hi[passing]))
+            )
+            over = (
+                None
+                if all_joined is None or passing is None
+                else all_joined.overfull(feature.window)
+            )
+            if over is not None:  # the number of rows decides, including filtered ones
                 full = np.zeros(len(self.t), dtype=np.bool_)
                 full[places.rows] = over
                 mask |= full & self._covered(places, lo, hi)
             yield from ((f"{view.name}__{name}", mask) for name in feature.names)
 
     def _crowded(self, view: FeatureView, places: Places) -> kernel.Joined | None:
-        """All versions, joined; None if no filter applies or no window can hold too many events."""
+        """Join all versions; None if no filter applies or no window can have too many events."""
         limit = self.shape.max_events
         if limit is None or len(self.versions.e) <= limit or not len(self.batch.e):
             return None
@@ -149,25 +155,25 @@ class _Asked:
         return kernel.join(self.versions, places, view.entity)
 
     def _state(self, view: Lookup, places: Places) -> Bools:
-        """Of all versions the one that holds: whether it is the batch's."""
+        """Return the mask of the rows whose current state is a version in the batch."""
         winner = kernel.state(kernel.join(self.versions, places, view.entity), view.max_age)
         assert winner.index is not None
-        found = np.zeros(len(self.t), dtype=np.bool_)
-        if len(self.own):
-            found[places.rows] = winner.ok & self.own[winner.index]
-        return found
+        reached = np.zeros(len(self.t), dtype=np.bool_)
+        if len(self.from_batch):
+            reached[places.rows] = winner.ok & self.from_batch[winner.index]
+        return reached
 
     def _places(self, names: tuple[str, ...]) -> Places:
         return Places([self.rows[name] for name in names], self.t, self.by_time)
 
     def _covered(self, places: Places, lo: Ints, hi: Ints) -> Bools:
-        found = np.zeros(len(self.t), dtype=np.bool_)
+        reached = np.zeros(len(self.t), dtype=np.bool_)
         hi = np.maximum(lo, hi)
-        found[places.rows[covered_count(lo, hi, places.size) > 0]] = True
-        return found
+        reached[places.rows[covered_count(lo, hi, places.size) > 0]] = True
+        return reached
 
 
-def _some(versions: Versions, rows: Ints) -> Versions:
+def _subset(versions: Versions, rows: Ints) -> Versions:
     return Versions(
         versions.shape,
         versions.table,

@@ -1,20 +1,20 @@
-"""Which rows a value is made of, and which had to be looked at to know it.
+"""Rows that contribute to a value, and rows that had to be read to determine it.
 
-For a feature, a key is *looked at* if some version of it, usable by t, is of the row's entity and
-lies in the feature's window. All versions of such a key that were usable by t are traced:
+For a feature, a key is *looked at* if a version of it that is usable by t has the row's entity and
+is in the feature's window. All versions of such a key that were usable by t are traced:
 
-    decides     the value follows from these rows alone: all rows that are counted or added up, the
-                ones that hold the least or greatest value, the first or the last; all rows of a
-                window that holds too many events
-    counts      in the window and through the filter, and the value would be the same without it
-    filtered    in the window, and out by the filter
-    superseded  an earlier version than the one that held at t
-    deleted     the tombstone that held at t
-    moved       the version that held at t, which is of another entity or outside the window; of a
+    decides     the rows that determine the value: all rows that are counted or added up, those with
+                the least or greatest value, the first or the last; all rows of a window with too
+                many events
+    counts      in the window and accepted by the filter, but the value is the same without it
+    filtered    in the window, and rejected by the filter
+    superseded  a version that is older than the current one at t
+    deleted     the tombstone that is current at t
+    moved       the version that is current at t, but of another entity or outside the window; of a
                 state, one that comes before it in event order at the same moment
     witness     shows that an entity without a row in the window has a history
 
-Rows that are not traced can be anything that is not looked at: no value depends on them.
+No value depends on rows that are not traced.
 """
 
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ Role: TypeAlias = Literal[
 ROLES: tuple[Role, ...] = (
     "decides", "counts", "filtered", "superseded", "deleted", "moved", "witness",
 )  # fmt: skip
-# Of these roles are the rows that a value is made of.
+# Roles of the rows that contribute to a value.
 CONTRIBUTES: tuple[Role, ...] = ("decides", "counts")
 _ADDED = frozenset({"count", "sum", "mean", "std", "distinct"})
 
@@ -72,19 +72,19 @@ def _union(parts: Iterable[Ints]) -> Ints:
     return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *parts]))
 
 
-class Seen:
-    """The versions of some keys that were usable by the moment of a look."""
+class UsableVersions:
+    """Versions of some keys that were usable by the moment of a look."""
 
     def __init__(self, shape: TableShape, rows: pa.Table, look: Look, mode: Mode) -> None:
-        known = times(rows, "known_at", f"table {shape.name}")
-        k = usable(known, committed(rows, shape, mode))
-        first = first_usable(rows, known, k) if mode == "recorded" else k
+        known_at = times(rows, "known_at", f"table {shape.name}")
+        k = usable(known_at, committed(rows, shape, mode))
+        first = first_usable(rows, known_at, k) if mode == "recorded" else k
         self.table = rows.filter(pa.array(first <= look.at))
         self.shape, self.look = shape, look
         self.e = event_times(self.table, shape.name)
         self.alive = alive(self.table)
-        self.mine = is_entity(shape, look, self.table)
-        # Every column is there, so that content can settle a tie.
+        self.of_entity = is_entity(shape, look, self.table)
+        # All columns are loaded, because a tie is broken by content.
         self.holding: Versions = versions_at(
             resolve(shape, self.table, mode, complete=True), look.at
         )
@@ -98,108 +98,108 @@ class Seen:
         )
 
     def within(self, first: int, end: int) -> Ints:
-        """Positions among `holding`, in event order, of the entity's rows in an interval."""
-        held = self.holding
-        inside = (held.e >= first) & (held.e < end) & self.mine[held.rows]
+        """Return positions in `holding`, in event order, of the entity's rows in an interval."""
+        holding = self.holding
+        inside = (holding.e >= first) & (holding.e < end) & self.of_entity[holding.rows]
         return np.flatnonzero(inside)
 
     def through(self, where: Filter, inside: Ints) -> Ints:
-        kept: Ints = inside
+        passing: Ints = inside
         for condition in conditions(where):
-            kept = kept[passes(condition, self.holding)[kept]]
-        return kept
+            passing = passing[passes(condition, self.holding)[passing]]
+        return passing
 
-    def roles(self, first: int, end: int, inside: Ints, kept: Ints, decides: Ints) -> Roles:
-        """Roles of the rows looked at in an interval, given positions among `holding`."""
-        looked = self.mine & (self.e >= first) & (self.e < end)
-        traced = np.flatnonzero(np.isin(self.keys, np.unique(self.keys[looked])))
+    def roles(self, first: int, end: int, inside: Ints, passing: Ints, decides: Ints) -> Roles:
+        """Return the roles of the rows of an interval, from positions in `holding`."""
+        in_interval = self.of_entity & (self.e >= first) & (self.e < end)
+        traced = np.flatnonzero(np.isin(self.keys, np.unique(self.keys[in_interval])))
         rows = self.holding.rows
-        found: dict[Role, Ints] = {
+        by_role: dict[Role, Ints] = {
             "decides": rows[decides],
-            "counts": rows[np.setdiff1d(kept, decides)],
-            "filtered": rows[np.setdiff1d(inside, kept)],
+            "counts": rows[np.setdiff1d(passing, decides)],
+            "filtered": rows[np.setdiff1d(inside, passing)],
         }
         rest = np.setdiff1d(traced, rows[inside])
-        holds = np.isin(rest, rows)
-        # A tombstone holds where nothing else of its key does.
-        gone = ~self.alive[rest] & ~np.isin(self.keys[rest], self.keys[rows])
-        found |= {
-            "moved": rest[holds],
-            "deleted": rest[gone],
-            "superseded": rest[~holds & ~gone],
+        in_force = np.isin(rest, rows)
+        # A tombstone is current if no other version of its key is.
+        deleted = ~self.alive[rest] & ~np.isin(self.keys[rest], self.keys[rows])
+        by_role |= {
+            "moved": rest[in_force],
+            "deleted": rest[deleted],
+            "superseded": rest[~in_force & ~deleted],
         }
-        return Roles({role: np.sort(one) for role, one in found.items() if one.size})
+        return Roles({role: np.sort(numbers) for role, numbers in by_role.items() if numbers.size})
 
     def witness(self, latest: int) -> Ints:
-        """All versions of the key whose row is the entity's last one before `latest`.
+        """Return all versions of the key of the entity's last row before `latest`.
 
-        Of its first one where there is none before. Empty if the entity has no row.
+        If there is none before, those of its first row; empty if the entity has no row.
         """
-        mine = np.flatnonzero(self.mine[self.holding.rows])
-        before = mine[self.holding.e[mine] < latest]
-        chosen = before[-1:] if before.size else mine[:1]
-        return np.flatnonzero(np.isin(self.keys, self.keys[self.holding.rows[chosen]]))
+        positions = np.flatnonzero(self.of_entity[self.holding.rows])
+        before = positions[self.holding.e[positions] < latest]
+        nearest = before[-1:] if before.size else positions[:1]
+        return np.flatnonzero(np.isin(self.keys, self.keys[self.holding.rows[nearest]]))
 
 
-def of_feature(feature: Aggregate, seen: Seen) -> Roles:
-    """Roles of the rows that one feature looks at."""
-    first, end = seen.look.at + feature.window.a, seen.look.at + feature.window.b
-    inside = seen.within(first, end)
-    limit = seen.shape.max_events
+def of_feature(feature: Aggregate, versions: UsableVersions) -> Roles:
+    """Return the roles of the rows that one feature looks at."""
+    first, end = versions.look.at + feature.window.a, versions.look.at + feature.window.b
+    inside = versions.within(first, end)
+    limit = versions.shape.max_events
     if limit is not None and len(inside) > limit:  # their number decides, whatever they hold
-        return seen.roles(first, end, inside, inside, inside)
-    kept = seen.through(feature.where, inside)
-    return seen.roles(first, end, inside, kept, deciding(feature, seen.holding, kept))
+        return versions.roles(first, end, inside, inside, inside)
+    passing = versions.through(feature.where, inside)
+    return versions.roles(first, end, inside, passing, deciding(feature, versions.holding, passing))
 
 
-def deciding(feature: Aggregate, held: Versions, kept: Ints) -> Ints:
-    """The rows that alone give the value; `kept` are positions in event order."""
+def deciding(feature: Aggregate, versions: Versions, passing: Ints) -> Ints:
+    """Return the positions that determine the value; `passing` are positions in event order."""
     if feature.op == "rows":
-        return kept
+        return passing
     if feature.op == "last_row":
-        return kept[-1:]
+        return passing[-1:]
     column = feature.columns[0]
-    valid = held.valid(column)
-    found = kept if valid is None else kept[valid[kept]]
-    if feature.op in _ADDED or not found.size:
-        return found
+    valid = versions.valid(column)
+    present = passing if valid is None else passing[valid[passing]]
+    if feature.op in _ADDED or not present.size:
+        return present
     if feature.op in {"first", "last"}:
-        return found[:1] if feature.op == "first" else found[-1:]
-    values = held.values(column).data[found]
-    best: Ints = found[values == (values.min() if feature.op == "min" else values.max())]
+        return present[:1] if feature.op == "first" else present[-1:]
+    values = versions.values(column).data[present]
+    best: Ints = present[values == (values.min() if feature.op == "min" else values.max())]
     return best
 
 
-def of_lookup(seen: Seen) -> Roles:
-    """The state that holds, and what would have held in its stead had it been another version."""
-    states = seen.within(seen.look.first, seen.look.end)
+def of_lookup(versions: UsableVersions) -> Roles:
+    """Return the roles of the current state, and of rows that would be current without it."""
+    states = versions.within(versions.look.first, versions.look.end)
     if not states.size:
-        return seen.roles(seen.look.first, seen.look.end, states, states, states)
-    first = int(seen.holding.e[states[-1]])
-    holds = states[-1:]
-    return seen.roles(first, seen.look.end, holds, holds, holds)
+        return versions.roles(versions.look.first, versions.look.end, states, states, states)
+    first = int(versions.holding.e[states[-1]])
+    latest = states[-1:]
+    return versions.roles(first, versions.look.end, latest, latest, latest)
 
 
-def of_label(label: Label, seen: Seen, t: int) -> Roles:
-    """The outcome, and what else lies within the horizon."""
+def of_label(label: Label, versions: UsableVersions, t: int) -> Roles:
+    """Return the roles of the outcome, and of other rows within the horizon."""
     first, end = t, t + duration(label.horizon)
-    inside = seen.within(first, end)
-    return seen.roles(first, end, inside, inside, inside[-1:])
+    inside = versions.within(first, end)
+    return versions.roles(first, end, inside, inside, inside[-1:])
 
 
-def of_spine(seen: Seen) -> Roles:
-    """The version of the row's key that held at t."""
-    own = seen.within(seen.look.first, seen.look.end)
-    return seen.roles(seen.look.first, seen.look.end, own, own, own)
+def of_spine(versions: UsableVersions) -> Roles:
+    """Return the roles of the versions of the row's key; the current one at t decides."""
+    current = versions.within(versions.look.first, versions.look.end)
+    return versions.roles(versions.look.first, versions.look.end, current, current, current)
 
 
-def of_view(view: FeatureView | Lookup, seen: Seen) -> dict[str, Roles]:
-    """Roles by output column."""
+def of_view(view: FeatureView | Lookup, versions: UsableVersions) -> dict[str, Roles]:
+    """Return the roles by output column."""
     if isinstance(view, Lookup):
-        return dict.fromkeys(view.outputs, of_lookup(seen))
+        return dict.fromkeys(view.outputs, of_lookup(versions))
     return {
         f"{view.name}__{name}": roles
         for feature in view.features
-        for roles in [of_feature(feature, seen)]
+        for roles in [of_feature(feature, versions)]
         for name in feature.names
     }

@@ -1,8 +1,8 @@
-"""What one row of a dataset looks at: an entity of a table in an interval, as of a moment.
+"""Lookups of one row of a dataset: an entity of a table in an interval, as of a moment.
 
-A look names rows by what decides whether they matter: their table, their entity, when they happened
-and by when they were usable. `Facts` are asked for it; they give every version of every key that
-has some version there, because a key is resolved before anything else is asked of it (rule 5).
+A look selects rows by table, entity, event time and the time by which they were usable. `Facts`
+return for it every version of every key that has a version there, because a key is resolved before
+anything else (rule 5).
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,53 +38,53 @@ class Look:
 
     @property
     def is_null(self) -> bool:
-        """Whether a part of the entity is null: then it looks at nothing (rule 13)."""
+        """True if a part of the entity is null: then the look has no rows (rule 13)."""
         return None in self.values
 
     def anywhen(self) -> "Look":
-        """The same entity at any event time."""
+        """Return the look at the same entity at any event time."""
         return replace(self, first=ALWAYS, end=FOREVER)
 
 
 def look_of_view(view: FeatureView | Lookup, row: Mapping[str, Any]) -> Look:
-    """What a view looks at for one row: its spine columns and `t` (int microseconds)."""
+    """Return the look of a view for one row, which has spine columns and `t` (int microseconds)."""
     first, end = reach(view, row["t"])
     values = tuple(row[name] for name in view.spine_entity)
     return Look(view.table, view.entity, values, first, end, row["t"])
 
 
 def look_of_spine(spine: Spine, shape: TableShape, row: Mapping[str, Any]) -> Look:
-    """All versions of the row's own key: which one holds at `t` is what the spine is made of."""
+    """Return the look at all versions of the row's key; the spine has the current one at `t`."""
     values = tuple(row[name] for name in shape.primary_key)
     return Look(spine.table, shape.primary_key, values, ALWAYS, FOREVER, row["t"])
 
 
 def look_of_label(label: Label, row: Mapping[str, Any], cut: int) -> Look:
-    """The outcomes of the row as read at its cut (rule 21)."""
+    """Return the look at the outcomes of the row, as read at its cut (rule 21)."""
     values = tuple(row[name] for name in label.spine_key)
     end = row["t"] + duration(label.horizon)
     return Look(label.table, label.key, values, row["t"], end, cut)
 
 
 class Facts(Protocol):
-    """Where a trace finds rows."""
+    """Source of rows for a trace."""
 
     def rows(self, look: Look) -> pa.Table:
-        """All versions of the keys with a version of that entity in that interval.
+        """Return all versions of the keys with a version of that entity in that interval.
 
-        Contract columns, `event_time`, `known_at`, `_batch`, `_line`, and where there are any
-        `committed_at` and `_deleted`.
+        Columns are those of the contract, `event_time`, `known_at`, `_batch`, `_line`, and
+        `committed_at` and `_deleted` if the table has them.
         """
         ...
 
     def none(self, table: str) -> pa.Table:
-        """The same columns without a row."""
+        """Return the same columns without a row."""
         ...
 
 
 @dataclass
 class InMemory:
-    """Whole tables, each read once and indexed by the entities that are asked for."""
+    """Tables in memory, each read once and indexed by the entities of the looks."""
 
     history: History
     shapes: Shapes
@@ -105,7 +105,7 @@ class InMemory:
         return self._near[key]
 
     def table(self, name: str) -> pa.Table:
-        """All rows, in one piece, with all columns."""
+        """Return all rows in one chunk, with all columns."""
         if name not in self._tables:
             rows = self.history(name, list(self.shapes[name].columns))
             self._tables[name] = rows.combine_chunks()
@@ -119,7 +119,7 @@ class InMemory:
 
 
 def entity_arrays(shape: TableShape, look: Look) -> list[pa.ChunkedArray]:
-    """The values looked for, in the types of the table."""
+    """Return the values of a look, in the types of the table."""
     return [
         pa.chunked_array([typed(value, shape.columns[name].type)])
         for name, value in zip(look.columns, look.values, strict=True)
@@ -127,14 +127,14 @@ def entity_arrays(shape: TableShape, look: Look) -> list[pa.ChunkedArray]:
 
 
 def typed(value: object, kind: pa.DataType) -> pa.Array:
-    """One value; a moment is int microseconds."""
+    """Return an array with one value; a moment is int microseconds."""
     if pa.types.is_timestamp(kind) and isinstance(value, int):
         return pa.array([value], pa.int64()).view(kind)
     return pa.array([value], kind)
 
 
 def is_entity(shape: TableShape, look: Look, rows: pa.Table) -> np.ndarray:
-    """Which rows are of the entity, by the kernel's own matching."""
-    found = Numbering(entity_arrays(shape, look)).of([rows[name] for name in look.columns])
-    mask: np.ndarray = found >= 0
+    """Return the mask of the rows of the entity, by the kernel's own matching."""
+    codes = Numbering(entity_arrays(shape, look)).of([rows[name] for name in look.columns])
+    mask: np.ndarray = codes >= 0
     return mask

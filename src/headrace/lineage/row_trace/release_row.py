@@ -1,4 +1,4 @@
-"""A released row and its way in: found by its key, back to its row of the spine, and made again."""
+"""Released row: found by its key, matched to its row of the spine, and recomputed."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -31,21 +31,21 @@ _SQL = {"int64": "BIGINT", "float64": "DOUBLE", "string": "VARCHAR", "bool": "BO
 
 
 def parts_of(pipeline: Pipeline) -> Parts:
-    """What makes its rows; the shapes of the tables are worked out once."""
+    """Return the declarations that make the pipeline's rows; table shapes are computed once."""
     shapes = shapes_of(pipeline.contracts)
     return Parts(pipeline.spine, pipeline.views, pipeline.label, shapes, pipeline.mode)
 
 
 def cut_of(pipeline: Pipeline, manifest: Manifest, t: int) -> int:
-    """As of when the label of a row was read, int64 microseconds UTC."""
+    """Return the cut at which the label of a row was read, int64 microseconds UTC."""
     return int(label_cuts(pipeline.dataset, np.array([t]), manifest.cutoff_us)[0])
 
 
 def released_row(store: Store, manifest: Manifest, key: Mapping[str, Any]) -> pa.Table:
-    """The one row of a release with this key; text is read as the column's type.
+    """Return the row of a release with this key; text is read as the column's type.
 
     Raises:
-        DeclarationError: columns are missing or are no key, or a value is of another type.
+        DeclarationError: the columns are not those of the key, or a value is of another type.
         StateError: there is no such row.
     """
     if set(key) != set(manifest.key):
@@ -59,22 +59,22 @@ def released_row(store: Store, manifest: Manifest, key: Mapping[str, Any]) -> pa
         f"{ident(name)} = {_value(name, value, types[name])}" for name, value in key.items()
     )
     names = tuple(column.name for column in manifest.columns)
-    # A tainted release is traced as well: whoever traces wants to know what is in it.
-    whole = Dataset(store, manifest, tuple(manifest.splits), names)
-    found = whole.sql(f"SELECT * FROM dataset WHERE {tests}")  # noqa: S608 - quoted above
-    if found.num_rows == 0:
-        told = " ".join(f"{name}={value}" for name, value in key.items())
+    # A tainted release is traced as well: a trace shows what is in it.
+    release = Dataset(store, manifest, tuple(manifest.splits), names)
+    matches = release.sql(f"SELECT * FROM dataset WHERE {tests}")  # noqa: S608 - quoted above
+    if matches.num_rows == 0:
+        key_text = " ".join(f"{name}={value}" for name, value in key.items())
         raise StateError(
-            f"{manifest.ref} has no row {told}",
+            f"{manifest.ref} has no row {key_text}",
             where=str(store.root),
-            fix=f"a key is {_example(manifest)}; rows may be left out: headrace dataset show says"
+            fix=f"a key is {_example(manifest)}; rows may be excluded: headrace dataset show lists"
             " how many, and why",
         )
-    return found.slice(0, 1)
+    return matches.slice(0, 1)
 
 
 def _example(manifest: Manifest) -> str:
-    """How a key is given; by the first row where no column of it names anybody."""
+    """Return an example of a key: that of the first row if no column of it is personal."""
     facts = [manifest.privacy.get(name, {}).get("class", PUBLIC) for name in manifest.key]
     firsts = [part.first for entry in manifest.splits.values() for part in entry.parts]
     if not firsts or any(needs_treatment(fact) for fact in facts):
@@ -84,7 +84,7 @@ def _example(manifest: Manifest) -> str:
 
 
 def _value(name: str, value: Any, kind: str) -> str:  # noqa: ANN401 - a cell
-    """A cell as SQL, of the column's type."""
+    """Return a cell as SQL, of the column's type."""
     try:
         if kind == "timestamp":
             us = value if isinstance(value, int) else None
@@ -97,7 +97,7 @@ def _value(name: str, value: Any, kind: str) -> str:  # noqa: ANN401 - a cell
             return literal(float(value))
     except (TypeError, ValueError) as error:
         raise DeclarationError(
-            f"{name}={value!r} is no {kind}", where="the key", fix=f"{name} is {kind}"
+            f"{name}={value!r} is not of type {kind}", where="the key", fix=f"{name} is {kind}"
         ) from error
     return f"CAST({literal(str(value))} AS {_SQL.get(kind, kind.upper())})"
 
@@ -105,10 +105,10 @@ def _value(name: str, value: Any, kind: str) -> str:  # noqa: ANN401 - a cell
 def spine_row(
     pipeline: Pipeline, manifest: Manifest, facts: Stored, released: pa.Table
 ) -> dict[str, Any]:
-    """The row of the spine that a released row is about, moments as int64 microseconds UTC.
+    """Return the row of the spine of a released row, with times as int64 microseconds UTC.
 
-    A key that was released as a pseudonym is found among the rows of its moment, which are given
-    the same treatment; that needs the key of the pseudonyms.
+    A key that was released as a pseudonym is found among the rows of its moment after the same
+    treatment, which needs the privacy key.
 
     Raises:
         StateError: the spine's table has no such row.
@@ -127,18 +127,20 @@ def spine_row(
             if any(fnmatchcase(name, pattern) for name in names)
         }
         classes = {name: manifest.privacy.get(name, {}).get("class", "public") for name in names}
-        shown = treat(manifest.name, spine.select(names), declared, classes, needed=names).frame
+        released_keys = treat(
+            manifest.name, spine.select(names), declared, classes, needed=names
+        ).frame
     else:
-        shown = spine.select(names)
-    wanted = released.select(names).to_pylist()[0]
-    for place, one in enumerate(shown.to_pylist()):
-        if one == wanted:
+        released_keys = spine.select(names)
+    target = released.select(names).to_pylist()[0]
+    for place, candidate in enumerate(released_keys.to_pylist()):
+        if candidate == target:
             columns = {
                 name: plain_values(spine[name].slice(place, 1)) for name in spine.column_names
             }
             return {name: cells[0] for name, cells in columns.items()}
     raise StateError(
-        f"no row of {spec.table} gives {wanted} at {iso(t)}",
+        f"no row of {spec.table} gives {target} at {iso(t)}",
         where=manifest.ref,
         fix="was the store copied from another home? trace where it was released",
     )
@@ -147,12 +149,12 @@ def spine_row(
 def released_form(
     pipeline: Pipeline, manifest: Manifest, frame: pa.Table, released: pa.Table
 ) -> pa.Table:
-    """A recomputed row as it would be released: treated, and in the fixed shape."""
+    """Return a recomputed row as it would be released: treated, and in the released shape."""
     spec = pipeline.dataset
-    wanted = [n for n in frame.column_names if n == "label_reason" or not n.endswith("__reason")]
+    names = [n for n in frame.column_names if n == "label_reason" or not n.endswith("__reason")]
     classes = frame_classes(pipeline.spine, pipeline.views, pipeline.label, pipeline.contracts)
-    again, _ = treated(spec, frame.select(wanted), classes)
-    moments = again["t"].cast(pa.int64()).cast(pa.timestamp("us", "UTC"))
-    again = again.set_column(again.column_names.index("t"), "t", moments)
-    split = pa.array(released["split"].to_pylist()[: again.num_rows], pa.string())
-    return shaped(again.append_column("split", split), manifest.columns, ["t", *spec.key])
+    recomputed, _ = treated(spec, frame.select(names), classes)
+    moments = recomputed["t"].cast(pa.int64()).cast(pa.timestamp("us", "UTC"))
+    recomputed = recomputed.set_column(recomputed.column_names.index("t"), "t", moments)
+    split = pa.array(released["split"].to_pylist()[: recomputed.num_rows], pa.string())
+    return shaped(recomputed.append_column("split", split), manifest.columns, ["t", *spec.key])

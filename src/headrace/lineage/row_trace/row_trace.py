@@ -1,7 +1,7 @@
-"""The trace of one row: the source rows of its features, spine and label, and the row again.
+"""Trace of one row: the source rows of its features, spine and label, and the recomputed row.
 
-What is found here is enough: `recomputed` builds spine, features and label through the same kernel
-from the traced rows and nothing else, and gives the same bits.
+The traced rows are sufficient: `recomputed` builds spine, features and label from them and nothing
+else, with the same kernel, and gives the same bits.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from headrace.features.table_shapes import Contracts, TableShape, shapes_of
 from headrace.lineage.row_trace.contributing_rows import (
     Role,
     Roles,
-    Seen,
+    UsableVersions,
     of_label,
     of_spine,
     of_view,
@@ -41,7 +41,7 @@ Row: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Parts:
-    """What makes a row: as a pipeline declares it."""
+    """Declarations of a pipeline that make a row."""
 
     spine: Spine
     views: tuple[View, ...]
@@ -51,12 +51,12 @@ class Parts:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """Every table that a row is made of, sorted."""
+        """Names of all tables that a row is made of, sorted."""
         stored = (view.table for view in self.views if not isinstance(view, RowTransform))
         return tuple(sorted({self.spine.table, self.label.table, *stored}))
 
     def looks(self, row: Row, cut: int) -> Iterator[Look]:
-        """Everything that the row looks at."""
+        """Yield all looks of the row."""
         shapes = shapes_of(self.contracts)
         yield look_of_spine(self.spine, shapes[self.spine.table], row)
         for view in self.views:
@@ -71,11 +71,11 @@ class Parts:
 
 @dataclass(frozen=True)
 class Traced:
-    """Where one column of a row comes from.
+    """Source of one column of a row.
 
-    `rows` are row numbers of `RowTrace.tables[table]` by role; `inputs` the columns of the row that
-    a row transform reads, whose rows are its own. `window` is [first, end) in event time and `at`
-    the moment as of which it was read, int64 microseconds UTC.
+    `rows` are row numbers of `RowTrace.tables[table]` by role. `inputs` are the columns that a row
+    transform reads; their rows are its rows. `window` is [first, end) in event time, and `at` is
+    the time of the read, both in int64 microseconds UTC.
     """
 
     column: str
@@ -92,10 +92,10 @@ class Traced:
 
 @dataclass
 class RowTrace:
-    """Everything that one row is made of.
+    """Sources of one row.
 
-    `tables` hold the traced rows once each, whatever number of columns they serve; `columns` say
-    which of them each column of the row is made of, with `spine` and `label` for those two.
+    `tables` have each traced row once, even if several columns use it; `columns` have the sources
+    of each column, and of the `spine` and the `label`.
     """
 
     row: Row
@@ -104,21 +104,21 @@ class RowTrace:
     columns: dict[str, Traced]
 
     def history(self, table: str, columns: list[str]) -> pa.Table:
-        """The traced rows as a history: a lake that holds nothing else."""
+        """Return the traced rows as a history, as of a lake with no other rows."""
         rows = self.tables[table]
         names = [name for name in _ALWAYS if name in rows.column_names and name not in columns]
         return rows.select([*columns, *names])
 
     def recomputed(self, parts: Parts) -> pa.Table:
-        """The row again, from the traced rows alone, with reasons; without a row if there is none.
+        """Return the row recomputed from the traced rows only; no row if they do not give one.
 
-        Spine, features, label, and `<feature>__reason` for each feature of a view or lookup.
+        It has spine, features, label, and `<feature>__reason` for each feature of a view or lookup.
         """
         spine = build_spine(parts.spine, self.history, parts.contracts, parts.mode)
         shape = shapes_of(parts.contracts)[parts.spine.table]
-        own = _is_row(spine, shape, self.row)
+        mask = _is_row(spine, shape, self.row)
         frame = training_frame(
-            spine.filter(pa.array(own)), parts.views, self.history, parts.contracts, parts.mode,
+            spine.filter(pa.array(mask)), parts.views, self.history, parts.contracts, parts.mode,
             reasons=True,
         )  # fmt: skip
         return attach_label(frame, parts.label, self.history, parts.contracts, self.cut, parts.mode)
@@ -142,19 +142,19 @@ def trace_row(parts: Parts, facts: Facts, row: Row, cut: int) -> RowTrace:
     """Trace one row.
 
     Args:
-        parts: what the row was made by.
-        facts: where its source rows are.
-        row: its spine columns and `t`; moments are int64 microseconds UTC.
-        cut: as of when its label was read.
+        parts: the declarations of the row.
+        facts: the source of its rows.
+        row: its spine columns and `t`; times are int64 microseconds UTC.
+        cut: the time at which its label was read.
 
     Raises:
         StateError: the spine's table has no such row at that moment.
     """
-    found = _Collected(parts, facts)
+    collected = _Collected(parts, facts)
     shapes = shapes_of(parts.contracts)
     look = look_of_spine(parts.spine, shapes[parts.spine.table], row)
-    seen = found.see(look)
-    roles = of_spine(seen)
+    versions = collected.see(look)
+    roles = of_spine(versions)
     if "decides" not in roles.rows:
         key = dict(zip(look.columns, look.values, strict=True))
         raise StateError(
@@ -162,49 +162,51 @@ def trace_row(parts: Parts, facts: Facts, row: Row, cut: int) -> RowTrace:
             where=f"table {parts.spine.table}",
             fix="trace against the release's own snapshots and declaration",
         )
-    found.add(SPINE, seen, roles, None)
+    collected.add(SPINE, versions, roles, None)
     for view in parts.views:
         if isinstance(view, RowTransform):
-            found.columns[view.name] = Traced(view.name, inputs=view.inputs)
+            collected.columns[view.name] = Traced(view.name, inputs=view.inputs)
         else:
-            _add_view(found, view, row)
+            _add_view(collected, view, row)
     label = look_of_label(parts.label, row, cut)
     if label.is_null:
-        found.columns[LABEL] = Traced(LABEL, label.table, at=cut)
+        collected.columns[LABEL] = Traced(LABEL, label.table, at=cut)
     else:
-        seen = found.see(label)
-        found.add(LABEL, seen, of_label(parts.label, seen, row["t"]), (label.first, label.end))
-    return found.finished(row, cut)
+        versions = collected.see(label)
+        collected.add(
+            LABEL, versions, of_label(parts.label, versions, row["t"]), (label.first, label.end)
+        )
+    return collected.finished(row, cut)
 
 
-def _add_view(found: "_Collected", view: FeatureView | Lookup, row: Row) -> None:
+def _add_view(collected: "_Collected", view: FeatureView | Lookup, row: Row) -> None:
     look = look_of_view(view, row)
     if look.is_null:
         for name in view.outputs:
-            found.columns[name] = Traced(name, view.table, at=look.at)
+            collected.columns[name] = Traced(name, view.table, at=look.at)
         return
-    seen = found.see(look)
-    roles = of_view(view, seen)
-    windows = _windows(view, row["t"], seen, roles)
-    for name, one in roles.items():
-        found.add(name, seen, one, windows[name])
+    versions = collected.see(look)
+    roles = of_view(view, versions)
+    windows = _windows(view, row["t"], versions, roles)
+    for name, column_roles in roles.items():
+        collected.add(name, versions, column_roles, windows[name])
     if not any(role.contributing.size or "filtered" in role.rows for role in roles.values()):
-        # Nothing in any window: whether the entity has a history at all decides the reason.
-        anywhen = found.see(look.anywhen())
+        # No row in any window: the reason depends on whether the entity has a history.
+        anywhen = collected.see(look.anywhen())
         is_state = isinstance(view, Lookup)
         rows = anywhen.witness(row["t"] + 1 if is_state else row["t"])
         if rows.size:
-            found.add_witness(view.outputs, anywhen, rows)
+            collected.add_witness(view.outputs, anywhen, rows)
 
 
 def _windows(
-    view: FeatureView | Lookup, t: int, seen: Seen, roles: Mapping[str, Roles]
+    view: FeatureView | Lookup, t: int, versions: UsableVersions, roles: Mapping[str, Roles]
 ) -> dict[str, tuple[int, int]]:
-    """By output the event times that were looked at; of a lookup, from the state that holds on."""
+    """Return by output the interval of event times; that of a lookup starts at its state."""
     if isinstance(view, Lookup):
         state = roles[view.outputs[0]].rows.get("decides")
-        first = seen.look.first if state is None else int(seen.e[state[0]])
-        return dict.fromkeys(view.outputs, (first, seen.look.end))
+        first = versions.look.first if state is None else int(versions.e[state[0]])
+        return dict.fromkeys(view.outputs, (first, versions.look.end))
     return {
         f"{view.name}__{name}": (t + feature.window.a, t + feature.window.b)
         for feature in view.features
@@ -214,7 +216,7 @@ def _windows(
 
 @dataclass
 class _Collected:
-    """Traced rows, table by table, each once however often it is met."""
+    """Traced rows by table, each stored once even if several columns use it."""
 
     parts: Parts
     facts: Facts
@@ -222,56 +224,64 @@ class _Collected:
     _shapes: Mapping[str, TableShape] = field(init=False)
     _numbers: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
     _pieces: dict[str, list[pa.Table]] = field(default_factory=dict)
-    # Numbers of a look's rows, so that features of one view do not ask for them again.
-    _known: dict[int, Ints] = field(default_factory=dict)
-    _seen: list[Seen] = field(default_factory=list)
+    # Numbers of a look's rows, shared by the features of one view.
+    _row_numbers: dict[int, Ints] = field(default_factory=dict)
+    _versions: list[UsableVersions] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._shapes = shapes_of(self.parts.contracts)
 
-    def see(self, look: Look) -> Seen:
-        seen = Seen(self._shapes[look.table], self.facts.rows(look), look, self.parts.mode)
-        self._seen.append(seen)  # kept, so that its id stays its own
-        self._known[id(seen)] = np.full(seen.table.num_rows, -1, dtype=np.int64)
-        return seen
+    def see(self, look: Look) -> UsableVersions:
+        versions = UsableVersions(
+            self._shapes[look.table], self.facts.rows(look), look, self.parts.mode
+        )
+        self._versions.append(versions)  # kept, so that its id stays its own
+        self._row_numbers[id(versions)] = np.full(versions.table.num_rows, -1, dtype=np.int64)
+        return versions
 
-    def add(self, column: str, seen: Seen, roles: Roles, window: tuple[int, int] | None) -> None:
-        numbers = {role: np.sort(self._number(seen, rows)) for role, rows in roles.rows.items()}
+    def add(
+        self, column: str, versions: UsableVersions, roles: Roles, window: tuple[int, int] | None
+    ) -> None:
+        numbers = {role: np.sort(self._number(versions, rows)) for role, rows in roles.rows.items()}
         self.columns[column] = Traced(
-            column, seen.shape.name, numbers, window=window, at=seen.look.at
+            column, versions.shape.name, numbers, window=window, at=versions.look.at
         )
 
-    def add_witness(self, columns: tuple[str, ...], seen: Seen, rows: Ints) -> None:
-        numbers = np.sort(self._number(seen, rows))
+    def add_witness(self, columns: tuple[str, ...], versions: UsableVersions, rows: Ints) -> None:
+        numbers = np.sort(self._number(versions, rows))
         for name in columns:
-            one = self.columns[name]
-            # What is looked at already keeps its role.
-            new = np.setdiff1d(numbers, Roles(dict(one.rows)).traced)
+            traced = self.columns[name]
+            # A row that is traced already keeps its role.
+            new = np.setdiff1d(numbers, Roles(dict(traced.rows)).traced)
             self.columns[name] = Traced(
-                name, one.table, {**one.rows, "witness": new}, window=one.window, at=one.at
+                name,
+                traced.table,
+                {**traced.rows, "witness": new},
+                window=traced.window,
+                at=traced.at,
             )
 
-    def _number(self, seen: Seen, rows: Ints) -> Ints:
-        known = self._known[id(seen)]
-        fresh = rows[known[rows] < 0]
+    def _number(self, versions: UsableVersions, rows: Ints) -> Ints:
+        row_numbers = self._row_numbers[id(versions)]
+        fresh = rows[row_numbers[rows] < 0]
         if fresh.size:
-            known[fresh] = self._new(seen, fresh)
-        numbers: Ints = known[rows]
+            row_numbers[fresh] = self._new(versions, fresh)
+        numbers: Ints = row_numbers[rows]
         return numbers
 
-    def _new(self, seen: Seen, rows: Ints) -> Ints:
-        table = seen.shape.name
-        given = self._numbers.setdefault(table, {})
-        picked = seen.table.take(pa.array(rows))
+    def _new(self, versions: UsableVersions, rows: Ints) -> Ints:
+        table = versions.shape.name
+        numbering = self._numbers.setdefault(table, {})
+        picked = versions.table.take(pa.array(rows))
         names = zip(picked["_batch"].to_pylist(), picked["_line"].to_pylist(), strict=True)
-        numbers, kept = np.empty(len(rows), dtype=np.int64), []
+        numbers, new_places = np.empty(len(rows), dtype=np.int64), []
         for place, name in enumerate(names):
-            if name not in given:
-                given[name] = len(given)
-                kept.append(place)
-            numbers[place] = given[name]
-        if kept:
-            self._pieces.setdefault(table, []).append(picked.take(pa.array(kept)))
+            if name not in numbering:
+                numbering[name] = len(numbering)
+                new_places.append(place)
+            numbers[place] = numbering[name]
+        if new_places:
+            self._pieces.setdefault(table, []).append(picked.take(pa.array(new_places)))
         return numbers
 
     def finished(self, row: Row, cut: int) -> RowTrace:

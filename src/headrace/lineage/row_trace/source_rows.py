@@ -1,7 +1,7 @@
-"""The rows that looks name, read from pinned snapshots: what is not looked at is not read.
+"""Rows of looks, read from pinned snapshots; no other rows are read.
 
-Two scans a table, whatever the number of looks: one over keys, entities and times, for the keys
-with a version where somebody looks; one for all versions of those keys.
+Each table is scanned twice, for any number of looks: once over keys, entities and times to find the
+keys with a version in a look; once for all versions of those keys.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,12 +39,15 @@ class Stored:
     _read: dict[str, tuple[frozenset[Look], InMemory]] = field(default_factory=dict)
 
     def prepare(self, looks: Iterable[Look]) -> None:
-        """Read at once what these will ask for."""
+        """Read the rows of all these looks at once."""
         by_table: dict[str, list[Look]] = {}
         for look in looks:
             by_table.setdefault(look.table, []).append(look)
-        for table, some in by_table.items():
-            self._read[table] = frozenset(some), self._over(table, self.scan(table, some))
+        for table, table_looks in by_table.items():
+            self._read[table] = (
+                frozenset(table_looks),
+                self._over(table, self.scan(table, table_looks)),
+            )
 
     def rows(self, look: Look) -> pa.Table:
         looks, facts = self._read.get(look.table, (frozenset[Look](), None))
@@ -61,7 +64,7 @@ class Stored:
         return InMemory(lambda _name, _columns: rows, {table: self.shapes[table]})
 
     def scan(self, table: str, looks: Sequence[Look]) -> pa.Table:
-        """All versions of the keys that some look names, in order of batch and line."""
+        """Return all versions of the keys in any of these looks, in order of batch and line."""
         shape = self.shapes[table]
         parts = list(
             history_batches(
@@ -99,7 +102,7 @@ class Stored:
 
 
 def _test(look: Look, shape: TableShape, values: list[Any]) -> str:
-    """A condition on rows, its values appended to `values`."""
+    """Return a condition on rows; its values are appended to `values`."""
     parts = []
     for name, value in zip(look.columns, look.values, strict=True):
         values.append(value)

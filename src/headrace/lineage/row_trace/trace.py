@@ -1,4 +1,4 @@
-"""One row of a release, back to the lines of the deliveries that it is made of."""
+"""Trace of one row of a release to the lines of deliveries that it is made of."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -38,13 +38,13 @@ FORMAT = 1
 
 @dataclass(frozen=True, repr=False)
 class Trace:
-    """Where one row of a release comes from.
+    """Trace of one row of a release.
 
     Attributes:
         manifest: of the release.
-        pipeline: whose declaration made it, and is the same today.
+        pipeline: the pipeline that made it; its declaration is the same today.
         released: the row as it was released, one row.
-        rows: the source rows, and which column is made of which.
+        rows: the source rows of each column.
         home: where the tables and the ledger are.
     """
 
@@ -57,8 +57,10 @@ class Trace:
     def __repr__(self) -> str:
         key = " ".join(f"{name}={value}" for name, value in self.key.items())
         rows = ", ".join(f"{name} {rows.num_rows:,}" for name, rows in self.rows.tables.items())
-        again = f"differs in {', '.join(self.differs)}" if self.differs else "equal when recomputed"
-        return f"<trace of {self.ref} {key}: rows of {rows}; {again}>"
+        comparison = (
+            f"differs in {', '.join(self.differs)}" if self.differs else "equal when recomputed"
+        )
+        return f"<trace of {self.ref} {key}: rows of {rows}; {comparison}>"
 
     @property
     def ref(self) -> str:
@@ -66,7 +68,7 @@ class Trace:
 
     @property
     def key(self) -> dict[str, Any]:
-        """As released."""
+        """Key of the row as released."""
         row: dict[str, Any] = self.released.select(list(self.manifest.key)).to_pylist()[0]
         return row
 
@@ -77,35 +79,35 @@ class Trace:
 
     @cached_property
     def recomputed(self) -> pa.Table:
-        """The row computed anew from the traced rows alone, with reasons, before its release."""
+        """Row recomputed from the traced rows only, with reasons, before privacy treatment."""
         return self.rows.recomputed(parts_of(self.pipeline))
 
     @cached_property
     def differs(self) -> tuple[str, ...]:
-        """Columns in which the recomputed row is not the released one, to the bit; hopefully none.
+        """Columns in which the recomputed row differs from the released one in any bit.
 
-        All of them where the traced rows give no row.
+        All columns if the traced rows give no row.
         """
-        again = released_form(self.pipeline, self.manifest, self.recomputed, self.released)
-        if again.num_rows != 1:
+        recomputed = released_form(self.pipeline, self.manifest, self.recomputed, self.released)
+        if recomputed.num_rows != 1:
             return tuple(self.released.column_names)
         return tuple(
             name
             for name in self.released.column_names
-            if content_sum(again.select([name])) != content_sum(self.released.select([name]))
+            if content_sum(recomputed.select([name])) != content_sum(self.released.select([name]))
         )
 
     @cached_property
     def evidence(self) -> dict[str, dict[str, BatchEvidence]]:
-        """By table and batch."""
-        lake, found = Lake(self.home), {}
+        """Evidence about the batches, by table and batch."""
+        lake, by_table = Lake(self.home), {}
         for table, rows in self.rows.tables.items():
             batches = set(rows["_batch"].to_pylist())
             snapshot = self.manifest.inputs[table].snapshot_id
             files = lake.files(table, int(snapshot)) if snapshot is not None else ()
             live = {file.batch_id: file.path for file in files}
-            found[table] = evidence_of(self.home, table, batches, live)
-        return found
+            by_table[table] = evidence_of(self.home, table, batches, live)
+        return by_table
 
     def source_rows(self, table: str) -> Iterator[dict[str, Any]]:
         """Yield the traced rows of a table, ordered by number; see docs/explanation/lineage.md."""
@@ -118,7 +120,7 @@ class Trace:
         deleted = rows["_deleted"].to_pylist() if "_deleted" in rows.column_names else None
         cells = {name: _cells(rows[name]) for name in shape.columns}
         for n in range(rows.num_rows):
-            known, commit = columns["known_at"][n], columns["committed_at"][n]
+            known_at, commit = columns["known_at"][n], columns["committed_at"][n]
             recorded = self.pipeline.mode == "recorded"
             batch = columns["_batch"][n]
             yield {
@@ -127,9 +129,9 @@ class Trace:
                 "file": batches[batch].file,
                 **batches[batch].place(columns["_line"][n]),
                 "event_time": iso(columns["event_time"][n]),
-                "known_at": iso(known),
+                "known_at": iso(known_at),
                 "committed_at": iso(commit),
-                "usable_at": iso(max(known, commit) if recorded else known),
+                "usable_at": iso(max(known_at, commit) if recorded else known_at),
                 "deleted": bool(deleted[n]) if deleted else False,
                 "key": {name: cells[name][n] for name in shape.primary_key},
                 "values": {
@@ -138,39 +140,45 @@ class Trace:
             }
 
     def columns(self, only: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-        """Each feature, or some: its value, why it is null, what it is, and its rows by role."""
-        told = {feature_row["feature"]: feature_row for feature_row in feature_rows(self.pipeline)}
+        """Yield all or some features: value, reason of a null, definition, and rows by role."""
+        catalog = {
+            feature_row["feature"]: feature_row for feature_row in feature_rows(self.pipeline)
+        }
         values = self.recomputed.to_pylist()[0] if self.recomputed.num_rows else {}
-        for name, one in self.rows.columns.items():
+        for name, traced in self.rows.columns.items():
             if name in {SPINE, LABEL} or (only and name not in only):
                 continue
-            found = told[name]
+            feature = catalog[name]
             yield {
                 "feature": name,
                 "value": _plain(values.get(name)),
                 "reason": values.get(f"{name}__reason"),
-                "what": found["what"],
-                "view": found["view"],
-                "definition": self.manifest.definitions[found["view"]],
+                "what": feature["what"],
+                "view": feature["view"],
+                "definition": self.manifest.definitions[feature["view"]],
                 **self.rows_of(name),
-                **({"inputs": list(one.inputs)} if one.inputs else {}),
+                **({"inputs": list(traced.inputs)} if traced.inputs else {}),
             }
 
     def rows_of(self, column: str) -> dict[str, Any]:
-        """The table, what was looked at, and row numbers by role."""
-        one = self.rows.columns[column]
-        if not one.table:
+        """Return the table, window and time of a column's look, and its row numbers by role."""
+        traced = self.rows.columns[column]
+        if not traced.table:
             return {}
-        window = None if one.window is None else [_moment(one.window[0]), _moment(one.window[1])]
+        window = (
+            None
+            if traced.window is None
+            else [_moment(traced.window[0]), _moment(traced.window[1])]
+        )
         return {
-            "table": one.table,
+            "table": traced.table,
             "window": window,
-            "as_of": None if one.at is None else iso(one.at),
-            "rows": {role: rows.tolist() for role, rows in one.rows.items() if rows.size},
+            "as_of": None if traced.at is None else iso(traced.at),
+            "rows": {role: rows.tolist() for role, rows in traced.rows.items() if rows.size},
         }
 
     def to_json(self) -> dict[str, Any]:
-        """The document of `headrace trace --json`; see docs/explanation/lineage.md."""
+        """Return the document of `headrace trace --json`; see docs/explanation/lineage.md."""
         manifest, values = self.manifest, self.released.to_pylist()[0]
         label = {name: _plain(values[name]) for name in manifest.of_role("label")}
         return {
@@ -191,24 +199,24 @@ class Trace:
             "features": list(self.columns()),
             "tables": {
                 table: {
-                    "snapshot_id": str(given.snapshot_id),
-                    "contract_version": given.contract_version,
-                    "contract_hash": given.contract_hash,
-                    "owner": given.owner,
-                    "licence": given.licence,
+                    "snapshot_id": str(input_table.snapshot_id),
+                    "contract_version": input_table.contract_version,
+                    "contract_hash": input_table.contract_hash,
+                    "owner": input_table.owner,
+                    "licence": input_table.licence,
                 }
-                for table, given in manifest.inputs.items()
+                for table, input_table in manifest.inputs.items()
             },
             "rows": {table: list(self.source_rows(table)) for table in self.rows.tables},
             "batches": {
-                table: {batch: one.to_json() for batch, one in batches.items()}
+                table: {batch: evidence.to_json() for batch, evidence in batches.items()}
                 for table, batches in self.evidence.items()
             },
         }
 
 
 def _moment(us: int) -> str | None:
-    """None for what has no beginning or end."""
+    """Return a time in RFC 3339; None for an open beginning or end."""
     try:
         return iso(us)
     except (OverflowError, ValueError):
@@ -222,7 +230,7 @@ def _plain(value: object) -> object:
 
 
 def _cells(column: pa.ChunkedArray) -> list[Any]:
-    """Values as JSON has them: stored integers as they are stored, moments in RFC 3339."""
+    """Return JSON values: stored integers as they are stored, times in RFC 3339."""
     values = plain_values(column)
     if pa.types.is_timestamp(column.type):
         return [None if value is None else iso(value) for value in values]
@@ -237,29 +245,29 @@ def trace(
     *,
     store: Store | None = None,
 ) -> Trace:
-    """Trace one row of a release. A row of the evaluation split is looked at, on the record.
+    """Trace one row of a release. An access to the evaluation split is recorded.
 
     Args:
         ref: `name@version`, `name@alias` or `name`.
         key: the release's key columns and their values, as released: typed, or as text.
         home: where the tables and the ledger are; the default home.
-        pipeline: whose declaration made the release; found in the project if left out.
-        store: where the release is; that of the home if left out.
+        pipeline: the pipeline that made the release; by default found in the project.
+        store: the store of the release; by default that of the home.
 
     Raises:
         DeclarationError: the key is not the release's, no pipeline of the project made it, or its
-            declaration has another meaning by now.
+            declaration has changed since.
         StateError: there is no such row, or a snapshot is gone.
     """
     place = home or Home.find()
-    found = store or Store.find(place.store)
-    manifest = found.manifest(*found.resolve(ref))
+    dataset_store = store or Store.find(place.store)
+    manifest = dataset_store.manifest(*dataset_store.resolve(ref))
     declared = project_pipelines() if pipeline is None else [pipeline]
     made_by = as_released(declared, manifest)
     pins = check_pins(Lake(place), manifest)
-    row = released_row(found, manifest, key)
+    row = released_row(dataset_store, manifest, key)
     if row["split"][0].as_py() == EVALUATION:
-        look(found, manifest, "a trace of one row")
+        look(dataset_store, manifest, "a trace of one row")
     parts = parts_of(made_by)
     facts = Stored(place, shapes_of(parts.contracts), pins)
     spine = spine_row(made_by, manifest, facts, row)
